@@ -1,0 +1,130 @@
+"""The checked configuration: frozen values, names as Kea's configuration spells them.
+
+Parsed once; nothing below looks at dicts again. Raw texts (names, algorithm) are kept as typed, because
+config-get, duplicate checks and the zone that is sent use them so (contract, sections 2.2 and 2.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
+
+from pyd2.data.element import NOWHERE, Element, Position
+
+Address: TypeAlias = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class TsigKey:
+    """An entry of ``tsig-keys``."""
+
+    name: str
+    algorithm: str
+    """As typed, such as ``HMAC-SHA256`` or ``hmac-md5``."""
+    digest_bits: int
+    secret: bytes
+    """The decoded secret."""
+    secret_text: str | None
+    """The base64 text of ``secret``; None when ``secret-file`` gave it."""
+    secret_file: str | None
+    user_context: Element | None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class DnsServer:
+    """An entry of ``dns-servers``."""
+
+    address: Address
+    port: int
+    key_name: str
+    """The server's own ``key-name``; empty: the domain's key is used."""
+    key: TsigKey | None
+    """The key in force: the server's own, else the domain's, else none."""
+    user_context: Element | None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class DdnsDomain:
+    """An entry of ``ddns-domains``."""
+
+    name: str
+    key_name: str
+    servers: tuple[DnsServer, ...]
+    user_context: Element | None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class HookLibrary:
+    """An entry of ``hooks-libraries``."""
+
+    library: str
+    """The full path, or ``python:package.module``."""
+    parameters: Element | None
+    """The ``parameters`` map; None when absent."""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOption:
+    """An entry of a logger's ``output-options``."""
+
+    output: str
+    """``stdout``, ``stderr``, ``syslog``, ``syslog:NAME``, or the full path of a file."""
+    flush: bool = True
+    maxsize: int = 10240000
+    """Bytes; 0: the file never rolls."""
+    maxver: int = 1
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Logger:
+    """An entry of ``loggers``."""
+
+    name: str
+    severity: str
+    """Upper case: DEBUG, INFO, WARN, ERROR, FATAL or NONE; whatever was typed when it is none of these."""
+    debuglevel: int
+    outputs: tuple[OutputOption, ...]
+    user_context: Element | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSocket:
+    """The ``control-socket`` map."""
+
+    socket_type: str | None
+    socket_name: str | None
+    element: Element
+    """The whole map, for config-get and for comparing old and new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration of the DHCP-DDNS server."""
+
+    ip_address: Address
+    port: int
+    dns_server_timeout: int
+    """Milliseconds a try waits for its reply."""
+    ncr_protocol: str
+    ncr_format: str
+    tsig_keys: tuple[TsigKey, ...]
+    forward_domains: tuple[DdnsDomain, ...]
+    reverse_domains: tuple[DdnsDomain, ...]
+    control_socket: ControlSocket | None
+    hooks_libraries: tuple[HookLibrary, ...]
+    loggers: tuple[Logger, ...]
+    user_context: Element | None
+    hooks_position: Position = NOWHERE
+    """The place of the ``hooks-libraries`` list."""
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    """What the syntax warned of (extraneous commas), in order."""
+
+    def summary(self) -> str:
+        """Return the text of DCTL_CONFIG_COMPLETE: where the server listens."""
+        return f"listening on {self.ip_address}, port {self.port}, using {self.ncr_protocol}"

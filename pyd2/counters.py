@@ -1,0 +1,65 @@
+"""The statistics as plain counters: what the engine and the listener count (contract, section 9)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class Counter:
+    """One statistic: its value, and the wall-clock second of its last change.
+
+    ``changed`` is seconds since the epoch, with a fraction; 0.0 until the owner sets it.
+    """
+
+    __slots__ = ("changed", "name", "value")
+
+    def __init__(self, name: str, now: float = 0.0) -> None:
+        self.name: Final = name
+        self.value = 0
+        self.changed = now
+
+    def add(self, now: float) -> None:
+        """Count one event at ``now`` (wall-clock seconds)."""
+        self.value += 1
+        self.changed = now
+
+    def reset(self, now: float) -> None:
+        """Set the value to zero."""
+        self.value = 0
+        self.changed = now
+
+
+class KeyCounters:
+    """The four statistics of one TSIG key, ``key[NAME.].update-*``; NAME lower case with its final dot."""
+
+    __slots__ = ("error", "sent", "success", "timeout")
+
+    def __init__(self, key_name: str, now: float = 0.0) -> None:
+        prefix = f"key[{key_name}]."
+        self.sent = Counter(prefix + "update-sent", now)
+        self.success = Counter(prefix + "update-success", now)
+        self.timeout = Counter(prefix + "update-timeout", now)
+        self.error = Counter(prefix + "update-error", now)
+
+
+class Counters:
+    """All statistics of the daemon. They live as long as the process; reconfiguration keeps them."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.ncr_received = Counter("ncr-received", now)
+        self.ncr_invalid = Counter("ncr-invalid", now)
+        self.ncr_error = Counter("ncr-error", now)
+        self.update_sent = Counter("update-sent", now)
+        self.update_signed = Counter("update-signed", now)
+        self.update_unsigned = Counter("update-unsigned", now)
+        self.update_success = Counter("update-success", now)
+        self.update_timeout = Counter("update-timeout", now)
+        self.update_error = Counter("update-error", now)
+        self.keys: dict[str, KeyCounters] = {}
+
+    def key(self, key_name: str, now: float) -> KeyCounters:
+        """Return the statistics of a key, made at zero when it is new (lower case, final dot)."""
+        found = self.keys.get(key_name)
+        if found is None:
+            found = self.keys[key_name] = KeyCounters(key_name, now)
+        return found

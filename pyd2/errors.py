@@ -1,0 +1,53 @@
+"""The errors of pyd2, split by who is at fault.
+
+Each carries the text that an operator sees. Where Kea has a text for the same fault, it is Kea's.
+"""
+
+from __future__ import annotations
+
+
+class Pyd2Error(Exception):
+    """The root of all errors that pyd2 raises on purpose."""
+
+
+class ConfigError(Pyd2Error):
+    """The configuration is wrong.
+
+    The text holds the place (``file:line:column`` or Kea's grammar form ``file:line.column``).
+    """
+
+
+class ConfigSyntaxError(ConfigError):
+    """The configuration file breaks the grammar (contract, section 2.1)."""
+
+
+class JsonError(Pyd2Error):
+    """A JSON text of a request is malformed; the text ends with its place."""
+
+
+class ElementTypeError(Pyd2Error):
+    """A JSON value has another type than the reader asks for."""
+
+
+class NcrError(Pyd2Error):
+    """A NameChangeRequest is invalid (contract, section 3)."""
+
+
+class DomainNameError(Pyd2Error):
+    """A text is no domain name; the text is Kea's reason, such as ``duplicate period in a..b``."""
+
+
+class ReplyError(Pyd2Error):
+    """A DNS server's reply is malformed or fails its TSIG verification (contract, section 6)."""
+
+
+class HookError(Pyd2Error):
+    """A hook library cannot be loaded or misbehaves (contract, section 7)."""
+
+
+class BridgeError(Pyd2Error):
+    """The C side of a hook library or of the bridge reports a fault."""
+
+
+class CommandError(Pyd2Error):
+    """A command on the control channel cannot be carried out; the text becomes the answer's."""
