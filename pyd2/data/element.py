@@ -7,12 +7,14 @@ Strings hold Kea's byte strings in Python's usual way: UTF-8 with ``surrogateesc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, Union
+from typing import NamedTuple, NoReturn, TypeAlias, Union
 
-ElementValue: TypeAlias = Union[None, bool, int, float, str, list["Element"], dict[str, "Element"]]
+from pyd2.errors import ElementTypeError
+
+ElementValue: TypeAlias = Union[bool, int, float, str, list["Element"], dict[str, "Element"], None]  # noqa: UP007  a string cannot stand in X | Y
 """What an element can hold; maps and lists hold elements again."""
 
-Plain: TypeAlias = Union[None, bool, int, float, str, list["Plain"], dict[str, "Plain"]]
+Plain: TypeAlias = Union[bool, int, float, str, list["Plain"], dict[str, "Plain"], None]  # noqa: UP007  a string cannot stand in X | Y
 """A JSON value without positions."""
 
 
@@ -31,12 +33,76 @@ NOWHERE = Position("<string>", 0, 0)
 """The position of values that no text gave."""
 
 
+class BigInteger(int):
+    """A number that Kea keeps as a 128-bit integer: readers that ask for an integer refuse it."""
+
+    __slots__ = ()
+
+
+_TYPE_NAMES: dict[type, str] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    BigInteger: "bigint",
+    float: "real",
+    str: "string",
+    list: "list",
+    dict: "map",
+}
+
+
+def sorted_items(members: dict[str, Element]) -> list[tuple[str, Element]]:
+    """Return the members of a map by key in byte order, the order of every map that Kea prints or walks."""
+    return sorted(members.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape"))
+
+
 @dataclass(slots=True)
 class Element:
     """A JSON value and its position."""
 
     value: ElementValue
     position: Position = NOWHERE
+
+    @property
+    def type_name(self) -> str:
+        """Kea's name of the value's type: null, boolean, integer, bigint, real, string, list or map."""
+        return _TYPE_NAMES[type(self.value)]
+
+    # Each accessor returns the value if it has the type asked for; else it raises ElementTypeError with the
+    # text of Kea's accessor of that name.
+
+    def int_value(self) -> int:
+        """Return the integer, which fits in 64 bits with sign when it was parsed."""
+        return self.value if type(self.value) is int else self._wrong("intValue() called on non-integer")
+
+    def double_value(self) -> float:
+        """Return the floating point number; an integer is none."""
+        return self.value if type(self.value) is float else self._wrong("doubleValue() called on non-double")
+
+    def bool_value(self) -> bool:
+        """Return the boolean."""
+        return self.value if type(self.value) is bool else self._wrong("boolValue() called on non-Bool")
+
+    def string_value(self) -> str:
+        """Return the string."""
+        return self.value if type(self.value) is str else self._wrong("stringValue() called on non-string")
+
+    def list_value(self) -> list[Element]:
+        """Return the list itself, not a copy."""
+        return self.value if type(self.value) is list else self._wrong("listValue() called on non-list")
+
+    def map_value(self) -> dict[str, Element]:
+        """Return the map itself, not a copy."""
+        return self.value if type(self.value) is dict else self._wrong("mapValue() called on non-map")
+
+    def get(self, key: str) -> Element | None:
+        """Return a member of this map, None when it has none of that name."""
+        if type(self.value) is not dict:
+            self._wrong("get(string) called on a non-map")
+        return self.value.get(key)
+
+    def _wrong(self, text: str) -> NoReturn:
+        raise ElementTypeError(f"{text} Element in ({self.position})")
 
     def plain(self) -> Plain:
         """Return the value without positions, as ``json.loads`` would give it."""

@@ -1,0 +1,249 @@
+"""Kea's plain JSON reader: what NameChangeRequests and commands are read with (contract, sections 3 and 8).
+
+It is no strict JSON: some numbers that RFC 8259 forbids pass (``+1``, ``.5``, ``007``), a list may end with
+a comma, raw control characters may stand in strings, and of equal keys the last wins. Error texts and
+positions are part of Kea's answers, so they are Kea's, odd ones included. Configuration files have a grammar
+of their own.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from pyd2.data.element import BigInteger, Element, Position
+from pyd2.errors import JsonError
+
+MAX_NESTING = 100
+"""How deep elements may stand in each other; the outermost one counts as 1."""
+
+_WHITESPACE = re.compile(r"[ \b\f\n\r\t]*")
+_WORD = re.compile(r"[A-Za-z]*")
+_NUMBER = re.compile(r"[0-9+\-.eE]*")
+_DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_PLAIN_STRING = re.compile(r"[^\"\\]*")
+_SIMPLE_ESCAPES = {'"': '"', "/": "/", "\\": "\\", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+_BAD_CAST = "bad lexical cast: source type value could not be interpreted as target"
+
+
+def from_json(text: bytes | str, file: str = "<string>", *, first: int = 1) -> Element:
+    """Return the value that the text spells, with the positions of all its parts.
+
+    ``first`` is the number that the first line and the first column have. Columns count bytes. A map or a
+    list has the position after its bracket, all else the one it begins at.
+
+    Raises JsonError with Kea's text, which ends with ``in file:line:column`` where Kea's does.
+    """
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+    reader = _Reader(data.decode("latin-1"), file, first)
+    value = reader.read(MAX_NESTING)
+    reader.end()
+    return value
+
+
+def from_wire(text: bytes | str) -> Element:
+    """Return the value of a command that came over the control channel; see from_json."""
+    return from_json(text, "<wire>", first=0)
+
+
+def _to_str(raw: str) -> str:
+    """Return Kea's byte string, one character a byte, in the form that elements hold."""
+    return raw if raw.isascii() else raw.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+class _Reader:
+    """One pass over a text that holds one byte in each character.
+
+    The column of the character at ``at`` is ``at - base``: ``base`` moves with each line.
+    """
+
+    __slots__ = ("at", "base", "file", "line", "text")
+
+    def __init__(self, text: str, file: str, first: int) -> None:
+        self.text = text
+        self.file = file
+        self.at = 0
+        self.line = first
+        self.base = -first
+
+    def place(self, at: int) -> Position:
+        return Position(self.file, self.line, at - self.base)
+
+    def fail(self, text: str, at: int) -> JsonError:
+        """Return the error; its text ends before a NUL, as that of Kea's exceptions does."""
+        return JsonError(f"{_to_str(text)} in {self.place(at)}".partition("\0")[0])
+
+    def peek(self) -> str:
+        """Return the next character; empty at the end."""
+        return self.text[self.at : self.at + 1]
+
+    def skip_whitespace(self) -> None:
+        found = _WHITESPACE.match(self.text, self.at)
+        assert found is not None
+        newlines = self.text.count("\n", self.at, found.end())
+        if newlines:
+            self.line += newlines
+            self.base = self.text.rindex("\n", self.at, found.end())
+        self.at = found.end()
+
+    def take(self, pattern: re.Pattern[str]) -> str:
+        found = pattern.match(self.text, self.at)
+        assert found is not None
+        self.at = found.end()
+        return found.group()
+
+    def end(self) -> None:
+        self.skip_whitespace()
+        if self.at < len(self.text):
+            raise self.fail("Extra data", self.at)
+
+    def read(self, levels: int) -> Element:
+        """Read one value; ``levels`` is how many may still stand in each other here."""
+        if levels == 0:
+            raise JsonError("fromJSON elements nested too deeply")
+        self.skip_whitespace()
+        start = self.at
+        char = self.peek()
+        if char == '"':
+            place = self.place(start)
+            return Element(self.read_string(), place)
+        if char == "{":
+            self.at += 1
+            return self.read_map(levels)
+        if char == "[":
+            self.at += 1
+            return self.read_list(levels)
+        if char in ("t", "f"):
+            word = self.take(_WORD)
+            if word not in {"true", "false"}:
+                raise self.fail(f"Bad boolean value: {word}", start)
+            return Element(word == "true", self.place(start))
+        if char == "n":
+            word = self.take(_WORD)
+            if word != "null":
+                raise self.fail(f"Bad null value: {word}", start)
+            return Element(None, self.place(start))
+        if char == "":
+            raise JsonError("nothing read")
+        if char not in "0123456789+-.":
+            raise self.fail(f"error: unexpected character {char}", start + 1)
+        try:
+            return Element(_number(self.take(_NUMBER)), self.place(start))
+        except OverflowError as error:
+            raise self.fail(str(error), start) from None
+
+    def read_map(self, levels: int) -> Element:
+        place = self.place(self.at)
+        members: dict[str, Element] = {}
+        self.skip_whitespace()
+        if self.at == len(self.text):
+            raise self.fail("Unterminated map, <string> or } expected", self.at)
+        if self.peek() == "}":
+            self.at += 1
+            self.base += 1  # Kea does not count the bracket that closes an empty map
+            return Element(members, place)
+        while True:
+            key = self.read_string()
+            self.expect(":")
+            members[key] = self.read(levels - 1)
+            if self.expect(",}") == "}":
+                return Element(members, place)
+
+    def read_list(self, levels: int) -> Element:
+        place = self.place(self.at)
+        items: list[Element] = []
+        self.skip_whitespace()
+        while self.peek() != "]":
+            items.append(self.read(levels - 1))
+            if self.expect(",]") == "]":
+                return Element(items, place)
+        self.at += 1
+        return Element(items, place)
+
+    def expect(self, wanted: str) -> str:
+        """Read one of the wanted characters and the whitespace around it; return the character."""
+        self.skip_whitespace()
+        char = self.peek()
+        if char == "":
+            raise self.fail(f'EOF read, one of "{wanted}" expected', self.at + 1)
+        self.at += 1
+        if char not in wanted:
+            raise self.fail(f"'{char}' read, one of \"{wanted}\" expected", self.at)
+        self.skip_whitespace()
+        return char
+
+    def read_string(self) -> str:
+        if self.peek() != '"':
+            raise self.fail("String expected", self.at + 1)
+        self.at += 1
+        parts = []
+        while True:
+            parts.append(self.take(_PLAIN_STRING))
+            char = self.peek()
+            self.at += 1
+            if char == '"':
+                return _to_str("".join(parts))
+            if char == "":
+                raise self.fail("Unterminated string", self.at)
+            parts.append(self.read_escape())
+
+    def read_escape(self) -> str:
+        """Read what follows a backslash."""
+        start = self.at
+        char = self.peek()
+        self.at += 1
+        if char in _SIMPLE_ESCAPES:
+            return _SIMPLE_ESCAPES[char]
+        if char != "u":
+            raise self.fail("Bad escape", start)
+        code = self.text[self.at : self.at + 4]
+        self.at += 4
+        if code[:1] != "0":
+            raise self.fail("Unsupported unicode escape", start + 1)
+        if code[1:2] != "0":
+            raise self.fail("Unsupported unicode escape", start)
+        if len(code) < 4 or not _HEX_DIGITS.issuperset(code):
+            raise self.fail("Not hexadecimal in unicode escape", start)
+        return chr(int(code, 16))
+
+
+def _number(text: str) -> int | float:
+    """Return the value of a number; raise OverflowError with the text that a position is to follow."""
+    if any(char in text for char in ".eE"):
+        if _DOUBLE.fullmatch(text):
+            value = float(text)
+            if math.isfinite(value):
+                return value
+        raise OverflowError(f"Number overflow while trying to cast '{text}' to double: {_BAD_CAST}")
+    digits = text[1:] if text[0] in "+-" else text
+    if digits.isdigit():
+        significant = digits.lstrip("0") or "0"
+        if len(significant) <= 19:
+            value = -int(significant) if text[0] == "-" else int(significant)
+            if -(2**63) <= value < 2**63:
+                return value
+    return _big_integer(text)
+
+
+def _big_integer(text: str) -> BigInteger:
+    """Read what is no 64-bit integer as Kea's 128-bit type does.
+
+    A leading zero means octal there, and ``-`` alone is zero.
+    """
+    digits = text.removeprefix("-")
+    radix, valid = (8, "01234567") if digits.startswith("0") else (10, "0123456789")
+    value = 0
+    for digit in digits:
+        if digit not in valid:
+            raise JsonError("Unexpected content found while parsing character string.")
+        shifted = value * radix
+        value = shifted + int(digit)
+        if value >= 2**128:
+            step = "multiplication" if shifted >= 2**128 else "addition"
+            raise OverflowError(
+                f"Number overflow while trying to cast '{text}' to int64 and subsequently to int128: "
+                f"{_BAD_CAST}, overflow in {step}"
+            )
+    return BigInteger(-value if text.startswith("-") else value)
