@@ -1,0 +1,38 @@
+"""The command line of ``pyd2ctl``: one subcommand a module, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from pyd2 import __version__
+
+_COMMANDS = {
+    "demo": "run the daemon between a DNS server and real requests, and show the zones",
+    "dns-server": "a small primary DNS server that takes updates, for tests",
+    "send": "send requests to a daemon",
+    "explain": "show what the daemon would send for a name and an address, and why",
+    "lint": "find what is doubtful in a configuration",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``pyd2ctl`` with the given arguments (default: the process's) and return its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="pyd2ctl", description="What an operator runs beside pyd2.")
+    parser.add_argument("--version", action="version", version=f"pyd2ctl {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in _COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name in arguments:
+            module = import_module(f"pyd2.tools.{name.replace('-', '_')}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    parsed = parser.parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    return status
