@@ -231,6 +231,11 @@ W   HOOKS_UNLOAD_EXCEPTION 'unload' function in hook library %1 threw an excepti
 E   HOOKS_UNLOAD_FRAMEWORK_EXCEPTION 'unload' function in hook library %1 threw an exception, reason %2
 D40 HOOKS_UNLOAD_SUCCESS 'unload' function in hook library %1 returned success
 E   HOOKS_VERSION_EXCEPTION 'version' function in hook library %1 threw an exception
+E   PYD2_HOOK_EXCEPTION hooks library %1: %2
+D45 PYD2_HOOK_MESSAGE_DEBUG hooks library %1: %2
+E   PYD2_HOOK_MESSAGE_ERROR hooks library %1: %2
+I   PYD2_HOOK_MESSAGE_INFO hooks library %1: %2
+W   PYD2_HOOK_MESSAGE_WARN hooks library %1: %2
 W   PYD2_HOOK_SLOW hooks library %1 took %2 ms in hook %3; nothing else is served meanwhile
 
 [callouts]
@@ -257,7 +262,7 @@ E   ASIODNS_UNKNOWN_RESULT unknown result (%1) when IOFetch::stop() was executed
 E   LOG_BAD_DESTINATION unrecognized log destination: %1
 E   LOG_BAD_SEVERITY unrecognized log severity: %1
 W   PYD2_LOCKFILE_UNUSABLE the log lock file %1 can not be used (%2); messages are written without it
-W   PYD2_LOG_LINES_LOST %1 lines for %2 could not be written (%3)
+W   PYD2_LOG_LINES_LOST %1 lines for %2 were lost because they could not be written
 """  # noqa: E501  one message a line
 
 _SEVERITIES: Final = {

@@ -1,0 +1,322 @@
+"""Where log lines go: consoles, files that roll, syslog (contract, section 10).
+
+An output never raises and never waits for long. What cannot be written is kept while there is room, then
+dropped and counted in ``lost``; the log reports the count once writing works again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pyd2.messages import ROOT_LOGGER, Severity
+from pyd2.observe.lockfile import LockFile
+from pyd2.observe.pattern import DEFAULT_PATTERN, DEFAULT_SYSLOG_PATTERN, Layout
+
+if TYPE_CHECKING:
+    from pyd2.config.model import OutputOption
+    from pyd2.observe.pattern import LineWriter
+
+BUFFER_SIZE: Final = 8192
+"""Characters that an output with ``flush`` false collects before it writes."""
+HELD_LIMIT: Final = 1 << 20
+"""Bytes kept for an output that takes no more for the moment."""
+MINIMUM_ROLL_SIZE: Final = 204800
+"""The smallest size at which log4cplus rolls a file; a smaller ``maxsize`` is raised to it."""
+LARGEST_SIZE: Final = 0x7FFFFFFF
+_PATIENCE: Final = 0.05
+"""Seconds to wait for a reader that kept up the last time."""
+_REOPEN_DELAY: Final = 1.0
+
+
+def encode(text: str) -> bytes:
+    """Return the bytes of a line; Kea's byte strings are held with surrogateescape."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
+
+
+class Output:
+    """What all outputs share: lines wait in ``pending`` until ``flush``."""
+
+    name: str
+
+    def __init__(self, layout: Layout, *, immediate: bool) -> None:
+        self.pending: list[str] = []
+        self.lost = 0
+        """Lines dropped since ``lost`` was last set to 0."""
+        self.reason = ""
+        """Why lines are being lost; empty while writing works."""
+        self._layout = layout
+        self._immediate = immediate
+
+    def writer(self, logger: str, severity: Severity) -> LineWriter:
+        """Return what makes the entries of ``pending`` for a logger at a severity."""
+        return self._layout.writer(logger, severity)
+
+    def flush(self, *, final: bool = False) -> None:
+        """Write the pending lines, as far as it goes. ``final``: also those that a buffer collects."""
+        pending = self.pending
+        if not (self._immediate or final) and sum(map(len, pending)) < BUFFER_SIZE:
+            return
+        if pending or final:
+            lines = pending.copy()
+            pending.clear()
+            self._write(lines)
+
+    def close(self) -> None:
+        """Write what is left and close."""
+        self.flush(final=True)
+
+    def _write(self, lines: list[str]) -> None:
+        raise NotImplementedError
+
+    def _lose(self, lines: int, error: OSError) -> None:
+        """Count lost lines; the first of a row is told on stderr, since the log cannot be trusted to."""
+        if not self.reason:
+            complain(f"Unable to write log lines to {self.name} ({error.strerror}): they are being lost")
+        self.reason = error.strerror or str(error)
+        self.lost += lines
+
+
+def complain(text: str) -> None:
+    """Write a line on stderr, if stderr takes it now."""
+    with contextlib.suppress(OSError, ValueError):
+        _write_some(2, encode(text + "\n"), 0.0)
+
+
+class Descriptor(Output):
+    """An output on an open file descriptor: stdout and stderr."""
+
+    def __init__(self, name: str, fd: int, layout: Layout, *, immediate: bool) -> None:
+        super().__init__(layout, immediate=immediate)
+        self.name = name
+        self._fd = fd
+        self._held = b""
+        """What the descriptor did not take yet; it may begin in the middle of a line."""
+        self._torn = False
+        """The end of the last line written was lost."""
+
+    def _write(self, lines: list[str]) -> None:
+        self._put("".join(lines))
+
+    def _put(self, text: str) -> None:
+        data = self._held + encode(text)
+        if self._torn and data:
+            data = b"\n" + data
+        # Something held means that the reader was too slow the last time: it gets no second wait.
+        written, error = _write_some(self._fd, data, 0.0 if self._held else _PATIENCE)
+        if written:
+            self._torn = False
+        self._held = data[written:]
+        if error:
+            self._torn = self._torn or data[:written][-1:] not in {b"", b"\n"}
+            lost, self._held = self._held, b""
+        elif len(self._held) > HELD_LIMIT:
+            end = self._held.rfind(b"\n", 0, HELD_LIMIT) + 1 or self._held.find(b"\n") + 1
+            lost, self._held = self._held[end:], self._held[:end]
+            error = OSError(errno.EAGAIN, "the reader is too slow")
+        elif not self._held:
+            self.reason = ""
+        if error:
+            self._lose(lost.count(b"\n"), error)
+
+
+def _write_some(fd: int, data: bytes, patience: float) -> tuple[int, OSError | None]:
+    """Write what a descriptor takes, waiting for at most ``patience`` seconds at a time.
+
+    Return the number of bytes written, and the error that broke it off if there was one. The descriptor may
+    be shared with other processes, so it is not made non-blocking.
+    """
+    written = 0
+    try:
+        kind = os.fstat(fd).st_mode
+        if stat.S_ISREG(kind):
+            while written < len(data):
+                written += os.write(fd, data[written:])
+            return written, None
+        connection = socket.socket(fileno=os.dup(fd)) if stat.S_ISSOCK(kind) else None
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        with connection or contextlib.nullcontext():
+            while written < len(data) and poll.poll(patience * 1000):
+                # A pipe that is ready takes PIPE_BUF bytes without blocking; a socket is asked not to block.
+                chunk = data[written : written + select.PIPE_BUF]
+                written += connection.send(chunk, socket.MSG_DONTWAIT) if connection else os.write(fd, chunk)
+    except BlockingIOError:
+        return written, None
+    except OSError as error:
+        return written, error
+    return written, None
+
+
+def rounded_size(maxsize: int) -> int:
+    """Return the size that Kea gives to log4cplus: above 2147483647 in whole units of KB or MB.
+
+    The number is divided by 1000 for each unit, while log4cplus multiplies it by 1024.
+    """
+    unit = 1
+    for larger in (1024, 1024 * 1024):
+        if maxsize <= LARGEST_SIZE:
+            break
+        maxsize //= 1000
+        unit = larger
+    return maxsize * unit
+
+
+class File(Descriptor):
+    """A log file, appended to. With ``maxsize`` it rolls to ``.1``, ``.2``, ... ``.maxver``."""
+
+    def __init__(self, path: str, layout: Layout, *, immediate: bool, maxsize: int, maxver: int) -> None:
+        # A file that rolls is always flushed, as log4cplus does to files that have a lock file.
+        super().__init__(path, -1, layout, immediate=immediate or maxsize > 0)
+        self._maxsize = max(rounded_size(maxsize), MINIMUM_ROLL_SIZE)
+        self._maxver = max(maxver, 1)
+        self._lock = LockFile(path + ".lock", 0o640) if maxsize > 0 else None
+        self._next_try = 0.0
+        self._open()
+
+    def _write(self, lines: list[str]) -> None:
+        if self._fd == -1 and time.monotonic() >= self._next_try:
+            self._open()
+        if self._fd == -1:
+            self.lost += len(lines)
+        elif self._lock is None:
+            self._put("".join(lines))
+        else:
+            with self._lock:
+                self._put_and_roll(lines)
+
+    def _put_and_roll(self, lines: list[str]) -> None:
+        room = self._room()
+        batch: list[str] = []
+        for line in lines:
+            batch.append(line)
+            room -= len(line)
+            if room < 0:  # at least: a character may take more bytes than one
+                self._put("".join(batch))
+                batch.clear()
+                room = self._room()
+        self._put("".join(batch))
+        self._room()
+
+    def _room(self) -> int:
+        """Return the bytes that still fit, after rolling the file if it is over its size."""
+        size = self._size()
+        if size > self._maxsize:
+            self._roll()
+            size = self._size()
+        return self._maxsize - size
+
+    def _size(self) -> int:
+        return os.fstat(self._fd).st_size if self._fd != -1 else 0
+
+    def _roll(self) -> None:
+        """Rename the files one on. When another process has done so, only open the new one."""
+        with contextlib.suppress(OSError):
+            if Path(self.name).stat().st_size >= self._maxsize:
+                for number in range(self._maxver, 0, -1):
+                    source = f"{self.name}.{number - 1}" if number > 1 else self.name
+                    with contextlib.suppress(FileNotFoundError):
+                        Path(source).replace(f"{self.name}.{number}")
+        self._close_file()
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            self._fd = os.open(self.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            if self._lock:
+                self._lock.open()
+        except OSError as error:
+            self._next_try = time.monotonic() + _REOPEN_DELAY
+            self._lose(0, error)
+
+    def _close_file(self) -> None:
+        if self._fd != -1:
+            os.close(self._fd)
+            self._fd = -1
+        if self._lock:
+            self._lock.close()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        super().close()
+        self._close_file()
+
+
+_SYSLOG_SEVERITIES: Final = {
+    Severity.DEBUG: 7, Severity.INFO: 6, Severity.WARN: 4, Severity.ERROR: 3, Severity.FATAL: 2,
+}  # fmt: skip
+_SYSLOG_FACILITIES: Final = {
+    "kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "lpr": 6, "news": 7, "uucp": 8,
+    "cron": 9, "authpriv": 10, "ftp": 11,
+    **{f"local{number}": 16 + number for number in range(8)},
+}  # fmt: skip
+
+
+class Syslog(Output):
+    """The local syslog daemon. ``target`` is a facility's name in any case, or the name to log under.
+
+    A name that is no facility's is the ident, with facility LOCAL0; without a target the ident is
+    ``kea-dhcp-ddns`` and the facility LOCAL0.
+    """
+
+    def __init__(self, layout: Layout, target: str = "", path: str = "/dev/log") -> None:
+        super().__init__(layout, immediate=True)
+        self.name = "syslog"
+        facility = _SYSLOG_FACILITIES.get(target.lower())
+        self._ident = ROOT_LOGGER if facility is not None or not target else target
+        self._facility = facility if facility is not None else _SYSLOG_FACILITIES["local0"]
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def writer(self, logger: str, severity: Severity) -> LineWriter:
+        """Return what makes whole datagrams: priority, time, ident and the line (RFC 3164, section 4.1)."""
+        line = self._layout.writer(logger, severity)
+        priority = self._facility << 3 | _SYSLOG_SEVERITIES[severity]
+        header = Layout(f"<{priority}>%D{{%b %e %H:%M:%S}} {self._ident.replace('%', '%%')}: ", 0.0)
+        head = header.writer(logger, severity)
+        return lambda message, now: head(message, now) + line(message, now)
+
+    def _write(self, lines: list[str]) -> None:
+        for number, line in enumerate(lines):
+            try:
+                if self._socket is None:
+                    self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+                    self._socket.connect(self._path)
+                self._socket.send(encode(line))
+            except OSError as error:
+                # A syslog daemon that was restarted has a new socket; it is looked for at the next write.
+                self._disconnect()
+                self._lose(len(lines) - number, error)
+                return
+        self.reason = ""
+
+    def _disconnect(self) -> None:
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+    def close(self) -> None:
+        """Send what is left and close the socket."""
+        super().close()
+        self._disconnect()
+
+
+def open_output(option: OutputOption, started: float) -> Output:
+    """Open the output of an ``output-options`` entry. One that cannot be opened counts what it loses."""
+    console = {"stdout": 1, "stderr": 2}.get(option.output)
+    if option.output == "syslog" or option.output.startswith("syslog:"):
+        return Syslog(Layout(option.pattern or DEFAULT_SYSLOG_PATTERN, started), option.output[7:])
+    layout = Layout(option.pattern or DEFAULT_PATTERN, started)
+    if console:
+        return Descriptor(option.output, console, layout, immediate=option.flush)
+    return File(option.output, layout, immediate=option.flush, maxsize=option.maxsize, maxver=option.maxver)

@@ -1,0 +1,71 @@
+"""Locks shared with other processes (contract, section 1).
+
+``logger_lockfile`` is taken around each write of log lines, and the ``.lock`` of a file that rolls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from typing import Final
+
+_PATIENCE: Final = 0.05
+"""Seconds to wait for a holder that let go the last time."""
+
+
+class LockFile:
+    """A lock file shared with other processes; the lock is POSIX's, on the first byte, as Kea's is.
+
+    Kea waits for the lock for ever. Here a holder that does not let go costs 50 ms once, and nothing more
+    until the lock was free again: meanwhile lines are written without it.
+    """
+
+    def __init__(self, path: str, mode: int) -> None:
+        self.path = path
+        self._mode = mode
+        self._fd = -1
+        self._held = False
+        self._stuck = False
+
+    def open(self) -> None:
+        """Open or create the file; raises OSError. A lock without a path is never taken."""
+        if not self.path:
+            return
+        umask = os.umask(0o777 & ~self._mode)
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
+        finally:
+            os.umask(umask)
+
+    def __enter__(self) -> None:
+        if self._fd == -1:
+            return
+        deadline = time.monotonic() + (0.0 if self._stuck else _PATIENCE)
+        while not (self._held or self._try_lock()):
+            if time.monotonic() >= deadline:
+                self._stuck = True
+                return
+            time.sleep(0.001)
+        self._stuck = False
+
+    def _try_lock(self) -> bool:
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+        except OSError:
+            return False
+        self._held = True
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        if self._held:
+            self._held = False
+            with contextlib.suppress(OSError):
+                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1)
+
+    def close(self) -> None:
+        """Close the file; it stays, because other processes may hold it."""
+        if self._fd != -1:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,269 @@
+"""The log of the daemon: Kea's loggers, levels and outputs (contract, section 10).
+
+Loggers form a tree by the dots in their names. A logger without an entry of its own in ``loggers`` takes
+level and outputs from the nearest one above that has an entry; the root always has one. A logger with an
+entry writes to its own outputs only.
+
+Use it from one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyd2.config.model import Logger, OutputOption
+from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
+from pyd2.observe.appenders import complain, open_output
+from pyd2.observe.lockfile import LockFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from pyd2.observe.appenders import Output
+    from pyd2.observe.pattern import LineWriter
+
+MAX_DEBUG_LEVEL: Final = 99
+_LOCK_DIRECTORY: Final = "/var/run/kea"
+_SEVERITIES: Final = frozenset(Severity.__members__)
+
+
+class Target(NamedTuple):
+    """Where the messages of one logger at one severity go."""
+
+    writers: tuple[tuple[Callable[[str], None], LineWriter], ...]
+    """For each output: what takes a line, and what makes it."""
+    urgent: bool
+    """WARN and above are written at once."""
+
+
+class _Settings(NamedTuple):
+    """What an entry of ``loggers`` sets."""
+
+    severity: Severity | None
+    """None: the level is inherited."""
+    debuglevel: int
+    outputs: tuple[Output, ...]
+
+
+class MessageLog:
+    """Writes messages; it implements ``pyd2.messages.Log``.
+
+    Until the first ``configure`` messages go where KEA_LOGGER_DESTINATION says (stdout when it is not set),
+    at INFO, or with ``verbose`` (``-d``) at DEBUG 99. ``check_only`` (``-t``) leaves the lock file alone
+    unless KEA_LOCKFILE_DIR names its directory.
+
+    Set ``scheduler`` to a callable that runs its argument at the end of the event loop's pass
+    (``loop.call_soon``): lines are then written once a pass. Without it each line is written at once.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        verbose: bool = False,
+        check_only: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.scheduler: Callable[[Callable[[], None]], object] | None = None
+        self._clock = clock
+        self._started = clock()
+        self._verbose = verbose
+        self._scheduled = False
+        self._lock = _lock_file(environ, check_only=check_only)
+        self._outputs: dict[OutputOption, Output] = {}
+        self._tree: dict[str, _Settings] = {}
+        self._known: dict[tuple[str, Severity, int], Target | None] = {}
+        self._targets: dict[str, tuple[str, Target]] = {}
+        self.on: AbstractSet[str] = self._targets.keys()
+        self._apply((_initial_logger(environ, verbose=verbose),))
+        try:
+            self._lock.open()
+        except OSError as error:
+            self.emit("PYD2_LOCKFILE_UNUSABLE", self._lock.path, error.strerror)
+
+    def configure(self, loggers: Sequence[Logger]) -> None:
+        """Switch to the ``loggers`` of a configuration; without any, the root writes INFO to stderr.
+
+        Outputs are opened anew, so that a file that was moved away begins again. To go back after a failed
+        reconfiguration, configure with the loggers of the configuration in force; before the first one, Kea
+        uses those of an empty configuration.
+        """
+        self.check(loggers)
+        if self._verbose:
+            loggers = [replace(logger, severity="DEBUG", debuglevel=MAX_DEBUG_LEVEL) for logger in loggers]
+        self._apply(loggers)
+
+    def check(self, loggers: Sequence[Logger]) -> None:
+        """Log LOG_BAD_SEVERITY for each logger whose severity is no severity; INFO is taken for it."""
+        for logger in loggers:
+            if logger.severity and logger.severity not in _SEVERITIES:
+                self.emit("LOG_BAD_SEVERITY", logger.severity)
+
+    def emit(self, message_id: str, *arguments: object) -> None:
+        """Write a message of the catalogue; nothing happens when its ID is not in ``on``."""
+        found = self._targets.get(message_id)
+        if found is not None:
+            template, target = found
+            self.write(target, substitute(template, arguments))
+
+    def logger(self, name: str) -> NamedLogger:
+        """Return the logger of a hook library; ``name`` is taken as in a ``loggers`` entry."""
+        return NamedLogger(self, full_name(name))
+
+    def write(self, target: Target, text: str) -> None:
+        """Write a text, which begins with its message ID, where a target says."""
+        now = self._clock()
+        for append, line in target.writers:
+            append(line(text, now))
+        if target.urgent or self.scheduler is None:
+            self.flush()
+        elif not self._scheduled:
+            self._scheduled = True
+            self.scheduler(self.flush)
+
+    def target(self, logger: str, severity: Severity, debuglevel: int) -> Target | None:
+        """Return where messages of a logger (full name) go, or None when they are not written."""
+        key = logger, severity, debuglevel
+        if key not in self._known:
+            self._known[key] = self._find(*key)
+        return self._known[key]
+
+    def _find(self, logger: str, severity: Severity, debuglevel: int) -> Target | None:
+        path = [self._tree[name] for name in _ancestry(logger) if name in self._tree]
+        level = next((settings for settings in path if settings.severity is not None), None)
+        if level is None or level.severity is None or severity < level.severity:
+            return None
+        if severity == Severity.DEBUG and debuglevel > level.debuglevel:
+            return None
+        outputs = path[0].outputs
+        return Target(
+            tuple((output.pending.append, output.writer(logger, severity)) for output in outputs),
+            severity >= Severity.WARN,
+        )
+
+    def flush(self) -> None:
+        """Write the lines collected so far; report lines that were lost once writing works again."""
+        self._scheduled = False
+        with self._lock:
+            for output in self._outputs.values():
+                output.flush()
+        for output in self._outputs.values():
+            if output.lost and not output.reason:
+                lost, output.lost = output.lost, 0
+                self.emit("PYD2_LOG_LINES_LOST", lost, output.name)
+
+    def close(self) -> None:
+        """Write what is left and close all outputs; nothing is written any more."""
+        self._targets.clear()
+        self._known.clear()
+        self._tree.clear()
+        self._close_outputs()
+        self._lock.close()
+
+    def _apply(self, loggers: Sequence[Logger]) -> None:
+        """Build the tree of loggers and work out which messages are written, and where."""
+        self._close_outputs()
+        root = next((logger for logger in loggers if logger.name == ROOT_LOGGER), _UNCONFIGURED)
+        self._tree = {ROOT_LOGGER: self._settings(root, root)}
+        for logger in loggers:
+            if logger.name != ROOT_LOGGER:
+                self._tree[full_name(logger.name)] = self._settings(logger, root)
+        self._targets.clear()
+        self._known.clear()
+        for message in MESSAGES.values():
+            if target := self.target(message.logger, message.severity, message.debuglevel):
+                self._targets[message.message_id] = f"{message.message_id} {message.text}", target
+
+    def _settings(self, logger: Logger, root: Logger) -> _Settings:
+        outputs = []
+        for option in logger.outputs or root.outputs:
+            if option not in self._outputs:
+                self._outputs[option] = open_output(option, self._started)
+            outputs.append(self._outputs[option])
+        severity = Severity[logger.severity] if logger.severity in _SEVERITIES else Severity.INFO
+        return _Settings(severity if logger.severity else None, logger.debuglevel, tuple(outputs))
+
+    def _close_outputs(self) -> None:
+        with self._lock:
+            for output in self._outputs.values():
+                output.close()
+        self._outputs.clear()
+
+
+class NamedLogger:
+    """A logger of a hook library: its messages are not in the catalogue."""
+
+    def __init__(self, log: MessageLog, name: str) -> None:
+        self._log = log
+        self.name = name
+        """The full name."""
+
+    def enabled(self, severity: Severity, debuglevel: int = 0) -> bool:
+        """Return whether such messages are written under the present configuration."""
+        return self._log.target(self.name, severity, debuglevel) is not None
+
+    def message(self, severity: Severity, debuglevel: int, message_id: str, text: str) -> None:
+        """Write a message, if such messages are written. ``debuglevel`` counts for DEBUG only."""
+        target = self._log.target(self.name, severity, debuglevel)
+        if target is not None:
+            self._log.write(target, f"{message_id} {text}")
+
+
+def full_name(name: str) -> str:
+    """Return a logger's full name; what is not below the root already is put there."""
+    return name if name == ROOT_LOGGER or name.startswith(ROOT_LOGGER + ".") else f"{ROOT_LOGGER}.{name}"
+
+
+def _ancestry(name: str) -> list[str]:
+    """Return a logger's full name and those of its ancestors, the nearest first."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
+def substitute(template: str, arguments: Sequence[object]) -> str:
+    """Replace %1, %2, ... by the arguments, one after the other, and complain inside the text as Kea does.
+
+    An argument that holds a later mark has it replaced too: so does Kea's.
+    """
+    for number, argument in enumerate(arguments, 1):
+        mark = f"%{number}"
+        if mark in template:
+            template = template.replace(mark, str(argument))
+        else:
+            template += f" @@Missing logger placeholder '{mark}' for value '{argument}'@@"
+    mark = f"%{len(arguments) + 1}"
+    if mark in template:
+        template += f" @@Excess logger placeholder '{mark}' still exists@@"
+    return template
+
+
+_UNCONFIGURED: Final = Logger(
+    name=ROOT_LOGGER, severity="INFO", debuglevel=0, outputs=(OutputOption("stderr"),), user_context=None
+)
+"""The root logger of a configuration that has no entry for it."""
+
+
+def _initial_logger(environ: Mapping[str, str], *, verbose: bool) -> Logger:
+    """Return the root logger in force before the first configuration."""
+    destination = environ.get("KEA_LOGGER_DESTINATION", "stdout")
+    if destination == "syslog:":
+        complain(
+            "**ERROR** value for KEA_LOGGER_DESTINATION of syslog: is invalid, syslog will be used instead"
+        )
+    return Logger(
+        name=ROOT_LOGGER,
+        severity="DEBUG" if verbose else "INFO",
+        debuglevel=MAX_DEBUG_LEVEL,
+        outputs=(OutputOption(destination, maxsize=0),),
+        user_context=None,
+    )
+
+
+def _lock_file(environ: Mapping[str, str], *, check_only: bool) -> LockFile:
+    """Return the lock that all Kea processes take around each write; it is not open yet."""
+    directory = environ.get("KEA_LOCKFILE_DIR", "none" if check_only else _LOCK_DIRECTORY)
+    return LockFile("" if directory.lower() == "none" else f"{directory}/logger_lockfile", 0o660)

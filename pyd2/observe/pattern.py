@@ -1,0 +1,242 @@
+"""Layout patterns of log lines, as log4cplus 2 reads them (contract, section 10).
+
+A pattern is compiled once. What depends only on the logger and the severity is worked out once for each pair
+of them; what depends only on the second of the clock, once a second. A line then costs one join.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pyd2.messages import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LineWriter: TypeAlias = "Callable[[str, float], str]"
+"""Makes a line of the message's text and the time, in seconds since the epoch."""
+
+DEFAULT_PATTERN: Final = "%D{%Y-%m-%d %H:%M:%S.%q} %-5p [%c/%i.%t] %m\n"
+"""The pattern of consoles and files that have none of their own."""
+DEFAULT_SYSLOG_PATTERN: Final = "%-5p [%c.%t] %m\n"
+
+_DEFAULT_DATE: Final = "%Y-%m-%d %H:%M:%S"
+
+# Every message of Kea comes from one function, so the place in the source is as good as constant there.
+_SOURCE_FILE: Final = "logger_impl.cc"
+_SOURCE_FUNCTION: Final = (
+    "void isc::log::LoggerImpl::outputRaw(const isc::log::Severity&, const std::string&)"
+)
+_SOURCE_LINES: Final = {
+    Severity.DEBUG: "169", Severity.INFO: "173", Severity.WARN: "177", Severity.ERROR: "181",
+    Severity.FATAL: "185",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A conversion: its letter, its option in braces, and how its text is padded or cut."""
+
+    letter: str = ""
+    option: str = ""
+    minimum: int = 0
+    maximum: int | None = None
+    left: bool = False
+    """Pad at the right end."""
+    keep_head: bool = False
+    """Cut off the end of a text that is too long, not its head."""
+
+    def fit(self, text: str) -> str:
+        """Pad or cut a text. One that was cut is not padded."""
+        if self.maximum is not None and len(text) > self.maximum:
+            return text[: self.maximum] if self.keep_head else text[len(text) - self.maximum :]
+        return text.ljust(self.minimum) if self.left else text.rjust(self.minimum)
+
+
+_CONVERSION: Final = re.compile(
+    r"%(?P<flags>-*+)(?P<minimum>\d*+)(?:\.(?P<head>-?)(?P<maximum>\d++))?(?P<letter>.)", re.ASCII | re.DOTALL
+)
+_LETTERS: Final = "bcdDEFhHilLmMnprtTxX"
+_WITH_OPTION: Final = "cdDEX"
+
+
+def _parse(pattern: str) -> list[str | _Field]:
+    """Split a pattern into literal texts and conversions."""
+    parts: list[str | _Field] = []
+    at = 0
+    while at < len(pattern):
+        match = _CONVERSION.match(pattern, at)
+        if match is None:  # no "%" here, or one at the very end, which is literal
+            end = pattern.find("%", at + 1)
+            end = end if end != -1 else len(pattern)
+            parts.append(pattern[at:end])
+            at = end
+            continue
+        at = match.end()
+        letter = match["letter"]
+        if match[0] == "%%":
+            parts.append("%")
+        elif letter == ".":  # a dot without digits spoils the conversion, with the character after it
+            parts.append(match[0] + pattern[at : at + 1])
+            at += 1
+        elif letter not in _LETTERS:
+            parts.append(match[0])
+        else:
+            option = ""
+            if letter in _WITH_OPTION and pattern.startswith("{", at):
+                end = pattern.find("}", at)
+                # Without its closing brace the option swallows the rest of the pattern, and counts as none.
+                option, at = (pattern[at + 1 : end], end + 1) if end != -1 else ("", len(pattern))
+            parts.append(_Field(
+                letter, option, _width(match["minimum"]) or 0, _width(match["maximum"]),
+                bool(match["flags"]), bool(match["head"]),
+            ))  # fmt: skip
+    return parts
+
+
+def _width(digits: str | None) -> int | None:
+    # A wider field than a line can be is a typing mistake; it must not eat the memory.
+    return None if not digits else int(digits) if len(digits) < 6 else 99999
+
+
+class _Date:
+    """The ``%D`` (local) and ``%d`` (UTC) conversions; strftime runs once a second."""
+
+    def __init__(self, date_format: str, *, utc: bool) -> None:
+        self._utc = utc
+        # Texts for strftime and, at the odd places, %q (milliseconds) and %Q (with their fraction).
+        self._pieces = [""]
+        for token in re.findall(r"%.|[^%]+|%", date_format or _DEFAULT_DATE, re.DOTALL):
+            if token in {"%q", "%Q"}:
+                self._pieces += [token, ""]
+            else:
+                self._pieces[-1] += token
+        self._second = -1
+        self._texts: list[str] = []
+
+    def __call__(self, _message: str, now: float) -> str:
+        second = int(now)
+        if second != self._second:
+            self._texts = [self._text(piece, second) for piece in self._pieces]
+            self._second = second
+        texts = self._texts
+        if len(texts) == 1:
+            return texts[0]
+        fraction = now - second
+        return "".join([
+            text if text not in {"%q", "%Q"} or at % 2 == 0
+            else f"{int(fraction * 1000):03d}" if text == "%q"
+            else f"{int(fraction * 1000):03d}.{int(fraction * 1000000) % 1000:03d}"
+            for at, text in enumerate(texts)
+        ])  # fmt: skip
+
+    def _text(self, piece: str, second: int) -> str:
+        if piece in {"%q", "%Q"}:
+            return piece
+        piece = re.sub(r"%(.)", lambda m: str(second) if m[1] == "s" else m[0], piece, flags=re.DOTALL)
+        if self._utc:
+            # The C library calls the zone of gmtime() GMT; Python's says UTC.
+            moment = time.struct_time(time.gmtime(second)[:9], {"tm_zone": "GMT", "tm_gmtoff": 0})
+        else:
+            moment = time.localtime(second)
+        return time.strftime(piece, moment)
+
+
+def _tail(logger: str, option: str) -> str:
+    """Return the last components of a logger's name, as many as ``%c{n}`` asks for."""
+    number = re.match(r"\s*\+?(\d+)", option)
+    count = int(number[1]) if number else 0
+    return ".".join(logger.split(".")[-count:]) if count else logger
+
+
+def _host_name(*, full: bool) -> str:
+    name = socket.gethostname()
+    if full:
+        try:
+            found = socket.getaddrinfo(name, None, flags=socket.AI_CANONNAME)
+        except OSError:
+            return name
+        return next((entry[3] for entry in found if entry[3]), name)
+    return name
+
+
+class Layout:
+    """A compiled pattern. ``started`` is when the program began (seconds since the epoch), for ``%r``."""
+
+    def __init__(self, pattern: str, started: float) -> None:
+        self._started = started
+        self._parts = _parse(pattern)
+
+    def writer(self, logger: str, severity: Severity) -> LineWriter:
+        """Return what makes the lines of a logger (full name) at a severity."""
+        parts: list[str | LineWriter] = [""]
+        for part in self._parts:
+            text = part if isinstance(part, str) else self._convert(part, logger, severity)
+            if isinstance(text, str) and isinstance(parts[-1], str):
+                parts[-1] += text
+            else:
+                parts.append(text)
+
+        def line(message: str, now: float) -> str:
+            return "".join([part if part.__class__ is str else part(message, now) for part in parts])  # type: ignore[operator]
+
+        return line
+
+    def _convert(self, field: _Field, logger: str, severity: Severity) -> str | LineWriter:
+        """Return a conversion's text, or what makes it when it changes from line to line."""
+        moving: LineWriter
+        match field.letter:
+            case "d" | "D":
+                moving = _Date(field.option, utc=field.letter == "d")
+            case "m":
+                moving = _message
+            case "r":
+                moving = self._since_start
+            case _:
+                return field.fit(_fixed(field, logger, severity))
+        if replace(field, letter="", option="") == _Field():
+            return moving
+        return lambda message, now: field.fit(moving(message, now))
+
+    def _since_start(self, _message: str, now: float) -> str:
+        return str(int((now - self._started) * 1000))
+
+
+def _message(message: str, _now: float) -> str:
+    return message
+
+
+def _fixed(field: _Field, logger: str, severity: Severity) -> str:
+    match field.letter:
+        case "c":
+            return _tail(logger, field.option)
+        case "p":
+            return severity.name
+        case "i":
+            return str(os.getpid())
+        case "t":
+            return str(threading.get_ident())
+        case "T":
+            return str(threading.get_native_id())
+        case "n":
+            return "\n"
+        case "h" | "H":
+            return _host_name(full=field.letter == "H")
+        case "E":
+            return os.environ.get(field.option, "")
+        case "F" | "b":
+            return _SOURCE_FILE
+        case "L":
+            return _SOURCE_LINES[severity]
+        case "l":
+            return f"{_SOURCE_FILE}:{_SOURCE_LINES[severity]}"
+        case "M":
+            return _SOURCE_FUNCTION
+        case _:
+            return ""  # %x and %X: Kea keeps no diagnostic context
