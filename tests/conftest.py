@@ -1,0 +1,20 @@
+"""Options and fixtures that all tests share."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--d2", default=str(Path(sys.executable).with_name("pyd2")), metavar="PATH",
+                     help="the D2 under test: pyd2 (default) or the real kea-dhcp-ddns")
+
+
+@pytest.fixture(scope="session")
+def d2_binary(request: pytest.FixtureRequest) -> str:
+    """The path of the D2 under test."""
+    path = Path(request.config.getoption("--d2"))
+    if not path.is_file():
+        pytest.fail(f"no D2 at {path}: install pyd2 beside this Python, or pass --d2 PATH", pytrace=False)
+    return str(path.absolute())

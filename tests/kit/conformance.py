@@ -1,0 +1,321 @@
+"""Runs a conformance case against any D2 and returns the outcome in the form of the recorded one.
+
+A case is the content of a recorded file; only its inputs are looked at. The ports in it are
+replaced by free ones for the run and put back in the outcome, so cases can run side by side.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.kit import control, ncr
+from tests.kit.d2 import D2, NO_LISTENER, STARTED, private_directory
+from tests.kit.normalise import PortMap, is_log, log_entries, mask, mask_response
+from tests.kit.ports import PortLease
+from tests.kit.scripted_dns import ScriptedDns
+from tests.kit.station import FINAL, NCR_PORT, STUBS, Station
+from tests.kit.waiting import wait_until
+
+Case = Mapping[str, Any]
+Outcome = dict[str, Any]
+
+DEFAULT_PORT = 53001  # of the NCR listener, if the configuration names none
+_INTAKE_STATISTICS = ("ncr-received", "ncr-invalid", "ncr-error")
+_RELOADED = "DCTL_CONFIG_COMPLETE|DCTL_CFG_FILE_RELOAD_ERROR"
+_HASH = re.compile(r'"hash": "([0-9A-F]{64})"')
+
+
+def _wants_commands(text: str) -> bool:
+    return '"d2.sock"' in text
+
+
+@contextlib.contextmanager
+def _ports_of(texts: Collection[str]) -> Iterator[PortMap]:
+    """Free ports for a case. One whose D2 may take the default port has that to itself meanwhile."""
+    with PortLease() as lease:
+        if not any('"port"' in text.split("-ddns")[0] for text in texts):
+            lease.take_exactly(DEFAULT_PORT)
+        yield PortMap(lease, texts)
+
+
+# -------------------------------------------------------------------------------- configurations
+
+def run_config(binary: str, case: Case, folder: Path) -> Outcome:
+    """Check a configuration with -t, then start with it. `folder` holds the files the case names."""
+    names = [case["file"], *case.get("files", [])]
+    texts = {Path(path).name: (folder / path).read_bytes().decode("latin-1") for path in names}
+    main = Path(case["file"]).name
+    with _ports_of(texts.values()) as ports, private_directory() as directory:
+        for path, text in texts.items():
+            (directory / path).write_bytes(ports.apply(text).encode("latin-1"))
+        outcome = {"test": _check(binary, directory, main, case),
+                   "start": _start(binary, directory, main, case, ports,
+                                   commands=_wants_commands(texts[main]))}
+        return dict(ports.undo(outcome))
+
+
+def _check(binary: str, directory: Path, name: str, case: Case) -> Outcome:
+    d2 = D2(binary, directory, ["-t", name], case.get("env"))
+    status = d2.process.wait_for_exit()
+    return {"exit": status, "stderr": mask(d2.stderr(), str(directory)),
+            "log": log_entries(d2.stdout(), str(directory))}
+
+
+def _start(binary: str, directory: Path, name: str, case: Case, ports: PortMap, *,
+           commands: bool) -> Outcome:
+    d2 = D2(binary, directory, ["-c", name], case.get("env"))
+    answer = b""
+
+    def settled() -> bool:
+        nonlocal answer
+        if not d2.alive:
+            return True
+        if not commands:
+            return STARTED in d2.process.output()
+        with contextlib.suppress(OSError):
+            answer = control.exchange(d2.socket, ['{ "command": "config-get" }'])
+        return bool(answer)
+
+    wait_until(settled, f"{name} to start or fail")
+    outcome: Outcome = {"running": d2.alive}
+    if answer:
+        ports.learn_hash(answer)
+        text = mask(control.decode(answer), str(directory))
+        outcome["config_get"] = _HASH.sub('"hash": "@HASH@"', text) if "@DIR@" in text else text
+    status = d2.stop()
+    return outcome | {"exit": status, "stderr": mask(d2.stderr(), str(directory)),
+                      "log": log_entries(d2.stdout(), str(directory))}
+
+
+# ------------------------------------------------------------------- requests and transactions
+
+def run_ncr(station: Station, case: Case) -> Outcome:
+    """Send one datagram and see what becomes of it."""
+    station.prepare(case["config"])
+    d2, statistics = station.d2, dict[str, int]()
+    station.send(bytes.fromhex(case["datagram_hex"]))
+
+    def settled() -> bool:
+        if not d2.alive:
+            return True
+        with contextlib.suppress(OSError):
+            statistics.update(d2.statistics())
+            if statistics["ncr-invalid"] or statistics["ncr-error"]:
+                return True
+        return bool(station.finals())
+
+    wait_until(settled, "the request to be refused or carried out")
+    d2.barrier()
+    if d2.alive:
+        statistics.update(d2.statistics())
+    result: Outcome = {"accepted": bool(statistics.get("ncr-received")), "server_alive": d2.alive,
+                       "stats": {name: statistics.get(name) for name in _INTAKE_STATISTICS},
+                       "log": station.log()}
+    updates = station.dns.updates()
+    if updates:
+        result |= {"first_update_hex": updates[0]["hex"], "updates": len(updates)}
+    if not d2.alive:
+        result |= {"exit": d2.process.exit_status, "stderr": mask(d2.stderr(), str(d2.directory))}
+    return dict(station.ports.undo(result))
+
+
+def run_transaction(station: Station, case: Case) -> Outcome:
+    """Send the requests and answer the updates by the case's script.
+
+    Requests of one client go out together, so that they queue behind each other; those of several
+    clients one after the other, since their order would be left to chance otherwise.
+    """
+    station.prepare(case["config"], case["replies"])
+    d2, requests = station.d2, case["ncr"]
+    one_client = len({request["dhcid"] for request in requests}) == 1
+    for number, request in enumerate(requests, 1):
+        station.send(ncr.datagram(request))
+        if not one_client or number == len(requests):
+            wait_until(lambda number=number: station.finals() >= number or not d2.alive,  # type: ignore[misc]
+                       f"the end of {number} requests")
+    d2.barrier()
+    log = [entry for entry in station.log()
+           if entry[0] != "DEBUG" or "d2-to-dns" in entry[1] or "dhcp-to-d2" in entry[1]]
+    final = [entry[2] for entry in log if FINAL.search(entry[2])]
+    result = {"updates": station.dns.updates(), "final": final, "log": log, "stats": d2.statistics()}
+    return dict(station.ports.undo(result))
+
+
+# -------------------------------------------------------------------------------------- commands
+
+def run_commands(binary: str, case: Case) -> Outcome:
+    """Carry out the steps of a case: requests on the control channel, NCRs, files, signals."""
+    text = json.dumps(case["config"])
+    with contextlib.ExitStack() as stack:
+        ports = stack.enter_context(_ports_of([json.dumps([case["config"], case["steps"]])]))
+        directory = stack.enter_context(private_directory())
+        stubs = {name: ports[port] for name, port in STUBS.items() if port in ports}
+        stack.enter_context(ScriptedDns(stubs))
+        d2 = D2.start(binary, directory, ports.apply(text))
+        stack.callback(d2.process.kill)
+        if NCR_PORT in ports:
+            d2.wait_for_listener(ports[NCR_PORT])
+        d2.barrier()
+        steps = [_step(d2, step, ports) for step in case["steps"]]
+        alive = d2.alive
+        status = d2.stop()
+        outcome = {"steps": steps, "alive_at_end": alive, "exit": status,
+                   "stderr": mask(d2.stderr(), str(directory))}
+        return dict(ports.undo(outcome))
+
+
+def _step(d2: D2, step: Case, ports: PortMap) -> Outcome:
+    mark = len(d2.stdout())
+    if "ncr" in step:
+        request = step["ncr"]
+        ncr.send(ncr.datagram(request.encode() if isinstance(request, str) else request), ports[NCR_PORT])
+        d2.wait_for_log(FINAL.pattern, start=mark)
+        d2.barrier()
+        return {"ncr": request}
+    if "write_file" in step:
+        name, content = step["write_file"]
+        text = content if isinstance(content, str) else json.dumps(content)
+        (d2.directory / name).write_text(ports.apply(text))
+        return {"write_file": step["write_file"]}
+    if "read_file" in step:
+        return {"read_file": step["read_file"], "content": (d2.directory / step["read_file"]).read_text()}
+    if "signal" in step:
+        before = len(d2.process.output())
+        d2.process.send_signal(signal.Signals[step["signal"]])
+        wait_until(lambda: re.search(_RELOADED, d2.process.output()[before:]) or not d2.alive,
+                   "the end of the reload")
+        d2.barrier()
+        return {"signal": step["signal"], "log": log_entries(d2.stdout()[mark:], str(d2.directory))}
+    return _request(d2, step, ports, mark)
+
+
+def _request(d2: D2, step: Case, ports: PortMap, mark: int) -> Outcome:
+    folder = str(d2.directory)
+    outcome: Outcome = {"chunks": step["chunks"]}
+    chunks = [ports.apply(chunk.replace("@DIR@", folder)) for chunk in step["chunks"]]
+    if step.get("half_close"):
+        outcome["half_close"] = True
+    path = d2.directory / step.get("socket", "d2.sock")
+    try:
+        answer = control.exchange(path, chunks, half_close=step.get("half_close", False))
+        text = control.decode(answer)
+    except OSError as error:
+        answer, text = b"", f"@{type(error).__name__}@"
+    if '"Shutdown initiated' in text:
+        d2.process.wait_for_exit()
+    d2.barrier()
+    if _HASH.search(text) and d2.alive:
+        with d2.unrecorded(), contextlib.suppress(OSError):
+            ports.learn_hash(control.exchange(d2.socket, ['{ "command": "config-get" }']))
+    outcome["response_text"] = ports.undo(mask_response(text, folder))
+    with contextlib.suppress(ValueError):
+        outcome["response"] = json.loads(outcome["response_text"])
+    outcome["log"] = [entry for entry in log_entries(d2.stdout()[mark:], folder) if entry[0] != "DEBUG"]
+    return outcome
+
+
+# ---------------------------------------------------------------------------------- command line
+
+def run_cli(binary: str, case: Case) -> Outcome:
+    """Start with the case's arguments, carry out its actions, and see what is left."""
+    files = {name: content if isinstance(content, str) else json.dumps(content)
+             for name, content in case["files"].items()}
+    with _ports_of(files.values()) as ports, private_directory() as directory:
+        folder = str(directory)
+        for name, content in files.items():
+            filled = content.replace("@DIR@", folder).replace("@MYPID@", str(os.getpid()))
+            (directory / name).write_text(ports.apply(filled))
+        d2 = D2(binary, directory, [arg.replace("@DIR@", folder) for arg in case["args"]], case.get("env"))
+        actions = []
+        if case.get("actions"):
+            _wait_for_start(d2, ports)
+            actions = [_ACTIONS[_kind(action)](binary, d2, case, action) for action in case["actions"]]
+        else:
+            d2.process.wait_for_exit()
+        alive = d2.alive
+        status = d2.stop()
+        outcome: Outcome = {"exit": status, "alive_before_sigterm": alive,
+                            "stderr": mask(d2.stderr(), folder)}
+        text = d2.stdout()
+        if is_log(text) or case.get("actions"):
+            outcome["log"] = log_entries(text, folder)
+        else:
+            outcome["stdout"] = "@CONFIGURATION REPORT@" if "configure results" in text else text
+        if actions:
+            outcome["actions"] = actions
+        outcome["files_left"] = [name for name in _visible(directory) if name not in case["files"]]
+        return dict(ports.undo(outcome))
+
+
+def _visible(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+
+
+def _wait_for_start(d2: D2, ports: PortMap) -> None:
+    """Wait until a server has started altogether, or failed, whatever became of its log."""
+    if NCR_PORT in ports:
+        d2.wait_for_listener(ports[NCR_PORT])
+    wait_until(lambda: STARTED in d2.process.output() or not d2.alive
+               or "Unable to use interprocess" in d2.process.stderr(), "the start")
+
+
+def _kind(action: Case) -> str:
+    """An action is recorded as a map; the first key tells what was done."""
+    return next(iter(action)).split(":")[0]
+
+
+def _list(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
+    return {"list": _visible(d2.directory)}
+
+
+def _signal(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
+    number = signal.Signals[action["signal"]]
+    out, err = len(d2.stdout()), len(d2.stderr())
+    d2.process.send_signal(number)
+    if number == signal.SIGHUP:
+        wait_until(lambda: re.search(_RELOADED, d2.stdout()[out:] + d2.stderr()[err:]) or not d2.alive,
+                   "the end of the reload")
+    else:
+        d2.process.wait_for_exit()
+    return {"signal": action["signal"], "stdout_log": log_entries(d2.stdout()[out:], str(d2.directory)),
+            "stderr": mask(d2.stderr()[err:], str(d2.directory)), "alive": d2.alive}
+
+
+def _second(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
+    folder = str(d2.directory)
+    other = D2(binary, d2.directory, case["args"], name="second")
+    status = other.process.wait_for_exit()
+    return {"second": {"exit": status, "stderr": mask(other.stderr(), folder),
+                       "log": log_entries(other.stdout(), folder)}}
+
+
+def _second_other_name(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
+    folder = str(d2.directory)
+    shutil.copy(d2.directory / "d2.json", d2.directory / "other.json")
+    other = D2(binary, d2.directory, ["-c", "other.json"], name="second")
+    wait_until(lambda: not other.alive or NO_LISTENER in other.process.output()
+               or STARTED in other.process.output(), "the second server to start or fail")
+    alive = other.alive
+    status = other.stop()
+    return {"second-other-name": {"alive": alive, "exit": status, "stderr": mask(other.stderr(), folder),
+                                  "log": log_entries(other.stdout(), folder)}}
+
+
+def _cat(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
+    key = next(iter(action))
+    path = d2.directory / key.partition(":")[2]
+    try:
+        text = path.read_text().replace(str(d2.process.pid), "@PID@")
+    except OSError as error:
+        return {key: type(error).__name__}
+    return {key: mask(text, str(d2.directory)), "mode": oct(path.stat().st_mode & 0o7777)}
+
+
+_ACTIONS: dict[str, Callable[[str, D2, Case, Case], Outcome]] = {
+    "list": _list, "signal": _signal, "second": _second, "second-other-name": _second_other_name, "cat": _cat}
