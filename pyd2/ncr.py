@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from binascii import unhexlify
+from contextlib import suppress
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import TYPE_CHECKING
+
+from pyd2.data.json import from_json
+from pyd2.dns.names import MAX_NAME, name_text, parse_name, plain_name_wire
+from pyd2.errors import DomainNameError, ElementTypeError, JsonError, NcrError
+
+if TYPE_CHECKING:
+    from pyd2.data.element import Element
+
+MAX_DATAGRAM = 4096
+"""Bytes of Kea's receive buffer: what is longer arrives cut."""
 
 
 class ChangeType(IntEnum):
@@ -27,8 +43,8 @@ class NameChangeRequest:
     Not a dataclass: one is made per datagram, and plain slots are what a hot path wants.
     """
 
-    __slots__ = ("address", "address_text", "change_type", "conflict_resolution_mode", "dhcid", "forward_change",
-                 "fqdn", "fqdn_wire", "lease_expires_on", "lease_length", "reverse_change")
+    __slots__ = ("address", "address_text", "change_type", "conflict_resolution_mode", "dhcid",
+                 "forward_change", "fqdn", "fqdn_wire", "lease_expires_on", "lease_length", "reverse_change")
 
     def __init__(
         self,
@@ -67,3 +83,260 @@ class NameChangeRequest:
     def request_id(self) -> str:
         """The name of this request in every message: its DHCID in upper-case hex."""
         return self.dhcid.hex().upper()
+
+    def text(self) -> str:
+        """Return the request as log messages show it: nine lines, each with its newline."""
+        return (
+            f"Type: {self.change_type:d} (CHG_{self.change_type.name})\n"
+            f"Forward Change: {'yes' if self.forward_change else 'no'}\n"
+            f"Reverse Change: {'yes' if self.reverse_change else 'no'}\n"
+            f"FQDN: [{self.fqdn}]\n"
+            f"IP Address: [{self.address_text}]\n"
+            f"DHCID: [{self.request_id}]\n"
+            f"Lease Expires On: {self.lease_expires_on}\n"
+            f"Lease Length: {self.lease_length}\n"
+            f"Conflict Resolution Mode: {self.conflict_resolution_mode.value}\n"
+        )
+
+
+# The JSON that the DHCP servers write: their fields in their order, with or without a blank after a colon or
+# comma, and nothing in the values that needs a second look (no escapes, no 29 February, no leap second).
+_LABEL = rb"[!#%&'*+,\-/0-9:<=>?A-Z\[\]^_`a-z{|}~]{1,63}+"
+_DATE = (
+    rb"(?:19[7-9][0-9]|[2-9][0-9]{3})"
+    rb"(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)"
+    rb"(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]"
+)
+_USUAL = re.compile(
+    rb'\{"change-type": ?([01]), ?"forward-change": ?(?:(true)|false), ?"reverse-change": ?(?:(true)|false)'
+    rb', ?"fqdn": ?"(' + _LABEL + rb"(?:\." + _LABEL + rb')*+)\.?"'
+    rb', ?"ip-address": ?"([0-9A-Fa-f:.]+)", ?"dhcid": ?"((?:[0-9A-Fa-f]{2})++)"'
+    rb', ?"lease-expires-on": ?"(' + _DATE + rb')", ?"lease-length": ?(0|[1-9][0-9]{0,8})'
+    rb', ?"conflict-resolution-mode": ?"([a-z-]+)"\}'
+)
+
+_CHANGE_TYPES = {b"0": ChangeType.ADD, b"1": ChangeType.REMOVE}
+_MODES = {mode.value: mode for mode in ConflictResolutionMode}
+_MODES_AS_BYTES = {mode.value.encode(): mode for mode in ConflictResolutionMode}
+_BLANKS = b"\t\n\v\f\r "
+_PAD = 0x3D
+_HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
+_TIME = re.compile(r"(19[7-9][0-9]|[2-9][0-9]{3})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-5][0-9]|60)")
+
+
+def decode(datagram: bytes) -> NameChangeRequest:
+    """Return the request that a datagram holds: a length of two bytes, then as many of JSON.
+
+    Raises NcrError with the argument of DHCP_DDNS_INVALID_NCR (contract, section 3).
+    """
+    length = int.from_bytes(datagram[:2], "big")
+    if 0 < length <= min(len(datagram), MAX_DATAGRAM) - 2:
+        usual = _USUAL.fullmatch(datagram, 2, 2 + length)
+        if usual is not None:
+            request = _from_usual(usual)
+            if request is not None:
+                return request
+    try:
+        return _from_json(_payload(datagram[:MAX_DATAGRAM]))
+    except (NcrError, JsonError, ElementTypeError) as error:
+        # Kea's exceptions end at a NUL.
+        raise NcrError(f"fromFormat: buffer read error: {error}".partition("\0")[0]) from None
+
+
+def _from_usual(usual: re.Match[bytes]) -> NameChangeRequest | None:
+    """Return the request, or None if something needs a second look after all."""
+    change_type, forward, reverse, fqdn, address, dhcid, expires, length, mode = usual.groups()
+    if len(fqdn) + 2 > MAX_NAME or not (forward or reverse):
+        return None
+    conflict_resolution_mode = _MODES_AS_BYTES.get(mode)
+    if conflict_resolution_mode is None:
+        return None
+    address_text = address.decode("ascii")
+    try:
+        if b":" in address:
+            address = inet_pton(AF_INET6, address_text)
+            address_text = inet_ntop(AF_INET6, address)
+        else:
+            address = inet_pton(AF_INET, address_text)
+    except OSError:
+        return None
+    return NameChangeRequest(
+        change_type=_CHANGE_TYPES[change_type],
+        forward_change=forward is not None,
+        reverse_change=reverse is not None,
+        fqdn=fqdn.decode("ascii") + ".",
+        fqdn_wire=plain_name_wire(fqdn),
+        address=address,
+        address_text=address_text,
+        dhcid=unhexlify(dhcid),
+        lease_expires_on=expires.decode("ascii"),
+        lease_length=int(length),
+        conflict_resolution_mode=conflict_resolution_mode,
+    )
+
+
+def _payload(datagram: bytes) -> bytes:
+    """Return the JSON text behind the length."""
+    if len(datagram) < 2:
+        raise NcrError("InputBuffer::peekUint16 read beyond end of buffer")
+    length = int.from_bytes(datagram[:2], "big")
+    if length > len(datagram) - 2:
+        raise NcrError("InputBuffer::peekVector read beyond end of buffer")
+    return datagram[2 : 2 + length]
+
+
+def _from_json(text: bytes) -> NameChangeRequest:
+    """Return the request, field by field in Kea's order, so that of several faults Kea's is reported."""
+    try:
+        root = from_json(text)
+    except JsonError as error:
+        raise NcrError(f"Malformed NameChangeRequest JSON: {error}") from None
+    fields = root.map_value()
+    change_type = _integer(_required(fields, "change-type"), "change_type")
+    if change_type not in {0, 1}:
+        raise NcrError(f"Invalid data value for change_type: {change_type}")
+    forward_change = _boolean(_required(fields, "forward-change"), "forward-change")
+    reverse_change = _boolean(_required(fields, "reverse-change"), "reverse_change")
+    fqdn_wire = _parse_fqdn(_required(fields, "fqdn").string_value())
+    address, address_text = _parse_address(_required(fields, "ip-address").string_value())
+    dhcid = _parse_dhcid(_required(fields, "dhcid").string_value())
+    lease_expires_on = _parse_time(_required(fields, "lease-expires-on").string_value())
+    lease_length = _integer(_required(fields, "lease-length"), "lease_length")
+    if lease_length > 0xFFFFFFFF:
+        raise NcrError(f"lease_length value {lease_length}is too large for unsigned 32-bit integer.")
+    if lease_length < 0:
+        raise NcrError(
+            f"lease_length value {lease_length}is negative.  It must greater than or equal to zero "
+        )
+    mode = _conflict_resolution_mode(fields)
+    if not dhcid:
+        raise NcrError("DHCID cannot be blank")
+    if not (forward_change or reverse_change):
+        raise NcrError("Invalid Request, forward and reverse flags are both false")
+    return NameChangeRequest(
+        change_type=ChangeType(change_type),
+        forward_change=forward_change,
+        reverse_change=reverse_change,
+        fqdn=name_text(fqdn_wire),
+        fqdn_wire=fqdn_wire,
+        address=address,
+        address_text=address_text,
+        dhcid=dhcid,
+        lease_expires_on=lease_expires_on,
+        lease_length=lease_length,
+        conflict_resolution_mode=mode,
+    )
+
+
+def _required(fields: dict[str, Element], name: str) -> Element:
+    field = fields.get(name)
+    if field is None:
+        raise NcrError(f"NameChangeRequest value missing for: {name}")
+    return field
+
+
+def _integer(field: Element, name: str) -> int:
+    try:
+        return field.int_value()
+    except ElementTypeError as error:
+        raise NcrError(f"Wrong data type for {name}: {error}") from None
+
+
+def _boolean(field: Element, name: str) -> bool:
+    try:
+        return field.bool_value()
+    except ElementTypeError as error:
+        raise NcrError(f"Wrong data type for {name}: {error}") from None
+
+
+def _parse_fqdn(text: str) -> bytes:
+    try:
+        return parse_name(text)
+    except DomainNameError as error:
+        raise NcrError(f"Invalid FQDN value: {text}, reason: {error}") from None
+
+
+def _parse_address(text: str) -> tuple[bytes, str]:
+    """Return an address's bytes and its canonical text, which has its scope if the system knows it."""
+    # The system's functions, which Kea calls, see the text up to a NUL.
+    bare, mark, scope = text.partition("\0")[0].partition("%")
+    try:
+        address = inet_pton(AF_INET6, bare)
+        return address, inet_ntop(AF_INET6, address) + (_scope_text(address, scope) if mark else "")
+    except (OSError, ValueError):
+        pass
+    try:
+        address = inet_pton(AF_INET, bare + mark)
+        return address, inet_ntop(AF_INET, address)
+    except (OSError, ValueError):
+        raise NcrError(f"Invalid ip address string for ip_address: {text}") from None
+
+
+def _scope_text(address: bytes, scope: str) -> str:
+    """Return a scope as it is shown: by the interface's name where that makes sense, else by its number."""
+    from socket import if_indextoname, if_nametoindex
+
+    number = re.match(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", scope)
+    index = int(number[1]) & 0xFFFFFFFF if number else 0
+    link_local = (address[0] == 0xFE and address[1] & 0xC0 == 0x80) or address[:2] == b"\xff\x02"
+    if link_local:
+        with suppress(OSError, ValueError):
+            index = if_nametoindex(scope)
+    if index == 0:
+        return ""
+    if link_local:
+        with suppress(OSError, ValueError, OverflowError):
+            return f"%{if_indextoname(index)}"
+    return f"%{index}"
+
+
+def _parse_dhcid(text: str) -> bytes:
+    """Return the bytes of a hex text; blanks do not count."""
+    digits = text.encode("utf-8", "surrogateescape").translate(None, _BLANKS)
+    padded = False
+    for digit in digits:
+        if digit == _PAD:
+            padded = True
+        elif digit not in _HEX_DIGITS:
+            raise NcrError(f"Invalid data in Dhcid: attempt to decode a value not in base16 char set: {text}")
+        elif padded:
+            raise NcrError(f"Invalid data in Dhcid: pad mixed with digits in base16: {text}")
+    bare = digits.rstrip(b"=")
+    if len(bare) % 2 and not bare.endswith(b"0"):
+        raise NcrError(f"Invalid data in Dhcid: non-zero bits left over {text}")
+    if padded:
+        raise NcrError(f"Invalid data in Dhcid: too many pad characters for base16: {text}")
+    if len(bare) % 2:
+        raise NcrError(f"Invalid data in Dhcid: Incomplete input for base16: {text}")
+    return unhexlify(bare)
+
+
+def _parse_time(text: str) -> str:
+    """Return a YYYYMMDDHHMMSS text; a leap second becomes the next minute's first."""
+    fields = _TIME.fullmatch(text)
+    try:
+        if fields is not None:
+            year, month, day, hour, minute, second = map(int, fields.groups())
+            moment = datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001  always UTC
+            return text if second < 60 else f"{moment + timedelta(seconds=1):%Y%m%d%H%M%S}"
+    except ValueError:
+        pass
+    raise NcrError(f"Invalid date-time string: [{text}]")
+
+
+def _conflict_resolution_mode(fields: dict[str, Element]) -> ConflictResolutionMode:
+    """Return the mode, or what its predecessor (a boolean) means if only that is there."""
+    field = fields.get("conflict-resolution-mode")
+    if field is not None:
+        try:
+            text = field.string_value()
+        except ElementTypeError as error:
+            raise NcrError(f"Wrong data type for conflict-resolution-mode: {error}") from None
+        mode = _MODES.get(text)
+        if mode is None:
+            raise NcrError(f"Invalid ConflictResolutionMode: {text}")
+        return mode
+    legacy = fields.get("use-conflict-resolution")
+    if legacy is not None and not _boolean(legacy, "use-conflict-resolution"):
+        return ConflictResolutionMode.NO_CHECK_WITH_DHCID
+    return ConflictResolutionMode.CHECK_WITH_DHCID

@@ -1,0 +1,346 @@
+"""Replies to UPDATE messages: parsed as strictly as Kea parses them, and judged (contract, section 6).
+
+Nothing of a reply counts but its response code, yet every record is walked, and one that is malformed
+spoils the whole reply. The texts are those of DHCP_DDNS_INVALID_RESPONSE.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyd2.dns.constants import Opcode, RRClass, RRType
+from pyd2.dns.names import MAX_LABEL, MAX_NAME, ROOT, name_text
+from pyd2.dns.tsig import TsigRecord
+from pyd2.errors import ReplyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyd2.dns.tsig import SigningContext
+
+_HEADER_LENGTH = 12
+_SECTIONS = ("QUESTION", "ANSWER", "AUTHORITY", "ADDITIONAL")
+_ADDITIONAL = 3
+
+
+class Reply(NamedTuple):
+    """What of a reply matters."""
+
+    opcode: int
+    is_response: bool
+    rcode: int
+    """12 bits: that of the header, extended by an OPT record."""
+    zones: int
+    """Records in the zone section."""
+    tsig: TsigRecord | None
+
+
+def read_reply(datagram: bytes, context: SigningContext | None, wall: int) -> int:
+    """Return the response code (0 to 4095) of a server's reply.
+
+    ``context`` is the one that signed the request; a signature is not looked at without one. ``wall`` is
+    seconds since the epoch. Whether the query ID is the request's is for the caller to check.
+
+    Raises ReplyError with the text of DHCP_DDNS_INVALID_RESPONSE.
+    """
+    reply = parse_reply(datagram)
+    if context is not None:
+        context.verify(datagram, reply.tsig, wall)
+    if reply.opcode != Opcode.UPDATE:
+        raise ReplyError(
+            f"received message is not a DDNS update, received message code is {reply.opcode}"
+        )
+    if not reply.is_response:
+        raise ReplyError(
+            "received message should have QR flag set, to indicate that it is a RESPONSE message;"
+            " the QR flag in received message is unset"
+        )
+    if reply.zones > 1:
+        raise ReplyError(
+            f"received message contains {reply.zones} Zone records, it should contain at most 1 record"
+        )
+    return reply.rcode
+
+
+def parse_reply(datagram: bytes) -> Reply:
+    """Walk a whole DNS message; raises ReplyError if it is malformed. Octets behind it are ignored."""
+    size = len(datagram)
+    if size < _HEADER_LENGTH:
+        raise ReplyError(f"Malformed DNS message (short length): {size}")
+    zones = datagram[4] << 8 | datagram[5]
+    at = _HEADER_LENGTH
+    for _ in range(zones):
+        at = read_name(datagram, at)[1]
+        if size - at < 4:
+            raise ReplyError(f"Question section too short: {size - at} bytes")
+        at += 4
+    rcode = datagram[3] & 15
+    tsig = None
+    if datagram[6:_HEADER_LENGTH] != b"\0\0\0\0\0\0":
+        reader = _Reader(datagram, at)
+        extension, tsig = _read_records(reader)
+        rcode |= extension << 4
+    return Reply(datagram[2] >> 3 & 15, datagram[2] >= 0x80, rcode, zones, tsig)
+
+
+def read_name(message: bytes, start: int) -> tuple[bytes, int]:
+    """Return the name at an offset, uncompressed, and the offset behind it.
+
+    Each pointer must lead further back than the name's beginning and than the pointers before it, so
+    that the walk ends. Raises ReplyError with Kea's texts.
+    """
+    labels = []
+    size = 0
+    at = lowest = start
+    end = 0
+    try:
+        while True:
+            octet = message[at]
+            if octet <= MAX_LABEL:
+                size += 1 + octet
+                if size > MAX_NAME:
+                    raise ReplyError(f"wire name is too long: {size} bytes")
+                if octet == 0:
+                    break
+                labels.append(message[at : at + 1 + octet])
+                at += 1 + octet
+            elif octet >= 0xC0:
+                pointer = (octet & 0x3F) << 8 | message[at + 1]
+                if pointer >= lowest:
+                    raise ReplyError(f"bad compression pointer (out of range): {pointer}")
+                end = end or at + 2
+                at = lowest = pointer
+            else:
+                raise ReplyError(f"unknown label character: {octet}")
+    except IndexError:
+        raise ReplyError("incomplete wire-format name") from None
+    labels.append(ROOT)
+    return b"".join(labels), end or at + 1
+
+
+class _Reader:
+    """A place in a message that moves on with each field read."""
+
+    __slots__ = ("at", "message")
+
+    def __init__(self, message: bytes, at: int) -> None:
+        self.message = message
+        self.at = at
+
+    def u8(self) -> int:
+        return self._number(1)
+
+    def u16(self) -> int:
+        return self._number(2)
+
+    def u32(self) -> int:
+        return self._number(4)
+
+    def _number(self, size: int) -> int:
+        at = self.at
+        octets = self.message[at : at + size]
+        if len(octets) < size:
+            raise ReplyError(f"InputBuffer::peekUint{8 * size} read beyond end of buffer")
+        self.at = at + size
+        return int.from_bytes(octets, "big")
+
+    def octets(self, size: int) -> bytes:
+        at = self.at
+        octets = self.message[at : at + size]
+        if len(octets) < size:
+            raise ReplyError("InputBuffer::peekData read beyond end of buffer")
+        self.at = at + size
+        return octets
+
+    def name(self) -> bytes:
+        name, self.at = read_name(self.message, self.at)
+        return name
+
+    def left(self) -> int:
+        """Return how many octets of the message follow."""
+        return len(self.message) - self.at
+
+
+def _read_records(reader: _Reader) -> tuple[int, TsigRecord | None]:
+    """Walk the three sections behind the zone; return the upper bits of the RCODE and the TSIG record."""
+    extension: int | None = None
+    tsig: TsigRecord | None = None
+    message = reader.message
+    for section in (1, 2, 3):
+        count = message[4 + 2 * section] << 8 | message[5 + 2 * section]
+        for index in range(count):
+            start = reader.at
+            owner = reader.name()
+            if reader.left() < 10:
+                raise ReplyError(f"{_SECTIONS[section]} section too short: {reader.left()} bytes")
+            rrtype, rrclass, ttl, length = reader.u16(), reader.u16(), reader.u32(), reader.u16()
+            if length == 0 and rrclass in {RRClass.ANY, RRClass.NONE}:
+                continue
+            begin = reader.at
+            if rrtype == RRType.TSIG and rrclass == RRClass.ANY:
+                fields = _read_tsig_data(reader)
+            else:
+                fields = None
+                check = _DATA_CHECKS.get((rrtype, rrclass)) or _DATA_CHECKS.get((rrtype, None)) or _check_any
+                check(reader, length)
+            if reader.at - begin != length:
+                raise ReplyError(f"RDLENGTH mismatch: {reader.at - begin} != {length}")
+            if rrtype == RRType.OPT:
+                if section != _ADDITIONAL:
+                    raise ReplyError("EDNS OPT RR found in an invalid section")
+                if extension is not None:
+                    raise ReplyError("multiple EDNS OPT RR found")
+                extension = _read_edns(owner, ttl)
+            elif rrtype == RRType.TSIG:
+                if section != _ADDITIONAL:
+                    raise ReplyError("TSIG RR found in an invalid section")
+                if index != count - 1:
+                    raise ReplyError("TSIG RR is not the last record")
+                if fields is None:
+                    data = message[begin : begin + length]
+                    raise ReplyError(
+                        "TSIG record is being constructed from incompatible RDATA:"
+                        f" \\# {length} {data.hex()}"
+                    )
+                if ttl != 0:
+                    raise ReplyError(f"Unexpected TSIG TTL: {ttl}")
+                tsig = TsigRecord(reader.at - start, owner, *fields)
+    return extension or 0, tsig
+
+
+def _read_edns(owner: bytes, ttl: int) -> int:
+    """Return the upper bits of the RCODE from an OPT record's TTL field (RFC 6891, section 6.1.3)."""
+    version = ttl >> 16 & 0xFF
+    if version > 0:
+        raise ReplyError(f"unsupported EDNS version: {version}")
+    if owner != ROOT:
+        raise ReplyError(f"invalid owner name for EDNS OPT RR: {name_text(owner)}")
+    return ttl >> 24
+
+
+def _read_tsig_data(reader: _Reader) -> tuple[bytes, int, int, bytes, int, int, bytes]:
+    """Return the fields of a TSIG record's data, in their order (RFC 8945, section 4.2)."""
+    algorithm = reader.name()
+    time_signed = int.from_bytes(reader.octets(6), "big")
+    fudge = reader.u16()
+    mac = reader.octets(reader.u16())
+    original_id = reader.u16()
+    error = reader.u16()
+    other = reader.octets(reader.u16())
+    return algorithm, time_signed, fudge, mac, original_id, error, other
+
+
+def _check_any(reader: _Reader, length: int) -> None:
+    reader.octets(length)
+
+
+def _check_nothing(reader: _Reader, length: int) -> None:
+    """Kea knows the type CH/A but reads none of its data."""
+
+
+def _check_a(reader: _Reader, length: int) -> None:
+    _check_address(reader, length, "IN/A", 4)
+
+
+def _check_aaaa(reader: _Reader, length: int) -> None:
+    _check_address(reader, length, "IN/AAAA", 16)
+
+
+def _check_address(reader: _Reader, length: int, kind: str, size: int) -> None:
+    failure = f"{kind} RDATA construction from wire failed:"
+    if length != size:
+        raise ReplyError(f"{failure} Invalid length: {length}")
+    if reader.left() < size:
+        raise ReplyError(f"{failure} insufficient buffer length: {reader.left()}")
+    reader.octets(size)
+
+
+def _check_name(reader: _Reader, length: int) -> None:  # noqa: ARG001  the mismatch is the caller's to see
+    reader.name()
+
+
+def _check_soa(reader: _Reader, length: int) -> None:  # noqa: ARG001  as above
+    reader.name()
+    reader.name()
+    reader.octets(20)
+
+
+def _check_txt(reader: _Reader, length: int) -> None:
+    failure = "Error in parsing TXT RDATA:"
+    if length == 0:
+        raise ReplyError(f"{failure} 0-length character string")
+    while length > 0:
+        size = reader.u8()
+        if size + 1 > length:
+            raise ReplyError(f"{failure} character string length is too large: {size}")
+        reader.octets(size)
+        length -= size + 1
+
+
+def _check_dhcid(reader: _Reader, length: int) -> None:
+    if length == 0:
+        raise ReplyError("Missing DHCID rdata")
+    reader.octets(length)
+
+
+def _check_opt(reader: _Reader, length: int) -> None:
+    total = 0
+    while length > 0:
+        if length < 4:
+            raise ReplyError(f"Pseudo OPT RR record too short: {length} bytes")
+        reader.u16()
+        size = reader.u16()
+        length -= 4
+        if total + size > 0xFFFF:
+            raise ReplyError(f"Option length {size} would overflow OPT RR RDLEN (currently {total}).")
+        if size > length:
+            raise ReplyError("Corrupt pseudo OPT RR record")
+        reader.octets(size)
+        total += size
+        length -= size
+
+
+def _check_rrsig(reader: _Reader, length: int) -> None:
+    if length < 18:
+        raise ReplyError("RRSIG too short")
+    begin = reader.at
+    if reader.left() < 2:
+        raise ReplyError("incomplete wire-format RR type")
+    reader.u16()
+    reader.u8()
+    reader.u8()
+    reader.u32()
+    reader.u32()
+    reader.u32()
+    reader.u16()
+    reader.name()
+    used = reader.at - begin
+    if length <= used:
+        raise ReplyError("RRSIG too short")
+    reader.octets(length - used)
+
+
+def _check_tkey(reader: _Reader, length: int) -> None:  # noqa: ARG001  as above
+    reader.name()
+    reader.u32()
+    reader.u32()
+    reader.u16()
+    reader.u16()
+    reader.octets(reader.u16())
+    reader.octets(reader.u16())
+
+
+_DATA_CHECKS: dict[tuple[int, int | None], Callable[[_Reader, int], None]] = {
+    (RRType.A, RRClass.IN): _check_a,
+    (RRType.A, RRClass.CH): _check_nothing,
+    (RRType.NS, None): _check_name,
+    (RRType.SOA, None): _check_soa,
+    (RRType.PTR, None): _check_name,
+    (RRType.TXT, None): _check_txt,
+    (RRType.AAAA, RRClass.IN): _check_aaaa,
+    (RRType.OPT, None): _check_opt,
+    (RRType.RRSIG, None): _check_rrsig,
+    (RRType.DHCID, RRClass.IN): _check_dhcid,
+    (RRType.TKEY, None): _check_tkey,
+}
+"""What Kea checks of a record's data, by type and class; None stands for every class."""

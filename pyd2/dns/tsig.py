@@ -1,0 +1,238 @@
+"""TSIG: signing UPDATE messages and verifying their replies (RFC 8945; contract, section 6).
+
+A key prepares what does not change from one message to the next: its name and algorithm on the wire, and
+the HMAC state behind the key block. A context serves one message and its reply.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import NamedTuple, Protocol
+
+from pyd2.dns.constants import RRClass, RRType
+from pyd2.dns.names import lower, name_text, parse_name
+from pyd2.errors import ReplyError
+
+FUDGE = 300
+"""Seconds that the clocks of both sides may differ."""
+
+MIN_MAC = 10
+"""Octets of the shortest MAC (RFC 8945, section 5.2.2.1)."""
+
+ALGORITHMS = {
+    "hmac-md5": "md5",
+    "hmac-sha1": "sha1",
+    "hmac-sha224": "sha224",
+    "hmac-sha256": "sha256",
+    "hmac-sha384": "sha384",
+    "hmac-sha512": "sha512",
+}
+"""The names of the configuration, in lower case, and hashlib's."""
+
+HMAC_MD5_NAME = "hmac-md5.sig-alg.reg.int."
+"""The name of HMAC-MD5 on the wire; the others have their own."""
+
+_HMAC_MD5_WIRE = parse_name(HMAC_MD5_NAME)
+_HMAC_MD5_SHORT_WIRE = parse_name("hmac-md5")
+
+_CLASS_TTL = RRClass.ANY.to_bytes(2, "big") + bytes(4)
+_NO_ERROR_NO_OTHER = bytes(4)
+_FIXED_DATA = 16
+"""Octets of a TSIG record's data besides the algorithm, the MAC and other data."""
+_HEADER_LENGTH = 12
+
+_FORMERR = 1
+BADSIG = 16
+BADKEY = 17
+_BADTIME = 18
+_BADTRUNC = 22
+_ERROR_TEXTS = {
+    _FORMERR: "FORMERR",
+    BADSIG: "BADSIG",
+    BADKEY: "BADKEY",
+    _BADTIME: "BADTIME",
+    _BADTRUNC: "BADTRUNC",
+}
+
+
+class TsigRecord(NamedTuple):
+    """The TSIG record of a reply."""
+
+    length: int
+    """Octets of the record as it stood in the message, which it ends."""
+    name: bytes
+    """The key's name, uncompressed."""
+    algorithm: bytes
+    """The algorithm's name, uncompressed."""
+    time_signed: int
+    """Seconds since the epoch."""
+    fudge: int
+    mac: bytes
+    original_id: int
+    error: int
+    other: bytes
+
+
+class SigningContext(Protocol):
+    """The signing of one message and the verification of its reply."""
+
+    @property
+    def length(self) -> int:
+        """Octets that signing adds to the message."""
+
+    def sign(self, message: bytes, qid: int, wall: int) -> bytes:
+        """Return the message to send: with its query ID and its TSIG; ``wall`` is seconds since the epoch."""
+
+    def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:
+        """Return if the reply is authentic; raise ReplyError if not.
+
+        ``tsig`` is the reply's TSIG record as parse_reply found it.
+        """
+
+
+class SigningKey(Protocol):
+    """What can sign: a key of the configuration, or one that a hook library brings."""
+
+    @property
+    def name(self) -> str:
+        """The key's name, lower case, with its final dot: the name that statistics use."""
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm's name as on the wire, lower case, with its final dot."""
+
+    def create_context(self) -> SigningContext:
+        """Return the context of one message."""
+
+
+class HmacKey:
+    """A shared secret."""
+
+    __slots__ = ("_state", "_wall", "algorithm", "algorithm_wire", "digest_size", "length", "mac_size",
+                 "name", "name_wire", "record_head", "variables")
+
+    def __init__(self, name: str, algorithm: str, secret: bytes, digest_bits: int = 0) -> None:
+        """Prepare a key.
+
+        ``name`` is the text of a domain name and ``algorithm`` one of ALGORITHMS, in any case.
+        ``digest_bits`` is the length that MACs are cut to; 0, too few or too many mean the whole digest.
+
+        Raises DomainNameError if the name is none, KeyError for another algorithm.
+        """
+        digest = ALGORITHMS[algorithm.lower()]
+        self.name_wire = lower(parse_name(name))
+        self.name = name_text(self.name_wire)
+        self.algorithm = HMAC_MD5_NAME if digest == "md5" else f"{algorithm.lower()}."
+        self.algorithm_wire = parse_name(self.algorithm)
+        # Copying a state that has the secret in it costs half of starting afresh (measured).
+        self._state = hmac.new(secret, digestmod=digest)
+        self.digest_size = self._state.digest_size
+        cut = (digest_bits + 7) // 8
+        fits = max(MIN_MAC, self.digest_size // 2) <= cut <= self.digest_size
+        self.mac_size = cut if fits else self.digest_size
+        """Octets of the MACs that this key makes."""
+        self.length = 10 + len(self.name_wire) + len(self.algorithm_wire) + _FIXED_DATA + self.mac_size
+        """Octets of its TSIG records."""
+        self.variables = b""
+        self.record_head = b""
+        self._wall = -1
+
+    def __repr__(self) -> str:
+        return f"HmacKey({self.name!r}, {self.algorithm!r})"
+
+    def create_context(self) -> HmacContext:
+        """Return the context of one message."""
+        return HmacContext(self)
+
+    def digest(self, data: bytes) -> bytes:
+        """Return the whole HMAC over the data."""
+        state = self._state.copy()
+        state.update(data)
+        return state.digest()
+
+    def set_time(self, wall: int) -> None:
+        """Prepare what changes only with the second: the signed variables, and the record up to its MAC."""
+        if wall == self._wall:
+            return
+        time_and_fudge = wall.to_bytes(6, "big") + _u16(FUDGE)
+        self.variables = b"".join((
+            self.name_wire, _CLASS_TTL, self.algorithm_wire, time_and_fudge, _NO_ERROR_NO_OTHER,
+        ))
+        self.record_head = b"".join((
+            self.name_wire, _u16(RRType.TSIG), _CLASS_TTL,
+            _u16(len(self.algorithm_wire) + _FIXED_DATA + self.mac_size),
+            self.algorithm_wire, time_and_fudge, _u16(self.mac_size),
+        ))
+        self._wall = wall
+
+
+class HmacContext:
+    """One message and its reply under a shared secret."""
+
+    __slots__ = ("_key", "_request_mac")
+
+    def __init__(self, key: HmacKey) -> None:
+        self._key = key
+        self._request_mac = b""
+
+    @property
+    def length(self) -> int:
+        """Octets that signing adds to the message."""
+        return self._key.length
+
+    def sign(self, message: bytes, qid: int, wall: int) -> bytes:
+        """Return the message with its query ID and its TSIG record; see SigningContext."""
+        key = self._key
+        key.set_time(wall)
+        query_id = qid.to_bytes(2, "big")
+        unsigned = query_id + message[2:]
+        mac = key.digest(unsigned + key.variables)[: key.mac_size]
+        self._request_mac = mac
+        count = int.from_bytes(message[10:12], "big") + 1
+        return b"".join((
+            unsigned[:10], count.to_bytes(2, "big"), unsigned[_HEADER_LENGTH:],
+            key.record_head, mac, query_id, _NO_ERROR_NO_OTHER,
+        ))
+
+    def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:
+        """Return if the reply is authentic; see SigningContext. The order of the checks is Kea's."""
+        if tsig is None:
+            raise _failure(_FORMERR)
+        key = self._key
+        if tsig.name.lower() != key.name_wire or _canonical(tsig.algorithm.lower()) != key.algorithm_wire:
+            raise _failure(BADKEY)
+        if not -FUDGE <= tsig.time_signed - wall <= FUDGE:
+            raise _failure(_BADTIME)
+        mac = tsig.mac
+        size = len(mac)
+        if size == 0:
+            # The server could not sign; only these two errors explain it.
+            raise _failure(tsig.error if tsig.error in {BADSIG, BADKEY} else BADSIG)
+        if size > key.digest_size or size < MIN_MAC or size < key.digest_size // 2:
+            raise _failure(_FORMERR)
+        if size < key.mac_size:
+            raise _failure(_BADTRUNC)
+        count = int.from_bytes(reply[10:12], "big") - 1
+        signed = b"".join((
+            _u16(len(self._request_mac)), self._request_mac,
+            _u16(tsig.original_id), reply[2:10], _u16(count),
+            reply[_HEADER_LENGTH : len(reply) - tsig.length],
+            key.name_wire, _CLASS_TTL, key.algorithm_wire,
+            tsig.time_signed.to_bytes(6, "big"), _u16(tsig.fudge),
+            _u16(tsig.error), _u16(len(tsig.other)), tsig.other,
+        ))
+        if not hmac.compare_digest(key.digest(signed)[:size], mac):
+            raise _failure(BADSIG)
+
+
+def _canonical(algorithm: bytes) -> bytes:
+    """Return an algorithm's full name; HMAC-MD5 also has a short one."""
+    return _HMAC_MD5_WIRE if algorithm == _HMAC_MD5_SHORT_WIRE else algorithm
+
+
+def _failure(error: int) -> ReplyError:
+    return ReplyError(f"TSIG verification failed: {_ERROR_TEXTS[error]}")
+
+
+def _u16(number: int) -> bytes:
+    return number.to_bytes(2, "big")
