@@ -1,0 +1,384 @@
+"""The driver: walks the tables of ``kinds.py`` for every transaction, and sends and judges its tries.
+
+It is told of events and answers with messages to send; it never starts a transaction by itself. The DHCID of a
+finished transaction is put into ``ended``, where the engine fetches it: nothing here calls back, so a chain of
+failures cannot become a recursion.
+"""
+
+from __future__ import annotations
+
+import secrets
+from array import array
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from pyd2.dns.constants import rcode_text
+from pyd2.dns.names import reverse_name_wire
+from pyd2.dns.reply import read_reply
+from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE, encode_update
+from pyd2.errors import DomainNameError, Pyd2Error, ReplyError
+from pyd2.update.deadlines import Deadlines
+from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
+from pyd2.update.plan import MAX_TIMEOUT
+from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyd2.config.model import DnsServer
+    from pyd2.counters import Counters
+    from pyd2.dns.tsig import SigningKey
+    from pyd2.messages import Log
+    from pyd2.update.lane import Lane
+    from pyd2.update.plan import Domain
+    from pyd2.update.transaction import Transaction
+
+    SelectKey: TypeAlias = Callable[[DnsServer, SigningKey | None], "Selection"]
+    """The ``select_key`` hook point: given a server and the key in force, says what to do (contract, section 7)."""
+
+
+class Selection(NamedTuple):
+    """What the ``select_key`` callouts decided about a server."""
+
+    key: SigningKey | None
+    """The key to sign with; None: unsigned."""
+    skip: bool = False
+    """Whether to go on to the next server."""
+
+
+class Outgoing(NamedTuple):
+    """A message to be sent to a DNS server."""
+
+    lane: Lane
+    """The server."""
+    slot: int
+    """Which of the lane's local UDP ports to send from; for TCP, a number to give back with the reply."""
+    query_id: int
+    tcp: bool
+    """Whether it goes over TCP (a connection of its own, RFC 7766) instead of UDP."""
+    message: bytes
+    """The whole DNS message; a TCP sender puts its length in front."""
+
+
+class Driver:
+    """The transactions that have begun and not ended.
+
+    All times: ``now`` is monotonic seconds, ``wall`` is seconds since the epoch.
+    """
+
+    def __init__(self, counters: Counters, log: Log, slots: int) -> None:
+        self._counters = counters
+        self._log = log
+        self._slots = slots
+        self._random: list[int] = []
+        self.deadlines = Deadlines()
+        self.select_key: SelectKey | None = None
+        self.timeout_ms = 500
+        self.active = 0
+        """Transactions begun and not ended."""
+        self.in_flight = 0
+        """Tries under way."""
+        self.outgoing: list[Outgoing] = []
+        self.ended: list[bytes] = []
+        """DHCIDs whose transaction has ended, until the engine takes them out."""
+
+    def begin(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Start a transaction."""
+        self.active += 1
+        log = self._log
+        if "DHCP_DDNS_STARTING_TRANSACTION" in log.on:
+            log.emit("DHCP_DDNS_STARTING_TRANSACTION", transaction.ncr.request_id)
+        domain = transaction.forward or transaction.reverse
+        assert domain is not None
+        self._enter(transaction, domain, now, wall)
+
+    def reply(self, lane: Lane, slot: int, datagram: bytes, now: float, wall: float) -> None:
+        """Take what came from a server; what answers no try under way is ignored (decision 4)."""
+        transaction = None
+        if len(datagram) >= 2:
+            transaction = lane.pending.pop(slot << 16 | datagram[0] << 8 | datagram[1], None)
+        if transaction is None:
+            self._ignore(lane, datagram, wall)
+            return
+        self.in_flight -= 1
+        del transaction.fifo[transaction]
+        lane.window.replied(transaction.sent_at, now)
+        log = self._log
+        if "ASIODNS_FETCH_COMPLETED" in log.on:
+            log.emit("ASIODNS_FETCH_COMPLETED", lane.address, lane.port)
+        try:
+            rcode = read_reply(datagram, transaction.context, int(wall))
+        except ReplyError as error:
+            self._invalid(transaction, error, now, wall)
+            return
+        if datagram[2] & 2 and not transaction.tcp:
+            transaction.spare_rcode = rcode
+            if "PYD2_UPDATE_TCP" in log.on:
+                log.emit("PYD2_UPDATE_TCP", transaction.ncr.request_id, lane.text, "its reply over UDP is truncated")
+            self._offer(transaction, now, wall)
+        else:
+            self._answered(transaction, rcode, now, wall)
+
+    def unsent(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
+        """Take it that a message could not be sent: the try has failed (decision 10)."""
+        lane = outgoing.lane
+        transaction = lane.pending.pop(outgoing.slot << 16 | outgoing.query_id, None)
+        if transaction is None:
+            return
+        self.in_flight -= 1
+        del transaction.fifo[transaction]
+        lane.window.withdrawn(now)
+        if transaction.spare_rcode is None:
+            protocol = "TCP" if outgoing.tcp else "UDP"
+            self._log.emit("ASIODNS_SEND_DATA", error, protocol, lane.address, lane.port)
+        self._unanswered(transaction, now, wall)
+
+    def expire(self, now: float, wall: float) -> Lane | None:
+        """Fail the first try whose time is up; return its server's lane, or None if there is no such try."""
+        transaction = self.deadlines.pop_expired(now)
+        if transaction is None:
+            return None
+        lane = transaction.server.lane
+        del lane.pending[transaction.query]
+        self.in_flight -= 1
+        lane.window.timed_out(transaction.sent_at, now)
+        if "ASIODNS_READ_TIMEOUT" in self._log.on:
+            self._log.emit("ASIODNS_READ_TIMEOUT", lane.address, lane.port)
+        self._unanswered(transaction, now, wall)
+        return lane
+
+    # How a try ends.
+
+    def _ignore(self, lane: Lane, datagram: bytes, wall: float) -> None:
+        self._counters.replies_ignored.add(wall)
+        if "PYD2_REPLY_IGNORED" in self._log.on:
+            what = f"query ID {int.from_bytes(datagram[:2], 'big')}" if len(datagram) >= 2 else "too short"
+            self._log.emit("PYD2_REPLY_IGNORED", lane.text, what)
+
+    def _answered(self, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
+        transaction.spare_rcode = None
+        self._counters.update_success.add(wall)
+        if transaction.key_counters is not None:
+            transaction.key_counters.success.add(wall)
+        log = self._log
+        if "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in log.on:
+            self._log_status(transaction, f"SUCCESS, rcode: {rcode_text(rcode)}")
+        step = transaction.step
+        to = step.on.get(rcode)
+        if to is DONE:
+            self._direction_done(transaction, now, wall)
+            return
+        if to is not None:
+            transaction.hops += 1
+            if transaction.hops < 2 * MAX_ROUNDS:
+                transaction.step = transaction.kind.steps[to]
+                transaction.tries = 0
+                self._offer(transaction, now, wall)
+                return
+        ncr = transaction.ncr
+        log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
+        self._fail(transaction, UPDATE_FAILED)
+
+    def _unanswered(self, transaction: Transaction, now: float, wall: float) -> None:
+        rcode = transaction.spare_rcode
+        if rcode is not None:
+            # There is no TCP at this server, but its truncated answer says all: it counts, as it does with Kea.
+            self._answered(transaction, rcode, now, wall)
+            return
+        self._counters.update_timeout.add(wall)
+        if transaction.key_counters is not None:
+            transaction.key_counters.timeout.add(wall)
+        self._log_status(transaction, "TIMEOUT")
+        ncr = transaction.ncr
+        self._log.emit(transaction.step.timeout, ncr.request_id, ncr.fqdn, transaction.server.text)
+        self._bad_try(transaction, now, wall)
+
+    def _invalid(self, transaction: Transaction, error: ReplyError, now: float, wall: float) -> None:
+        rcode = transaction.spare_rcode
+        self._log.emit("DHCP_DDNS_INVALID_RESPONSE", error)
+        if rcode is not None:
+            self._answered(transaction, rcode, now, wall)
+            return
+        self._counters.update_error.add(wall)
+        if transaction.key_counters is not None:
+            transaction.key_counters.error.add(wall)
+        self._log_status(transaction, "INVALID_RESPONSE")
+        ncr = transaction.ncr
+        self._log.emit(transaction.step.resp_corrupt, ncr.request_id, transaction.server.text, ncr.fqdn)
+        self._bad_try(transaction, now, wall)
+
+    def _log_status(self, transaction: Transaction, status: str) -> None:
+        self._log.emit(
+            "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED", transaction.ncr.request_id, transaction.server.text, status
+        )
+
+    # Where a transaction goes.
+
+    def _enter(self, transaction: Transaction, domain: Domain, now: float, wall: float) -> None:
+        """Begin a direction."""
+        transaction.domain = domain
+        transaction.next_server = 0
+        self._select_server(transaction, now, wall)
+
+    def _direction_done(self, transaction: Transaction, now: float, wall: float) -> None:
+        if transaction.step.forward:
+            transaction.forward_done = True
+            if transaction.reverse is not None:
+                self._enter(transaction, transaction.reverse, now, wall)
+                return
+        else:
+            transaction.reverse_done = True
+        log = self._log
+        message_id = transaction.kind.succeeded
+        if message_id in log.on:
+            log.emit(message_id, transaction.ncr.request_id, transaction.ncr.text())
+        self._end(transaction)
+
+    def _bad_try(self, transaction: Transaction, now: float, wall: float) -> None:
+        if transaction.tries < MAX_TRIES:
+            self._offer(transaction, now, wall)
+        elif transaction.step.other_server:
+            self._select_server(transaction, now, wall)
+        else:
+            self._fail(transaction, SERVER_IO_ERROR)
+
+    def _select_server(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Go on with the domain's next server, at the first step of the direction; fail if there is none."""
+        servers = transaction.domain.servers
+        while transaction.next_server < len(servers):
+            server = servers[transaction.next_server]
+            transaction.next_server += 1
+            key: SigningKey | None = server.key
+            counters = server.key_counters
+            if self.select_key is not None:
+                try:
+                    selection = self.select_key(server.config, key)
+                except Exception as error:  # noqa: BLE001  whatever a library does, the engine goes on
+                    log_text = f"select_key: {error}"
+                    self._log.emit("DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id, log_text)
+                    self._end(transaction)
+                    return
+                if selection.skip:
+                    continue
+                if selection.key is not key:
+                    key = selection.key
+                    counters = None if key is None else self._counters.key(key.name, wall)
+            transaction.server = server
+            transaction.key = key
+            transaction.key_counters = counters
+            kind = transaction.kind
+            transaction.step = kind.first_forward if transaction.domain is transaction.forward else kind.first_reverse
+            transaction.tries = 0
+            self._offer(transaction, now, wall)
+            return
+        self._fail(transaction, NO_MORE_SERVERS)
+
+    def _offer(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Send the next update, now or when the lane has room."""
+        lane = transaction.server.lane
+        if lane.ready or lane.window.in_flight >= lane.window.limit:
+            lane.ready.append(transaction)
+        else:
+            self.send(transaction, now, wall)
+
+    def _fail(self, transaction: Transaction, event: str) -> None:
+        self._log.emit(transaction.kind.failed, transaction.ncr.request_id, transaction.outcome(event))
+        self._end(transaction)
+
+    def _end(self, transaction: Transaction) -> None:
+        self.active -= 1
+        self.ended.append(transaction.ncr.dhcid)
+
+    # Sending.
+
+    def send(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Send the update of the transaction's step; the caller has seen that its lane has room."""
+        ncr = transaction.ncr
+        step = transaction.step
+        lane = transaction.server.lane
+        repeated = transaction.spare_rcode is not None
+        try:
+            message = self._build(transaction)
+        except Pyd2Error as error:
+            self._log.emit(step.build_failure, ncr.request_id, ncr.text(), error)
+            self._fail(transaction, UPDATE_FAILED)
+            return
+        query = self._draw_query(lane)
+        query_id = query & 0xFFFF
+        try:
+            message = self._sign(transaction, message, query_id, wall)
+        except Exception as error:  # noqa: BLE001  a library's key may raise anything; Kea treats all alike
+            self._log.emit("DHCP_DDNS_TRANS_SEND_ERROR", ncr.request_id, error)
+            self._fail(transaction, UPDATE_FAILED)
+            return
+        log = self._log
+        on = log.on
+        tcp = repeated or len(message) > MAX_UDP_MESSAGE
+        if not repeated:
+            transaction.tries += 1
+            self._count_sent(transaction, wall)
+            if tcp and "PYD2_UPDATE_TCP" in on:
+                log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, f"it has {len(message)} octets")
+            if "DHCP_DDNS_UPDATE_REQUEST_SENT" in on:
+                log.emit("DHCP_DDNS_UPDATE_REQUEST_SENT", ncr.request_id, step.comment, lane.text)
+        transaction.query = query
+        transaction.sent_at = now
+        transaction.tcp = tcp
+        lane.pending[query] = transaction
+        lane.window.sent(now)
+        self.in_flight += 1
+        self.deadlines.add(transaction, now, self.timeout_ms / 1000)
+        self.outgoing.append(Outgoing(lane, query >> 16, query_id, tcp, message))
+
+    @staticmethod
+    def _build(transaction: Transaction) -> bytes:
+        ncr = transaction.ncr
+        step = transaction.step
+        domain = transaction.domain
+        zone = domain.zone
+        if zone is None:
+            raise DomainNameError(f"Cannot create new request :{domain.zone_error}")
+        if step.forward:
+            owner = ncr.fqdn_wire
+        else:
+            owner = transaction.reverse_owner
+            if not owner:
+                owner = transaction.reverse_owner = reverse_name_wire(ncr.address)
+        return encode_update(
+            step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid, ncr.lease_length
+        )
+
+    def _sign(self, transaction: Transaction, message: bytes, query_id: int, wall: float) -> bytes:
+        if self.timeout_ms > MAX_TIMEOUT:
+            raise Pyd2Error(
+                f"A timeout value for DNS Update request must not exceed {MAX_TIMEOUT}."
+                f" Provided timeout value is '{self.timeout_ms}'"
+            )
+        key = transaction.key
+        if key is None:
+            transaction.context = None
+            return query_id.to_bytes(2, "big") + message[2:]
+        context = transaction.context = key.create_context()
+        message = context.sign(message, query_id, int(wall))
+        if len(message) > MAX_MESSAGE:
+            raise Pyd2Error(f"an UPDATE of {len(message)} octets does not fit into a DNS message")
+        return message
+
+    def _count_sent(self, transaction: Transaction, wall: float) -> None:
+        counters = self._counters
+        counters.update_sent.add(wall)
+        if transaction.key is None:
+            counters.update_unsigned.add(wall)
+        else:
+            counters.update_signed.add(wall)
+            if transaction.key_counters is not None:
+                transaction.key_counters.sent.add(wall)
+
+    def _draw_query(self, lane: Lane) -> int:
+        """Draw a local port and a query ID that are free, as ``slot << 16 | query id``."""
+        while True:
+            if not self._random:
+                self._random = array("I", secrets.token_bytes(4096)).tolist()
+            bits = self._random.pop()
+            query = (bits >> 16) % self._slots << 16 | bits & 0xFFFF
+            if query not in lane.pending:
+                return query

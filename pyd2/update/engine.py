@@ -1,0 +1,314 @@
+"""The engine: requests come in, UPDATE messages go out, replies come in; no IO, no clock.
+
+The shell around it calls a ``receive_...`` method for what arrives, sends what ``take_outgoing`` returns, and
+calls ``handle_timer`` when ``timer`` says. ``now`` is monotonic seconds, never going back; ``wall`` is seconds
+since the epoch.
+
+How a request gets its turn (contract, section 4; decisions 6, 9 and 12)
+-----------------------------------------------------------------------
+A request takes hold of its DHCID when it arrives. If another request holds it, it queues behind that one: one
+transaction per DHCID at a time, in the order of arrival, whatever server is asked. Else it goes to the lane of
+the first server it needs. If the lane's window has room, its transaction begins at once; if not, it waits in the
+lane. Kea has one queue and 32 transactions for all servers, so a dead server stalls every zone; here it stalls
+its own. Every step is a dictionary look-up or the end of a deque: the cost of an event does not depend on how
+much waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from pyd2.errors import NcrError
+from pyd2.ncr import decode
+from pyd2.update.driver import Driver, Outgoing, Selection, SelectKey
+from pyd2.update.kinds import KINDS
+from pyd2.update.plan import EMPTY_PLAN, make_plan, warn_of_names
+from pyd2.update.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from pyd2.config.model import Address, Config
+    from pyd2.counters import Counters
+    from pyd2.messages import Log
+    from pyd2.ncr import NameChangeRequest
+    from pyd2.update.lane import Lane
+    from pyd2.update.plan import Domain, Plan
+
+__all__ = ["Engine", "Outgoing", "SelectKey", "Selection"]
+
+DEFAULT_SLOTS: Final = 4
+"""Local UDP ports per DNS server."""
+MAX_ENTRIES: Final = 1_000_000
+"""Requests held at most, without being asked for more or fewer (decision 6)."""
+RESUME_PERCENT: Final = 80
+"""The queue counts as full until it is down to this part of its limit."""
+
+_BACKLOG_STEP: Final = 1000
+"""Requests to match again at a time after a reconfiguration, so that replies are not kept waiting."""
+
+
+class Engine:
+    """The whole of the update service but its sockets and its clock."""
+
+    def __init__(self, counters: Counters, log: Log, *, slots: int = DEFAULT_SLOTS) -> None:
+        """Make an engine without a configuration; ``slots`` is the number of local UDP ports per server."""
+        self._counters = counters
+        self._log = log
+        self._driver = Driver(counters, log, slots)
+        self._plan: Plan = EMPTY_PLAN
+        self._lanes: dict[tuple[Address, int], Lane] = {}
+        self._chains: dict[bytes, deque[NameChangeRequest] | None] = {}
+        """DHCIDs that are held, each with the requests that queue behind the holder."""
+        self._backlog: deque[NameChangeRequest] = deque()
+        """Requests to be matched again since the last reconfiguration; they hold their DHCIDs."""
+        self._queued = 0
+        self._max_entries = MAX_ENTRIES
+        self._full = False
+
+    # What the shell asks.
+
+    @property
+    def active(self) -> int:
+        """Transactions that have begun and not ended."""
+        return self._driver.active
+
+    @property
+    def queued(self) -> int:
+        """Requests whose transaction has not begun."""
+        return self._queued
+
+    @property
+    def lanes(self) -> AbstractSet[Lane]:
+        """The DNS servers in use: those of the configuration, and others that are still busy.
+
+        The shell keeps sockets for these; those of other lanes it can close.
+        """
+        return self._plan.lanes | {lane for lane in self._lanes.values() if lane.busy}
+
+    def cleared_for_shutdown(self, kind: str) -> bool:
+        """Whether the daemon may leave, once the listener is closed.
+
+        ``kind`` is ``normal``, ``drain_first`` or ``now`` (contract, section 1). Requests that wait begin
+        in any case while the engine is served, so a normal shutdown drains what Kea's would.
+        """
+        if kind == "now":
+            return True
+        return not self._driver.active and (kind == "normal" or not self._queued)
+
+    def timer(self) -> float | None:
+        """Return when ``handle_timer`` is to be called, in monotonic seconds; None: not before something arrives."""
+        return 0.0 if self._backlog else self._driver.deadlines.next()
+
+    def take_outgoing(self) -> list[Outgoing]:
+        """Return the messages to send, in order; they are the caller's from now on."""
+        outgoing = self._driver.outgoing
+        self._driver.outgoing = []
+        return outgoing
+
+    # What happens.
+
+    def configure(self, config: Config, select_key: SelectKey | None, now: float, wall: float) -> None:
+        """Work by a new configuration from now on.
+
+        Active transactions go on with the domain, servers and keys they have; requests that wait are
+        matched again (contract, section 2.5). ``select_key`` is None when no library has callouts there.
+
+        Raises nothing that a checked configuration could cause.
+        """
+        warn_of_names(config, self._log)
+        self._plan = make_plan(config, self._lanes, self._counters, wall)
+        self._driver.select_key = select_key
+        self._driver.timeout_ms = config.dns_server_timeout
+        for lane in self._lanes.values():
+            self._backlog.extend(lane.waiting)
+            lane.waiting.clear()
+        self._lanes = {place: lane for place, lane in self._lanes.items() if lane in self._plan.lanes or lane.busy}
+        for lane in self._lanes.values():
+            self._serve(lane, now, wall)
+        self._work_off_backlog(now, wall)
+
+    def receive_request(self, datagram: bytes, now: float, wall: float) -> None:
+        """Take a datagram from the NCR port."""
+        log = self._log
+        try:
+            ncr = decode(datagram)
+        except NcrError as error:
+            self._counters.ncr_invalid.add(wall)
+            log.emit("DHCP_DDNS_INVALID_NCR", error)
+            return
+        self._counters.ncr_received.add(wall)
+        if self._entries() >= self._max_entries:
+            self._drop_overflow(wall)
+            return
+        if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in log.on:
+            log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
+        dhcid = ncr.dhcid
+        chains = self._chains
+        if dhcid in chains:
+            followers = chains[dhcid]
+            if followers is None:
+                chains[dhcid] = deque((ncr,))
+            else:
+                followers.append(ncr)
+            self._queued += 1
+            log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
+            return
+        chains[dhcid] = None
+        self._route(ncr, now, wall)
+        if self._driver.ended:
+            self._settle(now, wall)
+
+    def receive_reply(self, lane: Lane, slot: int, datagram: bytes, now: float, wall: float) -> None:
+        """Take a DNS message from a lane's server.
+
+        The shell has made sure that it came from the server's address and port, or over a connection to it.
+        ``slot`` is that of the Outgoing whose local port or connection it came to. A message that answers
+        nothing under way is counted and otherwise ignored (decision 4).
+        """
+        self._driver.reply(lane, slot, datagram, now, wall)
+        self._serve(lane, now, wall)
+
+    def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
+        """Take it that a message could not be sent, or its TCP connection not be used; ``error`` is the errno."""
+        self._driver.unsent(outgoing, error, now, wall)
+        self._serve(outgoing.lane, now, wall)
+
+    def handle_timer(self, now: float, wall: float) -> None:
+        """Let the tries fail whose time is up, and do work that was put off."""
+        while (lane := self._driver.expire(now, wall)) is not None:
+            self._serve(lane, now, wall)
+        if self._backlog:
+            self._work_off_backlog(now, wall)
+
+    # Turns.
+
+    def _route(self, ncr: NameChangeRequest, now: float, wall: float) -> None:
+        """Begin a request that holds its DHCID, or let it wait in the lane where it begins."""
+        forward, reverse = self._match(ncr)
+        domain = forward or reverse
+        if domain is not None:
+            lane = domain.servers[0].lane
+            if lane.ready or lane.waiting or lane.window.in_flight >= lane.window.limit:
+                lane.waiting.append(ncr)
+                self._queued += 1
+                if "DHCP_DDNS_AT_MAX_TRANSACTIONS" in self._log.on:
+                    self._log.emit("DHCP_DDNS_AT_MAX_TRANSACTIONS", self._queued, lane.window.limit)
+                return
+        self._begin(ncr, forward, reverse, now, wall)
+
+    def _serve(self, lane: Lane, now: float, wall: float) -> None:
+        """Use what room a lane has, and pass on the DHCIDs of what ended."""
+        driver = self._driver
+        window = lane.window
+        while window.in_flight < window.limit:
+            if lane.ready:
+                driver.send(lane.ready.popleft(), now, wall)
+            elif lane.waiting:
+                ncr = lane.waiting.popleft()
+                self._queued -= 1
+                forward, reverse = self._match(ncr)
+                self._begin(ncr, forward, reverse, now, wall)
+            elif not driver.ended:
+                return
+            if driver.ended:
+                self._settle(now, wall)
+        if driver.ended:
+            self._settle(now, wall)
+
+    def _settle(self, now: float, wall: float) -> None:
+        """Give each DHCID that became free to the next request that wants it."""
+        ended = self._driver.ended
+        chains = self._chains
+        while ended:
+            dhcid = ended.pop()
+            followers = chains[dhcid]
+            if followers is None:
+                del chains[dhcid]
+                continue
+            ncr = followers.popleft()
+            self._queued -= 1
+            if not followers:
+                chains[dhcid] = None
+            self._route(ncr, now, wall)
+        if self._full:
+            self._resume()
+
+    def _work_off_backlog(self, now: float, wall: float) -> None:
+        backlog = self._backlog
+        for _ in range(min(len(backlog), _BACKLOG_STEP)):
+            self._queued -= 1
+            self._route(backlog.popleft(), now, wall)
+        self._settle(now, wall)
+
+    # Matching.
+
+    def _match(self, ncr: NameChangeRequest) -> tuple[Domain | None, Domain | None]:
+        plan = self._plan
+        return (
+            plan.forward.find(ncr.fqdn) if ncr.forward_change else None,
+            plan.reverse.find(ncr.reverse_name) if ncr.reverse_change else None,
+        )
+
+    def _begin(
+        self, ncr: NameChangeRequest, forward: Domain | None, reverse: Domain | None, now: float, wall: float
+    ) -> None:
+        """Begin the transaction of a request that was matched, or say why there is none."""
+        if (ncr.forward_change and forward is None and not self._may_go_without_forward(ncr)) or (
+            ncr.reverse_change and reverse is None and not self._may_go_without_reverse(ncr)
+        ):
+            self._drop(ncr)
+        elif forward is None and reverse is None:
+            if "DHCP_DDNS_REQUEST_DROPPED" in self._log.on:
+                self._log.emit("DHCP_DDNS_REQUEST_DROPPED", ncr.request_id, ncr.text())
+            self._drop(ncr)
+        else:
+            kind = KINDS[ncr.change_type, ncr.conflict_resolution_mode]
+            self._driver.begin(Transaction(ncr, kind, forward, reverse), now, wall)
+
+    def _may_go_without_forward(self, ncr: NameChangeRequest) -> bool:
+        """Whether a request without a forward domain lives on without its forward change."""
+        log = self._log
+        if self._plan.forward:
+            log.emit("DHCP_DDNS_NO_MATCH", ncr.fqdn)
+            log.emit("DHCP_DDNS_NO_FWD_MATCH_ERROR", ncr.request_id, ncr.text())
+            return False
+        ncr.forward_change = False
+        if "DHCP_DDNS_FWD_REQUEST_IGNORED" in log.on:
+            log.emit("DHCP_DDNS_FWD_REQUEST_IGNORED", ncr.request_id, ncr.text())
+        return True
+
+    def _may_go_without_reverse(self, ncr: NameChangeRequest) -> bool:
+        log = self._log
+        if self._plan.reverse:
+            log.emit("DHCP_DDNS_NO_MATCH", ncr.reverse_name)
+            log.emit("DHCP_DDNS_NO_REV_MATCH_ERROR", ncr.request_id, ncr.text())
+            return False
+        ncr.reverse_change = False
+        if "DHCP_DDNS_REV_REQUEST_IGNORED" in log.on:
+            log.emit("DHCP_DDNS_REV_REQUEST_IGNORED", ncr.request_id, ncr.text())
+        return True
+
+    def _drop(self, ncr: NameChangeRequest) -> None:
+        self._driver.ended.append(ncr.dhcid)
+        self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
+
+    # The limit.
+
+    def _entries(self) -> int:
+        """Requests held that wait for something else than a reply."""
+        driver = self._driver
+        return self._queued + driver.active - driver.in_flight
+
+    def _drop_overflow(self, wall: float) -> None:
+        self._counters.queue_full.add(wall)
+        if not self._full:
+            self._full = True
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self._max_entries)
+
+    def _resume(self) -> None:
+        resume_at = self._max_entries * RESUME_PERCENT // 100
+        if self._entries() <= resume_at:
+            self._full = False
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, self._max_entries)

@@ -1,0 +1,47 @@
+"""A lane: all that goes on with one DNS server (an address and a port), apart from all other servers.
+
+Each server has its own window of updates under way and its own queue, so that a dead server costs only
+the zones that use it (decision 9). A lane outlives reconfigurations, and what it learned with it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pyd2.update.window import CAP, Window
+
+if TYPE_CHECKING:
+    from pyd2.config.model import Address
+    from pyd2.ncr import NameChangeRequest
+    from pyd2.update.transaction import Transaction
+
+
+class Lane:
+    """The traffic with one DNS server.
+
+    Identity is what counts: the shell keeps its sockets by lane.
+    """
+
+    __slots__ = ("address", "pending", "port", "ready", "text", "waiting", "window")
+
+    def __init__(self, address: Address, port: int, cap: int = CAP) -> None:
+        self.address = address
+        self.port = port
+        self.text = f"{address} port:{port}"
+        """As the log names the server."""
+        self.window = Window(cap)
+        self.pending: dict[int, Transaction] = {}
+        """The tries under way, by ``slot << 16 | query id``."""
+        self.ready: deque[Transaction] = deque()
+        """Transactions whose next update waits for room in the window; they go before new requests."""
+        self.waiting: deque[NameChangeRequest] = deque()
+        """Requests whose transaction begins at this server."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way or waits here."""
+        return bool(self.pending or self.ready or self.waiting)
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.text}: {len(self.pending)} under way, {len(self.ready) + len(self.waiting)} waiting>"

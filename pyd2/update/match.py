@@ -1,0 +1,76 @@
+"""Which configured domain is responsible for a name (contract, section 4).
+
+Kea compares texts: a domain matches a name that equals it, or that ends in it behind a dot, ignoring the
+case of ASCII letters; the longest such domain wins. Escapes are not undone, so ``com.`` also matches
+``a\\.com.``, whose first label holds the dot. The domain ``*`` matches what no other does.
+
+One difference (decision 19): a domain configured without its final dot matches as if it had one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+T = TypeVar("T")
+
+WILDCARD = "*"
+
+
+def fold(name: str) -> str:
+    """Return a configured name with its ASCII letters (and no others) in lower case."""
+    return name.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
+
+
+def with_final_dot(name: str) -> str:
+    """Return a domain's name as it is matched: with its final dot, unless it is the wildcard."""
+    return name if name == WILDCARD or name.endswith(".") else name + "."
+
+
+class Matcher(Generic[T]):
+    """Finds the domain of a name: a dictionary look-up for each length that a configured name has.
+
+    Only lengths whose suffix begins behind a dot are looked up, so a name costs at most as many look-ups as it
+    has labels, however many domains there are.
+    """
+
+    __slots__ = ("_by_name", "_lengths", "_wildcard")
+
+    def __init__(self, domains: Iterable[tuple[str, T]]) -> None:
+        """Take (name as configured, what to return) pairs.
+
+        Of names that differ in case only, the first in byte order wins, as in Kea; one that lacks its
+        final dot comes after one that has it.
+        """
+        self._wildcard: T | None = None
+        self._by_name: dict[str, T] = {}
+        ordered = sorted(domains, key=lambda pair: pair[0].encode("utf-8", "surrogateescape"))
+        for name, domain in sorted(ordered, key=lambda pair: not pair[0].endswith(".")):
+            if name == WILDCARD:
+                self._wildcard = domain
+            else:
+                self._by_name.setdefault(fold(with_final_dot(name)), domain)
+        self._lengths = sorted({len(name) for name in self._by_name}, reverse=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_name) or self._wildcard is not None
+
+    def find(self, name: str) -> T | None:
+        """Return the domain of a name (DNS text with its final dot), or None."""
+        name = name.lower()
+        size = len(name)
+        for length in self._lengths:
+            begin = size - length
+            if begin > 0:
+                if name[begin - 1] != ".":
+                    continue
+                found = self._by_name.get(name[begin:])
+            elif begin == 0:
+                found = self._by_name.get(name)
+            else:
+                continue
+            if found is not None:
+                return found
+        return self._wildcard

@@ -1,0 +1,77 @@
+"""A transaction: one request on its way through the steps of its kind (contract, section 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections import OrderedDict
+
+    from pyd2.counters import KeyCounters
+    from pyd2.dns.tsig import SigningContext, SigningKey
+    from pyd2.ncr import NameChangeRequest
+    from pyd2.update.kinds import Kind, Step
+    from pyd2.update.plan import Domain, Server
+
+# The events that a failed transaction reports as its last; names of Kea's state model.
+UPDATE_FAILED: Final = "UPDATE_FAILED_EVT"
+NO_MORE_SERVERS: Final = "NO_MORE_SERVERS_EVT"
+SERVER_IO_ERROR: Final = "SERVER_IO_ERROR_EVT"
+
+
+class Transaction:
+    """What is known of a transaction. It holds on to the domains, servers and keys it began with,
+    so that a reconfiguration does not change them under it (contract, section 2.5).
+    """  # noqa: D205  one sentence
+
+    __slots__ = (
+        "context", "deadline", "domain", "fifo", "forward", "forward_done", "hops", "key", "key_counters", "kind",
+        "ncr", "next_server", "query", "reverse", "reverse_done", "reverse_owner", "sent_at", "server", "spare_rcode",
+        "step", "tcp", "tries",
+    )
+
+    # Set when the first server is selected, and again at every later selection.
+    domain: Domain
+    server: Server
+    step: Step
+    key: SigningKey | None
+    key_counters: KeyCounters | None
+    # Set when a try goes out.
+    query: int
+    """``slot << 16 | query id``: the place in the lane's ``pending``."""
+    sent_at: float
+    deadline: float
+    fifo: OrderedDict[Transaction, None]
+    """The queue of deadlines that holds this try."""
+    context: SigningContext | None
+    tcp: bool
+
+    def __init__(
+        self, ncr: NameChangeRequest, kind: Kind, forward: Domain | None, reverse: Domain | None
+    ) -> None:
+        self.ncr = ncr
+        self.kind = kind
+        self.forward = forward
+        self.reverse = reverse
+        self.next_server = 0
+        """Index of the server to select next in the domain at work."""
+        self.tries = 0
+        self.hops = 0
+        """How often a reply led from one step to another."""
+        self.forward_done = False
+        self.reverse_done = False
+        self.reverse_owner = b""
+        """The reverse name on the wire, made when first needed."""
+        self.spare_rcode: int | None = None
+        """The RCODE of a truncated reply over UDP, while the try is repeated over TCP."""
+
+    def outcome(self, event: str) -> str:
+        """Return how the transaction failed, as Kea words it; ``event`` is the last event."""
+        ncr = self.ncr
+        parts = [f"Status: Failed, Event: {event}, "]
+        if ncr.forward_change:
+            parts.append(f" Forward change: {'completed' if self.forward_done else 'failed'}, ")
+        if ncr.reverse_change:
+            parts.append(f" Reverse change: {'completed' if self.reverse_done else 'failed'}, ")
+        parts.append(f" request: {ncr.text()}")
+        return "".join(parts)
