@@ -1,0 +1,196 @@
+"""One hook library: opened from its entry, its version checked, closed again (contract, section 7).
+
+A library written in Python is a file, ``DIRECTORY/NAME.py``, or an importable module,
+``python:package.module``. Each opening runs the source afresh in a module of its own, under a name of its
+own, so that two openings share nothing. No byte code is written or read: a changed file counts at the next
+reload even when its size and the second of its time stamp are the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import re
+import sys
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from pyd2.errors import HookError
+from pyd2.hooks.points import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from pyd2.messages import Log
+
+MODULE_PREFIX: Final = "python:"
+"""Begins an entry's ``library`` that names an importable module instead of a file."""
+
+_serial = count(1)
+
+
+class Library:
+    """An open hook library: a namespace in which functions are looked up by name."""
+
+    __slots__ = ("_module", "name")
+
+    def __init__(self, name: str, module: ModuleType) -> None:
+        self.name = name
+        """The entry's ``library``."""
+        self._module = module
+
+    def function(self, name: str) -> Callable[..., object] | None:
+        """Return the library's function of that name, None when it has none."""
+        found = getattr(self._module, name, None)
+        return cast("Callable[..., object]", found) if callable(found) else None
+
+    def close(self) -> None:
+        """Remove the module, and for a package the modules in it, from ``sys.modules``.
+
+        Keys that are still in use live on until their last use ends.
+        """
+        own = self._module.__name__
+        for loaded in [name for name in sys.modules if name == own or name.startswith(own + ".")]:
+            del sys.modules[loaded]
+
+
+def open_library(name: str) -> Library:
+    """Open a library, the one place that tells the kinds apart.
+
+    Raises HookError with the reason of HOOKS_OPEN_ERROR. Whatever the library's own code raises becomes one.
+    """
+    if name.startswith(MODULE_PREFIX):
+        return _run(name, _module_source(name.removeprefix(MODULE_PREFIX)))
+    try:
+        content = Path(name).read_bytes()
+    except IsADirectoryError:
+        raise HookError(f"{name}: cannot read file data: {os.strerror(errno.EISDIR)}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise HookError(f"{name}: cannot open shared object file: {reason}") from error
+    if name.endswith(".py"):
+        stem = re.sub(r"\W", "_", Path(name).stem)
+        spec = importlib.machinery.ModuleSpec(f"pyd2_hook_{next(_serial)}_{stem}", None, origin=name)
+        spec.has_location = True
+        return _run(name, (spec, content))
+    raise HookError(f"{name}: {_unfit(content)}")
+
+
+def _unfit(content: bytes) -> str:
+    """Return why a file is no library: in the words of the system's loader unless it is a compiled one."""
+    if len(content) < 64:  # an ELF header
+        return "file too short"
+    if not content.startswith(b"\x7fELF"):
+        return "invalid ELF header"
+    return "a compiled hook library needs the bridge to Kea, which this installation does not have"
+
+
+def _module_source(module: str) -> tuple[importlib.machinery.ModuleSpec, str]:
+    """Find an importable module; importing the packages above it is what Python's search needs."""
+    importlib.invalidate_caches()
+    try:
+        found = importlib.util.find_spec(module)
+        loader = None if found is None else cast("Any", found.loader)
+        source = None if loader is None or not hasattr(loader, "get_source") else loader.get_source(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise HookError(explain(error)) from error
+    if found is None:
+        raise HookError(f"No module named '{module}'")
+    if source is None:
+        raise HookError(f"module '{module}' has no Python source")
+    parent, dot, own = module.rpartition(".")
+    spec = importlib.machinery.ModuleSpec(
+        f"{parent}{dot}pyd2_hook_{next(_serial)}_{own}", None, origin=found.origin,
+    )
+    spec.has_location = found.has_location
+    spec.submodule_search_locations = found.submodule_search_locations
+    return spec, source
+
+
+def _run(name: str, source: tuple[importlib.machinery.ModuleSpec, bytes | str]) -> Library:
+    """Run the source in a new module, in ``sys.modules`` under its name, as dataclasses and others need."""
+    spec, text = source
+    module = importlib.util.module_from_spec(spec)
+    library = Library(name, module)
+    sys.modules[spec.name] = module
+    try:
+        exec(compile(text, spec.origin or name, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  what loading means
+    except BaseException as error:
+        library.close()
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise HookError(explain(error)) from error
+    return library
+
+
+def check_version(library: Library, log: Log) -> bool:
+    """Ask the library for its version; what is wrong with it is logged."""
+    version = library.function("version")
+    if version is None:
+        log.emit("HOOKS_NO_VERSION", library.name)
+        return False
+    try:
+        number = version()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        log.emit("HOOKS_VERSION_EXCEPTION", library.name)
+        log.emit("PYD2_HOOK_EXCEPTION", library.name, explain(error))
+        return False
+    if type(number) is not int or number != VERSION:
+        log.emit("HOOKS_INCORRECT_VERSION", library.name, number, VERSION)
+        return False
+    log.emit("HOOKS_LIBRARY_VERSION", library.name, number)
+    return True
+
+
+def close_library(library: Library, log: Log) -> None:
+    """Close a library and say so."""
+    library.close()
+    log.emit("HOOKS_LIBRARY_CLOSED", library.name)
+
+
+def check_library(name: str, log: Log) -> bool:
+    """Open a library, check its version, close it: the check phase. What is wrong is logged."""
+    try:
+        library = open_library(name)
+    except HookError as error:
+        log.emit("HOOKS_OPEN_ERROR", name, error)
+        return False
+    good = check_version(library, log)
+    close_library(library, log)
+    return good
+
+
+def explain(error: BaseException) -> str:
+    """Return an exception's type, text and place in one line; of a HookError only the text."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a library's exception class may do anything
+        text = "its text cannot be had"
+    if isinstance(error, HookError):
+        return text
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return what if frame is None else f"{what} ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})"
+
+
+def place_of(function: object) -> str:
+    """Return where a callout stands, ``file:line``; its type's name when it is not written in Python.
+
+    It takes the place of the code address in Kea's messages.
+    """
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        kind = type(function)
+        return f"{kind.__module__}.{kind.__qualname__}"
+    return f"{code.co_filename}:{code.co_firstlineno}"

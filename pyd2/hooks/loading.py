@@ -1,0 +1,132 @@
+"""Loading and unloading of Python hook libraries, with Kea's order and messages (contract, section 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyd2.errors import HookError
+from pyd2.hooks.handle import LibraryHandle
+from pyd2.hooks.library import Library, check_version, close_library, explain, open_library, place_of
+from pyd2.hooks.points import POINTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.config.model import HookLibrary
+    from pyd2.hooks.callouts import Callouts
+    from pyd2.messages import Log
+
+
+class LoadedLibrary:
+    """A library between ``load`` and ``unload``."""
+
+    __slots__ = ("_callouts", "_index", "_library", "_log")
+
+    def __init__(self, library: Library, index: int, callouts: Callouts, log: Log) -> None:
+        self._library = library
+        self._index = index
+        self._callouts = callouts
+        self._log = log
+
+    def load(self, entry: HookLibrary) -> bool:
+        """Register the standard callouts, then run ``load``; what is wrong is logged."""
+        handle = LibraryHandle(entry.library, self._index, entry.parameters, self._callouts, self._log)
+        name, log = entry.library, self._log
+        try:
+            self._register_standard_callouts()
+            load = self._library.function("load")
+            if load is None:
+                log.emit("HOOKS_NO_LOAD", name)
+                return True
+            result = load(handle)
+            good = result is None or result == 0
+        except KeyboardInterrupt:
+            raise
+        except HookError as error:
+            log.emit("HOOKS_LOAD_FRAMEWORK_EXCEPTION", name, error)
+            return False
+        except BaseException as error:
+            log.emit("HOOKS_LOAD_EXCEPTION", name)
+            log.emit("PYD2_HOOK_EXCEPTION", name, explain(error))
+            return False
+        finally:
+            handle.seal()
+        if good:
+            log.emit("HOOKS_LOAD_SUCCESS", name)
+        else:
+            log.emit("HOOKS_LOAD_ERROR", name, result)
+        return good
+
+    def _register_standard_callouts(self) -> None:
+        for hook in POINTS:
+            callout = self._library.function(hook)
+            if callout is not None:
+                self._callouts.register(self._index, hook, callout)
+                self._log.emit("HOOKS_STD_CALLOUT_REGISTERED", self._library.name, hook, place_of(callout))
+
+    def prepare_unload(self) -> None:
+        """Run ``unload`` and remove the callouts. A fault is logged and changes nothing."""
+        self._run_unload()
+        for hook in self._callouts.hooks():
+            if self._callouts.deregister_all(self._index, hook):
+                self._log.emit("HOOKS_CALLOUTS_REMOVED", hook, self._library.name)
+
+    def _run_unload(self) -> None:
+        name, log = self._library.name, self._log
+        unload = self._library.function("unload")
+        if unload is None:
+            log.emit("HOOKS_NO_UNLOAD", name)
+            return
+        try:
+            result = unload()
+            good = result is None or result == 0
+        except KeyboardInterrupt:
+            raise
+        except HookError as error:
+            log.emit("HOOKS_UNLOAD_FRAMEWORK_EXCEPTION", name, error)
+        except BaseException as error:
+            log.emit("HOOKS_UNLOAD_EXCEPTION", name)
+            log.emit("PYD2_HOOK_EXCEPTION", name, explain(error))
+        else:
+            if good:
+                log.emit("HOOKS_UNLOAD_SUCCESS", name)
+            else:
+                log.emit("HOOKS_UNLOAD_ERROR", name, result)
+
+    def close(self) -> None:
+        """Close the library, the last step."""
+        close_library(self._library, self._log)
+
+
+def load_library(index: int, entry: HookLibrary, callouts: Callouts, log: Log) -> LoadedLibrary | None:
+    """Open, check and load one library; None when it fails, which leaves nothing of it behind."""
+    log.emit("HOOKS_LIBRARY_LOADING", entry.library)
+    try:
+        library = open_library(entry.library)
+    except HookError as error:
+        log.emit("HOOKS_OPEN_ERROR", entry.library, error)
+        return None
+    loaded = LoadedLibrary(library, index, callouts, log)
+    if check_version(library, log):
+        if loaded.load(entry):
+            log.emit("HOOKS_LIBRARY_LOADED", entry.library)
+            return loaded
+        loaded.prepare_unload()
+    loaded.close()
+    return None
+
+
+def load_libraries(
+    entries: Sequence[HookLibrary], callouts: Callouts, log: Log,
+) -> list[LoadedLibrary] | None:
+    """Load libraries in order; None when one fails: then those before it are unloaded, the last first."""
+    loaded: list[LoadedLibrary] = []
+    for index, entry in enumerate(entries, start=1):
+        library = load_library(index, entry, callouts, log)
+        if library is None:
+            for earlier in reversed(loaded):
+                earlier.prepare_unload()
+                earlier.close()
+            return None
+        loaded.append(library)
+    return loaded

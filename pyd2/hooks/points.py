@@ -1,0 +1,111 @@
+"""The hook points of D2, their arguments, and what a callout's status does there (contract, section 7)."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import Final, NamedTuple
+
+VERSION: Final = 20603
+"""What a library's ``version`` function returns: the hooks version of Kea 2.6.3, for Python libraries too."""
+
+
+class Status(IntEnum):
+    """What the server does after the callouts of a point; callouts read and set it in turn."""
+
+    CONTINUE = 0
+    SKIP = 1
+    DROP = 2
+    PARK = 3
+
+
+class Kind(Enum):
+    """What an argument holds, as a callout sees it."""
+
+    JSON = "a JSON value as plain Python (dict, list, str, int, float, bool), or None when there is none"
+    TEXT = "a str"
+    KEY = "a signing key, or None: unsigned"
+    OBJECT = "an object of the server"
+
+
+class Argument(NamedTuple):
+    """One argument of a hook point."""
+
+    name: str
+    kind: Kind
+    out: bool
+    """True: the server reads the argument again after the callouts."""
+    meaning: str
+
+
+class Point(NamedTuple):
+    """One hook point."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    status_effect: str
+
+    def kind(self, argument: str) -> Kind | None:
+        """Return the kind of an argument; None for a name that callouts made up to share something."""
+        return next((known.kind for known in self.arguments if known.name == argument), None)
+
+
+# In the order of Kea's list of names, in which a library's standard callouts are registered.
+_POINTS: Final = (
+    Point(
+        "command_processed",
+        (
+            Argument("name", Kind.TEXT, out=False, meaning="the command's name"),
+            Argument("arguments", Kind.JSON, out=False, meaning="the command's arguments, or None"),
+            Argument("response", Kind.JSON, out=True, meaning="the answer, or None: no answer is sent"),
+        ),
+        "none",
+    ),
+    Point("context_create", (), "none"),
+    Point("context_destroy", (), "none"),
+    Point(
+        "d2_srv_configured",
+        (
+            Argument("io_context", Kind.OBJECT, out=False, meaning="the event loop, or None"),
+            Argument("json_config", Kind.JSON, out=False, meaning="the DhcpDdns map with its defaults"),
+            Argument("server_config", Kind.OBJECT, out=False, meaning="a pyd2.config.model.Config"),
+            Argument("error", Kind.TEXT, out=True, meaning="why it is refused; empty at first"),
+        ),
+        "DROP refuses the configuration with the text of error; the others have no effect",
+    ),
+    Point(
+        "select_key",
+        (
+            Argument("current_server", Kind.OBJECT, out=False, meaning="a pyd2.config.model.DnsServer"),
+            Argument("tsig_key", Kind.KEY, out=True, meaning="the key that signs the update, or None"),
+        ),
+        "SKIP, DROP and PARK skip this server; the next one is tried",
+    ),
+)
+
+POINTS: Final = {point.name: point for point in _POINTS}
+"""The points that a function of a library's module attaches to by its name."""
+
+COMMAND: Final = Point(
+    "$command",
+    (
+        Argument("command", Kind.JSON, out=False, meaning="the whole request"),
+        Argument("response", Kind.JSON, out=True, meaning="the answer; None at first, and then none is sent"),
+    ),
+    "none",
+)
+"""Stands for the point of every command that a library registers."""
+
+
+def find(hook: str) -> Point:
+    """Return the point of a hook name, ``COMMAND`` for ``$name``; KeyError when there is no such point."""
+    return COMMAND if hook.startswith("$") else POINTS[hook]
+
+
+def hook_of_command(command: str) -> str:
+    """Return a command's hook name: ``$`` and the name with ``_`` for ``-``."""
+    return "$" + command.replace("-", "_")
+
+
+def command_of_hook(hook: str) -> str:
+    """Return the name by which ``list-commands`` shows the command of a hook name that begins with ``$``."""
+    return hook[1:].replace("_", "-")

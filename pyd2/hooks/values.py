@@ -1,0 +1,96 @@
+"""Values that libraries hand to the server: checked where the library's author sees the error."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, cast
+
+from pyd2.data.element import BigInteger, Element
+from pyd2.errors import HookError
+from pyd2.hooks.points import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyd2.dns.tsig import SigningKey
+
+DEEPEST: Final = 100
+"""Levels of maps and lists in a JSON value: more than Kea's own parser takes."""
+
+_INT64: Final = 1 << 63
+
+
+def to_element(value: object, depth: int = 0) -> Element:
+    """Return the element of a plain JSON value (dict, list or tuple, str, int, float, bool, None).
+
+    Raises HookError for what JSON cannot hold, and for nesting beyond ``DEEPEST`` levels.
+    """
+    if depth > DEEPEST:
+        raise HookError(f"a JSON value must not be nested more than {DEEPEST} levels deep")
+    if value is None or isinstance(value, bool):
+        return Element(value)
+    if isinstance(value, str):
+        return Element(_text(value))
+    if isinstance(value, int):
+        return Element(int(value) if -_INT64 <= value < _INT64 else BigInteger(value))
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise HookError(f"{value} is no JSON number")
+        return Element(float(value))
+    if isinstance(value, dict):
+        return Element({_key(key): to_element(item, depth + 1) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return Element([to_element(item, depth + 1) for item in value])
+    raise HookError(f"{type(value).__name__} is no JSON type")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise HookError(f"the keys of a JSON map must be str, not {type(key).__name__}")
+    return _text(key)
+
+
+def _text(text: str) -> str:
+    """Check that a str stands for bytes: surrogates other than those of ``surrogateescape`` do not."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise HookError(f"{text!r} cannot be written as UTF-8") from error
+    return str(text)
+
+
+def _json(value: object) -> Element | None:
+    return None if value is None else to_element(value)
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise HookError(f"a str is expected, not {type(value).__name__}")
+    return _text(value)
+
+
+def _signing_key(value: object) -> SigningKey | None:
+    if value is None:
+        return None
+    fit = (
+        callable(getattr(value, "create_context", None))
+        and isinstance(getattr(value, "name", None), str)
+        and isinstance(getattr(value, "algorithm", None), str)
+    )
+    if not fit:
+        raise HookError(f"a signing key or None is expected, not {type(value).__name__}")
+    return cast("SigningKey", value)
+
+
+def _any(value: object) -> object:
+    return value
+
+
+ACCEPT: Final[dict[Kind | None, Callable[[object], object]]] = {
+    Kind.JSON: _json,
+    Kind.TEXT: _string,
+    Kind.KEY: _signing_key,
+    Kind.OBJECT: _any,
+    None: _any,
+}
+"""For each kind of argument, what turns a library's value into the server's; HookError if it is unfit."""

@@ -1,0 +1,128 @@
+"""What the tests of hooks share: a log that remembers, libraries from text, and the chains under test."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary
+from pyd2.data.element import Plain, from_plain
+from pyd2.hooks.chain import Chain, PythonChain
+from pyd2.messages import MESSAGES, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+VERSION = "def version():\n    return 20603\n"
+
+
+class RecordingLog:
+    """Keeps every message, all of them switched on; each must be in the catalogue with its arguments."""
+
+    on = frozenset(MESSAGES)
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, tuple[object, ...]]] = []
+
+    def emit(self, message_id: str, *arguments: object) -> None:
+        """Keep a message."""
+        assert len(arguments) == len(set(re.findall(r"%\d", MESSAGES[message_id].text))), message_id
+        self.entries.append((message_id, tuple(str(argument) for argument in arguments)))
+
+    def lines(self, least: Severity = Severity.INFO) -> list[str]:
+        """The messages from a severity on, as they would be written, and forget them all."""
+        entries, self.entries = self.entries, []
+        return [self._text(*entry) for entry in entries if MESSAGES[entry[0]].severity >= least]
+
+    def said(self) -> list[str]:
+        """What the libraries wrote with ``handle.log.info``, and forget all messages."""
+        entries, self.entries = self.entries, []
+        return [str(text) for message_id, (*_, text) in entries if message_id == "PYD2_HOOK_MESSAGE_INFO"]
+
+    @staticmethod
+    def _text(message_id: str, arguments: tuple[object, ...]) -> str:
+        text = MESSAGES[message_id].text
+        for number, argument in enumerate(arguments, start=1):
+            text = text.replace(f"%{number}", str(argument))
+        return f"{message_id} {text}"
+
+
+class Clock:
+    """A clock that stands still unless a test gives it steps, in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.steps: Iterator[int] = iter(())
+
+    def __call__(self) -> int:
+        """Return the time."""
+        self.now += next(self.steps, 0)
+        return self.now
+
+
+Load = Callable[..., Chain]
+Write = Callable[..., HookLibrary]
+
+CHAINS: dict[str, Callable[[Sequence[HookLibrary], RecordingLog, Clock], Chain]] = {
+    "python": PythonChain,
+}
+"""Every chain that can run Python libraries; the tests of a chain run on each."""
+
+
+@pytest.fixture
+def log() -> RecordingLog:
+    return RecordingLog()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=list(CHAINS))
+def load(request: pytest.FixtureRequest, log: RecordingLog, clock: Clock) -> Iterator[Load]:
+    """Return a function that loads libraries into a chain; what is loaded last is unloaded at the end."""
+    make = CHAINS[request.param]
+    chains: list[Chain] = []
+
+    def load(*entries: HookLibrary) -> Chain:
+        chain = make(entries, log, clock)
+        chains.append(chain)
+        return chain
+
+    yield load
+    if chains:
+        chains[-1].unload()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Return a function that writes a library and returns its entry; ``version`` is added to the text."""
+    numbers = count(1)
+
+    def write(text: str, parameters: Plain = None, *, name: str = "", version: str = VERSION) -> HookLibrary:
+        path = tmp_path / (name or f"lib{next(numbers)}.py")
+        path.write_text(version + textwrap.dedent(text))
+        return HookLibrary(str(path), None if parameters is None else from_plain(parameters))
+
+    return write
+
+
+SERVER = DnsServer(ip_address("192.0.2.1"), 53, "", None, None)
+
+
+def config(*servers: DnsServer) -> Config:
+    """A configuration with one forward domain that has these servers."""
+    domain = DdnsDomain("example.com.", "", servers, None)
+    return Config(
+        ip_address=ip_address("127.0.0.1"), port=53001, dns_server_timeout=500, ncr_protocol="UDP",
+        ncr_format="JSON", tsig_keys=(), forward_domains=(domain,), reverse_domains=(), control_socket=None,
+        hooks_libraries=(), loggers=(), user_context=None,
+    )
