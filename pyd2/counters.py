@@ -55,6 +55,10 @@ class Counters:
         self.update_success = Counter("update-success", now)
         self.update_timeout = Counter("update-timeout", now)
         self.update_error = Counter("update-error", now)
+        self.queue_full = Counter("queue-mgr-queue-full", now)
+        """Requests lost to a full queue: a statistic of Kea 3.0, shown from the first one on."""
+        self.replies_ignored = Counter("pyd2-replies-ignored", now)
+        """Datagrams of DNS servers that answer no update under way; shown from the first one on."""
         self.keys: dict[str, KeyCounters] = {}
 
     def key(self, key_name: str, now: float) -> KeyCounters:

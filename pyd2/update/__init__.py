@@ -1,1 +1,1 @@
-"""The engine: transactions, queue, server lanes, retries, timers; no IO, no clock (contract, sections 3 to 6)."""
+"""The engine: transactions, queue, server lanes, retries, timers; no IO and no clock (contract, section 5)."""

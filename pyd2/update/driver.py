@@ -1,8 +1,8 @@
 """The driver: walks the tables of ``kinds.py`` for every transaction, and sends and judges its tries.
 
-It is told of events and answers with messages to send; it never starts a transaction by itself. The DHCID of a
-finished transaction is put into ``ended``, where the engine fetches it: nothing here calls back, so a chain of
-failures cannot become a recursion.
+It is told of events and answers with messages to send; it never starts a transaction by itself. The DHCID of
+a finished transaction is put into ``ended``, where the engine fetches it: nothing here calls back, so a chain
+of failures cannot become a recursion.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pyd2.update.transaction import Transaction
 
     SelectKey: TypeAlias = Callable[[DnsServer, SigningKey | None], "Selection"]
-    """The ``select_key`` hook point: given a server and the key in force, says what to do (contract, section 7)."""
+    """The ``select_key`` hook point: is given a server and the key in force (contract, section 7)."""
 
 
 class Selection(NamedTuple):
@@ -113,7 +113,8 @@ class Driver:
         if datagram[2] & 2 and not transaction.tcp:
             transaction.spare_rcode = rcode
             if "PYD2_UPDATE_TCP" in log.on:
-                log.emit("PYD2_UPDATE_TCP", transaction.ncr.request_id, lane.text, "its reply over UDP is truncated")
+                why = "the reply over UDP is truncated"
+                log.emit("PYD2_UPDATE_TCP", transaction.ncr.request_id, lane.text, why)
             self._offer(transaction, now, wall)
         else:
             self._answered(transaction, rcode, now, wall)
@@ -181,7 +182,7 @@ class Driver:
     def _unanswered(self, transaction: Transaction, now: float, wall: float) -> None:
         rcode = transaction.spare_rcode
         if rcode is not None:
-            # There is no TCP at this server, but its truncated answer says all: it counts, as it does with Kea.
+            # No TCP at this server, but its truncated answer says all: it counts, as it does with Kea.
             self._answered(transaction, rcode, now, wall)
             return
         self._counters.update_timeout.add(wall)
@@ -252,9 +253,11 @@ class Driver:
             if self.select_key is not None:
                 try:
                     selection = self.select_key(server.config, key)
-                except Exception as error:  # noqa: BLE001  whatever a library does, the engine goes on
-                    log_text = f"select_key: {error}"
-                    self._log.emit("DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id, log_text)
+                except Exception as error:  # whatever a library does, the engine goes on
+                    self._log.emit(
+                        "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id,
+                        f"select_key: {error}",
+                    )
                     self._end(transaction)
                     return
                 if selection.skip:
@@ -265,8 +268,9 @@ class Driver:
             transaction.server = server
             transaction.key = key
             transaction.key_counters = counters
+            forward = transaction.domain is transaction.forward
             kind = transaction.kind
-            transaction.step = kind.first_forward if transaction.domain is transaction.forward else kind.first_reverse
+            transaction.step = kind.first_forward if forward else kind.first_reverse
             transaction.tries = 0
             self._offer(transaction, now, wall)
             return
@@ -306,7 +310,7 @@ class Driver:
         query_id = query & 0xFFFF
         try:
             message = self._sign(transaction, message, query_id, wall)
-        except Exception as error:  # noqa: BLE001  a library's key may raise anything; Kea treats all alike
+        except Exception as error:  # a library's key may raise anything
             self._log.emit("DHCP_DDNS_TRANS_SEND_ERROR", ncr.request_id, error)
             self._fail(transaction, UPDATE_FAILED)
             return

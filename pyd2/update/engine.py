@@ -1,17 +1,17 @@
 """The engine: requests come in, UPDATE messages go out, replies come in; no IO, no clock.
 
-The shell around it calls a ``receive_...`` method for what arrives, sends what ``take_outgoing`` returns, and
-calls ``handle_timer`` when ``timer`` says. ``now`` is monotonic seconds, never going back; ``wall`` is seconds
-since the epoch.
+The shell around it calls a ``receive_...`` method for what arrives, sends what ``take_outgoing`` returns,
+and calls ``handle_timer`` when ``timer`` says. ``now`` is monotonic seconds, never going back; ``wall`` is
+seconds since the epoch.
 
 How a request gets its turn (contract, section 4; decisions 6, 9 and 12)
 -----------------------------------------------------------------------
-A request takes hold of its DHCID when it arrives. If another request holds it, it queues behind that one: one
-transaction per DHCID at a time, in the order of arrival, whatever server is asked. Else it goes to the lane of
-the first server it needs. If the lane's window has room, its transaction begins at once; if not, it waits in the
-lane. Kea has one queue and 32 transactions for all servers, so a dead server stalls every zone; here it stalls
-its own. Every step is a dictionary look-up or the end of a deque: the cost of an event does not depend on how
-much waits.
+A request takes hold of its DHCID when it arrives. If another request holds it, it queues behind that one:
+one transaction per DHCID at a time, in the order of arrival, whatever server is asked. Else it goes to the
+lane of the first server it needs. If the lane's window has room, its transaction begins at once; if not, it
+waits in the lane. Kea has one queue and 32 transactions for all servers, so a dead server stalls every zone;
+here it stalls its own. Every step is a dictionary look-up or the end of a deque: the cost of an event does
+not depend on how much waits.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from pyd2.dns.names import reverse_name
 from pyd2.errors import NcrError
 from pyd2.ncr import decode
 from pyd2.update.driver import Driver, Outgoing, Selection, SelectKey
@@ -98,7 +99,7 @@ class Engine:
         return not self._driver.active and (kind == "normal" or not self._queued)
 
     def timer(self) -> float | None:
-        """Return when ``handle_timer`` is to be called, in monotonic seconds; None: not before something arrives."""
+        """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
         return 0.0 if self._backlog else self._driver.deadlines.next()
 
     def take_outgoing(self) -> list[Outgoing]:
@@ -124,8 +125,9 @@ class Engine:
         for lane in self._lanes.values():
             self._backlog.extend(lane.waiting)
             lane.waiting.clear()
-        self._lanes = {place: lane for place, lane in self._lanes.items() if lane in self._plan.lanes or lane.busy}
-        for lane in self._lanes.values():
+        kept = self.lanes
+        self._lanes = {place: lane for place, lane in self._lanes.items() if lane in kept}
+        for lane in kept:
             self._serve(lane, now, wall)
         self._work_off_backlog(now, wall)
 
@@ -171,7 +173,7 @@ class Engine:
         self._serve(lane, now, wall)
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
-        """Take it that a message could not be sent, or its TCP connection not be used; ``error`` is the errno."""
+        """Take it that a message could not be sent, or its TCP connection failed; ``error`` is the errno."""
         self._driver.unsent(outgoing, error, now, wall)
         self._serve(outgoing.lane, now, wall)
 
@@ -248,7 +250,7 @@ class Engine:
         plan = self._plan
         return (
             plan.forward.find(ncr.fqdn) if ncr.forward_change else None,
-            plan.reverse.find(ncr.reverse_name) if ncr.reverse_change else None,
+            plan.reverse.find(reverse_name(ncr.address)) if ncr.reverse_change else None,
         )
 
     def _begin(
@@ -282,7 +284,7 @@ class Engine:
     def _may_go_without_reverse(self, ncr: NameChangeRequest) -> bool:
         log = self._log
         if self._plan.reverse:
-            log.emit("DHCP_DDNS_NO_MATCH", ncr.reverse_name)
+            log.emit("DHCP_DDNS_NO_MATCH", reverse_name(ncr.address))
             log.emit("DHCP_DDNS_NO_REV_MATCH_ERROR", ncr.request_id, ncr.text())
             return False
         ncr.reverse_change = False

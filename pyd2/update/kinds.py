@@ -87,7 +87,8 @@ class Step:
 class Kind:
     """A kind of transaction."""
 
-    __slots__ = ("change_type", "failed", "first_forward", "first_reverse", "mode", "name", "steps", "succeeded")
+    __slots__ = ("change_type", "failed", "first_forward", "first_reverse", "mode", "name", "steps",
+                 "succeeded")
 
     def __init__(
         self, name: str, change_type: ChangeType, mode: ConflictResolutionMode, *,

@@ -44,4 +44,5 @@ class Lane:
         return bool(self.pending or self.ready or self.waiting)
 
     def __repr__(self) -> str:
-        return f"<Lane {self.text}: {len(self.pending)} under way, {len(self.ready) + len(self.waiting)} waiting>"
+        waiting = len(self.ready) + len(self.waiting)
+        return f"<Lane {self.text}: {len(self.pending)} under way, {waiting} waiting>"

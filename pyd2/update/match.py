@@ -1,8 +1,8 @@
-"""Which configured domain is responsible for a name (contract, section 4).
+r"""Which configured domain is responsible for a name (contract, section 4).
 
 Kea compares texts: a domain matches a name that equals it, or that ends in it behind a dot, ignoring the
 case of ASCII letters; the longest such domain wins. Escapes are not undone, so ``com.`` also matches
-``a\\.com.``, whose first label holds the dot. The domain ``*`` matches what no other does.
+``a\.com.``, whose first label holds the dot. The domain ``*`` matches what no other does.
 
 One difference (decision 19): a domain configured without its final dot matches as if it had one.
 """
@@ -32,8 +32,8 @@ def with_final_dot(name: str) -> str:
 class Matcher(Generic[T]):
     """Finds the domain of a name: a dictionary look-up for each length that a configured name has.
 
-    Only lengths whose suffix begins behind a dot are looked up, so a name costs at most as many look-ups as it
-    has labels, however many domains there are.
+    Only lengths whose suffix begins behind a dot are looked up, so a name costs at most as many look-ups as
+    it has labels, however many domains there are.
     """
 
     __slots__ = ("_by_name", "_lengths", "_wildcard")

@@ -1,4 +1,4 @@
-"""A configuration made ready for work: zones, keys, domains and servers prepared once, not once per request."""
+"""A configuration made ready for work: zones, keys, domains and servers, prepared once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Server:
 
     __slots__ = ("config", "key", "key_counters", "lane", "text")
 
-    def __init__(self, config: DnsServer, lane: Lane, key: HmacKey | None, key_counters: KeyCounters | None) -> None:
+    def __init__(
+        self, config: DnsServer, lane: Lane, key: HmacKey | None, key_counters: KeyCounters | None
+    ) -> None:
         self.config = config
         self.lane = lane
         self.key = key
@@ -70,11 +72,13 @@ EMPTY_PLAN: Final = Plan(Matcher(()), Matcher(()), frozenset(), 500)
 """What holds before the first configuration."""
 
 
-def make_plan(config: Config, lanes: dict[tuple[Address, int], Lane], counters: Counters, wall: float) -> Plan:
+def make_plan(
+    config: Config, lanes: dict[tuple[Address, int], Lane], counters: Counters, wall: float
+) -> Plan:
     """Prepare a configuration.
 
-    ``lanes`` holds the lanes there are, by address and port; new ones are added to it. Statistics of new keys are
-    made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
+    ``lanes`` holds the lanes there are, by address and port; new ones are added to it. Statistics of new
+    keys are made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
     """
     keys: dict[str, HmacKey] = {}
     for key in config.tsig_keys:

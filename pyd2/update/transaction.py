@@ -25,9 +25,9 @@ class Transaction:
     """  # noqa: D205  one sentence
 
     __slots__ = (
-        "context", "deadline", "domain", "fifo", "forward", "forward_done", "hops", "key", "key_counters", "kind",
-        "ncr", "next_server", "query", "reverse", "reverse_done", "reverse_owner", "sent_at", "server", "spare_rcode",
-        "step", "tcp", "tries",
+        "context", "deadline", "domain", "fifo", "forward", "forward_done", "hops", "key", "key_counters",
+        "kind", "ncr", "next_server", "query", "reverse", "reverse_done", "reverse_owner", "sent_at",
+        "server", "spare_rcode", "step", "tcp", "tries",
     )
 
     # Set when the first server is selected, and again at every later selection.

@@ -1,17 +1,17 @@
-"""How many updates may be under way to one DNS server: a window that adapts by delay, in the manner of TCP Vegas.
+"""How many updates may be under way to one DNS server: a window that adapts by delay, like TCP Vegas.
 
 The window starts at Kea's 32. Once per round trip it looks at the least reply time of the round:
 
-- ``queued = size * (1 - base / least)`` is what stands at the server all the time (``base``: the best time seen);
+- ``queued = size * (1 - base / least)`` is what stands at the server all the time (``base``: best time seen);
 - little queued and the window used up: the server could do more, so grow, quickly at first;
 - much queued: shrink to what keeps the server busy;
 - a reply missed while others came: the server drops what is too much, so halve.
 
-A server that answers nothing at all is dead, not crowded. It keeps the 32 that Kea would have under way, so that a zone
-whose first server is dead is served no slower than with Kea.
+A server that answers nothing at all is dead, not crowded. It keeps the 32 that Kea would have under way, so
+that a zone whose first server is dead is served no slower than with Kea.
 
-The figures were found by measuring against BIND, near and 20 ms away. BIND drops what exceeds its ``update-quota`` (100) in
-silence; only a cap below that is a guarantee (decision 12).
+The figures were found by measuring against BIND, near and 20 ms away. BIND drops what exceeds its
+``update-quota`` (100) in silence; only a cap below that is a guarantee (decision 12).
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class Window:
     """
 
     __slots__ = (
-        "_answered", "_base", "_base_at", "_cap", "_count", "_cut_at", "_growth", "_idle_since", "_least", "_measuring",
-        "_round_start", "_size", "_slow_start", "_start", "_sum", "_used_up", "in_flight", "limit",
+        "_answered", "_base", "_base_at", "_cap", "_count", "_cut_at", "_growth", "_idle_since", "_least",
+        "_measuring", "_round_start", "_size", "_slow_start", "_start", "_sum", "_used_up", "in_flight",
+        "limit",
     )
 
     def __init__(self, cap: int = CAP) -> None:
@@ -59,15 +60,20 @@ class Window:
         self._measuring = False
         self._slow_start = True
         self._growth = 0.0
-        self._begin_round(-inf)
-        self.set_cap(cap)
-        self._resize(self._start)
+        self._cap = float(cap)
+        self._start = self._size = float(min(START, cap))
+        self.limit = int(self._size)
+        self._round_start = -inf
+        self._least = inf
+        self._sum = 0.0
+        self._count = 0
+        self._used_up = False
 
     def set_cap(self, cap: int) -> None:
         """Change the largest window; updates already under way stay."""
         self._cap = float(cap)
         self._start = float(min(START, cap))
-        self._resize(min(getattr(self, "_size", self._start), self._cap))
+        self._resize(min(self._size, self._cap))
 
     def sent(self, now: float) -> None:
         """Count an update that goes out."""
@@ -99,7 +105,7 @@ class Window:
             self._idle_since = now
 
     def timed_out(self, sent_at: float, now: float) -> None:
-        """Count an update that was not answered in time; all that went out before the last cut count as one loss."""
+        """Count an update that was not answered in time; what went out before the last cut is one loss."""
         self.in_flight -= 1
         if sent_at >= self._cut_at:
             self._resize(max(self._size / 2, min(FLOOR, self._cap)) if self._answered else self._start)
