@@ -33,6 +33,7 @@ MINIMUM_ROLL_SIZE: Final = 204800
 LARGEST_SIZE: Final = 0x7FFFFFFF
 _PATIENCE: Final = 0.05
 """Seconds to wait for a reader that kept up the last time."""
+_LAST_PATIENCE: Final = 1.0
 _REOPEN_DELAY: Final = 1.0
 
 
@@ -73,8 +74,10 @@ class Output:
             self._write(lines)
 
     def close(self) -> None:
-        """Write what is left and close."""
+        """Write what is left and close. Losses that were not reported yet are told on stderr."""
         self.flush(final=True)
+        if self.lost:
+            complain(f"{self.lost} log lines for {self.name} were lost")
 
     def _write(self, lines: list[str]) -> None:
         raise NotImplementedError
@@ -128,6 +131,14 @@ class Descriptor(Output):
             self.reason = ""
         if error:
             self._lose(lost.count(b"\n"), error)
+
+    def close(self) -> None:
+        """Write what is left, with a second's patience for a slow reader."""
+        self.flush(final=True)
+        written, _ = _write_some(self._fd, self._held, _LAST_PATIENCE)
+        self.lost += self._held.count(b"\n", written)
+        self._held = b""
+        super().close()
 
 
 def _write_some(fd: int, data: bytes, patience: float) -> tuple[int, OSError | None]:
@@ -232,7 +243,9 @@ class File(Descriptor):
 
     def _open(self) -> None:
         try:
-            self._fd = os.open(self.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            # Not blocking matters when the name is a FIFO's.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            self._fd = os.open(self.name, flags, 0o640)
             if self._lock:
                 self._lock.open()
         except OSError as error:
@@ -265,16 +278,16 @@ _SYSLOG_FACILITIES: Final = {
 class Syslog(Output):
     """The local syslog daemon. ``target`` is a facility's name in any case, or the name to log under.
 
-    A name that is no facility's is the ident, with facility LOCAL0; without a target the ident is
-    ``kea-dhcp-ddns`` and the facility LOCAL0.
+    Without a target the ident is ``kea-dhcp-ddns`` and the facility LOCAL0. A name that is no facility's
+    becomes the ident, with facility USER, which is where Kea's library sends it.
     """
 
     def __init__(self, layout: Layout, target: str = "", path: str = "/dev/log") -> None:
         super().__init__(layout, immediate=True)
         self.name = "syslog"
-        facility = _SYSLOG_FACILITIES.get(target.lower())
-        self._ident = ROOT_LOGGER if facility is not None or not target else target
-        self._facility = facility if facility is not None else _SYSLOG_FACILITIES["local0"]
+        facility = _SYSLOG_FACILITIES.get(target.lower() or "local0")
+        self._ident = target if facility is None else ROOT_LOGGER
+        self._facility = _SYSLOG_FACILITIES["user"] if facility is None else facility
         self._path = path
         self._socket: socket.socket | None = None
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_DEBUG_LEVEL: Final = 99
 _LOCK_DIRECTORY: Final = "/var/run/kea"
+_MARKS: Final = tuple(f"%{number}" for number in range(10))
 _SEVERITIES: Final = frozenset(Severity.__members__)
 
 
@@ -79,7 +80,9 @@ class MessageLog:
         self._known: dict[tuple[str, Severity, int], Target | None] = {}
         self._targets: dict[str, tuple[str, Target]] = {}
         self.on: AbstractSet[str] = self._targets.keys()
-        self._apply((_initial_logger(environ, verbose=verbose),))
+        initial = (_initial_logger(environ, verbose=verbose),)
+        self._apply(initial)
+        self.check(initial)
         try:
             self._lock.open()
         except OSError as error:
@@ -88,11 +91,18 @@ class MessageLog:
     def configure(self, loggers: Sequence[Logger]) -> None:
         """Switch to the ``loggers`` of a configuration; without any, the root writes INFO to stderr.
 
-        Outputs are opened anew, so that a file that was moved away begins again. To go back after a failed
-        reconfiguration, configure with the loggers of the configuration in force; before the first one, Kea
-        uses those of an empty configuration.
+        Outputs are opened anew, so that a file that was moved away begins again. A severity that is none is
+        told in the old log and in the new one, as Kea does, which reads the entries twice.
         """
         self.check(loggers)
+        self.restore(loggers)
+        self.check(loggers)
+
+    def restore(self, loggers: Sequence[Logger]) -> None:
+        """Go back to the ``loggers`` of the configuration in force, after a new one failed.
+
+        When there is none yet, Kea takes those of an empty configuration: stderr.
+        """
         if self._verbose:
             loggers = [replace(logger, severity="DEBUG", debuglevel=MAX_DEBUG_LEVEL) for logger in loggers]
         self._apply(loggers)
@@ -140,6 +150,8 @@ class MessageLog:
         if severity == Severity.DEBUG and debuglevel > level.debuglevel:
             return None
         outputs = path[0].outputs
+        if not outputs:
+            return None
         return Target(
             tuple((output.pending.append, output.writer(logger, severity)) for output in outputs),
             severity >= Severity.WARN,
@@ -167,20 +179,23 @@ class MessageLog:
     def _apply(self, loggers: Sequence[Logger]) -> None:
         """Build the tree of loggers and work out which messages are written, and where."""
         self._close_outputs()
-        root = next((logger for logger in loggers if logger.name == ROOT_LOGGER), _UNCONFIGURED)
-        self._tree = {ROOT_LOGGER: self._settings(root, root)}
+        root = next((logger for logger in loggers if logger.name == ROOT_LOGGER), None)
+        # Only an entry of the root lends its outputs to others. Without one, an entry that has no outputs
+        # writes nothing: the root's default is not lent.
+        lent = root.outputs if root else ()
+        self._tree = {ROOT_LOGGER: self._settings(root or _UNCONFIGURED, lent)}
         for logger in loggers:
             if logger.name != ROOT_LOGGER:
-                self._tree[full_name(logger.name)] = self._settings(logger, root)
+                self._tree[full_name(logger.name)] = self._settings(logger, lent)
         self._targets.clear()
         self._known.clear()
         for message in MESSAGES.values():
             if target := self.target(message.logger, message.severity, message.debuglevel):
                 self._targets[message.message_id] = f"{message.message_id} {message.text}", target
 
-    def _settings(self, logger: Logger, root: Logger) -> _Settings:
+    def _settings(self, logger: Logger, lent: Sequence[OutputOption]) -> _Settings:
         outputs = []
-        for option in logger.outputs or root.outputs:
+        for option in logger.outputs or lent:
             if option not in self._outputs:
                 self._outputs[option] = open_output(option, self._started)
             outputs.append(self._outputs[option])
@@ -229,15 +244,16 @@ def substitute(template: str, arguments: Sequence[object]) -> str:
 
     An argument that holds a later mark has it replaced too: so does Kea's.
     """
-    for number, argument in enumerate(arguments, 1):
-        mark = f"%{number}"
+    number = 1
+    for argument in arguments:
+        mark = _MARKS[number]
         if mark in template:
             template = template.replace(mark, str(argument))
         else:
             template += f" @@Missing logger placeholder '{mark}' for value '{argument}'@@"
-    mark = f"%{len(arguments) + 1}"
-    if mark in template:
-        template += f" @@Excess logger placeholder '{mark}' still exists@@"
+        number += 1
+    if _MARKS[number] in template:
+        template += f" @@Excess logger placeholder '{_MARKS[number]}' still exists@@"
     return template
 
 
@@ -254,10 +270,15 @@ def _initial_logger(environ: Mapping[str, str], *, verbose: bool) -> Logger:
         complain(
             "**ERROR** value for KEA_LOGGER_DESTINATION of syslog: is invalid, syslog will be used instead"
         )
+    try:
+        debuglevel = int(environ.get("KEA_LOGGER_DBGLEVEL", MAX_DEBUG_LEVEL))
+    except ValueError:
+        complain("**ERROR** Unable to translate KEA_LOGGER_DBGLEVEL - a value of 0 will be used")
+        debuglevel = 0
     return Logger(
         name=ROOT_LOGGER,
-        severity="DEBUG" if verbose else "INFO",
-        debuglevel=MAX_DEBUG_LEVEL,
+        severity=environ.get("KEA_LOGGER_SEVERITY", "DEBUG" if verbose else "INFO").upper(),
+        debuglevel=debuglevel,
         outputs=(OutputOption(destination, maxsize=0),),
         user_context=None,
     )

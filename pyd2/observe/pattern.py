@@ -117,26 +117,29 @@ class _Date:
                 self._pieces += [token, ""]
             else:
                 self._pieces[-1] += token
-        self._second = -1
+        self._per_second = 1000000 if "%Q" in self._pieces else 1000 if "%q" in self._pieces else 1
+        self._tick = self._second = -1
         self._texts: list[str] = []
+        self._text = ""
 
     def __call__(self, _message: str, now: float) -> str:
-        second = int(now)
-        if second != self._second:
-            self._texts = [self._text(piece, second) for piece in self._pieces]
-            self._second = second
-        texts = self._texts
-        if len(texts) == 1:
-            return texts[0]
-        fraction = now - second
-        return "".join([
-            text if text not in {"%q", "%Q"} or at % 2 == 0
-            else f"{int(fraction * 1000):03d}" if text == "%q"
-            else f"{int(fraction * 1000):03d}.{int(fraction * 1000000) % 1000:03d}"
-            for at, text in enumerate(texts)
-        ])  # fmt: skip
+        tick = int(now * self._per_second)
+        if tick != self._tick:
+            self._tick = tick
+            self._text = self._at(int(now), tick % self._per_second * (1000000 // self._per_second))
+        return self._text
 
-    def _text(self, piece: str, second: int) -> str:
+    def _at(self, second: int, microsecond: int) -> str:
+        if second != self._second:
+            self._second = second
+            self._texts = [self._strftime(piece, second) for piece in self._pieces]
+        texts = self._texts.copy()
+        for at in range(1, len(texts), 2):
+            millisecond = f"{microsecond // 1000:03d}"
+            texts[at] = millisecond if texts[at] == "%q" else f"{millisecond}.{microsecond % 1000:03d}"
+        return "".join(texts)
+
+    def _strftime(self, piece: str, second: int) -> str:
         if piece in {"%q", "%Q"}:
             return piece
         piece = re.sub(r"%(.)", lambda m: str(second) if m[1] == "s" else m[0], piece, flags=re.DOTALL)
@@ -175,16 +178,18 @@ class Layout:
 
     def writer(self, logger: str, severity: Severity) -> LineWriter:
         """Return what makes the lines of a logger (full name) at a severity."""
-        parts: list[str | LineWriter] = [""]
+        template = ""
+        moving: list[LineWriter] = []
         for part in self._parts:
             text = part if isinstance(part, str) else self._convert(part, logger, severity)
-            if isinstance(text, str) and isinstance(parts[-1], str):
-                parts[-1] += text
+            if isinstance(text, str):
+                template += text.replace("%", "%%")
             else:
-                parts.append(text)
+                template += "%s"
+                moving.append(text)
 
         def line(message: str, now: float) -> str:
-            return "".join([part if part.__class__ is str else part(message, now) for part in parts])  # type: ignore[operator]
+            return template % tuple([convert(message, now) for convert in moving])
 
         return line
 
