@@ -1,0 +1,52 @@
+"""Imports point one way, and the engine does no IO: the contracts of pyproject.toml hold, and can fail."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RUN = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+
+def lint_imports(*options: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run import-linter as a program of its own: it imports and configures globally."""
+    return subprocess.run([sys.executable, "-c", RUN, "--no-cache", "--no-logo", *options], cwd=cwd, capture_output=True,
+                          text=True, check=False)
+
+
+def test_the_contracts_hold() -> None:
+    done = lint_imports()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_module_has_a_layer() -> None:
+    """A module that no contract names would be free to import what it likes."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    named = {name.strip().removeprefix("pyd2.") for layer in layers for name in layer.split("|")}
+    present = {path.stem for path in (ROOT / "pyd2").iterdir()
+               if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert present - {"__init__"} <= named
+
+
+@pytest.mark.parametrize(("module", "text", "contract"), [
+    ("pyd2/dns/upward.py", "import pyd2.cli\n", "layers"),
+    ("pyd2/update/clock.py", "import time\n", "the engine does no IO and reads no clock"),
+])
+def test_a_breach_is_found(tmp_path: Path, module: str, text: str, contract: str) -> None:
+    """The same contracts over a small package of the same names, with one wrong import."""
+    metadata = (ROOT / "pyproject.toml").read_text()
+    (tmp_path / "pyproject.toml").write_text(metadata)
+    for path in sorted((ROOT / "pyd2").rglob("*.py")):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text("")
+    (tmp_path / module).write_text(text)
+    done = lint_imports(cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{contract} BROKEN" in done.stdout
