@@ -1,0 +1,1 @@
+"""The thin shell of sockets around the engine and the control channel."""

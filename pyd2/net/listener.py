@@ -1,0 +1,117 @@
+"""The UDP socket on which NameChangeRequests arrive (contract, section 3).
+
+The socket is drained at once whenever it is readable: what waits, waits in the engine's queue, which is
+counted and bounded, and not in the kernel's buffer, which drops in silence.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pyd2.config.model import Address
+
+RECEIVE_BUFFER: Final = 4 * 1024 * 1024
+"""Octets asked of the kernel; it holds some 6,500 requests. Linux's default holds about 170."""
+
+DATAGRAM_LIMIT: Final = 4096
+"""Kea's receive buffer: a longer datagram is cut (contract, section 3)."""
+
+BATCH: Final = 128
+"""Datagrams read before the loop gets its turn, so that a flood starves neither DNS nor control channel."""
+
+LAST_BATCHES: Final = 64
+"""Batches read at closing: more than the kernel's buffer holds, and an end even under a flood."""
+
+# Linux's <asm-generic/socket.h> and <linux/sock_diag.h>; Python's socket module does not name them.
+SO_RCVBUFFORCE: Final = 33
+SO_MEMINFO: Final = 55
+_MEMINFO: Final = struct.Struct("=9I")
+_MEMINFO_DROPS: Final = 8
+
+
+class NcrListener:
+    """One bound socket; ``on_datagrams`` gets what arrives, at most BATCH at a time."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_datagrams: Callable[[list[bytes]], None],
+        on_error: Callable[[OSError], None],
+    ) -> None:
+        self._loop = loop
+        self._on_datagrams = on_datagrams
+        self._on_error = on_error
+        self._socket: socket.socket | None = None
+        self.bound_to: tuple[str, int] | None = None
+        """Address and port while the socket is open."""
+        self.buffer_size = 0
+        """What the kernel granted, in octets."""
+
+    def open(self, address: Address, port: int) -> None:
+        """Bind and start to read.
+
+        No SO_REUSEADDR: a second instance must fail rather than take the traffic unnoticed.
+        Raises OSError when the address cannot be bound.
+        """
+        family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.bind((str(address), port))
+        except OSError:
+            sock.close()
+            raise
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self.buffer_size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self._socket = sock
+        self.bound_to = (str(address), port)
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    def close(self) -> None:
+        """Hand over what the kernel still holds, then stop reading and give the port back."""
+        sock = self._socket
+        if sock is None:
+            return
+        for _ in range(LAST_BATCHES):
+            if self._read(sock) < BATCH:
+                break
+        self._socket = None
+        self.bound_to = None
+        self._loop.remove_reader(sock.fileno())
+        sock.close()
+
+    def kernel_drops(self) -> int:
+        """Return how many datagrams the kernel has dropped at this socket for want of buffer."""
+        if self._socket is None:
+            return 0
+        words = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
+        return int(_MEMINFO.unpack(words)[_MEMINFO_DROPS])
+
+    def _readable(self) -> None:
+        sock = self._socket
+        if sock is not None:
+            self._read(sock)
+
+    def _read(self, sock: socket.socket) -> int:
+        """Read up to BATCH datagrams, hand them over and return their number."""
+        receive = sock.recv
+        datagrams: list[bytes] = []
+        try:
+            for _ in range(BATCH):
+                datagrams.append(receive(DATAGRAM_LIMIT))  # noqa: PERF401  what came before an error counts
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            self._on_error(error)
+        if datagrams:
+            self._on_datagrams(datagrams)
+        return len(datagrams)

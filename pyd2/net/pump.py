@@ -1,0 +1,90 @@
+"""Moves datagrams between the sockets and the engine, and wakes the engine when its timer is due."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pyd2.net.dns import ServerSockets
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pyd2.update.engine import Engine, Outgoing
+    from pyd2.update.lane import Lane
+
+
+class Pump:
+    """The shell around the engine: it reads the clocks and owns the sockets towards the DNS servers.
+
+    ``after`` runs whenever the engine has done something.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, after: Callable[[], None]) -> None:
+        self._loop = loop
+        self._engine = engine
+        self._after = after
+        self._servers: dict[Lane, ServerSockets] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def requests(self, datagrams: list[bytes]) -> None:
+        """Give NameChangeRequests to the engine and send what it makes of them."""
+        now, wall = time.monotonic(), time.time()
+        receive = self._engine.receive_request
+        for datagram in datagrams:
+            receive(datagram, now, wall)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what the engine has ready, and set its timer."""
+        engine, servers = self._engine, self._servers
+        # A message that cannot be sent gives the engine a turn, which may give more to send.
+        while outgoing := engine.take_outgoing():
+            now = time.monotonic()
+            for message in outgoing:
+                sockets = servers.get(message.lane)
+                if sockets is None:
+                    sockets = ServerSockets(self._loop, message.lane, self._replies, self._failed)
+                    servers[message.lane] = sockets
+                sockets.send(message, now)
+        self._set_timer()
+        self._after()
+
+    def close(self) -> None:
+        """Close all sockets and stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for sockets in self._servers.values():
+            sockets.close()
+        self._servers.clear()
+
+    def _replies(self, lane: Lane, slot: int, datagrams: list[bytes]) -> None:
+        now, wall = time.monotonic(), time.time()
+        receive = self._engine.receive_reply
+        for datagram in datagrams:
+            receive(lane, slot, datagram, now, wall)
+        self.flush()
+
+    def _failed(self, outgoing: Outgoing, error: int | str) -> None:
+        self._engine.send_failed(outgoing, error, time.monotonic(), time.time())
+        # Within flush its loop goes on; a TCP connection's failure comes from outside.
+        self._loop.call_soon(self.flush)
+
+    def _set_timer(self) -> None:
+        due = self._engine.timer()
+        if due is None:
+            return
+        if self._timer is not None:
+            # One that is early finds nothing due and sets itself anew: cheaper than a timer per reply.
+            if self._timer_at <= due:
+                return
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._engine.handle_timer(time.monotonic(), time.time())
+        self.flush()

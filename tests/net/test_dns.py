@@ -1,0 +1,188 @@
+"""The sockets towards a DNS server, against real sockets on the loopback."""
+
+import asyncio
+import errno
+import socket
+from ipaddress import ip_address
+
+import pytest
+
+from pyd2.net import dns
+from pyd2.net.dns import RENEW_SECONDS, ServerSockets
+from pyd2.update.engine import Outgoing
+from pyd2.update.lane import Lane
+
+
+class Peer:
+    """A UDP server that remembers who asked and what."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(10)
+        self.port: int = self.socket.getsockname()[1]
+
+    def receive(self) -> tuple[bytes, tuple[str, int]]:
+        data, source = self.socket.recvfrom(65535)
+        return data, source
+
+
+class Rig:
+    """Server sockets for a lane, and what they report."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.replies: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
+        self.failures: list[tuple[Outgoing, int | str]] = []
+        self.sockets = ServerSockets(
+            asyncio.get_running_loop(), lane, self._replied, lambda *failure: self.failures.append(failure)
+        )
+
+    def _replied(self, lane: Lane, slot: int, datagrams: list[bytes]) -> None:
+        assert lane is self.lane
+        for datagram in datagrams:
+            self.replies.put_nowait((slot, datagram))
+
+    def send(self, message: bytes, slot: int = 0, now: float = 100.0, *, tcp: bool = False) -> Outgoing:
+        outgoing = Outgoing(self.lane, slot, 0, tcp, message)
+        self.sockets.send(outgoing, now)
+        return outgoing
+
+    async def reply(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(10):
+            return await self.replies.get()
+
+
+def test_a_slot_is_a_port_and_replies_name_it() -> None:
+    async def run() -> None:
+        peer = Peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        sources = []
+        for slot in (0, 3, 0):
+            rig.send(b"to slot %d" % slot, slot)
+            data, source = peer.receive()
+            peer.socket.sendto(b"answer to " + data, source)
+            assert await rig.reply() == (slot, b"answer to to slot %d" % slot)
+            sources.append(source)
+        assert sources[0] == sources[2] != sources[1]
+        rig.sockets.close()
+
+    asyncio.run(run())
+
+
+def test_ports_are_renewed_and_the_old_ones_still_hear() -> None:
+    async def run() -> None:
+        peer = Peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        rig.send(b"old")
+        _, old = peer.receive()
+        rig.send(b"new", now=100.0 + RENEW_SECONDS + 1)
+        _, new = peer.receive()
+        assert old != new
+        peer.socket.sendto(b"late", old)
+        assert await rig.reply() == (0, b"late")
+        peer.socket.sendto(b"prompt", new)
+        assert await rig.reply() == (0, b"prompt")
+        rig.sockets.close()
+
+    asyncio.run(run())
+
+
+def test_others_are_not_heard() -> None:
+    async def run() -> None:
+        peer, stranger = Peer(), Peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        rig.send(b"question")
+        _, source = peer.receive()
+        stranger.socket.sendto(b"forged", source)
+        peer.socket.sendto(b"true", source)
+        assert await rig.reply() == (0, b"true")
+        assert rig.replies.empty()
+        rig.sockets.close()
+
+    asyncio.run(run())
+
+
+def test_a_closed_port_is_silence_not_a_failure() -> None:
+    async def run() -> None:
+        peer = Peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        peer.socket.close()
+        for _ in range(5):
+            rig.send(b"anyone?")
+        assert rig.failures == []
+        reopened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        reopened.bind(("127.0.0.1", peer.port))
+        reopened.settimeout(10)
+        rig.send(b"back?")
+        data, source = reopened.recvfrom(100)
+        reopened.sendto(data, source)
+        assert await rig.reply() == (0, b"back?")
+        reopened.close()
+        rig.sockets.close()
+
+    asyncio.run(run())
+
+
+def test_an_address_that_cannot_be_sent_to_fails_at_once() -> None:
+    async def run() -> None:
+        rig = Rig(Lane(ip_address("255.255.255.255"), 53))
+        sent = rig.send(b"broadcast")
+        assert rig.failures == [(sent, errno.EACCES)]
+        rig.sockets.close()
+
+    asyncio.run(run())
+
+
+def test_a_message_too_large_for_udp_fails_at_once() -> None:
+    async def run() -> None:
+        peer = Peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        sent = rig.send(bytes(70000))
+        assert rig.failures == [(sent, errno.EMSGSIZE)]
+        rig.sockets.close()
+
+    asyncio.run(run())
+
+
+def test_tcp_on_demand() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(2 + 600))
+        await reader.read()
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        rig = Rig(Lane(ip_address("127.0.0.1"), server.sockets[0].getsockname()[1]))
+        large = bytes(range(200)) * 3
+        rig.send(large, slot=2, tcp=True)
+        assert await rig.reply() == (2, large)
+        rig.sockets.close()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(run())
+
+
+def test_retired_sockets_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns, "LINGER_SECONDS", 0.0)
+
+    async def run() -> None:
+        peer = Peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        rig.send(b"old")
+        _, old = peer.receive()
+        rig.send(b"new", now=100.0 + RENEW_SECONDS + 1)
+        peer.receive()
+        # The timer of zero seconds runs before what the loop does afterwards.
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                        probe.bind(old)
+                        break
+                except OSError:
+                    await asyncio.sleep(0)
+        rig.sockets.close()
+
+    asyncio.run(run())

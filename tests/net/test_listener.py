@@ -1,0 +1,137 @@
+"""The NCR socket, with real datagrams on the loopback."""
+
+import asyncio
+import errno
+import socket
+from ipaddress import IPv4Address, ip_address
+
+import pytest
+
+from pyd2.net.listener import BATCH, DATAGRAM_LIMIT, NcrListener
+
+LOOPBACK = IPv4Address("127.0.0.1")
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Inbox:
+    """Collects what a listener reads; ``arrived(count)`` waits for so many datagrams."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.datagrams: list[bytes] = []
+        self.batches: list[int] = []
+        self.errors: list[OSError] = []
+        self._changed = asyncio.Event()
+        self.listener = NcrListener(self.loop, self._take, self.errors.append)
+
+    def _take(self, datagrams: list[bytes]) -> None:
+        self.datagrams += datagrams
+        self.batches.append(len(datagrams))
+        self._changed.set()
+
+    async def arrived(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.datagrams) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+def send(port: int, *datagrams: bytes, host: str = "127.0.0.1") -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        for datagram in datagrams:
+            sock.sendto(datagram, (host, port))
+
+
+def test_everything_arrives_in_order_and_in_batches() -> None:
+    async def run() -> None:
+        inbox = Inbox()
+        port = free_port()
+        inbox.listener.open(LOOPBACK, port)
+        sent = [b"request %d" % number for number in range(3 * BATCH)]
+        send(port, *sent)
+        await inbox.arrived(len(sent))
+        assert inbox.datagrams == sent
+        assert max(inbox.batches) <= BATCH
+        inbox.listener.close()
+
+    asyncio.run(run())
+
+
+def test_a_long_datagram_is_cut_and_an_empty_one_is_a_datagram() -> None:
+    async def run() -> None:
+        inbox = Inbox()
+        port = free_port()
+        inbox.listener.open(LOOPBACK, port)
+        send(port, b"x" * 6000, b"", b"end")
+        await inbox.arrived(3)
+        assert inbox.datagrams == [b"x" * DATAGRAM_LIMIT, b"", b"end"]
+        inbox.listener.close()
+
+    asyncio.run(run())
+
+
+def test_ipv6() -> None:
+    async def run() -> None:
+        inbox = Inbox()
+        port = free_port()
+        inbox.listener.open(ip_address("::1"), port)
+        send(port, b"six", host="::1")
+        await inbox.arrived(1)
+        assert inbox.datagrams == [b"six"]
+        inbox.listener.close()
+
+    asyncio.run(run())
+
+
+def test_closing_hands_over_what_the_kernel_holds() -> None:
+    async def run() -> None:
+        inbox = Inbox()
+        port = free_port()
+        inbox.listener.open(LOOPBACK, port)
+        sent = [b"%d" % number for number in range(BATCH + 5)]
+        send(port, *sent)
+        inbox.listener.close()
+        assert inbox.datagrams == sent
+        assert inbox.listener.bound_to is None
+
+    asyncio.run(run())
+
+
+def test_a_second_listener_on_the_port_fails_instead_of_sharing_it() -> None:
+    async def run() -> None:
+        first, second = Inbox(), Inbox()
+        port = free_port()
+        first.listener.open(LOOPBACK, port)
+        with pytest.raises(OSError, match="in use") as caught:
+            second.listener.open(LOOPBACK, port)
+        assert caught.value.errno == errno.EADDRINUSE
+        first.listener.close()
+        second.listener.open(LOOPBACK, port)
+        second.listener.close()
+
+    asyncio.run(run())
+
+
+def test_what_the_kernel_drops_is_known() -> None:
+    async def run() -> None:
+        inbox = Inbox()
+        port = free_port()
+        inbox.listener.open(LOOPBACK, port)
+        assert inbox.listener.kernel_drops() == 0
+        payload = b"x" * 4000
+        count = inbox.listener.buffer_size // len(payload) + 100
+        send(port, *[payload] * count)
+        dropped = inbox.listener.kernel_drops()
+        assert dropped > 0
+        await inbox.arrived(count - dropped)
+        assert len(inbox.datagrams) == count - dropped
+        inbox.listener.close()
+        assert inbox.listener.kernel_drops() == 0
+
+    asyncio.run(run())
