@@ -1,0 +1,358 @@
+"""The UNIX socket of the control channel (contract, section 8, "Socket", "Framing" and "Timeout").
+
+What a request means and what is answered is the business of a ``Session``; here are only sockets, files and
+timers. Commands run one at a time, in the event loop.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pyd2.errors import ConfigError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pyd2.config.model import ControlSocket
+    from pyd2.messages import Log
+
+TIMEOUT: Final = 10.0
+"""Seconds without progress after which a connection is given up."""
+
+MAX_CONNECTIONS: Final = 32
+"""Connections served at a time; further clients wait in the kernel's queue, and none is refused."""
+
+ACCEPT_PAUSE: Final = 1.0
+"""Seconds before the next try when the system cannot give out another socket."""
+
+CHUNK: Final = 32768
+"""Bytes read or written at a time. Kea's number: its debug messages count them."""
+
+PERMISSIONS: Final = 0o750
+"""The mode that the socket's directory must have."""
+
+_MAX_PATH: Final = 107
+"""Bytes that fit in sockaddr_un's sun_path beside its final NUL (unix(7))."""
+
+
+class Session(Protocol):
+    """One connection's request and answer."""
+
+    def receive(self, data: bytes) -> bytes | None:
+        """Take the next bytes; return None if more must come, else the answer, empty for none."""
+
+    def timed_out(self) -> bytes:
+        """Return the answer to a request that does not go on."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes of a command have come."""
+
+
+def check_control_socket(config: ControlSocket, directory: str) -> None:
+    """Check all that can be checked without opening the socket: what -t needs.
+
+    Raises ConfigError or ElementTypeError in the words of the start-time error.
+    """
+    _check_length(socket_path(config, directory))
+
+
+def socket_path(config: ControlSocket, directory: str) -> str:
+    """Return the path of the socket in the only directory where sockets may be.
+
+    Raises ConfigError, or ElementTypeError for a socket-type that is no string.
+    """
+    kind = config.element.get("socket-type")
+    if kind is None:
+        raise ConfigError("Mandatory 'socket-type' parameter missing")
+    if kind.string_value() != "unix":
+        raise ConfigError(f"Invalid 'socket-type' parameter value {kind.string_value()}")
+    name = config.element.get("socket-name")
+    if name is None:
+        raise ConfigError("Mandatory 'socket-name' parameter missing")
+    if name.type_name != "string":
+        raise ConfigError("'socket-name' parameter expected to be a string")
+    given = name.string_value().strip(" \t\n")
+    if "\0" in given:
+        raise ConfigError("'socket-name' is invalid: it holds a NUL")
+    parent, _, base = given.rpartition("/")
+    directory = directory.rstrip("/")
+    if not base:
+        raise ConfigError(f"'socket-name' is invalid: path: '{given}' has no filename")
+    if parent and parent != directory:
+        raise ConfigError(
+            f"'socket-name' is invalid: invalid path specified: '{parent}', supported path is '{directory}'"
+        )
+    if _mode(directory) != PERMISSIONS:
+        raise ConfigError(
+            f"'socket-name' is invalid: socket path:{directory} does not exist "
+            f"or does not have permssions = {PERMISSIONS:o}"
+        )
+    return f"{directory}/{base}"
+
+
+class ControlChannel:
+    """A listening socket and its connections.
+
+    ``new_session`` makes the session of a connection from its file descriptor; ``directory`` is where sockets
+    may be; ``timeout`` is in seconds. The socket's own mode is that which the umask leaves.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        config: ControlSocket,
+        directory: str,
+        new_session: Callable[[int], Session],
+        log: Log,
+        *,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self.loop: Final = loop
+        self.log: Final = log
+        self.new_session: Final = new_session
+        self.timeout: Final = timeout
+        self.path = ""
+        """Where the socket is; empty before ``open``."""
+        self._config = config
+        self._directory = directory
+        self._listener: socket.socket | None = None
+        self._lock = -1
+        self._connections: set[_Connection] = set()
+        self._pause: asyncio.TimerHandle | None = None
+
+    def open(self, replacing: ControlChannel | None = None) -> None:
+        """Listen, and answer from now on.
+
+        ``replacing`` is a channel that is to be closed after this call succeeds. If it has the same path, its
+        lock and its socket are taken over, so that no client finds the channel closed.
+
+        Raises ConfigError or ElementTypeError; then nothing is left open, and ``replacing`` is as it was.
+        """
+        path = socket_path(self._config, self._directory)
+        if replacing is not None and replacing._listener is not None and replacing.path == path:
+            self.log.emit("COMMAND_ACCEPTOR_START", path)
+            fresh = None if Path(path).is_socket() else _listen(path)  # somebody may have removed it
+            lock, listener = replacing._hand_over(fresh)
+        else:
+            lock = _lock(path)
+            _remove(path)
+            self.log.emit("COMMAND_ACCEPTOR_START", path)
+            try:
+                listener = _listen(path)
+            except ConfigError:
+                _remove(path + ".lock")
+                os.close(lock)
+                raise
+        self.path, self._lock, self._listener = path, lock, listener
+        self._accept_more()
+
+    def close(self) -> None:
+        """Stop listening and remove the socket and its lock.
+
+        Connections are closed, except those whose command is being carried out or answered.
+        """
+        self._stop_accepting()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            _remove(self.path)
+            _remove(self.path + ".lock")
+            os.close(self._lock)
+        for connection in list(self._connections):
+            if not connection.answering:
+                connection.close()
+
+    def closed(self, connection: _Connection) -> None:
+        """Forget a connection: there is room for another."""
+        self._connections.discard(connection)
+        if self._listener is not None and self._pause is None:
+            self._accept_more()
+
+    def _hand_over(self, fresh: socket.socket | None) -> tuple[int, socket.socket]:
+        """Give the lock and the listening socket, or the fresh one in its stead, to another channel."""
+        self._stop_accepting()
+        listener = self._listener
+        assert listener is not None
+        self._listener = None
+        if fresh is None:
+            return self._lock, listener
+        listener.close()
+        return self._lock, fresh
+
+    def _accept_more(self) -> None:
+        self._pause = None
+        if self._listener is not None:
+            self.loop.add_reader(self._listener.fileno(), self._accept)
+
+    def _stop_accepting(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self._listener is not None:
+            self.loop.remove_reader(self._listener.fileno())
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            accepted, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as fault:
+            self.log.emit("COMMAND_SOCKET_ACCEPT_FAIL", self._listener.fileno(), fault.strerror)
+            self._stop_accepting()
+            self._pause = self.loop.call_later(ACCEPT_PAUSE, self._accept_more)
+            return
+        accepted.setblocking(False)  # noqa: FBT003  the name of the method says it
+        self._connections.add(_Connection(self, accepted))
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._stop_accepting()
+
+
+class _Connection:
+    """One client: reads until the session has an answer, writes it, closes."""
+
+    def __init__(self, channel: ControlChannel, accepted: socket.socket) -> None:
+        self.answering = False
+        """A command is being carried out or its answer is on its way: not to be cut off."""
+        self._channel = channel
+        self._loop = channel.loop
+        self._log = channel.log
+        self._socket = accepted
+        self._number = accepted.fileno()
+        self._session = channel.new_session(self._number)
+        self._unsent = memoryview(b"")
+        self._log.emit("COMMAND_SOCKET_CONNECTION_OPENED", self._number)
+        self._timer = self._loop.call_later(channel.timeout, self._time_out)
+        self._loop.add_reader(self._number, self._readable)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._number)
+        self._loop.remove_writer(self._number)
+        self._log.emit("COMMAND_SOCKET_CONNECTION_CLOSED", self._number)
+        self._socket.close()
+        self._channel.closed(self)
+
+    def _progress(self) -> None:
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._channel.timeout, self._time_out)
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as fault:
+            self._log.emit("COMMAND_SOCKET_READ_FAIL", fault.errno, self._number)
+            self.close()
+            return
+        if not data:
+            size = self._session.size
+            discarded = f"discarding partial command of {size} bytes" if size else "no input data to discard"
+            self._log.emit("COMMAND_SOCKET_CLOSED_BY_FOREIGN_HOST", self._number, discarded)
+            self.close()
+            return
+        self._log.emit("COMMAND_SOCKET_READ", len(data), self._number)
+        self._timer.cancel()  # a command may take long
+        self.answering = True
+        try:
+            answer = self._session.receive(data)
+        except BaseException:
+            self.close()
+            raise
+        if answer is None:
+            self.answering = False
+            self._progress()
+        elif answer:
+            self._loop.remove_reader(self._number)
+            self._unsent = memoryview(answer)
+            self._progress()
+            self._write()
+        else:
+            self.close()
+
+    def _write(self) -> None:
+        while self._unsent:
+            try:
+                sent = self._socket.send(self._unsent[:CHUNK])
+            except (BlockingIOError, InterruptedError):
+                self._loop.add_writer(self._number, self._write)
+                return
+            except OSError as fault:
+                self._log.emit("COMMAND_SOCKET_WRITE_FAIL", self._number, fault.strerror)
+                self.close()
+                return
+            self._unsent = self._unsent[sent:]
+            self._log.emit("COMMAND_SOCKET_WRITE", sent, len(self._unsent), self._number)
+            self._progress()
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError as fault:
+            self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", fault.strerror)
+        self.close()
+
+    def _time_out(self) -> None:
+        self._log.emit("COMMAND_SOCKET_CONNECTION_TIMEOUT", self._number)
+        if not self.answering:
+            answer = self._session.timed_out()
+            # Nothing was sent before, so this short answer fits in the socket's buffer.
+            with suppress(OSError):
+                self._socket.send(answer)
+            self._log.emit("COMMAND_SOCKET_WRITE", len(answer), 0, self._number)
+            # Kea says so after each timeout, for it closes the socket twice. Log watchers know the pair.
+            self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", os.strerror(errno.EBADF))
+        self.close()
+
+
+def _mode(directory: str) -> int:
+    """Return the permission bits of a directory; 0 if there is none."""
+    try:
+        return Path(directory).stat().st_mode & 0o777
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return 0
+
+
+def _check_length(path: str) -> None:
+    if len(os.fsencode(path)) > _MAX_PATH:
+        raise ConfigError(f"{os.strerror(errno.ENAMETOOLONG)} [system:{errno.ENAMETOOLONG}]")
+
+
+def _lock(path: str) -> int:
+    """Take the lock that keeps a second server from the socket; return its file descriptor."""
+    name = path + ".lock"
+    try:
+        lock = os.open(name, os.O_RDONLY | os.O_CREAT, 0o600)
+    except OSError as fault:
+        raise ConfigError(f"cannot create socket lockfile, {name}, : {fault.strerror}") from fault
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as fault:
+        os.close(lock)
+        raise ConfigError(f"cannot lock socket lockfile, {name}, : {fault.strerror}") from fault
+    return lock
+
+
+def _remove(path: str) -> None:
+    """Remove a file; whatever keeps it there will be found when the socket is bound."""
+    with suppress(OSError):
+        Path(path).unlink()
+
+
+def _listen(path: str) -> socket.socket:
+    _check_length(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        listener.bind(os.fsencode(path))
+        listener.listen(socket.SOMAXCONN)
+    except OSError as fault:
+        listener.close()
+        raise ConfigError(f"bind: {fault.strerror} [system:{fault.errno}]") from fault
+    return listener

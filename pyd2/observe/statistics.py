@@ -1,0 +1,101 @@
+"""The statistics as the statistic-* commands show them (contract, sections 8 and 9)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pyd2.data.element import Element
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pyd2.counters import Counter, Counters
+
+
+class Sample(NamedTuple):
+    """A statistic and the one sample that is kept of it."""
+
+    name: str
+    value: int | float | str
+    changed: float
+    """Wall-clock seconds of its last change."""
+
+
+class Provider(Protocol):
+    """Further statistics, such as those of a hook library."""
+
+    def samples(self) -> Iterable[Sample]:
+        """Return all of them."""
+
+    def reset(self, name: str | None) -> bool:
+        """Set one, or all when the name is None, to a neutral value; False if there is none of that name."""
+
+
+class Statistics:
+    """The counters of the daemon, and what providers add.
+
+    ``clock`` returns wall-clock seconds. ``providers`` may change at any time. A name that the counters have
+    hides the same name of a provider.
+    """
+
+    def __init__(self, counters: Counters, clock: Callable[[], float]) -> None:
+        self.providers: list[Provider] = []
+        self._counters = counters
+        self._clock = clock
+
+    def get(self, name: str) -> Element:
+        """Return a map with the statistic of that name; empty if there is none."""
+        return Element({sample.name: _shown(sample) for sample in self._samples() if sample.name == name})
+
+    def get_all(self) -> Element:
+        """Return a map from each name to its list of one sample, a value and a local time."""
+        return Element({sample.name: _shown(sample) for sample in self._samples()})
+
+    def reset(self, name: str) -> bool:
+        """Set a statistic to zero; False if there is none of that name."""
+        for counter in self._own():
+            if counter.name == name:
+                counter.reset(self._clock())
+                return True
+        return any(provider.reset(name) for provider in self.providers)
+
+    def reset_all(self) -> None:
+        """Set all statistics to zero."""
+        now = self._clock()
+        for counter in self._own():
+            counter.reset(now)
+        for provider in self.providers:
+            provider.reset(None)
+
+    def _own(self) -> Iterator[Counter]:
+        counters = self._counters
+        yield from (
+            counters.ncr_received,
+            counters.ncr_invalid,
+            counters.ncr_error,
+            counters.update_sent,
+            counters.update_signed,
+            counters.update_unsigned,
+            counters.update_success,
+            counters.update_timeout,
+            counters.update_error,
+        )
+        # Kea 2.6 does not have these: shown only when they say something.
+        yield from (extra for extra in (counters.queue_full, counters.replies_ignored) if extra.value)
+        for key in counters.keys.values():
+            yield from (key.sent, key.success, key.timeout, key.error)
+
+    def _samples(self) -> Iterator[Sample]:
+        """Go through all samples, the daemon's own last, so that they win."""
+        for provider in self.providers:
+            yield from provider.samples()
+        for counter in self._own():
+            yield Sample(counter.name, counter.value, counter.changed)
+
+
+def _shown(sample: Sample) -> Element:
+    # Kea shows local time without its zone.
+    changed = datetime.fromtimestamp(sample.changed, UTC).astimezone()
+    time = changed.strftime("%Y-%m-%d %H:%M:%S.%f")
+    return Element([Element([Element(sample.value), Element(time)])])
