@@ -58,7 +58,9 @@ class Counters:
         self.queue_full = Counter("queue-mgr-queue-full", now)
         """Requests lost to a full queue: a statistic of Kea 3.0, shown from the first one on."""
         self.replies_ignored = Counter("pyd2-replies-ignored", now)
-        """Datagrams of DNS servers that answer no update under way; shown from the first one on."""
+        """Datagrams of DNS servers that answer no update under way; late answers too, so that it is no
+        statistic of the control channel: a server that was slow once must not change its answers.
+        """
         self.keys: dict[str, KeyCounters] = {}
 
     def key(self, key_name: str, now: float) -> KeyCounters:

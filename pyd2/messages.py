@@ -166,8 +166,8 @@ E   DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR Request ID %1: application encountere
 E   DHCP_DDNS_TRANS_SEND_ERROR Request ID %1: application encountered an unexpected error while attempting to send a DNS update: %2
 D50 DHCP_DDNS_UPDATE_REQUEST_SENT Request ID %1: %2 to server: %3
 D50 DHCP_DDNS_UPDATE_RESPONSE_RECEIVED Request ID %1: to server: %2 status: %3
-D50 PYD2_REPLY_IGNORED a datagram from %1 answers no update under way and is ignored: %2
-D50 PYD2_UPDATE_TCP Request ID %1: update to server %2 goes over TCP: %3
+D70 PYD2_REPLY_IGNORED a datagram from %1 answers no update under way and is ignored: %2
+D70 PYD2_UPDATE_TCP Request ID %1: update to server %2 goes over TCP: %3
 
 [libdhcp-ddns]
 E   DHCP_DDNS_INVALID_NCR application received an invalid DNS update request: %1

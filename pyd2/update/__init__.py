@@ -1,1 +1,1 @@
-"""The engine: transactions, queue, server lanes, retries, timers; no IO and no clock (contract, section 5)."""
+"""The engine: transactions, queue, lanes, retries, timers; no IO and no clock (contract, sections 3 to 6)."""

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from pyd2.update.plan import Domain
     from pyd2.update.transaction import Transaction
 
-    SelectKey: TypeAlias = Callable[[DnsServer, SigningKey | None], "Selection"]
-    """The ``select_key`` hook point: is given a server and the key in force (contract, section 7)."""
+
+SelectKey: TypeAlias = "Callable[[DnsServer, SigningKey | None], Selection]"
+"""The ``select_key`` hook point: is given a server and the key in force (contract, section 7)."""
 
 
 class Selection(NamedTuple):
@@ -309,7 +310,7 @@ class Driver:
         query = self._draw_query(lane)
         query_id = query & 0xFFFF
         try:
-            message = self._sign(transaction, message, query_id, wall)
+            message = self._seal(transaction, message, query_id, wall)
         except Exception as error:  # a library's key may raise anything
             self._log.emit("DHCP_DDNS_TRANS_SEND_ERROR", ncr.request_id, error)
             self._fail(transaction, UPDATE_FAILED)
@@ -351,7 +352,8 @@ class Driver:
             step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid, ncr.lease_length
         )
 
-    def _sign(self, transaction: Transaction, message: bytes, query_id: int, wall: float) -> bytes:
+    def _seal(self, transaction: Transaction, message: bytes, query_id: int, wall: float) -> bytes:
+        """Return the message with its query ID and, if there is a key, its TSIG."""
         if self.timeout_ms > MAX_TIMEOUT:
             raise Pyd2Error(
                 f"A timeout value for DNS Update request must not exceed {MAX_TIMEOUT}."

@@ -1,0 +1,119 @@
+"""Microseconds of Python per request through the engine, with a peer that answers at once.
+
+usage: python benchmarks/micro_engine.py [requests]
+
+One add with its two updates (forward and reverse), unsigned and signed with HMAC-SHA256, one request at a
+time and with 64 under way. Includes decoding, encoding, signing, verification, timers and statistics; no IO,
+no log lines (severity WARN). The best of five runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from ipaddress import ip_address
+
+from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
+from pyd2.counters import Counters
+from pyd2.dns.tsig import HmacKey
+from pyd2.update.engine import Engine, Outgoing
+
+KEY = TsigKey("k.example", "HMAC-SHA256", 0, b"secret-secret-secret-secret", None, None, None)
+
+
+class QuietLog:
+    """A log whose severity is WARN, and nothing is wrong."""
+
+    on: frozenset[str] = frozenset()
+
+    def emit(self, message_id: str, *arguments: object) -> None:
+        """Report what should not have been logged."""
+        if message_id.endswith(("_FAILED", "_REJECTED", "_TIMEOUT", "_CORRUPT")):
+            raise AssertionError(message_id, arguments)
+
+
+def make_config(key: TsigKey | None) -> Config:
+    """Return a configuration with one server for both directions."""
+    server = DnsServer(ip_address("127.0.0.1"), 5300, "", key, None)
+    return Config(
+        ip_address=ip_address("127.0.0.1"), port=53001, dns_server_timeout=500, ncr_protocol="UDP",
+        ncr_format="JSON", tsig_keys=(key,) if key else (),
+        forward_domains=(DdnsDomain("example.com.", "", (server,), None),),
+        reverse_domains=(DdnsDomain("10.in-addr.arpa.", "", (server,), None),),
+        control_socket=None, hooks_libraries=(), loggers=(), user_context=None,
+    )
+
+
+def make_requests(count: int) -> list[bytes]:
+    """Return datagrams as kea-dhcp4 sends them, each of another client."""
+    requests = []
+    for number in range(count):
+        address = ip_address(0x0A000000 + number)
+        text = (
+            '{"change-type":0,"forward-change":true,"reverse-change":true,'
+            f'"fqdn":"host-{number}.example.com.","ip-address":"{address}",'
+            f'"dhcid":"000101{number:064X}","lease-expires-on":"20300102030405","lease-length":3600,'
+            '"conflict-resolution-mode":"check-with-dhcid"}'
+        ).encode()
+        requests.append(len(text).to_bytes(2, "big") + text)
+    return requests
+
+
+def sign_answer(key: HmacKey, outgoing: Outgoing) -> bytes:
+    """Return a signed NOERROR (RFC 8945, section 5.4)."""
+    message = outgoing.message
+    body = message[:2] + b"\xa8\x00" + bytes(8)
+    size = key.mac_size
+    mac = message[-6 - size : -6]
+    time_and_fudge = message[-16 - size : -8 - size]
+    signed = size.to_bytes(2, "big") + mac + body + key.name_wire + b"\x00\xff\x00\x00\x00\x00"
+    signed += key.algorithm_wire + time_and_fudge + bytes(4)
+    data = key.algorithm_wire + time_and_fudge + size.to_bytes(2, "big") + key.digest(signed)
+    data += message[:2] + bytes(4)
+    record = key.name_wire + b"\x00\xfa\x00\xff\x00\x00\x00\x00" + len(data).to_bytes(2, "big") + data
+    return body[:10] + b"\x00\x01" + record
+
+
+def measure(count: int, key: TsigKey | None, under_way: int) -> float:
+    """Return microseconds per request."""
+    counters = Counters()
+    engine = Engine(counters, QuietLog())
+    now, wall = 1.0, time.time()
+    engine.configure(make_config(key), None, now, wall)
+    hmac_key = HmacKey(key.name, key.algorithm, key.secret) if key else None
+    requests = make_requests(count)
+    spent = 0.0
+    clock = time.perf_counter
+    for first in range(0, count, under_way):
+        begin = clock()
+        for request in requests[first : first + under_way]:
+            engine.receive_request(request, now, wall)
+        outgoing = engine.take_outgoing()
+        spent += clock() - begin
+        while outgoing:
+            now += 0.0001
+            if hmac_key is not None:
+                answers = [(o.lane, o.slot, sign_answer(hmac_key, o)) for o in outgoing]
+            else:
+                answers = [(o.lane, o.slot, o.message[:2] + b"\xa8\x00" + bytes(8)) for o in outgoing]
+            begin = clock()
+            for lane, slot, answer in answers:
+                engine.receive_reply(lane, slot, answer, now, wall)
+            engine.timer()
+            outgoing = engine.take_outgoing()
+            spent += clock() - begin
+    assert counters.update_success.value == 2 * count, vars(counters)
+    return spent / count * 1e6
+
+
+def main() -> None:
+    """Print the table."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    for title, key in (("unsigned", None), ("HMAC-SHA256", KEY)):
+        for under_way in (1, 64):
+            best = min(measure(count, key, under_way) for _ in range(5))
+            print(f"{title:12} {under_way:3} under way: {best:6.1f} us per request (two updates)")
+
+
+if __name__ == "__main__":
+    main()
