@@ -53,15 +53,23 @@ class _Field:
     """Cut off the end of a text that is too long, not its head."""
 
     def fit(self, text: str) -> str:
-        """Pad or cut a text. One that was cut is not padded."""
+        """Pad or cut a text. One that was cut is not padded. Bytes count, not characters."""
+        if not text.isascii():
+            units = text.encode("utf-8", "surrogateescape").decode("latin-1")
+            return self._fit_units(units).encode("latin-1").decode("utf-8", "surrogateescape")
+        return self._fit_units(text)
+
+    def _fit_units(self, text: str) -> str:
         if self.maximum is not None and len(text) > self.maximum:
             return text[: self.maximum] if self.keep_head else text[len(text) - self.maximum :]
         return text.ljust(self.minimum) if self.left else text.rjust(self.minimum)
 
 
 _CONVERSION: Final = re.compile(
-    r"%(?P<flags>-*+)(?P<minimum>\d*+)(?:\.(?P<head>-?)(?P<maximum>\d++))?(?P<letter>.)", re.ASCII | re.DOTALL
+    r"%(?P<flags>-*+)(?P<minimum>\d*+)(?:\.(?P<head>-*+)(?P<maximum>\d++))?(?P<letter>.)",
+    re.ASCII | re.DOTALL,
 )
+_AFTER_DOT: Final = re.compile(r"-*+.?", re.DOTALL)
 _LETTERS: Final = "bcdDEFhHilLmMnprtTxX"
 _WITH_OPTION: Final = "cdDEX"
 
@@ -82,9 +90,10 @@ def _parse(pattern: str) -> list[str | _Field]:
         letter = match["letter"]
         if match[0] == "%%":
             parts.append("%")
-        elif letter == ".":  # a dot without digits spoils the conversion, with the character after it
-            parts.append(match[0] + pattern[at : at + 1])
-            at += 1
+        elif letter == ".":  # without digits after it a dot makes all this literal, with what stands there
+            after = _AFTER_DOT.match(pattern, at)
+            at = after.end() if after else at
+            parts.append(pattern[match.start() : at])
         elif letter not in _LETTERS:
             parts.append(match[0])
         else:

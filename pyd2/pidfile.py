@@ -1,0 +1,93 @@
+"""The PID file (contract, section 1): ``<dir>/<stem>.kea-dhcp-ddns.pid``, one for each configuration name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pyd2.errors import Pyd2Error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_DIRECTORY: Final = "/run/kea"
+_PROCESS_NAME: Final = "kea-dhcp-ddns"
+_LARGEST_PID: Final = 0x7FFFFFFF
+# A number with something after it, the newline as a rule: what a C++ stream reads and finds good.
+_CONTENT: Final = re.compile(rb"\s*([+-]?\d{1,10})[^\d]")
+
+
+class PidFileError(Pyd2Error):
+    """The PID file cannot be read or written."""
+
+
+class AlreadyRunningError(PidFileError):
+    """The PID file names a process that lives."""
+
+
+def file_stem(path: str) -> str:
+    """Return the last part of a path without its last extension; empty when there is none.
+
+    ``d2.json`` gives ``d2``, ``my.d2.conf`` gives ``my.d2``; ``/`` and ``.json`` have none.
+    """
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[0] if "." in name else name
+
+
+class PidFile:
+    """The PID file of the server with a given configuration file."""
+
+    def __init__(self, config_file: str, environ: Mapping[str, str] = os.environ) -> None:
+        directory = environ.get("KEA_PIDFILE_DIR", DEFAULT_DIRECTORY)
+        self.path = f"{directory}/{file_stem(config_file)}.{_PROCESS_NAME}.pid"
+        self._created = False
+
+    def create(self) -> None:
+        """Write this process's PID, unless the file names another process that lives.
+
+        Raises AlreadyRunningError or PidFileError, with Kea's texts.
+        """
+        other = self._read()
+        if other > 0 and _lives(other):
+            raise AlreadyRunningError(f"Daemon::createPIDFile: PID: {other} exists, PID file: {self.path}")
+        try:
+            file = Path(self.path).open("wb")  # noqa: SIM115  opening and writing fail with different texts
+        except OSError as error:
+            raise PidFileError(f"Unable to open PID file '{self.path}' for write") from error
+        self._created = True
+        try:
+            with file:
+                file.write(b"%d\n" % os.getpid())
+        except OSError as error:
+            raise PidFileError(f"Unable to write to PID file '{self.path}'") from error
+
+    def remove(self) -> None:
+        """Remove the file if ``create`` made it."""
+        if self._created:
+            self._created = False
+            with contextlib.suppress(OSError):
+                Path(self.path).unlink()
+
+    def _read(self) -> int:
+        """Return the PID in the file; 0 when there is no file, or none that can be opened."""
+        try:
+            content = Path(self.path).read_bytes()
+        except IsADirectoryError:
+            content = b""
+        except OSError:
+            return 0
+        found = _CONTENT.match(content)
+        if found is None or abs(int(found[1])) > _LARGEST_PID:
+            raise PidFileError(f"Unable to read PID from file '{self.path}'")
+        return int(found[1])
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
