@@ -10,7 +10,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from pyd2.errors import HookError
-from pyd2.hooks.callouts import Callouts
+from pyd2.hooks.callouts import CONTINUE, Callouts
 from pyd2.hooks.library import check_library
 from pyd2.hooks.loading import load_libraries
 from pyd2.hooks.points import Status, command_of_hook, hook_of_command
@@ -68,10 +68,14 @@ class PythonUse:
 
     __slots__ = ("_arguments", "_contexts", "status")
 
-    def __init__(self, arguments: dict[str, object]) -> None:
-        self._arguments = arguments
+    def __init__(self) -> None:
+        self._arguments: dict[str, object] = {}
         self._contexts: dict[int, dict[str, object]] = {}
-        self.status = Status.CONTINUE
+        self.status: Status = CONTINUE
+
+    def start(self, arguments: dict[str, object]) -> None:
+        """Add the arguments of the point; those that context_create's callouts made up stay."""
+        self._arguments.update(arguments)
 
     def get(self, name: str) -> object:
         """Return an argument; HookError when there is none of that name."""
@@ -120,7 +124,7 @@ class PythonChain:
         status = self._callouts.run("select_key", use)
         chosen = cast("SigningKey | None", use.get("tsig_key"))
         self._end(use)
-        return Selection(chosen, skip=status is not Status.CONTINUE)
+        return Selection(chosen, status is not CONTINUE)
 
     def commands(self) -> list[str]:
         """Return the names of the commands that libraries answer, sorted."""
@@ -170,11 +174,10 @@ class PythonChain:
 
     def _begin(self, arguments: dict[str, object]) -> PythonUse:
         """Begin a use of hooks: context_create runs before it has its arguments."""
-        use = PythonUse({})
+        use = PythonUse()
         if self._callouts.present("context_create"):
             self._callouts.run("context_create", use)
-        for name, value in arguments.items():
-            use.set(name, value)
+        use.start(arguments)
         return use
 
     def _end(self, use: PythonUse) -> None:

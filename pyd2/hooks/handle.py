@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pyd2.data.element import Element, sorted_items
 from pyd2.errors import HookError
-from pyd2.hooks.points import Status, find
+from pyd2.hooks.points import Status, kind_of
 from pyd2.hooks.values import ACCEPT
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class CalloutHandle:
         """
         use = self._live()
         try:
-            use.set(name, ACCEPT[find(self.hook_name).kind(name)](value))
+            use.set(name, ACCEPT[kind_of(self.hook_name, name)](value))
         except HookError as error:
             raise HookError(f"unable to set argument {name}: {error}") from error
 

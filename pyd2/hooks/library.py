@@ -15,6 +15,7 @@ import importlib.util
 import os
 import re
 import sys
+import traceback
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -164,24 +165,38 @@ def check_library(name: str, log: Log) -> bool:
     except HookError as error:
         log.emit("HOOKS_OPEN_ERROR", name, error)
         return False
-    good = check_version(library, log)
-    close_library(library, log)
-    return good
+    try:
+        return check_version(library, log)
+    finally:
+        close_library(library, log)
 
 
 def explain(error: BaseException) -> str:
-    """Return an exception's type, text and place in one line; of a HookError only the text."""
+    """Return in one line what an exception that left a library says: type, text and place.
+
+    The place is the deepest one in the library's own file. Of a HookError it is the text alone.
+    """
     try:
-        text = " ".join(str(error).split())
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
     except Exception:  # a library's exception class may do anything
         text = "its text cannot be had"
+    text = " ".join(text.split())
     if isinstance(error, HookError):
         return text
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return what if frame is None else f"{what} ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})"
+    place = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else _place(error)
+    return f"{what} ({place})" if place else what
+
+
+def _place(error: BaseException) -> str:
+    # The first frame is ours, the second the library's: what it calls in turn says less to its author.
+    frames = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith("<frozen ")
+    ][1:]
+    own = [f"{file}:{line}" for file, line in frames if file == frames[0][0]]
+    return own[-1] if own else ""
 
 
 def place_of(function: object) -> str:

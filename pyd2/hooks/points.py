@@ -44,10 +44,6 @@ class Point(NamedTuple):
     arguments: tuple[Argument, ...]
     status_effect: str
 
-    def kind(self, argument: str) -> Kind | None:
-        """Return the kind of an argument; None for a name that callouts made up to share something."""
-        return next((known.kind for known in self.arguments if known.name == argument), None)
-
 
 # In the order of Kea's list of names, in which a library's standard callouts are registered.
 _POINTS: Final = (
@@ -96,9 +92,15 @@ COMMAND: Final = Point(
 """Stands for the point of every command that a library registers."""
 
 
-def find(hook: str) -> Point:
-    """Return the point of a hook name, ``COMMAND`` for ``$name``; KeyError when there is no such point."""
-    return COMMAND if hook.startswith("$") else POINTS[hook]
+KINDS: Final = {
+    point.name: {argument.name: argument.kind for argument in point.arguments} for point in (*_POINTS, COMMAND)
+}
+"""For each point the kinds of its arguments by name."""
+
+
+def kind_of(hook: str, argument: str) -> Kind | None:
+    """Return the kind of an argument of a hook; None for a name that callouts made up."""
+    return (KINDS[COMMAND.name] if hook[0] == "$" else KINDS[hook]).get(argument)
 
 
 def hook_of_command(command: str) -> str:

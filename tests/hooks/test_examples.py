@@ -1,0 +1,151 @@
+"""The example libraries do what their texts say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.config.model import DnsServer, HookLibrary, TsigKey
+from pyd2.data.element import Element, Plain, from_plain
+from pyd2.dns.tsig import HmacKey
+from pyd2.errors import HookError
+from pyd2.hooks.chain import check_libraries
+
+from .conftest import SERVER, config
+
+if TYPE_CHECKING:
+    from pyd2.hooks.chain import Chain
+    from pyd2.update.driver import Selection
+
+    from .conftest import Load, RecordingLog
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "hooks"
+GUIDE = Path(__file__).parents[2] / "docs" / "hooks-python.md"
+KEY = HmacKey("config.", "HMAC-SHA256", b"0123456789")
+CONFIGURED = TsigKey("config.", "HMAC-SHA256", 0, b"0123456789", None, None, None)
+
+
+def example(name: str, parameters: Plain = None) -> HookLibrary:
+    return HookLibrary(str(EXAMPLES / name), None if parameters is None else from_plain(parameters))
+
+
+def server(address: str) -> DnsServer:
+    return replace(SERVER, address=ip_address(address))
+
+
+def ask(chain: Chain, address: str) -> Selection:
+    assert chain.select_key is not None
+    return chain.select_key(server(address), KEY)
+
+
+def command(chain: Chain, name: str, **arguments: Plain) -> Plain:
+    assert chain.has_command(name)
+    request: dict[str, Plain] = {"command": name}
+    if arguments:
+        request["arguments"] = arguments
+    answer = chain.run_command(name, from_plain(request))
+    assert isinstance(answer, Element)
+    return answer.plain()
+
+
+def test_all_examples_pass_the_check(log: RecordingLog) -> None:
+    examples = sorted(EXAMPLES.glob("*.py"))
+    assert len(examples) == 4
+    assert check_libraries([HookLibrary(str(path), None) for path in examples], log) == []
+
+
+def test_the_guide_shows_an_example_as_it_is() -> None:
+    shown = re.search(r"```python\n# maintenance.py\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert shown is not None
+    assert shown[1] == (EXAMPLES / "maintenance.py").read_text().split('"""\n', 1)[1].lstrip("\n")
+
+
+def test_key_per_server(load: Load) -> None:
+    entry: Plain = {"name": "Site-A", "algorithm": "HMAC-SHA512", "secret": "bm90IHZlcnkgc2VjcmV0"}
+    chain = load(example("key_per_server.py", {"keys": {"192.0.2.1": entry}, "unsigned": ["192.0.2.9"]}))
+    chosen = ask(chain, "192.0.2.1").key
+    assert chosen is not None
+    assert (chosen.name, chosen.algorithm) == ("site-a.", "hmac-sha512.")
+    assert ask(chain, "192.0.2.1").key is chosen
+    assert ask(chain, "192.0.2.9").key is None
+    assert ask(chain, "192.0.2.2").key is KEY
+
+
+@pytest.mark.parametrize(("entry", "reason"), [
+    ({"name": "a."}, "reason the key for 192.0.2.1 has no algorithm, secret"),
+    ({"name": "a.", "algorithm": "x", "secret": ""}, "reason Unknown TSIG Key algorithm: x"),
+])
+def test_key_per_server_refuses_bad_parameters(
+    load: Load, log: RecordingLog, entry: Plain, reason: str,
+) -> None:
+    with pytest.raises(HookError):
+        load(example("key_per_server.py", {"keys": {"192.0.2.1": entry}}))
+    assert log.lines()[0].endswith(reason)
+
+
+def test_require_keys(load: Load) -> None:
+    chain = load(example("require_keys.py"))
+    signed = replace(SERVER, key=CONFIGURED)
+    assert chain.configured(config(signed), from_plain({})) == (True, "")
+    assert chain.configured(config(signed, server("192.0.2.7"), server("2001:db8::1")), from_plain({})) == (
+        False, "no TSIG key for 192.0.2.7 of example.com., 2001:db8::1 of example.com.",
+    )
+
+
+def test_maintenance(load: Load) -> None:
+    chain = load(example("maintenance.py", {"servers": ["192.0.2.9"]}))
+    assert chain.commands() == ["maintenance-get", "maintenance-set"]
+    assert ask(chain, "192.0.2.9").skip
+    assert not ask(chain, "192.0.2.1").skip
+    assert command(chain, "maintenance-set", servers=["192.0.2.1", "2001:DB8::1"]) == {
+        "result": 0, "text": "2 servers are in maintenance.",
+    }
+    assert ask(chain, "192.0.2.1").skip
+    assert ask(chain, "2001:db8::1").skip
+    assert not ask(chain, "192.0.2.9").skip
+    assert command(chain, "maintenance-get") == {
+        "result": 0, "arguments": {"servers": ["192.0.2.1", "2001:db8::1"]},
+    }
+    wrongs: list[dict[str, Plain]] = [{}, {"servers": 7}, {"servers": ["here"]}]
+    for wrong in wrongs:
+        answer = command(chain, "maintenance-set", **wrong)
+        assert isinstance(answer, dict)
+        assert answer["result"] == 1
+    assert ask(chain, "192.0.2.1").skip
+
+
+def test_audit(load: Load, tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    audit = example("audit.py", {"file": str(path)})
+    chain = load(
+        example("key_per_server.py", {"unsigned": ["192.0.2.9"]}),
+        example("maintenance.py", {"servers": ["192.0.2.9"]}),
+        audit,
+    )
+    ask(chain, "192.0.2.1")
+    ask(chain, "192.0.2.9")
+    lines = path.read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "192.0.2.1#53 config. CONTINUE", "192.0.2.9#53 unsigned SKIP",
+    ]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}\+00:00", line.split()[0]) for line in lines)
+    chain.unload()
+    chain = load(audit)
+    ask(chain, "192.0.2.1")
+    assert len(path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(("parameters", "reason"), [
+    (None, "the parameter file is missing"), ({"file": "/"}, "cannot open /: Is a directory"),
+])
+def test_audit_refuses_a_file_that_cannot_be_written(
+    load: Load, log: RecordingLog, parameters: Plain, reason: str,
+) -> None:
+    with pytest.raises(HookError):
+        load(example("audit.py", parameters))
+    assert log.lines()[0].endswith(f"reason {reason}")
