@@ -21,6 +21,10 @@ class ConfigSyntaxError(ConfigError):
     """The configuration file breaks the grammar (contract, section 2.1)."""
 
 
+class ConfigParserError(ConfigError):
+    """A fault that Kea logs as DCTL_PARSER_FAIL: in the loggers, where defaults go, in the control socket."""
+
+
 class JsonError(Pyd2Error):
     """A JSON text of a request is malformed; the text ends with its place."""
 

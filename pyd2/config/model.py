@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
+from pyd2.config.addresses import address_text
+from pyd2.config.switches import ServerSwitches, Switches
 from pyd2.data.element import NOWHERE, Element, Position
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -44,6 +46,8 @@ class DnsServer:
     """The key in force: the server's own, else the domain's, else none."""
     user_context: Element | None
     position: Position = NOWHERE
+    switches: ServerSwitches = field(default_factory=ServerSwitches)
+    """The switches in force for this server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class DdnsDomain:
     servers: tuple[DnsServer, ...]
     user_context: Element | None
     position: Position = NOWHERE
+    switches: ServerSwitches = field(default_factory=ServerSwitches)
+    """The switches in force for this domain where they are no single server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class Logger:
 
     name: str
     severity: str
-    """Upper case: DEBUG, INFO, WARN, ERROR, FATAL or NONE; whatever was typed when it is none of these."""
+    """DEBUG, INFO, WARN, ERROR, FATAL or NONE."""
     debuglevel: int
     outputs: tuple[OutputOption, ...]
     user_context: Element | None
@@ -122,9 +128,8 @@ class Config:
     user_context: Element | None
     hooks_position: Position = NOWHERE
     """The place of the ``hooks-libraries`` list."""
-    warnings: tuple[str, ...] = field(default=(), compare=False)
-    """What the syntax warned of (extraneous commas), in order."""
+    switches: Switches = field(default_factory=Switches)
 
     def summary(self) -> str:
         """Return the text of DCTL_CONFIG_COMPLETE: where the server listens."""
-        return f"listening on {self.ip_address}, port {self.port}, using {self.ncr_protocol}"
+        return f"listening on {address_text(self.ip_address)}, port {self.port}, using {self.ncr_protocol}"

@@ -1,0 +1,127 @@
+"""The ``loggers`` (contract, sections 2.2 and 10)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from pyd2.config.model import Logger, OutputOption
+from pyd2.config.paths import confine
+from pyd2.data.text import to_text
+from pyd2.errors import ConfigError, ConfigParserError, ElementTypeError
+
+if TYPE_CHECKING:
+    from pyd2.config.paths import Directories
+    from pyd2.config.values import Notify
+    from pyd2.data.element import Element
+
+_SEVERITIES: Final = frozenset({"DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE"})
+_NUMBER: Final = re.compile(r"-?[0-9]+")
+_BAD_CAST: Final = "bad lexical cast: source type value could not be interpreted as target"
+_INT32: Final = range(-(1 << 31), 1 << 31)
+_UINT64: Final = 1 << 64
+
+
+def parse_loggers(
+    dhcp_ddns: Element, directories: Directories, notify: Notify, *, verbose: bool
+) -> tuple[Logger, ...]:
+    """Return the loggers of the DhcpDdns map, none when it has no ``loggers``.
+
+    Kea does this first of all, and at start once more before that. With ``verbose`` (-d) each logger writes
+    everything, whatever is configured. Raises ConfigParserError.
+    """
+    loggers = dhcp_ddns.get("loggers")
+    if loggers is None:
+        return ()
+    try:
+        return tuple(_logger(entry, directories, notify, verbose=verbose) for entry in loggers.list_value())
+    except (ConfigError, ElementTypeError) as error:
+        raise ConfigParserError(str(error)) from None
+
+
+def check_severities(loggers: tuple[Logger, ...]) -> None:
+    """Check that each logger has a severity: Kea notices it only when it prints the new configuration.
+
+    Raises ConfigParserError.
+    """
+    if any(not logger.severity for logger in loggers):
+        raise ConfigParserError("illegal severity: 0")
+
+
+def _logger(entry: Element, directories: Directories, notify: Notify, *, verbose: bool) -> Logger:
+    context = entry.get("user-context")
+    name = entry.get("name")
+    if name is None:
+        raise ConfigError(f"loggers entry does not have a mandatory 'name' element ({entry.position})")
+    name_text = name.string_value()
+    severity = _severity(entry.get("severity"), notify)
+    debuglevel = _debuglevel(entry.get("debuglevel"))
+    if verbose:
+        severity, debuglevel = "DEBUG", 99
+    options = entry.get("output-options")
+    old_options = entry.get("output_options")
+    if old_options is not None:
+        if options is not None:
+            raise ConfigError("Only one of 'output-options' and 'output_options' may be specified.")
+        notify("DCTL_DEPRECATED_OUTPUT_OPTIONS")
+        options = old_options
+    entries = [] if options is None else options.list_value()
+    outputs = tuple(_output(entry, directories) for entry in entries)
+    return Logger(name_text, severity, debuglevel, outputs, context)
+
+
+def _severity(element: Element | None, notify: Notify) -> str:
+    """Return the severity in capitals; empty when there is none, INFO for an unknown one."""
+    if element is None:
+        return ""
+    text = element.string_value()
+    if text.upper() in _SEVERITIES:
+        return text.upper()
+    notify("LOG_BAD_SEVERITY", text)
+    return "INFO"
+
+
+def _debuglevel(element: Element | None) -> int:
+    if element is None:
+        return 0
+    level = element.int_value()
+    if not 0 <= level <= 99:
+        raise ConfigError(f"Unsupported debuglevel value {level}, expected 0-99 ({element.position})")
+    return level
+
+
+def _output(option: Element, directories: Directories) -> OutputOption:
+    output = option.get("output")
+    if output is None:
+        raise ConfigError(
+            f"output-options entry does not have a mandatory 'output' element ({option.position})"
+        )
+    destination = output.string_value()
+    if destination not in {"stdout", "stderr", "syslog"} and not destination.startswith("syslog:"):
+        try:
+            destination = confine(destination, directories.logs)
+        except ConfigError as error:
+            raise ConfigError(f"invalid path in `output`: {error} ({option.position})") from None
+    settings: dict[str, Any] = {}
+    if (maxver := option.get("maxver")) is not None:
+        settings["maxver"] = _cast(maxver)
+        if settings["maxver"] not in _INT32:
+            raise ConfigError(_BAD_CAST)
+    if (maxsize := option.get("maxsize")) is not None:
+        size = _cast(maxsize)
+        if abs(size) >= _UINT64:
+            raise ConfigError(_BAD_CAST)
+        settings["maxsize"] = size % _UINT64
+    if (flush := option.get("flush")) is not None:
+        settings["flush"] = flush.bool_value()
+    if (pattern := option.get("pattern")) is not None:
+        settings["pattern"] = pattern.string_value()
+    return OutputOption(destination, **settings)
+
+
+def _cast(element: Element) -> int:
+    """Return the number that the value's printed form is, as Kea reads these two."""
+    text = to_text(element)
+    if not _NUMBER.fullmatch(text):
+        raise ConfigError(_BAD_CAST)
+    return int(text)

@@ -1,0 +1,234 @@
+"""pyd2's own switches, which stand in a ``user-context`` under ``"pyd2"``: Kea accepts and ignores them.
+
+Without them pyd2 does what Kea does. A key that is unknown here is an error, so that no slip of the pen
+leaves a safety measure off in silence; so is a measure that this release does not have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
+
+from pyd2.config.values import out_of_range
+from pyd2.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
+    from pyd2.data.element import Element
+
+DEFAULT_MAX_ENTRIES: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSwitches:
+    """Where accepted requests wait."""
+
+    type: str = "memory"
+    directory: str = "/var/lib/kea"
+    max_entries: int = DEFAULT_MAX_ENTRIES
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySwitches:
+    """Trying failed changes again; delays in seconds."""
+
+    enabled: bool = False
+    initial_delay: float = 1.0
+    max_delay: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverSwitches:
+    """Going on to the next server where Kea gives up."""
+
+    enabled: bool = False
+    breaker_threshold: int = 5
+    partial_success: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSwitches:
+    """How a DNS server is talked to."""
+
+    max_in_flight: int | None = None
+    """Updates under way at a time; None: it adapts to the server, from 32 to 96."""
+    transport: str = "udp"
+    """``udp``, with TCP for what UDP does not carry, or ``tcp``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSwitches:
+    """The switches that a domain or a server may set for itself; what it leaves out it inherits."""
+
+    retry: RetrySwitches = field(default_factory=RetrySwitches)
+    failover: FailoverSwitches = field(default_factory=FailoverSwitches)
+    lanes: LaneSwitches = field(default_factory=LaneSwitches)
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """All switches of the global user-context."""
+
+    queue: QueueSwitches = field(default_factory=QueueSwitches)
+    servers: ServerSwitches = field(default_factory=ServerSwitches)
+    """What all domains and servers inherit."""
+    expired: str = "keep"
+    """``keep`` or ``drop``: what happens to an add whose lease has ended."""
+    redact_secrets: bool = False
+    """Whether config-get shows ``*****`` for secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number within a range, both ends included."""
+
+    least: float
+    most: float
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One of some values; the others name what is not in this release, and what to write instead."""
+
+    values: tuple[str | bool, ...]
+    missing: Mapping[str | bool, str] = field(default_factory=dict)
+
+
+_Rule: TypeAlias = "_Number | _Choice | type[str]"
+_YES_NO: Final = _Choice((False, True))
+
+_QUEUE: Final[Mapping[str, _Rule]] = {
+    "type": _Choice(("memory",), {"durable": "set it to memory or remove it, to keep the queue in memory"}),
+    "directory": str,
+    "max-entries": _Number(1, 2**31 - 1),
+}
+_RETRY: Final[Mapping[str, _Rule]] = {
+    "enabled": _Choice((False,), {True: "set it to false or remove it, to give up failed changes"}),
+    "initial-delay": _Number(0.001, 86400, whole=False),
+    "max-delay": _Number(0.001, 86400, whole=False),
+}
+_FAILOVER: Final[Mapping[str, _Rule]] = {
+    "enabled": _Choice((False,), {True: "set it to false or remove it, to pass over silent servers only"}),
+    "breaker-threshold": _Number(1, 1000),
+    "partial-success": _YES_NO,
+}
+_LANES: Final[Mapping[str, _Rule]] = {
+    "max-in-flight": _Number(1, 65535),
+    "transport": _Choice(("udp", "tcp"), {"tls": "set it to tcp or udp, neither of which is encrypted"}),
+}
+_OVERRIDES: Final = {"retry": _RETRY, "failover": _FAILOVER, "lanes": _LANES}
+_BLOCKS: Final = {"queue": _QUEUE, **_OVERRIDES}
+_GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {"expired": _Choice(("keep", "drop")), "redact-secrets": _YES_NO}
+
+_Block = TypeVar("_Block", QueueSwitches, RetrySwitches, FailoverSwitches, LaneSwitches)
+
+
+def parse_switches(user_context: Element | None) -> Switches:
+    """Return the switches of the global user-context; raises ConfigError with the place of the fault."""
+    own = _own(user_context)
+    if own is None:
+        return Switches()
+    _check_keys(own, "pyd2", {**_BLOCKS, **_GLOBAL_VALUES})
+    return Switches(
+        queue=_block(own, "queue", _QUEUE, QueueSwitches()),
+        servers=_overridden(own, ServerSwitches()),
+        **_values(own, _GLOBAL_VALUES),
+    )
+
+
+def override_switches(user_context: Element | None, inherited: ServerSwitches) -> ServerSwitches:
+    """Return the switches of a domain or a server, over those it inherits; raises ConfigError."""
+    own = _own(user_context)
+    if own is None:
+        return inherited
+    _check_keys(own, "pyd2", _OVERRIDES)
+    return _overridden(own, inherited)
+
+
+def _own(user_context: Element | None) -> Element | None:
+    """Return the member ``pyd2``, which must be a map. From a command, a user-context can be anything."""
+    if user_context is None or not isinstance(user_context.value, dict):
+        return None
+    own = user_context.get("pyd2")
+    if own is not None and not isinstance(own.value, dict):
+        _fail_type("pyd2", own)
+    return own
+
+
+def _overridden(own: Element, inherited: ServerSwitches) -> ServerSwitches:
+    retry = _block(own, "retry", _RETRY, inherited.retry)
+    if retry.max_delay < retry.initial_delay:
+        block = own.get("retry")
+        assert block is not None
+        raise ConfigError(f"'max-delay' must not be less than 'initial-delay' ({block.position})")
+    return ServerSwitches(
+        retry=retry,
+        failover=_block(own, "failover", _FAILOVER, inherited.failover),
+        lanes=_block(own, "lanes", _LANES, inherited.lanes),
+    )
+
+
+def _block(own: Element, name: str, rules: Mapping[str, _Rule], inherited: _Block) -> _Block:
+    """Return the block's switches: those in the map, and for the rest the inherited."""
+    block = own.get(name)
+    if block is None:
+        return inherited
+    if not isinstance(block.value, dict):
+        _fail_type(name, block)
+    _check_keys(block, f"pyd2.{name}", rules)
+    return replace(inherited, **_values(block, rules))
+
+
+def _values(scope: Element, rules: Mapping[str, _Rule]) -> dict[str, Any]:
+    """Return the values of those members that have a rule, by the names of their fields."""
+    return {
+        key.replace("-", "_"): _value(scope, key, rules[key]) for key in scope.map_value() if key in rules
+    }
+
+
+def _check_keys(scope: Element, name: str, known: Container[str]) -> None:
+    for key, element in scope.map_value().items():
+        if key not in known:
+            raise ConfigError(f"unknown parameter '{key}' in {name} map ({element.position})")
+
+
+def _value(scope: Element, name: str, rule: _Rule) -> str | bool | float:
+    element = scope.map_value()[name]
+    value = element.value
+    if isinstance(rule, _Number):
+        return _number(scope, name, rule)
+    if isinstance(rule, _Choice):
+        if type(value) is not type(rule.values[0]):
+            _fail_type(name, element)
+        if value in rule.values:
+            return value
+        shown = str(value).lower() if isinstance(value, bool) else value
+        if value in rule.missing:
+            raise ConfigError(
+                f"'{name}' {shown} is not available in this release: {rule.missing[value]} "
+                f"({element.position})"
+            )
+        raise ConfigError(
+            f"invalid value '{shown}' specified for parameter '{name}', "
+            f"expected {' or '.join(map(str, [*rule.values]))} ({element.position})"
+        )
+    if not isinstance(value, str):
+        _fail_type(name, element)
+    return value
+
+
+def _number(scope: Element, name: str, rule: _Number) -> float:
+    element = scope.map_value()[name]
+    value = element.value
+    if type(value) is not int and (rule.whole or type(value) is not float):
+        _fail_type(name, element)
+    assert isinstance(value, int | float)
+    if not rule.least <= value <= rule.most:
+        raise out_of_range(scope, name, value)
+    return value
+
+
+def _fail_type(name: str, element: Element) -> NoReturn:
+    raise ConfigError(f"invalid type specified for parameter '{name}' ({element.position})")

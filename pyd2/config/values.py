@@ -1,0 +1,69 @@
+"""Reading members of a map, with Kea's texts for what is missing or of another type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from pyd2.config.addresses import parse_address
+from pyd2.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyd2.config.model import Address
+    from pyd2.data.element import Element, Position
+
+Notify: TypeAlias = Callable[..., None]
+"""Gets the ID and the arguments of each message to log, at once; ``Log.emit`` is one."""
+
+UINT32_MAX = 0xFFFFFFFF
+
+
+def _of_type(scope: Element, name: str, type_: type) -> Element:
+    element = scope.get(name)
+    if element is None:
+        raise ConfigError(f"missing parameter '{name}' ({scope.position})")
+    if type(element.value) is not type_:
+        raise ConfigError(f"invalid type specified for parameter '{name}' ({element.position})")
+    return element
+
+
+def get_string(scope: Element, name: str) -> str:
+    """Return a member that must be a string; raises ConfigError."""
+    return _of_type(scope, name, str).string_value()
+
+
+def get_integer(scope: Element, name: str) -> int:
+    """Return a member that must be an integer of 64 bits; raises ConfigError."""
+    return _of_type(scope, name, int).int_value()
+
+
+def get_uint32(scope: Element, name: str) -> int:
+    """Return a member that must be an integer from 0 to 2**32-1; raises ConfigError."""
+    value = get_integer(scope, name)
+    if not 0 <= value <= UINT32_MAX:
+        raise out_of_range(scope, name, value)
+    return value
+
+
+def get_address(scope: Element, name: str) -> Address:
+    """Return a member that must be the text of an IP address; raises ConfigError."""
+    text = get_string(scope, name)
+    try:
+        return parse_address(text)
+    except ConfigError as error:
+        raise ConfigError(
+            f"Failed to convert '{text}' to address: {error}({position_of(scope, name)})"
+        ) from None
+
+
+def position_of(scope: Element, name: str) -> Position:
+    """Return the place of a member, or that of the map when it is absent."""
+    element = scope.get(name)
+    return scope.position if element is None else element.position
+
+
+def out_of_range(scope: Element, name: str, value: float) -> ConfigError:
+    """Return the error for a number outside its range."""
+    return ConfigError(
+        f"out of range value ({value}) specified for parameter '{name}' ({position_of(scope, name)})"
+    )

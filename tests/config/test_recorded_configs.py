@@ -1,0 +1,129 @@
+"""Every recorded configuration gives the recorded check, and what runs shows the recorded config-get."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyd2.config.output import config_hash, to_element
+from pyd2.config.parse import parse_file
+from pyd2.config.paths import Directories
+from pyd2.data.element import Element
+from pyd2.data.text import to_text
+from pyd2.errors import ConfigError, ConfigParserError
+from tests.config.kea_check import Outcome, copy_case, our_outcome
+
+DATA = Path(__file__).parents[1] / "conformance" / "data" / "configs"
+CASES: dict[str, dict[str, Any]] = json.loads((DATA / "expected.json").read_text())
+
+START_FAULTS = {
+    "loggers-no-severity": "illegal severity: 0",
+    "socket-type-bad-value": "Invalid 'socket-type' parameter value tcp",
+    "socket-type-missing": "Mandatory 'socket-type' parameter missing",
+    "socket-name-too-long": "File name too long [system:36]",
+}
+"""Faults that Kea's check overlooks and its start finds; ours finds them at once."""
+
+CRASHES = {
+    "domain-missing-servers": r"missing parameter 'dns-servers' \(domain-missing-servers\.json:\d+:\d+\)"
+}
+"""Where Kea's check aborts."""
+
+
+def recorded(case: dict[str, Any]) -> Outcome:
+    """Return the recorded check; what the hooks code logs is not the configuration's."""
+    test = case["test"]
+    log = tuple(tuple(entry) for entry in test["log"] if entry[1] != "kea-dhcp-ddns.hooks")
+    return Outcome(test["exit"], test["stderr"], log)
+
+
+def checked(case: dict[str, Any], directory: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
+    name = copy_case(case, DATA, directory)
+    monkeypatch.chdir(directory)
+    environment = {key: value.replace("@DIR@", str(directory)) for key, value in case.get("env", {}).items()}
+    ours = our_outcome(name, environment)
+    log = tuple(tuple(text.replace(str(directory), "@DIR@") for text in entry) for entry in ours.log)
+    return Outcome(ours.exit, ours.stderr.replace(str(directory), "@DIR@"), log)
+
+
+def without_our_warnings(outcome: Outcome) -> Outcome:
+    return Outcome(
+        outcome.exit, outcome.stderr, tuple(e for e in outcome.log if not e[2].startswith("PYD2_"))
+    )
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() - START_FAULTS.keys() - CRASHES.keys()))
+def test_the_check_is_the_recorded_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = checked(CASES[name], tmp_path, monkeypatch)
+    assert without_our_warnings(ours) == recorded(CASES[name])
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() & START_FAULTS.keys()))
+def test_the_check_finds_faults_of_the_start(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CASES[name]
+    assert recorded(case).exit == 0
+    assert START_FAULTS[name] in case["start"]["stderr"]
+    ours = checked(case, tmp_path, monkeypatch)
+    assert ours.exit == 1
+    assert ours.stderr == f"Error encountered: {START_FAULTS[name]}\n"
+    assert ours.log[-1] == (
+        "ERROR", "kea-dhcp-ddns.dctl", "DCTL_PARSER_FAIL", f"Parser error: {START_FAULTS[name]}"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() & CRASHES.keys()))
+def test_the_check_names_what_kea_aborts_on(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert recorded(CASES[name]).exit == -6
+    ours = checked(CASES[name], tmp_path, monkeypatch)
+    assert ours.exit == 1
+    assert re.fullmatch(f"Error encountered: {CRASHES[name]}\n", ours.stderr)
+
+
+def test_the_deviations_are_of_recorded_cases() -> None:
+    assert (START_FAULTS | CRASHES).keys() & CASES.keys()
+
+
+STARTED = sorted(name for name, case in CASES.items() if case.get("start", {}).get("config_get"))
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_config_get_is_the_recorded_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = copy_case(CASES[name], DATA, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    here = str(tmp_path)
+    config = parse_file(path, Directories(hooks=here, logs=here, sockets=here))
+    arguments = {**to_element(config).map_value(), "hash": Element(config_hash(config))}
+    ours = to_text(Element({"arguments": Element(dict(arguments)), "result": Element(0)}))
+    theirs = CASES[name]["start"]["config_get"]
+    if name == "loggers-syslog-facility":
+        # Kea opens a file of this name.
+        theirs = theirs.replace('"@DIR@/syslog:', '"syslog:')
+        ours, theirs = (re.sub('"hash": "[^"]*"', "", text) for text in (ours, theirs))
+    if "@HASH@" in theirs:
+        ours = re.sub('"hash": "[0-9A-F]{64}"', '"hash": "@HASH@"', ours)
+    assert ours.replace(here, "@DIR@") == theirs
+
+
+@pytest.mark.parametrize("name", sorted(n for n, case in CASES.items() if case["test"]["exit"] == 1))
+def test_what_fails_raises_config_errors_only(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy_case(CASES[name], DATA, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    here = str(tmp_path)
+    directories = Directories(hooks=here, logs=here, sockets=here)
+    if "failed to validate" in CASES[name]["test"]["stderr"]:
+        parse_file(path, directories)  # the libraries are not opened here
+        return
+    with pytest.raises(ConfigError) as caught:
+        parse_file(path, directories)
+    logged = {entry[2] for entry in CASES[name]["test"]["log"]}
+    assert isinstance(caught.value, ConfigParserError) == ("DCTL_PARSER_FAIL" in logged)
