@@ -39,8 +39,8 @@ class Process:
                  env: Mapping[str, str] | None = None) -> None:
         folder = logs or cwd
         self.name = name
-        self._out, self._err = folder / f".{name}.stdout", folder / f".{name}.stderr"
-        with self._out.open("wb") as out, self._err.open("wb") as err:
+        self.stdout_path, self._err = folder / f".{name}.stdout", folder / f".{name}.stderr"
+        with self.stdout_path.open("wb") as out, self._err.open("wb") as err:
             self._popen = subprocess.Popen(argv, cwd=cwd, env=dict(env) if env is not None else None,
                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         self.pid = self._popen.pid
@@ -65,7 +65,7 @@ class Process:
 
     def stdout(self) -> str:
         """Everything written on stdout so far. Bytes that aren't UTF-8 are shown as escapes."""
-        return self._out.read_bytes().decode("utf-8", "backslashreplace")
+        return self.stdout_path.read_bytes().decode("utf-8", "backslashreplace")
 
     def stderr(self) -> str:
         """Everything written on stderr so far."""

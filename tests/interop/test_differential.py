@@ -1,0 +1,68 @@
+"""The same requests to the real kea-dhcp-ddns and to the D2 under test, each with a DNS server of its own.
+
+Afterwards both zones hold the same records, both servers have counted the same, and have said the
+same about every request.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from tests.interop import stream
+from tests.kit import dns_servers
+from tests.kit.d2 import D2, config, private_directory
+from tests.kit.normalise import log_entries
+from tests.kit.ports import PortLease
+from tests.kit.process import find_program
+from tests.kit.tsigkeys import TsigKey
+
+Serve = Callable[[Sequence[str], TsigKey | None], AbstractContextManager[dns_servers.DnsServer]]
+
+pytestmark = pytest.mark.peers
+
+
+@contextlib.contextmanager
+def _outcome(binary: str, serve: Serve, key: TsigKey | None,
+             requests: list[stream.Request]) -> Iterator[dict[str, Any]]:
+    """Run the requests through one D2 and yield what came of them."""
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(PortLease()).take()
+        server = stack.enter_context(serve(stream.ZONES, key))
+        directory = stack.enter_context(private_directory())
+        body = stream.configuration(port, server.port, key.kea() if key else None)
+        d2 = stack.enter_context(D2.start(binary, directory, config(port, body)))
+        d2.wait_for_listener(port)
+        stream.Feeder(d2, port).feed(requests)
+        d2.barrier()
+        yield {"statistics": d2.statistics(),
+               "history": stream.history(log_entries(d2.stdout(), str(directory)), server.port),
+               "zones": {zone: server.records(zone) for zone in stream.ZONES}}
+
+
+@pytest.mark.parametrize(("serve", "key", "seed", "count"), [
+    (dns_servers.bind, None, 1, 2000),
+    (dns_servers.bind, TsigKey.of("HMAC-SHA256"), 2, 400),
+    (dns_servers.knot, TsigKey.of("HMAC-SHA512"), 3, 500),
+    (dns_servers.powerdns, TsigKey.of("HMAC-SHA512"), 4, 500),
+], ids=["bind", "bind-signed", "knot-signed", "powerdns-signed"])
+def test_same_requests_same_outcome(d2_binary: str, serve: Serve, key: TsigKey | None, seed: int,
+                                    count: int) -> None:
+    requests = stream.requests(seed, count)
+    real = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+    with _outcome(real, serve, key, requests) as wanted, _outcome(d2_binary, serve, key, requests) as got:
+        assert got["statistics"] == wanted["statistics"]
+        assert got["history"] == wanted["history"]
+        assert got["zones"] == wanted["zones"]
+    # The stream is worth comparing only if it leaves something and meets resistance.
+    assert wanted["statistics"]["ncr-received"] == count
+    assert wanted["statistics"]["update-timeout"] == wanted["statistics"]["update-error"] == 0
+    assert all(wanted["zones"].values())
+    outcomes = {message for said in wanted["history"].values() for message, _ in said
+                if re.search("SUCCEEDED|FAILED|REJECTED|MATCH", message)}
+    assert {"DHCP_DDNS_ADD_SUCCEEDED", "DHCP_DDNS_ADD_FAILED", "DHCP_DDNS_REMOVE_SUCCEEDED",
+            "DHCP_DDNS_REMOVE_FAILED", "DHCP_DDNS_NO_FWD_MATCH_ERROR",
+            "DHCP_DDNS_NO_REV_MATCH_ERROR"} <= outcomes

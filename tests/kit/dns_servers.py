@@ -1,0 +1,170 @@
+"""Real DNS servers on a free port of 127.0.0.1: BIND, Knot DNS and PowerDNS.
+
+Each takes the zones it is to serve and, if updates must be signed, the key; it is ready when its
+constructor returns. Zone transfers are open. Each runs in a directory of its own and as the user
+who runs the tests.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.zone
+
+from tests.kit.d2 import private_directory
+from tests.kit.ports import PortLease
+from tests.kit.process import Process, find_program
+from tests.kit.tsigkeys import TsigKey
+from tests.kit.waiting import wait_until
+
+_SOA = "ns.invalid. admin.invalid. 1 3600 600 86400 60"
+_PDNS_SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
+
+Record = tuple[str, int, str, str]  # owner, TTL, type, rdata; all in lower case
+
+
+class DnsServer:
+    """A running DNS server."""
+
+    def __init__(self, process: Process, port: int, directory: Path) -> None:
+        self.process, self.port, self.directory = process, port, directory
+
+    def answers_for(self, zone: str) -> bool:
+        """Whether the server answers with the zone's SOA."""
+        query = dns.message.make_query(zone, "SOA")
+        with contextlib.suppress(dns.exception.DNSException, OSError):
+            return bool(dns.query.udp(query, "127.0.0.1", timeout=0.1, port=self.port).answer)
+        assert self.process.alive, f"{self.process.name} ended:\n{self.process.output()[-4000:]}"
+        return False
+
+    def records(self, zone: str) -> set[Record]:
+        """Transfer a zone and return what it holds, except its SOA and NS records."""
+        found: set[Record] = set()
+        transfer = dns.query.xfr("127.0.0.1", zone, port=self.port, timeout=20, lifetime=60, relativize=False)
+        for message in transfer:
+            for rrset in message.answer:
+                if rrset.rdtype not in (dns.rdatatype.SOA, dns.rdatatype.NS):
+                    kind = dns.rdatatype.to_text(rrset.rdtype)
+                    found.update((rrset.name.to_text().lower(), rrset.ttl, kind, rdata.to_text())
+                                 for rdata in rrset)
+        return found
+
+
+def _zone_text(zone: str) -> str:
+    return f"{zone} 3600 IN SOA {_SOA}\n{zone} 3600 IN NS ns.invalid.\n"
+
+
+@contextlib.contextmanager
+def _served(directory: Path, name: str, argv: Sequence[str], port: int,
+            zones: Sequence[str]) -> Iterator[DnsServer]:
+    with Process(argv, directory, name=name) as process:
+        server = DnsServer(process, port, directory)
+        for zone in zones:
+            wait_until(lambda zone=zone: server.answers_for(zone), f"{name} to serve {zone}")  # type: ignore[misc]
+        yield server
+
+
+@contextlib.contextmanager
+def bind(zones: Sequence[str], key: TsigKey | None = None, *,
+         port: int | None = None) -> Iterator[DnsServer]:
+    """Run BIND."""
+    program = find_program("named", "bind9")
+    with PortLease() as lease, private_directory() as directory:
+        port = port or lease.take()
+        allow = f'key "{key.name}"' if key else "any"
+        text = f"""
+            options {{ directory "{directory}"; pid-file none; session-keyfile none; listen-on-v6 {{ none; }};
+                       listen-on port {port} {{ 127.0.0.1; }}; recursion no; notify no; dnssec-validation no;
+                       allow-transfer {{ any; }}; update-quota 1000; }};
+            controls {{ }};
+        """
+        if key:
+            text += f'key "{key.name}" {{ algorithm {key.lower_algorithm}; secret "{key.secret}"; }};\n'
+        for number, zone in enumerate(zones):
+            (directory / f"zone{number}").write_text(_zone_text(zone))
+            text += f'zone "{zone}" {{ type primary; file "zone{number}"; allow-update {{ {allow}; }}; }};\n'
+        (directory / "named.conf").write_text(text)
+        argv = [program, "-g", "-n", "1", "-c", "named.conf"]
+        with _served(directory, "named", argv, port, zones) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def knot(zones: Sequence[str], key: TsigKey | None = None, *,
+         port: int | None = None) -> Iterator[DnsServer]:
+    """Run Knot DNS."""
+    program = find_program("knotd", "knot")
+    with PortLease() as lease, private_directory() as directory:
+        port = port or lease.take()
+        text = f"""
+server:
+    listen: 127.0.0.1@{port}
+    rundir: {directory}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+log:
+  - target: stderr
+    any: info
+database:
+    storage: {directory}
+    journal-db-max-size: 64M
+"""
+        if key:
+            text += f"key:\n  - id: {key.name}\n    algorithm: {key.lower_algorithm}\n"
+            text += f"    secret: {key.secret}\n"
+        text += "acl:\n  - id: read\n    address: 127.0.0.1\n    action: transfer\n"
+        text += "  - id: write\n    address: 127.0.0.1\n    action: update\n"
+        text += f"    key: {key.name}\nzone:\n" if key else "zone:\n"
+        for number, zone in enumerate(zones):
+            (directory / f"zone{number}").write_text(_zone_text(zone))
+            text += (f"  - domain: {zone}\n    storage: {directory}\n    file: zone{number}\n"
+                     f"    zonefile-sync: -1\n    acl: [read, write]\n")
+        (directory / "knot.conf").write_text(text)
+        with _served(directory, "knotd", [program, "-c", "knot.conf"], port, zones) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def powerdns(zones: Sequence[str], key: TsigKey | None = None, *,
+             port: int | None = None) -> Iterator[DnsServer]:
+    """Run PowerDNS with its SQLite backend."""
+    program = find_program("pdns_server", "pdns-server")
+    assert _PDNS_SCHEMA.exists(), "PowerDNS has no SQLite backend: install the package pdns-backend-sqlite3"
+    with PortLease() as lease, private_directory() as directory:
+        port = port or lease.take()
+        database = directory / "pdns.sqlite3"
+        _fill_powerdns(database, zones, key)
+        (directory / "pdns.conf").write_text("\n".join([
+            "launch=gsqlite3", f"gsqlite3-database={database}", "gsqlite3-pragma-synchronous=0",
+            "local-address=127.0.0.1", f"local-port={port}", f"socket-dir={directory}",
+            "daemon=no", "guardian=no", "security-poll-suffix=", "dnsupdate=yes",
+            "allow-dnsupdate-from=127.0.0.0/8", "allow-axfr-ips=127.0.0.0/8", "receiver-threads=1",
+            "distributor-threads=1", "cache-ttl=0", "query-cache-ttl=0", "negquery-cache-ttl=0",
+            "zone-cache-refresh-interval=0", "zone-metadata-cache-ttl=0", "default-soa-edit=", ""]))
+        argv = [program, f"--config-dir={directory}"]
+        with _served(directory, "pdns_server", argv, port, zones) as server:
+            yield server
+
+
+def _fill_powerdns(database: Path, zones: Sequence[str], key: TsigKey | None) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.executescript(_PDNS_SCHEMA.read_text())
+        for number, zone in enumerate(zones, 1):
+            name = zone.rstrip(".")
+            connection.execute("INSERT INTO domains (id, name, type) VALUES (?, ?, 'NATIVE')", (number, name))
+            for kind, content in (("SOA", _SOA), ("NS", "ns.invalid")):
+                connection.execute("INSERT INTO records (domain_id, name, type, content, ttl, auth)"
+                                   " VALUES (?, ?, ?, ?, 3600, 1)", (number, name, kind, content))
+            if key:
+                connection.execute("INSERT INTO domainmetadata (domain_id, kind, content)"
+                                   " VALUES (?, 'TSIG-ALLOW-DNSUPDATE', ?)", (number, key.name))
+        if key:
+            connection.execute("INSERT INTO tsigkeys (name, algorithm, secret) VALUES (?, ?, ?)",
+                               (key.name, key.lower_algorithm, key.secret))
