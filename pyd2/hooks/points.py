@@ -93,7 +93,8 @@ COMMAND: Final = Point(
 
 
 KINDS: Final = {
-    point.name: {argument.name: argument.kind for argument in point.arguments} for point in (*_POINTS, COMMAND)
+    point.name: {argument.name: argument.kind for argument in point.arguments}
+    for point in (*_POINTS, COMMAND)
 }
 """For each point the kinds of its arguments by name."""
 
