@@ -110,6 +110,7 @@ E   DHCP_DDNS_QUEUE_MGR_STOP_ERROR application encountered an error stopping the
 D0  DHCP_DDNS_RUN_EXIT application is exiting the event loop
 D0  DHCP_DDNS_SHUTDOWN_COMMAND application received shutdown command with args: %1
 I   DHCP_DDNS_STARTED Kea DHCP-DDNS server version %1 started
+E   PYD2_INTERNAL_ERROR unexpected error, the server goes on; please report it: %1 %2
 
 [dhcp-to-d2]
 D55 DHCP_DDNS_AT_MAX_TRANSACTIONS application has %1 queued requests but has reached maximum number of %2 concurrent transactions
@@ -129,6 +130,7 @@ W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the rec
 I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
 W   PYD2_NCR_PORT_RETRY %1 port %2 can not be opened (%3): trying again every second
 W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests is %1 bytes instead of %2; raise net.core.rmem_max so that bursts are not lost
+I   PYD2_REQUEST_EXPIRED Request ID %1: the lease has ended; as configured, the request is dropped: %2
 
 [d2-to-dns]
 E   DHCP_DDNS_ADD_FAILED DHCP_DDNS Request ID %1: Transaction outcome %2

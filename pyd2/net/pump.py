@@ -52,6 +52,12 @@ class Pump:
         self._set_timer()
         self._after()
 
+    def forget_unused(self) -> None:
+        """Close the sockets of servers that no configuration and no transaction needs any more."""
+        used = self._engine.lanes
+        for lane in [lane for lane in self._servers if lane not in used]:
+            self._servers.pop(lane).close()
+
     def close(self) -> None:
         """Close all sockets and stop the timer."""
         if self._timer is not None:

@@ -1,0 +1,301 @@
+"""The daemon: the one place where the parts are put together, started and stopped (contract, section 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from pyd2 import KEA_VERSION
+from pyd2.config.output import to_element, to_shown_element
+from pyd2.config.paths import Directories
+from pyd2.configurator import Checker, Configurator
+from pyd2.control.commands import Commands, ShutdownType
+from pyd2.control.registry import CommandRegistry
+from pyd2.control.session import CommandSession
+from pyd2.counters import Counters
+from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
+from pyd2.net.intake import Intake
+from pyd2.net.pump import Pump
+from pyd2.observe.log import MessageLog
+from pyd2.observe.statistics import Statistics
+from pyd2.pidfile import AlreadyRunningError, PidFile, PidFileError, file_stem
+from pyd2.update.engine import Engine
+
+if TYPE_CHECKING:
+    from pyd2.config.model import Config
+    from pyd2.data.element import Element
+    from pyd2.hooks.chain import Chain
+
+APPLICATION: Final = "DhcpDdns"
+"""Kea's name for the server in its messages."""
+
+PACKAGE_TYPE: Final = "stable"
+"""What Kea says of its release in DCTL_STARTING; a ``development`` one warns."""
+
+
+class LaunchError(Exception):
+    """The daemon cannot start; the text follows ``Service failed: ``."""
+
+
+def run(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the command line
+    """Run the daemon until it is told to leave; return the exit status."""
+    log = MessageLog(verbose=verbose)
+    try:
+        return _run(config_file, log, verbose=verbose)
+    except LaunchError as error:
+        log.flush()
+        _complain(f"Service failed: {error}")
+        return 1
+    finally:
+        log.close()
+
+
+def check(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the command line
+    """Check a configuration file (``-t``); return the exit status."""
+    log = MessageLog(verbose=verbose, check_only=True)
+    checker = Checker(log, Directories.from_environment(os.environ), verbose=verbose)
+    try:
+        if not config_file:
+            return _fail("JSON configuration file not specified")
+        try:
+            dhcp_ddns = checker.read(config_file)
+        except ConfigSyntaxError as error:
+            return _fail(f"Syntax check failed with: {error}")
+        if verbose:
+            _complain("Syntax check OK")
+        try:
+            checker.check(dhcp_ddns)
+        except ConfigError as error:
+            return _fail(f"Error encountered: {error}")
+        return 0
+    finally:
+        log.close()
+
+
+def _fail(text: str) -> int:
+    _complain(text)
+    return 1
+
+
+def _complain(text: str) -> None:
+    """Write a line to stderr, bytes as they are."""
+    sys.stderr.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stderr.flush()
+
+
+def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
+    try:
+        _check_file_name(config_file)
+    except LaunchError as error:
+        log.emit("DCTL_CONFIG_FILE_LOAD_FAIL", APPLICATION, error)
+        raise LaunchError(f"Launch Failed: {error}") from error
+    pid_file = PidFile(config_file)
+    try:
+        pid_file.create()
+    except AlreadyRunningError as error:
+        log.emit("DCTL_ALREADY_RUNNING", "kea-dhcp-ddns", error)
+        raise LaunchError(f"Launch Failed: {error}") from error
+    except PidFileError as error:
+        log.emit("DCTL_PID_FILE_ERROR", APPLICATION, error)
+        raise LaunchError(f"Launch failed: {error}") from error
+    try:
+        log.emit("DCTL_STARTING", APPLICATION, os.getpid(), KEA_VERSION, PACKAGE_TYPE)
+        loop = uvloop.new_event_loop()
+        try:
+            daemon = Daemon(loop, config_file, log, verbose=verbose)
+            daemon.start()
+            loop.run_until_complete(daemon.serve())
+            log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), KEA_VERSION)
+            daemon.unload()
+        finally:
+            log.scheduler = None
+            loop.close()
+        return daemon.exit_value & 0xFF
+    finally:
+        pid_file.remove()
+
+
+def _check_file_name(config_file: str) -> None:
+    if not config_file:
+        raise LaunchError("config file name is not set")
+    if not file_stem(config_file):
+        raise LaunchError(f"config file:{config_file} is missing file name")
+
+
+class Daemon:
+    """The running server; it is the ``Server`` of the commands."""
+
+    version: Final = KEA_VERSION
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, config_file: str, log: MessageLog, *, verbose: bool
+    ) -> None:
+        log.emit("DCTL_INIT_PROCESS", APPLICATION)
+        self.config_file: Final = config_file
+        self.exit_value = 0
+        self._loop = loop
+        self._log = log
+        counters = Counters(time.time())
+        self._engine = Engine(counters, log)
+        self._pump = Pump(loop, self._engine, self._leave_if_cleared)
+        self._intake = Intake(loop, self._pump.requests, counters, log)
+        self._registry = CommandRegistry(log)
+        self._commands = Commands(self, Statistics(counters, time.time), log)
+        self._configurator = Configurator(
+            loop,
+            log,
+            Directories.from_environment(os.environ),
+            lambda number: CommandSession(self._registry.process, log, number),
+            self._commit,
+            verbose=verbose,
+        )
+        self._started_at = self._applied_at = time.monotonic()
+        self._serving = False
+        self._leaving: ShutdownType | None = None
+        self._left = asyncio.Event()
+        log.emit("DCTL_STANDALONE", APPLICATION)
+
+    # Its life.
+
+    def start(self) -> None:
+        """Read the configuration and put it in force. Raises LaunchError."""
+        try:
+            self._configurator.reload(self.config_file)
+        except Pyd2Error as error:
+            self._log.emit("DCTL_CONFIG_FILE_LOAD_FAIL", APPLICATION, error)
+            raise LaunchError(f"Could Not load configuration file: {error}") from error
+        self._started_at = time.monotonic()
+        self._loop.set_exception_handler(self._report_fault)
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_reload_signal)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_shutdown_signal, number)
+
+    async def serve(self) -> None:
+        """Work until the shutdown is complete."""
+        self._log.scheduler = self._loop.call_soon
+        self._log.emit("DCTL_RUN_PROCESS", APPLICATION)
+        self._log.emit("DHCP_DDNS_STARTED", KEA_VERSION)
+        self._commands.register(self._registry)
+        self._serving = True
+        self._listen()
+        await self._left.wait()
+        self._intake.stop()
+        self._configurator.close_channel()
+        self._commands.deregister(self._registry)
+        self._pump.close()
+        self._log.emit("DHCP_DDNS_RUN_EXIT")
+
+    def unload(self) -> None:
+        """Unload the hook libraries, after the last message."""
+        self._configurator.unload()
+
+    def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
+        self._registry.hooks = chain
+        self._engine.configure(config, chain.select_key, time.monotonic(), time.time())
+        self._pump.forget_unused()
+        self._pump.flush()
+        if not restored:
+            self._applied_at = time.monotonic()
+            if self._serving:
+                # On the next pass, as with Kea: the answer to the command goes out first.
+                self._loop.call_soon(self._listen)
+
+    def _listen(self) -> None:
+        config = self._configurator.config
+        if self._leaving is None and config is not None:
+            self._intake.listen(config.ip_address, config.port)
+
+    def _on_reload_signal(self) -> None:
+        self._log.emit("DCTL_CFG_FILE_RELOAD_SIGNAL_RECVD", int(signal.SIGHUP), self.config_file)
+        try:
+            self._configurator.reload(self.config_file)
+        except Pyd2Error as error:
+            self._log.emit("DCTL_CFG_FILE_RELOAD_ERROR", error)
+
+    def _on_shutdown_signal(self, number: signal.Signals) -> None:
+        self._log.emit("DCTL_SHUTDOWN_SIGNAL_RECVD", int(number))
+        self._commands.shutdown(None)
+
+    def _report_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """Log what no other part has caught; the server goes on."""
+        fault = context.get("exception")
+        trace = "".join(traceback.format_exception(fault)) if isinstance(fault, BaseException) else ""
+        self._log.emit("PYD2_INTERNAL_ERROR", context.get("message"), trace)
+
+    def _leave_if_cleared(self) -> None:
+        if self._leaving is None or self._left.is_set():
+            return
+        if self._engine.cleared_for_shutdown(self._leaving):
+            self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)
+            self._left.set()
+
+    # What the commands ask for.
+
+    @property
+    def extended_version(self) -> str:
+        """What -V prints, without the last newline."""
+        from pyd2 import report
+
+        return report.version_report()
+
+    @property
+    def build_report(self) -> str:
+        """What -W prints, last newline included."""
+        from pyd2 import report
+
+        return report.build_report() + "\n"
+
+    @property
+    def uptime(self) -> int:
+        """Seconds since the start."""
+        return int(time.monotonic() - self._started_at)
+
+    @property
+    def since_reload(self) -> int:
+        """Seconds since a configuration was last applied."""
+        return int(time.monotonic() - self._applied_at)
+
+    def config(self, *, redacted: bool) -> Element:
+        """Return the running configuration as a map with the member DhcpDdns."""
+        config = self._configurator.config
+        assert config is not None
+        return to_shown_element(config) if redacted else to_element(config)
+
+    def apply(self, config: Element) -> None:
+        """Make the DhcpDdns map the running configuration. Raises Pyd2Error."""
+        self._configurator.apply(config)
+
+    def reload(self) -> None:
+        """Read the configuration file and apply it. Raises Pyd2Error."""
+        self._configurator.reload(self.config_file)
+
+    def check(self, config: Element) -> None:
+        """Check a DhcpDdns map and change nothing. Raises Pyd2Error."""
+        self._configurator.check(config)
+
+    def set_exit_value(self, value: int) -> None:
+        """Set the exit status of the normal end; the low 8 bits count."""
+        self.exit_value = value
+
+    def begin_shutdown(self, kind: ShutdownType) -> None:
+        """Begin to leave; called again, the kind changes."""
+        self._leaving = kind
+        self._loop.call_soon(self._shut_down)
+
+    def cancel_shutdown(self) -> None:
+        """Stay after all, if a shutdown is under way."""
+        if self._leaving is not None and not self._left.is_set():
+            self._leaving = None
+            self._loop.call_soon(self._listen)
+
+    def _shut_down(self) -> None:
+        if self._leaving is not None:
+            self._intake.stop()
+            self._leave_if_cleared()

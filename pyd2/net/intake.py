@@ -1,0 +1,142 @@
+"""Keeps the NCR listener where the configuration wants it, and says when requests are lost before it.
+
+Kea calls this the queue manager, and logs it under that name (contract, sections 1 and 3).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from pyd2.net.listener import RECEIVE_BUFFER, NcrListener
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pyd2.config.model import Address
+    from pyd2.counters import Counters
+    from pyd2.messages import Log
+
+WATCH_SECONDS: Final = 1.0
+"""How often a busy port is tried again and the kernel's drops are looked at."""
+
+
+class Intake:
+    """The NCR port from configuration to configuration."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_datagrams: Callable[[list[bytes]], None],
+        counters: Counters,
+        log: Log,
+    ) -> None:
+        self._loop = loop
+        self._on_datagrams = on_datagrams
+        self._counters = counters
+        self._log = log
+        self._listener = self._new_listener()
+        self._wanted: tuple[Address, int] | None = None
+        self._drops = 0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def listen(self, address: Address, port: int) -> None:
+        """Listen there from now on. What cannot be bound is logged and tried again every second.
+
+        A socket that is bound there already is kept, so that a reconfiguration loses nothing.
+        """
+        log = self._log
+        if self._listener.bound_to is not None:
+            log.emit("DHCP_DDNS_QUEUE_MGR_STOPPING", "reconfiguration")
+            self._log_stop()
+        log.emit("DHCP_DDNS_QUEUE_MGR_RECONFIGURING")
+        self._start(address, port)
+
+    def stop(self) -> None:
+        """Close the port, for the shutdown; what has arrived is still handed over."""
+        self._wanted = None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._listener.bound_to is not None:
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_STOPPING", "shutdown")
+            self._listener.close()
+            self._log_stop()
+
+    def _start(self, address: Address, port: int) -> None:
+        log = self._log
+        if address.is_unspecified:
+            log.emit("DHCP_DDNS_LISTENING_ON_ALL_INTERFACES", address)
+        elif str(address) not in ("127.0.0.1", "::1"):
+            log.emit("DHCP_DDNS_NOT_ON_LOOPBACK", address)
+        self._wanted = address, port
+        try:
+            self._bind(address, port)
+        except OSError as error:
+            reason = f"D2QueueMgr listener start failed: Open failed: {_reason(error)}"
+            log.emit("DHCP_DDNS_QUEUE_MGR_START_ERROR", reason)
+        if self._watch is None:
+            self._watch = self._loop.call_later(WATCH_SECONDS, self._look)
+
+    def _new_listener(self) -> NcrListener:
+        return NcrListener(self._loop, self._on_datagrams, self._receive_error)
+
+    def _bind(self, address: Address, port: int) -> None:
+        if self._listener.bound_to != (str(address), port):
+            fresh = self._new_listener()
+            try:
+                fresh.open(address, port)
+            except OSError:
+                # The present socket may be in the way (one on all addresses, say), and its place is wrong.
+                if self._listener.bound_to is None:
+                    raise
+                self._listener.close()
+                fresh.open(address, port)
+            self._listener.close()
+            self._listener = fresh
+            self._drops = 0
+            if fresh.buffer_size < RECEIVE_BUFFER:
+                self._log.emit("PYD2_NCR_RECEIVE_BUFFER_SMALL", fresh.buffer_size, RECEIVE_BUFFER)
+        self._log.emit("DHCP_DDNS_QUEUE_MGR_STARTED")
+
+    def _log_stop(self) -> None:
+        self._log.emit("DHCP_DDNS_NCR_UDP_RECV_CANCELED")
+        self._log.emit("DHCP_DDNS_QUEUE_MGR_STOPPED")
+
+    def _receive_error(self, error: OSError) -> None:
+        self._counters.ncr_error.add(time.time())
+        self._log.emit("DHCP_DDNS_NCR_UDP_RECV_ERROR", _reason(error))
+        self._log.emit("DHCP_DDNS_QUEUE_MGR_RECV_ERROR")
+        self._loop.call_soon(self._recover)
+
+    def _recover(self) -> None:
+        if self._wanted is not None:
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_RECOVERING")
+            self._listener.close()
+            self._start(*self._wanted)
+
+    def _look(self) -> None:
+        self._watch = self._loop.call_later(WATCH_SECONDS, self._look)
+        if self._listener.bound_to is None:
+            self._try_again()
+            return
+        drops = self._listener.kernel_drops()
+        if drops > self._drops:
+            address, port = self._listener.bound_to
+            self._log.emit("PYD2_NCR_KERNEL_DROPS", drops - self._drops, f"{address} port {port}")
+            self._drops = drops
+
+    def _try_again(self) -> None:
+        assert self._wanted is not None
+        address, port = self._wanted
+        try:
+            self._bind(address, port)
+        except OSError:
+            return  # logged when it was tried first
+        self._log.emit("PYD2_NCR_PORT_BOUND", address, port)
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
