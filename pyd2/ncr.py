@@ -312,13 +312,18 @@ def _parse_dhcid(text: str) -> bytes:
 
 
 def _parse_time(text: str) -> str:
-    """Return a YYYYMMDDHHMMSS text; a leap second becomes the next minute's first."""
+    """Return a YYYYMMDDHHMMSS text; a leap second becomes the next minute's first.
+
+    The very last leap second that fits stays as it is: Kea takes it, too, and then fails to print it.
+    """
     fields = _TIME.fullmatch(text)
     try:
         if fields is not None:
             year, month, day, hour, minute, second = map(int, fields.groups())
             moment = datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001  always UTC
             return text if second < 60 else f"{moment + timedelta(seconds=1):%Y%m%d%H%M%S}"
+    except OverflowError:
+        return text
     except ValueError:
         pass
     raise NcrError(f"Invalid date-time string: [{text}]")

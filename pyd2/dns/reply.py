@@ -6,7 +6,8 @@ spoils the whole reply. The texts are those of DHCP_DDNS_INVALID_RESPONSE.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pyd2.dns.constants import Opcode, RRClass, RRType
 from pyd2.dns.names import MAX_LABEL, MAX_NAME, ROOT, name_text
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 _HEADER_LENGTH = 12
 _SECTIONS = ("QUESTION", "ANSWER", "AUTHORITY", "ADDITIONAL")
 _ADDITIONAL = 3
+# Plain numbers: looking a member up costs more than the comparison.
+_OPT, _TSIG = int(RRType.OPT), int(RRType.TSIG)
+_NONE, _ANY = int(RRClass.NONE), int(RRClass.ANY)
+
+_RECORD = Struct(">HHIH")
+"""Type, class, TTL and length of the data."""
+_TSIG_BEGIN = Struct(">HIHH")
+"""Time signed (48 bits), fudge and length of the MAC."""
+_TSIG_END = Struct(">HHH")
+"""Original ID, error and length of the other data."""
+_TsigFields: TypeAlias = tuple[bytes, int, int, bytes, int, int, bytes]
 
 
 class Reply(NamedTuple):
@@ -77,8 +89,7 @@ def parse_reply(datagram: bytes) -> Reply:
     rcode = datagram[3] & 15
     tsig = None
     if datagram[6:_HEADER_LENGTH] != b"\0\0\0\0\0\0":
-        reader = _Reader(datagram, at)
-        extension, tsig = _read_records(reader)
+        extension, tsig = _read_records(datagram, at)
         rcode |= extension << 4
     return Reply(datagram[2] >> 3 & 15, datagram[2] >= 0x80, rcode, zones, tsig)
 
@@ -86,8 +97,26 @@ def parse_reply(datagram: bytes) -> Reply:
 def read_name(message: bytes, start: int) -> tuple[bytes, int]:
     """Return the name at an offset, uncompressed, and the offset behind it.
 
+    Raises ReplyError with Kea's texts.
+    """
+    at = start
+    try:
+        while (octet := message[at]) and octet <= MAX_LABEL:
+            at += 1 + octet
+    except IndexError:
+        octet = MAX_LABEL
+    at += 1
+    # Most names have no pointer and are one slice.
+    if octet == 0 and at - start <= MAX_NAME:
+        return message[start:at], at
+    return _read_name_carefully(message, start)
+
+
+def _read_name_carefully(message: bytes, start: int) -> tuple[bytes, int]:
+    """Read a name that is compressed or wrong.
+
     Each pointer must lead further back than the name's beginning and than the pointers before it, so
-    that the walk ends. Raises ReplyError with Kea's texts.
+    that the walk ends.
     """
     labels = []
     size = 0
@@ -100,10 +129,10 @@ def read_name(message: bytes, start: int) -> tuple[bytes, int]:
                 size += 1 + octet
                 if size > MAX_NAME:
                     raise ReplyError(f"wire name is too long: {size} bytes")
-                if octet == 0:
-                    break
                 labels.append(message[at : at + 1 + octet])
                 at += 1 + octet
+                if octet == 0:
+                    return b"".join(labels), end or at
             elif octet >= 0xC0:
                 pointer = (octet & 0x3F) << 8 | message[at + 1]
                 if pointer >= lowest:
@@ -114,12 +143,90 @@ def read_name(message: bytes, start: int) -> tuple[bytes, int]:
                 raise ReplyError(f"unknown label character: {octet}")
     except IndexError:
         raise ReplyError("incomplete wire-format name") from None
-    labels.append(ROOT)
-    return b"".join(labels), end or at + 1
+
+
+def _read_records(message: bytes, at: int) -> tuple[int, TsigRecord | None]:
+    """Walk the three sections behind the zone; return the upper bits of the RCODE and the TSIG record."""
+    extension: int | None = None
+    tsig: TsigRecord | None = None
+    for section in (1, 2, 3):
+        count = message[4 + 2 * section] << 8 | message[5 + 2 * section]
+        for index in range(count):
+            start = at
+            owner, at = read_name(message, at)
+            if len(message) - at < _RECORD.size:
+                raise ReplyError(f"{_SECTIONS[section]} section too short: {len(message) - at} bytes")
+            rrtype, rrclass, ttl, length = _RECORD.unpack_from(message, at)
+            begin = at = at + _RECORD.size
+            if length == 0 and rrclass in (_ANY, _NONE):
+                continue
+            fields = None
+            if rrtype == _TSIG and rrclass == _ANY:
+                fields, at = _read_tsig_data(message, at)
+            else:
+                check = _DATA_CHECKS.get((rrtype, rrclass)) or _DATA_CHECKS.get((rrtype, None)) or _check_any
+                reader = _Reader(message, at)
+                check(reader, length)
+                at = reader.at
+            if at - begin != length:
+                raise ReplyError(f"RDLENGTH mismatch: {at - begin} != {length}")
+            if rrtype == _TSIG:
+                if section != _ADDITIONAL:
+                    raise ReplyError("TSIG RR found in an invalid section")
+                if index != count - 1:
+                    raise ReplyError("TSIG RR is not the last record")
+                if fields is None:
+                    raise ReplyError(
+                        "TSIG record is being constructed from incompatible RDATA:"
+                        f" \\# {length} {message[begin:at].hex()}"
+                    )
+                if ttl != 0:
+                    raise ReplyError(f"Unexpected TSIG TTL: {ttl}")
+                tsig = TsigRecord(at - start, owner, *fields)
+            elif rrtype == _OPT:
+                if section != _ADDITIONAL:
+                    raise ReplyError("EDNS OPT RR found in an invalid section")
+                if extension is not None:
+                    raise ReplyError("multiple EDNS OPT RR found")
+                extension = _read_edns(owner, ttl)
+    return extension or 0, tsig
+
+
+def _read_edns(owner: bytes, ttl: int) -> int:
+    """Return the upper bits of the RCODE from an OPT record's TTL field (RFC 6891, section 6.1.3)."""
+    version = ttl >> 16 & 0xFF
+    if version > 0:
+        raise ReplyError(f"unsupported EDNS version: {version}")
+    if owner != ROOT:
+        raise ReplyError(f"invalid owner name for EDNS OPT RR: {name_text(owner)}")
+    return ttl >> 24
+
+
+def _read_tsig_data(message: bytes, at: int) -> tuple[_TsigFields, int]:
+    """Return the fields of a TSIG record's data (RFC 8945, section 4.2) and the offset behind them."""
+    algorithm, at = read_name(message, at)
+    left = len(message) - at
+    if left < 10:
+        raise _read_beyond("Data" if left < 6 else "Uint16")
+    time_high, time_low, fudge, mac_size = _TSIG_BEGIN.unpack_from(message, at)
+    if left < 16 + mac_size:
+        raise _read_beyond("Data" if left < 10 + mac_size else "Uint16")
+    mac_end = at + 10 + mac_size
+    original_id, error, other_size = _TSIG_END.unpack_from(message, mac_end)
+    if left < 16 + mac_size + other_size:
+        raise _read_beyond("Data")
+    end = mac_end + 6 + other_size
+    time_signed = time_high << 32 | time_low
+    mac = message[at + 10 : mac_end]
+    return (algorithm, time_signed, fudge, mac, original_id, error, message[mac_end + 6 : end]), end
+
+
+def _read_beyond(what: str) -> ReplyError:
+    return ReplyError(f"InputBuffer::peek{what} read beyond end of buffer")
 
 
 class _Reader:
-    """A place in a message that moves on with each field read."""
+    """A place in a record's data that moves on with each field read."""
 
     __slots__ = ("at", "message")
 
@@ -140,7 +247,7 @@ class _Reader:
         at = self.at
         octets = self.message[at : at + size]
         if len(octets) < size:
-            raise ReplyError(f"InputBuffer::peekUint{8 * size} read beyond end of buffer")
+            raise _read_beyond(f"Uint{8 * size}")
         self.at = at + size
         return int.from_bytes(octets, "big")
 
@@ -148,7 +255,7 @@ class _Reader:
         at = self.at
         octets = self.message[at : at + size]
         if len(octets) < size:
-            raise ReplyError("InputBuffer::peekData read beyond end of buffer")
+            raise _read_beyond("Data")
         self.at = at + size
         return octets
 
@@ -159,75 +266,6 @@ class _Reader:
     def left(self) -> int:
         """Return how many octets of the message follow."""
         return len(self.message) - self.at
-
-
-def _read_records(reader: _Reader) -> tuple[int, TsigRecord | None]:
-    """Walk the three sections behind the zone; return the upper bits of the RCODE and the TSIG record."""
-    extension: int | None = None
-    tsig: TsigRecord | None = None
-    message = reader.message
-    for section in (1, 2, 3):
-        count = message[4 + 2 * section] << 8 | message[5 + 2 * section]
-        for index in range(count):
-            start = reader.at
-            owner = reader.name()
-            if reader.left() < 10:
-                raise ReplyError(f"{_SECTIONS[section]} section too short: {reader.left()} bytes")
-            rrtype, rrclass, ttl, length = reader.u16(), reader.u16(), reader.u32(), reader.u16()
-            if length == 0 and rrclass in {RRClass.ANY, RRClass.NONE}:
-                continue
-            begin = reader.at
-            if rrtype == RRType.TSIG and rrclass == RRClass.ANY:
-                fields = _read_tsig_data(reader)
-            else:
-                fields = None
-                check = _DATA_CHECKS.get((rrtype, rrclass)) or _DATA_CHECKS.get((rrtype, None)) or _check_any
-                check(reader, length)
-            if reader.at - begin != length:
-                raise ReplyError(f"RDLENGTH mismatch: {reader.at - begin} != {length}")
-            if rrtype == RRType.OPT:
-                if section != _ADDITIONAL:
-                    raise ReplyError("EDNS OPT RR found in an invalid section")
-                if extension is not None:
-                    raise ReplyError("multiple EDNS OPT RR found")
-                extension = _read_edns(owner, ttl)
-            elif rrtype == RRType.TSIG:
-                if section != _ADDITIONAL:
-                    raise ReplyError("TSIG RR found in an invalid section")
-                if index != count - 1:
-                    raise ReplyError("TSIG RR is not the last record")
-                if fields is None:
-                    data = message[begin : begin + length]
-                    raise ReplyError(
-                        "TSIG record is being constructed from incompatible RDATA:"
-                        f" \\# {length} {data.hex()}"
-                    )
-                if ttl != 0:
-                    raise ReplyError(f"Unexpected TSIG TTL: {ttl}")
-                tsig = TsigRecord(reader.at - start, owner, *fields)
-    return extension or 0, tsig
-
-
-def _read_edns(owner: bytes, ttl: int) -> int:
-    """Return the upper bits of the RCODE from an OPT record's TTL field (RFC 6891, section 6.1.3)."""
-    version = ttl >> 16 & 0xFF
-    if version > 0:
-        raise ReplyError(f"unsupported EDNS version: {version}")
-    if owner != ROOT:
-        raise ReplyError(f"invalid owner name for EDNS OPT RR: {name_text(owner)}")
-    return ttl >> 24
-
-
-def _read_tsig_data(reader: _Reader) -> tuple[bytes, int, int, bytes, int, int, bytes]:
-    """Return the fields of a TSIG record's data, in their order (RFC 8945, section 4.2)."""
-    algorithm = reader.name()
-    time_signed = int.from_bytes(reader.octets(6), "big")
-    fudge = reader.u16()
-    mac = reader.octets(reader.u16())
-    original_id = reader.u16()
-    error = reader.u16()
-    other = reader.octets(reader.u16())
-    return algorithm, time_signed, fudge, mac, original_id, error, other
 
 
 def _check_any(reader: _Reader, length: int) -> None:
@@ -255,11 +293,11 @@ def _check_address(reader: _Reader, length: int, kind: str, size: int) -> None:
     reader.octets(size)
 
 
-def _check_name(reader: _Reader, length: int) -> None:  # noqa: ARG001  the mismatch is the caller's to see
+def _check_name(reader: _Reader, length: int) -> None:  # noqa: ARG001  the caller compares
     reader.name()
 
 
-def _check_soa(reader: _Reader, length: int) -> None:  # noqa: ARG001  as above
+def _check_soa(reader: _Reader, length: int) -> None:  # noqa: ARG001  the caller compares
     reader.name()
     reader.name()
     reader.octets(20)
@@ -320,7 +358,7 @@ def _check_rrsig(reader: _Reader, length: int) -> None:
     reader.octets(length - used)
 
 
-def _check_tkey(reader: _Reader, length: int) -> None:  # noqa: ARG001  as above
+def _check_tkey(reader: _Reader, length: int) -> None:  # noqa: ARG001  the caller compares
     reader.name()
     reader.u32()
     reader.u32()

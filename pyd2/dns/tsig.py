@@ -7,6 +7,7 @@ the HMAC state behind the key block. A context serves one message and its reply.
 from __future__ import annotations
 
 import hmac
+from struct import Struct
 from typing import NamedTuple, Protocol
 
 from pyd2.dns.constants import RRClass, RRType
@@ -40,6 +41,9 @@ _NO_ERROR_NO_OTHER = bytes(4)
 _FIXED_DATA = 16
 """Octets of a TSIG record's data besides the algorithm, the MAC and other data."""
 _HEADER_LENGTH = 12
+
+_VARIABLES = Struct(">HIHHH")
+"""Time signed (48 bits), fudge, error, length of other data."""
 
 _FORMERR = 1
 BADSIG = 16
@@ -108,8 +112,8 @@ class SigningKey(Protocol):
 class HmacKey:
     """A shared secret."""
 
-    __slots__ = ("_state", "_wall", "algorithm", "algorithm_wire", "digest_size", "length", "mac_size",
-                 "name", "name_wire", "record_head", "variables")
+    __slots__ = ("_state", "_wall", "algorithm", "algorithm_wire", "digest_size", "identity", "length",
+                 "mac_size", "name", "name_wire", "record_head", "variables")
 
     def __init__(self, name: str, algorithm: str, secret: bytes, digest_bits: int = 0) -> None:
         """Prepare a key.
@@ -124,6 +128,8 @@ class HmacKey:
         self.name = name_text(self.name_wire)
         self.algorithm = HMAC_MD5_NAME if digest == "md5" else f"{algorithm.lower()}."
         self.algorithm_wire = parse_name(self.algorithm)
+        self.identity = self.name_wire + _CLASS_TTL + self.algorithm_wire
+        """The signed variables that are the same in every message."""
         # Copying a state that has the secret in it costs half of starting afresh (measured).
         self._state = hmac.new(secret, digestmod=digest)
         self.digest_size = self._state.digest_size
@@ -155,9 +161,7 @@ class HmacKey:
         if wall == self._wall:
             return
         time_and_fudge = wall.to_bytes(6, "big") + _u16(FUDGE)
-        self.variables = b"".join((
-            self.name_wire, _CLASS_TTL, self.algorithm_wire, time_and_fudge, _NO_ERROR_NO_OTHER,
-        ))
+        self.variables = self.identity + time_and_fudge + _NO_ERROR_NO_OTHER
         self.record_head = b"".join((
             self.name_wire, _u16(RRType.TSIG), _CLASS_TTL,
             _u16(len(self.algorithm_wire) + _FIXED_DATA + self.mac_size),
@@ -212,14 +216,16 @@ class HmacContext:
             raise _failure(_FORMERR)
         if size < key.mac_size:
             raise _failure(_BADTRUNC)
+        request_mac = self._request_mac
         count = int.from_bytes(reply[10:12], "big") - 1
         signed = b"".join((
-            _u16(len(self._request_mac)), self._request_mac,
-            _u16(tsig.original_id), reply[2:10], _u16(count),
+            len(request_mac).to_bytes(2, "big"), request_mac,
+            tsig.original_id.to_bytes(2, "big"), reply[2:10], count.to_bytes(2, "big"),
             reply[_HEADER_LENGTH : len(reply) - tsig.length],
-            key.name_wire, _CLASS_TTL, key.algorithm_wire,
-            tsig.time_signed.to_bytes(6, "big"), _u16(tsig.fudge),
-            _u16(tsig.error), _u16(len(tsig.other)), tsig.other,
+            key.identity,
+            _VARIABLES.pack(tsig.time_signed >> 32, tsig.time_signed & 0xFFFFFFFF, tsig.fudge, tsig.error,
+                            len(tsig.other)),
+            tsig.other,
         ))
         if not hmac.compare_digest(key.digest(signed)[:size], mac):
             raise _failure(BADSIG)
