@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.config.model import Logger, OutputOption
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 MAX_DEBUG_LEVEL: Final = 99
 _LOCK_DIRECTORY: Final = "/var/run/kea"
 _MARKS: Final = tuple(f"%{number}" for number in range(10))
-_SEVERITIES: Final = frozenset(Severity.__members__)
 
 
 class Target(NamedTuple):
@@ -72,7 +70,6 @@ class MessageLog:
         self.scheduler: Callable[[Callable[[], None]], object] | None = None
         self._clock = clock
         self._started = clock()
-        self._verbose = verbose
         self._scheduled = False
         self._lock = _lock_file(environ, check_only=check_only)
         self._outputs: dict[OutputOption, Output] = {}
@@ -80,9 +77,7 @@ class MessageLog:
         self._known: dict[tuple[str, Severity, int], Target | None] = {}
         self._targets: dict[str, tuple[str, Target]] = {}
         self.on: AbstractSet[str] = self._targets.keys()
-        initial = (_initial_logger(environ, verbose=verbose),)
-        self._apply(initial)
-        self.check(initial)
+        self.configure((_initial_logger(environ, verbose=verbose),))
         try:
             self._lock.open()
         except OSError as error:
@@ -91,27 +86,24 @@ class MessageLog:
     def configure(self, loggers: Sequence[Logger]) -> None:
         """Switch to the ``loggers`` of a configuration; without any, the root writes INFO to stderr.
 
-        Outputs are opened anew, so that a file that was moved away begins again. A severity that is none is
-        told in the old log and in the new one, as Kea does, which reads the entries twice.
+        Outputs are opened anew, so that a file that was moved away begins again. To go back after a failed
+        reconfiguration, give the loggers of the configuration in force; when there is none yet, Kea takes
+        those of an empty one.
         """
-        self.check(loggers)
-        self.restore(loggers)
-        self.check(loggers)
-
-    def restore(self, loggers: Sequence[Logger]) -> None:
-        """Go back to the ``loggers`` of the configuration in force, after a new one failed.
-
-        When there is none yet, Kea takes those of an empty configuration: stderr.
-        """
-        if self._verbose:
-            loggers = [replace(logger, severity="DEBUG", debuglevel=MAX_DEBUG_LEVEL) for logger in loggers]
-        self._apply(loggers)
-
-    def check(self, loggers: Sequence[Logger]) -> None:
-        """Log LOG_BAD_SEVERITY for each logger whose severity is no severity; INFO is taken for it."""
+        self._close_outputs()
+        root = next((logger for logger in loggers if logger.name == ROOT_LOGGER), None)
+        # Only an entry of the root lends its outputs to others. Without one, an entry that has no outputs
+        # writes nothing: the root's default is not lent.
+        lent = root.outputs if root else ()
+        self._tree = {ROOT_LOGGER: self._settings(root or _UNCONFIGURED, lent)}
         for logger in loggers:
-            if logger.severity and logger.severity not in _SEVERITIES:
-                self.emit("LOG_BAD_SEVERITY", logger.severity)
+            if logger.name != ROOT_LOGGER:
+                self._tree[full_name(logger.name)] = self._settings(logger, lent)
+        self._targets.clear()
+        self._known.clear()
+        for message in MESSAGES.values():
+            if target := self.target(message.logger, message.severity, message.debuglevel):
+                self._targets[message.message_id] = f"{message.message_id} {message.text}", target
 
     def emit(self, message_id: str, *arguments: object) -> None:
         """Write a message of the catalogue; nothing happens when its ID is not in ``on``."""
@@ -176,31 +168,14 @@ class MessageLog:
         self._close_outputs()
         self._lock.close()
 
-    def _apply(self, loggers: Sequence[Logger]) -> None:
-        """Build the tree of loggers and work out which messages are written, and where."""
-        self._close_outputs()
-        root = next((logger for logger in loggers if logger.name == ROOT_LOGGER), None)
-        # Only an entry of the root lends its outputs to others. Without one, an entry that has no outputs
-        # writes nothing: the root's default is not lent.
-        lent = root.outputs if root else ()
-        self._tree = {ROOT_LOGGER: self._settings(root or _UNCONFIGURED, lent)}
-        for logger in loggers:
-            if logger.name != ROOT_LOGGER:
-                self._tree[full_name(logger.name)] = self._settings(logger, lent)
-        self._targets.clear()
-        self._known.clear()
-        for message in MESSAGES.values():
-            if target := self.target(message.logger, message.severity, message.debuglevel):
-                self._targets[message.message_id] = f"{message.message_id} {message.text}", target
-
     def _settings(self, logger: Logger, lent: Sequence[OutputOption]) -> _Settings:
         outputs = []
         for option in logger.outputs or lent:
             if option not in self._outputs:
                 self._outputs[option] = open_output(option, self._started)
             outputs.append(self._outputs[option])
-        severity = Severity[logger.severity] if logger.severity in _SEVERITIES else Severity.INFO
-        return _Settings(severity if logger.severity else None, logger.debuglevel, tuple(outputs))
+        severity = Severity[logger.severity] if logger.severity else None
+        return _Settings(severity, logger.debuglevel, tuple(outputs))
 
     def _close_outputs(self) -> None:
         with self._lock:
@@ -270,18 +245,16 @@ def _initial_logger(environ: Mapping[str, str], *, verbose: bool) -> Logger:
         complain(
             "**ERROR** value for KEA_LOGGER_DESTINATION of syslog: is invalid, syslog will be used instead"
         )
-    try:
-        debuglevel = int(environ.get("KEA_LOGGER_DBGLEVEL", MAX_DEBUG_LEVEL))
-    except ValueError:
+    severity = environ.get("KEA_LOGGER_SEVERITY", "DEBUG" if verbose else "INFO").upper()
+    debuglevel = environ.get("KEA_LOGGER_DBGLEVEL", str(MAX_DEBUG_LEVEL))
+    if severity not in Severity.__members__:
+        complain(f"**ERROR** KEA_LOGGER_SEVERITY {severity} is no severity - INFO will be used")
+        severity = "INFO"
+    if not debuglevel.isdecimal() or int(debuglevel) > MAX_DEBUG_LEVEL:
         complain("**ERROR** Unable to translate KEA_LOGGER_DBGLEVEL - a value of 0 will be used")
-        debuglevel = 0
-    return Logger(
-        name=ROOT_LOGGER,
-        severity=environ.get("KEA_LOGGER_SEVERITY", "DEBUG" if verbose else "INFO").upper(),
-        debuglevel=debuglevel,
-        outputs=(OutputOption(destination, maxsize=0),),
-        user_context=None,
-    )
+        debuglevel = "0"
+    outputs = (OutputOption(destination, maxsize=0),)
+    return Logger(ROOT_LOGGER, severity, int(debuglevel), outputs, user_context=None)
 
 
 def _lock_file(environ: Mapping[str, str], *, check_only: bool) -> LockFile:

@@ -40,3 +40,11 @@ def read_reference(directory: Path) -> list[dict[str, str]]:
         dict(zip(("s", "Q", "i", "t", "T", "c", "p", "m"), record.split("\x1f"), strict=True))
         for record in records
     ]
+
+
+def check(directory: Path) -> str:
+    """Return what the real server prints on stdout when it checks the directory's d2.json."""
+    binary = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+    d2 = D2(binary, directory, ["-t", "d2.json"])
+    d2.process.wait_for_exit()
+    return d2.stdout()

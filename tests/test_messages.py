@@ -1,0 +1,91 @@
+"""The catalogue, compared with every recorded message and with the real server's debug levels."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
+from tests.observe import kea
+
+DATA = Path(__file__).parent / "conformance" / "data"
+LINE = re.compile(r"^@TIME@ (\w+) +\[([^/\]]+)/@PID@\.@TID@\] (\S+) ?(.*)$", re.MULTILINE)
+
+
+def entries(value: Any) -> Iterator[tuple[str, str, str, str]]:
+    """Yield severity, logger, ID and text of each log entry in a recorded outcome, however deep."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key.endswith("log") and isinstance(item, list):
+                yield from (tuple(entry) for entry in item)
+            elif key == "stderr":
+                yield from LINE.findall(item)
+            else:
+                yield from entries(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from entries(item)
+
+
+def recorded() -> dict[str, list[tuple[str, str, str, str]]]:
+    """Return the recorded log entries by message ID."""
+    found: dict[str, list[tuple[str, str, str, str]]] = {}
+    files = [DATA / "configs" / "expected.json"]
+    for kind in ("ncr", "transactions", "commands", "cli"):
+        files += (DATA / kind).glob("*.json")
+    for path in files:
+        for entry in entries(json.loads(path.read_text())):
+            found.setdefault(entry[2], []).append(entry)
+    return found
+
+
+RECORDED = recorded()
+
+
+def test_the_recorded_cases_hold_most_messages_of_a_running_server() -> None:
+    assert len(RECORDED) > 40
+
+
+@pytest.mark.parametrize("message_id", sorted(RECORDED))
+def test_recorded_messages_match_the_catalogue(message_id: str) -> None:
+    message = MESSAGES[message_id]
+    text = re.sub(r"%\d", "(?s:.*)", re.escape(message.text).replace(r"\%", "%"))
+    for severity, logger, _, written in RECORDED[message_id]:
+        assert (severity, logger) == (message.severity.name, message.logger)
+        assert re.fullmatch(text, written)
+
+
+@pytest.mark.parametrize("message_id", MESSAGES)
+def test_marks_are_numbered_from_one_without_a_gap(message_id: str) -> None:
+    marks = sorted({int(mark) for mark in re.findall(r"%(\d+)", MESSAGES[message_id].text)})
+    assert marks == list(range(1, len(marks) + 1))
+
+
+def test_entries_are_well_formed() -> None:
+    for message_id, message in MESSAGES.items():
+        assert message.message_id == message_id
+        assert message.logger.startswith(ROOT_LOGGER + ".")
+        assert 0 <= message.debuglevel <= 99
+        assert message.severity == Severity.DEBUG or message.debuglevel == 0
+        assert message.text.strip()
+
+
+def test_debug_levels_are_those_of_the_real_server(tmp_path: Path) -> None:
+    """With debuglevel n the real server writes those of its messages that the catalogue gives at most n."""
+    def written(level: int) -> set[str]:
+        directory = tmp_path / str(level)
+        directory.mkdir()
+        logger = {"name": ROOT_LOGGER, "severity": "DEBUG", "debuglevel": level,
+                  "output-options": [kea.reference_output()]}  # fmt: skip
+        kea.run(directory, [logger])
+        return {record["m"].split(" ")[0] for record in kea.read_reference(directory)}
+
+    everything = written(99)
+    assert len(everything) > 20
+    for level in sorted({MESSAGES[message_id].debuglevel for message_id in everything}):
+        assert written(level) == {
+            message_id for message_id in everything if MESSAGES[message_id].debuglevel <= level
+        }
