@@ -15,7 +15,7 @@ from pyd2.dns.constants import rcode_text
 from pyd2.dns.names import reverse_name_wire
 from pyd2.dns.reply import read_reply
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE, encode_update
-from pyd2.errors import DomainNameError, Pyd2Error, ReplyError
+from pyd2.errors import DomainNameError, NcrError, Pyd2Error, ReplyError
 from pyd2.update.deadlines import Deadlines
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.plan import MAX_TIMEOUT
@@ -317,12 +317,13 @@ class Driver:
             return
         log = self._log
         on = log.on
-        tcp = repeated or len(message) > MAX_UDP_MESSAGE
+        tcp = repeated or len(message) > MAX_UDP_MESSAGE or transaction.server.tcp
         if not repeated:
             transaction.tries += 1
             self._count_sent(transaction, wall)
             if tcp and "PYD2_UPDATE_TCP" in on:
-                log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, f"it has {len(message)} octets")
+                why = "configured" if transaction.server.tcp else f"it has {len(message)} octets"
+                log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, why)
             if "DHCP_DDNS_UPDATE_REQUEST_SENT" in on:
                 log.emit("DHCP_DDNS_UPDATE_REQUEST_SENT", ncr.request_id, step.comment, lane.text)
         transaction.query = query
@@ -342,6 +343,9 @@ class Driver:
         zone = domain.zone
         if zone is None:
             raise DomainNameError(f"Cannot create new request :{domain.zone_error}")
+        if "%" in ncr.address_text and step.template.uses_address:
+            # An address with a scope is good enough for a reverse name, but not for a record.
+            raise NcrError(f"Cannot add address rdata: Bad IN/AAAA RDATA text: '{ncr.address_text}'")
         if step.forward:
             owner = ncr.fqdn_wire
         else:

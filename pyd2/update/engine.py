@@ -17,14 +17,15 @@ not depend on how much waits.
 from __future__ import annotations
 
 from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.names import reverse_name
 from pyd2.errors import NcrError
-from pyd2.ncr import decode
+from pyd2.ncr import ChangeType, decode
 from pyd2.update.driver import Driver, Outgoing, Selection, SelectKey
 from pyd2.update.kinds import KINDS
-from pyd2.update.plan import EMPTY_PLAN, make_plan, warn_of_names
+from pyd2.update.plan import EMPTY_PLAN, make_plan
 from pyd2.update.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ __all__ = ["Engine", "Outgoing", "SelectKey", "Selection"]
 
 DEFAULT_SLOTS: Final = 4
 """Local UDP ports per DNS server."""
-MAX_ENTRIES: Final = 1_000_000
-"""Requests held at most, without being asked for more or fewer (decision 6)."""
 RESUME_PERCENT: Final = 80
 """The queue counts as full until it is down to this part of its limit."""
 
@@ -65,7 +64,6 @@ class Engine:
         self._backlog: deque[NameChangeRequest] = deque()
         """Requests to be matched again since the last reconfiguration; they hold their DHCIDs."""
         self._queued = 0
-        self._max_entries = MAX_ENTRIES
         self._full = False
 
     # What the shell asks.
@@ -118,7 +116,6 @@ class Engine:
 
         Raises nothing that a checked configuration could cause.
         """
-        warn_of_names(config, self._log)
         self._plan = make_plan(config, self._lanes, self._counters, wall)
         self._driver.select_key = select_key
         self._driver.timeout_ms = config.dns_server_timeout
@@ -141,7 +138,7 @@ class Engine:
             log.emit("DHCP_DDNS_INVALID_NCR", error)
             return
         self._counters.ncr_received.add(wall)
-        if self._entries() >= self._max_entries:
+        if self._entries() >= self._plan.switches.queue.max_entries:
             self._drop_overflow(wall)
             return
         if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in log.on:
@@ -257,7 +254,10 @@ class Engine:
         self, ncr: NameChangeRequest, forward: Domain | None, reverse: Domain | None, now: float, wall: float
     ) -> None:
         """Begin the transaction of a request that was matched, or say why there is none."""
-        if (ncr.forward_change and forward is None and not self._may_go_without_forward(ncr)) or (
+        if self._plan.switches.expired == "drop" and _adds_ended_lease(ncr, wall):
+            self._log.emit("PYD2_REQUEST_EXPIRED", ncr.request_id, ncr.text())
+            self._drop(ncr)
+        elif (ncr.forward_change and forward is None and not self._may_go_without_forward(ncr)) or (
             ncr.reverse_change and reverse is None and not self._may_go_without_reverse(ncr)
         ):
             self._drop(ncr)
@@ -307,10 +307,17 @@ class Engine:
         self._counters.queue_full.add(wall)
         if not self._full:
             self._full = True
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self._max_entries)
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self._plan.switches.queue.max_entries)
 
     def _resume(self) -> None:
-        resume_at = self._max_entries * RESUME_PERCENT // 100
+        max_entries = self._plan.switches.queue.max_entries
+        resume_at = max_entries * RESUME_PERCENT // 100
         if self._entries() <= resume_at:
             self._full = False
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, self._max_entries)
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, max_entries)
+
+
+def _adds_ended_lease(ncr: NameChangeRequest, wall: float) -> bool:
+    """Whether a request adds what is over already; both times are in UTC."""
+    now = f"{datetime.fromtimestamp(wall, UTC):%Y%m%d%H%M%S}"
+    return ncr.change_type is ChangeType.ADD and ncr.lease_expires_on < now

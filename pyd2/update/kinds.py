@@ -19,7 +19,6 @@ The driver in ``driver.py`` walks these tables. Nothing else knows what a kind d
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, RRClass, RRType
@@ -38,17 +37,10 @@ DONE: Final = "DONE"
 """In a step's ``on``: this direction is complete."""
 
 
-class Direction(Enum):
-    """Which zone a step updates."""
-
-    FORWARD = "forward"
-    REVERSE = "reverse"
-
-
 class Step:
     """A step: what it sends, and what each RCODE leads to. Steps never change once made."""
 
-    __slots__ = ("build_failure", "comment", "direction", "forward", "message", "name", "on", "other_server",
+    __slots__ = ("build_failure", "comment", "forward", "message", "name", "on", "other_server",
                  "rejected", "resp_corrupt", "template", "timeout")
 
     def __init__(
@@ -69,7 +61,7 @@ class Step:
         self.comment = comment
         """What DHCP_DDNS_UPDATE_REQUEST_SENT says."""
         self.forward = message.startswith("FORWARD")
-        self.direction = Direction.FORWARD if self.forward else Direction.REVERSE
+        """Whether it updates the forward zone; else the reverse zone."""
         self.template = UpdateTemplate(prerequisites, updates)
         self.on: dict[int, str] = {int(rcode): to for rcode, to in on.items()}
         """RCODE to the name of the next step of the kind, or DONE; all others fail."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pyd2.config.switches import Switches, override_switches, parse_switches
 from pyd2.dns.tsig import HmacKey
 from pyd2.dns.update import Zone
 from pyd2.errors import DomainNameError
 from pyd2.update.lane import Lane
-from pyd2.update.match import WILDCARD, Matcher, with_final_dot
+from pyd2.update.match import Matcher
+from pyd2.update.window import CAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pyd2.config.model import Address, Config, DdnsDomain, DnsServer
+    from pyd2.config.switches import ServerSwitches
     from pyd2.counters import Counters, KeyCounters
-    from pyd2.messages import Log
 
 MAX_TIMEOUT: Final = 2**31 - 1
 """Milliseconds; Kea accepts longer ones in a configuration and then cannot send (contract, section 2.2)."""
@@ -24,15 +24,18 @@ MAX_TIMEOUT: Final = 2**31 - 1
 class Server:
     """A DNS server of a domain, ready to be sent to."""
 
-    __slots__ = ("config", "key", "key_counters", "lane", "text")
+    __slots__ = ("config", "key", "key_counters", "lane", "tcp", "text")
 
     def __init__(
-        self, config: DnsServer, lane: Lane, key: HmacKey | None, key_counters: KeyCounters | None
+        self, config: DnsServer, lane: Lane, key: HmacKey | None, key_counters: KeyCounters | None, *,
+        tcp: bool,
     ) -> None:
         self.config = config
         self.lane = lane
         self.key = key
         self.key_counters = key_counters
+        self.tcp = tcp
+        """Whether all goes over TCP, also what UDP could carry."""
         self.text = lane.text
         """``ADDRESS port:PORT``, as the log names it."""
 
@@ -57,18 +60,18 @@ class Domain:
 class Plan:
     """What the engine works by from one reconfiguration to the next."""
 
-    __slots__ = ("forward", "lanes", "reverse", "timeout_ms")
+    __slots__ = ("forward", "lanes", "reverse", "switches")
 
     def __init__(
-        self, forward: Matcher[Domain], reverse: Matcher[Domain], lanes: frozenset[Lane], timeout_ms: int
+        self, forward: Matcher[Domain], reverse: Matcher[Domain], lanes: frozenset[Lane], switches: Switches
     ) -> None:
         self.forward = forward
         self.reverse = reverse
         self.lanes = lanes
-        self.timeout_ms = timeout_ms
+        self.switches = switches
 
 
-EMPTY_PLAN: Final = Plan(Matcher(()), Matcher(()), frozenset(), 500)
+EMPTY_PLAN: Final = Plan(Matcher(()), Matcher(()), frozenset(), Switches())
 """What holds before the first configuration."""
 
 
@@ -80,37 +83,31 @@ def make_plan(
     ``lanes`` holds the lanes there are, by address and port; new ones are added to it. Statistics of new
     keys are made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
     """
+    switches = parse_switches(config.user_context)
     keys: dict[str, HmacKey] = {}
-    for key in config.tsig_keys:
-        keys[key.name] = HmacKey(key.name, key.algorithm, key.secret, key.digest_bits)
-        counters.key(keys[key.name].name, wall)
-    used: set[Lane] = set()
+    for entry in config.tsig_keys:
+        key = keys[entry.name] = HmacKey(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
+        counters.key(key.name, wall)
+    caps: dict[Lane, int] = {}
 
-    def server(entry: DnsServer) -> Server:
+    def make_server(entry: DnsServer, inherited: ServerSwitches) -> Server:
+        own = override_switches(entry.user_context, inherited).lanes
         place = (entry.address, entry.port)
         lane = lanes.get(place)
         if lane is None:
             lane = lanes[place] = Lane(entry.address, entry.port)
-        used.add(lane)
-        if entry.key is None:
-            return Server(entry, lane, None, None)
-        key = keys[entry.key.name]
-        return Server(entry, lane, key, counters.key(key.name, wall))
+        # Several domains may name one server; what the most careful of them says is safe for all.
+        caps[lane] = min(caps.get(lane, own.max_in_flight or CAP), own.max_in_flight or CAP)
+        key = keys[entry.key.name] if entry.key is not None else None
+        key_counters = counters.key(key.name, wall) if key is not None else None
+        return Server(entry, lane, key, key_counters, tcp=own.transport == "tcp")
 
-    def matcher(domains: Iterable[DdnsDomain]) -> Matcher[Domain]:
-        return Matcher([
-            (domain.name, Domain(domain.name, tuple(map(server, domain.servers)))) for domain in domains
-        ])
+    def make_domain(entry: DdnsDomain) -> Domain:
+        own = override_switches(entry.user_context, switches.servers)
+        return Domain(entry.name, tuple(make_server(server, own) for server in entry.servers))
 
-    forward, reverse = matcher(config.forward_domains), matcher(config.reverse_domains)
-    return Plan(forward, reverse, frozenset(used), config.dns_server_timeout)
-
-
-def warn_of_names(config: Config, log: Log) -> None:
-    """Say which domains are matched in another way than Kea would, or can hardly work (decision 19)."""
-    for domain in (*config.forward_domains, *config.reverse_domains):
-        matched = with_final_dot(domain.name)
-        if matched != domain.name:
-            log.emit("PYD2_DOMAIN_NO_FINAL_DOT", domain.name, matched, domain.position)
-        elif domain.name == WILDCARD:
-            log.emit("PYD2_DOMAIN_WILDCARD_ZONE", domain.position)
+    forward = Matcher([(entry.name, make_domain(entry)) for entry in config.forward_domains])
+    reverse = Matcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])
+    for lane, cap in caps.items():
+        lane.window.set_cap(cap)
+    return Plan(forward, reverse, frozenset(caps), switches)

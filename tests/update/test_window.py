@@ -1,0 +1,241 @@
+"""The window, against model servers in virtual time."""
+
+import heapq
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyd2.update.window import CAP, FLOOR, START, Window
+
+TIMEOUT = 0.5
+
+
+class Server:
+    """One worker behind a path: an update takes ``service`` seconds, one way takes half of ``delay``.
+
+    More than ``quota`` updates at once are dropped, as BIND does.
+    """
+
+    def __init__(self, delay: float, service: float, quota: int = 100) -> None:
+        self.delay = delay
+        self.service = service
+        self.quota = quota
+        self.free_at = 0.0
+        self.inside: deque[float] = deque()
+        self.dropped = 0
+        self.pauses: list[tuple[float, float]] = []
+
+    def take(self, sent_at: float) -> float | None:
+        """Return when the reply arrives, or None."""
+        arrival = sent_at + self.delay / 2
+        while self.inside and self.inside[0] <= arrival:
+            self.inside.popleft()
+        if len(self.inside) >= self.quota:
+            self.dropped += 1
+            return None
+        begin = max(arrival, self.free_at)
+        for start, end in self.pauses:
+            if start <= begin < end:
+                begin = end
+        self.free_at = begin + self.service
+        self.inside.append(self.free_at)
+        return self.free_at + self.delay / 2
+
+
+class Load:
+    """Keeps a window full, and looks at it."""
+
+    def __init__(self, window: Window, server: Server) -> None:
+        self.window = window
+        self.server = server
+        self.now = 0.0
+        self.events: list[tuple[float, int, float, bool]] = []
+        self.number = self.done = self.timeouts = self.most = 0
+        self.limits: list[tuple[float, int]] = []
+
+    def run(self, until: float) -> None:
+        while self.now < until:
+            while self.window.in_flight < self.window.limit:
+                self.window.sent(self.now)
+                self.number += 1
+                at = self.server.take(self.now)
+                event = (self.now + TIMEOUT, True) if at is None or at > self.now + TIMEOUT else (at, False)
+                heapq.heappush(self.events, (event[0], self.number, self.now, event[1]))
+            self.most = max(self.most, self.window.in_flight)
+            self.now, _, sent_at, lost = heapq.heappop(self.events)
+            if lost:
+                self.timeouts += 1
+                self.window.timed_out(sent_at, self.now)
+            else:
+                self.done += 1
+                self.window.replied(sent_at, self.now)
+            self.limits.append((self.now, self.window.limit))
+
+
+def test_begins_with_keas_number() -> None:
+    assert START == 32
+    assert Window().limit == 32
+
+
+@pytest.mark.parametrize("cap", [1, 2, 31, 32, 33, 96, 500])
+def test_never_above_its_cap(cap: int) -> None:
+    load = Load(Window(cap), Server(0.02, 0.0001, quota=10_000))
+    load.run(2)
+    assert load.most <= cap
+    assert load.window.limit <= cap
+
+
+def test_the_default_cap_stays_below_binds_quota() -> None:
+    assert CAP < 100
+    server = Server(0.02, 0.0001, quota=100)
+    server.pauses = [(2.0, 2.3), (4.0, 4.2)]
+    load = Load(Window(), server)
+    load.run(6)
+    assert server.dropped == 0
+    assert load.timeouts == 0
+
+
+def test_a_distant_server_is_kept_busy() -> None:
+    load = Load(Window(), Server(0.02, 0.00005))
+    load.run(10)
+    # Kea's 32 would give 32 / 20 ms.
+    assert load.done > 2.5 * 10 * 32 / 0.02
+    assert max(limit for at, limit in load.limits if at > 5) == CAP
+
+
+def test_a_near_server_gets_no_long_queue() -> None:
+    load = Load(Window(5000), Server(0.0001, 0.0001, quota=10_000))
+    load.run(5)
+    # One update is enough to keep it busy; what stands there beyond that is delay for nothing.
+    assert max(limit for at, limit in load.limits if at > 1) <= 64
+    assert load.done > 0.99 * 5 / 0.0001
+
+
+def test_losses_halve_it_once_per_loss() -> None:
+    window = Window()
+    for _ in range(32):
+        window.sent(0.0)
+    window.replied(0.0, 0.01)
+    for _ in range(31):
+        window.timed_out(0.0, 0.5)
+    assert (window.limit, window.in_flight) == (16, 0)
+
+
+def test_not_below_its_floor() -> None:
+    window = Window()
+    now = 0.0
+    for _ in range(20):
+        window.sent(now)
+        window.sent(now)
+        window.replied(now, now + 0.001)
+        window.timed_out(now, now + 0.5)
+        now += 0.5
+    assert window.limit == FLOOR
+
+
+def test_a_crowded_server_gets_fewer() -> None:
+    server = Server(0.0002, 0.001, quota=10)
+    load = Load(Window(), server)
+    load.run(20)
+    assert load.timeouts < 0.05 * load.done
+    assert load.done > 0.3 * 20 / 0.001
+
+
+def test_after_a_time_without_losses_it_is_back_at_keas_number() -> None:
+    server = Server(0.001, 0.0001)
+    load = Load(Window(), server)
+    load.run(1)
+    server.pauses = [(load.now, load.now + 0.7)]
+    load.run(8)
+    assert load.window.limit >= START
+
+
+def test_a_dead_server_keeps_keas_number() -> None:
+    load = Load(Window(), Server(0.02, 0.0001, quota=0))
+    load.run(20)
+    assert load.done == 0
+    assert {limit for _, limit in load.limits} == {START}
+
+
+def test_a_server_that_dies_comes_down_to_keas_number_and_back() -> None:
+    server = Server(0.02, 0.00005)
+    load = Load(Window(), server)
+    load.run(3)
+    assert load.window.limit == CAP
+    server.quota = 0
+    load.run(8)
+    assert load.window.limit == START
+    server.quota = 100
+    load.run(14)
+    assert max(limit for at, limit in load.limits if at > 12) > 80
+
+
+def test_the_empty_path_is_measured_again() -> None:
+    """The path grows longer: without a new measurement the old base would hold the window down for ever."""
+    server = Server(0.002, 0.0002, quota=10_000)
+    load = Load(Window(500), server)
+    load.run(3)
+    server.delay = 0.02
+    load.run(9)
+    # To fill this path takes 100; as the short one was, 32 look like a queue.
+    assert max(limit for at, limit in load.limits if at > 4) < 60
+    load.run(25)
+    assert [at for at, limit in load.limits if limit == FLOOR]
+    assert 80 < max(limit for at, limit in load.limits if at > 20) < 200
+
+
+def test_a_pause_brings_it_back_to_the_start() -> None:
+    load = Load(Window(), Server(0.02, 0.00005))
+    load.run(3)
+    window = load.window
+    assert window.limit > START
+    while window.in_flight:
+        now, _, sent_at, _ = heapq.heappop(load.events)
+        window.replied(sent_at, now)
+    window.sent(now + 0.04)
+    assert window.limit > START
+    window.replied(now + 0.04, now + 0.06)
+    window.sent(now + 10)
+    assert window.limit == START
+
+
+def test_a_withdrawn_update_says_nothing() -> None:
+    window = Window()
+    before = window.limit
+    for _ in range(100):
+        window.sent(0.0)
+        window.withdrawn(0.0)
+    assert (window.limit, window.in_flight) == (before, 0)
+
+
+def test_the_cap_may_change_under_way() -> None:
+    window = Window()
+    for _ in range(32):
+        window.sent(0.0)
+    window.set_cap(8)
+    assert (window.limit, window.in_flight) == (8, 32)
+    window.set_cap(64)
+    assert window.limit >= 8
+
+
+@given(st.lists(st.tuples(st.sampled_from(["sent", "replied", "timed_out", "withdrawn"]),
+                          st.floats(0, 2)), max_size=200), st.integers(1, 200))
+def test_there_is_always_room_for_something(events: list[tuple[str, float]], cap: int) -> None:
+    window = Window(cap)
+    now, under_way = 0.0, []
+    for event, pause in events:
+        now += pause
+        if event == "sent":
+            if window.in_flight < window.limit:
+                window.sent(now)
+                under_way.append(now)
+        elif under_way:
+            sent_at = under_way.pop(0)
+            if event == "withdrawn":
+                window.withdrawn(now)
+            else:
+                getattr(window, event)(sent_at, now)
+        assert window.in_flight == len(under_way)
+        assert 1 <= window.limit <= cap
