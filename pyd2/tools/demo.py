@@ -99,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Play all scenes; exit status 0 when each ended as it should and the zones are right."""
     try:
         return asyncio.run(_demo(arguments))
+    except BrokenPipeError:
+        raise
     except (DaemonError, OSError, dns.exception.DNSException) as error:
         print(f"pyd2ctl demo: {error}", file=sys.stderr)
         return 1
@@ -179,7 +181,7 @@ async def _play(daemon: DaemonProcess, to: Endpoint, primary: Primary | None) ->
 
 def _essence(update: Received) -> str:
     """Return the line of an UPDATE that says most: its last one that is not about the DHCID."""
-    return next(line for line in reversed(update.updates) if " DHCID" not in line)
+    return next(line for line in reversed(update.text.updates) if " DHCID" not in line)
 
 
 async def _transfer(server: Endpoint, origin: str, key: dns.tsig.Key | None) -> dns.zone.Zone:

@@ -133,10 +133,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print(update: Received) -> None:
     signed = f" signed by {update.key}" if update.key else ""
-    print(f"{update.zone} {update.rcode}{signed}")
-    for line in update.prerequisites:
+    print(f"{update.text.zone} {update.rcode}{signed}")
+    for line in update.text.prerequisites:
         print(f"  if   {line}")
-    for line in update.updates:
+    for line in update.text.updates:
         print(f"  then {line}")
     sys.stdout.flush()
 

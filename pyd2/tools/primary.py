@@ -30,6 +30,8 @@ from dns.rcode import Rcode
 from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
+from pyd2.tools.wire_text import UpdateText, describe
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -53,9 +55,7 @@ class _Refusal(Exception):  # noqa: N818  it is an answer, not a fault of ours
 class Received:
     """One UPDATE and what became of it."""
 
-    zone: str
-    prerequisites: tuple[str, ...]
-    updates: tuple[str, ...]
+    text: UpdateText
     key: str
     """The name of the TSIG key; empty for an unsigned message."""
     rcode: str
@@ -112,9 +112,7 @@ class Primary:
         except _Refusal as refusal:
             reply.set_rcode(refusal.rcode)
         received = Received(
-            zone=str(request.zone[0].name) if request.zone else "",
-            prerequisites=tuple(_show(rrset) for rrset in request.prerequisite),
-            updates=tuple(_show(rrset) for rrset in request.update),
+            text=describe(request),
             key=str(request.keyname) if request.had_tsig else "",
             rcode=dns.rcode.to_text(reply.rcode()),
         )
@@ -315,14 +313,6 @@ def _find(zone: dns.zone.Zone, name: Name, rdtype: RdataType) -> dns.rdataset.Rd
 
 def _soa(zone: dns.zone.Zone) -> dns.rdataset.Rdataset:
     return zone.find_rdataset(zone.origin or "@", RdataType.SOA)
-
-
-def _show(rrset: dns.rrset.RRset) -> str:
-    """Return one line of an UPDATE as RFC 2136 writes it: owner, TTL, class, type, data."""
-    rdclass = rrset.rdclass if rrset.deleting is None else rrset.deleting
-    data = " ".join(rdata.to_text() for rdata in rrset)
-    text = f"{rrset.name} {rrset.ttl} {dns.rdataclass.to_text(rdclass)} {dns.rdatatype.to_text(rrset.rdtype)}"
-    return f"{text} {data}".rstrip()
 
 
 def _bare_reply(wire: bytes, rcode: Rcode) -> bytes:

@@ -1,0 +1,181 @@
+"""``pyd2ctl explain``: what the daemon would do with a request, and why, without sending anything.
+
+The answer comes from the daemon's own parts: its reader of configurations and requests, its matching, its
+tables of steps and its encoder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyd2.config.parse import parse_file
+from pyd2.config.paths import Directories
+from pyd2.counters import Counters
+from pyd2.dns.constants import rcode_text
+from pyd2.dns.names import reverse_name, reverse_name_wire
+from pyd2.dns.update import MAX_UDP_MESSAGE, encode_update
+from pyd2.errors import ConfigError, NcrError
+from pyd2.ncr import ChangeType, ConflictResolutionMode, decode
+from pyd2.tools.requests import Identifier, datagram, dhcid, request
+from pyd2.tools.send import add_client_arguments, client_dhcid
+from pyd2.tools.wire_text import describe_wire
+from pyd2.update.kinds import DONE, KINDS, MAX_TRIES
+from pyd2.update.match import WILDCARD
+from pyd2.update.plan import make_plan
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pyd2.config.model import DdnsDomain
+    from pyd2.dns.update import Zone
+    from pyd2.ncr import NameChangeRequest
+    from pyd2.update.kinds import Kind, Step
+    from pyd2.update.match import Matcher
+    from pyd2.update.plan import Domain, Server
+
+
+class _NoMatch(Exception):  # noqa: N818  it is an outcome, not a fault of ours
+    """The daemon would drop the request; the text says why and what to do about it."""
+
+
+class _Direction(NamedTuple):
+    """What one direction of a request goes by."""
+
+    title: str
+    wanted: bool
+    name: str
+    domains: tuple[DdnsDomain, ...]
+    matcher: Matcher[Domain]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``pyd2ctl explain``."""
+    parser.add_argument("config", metavar="FILE", help="the daemon's configuration")
+    parser.add_argument("name", metavar="NAME", help="a client's domain name")
+    parser.add_argument("address", metavar="ADDRESS", help="its IPv4 or IPv6 address")
+    parser.add_argument("--remove", action="store_true", help="the lease ends; default: it begins")
+    parser.add_argument("--no-forward", action="store_true", help="the request asks for no A or AAAA")
+    parser.add_argument("--no-reverse", action="store_true", help="the request asks for no PTR")
+    parser.add_argument("--mode", choices=[str(mode) for mode in ConflictResolutionMode],
+                        default=str(ConflictResolutionMode.CHECK_WITH_DHCID),
+                        help="the conflict resolution mode (default: check-with-dhcid)")
+    parser.add_argument("--ttl", type=int, default=3600, metavar="SECONDS", help="default: 3600")
+    add_client_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explain; exit status 0 when the daemon would send updates, 1 when not."""
+    try:
+        config = parse_file(arguments.config, Directories.from_environment(os.environ))
+        ncr = decode(_datagram(arguments))
+    except (ConfigError, NcrError, ValueError) as error:
+        print(f"pyd2ctl explain: {error}", file=sys.stderr)
+        return 1
+    kind = KINDS[ncr.change_type, ncr.conflict_resolution_mode]
+    print(f"Request   {ncr.change_type.name.lower()} {ncr.fqdn} {ncr.address_text}, "
+          f"{ncr.conflict_resolution_mode}: kind {kind.name}")
+    print(f"          request ID {ncr.request_id}")
+    plan = make_plan(config, {}, Counters(), 0.0)
+    owner = reverse_name(ncr.address)
+    directions = (
+        _Direction("Forward", ncr.forward_change, ncr.fqdn, config.forward_domains, plan.forward),
+        _Direction("Reverse", ncr.reverse_change, owner, config.reverse_domains, plan.reverse),
+    )
+    try:
+        domains = [_choose(direction) for direction in directions]
+    except _NoMatch as reason:
+        print(f"\nThe daemon drops this request, both directions of it: {reason}")
+        return 1
+    for direction, domain in zip(directions, domains, strict=True):
+        print()
+        print(*_direction(kind, ncr, direction, domain), sep="\n")
+    if not any(domains):
+        print("\nThe daemon drops this request: there is nothing to do.")
+        return 1
+    return 0
+
+
+def _datagram(arguments: argparse.Namespace) -> bytes:
+    client = client_dhcid(arguments) or dhcid(Identifier.CLIENT_ID, b"an example", arguments.name)
+    values = request(
+        ChangeType.REMOVE if arguments.remove else ChangeType.ADD,
+        arguments.name,
+        arguments.address,
+        client,
+        forward=not arguments.no_forward,
+        reverse=not arguments.no_reverse,
+        mode=ConflictResolutionMode(arguments.mode),
+        ttl=arguments.ttl,
+    )
+    return datagram(json.dumps(values).encode())
+
+
+def _choose(direction: _Direction) -> Domain | None:
+    """Return the domain of a direction; None when it is not asked for or switched off. Raises _NoMatch."""
+    if not direction.wanted or not direction.domains:
+        return None
+    domain = direction.matcher.find(direction.name)
+    if domain is None:
+        listed = "".join(f"\n  {entry.name}  ({entry.position})" for entry in direction.domains)
+        raise _NoMatch(
+            f"no {direction.title.lower()} domain fits.\n"
+            f"  {direction.name} equals none of these, nor ends in one:{listed}\n"
+            f"Add the zone that {direction.name} lies in to {direction.title.lower()}-ddns."
+        )
+    return domain
+
+
+def _direction(
+    kind: Kind, ncr: NameChangeRequest, direction: _Direction, domain: Domain | None
+) -> Iterator[str]:
+    if domain is None:
+        switched_off = f"{direction.title.lower()}-ddns has no ddns-domains"
+        yield f"{direction.title}   nothing: {switched_off if direction.wanted else 'it is not asked for'}"
+        return
+    yield f"{direction.title}   {direction.name} lies in {domain.name}"
+    yield from _servers(domain.servers)
+    if domain.zone is None:
+        yield f"  every update fails: {domain.name} is no domain name: {domain.zone_error}"
+        return
+    if domain.name == WILDCARD:
+        yield "  beware: the updates name the zone '*.', which hardly any server has; name the domain"
+    yield from _steps(kind, ncr, domain, domain.zone, forward=direction.title == "Forward")
+
+
+def _servers(servers: tuple[Server, ...]) -> Iterator[str]:
+    for number, server in enumerate(servers):
+        key = f"key {server.key.name} {server.key.algorithm}" if server.key else "unsigned"
+        yield f"  {'server' if number == 0 else 'then':8}{server.text}, {key}"
+
+
+def _steps(
+    kind: Kind, ncr: NameChangeRequest, domain: Domain, zone: Zone, *, forward: bool
+) -> Iterator[str]:
+    owner = ncr.fqdn_wire if forward else reverse_name_wire(ncr.address)
+    for step in kind.steps.values():
+        if step.forward != forward:
+            continue
+        wire = encode_update(step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid,
+                             ncr.lease_length)
+        text = describe_wire(wire)
+        yield f"  {step.name}"
+        yield f"    zone  {text.zone}"
+        yield from (f"    if    {line}" for line in text.prerequisites)
+        yield from (f"    then  {line}" for line in text.updates)
+        yield from _leads_to(step, reverse_follows=forward and ncr.reverse_change)
+        if any(len(wire) + (server.key.length if server.key else 0) > MAX_UDP_MESSAGE
+               for server in domain.servers):
+            yield f"    over {MAX_UDP_MESSAGE} bytes: goes over TCP"
+
+
+def _leads_to(step: Step, *, reverse_follows: bool) -> Iterator[str]:
+    done = "the reverse direction, if it has a domain" if reverse_follows else "success"
+    for rcode, to in step.on.items():
+        yield f"    {rcode_text(rcode):9} leads to {done if to == DONE else to}"
+    yield "    any other RCODE fails the request; no other server is asked"
+    after = "the next server, from the first step on" if step.other_server else "failure"
+    yield f"    {MAX_TRIES} tries without a usable reply lead to {after}"

@@ -1,0 +1,52 @@
+"""``pyd2ctl lint``: what a configuration may hold and yet hardly means."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pyd2.config.parse import parse_file, read_file
+from pyd2.config.paths import Directories
+from pyd2.errors import ConfigError
+from pyd2.messages import MESSAGES
+from pyd2.tools.lint_rules import RULES, Subject
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``pyd2ctl lint``."""
+    parser.add_argument("config", metavar="FILE", nargs="+", help="a configuration of the daemon")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what is doubtful, one line each; exit status 0 when there is nothing."""
+    return 1 if sum(lint(file) for file in arguments.config) else 0
+
+
+def lint(file: str) -> int:
+    """Print what is wrong or doubtful in a file; return how many lines that took."""
+    directories = Directories.from_environment(os.environ)
+    lines: list[str] = []
+
+    def notify(message_id: str, *details: object) -> None:
+        if not message_id.startswith("PYD2_"):  # the rules say these, with their place
+            text = MESSAGES[message_id].text
+            for number, detail in enumerate(details, start=1):
+                text = text.replace(f"%{number}", str(detail))
+            lines.append(text)
+
+    try:
+        config = parse_file(file, directories, notify=notify)
+        root = read_file(file).map_value()["DhcpDdns"]
+    except ConfigError as error:
+        print(*lines, f"error: {error}", sep="\n")
+        return len(lines) + 1
+    subject = Subject(file, config, root)
+    findings = sorted((finding for rule in RULES for finding in rule(subject)),
+                      key=lambda finding: finding.position)
+    lines += [f"{finding.position}: {finding.text}" for finding in findings]
+    for line in lines:
+        print(line)
+    return len(lines)

@@ -1,0 +1,230 @@
+"""The rules of ``pyd2ctl lint``: each a function from a configuration to its findings."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyd2.dns.tsig import HmacKey
+from pyd2.errors import DomainNameError
+from pyd2.messages import ROOT_LOGGER
+from pyd2.update.match import WILDCARD, fold, with_final_dot
+from pyd2.update.plan import MAX_TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyd2.config.model import Config, DdnsDomain, Logger, TsigKey
+    from pyd2.data.element import Element, Position
+
+_SHORT_TIMEOUT = 100
+_LONG_TIMEOUT = 10_000
+"""Milliseconds; three tries with each server."""
+_FEW_ENTRIES = 1024
+"""What Kea holds."""
+
+
+class Finding(NamedTuple):
+    """Something doubtful and its place."""
+
+    position: Position
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A configuration to be looked at."""
+
+    file: str
+    config: Config
+    root: Element
+    """The map ``DhcpDdns`` as it stands in the file."""
+
+    @property
+    def domains(self) -> tuple[DdnsDomain, ...]:
+        """All domains, forward ones first."""
+        return (*self.config.forward_domains, *self.config.reverse_domains)
+
+    def place(self, key: str) -> Position:
+        """Return the place of a member of ``DhcpDdns``, or that of the map when it has none."""
+        member = self.root.get(key)
+        return self.root.position if member is None else member.position
+
+
+def domain_names(subject: Subject) -> Iterator[Finding]:
+    """Names that match nothing, or not what was meant."""
+    for domain in subject.domains:
+        if domain.name == WILDCARD:
+            yield Finding(domain.position, "domain * matches every name, and its updates name the zone '*.', "
+                                           "which hardly any server has")
+        elif not domain.name.endswith("."):
+            yield Finding(domain.position, f"domain {domain.name} has no final dot: Kea never matches it")
+
+
+def domain_directions(subject: Subject) -> Iterator[Finding]:
+    """Directions that are missing or mixed up."""
+    config = subject.config
+    if not subject.domains:
+        yield Finding(subject.root.position, "there are no domains: every request is dropped")
+    elif not config.reverse_domains:
+        yield Finding(subject.place("reverse-ddns"), "there is no reverse domain: no PTR is ever made")
+    elif not config.forward_domains:
+        yield Finding(subject.place("forward-ddns"), "there is no forward domain: no A or AAAA is ever made")
+    for domain in config.forward_domains:
+        if _is_reverse(domain.name):
+            yield Finding(domain.position, f"{domain.name} is a reverse domain, but stands in forward-ddns")
+    for domain in config.reverse_domains:
+        if not _is_reverse(domain.name) and domain.name != WILDCARD:
+            yield Finding(domain.position, f"{domain.name} is no reverse domain, but stands in reverse-ddns")
+
+
+def duplicates(subject: Subject) -> Iterator[Finding]:
+    """Names that differ for Kea and are the same in the DNS; servers named twice."""
+    for domains in (subject.config.forward_domains, subject.config.reverse_domains):
+        seen: dict[str, DdnsDomain] = {}
+        for domain in sorted(domains, key=lambda domain: domain.position):
+            first = seen.setdefault(fold(with_final_dot(domain.name)), domain)
+            if first is not domain:
+                text = f"domain {domain.name} is {first.name} ({first.position}) again"
+                yield Finding(domain.position, text)
+    keys: dict[str, TsigKey] = {}
+    for key in sorted(subject.config.tsig_keys, key=lambda key: key.position):
+        first_key = keys.setdefault(fold(with_final_dot(key.name)), key)
+        if first_key is not key:
+            yield Finding(key.position, f"key {key.name} is {first_key.name} ({first_key.position}) again: "
+                                        "they share a name in the DNS, and their statistics")
+    for domain in subject.domains:
+        places = set()
+        for server in domain.servers:
+            place = (server.address, server.port)
+            if place in places:
+                text = f"server {server.address} port {server.port} stands twice in domain {domain.name}"
+                yield Finding(server.position, text)
+            places.add(place)
+
+
+def keys(subject: Subject) -> Iterator[Finding]:
+    """Keys that are weak or not used."""
+    used = {server.key.name for domain in subject.domains for server in domain.servers if server.key}
+    for key in subject.config.tsig_keys:
+        where, name = key.position, key.name
+        if name not in used:
+            yield Finding(where, f"key {name} is not used")
+        if key.algorithm.upper() in {"HMAC-MD5", "HMAC-SHA1"}:
+            text = f"key {name}: {key.algorithm} is outdated; use HMAC-SHA256 (RFC 8945, section 6)"
+            yield Finding(where, text)
+        try:
+            digest_size = HmacKey(name, key.algorithm, key.secret).digest_size
+        except DomainNameError:
+            continue  # the reader of configurations has refused it already
+        if len(key.secret) < digest_size:
+            lengths = f"{len(key.secret)} bytes is shorter than the digest's {digest_size}"
+            yield Finding(where, f"key {name}: a secret of {lengths} (RFC 8945, section 8)")
+        if key.digest_bits:
+            effect = "has no effect" if key.digest_bits >= 8 * digest_size else "cuts the signature"
+            yield Finding(where, f"key {name}: digest-bits {key.digest_bits} {effect}; leave it out")
+
+
+def unsigned(subject: Subject) -> Iterator[Finding]:
+    """Servers on other machines that get unsigned updates."""
+    for domain in subject.domains:
+        for server in domain.servers:
+            if server.key is None and not server.address.is_loopback:
+                yield Finding(server.position, f"updates of {domain.name} to {server.address} are not signed")
+
+
+def listener(subject: Subject) -> Iterator[Finding]:
+    """A port that others can reach."""
+    address = subject.config.ip_address
+    if not address.is_loopback:
+        yield Finding(subject.place("ip-address"), f"requests are taken at {address} and not authenticated: "
+                                                   "whoever reaches it can change the DNS")
+
+
+def timeout(subject: Subject) -> Iterator[Finding]:
+    """Timeouts that lose updates or hold them up."""
+    value = subject.config.dns_server_timeout
+    where = subject.place("dns-server-timeout")
+    if value > MAX_TIMEOUT:
+        text = f"with dns-server-timeout {value} nothing is ever sent: it must not exceed {MAX_TIMEOUT}"
+        yield Finding(where, text)
+    elif value > _LONG_TIMEOUT:
+        text = f"dns-server-timeout is {value / 1000:g} s: a dead server holds a request three times as long"
+        yield Finding(where, text)
+    elif value < _SHORT_TIMEOUT:
+        text = f"dns-server-timeout is {value} ms: a server that is slow for a moment counts as dead"
+        yield Finding(where, text)
+
+
+def loggers(subject: Subject) -> Iterator[Finding]:
+    """Logs that go nowhere, or never end."""
+    element = subject.root.get("loggers")
+    if element is None:
+        yield Finding(subject.root.position, "there are no loggers: the log goes to stderr")
+        return
+    for logger, entry in zip(subject.config.loggers, element.list_value(), strict=True):
+        yield from (Finding(entry.position, f"logger {logger.name} {text}") for text in _of_logger(logger))
+
+
+def _of_logger(logger: Logger) -> Iterator[str]:
+    if logger.severity == "DEBUG":
+        yield f"is at DEBUG, level {logger.debuglevel}: for a search, not for good"
+    elif logger.debuglevel:
+        yield f"has a debuglevel, which has no effect at severity {logger.severity}"
+    if logger.severity == "NONE":
+        yield "writes nothing, not even errors"
+    if logger.name == ROOT_LOGGER and not logger.outputs:
+        yield "has no output-options"
+    for output in logger.outputs:
+        if output.maxsize == 0 and output.output.startswith("/"):
+            yield f"never rolls {output.output}: it grows until the disk is full"
+
+
+def control(subject: Subject) -> Iterator[Finding]:
+    """A daemon that nobody can ask."""
+    if subject.config.control_socket is None:
+        yield Finding(subject.root.position, "there is no control-socket: statistics cannot be read")
+
+
+def secrets(subject: Subject) -> Iterator[Finding]:
+    """Files with secrets that every user can read."""
+    for key in subject.config.tsig_keys:
+        if key.secret_file is not None and _readable_by_all(key.secret_file):
+            yield Finding(key.position, f"every user can read {key.secret_file}")
+    inline = [key for key in subject.config.tsig_keys if key.secret_text is not None]
+    files = dict.fromkeys([subject.file, *(key.position.file for key in inline)]) if inline else {}
+    for file in files:
+        if _readable_by_all(file):
+            yield Finding(inline[0].position, f"every user can read {file}, which holds secrets")
+
+
+def switches(subject: Subject) -> Iterator[Finding]:
+    """pyd2's own switches that do harm or nothing."""
+    context = subject.root.get("user-context")
+    if context is not None and isinstance(context.value, dict):
+        for name, value in context.value.items():
+            if name != "pyd2" and name.lower() == "pyd2":
+                yield Finding(value.position, f"{name} in user-context is ignored: it is spelt pyd2")
+    entries = subject.config.switches.queue.max_entries
+    if entries < _FEW_ENTRIES:
+        text = f"a queue of {entries} requests is shorter than Kea's {_FEW_ENTRIES}: bursts are lost"
+        yield Finding(subject.place("user-context"), text)
+
+
+def _is_reverse(name: str) -> bool:
+    return fold(with_final_dot(name)).endswith((".in-addr.arpa.", ".ip6.arpa."))
+
+
+def _readable_by_all(file: str) -> bool:
+    try:
+        return bool(Path(file).stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+    domain_names, domain_directions, duplicates, keys, unsigned, listener, timeout, loggers, control, secrets,
+    switches,
+)

@@ -1,0 +1,167 @@
+"""pyd2ctl explain: what it shows is what the engine sends."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyd2.config.parse import parse_file
+from pyd2.config.paths import Directories
+from pyd2.counters import Counters
+from pyd2.ncr import ChangeType, ConflictResolutionMode
+from pyd2.tools.cli import main
+from pyd2.tools.requests import encode, request
+from pyd2.tools.wire_text import describe_wire
+from pyd2.update.engine import Engine
+from pyd2.update.kinds import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+DHCID = "000101" + "AB" * 32
+CONFIG: dict[str, Any] = {
+    "tsig-keys": [{"name": "K.example", "algorithm": "HMAC-SHA256", "secret": "c2VjcmV0"}],
+    "forward-ddns": {"ddns-domains": [
+        {"name": "example.com.", "dns-servers": [{"ip-address": "127.0.0.1", "port": 5301},
+                                                 {"ip-address": "::1", "key-name": "K.example"}]},
+    ]},
+    "reverse-ddns": {"ddns-domains": [
+        {"name": "192.in-addr.arpa.", "dns-servers": [{"ip-address": "127.0.0.1", "port": 5302}]},
+        {"name": "8.b.d.0.1.0.0.2.ip6.arpa.", "dns-servers": [{"ip-address": "127.0.0.1", "port": 5303}]},
+    ]},
+}
+
+
+class _Silence:
+    """A log that nothing is written to."""
+
+    on: AbstractSet[str] = frozenset()
+
+    def emit(self, message_id: str, *arguments: object) -> None:
+        """Write nothing."""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    file = tmp_path / "d2.json"
+    file.write_text(json.dumps({"DhcpDdns": CONFIG}, indent=1))
+    return str(file)
+
+
+def sent_by_engine(config: str, values: dict[str, Any]) -> list[bytes]:
+    """Return the UPDATEs of a request whose every update is answered with NOERROR."""
+    engine = Engine(Counters(), _Silence())
+    engine.configure(parse_file(config, Directories("", "", "")), None, 0.0, 0.0)
+    engine.receive_request(encode(values), 0.0, 0.0)
+    sent = []
+    while outgoing := engine.take_outgoing():
+        for update in outgoing:
+            sent.append(update.message)
+            reply = update.message[:2] + b"\xa8\x00" + bytes(8)
+            engine.receive_reply(update.lane, update.slot, reply, 0.0, 0.0)
+    return sent
+
+
+def lines_of(wire: bytes) -> str:
+    text = describe_wire(wire)
+    lines = [f"    zone  {text.zone}", *(f"    if    {line}" for line in text.prerequisites),
+             *(f"    then  {line}" for line in text.updates)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(("kind", "address"), list(product(KINDS, ["192.0.2.10", "2001:db8::10"])))
+def test_it_shows_what_the_engine_sends(kind: tuple[ChangeType, ConflictResolutionMode], address: str,
+                                        config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    change, mode = kind
+    options = ["--remove"] if change is ChangeType.REMOVE else []
+    assert main(["explain", config, "Host.example.com", address, "--dhcid", DHCID, "--ttl", "77",
+                 "--mode", str(mode), *options]) == 0
+    out = capsys.readouterr().out
+    sent = sent_by_engine(config, request(change, "Host.example.com.", address, DHCID, mode=mode, ttl=77))
+    assert len(sent) >= 2
+    at = 0
+    for wire in sent:
+        at = out.index(lines_of(wire), at)
+    assert f"kind {KINDS[kind].name}\n" in out
+    assert f"request ID {DHCID}\n" in out
+
+
+def test_it_shows_servers_keys_and_what_follows(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", config, "host.example.com", "192.0.2.10"]) == 0
+    out = capsys.readouterr().out
+    assert "  server  127.0.0.1 port:5301, unsigned\n" in out
+    assert "  then    ::1 port:53, key k.example. hmac-sha256.\n" in out
+    assert "    YXDOMAIN  leads to REPLACING_FWD_ADDRS\n" in out
+
+
+def test_one_direction(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", config, "host.example.com", "192.0.2.10", "--no-forward"]) == 0
+    out = capsys.readouterr().out
+    assert "Forward   nothing: it is not asked for" in out
+    assert "Reverse   10.2.0.192.in-addr.arpa. lies in 192.in-addr.arpa." in out
+
+
+def test_a_large_update_goes_over_tcp(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", config, "h.example.com", "192.0.2.1", "--dhcid", "AB" * 500]) == 0
+    assert "over 512 bytes: goes over TCP" in capsys.readouterr().out
+
+
+def test_the_wildcard_domain(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = forward_only(tmp_path, "*")
+    assert main(["explain", file, "h.example.com", "192.0.2.1"]) == 0
+    out = capsys.readouterr().out
+    assert "the updates name the zone '*.'" in out
+    assert "    zone  *.\n" in out
+    assert "Reverse   nothing: reverse-ddns has no ddns-domains" in out
+
+
+def test_a_domain_that_is_no_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It matches, as text: the name's first label ends in a dot. But no update can name such a zone."""
+    file = forward_only(tmp_path, ".com.")
+    assert main(["explain", file, r"a\..com.", "192.0.2.1", "--dhcid", DHCID]) == 0
+    assert "every update fails: .com. is no domain name" in capsys.readouterr().out
+
+
+def forward_only(tmp_path: Path, domain: str) -> str:
+    """Write a configuration of one forward domain and return its file's name."""
+    domains = [{"name": domain, "dns-servers": [{"ip-address": "127.0.0.1"}]}]
+    file = tmp_path / "forward.json"
+    file.write_text(json.dumps({"DhcpDdns": {"forward-ddns": {"ddns-domains": domains}}}))
+    return str(file)
+
+
+@pytest.mark.parametrize(("name", "address", "text"), [
+    ("host.example.net", "192.0.2.10", "Add the zone that host.example.net. lies in to forward-ddns."),
+    ("host.example.com", "198.51.100.1", "Add the zone that 1.100.51.198.in-addr.arpa. lies in to reverse"),
+    ("badexample.com", "192.0.2.10", "example.com.  ("),
+])
+def test_a_request_without_a_domain_is_dropped(name: str, address: str, text: str, config: str,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", config, name, address]) == 1
+    out = capsys.readouterr().out
+    assert "The daemon drops this request, both directions of it" in out
+    assert text in out
+    assert sent_by_engine(config, request(ChangeType.ADD, name, address, DHCID)) == []
+
+
+def test_nothing_to_do(config: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_text('{"DhcpDdns": {"port": 53001}}')
+    assert main(["explain", str(tmp_path / "empty.json"), "h.example.com", "192.0.2.1"]) == 1
+    assert "there is nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "text"), [
+    (["no-such-file", "h.example.", "192.0.2.1"], "Unable to open file no-such-file"),
+    (["@", "h.example.", "192.0.2.256"], "Invalid ip address string for ip_address: 192.0.2.256"),
+    (["@", "h.example.", "192.0.2.1", "--no-forward", "--no-reverse"], "both false"),
+    (["@", "h..example.", "192.0.2.1"], "not a domain name"),
+    (["@", "h.example.", "192.0.2.1", "--ttl", "-1"], "negative"),
+])
+def test_what_the_daemon_refuses_is_refused_in_its_words(arguments: list[str], text: str, config: str,
+                                                         capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", *(config if argument == "@" else argument for argument in arguments)]) == 1
+    assert text in capsys.readouterr().err

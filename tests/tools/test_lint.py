@@ -1,0 +1,160 @@
+"""pyd2ctl lint: every rule finds its fault at its place, and nothing in a good configuration."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyd2.tools.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+GOOD: dict[str, Any] = {
+    "control-socket": {"socket-type": "unix", "socket-name": "socket"},
+    "tsig-keys": [{"name": "k.", "algorithm": "HMAC-SHA256", "secret": SECRET}],
+    "forward-ddns": {"ddns-domains": [
+        {"name": "example.com.", "key-name": "k.", "dns-servers": [{"ip-address": "192.0.2.53"}]}]},
+    "reverse-ddns": {"ddns-domains": [
+        {"name": "2.0.192.in-addr.arpa.", "dns-servers": [{"ip-address": "127.0.0.1"}]}]},
+    "loggers": [{"name": "kea-dhcp-ddns", "severity": "INFO", "output-options": [{"output": "syslog"}]}],
+}
+
+
+@pytest.fixture(autouse=True)
+def directories(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    for name in ("KEA_CONTROL_SOCKET_DIR", "KEA_LOG_FILE_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+
+def lint(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, mode: int = 0o640) -> list[str]:
+    """Lint a configuration and return its lines, without the file's directory."""
+    file = tmp_path / "d2.json"
+    file.write_text(text)
+    file.chmod(mode)
+    status = main(["lint", str(file)])
+    lines = [line.replace(f"{tmp_path}/", "") for line in capsys.readouterr().out.splitlines()]
+    assert status == (1 if lines else 0)
+    return lines
+
+
+def changed(path: str, value: object) -> str:
+    """Return the good configuration with one value replaced; None removes it."""
+    config = copy.deepcopy(GOOD)
+    place: Any = config
+    *parents, last = (int(part) if part.isdigit() else part for part in path.split("/"))
+    for part in parents:
+        place = place[part]
+    if value is None:
+        del place[last]
+    elif isinstance(last, int) and last == len(place):
+        place.append(value)
+    else:
+        place[last] = value
+    return json.dumps({"DhcpDdns": config}, indent=1)
+
+
+def test_a_good_configuration_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint(tmp_path, capsys, json.dumps({"DhcpDdns": GOOD})) == []
+
+
+FORWARD = "forward-ddns/ddns-domains/0"
+OTHER_FORWARD = "forward-ddns/ddns-domains/1"
+CASES = [
+    (f"{FORWARD}/name", "example.com", "domain example.com has no final dot"),
+    (f"{FORWARD}/name", "*", "domain * matches every name"),
+    (f"{FORWARD}/name", "3.0.192.in-addr.arpa.", "3.0.192.in-addr.arpa. is a reverse domain, but stands in"),
+    ("reverse-ddns/ddns-domains/0/name", "example.net.", "example.net. is no reverse domain, but stands in"),
+    ("reverse-ddns", {}, "there is no reverse domain"),
+    ("forward-ddns", {}, "there is no forward domain"),
+    (OTHER_FORWARD, {"name": "EXAMPLE.com.", "dns-servers": [{"ip-address": "::1"}]},
+     "domain EXAMPLE.com. is example.com. (d2.json:"),
+    ("tsig-keys/1", {"name": "K.", "algorithm": "HMAC-SHA256", "secret": SECRET}, "share a name in the DNS"),
+    (f"{FORWARD}/dns-servers/1", {"ip-address": "192.0.2.53", "port": 53}, "192.0.2.53 port 53 stands twice"),
+    ("tsig-keys/1", {"name": "x.", "algorithm": "HMAC-SHA256", "secret": SECRET}, "key x. is not used"),
+    ("tsig-keys/0/algorithm", "HMAC-MD5", "HMAC-MD5 is outdated"),
+    ("tsig-keys/0/algorithm", "hmac-sha1", "hmac-sha1 is outdated"),
+    ("tsig-keys/0/algorithm", "HMAC-SHA512", "a secret of 32 bytes is shorter than the digest's 64"),
+    ("tsig-keys/0/digest-bits", 128, "digest-bits 128 cuts the signature"),
+    ("tsig-keys/0/digest-bits", 256, "digest-bits 256 has no effect"),
+    ("reverse-ddns/ddns-domains/0/dns-servers/0/ip-address", "2001:db8::53", "are not signed"),
+    ("ip-address", "0.0.0.0", "requests are taken at 0.0.0.0 and not authenticated"),
+    ("dns-server-timeout", 5, "slow for a moment"),
+    ("dns-server-timeout", 60000, "dns-server-timeout is 60 s"),
+    ("dns-server-timeout", 2**31, "nothing is ever sent"),
+    ("loggers", None, "the log goes to stderr"),
+    ("loggers/0/severity", "DEBUG", "is at DEBUG, level 0"),
+    ("loggers/0/severity", "NONE", "not even errors"),
+    ("loggers/0/debuglevel", 40, "has no effect at severity INFO"),
+    ("loggers/0/output-options", None, "has no output-options"),
+    ("loggers/0/output-options", [{"output": "d2.log", "maxsize": 0}], "grows until the disk is full"),
+    ("control-socket", None, "there is no control-socket"),
+    ("user-context", {"PyD2": {}}, "PyD2 in user-context is ignored"),
+    ("user-context", {"pyd2": {"queue": {"max-entries": 10}}}, "a queue of 10 requests is shorter"),
+]
+
+
+FOLLOW_UPS = ("is not used", "is ever made")
+"""What some faults bring with them."""
+
+
+@pytest.mark.parametrize(("path", "value", "text"), CASES)
+def test_each_fault_is_found_alone_and_with_its_place(
+    path: str, value: object, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = lint(tmp_path, capsys, changed(path, value))
+    (found,) = [line for line in lines if text in line]
+    place = found.split(": ")[0]
+    assert place.startswith("d2.json:")
+    assert all(part.isdigit() for part in place.split(":")[1:])
+    others = [line for line in lines if not any(words in line for words in FOLLOW_UPS)]
+    assert others in ([found], [])
+
+
+def test_positions_are_those_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = changed(f"{FORWARD}/name", "example.com")
+    rows = text.splitlines()
+    row = next(number for number, row in enumerate(rows) if '"example.com"' in row)
+    (line,) = lint(tmp_path, capsys, text)
+    assert line.startswith(f"d2.json:{row}:{rows[row - 1].index('{') + 1}: ")
+
+
+def test_secrets_that_everybody_can_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lint(tmp_path, capsys, json.dumps({"DhcpDdns": GOOD}), 0o644)
+    assert line.endswith("every user can read d2.json, which holds secrets")
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o604)
+    key = {"name": "k.", "algorithm": "HMAC-SHA256", "secret-file": str(secret)}
+    (line,) = lint(tmp_path, capsys, changed("tsig-keys/0", key), 0o644)
+    assert line.endswith("every user can read secret")
+
+
+def test_what_does_not_parse_is_reported_as_the_daemon_does(tmp_path: Path,
+                                                            capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lint(tmp_path, capsys, changed("port", 0))
+    assert line.startswith("error: ")
+    assert "port must be greater than zero but less than 65536" in line
+    (line,) = lint(tmp_path, capsys, changed("user-context", {"pyd2": {"quue": {}}}))
+    assert "unknown parameter 'quue' in pyd2 map" in line
+
+
+def test_extra_commas_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lint(tmp_path, capsys, json.dumps({"DhcpDdns": GOOD})[:-1] + ",}")
+    assert "Extraneous comma" in line
+
+
+def test_several_files_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = []
+    good, doubtful = json.dumps({"DhcpDdns": GOOD}), changed("control-socket", None)
+    for name, text in (("a.json", good), ("b.json", doubtful)):
+        files.append(str(tmp_path / name))
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    assert main(["lint", *files]) == 1
+    assert capsys.readouterr().out.count("\n") == 1
