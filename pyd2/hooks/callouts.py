@@ -31,6 +31,8 @@ class Callout(NamedTuple):
     library_index: int
     library: str
     function: Callable[[CalloutHandle], object]
+    place: str
+    """Where it stands, which messages show."""
 
 
 class Callouts:
@@ -59,10 +61,11 @@ class Callouts:
         present = self._of(hook)
         if not callable(callout):
             raise HookError(f"a callout must be callable, not {type(callout).__name__}")
+        place = place_of(callout)
         if inspect.iscoroutinefunction(callout) or inspect.isgeneratorfunction(callout):
-            raise HookError(f"callout {place_of(callout)} on hook {hook} cannot be async or a generator")
+            raise HookError(f"callout {place} on hook {hook} cannot be async or a generator")
         # Libraries register while they load, one after the other, so the end of the list is the right place.
-        present.append(Callout(library_index, self._libraries[library_index - 1], callout))
+        present.append(Callout(library_index, self._libraries[library_index - 1], callout, place))
 
     def register_command(
         self, library_index: int, command: str, callout: Callable[[CalloutHandle], object],
@@ -105,7 +108,7 @@ class Callouts:
         if "HOOKS_CALLOUTS_BEGIN" in on:
             log.emit("HOOKS_CALLOUTS_BEGIN", hook)
         total = 0
-        for index, library, function in callouts:
+        for index, library, function, place in callouts:
             handle = CalloutHandle(use, hook, index)
             raised = None
             begin = clock()
@@ -123,11 +126,11 @@ class Callouts:
             total += took
             if raised is not None:
                 reason = explain(raised)
-                log.emit("HOOKS_CALLOUT_EXCEPTION", hook, index, place_of(function), reason, duration(took))
+                log.emit("HOOKS_CALLOUT_EXCEPTION", hook, index, place, reason, duration(took))
             elif not good:
-                log.emit("HOOKS_CALLOUT_ERROR", hook, index, place_of(function), duration(took))
+                log.emit("HOOKS_CALLOUT_ERROR", hook, index, place, duration(took))
             elif "HOOKS_CALLOUT_CALLED" in on:
-                log.emit("HOOKS_CALLOUT_CALLED", index, hook, place_of(function), duration(took))
+                log.emit("HOOKS_CALLOUT_CALLED", index, hook, place, duration(took))
             if took > SLOW:
                 log.emit("PYD2_HOOK_SLOW", library, took // 1_000_000, hook)
         if "HOOKS_CALLOUTS_COMPLETE" in on:

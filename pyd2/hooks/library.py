@@ -47,7 +47,8 @@ class Library:
 
     def function(self, name: str) -> Callable[..., object] | None:
         """Return the library's function of that name, None when it has none."""
-        found = getattr(self._module, name, None)
+        # In the dict, so that no code of the library's (a module's __getattr__) runs here.
+        found = self._module.__dict__.get(name)
         return cast("Callable[..., object]", found) if callable(found) else None
 
     def close(self) -> None:
@@ -146,7 +147,7 @@ def check_version(library: Library, log: Log) -> bool:
         log.emit("PYD2_HOOK_EXCEPTION", library.name, explain(error))
         return False
     if type(number) is not int or number != VERSION:
-        log.emit("HOOKS_INCORRECT_VERSION", library.name, number, VERSION)
+        log.emit("HOOKS_INCORRECT_VERSION", library.name, returned(number), VERSION)
         return False
     log.emit("HOOKS_LIBRARY_VERSION", library.name, number)
     return True
@@ -177,18 +178,22 @@ def explain(error: BaseException) -> str:
     The place is the deepest one in the library's own file. Of a HookError it is the text alone.
     """
     try:
-        text = error.msg if isinstance(error, SyntaxError) else str(error)
-    except Exception:  # a library's exception class may do anything
+        text = str(error.msg if isinstance(error, SyntaxError) else error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a library's exception class may do anything
         text = "its text cannot be had"
     text = " ".join(text.split())
     if isinstance(error, HookError):
         return text
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    place = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else _place(error)
+    place = _place(error)
     return f"{what} ({place})" if place else what
 
 
 def _place(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and isinstance(error.filename, str):
+        return f"{error.filename}:{error.lineno}"
     # The first frame is ours, the second the library's: what it calls in turn says less to its author.
     frames = [
         (frame.f_code.co_filename, line)
@@ -197,6 +202,11 @@ def _place(error: BaseException) -> str:
     ][1:]
     own = [f"{file}:{line}" for file, line in frames if file == frames[0][0]]
     return own[-1] if own else ""
+
+
+def returned(value: object) -> object:
+    """Return what the log says of a value that a library's function returned: its type if it is no number."""
+    return value if type(value) in {int, float, bool} else type(value).__name__
 
 
 def place_of(function: object) -> str:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from pyd2.errors import HookError
 from pyd2.hooks.handle import LibraryHandle
-from pyd2.hooks.library import Library, check_version, close_library, explain, open_library, place_of
+from pyd2.hooks.library import (
+    Library,
+    check_version,
+    close_library,
+    explain,
+    open_library,
+    place_of,
+    returned,
+)
 from pyd2.hooks.points import POINTS
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ class LoadedLibrary:
         except KeyboardInterrupt:
             raise
         except HookError as error:
-            log.emit("HOOKS_LOAD_FRAMEWORK_EXCEPTION", name, error)
+            log.emit("HOOKS_LOAD_FRAMEWORK_EXCEPTION", name, explain(error))
             return False
         except BaseException as error:
             log.emit("HOOKS_LOAD_EXCEPTION", name)
@@ -54,7 +62,7 @@ class LoadedLibrary:
         if good:
             log.emit("HOOKS_LOAD_SUCCESS", name)
         else:
-            log.emit("HOOKS_LOAD_ERROR", name, result)
+            log.emit("HOOKS_LOAD_ERROR", name, returned(result))
         return good
 
     def _register_standard_callouts(self) -> None:
@@ -83,7 +91,7 @@ class LoadedLibrary:
         except KeyboardInterrupt:
             raise
         except HookError as error:
-            log.emit("HOOKS_UNLOAD_FRAMEWORK_EXCEPTION", name, error)
+            log.emit("HOOKS_UNLOAD_FRAMEWORK_EXCEPTION", name, explain(error))
         except BaseException as error:
             log.emit("HOOKS_UNLOAD_EXCEPTION", name)
             log.emit("PYD2_HOOK_EXCEPTION", name, explain(error))
@@ -91,7 +99,7 @@ class LoadedLibrary:
             if good:
                 log.emit("HOOKS_UNLOAD_SUCCESS", name)
             else:
-                log.emit("HOOKS_UNLOAD_ERROR", name, result)
+                log.emit("HOOKS_UNLOAD_ERROR", name, returned(result))
 
     def close(self) -> None:
         """Close the library, the last step."""

@@ -594,6 +594,26 @@ def test_the_library_writes_into_the_servers_log(load: Load, write: Write, log: 
     ]
 
 
+def test_a_callable_object_may_resist_questions(load: Load, write: Write, log: RecordingLog) -> None:
+    """What a message needs to know of a callout is asked once, while the library loads."""
+    chain = load(write("""
+        class Callout:
+            asked = 0
+            def __call__(self, handle): raise ValueError("no")
+            def __getattr__(self, name):
+                if loaded: raise SystemExit
+                raise AttributeError
+        loaded = False
+        select_key = Callout()
+        def load(handle):
+            global loaded
+            loaded = True
+    """))
+    log.lines()
+    assert ask(chain).skip
+    assert "Callout): ValueError: no" in log.lines()[0]
+
+
 # Unloading.
 
 def test_unloading_empties_the_chain(load: Load, write: Write) -> None:

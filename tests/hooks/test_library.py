@@ -97,9 +97,14 @@ VERSIONS = {
         "HOOKS_INCORRECT_VERSION hook library F is at version 1, require version 20603",
     "def version(): return 20602":
         "HOOKS_INCORRECT_VERSION hook library F is at version 20602, require version 20603",
-    "def version(): pass": "HOOKS_INCORRECT_VERSION hook library F is at version None, require version 20603",
+    "def version(): pass":
+        "HOOKS_INCORRECT_VERSION hook library F is at version NoneType, require version 20603",
     "def version(): return 20603.0":
         "HOOKS_INCORRECT_VERSION hook library F is at version 20603.0, require version 20603",
+    "def version(): return '20603'":
+        "HOOKS_INCORRECT_VERSION hook library F is at version str, require version 20603",
+    "def __getattr__(name): raise ValueError":
+        "HOOKS_NO_VERSION no 'version' function found in hook library F",
     "def version(): raise ValueError": RAISES,
     "def version(): raise SystemExit": RAISES,
     "def version(x): return 20603": RAISES,
@@ -151,6 +156,7 @@ FRAMEWORK = "HOOKS_LOAD_FRAMEWORK_EXCEPTION 'load' function in hook library F th
 LOADS = {
     "return 3": ["HOOKS_LOAD_ERROR 'load' function in hook library F returned error 3"],
     "return True": ["HOOKS_LOAD_ERROR 'load' function in hook library F returned error True"],
+    "return handle": ["HOOKS_LOAD_ERROR 'load' function in hook library F returned error LibraryHandle"],
     "raise ValueError('no')": [
         "HOOKS_LOAD_EXCEPTION 'load' function in hook library F threw an exception",
         "PYD2_HOOK_EXCEPTION hooks library F: ValueError: no (F:6)",
@@ -338,11 +344,12 @@ def test_the_place_of_a_callout() -> None:
     assert place_of(print) == "builtins.builtin_function_or_method"
 
 
-def test_an_exception_that_cannot_be_printed() -> None:
+def test_exceptions_that_resist() -> None:
     class SilentError(Exception):
         def __str__(self) -> str:
-            raise ValueError
+            raise SystemExit
 
+    assert explain(SyntaxError()) == "SyntaxError: None"
     assert explain(SilentError()) == "SilentError: its text cannot be had"
     assert explain(HookError("two\nlines")) == "two lines"
     assert explain(ValueError()) == "ValueError"
