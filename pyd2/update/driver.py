@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from array import array
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pyd2.dns.constants import rcode_text
@@ -22,8 +23,6 @@ from pyd2.update.plan import MAX_TIMEOUT
 from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyd2.config.model import DnsServer
     from pyd2.counters import Counters
     from pyd2.dns.tsig import SigningKey
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from pyd2.update.transaction import Transaction
 
 
-SelectKey: TypeAlias = "Callable[[DnsServer, SigningKey | None], Selection]"
+SelectKey: TypeAlias = Callable[["DnsServer", "SigningKey | None"], "Selection"]
 """The ``select_key`` hook point: is given a server and the key in force (contract, section 7)."""
 
 

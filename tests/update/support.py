@@ -65,12 +65,14 @@ def domain(name: str, *ports: int, **more: Any) -> dict[str, Any]:
     return {"name": name, "dns-servers": servers, **more}
 
 
-def simple_map(forward: Iterable[Any] = (), reverse: Iterable[Any] = (), **more: Any) -> dict[str, Any]:
-    """Return a ``DhcpDdns`` map with the given domains."""
+def simple_map(
+    forward: Iterable[Any] = (), reverse: Iterable[Any] = (), settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a ``DhcpDdns`` map with the given domains and global settings."""
     return {
         "forward-ddns": {"ddns-domains": list(forward)},
         "reverse-ddns": {"ddns-domains": list(reverse)},
-        **more,
+        **(settings or {}),
     }
 
 

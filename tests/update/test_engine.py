@@ -1,0 +1,669 @@
+"""The engine's behaviour beyond the recorded cases: turns, limits, reconfiguration, shutdown, faults."""
+
+import base64
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from pyd2.config.model import DnsServer
+from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
+from pyd2.update.engine import Engine, Outgoing, Selection, SelectKey
+from tests.kit.dnswire import parse
+from tests.update.support import (
+    Peer,
+    SendError,
+    VirtualD2,
+    answer,
+    datagram,
+    dead,
+    domain,
+    make_config,
+    ok,
+    request,
+    simple_map,
+    statistics,
+)
+
+SECRET = base64.b64encode(b"secret-secret-secret-secret").decode()
+KEYS = [{"name": "k.example", "algorithm": "HMAC-SHA256", "secret": SECRET}]
+
+
+def forward(number: int = 0, **fields: Any) -> dict[str, Any]:
+    """Return a request of a client of its own, forward only."""
+    values = {"fqdn": f"h{number}.example.com.", "dhcid": f"{number:08X}", "reverse_change": False}
+    return request(**(values | fields))
+
+
+def virtual(
+    peer: Peer, *ports: int, settings: Mapping[str, Any] | None = None, debuglevel: int = 55,
+    select_key: SelectKey | None = None,
+) -> VirtualD2:
+    """Return an engine with one forward domain."""
+    config = make_config(simple_map([domain("example.com.", *(ports or (1,)))], settings=settings))
+    return VirtualD2(config, peer, debuglevel, select_key)
+
+
+class Held:
+    """A peer that keeps the messages until the test answers them."""
+
+    def __init__(self) -> None:
+        self.messages: list[Outgoing] = []
+
+    def __call__(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        self.messages.append(outgoing)
+        return ()
+
+    def release(self, d2: VirtualD2, index: int = 0, rcode: int = 0) -> Outgoing:
+        outgoing = self.messages.pop(index)
+        reply = answer(outgoing.message, rcode)
+        d2.engine.receive_reply(outgoing.lane, outgoing.slot, reply, d2.now, d2.wall)
+        d2.flush()
+        return outgoing
+
+
+def owner(outgoing: Outgoing) -> str:
+    """Return the name that a message updates."""
+    return parse(outgoing.message).update[0].split()[0]
+
+
+# One transaction per DHCID.
+
+def test_requests_of_one_client_go_one_after_the_other_in_order() -> None:
+    held = Held()
+    d2 = virtual(held)
+    for name in ("a", "b", "c"):
+        d2.request(forward(dhcid="AA", fqdn=f"{name}.example.com."))
+    assert (d2.engine.active, d2.engine.queued) == (1, 2)
+    seen = []
+    while held.messages:
+        assert len(held.messages) == 1
+        seen.append(owner(held.release(d2)))
+    assert seen == ["a.example.com.", "b.example.com.", "c.example.com."]
+    assert (d2.engine.active, d2.engine.queued) == (0, 0)
+
+
+def test_the_order_of_one_client_holds_across_servers() -> None:
+    held = Held()
+    d2 = VirtualD2(make_config(simple_map([domain("one.test.", 1), domain("two.test.", 2)])), held)
+    d2.request(forward(dhcid="AA", fqdn="h.one.test."))
+    d2.request(forward(dhcid="AA", fqdn="h.two.test."))
+    assert [message.lane.port for message in held.messages] == [1]
+    held.release(d2)
+    assert [message.lane.port for message in held.messages] == [2]
+
+
+def test_a_request_in_a_lane_holds_its_client_too() -> None:
+    """Waiting for a crowded server, it must not be overtaken by the client's next request to an idle one."""
+    held = Held()
+    lanes = {"user-context": {"pyd2": {"lanes": {"max-in-flight": 1}}}}
+    zones = simple_map([domain("one.test.", 1), domain("two.test.", 2)], settings=lanes)
+    d2 = VirtualD2(make_config(zones), held)
+    d2.request(forward(1, fqdn="x.one.test."))
+    d2.request(forward(dhcid="AA", fqdn="h.one.test."))
+    d2.request(forward(dhcid="AA", fqdn="h.two.test."))
+    assert [owner(message) for message in held.messages] == ["x.one.test."]
+    held.release(d2)
+    assert [owner(message) for message in held.messages] == ["h.one.test."]
+    held.release(d2)
+    assert [owner(message) for message in held.messages] == ["h.two.test."]
+
+
+def test_a_long_chain_of_hopeless_requests_is_no_recursion() -> None:
+    d2 = virtual(ok, debuglevel=0)
+    held = Held()
+    d2.peer = held
+    d2.request(forward(dhcid="AA"))
+    for _ in range(5000):
+        d2.request(forward(dhcid="AA", fqdn="h.elsewhere.test."))
+    held.release(d2)
+    assert d2.log.ids.count("DHCP_DDNS_NO_FWD_MATCH_ERROR") == 5000
+    assert (d2.engine.active, d2.engine.queued) == (0, 0)
+
+
+def test_servers_that_callouts_skip_are_no_recursion() -> None:
+    d2 = virtual(ok, debuglevel=0, select_key=lambda server, key: Selection(None, skip=True))
+    for number in range(3000):
+        d2.request(forward(dhcid="AA" if number % 2 else f"{number:08X}"))
+    assert d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 3000
+    assert d2.sent == []
+
+
+# Lanes.
+
+def test_a_dead_server_keeps_nobody_else_waiting() -> None:
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        return dead(outgoing, now) if outgoing.lane.port == 9 else [(0.001, answer(outgoing.message))]
+
+    d2 = VirtualD2(make_config(simple_map([domain("dead.test.", 9), domain("good.test.", 1)])), peer)
+    for number in range(200):
+        d2.request(forward(number, fqdn=f"h{number}.dead.test."))
+    begin = d2.now
+    for number in range(200, 400):
+        d2.request(forward(number, fqdn=f"h{number}.good.test."))
+    d2.run(begin + 0.1)
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
+    d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 200
+
+
+def test_the_tries_to_a_dead_server_are_keas() -> None:
+    d2 = virtual(dead, 9, 8, settings={"dns-server-timeout": 200})
+    d2.request(forward())
+    begin = d2.now
+    d2.run()
+    tries = [(round(at - begin, 6), message.lane.port) for at, message in d2.sent]
+    assert tries == [(0.0, 9), (0.2, 9), (0.4, 9), (0.6, 8), (0.8, 8), (1.0, 8)]
+    assert round(d2.now - begin, 6) == 1.2
+    assert len({message.query_id for _, message in d2.sent}) == 6
+
+
+def test_started_transactions_go_before_waiting_requests() -> None:
+    held = Held()
+    lanes = {"user-context": {"pyd2": {"lanes": {"max-in-flight": 1}}}}
+    zones = simple_map([domain("example.com.", 1)], [domain("2.0.192.in-addr.arpa.", 1)], settings=lanes)
+    d2 = VirtualD2(make_config(zones), held)
+    for number in range(2):
+        d2.request(request(dhcid=f"0{number}", fqdn=f"h{number}.example.com."))
+    assert (d2.engine.active, d2.engine.queued) == (1, 1)
+    assert owner(held.release(d2)) == "h0.example.com."
+    assert owner(held.release(d2)) == "10.2.0.192.in-addr.arpa."
+    assert owner(held.release(d2)) == "h1.example.com."
+
+
+def test_a_server_may_be_given_more_or_less() -> None:
+    held = Held()
+    context = {"pyd2": {"lanes": {"max-in-flight": 5}}}
+    zone = domain("example.com.", 1, 2)
+    zone["dns-servers"][0]["user-context"] = context
+    d2 = VirtualD2(make_config(simple_map([zone, domain("other.test.", 1)])), held)
+    for number in range(40):
+        d2.request(forward(number))
+    assert len(held.messages) == 5
+    assert (d2.engine.active, d2.engine.queued) == (5, 35)
+
+
+# Replies.
+
+def test_forged_replies_change_nothing() -> None:
+    held = Held()
+    d2 = virtual(held)
+    d2.request(forward())
+    (outgoing,) = held.messages
+    good = answer(outgoing.message)
+    wrong_id = (outgoing.query_id ^ 1).to_bytes(2, "big") + good[2:]
+    slot = outgoing.slot
+    attempts = [(slot, wrong_id), (slot ^ 1, good), (slot, b""), (slot, b"\0")]
+    for slot, reply in attempts:
+        d2.engine.receive_reply(outgoing.lane, slot, reply, d2.now, d2.wall)
+        d2.flush()
+    assert d2.counters.replies_ignored.value == len(attempts)
+    assert len(d2.sent) == 1
+    assert d2.engine.active == 1
+    held.release(d2)
+    assert d2.engine.active == 0
+    d2.engine.receive_reply(outgoing.lane, outgoing.slot, good, d2.now, d2.wall)
+    assert d2.counters.replies_ignored.value == len(attempts) + 1
+
+
+def test_query_ids_and_ports_are_drawn_from_the_whole_range() -> None:
+    d2 = virtual(ok, debuglevel=0)
+    for number in range(3000):
+        d2.request(forward(number))
+        d2.run()
+    assert {message.slot for _, message in d2.sent} == {0, 1, 2, 3}
+    ids = [message.query_id for _, message in d2.sent]
+    assert len(set(ids)) > 2800
+    assert min(ids) < 300
+    assert max(ids) > 65235
+    for _, message in d2.sent:
+        assert int.from_bytes(message.message[:2], "big") == message.query_id
+
+
+def test_a_truncated_reply_counts_if_there_is_no_tcp() -> None:
+    """The answer is whole enough for Kea, so it must not become a failure here."""
+
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        if outgoing.tcp:
+            raise SendError(111)
+        reply = bytearray(answer(outgoing.message))
+        reply[2] |= 2
+        return [(0.0, bytes(reply))]
+
+    d2 = virtual(peer)
+    d2.request(forward())
+    d2.run()
+    assert [message.tcp for _, message in d2.sent] == [False, True]
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+    assert "ASIODNS_SEND_DATA" not in d2.log.ids
+    found = statistics(d2.counters)
+    assert (found["update-sent"], found["update-success"], found["update-timeout"]) == (1, 1, 0)
+
+
+def test_a_truncated_reply_counts_if_tcp_is_silent() -> None:
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        reply = bytearray(answer(outgoing.message, 5))
+        reply[2] |= 2
+        return [] if outgoing.tcp else [(0.0, bytes(reply))]
+
+    d2 = virtual(peer)
+    d2.request(forward())
+    d2.run()
+    assert d2.log.ids[-2:] == ["DHCP_DDNS_FORWARD_ADD_REJECTED", "DHCP_DDNS_ADD_FAILED"]
+
+
+def test_the_answer_over_tcp_is_what_counts() -> None:
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        reply = bytearray(answer(outgoing.message, 0 if outgoing.tcp else 2))
+        reply[2] |= 2
+        return [(0.0, bytes(reply))]
+
+    d2 = virtual(peer)
+    d2.request(forward())
+    d2.run()
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+    assert len(d2.sent) == 2
+
+
+def test_tcp_may_be_chosen() -> None:
+    d2 = virtual(ok, settings={"user-context": {"pyd2": {"lanes": {"transport": "tcp"}}}})
+    d2.request(forward())
+    d2.run()
+    assert [message.tcp for _, message in d2.sent] == [True]
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+
+
+def test_a_failed_send_is_a_bad_try_at_once() -> None:
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        if outgoing.lane.port == 9:
+            raise SendError(101)
+        return ok(outgoing, now)
+
+    d2 = virtual(peer, 9, 1)
+    begin = d2.now
+    d2.request(forward())
+    d2.run()
+    assert d2.now == begin
+    assert [message.lane.port for _, message in d2.sent] == [9, 9, 9, 1]
+    assert d2.log.texts("ASIODNS_SEND_DATA") == ["error 101 sending data using UDP to 127.0.0.1(9)"] * 3
+    found = statistics(d2.counters)
+    assert (found["update-sent"], found["update-timeout"], found["update-success"]) == (4, 3, 1)
+
+
+def test_a_late_report_of_a_failed_send_is_nothing() -> None:
+    held = Held()
+    d2 = virtual(held)
+    d2.request(forward())
+    (outgoing,) = held.messages
+    held.release(d2)
+    d2.engine.send_failed(outgoing, 104, d2.now, d2.wall)
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+    assert d2.counters.update_timeout.value == 0
+
+
+# Building and sending.
+
+@pytest.mark.parametrize(("change_type", "failure", "outcome"), [
+    (0, "DHCP_DDNS_FORWARD_ADD_BUILD_FAILURE", "DHCP_DDNS_ADD_FAILED"),
+    (1, "DHCP_DDNS_FORWARD_REMOVE_ADDRS_BUILD_FAILURE", "DHCP_DDNS_REMOVE_FAILED"),
+])
+def test_an_address_with_a_scope_cannot_become_a_record(change_type: int, failure: str, outcome: str) -> None:
+    """Seen from the real server, with ``2001:db8::1%1``."""
+    d2 = virtual(ok)
+    d2.request(forward(ip_address="2001:db8::1%1", change_type=change_type))
+    assert d2.log.ids[-2:] == [failure, outcome]
+    reason = ", reason: Cannot add address rdata: Bad IN/AAAA RDATA text: '2001:db8::1%1'"
+    assert d2.log.texts(failure)[0].endswith(reason)
+    assert "Event: UPDATE_FAILED_EVT,  Forward change: failed,  request: " in d2.log.lines[-1][3]
+    assert d2.counters.update_sent.value == 0
+
+
+def test_an_address_with_a_scope_is_good_enough_for_a_reverse_name() -> None:
+    zones = simple_map(reverse=[domain("8.b.d.0.1.0.0.2.ip6.arpa.", 1)])
+    d2 = VirtualD2(make_config(zones), ok)
+    d2.request(request(ip_address="2001:db8::1%1", forward_change=False))
+    d2.run()
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+
+
+def test_a_zone_that_is_no_name_fails_at_building() -> None:
+    """Its text ends a name whose first label holds two escaped dots, so that it matches."""
+    d2 = VirtualD2(make_config(simple_map([domain(".x.", 1)])), ok)
+    d2.request(forward(fqdn="\\..x."))
+    assert d2.log.ids[-2:] == ["DHCP_DDNS_FORWARD_ADD_BUILD_FAILURE", "DHCP_DDNS_ADD_FAILED"]
+    assert "reason: Cannot create new request :" in d2.log.lines[-2][3]
+
+
+def test_a_timeout_beyond_keas_integers_cannot_send() -> None:
+    d2 = virtual(ok, settings={"dns-server-timeout": 2**31})
+    d2.request(forward())
+    assert d2.log.ids[-2:] == ["DHCP_DDNS_TRANS_SEND_ERROR", "DHCP_DDNS_ADD_FAILED"]
+    assert d2.log.lines[-2][3].endswith(
+        "A timeout value for DNS Update request must not exceed 2147483647."
+        " Provided timeout value is '2147483648'"
+    )
+    assert d2.sent == []
+    assert d2.counters.update_sent.value == 0
+    assert d2.engine.timer() is None
+
+
+def test_the_longest_timeout_is_kept() -> None:
+    d2 = virtual(dead, settings={"dns-server-timeout": 2**31 - 1})
+    d2.request(forward())
+    assert d2.engine.timer() == d2.now + (2**31 - 1) / 1000
+
+
+# Callouts.
+
+class OddKey:
+    """A key whose context raises what a library may raise."""
+
+    name = "odd."
+    algorithm = "gss-tsig."
+
+    def create_context(self) -> SigningContext:
+        raise RuntimeError("no credentials")
+
+
+def test_select_key_is_asked_once_per_server_and_direction() -> None:
+    asked: list[tuple[int, str | None]] = []
+
+    def select(server: DnsServer, key: SigningKey | None) -> Selection:
+        asked.append((server.port, key.name if key else None))
+        return Selection(key)
+
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        return dead(outgoing, now) if outgoing.lane.port == 9 else ok(outgoing, now)
+
+    reverse = domain("2.0.192.in-addr.arpa.", 1, **{"key-name": "k.example"})
+    zones = simple_map([domain("example.com.", 9, 1)], [reverse], {"tsig-keys": KEYS})
+    d2 = VirtualD2(make_config(zones), peer, select_key=select)
+    d2.request(request())
+    d2.run(d2.now + 1.6)
+    assert asked == [(9, None), (1, None), (1, "k.example.")]
+
+
+def test_select_key_may_take_the_key_away_or_bring_one() -> None:
+    other = HmacKey("Other.Example", "hmac-md5", b"0123456789")
+    answers = iter([Selection(None), Selection(other)])
+    zones = simple_map([domain("example.com.", 1, **{"key-name": "k.example"})], settings={"tsig-keys": KEYS})
+    d2 = VirtualD2(make_config(zones), dead, select_key=lambda server, key: next(answers))
+    d2.request(forward(1))
+    d2.request(forward(2))
+    tsigs = [parse(message.message).tsig for _, message in d2.sent]
+    assert tsigs[0] is None
+    assert tsigs[1] is not None
+    assert tsigs[1].name.to_text() == "other.example."
+    found = statistics(d2.counters)
+    assert (found["update-unsigned"], found["update-signed"]) == (1, 1)
+    assert found["key[k.example.].update-sent"] == 0
+    assert found["key[other.example.].update-sent"] == 1
+
+
+def test_select_key_may_skip_servers() -> None:
+    def select(server: DnsServer, key: SigningKey | None) -> Selection:
+        return Selection(key, skip=server.port != 3)
+
+    d2 = virtual(ok, 1, 2, 3, 4, select_key=select)
+    d2.request(forward())
+    assert [message.lane.port for _, message in d2.sent] == [3]
+
+
+def test_all_servers_skipped_is_a_failure() -> None:
+    d2 = virtual(ok, 1, 2, select_key=lambda server, key: Selection(key, skip=True))
+    d2.request(forward())
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_FAILED"
+    assert "Event: NO_MORE_SERVERS_EVT," in d2.log.lines[-1][3]
+
+
+def test_a_callout_that_raises_costs_one_request() -> None:
+    def select(server: DnsServer, key: SigningKey | None) -> Selection:
+        if server.port == 9:
+            raise ZeroDivisionError("of a library")
+        return Selection(key)
+
+    zones = simple_map([domain("bad.test.", 9), domain("example.com.", 1)])
+    d2 = VirtualD2(make_config(zones), ok, select_key=select)
+    d2.request(forward(1, fqdn="h.bad.test."))
+    assert d2.log.ids[-1] == "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR"
+    assert d2.log.lines[-1][3].endswith("of a library")
+    assert d2.engine.active == 0
+    d2.request(forward(1))
+    d2.run()
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+
+
+def test_a_key_that_raises_costs_one_request() -> None:
+    d2 = virtual(ok, select_key=lambda server, key: Selection(OddKey()))
+    d2.request(forward())
+    assert d2.log.ids[-2:] == ["DHCP_DDNS_TRANS_SEND_ERROR", "DHCP_DDNS_ADD_FAILED"]
+    assert d2.log.lines[-2][3].endswith("no credentials")
+    assert d2.engine.active == 0
+    assert d2.engine.timer() is None
+
+
+# The limit.
+
+def limited(peer: Peer, entries: int, in_flight: int = 2) -> VirtualD2:
+    context = {"pyd2": {"queue": {"max-entries": entries}, "lanes": {"max-in-flight": in_flight}}}
+    return virtual(peer, settings={"user-context": context})
+
+
+def test_a_full_queue_drops_counts_and_says_so_once() -> None:
+    held = Held()
+    d2 = limited(held, 10)
+    for number in range(20):
+        d2.request(forward(number))
+    # Two are under way, ten wait, eight are lost.
+    assert (d2.engine.active, d2.engine.queued) == (2, 10)
+    found = statistics(d2.counters)
+    assert (found["ncr-received"], found["queue-mgr-queue-full"]) == (20, 8)
+    assert d2.log.texts("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL") == [
+        "application request queue has reached maximum number of entries 10",
+    ]
+    assert d2.log.ids.count("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE") == 12
+    held.release(d2)
+    assert "DHCP_DDNS_QUEUE_MGR_RESUMING" not in d2.log.ids
+    held.release(d2)
+    assert d2.engine.queued == 8
+    (resuming,) = d2.log.texts("DHCP_DDNS_QUEUE_MGR_RESUMING")
+    assert resuming.endswith("now that the request queue size has reached 8 of a maximum 10 allowed")
+    for number in range(30, 40):
+        d2.request(forward(number))
+    assert d2.log.ids.count("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL") == 2
+    assert d2.counters.queue_full.value == 8 + 8
+
+
+def test_the_limit_counts_transactions_that_wait_for_a_dead_server() -> None:
+    """The forward zone is quick, the reverse zone dead: what piles up behind it is bounded, too."""
+
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        return dead(outgoing, now) if outgoing.lane.port == 9 else ok(outgoing, now)
+
+    context = {"pyd2": {"queue": {"max-entries": 50}}}
+    reverse = domain("2.0.192.in-addr.arpa.", 9)
+    zones = simple_map([domain("example.com.", 1)], [reverse], {"user-context": context})
+    d2 = VirtualD2(make_config(zones), peer)
+    for number in range(200):
+        d2.request(request(dhcid=f"{number:04X}", fqdn=f"h{number}.example.com."))
+        d2.run(d2.now + 0.0001)
+    assert d2.engine.active + d2.engine.queued <= 50 + 32
+    assert d2.counters.queue_full.value == 200 - d2.engine.active - d2.engine.queued
+
+
+def test_without_a_drop_there_is_no_statistic_of_it() -> None:
+    d2 = virtual(ok)
+    d2.request(forward())
+    assert "queue-mgr-queue-full" not in statistics(d2.counters)
+
+
+# Bad requests.
+
+def test_a_bad_request_is_counted_and_logged() -> None:
+    d2 = virtual(ok)
+    d2.request(b"\0\x02{}")
+    assert d2.log.ids == ["DHCP_DDNS_INVALID_NCR"]
+    assert d2.log.lines[0][3] == (
+        "application received an invalid DNS update request: fromFormat: buffer read error:"
+        " NameChangeRequest value missing for: change-type"
+    )
+    assert statistics(d2.counters)["ncr-invalid"] == 1
+    assert statistics(d2.counters)["ncr-received"] == 0
+
+
+# Reconfiguration.
+
+def test_active_transactions_go_on_under_the_old_configuration() -> None:
+    held = Held()
+    d2 = virtual(held, 1, 2)
+    d2.request(forward())
+    d2.configure(make_config(simple_map([domain("example.com.", 7)])))
+    held.release(d2, rcode=6)
+    assert [(message.lane.port, owner(message)) for message in held.messages] == [(1, "h0.example.com.")]
+    held.messages.clear()
+    d2.run()
+    assert {message.lane.port for message in held.messages} == {1, 2}
+
+
+def test_the_timeout_is_read_at_each_send() -> None:
+    d2 = virtual(dead, settings={"dns-server-timeout": 500})
+    begin = d2.now
+    d2.request(forward())
+    d2.configure(make_config(simple_map([domain("example.com.", 1)], settings={"dns-server-timeout": 100})))
+    d2.run()
+    assert [round(at - begin, 6) for at, _ in d2.sent] == [0.0, 0.5, 0.6]
+
+
+def test_a_shorter_timeout_is_not_held_up_by_a_longer_one() -> None:
+    d2 = virtual(dead, settings={"dns-server-timeout": 5000})
+    begin = d2.now
+    d2.request(forward(1))
+    d2.configure(make_config(simple_map([domain("example.com.", 1)], settings={"dns-server-timeout": 100})))
+    d2.request(forward(2))
+    d2.run(begin + 1)
+    assert d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 1
+    assert round(d2.engine.timer() or 0.0, 6) == begin + 5
+
+
+def test_waiting_requests_are_matched_again() -> None:
+    held = Held()
+    one = {"user-context": {"pyd2": {"lanes": {"max-in-flight": 1}}}}
+    d2 = virtual(held, settings=one)
+    for number in range(3):
+        d2.request(forward(number))
+    d2.request(forward(0, fqdn="again.example.com."))
+    d2.configure(make_config(simple_map([domain("example.com.", 7)], settings=one)))
+    assert [(message.lane.port, owner(message)) for message in held.messages] == [
+        (1, "h0.example.com."), (7, "h1.example.com."),
+    ]
+    held.release(d2, 1)
+    held.release(d2, 1)
+    held.release(d2, 0)
+    assert [(message.lane.port, owner(message)) for message in held.messages] == [(7, "again.example.com.")]
+    d2.configure(make_config(simple_map([domain("other.test.", 7)], settings=one)))
+    held.release(d2)
+    assert (d2.engine.active, d2.engine.queued) == (0, 0)
+
+
+def test_a_large_backlog_is_worked_off_in_parts() -> None:
+    held = Held()
+    d2 = virtual(held, debuglevel=0)
+    for number in range(5000):
+        d2.request(forward(number))
+    d2.peer = ok
+    d2.configure(make_config(simple_map([domain("example.com.", 7)])))
+    assert d2.engine.timer() == 0.0
+    for message in held.messages:
+        d2.engine.receive_reply(message.lane, message.slot, answer(message.message), d2.now, d2.wall)
+    d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 5000
+    assert {message.lane.port for _, message in d2.sent[32:]} == {7}
+
+
+def test_a_request_whose_domain_is_gone_is_dropped_with_its_message() -> None:
+    held = Held()
+    one = {"user-context": {"pyd2": {"lanes": {"max-in-flight": 1}}}}
+    d2 = virtual(held, settings=one)
+    d2.request(forward(0))
+    d2.request(forward(1))
+    d2.configure(make_config(simple_map([domain("other.test.", 7)], settings=one)))
+    assert d2.log.ids.count("DHCP_DDNS_NO_FWD_MATCH_ERROR") == 1
+    assert (d2.engine.active, d2.engine.queued) == (1, 0)
+
+
+def test_lanes_are_kept_while_they_are_used() -> None:
+    held = Held()
+    d2 = virtual(held)
+    d2.request(forward())
+    before = d2.engine.lanes
+    d2.configure(make_config(simple_map([domain("example.com.", 1, 7)])))
+    assert before < d2.engine.lanes
+    d2.configure(make_config(simple_map([domain("example.com.", 7)])))
+    assert {lane.port for lane in d2.engine.lanes} == {1, 7}
+    held.release(d2)
+    assert {lane.port for lane in d2.engine.lanes} == {7}
+
+
+def test_key_statistics_stay() -> None:
+    zones = simple_map([domain("example.com.", 1, **{"key-name": "k.example"})], settings={"tsig-keys": KEYS})
+    d2 = VirtualD2(make_config(zones), dead)
+    assert statistics(d2.counters)["key[k.example.].update-sent"] == 0
+    d2.request(forward())
+    d2.configure(make_config(simple_map()))
+    assert statistics(d2.counters)["key[k.example.].update-sent"] == 1
+
+
+# Ended leases.
+
+def test_ended_leases_are_added_as_kea_does() -> None:
+    d2 = virtual(ok)
+    d2.request(forward(lease_expires_on="20010101000000"))
+    d2.run()
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+
+
+def test_ended_leases_may_be_dropped() -> None:
+    d2 = virtual(ok, settings={"user-context": {"pyd2": {"expired": "drop"}}})
+    d2.request(forward(1, lease_expires_on="20010101000000"))
+    assert "PYD2_REQUEST_EXPIRED" in d2.log.ids
+    assert (d2.sent, d2.engine.active) == ([], 0)
+    d2.request(forward(1, lease_expires_on="20010101000000", change_type=1))
+    d2.request(forward(2, lease_expires_on="29990101000000"))
+    d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_REMOVE_SUCCEEDED") == 1
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 1
+
+
+# Shutdown.
+
+def test_when_the_daemon_may_leave() -> None:
+    held = Held()
+    d2 = limited(held, 1000, in_flight=1)
+    engine = d2.engine
+    kinds = ("normal", "drain_first", "now")
+    assert [engine.cleared_for_shutdown(kind) for kind in kinds] == [True, True, True]
+    d2.request(forward(1))
+    d2.request(forward(2))
+    assert [engine.cleared_for_shutdown(kind) for kind in kinds] == [False, False, True]
+    held.release(d2)
+    assert [engine.cleared_for_shutdown(kind) for kind in kinds] == [False, False, True]
+    held.release(d2)
+    assert [engine.cleared_for_shutdown(kind) for kind in kinds] == [True, True, True]
+
+
+def test_before_the_first_configuration_requests_go_nowhere() -> None:
+    d2 = VirtualD2(make_config(simple_map()), ok)
+    engine = Engine(d2.counters, d2.log)
+    engine.receive_request(datagram(request()), 0.0, 0.0)
+    assert d2.log.ids[-2:] == ["DHCP_DDNS_REQUEST_DROPPED", "DHCP_DDNS_NO_ELIGIBLE_JOBS"]
+    assert engine.take_outgoing() == []
+
+
+def test_ipv6_servers() -> None:
+    zone = {"name": "example.com.", "dns-servers": [{"ip-address": "2001:DB8:0:0::1", "port": 5353}]}
+    d2 = VirtualD2(make_config(simple_map([zone])), dead)
+    d2.request(forward())
+    assert d2.log.texts("DHCP_DDNS_UPDATE_REQUEST_SENT")[0].endswith("to server: 2001:db8::1 port:5353")
+    (lane,) = d2.engine.lanes
+    assert socket.inet_pton(socket.AF_INET6, str(lane.address)) == lane.address.packed
