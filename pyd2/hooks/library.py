@@ -18,8 +18,9 @@ import sys
 import traceback
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from pyd2.config.hooks_libraries import PYTHON_PREFIX
 from pyd2.errors import HookError
 from pyd2.hooks.points import VERSION
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pyd2.messages import Log
-
-MODULE_PREFIX: Final = "python:"
-"""Begins an entry's ``library`` that names an importable module instead of a file."""
 
 _serial = count(1)
 
@@ -66,8 +64,8 @@ def open_library(name: str) -> Library:
 
     Raises HookError with the reason of HOOKS_OPEN_ERROR. Whatever the library's own code raises becomes one.
     """
-    if name.startswith(MODULE_PREFIX):
-        return _run(name, _module_source(name.removeprefix(MODULE_PREFIX)))
+    if name.startswith(PYTHON_PREFIX):
+        return _run(name, _module_source(name.removeprefix(PYTHON_PREFIX)))
     try:
         content = Path(name).read_bytes()
     except IsADirectoryError:
