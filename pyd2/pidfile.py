@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 DEFAULT_DIRECTORY: Final = "/run/kea"
 _PROCESS_NAME: Final = "kea-dhcp-ddns"
+_READ_LIMIT: Final = 100
 _LARGEST_PID: Final = 0x7FFFFFFF
 # A number with something after it, the newline as a rule: what a C++ stream reads and finds good.
-_CONTENT: Final = re.compile(rb"\s*([+-]?\d{1,10})[^\d]")
+_CONTENT: Final = re.compile(rb"\s*([+-]?\d+)[^\d]")
 
 
 class PidFileError(Pyd2Error):
@@ -74,7 +75,8 @@ class PidFile:
     def _read(self) -> int:
         """Return the PID in the file; 0 when there is no file, or none that can be opened."""
         try:
-            content = Path(self.path).read_bytes()
+            with Path(self.path).open("rb") as file:
+                content = file.read(_READ_LIMIT)
         except IsADirectoryError:
             content = b""
         except OSError:
