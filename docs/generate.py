@@ -1,0 +1,113 @@
+"""Write transactions.md and messages.md from the tables in the code: ``python docs/generate.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+from pyd2.dns.constants import Rcode, RRClass, RRType
+from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate
+from pyd2.messages import MESSAGES, Severity
+from pyd2.update.kinds import DONE, KINDS, MAX_TRIES, Kind, Step
+
+HERE = Path(__file__).parent
+
+_DATA = {Data.NONE: "", Data.ADDRESS: " addr", Data.DHCID: " id", Data.TARGET: " F"}
+
+
+def main() -> None:
+    """Write both pages beside this file."""
+    for name, text in pages().items():
+        (HERE / name).write_text(text)
+
+
+def pages() -> dict[str, str]:
+    """Return the text of each generated page by its file name."""
+    return {"transactions.md": _joined(_transactions()), "messages.md": _joined(_messages())}
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _transactions() -> Iterator[str]:
+    yield "# Transactions"
+    yield ""
+    yield "<!-- Written by docs/generate.py from pyd2/update/kinds.py: change that, then run it. -->"
+    yield ""
+    yield (
+        "A request's `change-type` and `conflict-resolution-mode` choose one of eight kinds. Its forward "
+        "steps come first, then its reverse step, each direction only if the request asks for it. An RCODE "
+        "that a step does not list fails the transaction. A try without a usable reply is repeated; after "
+        f"{MAX_TRIES} tries the direction begins again with the domain's next server, if there is one."
+    )
+    yield ""
+    yield (
+        "`F` is the client's name, `R` its reverse name, `T` the TTL, `id` its DHCID, `A*` is A or AAAA. "
+        "Records are written as RFC 2136 means them: class NONE or ANY with TTL 0 requires absence or "
+        "presence, or deletes."
+    )
+    for kind in KINDS.values():
+        yield from _kind(kind)
+
+
+def _kind(kind: Kind) -> Iterator[str]:
+    verb = kind.change_type.name.lower()
+    yield ""
+    yield f"## {kind.name}"
+    yield ""
+    yield f"To {verb}, with `{kind.mode}`."
+    yield ""
+    yield "| step | requires | changes | RCODE leads to |"
+    yield "|---|---|---|---|"
+    for step in kind.steps.values():
+        owner = "F" if step.forward else "R"
+        requires = "<br>".join(f"`{_record(owner, rr)}`" for rr in step.template.prerequisites) or "nothing"
+        changes = "<br>".join(f"`{_record(owner, rr)}`" for rr in step.template.updates)
+        yield f"| {step.name} | {requires} | {changes} | {_leads_to(step)} |"
+
+
+def _leads_to(step: Step) -> str:
+    done = "the reverse step, or success" if step.forward else "success"
+    lines = [f"{Rcode(rcode).name}: {done if to == DONE else to}" for rcode, to in step.on.items()]
+    if not step.other_server:
+        lines.append("no other server is tried")
+    return "<br>".join(lines)
+
+
+def _record(owner: str, record: RecordTemplate) -> str:
+    ttl = "T" if record.with_ttl else "0"
+    rdtype = "A*" if record.type is A_OR_AAAA else RRType(record.type).name
+    return f"{owner} {ttl} {RRClass(record.rrclass).name} {rdtype}{_DATA[record.data]}"
+
+
+def _messages() -> Iterator[str]:
+    yield "# Messages"
+    yield ""
+    yield "<!-- Written by docs/generate.py from pyd2/messages.py: change that, then run it. -->"
+    yield ""
+    yield (
+        "IDs and texts are Kea's; those that begin with `PYD2_` are pyd2's own. `%1`, `%2` and so on stand "
+        "for what the message is about. A DEBUG message is written from its `debuglevel` on."
+    )
+    by_logger: dict[str, list[str]] = {}
+    for message in MESSAGES.values():
+        level = message.severity.name
+        if message.severity == Severity.DEBUG:
+            level += f" {message.debuglevel}"
+        text = message.text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+        by_logger.setdefault(message.logger, []).append(f"| `{message.message_id}` | {level} | {text} |")
+    for logger, rows in by_logger.items():
+        yield ""
+        yield f"## {logger}"
+        yield ""
+        yield "| ID | severity | text |"
+        yield "|---|---|---|"
+        yield from rows
+
+
+if __name__ == "__main__":
+    main()
