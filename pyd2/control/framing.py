@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_REQUEST = 16 * 1024 * 1024
 """The longest request, in bytes as received.
@@ -16,8 +20,6 @@ MAX_REQUEST = 16 * 1024 * 1024
 Kea has no limit. This one leaves room for a config-set with 50,000 zones, and keeps a client that sends
 without end from taking all memory. It guards against accidents: who may connect may also stop the server.
 """
-
-_WHITESPACE = b"\t\n\r "
 
 
 class FeedState(Enum):
@@ -29,33 +31,9 @@ class FeedState(Enum):
     TOO_LONG = auto()
 
 
-class _Step(Enum):
-    """Where in the text the feed stands."""
-
-    FIRST = auto()
-    """Before the very first byte."""
-    BEFORE = auto()
-    """Before the command."""
-    INSIDE = auto()
-    STRING = auto()
-    ESCAPE = auto()
-    """After a backslash in a string."""
-    SLASH = auto()
-    """After a slash, which must begin a comment."""
-    LINE_COMMENT = auto()
-    BLOCK_COMMENT = auto()
-    STAR = auto()
-    """After an asterisk, which may end a block comment."""
-
-
-# The next byte that means something; in the steps not named, any byte does.
-_ANY = re.compile(rb".", re.DOTALL)
-_STOPS = {
-    _Step.INSIDE: re.compile(rb"[{}\[\]\"#/]"),
-    _Step.STRING: re.compile(rb"[\"\\]"),
-    _Step.LINE_COMMENT: re.compile(rb"\n"),
-    _Step.BLOCK_COMMENT: re.compile(rb"[*\n]"),
-}
+_BRACKET_OR_MORE = re.compile(rb"[{}\[\]\"#/]")
+_QUOTE_OR_ESCAPE = re.compile(rb"[\"\\]")
+_STAR_OR_NEWLINE = re.compile(rb"[*\n]")
 
 
 class CommandFeed:
@@ -64,6 +42,9 @@ class CommandFeed:
     Bytes after the end of the command are ignored.
     """
 
+    # The methods named _in_... are the states. Each reads data[at:] for as long as the state lasts, sets the
+    # next one in _step, and returns where it goes on.
+
     __slots__ = ("_depth", "_received", "_step", "_text", "error", "state")
 
     def __init__(self) -> None:
@@ -71,7 +52,7 @@ class CommandFeed:
         self.error = ""
         """Why the feed failed."""
         self._text = bytearray()
-        self._step = _Step.FIRST
+        self._step: Callable[[CommandFeed, bytes, int], int] = CommandFeed._in_start
         self._depth = 0
         self._received = 0
 
@@ -89,14 +70,7 @@ class CommandFeed:
         """Take the next bytes of the request and return the new state."""
         at = 0
         while at < len(data) and self.state is FeedState.NEEDS_DATA:
-            stop = _STOPS.get(self._step, _ANY).search(data, at)
-            end = stop.start() if stop else len(data)
-            if self._step in {_Step.INSIDE, _Step.STRING}:
-                self._text += data[at:end]
-            at = end
-            if stop:
-                at += 1
-                self._take(stop.group())
+            at = self._step(self, data, at)
         self._received += at
         if self._received > MAX_REQUEST:
             self._text.clear()
@@ -104,76 +78,108 @@ class CommandFeed:
             self.error = f"request is longer than {MAX_REQUEST} bytes"
         return self.state
 
-    def _take(self, byte: bytes) -> None:
-        """Act on a byte that means something in the present step."""
-        match self._step:
-            case _Step.FIRST | _Step.BEFORE:
-                self._before(byte)
-            case _Step.INSIDE:
-                self._inside(byte)
-            case _Step.STRING:
-                self._text += byte
-                self._step = _Step.INSIDE if byte == b'"' else _Step.ESCAPE
-            case _Step.ESCAPE:
-                self._text += byte
-                self._step = _Step.STRING
-            case _Step.SLASH:
-                if byte == b"/":
-                    self._step = _Step.LINE_COMMENT
-                elif byte == b"*":
-                    self._step = _Step.BLOCK_COMMENT
-                else:
-                    self._fail("invalid characters /", byte)
-            case _Step.LINE_COMMENT:
-                self._newline()
-                self._leave_comment()
-            case _Step.BLOCK_COMMENT | _Step.STAR:
-                if byte == b"/" and self._step is _Step.STAR:
-                    self._leave_comment()
-                    return
-                self._step = _Step.STAR if byte == b"*" else _Step.BLOCK_COMMENT
-                if byte == b"\n":
-                    self._newline()
+    def _in_start(self, data: bytes, at: int) -> int:
+        """Before the very first byte; only Kea's error text knows the difference to ``_in_space``."""
+        return self._before(data, at, "invalid first character ")
 
-    def _before(self, byte: bytes) -> None:
-        if byte in _WHITESPACE:
-            self._step = _Step.BEFORE
-        elif byte in b"{[":
-            self._text += byte
-            self._depth = 1
-            self._step = _Step.INSIDE
-        elif not self._enter_comment(byte):
-            first = "first " if self._step is _Step.FIRST else ""
-            self._fail(f"invalid {first}character ", byte)
+    def _in_space(self, data: bytes, at: int) -> int:
+        return self._before(data, at, "invalid character ")
 
-    def _inside(self, byte: bytes) -> None:
-        if self._enter_comment(byte):
-            return
-        self._text += byte
-        if byte == b'"':
-            self._step = _Step.STRING
-        elif byte in b"{[":
-            self._depth += 1
-        else:
-            self._depth -= 1
-            if self._depth == 0:
-                self.state = FeedState.COMPLETE
-
-    def _enter_comment(self, byte: bytes) -> bool:
-        """Go into a comment if the byte begins one."""
-        if byte == b"#":
-            self._step = _Step.LINE_COMMENT
+    def _before(self, data: bytes, at: int, fault: str) -> int:
+        byte = data[at : at + 1]
+        if byte in b"{[":
+            self._step = CommandFeed._in_command
+            return at  # it counts the bracket
+        if byte in b"\t\n\r ":
+            self._step = CommandFeed._in_space
+        elif byte == b"#":
+            self._step = CommandFeed._in_line_comment
         elif byte == b"/":
-            self._step = _Step.SLASH
+            self._step = CommandFeed._in_slash
         else:
-            return False
-        return True
+            self._fail(fault, byte)
+        return at + 1
+
+    def _in_command(self, data: bytes, at: int) -> int:
+        start = at
+        while found := _BRACKET_OR_MORE.search(data, at):
+            at = found.end()
+            byte = found.group()
+            if byte == b'"':
+                self._step = CommandFeed._in_string
+            elif byte in b"{[":
+                self._depth += 1
+                continue
+            elif byte in b"]}":
+                self._depth -= 1
+                if self._depth:
+                    continue
+                self.state = FeedState.COMPLETE
+            else:
+                self._text += data[start : at - 1]
+                self._step = CommandFeed._in_line_comment if byte == b"#" else CommandFeed._in_slash
+                return at
+            break
+        else:
+            at = len(data)
+        self._text += data[start:at]
+        return at
+
+    def _in_string(self, data: bytes, at: int) -> int:
+        found = _QUOTE_OR_ESCAPE.search(data, at)
+        end = found.end() if found else len(data)
+        self._text += data[at:end]
+        if found:
+            self._step = CommandFeed._in_command if found.group() == b'"' else CommandFeed._in_escape
+        return end
+
+    def _in_escape(self, data: bytes, at: int) -> int:
+        self._text += data[at : at + 1]
+        self._step = CommandFeed._in_string
+        return at + 1
+
+    def _in_slash(self, data: bytes, at: int) -> int:
+        """After a slash, which must begin a comment."""
+        byte = data[at : at + 1]
+        if byte == b"/":
+            self._step = CommandFeed._in_line_comment
+        elif byte == b"*":
+            self._step = CommandFeed._in_block_comment
+        else:
+            self._fail("invalid characters /", byte)
+        return at + 1
+
+    def _in_line_comment(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at)
+        if end < 0:
+            return len(data)
+        self._keep_newline()
+        self._leave_comment()
+        return end + 1
+
+    def _in_block_comment(self, data: bytes, at: int) -> int:
+        while found := _STAR_OR_NEWLINE.search(data, at):
+            at = found.end()
+            if found.group() == b"*":
+                self._step = CommandFeed._in_star
+                return at
+            self._keep_newline()
+        return len(data)
+
+    def _in_star(self, data: bytes, at: int) -> int:
+        """After an asterisk in a block comment."""
+        byte = data[at : at + 1]
+        if byte == b"/":
+            self._leave_comment()
+        elif byte != b"*":
+            self._step = CommandFeed._in_block_comment
+            return at
+        return at + 1
 
     def _leave_comment(self) -> None:
-        self._step = _Step.INSIDE if self._depth else _Step.BEFORE
+        self._step = CommandFeed._in_command if self._depth else CommandFeed._in_space
 
-    def _newline(self) -> None:
-        """Keep a comment's newline."""
+    def _keep_newline(self) -> None:
         if self._depth:
             self._text += b"\n"
 

@@ -137,21 +137,9 @@ class ControlChannel:
         Raises ConfigError or ElementTypeError; then nothing is left open, and ``replacing`` is as it was.
         """
         path = socket_path(self._config, self._directory)
-        if replacing is not None and replacing._listener is not None and replacing.path == path:
-            self.log.emit("COMMAND_ACCEPTOR_START", path)
-            fresh = None if Path(path).is_socket() else _listen(path)  # somebody may have removed it
-            lock, listener = replacing._hand_over(fresh)
-        else:
-            lock = _lock(path)
-            _remove(path)
-            self.log.emit("COMMAND_ACCEPTOR_START", path)
-            try:
-                listener = _listen(path)
-            except ConfigError:
-                _remove(path + ".lock")
-                os.close(lock)
-                raise
-        self.path, self._lock, self._listener = path, lock, listener
+        taken = None if replacing is None else replacing.hand_over(path)
+        self._lock, self._listener = taken or _acquire(path, self.log)
+        self.path = path
         self._accept_more()
 
     def close(self) -> None:
@@ -170,22 +158,29 @@ class ControlChannel:
             if not connection.answering:
                 connection.close()
 
+    def hand_over(self, path: str) -> tuple[int, socket.socket] | None:
+        """Give the lock and the listening socket to another channel; None if this one does not have the path.
+
+        Raises ConfigError when somebody has removed the socket's file and it cannot be bound again.
+        """
+        listener = self._listener
+        if listener is None or self.path != path:
+            return None
+        self.log.emit("COMMAND_ACCEPTOR_START", path)
+        fresh = None if Path(path).is_socket() else _listen(path)
+        self._stop_accepting()
+        self._listener = None
+        if fresh is None:
+            return self._lock, listener
+        listener.close()
+        return self._lock, fresh
+
     def closed(self, connection: _Connection) -> None:
         """Forget a connection: there is room for another."""
         self._connections.discard(connection)
         if self._listener is not None and self._pause is None:
             self._accept_more()
 
-    def _hand_over(self, fresh: socket.socket | None) -> tuple[int, socket.socket]:
-        """Give the lock and the listening socket, or the fresh one in its stead, to another channel."""
-        self._stop_accepting()
-        listener = self._listener
-        assert listener is not None
-        self._listener = None
-        if fresh is None:
-            return self._lock, listener
-        listener.close()
-        return self._lock, fresh
 
     def _accept_more(self) -> None:
         self._pause = None
@@ -323,6 +318,19 @@ def _mode(directory: str) -> int:
 def _check_length(path: str) -> None:
     if len(os.fsencode(path)) > _MAX_PATH:
         raise ConfigError(f"{os.strerror(errno.ENAMETOOLONG)} [system:{errno.ENAMETOOLONG}]")
+
+
+def _acquire(path: str, log: Log) -> tuple[int, socket.socket]:
+    """Take the lock of a path and listen there; return both."""
+    lock = _lock(path)
+    _remove(path)
+    log.emit("COMMAND_ACCEPTOR_START", path)
+    try:
+        return lock, _listen(path)
+    except ConfigError:
+        _remove(path + ".lock")
+        os.close(lock)
+        raise
 
 
 def _lock(path: str) -> int:

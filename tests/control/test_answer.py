@@ -1,0 +1,40 @@
+"""Answers and their result codes."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyd2.control.answer import answer, error, outcome, success
+from pyd2.data.element import Element, from_plain
+from pyd2.data.text import to_text
+from pyd2.errors import CommandError, ElementTypeError
+
+
+def test_members_that_say_nothing_are_left_out() -> None:
+    assert to_text(success()) == '{ "result": 0 }'
+    assert to_text(success("t")) == '{ "result": 0, "text": "t" }'
+    assert to_text(success("t", from_plain({}))) == '{ "arguments": {  }, "result": 0, "text": "t" }'
+    assert to_text(error("t")) == '{ "result": 1, "text": "t" }'
+
+
+def test_a_failure_needs_a_text() -> None:
+    with pytest.raises(CommandError, match=r"^Text has to be provided for status_code != 0$"):
+        answer(1)
+
+
+def test_outcome_reads_what_answer_made() -> None:
+    assert outcome(success()) == (0, "")
+    assert outcome(answer(2, "t")) == (2, "t")
+
+
+@pytest.mark.parametrize(
+    "wrong", [Element([]), from_plain({"result": "0"}), from_plain({"result": 0, "text": 5})]
+)
+def test_outcome_refuses_other_types(wrong: Element) -> None:
+    with pytest.raises(ElementTypeError):
+        outcome(wrong)
+
+
+def test_outcome_refuses_a_map_without_a_result() -> None:
+    with pytest.raises(CommandError, match=r"^invalid answer: does not contain mandatory 'result'$"):
+        outcome(from_plain({}))

@@ -1,0 +1,118 @@
+"""The statistics as commands show them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.counters import Counters
+from pyd2.data.text import to_text
+from pyd2.observe.statistics import Sample, Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START = 1767323045.123456  # 2026-01-02 03:04:05.123456 UTC
+
+
+class Library:
+    """Statistics of a hook library."""
+
+    def __init__(self) -> None:
+        self.value = 7.5
+
+    def samples(self) -> list[Sample]:
+        return [Sample("gss-tsig-key-created", self.value, START), Sample("ncr-received", 99, START)]
+
+    def reset(self, name: str | None) -> bool:
+        if name in {None, "gss-tsig-key-created"}:
+            self.value = 0.0
+            return True
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A time zone that no machine has by accident: local times must differ from UTC."""
+    monkeypatch.setenv("TZ", "IST-5:30")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def counters() -> Counters:
+    return Counters(START)
+
+
+@pytest.fixture
+def statistics(counters: Counters) -> Statistics:
+    return Statistics(counters, lambda: START + 60)
+
+
+def test_all_statistics_of_a_new_server(statistics: Statistics) -> None:
+    sample = '[ [ 0, "2026-01-02 08:34:05.123456" ] ]'
+    names = [
+        "ncr-error", "ncr-invalid", "ncr-received", "update-error", "update-sent", "update-signed",
+        "update-success", "update-timeout", "update-unsigned",
+    ]  # fmt: skip
+    shown = ", ".join(f'"{name}": {sample}' for name in names)
+    assert to_text(statistics.get_all()) == f"{{ {shown} }}"
+
+
+def test_one(statistics: Statistics, counters: Counters) -> None:
+    counters.update_sent.add(START + 0.876544)
+    assert to_text(statistics.get("update-sent")) == (
+        '{ "update-sent": [ [ 1, "2026-01-02 08:34:06.000000" ] ] }'
+    )
+    assert to_text(statistics.get("bogus")) == "{  }"
+
+
+def test_keys(statistics: Statistics, counters: Counters) -> None:
+    counters.key("k.example.", START).sent.add(START)
+    assert set(statistics.get_all().map_value()) >= {
+        f"key[k.example.].update-{what}" for what in ("sent", "success", "timeout", "error")
+    }
+    assert '[ 1, "' in to_text(statistics.get("key[k.example.].update-sent"))
+    assert statistics.reset("key[k.example.].update-sent")
+    assert counters.keys["k.example."].sent.value == 0
+
+
+def test_resets_note_the_time(statistics: Statistics, counters: Counters) -> None:
+    counters.ncr_received.add(START)
+    counters.ncr_error.add(START)
+    assert statistics.reset("ncr-received")
+    assert (counters.ncr_received.value, counters.ncr_received.changed) == (0, START + 60)
+    assert counters.ncr_error.value == 1
+    assert not statistics.reset("bogus")
+    statistics.reset_all()
+    assert (counters.ncr_error.value, counters.ncr_error.changed) == (0, START + 60)
+    assert counters.update_sent.changed == START + 60
+
+
+@pytest.mark.parametrize("name", ["queue-mgr-queue-full", "pyd2-replies-ignored"])
+def test_what_kea_2_6_does_not_count_is_shown_when_it_happened(
+    statistics: Statistics, counters: Counters, name: str
+) -> None:
+    assert statistics.get(name).value == {}
+    assert not statistics.reset(name)
+    found = {"queue-mgr-queue-full": counters.queue_full, "pyd2-replies-ignored": counters.replies_ignored}
+    found[name].add(START)
+    assert to_text(statistics.get(name)).startswith(f'{{ "{name}": [ [ 1, ')
+
+
+def test_providers_add_theirs(statistics: Statistics) -> None:
+    library = Library()
+    statistics.providers.append(library)
+    shown = statistics.get_all()
+    assert '"gss-tsig-key-created": [ [ 7.5, ' in to_text(shown)
+    assert '"ncr-received": [ [ 0, ' in to_text(shown)
+    assert statistics.reset("gss-tsig-key-created")
+    assert library.value == 0.0
+    assert not statistics.reset("bogus")
+    library.value = 1.0
+    statistics.reset_all()
+    assert library.value == 0.0
