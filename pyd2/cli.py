@@ -53,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(order, str):
         sys.stdout.write(f"{order}\n")
         return 0
-    from pyd2 import daemon
+    from pyd2.daemon import check, run
 
-    start = daemon.check if order.check_only else daemon.run
+    start = check if order.check_only else run
     return start(order.config_file, order.verbose)
 
 

@@ -1,5 +1,6 @@
 """The catalogue, compared with every recorded message and with the real server's debug levels."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import pyd2
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
 from tests.observe import kea
 
@@ -89,3 +91,25 @@ def test_debug_levels_are_those_of_the_real_server(tmp_path: Path) -> None:
         assert written(level) == {
             message_id for message_id in everything if MESSAGES[message_id].debuglevel <= level
         }
+
+
+def emitted() -> Iterator[tuple[str, ast.Call]]:
+    """Yield where and how each message with a fixed ID is written in the code of pyd2."""
+    for path in sorted(Path(pyd2.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if name in {"emit", "notify", "_emit", "_notify"}:
+                    yield f"{path.name}:{node.lineno}", node
+
+
+def test_the_code_writes_only_what_the_catalogue_has() -> None:
+    calls = list(emitted())
+    assert len(calls) > 30
+    for place, call in calls:
+        assert isinstance(call.args[0], ast.Constant)
+        message = MESSAGES.get(str(call.args[0].value))
+        assert message, f"{place}: {call.args[0].value} is not in the catalogue"
+        if not any(isinstance(argument, ast.Starred) for argument in call.args):
+            marks = set(re.findall(r"%\d", message.text))
+            assert len(marks) == len(call.args) - 1, f"{place}: {message.message_id} has other arguments"
