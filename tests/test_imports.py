@@ -15,8 +15,8 @@ RUN = "from importlinter.cli import lint_imports_command; lint_imports_command()
 
 def lint_imports(*options: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run import-linter as a program of its own: it imports and configures globally."""
-    return subprocess.run([sys.executable, "-c", RUN, "--no-cache", "--no-logo", *options], cwd=cwd, capture_output=True,
-                          text=True, check=False)
+    command = [sys.executable, "-c", RUN, "--no-cache", "--no-logo", *options]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def test_the_contracts_hold() -> None:
