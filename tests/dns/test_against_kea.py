@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.dns.constants import rcode_text
 from pyd2.dns.names import reverse_name, reverse_name_wire
+from pyd2.dns.reply import read_reply
 from pyd2.dns.update import Zone, encode_update
-from pyd2.errors import NcrError
+from pyd2.errors import NcrError, ReplyError
 from pyd2.ncr import NameChangeRequest, decode
+from tests.dns.awkward import ACCEPTED, MALFORMED, mutated
 from tests.dns.kinds import FORWARD, REVERSE
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, private_directory
@@ -40,11 +43,14 @@ def entries(log: str) -> list[tuple[str, str]]:
 class Kea:
     """A running kea-dhcp-ddns that is sent requests one after another."""
 
-    def __init__(self, stack: ExitStack, body: dict[str, Any], port: int, severity: str) -> None:
+    def __init__(
+        self, stack: ExitStack, body: dict[str, Any], port: int, severity: str, debuglevel: int = 0
+    ) -> None:
         self.port = port
         directory = stack.enter_context(private_directory())
         binary = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
-        self.d2 = stack.enter_context(D2.start(binary, directory, config(port, body, severity=severity)))
+        settings = config(port, body, severity=severity, debuglevel=debuglevel)
+        self.d2 = stack.enter_context(D2.start(binary, directory, settings))
         self.d2.wait_for_listener(port)
 
     def verdicts(self, datagrams: list[bytes]) -> list[str | None]:
@@ -300,3 +306,52 @@ def test_updates_and_the_texts_of_requests_are_keas(updating: tuple[Kea, Scripte
         assert shown(request.text()) in kea.d2.stdout()[start:]
         sent = [b"\0\0" + arrival.wire[2:] for arrival in dns.arrivals()]
         assert sent == expected_updates(request)
+
+
+def kea_on_replies(kea: Kea, dns: ScriptedDns, replies: list[bytes]) -> list[tuple[bytes, str]]:
+    """Return each reply as it was sent and what the server made of it: a reason or a response code."""
+    found: list[tuple[bytes, str]] = []
+    request = ncr.datagram(encoded({
+        **USUAL, "reverse-change": False, "change-type": 1,
+        "conflict-resolution-mode": "no-check-without-dhcid",
+    }))
+    for reply in replies:
+        dns.set_script([{"raw": reply.hex()}], {})
+        start = len(kea.d2.stdout())
+        ncr.send(request, kea.port)
+        kea.d2.wait_for_log(r"DHCP_DDNS_REMOVE_(?:SUCCEEDED|FAILED)[^\0]*Mode: [a-z-]+\n", 1, start)
+        name, text = next(
+            (name, text) for name, text in entries(kea.d2.stdout()[start:])
+            if name in {"DHCP_DDNS_INVALID_RESPONSE", "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED"}
+        )
+        sent = dns.arrivals()[0].wire[:2] + reply[2:]
+        if name == "DHCP_DDNS_INVALID_RESPONSE":
+            found.append((sent, text.removeprefix("received response to DNS Update message is malformed: ")))
+        else:
+            found.append((sent, text.rpartition(" ")[2]))
+    return found
+
+
+def our_view(reply: bytes) -> str:
+    try:
+        return rcode_text(read_reply(reply, None, 0))
+    except ReplyError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="module")
+def judging(stack: ExitStack) -> tuple[Kea, ScriptedDns]:
+    """A server that logs why it refuses a reply."""
+    lease = stack.enter_context(PortLease())
+    port, dns_port = lease.take(), lease.take()
+    servers = [{"ip-address": "127.0.0.1", "port": dns_port}]
+    dns = stack.enter_context(ScriptedDns({"A": dns_port}))
+    domains = {"forward-ddns": {"ddns-domains": [{"name": "example.com.", "dns-servers": servers}]}}
+    return Kea(stack, domains, port, "DEBUG", 50), dns
+
+
+def test_replies_are_judged_as_kea_does(judging: tuple[Kea, ScriptedDns]) -> None:
+    replies = [wire for _, wire in MALFORMED] + [wire for _, wire in ACCEPTED]
+    replies += mutated(random.Random(8945), 200)
+    for reply, expected in kea_on_replies(*judging, replies):
+        assert our_view(reply) == expected, reply

@@ -1,0 +1,74 @@
+"""Replies: Kea's verdict on each kind of malformed message, and nothing but ReplyError on any other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyd2.dns.reply import parse_reply, read_name, read_reply
+from pyd2.dns.tsig import HmacKey, TsigRecord
+from pyd2.errors import ReplyError
+from tests.dns.awkward import ACCEPTED, ANY, MALFORMED, message, mutated, record, tsig
+
+if TYPE_CHECKING:
+    import random
+
+
+@pytest.mark.parametrize(("reason", "wire"), MALFORMED)
+def test_malformed_reply_has_keas_reason(reason: str, wire: bytes) -> None:
+    with pytest.raises(ReplyError) as caught:
+        read_reply(wire, None, 0)
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(("rcode", "wire"), ACCEPTED)
+def test_well_formed_reply_gives_its_rcode(rcode: int, wire: bytes) -> None:
+    assert read_reply(wire, None, 0) == rcode
+
+
+def test_the_record_that_signs_is_found() -> None:
+    wire = message((3, record(250, tsig(b"M" * 10, b"o"), ANY, owner=b"\x01K\xc0\x0c")))
+    assert parse_reply(wire).tsig == TsigRecord(
+        length=44, name=b"\x01K\x07example\x03com\0", algorithm=b"\x01a\0", time_signed=0, fudge=300,
+        mac=b"M" * 10, original_id=0, error=0, other=b"o",
+    )
+
+
+def test_a_compressed_name_may_be_compressed_again() -> None:
+    wire = b"\x01c\0" + b"\x01b\xc0\x00" + b"\x01a\xc0\x03" + b"rest"
+    assert read_name(wire, 7) == (b"\x01a\x01b\x01c\0", 11)
+
+
+def test_a_long_chain_of_pointers_ends() -> None:
+    # 8000 pointers, each to the one before: the walk is bounded, and short of a name it fails.
+    wire = b"\xc0\x00" + b"".join((0xC000 | at).to_bytes(2, "big") for at in range(0, 16_000, 2))
+    with pytest.raises(ReplyError, match="out of range"):
+        read_name(wire, 16_000)
+
+
+def check(wire: bytes) -> None:
+    """A reply gives a response code or a reason, with a signature expected or not."""
+    for context in (None, HmacKey("k", "hmac-md5", b"s").create_context()):
+        try:
+            rcode = read_reply(wire, context, 0)
+        except ReplyError as error:
+            reason = str(error)
+        else:
+            reason = ""
+            assert 0 <= rcode <= 0xFFF
+        assert reason or context is None
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=100))
+def test_any_datagram_has_a_verdict(wire: bytes) -> None:
+    check(wire)
+
+
+@settings(deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_any_mutation_has_a_verdict(chance: random.Random) -> None:
+    check(mutated(chance, 1)[0])
