@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.process import version_report
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--d2", default=str(Path(sys.executable).with_name("pyd2")), metavar="PATH",
@@ -18,3 +20,9 @@ def d2_binary(request: pytest.FixtureRequest) -> str:
     if not path.is_file():
         pytest.fail(f"no D2 at {path}: install pyd2 beside this Python, or pass --d2 PATH", pytrace=False)
     return str(path.absolute())
+
+
+@pytest.fixture(scope="session")
+def is_pyd2(d2_binary: str) -> bool:
+    """Whether the D2 under test is pyd2; the real server has weaknesses that pyd2 must not have."""
+    return "(pyd2 " in version_report(d2_binary)

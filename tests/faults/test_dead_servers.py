@@ -1,0 +1,88 @@
+"""DNS servers that are dead, or die and come back."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.kit import dns_servers, ncr
+from tests.kit.d2 import D2, config, private_directory
+from tests.kit.ports import PortLease
+from tests.kit.scripted_dns import ScriptedDns
+from tests.kit.waiting import wait_until
+
+pytestmark = pytest.mark.faults
+
+HEALTHY, DEAD = "healthy.test.", "dead.test."
+
+
+def _domain(name: str, port: int) -> dict[str, Any]:
+    return {"name": name, "dns-servers": [{"ip-address": "127.0.0.1", "port": port}]}
+
+
+@contextlib.contextmanager
+def _d2(binary: str, port: int, domains: list[dict[str, Any]], timeout: int) -> Iterator[D2]:
+    body = {"forward-ddns": {"ddns-domains": domains}, "dns-server-timeout": timeout}
+    with private_directory() as directory, D2.start(binary, directory, config(port, body)) as d2:
+        d2.wait_for_listener(port)
+        yield d2
+
+
+def _send(port: int, name: str) -> None:
+    ncr.send(ncr.datagram(ncr.request(name, "192.0.2.1", ncr.dhcid(b"client", name), reverse=False)), port)
+
+
+def test_a_dead_server_does_not_keep_other_zones_waiting(d2_binary: str, is_pyd2: bool) -> None:
+    """Decisions, row 9: 100 requests for a dead server come first; one for a healthy server follows."""
+    with PortLease() as lease:
+        port, dead, healthy = lease.take(), lease.take(), lease.take()
+        domains = [_domain(DEAD, dead), _domain(HEALTHY, healthy)]
+        with ScriptedDns({"A": healthy}), _d2(d2_binary, port, domains, 400) as d2:
+            for number in range(100):
+                _send(port, f"host{number}.{DEAD}")
+            _send(port, f"host.{HEALTHY}")
+            wait_until(lambda: "DHCP_DDNS_ADD_SUCCEEDED" in d2.stdout(), "the healthy zone's update")
+            before = d2.stdout().split("DHCP_DDNS_ADD_SUCCEEDED")[0]
+            # 32 transactions are all that Kea has; the dead server takes them first.
+            assert before.count("DHCP_DDNS_ADD_FAILED") == 0 if is_pyd2 else \
+                before.count("DHCP_DDNS_ADD_FAILED") >= 32
+            wait_until(lambda: d2.stdout().count("DHCP_DDNS_ADD_FAILED") == 100, "the end of all others",
+                       timeout=30)
+            counts = d2.statistics()
+        assert (counts["update-sent"], counts["update-timeout"], counts["update-success"]) == (301, 300, 1)
+
+
+@pytest.mark.peers
+def test_a_server_that_restarts_is_used_again(d2_binary: str) -> None:
+    """Requests before, during and after an outage of the only server."""
+    with PortLease() as lease:
+        port, dns_port = lease.take(), lease.take()
+        with _d2(d2_binary, port, [_domain(HEALTHY, dns_port)], 200) as d2:
+            for run in range(2):
+                with dns_servers.bind([HEALTHY], port=dns_port) as bind:
+                    _send(port, f"run{run}.{HEALTHY}")
+                    wait_until(lambda run=run: d2.stdout().count("DHCP_DDNS_ADD_SUCCEEDED") == run + 1,  # type: ignore[misc]
+                               "an update of the running server")
+                    owners = {owner for owner, _, _, _ in bind.records(HEALTHY)}
+                    assert owners == {f"run{run}.{HEALTHY}"}
+                _send(port, f"outage{run}.{HEALTHY}")
+                wait_until(lambda run=run: d2.stdout().count("DHCP_DDNS_ADD_FAILED") == run + 1,  # type: ignore[misc]
+                           "the failure of an update without a server")
+            assert d2.statistics()["update-timeout"] == 6
+
+
+def test_a_server_that_answers_nonsense_costs_only_its_own_requests(d2_binary: str) -> None:
+    with PortLease() as lease:
+        port, mad, healthy = lease.take(), lease.take(), lease.take()
+        domains = [_domain(DEAD, mad), _domain(HEALTHY, healthy)]
+        with ScriptedDns({"M": mad}) as madman, ScriptedDns({"A": healthy}), \
+                _d2(d2_binary, port, domains, 3000) as d2:
+            madman.set_script([], {}, default={"raw": "0000a8" + "ff" * 600})
+            for number in range(50):
+                _send(port, f"host{number}.{DEAD}")
+                _send(port, f"host{number}.{HEALTHY}")
+            wait_until(lambda: d2.stdout().count("DHCP_DDNS_ADD_FAILED") == 50
+                       and d2.stdout().count("DHCP_DDNS_ADD_SUCCEEDED") == 50, "the end of all requests")
+            counts = d2.statistics()
+        assert (counts["update-error"], counts["update-success"], counts["update-timeout"]) == (150, 50, 0)
