@@ -109,7 +109,7 @@ def test_the_code_writes_only_what_the_catalogue_has() -> None:
     for place, call in calls:
         assert isinstance(call.args[0], ast.Constant)
         message = MESSAGES.get(str(call.args[0].value))
-        assert message, f"{place}: {call.args[0].value} is not in the catalogue"
+        assert message, f"{place}: {call.args[0].value!r} is not in the catalogue"
         if not any(isinstance(argument, ast.Starred) for argument in call.args):
             marks = set(re.findall(r"%\d", message.text))
             assert len(marks) == len(call.args) - 1, f"{place}: {message.message_id} has other arguments"
