@@ -1,0 +1,228 @@
+"""NameChangeRequests: the recorded ones, the two ways to decode them, and whatever else may arrive.
+
+tests/dns/test_against_kea.py compares verdicts with a running server.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyd2 import ncr
+from pyd2.dns.names import name_text, parse_name
+from pyd2.errors import NcrError
+from pyd2.ncr import ChangeType, ConflictResolutionMode, NameChangeRequest, decode
+
+CASES = Path(__file__).parent / "conformance" / "data" / "ncr"
+PREFIX = "application received an invalid DNS update request: "
+USUAL: dict[str, Any] = {
+    "change-type": 0,
+    "forward-change": True,
+    "reverse-change": False,
+    "fqdn": "Host.example.com.",
+    "ip-address": "2001:DB8::0:A",
+    "dhcid": "000101c4DAB1",
+    "lease-expires-on": "20300102030405",
+    "lease-length": 3600,
+    "conflict-resolution-mode": "check-exists-with-dhcid",
+}
+
+
+def datagram(fields: dict[str, Any] | bytes, separators: tuple[str, str] = (",", ":")) -> bytes:
+    text = fields if isinstance(fields, bytes) else json.dumps(fields, separators=separators).encode()
+    return len(text).to_bytes(2, "big") + text
+
+
+def values(request: NameChangeRequest) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in NameChangeRequest.__slots__}
+
+
+def rejection(wire: bytes) -> str:
+    with pytest.raises(NcrError) as caught:
+        decode(wire)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("*.json")), ids=lambda path: path.stem)
+def test_recorded_request_has_the_recorded_verdict(path: Path) -> None:
+    case = json.loads(path.read_text())
+    wire = bytes.fromhex(case["datagram_hex"])
+    texts = [entry[3] for entry in case["result"]["log"] if entry[2] == "DHCP_DDNS_INVALID_NCR"]
+    if case["result"]["accepted"]:
+        assert not texts
+        request = decode(wire)
+        # What the server logged of an accepted request.
+        shown = [entry[3] for entry in case["result"]["log"] if "Type: " in entry[3]]
+        assert all(request.text() in text for text in shown)
+    else:
+        assert [PREFIX + rejection(wire)] == texts
+
+
+def test_recorded_requests_are_there() -> None:
+    verdicts = [json.loads(path.read_text())["result"]["accepted"] for path in CASES.glob("*.json")]
+    assert verdicts.count(True) >= 30
+    assert verdicts.count(False) >= 50
+
+
+def test_all_fields_are_decoded() -> None:
+    request = decode(datagram(USUAL))
+    assert values(request) == {
+        "change_type": ChangeType.ADD,
+        "forward_change": True,
+        "reverse_change": False,
+        "fqdn": "Host.example.com.",
+        "fqdn_wire": b"\x04Host\x07example\x03com\0",
+        "address": bytes.fromhex("20010db800000000000000000000000a"),
+        "address_text": "2001:db8::a",
+        "dhcid": bytes.fromhex("000101c4dab1"),
+        "lease_expires_on": "20300102030405",
+        "lease_length": 3600,
+        "conflict_resolution_mode": ConflictResolutionMode.CHECK_EXISTS_WITH_DHCID,
+    }
+    assert request.request_id == "000101C4DAB1"
+
+
+def test_text_has_a_line_for_each_field() -> None:
+    assert decode(datagram({**USUAL, "change-type": 1})).text() == (
+        "Type: 1 (CHG_REMOVE)\n"
+        "Forward Change: yes\n"
+        "Reverse Change: no\n"
+        "FQDN: [Host.example.com.]\n"
+        "IP Address: [2001:db8::a]\n"
+        "DHCID: [000101C4DAB1]\n"
+        "Lease Expires On: 20300102030405\n"
+        "Lease Length: 3600\n"
+        "Conflict Resolution Mode: check-exists-with-dhcid\n"
+    )
+
+
+requests = st.fixed_dictionaries({
+    "change-type": st.integers(0, 2),
+    "forward-change": st.booleans(),
+    "reverse-change": st.booleans(),
+    "fqdn": st.one_of(
+        st.from_regex(r"\A[a-zA-Z0-9_*-]{1,64}(\.[!-~]{1,30}){0,9}\.?\Z"),
+        st.text(alphabet="aB.\\@ é", max_size=9),
+        st.lists(st.sampled_from(["x" * 63, "y" * 61, "z"]), max_size=5).map(".".join),
+    ),
+    "ip-address": st.one_of(
+        st.ip_addresses().map(str), st.from_regex(r"\A[0-9a-fA-F:.]{1,20}\Z"), st.just("fe80::1%lo"),
+    ),
+    "dhcid": st.from_regex(r"\A[0-9a-fA-F]{0,20}[g ]?\Z"),
+    "lease-expires-on": st.one_of(
+        st.datetimes().map("{:%Y%m%d%H%M%S}".format),
+        st.from_regex(r"\A[12][09][0-9]{2}[0-3][0-9]{7}[0-6][0-9]\Z")
+    ),
+    "lease-length": st.integers(-1, 2**33),
+    "conflict-resolution-mode": st.sampled_from([*ConflictResolutionMode, "bogus"]),
+})
+
+
+def outcome(make: Any) -> Any:
+    try:
+        return values(make())
+    except NcrError as error:
+        return str(error)
+
+
+@settings(deadline=None, max_examples=400)
+@given(requests, st.sampled_from([(",", ":"), (", ", ": ")]), st.integers(0, 9))
+def test_both_ways_to_decode_agree(fields: dict[str, Any], separators: tuple[str, str], dropped: int) -> None:
+    """A request that takes the short way fares as it does where a leading blank sends it the long way."""
+    chosen = {name: value for number, (name, value) in enumerate(fields.items()) if number != dropped}
+    usual = datagram(chosen, separators)
+    long_way = datagram(b" " + usual[2:])
+    assert ncr._USUAL.fullmatch(long_way, 2) is None
+    assert outcome(lambda: decode(usual)) == outcome(lambda: decode(long_way))
+
+
+@pytest.mark.parametrize("fields", [
+    {}, {"ip-address": "192.0.2.10"}, {"fqdn": "a.b"}, {"fqdn": "_x.*.b."}, {"change-type": 1},
+    {"lease-length": 0},
+    {"lease-expires-on": "20300131000000"}, {"lease-expires-on": "20300430235959"}, {"dhcid": "ab" * 300},
+])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_what_dhcp_servers_send_takes_the_short_way(
+    fields: dict[str, Any], separators: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ncr, "_from_json", lambda text: pytest.fail(f"read as JSON: {text!r}"))
+    decode(datagram({**USUAL, **fields}, separators))
+
+
+@pytest.mark.parametrize(("wire", "text"), [
+    (b"", "InputBuffer::peekUint16 read beyond end of buffer"),
+    (b"\0", "InputBuffer::peekUint16 read beyond end of buffer"),
+    (b"\0\0", "Malformed NameChangeRequest JSON: nothing read"),
+    (b"\0\2{", "InputBuffer::peekVector read beyond end of buffer"),
+    (b"\xff\xff" + b" " * 5000, "InputBuffer::peekVector read beyond end of buffer"),
+    (b"\x10\x00" + b" " * 5000, "InputBuffer::peekVector read beyond end of buffer"),
+    (datagram(b"[]"), "mapValue() called on non-map Element in (<string>:1:2)"),
+    (datagram(b"{}"), "NameChangeRequest value missing for: change-type"),
+    # Kea's JSON reader does not survive this number.
+    (datagram(b'{"change-type": 1-2}'), (
+        "Malformed NameChangeRequest JSON: Unexpected content found while parsing character string.")),
+])
+def test_what_is_no_request_is_refused(wire: bytes, text: str) -> None:
+    assert rejection(wire) == f"fromFormat: buffer read error: {text}"
+
+
+def test_a_text_ends_at_a_nul() -> None:
+    wire = datagram(json.dumps({**USUAL, "fqdn": "a\0b..c"}).encode())
+    assert rejection(wire) == "fromFormat: buffer read error: Invalid FQDN value: a"
+
+
+def test_the_length_decides_what_is_read() -> None:
+    assert decode(datagram(USUAL) + b"garbage").lease_length == 3600
+
+
+def test_the_longest_request_that_fits_is_decoded() -> None:
+    room = ncr.MAX_DATAGRAM - len(datagram({**USUAL, "dhcid": ""}))
+    assert len(decode(datagram({**USUAL, "dhcid": "ab" * (room // 2)})).dhcid) == room // 2
+    longer = datagram({**USUAL, "dhcid": "ab" * (room // 2 + 1)})
+    assert rejection(longer).endswith("InputBuffer::peekVector read beyond end of buffer")
+
+
+@pytest.mark.parametrize(("given_time", "shown"), [
+    ("20301231235960", "20310101000000"), ("20300630235960", "20300701000000"), ("99991231235960",
+    "99991231235960"),
+])
+def test_a_leap_second_is_the_next_minutes_first(given_time: str, shown: str) -> None:
+    assert decode(datagram({**USUAL, "lease-expires-on": given_time})).lease_expires_on == shown
+
+
+@pytest.mark.parametrize(("address", "shown"), [
+    ("fe80::1%lo", "fe80::1%lo"), ("fe80::1%1", "fe80::1%lo"), ("fe80::1%nonesuch", "fe80::1"),
+    ("fe80::1%4294967295", "fe80::1%4294967295"), ("2001:db8::1%7x", "2001:db8::1%7"), ("ff02::1%lo",
+    "ff02::1%lo"),
+    ("2001:db8::1%lo", "2001:db8::1"), ("::ffff:1.2.3.4", "::ffff:1.2.3.4"), ("192.0.2.1", "192.0.2.1"),
+])
+def test_an_address_is_shown_in_its_canonical_form(address: str, shown: str) -> None:
+    assert decode(datagram({**USUAL, "ip-address": address})).address_text == shown
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60), st.binary(max_size=4))
+def test_any_datagram_has_a_verdict(text: bytes, tail: bytes) -> None:
+    for wire in (text, datagram(text) + tail):
+        assert isinstance(outcome(lambda wire=wire: decode(wire)), str)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_any_mutation_has_a_verdict(data: st.DataObject) -> None:
+    text = json.dumps(USUAL).encode()
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        cut = data.draw(st.integers(0, 3))
+        text = text[:at] + data.draw(st.binary(max_size=3)) + text[at + cut :]
+    found = outcome(lambda: decode(datagram(text)))
+    if isinstance(found, dict):
+        assert parse_name(found["fqdn"]) == found["fqdn_wire"]
+        assert name_text(found["fqdn_wire"]) == found["fqdn"]
+    else:
+        assert found.startswith("fromFormat: buffer read error: ")
