@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 _HEADER_LENGTH = 12
 _SECTIONS = ("QUESTION", "ANSWER", "AUTHORITY", "ADDITIONAL")
 _ADDITIONAL = 3
+_MAX_POINTERS = 127
+
 # Plain numbers: looking a member up costs more than the comparison.
 _OPT, _TSIG = int(RRType.OPT), int(RRType.TSIG)
 _NONE, _ANY = int(RRClass.NONE), int(RRClass.ANY)
 
+_COUNTS = Struct(">HHHH")
+"""Records in the four sections."""
 _RECORD = Struct(">HHIH")
 """Type, class, TTL and length of the data."""
 _TSIG_BEGIN = Struct(">HIHH")
@@ -79,19 +83,19 @@ def parse_reply(datagram: bytes) -> Reply:
     size = len(datagram)
     if size < _HEADER_LENGTH:
         raise ReplyError(f"Malformed DNS message (short length): {size}")
-    zones = datagram[4] << 8 | datagram[5]
+    counts = _COUNTS.unpack_from(datagram, 4)
     at = _HEADER_LENGTH
-    for _ in range(zones):
+    for _ in range(counts[0]):
         at = read_name(datagram, at)[1]
         if size - at < 4:
             raise ReplyError(f"Question section too short: {size - at} bytes")
         at += 4
     rcode = datagram[3] & 15
     tsig = None
-    if datagram[6:_HEADER_LENGTH] != b"\0\0\0\0\0\0":
-        extension, tsig = _read_records(datagram, at)
+    if counts[1] or counts[2] or counts[3]:
+        extension, tsig = _read_records(datagram, at, counts)
         rcode |= extension << 4
-    return Reply(datagram[2] >> 3 & 15, datagram[2] >= 0x80, rcode, zones, tsig)
+    return Reply(datagram[2] >> 3 & 15, datagram[2] >= 0x80, rcode, counts[0], tsig)
 
 
 def read_name(message: bytes, start: int) -> tuple[bytes, int]:
@@ -116,10 +120,12 @@ def _read_name_carefully(message: bytes, start: int) -> tuple[bytes, int]:
     """Read a name that is compressed or wrong.
 
     Each pointer must lead further back than the name's beginning and than the pointers before it, so
-    that the walk ends.
+    that the walk ends. Kea has no other bound, and a hostile reply of chained pointers would take seconds
+    here: a name needs no more pointers than it has labels.
     """
     labels = []
     size = 0
+    pointers = 0
     at = lowest = start
     end = 0
     try:
@@ -137,6 +143,9 @@ def _read_name_carefully(message: bytes, start: int) -> tuple[bytes, int]:
                 pointer = (octet & 0x3F) << 8 | message[at + 1]
                 if pointer >= lowest:
                     raise ReplyError(f"bad compression pointer (out of range): {pointer}")
+                pointers += 1
+                if pointers > _MAX_POINTERS:
+                    raise ReplyError(f"more than {_MAX_POINTERS} compression pointers in a name")
                 end = end or at + 2
                 at = lowest = pointer
             else:
@@ -145,19 +154,18 @@ def _read_name_carefully(message: bytes, start: int) -> tuple[bytes, int]:
         raise ReplyError("incomplete wire-format name") from None
 
 
-def _read_records(message: bytes, at: int) -> tuple[int, TsigRecord | None]:
+def _read_records(message: bytes, at: int, counts: tuple[int, ...]) -> tuple[int, TsigRecord | None]:
     """Walk the three sections behind the zone; return the upper bits of the RCODE and the TSIG record."""
     extension: int | None = None
     tsig: TsigRecord | None = None
     for section in (1, 2, 3):
-        count = message[4 + 2 * section] << 8 | message[5 + 2 * section]
-        for index in range(count):
+        for index in range(counts[section]):
             start = at
             owner, at = read_name(message, at)
-            if len(message) - at < _RECORD.size:
+            if len(message) - at < 10:
                 raise ReplyError(f"{_SECTIONS[section]} section too short: {len(message) - at} bytes")
             rrtype, rrclass, ttl, length = _RECORD.unpack_from(message, at)
-            begin = at = at + _RECORD.size
+            begin = at = at + 10
             if length == 0 and rrclass in (_ANY, _NONE):
                 continue
             fields = None
@@ -173,7 +181,7 @@ def _read_records(message: bytes, at: int) -> tuple[int, TsigRecord | None]:
             if rrtype == _TSIG:
                 if section != _ADDITIONAL:
                     raise ReplyError("TSIG RR found in an invalid section")
-                if index != count - 1:
+                if index != counts[section] - 1:
                     raise ReplyError("TSIG RR is not the last record")
                 if fields is None:
                     raise ReplyError(

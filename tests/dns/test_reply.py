@@ -42,11 +42,18 @@ def test_a_compressed_name_may_be_compressed_again() -> None:
     assert read_name(wire, 7) == (b"\x01a\x01b\x01c\0", 11)
 
 
-def test_a_long_chain_of_pointers_ends() -> None:
-    # 8000 pointers, each to the one before: the walk is bounded, and short of a name it fails.
-    wire = b"\xc0\x00" + b"".join((0xC000 | at).to_bytes(2, "big") for at in range(0, 16_000, 2))
-    with pytest.raises(ReplyError, match="out of range"):
-        read_name(wire, 16_000)
+def chain(pointers: int) -> bytes:
+    """Return a name and then pointers, each to the one before."""
+    later = [(0xC001 + 2 * number).to_bytes(2, "big") for number in range(1, pointers)]
+    return b"\x01c\0" + b"\xc0\x00" + b"".join(later)
+
+
+def test_a_name_has_at_most_one_pointer_for_each_label() -> None:
+    longest = chain(127)
+    assert read_name(longest, len(longest) - 2) == (b"\x01c\0", len(longest))
+    longer = chain(128)
+    with pytest.raises(ReplyError, match="more than 127 compression pointers"):
+        read_name(longer, len(longer) - 2)
 
 
 def check(wire: bytes) -> None:
