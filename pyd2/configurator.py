@@ -7,7 +7,7 @@ comes back whole (decisions 13, 18 and "hooks").
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.defaults import with_defaults
@@ -21,7 +21,7 @@ from pyd2.net.control import ControlChannel
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyd2.config.model import Config
     from pyd2.config.paths import Directories
@@ -116,25 +116,17 @@ class Configurator(Checker):
 
     def reload(self, path: str) -> None:
         """Apply a file. Raises Pyd2Error; nothing has changed then."""
-        try:
-            dhcp_ddns = self.read(path)
-        except ConfigSyntaxError as error:
-            raise ConfigError(f"{_PARSING_FAILED}{error}") from error
-        self.apply(dhcp_ddns)
+        with self._old_log_at_failure():
+            try:
+                dhcp_ddns = self.read(path)
+            except ConfigSyntaxError as error:
+                raise ConfigError(f"{_PARSING_FAILED}{error}") from error
+            self._apply(dhcp_ddns)
 
     def apply(self, dhcp_ddns: Element) -> None:
         """Apply a DhcpDdns map. Raises Pyd2Error; nothing has changed then."""
-        try:
-            # The new loggers come first, so that they tell what is wrong with the rest.
-            loggers = parse_loggers(dhcp_ddns, self._directories, self._log.emit, verbose=self._verbose)
-        except ConfigParserError as error:
-            raise ConfigError(f"{_PARSING_FAILED}{error}") from error
-        self._log.configure(loggers)
-        try:
+        with self._old_log_at_failure():
             self._apply(dhcp_ddns)
-        except BaseException:
-            self._log.configure(self.config.loggers if self.config is not None else ())
-            raise
 
     def close_channel(self) -> None:
         """Close the control channel for good."""
@@ -146,7 +138,22 @@ class Configurator(Checker):
         """Unload the hook libraries, the last step of the daemon's life."""
         self.chain.unload()
 
+    @contextmanager
+    def _old_log_at_failure(self) -> Iterator[None]:
+        """Log as before when a configuration fails; at start, as for an empty configuration."""
+        try:
+            yield
+        except BaseException:
+            self._log.configure(self.config.loggers if self.config is not None else ())
+            raise
+
     def _apply(self, dhcp_ddns: Element) -> None:
+        try:
+            # The new loggers come first, so that they tell what is wrong with the rest.
+            loggers = parse_loggers(dhcp_ddns, self._directories, self._log.emit, verbose=self._verbose)
+        except ConfigParserError as error:
+            raise ConfigError(f"{_PARSING_FAILED}{error}") from error
+        self._log.configure(loggers)
         self._announce("update", dhcp_ddns)
         try:
             config = self._parse(dhcp_ddns)

@@ -17,7 +17,7 @@ from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
 from pyd2.configurator import Checker, Configurator
 from pyd2.control.commands import Commands, ShutdownType
-from pyd2.control.registry import CommandRegistry
+from pyd2.control.registry import LIST_COMMANDS, CommandRegistry
 from pyd2.control.session import CommandSession
 from pyd2.counters import Counters
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
@@ -70,6 +70,8 @@ def check(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the 
             return _fail(f"Syntax check failed with: {error}")
         if verbose:
             _complain("Syntax check OK")
+        log.emit("DCTL_INIT_PROCESS", APPLICATION)
+        log.emit("COMMAND_REGISTERED", LIST_COMMANDS)
         try:
             checker.check(dhcp_ddns)
         except ConfigError as error:

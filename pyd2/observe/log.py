@@ -72,16 +72,13 @@ class MessageLog:
         self._started = clock()
         self._scheduled = False
         self._lock = _lock_file(environ, check_only=check_only)
+        self._lock_opened = False
         self._outputs: dict[OutputOption, Output] = {}
         self._tree: dict[str, _Settings] = {}
         self._known: dict[tuple[str, Severity, int], Target | None] = {}
         self._targets: dict[str, tuple[str, Target]] = {}
         self.on: AbstractSet[str] = self._targets.keys()
         self.configure((_initial_logger(environ, verbose=verbose),))
-        try:
-            self._lock.open()
-        except OSError as error:
-            self.emit("PYD2_LOCKFILE_UNUSABLE", self._lock.path, error.strerror)
 
     def configure(self, loggers: Sequence[Logger]) -> None:
         """Switch to the ``loggers`` of a configuration; without any, the root writes INFO to stderr.
@@ -152,6 +149,7 @@ class MessageLog:
     def flush(self) -> None:
         """Write the lines collected so far; report lines that were lost once writing works again."""
         self._scheduled = False
+        self._open_lock()
         with self._lock:
             for output in self._outputs.values():
                 output.flush()
@@ -159,6 +157,16 @@ class MessageLog:
             if output.lost and not output.reason:
                 lost, output.lost = output.lost, 0
                 self.emit("PYD2_LOG_LINES_LOST", lost, output.name)
+
+    def _open_lock(self) -> None:
+        """Create the lock file with the first line, as Kea does; one that cannot be used costs no line."""
+        if self._lock_opened:
+            return
+        self._lock_opened = True
+        try:
+            self._lock.open()
+        except OSError as error:
+            self.emit("PYD2_LOCKFILE_UNUSABLE", self._lock.path, error.strerror)
 
     def close(self) -> None:
         """Write what is left and close all outputs; nothing is written any more."""
