@@ -47,15 +47,13 @@ class Deadlines:
 
     def pop_expired(self, now: float) -> Transaction | None:
         """Take out and return a try whose deadline is reached, or None."""
-        for timeout, fifo in self._fifos.items():
+        for fifo in self._fifos.values():
             for first in fifo:
                 if first.deadline <= now:
                     del fifo[first]
                     return first
                 break
-            else:
-                if len(self._fifos) > 1:
-                    # A length that is no longer used, or will be made anew.
-                    del self._fifos[timeout]
-                    break
+        if len(self._fifos) > 1:
+            # Lengths that are no longer in use; one that is will be made anew.
+            self._fifos = {timeout: fifo for timeout, fifo in self._fifos.items() if fifo}
         return None

@@ -84,6 +84,7 @@ class Driver:
     def begin(self, transaction: Transaction, now: float, wall: float) -> None:
         """Start a transaction."""
         self.active += 1
+        transaction.plan.active += 1
         log = self._log
         if "DHCP_DDNS_STARTING_TRANSACTION" in log.on:
             log.emit("DHCP_DDNS_STARTING_TRANSACTION", transaction.ncr.request_id)
@@ -290,6 +291,7 @@ class Driver:
 
     def _end(self, transaction: Transaction) -> None:
         self.active -= 1
+        transaction.plan.active -= 1
         self.ended.append(transaction.ncr.dhcid)
 
     # Sending.

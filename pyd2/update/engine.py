@@ -25,18 +25,16 @@ from pyd2.errors import NcrError
 from pyd2.ncr import ChangeType, decode
 from pyd2.update.driver import Driver, Outgoing, Selection, SelectKey
 from pyd2.update.kinds import KINDS
-from pyd2.update.plan import EMPTY_PLAN, make_plan
+from pyd2.update.plan import Plan, make_plan
 from pyd2.update.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
-
-    from pyd2.config.model import Address, Config
+    from pyd2.config.model import Config
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.ncr import NameChangeRequest
     from pyd2.update.lane import Lane
-    from pyd2.update.plan import Domain, Plan
+    from pyd2.update.plan import Domain
 
 __all__ = ["Engine", "Outgoing", "SelectKey", "Selection"]
 
@@ -57,8 +55,9 @@ class Engine:
         self._counters = counters
         self._log = log
         self._driver = Driver(counters, log, slots)
-        self._plan: Plan = EMPTY_PLAN
-        self._lanes: dict[tuple[Address, int], Lane] = {}
+        self._plan = Plan()
+        self._old_plans: list[Plan] = []
+        """Those that active transactions began under."""
         self._chains: dict[bytes, deque[NameChangeRequest] | None] = {}
         """DHCIDs that are held, each with the requests that queue behind the holder."""
         self._backlog: deque[NameChangeRequest] = deque()
@@ -79,12 +78,13 @@ class Engine:
         return self._queued
 
     @property
-    def lanes(self) -> AbstractSet[Lane]:
-        """The DNS servers in use: those of the configuration, and others that are still busy.
+    def lanes(self) -> tuple[Lane, ...]:
+        """The DNS servers in use: those of the configuration, and those that active transactions may go to.
 
         The shell keeps sockets for these; those of other lanes it can close.
         """
-        return self._plan.lanes | {lane for lane in self._lanes.values() if lane.busy}
+        old = (lane for plan in self._old_plans if plan.active for lane in plan.lanes)
+        return tuple(dict.fromkeys((*self._plan.lanes, *old)))
 
     def cleared_for_shutdown(self, kind: str) -> bool:
         """Whether the daemon may leave, once the listener is closed.
@@ -116,15 +116,15 @@ class Engine:
 
         Raises nothing that a checked configuration could cause.
         """
-        self._plan = make_plan(config, self._lanes, self._counters, wall)
+        lanes = self.lanes
+        self._old_plans = [plan for plan in (*self._old_plans, self._plan) if plan.active]
+        self._plan = make_plan(config, lanes, self._counters, wall)
         self._driver.select_key = select_key
         self._driver.timeout_ms = config.dns_server_timeout
-        for lane in self._lanes.values():
+        for lane in lanes:
             self._backlog.extend(lane.waiting)
             lane.waiting.clear()
-        kept = self.lanes
-        self._lanes = {place: lane for place, lane in self._lanes.items() if lane in kept}
-        for lane in kept:
+        for lane in self.lanes:
             self._serve(lane, now, wall)
         self._work_off_backlog(now, wall)
 
@@ -267,7 +267,7 @@ class Engine:
             self._drop(ncr)
         else:
             kind = KINDS[ncr.change_type, ncr.conflict_resolution_mode]
-            self._driver.begin(Transaction(ncr, kind, forward, reverse), now, wall)
+            self._driver.begin(Transaction(ncr, kind, self._plan, forward, reverse), now, wall)
 
     def _may_go_without_forward(self, ncr: NameChangeRequest) -> bool:
         """Whether a request without a forward domain lives on without its forward change."""

@@ -38,11 +38,6 @@ class Lane:
         self.waiting: deque[NameChangeRequest] = deque()
         """Requests whose transaction begins at this server."""
 
-    @property
-    def busy(self) -> bool:
-        """Whether anything is under way or waits here."""
-        return bool(self.pending or self.ready or self.waiting)
-
     def __repr__(self) -> str:
         waiting = len(self.ready) + len(self.waiting)
         return f"<Lane {self.text}: {len(self.pending)} under way, {waiting} waiting>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyd2.config.switches import Switches, override_switches, parse_switches
+from pyd2.config.switches import Switches
 from pyd2.dns.tsig import HmacKey
 from pyd2.dns.update import Zone
 from pyd2.errors import DomainNameError
@@ -13,8 +13,9 @@ from pyd2.update.match import Matcher
 from pyd2.update.window import CAP
 
 if TYPE_CHECKING:
-    from pyd2.config.model import Address, Config, DdnsDomain, DnsServer
-    from pyd2.config.switches import ServerSwitches
+    from collections.abc import Iterable
+
+    from pyd2.config.model import Config, DdnsDomain, DnsServer
     from pyd2.counters import Counters, KeyCounters
 
 MAX_TIMEOUT: Final = 2**31 - 1
@@ -58,56 +59,56 @@ class Domain:
 
 
 class Plan:
-    """What the engine works by from one reconfiguration to the next."""
+    """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
-    __slots__ = ("forward", "lanes", "reverse", "switches")
+    __slots__ = ("active", "forward", "lanes", "reverse", "switches")
 
     def __init__(
-        self, forward: Matcher[Domain], reverse: Matcher[Domain], lanes: frozenset[Lane], switches: Switches
+        self,
+        forward: Matcher[Domain] = Matcher(()),  # noqa: B008  never changes
+        reverse: Matcher[Domain] = Matcher(()),  # noqa: B008  never changes
+        lanes: tuple[Lane, ...] = (),
+        switches: Switches = Switches(),  # noqa: B008  frozen
     ) -> None:
         self.forward = forward
         self.reverse = reverse
         self.lanes = lanes
         self.switches = switches
+        self.active = 0
+        """Transactions that began under this plan and have not ended: any of its lanes may be theirs."""
 
 
-EMPTY_PLAN: Final = Plan(Matcher(()), Matcher(()), frozenset(), Switches())
-"""What holds before the first configuration."""
-
-
-def make_plan(
-    config: Config, lanes: dict[tuple[Address, int], Lane], counters: Counters, wall: float
-) -> Plan:
+def make_plan(config: Config, lanes: Iterable[Lane], counters: Counters, wall: float) -> Plan:
     """Prepare a configuration.
 
-    ``lanes`` holds the lanes there are, by address and port; new ones are added to it. Statistics of new
-    keys are made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
+    ``lanes`` are those there are; servers that have none yet get a new one. Statistics of new keys are
+    made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
     """
-    switches = parse_switches(config.user_context)
+    by_place = {(lane.address, lane.port): lane for lane in lanes}
     keys: dict[str, HmacKey] = {}
     for entry in config.tsig_keys:
         key = keys[entry.name] = HmacKey(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
         counters.key(key.name, wall)
     caps: dict[Lane, int] = {}
 
-    def make_server(entry: DnsServer, inherited: ServerSwitches) -> Server:
-        own = override_switches(entry.user_context, inherited).lanes
+    def make_server(entry: DnsServer) -> Server:
+        switches = entry.switches.lanes
         place = (entry.address, entry.port)
-        lane = lanes.get(place)
+        lane = by_place.get(place)
         if lane is None:
-            lane = lanes[place] = Lane(entry.address, entry.port)
+            lane = by_place[place] = Lane(entry.address, entry.port)
         # Several domains may name one server; what the most careful of them says is safe for all.
-        caps[lane] = min(caps.get(lane, own.max_in_flight or CAP), own.max_in_flight or CAP)
+        cap = switches.max_in_flight or CAP
+        caps[lane] = min(cap, caps.get(lane, cap))
         key = keys[entry.key.name] if entry.key is not None else None
         key_counters = counters.key(key.name, wall) if key is not None else None
-        return Server(entry, lane, key, key_counters, tcp=own.transport == "tcp")
+        return Server(entry, lane, key, key_counters, tcp=switches.transport == "tcp")
 
     def make_domain(entry: DdnsDomain) -> Domain:
-        own = override_switches(entry.user_context, switches.servers)
-        return Domain(entry.name, tuple(make_server(server, own) for server in entry.servers))
+        return Domain(entry.name, tuple(map(make_server, entry.servers)))
 
     forward = Matcher([(entry.name, make_domain(entry)) for entry in config.forward_domains])
     reverse = Matcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])
     for lane, cap in caps.items():
         lane.window.set_cap(cap)
-    return Plan(forward, reverse, frozenset(caps), switches)
+    return Plan(forward, reverse, tuple(caps), config.switches)

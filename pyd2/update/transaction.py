@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.ncr import NameChangeRequest
     from pyd2.update.kinds import Kind, Step
-    from pyd2.update.plan import Domain, Server
+    from pyd2.update.plan import Domain, Plan, Server
 
 # The events that a failed transaction reports as its last; names of Kea's state model.
 UPDATE_FAILED: Final = "UPDATE_FAILED_EVT"
@@ -26,7 +26,7 @@ class Transaction:
 
     __slots__ = (
         "context", "deadline", "domain", "fifo", "forward", "forward_done", "hops", "key", "key_counters",
-        "kind", "ncr", "next_server", "query", "reverse", "reverse_done", "reverse_owner", "sent_at",
+        "kind", "ncr", "next_server", "plan", "query", "reverse", "reverse_done", "reverse_owner", "sent_at",
         "server", "spare_rcode", "step", "tcp", "tries",
     )
 
@@ -47,9 +47,10 @@ class Transaction:
     tcp: bool
 
     def __init__(
-        self, ncr: NameChangeRequest, kind: Kind, forward: Domain | None, reverse: Domain | None
+        self, ncr: NameChangeRequest, kind: Kind, plan: Plan, forward: Domain | None, reverse: Domain | None
     ) -> None:
         self.ncr = ncr
+        self.plan = plan
         self.kind = kind
         self.forward = forward
         self.reverse = reverse

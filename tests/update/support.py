@@ -12,8 +12,9 @@ from ipaddress import ip_address
 from typing import Any
 
 from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
+from pyd2.config.switches import ServerSwitches, override_switches, parse_switches
 from pyd2.counters import Counters
-from pyd2.data.element import from_plain
+from pyd2.data.element import Element, from_plain
 from pyd2.messages import MESSAGES
 from pyd2.update.engine import Engine, Outgoing, SelectKey
 
@@ -30,25 +31,27 @@ def make_config(map_: Mapping[str, Any]) -> Config:
         for entry in map_.get("tsig-keys", ())
     }
 
-    def domains(direction: str) -> tuple[DdnsDomain, ...]:
-        return tuple(
-            DdnsDomain(
-                entry["name"], entry.get("key-name", ""),
-                tuple(
-                    DnsServer(
-                        ip_address(server["ip-address"]), server.get("port", 53), server.get("key-name", ""),
-                        keys.get(server.get("key-name", "") or entry.get("key-name", "")),
-                        user_context(server),
-                    )
-                    for server in entry["dns-servers"]
-                ),
-                user_context(entry),
-            )
-            for entry in map_.get(direction, {}).get("ddns-domains", ())
+    def user_context(entry: Mapping[str, Any]) -> Element | None:
+        return from_plain(entry["user-context"]) if "user-context" in entry else None
+
+    switches = parse_switches(user_context(map_))
+
+    def make_server(entry: Mapping[str, Any], key_name: str, inherited: ServerSwitches) -> DnsServer:
+        own_key_name = entry.get("key-name", "")
+        return DnsServer(
+            ip_address(entry["ip-address"]), entry.get("port", 53), own_key_name,
+            keys.get(own_key_name or key_name), user_context(entry),
+            switches=override_switches(user_context(entry), inherited),
         )
 
-    def user_context(entry: Mapping[str, Any]) -> Any:
-        return from_plain(entry["user-context"]) if "user-context" in entry else None
+    def make_domain(entry: Mapping[str, Any]) -> DdnsDomain:
+        key_name = entry.get("key-name", "")
+        own = override_switches(user_context(entry), switches.servers)
+        servers = tuple(make_server(server, key_name, own) for server in entry["dns-servers"])
+        return DdnsDomain(entry["name"], key_name, servers, user_context(entry), switches=own)
+
+    def domains(direction: str) -> tuple[DdnsDomain, ...]:
+        return tuple(map(make_domain, map_.get(direction, {}).get("ddns-domains", ())))
 
     return Config(
         ip_address=ip_address(map_.get("ip-address", "127.0.0.1")), port=map_.get("port", 53001),
@@ -56,6 +59,7 @@ def make_config(map_: Mapping[str, Any]) -> Config:
         tsig_keys=tuple(keys.values()),
         forward_domains=domains("forward-ddns"), reverse_domains=domains("reverse-ddns"),
         control_socket=None, hooks_libraries=(), loggers=(), user_context=user_context(map_),
+        switches=switches,
     )
 
 
