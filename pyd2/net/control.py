@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pyd2.config.control_socket import socket_path
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyd2.config.model import ControlSocket
+    from pyd2.config.paths import Directories
     from pyd2.messages import Log
 
 TIMEOUT: Final = 10.0
@@ -38,9 +40,6 @@ CHUNK: Final = 32768
 PERMISSIONS: Final = 0o750
 """The mode that the socket's directory must have."""
 
-_MAX_PATH: Final = 107
-"""Bytes that fit in sockaddr_un's sun_path beside its final NUL (unix(7))."""
-
 
 class Session(Protocol):
     """One connection's request and answer."""
@@ -56,60 +55,18 @@ class Session(Protocol):
         """How many bytes of a command have come."""
 
 
-def check_control_socket(config: ControlSocket, directory: str) -> None:
-    """Check all that can be checked without opening the socket: what -t needs.
-
-    Raises ConfigError or ElementTypeError in the words of the start-time error.
-    """
-    _check_length(socket_path(config, directory))
-
-
-def socket_path(config: ControlSocket, directory: str) -> str:
-    """Return the path of the socket in the only directory where sockets may be.
-
-    Raises ConfigError, or ElementTypeError for a socket-type that is no string.
-    """
-    kind = config.element.get("socket-type")
-    if kind is None:
-        raise ConfigError("Mandatory 'socket-type' parameter missing")
-    if kind.string_value() != "unix":
-        raise ConfigError(f"Invalid 'socket-type' parameter value {kind.string_value()}")
-    name = config.element.get("socket-name")
-    if name is None:
-        raise ConfigError("Mandatory 'socket-name' parameter missing")
-    if name.type_name != "string":
-        raise ConfigError("'socket-name' parameter expected to be a string")
-    given = name.string_value().strip(" \t\n")
-    if "\0" in given:
-        raise ConfigError("'socket-name' is invalid: it holds a NUL")
-    parent, _, base = given.rpartition("/")
-    directory = directory.rstrip("/")
-    if not base:
-        raise ConfigError(f"'socket-name' is invalid: path: '{given}' has no filename")
-    if parent and parent != directory:
-        raise ConfigError(
-            f"'socket-name' is invalid: invalid path specified: '{parent}', supported path is '{directory}'"
-        )
-    if _mode(directory) != PERMISSIONS:
-        raise ConfigError(
-            f"'socket-name' is invalid: socket path:{directory} does not exist "
-            f"or does not have permssions = {PERMISSIONS:o}"
-        )
-    return f"{directory}/{base}"
-
-
 class ControlChannel:
     """A listening socket and its connections.
 
-    ``new_session`` makes the session of a connection from its file descriptor; ``directory`` is where sockets
-    may be; ``timeout`` is in seconds. The socket's own mode is that which the umask leaves.
+    ``new_session`` makes the session of a connection from its file descriptor; ``timeout`` is in seconds. The
+    socket's own mode is that which the umask leaves.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         config: ControlSocket,
-        directory: str,
+        directories: Directories,
         new_session: Callable[[int], Session],
         log: Log,
         *,
@@ -122,7 +79,7 @@ class ControlChannel:
         self.path = ""
         """Where the socket is; empty before ``open``."""
         self._config = config
-        self._directory = directory
+        self._directories = directories
         self._listener: socket.socket | None = None
         self._lock = -1
         self._connections: set[_Connection] = set()
@@ -136,7 +93,8 @@ class ControlChannel:
 
         Raises ConfigError or ElementTypeError; then nothing is left open, and ``replacing`` is as it was.
         """
-        path = socket_path(self._config, self._directory)
+        path = socket_path(self._config, self._directories)
+        _check_mode(self._directories.sockets)
         taken = None if replacing is None else replacing.hand_over(path)
         self._lock, self._listener = taken or _acquire(path, self.log)
         self.path = path
@@ -307,17 +265,17 @@ class _Connection:
         self.close()
 
 
-def _mode(directory: str) -> int:
-    """Return the permission bits of a directory; 0 if there is none."""
+def _check_mode(directory: str) -> None:
+    """Check the permissions of the directory of sockets."""
     try:
-        return Path(directory).stat().st_mode & 0o777
-    except (OSError, ValueError):  # ValueError: a NUL in the name
-        return 0
-
-
-def _check_length(path: str) -> None:
-    if len(os.fsencode(path)) > _MAX_PATH:
-        raise ConfigError(f"{os.strerror(errno.ENAMETOOLONG)} [system:{errno.ENAMETOOLONG}]")
+        mode = Path(directory).stat().st_mode & 0o777
+    except OSError:
+        mode = 0
+    if mode != PERMISSIONS:
+        raise ConfigError(
+            f"'socket-name' is invalid: socket path:{directory} does not exist "
+            f"or does not have permssions = {PERMISSIONS:o}"
+        )
 
 
 def _acquire(path: str, log: Log) -> tuple[int, socket.socket]:
@@ -338,6 +296,8 @@ def _lock(path: str) -> int:
     name = path + ".lock"
     try:
         lock = os.open(name, os.O_RDONLY | os.O_CREAT, 0o600)
+    except ValueError as fault:  # a NUL in the name
+        raise ConfigError(f"cannot create socket lockfile, {name}, : {fault}") from fault
     except OSError as fault:
         raise ConfigError(f"cannot create socket lockfile, {name}, : {fault.strerror}") from fault
     try:
@@ -355,7 +315,6 @@ def _remove(path: str) -> None:
 
 
 def _listen(path: str) -> socket.socket:
-    _check_length(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         listener.bind(os.fsencode(path))

@@ -53,7 +53,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Both]:
-    values = [1, -2, 0.1, True, None, {}, []]
+    values: list[object] = [1, -2, 0.1, True, None, {}, []]
     context = {"caf\u00e9": 'tab\t quote" \u00e9 \x7f', "values": values}
     program = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
     with (
@@ -144,7 +144,8 @@ def test_config_write_where_it_is_refused(both: Both) -> None:
 def test_shutdown_where_it_is_refused(both: Both) -> None:
     refused = [
         '"x"', "[ ]", "null", '{"exit-value":"7"}', '{"exit-value":1.5}',
-        '{"exit-value":9223372036854775808}', '{"type":"later"}', '{"type":""}', '{"type":"NOW"}', '{"type":5}', '{"type":null,"exit-value":3}',
+        '{"exit-value":9223372036854775808}', '{"type":"later"}', '{"type":""}', '{"type":"NOW"}',
+        '{"type":5}', '{"type":null,"exit-value":3}',
     ]  # fmt: skip
     both.compare(*(f'{{"command":"shutdown","arguments":{given}}}'.encode() for given in refused))
 
