@@ -1,0 +1,132 @@
+"""The developers' script: what it leaves out, what it puts back, what it finds."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def dev(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = SourceFileLoader("dev", str(ROOT / "dev"))
+    spec = importlib.util.spec_from_loader("dev", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def started(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that dev would have run; each ends with status 5."""
+    commands: list[list[str]] = []
+
+    def run(*command: object, env: object = None) -> int:
+        commands.append([str(part) for part in command])
+        return 5
+
+    monkeypatch.setattr(dev, "run", run)
+    monkeypatch.setattr(dev, "environment", lambda *_: None)
+    return commands
+
+
+def lack(dev: Any, monkeypatch: pytest.MonkeyPatch, *, root: bool, in_ci: bool) -> list[list[str]]:
+    """Pretend that a server is not installed; return what apt-get is asked for. It installs nothing."""
+    installed: list[list[str]] = []
+    monkeypatch.setattr(dev, "missing_peers", lambda: ["knot"])
+    monkeypatch.setattr(dev, "can_install", lambda: root)
+    monkeypatch.setattr(dev, "apt_install", installed.append)
+    monkeypatch.setattr(dev, "IN_CI", in_ci)
+    return installed
+
+
+def test_alone_it_lists_its_commands(tmp_path: Path) -> None:
+    done = subprocess.run([ROOT / "dev"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    listed = [line.split()[0] for line in done.stdout.splitlines()[2:]]
+    assert listed == ["demo", "test", "lint", "bench", "docs"]
+
+
+def test_an_unknown_command_is_refused() -> None:
+    done = subprocess.run([ROOT / "dev", "tset"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Usage: ./dev" in done.stdout
+
+
+def test_test_returns_what_pytest_returns(dev: ModuleType, started: list[list[str]],
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "missing_peers", list)
+    assert dev.test(["-k", "x"]) == 5
+    assert started == [[str(dev.PYTHON), "-m", "pytest", "-k", "x"]]
+
+
+def test_without_root_it_says_what_it_leaves_out(dev: ModuleType, started: list[list[str]],
+                                                 monkeypatch: pytest.MonkeyPatch,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    installed = lack(dev, monkeypatch, root=False, in_ci=False)
+    dev.test([])
+    assert started[0][-2:] == ["-m", "not peers"]
+    assert installed == []
+    out = capsys.readouterr().out
+    assert "NOT RUN" in out
+    assert "knot" in out
+
+
+@pytest.mark.parametrize("root", [False, True])
+def test_in_ci_nothing_may_be_left_out(dev: ModuleType, started: list[list[str]], root: bool,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = lack(dev, monkeypatch, root=root, in_ci=True)
+    with pytest.raises(dev.DevError, match="knot"):
+        dev.test([])
+    assert installed == ([["knot"]] if root else [])
+    assert started == []
+
+
+def test_missing_programs_are_noticed(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "PEERS", {"sh": "dash", "no-such-program": "some-package"})
+    monkeypatch.setattr(dev, "PEER_FILES", {"/no/such/*.so": "some-library", "/proc/self/stat*": "procps"})
+    assert dev.missing_peers() == ["some-library", "some-package"]
+
+
+@pytest.mark.parametrize("before", [None, "the operator's own"])
+def test_the_policy_is_put_back(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                before: str | None) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(dev, "POLICY", policy)
+    if before is not None:
+        policy.write_text(before)
+
+    def install_and_fail() -> None:
+        with dev.services_stay_off():
+            assert subprocess.run([policy], check=False).returncode == 101
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        install_and_fail()
+    assert [file.name for file in tmp_path.iterdir()] == ([] if before is None else ["policy-rc.d"])
+    assert before is None or policy.read_text() == before
+
+
+def test_private_paths_are_found(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "good").write_text("https://example.com/home/page ${X}/work/a framework/x /homes/a\n")
+    subprocess.run(["git", "-C", tmp_path, "add", "good"], check=True)
+    assert dev.private_paths() == 0
+    (tmp_path / "bad").write_text(f"first\nsee {'/'.join(['', 'home', 'me', 'notes'])}\n")
+    assert dev.private_paths() == 0, "what git does not know is nobody's business"
+    subprocess.run(["git", "-C", tmp_path, "add", "bad"], check=True)
+    assert dev.private_paths() == 1
+    assert capsys.readouterr().out == f"bad:2: names {'/'.join(['', 'home', 'me'])}\n"
