@@ -6,7 +6,7 @@ One connection per server, opened when it is needed, pipelined, closed when idle
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,10 +83,10 @@ class TcpLink(asyncio.Protocol, Generic[Sent]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what has waited for the connection."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # A cast, since uvloop's transports are not subclasses of asyncio's.
+        connected = self._transport = cast("asyncio.Transport", transport)
         self._received.clear()
-        transport.writelines(self._unsent)
+        connected.writelines(self._unsent)
         self._unsent.clear()
         self._watch_idle()
 
