@@ -49,6 +49,8 @@ class Output:
     """What all outputs share: lines wait in ``pending`` until ``flush``."""
 
     name: str
+    tells_on_stderr = True
+    """Whether losses are told on stderr."""
 
     def __init__(self, layout: Layout, *, immediate: bool) -> None:
         self.pending: list[str] = []
@@ -76,7 +78,7 @@ class Output:
     def close(self) -> None:
         """Write what is left and close. Losses that were not reported yet are told on stderr."""
         self.flush(final=True)
-        if self.lost:
+        if self.lost and self.tells_on_stderr:
             complain(f"{self.lost} log lines for {self.name} were lost")
 
     def _write(self, lines: list[str]) -> None:
@@ -84,7 +86,7 @@ class Output:
 
     def _lose(self, lines: int, error: OSError) -> None:
         """Count lost lines; the first of a row is told on stderr, since the log cannot be trusted to."""
-        if not self.reason:
+        if not self.reason and self.tells_on_stderr:
             complain(f"Unable to write log lines to {self.name} ({error.strerror}): they are being lost")
         self.reason = error.strerror or str(error)
         self.lost += lines
@@ -281,6 +283,10 @@ class Syslog(Output):
     Without a target the ident is ``kea-dhcp-ddns`` and the facility LOCAL0. A name that is no facility's
     becomes the ident, with facility USER, which is where Kea's library sends it.
     """
+
+    # A system without a syslog daemon is no fault to syslog(3), nor to Kea. What is lost until one runs is
+    # counted, and reported in the log then.
+    tells_on_stderr = False
 
     def __init__(self, layout: Layout, target: str = "", path: str = "/dev/log") -> None:
         super().__init__(layout, immediate=True)

@@ -276,7 +276,7 @@ def test_a_syslog_daemon_that_restarts(tmp_path: Path, capfd: pytest.CaptureFixt
     assert output.lost == 2
     assert output.reason == ""
     output.close()
-    assert "being lost" in capfd.readouterr().err
+    assert capfd.readouterr().err == ""  # a system without a syslog daemon is no fault
 
 
 def test_a_full_syslog_socket_does_not_block(tmp_path: Path) -> None:
