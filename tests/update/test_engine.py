@@ -291,6 +291,20 @@ def test_a_failed_send_is_a_bad_try_at_once() -> None:
     assert (found["update-sent"], found["update-timeout"], found["update-success"]) == (4, 3, 1)
 
 
+def test_a_failed_send_makes_room_for_the_next() -> None:
+    held = Held()
+    d2 = limited(held, 100, in_flight=1)
+    d2.request(forward(1))
+    d2.request(forward(2))
+    for _ in range(3):
+        (outgoing,) = held.messages
+        assert owner(outgoing) == "h1.example.com."
+        held.messages.clear()
+        d2.engine.send_failed(outgoing, 101, d2.now, d2.wall)
+        d2.flush()
+    assert [owner(message) for message in held.messages] == ["h2.example.com."]
+
+
 def test_a_late_report_of_a_failed_send_is_nothing() -> None:
     held = Held()
     d2 = virtual(held)

@@ -113,6 +113,18 @@ def test_a_near_server_gets_no_long_queue() -> None:
     assert load.done > 0.99 * 5 / 0.0001
 
 
+def test_it_shrinks_when_the_server_slows_down() -> None:
+    server = Server(0.02, 0.0001, quota=10_000)
+    load = Load(Window(1000), server)
+    load.run(4)
+    assert load.window.limit > 150
+    server.service = 0.001
+    load.run(8)
+    # 20 keep it busy now; all beyond that would stand in its queue.
+    assert max(limit for at, limit in load.limits if at > 7) <= 64
+    assert load.timeouts == 0
+
+
 def test_losses_halve_it_once_per_loss() -> None:
     window = Window()
     for _ in range(32):
