@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import ControlSocket
 from pyd2.config.paths import confine
+from pyd2.config.values import reason
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def socket_path(socket: ControlSocket, directories: Directories) -> str:
     try:
         path = confine(name.value, directories.sockets)
     except ConfigError as error:
-        raise ConfigError(f"'socket-name' is invalid: {error}") from None
+        raise ConfigError(f"'socket-name' is invalid: {reason(error)}") from None
     encoded = path.encode("utf-8", "surrogateescape")
     if len(encoded.rpartition(b"/")[2] + b".lock") > _MAX_FILE_NAME:
         raise ConfigError(f"cannot create socket lockfile, {path}.lock, : File name too long")

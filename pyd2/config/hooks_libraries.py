@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import HookLibrary
 from pyd2.config.paths import confine
+from pyd2.config.values import reason
 from pyd2.data.element import sorted_items
 from pyd2.errors import ConfigError
 
@@ -67,4 +68,6 @@ def _path(element: Element, directory: str) -> str:
     try:
         return confine(element.value, directory)
     except ConfigError as error:
-        raise ConfigError(f"hooks library configuration error: {error} ({element.position})") from None
+        raise ConfigError(
+            f"hooks library configuration error: {reason(error)} ({element.position})"
+        ) from None

@@ -36,23 +36,20 @@ MAX_FILE_SIZE: Final = 1 << 26
 _PUNCTUATION: Final = {",": COMMA, ":": ":", "[": "[", "]": "]", "{": "{", "}": "}"}
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
 _SCAN: Final = re.compile(
     r"""
-      (?P<lines>   \n+)
-    | (?P<blanks>  [ \t\r]+)
-    | (?P<remark>  \#[^\n]* | //[^\n]*)
+      (?P<remark>  \#[^\n]* | //[^\n]*)
     | (?P<comment> /\*)
     | (?P<include> <\?)
-    | (?P<quote>   ")
-    | (?P<mark>    [,:\[\]{}])
     | (?P<word>    [tT][rR][uU][eE] | [fF][aA][lL][sS][eE] | [nN][uU][lL][lL])
     | (?P<number>  (?=[-+.0-9eE]) [-+]?[0-9]*\.?[0-9]* (?:[eE][-+]?[0-9]+)?)
     """,
     re.VERBOSE,
 )
 # A single blank in a comment is an ordinary character there: only several at once move a token's beginning.
-_IN_COMMENT: Final = re.compile(r"(?P<end>\*/)|(?P<lines>\n+)|(?P<blanks>[ \t\r]{2,})|[^\n]")
-_WHITESPACE: Final = re.compile(r"(?P<lines>\n+)|(?P<blanks>[ \t\r]+)")
+
+_MOVES_IN_COMMENT: Final = re.compile(r"\n+|[ \t\r]{2,}")
 _FILE_NAME: Final = re.compile(r'"[^"\n]+"')
 _INT: Final = re.compile(r"-?[0-9]+")
 
@@ -93,14 +90,19 @@ class _Source:
     def column(self) -> int:
         return self.at - self.line_start + 1
 
-    def skip(self, found: re.Match[str]) -> None:
-        """Pass over a match; blanks and line ends move the beginning of the next token."""
-        self.at = found.end()
-        if found.lastgroup == "lines":
-            self.line += found.end() - found.start()
-            self.line_start = self.at
-        if found.lastgroup in {"lines", "blanks"}:
+    def skip_space(self) -> None:
+        """Pass over blanks and line ends: what follows begins behind them."""
+        found = _SPACE.match(self.text, self.at)
+        if found is not None and found.end() > self.at:
+            self.move(found.end())
             self.begin = self.column()
+
+    def move(self, end: int) -> None:
+        """Go on to a place behind, which may be on a later line."""
+        if lines := self.text.count("\n", self.at, end):
+            self.line += lines
+            self.line_start = self.text.rindex("\n", self.at, end) + 1
+        self.at = end
 
 
 def to_str(raw: str) -> str:
@@ -137,21 +139,24 @@ class Lexer:
         source = self._source
         source.begin = source.column()
         while True:
-            found = _SCAN.match(source.text, source.at)
-            if found is None or found.end() == found.start():
-                if source.at < len(source.text):
-                    self._fail_at_character()
+            source.skip_space()
+            if source.at == len(source.text):
                 if not self._including:
                     return self._token(END, None)
                 source = self._source = self._including.pop()
                 self._close_directive()
                 continue
+            char = source.text[source.at]
+            if (mark := _PUNCTUATION.get(char)) is not None:
+                source.at += 1
+                return self._token(mark, None)
+            if char == '"':
+                return self._string(source.at, keywords)
+            found = _SCAN.match(source.text, source.at)
+            if found is None or found.end() == source.at:
+                self._fail_at_character()
+            source.at = found.end()
             kind = found.lastgroup
-            source.skip(found)
-            if kind == "mark":
-                return self._token(_PUNCTUATION[found.group()], None)
-            if kind == "quote":
-                return self._string(found.start(), keywords)
             if kind == "number":
                 return self._number(found.group())
             if kind == "word":
@@ -213,12 +218,13 @@ class Lexer:
 
     def _comment(self) -> None:
         source = self._source
-        opened_on = source.line
-        while found := _IN_COMMENT.match(source.text, source.at):
-            source.skip(found)
-            if found.lastgroup == "end":
-                return
-        raise ConfigSyntaxError(f"Comment not closed. (/* in line {opened_on}")
+        end = source.text.find("*/", source.at)
+        if end < 0:
+            raise ConfigSyntaxError(f"Comment not closed. (/* in line {source.line}")
+        for space in _MOVES_IN_COMMENT.finditer(source.text, source.at, end):
+            source.move(space.end())
+            source.begin = source.column()
+        source.at = end + len("*/")
 
     def _include(self) -> None:
         self._skip_in_directive()
@@ -247,8 +253,7 @@ class Lexer:
 
     def _skip_in_directive(self) -> None:
         source = self._source
-        while found := _WHITESPACE.match(source.text, source.at):
-            source.skip(found)
+        source.skip_space()
         if source.at == len(source.text):
             raise ConfigSyntaxError("Directive not closed.")
 

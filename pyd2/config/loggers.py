@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.config.model import Logger, OutputOption
 from pyd2.config.paths import confine
+from pyd2.config.values import reason
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ElementTypeError
 
@@ -36,7 +37,7 @@ def parse_loggers(
     try:
         return tuple(_logger(entry, directories, notify, verbose=verbose) for entry in loggers.list_value())
     except (ConfigError, ElementTypeError) as error:
-        raise ConfigParserError(str(error)) from None
+        raise ConfigParserError(reason(error)) from None
 
 
 def check_severities(loggers: tuple[Logger, ...]) -> None:
@@ -101,7 +102,7 @@ def _output(option: Element, directories: Directories) -> OutputOption:
         try:
             destination = confine(destination, directories.logs)
         except ConfigError as error:
-            raise ConfigError(f"invalid path in `output`: {error} ({option.position})") from None
+            raise ConfigError(f"invalid path in `output`: {reason(error)} ({option.position})") from None
     settings: dict[str, Any] = {}
     if (maxver := option.get("maxver")) is not None:
         settings["maxver"] = _cast(maxver)

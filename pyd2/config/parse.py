@@ -20,7 +20,7 @@ from pyd2.config.model import Config
 from pyd2.config.reader import Reader
 from pyd2.config.switches import parse_switches
 from pyd2.config.tsig_keys import parse_tsig_keys
-from pyd2.config.values import get_address, get_uint32, position_of
+from pyd2.config.values import get_address, get_uint32, position_of, reason
 from pyd2.data.element import NOWHERE, Element
 from pyd2.errors import ConfigError, ConfigParserError, ElementTypeError
 
@@ -98,18 +98,17 @@ def parse_element(
     try:
         filled = with_defaults(dhcp_ddns)
     except ElementTypeError as error:
-        raise ConfigParserError(str(error)) from None
+        raise ConfigParserError(reason(error)) from None
     try:
         config = _parse(filled, directories, notify, read_secret, validate_libraries)
     except (ConfigError, ElementTypeError) as error:
-        # Kea's exceptions hold C strings, which end at their first NUL.
-        raise ConfigError(str(error).partition("\0")[0]) from None
+        raise ConfigError(reason(error)) from None
     check_severities(loggers)
     if config.control_socket is not None:
         try:
             socket_path(config.control_socket, directories)
         except (ConfigError, ElementTypeError) as error:
-            raise ConfigParserError(str(error)) from None
+            raise ConfigParserError(reason(error)) from None
     return replace(config, loggers=loggers)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyd2.config.grammar import BLANK_SECRET_FAULT, TSIG_KEY, Integer
+from pyd2.config.grammar import BLANK_SECRET_FAULT
 from pyd2.config.model import TsigKey
-from pyd2.config.values import UINT32_MAX, get_integer, get_string, position_of
+from pyd2.config.values import UINT32_MAX, get_integer, get_string, position_of, reason
 from pyd2.dns.names import name_text, parse_name
 from pyd2.errors import ConfigError, DomainNameError
 
@@ -53,7 +53,8 @@ def parse_tsig_keys(keys: Element, read_secret: SecretReader) -> dict[str, TsigK
 def _key(entry: Element, read_secret: SecretReader) -> TsigKey:
     name = get_string(entry, "name")
     algorithm = get_string(entry, "algorithm")
-    digest_bits = _digest_bits(entry)
+    # Kea keeps 32 bits of it.
+    digest_bits = get_integer(entry, "digest-bits") & UINT32_MAX
     secret_text, secret_file = _secret(entry, read_secret)
     wire_algorithm = ALGORITHMS.get(algorithm.upper())
     if wire_algorithm is None:
@@ -65,7 +66,7 @@ def _key(entry: Element, read_secret: SecretReader) -> TsigKey:
     try:
         secret = _make(name, secret_text, wire_algorithm, digest_bits)
     except (ConfigError, DomainNameError) as error:
-        raise ConfigError(f"Cannot make D2TsigKey: {error} ({entry.position})") from None
+        raise ConfigError(f"Cannot make D2TsigKey: {reason(error)} ({entry.position})") from None
     return TsigKey(
         name=name,
         algorithm=algorithm,
@@ -76,16 +77,6 @@ def _key(entry: Element, read_secret: SecretReader) -> TsigKey:
         user_context=entry.get("user-context"),
         position=entry.position,
     )
-
-
-def _digest_bits(entry: Element) -> int:
-    bits = get_integer(entry, "digest-bits")
-    if bits < 0:
-        # Only a command gets here with it; Kea makes four thousand million bits of it.
-        rule = TSIG_KEY.keys["digest-bits"]
-        assert isinstance(rule, Integer)
-        raise ConfigError(f"{rule.fault} ({position_of(entry, 'digest-bits')})")
-    return bits & UINT32_MAX
 
 
 def _secret(entry: Element, read_secret: SecretReader) -> tuple[str, str]:
@@ -99,7 +90,7 @@ def _secret(entry: Element, read_secret: SecretReader) -> tuple[str, str]:
     try:
         return read_secret(path), path
     except ConfigError as error:
-        raise ConfigError(f"tsig-key : {error} ({position_of(entry, 'secret-file')})") from None
+        raise ConfigError(f"tsig-key : {reason(error)} ({position_of(entry, 'secret-file')})") from None
 
 
 def _make(name: str, secret: str, algorithm: str, digest_bits: int) -> bytes:

@@ -52,8 +52,13 @@ def get_address(scope: Element, name: str) -> Address:
         return parse_address(text)
     except ConfigError as error:
         raise ConfigError(
-            f"Failed to convert '{text}' to address: {error}({position_of(scope, name)})"
+            f"Failed to convert '{text}' to address: {reason(error)}({position_of(scope, name)})"
         ) from None
+
+
+def reason(error: Exception) -> str:
+    """Return an error's text as Kea passes it on: a C string, which ends at its first NUL."""
+    return str(error).partition("\0")[0]
 
 
 def position_of(scope: Element, name: str) -> Position:

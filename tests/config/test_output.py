@@ -1,0 +1,113 @@
+"""config-get's output and the redacted forms. Kea is the oracle in test_against_kea_commands."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyd2.config.output import config_hash, to_element, to_shown_element
+from pyd2.config.parse import parse_element
+from pyd2.config.paths import Directories
+from pyd2.config.reader import Reader
+from pyd2.config.redact import redact
+from pyd2.data.element import Element, from_plain
+from pyd2.data.text import to_text
+from pyd2.errors import ConfigError
+from tests.config.mutations import Generator
+
+DIRECTORIES = Directories("/hooks", "/logs", "/sockets")
+
+
+def read(text: bytes) -> Element:
+    return Reader("f", lambda _: text, lambda _: None).whole_file().map_value()["DhcpDdns"]
+
+
+@given(st.integers(0, 2**32))
+def test_the_output_read_again_gives_the_output(seed: int) -> None:
+    """Kea prints strings and keys so that its own file dialect reads them back."""
+    try:
+        config = parse_element(
+            read(Generator(random.Random(seed)).whole()), DIRECTORIES, read_secret=lambda _: "QUJD"
+        )
+    except ConfigError:
+        return
+    text = to_text(to_element(config))
+    again = parse_element(read(text.encode()), DIRECTORIES, read_secret=lambda _: "QUJD")
+    assert to_text(to_element(again)) == text
+    assert config_hash(again) == config_hash(config)
+
+
+def test_sizes_above_63_bits_are_shown_with_sign() -> None:
+    options: Any = [{"output": "x", "maxsize": -5}]
+    loggers: Any = [{"name": "x", "severity": "INFO", "output-options": options}]
+    config = parse_element(from_plain({"loggers": loggers}), DIRECTORIES)
+    assert config.loggers[0].outputs[0].maxsize == 2**64 - 5
+    assert '"maxsize": -5, "maxver": 1, "output": "/logs/x"' in to_text(to_element(config))
+
+
+SECRETS: dict[str, Any] = {
+    "tsig-keys": [
+        {"name": "k", "algorithm": "HMAC-MD5", "secret": "QUJD", "user-context": {"secret": "kept"}}
+    ],
+    "hooks-libraries": [
+        {"library": "x", "parameters": {"a": [{"db-password": 1}], "user-context": {"secret": 1}}}
+    ],
+    "user-context": {"secret": "kept"},
+}
+
+
+def test_secrets_are_shown_unless_switched_off() -> None:
+    config = parse_element(from_plain(SECRETS), DIRECTORIES)
+    assert to_shown_element(config) == to_element(config)
+    assert '"secret": "QUJD"' in to_text(to_shown_element(config))
+
+    context: Any = {"secret": "kept", "pyd2": {"redact-secrets": True}}
+    config = parse_element(from_plain({**SECRETS, "user-context": context}), DIRECTORIES)
+    shown = to_text(to_shown_element(config))
+    assert "QUJD" not in shown
+    assert shown.count('"*****"') == 2
+    assert shown.count('"secret": "kept"') == 2
+    assert '"secret": "QUJD"' in to_text(to_element(config))
+
+
+@pytest.mark.parametrize(
+    ("value", "redacted"),
+    [
+        (SECRETS["tsig-keys"], [{**SECRETS["tsig-keys"][0], "secret": "*****"}]),
+        (
+            [{"secret-file": "f", "my-password": 1, "a": {"secret": "s"}}],
+            [{"secret-file": "f", "my-password": "*****", "a": {"secret": "s"}}],
+        ),
+        ([5, None, [{"secret": "s"}]], [5, None, [{"secret": "s"}]]),
+        ({"secret": "s"}, {"secret": "s"}),
+    ],
+)
+def test_redacted_keys(value: Any, redacted: Any) -> None:
+    """Only members of the list's maps are redacted; malformed values stay, as in Kea."""
+    assert redact(from_plain({"tsig-keys": value})).plain() == {"tsig-keys": redacted}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "redacted"),
+    [
+        ({"secret": {"a": 1}}, {"secret": "*****"}),
+        ({"a": {"b": [[{"x-secret": 1, "c": 2}]]}}, {"a": {"b": [[{"x-secret": "*****", "c": 2}]]}}),
+        ({"user-context": {"secret": 1}}, {"user-context": {"secret": 1}}),
+        ("secret", "secret"),
+    ],
+)
+def test_redacted_parameters(parameters: Any, redacted: Any) -> None:
+    def libraries(value: Any) -> dict[str, Any]:
+        return {"hooks-libraries": [{"library": "secret", "parameters": value, "password": 1}, 5]}
+
+    assert redact(from_plain(libraries(parameters))).plain() == libraries(redacted)
+
+
+def test_redacting_keeps_the_original() -> None:
+    element = from_plain(SECRETS)
+    redact(element)
+    assert element.plain() == SECRETS

@@ -1,0 +1,60 @@
+"""Base64 as Kea reads it, against Python's. The keys themselves are compared with Kea elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyd2.config.tsig_keys import decode_base64
+from pyd2.errors import ConfigError
+
+if TYPE_CHECKING:
+    import random
+
+
+@given(st.binary(), st.randoms(use_true_random=False))
+def test_what_was_encoded_comes_back(data: bytes, rng: random.Random) -> None:
+    text = base64.b64encode(data).decode()
+    at = rng.randint(0, len(text))
+    assert decode_base64(text) == data
+    assert decode_base64(f" {text[:at]}\n\t {text[at:]} ") == data
+
+
+@given(st.text(alphabet="AQRZaz09+/=", max_size=12))
+def test_what_is_taken_is_what_strict_decoders_take(text: str) -> None:
+    try:
+        ours: bytes | None = decode_base64(text)
+    except ConfigError:
+        ours = None
+    try:
+        theirs: bytes | None = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        theirs = None
+    if theirs is not None and base64.b64encode(theirs).decode() == text:
+        assert ours == theirs
+    elif ours is not None:
+        # Padding for which there is no need.
+        assert ours == base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Q!==", "attempt to decode a value not in base64 char set: Q!=="),
+        ("QQ=Q", "pad mixed with digits in base64: QQ=Q"),
+        ("QR==", "non-zero bits left over QR=="),
+        ("Q===", "non-zero bits left over Q==="),
+        ("A===", "too many pad characters for base64: A==="),
+        ("QUJ", "non-zero bits left over QUJ"),
+        ("QUI", "Incomplete input for base64: QUI"),
+    ],
+)
+def test_faults(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        decode_base64(text)
+    assert str(caught.value) == message
