@@ -22,18 +22,13 @@ class Deadlines:
         self._fifos: dict[float, OrderedDict[Transaction, None]] = {}
 
     def add(self, transaction: Transaction, now: float, timeout: float) -> None:
-        """Enter a try that was sent ``now``."""
+        """Enter a try that was sent ``now``; whoever ends it deletes it from ``transaction.fifo``."""
         fifo = self._fifos.get(timeout)
         if fifo is None:
             fifo = self._fifos[timeout] = OrderedDict()
         transaction.deadline = now + timeout
         transaction.fifo = fifo
         fifo[transaction] = None
-
-    @staticmethod
-    def remove(transaction: Transaction) -> None:
-        """Take out a try that has ended otherwise."""
-        del transaction.fifo[transaction]
 
     def next(self) -> float | None:
         """Return the earliest deadline, or None if nothing is under way."""

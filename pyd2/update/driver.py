@@ -16,7 +16,7 @@ from pyd2.dns.constants import rcode_text
 from pyd2.dns.names import reverse_name_wire
 from pyd2.dns.reply import read_reply
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE, encode_update
-from pyd2.errors import DomainNameError, NcrError, Pyd2Error, ReplyError
+from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.update.deadlines import Deadlines
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.plan import MAX_TIMEOUT
@@ -108,7 +108,7 @@ class Driver:
             log.emit("ASIODNS_FETCH_COMPLETED", lane.address, lane.port)
         try:
             rcode = read_reply(datagram, transaction.context, int(wall))
-        except ReplyError as error:
+        except Exception as error:  # mostly ReplyError, but a library's key may raise anything
             self._invalid(transaction, error, now, wall)
             return
         if datagram[2] & 2 and not transaction.tcp:
@@ -194,7 +194,7 @@ class Driver:
         self._log.emit(transaction.step.timeout, ncr.request_id, ncr.fqdn, transaction.server.text)
         self._bad_try(transaction, now, wall)
 
-    def _invalid(self, transaction: Transaction, error: ReplyError, now: float, wall: float) -> None:
+    def _invalid(self, transaction: Transaction, error: Exception, now: float, wall: float) -> None:
         rcode = transaction.spare_rcode
         self._log.emit("DHCP_DDNS_INVALID_RESPONSE", error)
         if rcode is not None:
@@ -304,7 +304,7 @@ class Driver:
         repeated = transaction.spare_rcode is not None
         try:
             message = self._build(transaction)
-        except Pyd2Error as error:
+        except Exception as error:  # whatever it is, it must not cost more than this request
             self._log.emit(step.build_failure, ncr.request_id, ncr.text(), error)
             self._fail(transaction, UPDATE_FAILED)
             return

@@ -457,6 +457,36 @@ def test_a_key_that_raises_costs_one_request() -> None:
     assert d2.engine.timer() is None
 
 
+class OddContext:
+    """A context that signs nothing and cannot verify."""
+
+    length = 0
+
+    def sign(self, message: bytes, qid: int, wall: int) -> bytes:
+        return qid.to_bytes(2, "big") + message[2:]
+
+    def verify(self, reply: bytes, tsig: object, wall: int) -> None:
+        raise RuntimeError("context expired")
+
+
+class ForgetfulKey(OddKey):
+    """A key whose contexts do not survive until the reply."""
+
+    def create_context(self) -> SigningContext:
+        return OddContext()
+
+
+def test_a_context_that_raises_spoils_the_reply() -> None:
+    d2 = virtual(ok, select_key=lambda server, key: Selection(ForgetfulKey()))
+    d2.request(forward())
+    d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_FORWARD_ADD_RESP_CORRUPT") == 3
+    assert d2.log.texts("DHCP_DDNS_INVALID_RESPONSE")[0].endswith("malformed: context expired")
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_FAILED"
+    assert statistics(d2.counters)["key[odd.].update-error"] == 3
+    assert d2.engine.timer() is None
+
+
 # The limit.
 
 def limited(peer: Peer, entries: int, in_flight: int = 2) -> VirtualD2:
