@@ -7,7 +7,9 @@ let the kernel drop what comes from elsewhere, and cost no system calls per try.
 
 from __future__ import annotations
 
+import errno
 import socket
+from collections import deque
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +27,9 @@ RENEW_SECONDS: Final = 10.0
 
 LINGER_SECONDS: Final = 60.0
 """How long a replaced socket goes on listening for the replies to what it sent."""
+
+PAUSE_SECONDS: Final = 0.001
+"""How long to wait when the kernel has no room for a datagram."""
 
 BATCH: Final = 64
 """Replies read before the loop gets its turn."""
@@ -55,6 +60,9 @@ class ServerSockets:
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
         self._current: dict[int, tuple[socket.socket, float]] = {}
         self._retired: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._unsent: deque[Outgoing] = deque()
+        """What the kernel had no room for, in order."""
+        self._again: asyncio.TimerHandle | None = None
         self._tcp: TcpLink[Outgoing] | None = None
 
     def send(self, outgoing: Outgoing, now: float) -> None:
@@ -65,19 +73,24 @@ class ServerSockets:
             self._tcp.send(outgoing.message, outgoing)
             return
         found = self._current.get(outgoing.slot)
-        try:
-            if found is None or now - found[1] > RENEW_SECONDS:
-                sock = self._open(outgoing.slot, now)
-            else:
-                sock = found[0]
-            _send(sock, outgoing.message)
-        except OSError as error:
-            self._on_failure(outgoing, error.errno or str(error))
+        if found is None or now - found[1] > RENEW_SECONDS:
+            try:
+                self._open(outgoing.slot, now)
+            except OSError as error:
+                self._on_failure(outgoing, error.errno or str(error))
+                return
+        if self._unsent or not self._send(outgoing):
+            self._unsent.append(outgoing)
+            if self._again is None:
+                self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
 
     def close(self) -> None:
         """Close all sockets; what is under way stays without an answer."""
         if self._tcp is not None:
             self._tcp.close()
+        if self._again is not None:
+            self._again.cancel()
+        self._unsent.clear()
         for timer in self._retired.values():
             timer.cancel()
         for sock in (*(sock for sock, _ in self._current.values()), *self._retired):
@@ -86,7 +99,31 @@ class ServerSockets:
         self._current.clear()
         self._retired.clear()
 
-    def _open(self, slot: int, now: float) -> socket.socket:
+    def _send(self, outgoing: Outgoing) -> bool:
+        """Send over UDP; return False when the kernel has no room just now."""
+        sock, _ = self._current[outgoing.slot]
+        try:
+            try:
+                sock.send(outgoing.message)
+            except ConnectionRefusedError:
+                # The ICMP error of an *earlier* message, which hid this one: then once more.
+                sock.send(outgoing.message)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.ENOBUFS):
+                return False
+            if error.errno != errno.ECONNREFUSED:
+                self._on_failure(outgoing, error.errno or str(error))
+        return True
+
+    def _send_unsent(self) -> None:
+        self._again = None
+        while self._unsent:
+            if not self._send(self._unsent[0]):
+                self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
+                return
+            self._unsent.popleft()
+
+    def _open(self, slot: int, now: float) -> None:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             sock.connect(self._address)
@@ -98,7 +135,6 @@ class ServerSockets:
         if found is not None:
             self._retired[found[0]] = self._loop.call_later(LINGER_SECONDS, self._close_retired, found[0])
         self._current[slot] = sock, now
-        return sock
 
     def _close_retired(self, sock: socket.socket) -> None:
         del self._retired[sock]
@@ -120,14 +156,3 @@ class ServerSockets:
 
     def _tcp_reply(self, outgoing: Outgoing, message: bytes) -> None:
         self._on_replies(self._lane, outgoing.slot, [message])
-
-
-def _send(sock: socket.socket, message: bytes) -> None:
-    """Send on a connected socket.
-
-    A connected socket reports the ICMP error of an *earlier* message and sends nothing: then once more.
-    """
-    try:
-        sock.send(message)
-    except ConnectionRefusedError:
-        sock.send(message)

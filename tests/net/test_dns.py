@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 
 import pytest
@@ -25,6 +27,21 @@ class Peer:
     def receive(self) -> tuple[bytes, tuple[str, int]]:
         data, source = self.socket.recvfrom(65535)
         return data, source
+
+
+@pytest.fixture
+def new_peer() -> Iterator[Callable[[], Peer]]:
+    with ExitStack() as stack:
+
+        def make() -> Peer:
+            peer = Peer()
+            stack.enter_context(peer.socket)
+            return peer
+
+        yield make
+
+
+NewPeer = Callable[[], Peer]
 
 
 class Rig:
@@ -53,9 +70,9 @@ class Rig:
             return await self.replies.get()
 
 
-def test_a_slot_is_a_port_and_replies_name_it() -> None:
+def test_a_slot_is_a_port_and_replies_name_it(new_peer: NewPeer) -> None:
     async def run() -> None:
-        peer = Peer()
+        peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         sources = []
         for slot in (0, 3, 0):
@@ -70,9 +87,9 @@ def test_a_slot_is_a_port_and_replies_name_it() -> None:
     asyncio.run(run())
 
 
-def test_ports_are_renewed_and_the_old_ones_still_hear() -> None:
+def test_ports_are_renewed_and_the_old_ones_still_hear(new_peer: NewPeer) -> None:
     async def run() -> None:
-        peer = Peer()
+        peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         rig.send(b"old")
         _, old = peer.receive()
@@ -88,9 +105,9 @@ def test_ports_are_renewed_and_the_old_ones_still_hear() -> None:
     asyncio.run(run())
 
 
-def test_others_are_not_heard() -> None:
+def test_others_are_not_heard(new_peer: NewPeer) -> None:
     async def run() -> None:
-        peer, stranger = Peer(), Peer()
+        peer, stranger = new_peer(), new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         rig.send(b"question")
         _, source = peer.receive()
@@ -103,9 +120,9 @@ def test_others_are_not_heard() -> None:
     asyncio.run(run())
 
 
-def test_a_closed_port_is_silence_not_a_failure() -> None:
+def test_a_closed_port_is_silence_not_a_failure(new_peer: NewPeer) -> None:
     async def run() -> None:
-        peer = Peer()
+        peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         peer.socket.close()
         for _ in range(5):
@@ -134,9 +151,9 @@ def test_an_address_that_cannot_be_sent_to_fails_at_once() -> None:
     asyncio.run(run())
 
 
-def test_a_message_too_large_for_udp_fails_at_once() -> None:
+def test_a_message_too_large_for_udp_fails_at_once(new_peer: NewPeer) -> None:
     async def run() -> None:
-        peer = Peer()
+        peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         sent = rig.send(bytes(70000))
         assert rig.failures == [(sent, errno.EMSGSIZE)]
@@ -145,13 +162,62 @@ def test_a_message_too_large_for_udp_fails_at_once() -> None:
     asyncio.run(run())
 
 
-def test_tcp_on_demand() -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(await reader.readexactly(2 + 600))
-        await reader.read()
-        writer.close()
+class FullSocket:
+    """A socket whose buffer is full for the first sends."""
+
+    def __init__(self, real: socket.socket, refusals: list[int]) -> None:
+        self._real = real
+        self._refusals = refusals
+
+    def send(self, data: bytes) -> int:
+        if self._refusals:
+            number = self._refusals.pop(0)
+            raise OSError(number, "refused")
+        return self._real.send(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+
+def test_a_full_kernel_delays_messages_and_loses_none(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = [errno.EAGAIN, errno.ENOBUFS, errno.EAGAIN, errno.ECONNREFUSED]
+    make = socket.socket
+
+    def full(*arguments: int) -> FullSocket:
+        return FullSocket(make(*arguments), refusals)
 
     async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        monkeypatch.setattr(socket, "socket", full)
+        for number in range(3):
+            rig.send(b"%d" % number)
+        monkeypatch.undo()
+        loop = asyncio.get_running_loop()
+        arrived = [(await loop.run_in_executor(None, peer.receive))[0] for _ in range(3)]
+        assert arrived == [b"0", b"1", b"2"]
+        assert not refusals
+        assert not rig.failures
+        rig.sockets.close()
+
+    asyncio.run(run())
+
+
+def test_tcp_on_demand() -> None:
+    async def run() -> None:
+        served = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readexactly(2 + 600))
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            served.set()
+
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         rig = Rig(Lane(ip_address("127.0.0.1"), server.sockets[0].getsockname()[1]))
         large = bytes(range(200)) * 3
@@ -160,15 +226,16 @@ def test_tcp_on_demand() -> None:
         rig.sockets.close()
         server.close()
         await server.wait_closed()
+        await served.wait()
 
     asyncio.run(run())
 
 
-def test_retired_sockets_close(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retired_sockets_close(new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dns, "LINGER_SECONDS", 0.0)
 
     async def run() -> None:
-        peer = Peer()
+        peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         rig.send(b"old")
         _, old = peer.receive()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Self
 
 from pyd2.net.tcp import TcpLink
@@ -27,6 +28,7 @@ class Rig:
     def __init__(self, serve: Serve) -> None:
         self.serve = serve
         self.connections = 0
+        self.open: set[asyncio.Task[None] | None] = set()
         self.events: asyncio.Queue[tuple[str, str, bytes | str]] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
@@ -43,13 +45,17 @@ class Rig:
         self.link.close()
         self.server.close()
         await self.server.wait_closed()
+        await asyncio.gather(*(task for task in self.open if task is not None), return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open.add(asyncio.current_task())
         try:
             await self.serve(reader, writer)
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def event(self) -> tuple[str, str, bytes | str]:
         async with asyncio.timeout(10):
