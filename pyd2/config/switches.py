@@ -112,7 +112,7 @@ _RETRY: Final[Mapping[str, _Rule]] = {
 _FAILOVER: Final[Mapping[str, _Rule]] = {
     "enabled": _Choice((False,), {True: "set it to false or remove it, to pass over silent servers only"}),
     "breaker-threshold": _Number(1, 1000),
-    "partial-success": _YES_NO,
+    "partial-success": _Choice((False,), {True: "set it to false or remove it"}),
 }
 _LANES: Final[Mapping[str, _Rule]] = {
     "max-in-flight": _Number(1, 65535),

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyd2.config.addresses import address_text, parse_address
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
 def test_an_address_is_itself_again(address: IPv4Address | IPv6Address) -> None:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
@@ -44,6 +45,7 @@ def test_spellings(text: str, printed: str) -> None:
     assert address_text(parse_address(text)) == printed
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_any_text_is_an_address_or_an_error(text: str) -> None:
     fault = None

@@ -102,16 +102,17 @@ def change(value: Any, rng: random.Random) -> None:
         where[rng.choice(list(where))] = copy.deepcopy(rng.choice(VALUES))
 
 
-def random_configuration(rng: random.Random) -> dict[str, Any]:
-    """Return a DhcpDdns map that Kea's grammar may or may not take."""
+def random_configuration(rng: random.Random, *, careful: bool = False) -> dict[str, Any]:
+    """Return a DhcpDdns map that Kea's grammar may or may not take; a careful one is mostly good."""
     while True:
         try:
-            value = json.loads(Generator(rng).whole())["DhcpDdns"]
+            value = json.loads(Generator(rng, careful=careful, strict=True).whole())["DhcpDdns"]
+            json.dumps(value, allow_nan=False)
         except ValueError:
             continue
         break
     assert isinstance(value, dict)
-    for _ in range(rng.choice([0, 1, 1, 2])):
+    for _ in range(0 if careful else rng.choice([0, 1, 1, 2])):
         change(value, rng)
     return value
 
@@ -165,7 +166,8 @@ def test_config_set_and_config_get(batch: int, kea: tuple[D2, int]) -> None:
     directories = directories_of(d2)
     taken = 0
     for seed in range(batch * REQUESTS_IN_BATCH, (batch + 1) * REQUESTS_IN_BATCH):
-        body = random_configuration(random.Random(f"shown {seed}"))
+        body = random_configuration(random.Random(f"shown {seed}"), careful=True)
+        body.pop("hooks-libraries", None)  # these would have to exist
         body |= {"ip-address": "127.0.0.1", "port": port, "control-socket": CONTROL_SOCKET}
         request = json.dumps({"command": "config-set", "arguments": {"DhcpDdns": body}}, ensure_ascii=False)
         result = ours(request, directories)
@@ -177,4 +179,4 @@ def test_config_set_and_config_get(batch: int, kea: tuple[D2, int]) -> None:
         whole = Element({**to_element(result).map_value(), "hash": Element(hash_)})
         expected = to_text(Element({"arguments": whole, "result": Element(0)}))
         assert answer_of(d2, '{ "command": "config-get" }') == expected, request
-    assert taken > 0
+    assert taken > REQUESTS_IN_BATCH // 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyd2.config.lexer import END, MAX_FILE_SIZE, STRING, Lexer, Token
@@ -80,6 +80,7 @@ def test_keywords_are_strings_elsewhere() -> None:
     assert lexer('"port"').next(NONE) == Token(STRING, "port", 1, 1, 7)
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_escapes_give_any_bytes(data: bytes) -> None:
     text = "".join(f"\\u00{byte:02x}" for byte in data)
@@ -87,6 +88,7 @@ def test_escapes_give_any_bytes(data: bytes) -> None:
     assert token[1] == data.decode("utf-8", "surrogateescape")
 
 
+@settings(deadline=None)
 @given(st.binary().map(lambda data: bytes(byte for byte in data if byte >= 0x20 and byte not in b'"\\')))
 def test_raw_strings_are_kept(data: bytes) -> None:
     (token,) = tokens(b'"' + data + b'"')
@@ -161,6 +163,7 @@ def test_directories_are_no_files() -> None:
         Lexer("d", read)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_tokens_or_one_fault(data: bytes) -> None:
     try:

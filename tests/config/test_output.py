@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyd2.config.output import config_hash, to_element, to_shown_element
@@ -26,6 +26,7 @@ def read(text: bytes) -> Element:
     return Reader("f", lambda _: text, lambda _: None).whole_file().map_value()["DhcpDdns"]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_the_output_read_again_gives_the_output(seed: int) -> None:
     """Kea prints strings and keys so that its own file dialect reads them back."""
@@ -39,6 +40,17 @@ def test_the_output_read_again_gives_the_output(seed: int) -> None:
     again = parse_element(read(text.encode()), DIRECTORIES, read_secret=lambda _: "QUJD")
     assert to_text(to_element(again)) == text
     assert config_hash(again) == config_hash(config)
+
+
+def test_domains_and_keys_are_shown_by_name_in_byte_order() -> None:
+    names = ["b.", "a.", "B.", "\u00e9.", "*", "\udcff."]
+    domains: Any = [{"name": name, "dns-servers": [{"ip-address": "::1"}]} for name in names]
+    keys: Any = [{"name": f"k{name}", "algorithm": "hmac-md5", "secret": "QUJD"} for name in names]
+    value: Any = {"forward-ddns": {"ddns-domains": domains}, "tsig-keys": keys}
+    shown: Any = to_element(parse_element(from_plain(value), DIRECTORIES)).plain()
+    expected = ["*", "B.", "a.", "b.", "\u00e9.", "\udcff."]
+    assert [entry["name"] for entry in shown["DhcpDdns"]["forward-ddns"]["ddns-domains"]] == expected
+    assert [entry["name"] for entry in shown["DhcpDdns"]["tsig-keys"]] == [f"k{name}" for name in expected]
 
 
 def test_sizes_above_63_bits_are_shown_with_sign() -> None:

@@ -212,6 +212,27 @@ def test_libraries_in_error_are_named_with_the_place_of_the_list() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"library": 5, "a": 1}, "unknown hooks library parameter: a(<wire>:0:7)"),
+        (
+            {"z": 1, "library": 5},
+            (
+                "hooks library configuration error: value of 'library' element is not a string giving the "
+                "path to a hooks library (<wire>:0:7)"
+            ),
+        ),
+        (
+            {"library": "/hooks/"},
+            "hooks library configuration error: path: '/hooks/' has no filename (<wire>:0:7)",
+        ),
+    ],
+)
+def test_members_of_a_library_are_read_in_byte_order(entry: dict[str, Any], text: str) -> None:
+    assert str(fault({"hooks-libraries": [entry]})) == text
+
+
 def test_no_libraries_are_not_validated() -> None:
     def validate(_: object) -> list[str]:
         raise AssertionError

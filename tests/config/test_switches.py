@@ -64,7 +64,7 @@ def test_each_switch_is_read() -> None:
     found = switches(
         queue={"type": "memory", "directory": "/q", "max-entries": 7},
         retry={"enabled": False, "initial-delay": 2, "max-delay": 2.5},
-        failover={"enabled": False, "breaker-threshold": 9, "partial-success": True},
+        failover={"enabled": False, "breaker-threshold": 9, "partial-success": False},
         lanes={"max-in-flight": 8, "transport": "tcp"},
         expired="drop",
         **{"redact-secrets": True},
@@ -73,7 +73,7 @@ def test_each_switch_is_read() -> None:
         QueueSwitches("memory", "/q", 7),
         ServerSwitches(
             RetrySwitches(enabled=False, initial_delay=2, max_delay=2.5),
-            FailoverSwitches(enabled=False, breaker_threshold=9, partial_success=True),
+            FailoverSwitches(enabled=False, breaker_threshold=9, partial_success=False),
             LaneSwitches(8, "tcp"),
         ),
         "drop",
@@ -128,6 +128,7 @@ def test_slips_of_the_pen(own: Any, text: str) -> None:
         ("queue", "type", "durable"),
         ("retry", "enabled", True),
         ("failover", "enabled", True),
+        ("failover", "partial-success", True),
         ("lanes", "transport", "tls"),
     ],
 )

@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyd2.config.tsig_keys import decode_base64
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import random
 
 
+@settings(deadline=None)
 @given(st.binary(), st.randoms(use_true_random=False))
 def test_what_was_encoded_comes_back(data: bytes, rng: random.Random) -> None:
     text = base64.b64encode(data).decode()
@@ -25,6 +26,7 @@ def test_what_was_encoded_comes_back(data: bytes, rng: random.Random) -> None:
     assert decode_base64(f" {text[:at]}\n\t {text[at:]} ") == data
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="AQRZaz09+/=", max_size=12))
 def test_what_is_taken_is_what_strict_decoders_take(text: str) -> None:
     try:
