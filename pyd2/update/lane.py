@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pyd2.config.addresses import address_text
 from pyd2.update.window import CAP, Window
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Lane:
     def __init__(self, address: Address, port: int, cap: int = CAP) -> None:
         self.address = address
         self.port = port
-        self.text = f"{address} port:{port}"
+        self.text = f"{address_text(address)} port:{port}"
         """As the log names the server."""
         self.window = Window(cap)
         self.pending: dict[int, Transaction] = {}
