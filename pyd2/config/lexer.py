@@ -48,7 +48,6 @@ _SCAN: Final = re.compile(
     re.VERBOSE,
 )
 # A single blank in a comment is an ordinary character there: only several at once move a token's beginning.
-
 _MOVES_IN_COMMENT: Final = re.compile(r"\n+|[ \t\r]{2,}")
 _FILE_NAME: Final = re.compile(r'"[^"\n]+"')
 _INT: Final = re.compile(r"-?[0-9]+")
@@ -194,7 +193,8 @@ class Lexer:
 
     def _number(self, text: str) -> Token:
         if _INT.fullmatch(text):
-            sign, digits = text[: text[0] == "-"], text.lstrip("-").lstrip("0") or "0"
+            sign = "-" if text.startswith("-") else ""
+            digits = text.removeprefix("-").lstrip("0") or "0"
             # The length first: int() takes long for many digits, and refuses thousands of them.
             if len(digits) > len(str(_INT64.stop)) or (value := int(sign + digits)) not in _INT64:
                 self._fail(f"Failed to convert {text} to an integer.")
