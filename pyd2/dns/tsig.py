@@ -200,35 +200,48 @@ class HmacContext:
 
     def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:
         """Return if the reply is authentic; see SigningContext. The order of the checks is Kea's."""
-        if tsig is None:
-            raise _failure(_FORMERR)
         key = self._key
-        if tsig.name.lower() != key.name_wire or _canonical(tsig.algorithm.lower()) != key.algorithm_wire:
-            raise _failure(BADKEY)
-        if not -FUDGE <= tsig.time_signed - wall <= FUDGE:
-            raise _failure(_BADTIME)
+        tsig = check_record(tsig, key.name_wire, key.algorithm_wire, wall)
         mac = tsig.mac
         size = len(mac)
-        if size == 0:
-            # The server could not sign; only these two errors explain it.
-            raise _failure(tsig.error if tsig.error in {BADSIG, BADKEY} else BADSIG)
         if size > key.digest_size or size < MIN_MAC or size < key.digest_size // 2:
-            raise _failure(_FORMERR)
+            raise failure(_FORMERR)
         if size < key.mac_size:
-            raise _failure(_BADTRUNC)
-        request_mac = self._request_mac
-        count = int.from_bytes(reply[10:12], "big") - 1
-        signed = b"".join((
-            len(request_mac).to_bytes(2, "big"), request_mac,
-            tsig.original_id.to_bytes(2, "big"), reply[2:10], count.to_bytes(2, "big"),
-            reply[_HEADER_LENGTH : len(reply) - tsig.length],
-            key.identity,
-            _VARIABLES.pack(tsig.time_signed >> 32, tsig.time_signed & 0xFFFFFFFF, tsig.fudge, tsig.error,
-                            len(tsig.other)),
-            tsig.other,
-        ))
+            raise failure(_BADTRUNC)
+        signed = signed_by_reply(self._request_mac, reply, tsig, key.identity)
         if not hmac.compare_digest(key.digest(signed)[:size], mac):
-            raise _failure(BADSIG)
+            raise failure(BADSIG)
+
+
+def check_record(tsig: TsigRecord | None, name: bytes, algorithm: bytes, wall: int) -> TsigRecord:
+    """Return a reply's TSIG record when all but its MAC is right; raise ReplyError if not.
+
+    ``name`` and ``algorithm`` are the key's on the wire, in lower case. The order of the checks is Kea's.
+    """
+    if tsig is None:
+        raise failure(_FORMERR)
+    if tsig.name.lower() != name or _canonical(tsig.algorithm.lower()) != algorithm:
+        raise failure(BADKEY)
+    if not -FUDGE <= tsig.time_signed - wall <= FUDGE:
+        raise failure(_BADTIME)
+    if not tsig.mac:
+        # The server could not sign; only these two errors explain it.
+        raise failure(tsig.error if tsig.error in {BADSIG, BADKEY} else BADSIG)
+    return tsig
+
+
+def signed_by_reply(request_mac: bytes, reply: bytes, tsig: TsigRecord, identity: bytes) -> bytes:
+    """Return the octets that the MAC of a reply is made of (RFC 8945, section 5.3)."""
+    count = int.from_bytes(reply[10:12], "big") - 1
+    return b"".join((
+        len(request_mac).to_bytes(2, "big"), request_mac,
+        tsig.original_id.to_bytes(2, "big"), reply[2:10], count.to_bytes(2, "big"),
+        reply[_HEADER_LENGTH : len(reply) - tsig.length],
+        identity,
+        _VARIABLES.pack(tsig.time_signed >> 32, tsig.time_signed & 0xFFFFFFFF, tsig.fudge, tsig.error,
+                        len(tsig.other)),
+        tsig.other,
+    ))
 
 
 def _canonical(algorithm: bytes) -> bytes:
@@ -236,8 +249,9 @@ def _canonical(algorithm: bytes) -> bytes:
     return _HMAC_MD5_WIRE if algorithm == _HMAC_MD5_SHORT_WIRE else algorithm
 
 
-def _failure(error: int) -> ReplyError:
-    return ReplyError(f"TSIG verification failed: {_ERROR_TEXTS[error]}")
+def failure(error: int) -> ReplyError:
+    """Return what verify raises for a TSIG error (RFC 8945, section 3)."""
+    return ReplyError(f"TSIG verification failed: {_ERROR_TEXTS.get(error, error)}")
 
 
 def _u16(number: int) -> bytes:
