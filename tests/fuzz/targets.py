@@ -1,0 +1,10 @@
+"""All targets that run in this process, by name."""
+
+from __future__ import annotations
+
+from tests.fuzz.command_target import CommandTarget
+from tests.fuzz.config_target import ConfigTarget
+from tests.fuzz.ncr_target import NcrTarget
+from tests.fuzz.reply_target import ReplyTarget
+
+TARGETS = {target.name: target for target in (NcrTarget, ReplyTarget, CommandTarget, ConfigTarget)}
