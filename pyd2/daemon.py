@@ -115,7 +115,7 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
             daemon.start()
             loop.run_until_complete(daemon.serve())
             log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), KEA_VERSION)
-            daemon.unload()
+            daemon.end()
         finally:
             log.scheduler = None
             loop.close()
@@ -188,15 +188,16 @@ class Daemon:
         self._serving = True
         self._listen()
         await self._left.wait()
-        self._intake.stop()
+        self._intake.leave()
         self._configurator.close_channel()
         self._commands.deregister(self._registry)
         self._pump.close()
         self._log.emit("DHCP_DDNS_RUN_EXIT")
 
-    def unload(self) -> None:
-        """Unload the hook libraries, after the last message."""
+    def end(self) -> None:
+        """Unload the hook libraries, after the server's last message."""
         self._configurator.unload()
+        self._intake.log_end()
 
     def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
         self._registry.hooks = chain
@@ -298,6 +299,8 @@ class Daemon:
             self._loop.call_soon(self._listen)
 
     def _shut_down(self) -> None:
-        if self._leaving is not None:
+        if self._leaving is None:
+            return
+        if self._leaving is not ShutdownType.NOW:
             self._intake.stop()
-            self._leave_if_cleared()
+        self._leave_if_cleared()

@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from pyd2.config.addresses import address_text
 from pyd2.net.listener import RECEIVE_BUFFER, NcrListener
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS: Final = 1.0
 """How often a busy port is tried again and the kernel's drops are looked at."""
+
+_STOPPED: Final = ("DHCP_DDNS_NCR_UDP_RECV_CANCELED", "DHCP_DDNS_QUEUE_MGR_STOPPED")
+"""What Kea logs when it stops to listen."""
 
 
 class Intake:
@@ -41,6 +45,8 @@ class Intake:
         self._wanted: tuple[Address, int] | None = None
         self._drops = 0
         self._watch: asyncio.TimerHandle | None = None
+        self._last_lines: tuple[str, ...] = ()
+        """What Kea's queue manager says when it is taken down."""
 
     def listen(self, address: Address, port: int) -> None:
         """Listen there from now on. What cannot be bound is logged and tried again every second.
@@ -48,6 +54,7 @@ class Intake:
         A socket that is bound there already is kept, so that a reconfiguration loses nothing.
         """
         log = self._log
+        self._last_lines = _STOPPED[1:]
         if self._listener.bound_to is not None:
             log.emit("DHCP_DDNS_QUEUE_MGR_STOPPING", "reconfiguration")
             self._log_stop()
@@ -56,21 +63,36 @@ class Intake:
 
     def stop(self) -> None:
         """Close the port, for the shutdown; what has arrived is still handed over."""
+        if self._close():
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_STOPPING", "shutdown")
+            self._log_stop()
+
+    def leave(self) -> None:
+        """Close the port if it is still open, as it is when the shutdown is to be ``now``."""
+        if self._close():
+            self._last_lines = _STOPPED
+
+    def log_end(self) -> None:
+        """Log what Kea's queue manager says when it is taken down, after Kea's last message."""
+        for message in self._last_lines:
+            self._log.emit(message)
+
+    def _close(self) -> bool:
+        """Give the port back; return whether it was open."""
         self._wanted = None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        if self._listener.bound_to is not None:
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_STOPPING", "shutdown")
-            self._listener.close()
-            self._log_stop()
+        was_open = self._listener.bound_to is not None
+        self._listener.close()
+        return was_open
 
     def _start(self, address: Address, port: int) -> None:
         log = self._log
         if address.is_unspecified:
-            log.emit("DHCP_DDNS_LISTENING_ON_ALL_INTERFACES", address)
-        elif str(address) not in ("127.0.0.1", "::1"):
-            log.emit("DHCP_DDNS_NOT_ON_LOOPBACK", address)
+            log.emit("DHCP_DDNS_LISTENING_ON_ALL_INTERFACES", address_text(address))
+        elif address_text(address) not in ("127.0.0.1", "::1"):
+            log.emit("DHCP_DDNS_NOT_ON_LOOPBACK", address_text(address))
         self._wanted = address, port
         try:
             self._bind(address, port)
@@ -84,7 +106,7 @@ class Intake:
         return NcrListener(self._loop, self._on_datagrams, self._receive_error)
 
     def _bind(self, address: Address, port: int) -> None:
-        if self._listener.bound_to != (str(address), port):
+        if self._listener.bound_to != (address_text(address), port):
             fresh = self._new_listener()
             try:
                 fresh.open(address, port)
@@ -102,8 +124,8 @@ class Intake:
         self._log.emit("DHCP_DDNS_QUEUE_MGR_STARTED")
 
     def _log_stop(self) -> None:
-        self._log.emit("DHCP_DDNS_NCR_UDP_RECV_CANCELED")
-        self._log.emit("DHCP_DDNS_QUEUE_MGR_STOPPED")
+        for message in _STOPPED:
+            self._log.emit(message)
 
     def _receive_error(self, error: OSError) -> None:
         self._counters.ncr_error.add(time.time())
@@ -135,7 +157,7 @@ class Intake:
             self._bind(address, port)
         except OSError:
             return  # logged when it was tried first
-        self._log.emit("PYD2_NCR_PORT_BOUND", address, port)
+        self._log.emit("PYD2_NCR_PORT_BOUND", address_text(address), port)
 
 
 def _reason(error: OSError) -> str:
