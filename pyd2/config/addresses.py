@@ -54,7 +54,8 @@ def _scope(address: IPv6Address, zone: str) -> str | None:
         else:
             return zone
     found = _LEADING_NUMBER.match(zone)
-    number = int(found.group(1)) & 0xFFFFFFFF if found else 0
+    # As atoi does; Python refuses to read a number of more than 4300 digits.
+    number = max(-(2**63), min(int(found.group(1)[:4000]), 2**63 - 1)) & 0xFFFFFFFF if found else 0
     if not number:
         return None
     if named:

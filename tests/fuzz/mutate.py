@@ -25,7 +25,8 @@ _STRINGS = [
     b'"' + b"a." * 128 + b'"', b'"\\u0000"', b'"a\\u0000b"', b'"\\u00e9"', b'"\\u0100"', b'"\\ud800"',
     b'"\\u12"', b'"\\x"', b'"\\', b'"\xff\xfe"', b'"\xc0\x80"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"',
     b'"\xe2\x80\xae"', b'"a\x00b"', b'"a\nb"', b'"\x7f\x1b[2J"', b'"\\\\300"', b'"\\\\046"', b'"%1 %2"',
-    b'"%s{}"', b'"fe80::1%lo"', b'"fe80::1%4294967296"', b'"::ffff:1.2.3.4"', b'"1.2.3.256"', b'"::"',
+    b'"%s{}"', b'"fe80::1%lo"', b'"fe80::1%4294967296"', b'"fe80::1%' + b"9" * 5000 + b'"',
+    b'"::ffff:1.2.3.4"', b'"1.2.3.256"', b'"::"',
     b'"20300230000000"', b'"99991231235960"', b'"00"', b'"0"', b'"0="', b'"0 0"', b'"' + b"AB" * 300 + b'"',
     b'"' + b"x" * 70000 + b'"', b"'a'", b'"un',
 ]  # fmt: skip
@@ -37,6 +38,22 @@ _NOISE = [
     b"\n", b"\r",
     b'<?include "part.inc"?>', b'<?include "self.inc"?>', b'<?include "', b"<?", b"\\", b"\xc3\xa9", b"\xc3",
 ]  # fmt: skip
+_UNITS = [
+    b"1",
+    b"1.",
+    b"e1",
+    b'"a":1,',
+    b'{"a":',
+    b"[1,",
+    b"\\u0041",
+    b"a.",
+    b" ",
+    b"/**/",
+    b"#\n",
+    b"*",
+    b"%",
+    b"=",
+]
 _BYTES = [0x00, 0x01, 0x7F, 0x80, 0xBF, 0xC0, 0xC1, 0xFE, 0xFF, 0x3F, 0x40, 0x22, 0x5C, 0x2B, 0x2D, 0x2E]
 _WORDS16 = [0, 1, 2, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0xC000, 0xC00C, 0x3FFF, 255, 256]
 _DEPTHS = [1, 2, 50, 99, 100, 101, 249, 250, 251, 1000, 3000]
@@ -88,7 +105,9 @@ def mutate_text(text: bytes, rng: random.Random, others: Sequence[bytes]) -> byt
         if not tokens:
             return rng.choice(others)
         at = rng.randrange(len(tokens))
-        match rng.randrange(11):
+        match rng.randrange(12) if rng.random() < 0.99 else -1:
+            case -1:
+                tokens[at] = long_stretch(rng)
             case 0 | 1:
                 _replace_value(tokens, at, rng)
             case 2:
@@ -148,6 +167,14 @@ def _replace_value(tokens: list[bytes], at: int, rng: random.Random) -> None:
     values = [i for i in range(at, len(tokens)) if tokens[i][:1] in b'"-0123456789tfn' and tokens[i]]
     place = values[0] if values else at
     tokens[place] = rng.choice(rng.choice([_NUMBERS, _STRINGS, _WORDS]))
+
+
+def long_stretch(rng: random.Random) -> bytes:
+    """Return much of one thing, and an end that spoils it: what takes a careless reader too long."""
+    pool = rng.choice([_NUMBERS, _STRINGS, _WORDS, _NOISE, _UNITS])
+    unit = rng.choice([unit for unit in pool if len(unit) < 40])
+    size = rng.choice([3800, 3800, 3800, 60000])
+    return unit * (size // len(unit)) + rng.choice([b"", b"e", b"e+", b'"', b".", b"\n"])
 
 
 def _nest(tokens: list[bytes], at: int, rng: random.Random) -> None:
@@ -271,7 +298,7 @@ def chained_pointers(message: bytes, rng: random.Random) -> bytes:
     end = 23 + len(chain) - 2
     first = b"\0" + struct.pack(">HHIH", 65280, 1, 0, 0)  # a whole record, so that the chain begins at 23
     first = first[:-2] + struct.pack(">H", len(chain)) if rng.random() < 0.9 else first
-    records = rng.choice([1, 3, 100, 1000, 5000])
+    records = rng.choice([1, 1, 1, 3, 3, 10, 100]) if rng.random() < 0.98 else rng.choice([1000, 5000])
     pointer = struct.pack(">H", 0xC000 | end & 0x3FFF)
     kind = rng.choice([(12, pointer), (6, pointer * 2 + bytes(20)), (1, bytes(4)), (255, b"")])
     record = pointer + struct.pack(">HHIH", kind[0], rng.choice([1, 254]), 0, len(kind[1])) + kind[1]
