@@ -147,6 +147,19 @@ def test_the_directorys_mode_must_be_0750(directory: str, log: Lines, run: Run, 
     assert log.lines == []
 
 
+def test_no_directory_is_not_the_working_directory(
+    directory: str, log: Lines, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KEA_CONTROL_SOCKET_DIR may be set and empty."""
+    monkeypatch.chdir(directory)
+
+    async def main() -> None:
+        with pytest.raises(ConfigError, match="socket path: does not exist"):
+            other("", log).open()
+
+    run(main())
+
+
 def test_files_come_and_go(directory: str, log: Lines, run: Run) -> None:
     Path(directory, "d2.sock").write_text("left by a server that was killed")
 
