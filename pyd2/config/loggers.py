@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 from pyd2.config.model import Logger, OutputOption
 from pyd2.config.paths import confine
 from pyd2.config.values import reason
+from pyd2.data.element import Element
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ElementTypeError
 
 if TYPE_CHECKING:
     from pyd2.config.paths import Directories
     from pyd2.config.values import Notify
-    from pyd2.data.element import Element
 
 _SEVERITIES: Final = frozenset({"DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE"})
 _NUMBER: Final = re.compile(r"-?[0-9]+")
 _BAD_CAST: Final = "bad lexical cast: source type value could not be interpreted as target"
 _INT32: Final = range(-(1 << 31), 1 << 31)
 _UINT64: Final = 1 << 64
+_LARGEST_SIZE: Final = 2147483647
+"""The largest number of a log file's size, which has a unit of up to a megabyte."""
 
 
 def parse_loggers(
@@ -38,6 +40,23 @@ def parse_loggers(
         return tuple(_logger(entry, directories, notify, verbose=verbose) for entry in loggers.list_value())
     except (ConfigError, ElementTypeError) as error:
         raise ConfigParserError(reason(error)) from None
+
+
+def in_new_spelling(dhcp_ddns: Element) -> Element:
+    """Return the DhcpDdns map with ``output-options`` where its loggers say ``output_options``.
+
+    Kea renames them when it applies a command's configuration, so its messages and libraries never see the
+    old name. The loggers must have passed parse_loggers.
+    """
+    loggers = dhcp_ddns.get("loggers")
+    if loggers is None or all(entry.get("output_options") is None for entry in loggers.list_value()):
+        return dhcp_ddns
+    renamed: list[Element] = []
+    for entry in loggers.list_value():
+        members = {"output-options" if name == "output_options" else name: value
+                   for name, value in entry.map_value().items()}
+        renamed.append(Element(members, entry.position))
+    return Element({**dhcp_ddns.map_value(), "loggers": Element(renamed, loggers.position)}, dhcp_ddns.position)
 
 
 def check_severities(loggers: tuple[Logger, ...]) -> None:
@@ -98,7 +117,8 @@ def _output(option: Element, directories: Directories) -> OutputOption:
             f"output-options entry does not have a mandatory 'output' element ({option.position})"
         )
     destination = output.string_value()
-    if destination not in {"stdout", "stderr", "syslog"} and not destination.startswith("syslog:"):
+    is_file = destination not in {"stdout", "stderr", "syslog"} and not destination.startswith("syslog:")
+    if is_file:
         try:
             destination = confine(destination, directories.logs)
         except ConfigError as error:
@@ -113,6 +133,9 @@ def _output(option: Element, directories: Directories) -> OutputOption:
         if abs(size) >= _UINT64:
             raise ConfigError(_BAD_CAST)
         settings["maxsize"] = size % _UINT64
+        megabytes = settings["maxsize"] // 1_000_000
+        if is_file and megabytes > _LARGEST_SIZE:
+            raise ConfigError(f"expected maxsize < {_LARGEST_SIZE}MB, but instead got {megabytes}MB")
     if (flush := option.get("flush")) is not None:
         settings["flush"] = flush.bool_value()
     if (pattern := option.get("pattern")) is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.config.loggers import in_new_spelling
 from pyd2.config.parse import parse_element, parse_file, read_file
 from pyd2.config.paths import Directories
 from pyd2.data.element import Element, Position, from_plain
@@ -157,6 +158,21 @@ def test_outputs_of_loggers() -> None:
     assert logger.severity == "WARN"
 
 
+@pytest.mark.parametrize(("size", "megabytes"), [
+    (2147483648000000, "2147483648MB"), (9223372036854775807, "9223372036854MB"), (-1, "18446744073709MB"),
+])
+def test_a_log_file_larger_than_log4cplus_can_say_is_refused(size: int, megabytes: str) -> None:
+    def loggers(output: str, maxsize: int) -> dict[str, Any]:
+        entry = {"name": "x", "severity": "INFO", "output-options": [{"output": output, "maxsize": maxsize}]}
+        return {"loggers": [entry]}
+
+    with pytest.raises(ConfigParserError) as caught:
+        parse(loggers("x.log", size))
+    assert str(caught.value) == f"expected maxsize < 2147483647MB, but instead got {megabytes}"
+    parse(loggers("stdout", size))  # no file, no size
+    parse(loggers("x.log", 2147483647999999))
+
+
 def notices(value: dict[str, Any]) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []
     parse(value, notify=lambda *notice: found.append(notice))
@@ -168,6 +184,15 @@ def test_what_loggers_warn_of() -> None:
     assert notices(value) == [("LOG_BAD_SEVERITY", "Loud"), ("DCTL_DEPRECATED_OUTPUT_OPTIONS",)]
     (logger,) = parse(value).loggers
     assert (logger.severity, [output.output for output in logger.outputs]) == ("INFO", ["stdout"])
+
+
+def test_the_old_spelling_is_warned_of_once_when_it_is_applied() -> None:
+    outputs = [{"output": "stdout"}]
+    old: dict[str, Any] = {"port": 53001, "loggers": [{"name": "a", "output_options": outputs}, {"name": "b"}]}
+    new = in_new_spelling(from_plain(old)).plain()
+    assert new == {"port": 53001, "loggers": [{"name": "a", "output-options": outputs}, {"name": "b"}]}
+    assert in_new_spelling(from_plain(new)).plain() == new
+    assert in_new_spelling(from_plain({"port": 1})).plain() == {"port": 1}
 
 
 def test_domains_that_would_never_match_are_named() -> None:
