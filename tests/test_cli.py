@@ -70,6 +70,7 @@ WORD = st.one_of(
 )
 
 
+@pytest.mark.peers
 @settings(max_examples=40, deadline=None)
 @given(words=st.lists(WORD, max_size=4))
 def test_same_verdict_as_the_real_server(words: list[str]) -> None:

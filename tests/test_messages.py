@@ -75,6 +75,7 @@ def test_entries_are_well_formed() -> None:
         assert message.text.strip()
 
 
+@pytest.mark.peers
 def test_debug_levels_are_those_of_the_real_server(tmp_path: Path) -> None:
     """With debuglevel n the real server writes those of its messages that the catalogue gives at most n."""
     def written(level: int) -> set[str]:

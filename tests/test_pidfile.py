@@ -93,6 +93,7 @@ def test_remove_twice(pid_file: PidFile) -> None:
     pid_file.remove()
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize(
     "content",
     [

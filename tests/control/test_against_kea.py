@@ -16,6 +16,8 @@ from tests.kit import control, d2
 from tests.kit.ports import PortLease
 from tests.kit.process import find_program
 
+pytestmark = pytest.mark.peers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

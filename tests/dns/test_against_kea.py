@@ -24,6 +24,8 @@ from tests.kit.ports import PortLease
 from tests.kit.process import find_program
 from tests.kit.scripted_dns import ScriptedDns
 
+pytestmark = pytest.mark.peers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

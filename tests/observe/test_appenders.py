@@ -31,6 +31,7 @@ def plain_file(path: Path, *, maxsize: int = 0, maxver: int = 1, immediate: bool
     return File(str(path), layout(), immediate=immediate, maxsize=maxsize, maxver=maxver)
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize(
     ("maxsize", "maxver", "width"),
     [

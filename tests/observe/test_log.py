@@ -87,6 +87,7 @@ def heads(directory: Path) -> dict[str, set[tuple[str, ...]]]:
     }
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("setup", SETUPS)
 def test_same_messages_in_the_same_files_as_kea(
     setup: str, happened: set[str], tmp_path: Path, quiet: dict[str, str], capfd: pytest.CaptureFixture[str]
@@ -255,6 +256,7 @@ def test_after_close_nothing_is_written(quiet: dict[str, str], capfd: pytest.Cap
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.peers
 def test_marks_are_replaced_as_kea_replaces_them(tmp_path: Path) -> None:
     """The real server takes marks in the arguments for its own, and says so in the message."""
     (tmp_path / "d2.json").write_text('{"DhcpDdns":{"ip-address": "a%1b%2c"}}')

@@ -77,6 +77,7 @@ def render(layout: Layout, message: dict[str, str]) -> str:
     return layout.writer(message["c"], Severity[message["p"]])(message["m"], now)
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("number", range(len(PATTERNS)))
 def test_same_file_as_kea(number: int, recorded: Path, as_kea: list[dict[str, str]]) -> None:
     layout = Layout(PATTERNS[number], 0.0)
