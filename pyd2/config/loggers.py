@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SEVERITIES: Final = frozenset({"DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE"})
 _NUMBER: Final = re.compile(r"-?[0-9]+")
 _BAD_CAST: Final = "bad lexical cast: source type value could not be interpreted as target"
+_NEW_SPELLING: Final = {"output_options": "output-options"}
 _INT32: Final = range(-(1 << 31), 1 << 31)
 _UINT64: Final = 1 << 64
 _LARGEST_SIZE: Final = 2147483647
@@ -53,10 +54,10 @@ def in_new_spelling(dhcp_ddns: Element) -> Element:
         return dhcp_ddns
     renamed: list[Element] = []
     for entry in loggers.list_value():
-        members = {"output-options" if name == "output_options" else name: value
-                   for name, value in entry.map_value().items()}
+        members = {_NEW_SPELLING.get(name, name): value for name, value in entry.map_value().items()}
         renamed.append(Element(members, entry.position))
-    return Element({**dhcp_ddns.map_value(), "loggers": Element(renamed, loggers.position)}, dhcp_ddns.position)
+    changed = {**dhcp_ddns.map_value(), "loggers": Element(renamed, loggers.position)}
+    return Element(changed, dhcp_ddns.position)
 
 
 def check_severities(loggers: tuple[Logger, ...]) -> None:

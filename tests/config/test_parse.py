@@ -188,7 +188,8 @@ def test_what_loggers_warn_of() -> None:
 
 def test_the_old_spelling_is_warned_of_once_when_it_is_applied() -> None:
     outputs = [{"output": "stdout"}]
-    old: dict[str, Any] = {"port": 53001, "loggers": [{"name": "a", "output_options": outputs}, {"name": "b"}]}
+    entries = [{"name": "a", "output_options": outputs}, {"name": "b"}]
+    old: dict[str, Any] = {"port": 53001, "loggers": entries}
     new = in_new_spelling(from_plain(old)).plain()
     assert new == {"port": 53001, "loggers": [{"name": "a", "output-options": outputs}, {"name": "b"}]}
     assert in_new_spelling(from_plain(new)).plain() == new
