@@ -1,27 +1,28 @@
-"""The recorded cases, read from data/."""
+"""The recorded cases, read from data/ and data_more/."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).with_name("data")
+MORE = Path(__file__).with_name("data_more")
 
 
-def configs() -> dict[str, dict[str, Any]]:
+def configs(data: Path = DATA) -> dict[str, dict[str, Any]]:
     """Return the configuration cases by name."""
-    cases: dict[str, dict[str, Any]] = json.loads((DATA / "configs/expected.json").read_text())
+    cases: dict[str, dict[str, Any]] = json.loads((data / "configs/expected.json").read_text())
     return cases
 
 
-def load(kind: str, name: str) -> dict[str, Any]:
+def load(kind: str, name: str, data: Path = DATA) -> dict[str, Any]:
     """Return one case of another kind."""
-    case: dict[str, Any] = json.loads((DATA / kind / f"{name}.json").read_text())
+    case: dict[str, Any] = json.loads((data / kind / f"{name}.json").read_text())
     return case
 
 
-def names(kind: str) -> list[str]:
+def names(kind: str, data: Path = DATA) -> list[str]:
     """Return the names of the cases of a kind; those with the same configuration stand together."""
     if kind == "configs":
-        return sorted(configs())
-    found = [path.stem for path in (DATA / kind).glob("*.json")]
-    return sorted(found, key=lambda name: (json.dumps(load(kind, name).get("config")), name))
+        return sorted(configs(data))
+    found = [path.stem for path in (data / kind).glob("*.json")]
+    return sorted(found, key=lambda name: (json.dumps(load(kind, name, data).get("config")), name))
