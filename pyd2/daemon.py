@@ -154,7 +154,8 @@ class Daemon:
             loop,
             log,
             Directories.from_environment(os.environ),
-            lambda number: CommandSession(self._registry.process, log, number),
+            # As with Kea, who has the answer finds the command in the log.
+            lambda number: CommandSession(self._registry.process, log, number, log.flush),
             self._commit,
             verbose=verbose,
         )

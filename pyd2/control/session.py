@@ -21,13 +21,20 @@ class CommandSession:
     """Reads one request and has it carried out (contract, section 8, "Framing").
 
     ``process`` takes the request and returns its answer, None for none. ``number`` is the socket's file
-    descriptor, for messages.
+    descriptor, for messages. ``before_answer`` is called when all that the answer tells of is logged.
     """
 
-    def __init__(self, process: Callable[[Element], Element | None], log: Log, number: int) -> None:
+    def __init__(
+        self,
+        process: Callable[[Element], Element | None],
+        log: Log,
+        number: int,
+        before_answer: Callable[[], None] = lambda: None,
+    ) -> None:
         self._process = process
         self._log = log
         self._number = number
+        self._before_answer = before_answer
         self._feed = CommandFeed()
 
     @property
@@ -40,6 +47,12 @@ class CommandSession:
 
         An empty answer means that the connection is to be closed without one.
         """
+        answer = self._answer(data)
+        if answer is not None:
+            self._before_answer()
+        return answer
+
+    def _answer(self, data: bytes) -> bytes | None:
         state = self._feed.feed(data)
         if state is FeedState.NEEDS_DATA:
             return None
@@ -63,6 +76,7 @@ class CommandSession:
         text = "Connection over control channel timed out"
         if self.size:
             text += f", discarded partial command of {self.size} bytes"
+        self._before_answer()
         return _encode(error(text))
 
     def _refuse(self, text: str) -> bytes:

@@ -92,3 +92,18 @@ def test_time_out() -> None:
     assert session.timed_out() == text % b""
     session.receive(b'\n{ "command": ')
     assert session.timed_out() == text % b", discarded partial command of 13 bytes"
+
+
+@pytest.mark.parametrize("request_bytes", [b'{ "command": "version-get" }', b"x", b'{ "command": 5 }', None])
+def test_the_log_is_complete_before_the_answer(channel: Channel, request_bytes: bytes | None) -> None:
+    written: list[list[str]] = []
+    log = channel.log
+    session = CommandSession(channel.registry.process, log, 15, lambda: written.append(log.ids()))
+    if request_bytes is None:
+        assert session.timed_out()
+    else:
+        assert session.receive(b" ") is None
+        assert written == []
+        assert session.receive(request_bytes)
+        assert log.ids()
+    assert written == [log.ids()]
