@@ -117,6 +117,8 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
             log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), KEA_VERSION)
             daemon.end()
         finally:
+            # The loop gives the signals back to their default action, which would kill a finished server.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
             log.scheduler = None
             loop.close()
         return daemon.exit_value & 0xFF
