@@ -1,5 +1,41 @@
-"""Build pyd2. The metadata is in pyproject.toml; the compiled parts are listed here as they come."""
+"""Build the compiled parts of pyd2. Without one of them pyd2 works, and lacks what its builder says.
 
-from setuptools import setup
+The metadata is in pyproject.toml.
+"""
 
-setup()
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "cbridge"))
+
+# The modules in cbridge/. Each offers extensions(), and WITHOUT: what an installation without them lacks.
+BUILDERS = [import_module(name) for name in ("build_wire",)]
+EXTENSIONS = [(extension, builder.WITHOUT) for builder in BUILDERS for extension in builder.extensions()]
+WITHOUT = {extension.name: without for extension, without in EXTENSIONS}
+
+
+class BuildWhatCanBe(build_ext):
+    """Names what cannot be built here, for want of a compiler as a rule; setuptools goes on without it."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Build one extension, or say in one line what will be missing."""
+        try:
+            super().build_extension(ext)
+        except Exception:
+            sys.stderr.write(f"pyd2: {ext.name} cannot be built here: {WITHOUT[ext.name]}\n")
+            raise
+
+
+for extension, _ in EXTENSIONS:
+    extension.optional = True
+    extension.sources = [os.path.relpath(source) for source in extension.sources]  # setuptools refuses others
+
+setup(
+    ext_modules=[extension for extension, _ in EXTENSIONS],
+    cmdclass={"build_ext": BuildWhatCanBe},
+)

@@ -25,6 +25,7 @@ from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
 from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
+from pyd2.packets.layer import make_layer
 from pyd2.pidfile import AlreadyRunningError, PidFile, PidFileError, file_stem
 from pyd2.update.engine import Engine
 
@@ -32,12 +33,17 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config
     from pyd2.data.element import Element
     from pyd2.hooks.chain import Chain
+    from pyd2.packets.layer import PacketLayer
 
 APPLICATION: Final = "DhcpDdns"
 """Kea's name for the server in its messages."""
 
 PACKAGE_TYPE: Final = "stable"
 """What Kea says of its release in DCTL_STARTING; a ``development`` one warns."""
+
+
+PACKET_LAYER: Final = "PYD2_PACKET_LAYER"
+"""The environment variable that chooses the packet layer: ``compiled`` or ``plain``."""
 
 
 class LaunchError(Exception):
@@ -133,6 +139,15 @@ def _check_file_name(config_file: str) -> None:
         raise LaunchError(f"config file:{config_file} is missing file name")
 
 
+def _choose_packet_layer() -> PacketLayer:
+    """Return the packet layer that the environment asks for, else the best there is."""
+    name = os.environ.get(PACKET_LAYER, "")
+    try:
+        return make_layer(name)
+    except (ImportError, ValueError) as error:
+        raise LaunchError(f"{PACKET_LAYER} is {name}: {error}") from error
+
+
 class Daemon:
     """The running server; it is the ``Server`` of the commands."""
 
@@ -147,11 +162,12 @@ class Daemon:
         self._loop = loop
         self._log = log
         counters = Counters(time.time())
-        self._engine = Engine(counters, log)
+        self._engine = Engine(counters, log, packets=_choose_packet_layer())
         self._pump = Pump(loop, self._engine, self._leave_if_cleared)
         self._intake = Intake(loop, self._pump.requests, counters, log)
         self._registry = CommandRegistry(log)
-        self._commands = Commands(self, Statistics(counters, time.time), log)
+        self._statistics = Statistics(counters, time.time)
+        self._commands = Commands(self, self._statistics, log)
         self._configurator = Configurator(
             loop,
             log,
@@ -204,6 +220,8 @@ class Daemon:
 
     def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
         self._registry.hooks = chain
+        self._statistics.providers.clear()
+        chain.share_statistics(self._statistics)
         self._engine.configure(config, chain.select_key, time.monotonic(), time.time())
         self._pump.forget_unused()
         self._pump.flush()

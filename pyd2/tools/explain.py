@@ -19,6 +19,7 @@ from pyd2.dns.names import reverse_name, reverse_name_wire
 from pyd2.dns.update import MAX_UDP_MESSAGE, encode_update
 from pyd2.errors import ConfigError, NcrError
 from pyd2.ncr import ChangeType, ConflictResolutionMode, decode
+from pyd2.packets.plain import PlainLayer
 from pyd2.tools.requests import Identifier, datagram, dhcid, request
 from pyd2.tools.send import add_client_arguments, client_dhcid
 from pyd2.tools.wire_text import describe_wire
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Request   {ncr.change_type.name.lower()} {ncr.fqdn} {ncr.address_text}, "
           f"{ncr.conflict_resolution_mode}: kind {kind.name}")
     print(f"          request ID {ncr.request_id}")
-    plan = make_plan(config, {}, Counters(), 0.0)
+    plan = make_plan(config, (), Counters(), 0.0, PlainLayer())
     owner = reverse_name(ncr.address)
     directions = (
         _Direction("Forward", ncr.forward_change, ncr.fqdn, config.forward_domains, plan.forward),

@@ -13,9 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pyd2.dns.constants import rcode_text
-from pyd2.dns.names import reverse_name_wire
-from pyd2.dns.reply import read_reply
-from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE, encode_update
+from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.update.deadlines import Deadlines
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.dns.tsig import SigningKey
     from pyd2.messages import Log
+    from pyd2.packets.layer import PacketLayer
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain
     from pyd2.update.transaction import Transaction
@@ -65,10 +64,11 @@ class Driver:
     All times: ``now`` is monotonic seconds, ``wall`` is seconds since the epoch.
     """
 
-    def __init__(self, counters: Counters, log: Log, slots: int) -> None:
+    def __init__(self, counters: Counters, log: Log, slots: int, packets: PacketLayer) -> None:
         self._counters = counters
         self._log = log
         self._slots = slots
+        self._packets = packets
         self._random: list[int] = []
         self.deadlines = Deadlines()
         self.select_key: SelectKey | None = None
@@ -107,7 +107,7 @@ class Driver:
         if "ASIODNS_FETCH_COMPLETED" in log.on:
             log.emit("ASIODNS_FETCH_COMPLETED", lane.address, lane.port)
         try:
-            rcode = read_reply(datagram, transaction.context, int(wall))
+            rcode = self._packets.read_reply(datagram, transaction.context, int(wall))
         except Exception as error:  # mostly ReplyError, but a library's key may raise anything
             self._invalid(transaction, error, now, wall)
             return
@@ -336,8 +336,7 @@ class Driver:
         self.deadlines.add(transaction, now, self.timeout_ms / 1000)
         self.outgoing.append(Outgoing(lane, query >> 16, query_id, tcp, message))
 
-    @staticmethod
-    def _build(transaction: Transaction) -> bytes:
+    def _build(self, transaction: Transaction) -> bytes:
         ncr = transaction.ncr
         step = transaction.step
         domain = transaction.domain
@@ -347,13 +346,8 @@ class Driver:
         if "%" in ncr.address_text and step.template.uses_address:
             # An address with a scope is good enough for a reverse name, but not for a record.
             raise NcrError(f"Cannot add address rdata: Bad IN/AAAA RDATA text: '{ncr.address_text}'")
-        if step.forward:
-            owner = ncr.fqdn_wire
-        else:
-            owner = transaction.reverse_owner
-            if not owner:
-                owner = transaction.reverse_owner = reverse_name_wire(ncr.address)
-        return encode_update(
+        owner = ncr.fqdn_wire if step.forward else b""
+        return self._packets.encode_update(
             step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid, ncr.lease_length
         )
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.names import reverse_name
 from pyd2.errors import NcrError
-from pyd2.ncr import ChangeType, decode
+from pyd2.ncr import ChangeType
+from pyd2.packets.layer import PacketLayer, make_layer
 from pyd2.update.driver import Driver, Outgoing, Selection, SelectKey
 from pyd2.update.kinds import KINDS
 from pyd2.update.plan import Plan, make_plan
@@ -50,11 +51,18 @@ _BACKLOG_STEP: Final = 1000
 class Engine:
     """The whole of the update service but its sockets and its clock."""
 
-    def __init__(self, counters: Counters, log: Log, *, slots: int = DEFAULT_SLOTS) -> None:
-        """Make an engine without a configuration; ``slots`` is the number of local UDP ports per server."""
+    def __init__(
+        self, counters: Counters, log: Log, *, slots: int = DEFAULT_SLOTS, packets: PacketLayer | None = None
+    ) -> None:
+        """Make an engine without a configuration.
+
+        ``slots`` is the number of local UDP ports per server, ``packets`` the packet layer; without one it is
+        the best there is.
+        """
+        self._packets = packets or make_layer()
         self._counters = counters
         self._log = log
-        self._driver = Driver(counters, log, slots)
+        self._driver = Driver(counters, log, slots, self._packets)
         self._plan = Plan()
         self._old_plans: list[Plan] = []
         """Those that active transactions began under."""
@@ -118,7 +126,7 @@ class Engine:
         """
         lanes = self.lanes
         self._old_plans = [plan for plan in (*self._old_plans, self._plan) if plan.active]
-        self._plan = make_plan(config, lanes, self._counters, wall)
+        self._plan = make_plan(config, lanes, self._counters, wall, self._packets)
         self._driver.select_key = select_key
         self._driver.timeout_ms = config.dns_server_timeout
         for lane in lanes:
@@ -132,7 +140,7 @@ class Engine:
         """Take a datagram from the NCR port."""
         log = self._log
         try:
-            ncr = decode(datagram)
+            ncr = self._packets.decode(datagram)
         except NcrError as error:
             self._counters.ncr_invalid.add(wall)
             log.emit("DHCP_DDNS_INVALID_NCR", error)

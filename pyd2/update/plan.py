@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.switches import Switches
-from pyd2.dns.tsig import HmacKey
-from pyd2.dns.update import Zone
 from pyd2.errors import DomainNameError
 from pyd2.update.lane import Lane
 from pyd2.update.match import Matcher
@@ -17,6 +15,9 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import Config, DdnsDomain, DnsServer
     from pyd2.counters import Counters, KeyCounters
+    from pyd2.dns.tsig import HmacKey
+    from pyd2.dns.update import Zone
+    from pyd2.packets.layer import PacketLayer
 
 MAX_TIMEOUT: Final = 2**31 - 1
 """Milliseconds; Kea accepts longer ones in a configuration and then cannot send (contract, section 2.2)."""
@@ -46,14 +47,14 @@ class Domain:
 
     __slots__ = ("name", "servers", "zone", "zone_error")
 
-    def __init__(self, name: str, servers: tuple[Server, ...]) -> None:
+    def __init__(self, name: str, servers: tuple[Server, ...], packets: PacketLayer) -> None:
         self.name = name
         self.servers = servers
         self.zone: Zone | None = None
         """None if the name is no domain name: Kea accepts such a configuration, and the updates fail."""
         self.zone_error = ""
         try:
-            self.zone = Zone(name)
+            self.zone = packets.zone(name)
         except DomainNameError as error:
             self.zone_error = str(error)
 
@@ -78,7 +79,9 @@ class Plan:
         """Transactions that began under this plan and have not ended: any of its lanes may be theirs."""
 
 
-def make_plan(config: Config, lanes: Iterable[Lane], counters: Counters, wall: float) -> Plan:
+def make_plan(
+    config: Config, lanes: Iterable[Lane], counters: Counters, wall: float, packets: PacketLayer
+) -> Plan:
     """Prepare a configuration.
 
     ``lanes`` are those there are; servers that have none yet get a new one. Statistics of new keys are
@@ -87,7 +90,7 @@ def make_plan(config: Config, lanes: Iterable[Lane], counters: Counters, wall: f
     by_place = {(lane.address, lane.port): lane for lane in lanes}
     keys: dict[str, HmacKey] = {}
     for entry in config.tsig_keys:
-        key = keys[entry.name] = HmacKey(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
+        key = keys[entry.name] = packets.key(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
         counters.key(key.name, wall)
     caps: dict[Lane, int] = {}
 
@@ -105,7 +108,7 @@ def make_plan(config: Config, lanes: Iterable[Lane], counters: Counters, wall: f
         return Server(entry, lane, key, key_counters, tcp=switches.transport == "tcp")
 
     def make_domain(entry: DdnsDomain) -> Domain:
-        return Domain(entry.name, tuple(map(make_server, entry.servers)))
+        return Domain(entry.name, tuple(map(make_server, entry.servers)), packets)
 
     forward = Matcher([(entry.name, make_domain(entry)) for entry in config.forward_domains])
     reverse = Matcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])

@@ -26,7 +26,7 @@ class Transaction:
 
     __slots__ = (
         "context", "deadline", "domain", "fifo", "forward", "forward_done", "hops", "key", "key_counters",
-        "kind", "ncr", "next_server", "plan", "query", "reverse", "reverse_done", "reverse_owner", "sent_at",
+        "kind", "ncr", "next_server", "plan", "query", "reverse", "reverse_done", "sent_at",
         "server", "spare_rcode", "step", "tcp", "tries",
     )
 
@@ -61,8 +61,6 @@ class Transaction:
         """How often a reply led from one step to another."""
         self.forward_done = False
         self.reverse_done = False
-        self.reverse_owner = b""
-        """The reverse name on the wire, made when first needed."""
         self.spare_rcode: int | None = None
         """The RCODE of a truncated reply over UDP, while the try is repeated over TCP."""
 

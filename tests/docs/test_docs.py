@@ -16,6 +16,7 @@ import pytest
 
 from pyd2.config import grammar
 from pyd2.counters import Counters
+from pyd2.daemon import PACKET_LAYER
 from pyd2.messages import MESSAGES
 from pyd2.tools import cli
 
@@ -105,7 +106,8 @@ def whole_example() -> str:
 def test_names_exist(page: Path) -> None:
     text = page.read_text()
     ids = {found.rstrip("_") for found in re.findall(r"\b(?:PYD2|DCTL|DHCP_DDNS|HOOKS)_[A-Z_0-9]+", text)}
-    assert {found for found in ids if not any(known.startswith(found) for known in MESSAGES)} == set()
+    names = (*MESSAGES, PACKET_LAYER)
+    assert {found for found in ids if not any(known.startswith(found) for known in names)} == set()
     for link in LINK.findall(text):
         assert "://" in link or (page.parent / link).exists(), link
 

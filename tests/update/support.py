@@ -16,7 +16,11 @@ from pyd2.config.switches import ServerSwitches, override_switches, parse_switch
 from pyd2.counters import Counters
 from pyd2.data.element import Element, from_plain
 from pyd2.messages import MESSAGES
+from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing, SelectKey
+
+LAYER = ""
+"""The packet layer of the engines that are made here; conftest.py sets each in turn."""
 
 DHCID = "000101C4DAB1D7E0C2BB6C9E4A4E4B8D4B34F2AB9FEE2D0C0CD2A1A8F1BB0CD1F4B5A0"
 
@@ -178,7 +182,7 @@ class VirtualD2:
         self._number = 0
         self.log = MemoryLog(self.debuglevel)
         self.counters = Counters()
-        self.engine = Engine(self.counters, self.log, slots=self.slots)
+        self.engine = Engine(self.counters, self.log, slots=self.slots, packets=make_layer(LAYER))
         self.configure(self.config)
 
     @property

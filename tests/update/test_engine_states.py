@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from pyd2.update.engine import Outgoing
 from pyd2.update.transaction import Transaction
@@ -192,5 +198,6 @@ class EngineStates(RuleBasedStateMachine):
         assert not any(lane.pending or lane.ready or lane.waiting for lane in self.lanes)
 
 
-TestEngineStates = EngineStates.TestCase
-TestEngineStates.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+def test_engine_states() -> None:
+    how = settings(max_examples=100, stateful_step_count=50, deadline=None)
+    run_state_machine_as_test(EngineStates, settings=how)

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 from pyd2.counters import Counters
+from pyd2.packets.plain import PlainLayer
 from pyd2.update.plan import Plan, make_plan
 from pyd2.update.window import CAP, START
 from tests.update.support import domain, make_config, simple_map, statistics
@@ -15,7 +16,7 @@ KEYS = [
 
 
 def plan_of(map_: dict[str, Any], counters: Counters | None = None) -> Plan:
-    return make_plan(make_config(map_), (), counters or Counters(), 0.0)
+    return make_plan(make_config(map_), (), counters or Counters(), 0.0, PlainLayer())
 
 
 def limits(plan: Plan) -> dict[int, int]:
@@ -49,7 +50,8 @@ def test_one_lane_per_server() -> None:
 
 def test_lanes_and_what_they_learned_stay() -> None:
     before = plan_of(simple_map([domain("a.test.", 1)]))
-    after = make_plan(make_config(simple_map([domain("b.test.", 1, 2)])), before.lanes, Counters(), 0.0)
+    config = make_config(simple_map([domain("b.test.", 1, 2)]))
+    after = make_plan(config, before.lanes, Counters(), 0.0, PlainLayer())
     assert after.lanes[0] is before.lanes[0]
     assert after.lanes[1] not in before.lanes
 

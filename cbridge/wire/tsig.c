@@ -1,0 +1,148 @@
+#include "tsig.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+#include "error.h"
+#include "tsig_key.h"
+
+enum {
+    FIXED_DATA = 16, /* octets of a TSIG record's data besides the algorithm, the MAC and other data */
+    MAX_BLOCK = 144 /* octets of the longest block of a hash function in OpenSSL */
+};
+
+/* Return a state behind the key block, each octet of which is combined with `pad` (RFC 2104); null at failure. */
+static EVP_MD_CTX *start(const EVP_MD *digest, const uint8_t *block, size_t size, uint8_t pad) {
+    uint8_t padded[MAX_BLOCK];
+    for (size_t i = 0; i < size; i++) {
+        padded[i] = block[i] ^ pad;
+    }
+    EVP_MD_CTX *state = EVP_MD_CTX_new();
+    if (state != NULL && (EVP_DigestInit_ex(state, digest, NULL) != 1 ||
+                          EVP_DigestUpdate(state, padded, size) != 1)) {
+        EVP_MD_CTX_free(state);
+        state = NULL;
+    }
+    OPENSSL_cleanse(padded, sizeof padded);
+    return state;
+}
+
+/* Set the three states of a key. Returns whether libcrypto did all of it. */
+static bool set_states(wire_key *key, const EVP_MD *digest, const uint8_t *secret, size_t size) {
+    uint8_t block[MAX_BLOCK] = {0};
+    size_t block_size = (size_t)EVP_MD_get_block_size(digest);
+    if (block_size > sizeof block || key->digest_size > block_size) {
+        return false;
+    }
+    bool done = true;
+    if (size > block_size) {
+        done = EVP_Digest(secret, size, block, NULL, digest, NULL) == 1;
+    } else if (size > 0) {
+        memcpy(block, secret, size);
+    }
+    if (done) {
+        key->inner = start(digest, block, block_size, 0x36);
+        key->outer = start(digest, block, block_size, 0x5C);
+        key->work = EVP_MD_CTX_new();
+    }
+    OPENSSL_cleanse(block, sizeof block);
+    return key->inner != NULL && key->outer != NULL && key->work != NULL;
+}
+
+wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *algorithm, size_t algorithm_size,
+                       const char *digest, const uint8_t *secret, size_t secret_size, size_t mac_size) {
+    wire_key *key = NULL;
+    /* A fetched digest is what makes copies of its states cheap. */
+    EVP_MD *fetched = EVP_MD_fetch(NULL, digest, NULL);
+    if (fetched == NULL || name_size > WIRE_NAME_MAX || algorithm_size > WIRE_NAME_MAX) {
+        goto done;
+    }
+    key = calloc(1, sizeof *key);
+    if (key == NULL) {
+        goto done;
+    }
+    memcpy(key->name, name, name_size);
+    memcpy(key->algorithm, algorithm, algorithm_size);
+    key->name_size = name_size;
+    key->algorithm_size = algorithm_size;
+    key->digest_size = (size_t)EVP_MD_get_size(fetched);
+    key->mac_size = mac_size;
+    if (key->digest_size > WIRE_MAC_MAX || mac_size == 0 || mac_size > key->digest_size ||
+        !set_states(key, fetched, secret, secret_size)) {
+        wire_key_free(key);
+        key = NULL;
+    }
+done:
+    EVP_MD_free(fetched);
+    return key;
+}
+
+void wire_key_free(wire_key *key) {
+    if (key != NULL) {
+        EVP_MD_CTX_free(key->inner);
+        EVP_MD_CTX_free(key->outer);
+        EVP_MD_CTX_free(key->work);
+        free(key);
+    }
+}
+
+int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[EVP_MAX_MD_SIZE]) {
+    bool done = EVP_MD_CTX_copy_ex(key->work, key->inner) == 1;
+    for (size_t i = 0; i < count && done; i++) {
+        done = EVP_DigestUpdate(key->work, parts[i].octets, parts[i].size) == 1;
+    }
+    done = done && EVP_DigestFinal_ex(key->work, mac, NULL) == 1 &&
+           EVP_MD_CTX_copy_ex(key->work, key->outer) == 1 &&
+           EVP_DigestUpdate(key->work, mac, key->digest_size) == 1 &&
+           EVP_DigestFinal_ex(key->work, mac, NULL) == 1;
+    return done ? 0 : WIRE_NO_DIGEST;
+}
+
+void wire_put_variables(wire_writer *writer, const wire_key *key, uint64_t when, unsigned error,
+                        unsigned other_size) {
+    wire_put(writer, key->name, key->name_size);
+    wire_put_u16(writer, WIRE_CLASS_ANY);
+    wire_put_u32(writer, 0);
+    wire_put(writer, key->algorithm, key->algorithm_size);
+    wire_put_uint(writer, when, 8);
+    wire_put_u16(writer, error);
+    wire_put_u16(writer, other_size);
+}
+
+int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall,
+              uint8_t *room, size_t room_size) {
+    if (size < WIRE_HEADER_SIZE || (message[10] == 0xFF && message[11] == 0xFF) || wall >> 48 != 0) {
+        return WIRE_UNUSUAL;
+    }
+    wire_writer writer = wire_write_to(room, room_size);
+    wire_put_u16(&writer, query_id);
+    wire_put(&writer, message + 2, size - 2);
+    if (writer.full) {
+        return WIRE_NO_ROOM;
+    }
+    uint8_t variables[WIRE_VARIABLES_MAX];
+    uint8_t mac[EVP_MAX_MD_SIZE];
+    uint64_t when = wall << 16 | WIRE_FUDGE;
+    wire_writer signed_too = wire_write_to(variables, sizeof variables);
+    wire_put_variables(&signed_too, key, when, 0, 0);
+    wire_part parts[] = {{room, size}, {variables, wire_written(&signed_too)}};
+    int error = wire_hmac(key, parts, 2, mac);
+    if (error != 0) {
+        return error;
+    }
+    unsigned additional = (unsigned)(room[10] << 8 | room[11]) + 1;
+    room[10] = (uint8_t)(additional >> 8);
+    room[11] = (uint8_t)additional;
+    wire_put(&writer, key->name, key->name_size);
+    wire_put_u16(&writer, WIRE_TYPE_TSIG);
+    wire_put_u16(&writer, WIRE_CLASS_ANY);
+    wire_put_u32(&writer, 0);
+    wire_put_u16(&writer, (unsigned)(key->algorithm_size + FIXED_DATA + key->mac_size));
+    wire_put(&writer, key->algorithm, key->algorithm_size);
+    wire_put_uint(&writer, when, 8);
+    wire_put_u16(&writer, (unsigned)key->mac_size);
+    wire_put(&writer, mac, key->mac_size);
+    wire_put_u16(&writer, query_id);
+    wire_put_u32(&writer, 0); /* no error, no other data */
+    return writer.full ? WIRE_NO_ROOM : (int)wire_written(&writer);
+}

@@ -1,0 +1,139 @@
+#include "update.h"
+
+#include "error.h"
+#include "name_find.h"
+
+enum {
+    UPDATE_FLAGS = 5 << 11,
+    TYPE_A = 1,
+    TYPE_SOA = 6,
+    TYPE_AAAA = 28,
+    CLASS_IN = 1,
+    POINTER = 0xC000
+};
+
+/* What is known of a message while it is written. */
+typedef struct {
+    const wire_name *zone;
+    wire_name owner;
+    size_t owner_at;   /* where the first record's owner stands in the message */
+    size_t owner_kept; /* octets of its labels that are written out; the rest is a pointer */
+} message_layout;
+
+static void put_pointer(wire_writer *writer, size_t to) {
+    wire_put_u16(writer, POINTER | (unsigned)to);
+}
+
+static bool begins_label(const wire_name *name, size_t at) {
+    return name->begins[at / 8] >> at % 8 & 1;
+}
+
+/*
+ * Write a name, its longest suffix that stands in the message already as a pointer; the root never is one.
+ * `owner` tells whether the owner's labels stand there, too. Returns the octets that were written out before
+ * the pointer.
+ */
+static size_t put_name(wire_writer *writer, const message_layout *layout, const wire_name *name, bool owner) {
+    for (size_t at = 0; begins_label(name, at); at += 1U + name->wire[at]) {
+        int found = wire_find_suffix(layout->zone, layout->zone->size, name, at);
+        size_t base = WIRE_HEADER_SIZE;
+        if (found < 0 && owner) {
+            found = wire_find_suffix(&layout->owner, layout->owner_kept, name, at);
+            base = layout->owner_at;
+        }
+        if (found >= 0) {
+            wire_put(writer, name->wire, at);
+            put_pointer(writer, base + (size_t)found);
+            return at;
+        }
+    }
+    wire_put(writer, name->wire, name->size);
+    return name->size;
+}
+
+static void put_header(wire_writer *writer, const wire_template *update, const wire_name *zone) {
+    wire_put_u16(writer, 0);
+    wire_put_u16(writer, UPDATE_FLAGS);
+    wire_put_u16(writer, 1);
+    wire_put_u16(writer, update->prerequisites);
+    wire_put_u16(writer, update->updates);
+    wire_put_u16(writer, 0);
+    wire_put(writer, zone->wire, zone->size);
+    wire_put_u16(writer, TYPE_SOA);
+    wire_put_u16(writer, CLASS_IN);
+}
+
+/* Write a record's owner: the first is written out, the others point to it where that is shorter. */
+static void put_owner(wire_writer *writer, message_layout *layout, bool first) {
+    if (first) {
+        layout->owner_at = wire_written(writer);
+        layout->owner_kept = put_name(writer, layout, &layout->owner, false);
+    } else if (layout->owner_kept == 0 || layout->owner.size == 1) {
+        put_name(writer, layout, &layout->owner, false);
+    } else {
+        put_pointer(writer, layout->owner_at);
+    }
+}
+
+/* Write the target's length and the target. Returns 0 or an enum wire_error. */
+static int put_target(wire_writer *writer, const message_layout *layout, const uint8_t *target, size_t size) {
+    wire_name name;
+    int error = wire_name_set(&name, target, size);
+    if (error != 0) {
+        return error;
+    }
+    uint8_t *length_at = writer->at;
+    wire_put_u16(writer, 0);
+    put_name(writer, layout, &name, true);
+    if (!writer->full) {
+        size_t written = (size_t)(writer->at - length_at) - 2;
+        length_at[0] = (uint8_t)(written >> 8);
+        length_at[1] = (uint8_t)written;
+    }
+    return 0;
+}
+
+int wire_update_write(const wire_template *update, const wire_name *zone, const uint8_t *owner,
+                      size_t owner_size, const uint8_t *target, size_t target_size, const uint8_t *address,
+                      size_t address_size, const uint8_t *dhcid, size_t dhcid_size, uint32_t ttl,
+                      uint8_t *room, size_t room_size) {
+    int count = update->prerequisites + update->updates;
+    if (count > WIRE_RECORDS_MAX || dhcid_size > UINT16_MAX || (address_size != 4 && address_size != 16)) {
+        return WIRE_UNUSUAL;
+    }
+    wire_writer writer = wire_write_to(room, room_size);
+    message_layout layout = {.zone = zone};
+    int error = owner_size > 0 ? wire_name_set(&layout.owner, owner, owner_size)
+                               : wire_name_set_reverse(&layout.owner, address, address_size);
+    if (error != 0) {
+        return error;
+    }
+    put_header(&writer, update, zone);
+    for (int i = 0; i < count; i++) {
+        const wire_record *record = &update->records[i];
+        put_owner(&writer, &layout, i == 0);
+        unsigned type = record->type != 0 ? record->type : address_size == 4 ? TYPE_A : TYPE_AAAA;
+        wire_put_u16(&writer, type);
+        wire_put_u16(&writer, record->rrclass);
+        wire_put_u32(&writer, record->with_ttl ? ttl : 0);
+        switch (record->data) {
+        case WIRE_DATA_ADDRESS:
+            wire_put_u16(&writer, (unsigned)address_size);
+            wire_put(&writer, address, address_size);
+            break;
+        case WIRE_DATA_DHCID:
+            wire_put_u16(&writer, (unsigned)dhcid_size);
+            wire_put(&writer, dhcid, dhcid_size);
+            break;
+        case WIRE_DATA_TARGET:
+            error = put_target(&writer, &layout, target, target_size);
+            if (error != 0) {
+                return error;
+            }
+            break;
+        default:
+            wire_put_u16(&writer, 0);
+        }
+    }
+    return writer.full ? WIRE_NO_ROOM : (int)wire_written(&writer);
+}

@@ -1,0 +1,62 @@
+"""The face of a packet layer, and which one there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pyd2.packets.plain import PlainLayer
+
+if TYPE_CHECKING:
+    from pyd2.dns.tsig import HmacKey, SigningContext
+    from pyd2.dns.update import UpdateTemplate, Zone
+    from pyd2.ncr import NameChangeRequest
+
+NAMES = ("compiled", "plain")
+"""The packet layers, the preferred one first."""
+
+
+class PacketLayer(Protocol):
+    """What the engine needs of packets. A layer serves one thread: it works in buffers of its own."""
+
+    name: str
+    """``plain`` or ``compiled``."""
+
+    def decode(self, datagram: bytes) -> NameChangeRequest:
+        """Return the request that a datagram holds; raises NcrError. See pyd2.ncr.decode."""
+
+    def zone(self, name: str) -> Zone:
+        """Return a zone prepared for encode_update; raises DomainNameError."""
+
+    def key(self, name: str, algorithm: str, secret: bytes, digest_bits: int) -> HmacKey:
+        """Return a key prepared for signing; its arguments and errors are HmacKey's."""
+
+    def encode_update(
+        self, template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes,
+        ttl: int,
+    ) -> bytes:
+        """Return an UPDATE message with query ID 0 and without TSIG; raises NcrError.
+
+        ``owner`` is empty for the reverse name of the address. For all else see
+        pyd2.dns.update.encode_update.
+        """
+
+    def read_reply(self, datagram: bytes, context: SigningContext | None, wall: int) -> int:
+        """Return the response code of a server's reply; raises ReplyError. See pyd2.dns.reply.read_reply."""
+
+
+def make_layer(name: str = "") -> PacketLayer:
+    """Return a packet layer by its name; without one, the compiled layer if it was built, else the plain one.
+
+    Raises ImportError when the compiled layer is asked for and was not built, ValueError for another name.
+    """
+    if name not in ("", *NAMES):
+        raise ValueError(f"there is no packet layer {name}: choose {' or '.join(NAMES)}")
+    if name == "plain":
+        return PlainLayer()
+    try:
+        from pyd2.packets.compiled import CompiledLayer
+    except ImportError:
+        if name:
+            raise
+        return PlainLayer()
+    return CompiledLayer()

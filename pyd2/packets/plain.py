@@ -1,0 +1,46 @@
+"""The packet layer in Python: the reference, and what an installation without a C compiler gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyd2 import ncr
+from pyd2.dns import reply, update
+from pyd2.dns.names import reverse_name_wire
+from pyd2.dns.tsig import HmacKey
+from pyd2.dns.update import Zone
+
+if TYPE_CHECKING:
+    from pyd2.dns.tsig import SigningContext
+    from pyd2.dns.update import UpdateTemplate
+    from pyd2.ncr import NameChangeRequest
+
+
+class PlainLayer:
+    """See PacketLayer."""
+
+    name = "plain"
+
+    def decode(self, datagram: bytes) -> NameChangeRequest:
+        """Return the request that a datagram holds."""
+        return ncr.decode(datagram)
+
+    def zone(self, name: str) -> Zone:
+        """Return a prepared zone."""
+        return Zone(name)
+
+    def key(self, name: str, algorithm: str, secret: bytes, digest_bits: int) -> HmacKey:
+        """Return a prepared key."""
+        return HmacKey(name, algorithm, secret, digest_bits)
+
+    def encode_update(
+        self, template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes,
+        ttl: int,
+    ) -> bytes:
+        """Return an UPDATE message with query ID 0 and without TSIG."""
+        owner = owner or reverse_name_wire(address)
+        return update.encode_update(template, zone, owner, target, address, dhcid, ttl)
+
+    def read_reply(self, datagram: bytes, context: SigningContext | None, wall: int) -> int:
+        """Return the response code of a server's reply."""
+        return reply.read_reply(datagram, context, wall)

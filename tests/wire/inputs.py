@@ -1,0 +1,60 @@
+"""Inputs for the harnesses: what the Python fuzzers make, in the form that each harness reads."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from pyd2.dns.names import parse_name
+from tests.fuzz.mutate import mutate_bytes
+from tests.fuzz.ncr_target import NcrTarget
+from tests.fuzz.reply_target import ReplyTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_NAMES = [parse_name(name) for name in (
+    ".", "com.", "example.com.", "host.Example.COM.", "10.2.0.192.in-addr.arpa.", "2.0.192.in-addr.arpa.",
+    ".".join(["x" * 61] * 4) + ".", ".".join("a" * 127) + ".",
+)]
+
+
+def requests(rng: random.Random) -> Iterator[bytes]:
+    """Make datagrams."""
+    target = NcrTarget()
+    while True:
+        yield from target.make(rng)[1:]
+
+
+def replies(rng: random.Random) -> Iterator[bytes]:
+    """Make replies."""
+    target = ReplyTarget()
+    while True:
+        setup, *parts = target.make(rng)
+        asked = target._first_update(setup)
+        mac = asked.tsig.mac if asked.tsig else b""
+        for part in parts:
+            yield bytes((bool(setup[0]), len(mac))) + mac + part[1:]
+
+
+def updates(rng: random.Random) -> Iterator[bytes]:
+    """Make templates and what fills them."""
+    while True:
+        zone, owner, target = rng.choice(_NAMES), rng.choice([b"", *_NAMES]), rng.choice(_NAMES)
+        parts = [zone, owner, target, rng.randbytes(rng.choice([0, 35]))]
+        address = rng.randbytes(rng.choice([4, 16]))
+        sizes = [*map(len, parts), len(address), rng.choice([8, 30, 255])]
+        head = bytes((rng.randrange(6), rng.randrange(6))) + rng.randbytes(8) + bytes(sizes)
+        data = head + b"".join(parts) + address
+        yield data if rng.random() < 0.5 else mutate_bytes(data, rng, [data])
+
+
+GENERATORS: dict[str, Callable[[random.Random], Iterator[bytes]]] = {
+    "request": requests, "reply": replies, "update": updates,
+}
+
+
+def make(name: str, count: int, seed: int) -> list[bytes]:
+    """Return inputs for a harness."""
+    generator = GENERATORS[name](random.Random(seed))
+    return [next(generator)[:65535] for _ in range(count)]

@@ -1,0 +1,49 @@
+"""The C files of the packet layer: strictly compiled, and run under the sanitizers.
+
+What they compute is tested against Python in tests/packets; the long form of the fuzzing is
+``python -m tests.wire``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.wire.build import HERE, SOURCES, STRICT, build_replay, compile_c, sources
+from tests.wire.inputs import GENERATORS, make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COUNT = 4000
+
+
+@pytest.mark.parametrize("source", sources(), ids=lambda source: source.name)
+def test_compiles_without_a_warning(source: Path, tmp_path: Path) -> None:
+    compile_c("cc", *STRICT, "-O2", "-I", SOURCES, "-c", source, "-o", tmp_path / "object.o")
+
+
+@pytest.mark.parametrize("header", sorted(SOURCES.glob("*.h")), ids=lambda header: header.name)
+def test_a_header_needs_no_other_before_it(header: Path, tmp_path: Path) -> None:
+    source = tmp_path / "alone.c"
+    source.write_text(f'#include "{header.name}"\n#include "{header.name}"\nint one = 1;\n')
+    compile_c("cc", *STRICT, "-I", SOURCES, "-c", source, "-o", tmp_path / "alone.o")
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_the_sanitizers_find_nothing(name: str, tmp_path: Path) -> None:
+    data = b"".join(len(one).to_bytes(2, "big") + one for one in make(name, COUNT, seed=7))
+    done = subprocess.run([build_replay(name, tmp_path)], input=data, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert int(done.stdout) == COUNT
+
+
+def test_every_harness_has_inputs() -> None:
+    assert {path.stem for path in HERE.glob("fuzz_*.c")} == {f"fuzz_{name}" for name in GENERATORS}
+
+
+def test_the_files_stay_small() -> None:
+    for path in SOURCES.iterdir():
+        assert len(path.read_text().splitlines()) < 300, path
