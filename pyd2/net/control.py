@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TIMEOUT: Final = 10.0
 """Seconds without progress after which a connection is given up."""
 
-MAX_CONNECTIONS: Final = 32
+MAX_CONNECTIONS: Final = 128
 """Connections served at a time; further clients wait in the kernel's queue, and none is refused."""
 
 ACCEPT_PAUSE: Final = 1.0

@@ -13,6 +13,7 @@ from collections import deque
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
+from pyd2.net.addresses import socket_address
 from pyd2.net.tcp import TcpLink
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ class ServerSockets:
         self._lane = lane
         self._on_replies = on_replies
         self._on_failure = on_failure
-        self._address = (str(lane.address), lane.port)
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
         self._current: dict[int, tuple[socket.socket, float]] = {}
         self._retired: dict[socket.socket, asyncio.TimerHandle] = {}
@@ -69,7 +69,9 @@ class ServerSockets:
         """Send a message; ``now`` is monotonic seconds."""
         if outgoing.tcp:
             if self._tcp is None:
-                self._tcp = TcpLink(self._loop, *self._address, self._tcp_reply, self._on_failure)
+                self._tcp = TcpLink(
+                    self._loop, str(self._lane.address), self._lane.port, self._tcp_reply, self._on_failure
+                )
             self._tcp.send(outgoing.message, outgoing)
             return
         found = self._current.get(outgoing.slot)
@@ -107,6 +109,7 @@ class ServerSockets:
                 sock.send(outgoing.message)
             except ConnectionRefusedError:
                 # The ICMP error of an *earlier* message, which hid this one: then once more.
+                self._loop.call_soon(self._watch_again, sock, outgoing.slot)
                 sock.send(outgoing.message)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.ENOBUFS):
@@ -126,7 +129,7 @@ class ServerSockets:
     def _open(self, slot: int, now: float) -> None:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            sock.connect(self._address)
+            sock.connect(socket_address(self._lane.address, self._lane.port))
         except OSError:
             sock.close()
             raise
@@ -147,12 +150,25 @@ class ServerSockets:
         try:
             for _ in range(BATCH):
                 datagrams.append(receive(REPLY_LIMIT))  # noqa: PERF401  what came before an error counts
-        except OSError:
-            # Nothing more to read, or an ICMP error for an earlier message: Kea does not see those, the try
-            # goes on until its timeout (contract, section 6).
+        except BlockingIOError:
             pass
+        except OSError:
+            # An ICMP error for an earlier message: Kea does not see those, the try goes on until its timeout
+            # (contract, section 6).
+            self._loop.call_soon(self._watch_again, sock, slot)
+        else:
+            self._loop.call_soon(self._watch_again, sock, slot)  # an error may stand behind a full batch
         if datagrams:
             self._on_replies(self._lane, slot, datagrams)
+
+    def _watch_again(self, sock: socket.socket, slot: int) -> None:
+        """Go on listening after an error on the socket: libuv stops watching it then, without a word.
+
+        Called when the loop has dealt with what it knows, or it would stop once more for the same error.
+        """
+        if sock.fileno() >= 0:
+            self._loop.remove_reader(sock.fileno())
+            self._loop.add_reader(sock.fileno(), self._readable, sock, slot)
 
     def _tcp_reply(self, outgoing: Outgoing, message: bytes) -> None:
         self._on_replies(self._lane, outgoing.slot, [message])

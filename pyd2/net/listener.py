@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import socket
 import struct
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
+from pyd2.net.addresses import socket_address
 
 if TYPE_CHECKING:
     import asyncio
@@ -65,7 +66,7 @@ class NcrListener:
         family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            sock.bind(_socket_address(address, port))
+            sock.bind(socket_address(address, port))
         except OSError:
             sock.close()
             raise
@@ -117,12 +118,3 @@ class NcrListener:
         if datagrams:
             self._on_datagrams(datagrams)
         return len(datagrams)
-
-
-def _socket_address(address: Address, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    """Return what bind wants; a zone must come as a number of its own, or Python drops it."""
-    if isinstance(address, IPv4Address):
-        return str(address), port
-    zone = address.scope_id or "0"
-    number = int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
-    return str(IPv6Address(address.packed)), port, 0, number

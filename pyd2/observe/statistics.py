@@ -46,6 +46,9 @@ class Statistics:
 
     def get(self, name: str) -> Element:
         """Return a map with the statistic of that name; empty if there is none."""
+        hidden = self._counters.replies_ignored
+        if name == hidden.name:
+            return Element({name: _shown(Sample(name, hidden.value, hidden.changed))})
         return Element({sample.name: _shown(sample) for sample in self._samples() if sample.name == name})
 
     def get_all(self) -> Element:
@@ -54,7 +57,7 @@ class Statistics:
 
     def reset(self, name: str) -> bool:
         """Set a statistic to zero; False if there is none of that name."""
-        for counter in self._own():
+        for counter in (*self._own(), self._counters.replies_ignored):
             if counter.name == name:
                 counter.reset(self._clock())
                 return True
@@ -63,10 +66,14 @@ class Statistics:
     def reset_all(self) -> None:
         """Set all statistics to zero."""
         now = self._clock()
-        for counter in self._own():
+        for counter in (*self._own(), self._counters.replies_ignored):
             counter.reset(now)
         for provider in self.providers:
             provider.reset(None)
+
+    def own_values(self) -> Iterator[tuple[str, int]]:
+        """Return the daemon's own statistics by name, without those of providers."""
+        return ((counter.name, counter.value) for counter in self._own())
 
     def _own(self) -> Iterator[Counter]:
         counters = self._counters
@@ -81,8 +88,10 @@ class Statistics:
             counters.update_timeout,
             counters.update_error,
         )
-        # Kea 2.6 does not have these: shown only when they say something.
-        yield from (extra for extra in (counters.queue_full, counters.replies_ignored) if extra.value)
+        # Kea 2.6 does not have this: shown only when it says something. What Kea never counts, replies that
+        # come too late, is told when asked for by name.
+        if counters.queue_full.value:
+            yield counters.queue_full
         for key in counters.keys.values():
             yield from (key.sent, key.success, key.timeout, key.error)
 

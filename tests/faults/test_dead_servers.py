@@ -58,18 +58,17 @@ def test_a_server_that_restarts_is_used_again(d2_binary: str) -> None:
     """Requests before, during and after an outage of the only server."""
     with PortLease() as lease:
         port, dns_port = lease.take(), lease.take()
-        with _d2(d2_binary, port, [_domain(HEALTHY, dns_port)], 200) as d2:
-            for run in range(2):
+        # The timeout is long enough for a loaded BIND to answer in.
+        with _d2(d2_binary, port, [_domain(HEALTHY, dns_port)], 1000) as d2:
+            for number, name in enumerate([f"before.{HEALTHY}", f"after.{HEALTHY}"], 1):
                 with dns_servers.bind([HEALTHY], port=dns_port) as bind:
-                    _send(port, f"run{run}.{HEALTHY}")
-                    wait_until(lambda run=run: d2.stdout().count("DHCP_DDNS_ADD_SUCCEEDED") == run + 1,  # type: ignore[misc]
-                               "an update of the running server")
-                    owners = {owner for owner, _, _, _ in bind.records(HEALTHY)}
-                    assert owners == {f"run{run}.{HEALTHY}"}
-                _send(port, f"outage{run}.{HEALTHY}")
-                wait_until(lambda run=run: d2.stdout().count("DHCP_DDNS_ADD_FAILED") == run + 1,  # type: ignore[misc]
-                           "the failure of an update without a server")
-            assert d2.statistics()["update-timeout"] == 6
+                    _send(port, name)
+                    d2.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED", number)
+                    assert {owner for owner, _, _, _ in bind.records(HEALTHY)} == {name}
+                if number == 1:
+                    _send(port, f"outage.{HEALTHY}")
+                    d2.wait_for_log("DHCP_DDNS_ADD_FAILED", 1)
+            assert d2.stdout().count("DHCP_DDNS_ADD_FAILED") == 1
 
 
 def test_a_server_that_answers_nonsense_costs_only_its_own_requests(d2_binary: str) -> None:

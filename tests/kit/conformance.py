@@ -139,11 +139,12 @@ def run_transaction(station: Station, case: Case) -> Outcome:
         if not one_client or number == len(requests):
             wait_until(lambda number=number: station.finals() >= number or not d2.alive,  # type: ignore[misc]
                        f"the end of {number} requests")
+    updates = station.dns.updates()  # after this, late replies are on their way
     d2.barrier()
     log = [entry for entry in station.log()
            if entry[0] != "DEBUG" or "d2-to-dns" in entry[1] or "dhcp-to-d2" in entry[1]]
     final = [entry[2] for entry in log if FINAL.search(entry[2])]
-    result = {"updates": station.dns.updates(), "final": final, "log": log, "stats": d2.statistics()}
+    result = {"updates": updates, "final": final, "log": log, "stats": d2.statistics()}
     return dict(station.ports.undo(result))
 
 

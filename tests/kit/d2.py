@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tests.kit import control
 from tests.kit.process import Process
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import WaitTimeoutError, wait_until
 
 CONTROL_SOCKET = {"socket-type": "unix", "socket-name": "d2.sock"}
 STARTED = "DHCP_DDNS_STARTED"
@@ -103,6 +103,7 @@ class D2:
         """What the server says inside the block is left out of its outputs. It must be idle before."""
         out, err = len(self.process.stdout()), len(self.process.stderr())
         yield
+        self.barrier()
         self._cuts.append((slice(out, len(self.process.stdout())), slice(err, len(self.process.stderr()))))
 
     def answers_commands(self) -> bool:
@@ -135,8 +136,11 @@ class D2:
     def wait_for_log(self, pattern: str, count: int = 1, start: int = 0, timeout: float = 20.0) -> None:
         """Wait until stdout, from character `start`, holds `count` matches, or the server ends."""
         found = re.compile(pattern)
-        wait_until(lambda: len(found.findall(self.stdout(), start)) >= count or not self.alive,
-                   f"{count} times {pattern!r} in the log", timeout)
+        try:
+            wait_until(lambda: len(found.findall(self.stdout(), start)) >= count or not self.alive,
+                       f"{count} times {pattern!r} in the log", timeout)
+        except WaitTimeoutError as error:
+            raise WaitTimeoutError(f"{error}; it ends with\n{self.stdout()[-4000:]}") from None
 
     def wait_for_listener(self, port: int, timeout: float = 20.0) -> None:
         """Wait until the server is bound to its port, or has said why it can't, or has ended."""

@@ -106,7 +106,7 @@ class ScriptedDns:
         return described
 
     def settle(self) -> None:
-        """Return when everything that had arrived before the call has been handled."""
+        """Return when all that had arrived before the call has been answered, late answers included."""
         done = threading.Event()
         with self._lock:
             self._on_idle = done
@@ -149,13 +149,13 @@ class ScriptedDns:
             timeout = max(0.0, self._due[0].at - time.monotonic()) if self._due else None
             with self._lock:
                 idle = self._on_idle
-            ready = self._selector.select(0 if idle else timeout)
+            ready = self._selector.select(0 if idle and not self._due else timeout)
             for key, _ in ready:
                 key.data()
             while self._due and self._due[0].at <= time.monotonic():
                 due = heapq.heappop(self._due)
                 self._send(due.sock, due.payload, due.peer)
-            if idle and not ready:
+            if idle and not ready and not self._due:
                 with self._lock:
                     self._on_idle = None
                 idle.set()
