@@ -137,8 +137,8 @@ def _ignored_reply(name: str, outcome: Outcome) -> None:
     log, statistics = outcome["log"], outcome["stats"]
     sent = next(number for number, entry in enumerate(log) if entry[2] == "DHCP_DDNS_UPDATE_REQUEST_SENT")
     status = f"Request ID {_ID}: to server: 127.0.0.1 port:53981 status: TIMEOUT"
-    timeout = (f"DHCP_DDNS Request ID {_ID}: timed out waiting for a response to forward mapping add for FQDN "
-               "host.example.com. to DNS server 127.0.0.1 port:53981")
+    timeout = (f"DHCP_DDNS Request ID {_ID}: timed out waiting for a response to forward mapping add for "
+               "FQDN host.example.com. to DNS server 127.0.0.1 port:53981")
     log[sent + 1:sent + 1] = [["DEBUG", _DNS_LOGGER, "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED", status],
                               ["ERROR", _DNS_LOGGER, "DHCP_DDNS_FORWARD_ADD_TIMEOUT", timeout],
                               log[sent]]
@@ -150,8 +150,8 @@ def _ten_rounds(name: str, outcome: Outcome) -> None:
     """20 updates, each with two lines of log; then the failure that another RCODE would have led to."""
     success = outcome["log"].pop()
     request = success[3].split("for this request: ")[1]
-    rejected = (f"DNS Request ID {_ID}: Server, 127.0.0.1 port:53981, rejected a DNS update request to replace "
-                "the address mapping for FQDN, host.example.com., with an RCODE: 3")
+    rejected = (f"DNS Request ID {_ID}: Server, 127.0.0.1 port:53981, rejected a DNS update request to "
+                "replace the address mapping for FQDN, host.example.com., with an RCODE: 3")
     failed = (f"DHCP_DDNS Request ID {_ID}: Transaction outcome Status: Failed, Event: UPDATE_FAILED_EVT,  "
               f"Forward change: failed,  Reverse change: failed,  request: {request}")
     outcome["log"][2 + 40:] = [["ERROR", _DNS_LOGGER, "DHCP_DDNS_FORWARD_REPLACE_REJECTED", rejected],
@@ -175,7 +175,7 @@ def _dot_added(name: str, outcome: Outcome) -> None:
 
 def _whole_over_tcp(update: Outcome, counts: str, prereq: list[str], records: list[str],
                     wire: str) -> None:
-    """Describe an update that Kea cuts as it is when nothing is left out; `counts` are those of the header."""
+    """Describe an update that Kea cuts as it is with nothing left out; `counts` are those of the header."""
     update |= {"flags": "0x2800", "transport": "tcp", "prereq": prereq, "update": records,
                "hex": "00002800" + counts + wire}
 
@@ -238,8 +238,8 @@ def _logs_without_lock(name: str, outcome: Outcome) -> None:
     """As with a good lock directory, and one warning."""
     usual = cases.load("cli", "start-sigterm")
     outcome |= {"stderr": usual["stderr"], "log": copy.deepcopy(usual["log"])}
-    warning = ("the log lock file /nonexistent/dir/logger_lockfile can not be used (No such file or directory); "
-               "messages are written without it")
+    warning = ("the log lock file /nonexistent/dir/logger_lockfile can not be used (No such file or "
+               "directory); messages are written without it")
     outcome["log"].append(["WARN", "kea-dhcp-ddns.log", "PYD2_LOCKFILE_UNUSABLE", warning])
     outcome["actions"][1]["stderr"] = usual["actions"][2]["stderr"]
 
