@@ -14,7 +14,7 @@ from setuptools.command.build_ext import build_ext
 sys.path.insert(0, str(Path(__file__).resolve().parent / "cbridge"))
 
 # The modules in cbridge/. Each offers extensions(), and WITHOUT: what an installation without them lacks.
-BUILDERS = [import_module(name) for name in ("build_wire",)]
+BUILDERS = [import_module(name) for name in ("build_kea", "build_wire")]
 EXTENSIONS = [(extension, builder.WITHOUT) for builder in BUILDERS for extension in builder.extensions()]
 WITHOUT = {extension.name: without for extension, without in EXTENSIONS}
 

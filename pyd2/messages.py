@@ -234,6 +234,7 @@ E   HOOKS_UNLOAD_FRAMEWORK_EXCEPTION 'unload' function in hook library %1 threw 
 D40 HOOKS_UNLOAD_SUCCESS 'unload' function in hook library %1 returned success
 E   HOOKS_VERSION_EXCEPTION 'version' function in hook library %1 threw an exception
 E   PYD2_HOOK_EXCEPTION hooks library %1: %2
+E   PYD2_HOOK_IO_ERROR a handler of a hooks library's IO service failed: %1
 D45 PYD2_HOOK_MESSAGE_DEBUG hooks library %1: %2
 E   PYD2_HOOK_MESSAGE_ERROR hooks library %1: %2
 I   PYD2_HOOK_MESSAGE_INFO hooks library %1: %2

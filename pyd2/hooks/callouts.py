@@ -58,7 +58,7 @@ class Callouts:
     def register(self, library_index: int, hook: str, callout: Callable[[CalloutHandle], object]) -> None:
         """Register a callout; HookError when the hook has no such name or the callout cannot be called."""
         self._log.emit("HOOKS_CALLOUT_REGISTRATION", library_index, hook)
-        present = self._of(hook)
+        present = self.of(hook)
         if not callable(callout):
             raise HookError(f"a callout must be callable, not {type(callout).__name__}")
         place = place_of(callout)
@@ -127,6 +127,7 @@ class Callouts:
             if raised is not None:
                 reason = explain(raised)
                 log.emit("HOOKS_CALLOUT_EXCEPTION", hook, index, place, reason, duration(took))
+                del raised  # its traceback holds this frame, and with it the use
             elif not good:
                 log.emit("HOOKS_CALLOUT_ERROR", hook, index, place, duration(took))
             elif "HOOKS_CALLOUT_CALLED" in on:
@@ -137,14 +138,15 @@ class Callouts:
             log.emit("HOOKS_CALLOUTS_COMPLETE", hook, duration(total))
         return use.status
 
-    def _of(self, hook: str) -> list[Callout]:
+    def of(self, hook: str) -> list[Callout]:
+        """Return the callouts of a hook, the list that changes with them; HookError for an unknown hook."""
         try:
             return self._hooks[hook]
         except (KeyError, TypeError):
             raise HookError(f"hook name {hook} is not recognized") from None
 
     def _remove(self, hook: str, unwanted: Callable[[Callout], bool]) -> bool:
-        present = self._of(hook)
+        present = self.of(hook)
         kept = [entry for entry in present if not unwanted(entry)]
         removed = len(kept) < len(present)
         present[:] = kept

@@ -1,23 +1,24 @@
 """The chain of hook libraries: what the daemon, the control channel and the engine see of hooks.
 
-``Chain`` is the interface. ``PythonChain`` runs libraries written in Python and needs nothing installed; a
+``Chain`` is the interface. ``PythonChain`` runs libraries in Python and in plain C, and needs no Kea; a
 chain through Kea's own HooksManager can stand behind the same interface (contract, section 7).
 """
 
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pyd2.errors import HookError
 from pyd2.hooks.callouts import CONTINUE, Callouts
-from pyd2.hooks.library import check_library
+from pyd2.hooks.library import check_library, is_for_kea
 from pyd2.hooks.loading import load_libraries
 from pyd2.hooks.points import Status, command_of_hook, hook_of_command
 from pyd2.update.driver import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import asyncio
+    from collections.abc import Callable, Iterable, Sequence
 
     from pyd2.config.model import Config, DnsServer, HookLibrary
     from pyd2.data.element import Element
@@ -59,12 +60,25 @@ class Chain(Protocol):
         ``element`` is the DhcpDdns map with its defaults filled in, ``io_context`` the event loop.
         """
 
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Let libraries read the server's statistics, and the server show theirs."""
+
     def unload(self) -> None:
         """Unload all libraries, the last first, which leaves an empty chain; faults are only logged."""
 
 
+class Statistics(Protocol):
+    """The statistics of the server; see ``pyd2.observe.statistics.Statistics``."""
+
+    providers: list[Any]
+    """Further statistics that the server shows."""
+
+    def own_values(self) -> Iterable[tuple[str, int]]:
+        """Return the server's own by name."""
+
+
 class PythonUse:
-    """One use of hooks in a chain of Python libraries; see ``pyd2.hooks.handle.Use``."""
+    """One use of hooks in a PythonChain; see ``pyd2.hooks.handle.Use``."""
 
     __slots__ = ("_arguments", "_contexts", "status")
 
@@ -72,6 +86,10 @@ class PythonUse:
         self._arguments: dict[str, object] = {}
         self._contexts: dict[int, dict[str, object]] = {}
         self.status: Status = CONTINUE
+
+    def forget(self) -> None:
+        """Remove all arguments."""
+        self._arguments.clear()
 
     def start(self, arguments: dict[str, object]) -> None:
         """Add the arguments of the point; those that context_create's callouts made up stay."""
@@ -98,7 +116,7 @@ class PythonUse:
 
 
 class PythonChain:
-    """A chain of libraries written in Python."""
+    """A chain in Python, of libraries in Python and in plain C."""
 
     def __init__(
         self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns,
@@ -109,6 +127,9 @@ class PythonChain:
         """
         self._log = log
         self._callouts = Callouts([entry.library for entry in entries], log, clock)
+        # The lists themselves: every use looks at them.
+        self._created = self._callouts.of("context_create")
+        self._destroyed = self._callouts.of("context_destroy")
         loaded = load_libraries(entries, self._callouts, log)
         if loaded is None:
             raise HookError(FAILED)
@@ -140,7 +161,10 @@ class PythonChain:
 
     def run_command(self, name: str, request: Element) -> Element | None:
         """Let the libraries answer a command that they registered; None: no answer is to be sent."""
-        use = self._begin({"command": request, "response": None})
+        use = self._begin({})
+        # As Kea does for commands, and for no other point: what context_create's callouts made up goes.
+        use.forget()
+        use.start({"command": request, "response": None})
         self._callouts.run(hook_of_command(name), use)
         response = cast("Element | None", use.get("response"))
         self._end(use)
@@ -160,6 +184,9 @@ class PythonChain:
 
     def configured(self, config: Config, element: Element, io_context: object = None) -> tuple[bool, str]:
         """Tell the libraries of a new configuration; False and a text, maybe empty, when one refuses it."""
+        if io_context is not None:
+            for library in self._loaded:
+                library.attach(cast("asyncio.AbstractEventLoop", io_context))
         if not self._callouts.present("d2_srv_configured"):
             return True, ""
         use = self._begin(
@@ -172,16 +199,19 @@ class PythonChain:
         self._end(use)
         return not refused, error
 
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Do nothing: libraries without Kea have no statistics."""
+
     def _begin(self, arguments: dict[str, object]) -> PythonUse:
         """Begin a use of hooks: context_create runs before it has its arguments."""
         use = PythonUse()
-        if self._callouts.present("context_create"):
+        if self._created:
             self._callouts.run("context_create", use)
         use.start(arguments)
         return use
 
     def _end(self, use: PythonUse) -> None:
-        if self._callouts.present("context_destroy"):
+        if self._destroyed:
             self._callouts.run("context_destroy", use)
 
     def unload(self) -> None:
@@ -198,7 +228,11 @@ def check_libraries(entries: Sequence[HookLibrary], log: Log) -> list[str]:
 
     It is part of checking a configuration, with ``-t`` too. What is wrong with each is logged.
     """
-    return [entry.library for entry in entries if not check_library(entry.library, log)]
+    if not any(is_for_kea(entry.library) for entry in entries):
+        return [entry.library for entry in entries if not check_library(entry.library, log)]
+    from pyd2.hooks.kea_checking import check_mixed
+
+    return check_mixed(entries, log)
 
 
 def load_chain(
@@ -209,4 +243,8 @@ def load_chain(
     Unload the chain in force first: libraries count on being alone. When this raises HookError, nothing of
     the new set is left, and a second call can load the old set again.
     """
-    return PythonChain(entries, log, clock)
+    if not any(is_for_kea(entry.library) for entry in entries):
+        return PythonChain(entries, log, clock)
+    from pyd2.hooks.kea_checking import load_mixed
+
+    return load_mixed(entries, log, clock)

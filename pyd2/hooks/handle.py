@@ -82,6 +82,10 @@ class CalloutHandle:
         value = self._live().get(name)
         return value.plain() if type(value) is Element else value
 
+    def use(self) -> Use:
+        """Return what the callouts of this use share; for libraries in C, which see it in their own way."""
+        return self._live()
+
     def set_argument(self, name: str, value: object) -> None:
         """Set an argument, for the callouts that follow and, where it is an output, for the server.
 
@@ -195,6 +199,10 @@ class LibraryHandle:
     def get_parameters(self) -> Plain:
         """Return a fresh copy of the entry's ``parameters``; None when the entry has none."""
         return None if self._parameters is None else self._parameters.plain()
+
+    def raw_parameters(self) -> Element:
+        """Return the entry's ``parameters`` themselves, else JSON's null; for libraries in C."""
+        return Element(None) if self._parameters is None else self._parameters
 
     def get_parameter(self, name: str, default: Plain = None) -> Any:  # noqa: ANN401  any JSON value
         """Return a fresh copy of one parameter; ``default`` when there is none of that name."""

@@ -1,5 +1,7 @@
 """One hook library: opened from its entry, its version checked, closed again (contract, section 7).
 
+A library is a shared object, in C or what can be called from C (pyd2.hooks.c_library), or written in Python.
+
 A library written in Python is a file, ``DIRECTORY/NAME.py``, or an importable module,
 ``python:package.module``. Each opening runs the source afresh in a module of its own, under a name of its
 own, so that two openings share nothing. No byte code is written or read: a changed file counts at the next
@@ -18,23 +20,52 @@ import sys
 import traceback
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
 from pyd2.errors import HookError
 from pyd2.hooks.points import VERSION
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from types import ModuleType
 
     from pyd2.messages import Log
 
+_ELF = b"\x7fELF"
+_ELF_HEADER = 64
+_PLAIN_C = re.compile(rb"pyd2_hook_(?:version|load)\0")
+"""Stands among the names of a shared object that is a library for pyd2 and not for Kea.
+
+Loading it would tell for certain, but one for Kea can be loaded only where Kea is.
+"""
+
 _serial = count(1)
 
 
-class Library:
+class Library(Protocol):
     """An open hook library: a namespace in which functions are looked up by name."""
+
+    @property
+    def name(self) -> str:
+        """The entry's ``library``."""
+
+    def function(self, name: str) -> Callable[..., object] | None:
+        """Return the library's function of that name, None when it has none."""
+
+    def wrong_version(self, version: object) -> tuple[object, object] | None:
+        """Say what is wrong with what ``version`` returned: that, and what is required. None: nothing."""
+
+    def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
+        """Let what the library has in the event loop begin; calls after the first change nothing."""
+
+    def close(self) -> None:
+        """Close the library: none of its functions will be asked for any more."""
+
+
+class PythonLibrary:
+    """An open hook library in Python; a ``Library``."""
 
     __slots__ = ("_module", "name")
 
@@ -48,6 +79,13 @@ class Library:
         # In the dict, so that no code of the library's (a module's __getattr__) runs here.
         found = self._module.__dict__.get(name)
         return cast("Callable[..., object]", found) if callable(found) else None
+
+    def wrong_version(self, version: object) -> tuple[object, object] | None:
+        """Say what is wrong with a version."""
+        return None if type(version) is int and version == VERSION else (returned(version), VERSION)
+
+    def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
+        """Do nothing: a library in Python uses the loop itself."""
 
     def close(self) -> None:
         """Remove the module, and for a package the modules in it, from ``sys.modules``.
@@ -78,14 +116,39 @@ def open_library(name: str) -> Library:
         spec = importlib.machinery.ModuleSpec(f"pyd2_hook_{next(_serial)}_{stem}", None, origin=name)
         spec.has_location = True
         return _run(name, (spec, content))
+    if content.startswith(_ELF) and _PLAIN_C.search(content):
+        return _open_plain_c(name)
     raise HookError(f"{name}: {_unfit(content)}")
+
+
+def is_for_kea(name: str) -> bool:
+    """Say whether an entry's library is a shared object that was compiled against Kea."""
+    if name.startswith(PYTHON_PREFIX) or name.endswith(".py"):
+        return False
+    try:
+        content = Path(name).read_bytes()
+    except (OSError, ValueError):
+        return False
+    return content.startswith(_ELF) and len(content) >= _ELF_HEADER and not _PLAIN_C.search(content)
+
+
+def _open_plain_c(name: str) -> Library:
+    try:
+        from pyd2.hooks.c_library import CLibrary
+    except ModuleNotFoundError as error:
+        if error.name != "pyd2.hooks.c_abi":
+            raise
+        raise HookError(
+            f"{name}: a hook library in C needs pyd2's compiled part, which this installation does not have",
+        ) from None
+    return CLibrary(name)
 
 
 def _unfit(content: bytes) -> str:
     """Return why a file is no library: in the words of the system's loader unless it is a compiled one."""
-    if len(content) < 64:  # an ELF header
+    if len(content) < _ELF_HEADER:
         return "file too short"
-    if not content.startswith(b"\x7fELF"):
+    if not content.startswith(_ELF):
         return "invalid ELF header"
     return "a compiled hook library needs the bridge to Kea, which this installation does not have"
 
@@ -114,11 +177,11 @@ def _module_source(module: str) -> tuple[importlib.machinery.ModuleSpec, str]:
     return spec, source
 
 
-def _run(name: str, source: tuple[importlib.machinery.ModuleSpec, bytes | str]) -> Library:
+def _run(name: str, source: tuple[importlib.machinery.ModuleSpec, bytes | str]) -> PythonLibrary:
     """Run the source in a new module, in ``sys.modules`` under its name, as dataclasses and others need."""
     spec, text = source
     module = importlib.util.module_from_spec(spec)
-    library = Library(name, module)
+    library = PythonLibrary(name, module)
     sys.modules[spec.name] = module
     try:
         exec(compile(text, spec.origin or name, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  what loading means
@@ -144,8 +207,9 @@ def check_version(library: Library, log: Log) -> bool:
         log.emit("HOOKS_VERSION_EXCEPTION", library.name)
         log.emit("PYD2_HOOK_EXCEPTION", library.name, explain(error))
         return False
-    if type(number) is not int or number != VERSION:
-        log.emit("HOOKS_INCORRECT_VERSION", library.name, returned(number), VERSION)
+    wrong = library.wrong_version(number)
+    if wrong is not None:
+        log.emit("HOOKS_INCORRECT_VERSION", library.name, *wrong)
         return False
     log.emit("HOOKS_LIBRARY_VERSION", library.name, number)
     return True
@@ -208,10 +272,13 @@ def returned(value: object) -> object:
 
 
 def place_of(function: object) -> str:
-    """Return where a callout stands, ``file:line``; its type's name when it is not written in Python.
+    """Return where a callout stands, ``file:line``, or what it says itself, or its type's name.
 
     It takes the place of the code address in Kea's messages.
     """
+    told = getattr(function, "hook_place", None)
+    if isinstance(told, str):
+        return told
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     if code is None:
         kind = type(function)

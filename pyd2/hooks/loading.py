@@ -1,11 +1,11 @@
-"""Loading and unloading of Python hook libraries, with Kea's order and messages (contract, section 7)."""
+"""Loading and unloading of hook libraries, with Kea's order and messages (contract, section 7)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyd2.errors import HookError
-from pyd2.hooks.handle import LibraryHandle
+from pyd2.hooks.handle import LibraryHandle, Registrar
 from pyd2.hooks.library import (
     Library,
     check_version,
@@ -18,6 +18,7 @@ from pyd2.hooks.library import (
 from pyd2.hooks.points import POINTS
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from pyd2.config.model import HookLibrary
@@ -25,12 +26,19 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
 
 
+class Hooks(Registrar, Protocol):
+    """Where callouts are registered, with what a library needs to take its own away."""
+
+    def hooks(self) -> list[str]:
+        """Return all hook names in Kea's order."""
+
+
 class LoadedLibrary:
     """A library between ``load`` and ``unload``."""
 
     __slots__ = ("_callouts", "_index", "_library", "_log")
 
-    def __init__(self, library: Library, index: int, callouts: Callouts, log: Log) -> None:
+    def __init__(self, library: Library, index: int, callouts: Hooks, log: Log) -> None:
         self._library = library
         self._index = index
         self._callouts = callouts
@@ -72,14 +80,19 @@ class LoadedLibrary:
                 self._callouts.register(self._index, hook, callout)
                 self._log.emit("HOOKS_STD_CALLOUT_REGISTERED", self._library.name, hook, place_of(callout))
 
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let what the library has in the event loop begin."""
+        self._library.attach(loop, self._log)
+
     def prepare_unload(self) -> None:
         """Run ``unload`` and remove the callouts. A fault is logged and changes nothing."""
-        self._run_unload()
+        self.run_unload()
         for hook in self._callouts.hooks():
             if self._callouts.deregister_all(self._index, hook):
                 self._log.emit("HOOKS_CALLOUTS_REMOVED", hook, self._library.name)
 
-    def _run_unload(self) -> None:
+    def run_unload(self) -> None:
+        """Run ``unload``. A fault is logged and changes nothing."""
         name, log = self._library.name, self._log
         unload = self._library.function("unload")
         if unload is None:

@@ -68,6 +68,8 @@ class MessageLog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.scheduler: Callable[[Callable[[], None]], object] | None = None
+        self.followers: list[Callable[[], None]] = []
+        """Called after each change of the levels."""
         self._clock = clock
         self._started = clock()
         self._scheduled = False
@@ -101,6 +103,15 @@ class MessageLog:
         for message in MESSAGES.values():
             if target := self.target(message.logger, message.severity, message.debuglevel):
                 self._targets[message.message_id] = f"{message.message_id} {message.text}", target
+        for follow in self.followers:
+            follow()
+
+    def levels(self) -> dict[str, tuple[Severity, int]]:
+        """Return what each logger with a level of its own lets pass, by full name: severity, debug level."""
+        return {
+            name: (settings.severity, settings.debuglevel)
+            for name, settings in self._tree.items() if settings.severity is not None
+        }
 
     def emit(self, message_id: str, *arguments: object) -> None:
         """Write a message of the catalogue; nothing happens when its ID is not in ``on``."""

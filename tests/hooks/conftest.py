@@ -14,7 +14,7 @@ import pytest
 from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary
 from pyd2.data.element import Plain, from_plain
 from pyd2.hooks.chain import Chain, PythonChain
-from pyd2.messages import MESSAGES, Severity
+from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,11 @@ class RecordingLog:
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, tuple[object, ...]]] = []
+        self.followers: list[Callable[[], None]] = []
+
+    def levels(self) -> dict[str, tuple[Severity, int]]:
+        """Everything is on."""
+        return {ROOT_LOGGER: (Severity.DEBUG, 99)}
 
     def emit(self, message_id: str, *arguments: object) -> None:
         """Keep a message."""
@@ -70,8 +75,16 @@ class Clock:
 Load = Callable[..., Chain]
 Write = Callable[..., HookLibrary]
 
+def kea_chain(entries: Sequence[HookLibrary], log: RecordingLog, clock: Clock) -> Chain:
+    """The chain through Kea's HooksManager."""
+    from pyd2.hooks.kea_chain import KeaChain
+
+    return KeaChain(entries, log, clock)
+
+
 CHAINS: dict[str, Callable[[Sequence[HookLibrary], RecordingLog, Clock], Chain]] = {
     "python": PythonChain,
+    "kea": kea_chain,
 }
 """Every chain that can run Python libraries; the tests of a chain run on each."""
 
@@ -86,7 +99,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=list(CHAINS))
+@pytest.fixture(params=["python", pytest.param("kea", marks=pytest.mark.peers)])
 def load(request: pytest.FixtureRequest, log: RecordingLog, clock: Clock) -> Iterator[Load]:
     """Return a function that loads libraries into a chain; what is loaded last is unloaded at the end."""
     make = CHAINS[request.param]

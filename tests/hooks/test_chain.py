@@ -83,6 +83,8 @@ def test_order_sharing_and_privacy_hold_on_every_hook_point(
     # Each first callout stores the number of values that its library has, each second one adds 1. The values
     # live from context_create to context_destroy: none in the beginning, one later on.
     for point, begins in (("context_create", 0), (hook, 1), ("context_destroy", 1)):
+        if point == "$trace_it":
+            shared = ""  # a command's use loses the arguments that context_create's callouts made up
         for index, name in enumerate("ABC", start=1):
             for which, seen in (("first", begins), ("second", begins + 1)):
                 expected.append(f"{point} {which} {index} {shared} {seen}")
@@ -243,7 +245,8 @@ def test_a_slow_callout_is_reported(load: Load, write: Write, log: RecordingLog,
     assert log.lines() == []
     clock.steps = iter([0, 1_254_000_000])
     ask(chain)
-    assert ("HOOKS_CALLOUTS_COMPLETE", ("select_key", "1.25 s")) in log.entries
+    (called,) = [arguments for name, arguments in log.entries if name == "HOOKS_CALLOUT_CALLED"]
+    assert called == ("1", "select_key", f"{entry.library}:3", "1.25 s")
     (line,) = log.lines()
     assert line == (
         f"PYD2_HOOK_SLOW hooks library {entry.library} took 1254 ms in hook select_key; "
@@ -519,10 +522,10 @@ def test_command_processed_sees_and_replaces_the_answer(load: Load, write: Write
 
 
 def test_command_processed_leaves_an_answer_alone(load: Load, write: Write) -> None:
-    """Positions and all: what no library sets is the very same object."""
+    """Positions and all."""
     chain = load(write("def command_processed(handle): handle.get_argument('response')['x'] = 1"))
     answer = from_plain({"result": 0})
-    assert chain.command_processed("x", None, answer) is answer
+    assert chain.command_processed("x", None, answer) == answer
     assert answer.plain() == {"result": 0}
 
 

@@ -60,7 +60,7 @@ def test_libraries_answer_commands(load: Load, write: Write, registry: CommandRe
     chain = registry.hooks = load(write(COMMANDS))
     assert send(registry, {"command": "version-get"}) == {"result": 0, "text": "mine"}
     assert send(registry, {"command": "config-get"}) == {"result": 0, "text": "built in"}
-    own: Plain = {"command": "own-command", "arguments": {"a": [1]}, "service": ["d2"]}
+    own: Plain = {"arguments": {"a": [1]}, "command": "own-command", "service": ["d2"]}
     assert send(registry, own) == {"result": 0, "text": str(own)}
     assert send(registry, {"command": "own_command"}) == {"result": 0, "text": "{'command': 'own_command'}"}
     assert send(registry, {"command": "silent"}) is None

@@ -1,0 +1,110 @@
+"""Builds ``pyd2.hooks.kea_shim``: the bridge to the installed Kea, for hook libraries compiled against it.
+
+It belongs to one build of Kea, so it is made from the headers of the Kea that is installed and never shipped
+compiled. Without them pyd2 works all the same; only compiled Kea libraries do not load.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from cffi import FFI
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from setuptools import Extension
+
+WITHOUT = "compiled Kea hook libraries will not load"
+"""What an installation lacks in which this could not be built."""
+
+MODULE = "pyd2.hooks.kea_shim"
+SOURCES = Path(__file__).resolve().parent / "kea"
+
+FACE = ("error", "elements", "keys", "config", "slots", "hooks", "commands", "io", "logging", "stats")
+"""The headers of the face, each after those that it needs."""
+
+LIBRARIES = ("hooks", "d2srv", "process", "cfgclient", "cc", "asiolink", "dns++", "cryptolink", "log", "util",
+             "exceptions", "stats", "dhcp_ddns")
+"""Kea's libraries, without ``kea-`` in front."""
+
+FLAGS = ["-std=c++17", "-O2", "-fvisibility=hidden"]
+# Kea's libraries are all there from the start: libraries that were linked without them find them.
+LINK_FLAGS = ["-Wl,-z,now", "-Wl,--no-as-needed"]
+
+_CALLBACKS = ("version", "load", "unload", "callout", "released", "signing_begin", "signing_length",
+              "signing_sign", "signing_verify", "log")
+
+
+def include_directory() -> Path:
+    """Return where Kea's headers are: ``KEA_INCLUDE_DIR`` of the environment, else the usual places."""
+    given = os.environ.get("KEA_INCLUDE_DIR")
+    usual = (Path("/usr/include/kea"), Path("/usr/local/include/kea"), Path("/opt/kea/include/kea"))
+    places = (Path(given),) if given else usual
+    return next((place for place in places if (place / "hooks/hooks.h").is_file()), places[0])
+
+
+def missing() -> str:
+    """Return what is missing here to build it, in one line with the packages of Debian; empty: nothing."""
+    compiler = os.environ.get("CXX", "c++").split()[0]
+    lacking = [] if shutil.which(compiler) else [f"a C++ compiler ({compiler}; Debian: g++)"]
+    if not (include_directory() / "hooks/hooks.h").is_file():
+        lacking.append("the headers of Kea (Debian: kea-dev)")
+    for header, what in {"boost/asio.hpp": "Boost (Debian: libboost-dev)",
+                         "log4cplus/logger.h": "log4cplus (Debian: liblog4cplus-dev)"}.items():
+        if not any(Path(place, header).is_file() for place in ("/usr/include", "/usr/local/include")):
+            lacking.append(f"the headers of {what}")
+    return ", ".join(lacking)
+
+
+def _face() -> str:
+    """Return the declarations of the C face, without comments, as cffi reads them."""
+    parts = []
+    for name in FACE:
+        text = (SOURCES / f"{name}.h").read_text()
+        face = text.partition("/* C face */")[2].partition("/* end of the C face */")[0]
+        parts.append(re.sub(r"/\*.*?\*/", "", face, flags=re.DOTALL))
+    return "\n".join(parts)
+
+
+def _callback_declarations(face: str) -> str:
+    """Return the callbacks of kb_callbacks as functions written in Python, ``kb_py_NAME``."""
+    body = face.partition("typedef struct kb_callbacks {")[2].partition("}")[0]
+    declared = re.findall(r"(\w+) \(\*(\w+)\)(\([^)]*\));", body)
+    assert [name for _, name, _ in declared] == list(_CALLBACKS)
+    return "".join(f'extern "Python" {kind} kb_py_{name}{arguments};\n' for kind, name, arguments in declared)
+
+
+def make(*, flags: Sequence[str] = (), link_flags: Sequence[str] = (), module: str = MODULE) -> FFI:
+    """Return the module's description for cffi; more flags go to the compiler and the linker."""
+    include = include_directory()
+    ffi = FFI()
+    face = _face()
+    ffi.cdef(face + _callback_declarations(face))
+    ffi.set_source(
+        module,
+        "".join(f'#include "{name}.h"\n' for name in FACE),
+        sources=[str(path) for path in sorted(SOURCES.glob("*.cc"))],
+        source_extension=".cpp",
+        include_dirs=[str(SOURCES)],
+        depends=[str(path) for path in sorted(SOURCES.glob("*.h"))],
+        library_dirs=[directory] if (directory := os.environ.get("KEA_LIB_DIR", "")) else [],
+        libraries=[f"kea-{name}" for name in LIBRARIES] + ["log4cplus"],
+        # As a system's, for Kea's headers are not free of warnings.
+        extra_compile_args=[*FLAGS, "-isystem", str(include), *flags],
+        extra_link_args=[*LINK_FLAGS, *link_flags],
+    )
+    return ffi
+
+
+def extensions() -> list[Extension]:
+    """Return what setuptools is to build; without the prerequisites nothing, and one line says why."""
+    lacking = missing()
+    if lacking:
+        print(f"pyd2: {WITHOUT}: missing {lacking}")
+        return []
+    return [cast("Extension", make().distutils_extension("build"))]

@@ -1,0 +1,101 @@
+#include "config.h"
+
+#include <asiolink/io_address.h>
+#include <d2srv/d2_simple_parser.h>
+#include <exceptions/exceptions.h>
+#include <process/daemon.h>
+
+#include <string>
+
+using isc::d2::D2CfgContext;
+using isc::d2::D2CfgContextPtr;
+using isc::d2::D2SimpleParser;
+using isc::d2::DnsServerInfo;
+using isc::d2::DnsServerInfoPtr;
+using isc::d2::TSIGKeyInfo;
+using isc::d2::TSIGKeyInfoPtr;
+using isc::data::ConstElementPtr;
+using isc::data::Element;
+using isc::data::ElementPtr;
+
+namespace {
+
+const std::string libraries_name = "hooks-libraries";
+
+/* Record the libraries as Kea's own parser would, without its look at the files: Python's are none to it. */
+void record_libraries(D2CfgContext& context, const ConstElementPtr& libraries) {
+    if (!libraries) {
+        return;
+    }
+    for (const ElementPtr& entry : libraries->listValue()) {
+        context.getHooksConfig().add(entry->get("library")->stringValue(), entry->get("parameters"));
+    }
+}
+
+}  // namespace
+
+kb_config* kb_config_parse(const kb_element* dhcp_ddns) {
+    return pyd2::guarded<kb_config*>(nullptr, [&] {
+        // A map of its own with the same members, all but the libraries, which are not for Kea's parser.
+        const ElementPtr map = Element::createMap(dhcp_ddns->value->getPosition());
+        for (const auto& member : dhcp_ddns->value->mapValue()) {
+            if (member.first != libraries_name) {
+                map->set(member.first, member.second);
+            }
+        }
+        const ConstElementPtr libraries = dhcp_ddns->value->get(libraries_name);
+        const D2CfgContextPtr context(new D2CfgContext());
+        D2SimpleParser::setAllDefaults(map);
+        D2SimpleParser().parse(context, map, true);
+        record_libraries(*context, libraries);
+        isc::process::Daemon::configureLogger(map, context);
+        return new kb_config{context};
+    });
+}
+
+void kb_config_free(kb_config* config) {
+    delete config;
+}
+
+kb_element* kb_config_show(kb_config* config) {
+    return pyd2::guarded<kb_element*>(nullptr, [&] { return pyd2::wrap(config->value->toElement()); });
+}
+
+kb_server* kb_config_server(kb_config* config, int reverse, const char* domain, size_t index) {
+    return pyd2::guarded<kb_server*>(nullptr, [&] {
+        const isc::d2::DdnsDomainListMgrPtr manager =
+            reverse != 0 ? config->value->getReverseMgr() : config->value->getForwardMgr();
+        const auto found = manager->getDomains()->find(domain);
+        if (found == manager->getDomains()->end() || index >= found->second->getServers()->size()) {
+            isc_throw(isc::BadValue, "domain " << domain << " has no server " << index);
+        }
+        return new kb_server{found->second->getServers()->at(index)};
+    });
+}
+
+kb_server* kb_server_new(const char* address, uint32_t port, const char* key_name, const char* algorithm,
+                         const char* secret_base64, uint32_t digest_bits) {
+    return pyd2::guarded<kb_server*>(nullptr, [&] {
+        TSIGKeyInfoPtr key;
+        if (key_name != nullptr) {
+            key.reset(new TSIGKeyInfo(key_name, algorithm, secret_base64, "", digest_bits));
+        }
+        return new kb_server{DnsServerInfoPtr(
+            new DnsServerInfo("", isc::asiolink::IOAddress(address), port, true, key, true))};
+    });
+}
+
+kb_key* kb_server_key(kb_server* server) {
+    return pyd2::guarded<kb_key*>(nullptr, [&]() -> kb_key* {
+        const TSIGKeyInfoPtr& key = server->value->getTSIGKeyInfo();
+        return key ? pyd2::wrap(key->getTSIGKey()) : nullptr;
+    });
+}
+
+uintptr_t kb_server_identity(const kb_server* server) {
+    return reinterpret_cast<uintptr_t>(server->value.get());
+}
+
+void kb_server_free(kb_server* server) {
+    delete server;
+}

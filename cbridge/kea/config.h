@@ -1,0 +1,67 @@
+/*
+ * The configuration as compiled libraries see it: Kea's own objects, made by Kea's own parser.
+ */
+#ifndef PYD2_KEA_CONFIG_H
+#define PYD2_KEA_CONFIG_H
+
+#include "elements.h"
+#include "keys.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* C face */
+
+/* A configuration (D2CfgContext). kb_config_free(). */
+typedef struct kb_config kb_config;
+
+/* A DNS server (DnsServerInfo). kb_server_free(). */
+typedef struct kb_server kb_server;
+
+/*
+ * Make the objects of a configuration: the DhcpDdns map with its defaults filled in. `hooks-libraries` are
+ * recorded and neither checked nor loaded. NULL, with Kea's text, when Kea finds fault with it.
+ */
+kb_config* kb_config_parse(const kb_element* dhcp_ddns);
+
+/* Free a configuration; libraries may still hold it. NULL is allowed. */
+void kb_config_free(kb_config* config);
+
+/* Return what config-get shows of it: the map with the member DhcpDdns. NULL on failure. */
+kb_element* kb_config_show(kb_config* config);
+
+/*
+ * Return a server of a configuration: the index-th, from 0, of the domain whose configured name this is,
+ * forward (0) or reverse (1). NULL when there is none.
+ */
+kb_server* kb_config_server(kb_config* config, int reverse, const char* domain, size_t index);
+
+/* Make a server that is in no configuration in force any more; `key_name` is NULL for none. NULL on failure. */
+kb_server* kb_server_new(const char* address, uint32_t port, const char* key_name, const char* algorithm,
+                         const char* secret_base64, uint32_t digest_bits);
+
+/* Return the server's key, NULL when it has none. */
+kb_key* kb_server_key(kb_server* server);
+
+/* Return a number that two handles have in common exactly when they hold the same server object. */
+uintptr_t kb_server_identity(const kb_server* server);
+
+/* Free a handle. NULL is allowed. */
+void kb_server_free(kb_server* server);
+
+/* end of the C face */
+#ifdef __cplusplus
+}
+
+#include <d2srv/d2_cfg_mgr.h>
+#include <d2srv/d2_config.h>
+
+struct kb_config {
+    isc::d2::D2CfgContextPtr value;
+};
+
+struct kb_server {
+    isc::d2::DnsServerInfoPtr value;
+};
+#endif
+#endif

@@ -1,0 +1,75 @@
+/*
+ * What depends on the version of Kea and of Boost: the only file to look at when either changes.
+ *
+ * Written for Kea 2.6 (hooks version 206xx) and Boost 1.83. Where two versions differ, both stand here.
+ */
+#ifndef PYD2_KEA_ABI_H
+#define PYD2_KEA_ABI_H
+
+#include <asiolink/asio_wrapper.h>
+#include <asiolink/io_service.h>
+#include <asiolink/io_service_mgr.h>
+#include <boost/asio/detail/epoll_reactor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cc/data.h>
+#include <hooks/hooks.h>
+#include <util/buffer.h>
+#include <util/bigints.h>
+
+#include <cstdint>
+#include <list>
+#include <string>
+
+static_assert(KEA_HOOKS_VERSION / 100 == 206, "the bridge is written for Kea 2.6: adapt kea_abi.h");
+
+namespace pyd2 {
+namespace abi {
+
+/* Two private members are read: nothing public tells which descriptors to wait for, and polling without
+ * them costs 1.7 % of a CPU (100 times a second) or lets timers run late. An explicit instantiation may name
+ * a private member (C++17, [temp.explicit] 12). */
+
+std::list<isc::asiolink::IOServicePtr>& registered_services(isc::asiolink::IOServiceMgr& manager);
+int reactor_descriptor(boost::asio::detail::epoll_reactor& reactor);
+
+template <auto Member>
+struct ServicesOf {
+    friend std::list<isc::asiolink::IOServicePtr>& registered_services(isc::asiolink::IOServiceMgr& manager) {
+        return manager.*Member;
+    }
+};
+template struct ServicesOf<&isc::asiolink::IOServiceMgr::io_services_>;
+
+template <auto Member>
+struct DescriptorOf {
+    friend int reactor_descriptor(boost::asio::detail::epoll_reactor& reactor) {
+        return reactor.*Member;
+    }
+};
+template struct DescriptorOf<&boost::asio::detail::epoll_reactor::epoll_fd_>;
+
+/* The epoll descriptor of a service; it stays the same while the service lives. */
+inline int descriptor_of(isc::asiolink::IOService& service) {
+    namespace asio = boost::asio;
+    return reactor_descriptor(asio::use_service<asio::detail::epoll_reactor>(service.getInternalIOService()));
+}
+
+/* Kea's integers of more than 64 bits. */
+inline std::string big_integer_text(const isc::data::Element& element) {
+    return element.bigIntValue().str();
+}
+
+inline isc::data::ElementPtr make_big_integer(const std::string& digits,
+                                              const isc::data::Element::Position& position) {
+    return isc::data::Element::create(isc::util::int128_t(digits), position);
+}
+
+/* The octets in a buffer that a DNS record was written to. */
+inline const std::uint8_t* octets(const isc::util::OutputBuffer& buffer) {
+    return static_cast<const std::uint8_t*>(buffer.getData());
+}
+
+}  // namespace abi
+}  // namespace pyd2
+
+#endif

@@ -1,0 +1,181 @@
+"""The bridge to the installed Kea, imported only when a compiled Kea library is configured.
+
+There is one in a process, as there is one Kea in it. It belongs to the thread that starts it: the loop's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pyd2.errors import BridgeError
+from pyd2.hooks.kea_elements import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyd2.data.element import Element
+
+CData: TypeAlias = Any
+"""A value of cffi's, or any other object: these have no types that mypy knows."""
+
+ABSENT: Final = "a compiled hook library needs the bridge to Kea, which this installation does not have"
+REBUILD: Final = "rebuild the bridge with: pyd2ctl bridge build"
+
+
+class References:
+    """Python objects that C++ refers to by number, until it gives the number back."""
+
+    __slots__ = ("_last", "_objects")
+
+    def __init__(self) -> None:
+        self._objects: dict[int, object] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def add(self, value: object) -> int:
+        """Keep an object; return its number, from 1."""
+        self._last += 1
+        self._objects[self._last] = value
+        return self._last
+
+    def get(self, number: int) -> CData:
+        """Return an object."""
+        return self._objects[number]
+
+    def release(self, number: int) -> None:
+        """Forget an object; a number that is not known is none of ours."""
+        self._objects.pop(number, None)
+
+
+class Shim:
+    """The extension module: its face, with errors as exceptions and values as Python's."""
+
+    def __init__(self, ffi: CData, lib: CData) -> None:
+        self.ffi: Final = ffi
+        self.lib: Final = lib
+        self.references: Final = References()
+        self._busy_with_log = False
+        self._unfreed: list[tuple[Callable[[CData], None], Any]] = []
+
+    def error(self) -> BridgeError:
+        """Return the fault that the last call reported."""
+        return BridgeError(_string(self.ffi, self.lib.kb_error()))
+
+    def check(self, result: int) -> int:
+        """Return what a call returned; BridgeError if that is a failure."""
+        if result < 0:
+            raise self.error()
+        return result
+
+    def own(self, pointer: CData, free: Callable[[CData], None]) -> CData:
+        """Return a handle that is freed with its last use; BridgeError for NULL."""
+        if not pointer:
+            raise self.error()
+        return self.ffi.gc(pointer, lambda raw: self._free(free, raw))
+
+    def _free(self, free: Callable[[CData], None], raw: CData) -> None:
+        # A library's destructors may log. While a message of Kea's is being written its lock is held, and the
+        # garbage collector may come at any time.
+        if self._busy_with_log:
+            self._unfreed.append((free, raw))
+        else:
+            free(raw)
+
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Surround the writing of a message that comes out of Kea's log."""
+        self._busy_with_log = True
+        try:
+            yield
+        finally:
+            self._busy_with_log = False
+
+    def free_deferred(self) -> None:
+        """Free what could not be freed while a message was written."""
+        while self._unfreed:
+            free, raw = self._unfreed.pop()
+            free(raw)
+
+    def text(self, pointer: CData) -> str:
+        """Return a text that the caller owns, and free it; BridgeError for NULL."""
+        if not pointer:
+            raise self.error()
+        try:
+            return _string(self.ffi, pointer)
+        finally:
+            self.lib.kb_free(pointer)
+
+    def bytes(self, text: str) -> bytes:
+        """Return a text as C has it."""
+        return text.encode("utf-8", "surrogateescape")
+
+    def element(self, value: Element | None) -> CData:
+        """Return a handle on a JSON value; NULL for None."""
+        if value is None:
+            return self.ffi.NULL
+        block = encode(value)
+        return self.own(self.lib.kb_element_read(block, len(block)), self.lib.kb_element_free)
+
+    def value(self, element: CData) -> Element | None:
+        """Return the JSON value of a handle that the caller owns, and free it; None for NULL."""
+        if not element:
+            return None
+        size = self.ffi.new("size_t *")
+        try:
+            block = self.lib.kb_element_write(element, size)
+        finally:
+            self.lib.kb_element_free(element)
+        if not block:
+            raise self.error()
+        try:
+            return decode(self.ffi.buffer(block, size[0])[:])
+        finally:
+            self.lib.kb_free(block)
+
+
+def _string(ffi: CData, pointer: CData) -> str:
+    octets = ffi.string(pointer)
+    assert isinstance(octets, bytes)
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def built_for(hooks_version: int) -> str:
+    """Return the Kea version of a hooks version: ``2.6.3`` of 20603."""
+    return f"{hooks_version // 10000}.{hooks_version // 100 % 100}.{hooks_version % 100}"
+
+
+def version_in(report: str) -> str:
+    """Return the version that a build report of Kea's names, empty if it names none."""
+    found = re.search(r"Version:\s*(\d+\.\d+\.\d+)", report)
+    return found.group(1) if found else ""
+
+
+@cache
+def shim() -> Shim:
+    """Return the bridge, started at the first call. Raises BridgeError when it is absent or unfit."""
+    # Who writes the lines takes the lock around them; Kea's own lock, of the same file, would give that up.
+    os.environ["KEA_LOCKFILE_DIR"] = "none"
+    try:
+        from pyd2.hooks import kea_shim
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError):
+            raise BridgeError(ABSENT) from None
+        raise BridgeError(f"the bridge does not fit the installed Kea ({error}): {REBUILD}") from error
+    from pyd2.hooks import kea_callbacks
+
+    made = Shim(kea_shim.ffi, kea_shim.lib)
+    built = built_for(made.lib.kb_hooks_version())
+    present = version_in(made.text(made.lib.kb_runs_with()))
+    if present not in {"", built}:
+        raise BridgeError(f"the bridge was built for Kea {built}, but Kea is {present}: {REBUILD}")
+    made.check(made.lib.kb_start(kea_callbacks.table(made)))
+    # At C's own exit it is too late: libraries are unloaded while Python still lives.
+    atexit.register(kea_callbacks.end)
+    return made
