@@ -21,6 +21,7 @@ from pyd2.control.registry import LIST_COMMANDS, CommandRegistry
 from pyd2.control.session import CommandSession
 from pyd2.counters import Counters
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
+from pyd2.net.datagrams import make_datagrams
 from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
 from pyd2.observe.log import MessageLog
@@ -162,9 +163,11 @@ class Daemon:
         self._loop = loop
         self._log = log
         counters = Counters(time.time())
-        self._engine = Engine(counters, log, packets=_choose_packet_layer())
-        self._pump = Pump(loop, self._engine, self._leave_if_cleared)
-        self._intake = Intake(loop, self._pump.requests, counters, log)
+        packets = _choose_packet_layer()
+        datagrams = make_datagrams(packets.name)
+        self._engine = Engine(counters, log, packets=packets)
+        self._pump = Pump(loop, self._engine, self._leave_if_cleared, datagrams)
+        self._intake = Intake(loop, self._pump.requests, counters, log, datagrams)
         self._registry = CommandRegistry(log)
         self._statistics = Statistics(counters, time.time)
         self._commands = Commands(self, self._statistics, log)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from pyd2.net.datagrams import Datagrams
     from pyd2.update.engine import Outgoing
     from pyd2.update.lane import Lane
 
@@ -52,8 +53,10 @@ class ServerSockets:
         lane: Lane,
         on_replies: Callable[[Lane, int, list[bytes]], None],
         on_failure: Callable[[Outgoing, int | str], None],
+        datagrams: Datagrams,
     ) -> None:
         self._loop = loop
+        self._datagrams = datagrams
         self._lane = lane
         self._on_replies = on_replies
         self._on_failure = on_failure
@@ -65,26 +68,30 @@ class ServerSockets:
         self._again: asyncio.TimerHandle | None = None
         self._tcp: TcpLink[Outgoing] | None = None
 
-    def send(self, outgoing: Outgoing, now: float) -> None:
-        """Send a message; ``now`` is monotonic seconds."""
-        if outgoing.tcp:
-            if self._tcp is None:
-                self._tcp = TcpLink(
-                    self._loop, str(self._lane.address), self._lane.port, self._tcp_reply, self._on_failure
-                )
-            self._tcp.send(outgoing.message, outgoing)
-            return
-        found = self._current.get(outgoing.slot)
-        if found is None or now - found[1] > RENEW_SECONDS:
-            try:
-                self._open(outgoing.slot, now)
-            except OSError as error:
-                self._on_failure(outgoing, error.errno or str(error))
-                return
-        if self._unsent or not self._send(outgoing):
-            self._unsent.append(outgoing)
-            if self._again is None:
-                self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
+    def send(self, messages: list[Outgoing], now: float) -> None:
+        """Send messages; ``now`` is monotonic seconds."""
+        by_slot: dict[int, list[Outgoing]] = {}
+        for outgoing in messages:
+            if outgoing.tcp:
+                self._send_over_tcp(outgoing)
+            elif outgoing.slot in by_slot:
+                by_slot[outgoing.slot].append(outgoing)
+            else:
+                by_slot[outgoing.slot] = [outgoing]
+        for slot, batch in by_slot.items():
+            found = self._current.get(slot)
+            if found is None or now - found[1] > RENEW_SECONDS:
+                try:
+                    self._open(slot, now)
+                except OSError as error:
+                    for outgoing in batch:
+                        self._on_failure(outgoing, error.errno or str(error))
+                    continue
+            unsent = batch if self._unsent else self._send_batch(slot, batch)
+            if unsent:
+                self._unsent.extend(unsent)
+                if self._again is None:
+                    self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
 
     def close(self) -> None:
         """Close all sockets; what is under way stays without an answer."""
@@ -101,27 +108,45 @@ class ServerSockets:
         self._current.clear()
         self._retired.clear()
 
-    def _send(self, outgoing: Outgoing) -> bool:
-        """Send over UDP; return False when the kernel has no room just now."""
-        sock, _ = self._current[outgoing.slot]
-        try:
-            try:
-                sock.send(outgoing.message)
-            except ConnectionRefusedError:
+    def _send_over_tcp(self, outgoing: Outgoing) -> None:
+        if self._tcp is None:
+            self._tcp = TcpLink(
+                self._loop, str(self._lane.address), self._lane.port, self._tcp_reply, self._on_failure
+            )
+        self._tcp.send(outgoing.message, outgoing)
+
+    def _send_batch(self, slot: int, batch: list[Outgoing]) -> list[Outgoing]:
+        """Send over UDP; return what the kernel has no room for just now."""
+        sock, _ = self._current[slot]
+        messages = [outgoing.message for outgoing in batch]
+        refused = -1
+        at = 0
+        while at < len(batch):
+            sent, error = self._datagrams.send(sock, messages[at:] if at else messages)
+            at += sent
+            if not error:
+                if at < len(batch):
+                    # The system call has kept to itself why it stopped; it may have been such an ICMP error.
+                    self._loop.call_soon(self._watch_again, sock, slot)
+                continue
+            if error in (errno.EAGAIN, errno.ENOBUFS):
+                return batch[at:]
+            if error != errno.ECONNREFUSED:
+                self._on_failure(batch[at], error)
+            else:
                 # The ICMP error of an *earlier* message, which hid this one: then once more.
-                self._loop.call_soon(self._watch_again, sock, outgoing.slot)
-                sock.send(outgoing.message)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.ENOBUFS):
-                return False
-            if error.errno != errno.ECONNREFUSED:
-                self._on_failure(outgoing, error.errno or str(error))
-        return True
+                self._loop.call_soon(self._watch_again, sock, slot)
+                if refused != at:
+                    refused = at
+                    continue
+            at += 1
+        return []
 
     def _send_unsent(self) -> None:
         self._again = None
         while self._unsent:
-            if not self._send(self._unsent[0]):
+            first = self._unsent[0]
+            if self._send_batch(first.slot, [first]):
                 self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
                 return
             self._unsent.popleft()
@@ -145,19 +170,11 @@ class ServerSockets:
         sock.close()
 
     def _readable(self, sock: socket.socket, slot: int) -> None:
-        receive = sock.recv
-        datagrams: list[bytes] = []
-        try:
-            for _ in range(BATCH):
-                datagrams.append(receive(REPLY_LIMIT))  # noqa: PERF401  what came before an error counts
-        except BlockingIOError:
-            pass
-        except OSError:
-            # An ICMP error for an earlier message: Kea does not see those, the try goes on until its timeout
-            # (contract, section 6).
+        datagrams, error = self._datagrams.receive(sock, BATCH, REPLY_LIMIT)
+        if error or len(datagrams) == BATCH:
+            # An ICMP error for an earlier message, or one that stands behind a full batch: Kea does not see
+            # those, the try goes on until its timeout (contract, section 6).
             self._loop.call_soon(self._watch_again, sock, slot)
-        else:
-            self._loop.call_soon(self._watch_again, sock, slot)  # an error may stand behind a full batch
         if datagrams:
             self._on_replies(self._lane, slot, datagrams)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyd2.config.model import Address
     from pyd2.counters import Counters
     from pyd2.messages import Log
+    from pyd2.net.datagrams import Datagrams
 
 WATCH_SECONDS: Final = 1.0
 """How often a busy port is tried again and the kernel's drops are looked at."""
@@ -36,8 +37,10 @@ class Intake:
         on_datagrams: Callable[[list[bytes]], None],
         counters: Counters,
         log: Log,
+        datagrams: Datagrams,
     ) -> None:
         self._loop = loop
+        self._datagrams = datagrams
         self._on_datagrams = on_datagrams
         self._counters = counters
         self._log = log
@@ -103,7 +106,7 @@ class Intake:
             self._watch = self._loop.call_later(WATCH_SECONDS, self._look)
 
     def _new_listener(self) -> NcrListener:
-        return NcrListener(self._loop, self._on_datagrams, self._receive_error)
+        return NcrListener(self._loop, self._on_datagrams, self._receive_error, self._datagrams)
 
     def _bind(self, address: Address, port: int) -> None:
         if self._listener.bound_to != (address_text(address), port):

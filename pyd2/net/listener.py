@@ -6,6 +6,7 @@ counted and bounded, and not in the kernel's buffer, which drops in silence.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from ipaddress import IPv6Address
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyd2.config.model import Address
+    from pyd2.net.datagrams import Datagrams
 
 RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 """Octets asked of the kernel; it holds some 6,500 requests. Linux's default holds about 170."""
@@ -47,8 +49,10 @@ class NcrListener:
         loop: asyncio.AbstractEventLoop,
         on_datagrams: Callable[[list[bytes]], None],
         on_error: Callable[[OSError], None],
+        datagrams: Datagrams,
     ) -> None:
         self._loop = loop
+        self._datagrams = datagrams
         self._on_datagrams = on_datagrams
         self._on_error = on_error
         self._socket: socket.socket | None = None
@@ -106,15 +110,9 @@ class NcrListener:
 
     def _read(self, sock: socket.socket) -> int:
         """Read up to BATCH datagrams, hand them over and return their number."""
-        receive = sock.recv
-        datagrams: list[bytes] = []
-        try:
-            for _ in range(BATCH):
-                datagrams.append(receive(DATAGRAM_LIMIT))  # noqa: PERF401  what came before an error counts
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError as error:
-            self._on_error(error)
+        datagrams, error = self._datagrams.receive(sock, BATCH, DATAGRAM_LIMIT)
+        if error:
+            self._on_error(OSError(error, os.strerror(error)))
         if datagrams:
             self._on_datagrams(datagrams)
         return len(datagrams)

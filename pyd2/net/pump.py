@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from pyd2.net.datagrams import Datagrams
     from pyd2.update.engine import Engine, Outgoing
     from pyd2.update.lane import Lane
 
@@ -21,8 +22,11 @@ class Pump:
     ``after`` runs whenever the engine has done something.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine, after: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, engine: Engine, after: Callable[[], None], datagrams: Datagrams
+    ) -> None:
         self._loop = loop
+        self._datagrams = datagrams
         self._engine = engine
         self._after = after
         self._servers: dict[Lane, ServerSockets] = {}
@@ -39,18 +43,28 @@ class Pump:
 
     def flush(self) -> None:
         """Send what the engine has ready, and set its timer."""
-        engine, servers = self._engine, self._servers
+        engine = self._engine
         # A message that cannot be sent gives the engine a turn, which may give more to send.
         while outgoing := engine.take_outgoing():
             now = time.monotonic()
+            batches: dict[Lane, list[Outgoing]] = {}
             for message in outgoing:
-                sockets = servers.get(message.lane)
-                if sockets is None:
-                    sockets = ServerSockets(self._loop, message.lane, self._replies, self._failed)
-                    servers[message.lane] = sockets
-                sockets.send(message, now)
+                batch = batches.get(message.lane)
+                if batch is None:
+                    batches[message.lane] = [message]
+                else:
+                    batch.append(message)
+            for lane, batch in batches.items():
+                self._sockets(lane).send(batch, now)
         self._set_timer()
         self._after()
+
+    def _sockets(self, lane: Lane) -> ServerSockets:
+        sockets = self._servers.get(lane)
+        if sockets is None:
+            sockets = ServerSockets(self._loop, lane, self._replies, self._failed, self._datagrams)
+            self._servers[lane] = sockets
+        return sockets
 
     def forget_unused(self) -> None:
         """Close the sockets of servers that no configuration and no transaction needs any more."""

@@ -68,6 +68,8 @@ class Driver:
         self._counters = counters
         self._log = log
         self._slots = slots
+        self._slot = -1
+        """The local port of the messages that go out together; -1: the next one draws it."""
         self._packets = packets
         self._random: list[int] = []
         self.deadlines = Deadlines()
@@ -80,6 +82,16 @@ class Driver:
         self.outgoing: list[Outgoing] = []
         self.ended: list[bytes] = []
         """DHCIDs whose transaction has ended, until the engine takes them out."""
+
+    def take_outgoing(self) -> list[Outgoing]:
+        """Return the messages to send, and let those that follow go out from another local port.
+
+        What goes out together goes from one port: a single system call can send it.
+        """
+        outgoing = self.outgoing
+        self.outgoing = []
+        self._slot = -1
+        return outgoing
 
     def begin(self, transaction: Transaction, now: float, wall: float) -> None:
         """Start a transaction."""
@@ -384,6 +396,9 @@ class Driver:
             if not self._random:
                 self._random = array("I", secrets.token_bytes(4096)).tolist()
             bits = self._random.pop()
-            query = (bits >> 16) % self._slots << 16 | bits & 0xFFFF
+            if self._slot < 0:
+                self._slot = (bits >> 16) % self._slots
+            query = self._slot << 16 | bits & 0xFFFF
             if query not in lane.pending:
                 return query
+            self._slot = -1

@@ -110,9 +110,7 @@ class Engine:
 
     def take_outgoing(self) -> list[Outgoing]:
         """Return the messages to send, in order; they are the caller's from now on."""
-        outgoing = self._driver.outgoing
-        self._driver.outgoing = []
-        return outgoing
+        return self._driver.take_outgoing()
 
     # What happens.
 

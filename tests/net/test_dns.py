@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 
@@ -11,9 +11,13 @@ import pytest
 import uvloop
 
 from pyd2.net import dns
+from pyd2.net.datagrams import Datagrams
 from pyd2.net.dns import RENEW_SECONDS, ServerSockets
 from pyd2.update.engine import Outgoing
 from pyd2.update.lane import Lane
+from tests.net import chosen
+
+pytestmark = pytest.mark.usefixtures("datagrams")
 
 
 class Peer:
@@ -48,12 +52,13 @@ NewPeer = Callable[[], Peer]
 class Rig:
     """Server sockets for a lane, and what they report."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, datagrams: Datagrams | None = None) -> None:
         self.lane = lane
         self.replies: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self.failures: list[tuple[Outgoing, int | str]] = []
         self.sockets = ServerSockets(
-            asyncio.get_running_loop(), lane, self._replied, lambda *failure: self.failures.append(failure)
+            asyncio.get_running_loop(), lane, self._replied, lambda *failure: self.failures.append(failure),
+            datagrams or chosen.datagrams,
         )
 
     def _replied(self, lane: Lane, slot: int, datagrams: list[bytes]) -> None:
@@ -63,7 +68,7 @@ class Rig:
 
     def send(self, message: bytes, slot: int = 0, now: float = 100.0, *, tcp: bool = False) -> Outgoing:
         outgoing = Outgoing(self.lane, slot, 0, tcp, message)
-        self.sockets.send(outgoing, now)
+        self.sockets.send([outgoing], now)
         return outgoing
 
     async def reply(self) -> tuple[int, bytes]:
@@ -164,44 +169,68 @@ def test_a_message_too_large_for_udp_fails_at_once(new_peer: NewPeer) -> None:
     uvloop.run(run())
 
 
-class FullSocket:
-    """A socket whose buffer is full for the first sends."""
+class FullKernel:
+    """Datagrams that find no room for the first sends."""
 
-    def __init__(self, real: socket.socket, refusals: list[int]) -> None:
-        self._real = real
-        self._refusals = refusals
+    def __init__(self, refusals: list[int]) -> None:
+        self.refusals = refusals
 
-    def send(self, data: bytes) -> int:
-        if self._refusals:
-            number = self._refusals.pop(0)
-            raise OSError(number, "refused")
-        return self._real.send(data)
+    def send(self, sock: socket.socket, messages: Sequence[bytes]) -> tuple[int, int]:
+        if not self.refusals:
+            return chosen.datagrams.send(sock, messages)
+        sent, error = chosen.datagrams.send(sock, messages[:1]) if len(messages) > 1 else (0, 0)
+        return sent, error or self.refusals.pop(0)
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._real, name)
+    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[list[bytes], int]:
+        return chosen.datagrams.receive(sock, count, size)
 
 
-def test_a_full_kernel_delays_messages_and_loses_none(
-    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_a_full_kernel_delays_messages_and_loses_none(new_peer: NewPeer, together: bool) -> None:
     refusals = [errno.EAGAIN, errno.ENOBUFS, errno.EAGAIN, errno.ECONNREFUSED]
-    make = socket.socket
-
-    def full(*arguments: int) -> FullSocket:
-        return FullSocket(make(*arguments), refusals)
 
     async def run() -> None:
         peer = new_peer()
-        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
-        monkeypatch.setattr(socket, "socket", full)
-        for number in range(3):
-            rig.send(b"%d" % number)
-        monkeypatch.undo()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port), FullKernel(refusals))
+        messages = [Outgoing(rig.lane, 0, 0, False, b"%d" % number) for number in range(3)]
+        for batch in [messages] if together else [[message] for message in messages]:
+            rig.sockets.send(batch, 100.0)
         loop = asyncio.get_running_loop()
         arrived = [(await loop.run_in_executor(None, peer.receive))[0] for _ in range(3)]
         assert arrived == [b"0", b"1", b"2"]
         assert not refusals
         assert not rig.failures
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_of_a_batch_only_what_cannot_be_sent_fails(new_peer: NewPeer) -> None:
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        large = bytes(70000)
+        texts = [large, b"0", large, large, *(b"%d" % number for number in range(1, 150)), large]
+        messages = [Outgoing(rig.lane, 0, 0, False, text) for text in texts]
+        rig.sockets.send(messages, 100.0)
+        small = [text for text in texts if text is not large]
+        assert [peer.receive()[0] for _ in small] == small
+        assert rig.failures == [(message, errno.EMSGSIZE) for message in messages if message.message is large]
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_a_batch_goes_out_by_slots(new_peer: NewPeer) -> None:
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        slots = [0, 1, 0, 2, 1]
+        rig.sockets.send([Outgoing(rig.lane, slot, 0, False, b"%d" % slot) for slot in slots], 100.0)
+        arrived = [peer.receive() for _ in slots]
+        sources = dict(arrived)
+        assert len(set(sources.values())) == 3
+        assert sorted(arrived) == sorted((b"%d" % slot, sources[b"%d" % slot]) for slot in slots)
         rig.sockets.close()
 
     uvloop.run(run())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.counters import Counters
+from pyd2.net.datagrams import PlainDatagrams
 from pyd2.net.intake import Intake
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _free_port() -> int:
 def _log_of(story: Callable[[Intake, int], None]) -> Lines:
     async def run() -> Lines:
         log = Lines()
-        intake = Intake(asyncio.get_running_loop(), lambda _: None, Counters(0.0), log)
+        intake = Intake(asyncio.get_running_loop(), lambda _: None, Counters(0.0), log, PlainDatagrams())
         story(intake, _free_port())
         intake.leave()
         return log

@@ -8,6 +8,9 @@ from ipaddress import IPv4Address, ip_address
 import pytest
 
 from pyd2.net.listener import BATCH, DATAGRAM_LIMIT, NcrListener
+from tests.net import chosen
+
+pytestmark = pytest.mark.usefixtures("datagrams")
 
 LOOPBACK = IPv4Address("127.0.0.1")
 
@@ -27,7 +30,7 @@ class Inbox:
         self.batches: list[int] = []
         self.errors: list[OSError] = []
         self._changed = asyncio.Event()
-        self.listener = NcrListener(self.loop, self._take, self.errors.append)
+        self.listener = NcrListener(self.loop, self._take, self.errors.append, chosen.datagrams)
 
     def _take(self, datagrams: list[bytes]) -> None:
         self.datagrams += datagrams

@@ -70,6 +70,23 @@ def owner(outgoing: Outgoing) -> str:
     return parse(outgoing.message).update[0].split()[0]
 
 
+# Local ports.
+
+def test_what_goes_out_together_goes_from_one_port_and_what_follows_from_any() -> None:
+    d2 = virtual(dead)
+    used = set()
+    for turn in range(200):
+        for number in range(5):
+            d2.engine.receive_request(datagram(forward(5 * turn + number)), d2.now, d2.wall)
+        messages = d2.engine.take_outgoing()
+        slots = {message.slot for message in messages}
+        assert len(slots) == 1
+        used |= slots
+        for message in messages:
+            d2.engine.receive_reply(message.lane, message.slot, answer(message.message), d2.now, d2.wall)
+    assert used == {0, 1, 2, 3}
+
+
 # One transaction per DHCID.
 
 def test_requests_of_one_client_go_one_after_the_other_in_order() -> None:
