@@ -14,6 +14,7 @@ _COMMANDS = {
     "send": "send requests to a daemon",
     "explain": "show what the daemon would send for a name and an address, and why",
     "lint": "find what is doubtful in a configuration",
+    "bridge": "build the bridge to Kea for compiled hook libraries, and tell whether it fits",
 }
 
 
