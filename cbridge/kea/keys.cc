@@ -24,12 +24,7 @@ kb_key* wrap(const D2TsigKeyPtr& key) {
     if (!key) {
         return nullptr;
     }
-    std::unique_ptr<kb_key> made(new kb_key{current_generation(), key, std::string(), std::string()});
-    Name name(key->getKeyName());
-    Name algorithm(key->getAlgorithmName());
-    made->name = name.downcase().toText();
-    made->algorithm = algorithm.downcase().toText();
-    return made.release();
+    return new kb_key{current_generation(), key, std::string(), std::string()};
 }
 
 }  // namespace pyd2
@@ -52,6 +47,10 @@ kb_key* kb_key_of_python(const char* name, const char* algorithm, int64_t refere
 int kb_key_facts_of(kb_key* key, kb_key_facts* facts) {
     return pyd2::guarded(-1, [&] {
         const D2TsigKey& value = *key->value;
+        Name name(value.getKeyName());
+        Name algorithm(value.getAlgorithmName());
+        key->name = name.downcase().toText();
+        key->algorithm = algorithm.downcase().toText();
         facts->name = key->name.c_str();
         facts->algorithm = key->algorithm.c_str();
         facts->secret = static_cast<const uint8_t*>(value.getSecret());
@@ -75,7 +74,7 @@ kb_signing* kb_signing_new(kb_key* key) {
         std::unique_ptr<kb_signing> signing(new kb_signing{key->generation, key->value, nullptr});
         signing->context = key->value->createContext();
         if (!signing->context) {
-            isc_throw(isc::Unexpected, "createContext() of TSIG key " << key->name << " returned null");
+            isc_throw(isc::Unexpected, "createContext() of TSIG key " << key->value->getKeyName() << " returned null");
         }
         return signing.release();
     });

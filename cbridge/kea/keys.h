@@ -88,7 +88,7 @@ char* kb_tsig_error_text(int error);
 struct kb_key {
     pyd2::GenerationPtr generation;  // destroyed after what follows
     isc::d2::D2TsigKeyPtr value;
-    std::string name;
+    std::string name;  // set when they are asked for
     std::string algorithm;
 };
 

@@ -180,10 +180,11 @@ class Keys:
         """Return the Python object of a C++ key; takes the handle over. None for NULL."""
         if not pointer:
             return None
-        handle = self._shim.own(pointer, self._shim.lib.kb_key_free)
-        known = self._kept.get(self.identity(handle))
+        known = self._kept.get(self.identity(pointer))
         if known is not None:
+            self._shim.lib.kb_key_free(pointer)  # the one that is kept remains
             return known.key
+        handle = self._shim.own(pointer, self._shim.lib.kb_key_free)
         key = self._wrap(handle)
         self.keep(key, handle)
         return key
