@@ -128,7 +128,6 @@ D55 DHCP_DDNS_REQUEST_DROPPED Request ID %1: Request contains no enabled update 
 D55 DHCP_DDNS_REV_REQUEST_IGNORED Request ID %1: Reverse updates are disabled, the reverse portion of request will be ignored: %2
 W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full; raise net.core.rmem_max and restart the server
 I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
-W   PYD2_NCR_PORT_RETRY %1 port %2 can not be opened (%3): trying again every second
 W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests is %1 bytes instead of %2; raise net.core.rmem_max so that bursts are not lost
 I   PYD2_REQUEST_EXPIRED Request ID %1: the lease has ended; as configured, the request is dropped: %2
 

@@ -114,3 +114,16 @@ def test_the_code_writes_only_what_the_catalogue_has() -> None:
         if not any(isinstance(argument, ast.Starred) for argument in call.args):
             marks = set(re.findall(r"%\d", message.text))
             assert len(marks) == len(call.args) - 1, f"{place}: {message.message_id} has other arguments"
+
+
+def test_each_message_of_our_own_is_written_somewhere() -> None:
+    """The catalogue itself is one text, so an ID that stands alone is in the code that writes it."""
+    named = {
+        node.value
+        for path in Path(pyd2.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    ours = {message_id for message_id in MESSAGES if message_id.startswith("PYD2_")}
+    assert len(ours) > 5
+    assert ours <= named
