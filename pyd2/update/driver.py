@@ -64,10 +64,9 @@ class Driver:
     All times: ``now`` is monotonic seconds, ``wall`` is seconds since the epoch.
     """
 
-    def __init__(self, counters: Counters, log: Log, slots: int, packets: PacketLayer) -> None:
+    def __init__(self, counters: Counters, log: Log, packets: PacketLayer) -> None:
         self._counters = counters
         self._log = log
-        self._slots = slots
         self._slot = -1
         """The local port of the messages that go out together; -1: the next one draws it."""
         self._packets = packets
@@ -397,8 +396,8 @@ class Driver:
                 self._random = array("I", secrets.token_bytes(4096)).tolist()
             bits = self._random.pop()
             if self._slot < 0:
-                self._slot = (bits >> 16) % self._slots
-            query = self._slot << 16 | bits & 0xFFFF
+                self._slot = bits >> 16
+            query = lane.slots[self._slot % len(lane.slots)] << 16 | bits & 0xFFFF
             if query not in lane.pending:
                 return query
             self._slot = -1

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Outgoing", "SelectKey", "Selection"]
 
-DEFAULT_SLOTS: Final = 4
-"""Local UDP ports per DNS server."""
 RESUME_PERCENT: Final = 80
 """The queue counts as full until it is down to this part of its limit."""
 
@@ -51,18 +49,12 @@ _BACKLOG_STEP: Final = 1000
 class Engine:
     """The whole of the update service but its sockets and its clock."""
 
-    def __init__(
-        self, counters: Counters, log: Log, *, slots: int = DEFAULT_SLOTS, packets: PacketLayer | None = None
-    ) -> None:
-        """Make an engine without a configuration.
-
-        ``slots`` is the number of local UDP ports per server, ``packets`` the packet layer; without one it is
-        the best there is.
-        """
+    def __init__(self, counters: Counters, log: Log, *, packets: PacketLayer | None = None) -> None:
+        """Make an engine without a configuration; ``packets`` is the packet layer, the best by default."""
         self._packets = packets or make_layer()
         self._counters = counters
         self._log = log
-        self._driver = Driver(counters, log, slots, self._packets)
+        self._driver = Driver(counters, log, self._packets)
         self._plan = Plan()
         self._old_plans: list[Plan] = []
         """Those that active transactions began under."""
@@ -93,6 +85,16 @@ class Engine:
         """
         old = (lane for plan in self._old_plans if plan.active for lane in plan.lanes)
         return tuple(dict.fromkeys((*self._plan.lanes, *old)))
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a try waits for its reply, at present."""
+        return self._driver.timeout_ms / 1000
+
+    @property
+    def outlives_configuration(self) -> bool:
+        """Whether transactions go on that began under an earlier configuration."""
+        return any(plan.active for plan in self._old_plans)
 
     def cleared_for_shutdown(self, kind: str) -> bool:
         """Whether the daemon may leave, once the listener is closed.
@@ -253,7 +255,7 @@ class Engine:
         plan = self._plan
         return (
             plan.forward.find(ncr.fqdn) if ncr.forward_change else None,
-            plan.reverse.find(reverse_name(ncr.address)) if ncr.reverse_change else None,
+            plan.reverse.find_address(ncr.address) if ncr.reverse_change else None,
         )
 
     def _begin(

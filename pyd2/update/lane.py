@@ -7,7 +7,7 @@ the zones that use it (decision 9). A lane outlives reconfigurations, and what i
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
 from pyd2.update.window import CAP, Window
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from pyd2.update.transaction import Transaction
 
 
+SLOTS: Final = 4
+"""Local UDP ports in use per DNS server."""
+
+
 class Lane:
     """The traffic with one DNS server.
 
     Identity is what counts: the shell keeps its sockets by lane.
     """
 
-    __slots__ = ("address", "pending", "port", "ready", "text", "waiting", "window")
+    __slots__ = ("address", "pending", "port", "ready", "slots", "text", "waiting", "window")
 
     def __init__(self, address: Address, port: int, cap: int = CAP) -> None:
         self.address = address
@@ -32,6 +36,8 @@ class Lane:
         self.text = f"{address_text(address)} port:{port}"
         """As the log names the server."""
         self.window = Window(cap)
+        self.slots = list(range(SLOTS))
+        """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""
         self.pending: dict[int, Transaction] = {}
         """The tries under way, by ``slot << 16 | query id``."""
         self.ready: deque[Transaction] = deque()

@@ -74,3 +74,49 @@ class Matcher(Generic[T]):
             if found is not None:
                 return found
         return self._wildcard
+
+
+class ReverseMatcher(Matcher[T]):
+    """Finds the domain of an address's reverse name without making the name.
+
+    A reverse name has one label for each octet or nibble, so a domain that can match one at all stands for
+    the addresses that begin in a certain way: a look-up for each length of beginning that is configured.
+    """
+
+    __slots__ = ("_by_nibbles", "_by_octets", "_nibbles", "_octets")
+
+    def __init__(self, domains: Iterable[tuple[str, T]]) -> None:
+        super().__init__(domains)
+        self._by_octets: dict[bytes, T] = {}
+        self._by_nibbles: dict[str, T] = {}
+        for name, domain in self._by_name.items():
+            *labels, family, top = ["", *name.removesuffix(".").split(".")]
+            labels = labels[1:]
+            if (family, top) == ("in-addr", "arpa") and len(labels) <= 4 and _OCTETS.keys() >= set(labels):
+                self._by_octets[bytes(_OCTETS[label] for label in reversed(labels))] = domain
+            elif (family, top) == ("ip6", "arpa") and len(labels) <= 32 and set(labels) <= _NIBBLES:
+                self._by_nibbles["".join(reversed(labels))] = domain
+        if "arpa." in self._by_name:
+            self._by_octets.setdefault(b"", self._by_name["arpa."])
+            self._by_nibbles.setdefault("", self._by_name["arpa."])
+        self._octets = sorted({len(octets) for octets in self._by_octets}, reverse=True)
+        self._nibbles = sorted({len(nibbles) for nibbles in self._by_nibbles}, reverse=True)
+
+    def find_address(self, address: bytes) -> T | None:
+        """Return what ``find`` returns for the reverse name of an address of 4 or 16 bytes."""
+        if len(address) == 4:
+            for count in self._octets:
+                found = self._by_octets.get(address[:count])
+                if found is not None:
+                    return found
+        else:
+            digits = address.hex()
+            for count in self._nibbles:
+                found = self._by_nibbles.get(digits[:count])
+                if found is not None:
+                    return found
+        return self._wildcard
+
+
+_OCTETS = {str(octet): octet for octet in range(256)}
+_NIBBLES = frozenset("0123456789abcdef")

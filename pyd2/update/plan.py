@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.config.switches import Switches
 from pyd2.errors import DomainNameError
 from pyd2.update.lane import Lane
-from pyd2.update.match import Matcher
+from pyd2.update.match import Matcher, ReverseMatcher
 from pyd2.update.window import CAP
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Plan:
     def __init__(
         self,
         forward: Matcher[Domain] = Matcher(()),  # noqa: B008  never changes
-        reverse: Matcher[Domain] = Matcher(()),  # noqa: B008  never changes
+        reverse: ReverseMatcher[Domain] = ReverseMatcher(()),  # noqa: B008  never changes
         lanes: tuple[Lane, ...] = (),
         switches: Switches = Switches(),  # noqa: B008  frozen
     ) -> None:
@@ -111,7 +111,7 @@ def make_plan(
         return Domain(entry.name, tuple(map(make_server, entry.servers)), packets)
 
     forward = Matcher([(entry.name, make_domain(entry)) for entry in config.forward_domains])
-    reverse = Matcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])
+    reverse = ReverseMatcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])
     for lane, cap in caps.items():
         lane.window.set_cap(cap)
     return Plan(forward, reverse, tuple(caps), config.switches)

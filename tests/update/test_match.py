@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyd2.update.match import Matcher, with_final_dot
+from pyd2.dns.names import reverse_name
+from pyd2.update.match import Matcher, ReverseMatcher, with_final_dot
 
 
 def kea_match(name: str, domains: list[str]) -> str | None:
@@ -99,3 +100,38 @@ def test_the_cost_does_not_grow_with_the_domains() -> None:
 
 def test_final_dot() -> None:
     assert [with_final_dot(name) for name in ("a", "a.", "*")] == ["a.", "a.", "*"]
+
+
+# Reverse names.
+
+addresses = st.one_of(
+    st.tuples(*[st.sampled_from([0, 1, 10, 100, 255])] * 4).map(bytes),
+    st.lists(st.sampled_from([0, 1, 0x10, 0xAB, 0xFF]), min_size=16, max_size=16).map(bytes),
+)
+odd_zones = st.sampled_from([
+    "*", ".", "arpa.", "ARPA", "in-addr.arpa.", "ip6.arpa.", "IP6.Arpa.", "addr.arpa.", "in-addr.arpa",
+    "arpa.arpa.", "010.in-addr.arpa.", "256.in-addr.arpa.", "\u0661.in-addr.arpa.", "1.1.1.1.1.in-addr.arpa.",
+    "g.ip6.arpa.", "10.ip6.arpa.", "1..ip6.arpa.", "x.test.", "in-addr.", "1\\.10.in-addr.arpa.",
+    "0/25.10.10.10.in-addr.arpa.",
+])
+suffixes = st.builds(
+    lambda address, cut, upper: ".".join((reverse_name(address).upper() if upper else reverse_name(address))
+                                         .split(".")[cut:]),
+    addresses, st.integers(0, 34), st.booleans(),
+).filter(bool)  # fmt: skip
+
+
+@given(addresses, st.lists(odd_zones | suffixes, max_size=8, unique=True), st.integers(0, 36))
+def test_an_address_finds_what_its_name_finds(address: bytes, zones: list[str], cut: int) -> None:
+    own = ".".join(reverse_name(address).split(".")[cut:])
+    for configured in (zones, [*zones, own] if own else zones):
+        found = ReverseMatcher([(zone, zone) for zone in configured])
+        assert found.find_address(address) == found.find(reverse_name(address)), configured
+
+
+def test_a_reverse_zone_for_each_length() -> None:
+    for address in (bytes((192, 0, 2, 1)), bytes.fromhex("20010db8000000000000000000000001")):
+        labels = reverse_name(address).split(".")[:-1]
+        zones = [".".join(labels[cut:]) + "." for cut in range(len(labels))]
+        for cut, zone in enumerate(zones):
+            assert ReverseMatcher([(name, name) for name in zones[cut:]]).find_address(address) == zone
