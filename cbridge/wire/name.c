@@ -57,13 +57,13 @@ int wire_name_set_reverse(wire_name *name, const uint8_t *address, size_t size) 
     return wire_name_set(name, octets, wire_written(&writer));
 }
 
-int wire_find_suffix(const wire_name *name, size_t limit, const wire_name *other, size_t begin) {
+int wire_find_suffix(const wire_name *name, const wire_name *other, size_t begin) {
     size_t length = other->size - begin;
     if (length > name->size) {
         return -1;
     }
     size_t at = name->size - length;
-    if (at >= limit || !(name->begins[at / 8] >> at % 8 & 1)) {
+    if (!(name->begins[at / 8] >> at % 8 & 1)) {
         return -1;
     }
     return memcmp(name->lower + at, other->lower + begin, length) == 0 ? (int)at : -1;

@@ -10,11 +10,8 @@ static inline uint8_t wire_to_lower(uint8_t octet) {
     return octet >= 'A' && octet <= 'Z' ? octet | 0x20 : octet;
 }
 
-/*
- * Return where in a name the suffix of another name that begins at an octet stands, among the labels that
- * begin before `limit`; -1 if it does not.
- */
-int wire_find_suffix(const wire_name *name, size_t limit, const wire_name *other, size_t begin);
+/* Return where in a name the suffix of another name that begins at an octet stands; -1 if it does not. */
+int wire_find_suffix(const wire_name *name, const wire_name *other, size_t begin);
 
 /*
  * Read the name at an offset of a message, follow its pointers, and leave its lower-case form in `lower`.

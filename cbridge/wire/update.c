@@ -16,8 +16,8 @@ enum {
 typedef struct {
     const wire_name *zone;
     wire_name owner;
-    size_t owner_at;   /* where the first record's owner stands in the message */
-    size_t owner_kept; /* octets of its labels that are written out; the rest is a pointer */
+    size_t owner_at; /* where the first record's owner stands in the message */
+    bool owner_is_short; /* whether it is no longer than a pointer to it */
 } message_layout;
 
 static void put_pointer(wire_writer *writer, size_t to) {
@@ -30,25 +30,24 @@ static bool begins_label(const wire_name *name, size_t at) {
 
 /*
  * Write a name, its longest suffix that stands in the message already as a pointer; the root never is one.
- * `owner` tells whether the owner's labels stand there, too. Returns the octets that were written out before
- * the pointer.
+ * `owner` tells whether the owner's labels stand there, too.
  */
-static size_t put_name(wire_writer *writer, const message_layout *layout, const wire_name *name, bool owner) {
+static void put_name(wire_writer *writer, const message_layout *layout, const wire_name *name, bool owner) {
     for (size_t at = 0; begins_label(name, at); at += 1U + name->wire[at]) {
-        int found = wire_find_suffix(layout->zone, layout->zone->size, name, at);
+        int found = wire_find_suffix(layout->zone, name, at);
         size_t base = WIRE_HEADER_SIZE;
         if (found < 0 && owner) {
-            found = wire_find_suffix(&layout->owner, layout->owner_kept, name, at);
+            /* Where the owner was cut short, the zone's name goes on, and would have been found. */
+            found = wire_find_suffix(&layout->owner, name, at);
             base = layout->owner_at;
         }
         if (found >= 0) {
             wire_put(writer, name->wire, at);
             put_pointer(writer, base + (size_t)found);
-            return at;
+            return;
         }
     }
     wire_put(writer, name->wire, name->size);
-    return name->size;
 }
 
 static void put_header(wire_writer *writer, const wire_template *update, const wire_name *zone) {
@@ -67,8 +66,9 @@ static void put_header(wire_writer *writer, const wire_template *update, const w
 static void put_owner(wire_writer *writer, message_layout *layout, bool first) {
     if (first) {
         layout->owner_at = wire_written(writer);
-        layout->owner_kept = put_name(writer, layout, &layout->owner, false);
-    } else if (layout->owner_kept == 0 || layout->owner.size == 1) {
+        put_name(writer, layout, &layout->owner, false);
+        layout->owner_is_short = wire_written(writer) - layout->owner_at <= 2;
+    } else if (layout->owner_is_short) {
         put_name(writer, layout, &layout->owner, false);
     } else {
         put_pointer(writer, layout->owner_at);
