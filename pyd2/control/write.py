@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import secrets
+import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyd2.control.answer import error, success
 from pyd2.data.element import Element
 from pyd2.data.pretty import to_pretty
 from pyd2.errors import CommandError
 
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 
 def write_config(name: str, config_file: str, config: Element) -> Element:
     """Write the configuration, without its hash, and return the answer.
 
-    ``name`` is the file asked for; empty: ``config_file``, the one that the server was started with.
+    ``name`` is the file asked for; empty: ``config_file``, the one that the server was started with. A crash
+    or a full disk leaves an old file of that name whole; its mode and owner stay.
     """
     try:
         path = allowed_path(name, config_file) if name else config_file
@@ -21,13 +31,21 @@ def write_config(name: str, config_file: str, config: Element) -> Element:
         return error(f"not allowed to write config into {name}: {fault}")
     data = to_pretty(config).encode("utf-8", "surrogateescape")
     try:
-        file = Path(path).open("wb")  # noqa: SIM115  a failure to open and one to write have different texts
+        target = Path(os.path.realpath(path))
+        file, temporary = _open(target)
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return error(f"Error during write-config:Unable to open file {path} for writing")
     try:
         with file:
             file.write(data)
+            if temporary is not None:
+                file.flush()
+                os.fsync(file.fileno())
+        if temporary is not None:
+            _replace(target, temporary, data)
     except OSError as fault:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
         return error(f"Error during write-config:Unable to write file {path}: {fault.strerror}")
     arguments = Element({"filename": Element(path), "size": Element(len(data))})
     return success(f"Configuration written to {path} successful", arguments)
@@ -48,6 +66,53 @@ def allowed_path(name: str, config_file: str) -> str:
     if not directory:
         return config_directory + name
     raise CommandError(f"file {name} must be in the same directory as the config file ({config_file})")
+
+
+def _open(target: Path) -> tuple[BinaryIO, Path | None]:
+    """Open the file to write, and return its path if it is a temporary one that is to replace the target.
+
+    The target itself is written only where it can not be replaced: when it is a device or a pipe, when no
+    file may be made beside it, or when its owner could not be kept. Raises OSError.
+    """
+    try:
+        present = target.open("ab")
+    except FileNotFoundError:
+        return _create_beside(target, None)
+    with contextlib.ExitStack() as closing:
+        closing.enter_context(present)
+        status = os.fstat(present.fileno())
+        if stat.S_ISREG(status.st_mode):
+            with contextlib.suppress(PermissionError):
+                return _create_beside(target, status)
+            present.truncate(0)
+        closing.pop_all()
+    return present, None
+
+
+def _create_beside(target: Path, like: os.stat_result | None) -> tuple[BinaryIO, Path]:
+    """Create a file in the target's directory, with the mode and owner of ``like`` if given."""
+    temporary = target.with_name(f".pyd2-{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    file = os.fdopen(os.open(temporary, flags, 0o666 if like is None else 0o600), "wb")
+    if like is not None:
+        try:
+            os.fchown(file.fileno(), like.st_uid, like.st_gid)
+            os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
+        except OSError:
+            file.close()
+            temporary.unlink()
+            raise
+    return file, temporary
+
+
+def _replace(target: Path, temporary: Path, data: bytes) -> None:
+    try:
+        temporary.replace(target)
+    except OSError as fault:
+        if fault.errno != errno.EBUSY:
+            raise
+        target.write_bytes(data)  # a mount point, as a single file is that a container is given
+        temporary.unlink()
 
 
 def _split(path: str) -> tuple[str, str]:

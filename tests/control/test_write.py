@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
 
 import pytest
 
 from pyd2.control.write import allowed_path, write_config
 from pyd2.data.element import from_plain
 from pyd2.errors import CommandError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -95,3 +96,105 @@ def test_a_full_disk_is_no_success() -> None:
         "result": 1,
         "text": "Error during write-config:Unable to write file /dev/full: No space left on device",
     }
+
+
+def refuse(number: int) -> object:
+    """Return a function that fails with an error number, whatever it is given."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.mark.parametrize(("module", "name"), [(os, "fsync"), (Path, "replace")])
+def test_a_failure_leaves_the_old_file_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object, name: str
+) -> None:
+    path = tmp_path / "d2.json"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(module, name, refuse(errno.ENOSPC))
+    answer = write_config("", str(path), CONFIG)
+    assert answer.plain() == {
+        "result": 1,
+        "text": f"Error during write-config:Unable to write file {path}: No space left on device",
+    }
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["d2.json"]
+
+
+def test_who_reads_meanwhile_reads_the_old_file_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "d2.json"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        assert write_config("", str(path), CONFIG).map_value()["result"].value == 0
+        assert reader.read() == b"old"
+    assert names(tmp_path) == ["d2.json"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o600])
+def test_mode_and_owner_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    path = tmp_path / "d2.json"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    before = path.stat()
+    owners: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: owners.append((user, group)))
+    write_config("", str(path), CONFIG)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert owners == [(before.st_uid, before.st_gid)]
+
+
+def test_a_new_file_gets_what_the_umask_leaves(tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        write_config("new", f"{tmp_path}/d2.json", CONFIG)
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+    assert names(tmp_path) == ["new"]
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    real, link = tmp_path / "elsewhere" / "real.json", tmp_path / "d2.json"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    write_config("", str(link), CONFIG)
+    assert link.is_symlink()
+    assert real.read_bytes() == TEXT
+    assert names(real.parent) == ["real.json"]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "number"),
+    [(os, "fchown", errno.EPERM), (Path, "replace", errno.EBUSY)],
+)
+def test_what_can_not_be_replaced_is_written_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: int
+) -> None:
+    """A file whose owner could not be kept, and one that is mounted into a container."""
+    path = tmp_path / "d2.json"
+    path.write_bytes(b"x" * 1000)
+    inode = path.stat().st_ino
+    monkeypatch.setattr(module, name, refuse(number))
+    assert write_config("", str(path), CONFIG).map_value()["result"].value == 0
+    assert path.read_bytes() == TEXT
+    assert path.stat().st_ino == inode
+    assert names(tmp_path) == ["d2.json"]
+
+
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "d2.json"
+    os.mkfifo(path)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+    reader.start()
+    write_config("", str(path), CONFIG)
+    reader.join()
+    assert read == [TEXT]
+    assert path.is_fifo()
