@@ -29,6 +29,10 @@ class JsonError(Pyd2Error):
     """A JSON text of a request is malformed; the text ends with its place."""
 
 
+class TooManyValuesError(JsonError):
+    """A JSON text holds more values than its reader is to take; the text names the limit."""
+
+
 class ElementTypeError(Pyd2Error):
     """A JSON value has another type than the reader asks for."""
 

@@ -10,42 +10,53 @@ from __future__ import annotations
 
 import math
 import re
+import sys
+from json import JSONDecoder
 
-from pyd2.data.element import BigInteger, Element, Position
-from pyd2.errors import JsonError
+from pyd2.data.element import BigInteger, Element, ElementValue, Position
+from pyd2.errors import JsonError, TooManyValuesError
 
 MAX_NESTING = 100
 """How deep elements may stand in each other; the outermost one counts as 1."""
 
-_WHITESPACE = re.compile(r"[ \b\f\n\r\t]*")
+_SPACE = r"[ \b\f\n\r\t]*+"
+_WHITESPACE = re.compile(_SPACE)
+_SIGN = re.compile(rf"{_SPACE}(.?){_SPACE}", re.DOTALL)
+_PLAIN_STRING = re.compile(r'"([^"\\]*+)"')
+# What most values are. The rest, faults among them, is told apart one by one.
+_COMMON = re.compile(r'"([^"\\]*+)"|([+-]?[0-9]{1,18}+)(?![0-9+\-.eE])|(true|false|null)(?![A-Za-z])')
+_WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"[A-Za-z]*")
 _NUMBER = re.compile(r"[0-9+\-.eE]*")
 _DOUBLE = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?", re.ASCII)
-_PLAIN_STRING = re.compile(r"[^\"\\]*")
-_SIMPLE_ESCAPES = {'"': '"', "/": "/", "\\": "\\", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+_IN_STRING = re.compile(r'[^"\\]*+(?:\\(?:["/\\bfnrt]|u00[0-9a-fA-F]{2})[^"\\]*+)*+')
+_unescape = JSONDecoder(strict=False).decode  # 30 times as fast as a loop in Python
 
 _BAD_CAST = "bad lexical cast: source type value could not be interpreted as target"
 
 
-def from_json(text: bytes | str, file: str = "<string>", *, first: int = 1) -> Element:
+def from_json(
+    text: bytes | str, file: str = "<string>", *, first: int = 1, max_values: int = sys.maxsize
+) -> Element:
     """Return the value that the text spells, with the positions of all its parts.
 
     ``first`` is the number that the first line and the first column have. Columns count bytes. A map or a
     list has the position after its bracket, all else the one it begins at.
 
-    Raises JsonError with Kea's text, which ends with ``in file:line:column`` where Kea's does.
+    Raises JsonError with Kea's text, which ends with ``in file:line:column`` where Kea's does; and
+    TooManyValuesError when the text holds more than ``max_values`` values, each map and list counted as one.
     """
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-    reader = _Reader(data.decode("latin-1"), file, first)
+    reader = _Reader(data.decode("latin-1"), file, first, max_values)
+    reader.skip_whitespace()
     value = reader.read(MAX_NESTING)
     reader.end()
     return value
 
 
-def from_wire(text: bytes | str) -> Element:
+def from_wire(text: bytes | str, *, max_values: int = sys.maxsize) -> Element:
     """Return the value of a command that came over the control channel; see from_json."""
-    return from_json(text, "<wire>", first=0)
+    return from_json(text, "<wire>", first=0, max_values=max_values)
 
 
 def _to_str(raw: str) -> str:
@@ -59,14 +70,16 @@ class _Reader:
     The column of the character at ``at`` is ``at - base``: ``base`` moves with each line.
     """
 
-    __slots__ = ("at", "base", "file", "line", "text")
+    __slots__ = ("at", "base", "file", "left", "line", "max_values", "text")
 
-    def __init__(self, text: str, file: str, first: int) -> None:
+    def __init__(self, text: str, file: str, first: int, max_values: int) -> None:
         self.text = text
         self.file = file
         self.at = 0
         self.line = first
         self.base = -first
+        self.max_values = max_values
+        self.left = max_values
 
     def place(self, at: int) -> Position:
         return Position(self.file, self.line, at - self.base)
@@ -82,11 +95,14 @@ class _Reader:
     def skip_whitespace(self) -> None:
         found = _WHITESPACE.match(self.text, self.at)
         assert found is not None
-        newlines = self.text.count("\n", self.at, found.end())
+        self.skip_to(found.end())
+
+    def skip_to(self, end: int) -> None:
+        newlines = self.text.count("\n", self.at, end)
         if newlines:
             self.line += newlines
-            self.base = self.text.rindex("\n", self.at, found.end())
-        self.at = found.end()
+            self.base = self.text.rindex("\n", self.at, end)
+        self.at = end
 
     def take(self, pattern: re.Pattern[str]) -> str:
         found = pattern.match(self.text, self.at)
@@ -100,37 +116,50 @@ class _Reader:
             raise self.fail("Extra data", self.at)
 
     def read(self, levels: int) -> Element:
-        """Read one value; ``levels`` is how many may still stand in each other here."""
+        """Read one value that begins here; ``levels`` is how many may still stand in each other."""
         if levels == 0:
             raise JsonError("fromJSON elements nested too deeply")
-        self.skip_whitespace()
+        self.left -= 1
+        if self.left < 0:
+            raise TooManyValuesError(f"request holds more than {self.max_values} values")
         start = self.at
-        char = self.peek()
-        if char == '"':
-            place = self.place(start)
-            return Element(self.read_string(), place)
-        if char == "{":
-            self.at += 1
-            return self.read_map(levels)
+        char = self.text[start : start + 1]
         if char == "[":
-            self.at += 1
+            self.at = start + 1
             return self.read_list(levels)
+        if char == "{":
+            self.at = start + 1
+            return self.read_map(levels)
+        value: ElementValue
+        found = _COMMON.match(self.text, start)
+        if found is None:
+            value = self.read_uncommon(char)
+        else:
+            self.at = found.end()
+            string, integer, word = found.groups()
+            if string is not None:
+                value = _to_str(string)
+            elif integer is not None:
+                value = int(integer)
+            else:
+                value = _WORDS[word]
+        return Element(value, Position(self.file, self.line, start - self.base))
+
+    def read_uncommon(self, char: str) -> ElementValue:
+        """Read a value that is no map or list and begins with the character."""
+        start = self.at
+        if char == '"':
+            return self.read_string()
         if char in ("t", "f"):
-            word = self.take(_WORD)
-            if word not in {"true", "false"}:
-                raise self.fail(f"Bad boolean value: {word}", start)
-            return Element(word == "true", self.place(start))
+            raise self.fail(f"Bad boolean value: {self.take(_WORD)}", start)
         if char == "n":
-            word = self.take(_WORD)
-            if word != "null":
-                raise self.fail(f"Bad null value: {word}", start)
-            return Element(None, self.place(start))
+            raise self.fail(f"Bad null value: {self.take(_WORD)}", start)
         if char == "":
             raise JsonError("nothing read")
         if char not in "0123456789+-.":
             raise self.fail(f"error: unexpected character {char}", start + 1)
         try:
-            return Element(_number(self.take(_NUMBER)), self.place(start))
+            return _number(self.take(_NUMBER))
         except OverflowError as error:
             raise self.fail(str(error), start) from None
 
@@ -164,54 +193,52 @@ class _Reader:
 
     def expect(self, wanted: str) -> str:
         """Read one of the wanted characters and the whitespace around it; return the character."""
-        self.skip_whitespace()
-        char = self.peek()
-        if char == "":
-            raise self.fail(f'EOF read, one of "{wanted}" expected', self.at + 1)
-        self.at += 1
-        if char not in wanted:
-            raise self.fail(f"'{char}' read, one of \"{wanted}\" expected", self.at)
-        self.skip_whitespace()
+        found = _SIGN.match(self.text, self.at)
+        assert found is not None
+        char = found[1]
+        if char == "" or char not in wanted:
+            self.skip_whitespace()
+            read = f"'{char}' read" if char else "EOF read"
+            raise self.fail(f'{read}, one of "{wanted}" expected', self.at + 1)
+        end = found.end()
+        if end == self.at + 1:
+            self.at = end
+        else:
+            self.skip_to(end)
         return char
 
     def read_string(self) -> str:
+        found = _PLAIN_STRING.match(self.text, self.at)
+        if found is not None:
+            self.at = found.end()
+            return _to_str(found[1])
         if self.peek() != '"':
             raise self.fail("String expected", self.at + 1)
-        self.at += 1
-        parts = []
-        while True:
-            parts.append(self.take(_PLAIN_STRING))
-            char = self.peek()
-            self.at += 1
-            if char == '"':
-                return _to_str("".join(parts))
-            if char == "":
-                raise self.fail("Unterminated string", self.at)
-            parts.append(self.read_escape())
-
-    def read_escape(self) -> str:
-        """Read what follows a backslash."""
         start = self.at
-        char = self.peek()
         self.at += 1
-        if char in _SIMPLE_ESCAPES:
-            return _SIMPLE_ESCAPES[char]
-        if char != "u":
-            raise self.fail("Bad escape", start)
-        code = self.text[self.at : self.at + 4]
-        self.at += 4
-        if code[:1] != "0":
-            raise self.fail("Unsupported unicode escape", start + 1)
-        if code[1:2] != "0":
-            raise self.fail("Unsupported unicode escape", start)
-        if len(code) < 4 or not _HEX_DIGITS.issuperset(code):
-            raise self.fail("Not hexadecimal in unicode escape", start)
-        return chr(int(code, 16))
+        self.take(_IN_STRING)
+        char = self.peek()
+        if char == "\\":
+            raise self.bad_escape(self.at + 1)
+        self.at += 1
+        if char == "":
+            raise self.fail("Unterminated string", self.at)
+        return _to_str(_unescape(self.text[start : self.at]))
+
+    def bad_escape(self, start: int) -> JsonError:
+        """Return the error of the escape whose backslash stands before ``start``."""
+        if self.text[start : start + 1] != "u":
+            return self.fail("Bad escape", start)
+        if self.text[start + 1 : start + 2] != "0":
+            return self.fail("Unsupported unicode escape", start + 1)
+        if self.text[start + 2 : start + 3] != "0":
+            return self.fail("Unsupported unicode escape", start)
+        return self.fail("Not hexadecimal in unicode escape", start)
 
 
 def _number(text: str) -> int | float:
     """Return the value of a number; raise OverflowError with the text that a position is to follow."""
-    if any(char in text for char in ".eE"):
+    if "." in text or "e" in text or "E" in text:
         if _DOUBLE.fullmatch(text):
             value = float(text)
             if math.isfinite(value):
@@ -235,7 +262,7 @@ def _big_integer(text: str) -> BigInteger:
     digits = text.removeprefix("-")
     radix, valid = (8, "01234567") if digits.startswith("0") else (10, "0123456789")
     value = 0
-    for digit in digits:
+    for digit in digits.lstrip("0"):
         if digit not in valid:
             raise JsonError("Unexpected content found while parsing character string.")
         shifted = value * radix
