@@ -1,8 +1,10 @@
 """The sockets towards one DNS server: a few UDP ports, renewed all the time, and a TCP connection on demand.
 
-Kea opens a socket with a fresh port for every try. A few connected sockets that are replaced every few
-seconds are as hard to hit for a forger who is not on the path (he must guess address, port and query ID),
-let the kernel drop what comes from elsewhere, and cost no system calls per try.
+Kea opens a socket with a fresh port for every try. Here a few connected sockets serve for some seconds each:
+the kernel drops what comes from elsewhere, and a try costs no system calls of its own. A reply counts only on
+the socket its try went out from, so a forger who is not on the path has to guess address, port and query ID.
+
+Each socket has a number of its own, the slot; ``Lane.slots`` holds those that new tries draw from.
 """
 
 from __future__ import annotations
@@ -27,11 +29,17 @@ if TYPE_CHECKING:
 RENEW_SECONDS: Final = 10.0
 """Age at which a socket gives way to one with another port."""
 
-LINGER_SECONDS: Final = 60.0
-"""How long a replaced socket goes on listening for the replies to what it sent."""
+LINGER_MARGIN: Final = 1.0
+"""How much longer than a try waits a replaced socket goes on listening for the replies to what it sent."""
+
+LINGER_MAX: Final = 60.0
+"""Seconds after which a replaced socket is closed, however long tries wait."""
 
 PAUSE_SECONDS: Final = 0.001
 """How long to wait when the kernel has no room for a datagram."""
+
+NO_SLOT: Final = -1
+"""The slot of what answers nothing: the engine counts it."""
 
 BATCH: Final = 64
 """Replies read before the loop gets its turn."""
@@ -44,7 +52,7 @@ class ServerSockets:
     """Sends to one DNS server and reads its replies.
 
     ``on_replies(lane, slot, datagrams)`` gets what the server answers; ``on_failure(outgoing, error)`` gets
-    what cannot be sent, with the errno or the reason.
+    what cannot be sent, with the errno or the reason. ``patience`` gives the seconds a try waits.
     """
 
     def __init__(
@@ -54,6 +62,7 @@ class ServerSockets:
         on_replies: Callable[[Lane, int, list[bytes]], None],
         on_failure: Callable[[Outgoing, int | str], None],
         datagrams: Datagrams,
+        patience: Callable[[], float],
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
@@ -61,8 +70,12 @@ class ServerSockets:
         self._on_replies = on_replies
         self._on_failure = on_failure
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
-        self._current: dict[int, tuple[socket.socket, float]] = {}
-        self._retired: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._patience = patience
+        self._sockets: dict[int, socket.socket] = {}
+        """By slot: those in use, and replaced ones that still listen."""
+        self._renew_at: dict[int, float] = {}
+        """When to replace the sockets in use, in monotonic seconds."""
+        self._lingering: dict[int, asyncio.TimerHandle] = {}
         self._unsent: deque[Outgoing] = deque()
         """What the kernel had no room for, in order."""
         self._again: asyncio.TimerHandle | None = None
@@ -79,8 +92,7 @@ class ServerSockets:
             else:
                 by_slot[outgoing.slot] = [outgoing]
         for slot, batch in by_slot.items():
-            found = self._current.get(slot)
-            if found is None or now - found[1] > RENEW_SECONDS:
+            if slot not in self._sockets:
                 try:
                     self._open(slot, now)
                 except OSError as error:
@@ -92,6 +104,8 @@ class ServerSockets:
                 self._unsent.extend(unsent)
                 if self._again is None:
                     self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
+            if now > self._renew_at.get(slot, now):
+                self._renew(slot, now)
 
     def close(self) -> None:
         """Close all sockets; what is under way stays without an answer."""
@@ -100,24 +114,26 @@ class ServerSockets:
         if self._again is not None:
             self._again.cancel()
         self._unsent.clear()
-        for timer in self._retired.values():
+        for timer in self._lingering.values():
             timer.cancel()
-        for sock in (*(sock for sock, _ in self._current.values()), *self._retired):
+        for sock in self._sockets.values():
             self._loop.remove_reader(sock.fileno())
             sock.close()
-        self._current.clear()
-        self._retired.clear()
+        self._sockets.clear()
+        self._renew_at.clear()
+        self._lingering.clear()
 
     def _send_over_tcp(self, outgoing: Outgoing) -> None:
         if self._tcp is None:
             self._tcp = TcpLink(
-                self._loop, str(self._lane.address), self._lane.port, self._tcp_reply, self._on_failure
-            )
+                self._loop, str(self._lane.address), self._lane.port, self._tcp_reply, self._on_failure,
+                self._patience,
+            )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 
     def _send_batch(self, slot: int, batch: list[Outgoing]) -> list[Outgoing]:
         """Send over UDP; return what the kernel has no room for just now."""
-        sock, _ = self._current[slot]
+        sock = self._sockets[slot]
         messages = [outgoing.message for outgoing in batch]
         refused = -1
         at = 0
@@ -146,7 +162,7 @@ class ServerSockets:
         self._again = None
         while self._unsent:
             first = self._unsent[0]
-            if self._send_batch(first.slot, [first]):
+            if first.slot in self._sockets and self._send_batch(first.slot, [first]):
                 self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
                 return
             self._unsent.popleft()
@@ -159,13 +175,27 @@ class ServerSockets:
             sock.close()
             raise
         self._loop.add_reader(sock.fileno(), self._readable, sock, slot)
-        found = self._current.get(slot)
-        if found is not None:
-            self._retired[found[0]] = self._loop.call_later(LINGER_SECONDS, self._close_retired, found[0])
-        self._current[slot] = sock, now
+        self._sockets[slot] = sock
+        self._renew_at[slot] = now + RENEW_SECONDS
 
-    def _close_retired(self, sock: socket.socket) -> None:
-        del self._retired[sock]
+    def _renew(self, slot: int, now: float) -> None:
+        """Let a socket with another port take over; what this one has sent may still be answered on it."""
+        slots = self._lane.slots
+        fresh = max(slots) + 1
+        try:
+            self._open(fresh, now)
+        except OSError:
+            # No more sockets are to be had: an old one is better than none.
+            self._renew_at[slot] = now + RENEW_SECONDS
+            return
+        slots[slots.index(slot)] = fresh
+        del self._renew_at[slot]
+        linger = min(self._patience() + LINGER_MARGIN, LINGER_MAX)
+        self._lingering[slot] = self._loop.call_later(linger, self._close_replaced, slot)
+
+    def _close_replaced(self, slot: int) -> None:
+        del self._lingering[slot]
+        sock = self._sockets.pop(slot)
         self._loop.remove_reader(sock.fileno())
         sock.close()
 
@@ -187,5 +217,5 @@ class ServerSockets:
             self._loop.remove_reader(sock.fileno())
             self._loop.add_reader(sock.fileno(), self._readable, sock, slot)
 
-    def _tcp_reply(self, outgoing: Outgoing, message: bytes) -> None:
-        self._on_replies(self._lane, outgoing.slot, [message])
+    def _tcp_reply(self, outgoing: Outgoing | None, message: bytes) -> None:
+        self._on_replies(self._lane, NO_SLOT if outgoing is None else outgoing.slot, [message])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.net.dns import ServerSockets
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pyd2.net.datagrams import Datagrams
     from pyd2.update.engine import Engine, Outgoing
     from pyd2.update.lane import Lane
+
+
+FORGET_SECONDS: Final = 10.0
+"""How long after a reconfiguration, and how often, to look for sockets that are not needed any more."""
 
 
 class Pump:
@@ -62,15 +66,25 @@ class Pump:
     def _sockets(self, lane: Lane) -> ServerSockets:
         sockets = self._servers.get(lane)
         if sockets is None:
-            sockets = ServerSockets(self._loop, lane, self._replies, self._failed, self._datagrams)
+            sockets = ServerSockets(
+                self._loop, lane, self._replies, self._failed, self._datagrams, self._patience
+            )
             self._servers[lane] = sockets
         return sockets
 
+    def _patience(self) -> float:
+        return self._engine.timeout
+
     def forget_unused(self) -> None:
-        """Close the sockets of servers that no configuration and no transaction needs any more."""
+        """Close the sockets of servers that no configuration and no transaction needs any more.
+
+        Those that transactions from before a reconfiguration still need are looked at again later.
+        """
         used = self._engine.lanes
         for lane in [lane for lane in self._servers if lane not in used]:
             self._servers.pop(lane).close()
+        if self._engine.outlives_configuration:
+            self._loop.call_later(FORGET_SECONDS, self.forget_unused)
 
     def close(self) -> None:
         """Close all sockets and stop the timer."""

@@ -14,8 +14,8 @@ from pyd2.dns.reply import Reply, parse_reply
 from pyd2.dns.tsig import HmacContext
 from pyd2.errors import ReplyError
 from pyd2.ncr import NameChangeRequest, decode
-from pyd2.update import engine
 from pyd2.update.driver import Driver
+from tests.fuzz import world
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.runner import Input, Report, Target, family, minimise, run_target, table
 from tests.fuzz.targets import TARGETS
@@ -35,7 +35,7 @@ def _decoder_forgets_a_byte(patch: pytest.MonkeyPatch) -> None:
             raise KeyError(0x7F)
         return decode(datagram)
 
-    patch.setattr(engine, "decode", plant)
+    patch.setattr("pyd2.ncr.decode", plant)
 
 
 def _update_cannot_be_built(patch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def _update_cannot_be_built(patch: pytest.MonkeyPatch) -> None:
             raise IndexError(len(address))
         return reverse_name_wire(address)
 
-    patch.setattr("pyd2.update.driver.reverse_name_wire", plant)
+    patch.setattr("pyd2.packets.plain.reverse_name_wire", plant)
 
 
 def _transaction_is_lost(patch: pytest.MonkeyPatch) -> None:
@@ -132,6 +132,7 @@ PLANTS: list[tuple[str, Plant, str]] = [
 def test_a_planted_fault_is_found(
     name: str, plant: Plant, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(world, "LAYER", "plain")  # faults are planted in Python
     plant(monkeypatch)
     target = TARGETS[name]()
     number, report = 0, Report(name)
@@ -162,6 +163,7 @@ def fault(target: Target, data: Input) -> str:
 
 
 def test_what_is_printed_of_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "LAYER", "plain")
     _decoder_forgets_a_byte(monkeypatch)
     report = run_target(NcrTarget(), 20000, 7)
     finding = report.findings[0]

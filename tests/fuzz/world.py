@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pyd2.counters import Counters
 from pyd2.errors import Pyd2Error
 from pyd2.messages import MESSAGES
+from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
 from pyd2.update.kinds import KINDS
 
@@ -57,13 +58,17 @@ class StrictLog:
         self.lines.append((message_id, texts))
 
 
+LAYER = ""
+"""The packet layer under test; empty: the best there is."""
+
+
 class World:
     """An engine with its peer."""
 
     def __init__(self, config: Config, peer: Peer, *, fixed_ids: bool = False) -> None:
         self.log = StrictLog()
         self.counters = Counters()
-        self.engine = Engine(self.counters, self.log, slots=1)
+        self.engine = Engine(self.counters, self.log, packets=make_layer(LAYER))
         self.peer = peer
         self.now = 0.0
         self.fixed_ids = fixed_ids

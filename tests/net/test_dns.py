@@ -59,6 +59,7 @@ class Rig:
         self.sockets = ServerSockets(
             asyncio.get_running_loop(), lane, self._replied, lambda *failure: self.failures.append(failure),
             datagrams or chosen.datagrams,
+            lambda: 0.5,
         )
 
     def _replied(self, lane: Lane, slot: int, datagrams: list[bytes]) -> None:
@@ -93,19 +94,47 @@ def test_a_slot_is_a_port_and_replies_name_it(new_peer: NewPeer) -> None:
     uvloop.run(run())
 
 
-def test_ports_are_renewed_and_the_old_ones_still_hear(new_peer: NewPeer) -> None:
+def test_ports_are_renewed_and_each_answers_for_itself(new_peer: NewPeer) -> None:
     async def run() -> None:
         peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
-        rig.send(b"old")
+        rig.send(b"first")
         _, old = peer.receive()
-        rig.send(b"new", now=100.0 + RENEW_SECONDS + 1)
+        rig.send(b"last", now=100.0 + RENEW_SECONDS + 1)
+        assert peer.receive() == (b"last", old)
+        assert rig.lane.slots == [4, 1, 2, 3]
+        rig.send(b"new", slot=4, now=100.0 + RENEW_SECONDS + 2)
         _, new = peer.receive()
         assert old != new
         peer.socket.sendto(b"late", old)
         assert await rig.reply() == (0, b"late")
         peer.socket.sendto(b"prompt", new)
-        assert await rig.reply() == (0, b"prompt")
+        assert await rig.reply() == (4, b"prompt")
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_without_another_socket_the_old_one_serves_on(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        rig.send(b"first")
+        _, old = peer.receive()
+
+        def none_left(*_: object) -> socket.socket:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socket, "socket", none_left)
+        for seconds in (1, 2, RENEW_SECONDS + 2):
+            rig.send(b"on", now=100.0 + RENEW_SECONDS + seconds)
+        monkeypatch.undo()
+        for _ in range(3):
+            assert peer.receive() == (b"on", old)
+        assert rig.lane.slots == [0, 1, 2, 3]
+        assert not rig.failures
         rig.sockets.close()
 
     uvloop.run(run())
@@ -262,15 +291,17 @@ def test_tcp_on_demand() -> None:
     uvloop.run(run())
 
 
-def test_retired_sockets_close(new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns, "LINGER_SECONDS", 0.0)
+def test_replaced_sockets_close_when_no_try_can_wait_for_them(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns, "LINGER_MAX", 0.0)
 
     async def run() -> None:
         peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         rig.send(b"old")
         _, old = peer.receive()
-        rig.send(b"new", now=100.0 + RENEW_SECONDS + 1)
+        rig.send(b"last", now=100.0 + RENEW_SECONDS + 1)
         peer.receive()
         # The timer of zero seconds runs before what the loop does afterwards.
         async with asyncio.timeout(10):

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self
 
+import uvloop
+
 from pyd2.net.tcp import TcpLink
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -25,9 +27,11 @@ def framed(data: bytes) -> bytes:
 class Rig:
     """A link to a server that ``serve`` plays; collects replies and failures by what was sent."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, patience: float = 10.0) -> None:
         self.serve = serve
+        self.patience = patience
         self.connections = 0
+        self.accepted = asyncio.Event()
         self.open: set[asyncio.Task[None] | None] = set()
         self.events: asyncio.Queue[tuple[str, str, bytes | str]] = asyncio.Queue()
 
@@ -36,8 +40,9 @@ class Rig:
         self.port = self.server.sockets[0].getsockname()[1]
         self.link: TcpLink[str] = TcpLink(
             asyncio.get_running_loop(), "127.0.0.1", self.port,
-            lambda sent, reply: self.events.put_nowait(("reply", sent, reply)),
+            lambda sent, reply: self.events.put_nowait(("reply", sent or "nothing", reply)),
             lambda sent, reason: self.events.put_nowait(("failure", sent, reason)),
+            lambda: self.patience,
         )
         return self
 
@@ -49,6 +54,7 @@ class Rig:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.accepted.set()
         self.open.add(asyncio.current_task())
         try:
             await self.serve(reader, writer)
@@ -119,7 +125,7 @@ def test_nobody_listens() -> None:
     asyncio.run(run())
 
 
-def test_a_reply_to_nothing_is_ignored_and_an_id_in_use_fails_alone() -> None:
+def test_a_reply_to_nothing_is_told_as_such_and_an_id_in_use_fails_alone() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         query = await read_message(reader)
         writer.write(framed(message(99)) + framed(b"") + framed(query))
@@ -131,6 +137,32 @@ def test_a_reply_to_nothing_is_ignored_and_an_id_in_use_fails_alone() -> None:
             rig.link.send(message(7), "second")
             kind, sent, _ = await rig.event()
             assert (kind, sent) == ("failure", "second")
+            assert await rig.event() == ("reply", "nothing", message(99))
+            assert await rig.event() == ("reply", "nothing", b"")
             assert await rig.event() == ("reply", "first", message(7))
 
-    asyncio.run(run())
+    uvloop.run(run())
+
+
+def test_a_stuck_connection_is_given_up_with_what_is_queued_in_it() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if rig.connections == 1:
+            await reader.read()
+        else:
+            writer.write(framed(await read_message(reader)))
+            await reader.read()
+
+    rig = Rig(serve, patience=0.2)
+
+    async def run() -> None:
+        async with rig:
+            rig.link.send(message(1), "into the void")
+            async with asyncio.timeout(10):
+                await rig.accepted.wait()
+                await asyncio.wait({task for task in rig.open if task is not None})
+            rig.patience = 10.0
+            rig.link.send(message(2), "anew")
+            assert await rig.event() == ("reply", "anew", message(2))
+            assert rig.connections == 2
+
+    uvloop.run(run())

@@ -168,7 +168,6 @@ class VirtualD2:
     peer: Peer
     debuglevel: int = 55
     select_key: SelectKey | None = None
-    slots: int = 4
     now: float = 1000.0
     log: MemoryLog = field(init=False)
     counters: Counters = field(init=False)
@@ -182,7 +181,7 @@ class VirtualD2:
         self._number = 0
         self.log = MemoryLog(self.debuglevel)
         self.counters = Counters()
-        self.engine = Engine(self.counters, self.log, slots=self.slots, packets=make_layer(LAYER))
+        self.engine = Engine(self.counters, self.log, packets=make_layer(LAYER))
         self.configure(self.config)
 
     @property

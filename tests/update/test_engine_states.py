@@ -63,7 +63,7 @@ class EngineStates(RuleBasedStateMachine):
         self.ended: list[int] = []
         self.serial = 0
         self.read = 0
-        self.d2 = VirtualD2(CONFIGS[0], self.take, slots=2, keep_sent=False)
+        self.d2 = VirtualD2(CONFIGS[0], self.take, keep_sent=False)
         self.d2.engine._driver._random = list(BITS)
 
     def take(self, outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
