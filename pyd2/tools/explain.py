@@ -11,9 +11,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyd2.config.parse import parse_file
+from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.counters import Counters
+from pyd2.data.element import Element
 from pyd2.dns.constants import rcode_text
 from pyd2.dns.names import reverse_name, reverse_name_wire
 from pyd2.dns.update import MAX_UDP_MESSAGE, encode_update
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pyd2.config.model import DdnsDomain
+    from pyd2.config.model import Config, DdnsDomain
     from pyd2.dns.update import Zone
     from pyd2.ncr import NameChangeRequest
     from pyd2.update.kinds import Kind, Step
     from pyd2.update.match import Matcher
     from pyd2.update.plan import Domain, Server
+
+
+_OF_ITS_MACHINE = frozenset({"control-socket", "hooks-libraries", "loggers"})
 
 
 class _NoMatch(Exception):  # noqa: N818  it is an outcome, not a fault of ours
@@ -71,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Explain; exit status 0 when the daemon would send updates, 1 when not."""
     try:
-        config = parse_file(arguments.config, Directories.from_environment(os.environ))
+        config = _read(arguments.config)
         ncr = decode(_datagram(arguments))
     except (ConfigError, NcrError, ValueError) as error:
         print(f"pyd2ctl explain: {error}", file=sys.stderr)
@@ -98,6 +102,16 @@ def run(arguments: argparse.Namespace) -> int:
         print("\nThe daemon drops this request: there is nothing to do.")
         return 1
     return 0
+
+
+def _read(file: str) -> Config:
+    """Return a configuration without what only its own machine can check, such as the places of log files.
+
+    Raises ConfigError.
+    """
+    whole = read_file(file).map_value()["DhcpDdns"]
+    members = {name: value for name, value in whole.map_value().items() if name not in _OF_ITS_MACHINE}
+    return parse_element(Element(members, whole.position), Directories.from_environment(os.environ))
 
 
 def _datagram(arguments: argparse.Namespace) -> bytes:

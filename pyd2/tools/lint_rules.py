@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pyd2.dns.names import parse_name
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
 from pyd2.messages import ROOT_LOGGER
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _SHORT_TIMEOUT = 100
 _LONG_TIMEOUT = 10_000
 """Milliseconds; three tries with each server."""
+_BROADCAST = IPv4Address("255.255.255.255")
 _FEW_ENTRIES = 1024
 """What Kea holds."""
 
@@ -59,6 +62,10 @@ def domain_names(subject: Subject) -> Iterator[Finding]:
         if domain.name == WILDCARD:
             yield Finding(domain.position, "domain * matches every name, and its updates name the zone '*.', "
                                            "which hardly any server has")
+            continue
+        if (fault := _name_fault(domain.name)) is not None:
+            text = f"domain {domain.name} is no domain name, each update of it fails: {fault}"
+            yield Finding(domain.position, text)
         elif not domain.name.endswith("."):
             yield Finding(domain.position, f"domain {domain.name} has no final dot: Kea never matches it")
 
@@ -76,7 +83,8 @@ def domain_directions(subject: Subject) -> Iterator[Finding]:
         if _is_reverse(domain.name):
             yield Finding(domain.position, f"{domain.name} is a reverse domain, but stands in forward-ddns")
     for domain in config.reverse_domains:
-        if not _is_reverse(domain.name) and domain.name != WILDCARD:
+        named = domain.name != WILDCARD and _name_fault(domain.name) is None
+        if named and not _is_reverse(domain.name):
             yield Finding(domain.position, f"{domain.name} is no reverse domain, but stands in reverse-ddns")
 
 
@@ -103,6 +111,16 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
                 text = f"server {server.address} port {server.port} stands twice in domain {domain.name}"
                 yield Finding(server.position, text)
             places.add(place)
+
+
+def servers(subject: Subject) -> Iterator[Finding]:
+    """Addresses that no reply comes from: one from another address is no reply."""
+    for domain in subject.domains:
+        for server in domain.servers:
+            address = server.address
+            if address.is_unspecified or address.is_multicast or address == _BROADCAST:
+                yield Finding(server.position, f"server {address} of domain {domain.name}: no server answers "
+                                               "from such an address, so each update to it times out")
 
 
 def keys(subject: Subject) -> Iterator[Finding]:
@@ -213,6 +231,15 @@ def switches(subject: Subject) -> Iterator[Finding]:
         yield Finding(subject.place("user-context"), text)
 
 
+def _name_fault(name: str) -> str | None:
+    """Return why a text is no domain name; None when it is one."""
+    try:
+        parse_name(name)
+    except DomainNameError as error:
+        return str(error)
+    return None
+
+
 def _is_reverse(name: str) -> bool:
     return fold(with_final_dot(name)).endswith((".in-addr.arpa.", ".ip6.arpa."))
 
@@ -225,6 +252,6 @@ def _readable_by_all(file: str) -> bool:
 
 
 RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
-    domain_names, domain_directions, duplicates, keys, unsigned, listener, timeout, loggers, control, secrets,
-    switches,
+    domain_names, domain_directions, duplicates, servers, keys, unsigned, listener, timeout, loggers, control,
+    secrets, switches,
 )

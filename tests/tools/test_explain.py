@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from pyd2.update.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
 DHCID = "000101" + "AB" * 32
 CONFIG: dict[str, Any] = {
@@ -165,3 +165,26 @@ def test_what_the_daemon_refuses_is_refused_in_its_words(arguments: list[str], t
                                                          capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", *(config if argument == "@" else argument for argument in arguments)]) == 1
     assert text in capsys.readouterr().err
+
+
+def test_what_only_its_own_machine_has_is_left_out(config: str, capsys: pytest.CaptureFixture[str],
+                                                   tmp_path: Path) -> None:
+    """The operator's desktop has neither Kea's directories nor the libraries."""
+    logger = {"name": "kea-dhcp-ddns", "output-options": [{"output": "/nowhere/d2.log"}]}
+    elsewhere = {"control-socket": {"socket-type": "tcp", "socket-name": "/nowhere/socket"},
+                 "hooks-libraries": [{"library": "/nowhere/lib.so"}], "loggers": [logger]}
+    file = tmp_path / "theirs.json"
+    file.write_text(json.dumps({"DhcpDdns": {**CONFIG, **elsewhere}}))
+    assert main(["explain", config, "host.example.com", "192.0.2.10"]) == 0
+    plain = capsys.readouterr().out
+    assert main(["explain", str(file), "host.example.com", "192.0.2.10"]) == 0
+    assert capsys.readouterr().out == plain
+
+
+def test_a_fault_in_the_zones_still_has_its_place(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = Path(forward_only(tmp_path, "example.com."))
+    file.write_text(file.read_text().replace('"name"', '"key-name": "none.", "name"'))
+    assert main(["explain", str(file), "h.example.com", "192.0.2.1"]) == 1
+    fault = capsys.readouterr().err
+    assert "DdnsDomain : specifies an undefined key: none. (" in fault
+    assert "forward.json:1:" in fault
