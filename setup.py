@@ -14,7 +14,7 @@ from setuptools.command.build_ext import build_ext
 sys.path.insert(0, str(Path(__file__).resolve().parent / "cbridge"))
 
 # The modules in cbridge/. Each offers extensions(), and WITHOUT: what an installation without them lacks.
-BUILDERS = [import_module(name) for name in ("build_kea", "build_wire")]
+BUILDERS = [import_module(name) for name in ("build_hook", "build_kea", "build_wire")]
 EXTENSIONS = [(extension, builder.WITHOUT) for builder in BUILDERS for extension in builder.extensions()]
 WITHOUT = {extension.name: without for extension, without in EXTENSIONS}
 
@@ -38,4 +38,5 @@ for extension, _ in EXTENSIONS:
 setup(
     ext_modules=[extension for extension, _ in EXTENSIONS],
     cmdclass={"build_ext": BuildWhatCanBe},
+    data_files=[("include", ["cbridge/include/pyd2_hook.h"])],
 )

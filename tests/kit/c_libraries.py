@@ -1,0 +1,33 @@
+"""Compiles hook libraries in C and C++ for tests, with every warning an error."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
+INCLUDES = (f"-I{ROOT / 'cbridge' / 'include'}", f"-I{Path(__file__).parent}")
+
+PRELUDE = '#include "c_prelude.h"\n'
+"""What a library written in a test begins with: ``api``, ``self`` and ``say``; its ``start`` runs in load."""
+
+
+def compile_library(source: Path, target: Path, *options: str) -> Path:
+    """Compile one file to a shared object. HOOK_TEST_FLAGS of the environment holds more options."""
+    compiler = ("g++", "-std=c++17") if source.suffix == ".cc" else ("gcc", "-std=c11")
+    more = shlex.split(os.environ.get("HOOK_TEST_FLAGS", ""))
+    command = [*compiler, *WARNINGS, "-g", "-fPIC", "-shared", *INCLUDES, *options, *more,
+               str(source), "-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def compile_text(text: str, target: Path, *options: str) -> Path:
+    """Compile the text of a library in C; its source stands beside the target."""
+    source = target.with_suffix(".c")
+    source.write_text(text)
+    return compile_library(source, target, *options)
