@@ -43,6 +43,13 @@ PACKAGE_TYPE: Final = "stable"
 """What Kea says of its release in DCTL_STARTING; a ``development`` one warns."""
 
 
+DRAIN_SECONDS: Final = 60.0
+"""How long a normal shutdown waits for the queue.
+
+Kea's has 1024 places, which a dead DNS server empties in 50 s; ours may hold a thousand times that, and a
+service manager kills after 90 s what does not leave.
+"""
+
 PACKET_LAYER: Final = "PYD2_PACKET_LAYER"
 """The environment variable that chooses the packet layer: ``compiled`` or ``plain``."""
 
@@ -184,6 +191,8 @@ class Daemon:
         self._serving = False
         self._leaving: ShutdownType | None = None
         self._left = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
+        """Runs out when a normal shutdown has taken too long."""
         log.emit("DCTL_STANDALONE", APPLICATION)
 
     # Its life.
@@ -328,3 +337,12 @@ class Daemon:
         if self._leaving is not ShutdownType.NOW:
             self._intake.stop()
         self._leave_if_cleared()
+        if self._leaving is ShutdownType.NORMAL and self._patience is None:
+            self._patience = self._loop.call_later(DRAIN_SECONDS, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        if self._leaving is ShutdownType.NORMAL and not self._left.is_set():
+            left_over = self._engine.queued + self._engine.active
+            self._log.emit("PYD2_SHUTDOWN_INCOMPLETE", round(DRAIN_SECONDS), left_over)
+            self._left.set()

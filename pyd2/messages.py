@@ -110,6 +110,7 @@ E   DHCP_DDNS_QUEUE_MGR_STOP_ERROR application encountered an error stopping the
 D0  DHCP_DDNS_RUN_EXIT application is exiting the event loop
 D0  DHCP_DDNS_SHUTDOWN_COMMAND application received shutdown command with args: %1
 I   DHCP_DDNS_STARTED Kea DHCP-DDNS server version %1 started
+W   PYD2_SHUTDOWN_INCOMPLETE the shutdown has taken %1 seconds: leaving with %2 requests not carried out
 E   PYD2_INTERNAL_ERROR unexpected error, the server goes on; please report it: %1 %2
 
 [dhcp-to-d2]
@@ -203,6 +204,7 @@ E   COMMAND_WATCH_SOCKET_CLEAR_ERROR watch socket failed to clear: %1
 E   COMMAND_WATCH_SOCKET_CLOSE_ERROR watch socket failed to close: %1
 E   COMMAND_WATCH_SOCKET_MARK_READY_ERROR watch socket failed to mark ready: %1
 W   PYD2_CONTROL_REQUEST_TOO_LARGE a request of more than %1 bytes over command socket %2 is refused
+W   PYD2_CONTROL_REQUEST_TOO_MANY_VALUES a request of more than %1 values over command socket %2 is refused
 
 [hooks]
 D45 HOOKS_CALLOUTS_REMOVED callouts removed from hook %1 for library %2

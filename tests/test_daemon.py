@@ -1,8 +1,11 @@
 """What the parts of the daemon do together."""
 
 import signal
+import socket
+import sys
+from pathlib import Path
 
-from tests.kit import control
+from tests.kit import control, ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 
@@ -24,3 +27,57 @@ def test_signals_during_the_goodbye_do_not_change_the_exit_status(d2_binary: str
             d2.process.send_signal(signal.SIGTERM)
         assert d2.process.exit_status == 7
         assert not list(directory.glob("*.pid"))
+
+
+def _one_zone(dns_port: int) -> dict[str, object]:
+    servers = [{"ip-address": "127.0.0.1", "port": dns_port}]
+    return {
+        "dns-server-timeout": 60000,
+        "forward-ddns": {"ddns-domains": [{"name": "example.com.", "dns-servers": servers}]},
+        "loggers": [{"name": "kea-dhcp-ddns", "severity": "DEBUG", "debuglevel": 55,
+                     "output-options": [{"output": "stdout"}]}],
+    }  # fmt: skip
+
+
+def _send(port: int, count: int) -> None:
+    for number in range(count):
+        name = f"host{number}.example.com."
+        ncr.send(ncr.datagram(ncr.request(name, "192.0.2.1", ncr.dhcid(b"c", name), reverse=False)), port)
+
+
+def test_a_normal_stop_does_not_wait_for_a_dead_server_for_ever(tmp_path: Path) -> None:
+    impatient = tmp_path / "impatient-pyd2"
+    impatient.write_text(
+        f"#!{sys.executable}\n"
+        "import sys\n"
+        "from pyd2 import cli, daemon\n"
+        "daemon.DRAIN_SECONDS = 0.2\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    impatient.chmod(0o755)
+    with PortLease() as lease, private_directory() as directory:
+        port = lease.take()
+        with D2.start(str(impatient), directory, config(port, _one_zone(lease.take()))) as d2:
+            _send(port, 50)
+            d2.wait_for_log("QUEUE_RECEIVE", 50)
+            d2.process.send_signal(signal.SIGTERM)
+            assert d2.process.wait_for_exit() == 0
+            assert "PYD2_SHUTDOWN_INCOMPLETE" in d2.stdout()
+            assert "leaving with 50 requests not carried out" in d2.stdout()
+        assert not list(directory.glob("*.pid"))
+
+
+def test_after_a_stop_at_once_nothing_more_begins(d2_binary: str) -> None:
+    with PortLease() as lease, private_directory() as directory:
+        port = lease.take()
+        with D2.start(d2_binary, directory, config(port, _one_zone(lease.take()))) as d2:
+            d2.process.send_signal(signal.SIGSTOP)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                client.connect(str(d2.socket))
+                client.sendall(b'{ "command": "shutdown", "arguments": { "type": "now" } }')
+                _send(port, 300)
+                d2.process.send_signal(signal.SIGCONT)
+                assert d2.process.wait_for_exit() == 0
+            _, cleared, rest = d2.stdout().partition("CLEARED_FOR_SHUTDOWN")
+            assert cleared
+            assert "STARTING_TRANSACTION" not in rest

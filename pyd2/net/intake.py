@@ -66,13 +66,16 @@ class Intake:
 
     def stop(self) -> None:
         """Close the port, for the shutdown; what has arrived is still handed over."""
-        if self._close():
+        if self._close(hand_over=True):
             self._log.emit("DHCP_DDNS_QUEUE_MGR_STOPPING", "shutdown")
             self._log_stop()
 
     def leave(self) -> None:
-        """Close the port if it is still open, as it is when the shutdown is to be ``now``."""
-        if self._close():
+        """Close the port if it is still open, as it is when the shutdown is to be ``now``.
+
+        What has arrived is dropped then, like what waits.
+        """
+        if self._close(hand_over=False):
             self._last_lines = _STOPPED
 
     def log_end(self) -> None:
@@ -80,14 +83,14 @@ class Intake:
         for message in self._last_lines:
             self._log.emit(message)
 
-    def _close(self) -> bool:
+    def _close(self, *, hand_over: bool) -> bool:
         """Give the port back; return whether it was open."""
         self._wanted = None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
         was_open = self._listener.bound_to is not None
-        self._listener.close()
+        self._listener.close(hand_over=hand_over)
         return was_open
 
     def _start(self, address: Address, port: int) -> None:

@@ -83,12 +83,12 @@ class NcrListener:
         self.bound_to = (address_text(address), port)
         self._loop.add_reader(sock.fileno(), self._readable)
 
-    def close(self) -> None:
-        """Hand over what the kernel still holds, then stop reading and give the port back."""
+    def close(self, *, hand_over: bool = True) -> None:
+        """Stop reading and give the port back; before that, ``hand_over`` what the kernel still holds."""
         sock = self._socket
         if sock is None:
             return
-        for _ in range(LAST_BATCHES):
+        for _ in range(LAST_BATCHES if hand_over else 0):
             if self._read(sock) < BATCH:
                 break
         self._socket = None
