@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Input: TypeAlias = tuple[bytes, ...]
 
 SLOW = 0.2
-"""Seconds of CPU that an input of less than SHORT bytes must not need."""
+"""Seconds of CPU that an input must not need whose parts have at most SHORT bytes."""
 SHORT = 65536
 ACCEPTED = "accepted"
 _MOST_FAULTS = 5
@@ -94,7 +94,7 @@ class Report:
     slow: int = 0
     """Inputs that needed too much CPU; a few of them stand in the findings."""
     slowest: float = 0.0
-    """Seconds of CPU of the slowest input."""
+    """Seconds of CPU of the slowest input of at most SHORT bytes in each part."""
     seconds: float = 0.0
     peak: int = 0
     """Highest resident memory, in bytes."""
@@ -180,7 +180,9 @@ def signature(error: BaseException) -> tuple[str, str]:
 def _watch_time(
     target: Target, seed: int, number: int, data: Input, cpu: Callable[[], float], used: float, report: Report
 ) -> None:
-    if used > SLOW and all(len(part) < SHORT for part in data):
+    if any(len(part) > SHORT for part in data):
+        return
+    if used > SLOW:
         # Once more, and once more: garbage collection and a busy machine are no finding.
         for _ in range(2 if report.slow < _MOST_SLOW else 0):
             started = cpu()
