@@ -67,8 +67,8 @@ wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *alg
     key->algorithm_size = algorithm_size;
     key->digest_size = (size_t)EVP_MD_get_size(fetched);
     key->mac_size = mac_size;
-    if (key->digest_size > WIRE_MAC_MAX || mac_size == 0 || mac_size > key->digest_size ||
-        !set_states(key, fetched, secret, secret_size)) {
+    if (key->digest_size > WIRE_MAC_MAX || mac_size < WIRE_MAC_MIN || mac_size < key->digest_size / 2 ||
+        mac_size > key->digest_size || !set_states(key, fetched, secret, secret_size)) {
         wire_key_free(key);
         key = NULL;
     }
