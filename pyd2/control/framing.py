@@ -21,6 +21,13 @@ Kea has no limit. This one leaves room for a config-set with 50,000 zones, and k
 without end from taking all memory. It guards against accidents: who may connect may also stop the server.
 """
 
+MAX_VALUES = 400_000
+"""The most values in a request, each map and list counted as one: a config-set with 50,000 zones has 350,000.
+
+A request is read in one go, and nothing else runs meanwhile. On a busy core 400,000 values took 1.3 s as a
+list of integers, 2.7 s as a map and 4 s with an escape in each key and string, up to 250 bytes a value.
+"""
+
 
 class FeedState(Enum):
     """What the bytes so far amount to."""

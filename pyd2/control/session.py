@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.control.answer import error
-from pyd2.control.framing import MAX_REQUEST, CommandFeed, FeedState
+from pyd2.control.framing import MAX_REQUEST, MAX_VALUES, CommandFeed, FeedState
 from pyd2.data.json import from_wire
 from pyd2.data.text import to_text
-from pyd2.errors import JsonError
+from pyd2.errors import JsonError, TooManyValuesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,10 @@ class CommandSession:
         if state is FeedState.FAILED:
             return self._refuse(self._feed.error)
         try:
-            request = from_wire(self._feed.text)
+            request = from_wire(self._feed.text, max_values=MAX_VALUES)
+        except TooManyValuesError as fault:
+            self._log.emit("PYD2_CONTROL_REQUEST_TOO_MANY_VALUES", MAX_VALUES, self._number)
+            return _encode(error(str(fault)))
         except JsonError as fault:
             return self._refuse(str(fault))
         response = self._process(request)

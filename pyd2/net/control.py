@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 TIMEOUT: Final = 10.0
 """Seconds without progress after which a connection is given up."""
 
+DEADLINE: Final = 60.0
+"""Seconds after which a connection is given up whose request is not whole, or whose answer is not sent.
+
+Kea has no such limit: a client that sends a byte now and then keeps its place among MAX_CONNECTIONS.
+"""
+
 MAX_CONNECTIONS: Final = 128
 """Connections served at a time; further clients wait in the kernel's queue, and none is refused."""
 
@@ -58,8 +64,8 @@ class Session(Protocol):
 class ControlChannel:
     """A listening socket and its connections.
 
-    ``new_session`` makes the session of a connection from its file descriptor; ``timeout`` is in seconds. The
-    socket's own mode is that which the umask leaves.
+    ``new_session`` makes the session of a connection from its file descriptor; ``timeout`` and ``deadline``
+    are in seconds. The socket's own mode is that which the umask leaves.
     """
 
     def __init__(
@@ -71,11 +77,13 @@ class ControlChannel:
         log: Log,
         *,
         timeout: float = TIMEOUT,
+        deadline: float = DEADLINE,
     ) -> None:
         self.loop: Final = loop
         self.log: Final = log
         self.new_session: Final = new_session
         self.timeout: Final = timeout
+        self.deadline: Final = deadline
         self.path = ""
         """Where the socket is; empty before ``open``."""
         self._config = config
@@ -183,7 +191,8 @@ class _Connection:
         self._session = channel.new_session(self._number)
         self._unsent = memoryview(b"")
         self._log.emit("COMMAND_SOCKET_CONNECTION_OPENED", self._number)
-        self._timer = self._loop.call_later(channel.timeout, self._time_out)
+        self._ends = self._loop.time() + channel.deadline
+        self._timer = self._wait()
         self._loop.add_reader(self._number, self._readable)
 
     def close(self) -> None:
@@ -196,7 +205,11 @@ class _Connection:
 
     def _progress(self) -> None:
         self._timer.cancel()
-        self._timer = self._loop.call_later(self._channel.timeout, self._time_out)
+        self._timer = self._wait()
+
+    def _wait(self) -> asyncio.TimerHandle:
+        left = max(0.0, self._ends - self._loop.time())
+        return self._loop.call_later(min(self._channel.timeout, left), self._time_out)
 
     def _readable(self) -> None:
         try:
@@ -227,6 +240,7 @@ class _Connection:
         elif answer:
             self._loop.remove_reader(self._number)
             self._unsent = memoryview(answer)
+            self._ends = self._loop.time() + self._channel.deadline
             self._progress()
             self._write()
         else:

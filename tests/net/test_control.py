@@ -12,7 +12,7 @@ import resource
 import socket
 import stat
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -304,6 +304,45 @@ def test_a_client_that_does_not_read_its_answer_is_given_up(directory: str, log:
                 received += len(data)
             client.close()
             assert 0 < received < 4_000_000
+
+    run(main())
+    assert "COMMAND_SOCKET_CONNECTION_TIMEOUT" in log.ids()
+
+
+def test_a_client_that_drips_its_request_is_given_up(directory: str, log: Lines, run: Run) -> None:
+    async def main() -> None:
+        async with channel(directory, log, timeout=3600, deadline=0.05) as made:
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(made.path)
+
+            def drip() -> bool:
+                with suppress(BrokenPipeError):
+                    client.send(b"a")
+                return "COMMAND_SOCKET_CONNECTION_CLOSED" in log.ids()
+
+            await until(drip)
+            assert client.recv(100) == b"too late"
+            client.close()
+
+    run(main())
+    assert "COMMAND_SOCKET_READ" in log.ids()
+    assert "COMMAND_SOCKET_CONNECTION_TIMEOUT" in log.ids()
+
+
+def test_a_client_that_sips_its_answer_is_given_up(directory: str, log: Lines, run: Run) -> None:
+    async def main() -> None:
+        async with channel(directory, log, lambda _: b"x" * 4_000_000, timeout=3600, deadline=0.05) as made:
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(made.path)
+            client.send(b".")
+            await until(lambda: "COMMAND_SOCKET_WRITE" in log.ids())
+
+            def sip() -> bool:
+                assert client.recv(1) == b"x"
+                return "COMMAND_SOCKET_CONNECTION_CLOSED" in log.ids()
+
+            await until(sip)
+            client.close()
 
     run(main())
     assert "COMMAND_SOCKET_CONNECTION_TIMEOUT" in log.ids()
