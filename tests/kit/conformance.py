@@ -316,7 +316,8 @@ def _cat(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
     key = next(iter(action))
     path = d2.directory / key.partition(":")[2]
     try:
-        text = path.read_text().replace(str(d2.process.pid), "@PID@")
+        text = re.sub(rf"\b{d2.process.pid}\b", "@PID@", path.read_text())
+        text = re.sub(rf"\b{os.getpid()}\b", "@MYPID@", text)
     except OSError as error:
         return {key: type(error).__name__}
     return {key: mask(text, str(d2.directory)), "mode": oct(path.stat().st_mode & 0o7777)}
