@@ -49,7 +49,7 @@ class Calls:
             self._depth -= 1
             if self._depth == 0 and (self._lent or self._texts):
                 self._end()
-        if self._raised is not None:
+        if self._raised is not None and self._depth == 0:
             raised, self._raised = self._raised, None
             raise raised
         return result
@@ -95,6 +95,32 @@ class Calls:
 
 
 calls = Calls()
+
+
+class Shared:
+    """Something in C that several objects use, ended when the last of them gives it up.
+
+    Counted by hand: when Python's garbage collector ends objects that refer to each other, the order is any.
+    """
+
+    __slots__ = ("_users",)
+
+    def __init__(self) -> None:
+        self._users = 1
+
+    def take(self) -> None:
+        """Use it once more."""
+        self._users += 1
+
+    def give_up(self) -> None:
+        """Use it once less."""
+        self._users -= 1
+        if self._users == 0:
+            self.end()
+
+    def end(self) -> None:
+        """End it; for the subclasses."""
+        raise NotImplementedError
 
 numbers = count(1, 2)
 """The numbers of handles; the even ones are those of servers, each behind its callout's (glue.h)."""

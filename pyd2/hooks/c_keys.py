@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pyd2.dns.constants import RRClass, RRType
 from pyd2.dns.names import lower, name_text, parse_name
 from pyd2.dns.tsig import BADSIG, FUDGE, TsigRecord, check_record, failure, signed_by_reply
 from pyd2.errors import DomainNameError, HookError
 from pyd2.hooks.c_abi import ffi, lib
-from pyd2.hooks.c_calls import calls
-
-if TYPE_CHECKING:
-    from pyd2.hooks.c_library import SharedObject
+from pyd2.hooks.c_calls import Shared, calls
 
 LONGEST_MAC: Final = 4096
 """Octets; a Kerberos token has a few dozen."""
@@ -23,69 +20,89 @@ _FIXED_DATA: Final = 16
 """Octets of a TSIG record's data besides the algorithm and the MAC."""
 
 
+class Signer(Shared):
+    """A library's functions for one key, and what they work on; the key and each of its contexts use it."""
+
+    __slots__ = ("_shared_object", "functions", "user")
+
+    def __init__(
+        self, functions: Any, user: Any, shared_object: Shared,  # noqa: ANN401  C data
+    ) -> None:
+        """Copy ``functions``, which are in ``shared_object``."""
+        super().__init__()
+        self.functions: Any = ffi.new("pyd2_hook_signer *")
+        self.functions[0] = functions[0]
+        self.user = user
+        shared_object.take()
+        self._shared_object = shared_object
+
+    def end(self) -> None:
+        """Let the library destroy what the functions work on; then it may leave memory."""
+        calls.run(lib.pyd2_glue_release, self.functions, self.user)
+        self._shared_object.give_up()
+
+
 class CKey:
     """A key with a library's own signer; a ``SigningKey``."""
 
-    __slots__ = ("_shared_object", "algorithm", "algorithm_wire", "identity", "length", "mac_size", "name",
-                 "name_wire", "signer", "user")
+    __slots__ = ("algorithm", "algorithm_wire", "identity", "length", "mac_size", "name", "name_wire",
+                 "signer")
 
     def __init__(
-        self, name: str, algorithm: str, signer: Any, user: Any, shared_object: SharedObject,  # noqa: ANN401  C data
+        self, name: str, algorithm: str, functions: Any, user: Any, shared_object: Shared,  # noqa: ANN401  C data
     ) -> None:
-        """Copy the signer. Raises HookError; then its ``release`` will not run."""
-        # First of all, since __del__ looks at it: without a signer there is nothing to release.
-        self.signer: Any = None
+        """Make a key of a ``pyd2_hook_signer``. Raises HookError; then its ``release`` will not run."""
+        self.signer: Signer | None = None  # first of all, since __del__ looks at it
         try:
             self.name_wire = lower(parse_name(name))
             self.algorithm_wire = lower(parse_name(algorithm))
         except DomainNameError as error:
             raise HookError(str(error)) from error
-        if not 0 < signer.mac_size <= LONGEST_MAC:
-            raise HookError(f"a MAC of {signer.mac_size} octets is not possible")
+        if not 0 < functions.mac_size <= LONGEST_MAC:
+            raise HookError(f"a MAC of {functions.mac_size} octets is not possible")
         self.name = name_text(self.name_wire)
         self.algorithm = name_text(self.algorithm_wire)
         self.identity = self.name_wire + _CLASS_TTL + self.algorithm_wire
-        self.mac_size = int(signer.mac_size)
+        self.mac_size = int(functions.mac_size)
         self.length: int = 10 + len(self.name_wire) + len(self.algorithm_wire) + _FIXED_DATA + self.mac_size
         """Octets of its TSIG records, at most."""
-        self.user = user
-        # The key's functions are in the library, which has to stay in memory as long as they may run.
-        self._shared_object = shared_object
-        copy: Any = ffi.new("pyd2_hook_signer *")
-        copy[0] = signer[0]
-        self.signer = copy
+        self.signer = Signer(functions, user, shared_object)
 
     def __repr__(self) -> str:
         return f"CKey({self.name!r}, {self.algorithm!r})"
 
     def __del__(self) -> None:
         if self.signer is not None:
-            calls.run(lib.pyd2_glue_release, self.signer, self.user)
+            self.signer.give_up()
 
     def create_context(self) -> CContext:
         """Return the context of one message; HookError when the library cannot begin one."""
-        return CContext(self)
+        assert self.signer is not None
+        return CContext(self, self.signer)
 
 
 class CContext:
     """One message and its reply under a library's own signer; a ``SigningContext``."""
 
-    __slots__ = ("_begun", "_context", "_key", "_request_mac")
+    __slots__ = ("_begun", "_context", "_key", "_request_mac", "_signer")
 
-    def __init__(self, key: CKey) -> None:
+    def __init__(self, key: CKey, signer: Signer) -> None:
         self._key = key
         self._request_mac = b""
-        context = ffi.new("void **")
         self._begun = False
-        code = calls.run(lib.pyd2_glue_begin, key.signer, key.user, context)
+        self._signer = signer
+        context = ffi.new("void **")
+        code = calls.run(lib.pyd2_glue_begin, signer.functions, signer.user, context)
         if code != 0:
             raise HookError(f"key {key.name} cannot begin a message: error {code}")
+        signer.take()
         self._begun = True
         self._context = context[0]
 
     def __del__(self) -> None:
         if self._begun:
-            calls.run(lib.pyd2_glue_end, self._key.signer, self._key.user, self._context)
+            calls.run(lib.pyd2_glue_end, self._signer.functions, self._signer.user, self._context)
+            self._signer.give_up()
 
     @property
     def length(self) -> int:
@@ -114,7 +131,10 @@ class CContext:
         key = self._key
         room = ffi.new("char[]", key.mac_size)
         size = ffi.new("size_t *", key.mac_size)
-        code = calls.run(lib.pyd2_glue_sign, key.signer, key.user, self._context, data, len(data), room, size)
+        code = calls.run(
+            lib.pyd2_glue_sign, self._signer.functions, self._signer.user, self._context,
+            data, len(data), room, size,
+        )
         if code != 0:
             raise HookError(f"key {key.name} cannot sign: error {code}")
         if not 0 < size[0] <= key.mac_size:
@@ -127,7 +147,7 @@ class CContext:
         tsig = check_record(tsig, key.name_wire, key.algorithm_wire, wall)
         data = signed_by_reply(self._request_mac, reply, tsig, key.identity)
         code = calls.run(
-            lib.pyd2_glue_verify, key.signer, key.user, self._context,
+            lib.pyd2_glue_verify, self._signer.functions, self._signer.user, self._context,
             data, len(data), tsig.mac, len(tsig.mac),
         )
         if code != 0:

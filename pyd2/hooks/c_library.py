@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyd2.config.model import DnsServer
 from pyd2.errors import HookError
 from pyd2.hooks.c_abi import ffi, lib
-from pyd2.hooks.c_calls import RefusedError, calls, numbers
+from pyd2.hooks.c_calls import RefusedError, Shared, calls, numbers
 from pyd2.hooks.c_table import CALLOUTS, JSON, KEYS, LIBRARIES
 from pyd2.hooks.c_timers import Timers
 from pyd2.hooks.points import Status
@@ -35,23 +35,23 @@ def _text(string: Any) -> str:  # noqa: ANN401  C data
     return octets.decode("utf-8", "surrogateescape")
 
 
-class SharedObject:
-    """A shared object in memory, until nothing refers to it any more."""
+class SharedObject(Shared):
+    """A shared object in memory, until the last that uses its code gives it up."""
 
     __slots__ = ("_object", "path")
 
     def __init__(self, path: str) -> None:
         """Load it; HookError with the system's reason when that fails."""
-        self._object = ffi.NULL
+        super().__init__()
         self.path = path
         reason = ffi.new("char **")
         self._object = lib.pyd2_glue_open(os.fsencode(path), reason)
         if not self._object:
             raise HookError(_text(reason[0]))
 
-    def __del__(self) -> None:
-        if self._object:
-            lib.pyd2_glue_close(self._object)
+    def end(self) -> None:
+        """Remove it from memory."""
+        lib.pyd2_glue_close(self._object)
 
     def symbol(self, name: str) -> Any:  # noqa: ANN401  C data
         """Return the address of a symbol, None if there is none."""
@@ -184,6 +184,7 @@ class CLibrary:
     def close(self) -> None:
         """Give the shared object up; it leaves memory when the last key of the library's is out of use."""
         self._retire()
+        self.shared_object.give_up()
         self._shared_object = None
 
     def _version(self, symbol: Any) -> Requirement:  # noqa: ANN401  C data

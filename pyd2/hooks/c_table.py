@@ -323,11 +323,13 @@ class Value:
         """``shared_object`` has ``destroy`` in it."""
         self.pointer = pointer
         self._destroy = destroy
+        shared_object.take()
         self._shared_object = shared_object
 
     def __del__(self) -> None:
         if self._destroy:
             calls.run(lib.pyd2_glue_destroy, self._destroy, self.pointer)
+        self._shared_object.give_up()
 
 
 def _kept(callout: int, name: Any, length: int) -> tuple[CalloutHandle, str, Value]:

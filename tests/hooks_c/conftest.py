@@ -49,9 +49,14 @@ def write_c(tmp_path: Path) -> WriteC:
     return write_c
 
 
+_all_counters: list[Counters] = []
+"""They stay: a library may still count when the traceback of a failed test goes."""
+
+
 @pytest.fixture
 def counters() -> Counters:
-    return (ctypes.c_int * 8)()
+    _all_counters.append((ctypes.c_int * 8)())
+    return _all_counters[-1]
 
 
 def with_counters(counters: Counters, **parameters: Plain) -> Plain:
