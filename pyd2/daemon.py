@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -106,7 +108,15 @@ def _complain(text: str) -> None:
     sys.stderr.flush()
 
 
+def _raise_descriptor_limit() -> None:
+    """Allow as many file descriptors as the system does: each DNS server takes some five, each client one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
+    _raise_descriptor_limit()
     try:
         _check_file_name(config_file)
     except LaunchError as error:
