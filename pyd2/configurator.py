@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.defaults import with_defaults
-from pyd2.config.loggers import in_new_spelling, parse_loggers
+from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
 from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
 from pyd2.config.redact import redact
 from pyd2.data.text import to_text
@@ -151,6 +151,7 @@ class Configurator(Checker):
         try:
             # The new loggers come first, so that they tell what is wrong with the rest.
             loggers = parse_loggers(dhcp_ddns, self._directories, self._log.emit, verbose=self._verbose)
+            check_sizes(loggers)
         except ConfigParserError as error:
             raise ConfigError(f"{_PARSING_FAILED}{error}") from error
         dhcp_ddns = in_new_spelling(dhcp_ddns)

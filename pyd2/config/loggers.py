@@ -60,6 +60,17 @@ def in_new_spelling(dhcp_ddns: Element) -> Element:
     return Element(changed, dhcp_ddns.position)
 
 
+def check_sizes(loggers: tuple[Logger, ...]) -> None:
+    """Check that log4cplus could roll each file: Kea notices it only when it applies the loggers.
+
+    Raises ConfigParserError.
+    """
+    for output in (output for logger in loggers for output in logger.outputs):
+        megabytes = output.maxsize // 1_000_000
+        if output.output.startswith("/") and megabytes > _LARGEST_SIZE:
+            raise ConfigParserError(f"expected maxsize < {_LARGEST_SIZE}MB, but instead got {megabytes}MB")
+
+
 def check_severities(loggers: tuple[Logger, ...]) -> None:
     """Check that each logger has a severity: Kea notices it only when it prints the new configuration.
 
@@ -134,9 +145,6 @@ def _output(option: Element, directories: Directories) -> OutputOption:
         if abs(size) >= _UINT64:
             raise ConfigError(_BAD_CAST)
         settings["maxsize"] = size % _UINT64
-        megabytes = settings["maxsize"] // 1_000_000
-        if is_file and megabytes > _LARGEST_SIZE:
-            raise ConfigError(f"expected maxsize < {_LARGEST_SIZE}MB, but instead got {megabytes}MB")
     if (flush := option.get("flush")) is not None:
         settings["flush"] = flush.bool_value()
     if (pattern := option.get("pattern")) is not None:

@@ -123,8 +123,7 @@ def _output(output: OutputOption) -> Element:
     # Kea takes every output with "syslog:" anywhere in it for no file here.
     if output.output not in _NOT_FILES and "syslog:" not in output.output:
         members["maxver"] = Element(output.maxver)
-        # Printed as 64 bits with sign.
-        members["maxsize"] = Element((output.maxsize + (1 << 63)) % (1 << 64) - (1 << 63))
+        members["maxsize"] = Element(output.maxsize)
     return Element(members)
 
 

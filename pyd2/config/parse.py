@@ -15,7 +15,7 @@ from pyd2.config.defaults import with_defaults
 from pyd2.config.domains import parse_domains
 from pyd2.config.files import read_config_file, read_secret_file
 from pyd2.config.grammar import PORT_FAULT, PORTS
-from pyd2.config.loggers import check_severities, parse_loggers
+from pyd2.config.loggers import check_severities, check_sizes, parse_loggers
 from pyd2.config.model import Config
 from pyd2.config.reader import Reader
 from pyd2.config.switches import parse_switches
@@ -103,6 +103,7 @@ def parse_element(
         config = _parse(filled, directories, notify, read_secret, validate_libraries)
     except (ConfigError, ElementTypeError) as error:
         raise ConfigError(reason(error)) from None
+    check_sizes(loggers)
     check_severities(loggers)
     if config.control_socket is not None:
         try:

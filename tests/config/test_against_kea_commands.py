@@ -45,6 +45,7 @@ Kea may go on and find another fault.
 
 REFUSED_AT_LAST = (
     "illegal severity: 0",
+    "expected maxsize < ",
     "Mandatory 'socket-",
     "Invalid 'socket-type' parameter value ",
     "'socket-name' ",

@@ -53,14 +53,6 @@ def test_domains_and_keys_are_shown_by_name_in_byte_order() -> None:
     assert [entry["name"] for entry in shown["DhcpDdns"]["tsig-keys"]] == [f"k{name}" for name in expected]
 
 
-def test_sizes_above_63_bits_are_shown_with_sign() -> None:
-    options: Any = [{"output": "x", "maxsize": -5}]
-    loggers: Any = [{"name": "x", "severity": "INFO", "output-options": options}]
-    config = parse_element(from_plain({"loggers": loggers}), DIRECTORIES)
-    assert config.loggers[0].outputs[0].maxsize == 2**64 - 5
-    assert '"maxsize": -5, "maxver": 1, "output": "/logs/x"' in to_text(to_element(config))
-
-
 SECRETS: dict[str, Any] = {
     "tsig-keys": [
         {"name": "k", "algorithm": "HMAC-MD5", "secret": "QUJD", "user-context": {"secret": "kept"}}
