@@ -5,8 +5,11 @@ Run: python benchmarks/micro_hooks.py [ROUNDS]
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 import tempfile
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from time import process_time
@@ -39,6 +42,36 @@ def select_key(handle):
         handle.set_argument("tsig_key", key)
 """,
 }
+C_LIBRARIES = {
+    "an empty callout in C": "return 0;",
+    "a callout in C that sets a key": """
+    pyd2_hook_server *server;
+    uint16_t port;
+    if (api->current_server(callout, &server) != 0 || api->server_port(server, &port) != 0)
+        return 1;
+    return port == 53 ? api->set_tsig_key(callout, key) : 0;
+""",
+}
+C_TEXT = """
+#include "pyd2_hook.h"
+PYD2_HOOK_DEFINE_VERSION
+static const pyd2_hook_api *api;
+static pyd2_hook_key *key;
+static int select_key(pyd2_hook_callout *callout, void *user)
+{
+    (void)callout; (void)user;
+    %s
+}
+int pyd2_hook_load(const pyd2_hook_api *table, pyd2_hook_library *library, void **state)
+{
+    (void)state;
+    api = table;
+    return api->key_new(library, pyd2_hook_string("k."), pyd2_hook_string("HMAC-SHA256"),
+                        pyd2_hook_string("MDEyMzQ1Njc4OWFiY2RlZg=="), 0, &key)
+         | api->register_callout(library, pyd2_hook_string("select_key"), select_key, NULL);
+}
+"""
+INCLUDE = Path(__file__).parents[1] / "cbridge" / "include"
 SERVER = DnsServer(ip_address("192.0.2.1"), 53, "", None, None)
 KEY = HmacKey("configured.", "HMAC-SHA256", b"0123456789abcdef")
 
@@ -52,32 +85,58 @@ class QuietLog:
         """Drop a message."""
 
 
-def measure(work: Callable[[], object], rounds: int) -> float:
-    """Return the CPU microseconds of one call, the best of five runs."""
-    best = float("inf")
+def python_library(text: str, path: Path) -> HookLibrary:
+    """Return the entry of a library in Python."""
+    path = path.with_suffix(".py")
+    path.write_text(f"def version(): return 20603\n{text}\n")
+    return HookLibrary(str(path), None)
+
+
+def c_library(body: str, path: Path) -> HookLibrary:
+    """Return the entry of a library in C, compiled."""
+    source, target = path.with_suffix(".c"), path.with_suffix(".so")
+    source.write_text(C_TEXT % body)
+    command = ["cc", "-std=c11", "-O2", "-fPIC", "-shared", f"-I{INCLUDE}", str(source), "-o", str(target)]
+    subprocess.run(command, check=True)
+    return HookLibrary(str(target), None)
+
+
+def measure(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the CPU microseconds of one call of each, the best of five runs; they take turns."""
+    best = dict.fromkeys(works, float("inf"))
     for _ in range(5):
-        begin = process_time()
-        for _ in range(rounds):
-            work()
-        best = min(best, process_time() - begin)
-    return best / rounds * 1e6
+        for name, work in works.items():
+            begin = process_time()
+            for _ in range(rounds):
+                work()
+            best[name] = min(best[name], (process_time() - begin) / rounds * 1e6)
+    return best
 
 
 def main() -> None:
-    """Measure each library alone, then three in a row."""
+    """Measure each library alone, then several in a row."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     with tempfile.TemporaryDirectory() as directory:
-        entries = []
-        for number, text in enumerate(LIBRARIES.values()):
-            path = Path(directory) / f"library{number}.py"
-            path.write_text(f"def version(): return 20603\n{text}\n")
-            entries.append(HookLibrary(str(path), None))
-        chains = dict(zip(LIBRARIES, ([entry] for entry in entries), strict=True))
-        for name, libraries in (*chains.items(), ("all three libraries in a chain", entries)):
-            chain = load_chain(libraries, QuietLog())
-            select_key = chain.select_key
-            assert select_key is not None
-            print(f"{name:50}{measure(lambda: select_key(SERVER, KEY), rounds):8.2f} us")  # noqa: B023  used at once
+        entries = {name: python_library(text, Path(directory) / f"python{number}")
+                   for number, (name, text) in enumerate(LIBRARIES.items())}
+        chains = {name: [entry] for name, entry in entries.items()}
+        chains["all three in a chain"] = list(entries.values())
+        if shutil.which("cc") is not None:
+            in_c = {name: c_library(body, Path(directory) / f"c{number}")
+                    for number, (name, body) in enumerate(C_LIBRARIES.items())}
+            chains |= {name: [entry] for name, entry in in_c.items()}
+            chains["C, Python and C, each sets a key"] = [
+                in_c["a callout in C that sets a key"], entries["a callout that sets a key"],
+                c_library(C_LIBRARIES["a callout in C that sets a key"], Path(directory) / "c_again"),
+            ]
+        loaded = {name: load_chain(libraries, QuietLog()) for name, libraries in chains.items()}
+        works: dict[str, Callable[[], object]] = {}
+        for name, chain in loaded.items():
+            assert chain.select_key is not None
+            works[name] = partial(chain.select_key, SERVER, KEY)
+        for name, microseconds in measure(works, rounds).items():
+            print(f"{name:50}{microseconds:8.2f} us")
+        for chain in loaded.values():
             chain.unload()
 
 

@@ -219,7 +219,6 @@ int pyd2_glue_callout(void *function, void *user, uintptr_t callout, const pyd2_
 {
     pyd2_hook_callout_function *run;
     struct frame frame;
-    int code;
 
     AS_FUNCTION(run, function);
     frame.outer = running;
@@ -229,10 +228,10 @@ int pyd2_glue_callout(void *function, void *user, uintptr_t callout, const pyd2_
     frame.outcome.key_set = 0;
     frame.outcome.key = 0;
     running = &frame;
-    code = run((pyd2_hook_callout *)callout, user);
+    frame.outcome.code = run((pyd2_hook_callout *)callout, user);
     running = frame.outer;
     *outcome = frame.outcome;
-    return code;
+    return outcome->code != 0 || outcome->status != status || outcome->key_set;
 }
 
 static int get_status(pyd2_hook_callout *callout, int *status)

@@ -51,8 +51,9 @@ typedef struct pyd2_glue_server {
     uint16_t port;
 } pyd2_glue_server;
 
-/* What a callout has decided. */
+/* What a callout has returned and decided. */
 typedef struct pyd2_glue_outcome {
+    int code;
     int status;
     int key_set;   /* 1 if it has set tsig_key */
     uintptr_t key; /* to this, 0 for none */
@@ -60,7 +61,8 @@ typedef struct pyd2_glue_outcome {
 
 /*
  * Run a callout. `callout` is its handle, and the number behind that is the server's. status is what the
- * callouts before have left. server is null on hook points that have none.
+ * callouts before have left. server is null on hook points that have none. Returns 0 when the callout has
+ * returned 0 and changed nothing that *outcome tells, which saves reading it.
  */
 int pyd2_glue_callout(void *function, void *user, uintptr_t callout, const pyd2_glue_server *server,
                       int status, pyd2_glue_outcome *outcome);

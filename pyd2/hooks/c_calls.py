@@ -33,6 +33,8 @@ class Calls:
 
     def __init__(self) -> None:
         self._depth = 0
+        self._used = False
+        """Whether there is anything in those below."""
         self._lent: list[tuple[dict[int, Any], int]] = []
         self._texts: list[object] = []
         self._raised: BaseException | None = None
@@ -44,21 +46,21 @@ class Calls:
         """
         self._depth += 1
         try:
-            result = function(*arguments)
+            return function(*arguments)
         finally:
             self._depth -= 1
-            if self._depth == 0 and (self._lent or self._texts):
+            if self._used and self._depth == 0:
                 self._end()
-        if self._raised is not None and self._depth == 0:
-            raised, self._raised = self._raised, None
-            raise raised
-        return result
 
     def _end(self) -> None:
+        self._used = False
         for objects, number in self._lent:
             objects.pop(number, None)
         self._lent.clear()
         self._texts.clear()
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            raise raised
 
     def lend(self, objects: dict[int, Any], number: int) -> None:
         """Have a handle end with the call."""
@@ -77,6 +79,7 @@ class Calls:
     def _check(self) -> None:
         if self._depth == 0:
             raise RefusedError(lib.PYD2_HOOK_E_STATE, "nothing can be lent outside of a call")
+        self._used = True
 
     def failed(
         self, _kind: type[BaseException], error: BaseException, _traceback: TracebackType | None,
@@ -89,6 +92,7 @@ class Calls:
             code = lib.PYD2_HOOK_E_INVALID
         else:
             self._raised = error
+            self._used = True
             code = lib.PYD2_HOOK_E_INTERNAL
         lib.pyd2_glue_set_error(text, len(text))
         return int(code)

@@ -85,15 +85,17 @@ class CCallout:
         number = next(numbers)
         _callouts[number] = handle, self._shared_object
         try:
-            result = calls.run(_run, self._function, self._user, number, server, status, _outcome)
+            changed = calls.run(_run, self._function, self._user, number, server, status, _outcome)
         finally:
             del _callouts[number]
+        if not changed:
+            return None
         if _outcome.status != status:
             use.status = Status(_outcome.status)
         if _outcome.key_set:
             key = _outcome.key
             use.set("tsig_key", KEYS.get(key) if key else None)
-        return result
+        return _outcome.code
 
 
 _NULL = ffi.NULL

@@ -82,8 +82,8 @@ class PythonUse:
 
     __slots__ = ("_arguments", "_contexts", "status")
 
-    def __init__(self) -> None:
-        self._arguments: dict[str, object] = {}
+    def __init__(self, arguments: dict[str, object]) -> None:
+        self._arguments = arguments
         self._contexts: dict[int, dict[str, object]] = {}
         self.status: Status = CONTINUE
 
@@ -204,9 +204,10 @@ class PythonChain:
 
     def _begin(self, arguments: dict[str, object]) -> PythonUse:
         """Begin a use of hooks: context_create runs before it has its arguments."""
-        use = PythonUse()
-        if self._created:
-            self._callouts.run("context_create", use)
+        if not self._created:
+            return PythonUse(arguments)
+        use = PythonUse({})
+        self._callouts.run("context_create", use)
         use.start(arguments)
         return use
 

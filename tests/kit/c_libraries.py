@@ -17,7 +17,7 @@ PRELUDE = '#include "c_prelude.h"\n'
 
 def compile_library(source: Path, target: Path, *options: str) -> Path:
     """Compile one file to a shared object. HOOK_TEST_FLAGS of the environment holds more options."""
-    compiler = ("g++", "-std=c++17") if source.suffix == ".cc" else ("gcc", "-std=c11")
+    compiler = ("gcc", "-std=c11") if source.suffix == ".c" else ("g++", "-std=c++17")
     more = shlex.split(os.environ.get("HOOK_TEST_FLAGS", ""))
     command = [*compiler, *WARNINGS, "-g", "-fPIC", "-shared", *INCLUDES, *options, *more,
                str(source), "-o", str(target)]
