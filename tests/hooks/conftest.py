@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+import shutil
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import cache
 from ipaddress import ip_address
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +20,10 @@ from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary
 from pyd2.data.element import Plain, from_plain
 from pyd2.hooks.chain import Chain, PythonChain
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
+from tests.kit.c_libraries import PRELUDE, compile_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 VERSION = "def version():\n    return 20603\n"
 
@@ -82,11 +87,45 @@ def kea_chain(entries: Sequence[HookLibrary], log: RecordingLog, clock: Clock) -
     return KeaChain(entries, log, clock)
 
 
+@cache
+def bystander() -> HookLibrary:
+    """A library in C that takes part in each use of hooks and leaves everything as it is."""
+    directory = Path(tempfile.mkdtemp(prefix="pyd2-bystander-"))
+    atexit.register(shutil.rmtree, directory)
+    path = compile_text(PRELUDE + """
+        static int callout(pyd2_hook_callout *callout, void *user)
+        {
+            void *value;
+            int status;
+            (void)user;
+            if (api->context(callout, T("here"), &value) != PYD2_HOOK_OK)
+                return api->set_context(callout, T("here"), malloc(1), free);
+            return api->status(callout, &status) | api->set_status(callout, status);
+        }
+        static int start(void)
+        {
+            return api->register_callout(self, T("context_create"), callout, NULL)
+                 | api->register_callout(self, T("context_destroy"), callout, NULL);
+        }
+    """, directory / "bystander.so")
+    return HookLibrary(str(path), None)
+
+
+def chain_with_c(entries: Sequence[HookLibrary], log: RecordingLog, clock: Clock) -> Chain:
+    """The chain in Python, with a library in C behind the others."""
+    return PythonChain([*entries, bystander()], log, clock)
+
+
 CHAINS: dict[str, Callable[[Sequence[HookLibrary], RecordingLog, Clock], Chain]] = {
     "python": PythonChain,
+    "python and C": chain_with_c,
     "kea": kea_chain,
 }
 """Every chain that can run Python libraries; the tests of a chain run on each."""
+
+ALONE = ("python", pytest.param("kea", marks=pytest.mark.peers))
+only_these_libraries = pytest.mark.parametrize("load", ALONE, indirect=True)
+"""For tests that count each message or each look at the clock: no other library is in the chain."""
 
 
 @pytest.fixture
@@ -99,7 +138,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["python", pytest.param("kea", marks=pytest.mark.peers)])
+@pytest.fixture(params=[*ALONE, "python and C"])
 def load(request: pytest.FixtureRequest, log: RecordingLog, clock: Clock) -> Iterator[Load]:
     """Return a function that loads libraries into a chain; what is loaded last is unloaded at the end."""
     make = CHAINS[request.param]

@@ -10,7 +10,7 @@ from pyd2.data.element import Element, from_plain
 from pyd2.dns.tsig import HmacKey, SigningKey
 from pyd2.update.driver import Selection
 
-from .conftest import SERVER, config
+from .conftest import SERVER, config, only_these_libraries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -236,6 +236,7 @@ def test_a_fault_in_the_context_callouts_does_not_reach_the_point(
     ]
 
 
+@only_these_libraries
 def test_a_slow_callout_is_reported(load: Load, write: Write, log: RecordingLog, clock: Clock) -> None:
     entry = write("def select_key(handle): pass")
     chain = load(entry)
@@ -631,6 +632,7 @@ def test_unloading_empties_the_chain(load: Load, write: Write) -> None:
     chain.unload()
 
 
+@only_these_libraries
 def test_unload_runs_in_reverse_and_faults_do_not_stop_it(
     load: Load, write: Write, log: RecordingLog, tmp_path: Path,
 ) -> None:

@@ -16,7 +16,7 @@ from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError
 from pyd2.hooks.chain import PythonChain, check_libraries
 
-from .conftest import SERVER, config
+from .conftest import SERVER, config, only_these_libraries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,7 @@ def shorten(log: RecordingLog) -> list[str]:
     return [re.sub(r"(:\d+)? \d+\.\d{3} ms|:\d+$", "", re.sub(r"/\S*/", "", line)).rstrip() for line in lines]
 
 
+@only_these_libraries
 def test_the_whole_life_of_libraries_in_messages(load: Load, write: Write, log: RecordingLog) -> None:
     """The messages in their order, as the real server wrote them for two libraries of the same make."""
     entries = [write(LIBRARY, name="a.py"), write(LIBRARY, name="b.py")]
@@ -117,6 +118,7 @@ def test_the_whole_life_of_libraries_in_messages(load: Load, write: Write, log: 
     ]
 
 
+@only_these_libraries
 def test_load_and_unload_are_optional(load: Load, write: Write, log: RecordingLog) -> None:
     load(write("", name="a.py")).unload()
     assert shorten(log) == [

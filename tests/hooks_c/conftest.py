@@ -21,6 +21,7 @@ from tests.hooks.conftest import (
     config,
     load,
     log,
+    only_these_libraries,
     write,
 )
 from tests.kit.c_libraries import PRELUDE, compile_text
@@ -28,7 +29,8 @@ from tests.kit.c_libraries import PRELUDE, compile_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SERVER", "Clock", "Load", "RecordingLog", "Write", "clock", "config", "load", "log", "write"]
+__all__ = ["SERVER", "Clock", "Load", "RecordingLog", "Write", "clock", "config", "load", "log",
+           "only_these_libraries", "write"]
 
 WriteC = Callable[..., HookLibrary]
 Counters = Any

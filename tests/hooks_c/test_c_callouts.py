@@ -15,7 +15,7 @@ from pyd2.hooks import c_table
 from pyd2.hooks.c_calls import RefusedError, calls
 from pyd2.update.driver import Selection
 
-from .conftest import SERVER, config, with_counters
+from .conftest import SERVER, config, only_these_libraries, with_counters
 
 if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
@@ -212,6 +212,7 @@ def test_a_callout_that_returns_an_error_changes_nothing(
     )
 
 
+@only_these_libraries
 def test_a_slow_callout_is_reported(load: Load, write_c: WriteC, log: RecordingLog, clock: Clock) -> None:
     entry = write_c("""
         static int callout(pyd2_hook_callout *callout, void *user) { (void)callout; (void)user; return 0; }
