@@ -37,6 +37,8 @@ EXAMPLES = ROOT / "examples" / "hooks"
 GUIDE = ROOT / "docs" / "hooks-c.md"
 KEY = HmacKey("config.", "HMAC-SHA256", b"0123456789")
 CONFIGURED = TsigKey("config.", "HMAC-SHA256", 0, b"0123456789", None, None, None)
+needs_cplusplus = pytest.mark.peers
+"""The compiler for C++ is installed with the peers, for Kea's libraries."""
 LIBRARIES = {"signer.c": ("-lcrypto",)}
 """What examples link with, besides libc."""
 
@@ -142,6 +144,7 @@ def test_require_keys(load: Load, example: Example) -> None:
     assert len(text) == 4095
 
 
+@needs_cplusplus
 def test_maintenance(load: Load, example: Example) -> None:
     chain = load(example("maintenance.cpp", {"servers": ["192.0.2.9"]}))
     assert chain.commands() == ["maintenance-get", "maintenance-set"]
@@ -167,6 +170,7 @@ def test_maintenance(load: Load, example: Example) -> None:
     assert ask(chain, "192.0.2.1").skip
 
 
+@needs_cplusplus
 def test_maintenance_refuses_bad_parameters(load: Load, log: RecordingLog, example: Example) -> None:
     """An exception of C++ ends in the library, as the header says."""
     with pytest.raises(HookError):
@@ -174,6 +178,7 @@ def test_maintenance_refuses_bad_parameters(load: Load, log: RecordingLog, examp
     assert log.lines()[0].endswith(": 'here' is no address")
 
 
+@needs_cplusplus
 def test_audit(load: Load, example: Example, tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     audit = example("audit.c", {"file": str(path)})
