@@ -390,7 +390,10 @@ class Driver:
                 transaction.key_counters.sent.add(wall)
 
     def _draw_query(self, lane: Lane) -> int:
-        """Draw a local port and a query ID that are free, as ``slot << 16 | query id``."""
+        """Draw a local port and a query ID that are free, as ``slot << 16 | query id``.
+
+        The port is drawn once for all that goes out together, so that it can leave in one system call.
+        """
         while True:
             if not self._random:
                 self._random = array("I", secrets.token_bytes(4096)).tolist()
@@ -400,4 +403,3 @@ class Driver:
             query = lane.slots[self._slot % len(lane.slots)] << 16 | bits & 0xFFFF
             if query not in lane.pending:
                 return query
-            self._slot = -1
