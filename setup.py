@@ -10,13 +10,19 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "cbridge"))
+ROOT = Path(__file__).resolve().parent
+CBRIDGE = ROOT / "cbridge"
+sys.path.insert(0, str(CBRIDGE))
 
 # The modules in cbridge/. Each offers extensions(), and WITHOUT: what an installation without them lacks.
 BUILDERS = [import_module(name) for name in ("build_hook", "build_kea", "build_wire")]
 EXTENSIONS = [(extension, builder.WITHOUT) for builder in BUILDERS for extension in builder.extensions()]
 WITHOUT = {extension.name: without for extension, without in EXTENSIONS}
+
+# What an installation needs later: pyd2ctl bridge finds it in the package, or, in a checkout, beside it.
+FOR_PYD2CTL = [CBRIDGE / "build_kea.py", CBRIDGE / "include" / "pyd2_hook.h", *sorted(CBRIDGE.glob("kea/*"))]
 
 
 class BuildWhatCanBe(build_ext):
@@ -31,12 +37,24 @@ class BuildWhatCanBe(build_ext):
             raise
 
 
+class BuildWithSources(build_py):
+    """Puts into the package what pyd2ctl bridge builds from, and the header for hook libraries."""
+
+    def run(self) -> None:
+        """Copy the package, then these files."""
+        super().run()
+        if not self.editable_mode:
+            for source in FOR_PYD2CTL:
+                target = Path(self.build_lib, "pyd2", source.relative_to(ROOT))
+                self.mkpath(str(target.parent))
+                self.copy_file(str(source), str(target))
+
+
 for extension, _ in EXTENSIONS:
     extension.optional = True
     extension.sources = [os.path.relpath(source) for source in extension.sources]  # setuptools refuses others
 
 setup(
     ext_modules=[extension for extension, _ in EXTENSIONS],
-    cmdclass={"build_ext": BuildWhatCanBe},
-    data_files=[("include", ["cbridge/include/pyd2_hook.h"])],
+    cmdclass={"build_ext": BuildWhatCanBe, "build_py": BuildWithSources},
 )

@@ -6,9 +6,12 @@ compiled. Without them pyd2 works all the same; only compiled Kea libraries do n
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
+import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -36,6 +39,9 @@ FLAGS = ["-std=c++17", "-O2", "-fvisibility=hidden"]
 # Kea's libraries are all there from the start: libraries that were linked without them find them.
 LINK_FLAGS = ["-Wl,-z,now", "-Wl,--no-as-needed"]
 
+USUAL = (Path("/usr/include"), Path("/usr/local/include"))
+"""Where the compiler looks by itself."""
+
 _CALLBACKS = ("version", "load", "unload", "callout", "released", "signing_begin", "signing_length",
               "signing_sign", "signing_verify", "log")
 
@@ -43,21 +49,24 @@ _CALLBACKS = ("version", "load", "unload", "callout", "released", "signing_begin
 def include_directory() -> Path:
     """Return where Kea's headers are: ``KEA_INCLUDE_DIR`` of the environment, else the usual places."""
     given = os.environ.get("KEA_INCLUDE_DIR")
-    usual = (Path("/usr/include/kea"), Path("/usr/local/include/kea"), Path("/opt/kea/include/kea"))
-    places = (Path(given),) if given else usual
+    places = (Path(given),) if given else (*(place / "kea" for place in USUAL), Path("/opt/kea/include/kea"))
     return next((place for place in places if (place / "hooks/hooks.h").is_file()), places[0])
 
 
 def missing() -> str:
     """Return what is missing here to build it, in one line with the packages of Debian; empty: nothing."""
     compiler = os.environ.get("CXX", "c++").split()[0]
+    headers = {
+        include_directory() / "hooks/hooks.h": "Kea (Debian: kea-dev)",
+        Path("boost/asio.hpp"): "Boost (Debian: libboost-dev)",
+        Path("log4cplus/logger.h"): "log4cplus (Debian: liblog4cplus-dev)",
+        Path(sysconfig.get_path("include"), "Python.h"): "Python (Debian: python3-dev)",
+    }
     lacking = [] if shutil.which(compiler) else [f"a C++ compiler ({compiler}; Debian: g++)"]
-    if not (include_directory() / "hooks/hooks.h").is_file():
-        lacking.append("the headers of Kea (Debian: kea-dev)")
-    for header, what in {"boost/asio.hpp": "Boost (Debian: libboost-dev)",
-                         "log4cplus/logger.h": "log4cplus (Debian: liblog4cplus-dev)"}.items():
-        if not any(Path(place, header).is_file() for place in ("/usr/include", "/usr/local/include")):
-            lacking.append(f"the headers of {what}")
+    lacking += [f"the headers of {what}" for header, what in headers.items()
+                if not any((place / header).is_file() for place in USUAL)]
+    if importlib.util.find_spec("setuptools") is None:  # cffi calls the compiler through it
+        lacking.append(f"setuptools ({sys.executable} -m pip install setuptools)")
     return ", ".join(lacking)
 
 

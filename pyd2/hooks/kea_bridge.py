@@ -6,6 +6,7 @@ There is one in a process, as there is one Kea in it. It belongs to the thread t
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import re
 from contextlib import contextmanager
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 CData: TypeAlias = Any
 """A value of cffi's, or any other object: these have no types that mypy knows."""
 
-ABSENT: Final = "a compiled hook library needs the bridge to Kea, which this installation does not have"
-REBUILD: Final = "rebuild the bridge with: pyd2ctl bridge build"
+ABSENT: Final = (
+    "a compiled Kea hook library needs the bridge to Kea, which is not built; "
+    "pyd2ctl bridge build builds it"
+)
+REBUILD: Final = "rebuild the bridge: pyd2ctl bridge build"
 
 
 class References:
@@ -157,24 +161,36 @@ def version_in(report: str) -> str:
     return found.group(1) if found else ""
 
 
-@cache
-def shim() -> Shim:
-    """Return the bridge, started at the first call. Raises BridgeError when it is absent or unfit."""
+def extension() -> Shim:
+    """Return the extension module, not started. Raises BridgeError when it is absent or cannot be loaded."""
     # Who writes the lines takes the lock around them; Kea's own lock, of the same file, would give that up.
     os.environ["KEA_LOCKFILE_DIR"] = "none"
     try:
-        from pyd2.hooks import kea_shim
+        kea_shim = importlib.import_module("pyd2.hooks.kea_shim")
+    except ModuleNotFoundError:
+        raise BridgeError(ABSENT) from None
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError):
-            raise BridgeError(ABSENT) from None
         raise BridgeError(f"the bridge does not fit the installed Kea ({error}): {REBUILD}") from error
-    from pyd2.hooks import kea_callbacks
+    return Shim(kea_shim.ffi, kea_shim.lib)
 
-    made = Shim(kea_shim.ffi, kea_shim.lib)
-    built = built_for(made.lib.kb_hooks_version())
-    present = version_in(made.text(made.lib.kb_runs_with()))
+
+def versions(made: Shim) -> tuple[str, str]:
+    """Return the version of Kea that the bridge was built for, and that of the Kea that is loaded now.
+
+    The second is empty if Kea does not tell.
+    """
+    return built_for(made.lib.kb_hooks_version()), version_in(made.text(made.lib.kb_runs_with()))
+
+
+@cache
+def shim() -> Shim:
+    """Return the bridge, started at the first call. Raises BridgeError when it is absent or unfit."""
+    made = extension()
+    built, present = versions(made)
     if present not in {"", built}:
         raise BridgeError(f"the bridge was built for Kea {built}, but Kea is {present}: {REBUILD}")
+    from pyd2.hooks import kea_callbacks
+
     made.check(made.lib.kb_start(kea_callbacks.table(made)))
     # At C's own exit it is too late: libraries are unloaded while Python still lives.
     atexit.register(kea_callbacks.end)

@@ -150,7 +150,7 @@ def _unfit(content: bytes) -> str:
         return "file too short"
     if not content.startswith(_ELF):
         return "invalid ELF header"
-    return "a compiled hook library needs the bridge to Kea, which this installation does not have"
+    return "a compiled Kea hook library runs through the bridge to Kea only"
 
 
 def _module_source(module: str) -> tuple[importlib.machinery.ModuleSpec, str]:

@@ -1,8 +1,9 @@
-"""``pyd2ctl bridge``: build the bridge to Kea, and tell whether it fits."""
+"""``pyd2ctl bridge``: build the bridge to Kea, tell whether it fits, and where the header for C is."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -11,67 +12,81 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyd2.errors import BridgeError
-from pyd2.hooks.kea_bridge import built_for, shim, version_in
+from pyd2.hooks.kea_bridge import REBUILD, extension, shim, versions
 
 if TYPE_CHECKING:
     import argparse
     from types import ModuleType
 
 MODULE = "pyd2.hooks.kea_shim"
+PACKAGE = Path(__file__).parents[1]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``pyd2ctl bridge``."""
     parser.add_argument(
-        "action", choices=("build", "status"),
-        help="build: compile it for the installed Kea; status: tell what is built and whether it fits",
-    )
-    parser.add_argument(
-        "--sources", type=Path, default=Path(__file__).parents[2] / "cbridge", metavar="DIRECTORY",
-        help="cbridge of pyd2's sources (default: beside the package)",
+        "action", choices=("build", "status", "include"),
+        help="build: compile it for the installed Kea; status: tell what is built and whether it fits; "
+             "include: print the directory of pyd2_hook.h, for hook libraries in C that need no Kea",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry the action out; exit status 0 when the bridge is there and fits."""
-    if arguments.action == "build":
-        return build(arguments.sources)
-    return status()
+    if arguments.action == "include":
+        print(sources() / "include")
+        return 0
+    return build() if arguments.action == "build" else status()
+
+
+def sources() -> Path:
+    """Return cbridge: an installation has what it needs of it in the package, a checkout beside that."""
+    inside = PACKAGE / "cbridge"
+    return inside if inside.is_dir() else PACKAGE.parent / "cbridge"
 
 
 def status() -> int:
     """Print what the bridge was built for and what is loaded now."""
     found = importlib.util.find_spec(MODULE)
     if found is None:
-        print("bridge:  not built (pyd2ctl bridge build builds it)")
+        print("bridge:  not built, so compiled Kea hook libraries do not load\n"
+              "         pyd2ctl bridge build builds it")
         return 1
     print(f"bridge:  {found.origin}")
     try:
-        bridge = shim()
+        built, present = versions(extension())
+        print(f"built:   for Kea {built}")
+        print(f"loaded:  Kea {present or 'of unknown version'}")
+        if present not in {"", built}:
+            print(f"         they do not match, so compiled Kea hook libraries do not load\n"
+                  f"         install the headers of Kea {present}, then {REBUILD}")
+            return 1
+        shim()
     except BridgeError as error:
         print(f"         {error}")
         return 1
-    built = built_for(bridge.lib.kb_hooks_version())
-    print(f"built:   for Kea {built}, hooks version {bridge.lib.kb_hooks_version()}")
-    print(f"loaded:  Kea {version_in(bridge.text(bridge.lib.kb_runs_with()))}")
     print("         they match: compiled Kea hook libraries load")
     return 0
 
 
-def build(sources: Path) -> int:
+def build() -> int:
     """Compile the bridge and put it into the package."""
-    builder = _builder(sources)
-    if builder is None:
-        where = "name the directory cbridge of pyd2's sources with --sources"
-        print(f"pyd2ctl: there is no build_kea.py in {sources}: {where}", file=sys.stderr)
-        return 1
+    builder = _builder()
     missing = builder.missing()
+    package = PACKAGE / "hooks"
     if missing:
         print(f"pyd2ctl: missing {missing}", file=sys.stderr)
         return 1
+    if not os.access(package, os.W_OK):
+        print(f"pyd2ctl: {package} cannot be written to: run this as the user who installed pyd2",
+              file=sys.stderr)
+        return 1
     with tempfile.TemporaryDirectory(prefix="pyd2-bridge-") as directory:
-        made = Path(builder.make().compile(tmpdir=directory))
-        package = Path(__file__).parents[1] / "hooks"
+        try:
+            made = Path(builder.make().compile(tmpdir=directory))
+        except Exception as error:  # of many kinds: cffi's, setuptools's, the system's
+            print(f"pyd2ctl: the bridge does not compile: {error}", file=sys.stderr)
+            return 1
         # In one step: a daemon that runs keeps the file it has mapped.
         new = package / f".{made.name}"
         shutil.copyfile(made, new)
@@ -81,10 +96,10 @@ def build(sources: Path) -> int:
     return subprocess.run([sys.executable, "-m", "pyd2.tools", "bridge", "status"], check=False).returncode
 
 
-def _builder(sources: Path) -> ModuleType | None:
-    spec = importlib.util.spec_from_file_location("build_kea", sources / "build_kea.py")
-    if spec is None or spec.loader is None or not (sources / "build_kea.py").is_file():
-        return None
+def _builder() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build_kea", sources() / "build_kea.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

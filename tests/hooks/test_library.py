@@ -34,7 +34,7 @@ CANNOT_OPEN = {
     "long.txt": (b"x" * 64, "F: invalid ELF header"),
     "compiled.so": (
         b"\x7fELF" + bytes(60),
-        "F: a compiled hook library needs the bridge to Kea, which this installation does not have",
+        "F: a compiled Kea hook library runs through the bridge to Kea only",
     ),
     "syntax.py": (b"x = = 1\n", "SyntaxError: invalid syntax (F:1)"),
     "raises.py": (b"\nraise ValueError('never')\n", "ValueError: never (F:2)"),

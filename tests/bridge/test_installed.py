@@ -1,0 +1,164 @@
+"""What an operator does: installs a wheel made without Kea, builds the bridge later, updates Kea."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.hooks.kea_bridge import ABSENT, shim, versions
+from tests.kit import c_libraries
+from tests.kit.d2 import environment
+
+from .conftest import EXAMPLES, Compile
+from .test_side_by_side import rig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("cbridge", "pyd2", "setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
+KEY = {"name": "own.", "algorithm": "HMAC-SHA256", "secret": "MDEyMzQ1Njc4OWFiY2RlZg=="}
+OTHER_KEA = """
+#include <string>
+namespace isc { namespace detail {
+std::string getConfigReport() { return "Package:\\n  Version: 2.6.99\\n"; }
+} }
+"""
+
+
+def run(
+    *command: str | Path, cwd: Path, env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True,
+                          check=False)
+
+
+def wheel_without_kea(directory: Path) -> Path:
+    """Build a wheel where Kea's headers are not, of the sources alone: nothing that was built before."""
+    built = shutil.ignore_patterns("*.so", "__pycache__")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, directory / part, ignore=built)
+        else:
+            shutil.copy(ROOT / part, directory)
+    command = (sys.executable, "-m", "pip", "wheel", "-v", "--no-index", "--no-build-isolation", "--no-deps",
+               "-w", "made", ".")
+    done = run(*command, cwd=directory, env={"KEA_INCLUDE_DIR": str(directory)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = "pyd2: compiled Kea hook libraries will not load: missing the headers of Kea (Debian: kea-dev)"
+    assert line in {line.strip() for line in (done.stdout + done.stderr).splitlines()}
+    (wheel,) = directory.glob("made/pyd2-*.whl")
+    return wheel
+
+
+def install(wheel: Path, venv: Path) -> Path:
+    """Install a wheel into a new environment, which finds pyd2's dependencies in this one; return its bin."""
+    command = (sys.executable, "-m", "venv", "--without-pip", venv)
+    assert run(*command, cwd=venv.parent).returncode == 0
+    command = (sys.executable, "-m", "pip", "--python", venv / "bin/python", "install", "--no-index",
+               "--no-deps", wheel)
+    done = run(*command, cwd=venv.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return venv / "bin"
+
+
+def test_a_wheel_without_kea_and_the_bridge_built_later(
+    tmp_path: Path, compile_library: Compile,
+) -> None:
+    (tmp_path / "source").mkdir()
+    programs = install(wheel_without_kea(tmp_path / "source"), tmp_path / "venv")
+    bridge = (programs / "pyd2ctl", "bridge")
+    hidden = {"KEA_INCLUDE_DIR": str(tmp_path)}
+
+    status = run(*bridge, "status", cwd=tmp_path)
+    assert (status.returncode, status.stderr) == (1, "")
+    assert status.stdout.startswith("bridge:  not built")
+    build = run(*bridge, "build", cwd=tmp_path, env=hidden)
+    assert (build.returncode, build.stdout) == (1, "")
+    assert build.stderr == "pyd2ctl: missing the headers of Kea (Debian: kea-dev)\n"
+
+    # Python and plain C need no bridge; the header is found in the installation.
+    include = run(*bridge, "include", cwd=tmp_path).stdout.strip()
+    assert Path(include).is_relative_to(tmp_path / "venv")
+    plain = c_libraries.compile_library(EXAMPLES / "key_per_server.c", tmp_path / "plain.so", f"-I{include}")
+    with rig(str(programs / "pyd2"), [
+        (EXAMPLES / "maintenance.py", {"servers": ["127.0.0.1"]}),
+        (plain, {"keys": {"127.0.0.1": KEY}}),
+    ]) as at:
+        at.update(1)
+        assert at.seen() == []
+        at.d2.command("maintenance-set", {"servers": []})
+        at.update(2)
+        assert at.seen() == [("A", "own.", True)]
+        assert at.d2.stop() == 0
+
+    # A library for Kea is refused; then the bridge is built, and it runs.
+    library = compile_library(EXAMPLES / "maintenance.cc")
+    entry = {"hooks-libraries": [{"library": str(library)}]}
+    (tmp_path / "d2.json").write_text(json.dumps({"DhcpDdns": entry}))
+    check = (programs / "pyd2", "-t", "d2.json")
+    kea = environment(tmp_path, {"KEA_HOOKS_PATH": str(library.parent)})
+    refused = run(*check, cwd=tmp_path, env=kea)
+    assert refused.returncode == 1
+    expected = f"HOOKS_OPEN_ERROR failed to open hook library {library}: {library}: {ABSENT}\n"
+    assert expected in refused.stdout
+    build = run(*bridge, "build", cwd=tmp_path)
+    assert build.returncode == 0, build.stdout + build.stderr
+    assert "they match: compiled Kea hook libraries load" in build.stdout
+    assert run(*check, cwd=tmp_path, env=kea).returncode == 0
+    with rig(str(programs / "pyd2"), [(library, {"servers": ["127.0.0.1"]})]) as at:
+        at.update(1)
+        assert at.seen() == []
+        assert at.d2.command("maintenance-set", {"servers": []})["result"] == 0
+        assert at.d2.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def other_kea(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """An environment in which Kea's libraries say that they are of a later version."""
+    directory = tmp_path_factory.mktemp("other")
+    (directory / "kea.cc").write_text(OTHER_KEA)
+    c_libraries.compile_library(directory / "kea.cc", directory / "kea.so")
+    return {"LD_PRELOAD": str(directory / "kea.so")}
+
+
+def test_after_an_update_of_kea_the_bridge_does_not_fit(
+    tmp_path: Path, other_kea: Mapping[str, str], compile_library: Compile,
+) -> None:
+    status = run(sys.executable, "-m", "pyd2.tools", "bridge", "status", cwd=tmp_path, env=other_kea)
+    assert status.returncode == 1
+    built, _ = versions(shim())
+    assert f"built:   for Kea {built}\nloaded:  Kea 2.6.99\n         they do not match" in status.stdout
+    library = compile_library(EXAMPLES / "maintenance.cc")
+    entry = {"hooks-libraries": [{"library": str(library)}]}
+    (tmp_path / "d2.json").write_text(json.dumps({"DhcpDdns": entry}))
+    kea = environment(tmp_path, {"KEA_HOOKS_PATH": str(library.parent)})
+    refused = run(sys.executable, "-m", "pyd2", "-t", "d2.json", cwd=tmp_path, env={**kea, **other_kea})
+    assert refused.returncode == 1
+    assert (f"{library}: the bridge was built for Kea {built}, but Kea is 2.6.99: rebuild the bridge: "
+            "pyd2ctl bridge build\n") in refused.stdout
+
+
+def test_kea_libraries_of_another_name(tmp_path: Path) -> None:
+    """As after an update that changes the names of Kea's libraries: what the bridge needs is not there."""
+    from pyd2.hooks import kea_shim
+
+    needed = run("readelf", "-d", kea_shim.__file__ or "", cwd=tmp_path).stdout
+    name = next(word.strip("[]") for word in needed.split() if word.startswith("[libkea-hooks.so."))
+    (tmp_path / "empty.c").write_text("int pyd2_empty;\n")
+    c_libraries.compile_library(tmp_path / "empty.c", tmp_path / name)
+    status = run(sys.executable, "-m", "pyd2.tools", "bridge", "status", cwd=tmp_path,
+                 env={"LD_LIBRARY_PATH": str(tmp_path)})
+    assert status.returncode == 1
+    assert "the bridge does not fit the installed Kea (" in status.stdout
+    assert "rebuild the bridge: pyd2ctl bridge build" in status.stdout
