@@ -61,8 +61,8 @@ def wheel_without_kea(directory: Path) -> Path:
 
 def install(wheel: Path, venv: Path) -> Path:
     """Install a wheel into a new environment, which finds pyd2's dependencies in this one; return its bin."""
-    command = (sys.executable, "-m", "venv", "--without-pip", venv)
-    assert run(*command, cwd=venv.parent).returncode == 0
+    made = run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=venv.parent)
+    assert made.returncode == 0, made.stderr
     command = (sys.executable, "-m", "pip", "--python", venv / "bin/python", "install", "--no-index",
                "--no-deps", wheel)
     done = run(*command, cwd=venv.parent)
