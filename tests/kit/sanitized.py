@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
-# Python imports this when it starts, that of a daemon too. The module comes from another place, all else as ever.
+# Python imports this when it starts, that of a daemon too: the module comes from another place.
 _AT_START = """
 import importlib.util, sys
 
@@ -25,11 +25,11 @@ sys.meta_path.insert(0, Finder)
 
 def compile_sanitized(builder: str, directory: Path, make: str) -> Path:
     """Compile a module of cbridge/; ``make`` is the call that describes it, with ``flags`` in hand."""
-    program = f"import sys; from {builder} import make; _, directory, *flags = sys.argv\n" \
-              f"{make}.compile(tmpdir=directory)"
+    program = f"import sys; from {builder} import make; directory, *flags = sys.argv[1:]; "
+    program += f"{make}.compile(tmpdir=directory)"
+    command = [sys.executable, "-c", program, str(directory), *SANITIZE]
     env = os.environ | {"PYTHONPATH": str(ROOT / "cbridge")}
-    subprocess.run([sys.executable, "-c", program, str(directory), *SANITIZE], check=True, capture_output=True,
-                   env=env)
+    subprocess.run(command, check=True, capture_output=True, env=env)
     (made,) = directory.rglob("*.so")
     return made
 
@@ -43,7 +43,7 @@ def _runtime(name: str) -> str:
 def sanitized_tests(
     module: str, compiled: Path, *selection: str, **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run tests with the compiled module in place of the usual one; more environment variables are for them."""
+    """Run tests with the compiled module in place of the usual one, in an environment with more variables."""
     start = compiled.parent / "sitecustomize.py"
     start.write_text(_AT_START.format(file=str(compiled), module=module))
     # The sanitizers' libraries have to be there before all others; libstdc++ for its exceptions to be seen.
