@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.hooks.kea_bridge import ABSENT, shim, versions
-from tests.kit import c_libraries
+from tests.bridge.conftest import COMPILE, EXAMPLES
+from tests.bridge.test_side_by_side import rig
+from tests.kit.c_libraries import compile_library
 from tests.kit.d2 import environment
-
-from .conftest import EXAMPLES, Compile
-from .test_side_by_side import rig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.peers
 ROOT = Path(__file__).parents[2]
 PARTS = ("cbridge", "pyd2", "setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 KEY = {"name": "own.", "algorithm": "HMAC-SHA256", "secret": "MDEyMzQ1Njc4OWFiY2RlZg=="}
@@ -72,9 +72,16 @@ def install(wheel: Path, venv: Path) -> Path:
     return venv / "bin"
 
 
-def test_a_wheel_without_kea_and_the_bridge_built_later(
-    tmp_path: Path, compile_library: Compile,
-) -> None:
+@pytest.fixture(scope="module")
+def for_kea(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library compiled for Kea."""
+    library = tmp_path_factory.mktemp("compiled") / "maintenance.so"
+    compiler = os.environ.get("CXX", "c++")
+    subprocess.run([compiler, *COMPILE, EXAMPLES / "maintenance.cc", "-o", library], check=True)
+    return library
+
+
+def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea: Path) -> None:
     (tmp_path / "source").mkdir()
     programs = install(wheel_without_kea(tmp_path / "source"), tmp_path / "venv")
     bridge = (programs / "pyd2ctl", "bridge")
@@ -90,7 +97,7 @@ def test_a_wheel_without_kea_and_the_bridge_built_later(
     # Python and plain C need no bridge; the header is found in the installation.
     include = run(*bridge, "include", cwd=tmp_path).stdout.strip()
     assert Path(include).is_relative_to(tmp_path / "venv")
-    plain = c_libraries.compile_library(EXAMPLES / "key_per_server.c", tmp_path / "plain.so", f"-I{include}")
+    plain = compile_library(EXAMPLES / "key_per_server.c", tmp_path / "plain.so", f"-I{include}")
     with rig(str(programs / "pyd2"), [
         (EXAMPLES / "maintenance.py", {"servers": ["127.0.0.1"]}),
         (plain, {"keys": {"127.0.0.1": KEY}}),
@@ -103,20 +110,19 @@ def test_a_wheel_without_kea_and_the_bridge_built_later(
         assert at.d2.stop() == 0
 
     # A library for Kea is refused; then the bridge is built, and it runs.
-    library = compile_library(EXAMPLES / "maintenance.cc")
-    entry = {"hooks-libraries": [{"library": str(library)}]}
+    entry = {"hooks-libraries": [{"library": str(for_kea)}]}
     (tmp_path / "d2.json").write_text(json.dumps({"DhcpDdns": entry}))
     check = (programs / "pyd2", "-t", "d2.json")
-    kea = environment(tmp_path, {"KEA_HOOKS_PATH": str(library.parent)})
+    kea = environment(tmp_path, {"KEA_HOOKS_PATH": str(for_kea.parent)})
     refused = run(*check, cwd=tmp_path, env=kea)
     assert refused.returncode == 1
-    expected = f"HOOKS_OPEN_ERROR failed to open hook library {library}: {library}: {ABSENT}\n"
+    expected = f"HOOKS_OPEN_ERROR failed to open hook library {for_kea}: {for_kea}: {ABSENT}\n"
     assert expected in refused.stdout
     build = run(*bridge, "build", cwd=tmp_path)
     assert build.returncode == 0, build.stdout + build.stderr
     assert "they match: compiled Kea hook libraries load" in build.stdout
     assert run(*check, cwd=tmp_path, env=kea).returncode == 0
-    with rig(str(programs / "pyd2"), [(library, {"servers": ["127.0.0.1"]})]) as at:
+    with rig(str(programs / "pyd2"), [(for_kea, {"servers": ["127.0.0.1"]})]) as at:
         at.update(1)
         assert at.seen() == []
         assert at.d2.command("maintenance-set", {"servers": []})["result"] == 0
@@ -128,24 +134,23 @@ def other_kea(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """An environment in which Kea's libraries say that they are of a later version."""
     directory = tmp_path_factory.mktemp("other")
     (directory / "kea.cc").write_text(OTHER_KEA)
-    c_libraries.compile_library(directory / "kea.cc", directory / "kea.so")
+    compile_library(directory / "kea.cc", directory / "kea.so")
     return {"LD_PRELOAD": str(directory / "kea.so")}
 
 
 def test_after_an_update_of_kea_the_bridge_does_not_fit(
-    tmp_path: Path, other_kea: Mapping[str, str], compile_library: Compile,
+    tmp_path: Path, other_kea: Mapping[str, str], for_kea: Path,
 ) -> None:
     status = run(sys.executable, "-m", "pyd2.tools", "bridge", "status", cwd=tmp_path, env=other_kea)
     assert status.returncode == 1
     built, _ = versions(shim())
     assert f"built:   for Kea {built}\nloaded:  Kea 2.6.99\n         they do not match" in status.stdout
-    library = compile_library(EXAMPLES / "maintenance.cc")
-    entry = {"hooks-libraries": [{"library": str(library)}]}
+    entry = {"hooks-libraries": [{"library": str(for_kea)}]}
     (tmp_path / "d2.json").write_text(json.dumps({"DhcpDdns": entry}))
-    kea = environment(tmp_path, {"KEA_HOOKS_PATH": str(library.parent)})
+    kea = environment(tmp_path, {"KEA_HOOKS_PATH": str(for_kea.parent)})
     refused = run(sys.executable, "-m", "pyd2", "-t", "d2.json", cwd=tmp_path, env={**kea, **other_kea})
     assert refused.returncode == 1
-    assert (f"{library}: the bridge was built for Kea {built}, but Kea is 2.6.99: rebuild the bridge: "
+    assert (f"{for_kea}: the bridge was built for Kea {built}, but Kea is 2.6.99: rebuild the bridge: "
             "pyd2ctl bridge build\n") in refused.stdout
 
 
@@ -156,7 +161,7 @@ def test_kea_libraries_of_another_name(tmp_path: Path) -> None:
     needed = run("readelf", "-d", kea_shim.__file__ or "", cwd=tmp_path).stdout
     name = next(word.strip("[]") for word in needed.split() if word.startswith("[libkea-hooks.so."))
     (tmp_path / "empty.c").write_text("int pyd2_empty;\n")
-    c_libraries.compile_library(tmp_path / "empty.c", tmp_path / name)
+    compile_library(tmp_path / "empty.c", tmp_path / name)
     status = run(sys.executable, "-m", "pyd2.tools", "bridge", "status", cwd=tmp_path,
                  env={"LD_LIBRARY_PATH": str(tmp_path)})
     assert status.returncode == 1
