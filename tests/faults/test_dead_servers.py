@@ -1,11 +1,13 @@
 """DNS servers that are dead, or die and come back."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.faults import load
 from tests.kit import dns_servers, ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
@@ -69,6 +71,34 @@ def test_a_server_that_restarts_is_used_again(d2_binary: str) -> None:
                     _send(port, f"outage.{HEALTHY}")
                     d2.wait_for_log("DHCP_DDNS_ADD_FAILED", 1)
             assert d2.stdout().count("DHCP_DDNS_ADD_FAILED") == 1
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_server_that_restarts_under_load_holds_what_is_logged(d2_binary: str, how: signal.Signals) -> None:
+    """Twice the only server leaves in a stream of requests, and comes back when some have failed."""
+    hosts = [load.Host(number, HEALTHY) for number in range(400)]
+    with PortLease() as lease, dns_servers.bind([HEALTHY]) as bind, \
+            _d2(d2_binary, port := lease.take(), [_domain(HEALTHY, bind.port)], 200) as d2:
+        ends = load.Ends(d2)
+        with load.Load(port, (host.request() for host in hosts), 150):
+            for outage in (1, 2):
+                ends.wait(150 * outage - 50)
+                bind.process.stop(how)
+                ends.wait(150 * outage)
+                bind.start()
+        ends.wait(len(hosts))
+        done = {host.name for host in ends.succeeded(hosts)}
+        held = {owner for owner, _, _, _ in bind.records(HEALTHY)}
+        counts = load.check_balance(d2)
+        assert ends.count == counts["ncr-received"] == len(hosts)
+        assert done <= held <= {host.name for host in hosts}
+        assert 100 <= len(done) < len(hosts)
+        assert counts["update-timeout"] >= 3 * (len(hosts) - len(done))
+        # Whom an outage has caught is told by name, with its address.
+        for host in hosts:
+            if host.name not in done:
+                assert f"FQDN: [{host.name}]" in d2.stdout()
 
 
 def test_a_server_that_answers_nonsense_costs_only_its_own_requests(d2_binary: str) -> None:

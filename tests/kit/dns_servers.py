@@ -30,10 +30,26 @@ Record = tuple[str, int, str, str]  # owner, TTL, type, rdata; all in lower case
 
 
 class DnsServer:
-    """A running DNS server."""
+    """A DNS server; it runs from its making on."""
 
-    def __init__(self, process: Process, port: int, directory: Path) -> None:
-        self.process, self.port, self.directory = process, port, directory
+    process: Process
+
+    def __init__(self, name: str, argv: Sequence[str], port: int, directory: Path,
+                 zones: Sequence[str]) -> None:
+        self.port, self.directory = port, directory
+        self._name, self._argv, self._zones = name, argv, zones
+        self.start()
+
+    def start(self) -> None:
+        """Start it in its directory, where what it held before lies, and wait until it serves all zones."""
+        self.process = Process(self._argv, self.directory, name=self._name)
+        try:
+            for zone in self._zones:
+                wait_until(lambda zone=zone: self.answers_for(zone),  # type: ignore[misc]
+                           f"{self._name} to serve {zone}")
+        except BaseException:
+            self.process.kill()
+            raise
 
     def answers_for(self, zone: str) -> bool:
         """Whether the server answers with the zone's SOA."""
@@ -63,11 +79,11 @@ def _zone_text(zone: str) -> str:
 @contextlib.contextmanager
 def _served(directory: Path, name: str, argv: Sequence[str], port: int,
             zones: Sequence[str]) -> Iterator[DnsServer]:
-    with Process(argv, directory, name=name) as process:
-        server = DnsServer(process, port, directory)
-        for zone in zones:
-            wait_until(lambda zone=zone: server.answers_for(zone), f"{name} to serve {zone}")  # type: ignore[misc]
+    server = DnsServer(name, argv, port, directory, zones)
+    try:
         yield server
+    finally:
+        server.process.stop()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,104 @@
+"""Reconfiguration under load, by signal and by command, loses nothing."""
+
+import contextlib
+import json
+import signal
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from typing import Any
+
+import pytest
+
+from tests.faults.load import Ends, Host, Load, check_balance, domain, forward, udp_socket
+from tests.kit import dns_servers
+from tests.kit.d2 import D2, config, private_directory
+from tests.kit.dns_servers import DnsServer
+from tests.kit.ports import PortLease
+from tests.kit.waiting import wait_until
+
+pytestmark = [pytest.mark.faults, pytest.mark.peers]
+
+ZONE = "example.com."
+HOSTS = 800
+BLOCK = 50
+RATE = 500.0
+
+Reload = Callable[[D2, dict[str, Any]], None]
+
+
+@contextlib.contextmanager
+def _site(binary: str) -> Iterator[tuple[D2, int, DnsServer, dict[str, Any]]]:
+    with PortLease() as lease, private_directory() as directory, dns_servers.bind([ZONE]) as bind:
+        port = lease.take()
+        # The timeout is long: a try that is merely slow must not turn into a second one.
+        settings = config(port, forward(domain(ZONE, bind.port), timeout=20000))
+        with D2.start(binary, directory, settings) as d2:
+            d2.wait_for_listener(port)
+            yield d2, port, bind, settings
+
+
+def _sighup(d2: D2, settings: dict[str, Any]) -> None:
+    (d2.directory / "d2.json").write_text(json.dumps(settings))
+    d2.process.send_signal(signal.SIGHUP)
+
+
+def _config_reload(d2: D2, settings: dict[str, Any]) -> None:
+    (d2.directory / "d2.json").write_text(json.dumps(settings))
+    assert d2.command("config-reload")["result"] == 0
+
+
+def _config_set(d2: D2, settings: dict[str, Any]) -> None:
+    assert d2.command("config-set", settings)["result"] == 0
+
+
+@pytest.mark.parametrize("ways", [(_sighup,), (_config_reload, _config_set)],
+                         ids=["signals", "commands"])
+def test_a_stream_of_requests_goes_on(d2_binary: str, is_pyd2: bool, ways: tuple[Reload, ...]) -> None:
+    """Each reload also brings or takes another domain. The socket stays what it is all the time."""
+    hosts = [Host(number, ZONE) for number in range(HOSTS)]
+    with _site(d2_binary) as (d2, port, bind, settings):
+        own = settings["DhcpDdns"]
+        domains = domain(ZONE, bind.port), domain("other.test.", bind.port)
+        other = config(port, own | forward(*domains, timeout=10000))
+        before = udp_socket(d2, port)
+        ends = Ends(d2)
+        load = Load(port, (host.request() for host in hosts), RATE)
+        load.allowed = BLOCK
+        with load:
+            for way, now in zip(cycle(ways), cycle((other, settings))):
+                if load.allowed > HOSTS:
+                    break
+                # In the middle of each block of requests there is a reload.
+                wait_until(lambda: load.sent > load.allowed - BLOCK // 2, "half a block to be sent")
+                way(d2, now)
+                load.allowed += BLOCK
+            wait_until(lambda: not load.running, "the last request to be sent")
+        if is_pyd2:
+            ends.wait(HOSTS)
+            assert udp_socket(d2, port) == before
+            assert len(ends.succeeded(hosts)) == HOSTS
+            assert {owner for owner, _, _, _ in bind.records(ZONE)} == {host.name for host in hosts}
+            counts = check_balance(d2)
+            assert counts["ncr-received"] == counts["update-sent"] == HOSTS
+        assert d2.stdout().count("DCTL_CONFIG_COMPLETE") > HOSTS // BLOCK // 2  # signals may merge
+
+
+def test_what_has_arrived_at_the_old_port_is_carried_out(d2_binary: str, is_pyd2: bool) -> None:
+    """The port changes while requests wait in the kernel; the daemon stands still until all is there."""
+    hosts = [Host(number, ZONE) for number in range(100)]
+    with _site(d2_binary) as (d2, port, bind, settings), PortLease() as lease:
+        new_port = lease.take()
+        moved = config(new_port, settings["DhcpDdns"] | {"port": new_port})
+        (d2.directory / "d2.json").write_text(json.dumps(moved))
+        d2.process.send_signal(signal.SIGSTOP)
+        d2.process.send_signal(signal.SIGHUP)
+        with Load(port, (host.request() for host in hosts), 1e6) as load:
+            ends = Ends(d2)
+            while load.running:
+                ends.read()
+        d2.process.send_signal(signal.SIGCONT)
+        if is_pyd2:
+            ends.wait(len(hosts))
+            assert len(ends.succeeded(hosts)) == len(hosts)
+            assert {owner for owner, _, _, _ in bind.records(ZONE)} == {host.name for host in hosts}
+        d2.wait_for_listener(new_port)
