@@ -2,8 +2,8 @@
  * pyd2_hook.h: hook libraries for pyd2 in C, or in any language that can be called from C.
  *
  * A hook library is a shared object that pyd2 loads because it stands in "hooks-libraries". This header
- * alone is what it needs: it links with nothing of pyd2's and nothing of Kea's. docs/hooks-c.md is the
- * guide; the hook points and their arguments are those of docs/hooks-python.md.
+ * alone is what it needs: it links with nothing of pyd2's and nothing of Kea's. docs/hooks.md is the
+ * guide, with the hook points and their arguments.
  *
  * THE LIBRARY exports two functions, and a third if it needs it:
  *
@@ -75,7 +75,7 @@ enum {
     PYD2_HOOK_E_INTERNAL = -7   /* a fault of pyd2's own; its log tells more */
 };
 
-/* What the server does after the callouts of a hook point; docs/hooks-python.md has its effect for each. */
+/* What the server does after the callouts of a hook point; docs/hooks.md has its effect for each. */
 enum {
     PYD2_HOOK_CONTINUE = 0,
     PYD2_HOOK_SKIP = 1,
@@ -278,7 +278,7 @@ typedef struct pyd2_hook_api {
     int (*set_status)(pyd2_hook_callout *callout, int status);
 
     /*
-     * Read an argument: those that are JSON values (None in docs/hooks-python.md is JSON's null), or those
+     * Read an argument: those that are JSON values (None in docs/hooks.md is JSON's null), or those
      * of text. Arguments that callouts made up can be read in the form in which they were set, also those set
      * in Python. E_NOT_FOUND: the use has no such argument. E_TYPE: it has another form.
      */

@@ -2,7 +2,7 @@
 //
 //     "hooks-libraries": [
 //         ...
-//         { "library": "/usr/lib/kea/hooks/audit.so", "parameters": { "file": "/var/log/kea/audit.log" } }
+//         { "library": "audit.so", "parameters": { "file": "/var/log/kea/audit.log" } }
 //     ]
 //
 // Put it last: it sees what the libraries before it decided.

@@ -2,7 +2,7 @@
 
     "hooks-libraries": [
         ...
-        { "library": "/usr/lib/pyd2/hooks/audit.py", "parameters": { "file": "/var/log/pyd2/audit.log" } }
+        { "library": "audit.py", "parameters": { "file": "/var/log/kea/audit.log" } }
     ]
 
 Put it last: it sees what the libraries before it decided.

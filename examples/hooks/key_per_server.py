@@ -1,7 +1,7 @@
 """Choose the TSIG key by the server's address, whatever the configuration says.
 
     "hooks-libraries": [ {
-        "library": "/usr/lib/pyd2/hooks/key_per_server.py",
+        "library": "key_per_server.py",
         "parameters": {
             "keys": {
                 "192.0.2.1": { "name": "a.", "algorithm": "HMAC-SHA256", "secret": "bm90IHZlcnkgc2VjcmV0" }

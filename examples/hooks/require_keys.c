@@ -1,7 +1,7 @@
 /*
  * Refuse a configuration in which an update could leave unsigned, and say why.
  *
- * It takes no parameters: "hooks-libraries": [ { "library": "/usr/lib/pyd2/hooks/require_keys.so" } ]
+ * It takes no parameters: "hooks-libraries": [ { "library": "require_keys.so" } ]
  * To compile it:
  *
  *     cc -O2 -fPIC -shared require_keys.c -o require_keys.so

@@ -1,6 +1,6 @@
 // Refuse a configuration in which an update could leave unsigned, and say why.
 //
-// It takes no parameters: "hooks-libraries": [ { "library": "/usr/lib/kea/hooks/require_keys.so" } ]
+// It takes no parameters: "hooks-libraries": [ { "library": "require_keys.so" } ]
 // The library runs in kea-dhcp-ddns and in pyd2. To compile it:
 //
 //     c++ -std=c++17 -O2 -fPIC -shared -I/usr/include/kea require_keys.cc -o require_keys.so

@@ -1,6 +1,6 @@
 """Refuse a configuration in which an update could leave unsigned, and say why.
 
-It takes no parameters: ``"hooks-libraries": [ { "library": "/usr/lib/pyd2/hooks/require_keys.py" } ]``
+It takes no parameters: ``"hooks-libraries": [ { "library": "require_keys.py" } ]``
 """
 
 from pyd2.hooks import VERSION, CalloutHandle, Status

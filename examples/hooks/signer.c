@@ -5,7 +5,7 @@
  * another program can change it at any time. Whoever signs with hardware or by GSS-TSIG does it at this place.
  *
  *     "hooks-libraries": [ {
- *         "library": "/usr/lib/pyd2/hooks/signer.so",
+ *         "library": "signer.so",
  *         "parameters": { "name": "rolling.", "secret-file": "/run/d2/secret" }
  *     } ]
  *

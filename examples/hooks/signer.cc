@@ -4,7 +4,7 @@
 // another program can change it at any time. Whoever signs with hardware or by GSS-TSIG does it at this place.
 //
 //     "hooks-libraries": [ {
-//         "library": "/usr/lib/kea/hooks/signer.so",
+//         "library": "signer.so",
 //         "parameters": { "name": "rolling.", "algorithm": "hmac-sha256", "secret-file": "/run/d2/secret" }
 //     } ]
 //

@@ -1,4 +1,4 @@
-"""Hook libraries: what their authors use. docs/hooks-python.md is their guide.
+"""Hook libraries: what their authors use. docs/hooks.md is their guide.
 
 The server's side is in ``pyd2.hooks.chain``.
 """

@@ -75,7 +75,7 @@ class CalloutHandle:
             raise HookError(f"{value!r} is no status") from error
 
     def get_argument(self, name: str) -> Any:  # noqa: ANN401  its type depends on the name
-        """Return an argument (docs/hooks-python.md lists them); JSON as a fresh copy in plain Python.
+        """Return an argument (docs/hooks.md lists them); JSON as a fresh copy in plain Python.
 
         Raises HookError when there is none of that name.
         """

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -29,17 +30,21 @@ DOCS = ROOT / "docs"
 PAGES = sorted(page for page in [*DOCS.glob("*.md"), ROOT / "README.md"] if page.name != "contract.md")
 FUZZER = ROOT / "tests" / "fuzz" / "test_fuzz.py"
 HEADER = ROOT / "cbridge" / "include" / "pyd2_hook.h"
-TESTED_ELSEWHERE = {"hooks-c.md", "hooks-python.md"}
+EXAMPLES = ROOT / "examples" / "hooks"
 BLOCK = re.compile(r"^(<!-- run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 
 
 def blocks(language: str, *, marked: bool = False) -> list[object]:
     """Return the code blocks of a language as parameters; with ``marked``, those under ``<!-- run -->``."""
-    return [pytest.param(text, id=f"{page.name}:{number}")
+    return [pytest.param(text, id=f"{page.name}:{number}", marks=_needs(text))
             for page in PAGES
             for number, (mark, of, text) in enumerate(BLOCK.findall(page.read_text()), start=1)
-            if of == language and bool(mark) >= marked and page.name not in TESTED_ELSEWHERE]
+            if of == language and bool(mark) >= marked]
+
+
+def _needs(text: str) -> tuple[pytest.MarkDecorator, ...]:
+    return (pytest.mark.peers,) if "/usr/include/kea" in text else ()
 
 
 def generator() -> ModuleType:
@@ -54,10 +59,15 @@ def generator() -> ModuleType:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment whose files all lie in the temporary directory, with pyd2's programs in the path."""
+    """An environment whose files all lie in the temporary directory, with pyd2's programs in the path.
+
+    The hooks directory is there too, with the examples.
+    """
     tmp_path.chmod(0o750)
+    for example in EXAMPLES.iterdir():
+        shutil.copy(example, tmp_path)
     folders = dict.fromkeys(("KEA_CONTROL_SOCKET_DIR", "KEA_LOG_FILE_DIR", "KEA_PIDFILE_DIR",
-                             "KEA_LOCKFILE_DIR"), str(tmp_path))
+                             "KEA_LOCKFILE_DIR", "KEA_HOOKS_PATH"), str(tmp_path))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return os.environ | folders | {"PATH": path}
 
