@@ -86,7 +86,7 @@ def test_a_shared_object_that_is_no_library_for_pyd2(write_c: WriteC, log: Recor
     """It may be one for Kea, which this chain cannot load."""
     entry = write_c("int version(void); int version(void) { return 20603; }", prelude="")
     assert not check_library(entry.library, log)
-    assert "needs the bridge to Kea" in log.lines()[0]
+    assert "through the bridge to Kea" in log.lines()[0]
 
 
 def test_without_the_compiled_part(
