@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+MOST_LIBRARY_KEYS: Final = 256
+"""Keys of hook libraries that are counted at a time: a library may make one for each update."""
+
 
 class Counter:
     """One statistic: its value, and the wall-clock second of its last change.
@@ -62,10 +65,22 @@ class Counters:
         statistic of the control channel: a server that was slow once must not change its answers.
         """
         self.keys: dict[str, KeyCounters] = {}
+        """Those of the keys that were in a configuration."""
+        self.library_keys: dict[str, KeyCounters] = {}
+        """Those of other keys that hook libraries chose, the oldest first."""
 
     def key(self, key_name: str, now: float) -> KeyCounters:
         """Return the statistics of a key, made at zero when it is new (lower case, final dot)."""
         found = self.keys.get(key_name)
         if found is None:
             found = self.keys[key_name] = KeyCounters(key_name, now)
+        return found
+
+    def library_key(self, key_name: str, now: float) -> KeyCounters:
+        """The same for a key that a hook library chose, which may have the name of a configured one."""
+        found = self.keys.get(key_name) or self.library_keys.get(key_name)
+        if found is None:
+            found = self.library_keys[key_name] = KeyCounters(key_name, now)
+            if len(self.library_keys) > MOST_LIBRARY_KEYS:
+                del self.library_keys[next(iter(self.library_keys))]
         return found

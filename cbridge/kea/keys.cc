@@ -65,6 +65,10 @@ uintptr_t kb_key_identity(const kb_key* key) {
     return reinterpret_cast<uintptr_t>(key->value.get());
 }
 
+int kb_key_shared(const kb_key* key) {
+    return key->value.use_count() > 1 ? 1 : 0;
+}
+
 void kb_key_free(kb_key* key) {
     delete key;
 }

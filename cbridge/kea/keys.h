@@ -47,6 +47,9 @@ int kb_key_facts_of(kb_key* key, kb_key_facts* facts);
 /* Return a number that two handles have in common exactly when they hold the same key object. */
 uintptr_t kb_key_identity(const kb_key* key);
 
+/* Say whether libraries, or other handles, hold the key as well: 1, or 0 when this handle is the last. */
+int kb_key_shared(const kb_key* key);
+
 /* Free a handle, and with the last one the key. NULL is allowed. */
 void kb_key_free(kb_key* key);
 

@@ -11,6 +11,10 @@ int kb_stats_set(const char* name, int64_t value) {
     });
 }
 
+int kb_stats_present(const char* name) {
+    return pyd2::guarded(-1, [&] { return StatsMgr::instance().getObservation(name) ? 1 : 0; });
+}
+
 int kb_stats_reset(const char* name) {
     return pyd2::guarded(-1, [&] {
         if (name == nullptr) {

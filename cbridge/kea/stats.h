@@ -17,6 +17,9 @@ extern "C" {
 /* Set an integer statistic, and make it when it is new. -1 on failure. */
 int kb_stats_set(const char* name, int64_t value);
 
+/* Say whether there is a statistic of a name: 1, 0; -1 on failure. */
+int kb_stats_present(const char* name);
+
 /* Set a statistic, or all with NULL, to its neutral value: 1 when it was there, 0, -1. */
 int kb_stats_reset(const char* name);
 

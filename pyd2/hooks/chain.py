@@ -76,6 +76,12 @@ class Statistics(Protocol):
     def own_values(self) -> Iterable[tuple[str, int]]:
         """Return the server's own by name."""
 
+    def library_keys(self) -> list[str]:
+        """Return the names of the keys of hook libraries that are counted."""
+
+    def forget_library_key(self, name: str) -> None:
+        """Forget the statistics of such a key."""
+
 
 class PythonUse:
     """One use of hooks in a PythonChain; see ``pyd2.hooks.handle.Use``."""

@@ -236,8 +236,9 @@ class KeaChain:
     def _between(self) -> None:
         """Do what is due from time to time."""
         self._shim.lib.kb_log_collect()
-        self._tell_statistics()
         self._shim.free_deferred()
+        self._keys.forget_unused()
+        self._tell_statistics()
 
     def share_statistics(self, statistics: Statistics) -> None:
         """Let libraries read the server's statistics, and the server show theirs."""

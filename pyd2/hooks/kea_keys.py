@@ -128,6 +128,8 @@ class PythonSigning:
 class _Kept(NamedTuple):
     key: SigningKey
     handle: CData
+    of_python: bool
+    """Whether the C++ object was made for a Python key; else it came out of C++."""
 
 
 class Keys:
@@ -149,13 +151,21 @@ class Keys:
         """Return the identity of a C++ key."""
         return int(self._shim.lib.kb_key_identity(handle))
 
-    def keep(self, key: SigningKey, handle: CData) -> None:
+    def forget_unused(self) -> None:
+        """Let go of keys from C++ that are held nowhere else: their statistics and libraries go with them."""
+        shared = self._shim.lib.kb_key_shared
+        unused = [identity for identity, kept in self._kept.items()
+                  if not kept.of_python and not shared(kept.handle)]
+        for identity in unused:
+            del self._identities[id(self._kept.pop(identity).key)]
+
+    def keep(self, key: SigningKey, handle: CData, *, of_python: bool = False) -> None:
         """Remember that the two are one key."""
         identity = self.identity(handle)
         replaced = self._kept.pop(identity, None)
         if replaced is not None:
             del self._identities[id(replaced.key)]
-        self._kept[identity] = _Kept(key, handle)
+        self._kept[identity] = _Kept(key, handle, of_python)
         self._identities[id(key)] = identity
         if len(self._kept) > MOST_KEPT:
             _, oldest = self._kept.popitem(last=False)
@@ -171,8 +181,11 @@ class Keys:
             return self._shim.ffi.NULL
         identity = self._identities.get(id(key))
         if identity is None:
-            handle = key.handle if isinstance(key, KeaKey) else self._make(key)
-            self.keep(key, handle)
+            if isinstance(key, KeaKey):
+                self.keep(key, key.handle)
+                return key.handle
+            handle = self._make(key)
+            self.keep(key, handle, of_python=True)
             return handle
         return self._kept[identity].handle
 

@@ -26,6 +26,12 @@ class OwnStatistics(Protocol):
     def own_values(self) -> Iterable[tuple[str, int]]:
         """Return all of them, by name."""
 
+    def library_keys(self) -> list[str]:
+        """Return the names of the keys of hook libraries that are counted."""
+
+    def forget_library_key(self, name: str) -> None:
+        """Forget the statistics of such a key."""
+
 
 class KeaStatistics:
     """What is in Kea's StatsMgr; a provider of ``pyd2.observe.statistics``."""
@@ -36,7 +42,13 @@ class KeaStatistics:
         self._told: dict[str, int] = {}
 
     def tell(self) -> None:
-        """Bring the server's own statistics in the StatsMgr up to date, before libraries run."""
+        """Bring the server's own statistics in the StatsMgr up to date, before libraries run.
+
+        A key's statistics end with it: Kea's key removes its own from the StatsMgr.
+        """
+        for key in self._own.library_keys():
+            if not self._shim.check(self._shim.lib.kb_stats_present(f"key[{key}].update-sent".encode())):
+                self._own.forget_library_key(key)
         for name, value in self._own.own_values():
             if self._told.get(name) != value:
                 self._shim.check(self._shim.lib.kb_stats_set(self._shim.bytes(name), value))

@@ -75,6 +75,14 @@ class Statistics:
         """Return the daemon's own statistics by name, without those of providers."""
         return ((counter.name, counter.value) for counter in self._own())
 
+    def library_keys(self) -> list[str]:
+        """Return the names of the keys of hook libraries that are counted."""
+        return list(self._counters.library_keys)
+
+    def forget_library_key(self, name: str) -> None:
+        """Forget the statistics of such a key: it is there no more."""
+        self._counters.library_keys.pop(name, None)
+
     def _own(self) -> Iterator[Counter]:
         counters = self._counters
         yield from (
@@ -92,7 +100,7 @@ class Statistics:
         # come too late, is told when asked for by name.
         if counters.queue_full.value:
             yield counters.queue_full
-        for key in counters.keys.values():
+        for key in (*counters.keys.values(), *counters.library_keys.values()):
             yield from (key.sent, key.success, key.timeout, key.error)
 
     def _samples(self) -> Iterator[Sample]:

@@ -276,7 +276,7 @@ class Driver:
                     continue
                 if selection.key is not key:
                     key = selection.key
-                    counters = None if key is None else self._counters.key(key.name, wall)
+                    counters = None if key is None else self._counters.library_key(key.name, wall)
             transaction.server = server
             transaction.key = key
             transaction.key_counters = counters

@@ -21,6 +21,8 @@ from tests.hooks.conftest import RecordingLog, config
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytest.register_assert_rewrite("tests.bridge.rig")
+
 HERE = Path(__file__).parent
 SOURCES = HERE / "libraries"
 EXAMPLES = HERE.parents[1] / "examples" / "hooks"

@@ -84,6 +84,11 @@ class ScriptedDns:
             self._keys = dict(keys)
             self._arrivals: list[Arrival] = []
 
+    def add_key(self, name: str, secret: bytes) -> None:
+        """Know one more key, by its lower-case name with the final dot."""
+        with self._lock:
+            self._keys[name] = secret
+
     def arrivals(self) -> list[Arrival]:
         """Return all messages seen since the script was set, in order of arrival."""
         self.settle()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.counters import Counters
+from pyd2.counters import MOST_LIBRARY_KEYS, Counters
 from pyd2.data.text import to_text
 from pyd2.observe.statistics import Sample, Statistics
 
@@ -122,3 +122,21 @@ def test_providers_add_theirs(statistics: Statistics) -> None:
     library.value = 1.0
     statistics.reset_all()
     assert library.value == 0.0
+
+
+def test_keys_of_libraries_are_counted_while_they_are_there(
+    statistics: Statistics, counters: Counters,
+) -> None:
+    counters.key("configured.", START)
+    assert counters.library_key("configured.", START) is counters.keys["configured."]
+    counters.library_key("k.", START).sent.add(START)
+    assert statistics.library_keys() == ["k."]
+    assert dict(statistics.own_values())["key[k.].update-sent"] == 1
+    statistics.forget_library_key("k.")
+    assert "key[k.].update-sent" not in dict(statistics.own_values())
+
+
+def test_a_library_that_makes_a_key_for_each_update_takes_no_more_memory(counters: Counters) -> None:
+    for number in range(MOST_LIBRARY_KEYS + 3):
+        counters.library_key(f"{number}.", START)
+    assert list(counters.library_keys) == [f"{number}." for number in range(3, MOST_LIBRARY_KEYS + 3)]

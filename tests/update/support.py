@@ -152,10 +152,11 @@ def answer(message: bytes, rcode: int = 0) -> bytes:
 
 def statistics(counters: Counters) -> dict[str, int]:
     """Return the statistics that the control channel shows, by name."""
-    plain = [value for name, value in vars(counters).items() if name not in {"keys", "replies_ignored"}]
+    other = {"keys", "library_keys", "replies_ignored"}
+    plain = [value for name, value in vars(counters).items() if name not in other]
     late = {"queue-mgr-queue-full"}
     found = {counter.name: counter.value for counter in plain if counter.value or counter.name not in late}
-    for key in counters.keys.values():
+    for key in (*counters.keys.values(), *counters.library_keys.values()):
         found |= {c.name: c.value for c in (key.sent, key.success, key.timeout, key.error)}
     return found
 
