@@ -6,7 +6,6 @@ tables of steps and its encoder.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,10 +18,10 @@ from pyd2.dns.constants import rcode_text
 from pyd2.dns.names import reverse_name, reverse_name_wire
 from pyd2.dns.update import MAX_UDP_MESSAGE, encode_update
 from pyd2.errors import ConfigError, NcrError
-from pyd2.ncr import ChangeType, ConflictResolutionMode, decode
+from pyd2.ncr import decode
 from pyd2.packets.plain import PlainLayer
-from pyd2.tools.requests import Identifier, datagram, dhcid, request
-from pyd2.tools.send import add_client_arguments, client_dhcid
+from pyd2.tools.requests import Identifier, dhcid
+from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagram
 from pyd2.tools.wire_text import describe_wire
 from pyd2.update.kinds import DONE, KINDS, MAX_TRIES
 from pyd2.update.match import WILDCARD
@@ -42,6 +41,9 @@ if TYPE_CHECKING:
 
 _OF_ITS_MACHINE = frozenset({"control-socket", "hooks-libraries", "loggers"})
 
+_LISTED = 20
+"""How many domains that do not fit are named."""
+
 
 class _NoMatch(Exception):  # noqa: N818  it is an outcome, not a fault of ours
     """The daemon would drop the request; the text says why and what to do about it."""
@@ -60,23 +62,15 @@ class _Direction(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``pyd2ctl explain``."""
     parser.add_argument("config", metavar="FILE", help="the daemon's configuration")
-    parser.add_argument("name", metavar="NAME", help="a client's domain name")
-    parser.add_argument("address", metavar="ADDRESS", help="its IPv4 or IPv6 address")
-    parser.add_argument("--remove", action="store_true", help="the lease ends; default: it begins")
-    parser.add_argument("--no-forward", action="store_true", help="the request asks for no A or AAAA")
-    parser.add_argument("--no-reverse", action="store_true", help="the request asks for no PTR")
-    parser.add_argument("--mode", choices=[str(mode) for mode in ConflictResolutionMode],
-                        default=str(ConflictResolutionMode.CHECK_WITH_DHCID),
-                        help="the conflict resolution mode (default: check-with-dhcid)")
-    parser.add_argument("--ttl", type=int, default=3600, metavar="SECONDS", help="default: 3600")
-    add_client_arguments(parser)
+    add_request_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain; exit status 0 when the daemon would send updates, 1 when not."""
     try:
-        config = _read(arguments.config)
-        ncr = decode(_datagram(arguments))
+        config, with_hooks = _read(arguments.config)
+        client = client_dhcid(arguments) or dhcid(Identifier.CLIENT_ID, b"an example", arguments.name)
+        ncr = decode(request_datagram(arguments, client))
     except (ConfigError, NcrError, ValueError) as error:
         print(f"pyd2ctl explain: {error}", file=sys.stderr)
         return 1
@@ -98,35 +92,24 @@ def run(arguments: argparse.Namespace) -> int:
     for direction, domain in zip(directions, domains, strict=True):
         print()
         print(*_direction(kind, ncr, direction, domain), sep="\n")
+    if with_hooks:
+        print("\nHook libraries are left out: they may pass over a server, or choose another key.")
     if not any(domains):
         print("\nThe daemon drops this request: there is nothing to do.")
         return 1
     return 0
 
 
-def _read(file: str) -> Config:
+def _read(file: str) -> tuple[Config, bool]:
     """Return a configuration without what only its own machine can check, such as the places of log files.
 
-    Raises ConfigError.
+    With it comes whether it has hook libraries. Raises ConfigError.
     """
     whole = read_file(file).map_value()["DhcpDdns"]
-    members = {name: value for name, value in whole.map_value().items() if name not in _OF_ITS_MACHINE}
-    return parse_element(Element(members, whole.position), Directories.from_environment(os.environ))
-
-
-def _datagram(arguments: argparse.Namespace) -> bytes:
-    client = client_dhcid(arguments) or dhcid(Identifier.CLIENT_ID, b"an example", arguments.name)
-    values = request(
-        ChangeType.REMOVE if arguments.remove else ChangeType.ADD,
-        arguments.name,
-        arguments.address,
-        client,
-        forward=not arguments.no_forward,
-        reverse=not arguments.no_reverse,
-        mode=ConflictResolutionMode(arguments.mode),
-        ttl=arguments.ttl,
-    )
-    return datagram(json.dumps(values).encode())
+    members = whole.map_value()
+    kept = {name: value for name, value in members.items() if name not in _OF_ITS_MACHINE}
+    config = parse_element(Element(kept, whole.position), Directories.from_environment(os.environ))
+    return config, "hooks-libraries" in members and members["hooks-libraries"].value != []
 
 
 def _choose(direction: _Direction) -> Domain | None:
@@ -135,7 +118,9 @@ def _choose(direction: _Direction) -> Domain | None:
         return None
     domain = direction.matcher.find(direction.name)
     if domain is None:
-        listed = "".join(f"\n  {entry.name}  ({entry.position})" for entry in direction.domains)
+        listed = "".join(f"\n  {entry.name}  ({entry.position})" for entry in direction.domains[:_LISTED])
+        if len(direction.domains) > _LISTED:
+            listed += f"\n  and {len(direction.domains) - _LISTED} more"
         raise _NoMatch(
             f"no {direction.title.lower()} domain fits.\n"
             f"  {direction.name} equals none of these, nor ends in one:{listed}\n"

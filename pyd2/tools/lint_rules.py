@@ -6,6 +6,7 @@ import stat
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from string import hexdigits
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyd2.dns.names import parse_name
@@ -66,6 +67,8 @@ def domain_names(subject: Subject) -> Iterator[Finding]:
         if (fault := _name_fault(domain.name)) is not None:
             text = f"domain {domain.name} is no domain name, each update of it fails: {fault}"
             yield Finding(domain.position, text)
+        elif domain.name == ".":
+            yield Finding(domain.position, "domain . matches no name: name the domains that updates go to")
         elif not domain.name.endswith("."):
             yield Finding(domain.position, f"domain {domain.name} has no final dot: Kea never matches it")
 
@@ -86,6 +89,10 @@ def domain_directions(subject: Subject) -> Iterator[Finding]:
         named = domain.name != WILDCARD and _name_fault(domain.name) is None
         if named and not _is_reverse(domain.name):
             yield Finding(domain.position, f"{domain.name} is no reverse domain, but stands in reverse-ddns")
+        elif named and not _holds_addresses(domain.name):
+            text = (f"no address lies in {domain.name}: the names of PTRs are made from whole octets "
+                    "(RFC 1035) or nibbles (RFC 3596), never as in RFC 2317")
+            yield Finding(domain.position, text)
 
 
 def duplicates(subject: Subject) -> Iterator[Finding]:
@@ -241,7 +248,17 @@ def _name_fault(name: str) -> str | None:
 
 
 def _is_reverse(name: str) -> bool:
-    return fold(with_final_dot(name)).endswith((".in-addr.arpa.", ".ip6.arpa."))
+    return f".{fold(with_final_dot(name))}".endswith((".in-addr.arpa.", ".ip6.arpa."))
+
+
+def _holds_addresses(name: str) -> bool:
+    """Say whether a reverse domain is one that the reverse name of an address can end in."""
+    name = fold(with_final_dot(name))
+    labels = name.split(".")[:-3]
+    if name.endswith("ip6.arpa."):
+        return len(labels) <= 32 and all(len(label) == 1 and label in hexdigits for label in labels)
+    return len(labels) <= 4 and labels == [str(int(label)) for label in labels if label.isdecimal()
+                                           and int(label) < 256]
 
 
 def _readable_by_all(file: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import socket
 import struct
 from datetime import UTC, datetime, timedelta
@@ -84,6 +85,7 @@ class Sender:
 
     def __init__(self, to: Endpoint) -> None:
         family = socket.AF_INET6 if ":" in to.address else socket.AF_INET
+        self._to = to
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.connect((to.address, to.port))
 
@@ -98,4 +100,5 @@ class Sender:
         self._socket.send(payload)
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            raise OSError(error, "nobody listens there" if error == errno.ECONNREFUSED else "sending failed")
+            refused = error == errno.ECONNREFUSED
+            raise OSError(error, f"nobody listens at {self._to}" if refused else os.strerror(error))

@@ -15,7 +15,7 @@ import pytest
 
 from pyd2.hooks.kea_bridge import ABSENT, shim, versions
 from tests.bridge.conftest import COMPILE, EXAMPLES
-from tests.bridge.test_side_by_side import rig
+from tests.bridge.rig import rig
 from tests.kit.c_libraries import compile_library
 from tests.kit.d2 import environment
 

@@ -70,6 +70,12 @@ CASES = [
     (f"{FORWARD}/name", "*", "domain * matches every name"),
     (f"{FORWARD}/name", "3.0.192.in-addr.arpa.", "3.0.192.in-addr.arpa. is a reverse domain, but stands in"),
     ("reverse-ddns/ddns-domains/0/name", "example.net.", "example.net. is no reverse domain, but stands in"),
+    (f"{FORWARD}/name", ".", "domain . matches no name"),
+    ("reverse-ddns/ddns-domains/0/name", "0/25.2.0.192.in-addr.arpa.", "no address lies in 0/25.2.0.192"),
+    ("reverse-ddns/ddns-domains/0/name", "02.0.192.in-addr.arpa.", "no address lies in 02.0.192"),
+    ("reverse-ddns/ddns-domains/0/name", "256.in-addr.arpa.", "no address lies in 256"),
+    ("reverse-ddns/ddns-domains/0/name", "8b.d0.10.02.ip6.arpa.", "no address lies in 8b"),
+    (f"{FORWARD}/name", "in-addr.arpa.", "in-addr.arpa. is a reverse domain, but stands in"),
     (f"{FORWARD}/name", "a..b.", "a..b. is no domain name, each update of it fails: duplicate period"),
     (f"{FORWARD}/name", "a..b", "a..b is no domain name"),
     (f"{FORWARD}/name", "x" * 64 + ".", "label is too long"),
@@ -106,6 +112,16 @@ CASES = [
     ("user-context", {"PyD2": {}}, "PyD2 in user-context is ignored"),
     ("user-context", {"pyd2": {"queue": {"max-entries": 10}}}, "a queue of 10 requests is shorter"),
 ]
+
+
+@pytest.mark.parametrize("name", [
+    "2.0.192.in-addr.arpa.", "255.0.0.192.IN-ADDR.ARPA.", "in-addr.arpa.", "8.B.d.0.1.0.0.2.ip6.arpa.",
+    "ip6.arpa.",
+])
+def test_reverse_domains_that_addresses_lie_in(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert lint(tmp_path, capsys, changed("reverse-ddns/ddns-domains/0/name", name)) == []
 
 
 FOLLOW_UPS = ("is not used", "is ever made")

@@ -92,21 +92,38 @@ def test_a_daemon_that_is_not_there_is_reported(capsys: pytest.CaptureFixture[st
     to = address_of(listener)
     listener.close()
     assert main(["send", "h.example.", "192.0.2.1", "--to", to, "--duid", "0001"]) == 1
-    assert "nobody listens there" in capsys.readouterr().err
+    assert f"nobody listens at {to}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [
     ([], "needs a NAME"),
     (["h.example."], "needs a NAME"),
     (["h.example.", "192.0.2.1"], "needs the client"),
-    (["h.example.", "192.0.2.256", "--duid", "01"], "192.0.2.256"),
     (["h..example.", "192.0.2.1", "--duid", "01"], "not a domain name"),
-    (["h.example.", "192.0.2.1", "--mac", "zz"], "non-hexadecimal"),
-    (["--file", "no-such-file"], "No such file"),
+    (["h.example.", "192.0.2.1", "--duid", "01", "--no-forward", "--no-reverse"], "nothing to do"),
+    (["--file", "no-such-file"], "no-such-file: No such file"),
+    (["h.example.", "192.0.2.1", "--file", "no-such-file"], "not both"),
 ])
 def test_what_cannot_be_sent_is_explained(arguments: list[str], reason: str,
                                           capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["send", *arguments]) == 1
+    assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [
+    (["h.example.", "192.0.2.256"], "not an IP address: 192.0.2.256"),
+    (["b\xfccher.example.", "192.0.2.1"], "not ASCII: b\xfccher.example."),
+    (["h.example.", "192.0.2.1", "--ttl", "-1"], "not from 0 to 4294967295: -1"),
+    (["h.example.", "192.0.2.1", "--ttl", "4294967296"], "not from 0 to 4294967295"),
+    (["h.example.", "192.0.2.1", "--mac", "02:00:00"], "not six octets: 02:00:00"),
+    (["h.example.", "192.0.2.1", "--mac", "zz"], "not hex: zz"),
+])
+def test_each_wrong_value_is_named(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["send", *arguments])
+    assert stop.value.code == 2
     assert reason in capsys.readouterr().err
 
 
