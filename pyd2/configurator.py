@@ -17,6 +17,7 @@ from pyd2.config.redact import redact
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
 from pyd2.hooks.chain import check_libraries, load_chain
+from pyd2.journal.lock import InUseError
 from pyd2.net.control import ControlChannel
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pyd2.config.paths import Directories
     from pyd2.data.element import Element
     from pyd2.hooks.chain import Chain
+    from pyd2.journal.journal import Journal
     from pyd2.net.control import Session
     from pyd2.observe.log import MessageLog
 
@@ -100,6 +102,7 @@ class Configurator(Checker):
         log: MessageLog,
         directories: Directories,
         new_session: Callable[[int], Session],
+        journal: Journal,
         commit: Applied,
         *,
         verbose: bool,
@@ -107,6 +110,7 @@ class Configurator(Checker):
         super().__init__(log, directories, verbose=verbose)
         self._loop = loop
         self._new_session = new_session
+        self._journal = journal
         self._commit = commit
         self._applied: Element | None = None
         """The DhcpDdns map of the configuration in force, with its defaults."""
@@ -170,6 +174,8 @@ class Configurator(Checker):
             undo.callback(self._take_back_libraries, chain)
             channel = self._open_channel(config)
             undo.callback(self._take_back_channel, channel)
+            self._claim_queue(config)
+            undo.callback(self._journal.unclaim)
             self._log.emit("DCTL_CONFIG_COMPLETE", config.summary())
             filled = with_defaults(dhcp_ddns)
             accepted, text = chain.configured(config, filled, self._loop)
@@ -225,6 +231,15 @@ class Configurator(Checker):
             self._log.emit("DCTL_PARSER_FAIL", error)
             raise
         return channel
+
+    def _claim_queue(self, config: Config) -> None:
+        queue = config.switches.queue
+        try:
+            self._journal.claim(queue)
+        except InUseError as error:
+            fault = ConfigError(f"{error} ({queue.position})")
+            self._log.emit("DHCP_DDNS_CONFIG_FAIL", fault)
+            raise fault from error
 
     def _take_back_channel(self, channel: ControlChannel | None) -> None:
         """Undo _open_channel."""

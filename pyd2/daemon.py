@@ -23,6 +23,7 @@ from pyd2.control.registry import LIST_COMMANDS, CommandRegistry
 from pyd2.control.session import CommandSession
 from pyd2.counters import Counters
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
+from pyd2.journal.journal import Journal
 from pyd2.net.datagrams import make_datagrams
 from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
@@ -51,6 +52,9 @@ DRAIN_SECONDS: Final = 60.0
 Kea's has 1024 places, which a dead DNS server empties in 50 s; ours may hold a thousand times that, and a
 service manager kills after 90 s what does not leave.
 """
+
+KEPT_SECONDS: Final = 5.0
+"""The same with a durable queue: what is left over goes on at the next start, so that a restart is quick."""
 
 PACKET_LAYER: Final = "PYD2_PACKET_LAYER"
 """The environment variable that chooses the packet layer: ``compiled`` or ``plain``."""
@@ -183,8 +187,9 @@ class Daemon:
         packets = _choose_packet_layer()
         datagrams = make_datagrams(packets.name)
         self._engine = Engine(counters, log, packets=packets)
-        self._pump = Pump(loop, self._engine, self._leave_if_cleared, datagrams)
-        self._intake = Intake(loop, self._pump.requests, counters, log, datagrams)
+        self._pump = Pump(loop, self._engine, self._after_work, datagrams)
+        self._journal = Journal(loop, self._pump.requests, counters, log)
+        self._intake = Intake(loop, self._journal.take, counters, log, datagrams)
         self._registry = CommandRegistry(log)
         self._statistics = Statistics(counters, time.time)
         self._commands = Commands(self, self._statistics, log)
@@ -194,6 +199,7 @@ class Daemon:
             Directories.from_environment(os.environ),
             # As with Kea, who has the answer finds the command in the log.
             lambda number: CommandSession(self._registry.process, log, number, log.flush),
+            self._journal,
             self._commit,
             verbose=verbose,
         )
@@ -233,6 +239,7 @@ class Daemon:
         self._configurator.close_channel()
         self._commands.deregister(self._registry)
         self._pump.close()
+        self._journal.close()
         self._log.emit("DHCP_DDNS_RUN_EXIT")
 
     def end(self) -> None:
@@ -246,6 +253,7 @@ class Daemon:
         chain.share_statistics(self._statistics)
         self._engine.configure(config, chain.select_key, time.monotonic(), time.time())
         self._pump.forget_unused()
+        self._journal.configure(config.switches.queue)
         self._pump.flush()
         if not restored:
             self._applied_at = time.monotonic()
@@ -275,8 +283,18 @@ class Daemon:
         trace = "".join(traceback.format_exception(fault)) if isinstance(fault, BaseException) else ""
         self._log.emit("PYD2_INTERNAL_ERROR", context.get("message"), trace)
 
+    def _after_work(self) -> None:
+        """Pass on which requests have ended, each time the engine has had a turn."""
+        finished = self._engine.take_finished()
+        if finished:
+            self._journal.done(finished)
+        if self._leaving is not None:
+            self._leave_if_cleared()
+
     def _leave_if_cleared(self) -> None:
         if self._leaving is None or self._left.is_set():
+            return
+        if self._journal.busy and self._leaving is not ShutdownType.NOW:
             return
         if self._engine.cleared_for_shutdown(self._leaving):
             self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)
@@ -348,11 +366,13 @@ class Daemon:
             self._intake.stop()
         self._leave_if_cleared()
         if self._leaving is ShutdownType.NORMAL and self._patience is None:
-            self._patience = self._loop.call_later(DRAIN_SECONDS, self._lose_patience)
+            seconds = KEPT_SECONDS if self._journal.durable else DRAIN_SECONDS
+            self._patience = self._loop.call_later(seconds, self._lose_patience, seconds)
 
-    def _lose_patience(self) -> None:
+    def _lose_patience(self, seconds: float) -> None:
         self._patience = None
         if self._leaving is ShutdownType.NORMAL and not self._left.is_set():
-            left_over = self._engine.queued + self._engine.active
-            self._log.emit("PYD2_SHUTDOWN_INCOMPLETE", round(DRAIN_SECONDS), left_over)
+            if not self._journal.durable:
+                left_over = self._engine.queued + self._engine.active
+                self._log.emit("PYD2_SHUTDOWN_INCOMPLETE", round(seconds), left_over)
             self._left.set()

@@ -44,7 +44,8 @@ class NameChangeRequest:
     """
 
     __slots__ = ("address", "address_text", "change_type", "conflict_resolution_mode", "dhcid",
-                 "forward_change", "fqdn", "fqdn_wire", "lease_expires_on", "lease_length", "reverse_change")
+                 "forward_change", "fqdn", "fqdn_wire", "lease_expires_on", "lease_length", "number",
+                 "reverse_change")
 
     def __init__(
         self,
@@ -78,6 +79,8 @@ class NameChangeRequest:
         self.lease_length = lease_length
         """Seconds; the TTL of what is added."""
         self.conflict_resolution_mode = conflict_resolution_mode
+        self.number = 0
+        """What the engine was given with the request, to tell its end by; 0: nobody asks."""
 
     @property
     def request_id(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 
 from pyd2.config.values import out_of_range
+from pyd2.data.element import NOWHERE, Position
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class QueueSwitches:
     type: str = "memory"
     directory: str = "/var/lib/kea"
     max_entries: int = DEFAULT_MAX_ENTRIES
+    position: Position = field(default=NOWHERE, compare=False)
+    """The place of the block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ _Rule: TypeAlias = "_Number | _Choice | type[str]"
 _YES_NO: Final = _Choice((False, True))
 
 _QUEUE: Final[Mapping[str, _Rule]] = {
-    "type": _Choice(("memory",), {"durable": "set it to memory or remove it, to keep the queue in memory"}),
+    "type": _Choice(("memory", "durable")),
     "directory": str,
     "max-entries": _Number(1, 2**31 - 1),
 }
@@ -132,7 +135,7 @@ def parse_switches(user_context: Element | None) -> Switches:
         return Switches()
     _check_keys(own, "pyd2", {**_BLOCKS, **_GLOBAL_VALUES})
     return Switches(
-        queue=_block(own, "queue", _QUEUE, QueueSwitches()),
+        queue=_queue(own),
         servers=_overridden(own, ServerSwitches()),
         **_values(own, _GLOBAL_VALUES),
     )
@@ -155,6 +158,17 @@ def _own(user_context: Element | None) -> Element | None:
     if own is not None and not isinstance(own.value, dict):
         _fail_type("pyd2", own)
     return own
+
+
+def _queue(own: Element) -> QueueSwitches:
+    queue = _block(own, "queue", _QUEUE, QueueSwitches())
+    block = own.get("queue")
+    if block is None:
+        return queue
+    directory = block.get("directory")
+    if directory is not None and not queue.directory.startswith("/"):
+        raise ConfigError(f"'directory' must be an absolute path ({directory.position})")
+    return replace(queue, position=(directory or block).position)
 
 
 def _overridden(own: Element, inherited: ServerSwitches) -> ServerSwitches:

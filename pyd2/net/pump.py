@@ -9,7 +9,7 @@ from pyd2.net.dns import ServerSockets
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyd2.net.datagrams import Datagrams
     from pyd2.update.engine import Engine, Outgoing
@@ -37,12 +37,19 @@ class Pump:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
-    def requests(self, datagrams: list[bytes]) -> None:
-        """Give NameChangeRequests to the engine and send what it makes of them."""
+    def requests(self, datagrams: list[bytes], numbers: Sequence[int] = ()) -> None:
+        """Give NameChangeRequests to the engine and send what it makes of them.
+
+        ``numbers`` tells those of the durable queue; without it they have none.
+        """
         now, wall = time.monotonic(), time.time()
         receive = self._engine.receive_request
-        for datagram in datagrams:
-            receive(datagram, now, wall)
+        if numbers:
+            for datagram, number in zip(datagrams, numbers, strict=True):
+                receive(datagram, now, wall, number)
+        else:
+            for datagram in datagrams:
+                receive(datagram, now, wall)
         self.flush()
 
     def flush(self) -> None:

@@ -140,6 +140,7 @@ class CompiledLayer(PlainLayer):
         request.lease_expires_on = datagram[expires_at : expires_at + 14].decode("ascii")
         request.lease_length = lease_length
         request.conflict_resolution_mode = _MODES[mode]
+        request.number = 0
         return request
 
     def zone(self, name: str) -> Zone:

@@ -13,6 +13,7 @@ _COMMANDS = {
     "dns-server": "a small primary DNS server that takes updates, for tests",
     "send": "send requests to a daemon",
     "explain": "show what the daemon would send for a name and an address, and why",
+    "queue": "look into the durable queue, and change it while no daemon uses it",
     "lint": "find what is doubtful in a configuration",
     "bridge": "build the bridge to Kea for compiled hook libraries, and tell whether it fits",
 }

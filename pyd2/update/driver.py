@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.dns.tsig import SigningKey
     from pyd2.messages import Log
+    from pyd2.ncr import NameChangeRequest
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain
@@ -81,6 +82,8 @@ class Driver:
         self.outgoing: list[Outgoing] = []
         self.ended: list[bytes] = []
         """DHCIDs whose transaction has ended, until the engine takes them out."""
+        self.finished: list[int] = []
+        """The numbers of requests that have ended, until the shell takes them out."""
 
     def take_outgoing(self) -> list[Outgoing]:
         """Return the messages to send, and let those that follow go out from another local port.
@@ -303,7 +306,13 @@ class Driver:
     def _end(self, transaction: Transaction) -> None:
         self.active -= 1
         transaction.plan.active -= 1
-        self.ended.append(transaction.ncr.dhcid)
+        self.end_request(transaction.ncr)
+
+    def end_request(self, ncr: NameChangeRequest) -> None:
+        """Note that nothing more is done for a request."""
+        self.ended.append(ncr.dhcid)
+        if ncr.number:
+            self.finished.append(ncr.number)
 
     # Sending.
 

@@ -114,6 +114,13 @@ class Engine:
         """Return the messages to send, in order; they are the caller's from now on."""
         return self._driver.take_outgoing()
 
+    def take_finished(self) -> list[int]:
+        """Return the numbers of the requests that have ended for good, in the order of their ends."""
+        finished = self._driver.finished
+        if finished:
+            self._driver.finished = []
+        return finished
+
     # What happens.
 
     def configure(self, config: Config, select_key: SelectKey | None, now: float, wall: float) -> None:
@@ -136,17 +143,24 @@ class Engine:
             self._serve(lane, now, wall)
         self._work_off_backlog(now, wall)
 
-    def receive_request(self, datagram: bytes, now: float, wall: float) -> None:
-        """Take a datagram from the NCR port."""
+    def receive_request(self, datagram: bytes, now: float, wall: float, number: int = 0) -> None:
+        """Take a datagram from the NCR port.
+
+        One with a ``number`` (not 0) has been admitted to the durable queue: it is never turned away for want
+        of room, and ``take_finished`` tells when it has ended.
+        """
         log = self._log
         try:
             ncr = self._packets.decode(datagram)
         except NcrError as error:
             self._counters.ncr_invalid.add(wall)
             log.emit("DHCP_DDNS_INVALID_NCR", error)
+            if number:
+                self._driver.finished.append(number)
             return
+        ncr.number = number
         self._counters.ncr_received.add(wall)
-        if self._entries() >= self._plan.switches.queue.max_entries:
+        if not number and self._entries() >= self._plan.switches.queue.max_entries:
             self._drop_overflow(wall)
             return
         if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in log.on:
@@ -301,7 +315,7 @@ class Engine:
         return True
 
     def _drop(self, ncr: NameChangeRequest) -> None:
-        self._driver.ended.append(ncr.dhcid)
+        self._driver.end_request(ncr)
         self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
 
     # The limit.

@@ -62,7 +62,7 @@ def test_without_switches_all_is_as_in_kea(context: Any) -> None:
 
 def test_each_switch_is_read() -> None:
     found = switches(
-        queue={"type": "memory", "directory": "/q", "max-entries": 7},
+        queue={"type": "durable", "directory": "/q", "max-entries": 7},
         retry={"enabled": False, "initial-delay": 2, "max-delay": 2.5},
         failover={"enabled": False, "breaker-threshold": 9, "partial-success": False},
         lanes={"max-in-flight": 8, "transport": "tcp"},
@@ -70,7 +70,7 @@ def test_each_switch_is_read() -> None:
         **{"redact-secrets": True},
     )
     assert found == Switches(
-        QueueSwitches("memory", "/q", 7),
+        QueueSwitches("durable", "/q", 7),
         ServerSwitches(
             RetrySwitches(enabled=False, initial_delay=2, max_delay=2.5),
             FailoverSwitches(enabled=False, breaker_threshold=9, partial_success=False),
@@ -104,6 +104,11 @@ def test_each_switch_is_read() -> None:
             "out of range value (2147483648) specified for parameter 'max-entries' (f:2:3)",
         ),
         ({"queue": {"directory": 5}}, "invalid type specified for parameter 'directory' (f:2:3)"),
+        ({"queue": {"directory": "var/q"}}, "'directory' must be an absolute path (f:2:3)"),
+        (
+            {"queue": {"type": "Durable"}},
+            "invalid value 'Durable' specified for parameter 'type', expected memory or durable (f:2:3)",
+        ),
         (
             {"retry": {"initial-delay": 0}},
             "out of range value (0) specified for parameter 'initial-delay' (f:2:3)",
@@ -125,7 +130,6 @@ def test_slips_of_the_pen(own: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("block", "key", "value"),
     [
-        ("queue", "type", "durable"),
         ("retry", "enabled", True),
         ("failover", "enabled", True),
         ("failover", "partial-success", True),

@@ -1,0 +1,414 @@
+"""The durable queue as the daemon's loop sees it. Nothing here blocks, and no disk's fault stops a request.
+
+Theory of operation
+-------------------
+A request that comes in gets a number, waits until the writer's thread says that it is on the disk, and only
+then goes to the engine: so whatever was begun is in the file, and what was begun and not done is begun again
+after a kill. When the engine is done with it, its number goes to the writer, which removes it. All requests
+not yet done are held here too: the file is their mirror.
+
+When the file fails, or the disk does not answer, the waiting requests go to the engine at once, and so do
+those that follow. From time to time a new thread opens the file and makes it hold what is held here; from
+then on requests wait for the disk again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pyd2.journal.lock import DirectoryLock
+from pyd2.journal.store import DATABASE, Entry, StoreError
+from pyd2.journal.writer import Writer
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from pyd2.config.switches import QueueSwitches
+    from pyd2.counters import Counters
+    from pyd2.messages import Log
+
+STALL_SECONDS: Final = 3.0
+"""How long requests wait for a disk that does not answer."""
+
+RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""How long to wait before the file is tried again; the last stays."""
+
+CLOSE_SECONDS: Final = 10.0
+"""How long the end of the daemon waits for the last commit."""
+
+RESUME_PERCENT: Final = 80
+"""The queue counts as full until it is down to this part of its limit."""
+
+_CHUNK: Final = 256
+"""Requests handed to the engine at a time, so that after a restart replies are not kept waiting."""
+
+
+class Journal:
+    """Between the listener and the engine; without a durable queue it passes on what it gets.
+
+    ``carry_out(datagrams, numbers)`` gets the requests that may begin, with their numbers to be given back to
+    ``done``; without numbers when nobody need hear of their end.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        carry_out: Callable[[list[bytes], Sequence[int]], None],
+        counters: Counters,
+        log: Log,
+    ) -> None:
+        self._loop = loop
+        self._carry_out = carry_out
+        self._counters = counters
+        self._log = log
+        self._wanted = False
+        """Whether the configuration asks for it; if not, what is still in the file is worked off."""
+        self._directory = ""
+        self._max_entries = 0
+        self._claimed: DirectoryLock | None = None
+        """The lock of the directory that the next configuration names."""
+        self._writer: Writer | None = None
+        self._former: Writer | None = None
+        """That of the directory before, until the present one has taken its entries over."""
+        self._ended: Writer | None = None
+        """A thread that was told to end; the next one waits for it."""
+        self._lock: DirectoryLock | None = None
+        """While there is no writer."""
+        self._loading = False
+        """Whether the file is being read for the first time; requests wait for that in ``_held``."""
+        self._held: list[bytes] = []
+        self._up = False
+        """Whether the file works."""
+        self._unread = False
+        """Whether the file could not be read at the start."""
+        self._entries: dict[int, Entry] = {}
+        """All requests that are not done, by number, in their order."""
+        self._waiting: deque[Entry] = deque()
+        """Those that the engine has not got."""
+        self._safe = 0
+        """Requests up to this number may begin."""
+        self._restored_up_to = 0
+        self._next = 1
+        self._releasing = False
+        self._full = False
+        self._stall: asyncio.TimerHandle | None = None
+        self._safe_before = 0
+        self._retry: asyncio.TimerHandle | None = None
+        self._failures = 0
+        self._reason = ""
+        """Why the file does not work, as it was logged last."""
+
+    # What the daemon asks.
+
+    @property
+    def durable(self) -> bool:
+        """Whether there is a durable queue that works."""
+        return self._up and self._wanted
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests have arrived that the engine has not got."""
+        return bool(self._waiting or self._held)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self._directory, DATABASE)
+
+    def status(self, wall: float) -> dict[str, str | int] | None:
+        """Return what the operator is told of it; None without a durable queue. The age is in seconds."""
+        if not self._directory:
+            return None
+        oldest = next(iter(self._entries.values()), None)
+        return {
+            "file": str(self.path),
+            "state": "loading" if self._loading else "in use" if self._up else f"memory only: {self._reason}",
+            "entries": len(self._entries),
+            "oldest-age": max(0, int(wall - oldest.taken)) if oldest is not None else 0,
+        }
+
+    def claim(self, switches: QueueSwitches) -> None:
+        """Lock the directory that a configuration asks for, before it is in force.
+
+        Raises InUseError when another process has it. What else may be wrong with it is no reason to refuse
+        a configuration: the daemon then works without the file.
+        """
+        self.unclaim()
+        if switches.type != "durable" or switches.directory == self._directory:
+            return
+        if self._ended is not None and self._ended.directory == switches.directory:
+            return  # the thread waits for that one
+        try:
+            self._claimed = DirectoryLock(switches.directory)
+        except OSError:
+            return  # said when it is opened
+
+    def unclaim(self) -> None:
+        """Take back ``claim``."""
+        if self._claimed is not None:
+            self._claimed.release()
+            self._claimed = None
+
+    def configure(self, switches: QueueSwitches) -> None:
+        """Work by the configuration whose directory was claimed."""
+        self._max_entries = switches.max_entries
+        self._wanted = switches.type == "durable"
+        if self._wanted and switches.directory != self._directory:
+            self._move(switches.directory)
+        elif not self._wanted:
+            self._waive()
+            self._leave_if_done()
+
+    def take(self, datagrams: list[bytes]) -> None:
+        """Take what was read from the socket."""
+        if not self._wanted and not self._loading:
+            if not self._waiting:
+                self._carry_out(datagrams, ())
+            else:
+                self._waiting.extend(Entry(0, 0.0, datagram) for datagram in datagrams)
+            return
+        wall = time.time()
+        room = self._max_entries - len(self._entries) - len(self._held)
+        if len(datagrams) > room:
+            self._drop(len(datagrams) - max(0, room), wall)
+            datagrams = datagrams[: max(0, room)]
+        if self._loading:
+            self._held += datagrams
+            return
+        entries = [Entry(self._next + n, wall, datagram) for n, datagram in enumerate(datagrams)]
+        self._next += len(entries)
+        self._add(entries)
+        if self._writer is not None and entries:
+            self._writer.write(entries)
+        if not self._up:
+            self._waive()
+            return
+        if self._stall is None:
+            self._safe_before = self._safe
+            self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
+        self._release()
+
+    def done(self, numbers: Sequence[int]) -> None:
+        """Take it that requests have ended for good."""
+        for number in numbers:
+            self._entries.pop(number, None)
+        if self._writer is not None and not self._loading:
+            self._writer.remove(numbers)
+        if self._former is not None:
+            self._former.remove(numbers)
+        if self._full:
+            self._resume_if_room()
+        self._leave_if_done()
+
+    def close(self) -> None:
+        """Write what is to be written and close the file, at the end of the daemon. Blocks for that."""
+        for timer in (self._stall, self._retry):
+            if timer is not None:
+                timer.cancel()
+        self.unclaim()
+        if not self._directory:
+            return
+        kept = self._writer is not None and self._writer.close(CLOSE_SECONDS) and self._up
+        if self._former is not None:
+            self._former.close(CLOSE_SECONDS)
+        if self._entries or self._held:
+            message = "PYD2_QUEUE_KEPT" if kept else "PYD2_QUEUE_LOST"
+            self._log.emit(message, len(self._entries) + len(self._held), self.path)
+
+    # What the writer tells. What comes from one that was given up counts no more.
+
+    def opened(self, writer: Writer, entries: list[Entry], fault: StoreError | None) -> None:
+        """Let the requests of the time before go on, and then those that came meanwhile."""
+        if writer is not self._writer:
+            return
+        moved = bool(self._entries)
+        if moved:
+            entries = [entry._replace(number=number) for number, entry in zip(count(self._next), entries)]
+        if entries:
+            self._next = entries[-1].number + 1
+        self._add(entries)
+        self._loading = self._unread = False
+        if fault is not None:
+            self._lock = writer.lock
+            self._fail(fault)
+        else:
+            self._up = True
+            self._log.emit("PYD2_QUEUE_OPENED", self.path, len(entries))
+            if moved:
+                # Numbers in the file mean others' requests: it gets what is held here instead.
+                self._restored_up_to = self._next - 1
+                writer.replace(list(self._entries.values()))
+            else:
+                self._safe = self._next - 1
+        self._take_held()
+        self._release()
+
+    def restored(self, writer: Writer) -> None:
+        """Let requests wait for the disk again."""
+        if writer is not self._writer:
+            return
+        self._safe = max(self._safe, self._restored_up_to)
+        self._unread = False
+        if self._former is not None:
+            self._former.replace(())
+            self._end(self._former)
+            self._former = None
+        if not self._up:
+            self._up = True
+            self._failures = 0
+            self._reason = ""
+            self._log.emit("PYD2_QUEUE_RESUMED", self.path, len(self._entries))
+        self._release()
+
+    def safe(self, _writer: Writer, number: int) -> None:
+        """Let the requests up to this number begin."""
+        self._safe = max(self._safe, number)
+        self._release()
+
+    def failed(self, writer: Writer, fault: StoreError) -> None:
+        """Go on without the file."""
+        if writer is self._former:
+            writer.close(None)
+            self._former = None
+        if writer is not self._writer:
+            return
+        self._lock = writer.lock
+        self._unread = self._unread or self._loading
+        self._loading = False
+        self._fail(fault)
+        self._take_held()
+
+    def set_aside(self, _writer: Writer, reason: str, aside: Path, count: int) -> None:
+        """Say where the old file is."""
+        self._log.emit("PYD2_QUEUE_SET_ASIDE", self.path, reason, aside, count)
+
+    # Requests.
+
+    def _add(self, entries: Sequence[Entry]) -> None:
+        self._entries.update((entry.number, entry) for entry in entries)
+        self._waiting.extend(entries)
+
+    def _take_held(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self.take(held)
+
+    def _waive(self) -> None:
+        """Let all requests begin, on the disk or not."""
+        self._safe = self._next - 1
+        self._release()
+
+    def _release(self) -> None:
+        """Hand requests that may begin to the engine, some at a time."""
+        if self._releasing:
+            return
+        self._hand_over()
+        if self._waiting and self._waiting[0].number <= self._safe:
+            self._releasing = True
+            self._loop.call_soon(self._release_more)
+
+    def _release_more(self) -> None:
+        self._releasing = False
+        self._release()
+
+    def _hand_over(self) -> None:
+        waiting = self._waiting
+        datagrams: list[bytes] = []
+        numbers: list[int] = []
+        while waiting and waiting[0].number <= self._safe and len(datagrams) < _CHUNK:
+            entry = waiting.popleft()
+            numbers.append(entry.number)
+            datagrams.append(entry.datagram)
+        if datagrams:
+            self._carry_out(datagrams, numbers)
+
+    def _drop(self, lost: int, wall: float) -> None:
+        for _ in range(lost):
+            self._counters.queue_full.add(wall)
+        if not self._full:
+            self._full = True
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self._max_entries)
+
+    def _resume_if_room(self) -> None:
+        resume_at = self._max_entries * RESUME_PERCENT // 100
+        if len(self._entries) <= resume_at:
+            self._full = False
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, self._max_entries)
+
+    # The file.
+
+    def _move(self, directory: str) -> None:
+        """Work with another directory from now on; what is not done moves there."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._former is not None:
+            self._end(self._former)
+        self._former, self._writer = self._writer, None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        self._directory = directory
+        self._loading, self._up, self._unread, self._failures, self._reason = True, False, False, 0, ""
+        self._writer = self._new_writer(self._claimed)
+        self._claimed = None
+        self._writer.start()
+
+    def _new_writer(self, lock: DirectoryLock | None) -> Writer:
+        after, self._ended = self._ended, None
+        return Writer(self._loop, self, self._directory, lock, after)
+
+    def _end(self, writer: Writer) -> None:
+        """Let a thread end; it may take its time."""
+        writer.close(None)
+        self._ended = writer
+
+    def _leave_if_done(self) -> None:
+        """Give up the file when it is not wanted any more and all of it is done."""
+        if self._wanted or not self._directory or self._loading or self._entries:
+            return
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        for writer in (self._former, self._writer):
+            if writer is not None:
+                self._end(writer)
+        if self._lock is not None:
+            self._lock.release()
+        self._directory, self._writer, self._former, self._lock, self._up = "", None, None, None, False
+
+    def _fail(self, fault: StoreError) -> None:
+        self._up = False
+        self._writer = None
+        if str(fault) != self._reason:
+            self._reason = str(fault)
+            self._log.emit("PYD2_QUEUE_FAILED", self._reason)
+        self._retry = self._loop.call_later(
+            RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)], self._try_again
+        )
+        self._failures += 1
+        self._waive()
+
+    def _try_again(self) -> None:
+        self._retry = None
+        lock, self._lock = self._lock, None
+        self._writer = self._new_writer(lock)
+        self._restored_up_to = self._next - 1
+        self._writer.start_again(list(self._entries.values()), unread=self._unread)
+
+    def _look_for_stall(self) -> None:
+        self._stall = None
+        if not self._up or not self._waiting or self._waiting[0].number <= self._safe:
+            return
+        if self._safe > self._safe_before:
+            self._safe_before = self._safe
+            self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
+            return
+        assert self._writer is not None
+        self._end(self._writer)
+        self._fail(StoreError(f"{self.path}: the disk has not answered for {STALL_SECONDS:g} seconds"))

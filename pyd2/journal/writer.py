@@ -1,0 +1,259 @@
+"""The thread that writes the durable queue: what the loop hands over goes to the disk in group commits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pyd2.journal.lock import DirectoryLock, InUseError
+from pyd2.journal.store import Store, StoreError, salvage, set_aside
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pyd2.journal.store import Entry
+
+GROUP_SECONDS: Final = 0.002
+"""From one commit to the next at least, so that many requests share one; a lone request goes at once."""
+
+REMOVE_SECONDS: Final = 0.02
+"""How long removals wait for a commit to share. What is done and not removed is done again after a kill."""
+
+COMPACT_SECONDS: Final = 1.0
+"""How often unused pages are given back."""
+
+
+class Listener(Protocol):
+    """Who is told of what the thread has done; in the loop's thread, in order."""
+
+    def opened(self, writer: Writer, entries: list[Entry], fault: StoreError | None) -> None:
+        """The file was read; these are its entries. ``fault``: it cannot be written, and the thread ends."""
+
+    def restored(self, writer: Writer) -> None:
+        """The file holds what ``replace`` or ``reconcile`` was given."""
+
+    def safe(self, writer: Writer, number: int) -> None:
+        """The entries up to this number are on the disk."""
+
+    def failed(self, writer: Writer, fault: StoreError) -> None:
+        """Something went wrong; the thread ends."""
+
+    def set_aside(self, writer: Writer, reason: str, aside: Path, count: int) -> None:
+        """A file that was damaged, or not read in time, was renamed; ``count`` of its entries were read."""
+
+
+class Writer:
+    """One thread with one open file, from the opening to a fault or the closing."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listener: Listener,
+        directory: str,
+        lock: DirectoryLock | None,
+        after: Writer | None,
+    ) -> None:
+        """Make the thread; one of the ``start`` methods sets it going.
+
+        It waits for the end of the thread of ``after``; without a lock it takes one itself.
+        """
+        self.directory: Final = directory
+        self.lock = lock
+        self._loop = loop
+        self._listener = listener
+        self._after = after
+        self._changed = threading.Condition()
+        self._entries: list[Entry] = []
+        self._removed: list[int] = []
+        self._replacement: Sequence[Entry] | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="pyd2-queue", daemon=True)
+        self._begin: Callable[[], Store]
+
+    # Called by the loop.
+
+    def start(self) -> None:
+        """Open the file and tell what it holds."""
+        self._begin = self._open
+        self._thread.start()
+
+    def start_again(self, entries: Sequence[Entry], *, unread: bool) -> None:
+        """Open the file after a fault and make it hold these entries.
+
+        ``unread``: what it holds has never been read. That is older than what was done meanwhile, so it must
+        not be done now: the file is set aside.
+        """
+        self._begin = lambda: self._reopen(entries, unread=unread)
+        self._thread.start()
+
+    def write(self, entries: Sequence[Entry]) -> int:
+        """Hand entries over; return how many wait to be written."""
+        with self._changed:
+            self._entries += entries
+            self._changed.notify()
+            return len(self._entries)
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Hand over the numbers of entries that are done."""
+        with self._changed:
+            if not self._removed:
+                self._changed.notify()
+            self._removed += numbers
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """Let the file hold these entries instead of what it holds."""
+        with self._changed:
+            self._replacement = entries
+            self._changed.notify()
+
+    def close(self, timeout: float | None) -> bool:
+        """Write what was handed over, close the file and give up the lock.
+
+        Waits for that up to ``timeout`` seconds (None: not at all); returns whether the thread has ended.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if timeout is not None:
+            self._thread.join(timeout)
+        if self._thread.is_alive():
+            return False
+        if self.lock is not None:
+            self.lock.release()
+        return True
+
+    # The thread.
+
+    def wait(self) -> None:
+        """Wait for the end of the thread; not for the loop."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        store = None
+        try:
+            store = self._begin()
+            self._work(store)
+        except StoreError as fault:
+            self._tell(self._listener.failed, fault)
+        except Exception as error:  # whatever it is, the daemon goes on without the file
+            self._tell(self._listener.failed, StoreError(f"{self.directory}: {error!r}"))
+        finally:
+            if store is not None:
+                store.close()
+            if self._closing and self.lock is not None:
+                self.lock.release()
+
+    def _tell(self, method: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(method, self, *arguments)
+        except RuntimeError:
+            if not self._closing:  # else the loop is closed, and nobody is there to be told
+                raise
+
+    def _take_lock(self) -> None:
+        if self._after is not None:
+            self._after.wait()
+            self._after = None
+        if self.lock is None:
+            try:
+                self.lock = DirectoryLock(self.directory)
+            except InUseError as error:
+                raise StoreError(str(error), foreign=True) from error
+            except OSError as error:
+                raise StoreError(f"{error.filename}: {error.strerror}") from error
+
+    def _open(self) -> Store:
+        self._take_lock()
+        store = None
+        try:
+            store = Store(self.directory)
+            entries = store.read()
+        except StoreError as error:
+            if store is not None:
+                store.close()
+            if error.foreign:
+                raise
+            entries = salvage(self.directory)
+            if not error.damaged:
+                self._tell(self._listener.opened, entries, error)
+                raise
+            store = self._begin_anew(str(error), entries)
+        self._tell(self._listener.opened, entries, None)
+        return store
+
+    def _reopen(self, entries: Sequence[Entry], *, unread: bool) -> Store:
+        self._take_lock()
+        store = None
+        try:
+            store = Store(self.directory)
+            count = store.count()[0] if unread else 0
+            if not count:
+                store.reconcile(entries)
+        except StoreError as error:
+            if store is not None:
+                store.close()
+            if not error.damaged:
+                raise
+            store = self._begin_anew(str(error), entries)
+        else:
+            if count:
+                store.close()
+                store = self._begin_anew("it was not read at the start", entries, count)
+        self._tell(self._listener.restored)
+        return store
+
+    def _begin_anew(self, reason: str, entries: Sequence[Entry], count: int | None = None) -> Store:
+        """Return a new file that holds these entries; the old one is set aside."""
+        aside = set_aside(self.directory)
+        store = Store(self.directory)
+        store.write(entries)
+        self._tell(self._listener.set_aside, reason, aside, len(entries) if count is None else count)
+        return store
+
+    def _work(self, store: Store) -> None:
+        """Commit until told to close."""
+        compact_at = time.monotonic() + COMPACT_SECONDS
+        while True:
+            with self._changed:
+                self._wait()
+                entries, self._entries = self._entries, []
+                removed, self._removed = self._removed, []
+                replacement, self._replacement = self._replacement, None
+                closing = self._closing
+            now = time.monotonic()
+            if replacement is not None:
+                store.replace(replacement)
+                self._tell(self._listener.restored)
+            if entries or removed:
+                self._commit(store, entries, removed)
+            if closing:
+                return
+            if now >= compact_at:
+                store.compact()
+                compact_at = now + COMPACT_SECONDS
+            if entries:
+                # Requests that come within this time share the next commit.
+                time.sleep(max(0.0, now + GROUP_SECONDS - time.monotonic()))
+
+    def _wait(self) -> None:
+        """Wait for something to commit; removals wait a while for something else."""
+
+        def urgent() -> bool:
+            return bool(self._entries or self._replacement is not None or self._closing)
+
+        self._changed.wait_for(lambda: urgent() or self._removed)
+        self._changed.wait_for(urgent, REMOVE_SECONDS)
+
+    def _commit(self, store: Store, entries: Sequence[Entry], removed: Sequence[int]) -> None:
+        try:
+            store.write(entries, removed)
+        except StoreError:
+            # A full disk may still have room for this, and what was done must not be done again.
+            if entries and removed:
+                store.write((), removed)
+            raise
+        if entries:
+            self._tell(self._listener.safe, entries[-1].number)

@@ -1,0 +1,182 @@
+"""``pyd2ctl queue``: look into the durable queue, and change it while no daemon uses it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pyd2.errors import NcrError, Pyd2Error
+from pyd2.journal.lock import DirectoryLock, InUseError
+from pyd2.journal.store import DATABASE, Entry, Store, StoreError, salvage
+from pyd2.ncr import decode
+from pyd2.tools.requests import datagram
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator
+
+_STEP: Final = 1000
+"""Entries read at a time: a long look would keep the daemon's WAL from being used again."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions of ``pyd2ctl queue``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        added.add_argument("path", metavar="PATH", help="the queue's directory, or a file that was set aside")
+        added.set_defaults(act=run)
+        return added
+
+    action("count", _count, "tell how many requests wait, and since when")
+    action("list", _list, "show the requests that wait, one a line, in their order")
+    action("export", _export, "write the requests as JSON, one a line: what 'send --file' and 'requeue' read")
+    remove = action("remove", _remove, "remove requests for good; the daemon must be stopped")
+    which = remove.add_mutually_exclusive_group(required=True)
+    which.add_argument("numbers", nargs="*", type=int, default=[], metavar="NUMBER",
+                       help="as 'list' shows them")
+    which.add_argument("--all", action="store_true", help="remove all")
+    requeue = action("requeue", _requeue, "put requests at the end; the daemon must be stopped")
+    source = requeue.add_mutually_exclusive_group(required=True)
+    source.add_argument("numbers", nargs="*", type=int, default=[], metavar="NUMBER",
+                        help="requests of the queue, which leave their place")
+    source.add_argument("--file", metavar="FILE", help="requests as JSON, one a line; -: standard input")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the action out; exit status 1 when it cannot be."""
+    try:
+        status: int = arguments.act(arguments)
+    except InUseError as error:
+        print(f"pyd2ctl queue: {error}, which holds these requests in memory: stop it first. To have a "
+              "request carried out again meanwhile, use 'export' and 'pyd2ctl send --file'", file=sys.stderr)
+        return 1
+    except (Pyd2Error, OSError, ValueError) as error:
+        print(f"pyd2ctl queue: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _count(arguments: argparse.Namespace) -> int:
+    entries = list(_entries(arguments.path))
+    print(f"{len(entries)} request{'' if len(entries) == 1 else 's'}")
+    if entries:
+        print(f"the oldest since {_local(entries[0].taken)} ({time.time() - entries[0].taken:.0f} seconds)")
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    for entry in _entries(arguments.path):
+        try:
+            ncr = decode(entry.datagram)
+        except NcrError as error:
+            text = f"invalid: {error}"
+        else:
+            text = f"{ncr.change_type.name.lower():6} {ncr.fqdn} {ncr.address_text} {ncr.request_id}"
+        print(f"{entry.number:8} {_local(entry.taken)} {text}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    for entry in _entries(arguments.path):
+        length = int.from_bytes(entry.datagram[:2], "big")
+        # A line break can only stand between two values.
+        text = entry.datagram[2 : 2 + length].replace(b"\n", b" ").replace(b"\r", b" ")
+        sys.stdout.buffer.write(text + b"\n")
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    with _locked(arguments.path) as store:
+        present = [entry.number for entry in store.read()]
+        numbers = present if arguments.all else _known(arguments.numbers, present)
+        store.write((), numbers)
+    print(f"removed {len(numbers)}")
+    return 0
+
+
+def _requeue(arguments: argparse.Namespace) -> int:
+    with _locked(arguments.path) as store:
+        present = {entry.number: entry for entry in store.read()}
+        moved = _known(arguments.numbers, present)
+        datagrams = _from_file(arguments.file) if arguments.file else [present[n].datagram for n in moved]
+        first = max(present, default=0) + 1
+        now = time.time()
+        store.write([Entry(first + n, now, octets) for n, octets in enumerate(datagrams)], moved)
+    print(f"put {len(datagrams)} at the end")
+    return 0
+
+
+def _known(numbers: Iterable[int], present: Iterable[int]) -> list[int]:
+    """Return the numbers, each once and in their order. Raises ValueError for one that is not there."""
+    wanted = list(dict.fromkeys(numbers))
+    unknown = sorted(set(wanted) - set(present))
+    if unknown:
+        raise ValueError(f"there is no request {', '.join(map(str, unknown))}; nothing was changed")
+    return wanted
+
+
+def _from_file(name: str) -> list[bytes]:
+    """Return the datagrams of a file's lines. Raises ValueError for a line that is no request."""
+    lines = sys.stdin.buffer.readlines() if name == "-" else Path(name).read_bytes().splitlines()
+    datagrams = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            octets = datagram(line.strip())
+            try:
+                decode(octets)
+            except NcrError as error:
+                raise ValueError(f"line {number}: {error}; nothing was changed") from None
+            datagrams.append(octets)
+    return datagrams
+
+
+def _entries(path: str) -> Iterator[Entry]:
+    """Go through the entries, beside a daemon too; what cannot be read is left out, with a warning."""
+    place = Path(path)
+    directory, name = (str(place.parent), place.name) if place.is_file() else (path, DATABASE)
+    _must_exist(Path(directory, name))
+    after = 0
+    try:
+        store = Store(directory, name, read_only=True)
+        try:
+            while found := store.read(after, _STEP):
+                yield from found
+                after = found[-1].number
+        finally:
+            store.close()
+    except StoreError as error:
+        if error.foreign:
+            raise
+        print(f"pyd2ctl queue: {error}; what can be read follows", file=sys.stderr)
+        yield from (entry for entry in salvage(directory, name) if entry.number > after)
+
+
+@contextlib.contextmanager
+def _locked(directory: str) -> Iterator[Store]:
+    """Open the queue while no daemon uses it. Raises InUseError when one does."""
+    _must_exist(Path(directory, DATABASE))
+    lock = DirectoryLock(directory)
+    try:
+        store = Store(directory, create=False)
+        try:
+            yield store
+        finally:
+            store.close()
+    finally:
+        lock.release()
+
+
+def _must_exist(database: Path) -> None:
+    if not database.is_file():
+        raise ValueError(f"there is no durable queue {database}")
+
+
+def _local(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC).astimezone():%Y-%m-%d %H:%M:%S}"

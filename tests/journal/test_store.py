@@ -1,0 +1,330 @@
+"""The file of the durable queue: what was committed is there after any crash, and nothing else is."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pyd2.journal.store import DATABASE, VERSION, Entry, Store, StoreError, salvage, set_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILES = (DATABASE, DATABASE + "-wal")
+
+
+def entries(*numbers: int, size: int = 300) -> list[Entry]:
+    return [Entry(number, 1000.5 + number, f"{number}".encode().ljust(size, b".")) for number in numbers]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    return str(tmp_path)
+
+
+@pytest.fixture
+def store(folder: str) -> Iterator[Store]:
+    store = Store(folder)
+    yield store
+    store.close()
+
+
+def reopened(folder: str | Path) -> list[Entry]:
+    """What a start would find."""
+    store = Store(str(folder))
+    try:
+        return store.read()
+    finally:
+        store.close()
+
+
+def copied(folder: str, to: Path) -> Path:
+    """What is on the disk at this moment, as after a power cut."""
+    for name in FILES:
+        if Path(folder, name).exists():
+            shutil.copyfile(Path(folder, name), to / name)
+    return to
+
+
+def test_entries_come_back_in_their_order(store: Store, folder: str) -> None:
+    store.write(entries(5, 6))
+    store.write(entries(7), [5])
+    assert store.read() == entries(6, 7)
+    assert store.read(6) == entries(7)
+    assert store.read(0, 1) == entries(6)
+    assert store.count() == (2, 1006.5)
+    store.close()
+    assert reopened(folder) == entries(6, 7)
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 128, 1000])
+def test_any_number_of_rows(store: Store, count: int) -> None:
+    numbers = range(1, count + 1)
+    store.write(entries(*numbers))
+    assert store.read() == entries(*numbers)
+    store.write((), list(numbers[1:]))
+    assert store.read() == entries(1)
+
+
+def test_what_is_committed_is_on_the_disk(store: Store, folder: str, tmp_path: Path) -> None:
+    """Without closing: the copy is what a kill leaves."""
+    store.write(entries(1, 2, 3))
+    there = tmp_path / "copy"
+    there.mkdir()
+    assert reopened(copied(folder, there)) == entries(1, 2, 3)
+
+
+def test_every_commit_waits_for_the_disk(store: Store) -> None:
+    assert store._value("PRAGMA synchronous") == 2  # FULL
+    assert store._value("PRAGMA journal_mode") == "wal"
+
+
+def test_replacing(store: Store) -> None:
+    store.write(entries(1, 2, 3))
+    store.replace(entries(3, 9))
+    assert store.read() == entries(3, 9)
+
+
+def test_reconciling_keeps_what_is_there(store: Store) -> None:
+    store.write(entries(1, 2, 3))
+    store.reconcile(entries(2, 4))
+    assert store.read() == entries(2, 4)
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: Store, folder: str) -> None:
+    store.write(entries(1))
+    with pytest.raises(StoreError, match=DATABASE):
+        store.write([*entries(2), Entry(1, 0, b"a second one of this number")], [1])
+    assert store.read() == entries(1)
+    store.close()
+    assert reopened(folder) == entries(1)
+
+
+def test_the_file_shrinks_after_a_backlog_and_the_wal_too(store: Store, folder: str) -> None:
+    numbers = range(1, 40_001)
+    store.write(entries(*numbers))
+    full = Path(folder, DATABASE + "-wal").stat().st_size
+    assert full > 12_000_000
+    for at in range(0, len(numbers), 1000):
+        store.write((), numbers[at : at + 1000])
+        store.compact()
+    store.write(entries(50_000))
+    assert reopened(folder) == entries(50_000)
+    store.close()
+    assert Path(folder, DATABASE).stat().st_size < 5_000_000
+    assert not Path(folder, DATABASE + "-wal").exists()
+
+
+def test_the_files_do_not_grow_under_a_steady_load(store: Store, folder: str) -> None:
+    sizes = []
+    for turn in range(300):
+        first = turn * 50 + 1
+        store.write(entries(*range(first, first + 50)), range(first - 100, first - 50))
+        sizes.append(sum(Path(folder, name).stat().st_size for name in FILES))
+    assert max(sizes[150:]) <= max(sizes[:150]) < 8_000_000
+
+
+def test_a_reader_looks_on_beside_the_writer(store: Store, folder: str) -> None:
+    store.write(entries(1))
+    reader = Store(folder, read_only=True)
+    assert reader.read() == entries(1)
+    store.write(entries(2), [1])
+    assert reader.read() == entries(2)
+    with pytest.raises(StoreError, match=r"attempt to write a readonly database \(make it writable"):
+        reader.write(entries(3))
+    reader.close()
+
+
+# What else may be found in its place.
+
+
+def test_a_later_version_is_left_alone(store: Store, folder: str) -> None:
+    store.write(entries(1))
+    store.close()
+    with sqlite3.connect(Path(folder, DATABASE)) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    before = Path(folder, DATABASE).read_bytes()
+    for attempt in (lambda: Store(folder), lambda: salvage(folder)):
+        with pytest.raises(StoreError, match="has version 2, and this pyd2 knows 1: let") as caught:
+            attempt()
+        assert caught.value.foreign
+    assert Path(folder, DATABASE).read_bytes() == before
+
+
+def test_a_database_of_others_is_left_alone(folder: str) -> None:
+    with sqlite3.connect(Path(folder, DATABASE)) as db:
+        db.execute("CREATE TABLE lease (address)")
+    db.close()
+    with pytest.raises(StoreError, match="is no file of pyd2: move it away") as caught:
+        Store(folder)
+    assert caught.value.foreign
+
+
+def test_what_is_no_database_is_damaged(folder: str) -> None:
+    Path(folder, DATABASE).write_bytes(b"no database at all" * 500)
+    with pytest.raises(StoreError, match="file is not a database") as caught:
+        Store(folder)
+    assert caught.value.damaged
+    assert salvage(folder) == []
+
+
+def test_a_flipped_bit_in_a_request_is_found(store: Store, folder: str) -> None:
+    store.write(entries(*range(1, 101)))
+    store.close()
+    path = Path(folder, DATABASE)
+    octets = bytearray(path.read_bytes())
+    octets[octets.index(b"57....") + 100] ^= 1
+    path.write_bytes(octets)
+    store = Store(folder)
+    with pytest.raises(StoreError, match="entry 57 is damaged") as caught:
+        store.read()
+    store.close()
+    assert caught.value.damaged
+    assert salvage(folder) == entries(*range(1, 57), *range(58, 101))
+
+
+def test_what_lies_around_a_broken_page_is_salvaged(store: Store, folder: str) -> None:
+    store.write(entries(*range(1, 1001)))
+    store.close()
+    path = Path(folder, DATABASE)
+    octets = bytearray(path.read_bytes())
+    page = octets.index(b"500....") // 4096
+    octets[page * 4096 : (page + 1) * 4096] = bytes(4096)
+    path.write_bytes(octets)
+    store = Store(folder)
+    with pytest.raises(StoreError) as caught:
+        store.read()
+    store.close()
+    assert caught.value.damaged
+    found = salvage(folder)
+    assert {1, 1000} <= {entry.number for entry in found}
+    assert 960 < len(found) < 1000
+    assert found == entries(*(entry.number for entry in found))
+
+
+def test_a_damaged_file_is_set_aside_with_its_wal(store: Store, folder: str) -> None:
+    store.write(entries(1))
+    aside = set_aside(folder)
+    store.close()
+    assert aside.name == f"{DATABASE}.aside-1"
+    Store(folder).close()
+    assert set_aside(folder).name == f"{DATABASE}.aside-2"
+    assert not Path(folder, DATABASE).exists()
+
+
+def test_a_directory_that_is_not_there(folder: str) -> None:
+    with pytest.raises(StoreError, match=r"unable to open database file \(see that the directory exists"):
+        Store(f"{folder}/absent")
+    with pytest.raises(StoreError, match="unable to open database file"):
+        Store(folder, create=False)
+
+
+@settings(max_examples=20, stateful_step_count=15, deadline=None,
+          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+class StoreMachine(RuleBasedStateMachine):
+    """The file beside a model. After each step the disk is copied: a crash there finds what was committed."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.place = tempfile.TemporaryDirectory()
+        self.folder = self.place.name
+        self.store = Store(self.folder)
+        self.model: dict[int, Entry] = {}
+        self.next = 1
+        self.states: list[list[Entry]] = [[]]
+        """What was committed since the file was closed properly, which empties the WAL."""
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            self.place.cleanup()
+
+    def committed(self) -> None:
+        self.states.append(list(self.model.values()))
+
+    @rule(count=st.integers(0, 150), size=st.integers(2, 900), share=st.floats(0, 1), data=st.data())
+    def write(self, count: int, size: int, share: float, data: st.DataObject) -> None:
+        new = entries(*range(self.next, self.next + count), size=size)
+        self.next += count
+        self.model.update((entry.number, entry) for entry in new)
+        wanted = list(self.model)[: int(share * len(self.model))]
+        removed = data.draw(st.permutations(wanted)) if len(wanted) < 30 else wanted
+        self.store.write(new, removed)
+        for number in removed:
+            del self.model[number]
+        self.committed()
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def fail_in_the_middle(self, data: st.DataObject) -> None:
+        doubled = data.draw(st.sampled_from(list(self.model.values())))
+        with pytest.raises(StoreError):
+            self.store.write([*entries(self.next), doubled], list(self.model))
+
+    @rule(drop=st.sets(st.integers(0, 5)))
+    def reconcile(self, drop: set[int]) -> None:
+        self.model = {number: entry for number, entry in self.model.items() if number % 6 not in drop}
+        new = entries(self.next)
+        self.next += 1
+        self.model.update((entry.number, entry) for entry in new)
+        self.store.reconcile(list(self.model.values()))
+        self.committed()
+
+    @rule()
+    def replace(self) -> None:
+        self.model = {entry.number: entry for entry in entries(*range(self.next, self.next + 3))}
+        self.next += 3
+        self.store.replace(list(self.model.values()))
+        self.committed()
+
+    @rule()
+    def compact(self) -> None:
+        self.store.compact()
+
+    @rule()
+    def stop_and_start(self) -> None:
+        self.store.close()
+        self.store = Store(self.folder)
+        self.states = [list(self.model.values())]
+
+    @rule()
+    def kill_and_start(self) -> None:
+        """Go on with a copy of the files, as nobody closed them."""
+        place = tempfile.TemporaryDirectory()
+        copied(self.folder, Path(place.name))
+        self.store.close()
+        self.place.cleanup()
+        self.place, self.folder = place, place.name
+        self.store = Store(self.folder)
+
+    @rule(data=st.data())
+    def lose_power_while_the_wal_is_written(self, data: st.DataObject) -> None:
+        """Any part of the WAL may be missing at its end; what is found is what some commit left."""
+        wal = Path(self.folder, FILES[1])
+        size = wal.stat().st_size if wal.exists() else 0
+        with tempfile.TemporaryDirectory() as there:
+            copied(self.folder, Path(there))
+            if size:
+                with Path(there, FILES[1]).open("r+b") as file:
+                    file.truncate(data.draw(st.integers(0, size)))
+            assert reopened(there) in self.states
+
+    @invariant()
+    def the_disk_holds_what_was_committed(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        assert self.store.read() == list(self.model.values())
+        with tempfile.TemporaryDirectory() as there:
+            assert reopened(copied(self.folder, Path(there))) == list(self.model.values())
+
+
+TestStoreMachine = StoreMachine.TestCase

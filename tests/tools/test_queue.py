@@ -1,0 +1,129 @@
+"""``pyd2ctl queue``: what it shows, what it changes, and what it leaves to a stopped daemon."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pyd2.journal.lock import DirectoryLock
+from pyd2.journal.store import DATABASE, Entry, Store, set_aside
+from pyd2.tools.cli import main
+from tests.kit import ncr
+
+NAMES = [f"host{number}.example.com." for number in range(4)]
+
+
+def request(name: str, change: int = ncr.ADD) -> dict[str, object]:
+    return ncr.request(name, "192.0.2.1", ncr.dhcid(b"client", name), change=change)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    store = Store(str(tmp_path))
+    store.write([Entry(number, 1767322800.0, ncr.datagram(request(name)))
+                 for number, name in enumerate(NAMES[:3], start=11)])
+    store.close()
+    return str(tmp_path)
+
+
+def names(folder: str) -> list[tuple[int, str]]:
+    store = Store(folder)
+    found = [(entry.number, json.loads(entry.datagram[2:])["fqdn"]) for entry in store.read()]
+    store.close()
+    return found
+
+
+def test_count(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["queue", "count", folder]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "3 requests"
+    assert second.startswith("the oldest since 2026-01-0")
+    assert main(["queue", "remove", folder, "--all"]) == 0
+    assert main(["queue", "count", folder]) == 0
+    assert capsys.readouterr().out == "removed 3\n0 requests\n"
+
+
+def test_list(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(folder)
+    store.write([Entry(20, 1767322800.0, ncr.datagram(request(NAMES[3], ncr.REMOVE))),
+                 Entry(21, 1767322800.0, b"\0\2{}")])
+    store.close()
+    assert main(["queue", "list", folder]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == ["11", "12", "13", "20", "21"]
+    assert lines[0][3:6] == ["add", NAMES[0], "192.0.2.1"]
+    assert lines[3][3:5] == ["remove", NAMES[3]]
+    assert " ".join(lines[4][3:]).startswith("invalid: fromFormat: buffer read error: ")
+
+
+def test_what_is_exported_can_be_queued_again(
+    folder: str, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert main(["queue", "export", folder]) == 0
+    lines = capsysbinary.readouterr().out
+    assert [json.loads(line) for line in lines.splitlines()] == [request(name) for name in NAMES[:3]]
+    file = tmp_path / "requests.jsonl"
+    file.write_bytes(lines)
+    assert main(["queue", "remove", folder, "11", "13"]) == 0
+    assert main(["queue", "requeue", folder, "--file", str(file)]) == 0
+    assert names(folder) == [(12, NAMES[1]), (13, NAMES[0]), (14, NAMES[1]), (15, NAMES[2])]
+
+
+def test_a_request_moves_to_the_end(folder: str) -> None:
+    assert main(["queue", "requeue", folder, "11"]) == 0
+    assert names(folder) == [(12, NAMES[1]), (13, NAMES[2]), (14, NAMES[0])]
+
+
+def test_one_that_is_not_there(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = names(folder)
+    assert main(["queue", "remove", folder, "12", "99"]) == 1
+    assert capsys.readouterr().err == "pyd2ctl queue: there is no request 99; nothing was changed\n"
+    assert names(folder) == before
+
+
+def test_a_line_that_is_no_request(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = names(folder)
+    file = tmp_path / "requests.jsonl"
+    file.write_text(json.dumps(request(NAMES[3])) + "\n{}\n")
+    assert main(["queue", "requeue", folder, "--file", str(file)]) == 1
+    assert "line 2: fromFormat" in capsys.readouterr().err
+    assert names(folder) == before
+
+
+def test_beside_a_daemon_it_only_looks(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = DirectoryLock(folder)
+    store = Store(folder)
+    try:
+        for action in ("count", "list", "export"):
+            assert main(["queue", action, folder]) == 0
+        capsys.readouterr()
+        for change in ("remove", "requeue"):
+            assert main(["queue", change, folder, "11"]) == 1
+            error = capsys.readouterr().err
+            assert "is in use by process" in error
+            assert "stop it first" in error
+        assert len(store.read()) == 3
+    finally:
+        store.close()
+        lock.release()
+
+
+def test_a_file_that_was_set_aside(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(folder, DATABASE)
+    octets = bytearray(path.read_bytes())
+    octets[octets.index(b"host1.") + 4] ^= 1
+    path.write_bytes(octets)
+    aside = set_aside(folder)
+    assert main(["queue", "list", str(aside)]) == 0
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["11", "13"]
+    assert "entry 12 is damaged; what can be read follows" in shown.err
+
+
+def test_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for action, *rest in (["count"], ["remove", "--all"]):
+        assert main(["queue", action, str(tmp_path), *rest]) == 1
+        assert capsys.readouterr().err == f"pyd2ctl queue: there is no durable queue {tmp_path / DATABASE}\n"
+    assert not list(tmp_path.iterdir())
