@@ -27,8 +27,8 @@ pytestmark = pytest.mark.peers
 
 @contextlib.contextmanager
 def _outcome(binary: str, serve: Serve, key: TsigKey | None,
-             requests: list[stream.Request]) -> Iterator[dict[str, Any]]:
-    """Run the requests through one D2 and yield what came of them."""
+             send: Callable[[stream.Feeder], None]) -> Iterator[dict[str, Any]]:
+    """Let one D2 have requests and yield what came of them."""
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(PortLease()).take()
         server = stack.enter_context(serve(stream.ZONES, key))
@@ -36,11 +36,23 @@ def _outcome(binary: str, serve: Serve, key: TsigKey | None,
         body = stream.configuration(port, server.port, key.kea() if key else None)
         d2 = stack.enter_context(D2.start(binary, directory, config(port, body)))
         d2.wait_for_listener(port)
-        stream.Feeder(d2, port).feed(requests)
+        with stream.Feeder(d2, port) as feeder:
+            send(feeder)
         d2.barrier()
         yield {"statistics": d2.statistics(),
                "history": stream.history(log_entries(d2.stdout(), str(directory)), server.port),
                "zones": {zone: server.records(zone) for zone in stream.ZONES}}
+
+
+def _compare(d2_binary: str, serve: Serve, key: TsigKey | None,
+             send: Callable[[stream.Feeder], None]) -> dict[str, Any]:
+    """Send the same to the real server and to the D2 under test, compare, and return what came of it."""
+    real = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+    with _outcome(real, serve, key, send) as wanted, _outcome(d2_binary, serve, key, send) as got:
+        assert got["statistics"] == wanted["statistics"]
+        assert got["history"] == wanted["history"]
+        assert got["zones"] == wanted["zones"]
+        return wanted
 
 
 @pytest.mark.parametrize(("serve", "key", "seed", "count"), [
@@ -52,11 +64,7 @@ def _outcome(binary: str, serve: Serve, key: TsigKey | None,
 def test_same_requests_same_outcome(d2_binary: str, serve: Serve, key: TsigKey | None, seed: int,
                                     count: int) -> None:
     requests = stream.requests(seed, count)
-    real = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
-    with _outcome(real, serve, key, requests) as wanted, _outcome(d2_binary, serve, key, requests) as got:
-        assert got["statistics"] == wanted["statistics"]
-        assert got["history"] == wanted["history"]
-        assert got["zones"] == wanted["zones"]
+    wanted = _compare(d2_binary, serve, key, lambda feeder: feeder.feed(requests))
     # The stream is worth comparing only if it leaves something and meets resistance.
     assert wanted["statistics"]["ncr-received"] == count
     assert wanted["statistics"]["update-timeout"] == wanted["statistics"]["update-error"] == 0
@@ -66,3 +74,21 @@ def test_same_requests_same_outcome(d2_binary: str, serve: Serve, key: TsigKey |
     assert {"DHCP_DDNS_ADD_SUCCEEDED", "DHCP_DDNS_ADD_FAILED", "DHCP_DDNS_REMOVE_SUCCEEDED",
             "DHCP_DDNS_REMOVE_FAILED", "DHCP_DDNS_NO_FWD_MATCH_ERROR",
             "DHCP_DDNS_NO_REV_MATCH_ERROR"} <= outcomes
+
+
+@pytest.mark.parametrize(("key", "seed"), [(None, 11), (TsigKey.of("HMAC-SHA256"), 12)],
+                         ids=["bind", "bind-signed"])
+def test_clients_that_come_back_at_once(d2_binary: str, key: TsigKey | None, seed: int) -> None:
+    strangers, requests = stream.returning_clients(seed, 1500)
+
+    def send(feeder: stream.Feeder) -> None:
+        feeder.feed(strangers)
+        feeder.pour(requests)
+
+    wanted = _compare(d2_binary, dns_servers.bind, key, send)
+    assert wanted["statistics"]["ncr-received"] == len(strangers) + len(requests)
+    assert wanted["statistics"]["update-timeout"] == wanted["statistics"]["update-error"] == 0
+    outcomes = [message for said in wanted["history"].values() for message, _ in said]
+    for message in ("DHCP_DDNS_ADD_SUCCEEDED", "DHCP_DDNS_ADD_FAILED", "DHCP_DDNS_REMOVE_SUCCEEDED",
+                    "DHCP_DDNS_REMOVE_FAILED"):
+        assert outcomes.count(message) >= 20, message
