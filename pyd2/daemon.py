@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -79,6 +80,7 @@ def run(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the co
 
 def check(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the command line
     """Check a configuration file (``-t``); return the exit status."""
+    _collect_less()
     log = MessageLog(verbose=verbose, check_only=True)
     checker = Checker(log, Directories.from_environment(os.environ), verbose=verbose)
     try:
@@ -119,8 +121,18 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def _collect_less() -> None:
+    """Let the garbage collector look at new objects by the 100,000, for reference counts free nearly all.
+
+    A configuration of 20,000 zones makes half a million objects that stay. With Python's threshold the
+    collector went through them again and again: half of the time in which such a configuration loads.
+    """
+    gc.set_threshold(100_000, 20)
+
+
 def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
     _raise_descriptor_limit()
+    _collect_less()
     try:
         _check_file_name(config_file)
     except LaunchError as error:

@@ -93,7 +93,11 @@ class Reader:
             self._expect(":")
             self._fail_at(key, f'got unexpected keyword "{key.value}" in {rule.name} map.')
         value = rule.keys[key.kind]
-        if isinstance(value, grammar.UserContext):
+        if isinstance(value, grammar.String) and key.kind not in grammar.EXCLUSIVE:
+            if key.kind in members:
+                self._check_unique(rule.name, members, key.kind, key)
+            members[key.kind] = self._string_member(value.blank, value.filled)
+        elif isinstance(value, grammar.UserContext):
             self._user_context(members, key)
         elif isinstance(value, grammar.Comment):
             self._comment(members, key)
@@ -280,7 +284,7 @@ class Reader:
         return self._lexer.next(self._keywords)
 
     def _expect(self, *kinds: str) -> Token:
-        token = self._next()
+        token = self._lexer.next(self._keywords)
         if token.kind not in kinds:
             self._fail(token, *kinds)
         return token

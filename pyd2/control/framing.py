@@ -38,9 +38,23 @@ class FeedState(Enum):
     TOO_LONG = auto()
 
 
-_BRACKET_OR_MORE = re.compile(rb"[{}\[\]\"#/]")
-_QUOTE_OR_ESCAPE = re.compile(rb"[\"\\]")
-_STAR_OR_NEWLINE = re.compile(rb"[*\n]")
+# Whatever can be taken in one go is: a step in Python for each of millions of bytes would hold up the loop.
+_LINE_COMMENTS = re.compile(rb"(?:(?:#|//)[^\n]*+\n)++")
+_BLANKS = re.compile(rb"(?:[\t\n\r ]++|(?:#|//)[^\n]*+\n)++")
+_FLAT = re.compile(rb'(?:[^{}\[\]"#/]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_OPENING = re.compile(rb"[{\[]++")
+_CLOSING = re.compile(rb"[}\]]++")
+_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_IN_BLOCK_COMMENT = re.compile(rb"[^*]*+(?:\*++[^*/][^*]*+)*+")
+_STARS = re.compile(rb"\**+")
+_HASH = ord("#")
+
+
+def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+    """Return where the match of a pattern that always matches here ends."""
+    found = pattern.match(data, at)
+    assert found is not None
+    return found.end()
 
 
 class CommandFeed:
@@ -93,13 +107,14 @@ class CommandFeed:
         return self._before(data, at, "invalid character ")
 
     def _before(self, data: bytes, at: int, fault: str) -> int:
+        if blanks := _BLANKS.match(data, at):
+            self._step = CommandFeed._in_space
+            return blanks.end()
         byte = data[at : at + 1]
         if byte in b"{[":
             self._step = CommandFeed._in_command
             return at  # it counts the bracket
-        if byte in b"\t\n\r ":
-            self._step = CommandFeed._in_space
-        elif byte == b"#":
+        if byte == b"#":
             self._step = CommandFeed._in_line_comment
         elif byte == b"/":
             self._step = CommandFeed._in_slash
@@ -109,38 +124,48 @@ class CommandFeed:
 
     def _in_command(self, data: bytes, at: int) -> int:
         start = at
-        while found := _BRACKET_OR_MORE.search(data, at):
-            at = found.end()
-            byte = found.group()
-            if byte == b'"':
-                self._step = CommandFeed._in_string
-            elif byte in b"{[":
-                self._depth += 1
-                continue
+        while (at := _end(_FLAT, data, at)) < len(data):
+            byte = data[at : at + 1]
+            if byte in b"{[":
+                end = _end(_OPENING, data, at)
+                self._depth += end - at
+                at = end
             elif byte in b"]}":
-                self._depth -= 1
-                if self._depth:
-                    continue
-                self.state = FeedState.COMPLETE
+                end = min(_end(_CLOSING, data, at), at + self._depth)
+                self._depth -= end - at
+                at = end
+                if not self._depth:
+                    self.state = FeedState.COMPLETE
+                    break
+            elif byte == b'"':  # its end has not come yet
+                self._step = CommandFeed._in_string
+                at += 1
+                break
             else:
-                self._text += data[start : at - 1]
-                self._step = CommandFeed._in_line_comment if byte == b"#" else CommandFeed._in_slash
-                return at
-            break
-        else:
-            at = len(data)
+                self._text += data[start:at]
+                return self._comment_in_command(data, at)
         self._text += data[start:at]
         return at
 
+    def _comment_in_command(self, data: bytes, at: int) -> int:
+        """Leave out the comments that begin here; those that have not all come are for the next states."""
+        if comments := _LINE_COMMENTS.match(data, at):
+            self._keep_newlines(comments.group().count(b"\n"))
+            return comments.end()
+        self._step = CommandFeed._in_line_comment if data[at] == _HASH else CommandFeed._in_slash
+        return at + 1
+
     def _in_string(self, data: bytes, at: int) -> int:
-        found = _QUOTE_OR_ESCAPE.search(data, at)
-        end = found.end() if found else len(data)
+        end = _end(_IN_STRING, data, at)
+        mark = data[end : end + 1]
+        end += len(mark)
         self._text += data[at:end]
-        if found:
-            self._step = CommandFeed._in_command if found.group() == b'"' else CommandFeed._in_escape
+        if mark:
+            self._step = CommandFeed._in_command if mark == b'"' else CommandFeed._in_escape
         return end
 
     def _in_escape(self, data: bytes, at: int) -> int:
+        """After a backslash that was the last byte to come."""
         self._text += data[at : at + 1]
         self._step = CommandFeed._in_string
         return at + 1
@@ -160,35 +185,34 @@ class CommandFeed:
         end = data.find(b"\n", at)
         if end < 0:
             return len(data)
-        self._keep_newline()
+        self._keep_newlines(1)
         self._leave_comment()
         return end + 1
 
     def _in_block_comment(self, data: bytes, at: int) -> int:
-        while found := _STAR_OR_NEWLINE.search(data, at):
-            at = found.end()
-            if found.group() == b"*":
-                self._step = CommandFeed._in_star
-                return at
-            self._keep_newline()
-        return len(data)
+        end = _end(_IN_BLOCK_COMMENT, data, at)
+        self._keep_newlines(data.count(b"\n", at, end))
+        if end < len(data):
+            self._step = CommandFeed._in_stars
+        return end
 
-    def _in_star(self, data: bytes, at: int) -> int:
-        """After an asterisk in a block comment."""
+    def _in_stars(self, data: bytes, at: int) -> int:
+        """At or after an asterisk in a block comment, which may be its end."""
+        at = _end(_STARS, data, at)
         byte = data[at : at + 1]
         if byte == b"/":
             self._leave_comment()
-        elif byte != b"*":
+        elif byte:
             self._step = CommandFeed._in_block_comment
             return at
-        return at + 1
+        return at + len(byte)
 
     def _leave_comment(self) -> None:
         self._step = CommandFeed._in_command if self._depth else CommandFeed._in_space
 
-    def _keep_newline(self) -> None:
+    def _keep_newlines(self, count: int) -> None:
         if self._depth:
-            self._text += b"\n"
+            self._text += b"\n" * count
 
     def _fail(self, text: str, byte: bytes) -> None:
         self.state = FeedState.FAILED

@@ -5,12 +5,9 @@ Contract, section 8. The text is not always JSON again: keys are printed raw, as
 
 from __future__ import annotations
 
-import re
+from json.encoder import encode_basestring_ascii  # in C: an answer may echo megabytes
 
 from pyd2.data.element import Element, sorted_items
-
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\U0010ffff]')
 
 
 def to_text(element: Element) -> str:
@@ -37,15 +34,8 @@ def scalar_text(element: Element) -> str:
 
 def string_text(value: str) -> str:
     """Return a string in quotes; what is no printable ASCII is written byte by byte as an escape."""
-    return f'"{_ESCAPED.sub(_escape, value)}"'
-
-
-def _escape(found: re.Match[str]) -> str:
-    char = found.group()
-    known = _ESCAPES.get(char)
-    if known is not None:
-        return known
-    return "".join(f"\\u{byte:04x}" for byte in char.encode("utf-8", "surrogateescape"))
+    raw = value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return encode_basestring_ascii(raw)
 
 
 def _print(element: Element, parts: list[str]) -> None:

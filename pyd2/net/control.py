@@ -247,19 +247,22 @@ class _Connection:
             self.close()
 
     def _write(self) -> None:
-        while self._unsent:
-            try:
-                sent = self._socket.send(self._unsent[:CHUNK])
-            except (BlockingIOError, InterruptedError):
-                self._loop.add_writer(self._number, self._write)
-                return
-            except OSError as fault:
-                self._log.emit("COMMAND_SOCKET_WRITE_FAIL", self._number, fault.strerror)
-                self.close()
-                return
-            self._unsent = self._unsent[sent:]
-            self._log.emit("COMMAND_SOCKET_WRITE", sent, len(self._unsent), self._number)
+        """Send a part of the answer: one on each pass, so that nobody waits for one who reads on."""
+        try:
+            sent = self._socket.send(self._unsent[:CHUNK])
+        except (BlockingIOError, InterruptedError):
+            self._loop.add_writer(self._number, self._write)
+            return
+        except OSError as fault:
+            self._log.emit("COMMAND_SOCKET_WRITE_FAIL", self._number, fault.strerror)
+            self.close()
+            return
+        self._unsent = self._unsent[sent:]
+        self._log.emit("COMMAND_SOCKET_WRITE", sent, len(self._unsent), self._number)
+        if self._unsent:
             self._progress()
+            self._loop.add_writer(self._number, self._write)
+            return
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError as fault:
