@@ -36,6 +36,8 @@ _TSIG_BEGIN = Struct(">HIHH")
 """Time signed (48 bits), fudge and length of the MAC."""
 _TSIG_END = Struct(">HHH")
 """Original ID, error and length of the other data."""
+_Tails: TypeAlias = dict[int, tuple[bytes, int]]
+"""The names that stand at offsets of a message, and how many pointers each has in it."""
 _TsigFields: TypeAlias = tuple[bytes, int, int, bytes, int, int, bytes]
 
 
@@ -85,23 +87,25 @@ def parse_reply(datagram: bytes) -> Reply:
         raise ReplyError(f"Malformed DNS message (short length): {size}")
     counts = _COUNTS.unpack_from(datagram, 4)
     at = _HEADER_LENGTH
+    tails: _Tails = {}
     for _ in range(counts[0]):
-        at = read_name(datagram, at)[1]
+        at = read_name(datagram, at, tails)[1]
         if size - at < 4:
             raise ReplyError(f"Question section too short: {size - at} bytes")
         at += 4
     rcode = datagram[3] & 15
     tsig = None
     if counts[1] or counts[2] or counts[3]:
-        extension, tsig = _read_records(datagram, at, counts)
+        extension, tsig = _read_records(datagram, at, counts, tails)
         rcode |= extension << 4
     return Reply(datagram[2] >> 3 & 15, datagram[2] >= 0x80, rcode, counts[0], tsig)
 
 
-def read_name(message: bytes, start: int) -> tuple[bytes, int]:
+def read_name(message: bytes, start: int, tails: _Tails | None = None) -> tuple[bytes, int]:
     """Return the name at an offset, uncompressed, and the offset behind it.
 
-    Raises ReplyError with Kea's texts.
+    ``tails`` remembers, from one name of a message to the next, what pointers led to. Raises ReplyError with
+    Kea's texts.
     """
     at = start
     try:
@@ -113,21 +117,23 @@ def read_name(message: bytes, start: int) -> tuple[bytes, int]:
     # Most names have no pointer and are one slice.
     if octet == 0 and at - start <= MAX_NAME:
         return message[start:at], at
-    return _read_name_carefully(message, start)
+    return _read_name_carefully(message, start, {} if tails is None else tails)
 
 
-def _read_name_carefully(message: bytes, start: int) -> tuple[bytes, int]:
+def _read_name_carefully(message: bytes, start: int, tails: _Tails) -> tuple[bytes, int]:
     """Read a name that is compressed or wrong.
 
     Each pointer must lead further back than the name's beginning and than the pointers before it, so
     that the walk ends. Kea has no other bound, and a hostile reply of chained pointers would take seconds
-    here: a name needs no more pointers than it has labels.
+    here: a name needs no more pointers than it has labels, and no chain is walked twice.
     """
     labels = []
     size = 0
     pointers = 0
     at = lowest = start
     end = 0
+    passed: list[tuple[int, int, int]] = []
+    """Where pointers led, and the size and the number of pointers before."""
     try:
         while True:
             octet = message[at]
@@ -138,7 +144,7 @@ def _read_name_carefully(message: bytes, start: int) -> tuple[bytes, int]:
                 labels.append(message[at : at + 1 + octet])
                 at += 1 + octet
                 if octet == 0:
-                    return b"".join(labels), end or at
+                    break
             elif octet >= 0xC0:
                 pointer = (octet & 0x3F) << 8 | message[at + 1]
                 if pointer >= lowest:
@@ -147,21 +153,34 @@ def _read_name_carefully(message: bytes, start: int) -> tuple[bytes, int]:
                 if pointers > _MAX_POINTERS:
                     raise ReplyError(f"more than {_MAX_POINTERS} compression pointers in a name")
                 end = end or at + 2
+                passed.append((pointer, size, pointers))
+                tail, more = tails.get(pointer, (b"", 0))
+                # Past a limit, the walk finds which one it is.
+                if tail and size + len(tail) <= MAX_NAME and pointers + more <= _MAX_POINTERS:
+                    labels.append(tail)
+                    pointers += more
+                    break
                 at = lowest = pointer
             else:
                 raise ReplyError(f"unknown label character: {octet}")
     except IndexError:
         raise ReplyError("incomplete wire-format name") from None
+    name = b"".join(labels)
+    for pointer, size_before, pointers_before in passed:
+        tails[pointer] = name[size_before:], pointers - pointers_before
+    return name, end or at
 
 
-def _read_records(message: bytes, at: int, counts: tuple[int, ...]) -> tuple[int, TsigRecord | None]:
+def _read_records(
+    message: bytes, at: int, counts: tuple[int, ...], tails: _Tails
+) -> tuple[int, TsigRecord | None]:
     """Walk the three sections behind the zone; return the upper bits of the RCODE and the TSIG record."""
     extension: int | None = None
     tsig: TsigRecord | None = None
     for section in (1, 2, 3):
         for index in range(counts[section]):
             start = at
-            owner, at = read_name(message, at)
+            owner, at = read_name(message, at, tails)
             if len(message) - at < 10:
                 raise ReplyError(f"{_SECTIONS[section]} section too short: {len(message) - at} bytes")
             rrtype, rrclass, ttl, length = _RECORD.unpack_from(message, at)
@@ -170,10 +189,10 @@ def _read_records(message: bytes, at: int, counts: tuple[int, ...]) -> tuple[int
                 continue
             fields = None
             if rrtype == _TSIG and rrclass == _ANY:
-                fields, at = _read_tsig_data(message, at)
+                fields, at = _read_tsig_data(message, at, tails)
             else:
                 check = _DATA_CHECKS.get((rrtype, rrclass)) or _DATA_CHECKS.get((rrtype, None)) or _check_any
-                reader = _Reader(message, at)
+                reader = _Reader(message, at, tails)
                 check(reader, length)
                 at = reader.at
             if at - begin != length:
@@ -210,9 +229,9 @@ def _read_edns(owner: bytes, ttl: int) -> int:
     return ttl >> 24
 
 
-def _read_tsig_data(message: bytes, at: int) -> tuple[_TsigFields, int]:
+def _read_tsig_data(message: bytes, at: int, tails: _Tails) -> tuple[_TsigFields, int]:
     """Return the fields of a TSIG record's data (RFC 8945, section 4.2) and the offset behind them."""
-    algorithm, at = read_name(message, at)
+    algorithm, at = read_name(message, at, tails)
     left = len(message) - at
     if left < 10:
         raise _read_beyond("Data" if left < 6 else "Uint16")
@@ -236,11 +255,12 @@ def _read_beyond(what: str) -> ReplyError:
 class _Reader:
     """A place in a record's data that moves on with each field read."""
 
-    __slots__ = ("at", "message")
+    __slots__ = ("at", "message", "tails")
 
-    def __init__(self, message: bytes, at: int) -> None:
+    def __init__(self, message: bytes, at: int, tails: _Tails) -> None:
         self.message = message
         self.at = at
+        self.tails = tails
 
     def u8(self) -> int:
         return self._number(1)
@@ -268,7 +288,7 @@ class _Reader:
         return octets
 
     def name(self) -> bytes:
-        name, self.at = read_name(self.message, self.at)
+        name, self.at = read_name(self.message, self.at, self.tails)
         return name
 
     def left(self) -> int:

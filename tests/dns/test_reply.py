@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyd2.dns.reply import parse_reply, read_name, read_reply
@@ -54,6 +54,29 @@ def test_a_name_has_at_most_one_pointer_for_each_label() -> None:
     longer = chain(128)
     with pytest.raises(ReplyError, match="more than 127 compression pointers"):
         read_name(longer, len(longer) - 2)
+
+
+PIECES = st.one_of(
+    st.sampled_from([b"\0", b"\x01a", b"\x02bc", b"\x3f" + b"d" * 63, b"\x40", b"\x01e" * 60]),
+    st.integers(0xC000, 0xC050).map(lambda pointer: pointer.to_bytes(2, "big")),
+)
+
+
+def outcome(wire: bytes, at: int, tails: dict[int, tuple[bytes, int]] | None) -> tuple[bytes, int] | str:
+    try:
+        return read_name(wire, at, tails)
+    except ReplyError as error:
+        return str(error)
+
+
+@given(st.lists(PIECES, max_size=40).map(b"".join))
+@example(chain(140))
+@example(b"\x3f" + b"d" * 63 + b"\0" + b"".join(b"\x3f" + b"d" * 63 + (0xC000 | to).to_bytes(2, "big")
+                                              for to in (0, 65, 131, 197)))
+def test_what_pointers_led_to_before_changes_no_name(wire: bytes) -> None:
+    tails: dict[int, tuple[bytes, int]] = {}
+    for at in range(len(wire)):
+        assert outcome(wire, at, tails) == outcome(wire, at, None)
 
 
 def check(wire: bytes) -> None:
