@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from pyd2 import KEA_VERSION
+from pyd2.config.addresses import SystemInterfaces
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
 from pyd2.configurator import Checker, Configurator
@@ -197,6 +198,7 @@ class Daemon:
         self._log = log
         counters = Counters(time.time())
         packets = _choose_packet_layer()
+        packets.interfaces = SystemInterfaces()
         datagrams = make_datagrams(packets.name)
         self._engine = Engine(counters, log, packets=packets)
         self._pump = Pump(loop, self._engine, self._after_work, datagrams)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from binascii import unhexlify
-from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
 
 from pyd2.data.json import from_json
+from pyd2.data.zone import NO_INTERFACES, zone_text
 from pyd2.dns.names import MAX_NAME, name_text, parse_name, plain_name_wire
 from pyd2.errors import DomainNameError, ElementTypeError, JsonError, NcrError
 
 if TYPE_CHECKING:
     from pyd2.data.element import Element
+    from pyd2.data.zone import Interfaces
 
 MAX_DATAGRAM = 4096
 """Bytes of Kea's receive buffer: what is longer arrives cut."""
@@ -127,8 +128,10 @@ _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
 _TIME = re.compile(r"(19[7-9][0-9]|[2-9][0-9]{3})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-5][0-9]|60)")
 
 
-def decode(datagram: bytes) -> NameChangeRequest:
+def decode(datagram: bytes, interfaces: Interfaces = NO_INTERFACES) -> NameChangeRequest:
     """Return the request that a datagram holds: a length of two bytes, then as many of JSON.
+
+    ``interfaces`` are those that the zone of an IPv6 address may name.
 
     Raises NcrError with the argument of DHCP_DDNS_INVALID_NCR (contract, section 3).
     """
@@ -140,7 +143,7 @@ def decode(datagram: bytes) -> NameChangeRequest:
             if request is not None:
                 return request
     try:
-        return _from_json(_payload(datagram[:MAX_DATAGRAM]))
+        return _from_json(_payload(datagram[:MAX_DATAGRAM]), interfaces)
     except (NcrError, JsonError, ElementTypeError) as error:
         # Kea's exceptions end at a NUL.
         raise NcrError(f"fromFormat: buffer read error: {error}".partition("\0")[0]) from None
@@ -188,7 +191,7 @@ def _payload(datagram: bytes) -> bytes:
     return datagram[2 : 2 + length]
 
 
-def _from_json(text: bytes) -> NameChangeRequest:
+def _from_json(text: bytes, interfaces: Interfaces) -> NameChangeRequest:
     """Return the request, field by field in Kea's order, so that of several faults Kea's is reported."""
     try:
         root = from_json(text)
@@ -201,7 +204,7 @@ def _from_json(text: bytes) -> NameChangeRequest:
     forward_change = _boolean(_required(fields, "forward-change"), "forward-change")
     reverse_change = _boolean(_required(fields, "reverse-change"), "reverse_change")
     fqdn_wire = _parse_fqdn(_required(fields, "fqdn").string_value())
-    address, address_text = _parse_address(_required(fields, "ip-address").string_value())
+    address, address_text = _parse_address(_required(fields, "ip-address").string_value(), interfaces)
     dhcid = _parse_dhcid(_required(fields, "dhcid").string_value())
     lease_expires_on = _parse_time(_required(fields, "lease-expires-on").string_value())
     lease_length = _integer(_required(fields, "lease-length"), "lease_length")
@@ -259,13 +262,14 @@ def _parse_fqdn(text: str) -> bytes:
         raise NcrError(f"Invalid FQDN value: {text}, reason: {error}") from None
 
 
-def _parse_address(text: str) -> tuple[bytes, str]:
-    """Return an address's bytes and its canonical text, which has its scope if the system knows it."""
+def _parse_address(text: str, interfaces: Interfaces) -> tuple[bytes, str]:
+    """Return an address's bytes and its canonical text, with its zone if it has one."""
     # The system's functions, which Kea calls, see the text up to a NUL.
-    bare, mark, scope = text.partition("\0")[0].partition("%")
+    bare, mark, zone = text.partition("\0")[0].partition("%")
     try:
         address = inet_pton(AF_INET6, bare)
-        return address, inet_ntop(AF_INET6, address) + (_scope_text(address, scope) if mark else "")
+        shown = zone_text(address, zone, interfaces) if mark else ""
+        return address, inet_ntop(AF_INET6, address) + (f"%{shown}" if shown else "")
     except (OSError, ValueError):
         pass
     try:
@@ -273,24 +277,6 @@ def _parse_address(text: str) -> tuple[bytes, str]:
         return address, inet_ntop(AF_INET, address)
     except (OSError, ValueError):
         raise NcrError(f"Invalid ip address string for ip_address: {text}") from None
-
-
-def _scope_text(address: bytes, scope: str) -> str:
-    """Return a scope as it is shown: by the interface's name where that makes sense, else by its number."""
-    from socket import if_indextoname, if_nametoindex
-
-    number = re.match(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", scope)
-    index = int(number[1]) & 0xFFFFFFFF if number else 0
-    link_local = (address[0] == 0xFE and address[1] & 0xC0 == 0x80) or address[:2] == b"\xff\x02"
-    if link_local:
-        with suppress(OSError, ValueError):
-            index = if_nametoindex(scope)
-    if index == 0:
-        return ""
-    if link_local:
-        with suppress(OSError, ValueError, OverflowError):
-            return f"%{if_indextoname(index)}"
-    return f"%{index}"
 
 
 def _parse_dhcid(text: str) -> bytes:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyd2 import ncr
+from pyd2.config.addresses import SystemInterfaces
 from pyd2.dns.names import name_text, parse_name
 from pyd2.errors import NcrError
 from pyd2.ncr import ChangeType, ConflictResolutionMode, NameChangeRequest, decode
@@ -55,7 +56,7 @@ def test_recorded_request_has_the_recorded_verdict(path: Path) -> None:
     texts = [entry[3] for entry in case["result"]["log"] if entry[2] == "DHCP_DDNS_INVALID_NCR"]
     if case["result"]["accepted"]:
         assert not texts
-        request = decode(wire)
+        request = decode(wire, SystemInterfaces())
         # What the server logged of an accepted request.
         shown = [entry[3] for entry in case["result"]["log"] if "Type: " in entry[3]]
         assert all(request.text() in text for text in shown)
@@ -200,10 +201,16 @@ def test_a_leap_second_is_the_next_minutes_first(given_time: str, shown: str) ->
     ("fe80::1%lo", "fe80::1%lo"), ("fe80::1%1", "fe80::1%lo"), ("fe80::1%nonesuch", "fe80::1"),
     ("fe80::1%4294967295", "fe80::1%4294967295"), ("2001:db8::1%7x", "2001:db8::1%7"), ("ff02::1%lo",
     "ff02::1%lo"),
+    ("fe80::1%18446744073709551617", "fe80::1%4294967295"), ("ff12::1%lo", "ff12::1%lo"),
     ("2001:db8::1%lo", "2001:db8::1"), ("::ffff:1.2.3.4", "::ffff:1.2.3.4"), ("192.0.2.1", "192.0.2.1"),
 ])
 def test_an_address_is_shown_in_its_canonical_form(address: str, shown: str) -> None:
-    assert decode(datagram({**USUAL, "ip-address": address})).address_text == shown
+    assert decode(datagram({**USUAL, "ip-address": address}), SystemInterfaces()).address_text == shown
+
+
+def test_without_interfaces_a_name_means_nothing() -> None:
+    assert decode(datagram({**USUAL, "ip-address": "fe80::1%lo"})).address_text == "fe80::1"
+    assert decode(datagram({**USUAL, "ip-address": "fe80::1%1"})).address_text == "fe80::1%1"
 
 
 @settings(deadline=None)

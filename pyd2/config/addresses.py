@@ -5,17 +5,32 @@ Python's ``ipaddress`` differs in the text of IPv4-mapped addresses, and that fr
 
 from __future__ import annotations
 
-import re
 import socket
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
+from pyd2.data.zone import zone_text
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
     from pyd2.config.model import Address
 
-_LEADING_NUMBER = re.compile(r"[ \t-\r]*([+-]?[0-9]+)")
+
+class SystemInterfaces:
+    """The interfaces of this machine; see Interfaces."""
+
+    def index(self, name: str) -> int:
+        """Return the number of an interface, 0 if there is none of the name."""
+        with suppress(OSError, ValueError):
+            return socket.if_nametoindex(name)
+        return 0
+
+    def name(self, index: int) -> str:
+        """Return the name of an interface, empty if there is none of the number."""
+        with suppress(OSError, OverflowError):
+            return socket.if_indextoname(index)
+        return ""
 
 
 def parse_address(text: str) -> Address:
@@ -31,7 +46,7 @@ def parse_address(text: str) -> Address:
         except (OSError, UnicodeError):
             raise ConfigError(f"Failed to convert string to address '{text}': Invalid argument") from None
     address = IPv6Address(packed)
-    scope = _scope(address, zone) if mark else None
+    scope = zone_text(packed, zone, SystemInterfaces()) if mark else ""
     return IPv6Address(f"{address}%{scope}") if scope else address
 
 
@@ -42,25 +57,3 @@ def address_text(address: Address) -> str:
     text = socket.inet_ntop(socket.AF_INET6, address.packed)
     return f"{text}%{address.scope_id}" if address.scope_id else text
 
-
-def _scope(address: IPv6Address, zone: str) -> str | None:
-    """Return the zone that the system makes of the text: an interface's name, else a number, else none."""
-    named = address.is_link_local or (address.is_multicast and address.packed[1] & 0x0F == 2)
-    if named:
-        try:
-            socket.if_nametoindex(zone)
-        except (OSError, ValueError):
-            pass
-        else:
-            return zone
-    found = _LEADING_NUMBER.match(zone)
-    # As atoi does; Python refuses to read a number of more than 4300 digits.
-    number = max(-(2**63), min(int(found.group(1)[:4000]), 2**63 - 1)) & 0xFFFFFFFF if found else 0
-    if not number:
-        return None
-    if named:
-        try:
-            return socket.if_indextoname(number)
-        except OSError:
-            pass
-    return str(number)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from pyd2.packets.plain import PlainLayer
 
 if TYPE_CHECKING:
+    from pyd2.data.zone import Interfaces
     from pyd2.dns.tsig import HmacKey, SigningContext
     from pyd2.dns.update import UpdateTemplate, Zone
     from pyd2.ncr import NameChangeRequest
@@ -20,6 +21,8 @@ class PacketLayer(Protocol):
 
     name: str
     """``plain`` or ``compiled``."""
+    interfaces: Interfaces
+    """Those that an address of a request may name; there are none at first."""
 
     def decode(self, datagram: bytes) -> NameChangeRequest:
         """Return the request that a datagram holds; raises NcrError. See pyd2.ncr.decode."""

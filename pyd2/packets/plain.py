@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2 import ncr
+from pyd2.data.zone import NO_INTERFACES
 from pyd2.dns import reply, update
 from pyd2.dns.names import reverse_name_wire
 from pyd2.dns.tsig import HmacKey
 from pyd2.dns.update import Zone
 
 if TYPE_CHECKING:
+    from pyd2.data.zone import Interfaces
     from pyd2.dns.tsig import SigningContext
     from pyd2.dns.update import UpdateTemplate
     from pyd2.ncr import NameChangeRequest
@@ -20,10 +22,11 @@ class PlainLayer:
     """See PacketLayer."""
 
     name = "plain"
+    interfaces: Interfaces = NO_INTERFACES
 
     def decode(self, datagram: bytes) -> NameChangeRequest:
         """Return the request that a datagram holds."""
-        return ncr.decode(datagram)
+        return ncr.decode(datagram, self.interfaces)
 
     def zone(self, name: str) -> Zone:
         """Return a prepared zone."""
