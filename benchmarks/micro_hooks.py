@@ -1,15 +1,19 @@
 """What a hook point costs the engine: CPU microseconds for each selection of a server.
 
 Run: python benchmarks/micro_hooks.py [ROUNDS]
+
+Libraries in C are measured where there is a C compiler, those for Kea where the bridge is there as well.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from functools import partial
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from time import process_time
@@ -18,7 +22,7 @@ from typing import TYPE_CHECKING
 from pyd2.config.model import DnsServer, HookLibrary
 from pyd2.dns.tsig import HmacKey
 from pyd2.hooks.chain import load_chain
-from pyd2.messages import MESSAGES, Severity
+from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +75,33 @@ int pyd2_hook_load(const pyd2_hook_api *table, pyd2_hook_library *library, void 
          | api->register_callout(library, pyd2_hook_string("select_key"), select_key, NULL);
 }
 """
+KEA_LIBRARIES = {
+    "an empty callout in C++ for Kea": "(void)handle;",
+    "a callout in C++ for Kea that sets a key": """
+    isc::d2::DnsServerInfoPtr server;
+    handle.getArgument("current_server", server);
+    if (server->getPort() == 53)
+        handle.setArgument("tsig_key", key);
+""",
+}
+KEA_TEXT = """
+#include <d2srv/d2_config.h>
+#include <d2srv/d2_tsig_key.h>
+#include <hooks/hooks.h>
+static isc::d2::D2TsigKeyPtr key;
+extern "C" int version() { return KEA_HOOKS_VERSION; }
+extern "C" int load(isc::hooks::LibraryHandle&)
+{
+    key = isc::d2::TSIGKeyInfo("k.", "HMAC-SHA256", "MDEyMzQ1Njc4OWFiY2RlZg==").getTSIGKey();
+    return 0;
+}
+extern "C" int unload() { key.reset(); return 0; }
+extern "C" int select_key(isc::hooks::CalloutHandle& handle)
+{
+    %s
+    return 0;
+}
+"""
 INCLUDE = Path(__file__).parents[1] / "cbridge" / "include"
 SERVER = DnsServer(ip_address("192.0.2.1"), 53, "", None, None)
 KEY = HmacKey("configured.", "HMAC-SHA256", b"0123456789abcdef")
@@ -81,8 +112,15 @@ class QuietLog:
 
     on = frozenset(name for name, message in MESSAGES.items() if message.severity > Severity.DEBUG)
 
+    def __init__(self) -> None:
+        self.followers: list[Callable[[], None]] = []
+
     def emit(self, message_id: str, *arguments: object) -> None:
         """Drop a message."""
+
+    def levels(self) -> dict[str, tuple[Severity, int]]:
+        """Return what is on."""
+        return {ROOT_LOGGER: (Severity.INFO, 0)}
 
 
 def python_library(text: str, path: Path) -> HookLibrary:
@@ -97,6 +135,17 @@ def c_library(body: str, path: Path) -> HookLibrary:
     source, target = path.with_suffix(".c"), path.with_suffix(".so")
     source.write_text(C_TEXT % body)
     command = ["cc", "-std=c11", "-O2", "-fPIC", "-shared", f"-I{INCLUDE}", str(source), "-o", str(target)]
+    subprocess.run(command, check=True)
+    return HookLibrary(str(target), None)
+
+
+def kea_library(body: str, path: Path) -> HookLibrary:
+    """Return the entry of a library in C++ for Kea, compiled."""
+    source, target = path.with_suffix(".cc"), path.with_suffix(".so")
+    source.write_text(KEA_TEXT % body)
+    include = os.environ.get("KEA_INCLUDE_DIR", "/usr/include/kea")
+    command = ["c++", "-std=c++17", "-O2", "-fPIC", "-shared", "-isystem", include, str(source), "-o",
+               str(target)]
     subprocess.run(command, check=True)
     return HookLibrary(str(target), None)
 
@@ -138,6 +187,27 @@ def main() -> None:
             print(f"{name:50}{microseconds:8.2f} us")
         for chain in loaded.values():
             chain.unload()
+        if shutil.which("cc") is not None and find_spec("pyd2.hooks.kea_shim") is not None:
+            through_kea(rounds, Path(directory), entries["a callout that sets a key"],
+                        in_c["a callout in C that sets a key"])
+
+
+def through_kea(rounds: int, directory: Path, python: HookLibrary, plain_c: HookLibrary) -> None:
+    """Measure chains with libraries for Kea, one after the other: there is one Kea in a process."""
+    in_kea = {name: kea_library(body, directory / f"kea{number}")
+              for number, (name, body) in enumerate(KEA_LIBRARIES.items())}
+    empty, sets_key = in_kea.values()
+    chains = {name: [entry] for name, entry in in_kea.items()} | {
+        "C++ for Kea, and a callout in C that sets a key": [empty, plain_c],
+        "C++ for Kea, and one in Python that sets a key": [empty, python],
+        "C++ for Kea, Python and C, each sets a key": [sets_key, python, plain_c],
+    }
+    for name, libraries in chains.items():
+        chain = load_chain(libraries, QuietLog())
+        assert chain.select_key is not None
+        for microseconds in measure({name: partial(chain.select_key, SERVER, KEY)}, rounds).values():
+            print(f"{name:50}{microseconds:8.2f} us")
+        chain.unload()
 
 
 if __name__ == "__main__":
