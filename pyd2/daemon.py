@@ -29,6 +29,7 @@ from pyd2.journal.journal import Journal
 from pyd2.net.datagrams import make_datagrams
 from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
+from pyd2.net.systemd import ServiceManager
 from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
 from pyd2.packets.layer import make_layer
@@ -132,6 +133,7 @@ def _collect_less() -> None:
 
 
 def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
+    manager = ServiceManager(os.environ, log)
     _raise_descriptor_limit()
     _collect_less()
     try:
@@ -152,7 +154,7 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
         log.emit("DCTL_STARTING", APPLICATION, os.getpid(), KEA_VERSION, PACKAGE_TYPE)
         loop = uvloop.new_event_loop()
         try:
-            daemon = Daemon(loop, config_file, log, verbose=verbose)
+            daemon = Daemon(loop, config_file, log, manager, verbose=verbose)
             daemon.start()
             loop.run_until_complete(daemon.serve())
             log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), KEA_VERSION)
@@ -189,13 +191,20 @@ class Daemon:
     version: Final = KEA_VERSION
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, config_file: str, log: MessageLog, *, verbose: bool
+        self,
+        loop: asyncio.AbstractEventLoop,
+        config_file: str,
+        log: MessageLog,
+        manager: ServiceManager,
+        *,
+        verbose: bool,
     ) -> None:
         log.emit("DCTL_INIT_PROCESS", APPLICATION)
         self.config_file: Final = config_file
         self.exit_value = 0
         self._loop = loop
         self._log = log
+        self._manager = manager
         counters = Counters(time.time())
         packets = _choose_packet_layer()
         packets.interfaces = SystemInterfaces()
@@ -203,7 +212,7 @@ class Daemon:
         self._engine = Engine(counters, log, packets=packets)
         self._pump = Pump(loop, self._engine, self._after_work, datagrams)
         self._journal = Journal(loop, self._pump.requests, counters, log)
-        self._intake = Intake(loop, self._journal.take, counters, log, datagrams)
+        self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
         self._registry = CommandRegistry(log)
         self._statistics = Statistics(counters, time.time)
         self._commands = Commands(self, self._statistics, log)
@@ -248,7 +257,10 @@ class Daemon:
         self._commands.register(self._registry)
         self._serving = True
         self._listen()
+        self._say_ready("")
+        self._manager.watch(self._loop)
         await self._left.wait()
+        self._manager.stopping()
         self._intake.leave()
         self._configurator.close_channel()
         self._commands.deregister(self._registry)
@@ -282,10 +294,18 @@ class Daemon:
 
     def _on_reload_signal(self) -> None:
         self._log.emit("DCTL_CFG_FILE_RELOAD_SIGNAL_RECVD", int(signal.SIGHUP), self.config_file)
+        self._manager.reloading()
+        failure = ""
         try:
             self._configurator.reload(self.config_file)
         except Pyd2Error as error:
             self._log.emit("DCTL_CFG_FILE_RELOAD_ERROR", error)
+            failure = f"; the reload failed: {error}"
+        # After what the new configuration has put off to the next pass, the change of the port above all.
+        self._loop.call_soon(self._say_ready, failure)
+
+    def _say_ready(self, remark: str) -> None:
+        self._manager.ready(f"{self._intake.state}{remark}")
 
     def _on_shutdown_signal(self, number: signal.Signals) -> None:
         self._log.emit("DCTL_SHUTDOWN_SIGNAL_RECVD", int(number))

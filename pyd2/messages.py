@@ -128,6 +128,9 @@ E   DHCP_DDNS_QUEUE_MGR_UNEXPECTED_STOP application's queue manager receive was
 D55 DHCP_DDNS_REQUEST_DROPPED Request ID %1: Request contains no enabled update requests and will be dropped: %2
 D55 DHCP_DDNS_REV_REQUEST_IGNORED Request ID %1: Reverse updates are disabled, the reverse portion of request will be ignored: %2
 W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full; raise net.core.rmem_max and restart the server
+W   PYD2_SERVICE_MANAGER_UNREACHABLE %1 can not be said to the service manager at %2: %3
+W   PYD2_SOCKET_NOT_TAKEN file descriptor %1 from the service manager is closed unused: %2
+I   PYD2_SOCKET_TAKEN_OVER the service manager has kept the socket on %1 port %2 and what has arrived there
 I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
 W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests is %1 bytes instead of %2; raise net.core.rmem_max so that bursts are not lost
 E   PYD2_QUEUE_FAILED the durable queue does not work: %1. Requests are carried out from memory; those that wait are lost if the server ends. It is tried again from time to time

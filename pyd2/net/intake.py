@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.net.datagrams import Datagrams
+    from pyd2.net.systemd import ServiceManager
 
 WATCH_SECONDS: Final = 1.0
 """How often a busy port is tried again and the kernel's drops are looked at."""
@@ -38,12 +39,14 @@ class Intake:
         counters: Counters,
         log: Log,
         datagrams: Datagrams,
+        manager: ServiceManager,
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
         self._on_datagrams = on_datagrams
         self._counters = counters
         self._log = log
+        self._manager = manager
         self._listener = self._new_listener()
         self._wanted: tuple[Address, int] | None = None
         self._drops = 0
@@ -63,6 +66,15 @@ class Intake:
             self._log_stop()
         log.emit("DHCP_DDNS_QUEUE_MGR_RECONFIGURING")
         self._start(address, port)
+
+    @property
+    def state(self) -> str:
+        """Where requests are listened for, in words."""
+        if self._listener.bound_to is not None:
+            return "listening on {} port {}".format(*self._listener.bound_to)
+        if self._wanted is not None:
+            return f"cannot listen on {address_text(self._wanted[0])} port {self._wanted[1]} yet"
+        return "not listening"
 
     def stop(self) -> None:
         """Close the port, for the shutdown; what has arrived is still handed over."""
@@ -115,15 +127,18 @@ class Intake:
         if self._listener.bound_to != (address_text(address), port):
             fresh = self._new_listener()
             try:
-                fresh.open(address, port)
+                fresh.open(address, port, self._manager.find(address, port))
             except OSError:
                 # The present socket may be in the way (one on all addresses, say), and its place is wrong.
                 if self._listener.bound_to is None:
                     raise
                 self._listener.close()
+                self._manager.release()
                 fresh.open(address, port)
             self._listener.close()
             self._listener = fresh
+            assert fresh.socket is not None
+            self._manager.keep(fresh.socket)
             self._drops = 0
             if fresh.buffer_size < RECEIVE_BUFFER:
                 self._log.emit("PYD2_NCR_RECEIVE_BUFFER_SMALL", fresh.buffer_size, RECEIVE_BUFFER)

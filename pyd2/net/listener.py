@@ -55,18 +55,31 @@ class NcrListener:
         self._datagrams = datagrams
         self._on_datagrams = on_datagrams
         self._on_error = on_error
-        self._socket: socket.socket | None = None
+        self.socket: socket.socket | None = None
+        """While it is open."""
         self.bound_to: tuple[str, int] | None = None
         """Address and port while the socket is open."""
         self.buffer_size = 0
         """What the kernel granted, in octets."""
 
-    def open(self, address: Address, port: int) -> None:
-        """Bind and start to read.
+    def open(self, address: Address, port: int, bound: socket.socket | None = None) -> None:
+        """Bind and start to read; ``bound`` is a socket that is bound there already.
 
         No SO_REUSEADDR: a second instance must fail rather than take the traffic unnoticed.
         Raises OSError when the address cannot be bound.
         """
+        sock = bound or self._bind(address, port)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self.buffer_size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self.socket = sock
+        self.bound_to = (address_text(address), port)
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    @staticmethod
+    def _bind(address: Address, port: int) -> socket.socket:
         family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
@@ -74,37 +87,30 @@ class NcrListener:
         except OSError:
             sock.close()
             raise
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        self.buffer_size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        self._socket = sock
-        self.bound_to = (address_text(address), port)
-        self._loop.add_reader(sock.fileno(), self._readable)
+        return sock
 
     def close(self, *, hand_over: bool = True) -> None:
         """Stop reading and give the port back; before that, ``hand_over`` what the kernel still holds."""
-        sock = self._socket
+        sock = self.socket
         if sock is None:
             return
         for _ in range(LAST_BATCHES if hand_over else 0):
             if self._read(sock) < BATCH:
                 break
-        self._socket = None
+        self.socket = None
         self.bound_to = None
         self._loop.remove_reader(sock.fileno())
         sock.close()
 
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped at this socket for want of buffer."""
-        if self._socket is None:
+        if self.socket is None:
             return 0
-        words = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
+        words = self.socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
         return int(_MEMINFO.unpack(words)[_MEMINFO_DROPS])
 
     def _readable(self) -> None:
-        sock = self._socket
+        sock = self.socket
         if sock is not None:
             self._read(sock)
 

@@ -22,9 +22,10 @@ class LockFile:
     until the lock was free again: meanwhile lines are written without it.
     """
 
-    def __init__(self, path: str, mode: int) -> None:
+    def __init__(self, path: str, mode: int, *, whatever_umask: bool = False) -> None:
         self.path = path
         self._mode = mode
+        self._whatever_umask = whatever_umask
         self._fd = -1
         self._held = False
         self._stuck = False
@@ -33,8 +34,9 @@ class LockFile:
         """Open or create the file; raises OSError. A lock without a path is never taken."""
         if not self.path:
             return
-        umask = os.umask(0o777 & ~self._mode)
+        umask = os.umask(0)
         try:
+            os.umask(0 if self._whatever_umask else umask)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
         finally:
             os.umask(umask)

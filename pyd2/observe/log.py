@@ -279,4 +279,5 @@ def _initial_logger(environ: Mapping[str, str], *, verbose: bool) -> Logger:
 def _lock_file(environ: Mapping[str, str], *, check_only: bool) -> LockFile:
     """Return the lock that all Kea processes take around each write; it is not open yet."""
     directory = environ.get("KEA_LOCKFILE_DIR", "none" if check_only else _LOCK_DIRECTORY)
-    return LockFile("" if directory.lower() == "none" else f"{directory}/logger_lockfile", 0o660)
+    path = "" if directory.lower() == "none" else f"{directory}/logger_lockfile"
+    return LockFile(path, 0o660, whatever_umask=True)

@@ -54,6 +54,8 @@ class Faults:
     """Before a reply comes a forged REFUSED with a query ID that nobody uses."""
     wrong_source: float = 0.0
     """Before a reply comes a forged REFUSED with the right query ID from another port."""
+    forgeries: int = 1
+    """How many forged ones come at a time."""
     break_tcp: float = 0.0
     """A TCP connection is reset in place of passing a piece on."""
 
@@ -184,10 +186,13 @@ class Adversity:
                 message = sock.recv(65535)
             except OSError:  # nothing more, or the server is away
                 return
+            forged = _forged(message)
             if self._happens("wrong_id"):
-                self._to_asker(self._unused_id() + _forged(message)[2:], asker)
+                for _ in range(self._faults.forgeries):
+                    self._to_asker(self._unused_id() + forged[2:], asker)
             if self._happens("wrong_source"):
-                _send(self._elsewhere, _forged(message), asker)
+                for _ in range(self._faults.forgeries):
+                    _send(self._elsewhere, forged, asker)
             if self._happens("flag_tc"):
                 message = message[:2] + bytes([message[2] | _TC]) + message[3:]
             self._pass(message, lambda spoilt: self._to_asker(spoilt, asker))

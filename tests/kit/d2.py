@@ -55,11 +55,13 @@ class D2:
     """A running D2 in a directory. `args` default to `-c d2.json`."""
 
     def __init__(self, binary: str, directory: Path, args: Sequence[str] = ("-c", "d2.json"),
-                 env: Mapping[str, str] | None = None, name: str = "d2") -> None:
+                 env: Mapping[str, str] | None = None, name: str = "d2",
+                 descriptors: Sequence[int] = ()) -> None:
         self.directory = directory
         self.socket = directory / "d2.sock"
         self._cuts: list[tuple[slice, slice]] = []
-        self.process = Process([binary, *args], directory, name=name, env=environment(directory, env))
+        self.process = Process([binary, *args], directory, name=name, env=environment(directory, env),
+                               descriptors=descriptors)
 
     @classmethod
     def start(cls, binary: str, directory: Path, config: Mapping[str, Any] | str,

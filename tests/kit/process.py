@@ -33,16 +33,20 @@ def find_program(name: str, package: str) -> str:
 
 
 class Process:
-    """A running program. stdout and stderr go to `<name>.stdout` and `<name>.stderr` in `logs`."""
+    """A running program. stdout and stderr go to `<name>.stdout` and `<name>.stderr` in `logs`.
+
+    It inherits `descriptors` beside these.
+    """
 
     def __init__(self, argv: Sequence[str], cwd: Path, *, logs: Path | None = None, name: str = "process",
-                 env: Mapping[str, str] | None = None) -> None:
+                 env: Mapping[str, str] | None = None, descriptors: Sequence[int] = ()) -> None:
         folder = logs or cwd
         self.name = name
         self.stdout_path, self._err = folder / f".{name}.stdout", folder / f".{name}.stderr"
         with self.stdout_path.open("wb") as out, self._err.open("wb") as err:
             self._popen = subprocess.Popen(argv, cwd=cwd, env=dict(env) if env is not None else None,
-                                           stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+                                           stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                           pass_fds=descriptors)
         self.pid = self._popen.pid
         _running.add(self)
 

@@ -12,6 +12,7 @@ import pytest
 from pyd2.counters import Counters
 from pyd2.net.datagrams import PlainDatagrams
 from pyd2.net.intake import Intake
+from pyd2.net.systemd import ServiceManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,10 @@ def _free_port() -> int:
 def _log_of(story: Callable[[Intake, int], None]) -> Lines:
     async def run() -> Lines:
         log = Lines()
-        intake = Intake(asyncio.get_running_loop(), lambda _: None, Counters(0.0), log, PlainDatagrams())
+        intake = Intake(
+            asyncio.get_running_loop(), lambda _: None, Counters(0.0), log, PlainDatagrams(),
+            ServiceManager({}, log),
+        )  # fmt: skip
         story(intake, _free_port())
         intake.leave()
         return log

@@ -65,16 +65,18 @@ def test_a_holder_that_does_not_let_go_is_not_waited_for(lock: LockFile) -> None
         assert not free(lock)
 
 
-def test_mode_does_not_depend_on_the_umask(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("whatever_umask", "mode"), [(True, 0o660), (False, 0o600)])
+def test_mode(tmp_path: Path, *, whatever_umask: bool, mode: int) -> None:
+    """That of all processes has the contract's mode; that of a rolling file what the umask leaves."""
     umask = os.umask(0o077)
     try:
-        lock = LockFile(str(tmp_path / "lock"), 0o660)
+        lock = LockFile(str(tmp_path / "lock"), 0o660, whatever_umask=whatever_umask)
         lock.open()
         lock.close()
         assert os.umask(0o077) == 0o077
     finally:
         os.umask(umask)
-    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o660
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == mode
 
 
 def test_the_file_stays(lock: LockFile) -> None:
