@@ -1,0 +1,134 @@
+"""The cases, as a table.
+
+Every case is run on every D2, each with the same configuration but for its hook libraries. What the load
+generator is told stands in ``load``: see ``load/options.c``. A window of 500 requests is what fits into the
+queue of the real server, which takes 1,024.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from benchmarks.settings import ALGORITHMS, Settings
+
+SHA256: Final = "HMAC-SHA256"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing to measure."""
+
+    name: str
+    title: str
+    load: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    other_load: tuple[str, ...] | None = None
+    """What the load generator is told for other D2s than pyd2; None: the same."""
+    library: str = ""
+    """An entry of libraries.py."""
+    env: tuple[tuple[str, str], ...] = ()
+    """More of pyd2's environment."""
+    only: str = ""
+    """The one D2 that can do this at all."""
+    server: str = ""
+    """The real DNS server that answers, ``bind`` or ``knot``; else the load generator does."""
+    baseline: str = ""
+    """The case whose cost this one's is compared with, D2 by D2."""
+    starts: int = 0
+    """Only start the D2 so often for each run, and send nothing."""
+    ceiling: bool = False
+    """Whether what the loopback path carries is measured, too."""
+    quick: bool = False
+
+
+_SIGNED: Final = Settings(algorithm=SHA256)
+_FAR: Final = Settings(user_context={"lanes": {"max-in-flight": 4096}})
+_DEEP: Final = Settings(timeout_ms=60_000)
+_PLAIN: Final = (("PYD2_PACKET_LAYER", "plain"),)
+
+BASE = (
+    Case("add", "additions, unsigned", ceiling=True, quick=True),
+    Case("add-sha256", "additions, HMAC-SHA256", settings=_SIGNED, quick=True),
+    Case("add-info", "additions, unsigned, log level INFO", settings=Settings(severity="INFO")),
+    Case("add-sha256-info", "additions, HMAC-SHA256, log level INFO",
+         settings=replace(_SIGNED, severity="INFO"), quick=True),
+    Case("add-off", "additions, unsigned, log off", settings=Settings(severity="NONE")),
+    Case("remove", "removals, unsigned", ("--change", "remove")),
+    Case("remove-sha256", "removals, HMAC-SHA256", ("--change", "remove"), _SIGNED, quick=True),
+    Case("mixed", "additions and removals, unsigned", ("--change", "mixed")),
+    Case("forward", "additions, forward only", ("--direction", "forward")),
+    Case("conflicts", "additions, 20% of the names in use", ("--conflicts", "20")),
+    Case("ipv6", "additions for IPv6, over IPv6", settings=Settings(ipv6=True)),
+    Case("ipv6-sha256", "additions for IPv6, over IPv6, HMAC-SHA256", settings=replace(_SIGNED, ipv6=True)),
+)
+
+ALGORITHM = tuple(Case(f"tsig-{algorithm.removeprefix('HMAC-').lower()}", f"additions, {algorithm}",
+                       settings=Settings(algorithm))
+                  for algorithm in ALGORITHMS if algorithm != SHA256)
+
+MODE = tuple(Case(f"mode-{mode}", f"additions and removals, {mode}", ("--change", "mixed", "--mode", mode))
+             for mode in ("no-check-with-dhcid", "check-exists-with-dhcid", "no-check-without-dhcid"))
+
+WINDOW = tuple(Case(f"window-{window}", f"additions, {window:,} requests waiting", ("--window", str(window)))
+               for window in (32, 100, 1000, 5000))
+
+OFFERED = tuple(Case(f"offered-{rate}", f"additions, {rate:,} requests a second offered",
+                     ("--rate", str(rate)), quick=rate == 3000)
+                for rate in (300, 1000, 3000, 5000, 10_000, 20_000))
+
+DISTANCE = (
+    *(Case(f"distance-{ms}", f"additions, DNS {ms} ms away", ("--delay-ms", str(ms)), quick=ms == 20)
+      for ms in (1, 5, 20, 50)),
+    *(Case(f"distance-{ms}-4096", f"additions, DNS {ms} ms away, max-in-flight 4,096",
+           ("--delay-ms", str(ms), "--window", "6000", "--ramp", "10"), _FAR,
+           other_load=("--delay-ms", str(ms)), quick=ms == 20)
+      for ms in (5, 20, 50)),
+    Case("distance-20-4096-sha256", "additions, HMAC-SHA256, DNS 20 ms away, max-in-flight 4,096",
+         ("--delay-ms", "20", "--window", "6000", "--ramp", "10"), replace(_FAR, algorithm=SHA256),
+         other_load=("--delay-ms", "20")),
+)
+
+LOSS = tuple(Case(f"loss-{percent}", f"additions, {percent}% of the updates lost", ("--loss", str(percent)))
+             for percent in (1, 2, 5))
+
+DOMAINS = tuple(Case(f"domains-{count}", f"additions, {count:,} domains", settings=Settings(domains=count),
+                     load=("--domains", str(count)), baseline="add")
+                for count in (10, 100, 1000, 10_000))
+
+QUEUE = tuple(Case(f"queue-{count}", f"additions, {count:,} queued", ("--window", str(count), "--hold"),
+                   _DEEP, only="pyd2", baseline="add")
+              for count in (10_000, 100_000, 500_000))
+
+BURST = tuple(Case(f"burst-{count}", f"{count:,} additions at once", ("--burst", str(count)),
+                   quick=count == 20_000)
+              for count in (20_000, 200_000))
+
+REAL = tuple(Case(f"{server}{'-sha256' if settings.algorithm else ''}",
+                  f"additions, {'HMAC-SHA256, ' if settings.algorithm else ''}{title} behind",
+                  settings=settings, server=server)
+             for server, title in (("bind", "BIND"), ("knot", "Knot DNS"))
+             for settings in (Settings(), _SIGNED))
+
+HOOKS = (
+    *(Case(f"hook-{name.partition('.')[2]}", f"additions, {title}", settings=_SIGNED, library=name)
+      for name, title in (("key.cc", "a library in C++ chooses the key"),
+                          ("key.c", "a library in C chooses the key (the real server: C++)"),
+                          ("key.py", "a library in Python chooses the key (the real server: C++)"))),
+    *(Case(f"audit-{name.partition('.')[2]}", f"additions, {title}", library=name)
+      for name, title in (("audit.cc", "a library in C++ writes a line for each"),
+                          ("audit.c", "a library in C writes a line for each (the real server: C++)"),
+                          ("audit.py", "a library in Python writes a line for each (the real server: C++)"))),
+    Case("blocking", "20,000 additions a second, Python blocks the loop 100 ms twice a second",
+         ("--rate", "20000", "--seconds", "4"), library="blocking.py", only="pyd2"),
+)
+
+PLAIN = (
+    Case("plain", "additions, unsigned, plain Python layer", env=_PLAIN, quick=True),
+    Case("plain-sha256", "additions, HMAC-SHA256, plain Python layer", settings=_SIGNED, env=_PLAIN),
+)
+
+START = (Case("start", "from the start to listening, idle", starts=5, quick=True),)
+
+CASES: Final = (*BASE, *ALGORITHM, *MODE, *WINDOW, *OFFERED, *DISTANCE, *LOSS, *DOMAINS, *QUEUE, *BURST,
+                *REAL, *HOOKS, *PLAIN, *START)

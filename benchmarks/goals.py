@@ -1,0 +1,90 @@
+"""What was to be reached, and whether it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.figures import Run, advantage, summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One aim: a figure of one case on pyd2."""
+
+    title: str
+    case: str
+    figure: str
+    floor: float | None
+    goal: float | None = None
+    against: str = "kea"
+    """``kea``: times better than the real server; ``baseline``: relative to that case's figure in ``add``;
+    empty: the figure itself."""
+    unit: str = "x"
+    more: bool = True
+    """Whether more is better."""
+
+    def measure(self, results: Mapping[str, dict[str, list[Run]]]) -> float | None:
+        """Return the value; None when it was not measured."""
+        runs = results.get(self.case, {})
+        own = runs.get("pyd2", [])
+        if self.against == "kea":
+            summary = advantage(own, runs.get("kea", []), self.figure)
+            return summary.median if summary else None
+        if self.figure == "lost":
+            return float(sum(run["lost"] for run in own)) if own else None
+        mine = summarise(own, self.figure)
+        if self.against == "baseline":
+            base = summarise(results.get("add", {}).get("pyd2", []), self.figure)
+            return mine.median / base.median if mine and base else None
+        return mine.median if mine else None
+
+    def show(self, value: float | None) -> str:
+        """Return a value with its unit; nothing for None."""
+        if value is None:
+            return ""
+        text = f"{value:,.0f}" if self.unit in {"bytes", "lost"} else f"{value:.3g}"
+        return f"{text}{self.unit}" if self.unit == "x" else f"{text} {self.unit}".rstrip()
+
+    def verdict(self, value: float) -> str:
+        """Return what the value says."""
+        def reached(aim: float) -> bool:
+            return value >= aim if self.more else value <= aim
+
+        if self.goal is not None and reached(self.goal):
+            return "goal reached"
+        return "floor reached" if self.floor is not None and reached(self.floor) else "**not reached**"
+
+
+def _less(title: str, case: str, figure: str, floor: float | None, goal: float | None, *, unit: str,
+          against: str = "") -> Goal:
+    return Goal(title, case, figure, floor, goal, against, unit, more=False)
+
+
+GOALS: Final = (
+    Goal("NCR/s, unsigned", "add", "rate", 6, 10),
+    Goal("NCR/s, HMAC-SHA256", "add-sha256", "rate", 10, 15),
+    Goal("CPU time for each, HMAC-SHA256: less by", "add-sha256", "cpu_us", 10, 15),
+    Goal("NCR/s, unsigned, log level INFO", "add-info", "rate", 6, 10),
+    Goal("NCR/s, HMAC-SHA256, log level INFO", "add-sha256-info", "rate", 10, 15),
+    Goal("NCR/s, DNS 20 ms away, defaults", "distance-20", "rate", 2.5, 2.8),
+    Goal("NCR/s, DNS 20 ms away, max-in-flight 4,096", "distance-20-4096", "rate", 20, 60),
+    _less("lost of a burst of 20,000", "burst-20000", "lost", 0, None, unit="lost"),
+    _less("lost of a burst of 200,000", "burst-200000", "lost", 0, 0, unit="lost"),
+    _less("lost while Python blocks the loop", "blocking", "lost", 0, 0, unit="lost"),
+    _less("p99 while Python blocks the loop", "blocking", "p99_ms", None, 2, unit="ms"),
+    Goal("p99 at 3,000 NCR/s: less by", "offered-3000", "p99_ms", 1, 2),
+    Goal("NCR/s, BIND behind, HMAC-SHA256", "bind-sha256", "rate", 1.5),
+    _less("timeouts, BIND behind, HMAC-SHA256", "bind-sha256", "timeouts", 0, None, unit=""),
+    _less("cost at 10,000 domains relative to 1", "domains-10000", "cpu_us", 1.15, 1.05, unit="x",
+          against="baseline"),
+    _less("cost with 500,000 queued relative to 500", "queue-500000", "cpu_us", 1.15, 1.05, unit="x",
+          against="baseline"),
+    _less("memory for each queued request", "queue-500000", "queued_bytes", 400, 100, unit="bytes"),
+    _less("idle memory", "start", "idle_rss_mb", 45, 30, unit="MB"),
+    _less("start to listening", "start", "start_ms", 400, 200, unit="ms"),
+    Goal("NCR/s, plain Python layer, unsigned", "plain", "rate", 1, 2),
+    Goal("NCR/s, plain Python layer, HMAC-SHA256", "plain-sha256", "rate", 1, 2),
+)

@@ -1,0 +1,133 @@
+"""One run of one case on one D2."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+from contextlib import ExitStack
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks import servers
+from benchmarks.build import load_program
+from benchmarks.daemon import Subject, free_port, running, work_directory
+from benchmarks.errors import BenchmarkError
+from benchmarks.libraries import entries
+from benchmarks.settings import KEY_NAME, SECRET, fill
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.cases import Case
+    from benchmarks.figures import Run
+
+RUN_SECONDS: Final = 180.0
+"""After which a run is given up."""
+LIMIT: Final = "dnsperf"
+"""The name of the rows that say what a real DNS server does at most."""
+_WRONG: Final = ("malformed", "unknown", "unverified", "sink_drops")
+"""Counters of the load generator that make a run worthless."""
+
+
+class Bench:
+    """Runs cases, all on the same ports."""
+
+    def __init__(self, seconds: float = 2.0) -> None:
+        self._seconds = seconds
+        ports = {free_port() for _ in range(3)}
+        self.ncr_port, self.dns_port = sorted(ports)[:2]
+
+    def run(self, case: Case, subject: Subject) -> Run:
+        """Start a D2, drive it through a case, end it. Raises BenchmarkError."""
+        if case.starts:
+            return self._starts(case, subject)
+        with ExitStack() as stack:
+            directory = stack.enter_context(work_directory())
+            if case.server:
+                stack.enter_context(servers.serving(case.server, case.settings, self.dns_port))
+            env = dict(case.env) if subject.name == "pyd2" else {}
+            text = self._text(case, subject, directory)
+            ports = self.ncr_port, self.dns_port
+            daemon = stack.enter_context(running(subject, text, directory, ports, env))
+            socket = str(directory / "socket") if case.server else ""
+            figures = self._load(case, subject, daemon.pid, socket)
+            if "--hold" in case.load:
+                queued = figures["begin_rss_kb"] - figures["first_rss_kb"]
+                figures["queued_bytes"] = queued * 1024 / _window(case)
+                daemon.kill()  # it would work off its queue first
+            else:
+                statistics = daemon.statistics()
+                figures["timeouts"] = statistics.get("update-timeout")
+                figures["errors"] = statistics.get("update-error")
+            return figures | {"start_ms": daemon.start_ms, "start_cpu_ms": daemon.start_cpu_ms,
+                              "idle_rss_kb": daemon.idle_rss_kb}
+
+    def limit(self, case: Case) -> Run:
+        """Measure what the case's real DNS server does at most, without a D2. Raises BenchmarkError."""
+        with servers.serving(case.server, case.settings, self.dns_port) as pid:
+            before = _children_cpu(pid)
+            rate = servers.limit(case.settings, self.dns_port, self._seconds, in_flight=96)
+            return {"rate": rate, "server_load": (_children_cpu(pid) - before) / self._seconds}
+
+    def _starts(self, case: Case, subject: Subject) -> Run:
+        """Start a D2 several times; each figure is the median."""
+        starts = []
+        ports = self.ncr_port, self.dns_port
+        for _ in range(case.starts):
+            with work_directory() as directory:
+                text = self._text(case, subject, directory)
+                with running(subject, text, directory, ports, dict(case.env)) as daemon:
+                    starts.append({"start_ms": daemon.start_ms, "start_cpu_ms": daemon.start_cpu_ms,
+                                   "idle_rss_kb": daemon.idle_rss_kb,
+                                   "idle_rss_mb": daemon.idle_rss_kb / 1024})
+        return {figure: median(start[figure] for start in starts) for figure in starts[0]}
+
+    def _text(self, case: Case, subject: Subject, directory: Path) -> str:
+        return fill(subject.template.read_text(), case.settings, ncr_port=self.ncr_port,
+                    dns_port=self.dns_port, directory=str(directory),
+                    libraries=entries(case.library, subject.name, directory))
+
+    def _load(self, case: Case, subject: Subject, pid: int, socket: str) -> Run:
+        settings = case.settings
+        asked = case.load if subject.name == "pyd2" or case.other_load is None else case.other_load
+        command: list[str] = [
+            str(load_program()), "--address", settings.address, "--ncr-port", str(self.ncr_port),
+            "--dns-port", str(self.dns_port), "--pid", str(pid), "--seconds", str(self._seconds),
+        ]
+        if settings.ipv6:
+            command += ["--ipv6"]
+        if settings.algorithm and not case.server:
+            command += ["--key", f"{settings.algorithm}:{KEY_NAME}:{SECRET}"]
+        if socket:
+            command += ["--control", socket]
+        command += asked
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BenchmarkError(f"{case.name} on {subject.name} does not end") from None
+        if done.returncode != 0:
+            raise BenchmarkError(f"{case.name} on {subject.name}: {done.stderr.strip()}")
+        figures: dict[str, Any] = json.loads(done.stdout)
+        wrong = {name: figures[name] for name in _WRONG if figures.get(name)}
+        if wrong:
+            raise BenchmarkError(f"{case.name} on {subject.name} is worth nothing: {wrong}")
+        return figures
+
+
+def _window(case: Case) -> int:
+    return int(case.load[case.load.index("--window") + 1])
+
+
+def _children_cpu(pid: int) -> float:
+    """Return the CPU seconds of a process."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123  a plain read
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def raise_limits() -> None:
+    """Let this process and its children open as many files as the system lets them."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,141 @@
+"""Real DNS servers behind the D2s, and what one of them does at most."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import dns.exception
+import dns.message
+import dns.query
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.settings import KEY_NAME, SECRET, Settings, zones
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READY_SECONDS: Final = 20.0
+_PATH: Final = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+_PACKAGES = {"named": "bind9", "knotd": "knot", "dnsperf": "dnsperf"}
+_HEAD = "$TTL 300\n@ IN SOA ns.invalid. admin.invalid. 1 3600 600 86400 60\n@ IN NS ns.invalid.\n"
+
+
+def find(program: str) -> str:
+    """Return the path of a program. Raises BenchmarkError that names its Debian package."""
+    path = shutil.which(program, path=_PATH)
+    if path is None:
+        raise BenchmarkError(f"{program} is not installed (Debian: {_PACKAGES[program]})")
+    return path
+
+
+@contextlib.contextmanager
+def serving(name: str, settings: Settings, port: int) -> Iterator[int]:
+    """Run a DNS server on a port while the context lasts; gives its process ID. Raises BenchmarkError.
+
+    Its files are in memory, so that no disk is measured, and its limits are those it comes with.
+    """
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="dns-bench.", dir=memory if memory.is_dir() else None) as folder:
+        directory = Path(folder)
+        for number in range(2):
+            (directory / f"zone{number}").write_text(_HEAD)
+        command = _bind(directory, settings, port) if name == "bind" else _knot(directory, settings, port)
+        with (directory / "output").open("wb") as output:
+            process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=subprocess.STDOUT)
+        try:
+            _wait(process, zones(settings)[0][0], port, directory)
+            yield process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _bind(directory: Path, settings: Settings, port: int) -> list[str]:
+    allow = f'key "{KEY_NAME}"' if settings.algorithm else "127.0.0.1"
+    forward, reverse = zones(settings)
+    text = f"""
+options {{ directory "{directory}"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+           recursion no; pid-file none; session-keyfile none; notify no; dnssec-validation no; }};
+controls {{ }};
+logging {{ channel nowhere {{ null; }}; category update {{ nowhere; }};
+           category update-security {{ nowhere; }}; }};
+"""
+    if settings.algorithm:
+        text += f'key "{KEY_NAME}" {{ algorithm {settings.algorithm.lower()}; secret "{SECRET}"; }};\n'
+    for number, zone in enumerate((*forward, *reverse)):
+        text += f'zone "{zone}" {{ type primary; file "zone{number}"; allow-update {{ {allow}; }}; }};\n'
+    (directory / "named.conf").write_text(text)
+    return [find("named"), "-g", "-n", "1", "-c", str(directory / "named.conf")]
+
+
+def _knot(directory: Path, settings: Settings, port: int) -> list[str]:
+    text = f"server:\n    listen: 127.0.0.1@{port}\n    rundir: {directory}\n    udp-workers: 1\n"
+    text += f"database:\n    storage: {directory}\n"
+    if settings.algorithm:
+        text += (f"key:\n  - id: {KEY_NAME}\n    algorithm: {settings.algorithm.lower()}\n"
+                 f"    secret: {SECRET}\n")
+    text += "acl:\n  - id: write\n    address: 127.0.0.1\n    action: update\n"
+    text += f"    key: {KEY_NAME}\nzone:\n" if settings.algorithm else "zone:\n"
+    forward, reverse = zones(settings)
+    for number, zone in enumerate((*forward, *reverse)):
+        text += (f"  - domain: {zone}\n    storage: {directory}\n    file: zone{number}\n"
+                 f"    zonefile-sync: -1\n    acl: [write]\n")
+    (directory / "knot.conf").write_text(text)
+    return [find("knotd"), "-c", str(directory / "knot.conf")]
+
+
+def _wait(process: subprocess.Popen[bytes], zone: str, port: int, directory: Path) -> None:
+    query = dns.message.make_query(zone, "SOA")
+    end = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(dns.exception.DNSException, OSError):
+            if dns.query.udp(query, "127.0.0.1", timeout=0.2, port=port).answer:
+                return
+        time.sleep(0.01)
+    raise BenchmarkError(f"the DNS server did not come up:\n{(directory / 'output').read_text()[-2000:]}")
+
+
+def limit(settings: Settings, port: int, seconds: float, in_flight: int) -> float:
+    """Return how many additions a second a server takes, with both updates of each, from dnsperf alone.
+
+    The updates are those that a D2 sends, but for the DHCID of the reverse zone. Raises BenchmarkError.
+    """
+    with tempfile.TemporaryDirectory(prefix="dns-bench.") as folder:
+        updates = Path(folder, "updates")
+        with updates.open("w") as file:
+            for number in range(int(seconds * 40_000)):
+                file.write(_addition(number))
+        command = [find("dnsperf"), "-u", "-d", str(updates), "-s", "127.0.0.1", "-p", str(port), "-n", "1",
+                   "-q", str(in_flight), "-l", str(seconds), "-t", "2"]
+        if settings.algorithm:
+            command += ["-y", f"{settings.algorithm.lower()}:{KEY_NAME}:{SECRET}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
+    found = re.search(r"Updates per second:\s+([\d.]+)", done.stdout)
+    codes = re.search(r"Response codes:\s+(.*)", done.stdout)
+    if found is None or codes is None or "," in codes[1] or "NOERROR" not in codes[1]:
+        raise BenchmarkError(f"dnsperf says:\n{done.stdout}{done.stderr}")
+    return float(found[1]) / 2
+
+
+def _addition(number: int) -> str:
+    """Return the two updates of a host in dnsperf's language; see its manual page."""
+    owner, low = f"d{number:08}", f"{number & 255}.{number >> 8 & 255}.{128 | number >> 16 & 127}"
+    name = f"{owner}.bench.example."
+    dhcid = f"\\# 35 000101{number:064x}"
+    return (f"bench.example\nprohibit {owner}\n"
+            f"add {owner} 3600 A 10.{128 | number >> 16 & 127}.{number >> 8 & 255}.{number & 255}\n"
+            f"add {owner} 3600 DHCID {dhcid}\nsend\n"
+            f"10.in-addr.arpa\ndelete {low} PTR\ndelete {low} DHCID\nadd {low} 3600 PTR {name}\n"
+            f"add {low} 3600 DHCID {dhcid}\nsend\n")

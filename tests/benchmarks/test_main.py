@@ -1,0 +1,135 @@
+"""The command: cases end to end, through the D2 under test."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.cases import CASES
+from benchmarks.daemon import TEMPLATE, Subject, is_bound
+from benchmarks.errors import BenchmarkError
+from benchmarks.measure import Bench
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BY_NAME = {case.name: case for case in CASES}
+
+
+@pytest.fixture(scope="session")
+def subject(d2_binary: str, is_pyd2: bool) -> Subject:
+    return Subject("pyd2" if is_pyd2 else "kea", (d2_binary, "-c", "{}"))
+
+
+@pytest.mark.parametrize("name", [
+    "add-sha256-info", "mixed", "forward", "conflicts", "ipv6-sha256", "mode-no-check-with-dhcid",
+    "mode-check-exists-with-dhcid", "mode-no-check-without-dhcid", "domains-100", "offered-1000", "plain",
+])
+def test_every_request_of_a_case_is_carried_out(name: str, subject: Subject) -> None:
+    figures = Bench(0.3).run(BY_NAME[name], subject)
+    assert (figures["lost"], figures["repeated"], figures["errors"], figures["timeouts"]) == (0, 0, 0, 0)
+    assert figures["sent"] == figures["completed"] > 0
+    for figure in ("rate", "cpu_us", "p50_ms", "start_ms", "start_cpu_ms", "idle_rss_kb", "peak_rss_kb"):
+        assert figures[figure] > 0, figure
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", ["bind-sha256", "knot", "hook-c", "audit-py"])
+def test_with_other_software(name: str, subject: Subject) -> None:
+    """Real DNS servers behind, and hook libraries inside (in C++ for the real server, so it is a peer)."""
+    figures = Bench(0.3).run(BY_NAME[name], subject)
+    assert figures["sent"] == figures["completed"] > 0
+    assert figures["rate"] > 0
+
+
+def test_a_deep_queue_is_filled_and_kept_full(subject: Subject, is_pyd2: bool) -> None:
+    if not is_pyd2:
+        return  # the real server holds 1,024 requests
+    figures = Bench(0.3).run(BY_NAME["queue-10000"], subject)
+    assert figures["sent"] >= 10_000
+    assert figures["sent"] - figures["completed"] <= 10_000
+    assert figures["lost"] == 0
+    assert 0 < figures["queued_bytes"] < 10_000
+
+
+def test_what_is_measured_is_written_down(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    starting = replace(BY_NAME["start"], starts=1)
+    monkeypatch.setattr(command, "CASES", (BY_NAME["add"], starting))
+    status = command.main(["--runs", "1", "--seconds", "0.2", "--daemon",
+                           f"{subject.name}={subject.command[0]} -c {{}}", "--out", str(tmp_path)])
+    assert status == 0
+    data = json.loads((tmp_path / "results.json").read_text())
+    assert set(data["results"]) == {"add", "start"}
+    assert {name: [run["lost"] for run in runs] for name, runs in data["results"]["add"].items()} == {
+        subject.name: [0], "loopback": [0]}
+    assert data["about"]["versions"][subject.name].startswith("2.6.3")
+    assert {"commit", "cpu", "system", "python", "compiler", "runs", "seconds"} <= data["about"].keys()
+    out = capsys.readouterr().out
+    assert "add: additions, unsigned" in out
+    assert "ms to listening" in out
+
+
+def test_a_d2_that_does_not_start_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    script = "print('no such luck')"
+    status = command.main(["--case", "add", "--runs", "1", "--daemon", f"x={sys.executable} -c {script!r}"])
+    assert status == 1
+    assert "it does not listen" in capsys.readouterr().err
+
+
+def test_what_was_published_can_be_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.benchmarks.test_report import ABOUT, RESULTS
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr(command, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("# x\n<!-- results: written by ./dev bench --publish -->\n"
+                                        "<!-- end of results -->\n")
+    (tmp_path / "results.json").write_text(json.dumps({"about": ABOUT, "results": RESULTS}))
+    assert command.main(["--render"]) == 0
+    text = (tmp_path / "README.md").read_text()
+    for plot in tmp_path.glob("*.svg"):
+        assert f"(results/{plot.name})" in text
+    assert (tmp_path / "ratios.svg").exists()
+
+
+@pytest.mark.parametrize(("options", "names", "runs", "seconds"), [
+    (["--case", "add"], ["add"], 5, 2.0),
+    (["--case", "hook*", "--runs", "3"], ["hook-cc", "hook-c", "hook-py"], 3, 2.0),
+    (["--quick"], [case.name for case in CASES if case.quick], 2, 1.0),
+    (["--quick", "--case", "remove", "--seconds", "4"], ["remove"], 2, 4.0),
+    ([], [case.name for case in CASES], 5, 2.0),
+])
+def test_cases_are_chosen(options: list[str], names: list[str], runs: int, seconds: float) -> None:
+    asked = command.parser().parse_args(options)
+    assert [case.name for case in command.chosen(asked)] == names
+    assert (asked.runs, asked.seconds) == (runs, seconds)
+
+
+def test_the_list_names_every_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(BY_NAME)
+
+
+def test_a_case_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--case", "no-such-case"]) == 2
+    assert "--list shows them" in capsys.readouterr().err
+
+
+def test_a_d2_is_a_name_a_command_and_a_template() -> None:
+    assert command.parse_subject("x=/bin/d2 -c {}") == Subject("x", ("/bin/d2", "-c", "{}"), TEMPLATE)
+    assert str(command.parse_subject("x@/a/t.json=d2 {}").template) == "/a/t.json"
+    with pytest.raises(Exception, match="not NAME=COMMAND"):
+        command.parse_subject("just a command")
+
+
+def test_nothing_is_left_behind(subject: Subject) -> None:
+    bench = Bench(0.1)
+    bench.run(BY_NAME["add"], subject)
+    assert not is_bound(bench.ncr_port)
+    with pytest.raises(BenchmarkError):
+        bench.run(BY_NAME["add"], Subject("x", (sys.executable, "-c", "import time; print('x')")))
+    assert not is_bound(bench.dns_port)
