@@ -43,7 +43,7 @@ USUAL = (Path("/usr/include"), Path("/usr/local/include"))
 """Where the compiler looks by itself."""
 
 _CALLBACKS = ("version", "load", "unload", "callout", "released", "signing_begin", "signing_length",
-              "signing_sign", "signing_verify", "log")
+              "signing_sign", "signing_verify", "command", "log")
 
 
 def include_directory() -> Path:

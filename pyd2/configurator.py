@@ -7,7 +7,8 @@ comes back whole (decisions 13, 18 and "hooks").
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.defaults import with_defaults
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config
     from pyd2.config.paths import Directories
     from pyd2.data.element import Element
-    from pyd2.hooks.chain import Chain
+    from pyd2.hooks.chain import Chain, ServerCommands
     from pyd2.journal.journal import Journal
     from pyd2.net.control import Session
     from pyd2.observe.log import MessageLog
@@ -93,7 +94,7 @@ class Checker:
 class Configurator(Checker):
     """Holds what is in force: a configuration, its hook libraries and its control channel; and replaces it.
 
-    ``commit`` is told of each change.
+    ``commit`` is told of each change; ``commands`` are the server's own, which libraries may run.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Configurator(Checker):
         new_session: Callable[[int], Session],
         journal: Journal,
         commit: Applied,
+        commands: ServerCommands,
         *,
         verbose: bool,
     ) -> None:
@@ -112,8 +114,9 @@ class Configurator(Checker):
         self._new_session = new_session
         self._journal = journal
         self._commit = commit
-        self._applied: Element | None = None
-        """The DhcpDdns map of the configuration in force, with its defaults."""
+        self._commands = commands
+        self._applied: tuple[Config, Element] | None = None
+        """What libraries are told of the configuration in force: itself, and its map with its defaults."""
         self.config: Config | None = None
         self.chain: Chain = load_chain((), log)
         self.channel: ControlChannel | None = None
@@ -181,18 +184,37 @@ class Configurator(Checker):
             accepted, text = chain.configured(config, filled, self._loop)
             if not accepted:
                 raise ConfigError(text or _PARSING_FAILED + _NO_TEXT)
+            in_force = self._as_changed(chain, config)
             undo.pop_all()
         replaced, self.channel = self.channel, channel
         if replaced is not None and replaced is not channel:
             replaced.close()
-        self.config, self.chain, self._applied = config, chain, filled
-        self._commit(config, chain, restored=False)
+        self.config, self.chain, self._applied = in_force, chain, (config, filled)
+        self._commit(in_force, chain, restored=False)
+
+    def _as_changed(self, chain: Chain, config: Config) -> Config:
+        """Return the configuration as libraries want it. Raises ConfigError when that is none.
+
+        A library compiled for Kea may change Kea's objects, which are what Kea works by.
+        """
+        changed = chain.changed_config()
+        if changed is None:
+            return config
+        try:
+            made = parse_element(changed.map_value()["DhcpDdns"], self._directories, verbose=self._verbose)
+        except ConfigError as error:
+            raise ConfigError(f"a hook library has made the configuration unusable: {error}") from error
+        # What has been put in force before the libraries are told, as in Kea.
+        made = replace(made, control_socket=config.control_socket, hooks_libraries=config.hooks_libraries,
+                       loggers=config.loggers, switches=config.switches)
+        chain.take_changed(made)
+        return made
 
     def _replace_libraries(self, config: Config) -> Chain:
         """Unload the libraries in force and load the new ones; always, as Kea, also if they are the same."""
         self.chain.unload()
         try:
-            return load_chain(config.hooks_libraries, self._log)
+            return load_chain(config.hooks_libraries, self._log, commands=self._commands)
         except HookError as error:
             self._log.emit("DHCP_DDNS_CONFIG_FAIL", error)
             self._restore_libraries()
@@ -209,10 +231,13 @@ class Configurator(Checker):
             self.chain = load_chain((), self._log)
         else:
             try:
-                self.chain = load_chain(self.config.hooks_libraries, self._log)
+                self.chain = load_chain(self.config.hooks_libraries, self._log, commands=self._commands)
             except HookError:  # logged; they have been loaded before, but files change
                 self.chain = load_chain((), self._log)
-            self.chain.configured(self.config, self._applied, self._loop)
+            config, filled = self._applied
+            self.chain.configured(config, filled, self._loop)
+            with suppress(ConfigError):  # it was good before
+                self.config = self._as_changed(self.chain, config)
         if self.config is not None:
             self._commit(self.config, self.chain, restored=True)
 

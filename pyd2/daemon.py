@@ -224,6 +224,7 @@ class Daemon:
             lambda number: CommandSession(self._registry.process, log, number, log.flush),
             self._journal,
             self._commit,
+            self._commands,
             verbose=verbose,
         )
         self._started_at = self._applied_at = time.monotonic()

@@ -1,20 +1,110 @@
 #include "commands.h"
 
 #include "kea_abi.h"
+#include "slots.h"
 
+#include <config/command_mgr.h>
+#include <exceptions/exceptions.h>
 #include <hooks/hooks_manager.h>
 #include <hooks/server_hooks.h>
 
+#include <memory>
 #include <set>
+#include <sstream>
 #include <string>
+#include <type_traits>
+#include <vector>
 
+using isc::config::BaseCommandMgr;
+using isc::config::CommandMgr;
 using isc::data::ConstElementPtr;
 using isc::hooks::CalloutHandlePtr;
 using isc::hooks::HooksManager;
 using isc::hooks::ServerHooks;
 
+namespace {
+
+/* One of the server's own commands, for libraries that run it. */
+struct ServerCommand {
+    ConstElementPtr operator()(const std::string& name, const ConstElementPtr& arguments) const {
+        const std::unique_ptr<kb_element> given(pyd2::wrap(arguments));
+        kb_element* answer = nullptr;
+        if (pyd2::callbacks().command == nullptr ||
+            pyd2::callbacks().command(name.c_str(), given.get(), &answer) != 0) {
+            isc_throw(isc::Unexpected, pyd2::Raised().what());
+        }
+        const std::unique_ptr<kb_element> made(answer);
+        return pyd2::unwrap(answer);
+    }
+};
+
+/* What is protected in the class of Kea's CommandMgr: who answers a command, and the answering itself. */
+class Manager : public BaseCommandMgr {
+public:
+    static HandlerContainer& handlers() { return CommandMgr::instance().*&Manager::handlers_; }
+
+    static ConstElementPtr answer(const std::string& name, const ConstElementPtr& request) {
+        return (CommandMgr::instance().*&Manager::handleCommand)(name, request->get("arguments"), request);
+    }
+};
+
+std::set<std::string> offered;
+
+bool of_library(const std::string& name) {
+    const auto found = Manager::handlers().find(name);
+    if (found == Manager::handlers().end()) {
+        return false;
+    }
+    return name != "list-commands" && found->second.handler.target<ServerCommand>() == nullptr;
+}
+
+bool taken_away(const std::string& name) {
+    return offered.count(name) > 0 && Manager::handlers().count(name) == 0;
+}
+
+void offer_all() {
+    for (const std::string& name : offered) {
+        if (taken_away(name)) {
+            CommandMgr::instance().registerCommand(name, ServerCommand());
+        }
+    }
+}
+
+}  // namespace
+
+namespace pyd2 {
+
+void mend_commands() {
+    auto& handlers = Manager::handlers();
+    // Never destroyed: that would run the library's code, which may be gone.
+    using Node = std::remove_reference_t<decltype(handlers)>::node_type;
+    static auto& left = *new std::vector<Node>();
+    for (auto entry = handlers.begin(); entry != handlers.end();) {
+        const auto here = entry++;
+        if (of_library(here->first)) {
+            left.push_back(handlers.extract(here));
+        }
+    }
+    offer_all();
+}
+
+}  // namespace pyd2
+
+int kb_commands_offer(const char* names) {
+    return pyd2::guarded(-1, [&] {
+        std::istringstream lines(names);
+        for (std::string name; std::getline(lines, name);) {
+            offered.insert(name);
+        }
+        offer_all();
+        return 0;
+    });
+}
+
 int kb_command_present(const char* name) {
-    return pyd2::guarded(-1, [&] { return HooksManager::commandHandlersPresent(name) ? 1 : 0; });
+    return pyd2::guarded(-1, [&] {
+        return HooksManager::commandHandlersPresent(name) || of_library(name) || taken_away(name) ? 1 : 0;
+    });
 }
 
 char* kb_command_names(void) {
@@ -24,6 +114,11 @@ char* kb_command_names(void) {
             const std::string name = ServerHooks::hookToCommandName(hook);
             if (!name.empty() && HooksManager::commandHandlersPresent(name)) {
                 names.insert(name);
+            }
+        }
+        for (const auto& entry : Manager::handlers()) {
+            if (of_library(entry.first)) {
+                names.insert(entry.first);
             }
         }
         std::string text;
@@ -37,17 +132,7 @@ char* kb_command_names(void) {
 
 int kb_command_run(const char* name, const kb_element* request, kb_element** response) {
     return pyd2::guarded(-1, [&] {
-        ConstElementPtr answer;
-        {
-            const CalloutHandlePtr handle = HooksManager::createCalloutHandle();
-            // As Kea does for commands, and for no other point: what context_create's callouts made up goes.
-            handle->deleteAllArguments();
-            handle->setArgument("command", pyd2::unwrap(request));
-            handle->setArgument("response", answer);
-            HooksManager::callCommandHandlers(name, *handle);
-            handle->getArgument("response", answer);
-        }
-        *response = pyd2::wrap(answer);
+        *response = pyd2::wrap(Manager::answer(name, pyd2::unwrap(request)));
         return 0;
     });
 }

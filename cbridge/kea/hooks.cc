@@ -1,5 +1,6 @@
 #include "hooks.h"
 
+#include "commands.h"
 #include "generation.h"
 #include "io.h"
 #include "kea_abi.h"
@@ -120,6 +121,7 @@ int kb_load(const kb_entry* entries, size_t count) {
         const bool good = HooksManager::loadLibraries(libraries, false);
         pyd2::set_slots({});
         if (!good) {
+            pyd2::mend_commands();
             pyd2::clear_services();
             return 1;
         }
@@ -131,6 +133,7 @@ int kb_load(const kb_entry* entries, size_t count) {
 int kb_unload(void) {
     return pyd2::guarded(-1, [] {
         HooksManager::prepareUnloadLibraries();
+        pyd2::mend_commands();
         const bool gone = HooksManager::unloadLibraries();
         // As in Kea, after the libraries: they unregister their own while they are unloaded. What they leave is
         // destroyed while their code is still mapped.
@@ -173,11 +176,14 @@ int kb_select_key(const kb_server* server, const kb_key* key, kb_selection* sele
     });
 }
 
-int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* status, char** error) {
+int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* status, char** error,
+                  kb_element** changed) {
     return pyd2::guarded(-1, [&] {
         *status = CalloutHandle::NEXT_STEP_CONTINUE;
+        *changed = nullptr;
         std::string text;
         if (HooksManager::calloutsPresent(configured_hook)) {
+            const ConstElementPtr before = config->value->toElement();
             const CalloutHandlePtr handle = HooksManager::createCalloutHandle();
             handle->setArgument("io_context", pyd2::main_service());
             handle->setArgument("json_config", pyd2::unwrap(dhcp_ddns));
@@ -186,6 +192,10 @@ int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* sta
             HooksManager::callCallouts(configured_hook, *handle);
             *status = handle->getStatus();
             handle->getArgument("error", text);
+            const ConstElementPtr after = config->value->toElement();
+            if (!after->equals(*before)) {
+                *changed = pyd2::wrap(after);
+            }
         }
         *error = pyd2::copy_text(text);
         return 0;

@@ -72,9 +72,11 @@ int kb_select_key(const kb_server* server, const kb_key* key, kb_selection* sele
 
 /*
  * Run d2_srv_configured. *status is what the callouts leave, *error the text of the argument, which kb_free()
- * frees. -1 on failure.
+ * frees. *changed is NULL, or what config-get shows of the configuration when they have changed it. -1 on
+ * failure.
  */
-int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* status, char** error);
+int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* status, char** error,
+                  kb_element** changed);
 
 /* end of the C face */
 #ifdef __cplusplus

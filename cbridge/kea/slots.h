@@ -54,6 +54,8 @@ typedef struct kb_callbacks {
                             const uint8_t** record);
     /* Verify: the TSIG error, 0 for none; KB_RAISED. */
     int (*signing_verify)(int64_t signing, const uint8_t* reply, size_t length);
+    /* Carry out one of the server's own commands; `arguments` is NULL for none. *answer is C++'s. KB_RAISED. */
+    int (*command)(const char* name, const kb_element* arguments, kb_element** answer);
     /* Write a message of a Kea logger: kea-dhcp-ddns.NAME; `severity` as in logging.h. */
     void (*log)(int severity, const char* logger, const char* text);
 } kb_callbacks;

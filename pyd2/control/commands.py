@@ -18,7 +18,7 @@ from pyd2.data.text import to_text
 from pyd2.errors import Pyd2Error
 
 if TYPE_CHECKING:
-    from pyd2.control.registry import CommandRegistry
+    from pyd2.control.registry import CommandRegistry, Handler
     from pyd2.messages import Log
 
 APPLICATION = "DhcpDdns"
@@ -115,10 +115,7 @@ class Commands:
         self._server = server
         self._statistics = statistics
         self._log = log
-
-    def register(self, registry: CommandRegistry) -> None:
-        """Register all, in Kea's order."""
-        for name, handler in {
+        self._handlers: dict[str, Handler] = {
             "build-report": self.build_report,
             "config-get": self.config_get,
             "config-hash-get": self.config_hash_get,
@@ -133,29 +130,23 @@ class Commands:
             "statistic-get-all": self.statistic_get_all,
             "statistic-reset": self.statistic_reset,
             "statistic-reset-all": self.statistic_reset_all,
-        }.items():
+        }
+        self.names = sorted(self._handlers)
+        """Their names in Kea's order of deregistration."""
+
+    def register(self, registry: CommandRegistry) -> None:
+        """Register all, in Kea's order."""
+        for name, handler in self._handlers.items():
             registry.register(name, handler)
 
-    @staticmethod
-    def deregister(registry: CommandRegistry) -> None:
+    def deregister(self, registry: CommandRegistry) -> None:
         """Deregister all, in Kea's order."""
-        for name in (
-            "build-report",
-            "config-get",
-            "config-hash-get",
-            "config-reload",
-            "config-set",
-            "config-test",
-            "config-write",
-            "shutdown",
-            "statistic-get",
-            "statistic-get-all",
-            "statistic-reset",
-            "statistic-reset-all",
-            "status-get",
-            "version-get",
-        ):
+        for name in self.names:
             registry.deregister(name)
+
+    def run(self, name: str, arguments: Element | None) -> Element:
+        """Carry out a command for a hook library; LookupError when there is none of the name."""
+        return self._handlers[name](arguments)
 
     def build_report(self, _arguments: Element | None) -> Element:
         """Answer with what -W prints."""

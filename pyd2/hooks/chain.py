@@ -60,11 +60,31 @@ class Chain(Protocol):
         ``element`` is the DhcpDdns map with its defaults filled in, ``io_context`` the event loop.
         """
 
+    def changed_config(self) -> Element | None:
+        """Return what libraries have made of the configuration in d2_srv_configured; None: they left it.
+
+        It is what config-get shows, a map with the member DhcpDdns.
+        """
+
+    def take_changed(self, config: Config) -> None:
+        """Take over the configuration that was made of what libraries have changed."""
+
     def share_statistics(self, statistics: Statistics) -> None:
         """Let libraries read the server's statistics, and the server show theirs."""
 
     def unload(self) -> None:
         """Unload all libraries, the last first, which leaves an empty chain; faults are only logged."""
+
+
+class ServerCommands(Protocol):
+    """The server's own commands, which compiled libraries may run (Kea's CommandMgr)."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Their names."""
+
+    def run(self, name: str, arguments: Element | None) -> Element:
+        """Carry one out; any error's text becomes the answer's."""
 
 
 class Statistics(Protocol):
@@ -205,6 +225,12 @@ class PythonChain:
         self._end(use)
         return not refused, error
 
+    def changed_config(self) -> None:
+        """Return None: to libraries without Kea a configuration is for reading."""
+
+    def take_changed(self, config: Config) -> None:
+        """Do nothing: there is none such."""
+
     def share_statistics(self, statistics: Statistics) -> None:
         """Do nothing: libraries without Kea have no statistics."""
 
@@ -243,9 +269,12 @@ def check_libraries(entries: Sequence[HookLibrary], log: Log) -> list[str]:
 
 
 def load_chain(
-    entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns,
+    entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns, *,
+    commands: ServerCommands | None = None,
 ) -> Chain:
     """Load libraries; the one place that chooses the chain that runs them.
+
+    ``commands`` are those that libraries may run and not register.
 
     Unload the chain in force first: libraries count on being alone. When this raises HookError, nothing of
     the new set is left, and a second call can load the old set again.
@@ -254,4 +283,4 @@ def load_chain(
         return PythonChain(entries, log, clock)
     from pyd2.hooks.kea_checking import load_mixed
 
-    return load_mixed(entries, log, clock)
+    return load_mixed(entries, log, clock, commands)

@@ -124,18 +124,29 @@ class Shim:
         """Return a handle on a JSON value; NULL for None."""
         if value is None:
             return self.ffi.NULL
+        return self.own(self.give(value), self.lib.kb_element_free)
+
+    def give(self, value: Element) -> CData:
+        """Return a handle on a JSON value that C++ will free. Raises BridgeError."""
         block = encode(value)
-        return self.own(self.lib.kb_element_read(block, len(block)), self.lib.kb_element_free)
+        element = self.lib.kb_element_read(block, len(block))
+        if not element:
+            raise self.error()
+        return element
 
     def value(self, element: CData) -> Element | None:
         """Return the JSON value of a handle that the caller owns, and free it; None for NULL."""
         if not element:
             return None
-        size = self.ffi.new("size_t *")
         try:
-            block = self.lib.kb_element_write(element, size)
+            return self.read(element)
         finally:
             self.lib.kb_element_free(element)
+
+    def read(self, element: CData) -> Element:
+        """Return the JSON value of a handle. Raises BridgeError."""
+        size = self.ffi.new("size_t *")
+        block = self.lib.kb_element_write(element, size)
         if not block:
             raise self.error()
         try:

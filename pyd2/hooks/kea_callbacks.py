@@ -14,6 +14,7 @@ from pyd2.hooks.library import explain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pyd2.data.element import Element
     from pyd2.hooks.kea_bridge import CData, Shim
 
 
@@ -31,6 +32,9 @@ class Served(Protocol):
 
     def run_callout(self, slot: int, hook: int, number: int, handle: CData) -> bool:
         """Run a callout; False when it returned an error, and what it raised is raised."""
+
+    def run_server_command(self, name: str, arguments: Element | None) -> Element:
+        """Carry out one of the server's own commands."""
 
     def interrupted(self, error: BaseException) -> None:
         """Take over a KeyboardInterrupt: it is raised when C++ has returned."""
@@ -55,7 +59,7 @@ def table(shim: Shim) -> CData:
     """Return the callbacks for kb_start."""
     _State.shim = shim
     names = ("version", "load", "unload", "callout", "released", "signing_begin", "signing_length",
-             "signing_sign", "signing_verify", "log")
+             "signing_sign", "signing_verify", "command", "log")
     return ffi.new("kb_callbacks *", {name: getattr(lib, f"kb_py_{name}") for name in names})
 
 
@@ -186,6 +190,19 @@ def kb_py_signing_verify(signing: int, reply: CData, length: int) -> int:
         return int(_object(signing).verify(ffi.buffer(reply, length)[:]))
     except BaseException as error:
         return _raise(error)
+
+
+@ffi.def_extern(error=-1)
+def kb_py_command(name: CData, arguments: CData, answer: CData) -> int:
+    """Carry out one of the server's own commands."""
+    try:
+        shim = _State.shim
+        assert shim is not None
+        given = shim.read(arguments) if arguments else None
+        answer[0] = shim.give(_served().run_server_command(_decode(name), given))
+    except BaseException as error:
+        return _raise(error)
+    return 0
 
 
 @ffi.def_extern()

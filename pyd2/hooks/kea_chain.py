@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config, DnsServer, HookLibrary
     from pyd2.data.element import Element
     from pyd2.dns.tsig import SigningKey
-    from pyd2.hooks.chain import Statistics
+    from pyd2.hooks.chain import ServerCommands, Statistics
     from pyd2.hooks.kea_log import ServerLog
     from pyd2.messages import Log
     from pyd2.update.driver import SelectKey
@@ -52,24 +52,30 @@ _CALLOUT_MESSAGES: Final = {
 }
 
 
+_RELOADING: Final = frozenset({"config-reload", "config-set"})
+
+
 class KeaChain:
     """The libraries in Kea's HooksManager."""
 
     def __init__(
-        self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns,
+        self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns, *,
+        commands: ServerCommands | None = None,
     ) -> None:
-        """Load the libraries in order; ``clock`` gives nanoseconds.
+        """Load the libraries in order; ``clock`` gives nanoseconds, ``commands`` are the server's own.
 
         Raises HookError with the reason when one fails to load, then none is loaded; BridgeError when the
         bridge does not work here.
         """
         self._log = cast("ServerLog", log)
+        self._commands = commands
         self._shim = shim()
         self._keys = Keys(self._shim)
         self._servers = Servers(self._shim)
         self.config: Config | None = None
         self.io_context: object = None
         self._context: CData = None
+        self._changed: Element | None = None
         self._pump: Pump | None = None
         self._statistics: KeaStatistics | None = None
         self._interrupt: BaseException | None = None
@@ -91,6 +97,7 @@ class KeaChain:
         self._log.followers.append(self._follow_levels)
         try:
             self._follow_levels()
+            self._offer_commands()
             self._load(entries)
         except BaseException:
             self._forget()
@@ -167,6 +174,18 @@ class KeaChain:
 
     # Commands.
 
+    def _offer_commands(self) -> None:
+        if self._commands is not None:
+            names = "".join(f"{name}\n" for name in self._commands.names)
+            with kea_callbacks.logging_to(lambda *_: None):  # the server has registered them, and said so
+                self._shim.check(self._shim.lib.kb_commands_offer(names.encode()))
+
+    def run_server_command(self, name: str, arguments: Element | None) -> Element:
+        """Carry out one of the server's own commands for a library."""
+        if self._commands is None or name in _RELOADING:
+            raise HookError(f"a hook library cannot run {name}: it would be unloaded meanwhile")
+        return self._commands.run(name, arguments)
+
     def commands(self) -> list[str]:
         """Return the names of the commands that libraries answer, sorted."""
         return self._shim.text(self._shim.lib.kb_command_names()).split("\n")[:-1]
@@ -215,8 +234,9 @@ class KeaChain:
         if io_context is not None:
             for slot in self._slots.values():
                 slot.attach(cast("asyncio.AbstractEventLoop", io_context))
-        status, text = shim.ffi.new("int *"), shim.ffi.new("char **")
-        shim.check(lib.kb_configured(shim.element(element), context, status, text))
+        status, text, changed = shim.ffi.new("int *"), shim.ffi.new("char **"), shim.ffi.new("kb_element **")
+        shim.check(lib.kb_configured(shim.element(element), context, status, text, changed))
+        self._changed = shim.value(changed[0])
         error_text = shim.text(text[0])
         self._done()
         if status[0] == Status.DROP:
@@ -227,6 +247,15 @@ class KeaChain:
             return False, f"Error initializing hooks: {shim.error()}"
         self._start_pump()
         return True, ""
+
+    def changed_config(self) -> Element | None:
+        """Return what libraries have made of the configuration in d2_srv_configured; None: they left it."""
+        return self._changed
+
+    def take_changed(self, config: Config) -> None:
+        """Take over the configuration that was made of what libraries have changed."""
+        self.config = config
+        self._servers.take(config, self._context)
 
     def _start_pump(self) -> None:
         if self.io_context is not None and self._compiled and self._pump is None:

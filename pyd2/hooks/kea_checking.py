@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyd2.config.model import HookLibrary
-    from pyd2.hooks.chain import Chain
+    from pyd2.hooks.chain import Chain, ServerCommands
     from pyd2.hooks.kea_log import ServerLog
     from pyd2.messages import Log
 
@@ -41,7 +41,9 @@ def _check_compiled(name: str, log: Log) -> bool:
         return shim.check(shim.lib.kb_check_library(shim.bytes(name))) > 0
 
 
-def load_mixed(entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int]) -> Chain:
+def load_mixed(
+    entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int], commands: ServerCommands | None,
+) -> Chain:
     """Load libraries, some of them compiled against Kea. Raises HookError with Kea's text."""
     from pyd2.hooks.chain import FAILED
     from pyd2.hooks.kea_bridge import shim
@@ -54,4 +56,4 @@ def load_mixed(entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int
         raise HookError(FAILED) from error
     from pyd2.hooks.kea_chain import KeaChain
 
-    return KeaChain(entries, log, clock)
+    return KeaChain(entries, log, clock, commands=commands)

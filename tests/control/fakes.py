@@ -152,7 +152,8 @@ class Channel:
         self.server = FakeServer(config)
         self.statistics = FakeStatistics()
         self.registry = CommandRegistry(self.log)
-        Commands(self.server, self.statistics, self.log).register(self.registry)
+        self.commands = Commands(self.server, self.statistics, self.log)
+        self.commands.register(self.registry)
         self.log.take()
 
     def exchange(self, *chunks: bytes | str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyd2.control.commands import Commands, ShutdownType, config_hash
+from pyd2.control.commands import ShutdownType, config_hash
 from pyd2.data.json import from_json
 from pyd2.data.text import to_text
 from tests.control.fakes import CONFIG, Channel, refusal
@@ -42,7 +42,7 @@ def test_all_commands_are_listed(channel: Channel) -> None:
 
 
 def test_all_commands_can_be_deregistered(channel: Channel) -> None:
-    Commands.deregister(channel.registry)
+    channel.commands.deregister(channel.registry)
     assert channel.log.ids() == ["COMMAND_DEREGISTERED"] * 14
     assert channel.ask('{"command": "list-commands"}') == '{ "arguments": [ "list-commands" ], "result": 0 }'
 
