@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.hooks.kea_bridge import ABSENT, shim, versions
+from pyd2.tools import bridge
 from tests.bridge.conftest import COMPILE, EXAMPLES
 from tests.bridge.rig import rig
 from tests.kit.c_libraries import compile_library
@@ -84,18 +85,18 @@ def for_kea(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea: Path) -> None:
     (tmp_path / "source").mkdir()
     programs = install(wheel_without_kea(tmp_path / "source"), tmp_path / "venv")
-    bridge = (programs / "pyd2ctl", "bridge")
+    pyd2ctl_bridge = (programs / "pyd2ctl", "bridge")
     hidden = {"KEA_INCLUDE_DIR": str(tmp_path)}
 
-    status = run(*bridge, "status", cwd=tmp_path)
+    status = run(*pyd2ctl_bridge, "status", cwd=tmp_path)
     assert (status.returncode, status.stderr) == (1, "")
     assert status.stdout.startswith("bridge:  not built")
-    build = run(*bridge, "build", cwd=tmp_path, env=hidden)
+    build = run(*pyd2ctl_bridge, "build", cwd=tmp_path, env=hidden)
     assert (build.returncode, build.stdout) == (1, "")
     assert build.stderr == "pyd2ctl: missing the headers of Kea (Debian: kea-dev)\n"
 
     # Python and plain C need no bridge; the header is found in the installation.
-    include = run(*bridge, "include", cwd=tmp_path).stdout.strip()
+    include = run(*pyd2ctl_bridge, "include", cwd=tmp_path).stdout.strip()
     assert Path(include).is_relative_to(tmp_path / "venv")
     plain = compile_library(EXAMPLES / "key_per_server.c", tmp_path / "plain.so", f"-I{include}")
     with rig(str(programs / "pyd2"), [
@@ -118,7 +119,7 @@ def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea:
     assert refused.returncode == 1
     expected = f"HOOKS_OPEN_ERROR failed to open hook library {for_kea}: {for_kea}: {ABSENT}\n"
     assert expected in refused.stdout
-    build = run(*bridge, "build", cwd=tmp_path)
+    build = run(*pyd2ctl_bridge, "build", cwd=tmp_path)
     assert build.returncode == 0, build.stdout + build.stderr
     assert "they match: compiled Kea hook libraries load" in build.stdout
     assert run(*check, cwd=tmp_path, env=kea).returncode == 0
@@ -127,6 +128,51 @@ def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea:
         assert at.seen() == []
         assert at.d2.command("maintenance-set", {"servers": []})["result"] == 0
         assert at.d2.stop() == 0
+
+
+class Builder:
+    """Stands for build_kea where the compiler fails."""
+
+    def __init__(self, missing: str) -> None:
+        self._missing = missing
+
+    def missing(self) -> str:
+        return self._missing
+
+    def make(self) -> object:
+        raise RuntimeError("command 'c++' failed with exit code 1")
+
+
+@pytest.mark.parametrize(("missing", "writable", "reason"), [
+    ("a C++ compiler (c++; Debian: g++)", True, "missing a C++ compiler (c++; Debian: g++)"),
+    ("", False, "cannot be written to: run this as the user who installed pyd2"),
+    ("", True, "the bridge does not compile: command 'c++' failed with exit code 1"),
+])
+def test_build_says_why_it_cannot(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    missing: str, writable: bool, reason: str,
+) -> None:
+    monkeypatch.setattr(bridge, "_builder", lambda: Builder(missing))
+    monkeypatch.setattr("pyd2.tools.bridge.os.access", lambda *_: writable)
+    assert bridge.build() == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_what_building_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    builder = bridge._builder()
+    monkeypatch.delenv("KEA_INCLUDE_DIR", raising=False)
+    assert builder.missing() == ""
+    monkeypatch.setenv("CXX", "no-such-compiler -O2")
+    monkeypatch.setenv("KEA_INCLUDE_DIR", str(tmp_path))
+    monkeypatch.setattr(builder, "USUAL", (tmp_path,))
+    monkeypatch.setattr(builder.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(builder.importlib.util, "find_spec", lambda _: None)
+    assert builder.missing() == (
+        "a C++ compiler (no-such-compiler; Debian: g++), the headers of Kea (Debian: kea-dev), "
+        "the headers of Boost (Debian: libboost-dev), the headers of log4cplus (Debian: liblog4cplus-dev), "
+        "the headers of Python (Debian: python3-dev), "
+        f"setuptools ({sys.executable} -m pip install setuptools)"
+    )
 
 
 @pytest.fixture(scope="module")
