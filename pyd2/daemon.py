@@ -24,6 +24,7 @@ from pyd2.control.commands import Commands, ShutdownType
 from pyd2.control.registry import LIST_COMMANDS, CommandRegistry
 from pyd2.control.session import CommandSession
 from pyd2.counters import Counters
+from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
 from pyd2.journal.journal import Journal
 from pyd2.net.datagrams import make_datagrams
@@ -360,6 +361,11 @@ class Daemon:
     def since_reload(self) -> int:
         """Seconds since a configuration was last applied."""
         return int(time.monotonic() - self._applied_at)
+
+    def extensions(self) -> Element | None:
+        """Return how the durable queue is, under its name; None when there is none."""
+        status = self._journal.status(time.time())
+        return None if status is None else from_plain({"queue": dict(status)})
 
     def config(self, *, redacted: bool) -> Element:
         """Return the running configuration as a map with the member DhcpDdns."""

@@ -62,6 +62,9 @@ class Server(Protocol):
     def since_reload(self) -> int:
         """Seconds since a configuration was last applied."""
 
+    def extensions(self) -> Element | None:
+        """Return what status-get tells of what goes beyond Kea; None when nothing of that is on."""
+
     def config(self, *, redacted: bool) -> Element:
         """Return a new map ``{ "DhcpDdns": {...} }`` of the running configuration, defaults filled in.
 
@@ -157,12 +160,15 @@ class Commands:
         return success(self._server.version, Element({"extended": Element(self._server.extended_version)}))
 
     def status_get(self, _arguments: Element | None) -> Element:
-        """Answer with the process's id and its ages in seconds."""
+        """Answer with the process's id and its ages in seconds, and with what goes beyond Kea if it is on."""
         status = {
             "pid": Element(os.getpid()),
             "uptime": Element(self._server.uptime),
             "reload": Element(self._server.since_reload),
         }
+        extensions = self._server.extensions()
+        if extensions is not None:
+            status["pyd2"] = extensions
         return success(arguments=Element(status))
 
     def config_get(self, _arguments: Element | None) -> Element:

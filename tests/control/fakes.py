@@ -64,6 +64,9 @@ class FakeServer:
     def config(self, *, redacted: bool) -> Element:
         return from_json(self.text.replace('"secret": "s"', '"secret": "*****"') if redacted else self.text)
 
+    def extensions(self) -> Element | None:
+        return None
+
     def apply(self, config: Element) -> None:
         self._do("apply", to_text(config))
 

@@ -58,6 +58,9 @@ class ParsingServer:
     def check(self, config: Element) -> None:
         use(config)
 
+    def extensions(self) -> Element | None:
+        return None
+
     def set_exit_value(self, value: int) -> None:
         assert isinstance(value, int)
 

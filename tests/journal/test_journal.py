@@ -1,0 +1,207 @@
+"""The durable queue between a listener and an engine that are played: what may begin, and what comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.config.switches import QueueSwitches
+from pyd2.journal.lock import DirectoryLock, InUseError
+from pyd2.journal.store import DATABASE
+from tests.journal.played import Daemon, fill, in_file, names, play
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_without_it_requests_pass_at_once() -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(None)
+        daemon.journal.take(names(1, 2))
+        assert list(daemon.begun.items()) == [(b"request 1", 0), (b"request 2", 0)]
+        assert daemon.journal.status(0.0) is None
+        assert not daemon.log.ids
+
+    play(scene)
+
+
+def test_a_request_begins_when_it_is_on_the_disk(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        def watch(datagram: bytes) -> None:
+            assert datagram in in_file(tmp_path)
+
+        daemon.watch = watch
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1, 2))
+        assert not daemon.begun
+        await daemon.until_begun(*names(1, 2))
+        daemon.journal.take(names(3))
+        assert b"request 3" not in daemon.begun
+        await daemon.until_begun(*names(3))
+        assert list(daemon.begun) == names(1, 2, 3)
+        assert not daemon.journal.busy
+        assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
+
+    play(scene)
+
+
+def test_what_is_done_is_removed(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1, 2, 3))
+        await daemon.until_begun(*names(1, 2, 3))
+        daemon.end(*names(2))
+        await daemon.until(lambda: in_file(tmp_path) == names(1, 3))
+        status = daemon.journal.status(1e12)
+        assert status is not None
+        assert (status["state"], status["entries"]) == ("in use", 2)
+        daemon.end(*names(1, 3))
+        await daemon.until(lambda: in_file(tmp_path) == [])
+
+    play(scene)
+
+
+def test_a_start_goes_on_in_the_old_order(tmp_path: Path) -> None:
+    fill(tmp_path, *names(*range(1000)))
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1000))
+        await daemon.until_begun(*names(*range(1001)))
+        assert list(daemon.begun) == names(*range(1001))
+        assert daemon.log.texts("PYD2_QUEUE_OPENED")[0].endswith("is in use; 1000 requests in it go on")
+        daemon.end(*names(*range(990)))
+
+    play(scene)
+    assert in_file(tmp_path) == names(*range(990, 1001))
+
+
+def test_the_end_writes_what_was_taken_and_says_how_much_is_left(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.journal.take(names(1, 2))
+        daemon.journal.close()
+        (text,) = daemon.log.texts("PYD2_QUEUE_KEPT")
+        assert text.startswith(f"leaving with 2 requests not carried out; they are in {tmp_path / DATABASE}")
+
+    play(scene)
+    assert in_file(tmp_path) == names(1, 2)
+    DirectoryLock(str(tmp_path)).release()
+
+
+def test_more_than_the_limit_is_counted_and_told_once(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path, max_entries=10)
+        daemon.journal.take(names(*range(8)))
+        daemon.journal.take(names(*range(8, 13)))
+        daemon.journal.take(names(13))
+        await daemon.until_begun(*names(*range(10)))
+        assert daemon.counters.queue_full.value == 4
+        assert daemon.log.ids.count("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL") == 1
+        daemon.end(*names(0))
+        assert "DHCP_DDNS_QUEUE_MGR_RESUMING" not in daemon.log.ids
+        daemon.end(*names(1))
+        assert daemon.log.ids.count("DHCP_DDNS_QUEUE_MGR_RESUMING") == 1
+        daemon.journal.take(names(14))
+        await daemon.until_begun(*names(14))
+
+    play(scene)
+
+
+def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+    lock = DirectoryLock(str(tmp_path))
+
+    async def scene(daemon: Daemon) -> None:
+        with pytest.raises(InUseError, match=f"is in use by process {os.getpid()}"):
+            daemon.journal.claim(QueueSwitches("durable", str(tmp_path)))
+
+    play(scene)
+    lock.release()
+
+
+def test_a_claim_is_taken_back(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.journal.claim(QueueSwitches("durable", str(tmp_path)))
+        daemon.journal.unclaim()
+        DirectoryLock(str(tmp_path)).release()
+
+    play(scene)
+
+
+# Reconfigurations.
+
+
+def test_from_memory_to_disk_and_back(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(None)
+        daemon.journal.take(names(1))
+        daemon.use(tmp_path)
+        daemon.journal.take(names(2, 3))
+        await daemon.until_begun(*names(2, 3))
+        daemon.use(None)
+        daemon.journal.take(names(4))
+        assert list(daemon.begun) == names(1, 2, 3, 4)
+        assert in_file(tmp_path) == names(2, 3)
+        daemon.end(*names(1, 2, 4))
+        await daemon.until(lambda: in_file(tmp_path) == names(3))
+        daemon.use(tmp_path)
+        daemon.journal.take(names(5))
+        await daemon.until_begun(*names(5))
+        assert in_file(tmp_path) == names(3, 5)
+        daemon.use(None)
+        daemon.end(*names(3, 5))
+        assert daemon.journal.status(0) is None
+        daemon.use(tmp_path)
+        daemon.journal.take(names(6))
+        await daemon.until_begun(*names(6))
+        assert in_file(tmp_path) == names(6)
+
+    play(scene)
+
+
+def test_to_memory_while_requests_wait_for_the_disk(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.journal.take(names(1, 2))
+        daemon.use(None)
+        daemon.journal.take(names(3))
+        assert list(daemon.begun) == names(1, 2, 3)
+        daemon.end(*names(1, 2))
+        assert daemon.journal.status(0) is None
+
+    play(scene)
+
+
+def test_to_another_directory_with_all_that_waits(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    new.mkdir()
+    fill(new, *names(11, 12))
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(old)
+        daemon.journal.take(names(1, 2, 3))
+        await daemon.until_begun(*names(1, 2, 3))
+        daemon.use(new)
+        daemon.journal.take(names(4))
+        daemon.end(*names(2))
+        await daemon.until_begun(*names(4))
+        assert list(daemon.begun) == names(1, 3, 11, 12, 4)
+        await daemon.until(lambda: in_file(new) == names(1, 3, 11, 12, 4))
+        await daemon.until(lambda: in_file(old) == [])
+        daemon.end(*names(1, 11))
+        await daemon.until(lambda: in_file(new) == names(3, 12, 4))
+        await daemon.until(lambda: _free(old))
+
+    play(scene)
+
+
+def _free(directory: Path) -> bool:
+    with contextlib.suppress(InUseError):
+        DirectoryLock(str(directory)).release()
+        return True
+    return False

@@ -1,0 +1,260 @@
+"""Faults of the disk: no request waits for it in vain, and the file catches up."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyd2.journal import journal as journal_module
+from pyd2.journal.store import DATABASE, VERSION, Entry, Store, salvage
+from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+
+
+def test_a_directory_that_cannot_be_used_costs_no_request(tmp_path: Path) -> None:
+    """It appears later; then all that waits is written."""
+    directory = tmp_path / "absent" / "queue"
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(directory)
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        assert daemon.log.ids == ["PYD2_QUEUE_FAILED"]
+        status = daemon.journal.status(0)
+        assert status is not None
+        assert str(status["state"]).startswith("memory only: ")
+        daemon.journal.take(names(3))
+        assert list(daemon.begun) == names(1, 2, 3)
+        daemon.end(*names(1))
+        directory.parent.mkdir()
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(directory) == names(2, 3)
+        daemon.journal.take(names(4))
+        assert b"request 4" not in daemon.begun
+        await daemon.until_begun(*names(4))
+        assert daemon.log.ids == ["PYD2_QUEUE_FAILED", "PYD2_QUEUE_RESUMED"]
+
+    play(scene)
+
+
+class _Sick:
+    """Makes a store's commits fail while it is sick; ``before`` is called first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.code = 0
+        self.before: Callable[[], None] = lambda: None
+        healthy = Store._insert
+
+        def insert(store: Store, entries: Sequence[Entry]) -> None:
+            if self.code and entries:
+                self.before()
+                error = sqlite3.OperationalError("sick")
+                error.sqlite_errorcode = self.code
+                raise error
+            healthy(store, entries)
+
+        monkeypatch.setattr(Store, "_insert", insert)
+
+
+def test_a_full_disk_costs_no_request_and_what_is_done_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = _Sick(monkeypatch)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1, 2, 3))
+        await daemon.until_begun(*names(1, 2, 3))
+        sick.code = sqlite3.SQLITE_FULL
+        daemon.end(*names(1))
+        daemon.journal.take(names(4))
+        await daemon.until_begun(*names(4))
+        await daemon.until(lambda: in_file(tmp_path) == names(2, 3))
+        daemon.end(*names(2))
+        daemon.journal.take(names(5))
+        await daemon.until(lambda: in_file(tmp_path) == names(3))
+        sick.code = 0
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(tmp_path) == names(3, 4, 5)
+        (text,) = daemon.log.texts("PYD2_QUEUE_FAILED")
+        assert f"the durable queue does not work: {tmp_path / DATABASE}: sick (make room there)." in text
+
+    play(scene)
+
+
+def test_what_ends_and_comes_while_the_file_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = _Sick(monkeypatch)
+    gate, waiting = threading.Event(), threading.Event()
+    reconcile = Store.reconcile
+
+    def slow(store: Store, entries: Sequence[Entry]) -> None:
+        waiting.set()
+        assert gate.wait(PATIENCE)
+        reconcile(store, entries)
+
+    monkeypatch.setattr(Store, "reconcile", slow)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        sick.code = sqlite3.SQLITE_IOERR
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        sick.code = 0
+        await daemon.until(waiting.is_set)
+        daemon.end(*names(1))
+        daemon.journal.take(names(3, 4))
+        assert list(daemon.begun) == names(2, 3, 4)
+        daemon.end(*names(3))
+        gate.set()
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        await daemon.until(lambda: in_file(tmp_path) == names(2, 4))
+
+    play(scene)
+
+
+def test_a_disk_that_does_not_answer_costs_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    gate.set()
+    write = Store.write
+
+    def slow(store: Store, *arguments: Any) -> None:
+        assert gate.wait(PATIENCE)
+        write(store, *arguments)
+
+    monkeypatch.setattr(Store, "write", slow)
+    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        gate.clear()
+        daemon.journal.take(names(2))
+        await daemon.until_begun(*names(2))
+        assert "the disk has not answered for 0.05 seconds" in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
+        daemon.journal.take(names(3))
+        daemon.end(*names(1))
+        gate.set()
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        await daemon.until(lambda: in_file(tmp_path) == names(2, 3))
+
+    play(scene)
+
+
+def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path: Path) -> None:
+    fill(tmp_path, *names(1, 2, 3))
+    path = tmp_path / DATABASE
+    octets = bytearray(path.read_bytes())
+    octets[octets.index(b"request 2") + 1] ^= 1
+    path.write_bytes(octets)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_begun(*names(1, 3))
+        (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
+        assert f"it is now {path}.aside-1" in text
+        assert "2 requests could be read" in text
+        assert in_file(tmp_path) == names(1, 3)
+        daemon.journal.take(names(4))
+        await daemon.until_begun(*names(4))
+        assert in_file(tmp_path) == names(1, 3, 4)
+
+    play(scene)
+
+
+def test_a_file_that_gets_damaged_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = _Sick(monkeypatch)
+
+    def damage() -> None:
+        sick.code = 0
+        for name in (DATABASE, f"{DATABASE}-wal"):
+            (tmp_path / name).write_bytes(b"damaged " * 4096)
+
+    sick.before = damage
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        sick.code = sqlite3.SQLITE_CORRUPT
+        daemon.journal.take(names(3))
+        await daemon.until_begun(*names(3))
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(tmp_path) == names(1, 2, 3)
+        assert daemon.log.ids == ["PYD2_QUEUE_OPENED", "PYD2_QUEUE_FAILED", "PYD2_QUEUE_SET_ASIDE",
+                                  "PYD2_QUEUE_RESUMED"]  # fmt: skip
+
+    play(scene)
+
+
+def test_a_file_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
+    fill(tmp_path, *names(1))
+    with sqlite3.connect(tmp_path / DATABASE) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    before = (tmp_path / DATABASE).read_bytes()
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(2))
+        await daemon.until_begun(*names(2))
+        assert "has version 2, and this pyd2 knows 1" in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
+        assert (tmp_path / DATABASE).read_bytes() == before
+        (tmp_path / DATABASE).rename(tmp_path / "moved")
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(tmp_path) == names(2)
+        assert daemon.log.ids == ["PYD2_QUEUE_FAILED", "PYD2_QUEUE_RESUMED"]
+
+    play(scene)
+
+
+def test_a_file_that_was_not_read_at_the_start_is_not_carried_out_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests are older than those that were done meanwhile."""
+    fill(tmp_path, *names(1, 2))
+    (tmp_path / DATABASE).rename(tmp_path / "hidden")
+    (tmp_path / DATABASE).mkdir()  # no file, and not to be opened
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(3))
+        await daemon.until_begun(*names(3))
+        (tmp_path / DATABASE).rmdir()
+        (tmp_path / "hidden").rename(tmp_path / DATABASE)
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(tmp_path) == names(3)
+        (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
+        assert "it was not read at the start" in text
+        assert list(daemon.begun) == names(3)
+
+    play(scene)
+    aside = salvage(str(tmp_path), f"{DATABASE}.aside-1")
+    assert [entry.datagram for entry in aside] == names(1, 2)
+
+
+def test_leaving_while_the_file_does_not_work_is_said(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path / "absent" / "queue")
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.journal.close()
+        assert len(daemon.log.texts("PYD2_QUEUE_LOST")) == 1
+
+    play(scene)
