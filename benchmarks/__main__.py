@@ -136,7 +136,14 @@ def measure_all(cases: Sequence[Case], subjects: Sequence[Subject], options: arg
 
 
 def publish(data: dict[str, Any]) -> None:
-    """Write results, plots and the tables in README.md."""
+    """Write results, plots and the tables in README.md.
+
+    Cases that were not measured now keep the figures that they have of the same commit.
+    """
+    file = RESULTS / "results.json"
+    before = json.loads(file.read_text()) if file.exists() else {"about": {"commit": ""}}
+    if before["about"]["commit"] == data["about"]["commit"]:
+        data["results"] = before["results"] | data["results"]
     plots = write(data, RESULTS)
     fresh = markdown(data["about"], data["results"], plots)
     README.write_text(between_markers(README.read_text(), fresh))
@@ -144,11 +151,23 @@ def publish(data: dict[str, Any]) -> None:
 
 def write(data: dict[str, Any], directory: Path) -> list[tuple[str, str]]:
     """Write results.json and the plots; return the plots' files and titles."""
-    (directory / "results.json").write_text(json.dumps(data, indent=1) + "\n")
+    (directory / "results.json").write_text(as_json(data))
     plots = all_plots(data["results"], {case.name: case.title for case in CASES})
     for file, _, drawing in plots:
         (directory / file).write_text(drawing)
     return [(file, title) for file, title, _ in plots]
+
+
+def as_json(data: dict[str, Any]) -> str:
+    """Return results as JSON with one line for each run, so that a change of them can be read."""
+    rounded = json.loads(json.dumps(data["results"]), parse_float=lambda text: round(float(text), 4))
+    cases = []
+    for case, runs in rounded.items():
+        d2s = [f"   {json.dumps(name)}: [\n    " + ",\n    ".join(map(json.dumps, own)) + "\n   ]"
+               for name, own in runs.items()]
+        cases.append(f"  {json.dumps(case)}: {{\n" + ",\n".join(d2s) + "\n  }")
+    about = json.dumps(data["about"], indent=1)
+    return f'{{"about": {about},\n "results": {{\n' + ",\n".join(cases) + "\n }}\n"
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ class Bench:
                 statistics = daemon.statistics()
                 figures["timeouts"] = statistics.get("update-timeout")
                 figures["errors"] = statistics.get("update-error")
+            figures["peak_rss_mb"] = figures["peak_rss_kb"] / 1024
             return figures | {"start_ms": daemon.start_ms, "start_cpu_ms": daemon.start_cpu_ms,
                               "idle_rss_kb": daemon.idle_rss_kb}
 

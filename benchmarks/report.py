@@ -23,7 +23,7 @@ REFERENCE: Final = "kea"
 
 _COLUMNS: Final = (("rate", "NCR/s", "{:,.0f}"), ("cpu_us", "CPU us", "{:.1f}"),
                    ("p50_ms", "p50 ms", "{:.2f}"), ("p99_ms", "p99 ms", "{:.2f}"),
-                   ("p999_ms", "p99.9 ms", "{:.2f}"))
+                   ("p999_ms", "p99.9 ms", "{:.2f}"), ("peak_rss_mb", "MB", "{:.0f}"))
 _START: Final = (("start_ms", "ms to listening", "{:.0f}"), ("start_cpu_ms", "CPU ms", "{:.0f}"),
                  ("idle_rss_kb", "idle kB", "{:,.0f}"))
 

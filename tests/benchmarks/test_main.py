@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,8 @@ from benchmarks.cases import CASES
 from benchmarks.daemon import TEMPLATE, Subject, is_bound
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Bench
+from benchmarks.report import BEGIN, END
+from tests.benchmarks.test_report import ABOUT, RESULTS, both
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,17 +85,33 @@ def test_a_d2_that_does_not_start_is_reported(capsys: pytest.CaptureFixture[str]
 
 
 def test_what_was_published_can_be_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.benchmarks.test_report import ABOUT, RESULTS
     monkeypatch.setattr(command, "RESULTS", tmp_path)
     monkeypatch.setattr(command, "README", tmp_path / "README.md")
-    (tmp_path / "README.md").write_text("# x\n<!-- results: written by ./dev bench --publish -->\n"
-                                        "<!-- end of results -->\n")
+    (tmp_path / "README.md").write_text(f"# x\n{BEGIN}\n{END}\n")
     (tmp_path / "results.json").write_text(json.dumps({"about": ABOUT, "results": RESULTS}))
     assert command.main(["--render"]) == 0
     text = (tmp_path / "README.md").read_text()
     for plot in tmp_path.glob("*.svg"):
         assert f"(results/{plot.name})" in text
     assert (tmp_path / "ratios.svg").exists()
+
+
+def test_publishing_part_keeps_the_rest_of_the_same_commit(tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr(command, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text(f"{BEGIN}{END}")
+
+    def published() -> dict[str, Any]:
+        results: dict[str, Any] = json.loads((tmp_path / "results.json").read_text())["results"]
+        return results
+
+    command.publish({"about": ABOUT, "results": {"add": both()}})
+    assert published() == {"add": both()}
+    command.publish({"about": ABOUT, "results": {"remove": both()}})
+    assert published() == {"add": both(), "remove": both()}
+    command.publish({"about": ABOUT | {"commit": "another"}, "results": {"mixed": both()}})
+    assert published() == {"mixed": both()}
 
 
 @pytest.mark.parametrize(("options", "names", "runs", "seconds"), [

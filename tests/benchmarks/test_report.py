@@ -21,7 +21,7 @@ TITLES = {case.name: case.title for case in CASES}
 def figures(rate: float, cpu: float, **more: float) -> dict[str, Any]:
     return {"sent": 100, "lost": 0, "rate": rate, "cpu_us": cpu, "p50_ms": 1.0, "p99_ms": 2.0,
             "p999_ms": 3.0, "timeouts": 0, "queued_bytes": 90.0, "start_ms": 150.0, "start_cpu_ms": 100.0,
-            "idle_rss_kb": 2048, "idle_rss_mb": 2.0} | more
+            "idle_rss_kb": 2048, "idle_rss_mb": 2.0, "peak_rss_mb": 30.0} | more
 
 
 def both() -> Runs:
@@ -46,8 +46,8 @@ def test_a_table_shows_medians_losses_and_ratios() -> None:
     heading, columns, own, other = (line.split() for line in terminal(add, runs, {"add": runs}).splitlines())
     assert heading[0] == "add:"
     assert columns[0] == "D2"
-    assert own == ["pyd2", "1,100", "11.0", "1.00", "2.00", "3.00", "18%", "0", "11.0", "10.2"]
-    assert other == ["kea", "100", "110.0", "1.00", "2.00", "3.00", "0%", "50", "(25.0%)"]
+    assert own == ["pyd2", "1,100", "11.0", "1.00", "2.00", "3.00", "30", "18%", "0", "11.0", "10.2"]
+    assert other == ["kea", "100", "110.0", "1.00", "2.00", "3.00", "30", "0%", "50", "(25.0%)"]
 
 
 def test_cost_is_relative_to_the_baseline() -> None:
