@@ -28,12 +28,15 @@ WITHOUT = "compiled Kea hook libraries will not load"
 MODULE = "pyd2.hooks.kea_shim"
 SOURCES = Path(__file__).resolve().parent / "kea"
 
-FACE = ("error", "elements", "keys", "config", "slots", "hooks", "commands", "io", "logging", "stats")
+FACE = ("error", "elements", "keys", "configuration", "slots", "hooks", "commands", "io", "logging", "stats")
 """The headers of the face, each after those that it needs."""
 
 LIBRARIES = ("hooks", "d2srv", "process", "cfgclient", "cc", "asiolink", "dns++", "cryptolink", "log", "util",
              "exceptions", "stats", "dhcp_ddns")
-"""Kea's libraries, without ``kea-`` in front."""
+"""Kea's libraries, without ``kea-`` in front, as Kea 2.6 names them."""
+
+IN_KEA_3 = {"cfgclient": ("config",), "dns++": ("dns",), "process": ("process", "cfgrpt")}
+"""What became of some of them in Kea 3.0."""
 
 FLAGS = ["-std=c++17", "-O2", "-fvisibility=hidden"]
 # Kea's libraries are all there from the start: libraries that were linked without them find them.
@@ -51,6 +54,12 @@ def include_directory() -> Path:
     given = os.environ.get("KEA_INCLUDE_DIR")
     places = (Path(given),) if given else (*(place / "kea" for place in USUAL), Path("/opt/kea/include/kea"))
     return next((place for place in places if (place / "hooks/hooks.h").is_file()), places[0])
+
+
+def libraries() -> list[str]:
+    """Return Kea's libraries as the linker names them: those of the Kea whose headers are here."""
+    changed = IN_KEA_3 if (include_directory() / "process/cfgrpt/config_report.h").is_file() else {}
+    return [f"kea-{name}" for old in LIBRARIES for name in changed.get(old, (old,))]
 
 
 def missing() -> str:
@@ -97,12 +106,13 @@ def make(*, flags: Sequence[str] = (), link_flags: Sequence[str] = (), module: s
     ffi.set_source(
         module,
         # One translation unit: Kea's headers, read once and not for each file, are most of the work.
-        "".join(f'#include "{path.name}"\n' for path in sorted(SOURCES.glob("*.cc"))),
+        "".join(f'#include "{name}"\n'
+                for name in ("kea_abi.h", *(path.name for path in sorted(SOURCES.glob("*.cc"))))),
         source_extension=".cpp",
         include_dirs=[str(SOURCES)],
         depends=[str(path) for path in sorted(SOURCES.iterdir())],
         library_dirs=[directory] if (directory := os.environ.get("KEA_LIB_DIR", "")) else [],
-        libraries=[f"kea-{name}" for name in LIBRARIES] + ["log4cplus"],
+        libraries=[*libraries(), "log4cplus"],
         # As a system's, for Kea's headers are not free of warnings.
         extra_compile_args=[*FLAGS, "-isystem", str(include), *flags],
         extra_link_args=[*LINK_FLAGS, *link_flags],

@@ -24,3 +24,21 @@ def test_without_a_compiler(tmp_path: Path) -> None:
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("pyd2: ")]
     assert "pyd2: pyd2.hooks.c_abi cannot be built here: hook libraries in C will not load" in lines
     assert not list(tmp_path.glob("built/**/*.so"))
+
+
+def test_the_bridge_is_linked_with_the_libraries_of_the_kea_that_is_there(tmp_path: Path) -> None:
+    """Kea 3.0 has other names for some."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import build_kea; print(*build_kea.libraries())"
+
+    def libraries() -> set[str]:
+        done = subprocess.run([sys.executable, "-c", program, str(ROOT / "cbridge")], text=True, check=True,
+                              env=os.environ | {"KEA_INCLUDE_DIR": str(tmp_path)}, capture_output=True)
+        return set(done.stdout.split())
+
+    old = libraries()
+    assert {"kea-hooks", "kea-cfgclient", "kea-dns++", "kea-process"} < old
+    (tmp_path / "process" / "cfgrpt").mkdir(parents=True)
+    (tmp_path / "process" / "cfgrpt" / "config_report.h").touch()
+    new = libraries()
+    assert old - new == {"kea-cfgclient", "kea-dns++"}
+    assert new - old == {"kea-config", "kea-dns", "kea-cfgrpt"}

@@ -6,7 +6,6 @@
 #include "kea_abi.h"
 #include "logging.h"
 
-#include <cfgrpt/config_report.h>
 #include <d2srv/d2_stats.h>
 #include <exceptions/exceptions.h>
 #include <hooks/hooks_manager.h>

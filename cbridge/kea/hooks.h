@@ -6,7 +6,7 @@
 #ifndef PYD2_KEA_HOOKS_H
 #define PYD2_KEA_HOOKS_H
 
-#include "config.h"
+#include "configuration.h"
 #include "slots.h"
 
 #ifdef __cplusplus

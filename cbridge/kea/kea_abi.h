@@ -1,10 +1,19 @@
 /*
  * What depends on the version of Kea and of Boost: the only file to look at when either changes.
  *
- * Written for Kea 2.6 (hooks version 206xx) and Boost 1.83. Where two versions differ, both stand here.
+ * Written for Kea 2.6 and 3.0 (hooks versions 206xx and 300xx) and Boost 1.83. Where two versions differ, both
+ * stand here. It comes before all other headers (build_kea.py sees to that).
  */
 #ifndef PYD2_KEA_ABI_H
 #define PYD2_KEA_ABI_H
+
+// Kea 3.0 wants its own first, and has moved the build report.
+#include <config.h>
+#if __has_include(<process/cfgrpt/config_report.h>)
+#include <process/cfgrpt/config_report.h>
+#else
+#include <cfgrpt/config_report.h>
+#endif
 
 #include <asiolink/asio_wrapper.h>
 #include <asiolink/io_service.h>
@@ -20,7 +29,8 @@
 #include <list>
 #include <string>
 
-static_assert(KEA_HOOKS_VERSION / 100 == 206, "the bridge is written for Kea 2.6: adapt kea_abi.h");
+static_assert(KEA_HOOKS_VERSION / 100 == 206 || KEA_HOOKS_VERSION / 100 == 300,
+              "the bridge is written for Kea 2.6 and 3.0: adapt kea_abi.h");
 
 namespace pyd2 {
 namespace abi {

@@ -12,7 +12,7 @@
 #ifndef PYD2_KEA_SLOTS_H
 #define PYD2_KEA_SLOTS_H
 
-#include "config.h"
+#include "configuration.h"
 #include "elements.h"
 #include "keys.h"
 

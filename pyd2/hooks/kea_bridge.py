@@ -11,6 +11,7 @@ import os
 import re
 from contextlib import contextmanager
 from functools import cache
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyd2.errors import BridgeError
@@ -65,6 +66,7 @@ class Shim:
         self.ffi: Final = ffi
         self.lib: Final = lib
         self.references: Final = References()
+        self._thread = get_ident()
         self._busy_with_log = False
         self._unfreed: list[tuple[Callable[[CData], None], Any]] = []
 
@@ -86,8 +88,8 @@ class Shim:
 
     def _free(self, free: Callable[[CData], None], raw: CData) -> None:
         # A library's destructors may log. While a message of Kea's is being written its lock is held, and the
-        # garbage collector may come at any time.
-        if self._busy_with_log:
+        # garbage collector may come at any time; in any thread, too, and libraries know but the loop's.
+        if self._busy_with_log or get_ident() != self._thread:
             self._unfreed.append((free, raw))
         else:
             free(raw)
@@ -102,7 +104,7 @@ class Shim:
             self._busy_with_log = False
 
     def free_deferred(self) -> None:
-        """Free what could not be freed while a message was written."""
+        """Free what could not be freed where it was dropped."""
         while self._unfreed:
             free, raw = self._unfreed.pop()
             free(raw)

@@ -1,4 +1,4 @@
-"""The servers of the configuration and Kea's objects of them (cbridge/kea/config.h)."""
+"""The servers of the configuration and Kea's objects of them (cbridge/kea/configuration.h)."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import textwrap
 from dataclasses import replace
+from threading import Thread, get_ident
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from pyd2.config.model import HookLibrary
 from pyd2.data.element import from_plain
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError, ReplyError
+from pyd2.hooks import kea_bridge
 from pyd2.hooks.chain import check_libraries, load_chain
 from pyd2.update.driver import Selection
 
@@ -276,6 +278,41 @@ def test_a_key_in_use_outlives_its_library(probe: Probe, log: BridgeLog) -> None
     gc.collect()
     assert len(context.sign(bytes(12), 1, 0)) > 12
     assert len(key.create_context().sign(bytes(12), 1, 0)) > 12
+
+
+@pytest.mark.parametrize("names", [("key", "context"), ("context", "key")])
+def test_the_garbage_collector_takes_keys_and_contexts_in_any_order(
+    probe: Probe, log: BridgeLog, names: tuple[str, str],
+) -> None:
+    """In a cycle it chooses the order; the library leaves memory after the last of them."""
+    chain = load_chain([probe("A", select="own-key")], log)
+    key = ask(chain).key
+    assert key is not None
+    context = key.create_context()
+    context.sign(bytes(12), 1, 0)
+    found = {"key": key, "context": context}
+    cycle: list[object] = [found[name] for name in names]
+    cycle.append(cycle)
+    chain.unload()
+    del chain, key, context, found, cycle
+    gc.collect()
+
+
+def test_what_another_thread_drops_is_freed_by_the_loop_s() -> None:
+    shim = kea_bridge.shim()
+    freed: list[int] = []
+
+    def free(raw: object) -> None:
+        freed.append(get_ident())
+        shim.lib.kb_element_free(raw)
+
+    held = [shim.own(shim.give(from_plain({"a": 1})), free)]
+    thread = Thread(target=held.clear)
+    thread.start()
+    thread.join()
+    assert freed == []
+    shim.free_deferred()
+    assert freed == [get_ident()]
 
 
 # Keys across languages.

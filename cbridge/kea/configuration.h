@@ -1,8 +1,8 @@
 /*
  * The configuration as compiled libraries see it: Kea's own objects, made by Kea's own parser.
  */
-#ifndef PYD2_KEA_CONFIG_H
-#define PYD2_KEA_CONFIG_H
+#ifndef PYD2_KEA_CONFIGURATION_H
+#define PYD2_KEA_CONFIGURATION_H
 
 #include "elements.h"
 #include "keys.h"

@@ -1,4 +1,4 @@
-#include "config.h"
+#include "configuration.h"
 
 #include <asiolink/io_address.h>
 #include <d2srv/d2_simple_parser.h>
