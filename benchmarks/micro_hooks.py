@@ -2,7 +2,8 @@
 
 Run: python benchmarks/micro_hooks.py [ROUNDS]
 
-Libraries in C are measured where there is a C compiler, those for Kea where the bridge is there as well.
+Lists with a library in C++ go through Kea's HooksManager; they are
+measured where the bridge is.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING
 
-from pyd2.config.model import DnsServer, HookLibrary
+from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary, TsigKey
+from pyd2.config.output import to_element
 from pyd2.dns.tsig import HmacKey
 from pyd2.hooks.chain import load_chain
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
@@ -75,36 +76,46 @@ int pyd2_hook_load(const pyd2_hook_api *table, pyd2_hook_library *library, void 
          | api->register_callout(library, pyd2_hook_string("select_key"), select_key, NULL);
 }
 """
-KEA_LIBRARIES = {
-    "an empty callout in C++ for Kea": "(void)handle;",
-    "a callout in C++ for Kea that sets a key": """
+CPP_LIBRARIES = {
+    "no callout in C++": "",
+    "an empty callout in C++": "int select_key(isc::hooks::CalloutHandle&) { return 0; }",
+    "a callout in C++ that sets a key": """
+isc::d2::D2TsigKeyPtr key(new isc::d2::D2TsigKey("k.:MDEyMzQ1Njc4OWFiY2RlZg==:HMAC-SHA256"));
+int select_key(isc::hooks::CalloutHandle& handle) {
     isc::d2::DnsServerInfoPtr server;
     handle.getArgument("current_server", server);
-    if (server->getPort() == 53)
+    if (server->getPort() == 53) {
         handle.setArgument("tsig_key", key);
+    }
+    return 0;
+}
 """,
 }
-KEA_TEXT = """
+CPP_TEXT = """
 #include <d2srv/d2_config.h>
 #include <d2srv/d2_tsig_key.h>
 #include <hooks/hooks.h>
-static isc::d2::D2TsigKeyPtr key;
-extern "C" int version() { return KEA_HOOKS_VERSION; }
-extern "C" int load(isc::hooks::LibraryHandle&)
-{
-    key = isc::d2::TSIGKeyInfo("k.", "HMAC-SHA256", "MDEyMzQ1Njc4OWFiY2RlZg==").getTSIGKey();
-    return 0;
-}
-extern "C" int unload() { key.reset(); return 0; }
-extern "C" int select_key(isc::hooks::CalloutHandle& handle)
-{
-    %s
-    return 0;
+extern "C" {
+int version() { return KEA_HOOKS_VERSION; }
+int multi_threading_compatible() { return 1; }
+%s
 }
 """
 INCLUDE = Path(__file__).parents[1] / "cbridge" / "include"
-SERVER = DnsServer(ip_address("192.0.2.1"), 53, "", None, None)
+KEA_INCLUDE = Path(os.environ.get("KEA_INCLUDE_DIR", "/usr/include/kea"))
+
 KEY = HmacKey("configured.", "HMAC-SHA256", b"0123456789abcdef")
+TSIG_KEY = TsigKey(
+    "configured.", "HMAC-SHA256", 0, b"0123456789abcdef", "MDEyMzQ1Njc4OWFiY2RlZg==", None, None,
+)
+SERVER = DnsServer(ip_address("192.0.2.1"), 53, "configured.", TSIG_KEY, None)
+CONFIG = Config(
+    ip_address=ip_address("127.0.0.1"), port=53001, dns_server_timeout=500, ncr_protocol="UDP",
+    ncr_format="JSON", tsig_keys=(TSIG_KEY,),
+    forward_domains=(DdnsDomain("example.com.", "", (SERVER,), None),), reverse_domains=(),
+    control_socket=None, hooks_libraries=(), loggers=(), user_context=None,
+)
+ELEMENT = to_element(CONFIG).map_value()["DhcpDdns"]
 
 
 class QuietLog:
@@ -119,7 +130,7 @@ class QuietLog:
         """Drop a message."""
 
     def levels(self) -> dict[str, tuple[Severity, int]]:
-        """Return what is on."""
+        """Return the level of each logger, as the bridge asks for them."""
         return {ROOT_LOGGER: (Severity.INFO, 0)}
 
 
@@ -139,75 +150,71 @@ def c_library(body: str, path: Path) -> HookLibrary:
     return HookLibrary(str(target), None)
 
 
-def kea_library(body: str, path: Path) -> HookLibrary:
+def cpp_library(body: str, path: Path) -> HookLibrary:
     """Return the entry of a library in C++ for Kea, compiled."""
     source, target = path.with_suffix(".cc"), path.with_suffix(".so")
-    source.write_text(KEA_TEXT % body)
-    include = os.environ.get("KEA_INCLUDE_DIR", "/usr/include/kea")
-    command = ["c++", "-std=c++17", "-O2", "-fPIC", "-shared", "-isystem", include, str(source), "-o",
-               str(target)]
-    subprocess.run(command, check=True)
+    source.write_text(CPP_TEXT % body)
+    options = ["-std=c++17", "-O2", "-fPIC", "-shared", "-isystem", str(KEA_INCLUDE)]
+    subprocess.run(["c++", *options, str(source), "-o", str(target)], check=True)
     return HookLibrary(str(target), None)
 
 
-def measure(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the CPU microseconds of one call of each, the best of five runs; they take turns."""
-    best = dict.fromkeys(works, float("inf"))
+def make_chains(directory: Path) -> dict[str, list[HookLibrary]]:
+    """Return the lists of libraries to measure: of each language that works here, and mixed."""
+    sets_key = "a callout in {} that sets a key"
+    entries = {name: python_library(text, directory / f"python{number}")
+               for number, (name, text) in enumerate(LIBRARIES.items())}
+    chains = {name: [entry] for name, entry in entries.items()}
+    chains["all three in a chain"] = list(entries.values())
+    python = entries["a callout that sets a key"]
+    if shutil.which("cc") is None:
+        return chains
+    in_c = {name: c_library(body, directory / f"c{number}")
+            for number, (name, body) in enumerate(C_LIBRARIES.items())}
+    chains |= {name: [entry] for name, entry in in_c.items()}
+    first = in_c[sets_key.format("C")]
+    again = c_library(C_LIBRARIES[sets_key.format("C")], directory / "c_again")
+    chains["C, Python and C, each sets a key"] = [first, python, again]
+    if shutil.which("c++") is None or find_spec("pyd2.hooks.kea_shim") is None:
+        return chains
+    in_cpp = {name: cpp_library(body, directory / f"cpp{number}")
+              for number, (name, body) in enumerate(CPP_LIBRARIES.items())}
+    chains |= {name: [entry] for name, entry in in_cpp.items()}
+    compiled = in_cpp[sets_key.format("C++")]
+    chains["C++ and Python, each sets a key"] = [compiled, python]
+    chains["C++ and C, each sets a key"] = [compiled, first]
+    last = cpp_library(CPP_LIBRARIES[sets_key.format("C++")], directory / "cpp_again")
+    chains["C++, Python and C++, each sets a key"] = [compiled, python, last]
+    second = python_library(LIBRARIES["a callout that sets a key"], directory / "python_again")
+    chains["C++, Python, C, Python and C++, each sets a key"] = [compiled, python, first, second, last]
+    return chains
+
+
+def measure(chains: dict[str, list[HookLibrary]], rounds: int) -> dict[str, float]:
+    """Return the CPU microseconds of one selection for each, the best of five runs; they take turns."""
+    best = dict.fromkeys(chains, float("inf"))
     for _ in range(5):
-        for name, work in works.items():
+        for name, entries in chains.items():
+            chain = load_chain(entries, QuietLog())
+            chain.configured(CONFIG, ELEMENT)
+            select_key = chain.select_key
+            if select_key is None:  # as the engine sees it
+                continue
             begin = process_time()
             for _ in range(rounds):
-                work()
+                select_key(SERVER, KEY)
             best[name] = min(best[name], (process_time() - begin) / rounds * 1e6)
+            chain.unload()
     return best
 
 
 def main() -> None:
-    """Measure each library alone, then several in a row."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+    """Measure libraries alone and several in a row."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     with tempfile.TemporaryDirectory() as directory:
-        entries = {name: python_library(text, Path(directory) / f"python{number}")
-                   for number, (name, text) in enumerate(LIBRARIES.items())}
-        chains = {name: [entry] for name, entry in entries.items()}
-        chains["all three in a chain"] = list(entries.values())
-        if shutil.which("cc") is not None:
-            in_c = {name: c_library(body, Path(directory) / f"c{number}")
-                    for number, (name, body) in enumerate(C_LIBRARIES.items())}
-            chains |= {name: [entry] for name, entry in in_c.items()}
-            chains["C, Python and C, each sets a key"] = [
-                in_c["a callout in C that sets a key"], entries["a callout that sets a key"],
-                c_library(C_LIBRARIES["a callout in C that sets a key"], Path(directory) / "c_again"),
-            ]
-        loaded = {name: load_chain(libraries, QuietLog()) for name, libraries in chains.items()}
-        works: dict[str, Callable[[], object]] = {}
-        for name, chain in loaded.items():
-            assert chain.select_key is not None
-            works[name] = partial(chain.select_key, SERVER, KEY)
-        for name, microseconds in measure(works, rounds).items():
+        chains = make_chains(Path(directory))
+        for name, microseconds in measure(chains, rounds).items():
             print(f"{name:50}{microseconds:8.2f} us")
-        for chain in loaded.values():
-            chain.unload()
-        if shutil.which("cc") is not None and find_spec("pyd2.hooks.kea_shim") is not None:
-            through_kea(rounds, Path(directory), entries["a callout that sets a key"],
-                        in_c["a callout in C that sets a key"])
-
-
-def through_kea(rounds: int, directory: Path, python: HookLibrary, plain_c: HookLibrary) -> None:
-    """Measure chains with libraries for Kea, one after the other: there is one Kea in a process."""
-    in_kea = {name: kea_library(body, directory / f"kea{number}")
-              for number, (name, body) in enumerate(KEA_LIBRARIES.items())}
-    empty, sets_key = in_kea.values()
-    chains = {name: [entry] for name, entry in in_kea.items()} | {
-        "C++ for Kea, and a callout in C that sets a key": [empty, plain_c],
-        "C++ for Kea, and one in Python that sets a key": [empty, python],
-        "C++ for Kea, Python and C, each sets a key": [sets_key, python, plain_c],
-    }
-    for name, libraries in chains.items():
-        chain = load_chain(libraries, QuietLog())
-        assert chain.select_key is not None
-        for microseconds in measure({name: partial(chain.select_key, SERVER, KEY)}, rounds).values():
-            print(f"{name:50}{microseconds:8.2f} us")
-        chain.unload()
 
 
 if __name__ == "__main__":
