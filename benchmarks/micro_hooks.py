@@ -2,8 +2,7 @@
 
 Run: python benchmarks/micro_hooks.py [ROUNDS]
 
-Lists with a library in C++ go through Kea's HooksManager; they are
-measured where the bridge is.
+Lists with a library in C++ go through Kea's HooksManager; they are measured where the bridge is.
 """
 
 from __future__ import annotations
@@ -191,9 +190,9 @@ def make_chains(directory: Path) -> dict[str, list[HookLibrary]]:
 
 
 def measure(chains: dict[str, list[HookLibrary]], rounds: int) -> dict[str, float]:
-    """Return the CPU microseconds of one selection for each, the best of five runs; they take turns."""
+    """Return the CPU microseconds of a selection for each, the best of twenty short runs; they take turns."""
     best = dict.fromkeys(chains, float("inf"))
-    for _ in range(5):
+    for _ in range(20):
         for name, entries in chains.items():
             chain = load_chain(entries, QuietLog())
             chain.configured(CONFIG, ELEMENT)
@@ -210,7 +209,7 @@ def measure(chains: dict[str, list[HookLibrary]], rounds: int) -> dict[str, floa
 
 def main() -> None:
     """Measure libraries alone and several in a row."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3_000
     with tempfile.TemporaryDirectory() as directory:
         chains = make_chains(Path(directory))
         for name, microseconds in measure(chains, rounds).items():

@@ -69,16 +69,6 @@ bool read_element(CalloutHandle& handle, const char* name, kb_value& value) {
     return true;
 }
 
-bool read_key(CalloutHandle& handle, const char* name, kb_value& value) {
-    D2TsigKeyPtr key;
-    if (!read_as(handle, name, key)) {
-        return false;
-    }
-    value.kind = key ? KB_KEY : KB_NOTHING;
-    value.key = pyd2::wrap(key);
-    return true;
-}
-
 bool read_python(CalloutHandle& handle, const char* name, kb_value& value) {
     ReferencePtr reference;
     if (!read_as(handle, name, reference)) {
@@ -118,7 +108,7 @@ bool read_kind(CalloutHandle& handle, const char* name, int kind, kb_value& valu
     case KB_JSON:
         return read_element(handle, name, value);
     case KB_KEY:
-        return read_key(handle, name, value);
+        return read_object<D2TsigKeyPtr>(handle, name, KB_KEY, value);
     case KB_PYTHON:
         return read_python(handle, name, value);
     case KB_SERVER:
@@ -152,6 +142,14 @@ int kb_handle_get(kb_handle* raw, const char* name, int kind, kb_value* value) {
         }
         value->kind = KB_FOREIGN;
         return 0;
+    });
+}
+
+kb_key* kb_handle_key(kb_handle* handle, const char* name) {
+    return pyd2::guarded<kb_key*>(nullptr, [&] {
+        D2TsigKeyPtr key;
+        handle_of(handle).getArgument(name, key);
+        return pyd2::wrap(key);
     });
 }
 

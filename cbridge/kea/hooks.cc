@@ -35,6 +35,9 @@ const char* const process_name = "kea-dhcp-ddns";
 int select_key_hook = -1;
 int configured_hook = -1;
 
+/* The other key of the last selection. Few are asked for: the caller knows most of them by their identity. */
+D2TsigKeyPtr selected;
+
 int find_kea_library(dl_phdr_info* info, size_t, void* found) {
     const char* name = info->dlpi_name != nullptr ? std::strrchr(info->dlpi_name, '/') : nullptr;
     if (name != nullptr && std::strncmp(name, "/libkea-", 8) == 0) {
@@ -131,6 +134,7 @@ int kb_load(const kb_entry* entries, size_t count) {
 
 int kb_unload(void) {
     return pyd2::guarded(-1, [] {
+        selected.reset();
         HooksManager::prepareUnloadLibraries();
         pyd2::mend_commands();
         const bool gone = HooksManager::unloadLibraries();
@@ -149,28 +153,40 @@ int kb_callouts_present(const char* hook) {
     });
 }
 
-int kb_select_key(const kb_server* server, const kb_key* key, kb_selection* selection) {
-    return pyd2::guarded(-1, [&] {
-        *selection = kb_selection();
+int kb_select_key(const kb_server* server, const kb_key* key, uintptr_t* other) {
+    return pyd2::guarded(-1, [&]() -> int {
+        selected.reset();
         if (!HooksManager::calloutsPresent(select_key_hook)) {
-            return 0;
+            return KB_AS_GIVEN;
         }
         const D2TsigKeyPtr given = key != nullptr ? key->value : D2TsigKeyPtr();
-        D2TsigKeyPtr chosen = given;
+        D2TsigKeyPtr chosen;
         {
             const CalloutHandlePtr handle = HooksManager::createCalloutHandle();
             handle->setArgument("current_server", server->value);
             handle->setArgument("tsig_key", given);
             HooksManager::callCallouts(select_key_hook, *handle);
-            selection->status = handle->getStatus();
-            if (selection->status == CalloutHandle::NEXT_STEP_CONTINUE) {
-                handle->getArgument("tsig_key", chosen);
+            if (handle->getStatus() != CalloutHandle::NEXT_STEP_CONTINUE) {
+                return KB_SKIP;
             }
+            handle->getArgument("tsig_key", chosen);
         }
-        if (chosen != given) {
-            selection->changed = 1;
-            selection->key = pyd2::wrap(chosen);
+        if (chosen == given) {
+            return KB_AS_GIVEN;
         }
+        *other = pyd2::identity_of(chosen);
+        selected = chosen;
+        return KB_OTHER_KEY;
+    });
+}
+
+kb_key* kb_selected_key(void) {
+    return pyd2::guarded<kb_key*>(nullptr, [] { return pyd2::wrap(selected); });
+}
+
+void kb_selection_end(void) {
+    pyd2::guarded(0, [] {
+        selected.reset();
         return 0;
     });
 }

@@ -22,11 +22,11 @@ typedef struct kb_entry {
 } kb_entry;
 
 /* What the callouts of select_key decided. */
-typedef struct kb_selection {
-    int status;     /* 0: go on with this server; else skip it */
-    int changed;    /* 1: another key object than the one given, in `key` */
-    kb_key* key;    /* the caller's; NULL: unsigned */
-} kb_selection;
+enum {
+    KB_AS_GIVEN = 0,   /* go on with this server and the key that was given */
+    KB_OTHER_KEY = 1,  /* go on with this server and another key object */
+    KB_SKIP = 2        /* skip this server */
+};
 
 /*
  * Begin: Kea's process name, loggers and hook points are set up. Once, before all else. The environment must
@@ -67,8 +67,17 @@ int kb_unload(void);
 /* Say whether anything is registered on a hook point: 1, 0; -1 on failure. May be called in a callout. */
 int kb_callouts_present(const char* hook);
 
-/* Run select_key. `key` is the one in force, NULL for none. -1 on failure. */
-int kb_select_key(const kb_server* server, const kb_key* key, kb_selection* selection);
+/*
+ * Run select_key. `key` is the one in force, NULL for none. Returns what was decided; with KB_OTHER_KEY, *other
+ * is the identity of that key, 0 for none: unsigned. -1 on failure.
+ */
+int kb_select_key(const kb_server* server, const kb_key* key, uintptr_t* other);
+
+/* Return a new handle on the other key of the last selection; NULL for none, or after kb_selection_end(). */
+kb_key* kb_selected_key(void);
+
+/* Let go of that key; the next selection does as well. */
+void kb_selection_end(void);
 
 /*
  * Run d2_srv_configured. *status is what the callouts leave, *error the text of the argument, which kb_free()

@@ -62,7 +62,7 @@ int kb_key_facts_of(kb_key* key, kb_key_facts* facts) {
 }
 
 uintptr_t kb_key_identity(const kb_key* key) {
-    return reinterpret_cast<uintptr_t>(key->value.get());
+    return pyd2::identity_of(key->value);
 }
 
 int kb_key_shared(const kb_key* key) {

@@ -106,6 +106,11 @@ namespace pyd2 {
 /* Return a new handle on a key that came out of a callout, NULL for a null pointer. */
 kb_key* wrap(const isc::d2::D2TsigKeyPtr& key);
 
+/* Return the number of kb_key_identity(), 0 for a null pointer. */
+inline uintptr_t identity_of(const isc::d2::D2TsigKeyPtr& key) {
+    return reinterpret_cast<uintptr_t>(key.get());
+}
+
 }  // namespace pyd2
 #endif
 #endif

@@ -100,16 +100,18 @@ enum {
  * a text by kb_free(). */
 typedef struct kb_value {
     int kind;
-    int64_t number;      /* KB_NUMBER; the reference of KB_PYTHON; the identity of KB_SERVER and KB_CONFIG */
+    int64_t number;      /* KB_NUMBER; the reference of KB_PYTHON; the identity of KB_KEY, KB_SERVER, KB_CONFIG */
     char* text;
     size_t size;
     kb_element* element;
-    kb_key* key;
 } kb_value;
 
 /* Read an argument. `kind` is what is expected, or KB_ANY. -1 when there is no such argument, or it has another
  * type: the text is Kea's. */
 int kb_handle_get(kb_handle* handle, const char* name, int kind, kb_value* value);
+
+/* Return a new handle on the key that is an argument; NULL when it is none. */
+kb_key* kb_handle_key(kb_handle* handle, const char* name);
 
 /* Set an argument: to a text; to a JSON value or a key, NULL for a null pointer; to a reference. -1. */
 int kb_handle_set_text(kb_handle* handle, const char* name, const char* text, size_t size);

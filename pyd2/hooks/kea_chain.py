@@ -19,8 +19,10 @@ from pyd2.hooks.kea_bridge import CData, shim
 from pyd2.hooks.kea_io import Pump
 from pyd2.hooks.kea_keys import Keys
 from pyd2.hooks.kea_servers import Servers, with_loaded_libraries
+from pyd2.hooks.kea_shim import lib
 from pyd2.hooks.kea_slots import Slot
 from pyd2.hooks.kea_statistics import KeaStatistics
+from pyd2.hooks.kea_use import Arguments
 from pyd2.hooks.library import is_for_kea
 from pyd2.hooks.points import Status
 from pyd2.update.driver import Selection
@@ -53,6 +55,8 @@ _CALLOUT_MESSAGES: Final = {
 
 
 _RELOADING: Final = frozenset({"config-reload", "config-set"})
+_OTHER_KEY: Final[int] = lib.KB_OTHER_KEY
+_SKIP: Final[int] = lib.KB_SKIP
 
 
 class KeaChain:
@@ -79,12 +83,15 @@ class KeaChain:
         self._pump: Pump | None = None
         self._statistics: KeaStatistics | None = None
         self._interrupt: BaseException | None = None
-        self._selection = self._shim.ffi.new("kb_selection *")
+        self._other_key = self._shim.ffi.new("uintptr_t *")
+        self.server: Callable[[int], DnsServer] = self._servers.server
+        """Returns the server of a C++ object; HookError when it is not known."""
+        arguments = Arguments(self._shim, self._keys, self)
         self._links = ""
         self._unopened: set[str] = set()
         self._compiled = any(is_for_kea(entry.library) for entry in entries)
         self._slots = {
-            index: Slot(self._shim, self._keys, self, entry, index, log, clock)
+            index: Slot(self._shim, arguments, entry, index, log, clock)
             for index, entry in enumerate(entries, start=1)
             if not is_for_kea(entry.library)
         }
@@ -135,12 +142,6 @@ class KeaChain:
             link.symlink_to(module)
         return str(link)
 
-    # The server's objects, for callouts in Python.
-
-    def server(self, identity: int) -> DnsServer:
-        """Return the server of a C++ object; HookError when it is not known."""
-        return self._servers.server(identity)
-
     # select_key.
 
     @property
@@ -155,22 +156,23 @@ class KeaChain:
         return self._shim.check(self._shim.lib.kb_callouts_present(hook.encode())) > 0
 
     def _select_key(self, server: DnsServer, key: SigningKey | None) -> Selection:
+        shim, keys = self._shim, self._keys
         handles = self._servers.of(server)
-        given = handles.key if key is not None else self._shim.ffi.NULL
-        if key is not None and not self._keys.knows(key):
-            if given:
-                self._keys.keep(key, given)
-            else:
-                given = self._keys.handle_of(key)
-        elif key is not None and not given:
-            given = self._keys.handle_of(key)
-        selection = self._selection
-        if self._shim.lib.kb_select_key(handles.handle, given, selection) < 0:
-            raise HookError(str(self._shim.error()))
+        if key is None:
+            given = shim.ffi.NULL
+        else:
+            given = keys.kept(key)
+            if given is None:
+                if handles.key:  # the configured key, which libraries know
+                    keys.keep(key, handles.key)
+                given = keys.handle_of(key)
+        decided = shim.lib.kb_select_key(handles.handle, given, self._other_key)
+        if decided < 0:
+            raise HookError(str(shim.error()))
         self._done()
-        if selection.changed:
-            return Selection(self._keys.key_of(selection.key))
-        return Selection(key, selection.status != 0)
+        if decided == _OTHER_KEY:
+            key = keys.key_of(self._other_key[0], shim.lib.kb_selected_key)
+        return Selection(key, decided == _SKIP)
 
     # Commands.
 
@@ -328,11 +330,7 @@ class KeaChain:
 
     def run_callout(self, slot: int, hook: int, number: int, handle: CData) -> bool:
         """Run a callout; False when it returned an error, and what it raised is raised."""
-        library = self._slots[slot]
-        try:
-            return library.run(hook, number, handle)
-        finally:
-            library.warn_if_slow(hook, number)
+        return self._slots[slot].run(hook, number, handle)
 
     def interrupted(self, error: BaseException) -> None:
         """Take over a KeyboardInterrupt: it is raised when C++ has returned."""

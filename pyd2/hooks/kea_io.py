@@ -28,7 +28,7 @@ class Pump:
         self, shim: Shim, loop: asyncio.AbstractEventLoop, failed: Callable[[str], None],
         collect: Callable[[], object],
     ) -> None:
-        """``failed`` is told what a handler threw; ``collect`` runs at each look."""
+        """``failed`` is told what a handler threw; ``collect`` runs at each look but those after ``wake``."""
         self._shim = shim
         self._loop = loop
         self._failed = failed
@@ -57,20 +57,25 @@ class Pump:
 
     def _poll_woken(self) -> None:
         self._woken = None
-        self.poll()
+        self._poll()
 
     def _poll_slowly(self) -> None:
         self.poll()
         self._timer = self._loop.call_later(SLOW_POLL, self._poll_slowly)
 
     def poll(self) -> None:
-        """Do the work that is due."""
+        """Do the work that is due, and collect."""
+        if self._running:
+            self._poll()
+            self._collect()
+
+    def _poll(self) -> None:
+        # After each selection in a pass of the loop: what can wait for the next slow look is not done here.
         if not self._running:
             return
         ran = self._shim.lib.kb_io_poll()
         if ran < 0:
             self._failed(str(self._shim.error()))
-        self._collect()
         self._watch()
         if ran:
             self.wake()

@@ -139,65 +139,61 @@ class Keys:
         self._shim = shim
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         """By the identity of the C++ object, which lives as long as its handle here."""
-        self._identities: dict[int, int] = {}
-        """By the ``id`` of the Python object, which lives as long as it is kept."""
+        self._handles: dict[int, CData] = {}
+        """The same handles by the ``id`` of the Python object, which lives as long as it is kept."""
 
     def clear(self) -> None:
         """Forget all keys."""
-        self._identities.clear()
+        self._handles.clear()
         self._kept.clear()
-
-    def identity(self, handle: CData) -> int:
-        """Return the identity of a C++ key."""
-        return int(self._shim.lib.kb_key_identity(handle))
 
     def forget_unused(self) -> None:
         """Let go of keys from C++ that are held nowhere else: their statistics and libraries go with them."""
+        self._shim.lib.kb_selection_end()
         shared = self._shim.lib.kb_key_shared
         unused = [identity for identity, kept in self._kept.items()
                   if not kept.of_python and not shared(kept.handle)]
         for identity in unused:
-            del self._identities[id(self._kept.pop(identity).key)]
+            del self._handles[id(self._kept.pop(identity).key)]
 
     def keep(self, key: SigningKey, handle: CData, *, of_python: bool = False) -> None:
         """Remember that the two are one key."""
-        identity = self.identity(handle)
+        identity = int(self._shim.lib.kb_key_identity(handle))
         replaced = self._kept.pop(identity, None)
         if replaced is not None:
-            del self._identities[id(replaced.key)]
+            del self._handles[id(replaced.key)]
         self._kept[identity] = _Kept(key, handle, of_python)
-        self._identities[id(key)] = identity
+        self._handles[id(key)] = handle
         if len(self._kept) > MOST_KEPT:
             _, oldest = self._kept.popitem(last=False)
-            del self._identities[id(oldest.key)]
+            del self._handles[id(oldest.key)]
 
-    def knows(self, key: SigningKey) -> bool:
-        """Say whether the C++ object of a Python key is kept."""
-        return id(key) in self._identities
+    def kept(self, key: SigningKey) -> CData:
+        """Return the C++ object of a Python key; None when it is not kept."""
+        return self._handles.get(id(key))
 
     def handle_of(self, key: SigningKey | None) -> CData:
         """Return the C++ object of a Python key, NULL for None. Raises BridgeError."""
         if key is None:
             return self._shim.ffi.NULL
-        identity = self._identities.get(id(key))
-        if identity is None:
+        handle = self._handles.get(id(key))
+        if handle is None:
             if isinstance(key, KeaKey):
-                self.keep(key, key.handle)
-                return key.handle
-            handle = self._make(key)
-            self.keep(key, handle, of_python=True)
-            return handle
-        return self._kept[identity].handle
+                handle = key.handle
+                self.keep(key, handle)
+            else:
+                handle = self._make(key)
+                self.keep(key, handle, of_python=True)
+        return handle
 
-    def key_of(self, pointer: CData) -> SigningKey | None:
-        """Return the Python object of a C++ key; takes the handle over. None for NULL."""
-        if not pointer:
-            return None
-        known = self._kept.get(self.identity(pointer))
+    def key_of(self, identity: int, take: Callable[[], CData]) -> SigningKey | None:
+        """Return the Python object of a C++ key, None for the identity 0; ``take`` returns a handle on it."""
+        known = self._kept.get(identity)
         if known is not None:
-            self._shim.lib.kb_key_free(pointer)  # the one that is kept remains
             return known.key
-        handle = self._shim.own(pointer, self._shim.lib.kb_key_free)
+        if not identity:
+            return None
+        handle = self._shim.own(take(), self._shim.lib.kb_key_free)
         key = self._wrap(handle)
         self.keep(key, handle)
         return key

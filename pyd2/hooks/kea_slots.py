@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyd2.errors import HookError
 from pyd2.hooks.callouts import SLOW, duration
 from pyd2.hooks.handle import CalloutHandle
-from pyd2.hooks.kea_use import KeaUse
+from pyd2.hooks.kea_use import KeaUse, known_arguments
 from pyd2.hooks.library import check_version, explain, open_library, place_of
 from pyd2.hooks.loading import LoadedLibrary
 from pyd2.hooks.points import hook_of_command
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import HookLibrary
     from pyd2.hooks.kea_bridge import CData, Shim
-    from pyd2.hooks.kea_keys import Keys
-    from pyd2.hooks.kea_use import Objects
+    from pyd2.hooks.kea_use import Arguments, KnownArguments
     from pyd2.hooks.library import Library
     from pyd2.messages import Log
 
@@ -31,16 +30,16 @@ class _Callout(NamedTuple):
     hook: str
     function: CalloutFunction
     place: str
+    known: KnownArguments
 
 
 class Slot:
     """A library at its place in Kea's list; the ``Registrar`` of its handle."""
 
-    def __init__(self, shim: Shim, keys: Keys, objects: Objects, entry: HookLibrary, index: int, log: Log,
+    def __init__(self, shim: Shim, arguments: Arguments, entry: HookLibrary, index: int, log: Log,
                  clock: Callable[[], int]) -> None:
         self._shim = shim
-        self._keys = keys
-        self._objects = objects
+        self._arguments = arguments
         self.entry = entry
         self._index = index
         self._log = log
@@ -126,7 +125,7 @@ class Slot:
             raise HookError(f"no more than {number} callouts of one library on hook {hook}")
         if register(number) < 0:
             raise HookError(str(self._shim.error()))
-        self._callouts[self._number_of(hook), number] = _Callout(hook, callout, place)
+        self._callouts[self._number_of(hook), number] = _Callout(hook, callout, place, known_arguments(hook))
 
     def deregister(self, library_index: int, hook: str, callout: CalloutFunction) -> bool:  # noqa: ARG002
         """Remove a callout wherever the library registered it on the hook; True if it was there."""
@@ -163,9 +162,8 @@ class Slot:
 
     def run(self, hook_number: int, number: int, handle: CData) -> bool:
         """Run a callout; False when it returned an error. Raises HookError that says what it raised."""
-        hook, function, _ = self._callouts[hook_number, number]
-        use = KeaUse(self._shim, self._keys, self._objects, hook, handle)
-        callout_handle = CalloutHandle(use, hook, self._index)
+        hook, function, _, known = self._callouts[hook_number, number]
+        callout_handle = CalloutHandle(KeaUse(self._arguments, known, handle), hook, self._index)
         begin = self._clock()
         try:
             result = function(callout_handle)
@@ -177,12 +175,8 @@ class Slot:
         finally:
             callout_handle.invalidate()
             self.took = self._clock() - begin
-
-    def warn_if_slow(self, hook_number: int, number: int) -> None:
-        """Report the last callout if nothing else was served for too long."""
-        if self.took > SLOW:
-            hook = self._callouts[hook_number, number].hook
-            self._log.emit("PYD2_HOOK_SLOW", self.entry.library, self.took // 1_000_000, hook)
+            if self.took > SLOW:
+                self._log.emit("PYD2_HOOK_SLOW", self.entry.library, self.took // 1_000_000, hook)
 
     def place(self, hook: str, number: int) -> str:
         """Return where a callout stands; empty when it is not known."""
