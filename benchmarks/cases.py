@@ -47,6 +47,7 @@ _FAR: Final = Settings(user_context={"lanes": {"max-in-flight": 4096}})
 _WIDE: Final = ("--window", "6000", "--ramp", "10", "--warmup", "4")
 """Enough for 4,096 in flight; a window begins at 32 and opens by 32 each round trip."""
 _DEEP: Final = Settings(timeout_ms=60_000)
+_DURABLE: Final = Settings(user_context={"queue": {"type": "durable", "directory": "@DIRECTORY@"}})
 _PLAIN: Final = (("PYD2_PACKET_LAYER", "plain"),)
 
 BASE = (
@@ -125,6 +126,11 @@ HOOKS = (
          ("--rate", "20000", "--seconds", "4"), library="blocking.py", only="pyd2"),
 )
 
+DURABLE = (
+    Case("durable", "additions, unsigned, durable queue (the real server: in memory)", settings=_DURABLE,
+         baseline="add"),
+)
+
 PLAIN = (
     Case("plain", "additions, unsigned, plain Python layer", env=_PLAIN, quick=True),
     Case("plain-sha256", "additions, HMAC-SHA256, plain Python layer", settings=_SIGNED, env=_PLAIN),
@@ -133,4 +139,5 @@ PLAIN = (
 START = (Case("start", "from the start to listening, idle", starts=3, quick=True),)
 
 CASES: Final = (*BASE, *ALGORITHM, *MODE, *WINDOW, *OFFERED, *DISTANCE, *LOSS, *DOMAINS, *QUEUE, *BURST,
-                *REAL, *HOOKS, *PLAIN, *START)
+                *REAL, *HOOKS, *DURABLE, *PLAIN,
+                *START)

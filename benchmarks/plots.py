@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.sax.saxutils import escape
 
 from benchmarks.figures import advantage, summarise
@@ -15,33 +15,42 @@ if TYPE_CHECKING:
 
     Results = Mapping[str, Mapping[str, list[Run]]]
 
-COLOURS: Final = ("#1f6feb", "#d1242f", "#2da44e", "#8250df", "#bf8700")
+BLUE: Final = "#1f6feb"
+RED: Final = "#d1242f"
+GREEN: Final = "#2da44e"
 _WIDTH: Final = 760
 _FONT: Final = 'font-family="Helvetica,Arial,sans-serif" font-size="12"'
 _INK: Final = "#24292f"
 _GRID: Final = "#d0d7de"
 
-Series = tuple[str, list[float | None]]
-"""A name and a value for each place on the horizontal axis; None where there is none."""
+
+class Series(NamedTuple):
+    """A line, or a bar of each group."""
+
+    name: str
+    colour: str
+    points: list[float | None]
+    """A value for each place on the horizontal axis; None where there is none."""
+    dashed: bool = False
+
 
 _BARS: Final = ("add", "add-info", "add-sha256", "add-sha256-info", "remove-sha256", "mixed", "conflicts",
-                "ipv6", "distance-20", "distance-20-4096", "bind-sha256", "knot-sha256", "plain",
-                "plain-sha256")
+                "ipv6", "distance-20", "bind-sha256", "knot-sha256", "plain", "plain-sha256")
 
 
 def all_plots(results: Results, titles: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return the charts that the results have data for: file, title and SVG."""
     charts = [
         ("ratios.svg", "pyd2 against kea-dhcp-ddns, times better", ratio_bars(results, titles)),
-        ("offered.svg", "latency in ms by offered requests a second",
+        ("offered.svg", "latency in ms by the requests offered",
          lines([f"{rate:,}" for rate in _numbers(results, "offered-")],
-               _latencies(results, _numbers(results, "offered-")), "requests a second", "ms")),
+               _latencies(results, _numbers(results, "offered-")), "requests a second")),
         ("distance.svg", "NCR/s by the distance of the DNS server",
-         lines(["0", *map(str, _numbers(results, "distance-"))], _distances(results), "ms to the DNS server",
-               "NCR/s")),
-        ("cost.svg", "CPU time for each request by the number of domains",
+         lines(["0", *map(str, _numbers(results, "distance-"))], _distances(results),
+               "ms to the DNS server")),
+        ("cost.svg", "CPU us for each request by the number of domains",
          lines(["1", *(f"{count:,}" for count in _numbers(results, "domains-"))],
-               _costs(results), "domains", "us")),
+               _costs(results), "domains")),
     ]
     return [(file, title, framed(title, body)) for file, title, body in charts if body]
 
@@ -54,11 +63,11 @@ def ratio_bars(results: Results, titles: Mapping[str, str]) -> str:
         pair = [advantage(runs.get("pyd2", []), runs.get("kea", []), figure) for figure in ("rate", "cpu_us")]
         if pair[0] or pair[1]:
             rows.append((titles[case], [summary.median if summary else 0.0 for summary in pair]))
-    return bars(rows, ("NCR/s", "CPU time for each"))
+    return bars(rows, [("NCR/s", BLUE), ("CPU time for each", GREEN)])
 
 
-def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str]) -> str:
-    """Return groups of horizontal bars with a line at 1; empty without rows."""
+def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[tuple[str, str]]) -> str:
+    """Return groups of horizontal bars with a line at 1; ``names`` have colours. Empty without rows."""
     if not rows:
         return ""
     left, right, height = 300, 60, 13
@@ -71,7 +80,7 @@ def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str]) -> s
         for number, value in enumerate(values):
             y = top + number * height
             parts.append(f'<rect x="{left}" y="{y}" width="{value * scale:.1f}" height="{height - 2}" rx="2" '
-                         f'fill="{COLOURS[number]}"/>')
+                         f'fill="{names[number][1]}"/>')
             parts.append(text(left + value * scale + 5, y + height - 3, f"{value:.1f}", "start"))
         top += height * len(values) + 9
     one = left + scale
@@ -79,9 +88,9 @@ def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str]) -> s
     return sized("".join(parts), top + 6)
 
 
-def lines(places: Sequence[str], series: Sequence[Series], below: str, beside: str) -> str:
+def lines(places: Sequence[str], series: Sequence[Series], below: str) -> str:
     """Return lines over evenly spaced places, on a logarithmic scale; empty without values."""
-    values = [value for _, points in series for value in points if value]
+    values = [value for line in series for value in line.points if value]
     if not values or len(places) < 2:
         return ""
     left, top, width, height = 70, 60, _WIDTH - 100, 260
@@ -94,29 +103,30 @@ def lines(places: Sequence[str], series: Sequence[Series], below: str, beside: s
     def y(value: float) -> float:
         return top + height * (1 - (math.log10(value) - low) / (high - low))
 
-    parts = [legend([name for name, _ in series])]
+    parts = [legend([(line.name, line.colour) for line in series])]
     for power in range(low, high + 1):
         level = y(10.0**power)
         parts.append(f'<path d="M{left} {level:.1f}h{width}" stroke="{_GRID}"/>')
-        parts.append(text(left - 8, level + 4, f"{10.0**power:,g}", "end"))
+        parts.append(text(left - 8, level + 4, f"{10**power:,}", "end"))
     for place, label in enumerate(places):
         parts.append(text(x(place), top + height + 18, label, "middle"))
     parts.append(text(left + width / 2, top + height + 38, below, "middle"))
-    parts.append(text(left - 8, top - 12, beside, "end"))
-    for number, (_, points) in enumerate(series):
-        known = [(x(place), y(value)) for place, value in enumerate(points) if value]
+    for line in series:
+        known = [(x(place), y(value)) for place, value in enumerate(line.points) if value]
         path = " ".join(f"{across:.1f},{down:.1f}" for across, down in known)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[number]}" stroke-width="2"/>')
-        parts += [f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{COLOURS[number]}"/>'
+        dashes = ' stroke-dasharray="5 4"' if line.dashed else ""
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{line.colour}" stroke-width="2"'
+                     f'{dashes}/>')
+        parts += [f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{line.colour}"/>'
                   for across, down in known]
     return sized("".join(parts), top + height + 50)
 
 
-def legend(names: Sequence[str]) -> str:
+def legend(names: Sequence[tuple[str, str]]) -> str:
     """Return the names of what is drawn, each with its colour."""
     parts, across = [], 20.0
-    for number, name in enumerate(names):
-        parts.append(f'<rect x="{across}" y="28" width="11" height="11" rx="2" fill="{COLOURS[number]}"/>')
+    for name, colour in names:
+        parts.append(f'<rect x="{across}" y="28" width="11" height="11" rx="2" fill="{colour}"/>')
         parts.append(text(across + 16, 38, name, "start"))
         across += 40 + 6.6 * len(name)
     return "".join(parts)
@@ -151,23 +161,23 @@ def _value(results: Results, case: str, name: str, figure: str) -> float | None:
 
 
 def _latencies(results: Results, rates: Sequence[int]) -> list[Series]:
-    return [(f"{name} {title}", [_value(results, f"offered-{rate}", name, figure) for rate in rates])
-            for name in ("pyd2", "kea") for figure, title in (("p50_ms", "p50"), ("p99_ms", "p99"))]
+    return [Series(f"{name} {title}{' (dashed)' if title == 'p50' else ''}", colour,
+                   [_value(results, f"offered-{rate}", name, figure) for rate in rates],
+                   dashed=title == "p50")
+            for name, colour in (("pyd2", BLUE), ("kea", RED))
+            for figure, title in (("p50_ms", "p50"), ("p99_ms", "p99"))]
 
 
 def _distances(results: Results) -> list[Series]:
     distances = _numbers(results, "distance-")
-    return [
-        *((name, [_value(results, "add", name, "rate"),
-                  *(_value(results, f"distance-{ms}", name, "rate") for ms in distances)])
-          for name in ("pyd2", "kea")),
-        ("pyd2, max-in-flight 4,096",
-         [None, *(_value(results, f"distance-{ms}-4096", "pyd2", "rate") for ms in distances)]),
-    ]
+    wide = [_value(results, f"distance-{ms}-4096", "pyd2", "rate") for ms in distances]
+    return [*(Series(name, colour, [_value(results, case, name, "rate") for case in
+                                    ("add", *(f"distance-{ms}" for ms in distances))])
+              for name, colour in (("pyd2", BLUE), ("kea", RED))),
+            Series("pyd2, max-in-flight 4,096", GREEN, [None, *wide])]
 
 
 def _costs(results: Results) -> list[Series]:
-    counts = _numbers(results, "domains-")
-    return [(name, [_value(results, "add", name, "cpu_us"),
-                    *(_value(results, f"domains-{count}", name, "cpu_us") for count in counts)])
-            for name in ("pyd2", "kea")]
+    cases = ["add", *(f"domains-{count}" for count in _numbers(results, "domains-"))]
+    return [Series(name, colour, [_value(results, case, name, "cpu_us") for case in cases])
+            for name, colour in (("pyd2", BLUE), ("kea", RED))]

@@ -26,7 +26,7 @@ class Settings:
     severity: str = "WARN"
     timeout_ms: int = 500
     user_context: dict[str, Any] = field(default_factory=dict)
-    """What stands under ``"pyd2"``; Kea accepts and ignores it."""
+    """What stands under ``"pyd2"``, with @DIRECTORY@ for the D2's; Kea accepts and ignores it."""
 
     @property
     def address(self) -> str:
@@ -59,7 +59,7 @@ def fill(template: str, settings: Settings, *, ncr_port: int, dns_port: int, dir
         "TIMEOUT_MS": str(settings.timeout_ms), "SOCKET": f"{directory}/socket", "LOG": f"{directory}/log",
         "SEVERITY": settings.severity, "KEYS": json.dumps(keys), "FORWARD": json.dumps(forward),
         "REVERSE": json.dumps(reverse), "LIBRARIES": json.dumps(libraries),
-        "USER_CONTEXT": json.dumps(context),
+        "USER_CONTEXT": json.dumps(context), "DIRECTORY": directory,
     }
     for name, value in values.items():
         template = template.replace(f"@{name}@", value)
