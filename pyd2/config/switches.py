@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 
+from pyd2.config.tls import TlsError, TlsSwitches
 from pyd2.config.values import out_of_range
 from pyd2.data.element import NOWHERE, Position
 from pyd2.errors import ConfigError
@@ -57,7 +58,21 @@ class LaneSwitches:
     max_in_flight: int | None = None
     """Updates under way at a time; None: it adapts to the server, from 32 to 96."""
     transport: str = "udp"
-    """``udp``, with TCP for what UDP does not carry, or ``tcp``."""
+    """``udp``, with TCP for what UDP does not carry, ``tcp`` or ``tls``."""
+    tls_mode: str = "strict"
+    tls_hostname: str = ""
+    tls_ca_file: str = ""
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+
+    @property
+    def tls(self) -> TlsSwitches | None:
+        """How to talk TLS; None for the other transports."""
+        if self.transport != "tls":
+            return None
+        return TlsSwitches(
+            self.tls_mode, self.tls_hostname, self.tls_ca_file, self.tls_cert_file, self.tls_key_file
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +134,12 @@ _FAILOVER: Final[Mapping[str, _Rule]] = {
 }
 _LANES: Final[Mapping[str, _Rule]] = {
     "max-in-flight": _Number(1, 65535),
-    "transport": _Choice(("udp", "tcp"), {"tls": "set it to tcp or udp, neither of which is encrypted"}),
+    "transport": _Choice(("udp", "tcp", "tls")),
+    "tls-mode": _Choice(("strict", "opportunistic")),
+    "tls-hostname": str,
+    "tls-ca-file": str,
+    "tls-cert-file": str,
+    "tls-key-file": str,
 }
 _OVERRIDES: Final = {"retry": _RETRY, "failover": _FAILOVER, "lanes": _LANES}
 _BLOCKS: Final = {"queue": _QUEUE, **_OVERRIDES}
@@ -180,8 +200,19 @@ def _overridden(own: Element, inherited: ServerSwitches) -> ServerSwitches:
     return ServerSwitches(
         retry=retry,
         failover=_block(own, "failover", _FAILOVER, inherited.failover),
-        lanes=_block(own, "lanes", _LANES, inherited.lanes),
+        lanes=_lanes(own, inherited.lanes),
     )
+
+
+def _lanes(own: Element, inherited: LaneSwitches) -> LaneSwitches:
+    lanes = _block(own, "lanes", _LANES, inherited)
+    block = own.get("lanes")
+    if block is not None and lanes.tls is not None:
+        try:
+            lanes.tls.make_context()
+        except TlsError as error:
+            raise ConfigError(f"{error} ({block.position})") from error
+    return lanes
 
 
 def _block(own: Element, name: str, rules: Mapping[str, _Rule], inherited: _Block) -> _Block:

@@ -127,7 +127,7 @@ class ServerSockets:
         if self._tcp is None:
             self._tcp = TcpLink(
                 self._loop, str(self._lane.address), self._lane.port, self._tcp_reply, self._on_failure,
-                self._patience,
+                self._patience, self._lane.tls,
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 

@@ -14,6 +14,7 @@ from pyd2.update.window import CAP, Window
 
 if TYPE_CHECKING:
     from pyd2.config.model import Address
+    from pyd2.config.tls import TlsSwitches
     from pyd2.ncr import NameChangeRequest
     from pyd2.update.transaction import Transaction
 
@@ -28,11 +29,15 @@ class Lane:
     Identity is what counts: the shell keeps its sockets by lane.
     """
 
-    __slots__ = ("address", "pending", "port", "ready", "slots", "text", "waiting", "window")
+    __slots__ = ("address", "pending", "port", "ready", "slots", "text", "tls", "waiting", "window")
 
-    def __init__(self, address: Address, port: int, cap: int = CAP) -> None:
+    def __init__(
+        self, address: Address, port: int, cap: int = CAP, tls: TlsSwitches | None = None
+    ) -> None:
         self.address = address
         self.port = port
+        self.tls = tls
+        """How to talk TLS to the server; None: not at all."""
         self.text = f"{address_text(address)} port:{port}"
         """As the log names the server."""
         self.window = Window(cap)

@@ -87,7 +87,7 @@ def make_plan(
     ``lanes`` are those there are; servers that have none yet get a new one. Statistics of new keys are
     made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
     """
-    by_place = {(lane.address, lane.port): lane for lane in lanes}
+    by_place = {(lane.address, lane.port, lane.tls): lane for lane in lanes}
     keys: dict[str, HmacKey] = {}
     for entry in config.tsig_keys:
         key = keys[entry.name] = packets.key(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
@@ -96,16 +96,16 @@ def make_plan(
 
     def make_server(entry: DnsServer) -> Server:
         switches = entry.switches.lanes
-        place = (entry.address, entry.port)
+        place = (entry.address, entry.port, switches.tls)
         lane = by_place.get(place)
         if lane is None:
-            lane = by_place[place] = Lane(entry.address, entry.port)
+            lane = by_place[place] = Lane(entry.address, entry.port, tls=switches.tls)
         # Several domains may name one server; what the most careful of them says is safe for all.
         cap = switches.max_in_flight or CAP
         caps[lane] = min(cap, caps.get(lane, cap))
         key = keys[entry.key.name] if entry.key is not None else None
         key_counters = counters.key(key.name, wall) if key is not None else None
-        return Server(entry, lane, key, key_counters, tcp=switches.transport == "tcp")
+        return Server(entry, lane, key, key_counters, tcp=switches.transport != "udp")
 
     def make_domain(entry: DdnsDomain) -> Domain:
         return Domain(entry.name, tuple(map(make_server, entry.servers)), packets)

@@ -17,6 +17,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.zone
 
+from tests.kit.certificates import Certificate
 from tests.kit.d2 import private_directory
 from tests.kit.ports import PortLease
 from tests.kit.process import Process, find_program
@@ -33,6 +34,8 @@ class DnsServer:
     """A DNS server; it runs from its making on."""
 
     process: Process
+    tls_port = 0
+    """Where it speaks DNS over TLS, if it was given a certificate."""
 
     def __init__(self, name: str, argv: Sequence[str], port: int, directory: Path,
                  zones: Sequence[str]) -> None:
@@ -87,9 +90,9 @@ def _served(directory: Path, name: str, argv: Sequence[str], port: int,
 
 
 @contextlib.contextmanager
-def bind(zones: Sequence[str], key: TsigKey | None = None, *,
-         port: int | None = None) -> Iterator[DnsServer]:
-    """Run BIND."""
+def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
+         tls: Certificate | None = None, clients: Certificate | None = None) -> Iterator[DnsServer]:
+    """Run BIND. ``clients``, with ``tls``: who must vouch for a client over TLS."""
     program = find_program("named", "bind9")
     with PortLease() as lease, private_directory() as directory:
         port = port or lease.take()
@@ -100,6 +103,13 @@ def bind(zones: Sequence[str], key: TsigKey | None = None, *,
                        allow-transfer {{ any; }}; update-quota 1000; }};
             controls {{ }};
         """
+        tls_port = lease.take() if tls else 0
+        if tls:
+            # BIND wants absolute names.
+            asked = f'ca-file "{clients.cert}"; ' if clients else ""
+            listen = f"listen-on port {tls_port} tls own {{ 127.0.0.1; }};"
+            text = text.replace("recursion no;", f"{listen} recursion no;")
+            text += f'tls own {{ cert-file "{tls.cert}"; key-file "{tls.key}"; {asked}}};\n'
         if key:
             text += f'key "{key.name}" {{ algorithm {key.lower_algorithm}; secret "{key.secret}"; }};\n'
         for number, zone in enumerate(zones):
@@ -108,12 +118,13 @@ def bind(zones: Sequence[str], key: TsigKey | None = None, *,
         (directory / "named.conf").write_text(text)
         argv = [program, "-g", "-n", "1", "-c", "named.conf"]
         with _served(directory, "named", argv, port, zones) as server:
+            server.tls_port = tls_port
             yield server
 
 
 @contextlib.contextmanager
-def knot(zones: Sequence[str], key: TsigKey | None = None, *,
-         port: int | None = None) -> Iterator[DnsServer]:
+def knot(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
+         tls: Certificate | None = None) -> Iterator[DnsServer]:
     """Run Knot DNS."""
     program = find_program("knotd", "knot")
     with PortLease() as lease, private_directory() as directory:
@@ -125,6 +136,7 @@ server:
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
+    # secured
 log:
   - target: stderr
     any: info
@@ -132,6 +144,10 @@ database:
     storage: {directory}
     journal-db-max-size: 64M
 """
+        tls_port = lease.take() if tls else 0
+        if tls:
+            secured = f"listen-tls: 127.0.0.1@{tls_port}\n    cert-file: {tls.cert}\n    key-file: {tls.key}"
+            text = text.replace("# secured", secured)
         if key:
             text += f"key:\n  - id: {key.name}\n    algorithm: {key.lower_algorithm}\n"
             text += f"    secret: {key.secret}\n"
@@ -144,6 +160,7 @@ database:
                      f"    zonefile-sync: -1\n    acl: [read, write]\n")
         (directory / "knot.conf").write_text(text)
         with _served(directory, "knotd", [program, "-c", "knot.conf"], port, zones) as server:
+            server.tls_port = tls_port
             yield server
 
 

@@ -1,0 +1,59 @@
+"""TLS towards a DNS server (RFC 7858, RFC 9103): what the switches say, and the context made of it.
+
+``strict`` (RFC 8310, section 5) sends nothing to a server that cannot prove to be the right one.
+``opportunistic`` encrypts towards whoever answers: it keeps out who listens, not who stands between. Neither
+falls back to plain text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pyd2.errors import Pyd2Error
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+ALPN: Final = ("dot",)
+"""The protocol's name (RFC 7858 as registered; RFC 9103, section 7.1, asks for it)."""
+
+
+class TlsError(Pyd2Error):
+    """A file with certificates or a key cannot be used; the text names the switch and the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSwitches:
+    """How to talk TLS to a server. Files are in PEM form; empty: none."""
+
+    mode: str = "strict"
+    hostname: str = ""
+    """Whom the certificate must be for, in strict mode; empty: the server's address."""
+    ca_file: str = ""
+    """Who may vouch for the server; empty: those whom the system trusts."""
+    cert_file: str = ""
+    """Our own certificate, for a server that asks for one."""
+    key_file: str = ""
+
+    def make_context(self) -> SSLContext:
+        """Read the files. Raises TlsError."""
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_alpn_protocols(list(ALPN))
+        if self.mode == "opportunistic":
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        try:
+            name, file = "tls-ca-file", self.ca_file
+            if file:
+                context.load_verify_locations(file)
+            elif self.mode == "strict":
+                context.load_default_certs()
+            name, file = "tls-cert-file", self.cert_file
+            if file:
+                context.load_cert_chain(file, self.key_file or None)
+        except OSError as error:  # of which the errors of TLS are a kind
+            raise TlsError(f"'{name}' {file} cannot be used: {error.strerror or error}") from error
+        return context

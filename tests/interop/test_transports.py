@@ -1,0 +1,145 @@
+"""Updates over TCP and TLS to real DNS servers: one connection carries all, and only to the right server."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.load import Ends, Host, Load, check_balance, domain, forward
+from tests.kit import dns_servers
+from tests.kit.adversity import Adversity, Faults
+from tests.kit.certificates import Certificate, make_authority, make_certificate
+from tests.kit.d2 import D2, config, private_directory
+from tests.kit.ports import PortLease
+from tests.kit.process import Process
+from tests.kit.tsigkeys import TsigKey
+
+pytestmark = pytest.mark.peers
+
+ZONE = "example.com."
+KEY = TsigKey.of("HMAC-SHA256")
+HOSTS = [Host(number, ZONE) for number in range(150)]
+
+Serve = Callable[..., AbstractContextManager[dns_servers.DnsServer]]
+CALM = Faults()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Who vouches for the servers."""
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory, authority: Certificate) -> Certificate:
+    """The servers' certificate, for a name and an address."""
+    return make_certificate(tmp_path_factory.mktemp("server"), authority, "DNS:ns.example.com,IP:127.0.0.1")
+
+
+@contextlib.contextmanager
+def _updates(binary: str, server: dns_servers.DnsServer, port: int, lanes: dict[str, Any],
+             faults: Faults = CALM, hosts: Sequence[Host] = HOSTS) -> Iterator[tuple[D2, Adversity, Ends]]:
+    """Send a request for each host through a proxy to the server's port, and wait for their ends."""
+    with PortLease() as lease, private_directory() as directory:
+        ncr_port, proxy_port = lease.take(), lease.take()
+        body = forward(domain(ZONE, proxy_port, **{"key-name": KEY.name}), timeout=20000)
+        body |= {"tsig-keys": [KEY.kea()], "user-context": {"pyd2": {"lanes": lanes}}}
+        with Adversity(proxy_port, port, faults) as proxy, \
+                D2.start(binary, directory, config(ncr_port, body)) as d2:
+            d2.wait_for_listener(ncr_port)
+            ends = Ends(d2)
+            with Load(ncr_port, (host.request() for host in hosts), 1e6):
+                ends.wait(len(hosts))
+            check_balance(d2)
+            yield d2, proxy, ends
+
+
+def _all_in_zone(server: dns_servers.DnsServer, ends: Ends, hosts: Sequence[Host] = HOSTS) -> bool:
+    held = {owner for owner, _, _, _ in server.records(ZONE)}
+    return len(ends.succeeded(hosts)) == len(hosts) and held == {host.name for host in hosts}
+
+
+@pytest.mark.parametrize("serve", [dns_servers.bind, dns_servers.knot, dns_servers.powerdns],
+                         ids=["bind", "knot", "powerdns"])
+def test_tcp(d2_binary: str, serve: Serve) -> None:
+    with serve([ZONE], KEY) as server, \
+            _updates(d2_binary, server, server.port, {"transport": "tcp"}) as (_, proxy, ends):
+        assert _all_in_zone(server, ends)
+        assert proxy.counts == {"connections": 1}
+
+
+@pytest.mark.parametrize("serve", [dns_servers.bind, dns_servers.knot], ids=["bind", "knot"])
+@pytest.mark.parametrize("how", ["hostname", "address", "opportunistic"])
+def test_tls(d2_binary: str, serve: Serve, how: str, authority: Certificate,
+             certificate: Certificate) -> None:
+    lanes: dict[str, Any] = {"transport": "tls"}
+    if how == "opportunistic":
+        lanes["tls-mode"] = "opportunistic"
+    else:
+        lanes["tls-ca-file"] = str(authority.cert)
+    if how == "hostname":
+        lanes["tls-hostname"] = "ns.example.com"
+    if serve is dns_servers.knot:
+        # Knot DNS 3.4 breaks a connection over which an update comes before the last one is answered.
+        lanes["max-in-flight"] = 1
+    hosts = HOSTS[:20]
+    with serve([ZONE], KEY, tls=certificate) as server, \
+            _updates(d2_binary, server, server.tls_port, lanes, hosts=hosts) as (_, proxy, ends):
+        assert _all_in_zone(server, ends, hosts)
+        assert proxy.counts == {"connections": 1}
+
+
+def test_tls_connections_that_break(d2_binary: str, certificate: Certificate) -> None:
+    lanes = {"transport": "tls", "tls-mode": "opportunistic"}
+    with dns_servers.bind([ZONE], KEY, tls=certificate) as server, \
+            _updates(d2_binary, server, server.tls_port, lanes, Faults(break_tcp=0.01)) as (_, proxy, ends):
+        held = {owner for owner, _, _, _ in server.records(ZONE)}
+        assert {host.name for host in ends.succeeded(HOSTS)} <= held
+        assert proxy.counts["break_tcp"]
+        assert proxy.counts["connections"] > 1
+
+
+@pytest.mark.parametrize(("trusted", "hostname", "reason"), [
+    ("other", "", "self-signed certificate|unable to get local issuer"),
+    ("authority", "other.example.com", "Hostname mismatch"),
+    ("system", "", "self-signed certificate|unable to get local issuer"),
+])
+def test_strict_sends_nothing_to_a_stranger(d2_binary: str, tmp_path: Path, authority: Certificate,
+                                            certificate: Certificate, trusted: str, hostname: str,
+                                            reason: str) -> None:
+    lanes = {"transport": "tls", "tls-hostname": hostname}
+    if trusted != "system":
+        lanes["tls-ca-file"] = str((authority if trusted == "authority" else make_authority(tmp_path)).cert)
+    with dns_servers.bind([ZONE], KEY, tls=certificate) as server, \
+            _updates(d2_binary, server, server.tls_port, lanes, hosts=HOSTS[:3]) as (d2, _, ends):
+        assert server.records(ZONE) == set()
+        assert ends.succeeded(HOSTS[:3]) == []
+        d2.wait_for_log(f"ASIODNS_SEND_DATA error .*(?:{reason})")
+        assert "address: 127.0.0.1" not in server.process.output()
+
+
+def test_a_server_that_asks_for_our_certificate(d2_binary: str, tmp_path: Path, authority: Certificate,
+                                                certificate: Certificate) -> None:
+    own = make_certificate(tmp_path, authority, "DNS:d2.example.com", "client")
+    with dns_servers.bind([ZONE], KEY, tls=certificate, clients=authority) as server:
+        strict = {"transport": "tls", "tls-ca-file": str(authority.cert)}
+        with _updates(d2_binary, server, server.tls_port, strict, hosts=HOSTS[:3]) as (_, _, ends):
+            assert ends.succeeded(HOSTS[:3]) == []
+        shown = strict | {"tls-cert-file": str(own.cert), "tls-key-file": str(own.key)}
+        with _updates(d2_binary, server, server.tls_port, shown) as (_, _, ends):
+            assert _all_in_zone(server, ends)
+
+
+@pytest.mark.parametrize("lanes", [{"tls-ca-file": "/nonexistent.pem"}, {"tls-cert-file": "/dev/null"}],
+                         ids=["absent", "empty"])
+def test_files_that_cannot_be_used_are_a_configuration_error(d2_binary: str, lanes: dict[str, str]) -> None:
+    with private_directory() as directory:
+        body = {"user-context": {"pyd2": {"lanes": {"transport": "tls"} | lanes}}}
+        (directory / "d2.json").write_text(str(config(20000, body)).replace("\'", '"'))
+        check = Process([d2_binary, "-t", "d2.json"], directory)
+        assert check.wait_for_exit() == 1
+        ((switch, file),) = lanes.items()
+        assert f"'{switch}' {file} cannot be used: " in check.stderr()
