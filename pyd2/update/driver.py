@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from array import array
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.dns.constants import rcode_text
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 SelectKey: TypeAlias = Callable[["DnsServer", "SigningKey | None"], "Selection"]
 """The ``select_key`` hook point: is given a server and the key in force (contract, section 7)."""
+
+
+_WHERE_IT_ENDED: Final = " : current state: [ 1 END_ST ] next event: [ 3 FAIL_EVT ]"
+"""What Kea's state machine, which pyd2 does not have, says behind each error that stops it."""
 
 
 class Selection(NamedTuple):
@@ -271,7 +275,7 @@ class Driver:
                 except Exception as error:  # whatever a library does, the engine goes on
                     self._log.emit(
                         "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id,
-                        f"select_key: {error}",
+                        f"{error}{_WHERE_IT_ENDED}",
                     )
                     self._end(transaction)
                     return

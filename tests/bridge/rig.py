@@ -51,7 +51,7 @@ class Rig(NamedTuple):
     def lines(self) -> list[str]:
         """Return what the log says of hooks and of libraries, and errors; without addresses and durations."""
         entries = log_entries(self.d2.process.stdout(), str(self.directory))
-        wanted = re.compile(r"HOOKS_|PROBE_|TKEY_|DHCP_DDNS_CONFIGURED|DHCP_DDNS_(?:ADD|REMOVE)_FAILED")
+        wanted = re.compile(r"HOOKS_|PROBE_|TKEY_|DHCP_DDNS_(?:CONFIGURED|STATE_MODEL|(?:ADD|REMOVE)_FAILED)")
         return [f"{severity} {logger} {name} {self._plain(text)}" for severity, logger, name, text in entries
                 if wanted.match(name)]
 

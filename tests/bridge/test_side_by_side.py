@@ -121,6 +121,19 @@ def test_every_way_to_select(d2_binary: str, compile_library: Compile, action: s
     compare(d2_binary, [(library, {"name": "A", "select": action})], scenario)
 
 
+def test_a_value_of_the_wrong_type_ends_the_request(d2_binary: str, compile_library: Compile) -> None:
+    """Nothing is sent, and nothing else is disturbed."""
+    def scenario(at: Rig) -> None:
+        request = ncr.request("a.example.com.", "192.0.2.77", f"000101{1:064x}", reverse=False)
+        ncr.send(ncr.datagram(request), at.port)
+        at.d2.wait_for_log("DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR")
+
+    library = compile_library(SOURCES / "probe.cc")
+    _, seen, lines = compare(d2_binary, [(library, {"name": "A", "select": "wrong"})], scenario)
+    assert seen == []
+    assert "bad_any_cast" in next(line for line in lines if "UNEXPECTED" in line)
+
+
 def test_a_refused_reload_and_a_failed_one(d2_binary: str, compile_library: Compile) -> None:
     """Here pyd2 does better than Kea: the libraries of before are in force again."""
     library = compile_library(SOURCES / "probe.cc")

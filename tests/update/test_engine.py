@@ -460,7 +460,9 @@ def test_a_callout_that_raises_costs_one_request() -> None:
     d2 = VirtualD2(make_config(zones), ok, select_key=select)
     d2.request(forward(1, fqdn="h.bad.test."))
     assert d2.log.ids[-1] == "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR"
-    assert d2.log.lines[-1][3].endswith("of a library")
+    assert d2.log.lines[-1][3].endswith(
+        "of a library : current state: [ 1 END_ST ] next event: [ 3 FAIL_EVT ]",
+    )
     assert d2.engine.active == 0
     d2.request(forward(1))
     d2.run()

@@ -14,9 +14,11 @@
 #include <log/message_initializer.h>
 #include <stats/stats_mgr.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace isc;
 using asiolink::IOServiceMgr;
@@ -39,7 +41,7 @@ const log::MessageInitializer messages(values);
 log::Logger logger("probe-hooks");
 
 std::string name = "probe";
-std::string at_select, at_configured, at_unload, at_command;
+std::string at_select, at_configured, at_unload, at_command, at_context, at_both;
 ElementPtr seen = Element::createMap();
 int64_t ticks = 0, signs = 0, verifies = 0;
 IOServicePtr service;
@@ -96,7 +98,15 @@ void leave_trace(CalloutHandle& handle, const std::string& hook) {
 }
 
 int act(CalloutHandle& handle, const std::string& action) {
-    if (action == "skip") {
+    if (action == "wrong") {
+        // Each point's own output, with a value of a type that nobody expects there.
+        const std::vector<std::string> names = handle.getArgumentNames();
+        for (const char* const output : {"tsig_key", "error", "response"}) {
+            if (std::find(names.begin(), names.end(), output) != names.end()) {
+                handle.setArgument(output, 4711.5);
+            }
+        }
+    } else if (action == "skip") {
         handle.setStatus(CalloutHandle::NEXT_STEP_SKIP);
     } else if (action == "drop") {
         handle.setStatus(CalloutHandle::NEXT_STEP_DROP);
@@ -126,12 +136,12 @@ int multi_threading_compatible() {
 
 int context_create(CalloutHandle& handle) {
     leave_trace(handle, "context_create");
-    return 0;
+    return act(handle, at_context);
 }
 
 int context_destroy(CalloutHandle& handle) {
     leave_trace(handle, "context_destroy");
-    return 0;
+    return act(handle, at_context);
 }
 
 int select_key(CalloutHandle& handle) {
@@ -237,6 +247,20 @@ int state(CalloutHandle& handle) {
     return act(handle, text_of(command->get("arguments"), "action"));
 }
 
+// A command that several libraries answer.
+int both(CalloutHandle& handle) {
+    leave_trace(handle, "$both");
+    ConstElementPtr response;
+    handle.getArgument("response", response);
+    const ElementPtr names = Element::createList();
+    if (response) {
+        names->add(Element::create(response->get("text")->stringValue()));
+    }
+    names->add(Element::create(name));
+    handle.setArgument("response", config::createAnswer(0, names->str()));
+    return act(handle, at_both);
+}
+
 int load(LibraryHandle& handle) {
     const ConstElementPtr parameters = handle.getParameters();
     if (!text_of(parameters, "name").empty()) {
@@ -246,10 +270,15 @@ int load(LibraryHandle& handle) {
     at_configured = text_of(parameters, "configured");
     at_unload = text_of(parameters, "unload");
     at_command = text_of(parameters, "command");
+    at_context = text_of(parameters, "context");
+    at_both = text_of(parameters, "both");
     if (at_select == "own-key") {
         key.reset(new CountingKey("own.:MDEyMzQ1Njc4OWFiY2RlZg==:hmac-sha256"));
     }
     handle.registerCommandCallout(name + "-state", state);
+    if (parameters->get("both")) {
+        handle.registerCommandCallout("both", both);
+    }
     const std::string at_load = text_of(parameters, "load");
     if (at_load == "error") {
         return 3;
