@@ -1,0 +1,199 @@
+"""Hook libraries for long: what a million callouts and a thousand reloads leave in memory; valgrind's view.
+
+Run: python -m tests.soak [--callouts N] [--reloads N] [--kind KIND]     memory, each kind in its own process
+     python -m tests.soak --valgrind [--callouts N] [--reloads N]        every access to memory, and leaks
+
+Exit status 0: no kind grew by more than the limit after its warm-up; valgrind has found nothing that is not
+explained in soak.supp. The kinds with a library in C++ need the bridge and Kea's headers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import process_time
+from typing import TYPE_CHECKING
+
+from benchmarks.micro_hooks import (
+    C_LIBRARIES,
+    CONFIG,
+    CPP_LIBRARIES,
+    ELEMENT,
+    KEY,
+    LIBRARIES,
+    SERVER,
+    QuietLog,
+    c_library,
+    cpp_library,
+    python_library,
+)
+from pyd2.config.model import HookLibrary
+from pyd2.hooks.chain import load_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[1]
+SUPPRESSIONS = Path(__file__).with_suffix(".supp")
+
+PYTHON = LIBRARIES["the same with context_create and context_destroy"]
+C = C_LIBRARIES["a callout in C that sets a key"]
+CPP = CPP_LIBRARIES["a callout in C++ that sets a key"]
+NEW_KEYS = """
+#include <memory>
+int select_key(isc::hooks::CalloutHandle& handle) {
+    isc::d2::D2TsigKeyPtr key(new isc::d2::D2TsigKey("k.:MDEyMzQ1Njc4OWFiY2RlZg==:HMAC-SHA256"));
+    handle.setArgument("tsig_key", key);
+    return 0;
+}
+"""
+FAULTY = """
+int select_key(isc::hooks::CalloutHandle& handle) {
+    volatile int behind = 8;
+    volatile char* octets = new char[8];
+    octets[behind] = 1;
+    delete[] octets;
+    handle.setArgument("tsig_key", isc::d2::D2TsigKeyPtr());
+    return 0;
+}
+"""
+KINDS: dict[str, tuple[tuple[Callable[[str, Path], HookLibrary], str], ...]] = {
+    "python": ((python_library, PYTHON),),
+    "c": ((c_library, C),),
+    "c++": ((cpp_library, CPP),),
+    "new-keys": ((cpp_library, NEW_KEYS),),
+    "mixed": ((cpp_library, CPP), (python_library, PYTHON), (c_library, C), (python_library, PYTHON),
+              (cpp_library, CPP)),
+    "faulty": ((cpp_library, FAULTY),),
+}
+"""Of each the makers and the texts of its libraries. Callouts set a key; ``new-keys`` makes it, too.
+
+``faulty`` writes where it must not, which only valgrind sees; it is run when it is named.
+"""
+
+
+def resident() -> int:
+    """Return the resident memory of this process in KiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 1024
+
+
+def grown(work: Callable[[], None], times: int) -> tuple[int, float]:
+    """Return by how many KiB memory grows while something is done many times, and the CPU us of each.
+
+    A twentieth as many go before, as the warm-up.
+    """
+    for _ in range(max(times // 20, 1)):
+        work()
+    gc.collect()
+    before, begin = resident(), process_time()
+    for _ in range(times):
+        work()
+    took = process_time() - begin
+    gc.collect()
+    return resident() - before, took / times * 1e6
+
+
+def make_libraries(kind: str, directory: Path) -> list[HookLibrary]:
+    """Make the libraries of a kind; one that comes twice is copied, for one file would be one library."""
+    made: dict[str, HookLibrary] = {}
+    entries = []
+    for number, (make, text) in enumerate(KINDS[kind]):
+        place = directory / f"library{number}"
+        if text in made:
+            first = Path(made[text].library)
+            entries.append(HookLibrary(str(shutil.copy(first, place.with_suffix(first.suffix))), None))
+        else:
+            made[text] = make(text, place)
+            entries.append(made[text])
+    return entries
+
+
+def soak(kind: str, callouts: int, reloads: int, limit: int) -> bool:
+    """Measure a kind and print what was found; False when memory grew by more KiB than the limit."""
+    log = QuietLog()
+    with tempfile.TemporaryDirectory() as directory:
+        entries = make_libraries(kind, Path(directory))
+        chain = load_chain(entries, log)
+        chain.configured(CONFIG, ELEMENT)
+
+        def select() -> None:
+            assert chain.select_key is not None
+            assert chain.select_key(SERVER, KEY).key is not KEY
+
+        def reload() -> None:
+            nonlocal chain
+            chain.unload()
+            chain = load_chain(entries, log)
+            assert chain.configured(CONFIG, ELEMENT) == (True, "")
+            select()
+
+        by_callouts, callout_took = grown(select, callouts)
+        by_reloads, reload_took = grown(reload, reloads)
+        chain.unload()
+    print(f"{kind:10}{callouts:9} callouts {by_callouts:6} KiB {callout_took:8.2f} us each"
+          f"{reloads:7} reloads {by_reloads:6} KiB {reload_took:8.0f} us each", flush=True)
+    return max(by_callouts, by_reloads) <= limit
+
+
+def each_in_its_process(kinds: list[str], *arguments: str) -> bool:
+    """Soak kinds one after the other; True when none grew too much."""
+    command = [sys.executable, "-m", "tests.soak", *arguments, "--kind"]
+    statuses = [subprocess.run([*command, kind], cwd=ROOT, check=False).returncode for kind in kinds]
+    return not any(statuses)
+
+
+# valgrind.
+
+def under_valgrind(kind: str, *arguments: str) -> bool:
+    """Run a kind in memcheck; True when it has found nothing that SUPPRESSIONS does not explain."""
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report"
+        command = [
+            "valgrind", f"--log-file={report}", f"--suppressions={SUPPRESSIONS}", "--leak-check=full",
+            "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite", "--num-callers=40",
+            "--error-exitcode=9", sys.executable, "-m", "tests.soak", "--kind", kind, "--limit=1000000", *arguments,
+        ]
+        # Each object of Python's in memory of its own: else valgrind sees its arenas only.
+        env = os.environ | {"PYTHONMALLOC": "malloc"}
+        done = subprocess.run(command, cwd=ROOT, env=env, check=False)
+        text = report.read_text()
+    summary = re.findall(r"(?:ERROR SUMMARY|definitely lost): .*", text)
+    print(f"{kind:10}", *summary, sep="  ", flush=True)
+    if done.returncode != 0:
+        print(text)
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Carry out what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak")
+    parser.add_argument("--callouts", type=int, metavar="N", help="of each kind (1,000,000; valgrind: 1,000)")
+    parser.add_argument("--reloads", type=int, metavar="N", help="of each kind (1,000; valgrind: 20)")
+    parser.add_argument("--kind", choices=KINDS, help="only this one")
+    parser.add_argument("--limit", type=int, default=1024, metavar="KiB", help="of growth (1024)")
+    parser.add_argument("--valgrind", action="store_true", help="run the mixed list, or --kind, in memcheck")
+    chosen = parser.parse_args()
+    callouts = chosen.callouts or (1_000 if chosen.valgrind else 1_000_000)
+    reloads = chosen.reloads or (20 if chosen.valgrind else 1_000)
+    arguments = ("--callouts", str(callouts), "--reloads", str(reloads))
+    if chosen.valgrind:
+        good = under_valgrind(chosen.kind or "mixed", *arguments)
+    elif chosen.kind:
+        good = soak(chosen.kind, callouts, reloads, chosen.limit)
+    else:
+        kinds = [kind for kind in KINDS if kind != "faulty"]
+        good = each_in_its_process(kinds, *arguments, "--limit", str(chosen.limit))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
