@@ -13,6 +13,7 @@ import uvloop
 
 from pyd2.counters import Counters
 from pyd2.hooks.chain import load_chain
+from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe.statistics import Statistics
 
 from .conftest import BridgeLog, configure, state
@@ -72,6 +73,60 @@ def test_what_other_threads_log_and_post_arrives(run: Run, probe: Probe, log: Br
         chain.unload()
 
     run(work())
+
+
+def test_work_that_a_thread_posts_to_the_server_s_own_service_is_done(
+    run: Run, probe: Probe, log: BridgeLog,
+) -> None:
+    """All of it, in the loop's thread, while the other one goes on posting."""
+    async def work() -> None:
+        chain = load_chain([probe("A", configured="main-thread")], log)
+        before = int(state(chain)["ticks"])
+        assert configure(chain, io_context=asyncio.get_running_loop()) == (True, "")
+        await until(lambda: int(state(chain)["ticks"]) == before + 100)
+        chain.unload()
+
+    run(work())
+
+
+def test_a_handler_that_throws_is_reported_and_the_next_ones_run(
+    run: Run, probe: Probe, log: BridgeLog,
+) -> None:
+    """The real server ends."""
+    async def work() -> None:
+        chain = load_chain([probe("A", configured="timer-throw"), probe("B", configured="timer")], log)
+        assert configure(chain, io_context=asyncio.get_running_loop()) == (True, "")
+        await until(lambda: log.entries.count(("PYD2_HOOK_IO_ERROR", ("not in time",))) >= 3)
+        await until(lambda: log.entries.count(("PROBE_SAYB", ("B says tick",))) >= 3)
+        chain.unload()
+
+    run(work())
+
+
+def test_loggers_of_libraries_follow_the_levels(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of a library that was loaded before the levels changed."""
+    log = BridgeLog()
+    levels: dict[str, tuple[Severity, int]] = {ROOT_LOGGER: (Severity.INFO, 0)}
+    monkeypatch.setattr(log, "levels", lambda: levels)
+    chain = load_chain([probe("A")], log)
+    configure(chain)
+
+    def says(**more: tuple[Severity, int]) -> bool:
+        levels.clear()
+        levels.update({ROOT_LOGGER: (Severity.INFO, 0), **more})
+        for follower in log.followers:
+            follower()
+        log.lines()
+        ask(chain)
+        return any(line.startswith("PROBE_SAY") for line in log.lines())
+
+    probe_logger = f"{ROOT_LOGGER}.probe-hooks"
+    assert says()
+    assert not says(**{probe_logger: (Severity.WARN, 0)})
+    assert says()
+    assert not says(**{ROOT_LOGGER: (Severity.ERROR, 0)})
+    assert says(**{ROOT_LOGGER: (Severity.ERROR, 0), probe_logger: (Severity.INFO, 0)})
+    chain.unload()
 
 
 def test_statistics_are_seen_on_both_sides(probe: Probe, log: BridgeLog) -> None:

@@ -134,6 +134,21 @@ def test_a_value_of_the_wrong_type_ends_the_request(d2_binary: str, compile_libr
     assert "bad_any_cast" in next(line for line in lines if "UNEXPECTED" in line)
 
 
+def test_loggers_of_libraries_follow_the_configuration(d2_binary: str, compile_library: Compile) -> None:
+    """Silenced by a reconfiguration, and the rest of the log is not."""
+    def scenario(at: Rig) -> None:
+        at.update(1)
+        wanted = json.loads(json.dumps(at.made))
+        wanted["DhcpDdns"]["loggers"].append({"name": "kea-dhcp-ddns.probe-hooks", "severity": "ERROR"})
+        assert at.d2.command("config-set", wanted)["result"] == 0
+
+    library = compile_library(SOURCES / "probe.cc")
+    _, _, lines = compare(d2_binary, [(library, {"name": "A"})], scenario)
+    reloaded = [at for at, line in enumerate(lines) if " HOOKS_LIBRARY_LOADED " in line][1]
+    assert any("PROBE_SAYS" in line for line in lines[:reloaded])
+    assert not any("PROBE_SAYS" in line for line in lines[reloaded:])
+
+
 def test_a_refused_reload_and_a_failed_one(d2_binary: str, compile_library: Compile) -> None:
     """Here pyd2 does better than Kea: the libraries of before are in force again."""
     library = compile_library(SOURCES / "probe.cc")

@@ -15,6 +15,7 @@
 #include <stats/stats_mgr.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -46,6 +47,7 @@ ElementPtr seen = Element::createMap();
 int64_t ticks = 0, signs = 0, verifies = 0;
 IOServicePtr service;
 std::unique_ptr<IntervalTimer> timer;
+std::thread worker;
 D2TsigKeyPtr key;
 
 void say(const std::string& what) {
@@ -196,7 +198,8 @@ int d2_srv_configured(CalloutHandle& handle) {
         handle.setStatus(CalloutHandle::NEXT_STEP_DROP);
         return 0;
     }
-    if (at_configured == "post-throw" || at_configured == "timer" || at_configured == "thread") {
+    if (at_configured == "post-throw" || at_configured == "timer" || at_configured == "thread" ||
+        at_configured == "timer-throw") {
         service.reset(new asiolink::IOService());
         IOServiceMgr::instance().registerIOService(service);
     }
@@ -205,6 +208,19 @@ int d2_srv_configured(CalloutHandle& handle) {
     } else if (at_configured == "timer") {
         timer.reset(new IntervalTimer(service));
         timer->setup(tick, 20);
+    } else if (at_configured == "timer-throw") {
+        timer.reset(new IntervalTimer(service));
+        timer->setup([] {
+            tick();
+            isc_throw(Unexpected, "not in time");
+        }, 20);
+    } else if (at_configured == "main-thread") {
+        worker = std::thread([io_context] {
+            for (int number = 0; number < 100; ++number) {
+                io_context->post(tick);
+                std::this_thread::sleep_for(std::chrono::microseconds(500));
+            }
+        });
     } else if (at_configured == "main-timer") {
         timer.reset(new IntervalTimer(io_context));
         timer->setup(tick, 20);
@@ -295,6 +311,9 @@ int load(LibraryHandle& handle) {
 
 int unload() {
     timer.reset();
+    if (worker.joinable()) {
+        worker.join();
+    }
     if (service) {
         IOServiceMgr::instance().unregisterIOService(service);
         service->stopAndPoll();
