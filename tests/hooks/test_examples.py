@@ -12,9 +12,11 @@ import pytest
 
 from pyd2.config.model import DnsServer, HookLibrary, TsigKey
 from pyd2.data.element import Element, Plain, from_plain
+from pyd2.dns.reply import parse_reply
 from pyd2.dns.tsig import HmacKey
-from pyd2.errors import HookError
+from pyd2.errors import HookError, ReplyError
 from pyd2.hooks.chain import check_libraries
+from tests.kit.dnswire import append_tsig, parse, sign
 
 from .conftest import SERVER, config
 
@@ -54,7 +56,7 @@ def command(chain: Chain, name: str, **arguments: Plain) -> Plain:
 
 def test_all_examples_pass_the_check(log: RecordingLog) -> None:
     examples = sorted(EXAMPLES.glob("*.py"))
-    assert len(examples) == 5
+    assert len(examples) == 6
     assert check_libraries([HookLibrary(str(path), None) for path in examples], log) == []
 
 
@@ -142,3 +144,42 @@ def test_audit_refuses_a_file_that_cannot_be_written(
     with pytest.raises(HookError):
         load(example("audit.py", parameters))
     assert log.lines()[0].endswith(f"reason {reason}")
+
+
+def test_signer(load: Load, tmp_path: Path) -> None:
+    """The secret of the file at the time of each update; its reply is judged by the same."""
+    secret = tmp_path / "secret"
+    chain = load(example("signer.py", {"name": "Rolling.", "secret-file": str(secret)}))
+    key = ask(chain, "192.0.2.1").key
+    assert key is not None
+    assert (key.name, key.algorithm) == ("rolling.", "hmac-sha256.")
+    with pytest.raises(HookError, match=r"key rolling\. has no secret"):
+        key.create_context()
+    for octets in (b"first", b"second"):
+        secret.write_bytes(octets)
+        context = key.create_context()
+        secret.write_bytes(b"changed")
+        twin = HmacKey("rolling.", "HMAC-SHA256", octets).create_context()
+        signed = context.sign(bytes(12), 4711, 1_700_000_000)
+        assert signed == twin.sign(bytes(12), 4711, 1_700_000_000)
+        assert len(signed) - 12 <= context.length
+        message = parse(signed)
+        assert message.tsig is not None
+        reply = signed[:2] + bytes(10)
+        answer = append_tsig(reply, sign(octets, message.tsig, reply, message.tsig.mac))
+        context.verify(answer, parse_reply(answer).tsig, 1_700_000_000)
+        forged = answer[:3] + bytes([answer[3] ^ 1]) + answer[4:]
+        with pytest.raises(ReplyError, match="BADSIG"):
+            context.verify(forged, parse_reply(forged).tsig, 1_700_000_000)
+
+
+@pytest.mark.parametrize(("parameters", "reason"), [
+    ({"name": "rolling."}, "reason the parameter secret-file is missing"),
+    ({"name": "rolling.", "secret-file": "/run/x", "algorithm": "x"}, "reason Unknown TSIG Key algorithm: x"),
+])
+def test_signer_refuses_bad_parameters(
+    load: Load, log: RecordingLog, parameters: dict[str, Plain], reason: str,
+) -> None:
+    with pytest.raises(HookError):
+        load(example("signer.py", parameters))
+    assert log.lines()[0].endswith(f": {reason}")
