@@ -107,8 +107,8 @@ class Journal:
 
     @property
     def durable(self) -> bool:
-        """Whether there is a durable queue that works."""
-        return self._up and self._wanted
+        """Whether what is not done is on the disk, and goes on at the next start."""
+        return self._wanted and (self._up or self._loading)
 
     @property
     def busy(self) -> bool:

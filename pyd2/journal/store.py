@@ -1,6 +1,7 @@
 """The file of the durable queue: an SQLite database in WAL mode, with a row for each request not yet done.
 
-A row is a request's datagram as it came, so that it goes through the same door again after a restart.
+A row is a request's datagram as it came, so that it goes through the same door again after a restart. That a
+request is done is noted beside the rows first: to take single rows out of many pages would write all those.
 ``synchronous=FULL``: what was committed survives the loss of power. All methods block; none locks.
 """
 
@@ -27,14 +28,23 @@ VERSION: Final = 1
 """The form of the file, in ``PRAGMA user_version``."""
 
 _APPLICATION_ID: Final = 0x70796432
-_SCHEMA: Final = """
-CREATE TABLE request (
-  number INTEGER PRIMARY KEY,  -- in the order of arrival
-  taken REAL NOT NULL,         -- seconds since the epoch
-  datagram BLOB NOT NULL,
-  crc INTEGER NOT NULL         -- CRC-32 of the datagram: SQLite finds torn pages, but no flipped bits
+_SCHEMA: Final = (
+    """
+    CREATE TABLE request (
+      number INTEGER PRIMARY KEY,  -- in the order of arrival
+      taken REAL NOT NULL,         -- seconds since the epoch
+      datagram BLOB NOT NULL,
+      crc INTEGER NOT NULL         -- CRC-32 of the datagram: SQLite finds torn pages, but no flipped bits
+    )
+    """,
+    """
+    CREATE TABLE done (
+      numbers TEXT NOT NULL        -- of requests that are no more, such as 4,5,7
+    )
+    """,
 )
-"""
+_SWEEP: Final = 4096
+"""Rows of requests that are done are deleted when there are so many."""
 _WAL_LIMIT: Final = 16 * 1024 * 1024
 """Octets to which a WAL file that had to grow is cut again."""
 _FREE_PAGES: Final = 1024
@@ -87,6 +97,8 @@ class Store:
         with self._failing():
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        self._noted = 0
+        """How many numbers stand in ``done``, or about that after a failure."""
         try:
             with self._failing():
                 self._prepare(read_only=read_only)
@@ -101,36 +113,43 @@ class Store:
 
     def read(self, after: int = 0, count: int = -1) -> list[Entry]:
         """Return up to ``count`` entries in their order, those behind a number; -1: all."""
-        with self._failing():
-            return list(self._rows(after, count))
+        with self._failing(), self._snapshot():
+            done = self._read_done()
+            found: list[Entry] = []
+            while count < 0 or len(found) < count:
+                rows = list(self._rows(after, count))
+                found += [entry for entry in rows if entry.number not in done]
+                if not rows or count < 0:
+                    break
+                after = rows[-1].number
+            return found[:count] if count >= 0 else found
 
     def readable(self) -> list[Entry]:
         """Return what can be read of a damaged file: from both ends up to what SQLite cannot read."""
         found: dict[int, Entry] = {}
+        done: set[int] = set()
+        with contextlib.suppress(sqlite3.Error, StoreError):
+            done = self._read_done()
         for order in ("ASC", "DESC"):
             with contextlib.suppress(sqlite3.Error):
                 for number, taken, datagram, crc in self._db.execute(f"{_SELECT} ORDER BY number {order}"):
-                    if _sound(datagram, crc):
+                    if _sound(datagram, crc) and number not in done:
                         found[number] = Entry(number, taken, datagram)
         return sorted(found.values())
-
-    def count(self) -> tuple[int, float | None]:
-        """Return the number of entries, and when the oldest was taken."""
-        with self._failing():
-            total: int = self._value("SELECT count(*) FROM request")
-            oldest = self._db.execute("SELECT taken FROM request ORDER BY number LIMIT 1").fetchone()
-        return total, oldest[0] if oldest else None
 
     def write(self, entries: Sequence[Entry], removed: Collection[int] = ()) -> None:
         """Add entries, then remove some by number, in one transaction. On return it is on the disk."""
         with self._transaction():
             self._insert(entries)
-            self._delete(removed)
+            if removed:
+                self._remove(removed)
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """Make these the only entries, in one transaction."""
         with self._transaction():
             self._db.execute("DELETE FROM request")
+            self._db.execute("DELETE FROM done")
+            self._noted = 0
             self._insert(entries)
 
     def reconcile(self, entries: Sequence[Entry]) -> None:
@@ -139,10 +158,16 @@ class Store:
         First the others go, in a transaction of their own: a full disk may have room for that, and a request
         that was done must not come back.
         """
+        self.sweep()
         with self._failing():
             present = {number for (number,) in self._db.execute("SELECT number FROM request")}
         self.write((), present - {entry.number for entry in entries})
         self.write([entry for entry in entries if entry.number not in present])
+
+    def sweep(self) -> None:
+        """Delete the rows of requests that are done."""
+        with self._transaction():
+            self._delete(self._read_done())
 
     def compact(self) -> None:
         """Give unused pages back to the file system, some at a time."""
@@ -170,6 +195,7 @@ class Store:
             return
         if empty:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA temp_store = MEMORY")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
@@ -177,7 +203,10 @@ class Store:
         with self._transaction():
             if empty:
                 db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                db.execute(_SCHEMA)
+                for statement in _SCHEMA:
+                    db.execute(statement)
+            # The next number is one more than that of the last entry, and must be free.
+            self._delete(self._read_done())
             db.execute(f"PRAGMA user_version = {VERSION}")
         if empty:
             _sync_directory(self.path.parent)
@@ -198,11 +227,40 @@ class Store:
             ]  # fmt: skip
             self._db.execute(_INSERT[len(part)], values)
 
-    def _delete(self, removed: Collection[int]) -> None:
-        numbers = sorted(removed)
-        for at in range(0, len(numbers), _ROWS):
-            part = numbers[at : at + _ROWS]
+    def _remove(self, numbers: Collection[int]) -> None:
+        if self._noted + len(numbers) < _SWEEP:
+            self._db.execute("INSERT INTO done VALUES (?)", (",".join(map(str, numbers)),))
+            self._noted += len(numbers)
+        else:
+            self._delete(self._read_done().union(numbers))
+
+    def _delete(self, numbers: Collection[int]) -> None:
+        """Delete rows; all that are noted as done must be among them."""
+        ordered = sorted(numbers)
+        for at in range(0, len(ordered), _ROWS):
+            part = ordered[at : at + _ROWS]
             self._db.execute(_DELETE[len(part)], part)
+        self._db.execute("DELETE FROM done")
+        self._noted = 0
+
+    def _read_done(self) -> set[int]:
+        """Return the numbers of requests whose rows are still there though they are done."""
+        done: set[int] = set()
+        for (numbers,) in self._db.execute("SELECT numbers FROM done"):
+            try:
+                done.update(map(int, numbers.split(",")))
+            except (AttributeError, ValueError) as error:
+                raise StoreError(f"{self.path}: {error}", damaged=True) from error
+        return done
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Read one state of the file, whatever is written meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
 
     def _value(self, statement: str) -> Any:  # noqa: ANN401  what SQLite returns
         return self._db.execute(statement).fetchone()[0]
@@ -266,13 +324,26 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def _scratch(directory: str) -> tempfile.TemporaryDirectory[str]:
+    """Return a directory for a copy: in the queue's own, where the daemon may write if it may anywhere."""
+    prefix = "pyd2-queue-"
+    try:
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=directory)
+    except OSError:
+        pass
+    try:
+        return tempfile.TemporaryDirectory(prefix=prefix)
+    except OSError as error:
+        raise StoreError(f"{error.filename}: {error.strerror}") from error
+
+
 def salvage(directory: str, name: str = DATABASE) -> list[Entry]:
     """Return the entries that can be read of a file that is damaged or cannot be written.
 
     It is read from a copy, for SQLite writes where it reads. Raises StoreError when the file cannot be read
     at all, or is none of ours.
     """
-    with tempfile.TemporaryDirectory(prefix="pyd2-queue-") as copy:
+    with _scratch(directory) as copy:
         try:
             for file in _files(directory, name)[:2]:
                 if file.exists():

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from pyd2.journal.store import Entry
 
-GROUP_SECONDS: Final = 0.002
-"""From one commit to the next at least, so that many requests share one; a lone request goes at once."""
+GROUP_SECONDS: Final = 0.005
+"""From one commit to the next at least, so that many requests share one; a lone request goes at once.
+
+A commit costs some 400 us of CPU time and 5 us more for each request (measured).
+"""
 
 REMOVE_SECONDS: Final = 0.02
 """How long removals wait for a commit to share. What is done and not removed is done again after a kill."""
@@ -189,7 +192,7 @@ class Writer:
         store = None
         try:
             store = Store(self.directory)
-            count = store.count()[0] if unread else 0
+            count = len(store.read()) if unread else 0
             if not count:
                 store.reconcile(entries)
         except StoreError as error:

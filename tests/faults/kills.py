@@ -40,9 +40,9 @@ ZONE: Final = "example.com."
 REVERSE: Final = "10.in-addr.arpa."
 HOSTS: Final = 150
 """Few enough that most have several requests waiting."""
-RATE: Final = 1500.0
-"""Requests a second, of which BIND makes two updates each: the queue grows."""
-LONGEST: Final = 0.8
+RATE: Final = 700.0
+"""Requests a second, of which each makes two updates: when the machine is busy, the queue grows."""
+LONGEST: Final = 0.6
 """Seconds that requests are sent for, at most; or, for every fourth life, from its start to its end."""
 
 _END: Final = re.compile(
