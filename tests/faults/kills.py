@@ -106,7 +106,7 @@ class Site:
                 time.sleep(0.001)
         if end == "stop":
             d2.wait_for_log("DHCP_DDNS_STARTED")
-            assert d2.process.stop() == 0
+            assert d2.process.stop(timeout=60) == 0, d2.process.output()[-2000:]
         elif end == "power":
             # What a loss of power leaves: the files of one moment, and none of what was in memory.
             d2.process.send_signal(signal.SIGSTOP)
