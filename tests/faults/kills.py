@@ -87,6 +87,8 @@ class Site:
         life = Life(self._in_file())
         number = len(self.lives)
         self.lives.append(life)
+        # What a kill leaves; another process may have got its number by now, which would prevent the start.
+        (self._directory / "d2.kea-dhcp-ddns.pid").unlink(missing_ok=True)
         d2 = D2(self._binary, self._directory, name=f"d2-{number}")
         length = self._random.uniform(0, LONGEST)
         begin = time.monotonic()
