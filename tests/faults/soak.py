@@ -132,7 +132,7 @@ def soak(binary: str, seconds: float, rate: float, report: Callable[[str], None]
         outcome.sent = load.sent
         # The dead server's requests may have piled up: each three tries, 32 at a time.
         wait_until(lambda: ends.read() >= load.sent or not d2.alive, "the end of all requests", 120)
-        outcome.cpu_seconds = _cpu_seconds(d2.process.pid)
+        outcome.cpu_seconds = d2.process.cpu_seconds()
         outcome.statistics = check_balance(d2)
         changes = [end for told in ends.by_dhcid.values() for _, end in told]
         outcome.succeeded, outcome.failed = changes.count("SUCCEEDED"), changes.count("FAILED")
@@ -189,9 +189,3 @@ def _complaints(outcome: Outcome, hosts: dict[str, list[Host]], ends: Ends, held
                 yield f"{host.name}: the log says {change}, the zone does not"
     if any(end == "SUCCEEDED" for host in hosts[DEAD] for _, end in ends.by_dhcid.get(host.dhcid, [])):
         yield "something succeeded at the dead server"
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
