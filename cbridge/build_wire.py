@@ -17,7 +17,9 @@ WITHOUT = "pyd2 works with its packet layer in Python, which needs more CPU time
 MODULE = "pyd2.packets.wire"
 SOURCES = Path(__file__).resolve().parent / "wire"
 
-FACE = ("error", "name", "request", "update", "tsig", "reply", "datagrams")
+FACE = (
+    "error", "name", "request", "update", "tsig", "reply", "datagrams", "packed", "window", "outbox", "tries",
+)
 """The headers that Python sees, each after those that it needs."""
 
 FLAGS = ["-std=c11", "-O2", "-fvisibility=hidden"]

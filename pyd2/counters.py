@@ -21,9 +21,9 @@ class Counter:
         self.value = 0
         self.changed = now
 
-    def add(self, now: float) -> None:
-        """Count one event at ``now`` (wall-clock seconds)."""
-        self.value += 1
+    def add(self, now: float, count: int = 1) -> None:
+        """Count events at ``now`` (wall-clock seconds)."""
+        self.value += count
         self.changed = now
 
     def reset(self, now: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from binascii import unhexlify
+from copy import copy
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
@@ -88,6 +89,33 @@ class NameChangeRequest:
         """The name of this request in every message: its DHCID in upper-case hex."""
         return self.dhcid.hex().upper()
 
+    @property
+    def kind(self) -> int:
+        """What is to happen and how, as one number: four times the change type, and the mode's place."""
+        return 4 * self.change_type + _MODE_PLACES[self.conflict_resolution_mode]
+
+    @property
+    def size(self) -> int:
+        """How much room it takes up in a queue, about, in octets."""
+        return len(self.dhcid) + 2 * len(self.fqdn_wire) + 100
+
+    def with_number(self, number: int) -> NameChangeRequest:
+        """Return the request with its number."""
+        self.number = number
+        return self
+
+    def without_forward(self) -> NameChangeRequest:
+        """Return the same request without its forward change."""
+        changed = copy(self)
+        changed.forward_change = False
+        return changed
+
+    def without_reverse(self) -> NameChangeRequest:
+        """Return the same request without its reverse change."""
+        changed = copy(self)
+        changed.reverse_change = False
+        return changed
+
     def text(self) -> str:
         """Return the request as log messages show it: nine lines, each with its newline."""
         return (
@@ -120,6 +148,7 @@ _USUAL = re.compile(
 )
 
 _CHANGE_TYPES = {b"0": ChangeType.ADD, b"1": ChangeType.REMOVE}
+_MODE_PLACES = {mode: place for place, mode in enumerate(ConflictResolutionMode)}
 _MODES = {mode.value: mode for mode in ConflictResolutionMode}
 _MODES_AS_BYTES = {mode.value.encode(): mode for mode in ConflictResolutionMode}
 _BLANKS = b"\t\n\v\f\r "

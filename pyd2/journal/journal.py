@@ -58,7 +58,7 @@ class Journal:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        carry_out: Callable[[list[bytes], Sequence[int]], None],
+        carry_out: Callable[[Sequence[bytes], Sequence[int]], None],
         counters: Counters,
         log: Log,
     ) -> None:
@@ -164,7 +164,7 @@ class Journal:
             self._waive()
             self._leave_if_done()
 
-    def take(self, datagrams: list[bytes]) -> None:
+    def take(self, datagrams: Sequence[bytes]) -> None:
         """Take what was read from the socket."""
         if not self._wanted and not self._loading:
             if not self._waiting:

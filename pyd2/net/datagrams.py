@@ -20,11 +20,12 @@ LIMIT: Final = 8192
 class Datagrams(Protocol):
     """The face; what serves one thread may have buffers of its own."""
 
-    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[list[bytes], int]:
+    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[Sequence[bytes], int]:
         """Return what has arrived, at most ``count`` (up to BATCH), and the errno of what went wrong, or 0.
 
-        Datagrams longer than ``size`` (up to LIMIT) octets are cut. Fewer than ``count`` and no errno: there
-        is nothing more. What came before an error is returned with it or before it.
+        It is there until the next call. Datagrams longer than ``size`` (up to LIMIT) octets are cut. Fewer
+        than ``count`` and no errno: there is nothing more. What came before an error is returned with it or
+        before it.
         """
 
     def send(self, sock: socket.socket, messages: Sequence[bytes]) -> tuple[int, int]:
@@ -37,7 +38,7 @@ class Datagrams(Protocol):
 class PlainDatagrams:
     """One system call for each datagram."""
 
-    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[list[bytes], int]:
+    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[Sequence[bytes], int]:
         """See Datagrams."""
         receive = sock.recv
         found: list[bytes] = []
@@ -66,31 +67,24 @@ class CompiledDatagrams:
     """One system call for each batch. Raises ImportError if it was not built."""
 
     def __init__(self) -> None:
+        from pyd2.packets.batch import DatagramBatch
         from pyd2.packets.wire import ffi, lib
 
         assert lib.WIRE_BATCH_MAX == BATCH
+        self._make = DatagramBatch
         self._receive = lib.wire_receive
         self._send = lib.wire_send
-        self._unpack = ffi.unpack
         self._from_buffer = ffi.from_buffer
         # The kernel touches only the pages that it fills.
         self._room = ffi.new("uint8_t[]", BATCH * LIMIT)
-        self._buffer = ffi.buffer(self._room)
         self._sizes = ffi.new("uint32_t[]", BATCH)
 
-    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[list[bytes], int]:
+    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[Sequence[bytes], int]:
         """See Datagrams."""
         received = self._receive(sock.fileno(), self._room, BATCH * LIMIT, size, self._sizes, count)
         if received <= 0:
             return [], 0 if received == -errno.EAGAIN else -received
-        buffer = self._buffer
-        at = 0
-        found: list[bytes] = []
-        lengths: list[int] = self._unpack(self._sizes, received)  # type: ignore[assignment]
-        for length in lengths:
-            found.append(buffer[at : at + length])
-            at += size
-        return found, 0
+        return self._make(self._room, size, self._sizes, received), 0
 
     def send(self, sock: socket.socket, messages: Sequence[bytes]) -> tuple[int, int]:
         """See Datagrams."""

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections import deque
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from pyd2.net.addresses import socket_address
+from pyd2.net.mail import EMPTY, PostedMail, PythonMail
 from pyd2.net.tcp import TcpLink
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyd2.net.datagrams import Datagrams
+    from pyd2.net.mail import Mail
     from pyd2.update.engine import Outgoing
     from pyd2.update.lane import Lane
 
@@ -59,7 +60,7 @@ class ServerSockets:
         self,
         loop: asyncio.AbstractEventLoop,
         lane: Lane,
-        on_replies: Callable[[Lane, int, list[bytes]], None],
+        on_replies: Callable[[Lane, int, Sequence[bytes]], None],
         on_failure: Callable[[Outgoing, int | str], None],
         datagrams: Datagrams,
         patience: Callable[[], float],
@@ -76,36 +77,28 @@ class ServerSockets:
         self._renew_at: dict[int, float] = {}
         """When to replace the sockets in use, in monotonic seconds."""
         self._lingering: dict[int, asyncio.TimerHandle] = {}
-        self._unsent: deque[Outgoing] = deque()
-        """What the kernel had no room for, in order."""
+        self._mail = PythonMail(datagrams)
+        self._posted: PostedMail | None = None
         self._again: asyncio.TimerHandle | None = None
+        """Runs while the kernel has no room: then all waits, so that the order is kept."""
         self._tcp: TcpLink[Outgoing] | None = None
 
     def send(self, messages: list[Outgoing], now: float) -> None:
         """Send messages; ``now`` is monotonic seconds."""
-        by_slot: dict[int, list[Outgoing]] = {}
         for outgoing in messages:
             if outgoing.tcp:
                 self._send_over_tcp(outgoing)
-            elif outgoing.slot in by_slot:
-                by_slot[outgoing.slot].append(outgoing)
             else:
-                by_slot[outgoing.slot] = [outgoing]
-        for slot, batch in by_slot.items():
-            if slot not in self._sockets:
-                try:
-                    self._open(slot, now)
-                except OSError as error:
-                    for outgoing in batch:
-                        self._on_failure(outgoing, error.errno or str(error))
-                    continue
-            unsent = batch if self._unsent else self._send_batch(slot, batch)
-            if unsent:
-                self._unsent.extend(unsent)
-                if self._again is None:
-                    self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
-            if now > self._renew_at.get(slot, now):
-                self._renew(slot, now)
+                self._mail.add(outgoing)
+        if self._again is None:
+            self._deliver(self._mail, now)
+
+    def send_posted(self, now: float) -> None:
+        """Send what the compiled tries have posted to the lane."""
+        if self._posted is None:
+            self._posted = PostedMail(self._lane)
+        if self._again is None:
+            self._deliver(self._posted, now)
 
     def close(self) -> None:
         """Close all sockets; what is under way stays without an answer."""
@@ -113,7 +106,9 @@ class ServerSockets:
             self._tcp.close()
         if self._again is not None:
             self._again.cancel()
-        self._unsent.clear()
+        self._mail.clear()
+        if self._posted is not None:
+            self._posted.clear()
         for timer in self._lingering.values():
             timer.cancel()
         for sock in self._sockets.values():
@@ -131,43 +126,49 @@ class ServerSockets:
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 
-    def _send_batch(self, slot: int, batch: list[Outgoing]) -> list[Outgoing]:
-        """Send over UDP; return what the kernel has no room for just now."""
-        sock = self._sockets[slot]
-        messages = [outgoing.message for outgoing in batch]
-        refused = -1
-        at = 0
-        while at < len(batch):
-            sent, error = self._datagrams.send(sock, messages[at:] if at else messages)
-            at += sent
-            if not error:
-                if at < len(batch):
-                    # The system call has kept to itself why it stopped; it may have been such an ICMP error.
-                    self._loop.call_soon(self._watch_again, sock, slot)
-                continue
-            if error in (errno.EAGAIN, errno.ENOBUFS):
-                return batch[at:]
-            if error != errno.ECONNREFUSED:
-                self._on_failure(batch[at], error)
-            else:
+    def _deliver(self, mail: Mail, now: float) -> None:
+        """Send over UDP until there is nothing left, or no room in the kernel."""
+        refused = False
+        while (slot := mail.slot) != EMPTY:
+            sock = self._sockets.get(slot)
+            if sock is None:
+                if slot not in self._lane.slots:
+                    # Its port is closed: the message has waited too long, and its try is over.
+                    mail.skip()
+                    continue
+                try:
+                    sock = self._open(slot, now)
+                except OSError as error:
+                    self._on_failure(mail.skip(), error.errno or str(error))
+                    continue
+            sent, error_number = mail.send(sock)
+            if sent:
+                refused = False
+            if error_number in (errno.EAGAIN, errno.ENOBUFS):
+                self._again = self._loop.call_later(PAUSE_SECONDS, self._deliver_again)
+                return
+            if error_number == errno.ECONNREFUSED:
                 # The ICMP error of an *earlier* message, which hid this one: then once more.
                 self._loop.call_soon(self._watch_again, sock, slot)
-                if refused != at:
-                    refused = at
-                    continue
-            at += 1
-        return []
+                if refused:
+                    mail.skip()
+                refused = not refused
+            elif error_number:
+                self._on_failure(mail.skip(), error_number)
+            elif mail.slot == slot:
+                # The system call has kept to itself why it stopped; it may have been such an ICMP error.
+                self._loop.call_soon(self._watch_again, sock, slot)
+            if now > self._renew_at.get(slot, now):
+                self._renew(slot, now)
 
-    def _send_unsent(self) -> None:
+    def _deliver_again(self) -> None:
         self._again = None
-        while self._unsent:
-            first = self._unsent[0]
-            if first.slot in self._sockets and self._send_batch(first.slot, [first]):
-                self._again = self._loop.call_later(PAUSE_SECONDS, self._send_unsent)
-                return
-            self._unsent.popleft()
+        now = self._loop.time()
+        for mail in (self._mail, self._posted):
+            if mail is not None and self._again is None:
+                self._deliver(mail, now)
 
-    def _open(self, slot: int, now: float) -> None:
+    def _open(self, slot: int, now: float) -> socket.socket:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             sock.connect(socket_address(self._lane.address, self._lane.port))
@@ -177,6 +178,7 @@ class ServerSockets:
         self._loop.add_reader(sock.fileno(), self._readable, sock, slot)
         self._sockets[slot] = sock
         self._renew_at[slot] = now + RENEW_SECONDS
+        return sock
 
     def _renew(self, slot: int, now: float) -> None:
         """Let a socket with another port take over; what this one has sent may still be answered on it."""

@@ -14,7 +14,7 @@ from pyd2.net.listener import RECEIVE_BUFFER, NcrListener
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyd2.config.model import Address
     from pyd2.counters import Counters
@@ -35,7 +35,7 @@ class Intake:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        on_datagrams: Callable[[list[bytes]], None],
+        on_datagrams: Callable[[Sequence[bytes]], None],
         counters: Counters,
         log: Log,
         datagrams: Datagrams,

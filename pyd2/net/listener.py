@@ -17,7 +17,7 @@ from pyd2.net.addresses import socket_address
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyd2.config.model import Address
     from pyd2.net.datagrams import Datagrams
@@ -47,7 +47,7 @@ class NcrListener:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        on_datagrams: Callable[[list[bytes]], None],
+        on_datagrams: Callable[[Sequence[bytes]], None],
         on_error: Callable[[OSError], None],
         datagrams: Datagrams,
     ) -> None:

@@ -37,27 +37,25 @@ class Pump:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
-    def requests(self, datagrams: list[bytes], numbers: Sequence[int] = ()) -> None:
+    def requests(self, datagrams: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
         """Give NameChangeRequests to the engine and send what it makes of them.
 
         ``numbers`` tells those of the durable queue; without it they have none.
         """
-        now, wall = time.monotonic(), time.time()
-        receive = self._engine.receive_request
-        if numbers:
-            for datagram, number in zip(datagrams, numbers, strict=True):
-                receive(datagram, now, wall, number)
-        else:
-            for datagram in datagrams:
-                receive(datagram, now, wall)
+        self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
         self.flush()
 
     def flush(self) -> None:
         """Send what the engine has ready, and set its timer."""
         engine = self._engine
         # A message that cannot be sent gives the engine a turn, which may give more to send.
-        while outgoing := engine.take_outgoing():
+        while True:
+            posted, outgoing = engine.take_posted(), engine.take_outgoing()
+            if not posted and not outgoing:
+                break
             now = time.monotonic()
+            for lane in dict.fromkeys(posted):
+                self._sockets(lane).send_posted(now)
             batches: dict[Lane, list[Outgoing]] = {}
             for message in outgoing:
                 batch = batches.get(message.lane)
@@ -101,11 +99,8 @@ class Pump:
             sockets.close()
         self._servers.clear()
 
-    def _replies(self, lane: Lane, slot: int, datagrams: list[bytes]) -> None:
-        now, wall = time.monotonic(), time.time()
-        receive = self._engine.receive_reply
-        for datagram in datagrams:
-            receive(lane, slot, datagram, now, wall)
+    def _replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
+        self._engine.receive_replies(lane, slot, datagrams, time.monotonic(), time.time())
         self.flush()
 
     def _failed(self, outgoing: Outgoing, error: int | str) -> None:

@@ -6,32 +6,26 @@ what is wrong with it, if anything is: only the plain layer refuses.
 
 from __future__ import annotations
 
-from socket import AF_INET6, inet_ntop
-from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.dns.tsig import ALGORITHMS, HmacContext, HmacKey
 from pyd2.dns.update import Data, Zone
-from pyd2.ncr import ChangeType, ConflictResolutionMode, NameChangeRequest
+from pyd2.errors import NcrError
+from pyd2.packets.batch import DatagramBatch, to_batch
+from pyd2.packets.packed import PackedRequest
 from pyd2.packets.plain import PlainLayer
 from pyd2.packets.wire import ffi, lib
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyd2.dns.tsig import SigningContext
     from pyd2.dns.update import UpdateTemplate
+    from pyd2.packets.layer import DomainNumbers, Index, Request
 
 ROOM: Final = 2048
 """Octets of the longest message that is written in C."""
 
-_FIELDS = Struct("=I7H6B")
-"""Those of wire_request before its address."""
-_ADDRESS_AT = ffi.offsetof("wire_request", "address")
-_FQDN_WIRE_AT = ffi.offsetof("wire_request", "fqdn_wire")
-_DHCID_AT = ffi.offsetof("wire_request", "dhcid")
-assert _FIELDS.size == _ADDRESS_AT
-
-_CHANGE_TYPES = tuple(ChangeType)
-_MODES = tuple(ConflictResolutionMode)
 _DATA = {
     Data.NONE: lib.WIRE_DATA_NONE, Data.ADDRESS: lib.WIRE_DATA_ADDRESS, Data.DHCID: lib.WIRE_DATA_DHCID,
     Data.TARGET: lib.WIRE_DATA_TARGET,
@@ -39,12 +33,11 @@ _DATA = {
 _TSIG_TAIL: Final = 6
 """Octets behind the MAC of a signed message: original ID, error, length of no other data."""
 
-# Looked up once: each is called for every request.
-_read_request = lib.wire_request_read
+# Looked up once: called for every message.
+unpack = ffi.unpack
 _write_update = lib.wire_update_write
 _sign = lib.wire_sign
 _read_reply = lib.wire_reply_read
-_new_request = NameChangeRequest.__new__
 
 
 class CompiledZone(Zone):
@@ -86,6 +79,13 @@ class CompiledContext(HmacContext):
 
     _key: CompiledKey
 
+    @classmethod
+    def resume(cls, key: CompiledKey, request_mac: bytes) -> CompiledContext:
+        """Return the context of a message that was signed in C."""
+        context = cls(key)
+        context._request_mac = request_mac
+        return context
+
     @property
     def verification(self) -> tuple[Any, bytes]:
         """The prepared key and the request's MAC."""
@@ -108,40 +108,69 @@ class CompiledLayer(PlainLayer):
     name = "compiled"
 
     def __init__(self) -> None:
-        self._request = ffi.new("wire_request *")
-        self._request_buffer = ffi.buffer(self._request)
+        self._no_domains = lib.wire_domains_new(0, 0, 0)
+        self._packed = ffi.new("uint8_t[]", lib.WIRE_BATCH_MAX * lib.WIRE_PACKED_MAX)
+        self._packed_buffer = ffi.buffer(self._packed)
+        self._packed_sizes = ffi.new("uint32_t[]", lib.WIRE_BATCH_MAX)
         self._room = ffi.new("uint8_t[]", ROOM)
         self._buffer = ffi.buffer(self._room)
         self._templates: dict[UpdateTemplate, Any] = {}
 
-    def decode(self, datagram: bytes) -> NameChangeRequest:
-        """Return the request that a datagram holds."""
-        if _read_request(self._request, datagram, len(datagram)) != 0:
-            return super().decode(datagram)
-        buffer = self._request_buffer
-        (
-            lease_length, fqdn_at, fqdn_size, fqdn_wire_size, address_at, address_text_size, dhcid_size,
-            expires_at, change_type, forward, reverse, mode, address_size, _,
-        ) = _FIELDS.unpack_from(buffer)
-        # Setting the slots costs a third of calling __init__ (measured).
-        request = _new_request(NameChangeRequest)
-        request.change_type = _CHANGE_TYPES[change_type]
-        request.forward_change = forward == 1
-        request.reverse_change = reverse == 1
-        request.fqdn = datagram[fqdn_at : fqdn_at + fqdn_size].decode("ascii") + "."
-        request.fqdn_wire = buffer[_FQDN_WIRE_AT : _FQDN_WIRE_AT + fqdn_wire_size]
-        address = request.address = buffer[_ADDRESS_AT : _ADDRESS_AT + address_size]
-        if address_size == 4:
-            # What the system takes for an IPv4 address is in its one canonical form.
-            request.address_text = datagram[address_at : address_at + address_text_size].decode("ascii")
-        else:
-            request.address_text = inet_ntop(AF_INET6, address)
-        request.dhcid = buffer[_DHCID_AT : _DHCID_AT + dhcid_size]
-        request.lease_expires_on = datagram[expires_at : expires_at + 14].decode("ascii")
-        request.lease_length = lease_length
-        request.conflict_resolution_mode = _MODES[mode]
-        request.number = 0
-        return request
+    def read_requests(self, datagrams: Sequence[bytes], index: Index) -> Sequence[Request | NcrError]:
+        """Return for each datagram the request that it holds, packed if it can be, or why there is none."""
+        found: list[Request | NcrError] = []
+        for first in range(0, len(datagrams), lib.WIRE_BATCH_MAX):
+            self._read_batch(to_batch(datagrams[first : first + lib.WIRE_BATCH_MAX]), index, found)
+        return found
+
+    def _read_batch(self, batch: DatagramBatch, index: Index, found: list[Request | NcrError]) -> None:
+        lib.wire_requests_read(
+            self._no_domains if index is None else index, batch.room, batch.stride, batch.sizes, len(batch),
+            self._packed, self._packed_sizes,
+        )
+        buffer = self._packed_buffer
+        at = 0
+        sizes: list[int] = unpack(self._packed_sizes, len(batch))  # type: ignore[assignment]
+        for number, size in enumerate(sizes):
+            if size:
+                found.append(PackedRequest(buffer[at : at + size]))
+                at += size
+            else:
+                found.append(self._read_again(batch[number], index))
+
+    def _read_again(self, datagram: bytes, index: Index) -> Request | NcrError:
+        try:
+            request = self.decode(datagram)
+        except NcrError as error:
+            return error
+        packed = PackedRequest.pack(request)
+        return request if packed is None else self.match(packed, index)
+
+    def make_index(self, domains: DomainNumbers) -> Index:
+        """Return a table of the domains."""
+        count = len(domains.names) + len(domains.octets) + len(domains.nibbles)
+        table = lib.wire_domains_new(count, domains.forward_wildcard, domains.reverse_wildcard)
+        if not table:
+            raise MemoryError("no memory for the domains of a configuration")
+        table = ffi.gc(table, lib.wire_domains_free)
+        names = {_octets(name): number for name, number in domains.names.items()}
+        nibbles = {_octets(digits): number for digits, number in domains.nibbles.items()}
+        for kind, entries in (
+            (lib.WIRE_DOMAIN_NAME, names), (lib.WIRE_DOMAIN_OCTETS, domains.octets),
+            (lib.WIRE_DOMAIN_NIBBLES, nibbles),
+        ):
+            for text, number in entries.items():
+                lib.wire_domains_add(table, kind, text, len(text), number)
+        index: Index = table
+        return index
+
+    def match(self, request: Request, index: Index) -> Request:
+        """Return a packed request with its domains set."""
+        if not isinstance(request, PackedRequest):
+            return request
+        octets = ffi.new("uint8_t[]", bytes(request))
+        lib.wire_match(self._no_domains if index is None else index, octets, len(request))
+        return PackedRequest(ffi.buffer(octets, len(request))[:])
 
     def zone(self, name: str) -> Zone:
         """Return a prepared zone."""
@@ -158,7 +187,7 @@ class CompiledLayer(PlainLayer):
         """Return an UPDATE message with query ID 0 and without TSIG."""
         prepared = self._templates.get(template)
         if prepared is None:
-            prepared = self._templates[template] = _prepare(template)
+            prepared = self._templates[template] = prepare_template(template)
         assert isinstance(zone, CompiledZone)
         size = _write_update(
             prepared, zone.prepared, owner, len(owner), target, len(target), address, len(address), dhcid,
@@ -181,7 +210,11 @@ class CompiledLayer(PlainLayer):
         return rcode if rcode >= 0 else super().read_reply(datagram, context, wall)
 
 
-def _prepare(template: UpdateTemplate) -> Any:  # noqa: ANN401  cffi's objects have no types
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def prepare_template(template: UpdateTemplate) -> Any:  # noqa: ANN401  cffi's objects have no types
     """Return a template as C wants it."""
     records = [
         (record.type or 0, record.rrclass, _DATA[record.data], record.with_ttl)

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from pyd2.packets.plain import PlainLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pyd2.data.zone import Interfaces
     from pyd2.dns.tsig import HmacKey, SigningContext
     from pyd2.dns.update import UpdateTemplate, Zone
+    from pyd2.errors import NcrError
     from pyd2.ncr import NameChangeRequest
+    from pyd2.packets.packed import PackedRequest
 
 NAMES = ("compiled", "plain")
 """The packet layers, the preferred one first."""
+
+Request: TypeAlias = "NameChangeRequest | PackedRequest"
+Index: TypeAlias = "object | None"
+"""The domains of a configuration as a layer wants them; None: it leaves matching to Python."""
+
+
+class DomainNumbers(NamedTuple):
+    """The domains of a configuration by what they match, each as a number from 1 on; 0 stands for none."""
+
+    names: Mapping[str, int]
+    """Forward domains, by name in lower case with its final dot."""
+    octets: Mapping[bytes, int]
+    """Reverse domains, by what their IPv4 addresses begin with."""
+    nibbles: Mapping[str, int]
+    """Reverse domains, by what their IPv6 addresses begin with, in hexadecimal."""
+    forward_wildcard: int
+    reverse_wildcard: int
 
 
 class PacketLayer(Protocol):
@@ -26,6 +47,18 @@ class PacketLayer(Protocol):
 
     def decode(self, datagram: bytes) -> NameChangeRequest:
         """Return the request that a datagram holds; raises NcrError. See pyd2.ncr.decode."""
+
+    def read_requests(self, datagrams: Sequence[bytes], index: Index) -> Sequence[Request | NcrError]:
+        """Return for each datagram the request that it holds, or why there is none.
+
+        ``index`` is what make_index returned for the configuration in force.
+        """
+
+    def make_index(self, domains: DomainNumbers) -> Index:
+        """Return the domains of a configuration as ``match`` and ``read_requests`` want them."""
+
+    def match(self, request: Request, index: Index) -> Request:
+        """Return a request again whose domains are those of the configuration in force, if it says any."""
 
     def zone(self, name: str) -> Zone:
         """Return a zone prepared for encode_update; raises DomainNameError."""

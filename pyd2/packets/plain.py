@@ -10,12 +10,16 @@ from pyd2.dns import reply, update
 from pyd2.dns.names import reverse_name_wire
 from pyd2.dns.tsig import HmacKey
 from pyd2.dns.update import Zone
+from pyd2.errors import NcrError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyd2.data.zone import Interfaces
     from pyd2.dns.tsig import SigningContext
     from pyd2.dns.update import UpdateTemplate
     from pyd2.ncr import NameChangeRequest
+    from pyd2.packets.layer import DomainNumbers, Index, Request
 
 
 class PlainLayer:
@@ -27,6 +31,24 @@ class PlainLayer:
     def decode(self, datagram: bytes) -> NameChangeRequest:
         """Return the request that a datagram holds."""
         return ncr.decode(datagram, self.interfaces)
+
+    def read_requests(self, datagrams: Sequence[bytes], _index: Index) -> Sequence[Request | NcrError]:
+        """Return for each datagram the request that it holds, or why there is none."""
+        return [self._read(datagram) for datagram in datagrams]
+
+    def _read(self, datagram: bytes) -> Request | NcrError:
+        try:
+            return self.decode(datagram)
+        except NcrError as error:
+            return error
+
+    def make_index(self, _domains: DomainNumbers) -> Index:
+        """Return None: matching is left to Python."""
+        return None
+
+    def match(self, request: Request, _index: Index) -> Request:
+        """Return the request: it does not say its domains."""
+        return request
 
     def zone(self, name: str) -> Zone:
         """Return a prepared zone."""

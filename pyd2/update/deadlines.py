@@ -40,12 +40,11 @@ class Deadlines:
                 break
         return earliest
 
-    def pop_expired(self, now: float) -> Transaction | None:
-        """Take out and return a try whose deadline is reached, or None."""
+    def first_expired(self, now: float) -> Transaction | None:
+        """Return a try whose deadline is reached, or None; whoever ends it deletes it."""
         for fifo in self._fifos.values():
             for first in fifo:
                 if first.deadline <= now:
-                    del fifo[first]
                     return first
                 break
         if len(self._fifos) > 1:

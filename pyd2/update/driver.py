@@ -7,26 +7,26 @@ of failures cannot become a recursion.
 
 from __future__ import annotations
 
-import secrets
-from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.dns.constants import rcode_text
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
-from pyd2.update.deadlines import Deadlines
+from pyd2.packets.packed import PackedRequest
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.plan import MAX_TIMEOUT
 from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
+from pyd2.update.tries import JUDGE, Outgoing, make_tries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyd2.config.model import DnsServer
-    from pyd2.counters import Counters
+    from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.tsig import SigningKey
     from pyd2.messages import Log
-    from pyd2.ncr import NameChangeRequest
-    from pyd2.packets.layer import PacketLayer
+    from pyd2.packets.layer import PacketLayer, Request
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain
     from pyd2.update.transaction import Transaction
@@ -49,20 +49,6 @@ class Selection(NamedTuple):
     """Whether to go on to the next server."""
 
 
-class Outgoing(NamedTuple):
-    """A message to be sent to a DNS server."""
-
-    lane: Lane
-    """The server."""
-    slot: int
-    """Which of the lane's local UDP ports to send from; for TCP, a number to give back with the reply."""
-    query_id: int
-    tcp: bool
-    """Whether it goes over TCP (a connection of its own, RFC 7766) instead of UDP."""
-    message: bytes
-    """The whole DNS message; a TCP sender puts its length in front."""
-
-
 class Driver:
     """The transactions that have begun and not ended.
 
@@ -75,29 +61,44 @@ class Driver:
         self._slot = -1
         """The local port of the messages that go out together; -1: the next one draws it."""
         self._packets = packets
-        self._random: list[int] = []
-        self.deadlines = Deadlines()
+        self.tries = make_tries(packets)
+        self.ordered: list[Lane] = []
+        """Lanes that have orders."""
+        self._posted: list[Lane] = []
+        """Lanes to which the tries have posted messages."""
+        self._outgoing: list[Outgoing] = []
+        self._successes: dict[KeyCounters | None, int] = {}
+        """Updates that succeeded in this turn, by the key's statistics."""
         self.select_key: SelectKey | None = None
         self.timeout_ms = 500
         self.active = 0
         """Transactions begun and not ended."""
-        self.in_flight = 0
-        """Tries under way."""
-        self.outgoing: list[Outgoing] = []
-        self.ended: list[bytes] = []
-        """DHCIDs whose transaction has ended, until the engine takes them out."""
+        self.ended: list[int] = []
+        """What holds the clients whose transaction has ended, until the engine takes them out."""
         self.finished: list[int] = []
         """The numbers of requests that have ended, until the shell takes them out."""
+        self.numbered = False
+        """Whether requests have such numbers."""
 
     def take_outgoing(self) -> list[Outgoing]:
         """Return the messages to send, and let those that follow go out from another local port.
 
         What goes out together goes from one port: a single system call can send it.
         """
-        outgoing = self.outgoing
-        self.outgoing = []
+        outgoing = self._outgoing
+        self._outgoing = []
+        for lane in self.take_posted():
+            outgoing += self.tries.posted(lane)
         self._slot = -1
         return outgoing
+
+    def take_posted(self) -> list[Lane]:
+        """Return the lanes to which the tries have posted messages, which the caller sends from there."""
+        posted = self._posted
+        if posted:
+            self._posted = []
+            self._slot = -1
+        return posted
 
     def begin(self, transaction: Transaction, now: float, wall: float) -> None:
         """Start a transaction."""
@@ -110,61 +111,46 @@ class Driver:
         assert domain is not None
         self._enter(transaction, domain, now, wall)
 
-    def reply(self, lane: Lane, slot: int, datagram: bytes, now: float, wall: float) -> None:
+    def replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: float) -> None:
         """Take what came from a server; what answers no try under way is ignored (decision 4)."""
-        transaction = None
-        if len(datagram) >= 2:
-            transaction = lane.pending.pop(slot << 16 | datagram[0] << 8 | datagram[1], None)
-        if transaction is None:
-            self._ignore(lane, datagram, wall)
-            return
-        self.in_flight -= 1
-        del transaction.fifo[transaction]
-        lane.window.replied(transaction.sent_at, now)
+        lane.room_known = False
         log = self._log
-        if "ASIODNS_FETCH_COMPLETED" in log.on:
-            log.emit("ASIODNS_FETCH_COMPLETED", lane.address, lane.port)
-        try:
-            rcode = self._packets.read_reply(datagram, transaction.context, int(wall))
-        except Exception as error:  # mostly ReplyError, but a library's key may raise anything
-            self._invalid(transaction, error, now, wall)
-            return
-        if datagram[2] & 2 and not transaction.tcp:
-            transaction.spare_rcode = rcode
-            if "PYD2_UPDATE_TCP" in log.on:
-                why = "the reply over UDP is truncated"
-                log.emit("PYD2_UPDATE_TCP", transaction.ncr.request_id, lane.text, why)
-            self._offer(transaction, now, wall)
-        else:
-            self._answered(transaction, rcode, now, wall)
+        for transaction, rcode, datagram in self.tries.take(lane, slot, datagrams, now, int(wall)):
+            if transaction is None:
+                self._ignore(lane, datagram, wall)
+                continue
+            if "ASIODNS_FETCH_COMPLETED" in log.on:
+                log.emit("ASIODNS_FETCH_COMPLETED", lane.address, lane.port)
+            if rcode == JUDGE:
+                self._judge(transaction, datagram, now, wall)
+            else:
+                self._answered(transaction, rcode, now, wall)
+        if self._successes:
+            self._count_successes(wall)
 
     def unsent(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
         """Take it that a message could not be sent: the try has failed (decision 10)."""
         lane = outgoing.lane
-        transaction = lane.pending.pop(outgoing.slot << 16 | outgoing.query_id, None)
+        transaction = self.tries.withdraw(lane, outgoing.slot << 16 | outgoing.query_id, now)
         if transaction is None:
             return
-        self.in_flight -= 1
-        del transaction.fifo[transaction]
-        lane.window.withdrawn(now)
+        lane.room_known = False
         if transaction.spare_rcode is None:
             protocol = "TCP" if outgoing.tcp else "UDP"
             self._log.emit("ASIODNS_SEND_DATA", error, protocol, lane.address, lane.port)
         self._unanswered(transaction, now, wall)
 
-    def expire(self, now: float, wall: float) -> Lane | None:
-        """Fail the first try whose time is up; return its server's lane, or None if there is no such try."""
-        transaction = self.deadlines.pop_expired(now)
-        if transaction is None:
-            return None
-        lane = transaction.server.lane
-        del lane.pending[transaction.query]
-        self.in_flight -= 1
-        lane.window.timed_out(transaction.sent_at, now)
-        if "ASIODNS_READ_TIMEOUT" in self._log.on:
-            self._log.emit("ASIODNS_READ_TIMEOUT", lane.address, lane.port)
-        self._unanswered(transaction, now, wall)
-        return lane
+    def expire(self, now: float, wall: float) -> list[Lane]:
+        """Fail tries whose time is up; return the lanes of their servers, or none if there is no such try."""
+        expired = self.tries.expire(now)
+        lanes = [transaction.server.lane for transaction in expired]
+        for lane in lanes:
+            lane.room_known = False
+        for transaction, lane in zip(expired, lanes, strict=True):
+            if "ASIODNS_READ_TIMEOUT" in self._log.on:
+                self._log.emit("ASIODNS_READ_TIMEOUT", lane.address, lane.port)
+            self._unanswered(transaction, now, wall)
+        return lanes
 
     # How a try ends.
 
@@ -174,11 +160,36 @@ class Driver:
             what = f"query ID {int.from_bytes(datagram[:2], 'big')}" if len(datagram) >= 2 else "too short"
             self._log.emit("PYD2_REPLY_IGNORED", lane.text, what)
 
+    def _judge(self, transaction: Transaction, datagram: bytes, now: float, wall: float) -> None:
+        """Judge a reply that was not yet."""
+        try:
+            rcode = self._packets.read_reply(datagram, transaction.context, int(wall))
+        except Exception as error:  # mostly ReplyError, but a library's key may raise anything
+            self._invalid(transaction, error, now, wall)
+            return
+        if datagram[2] & 2 and not transaction.tcp:
+            transaction.spare_rcode = rcode
+            if "PYD2_UPDATE_TCP" in self._log.on:
+                why = "the reply over UDP is truncated"
+                self._log.emit(
+                    "PYD2_UPDATE_TCP", transaction.ncr.request_id, transaction.server.lane.text, why
+                )
+            self._offer(transaction, now, wall)
+        else:
+            self._answered(transaction, rcode, now, wall)
+
+    def _count_successes(self, wall: float) -> None:
+        for key_counters, count in self._successes.items():
+            self._counters.update_success.add(wall, count)
+            if key_counters is not None:
+                key_counters.success.add(wall, count)
+        self._successes.clear()
+
     def _answered(self, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
+        """Take the answer to a try; the caller counts the successes when it has done with all it has."""
         transaction.spare_rcode = None
-        self._counters.update_success.add(wall)
-        if transaction.key_counters is not None:
-            transaction.key_counters.success.add(wall)
+        counters = transaction.key_counters
+        self._successes[counters] = self._successes.get(counters, 0) + 1
         log = self._log
         if "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in log.on:
             self._log_status(transaction, f"SUCCESS, rcode: {rcode_text(rcode)}")
@@ -203,6 +214,7 @@ class Driver:
         if rcode is not None:
             # No TCP at this server, but its truncated answer says all: it counts, as it does with Kea.
             self._answered(transaction, rcode, now, wall)
+            self._count_successes(wall)
             return
         self._counters.update_timeout.add(wall)
         if transaction.key_counters is not None:
@@ -298,7 +310,7 @@ class Driver:
     def _offer(self, transaction: Transaction, now: float, wall: float) -> None:
         """Send the next update, now or when the lane has room."""
         lane = transaction.server.lane
-        if lane.ready or lane.window.in_flight >= lane.window.limit:
+        if lane.ready or not lane.has_room(now):
             lane.ready.append(transaction)
         else:
             self.send(transaction, now, wall)
@@ -310,18 +322,64 @@ class Driver:
     def _end(self, transaction: Transaction) -> None:
         self.active -= 1
         transaction.plan.active -= 1
-        self.end_request(transaction.ncr)
+        self.tries.forget(transaction)
+        self.end_request(transaction.ncr, transaction.dhcid)
 
-    def end_request(self, ncr: NameChangeRequest) -> None:
-        """Note that nothing more is done for a request."""
-        self.ended.append(ncr.dhcid)
-        if ncr.number:
+    def end_request(self, ncr: Request, dhcid: int) -> None:
+        """Note that nothing more is done for a request; ``dhcid`` is what holds its client."""
+        self.ended.append(dhcid)
+        if self.numbered and ncr.number:
             self.finished.append(ncr.number)
 
     # Sending.
 
     def send(self, transaction: Transaction, now: float, wall: float) -> None:
         """Send the update of the transaction's step; the caller has seen that its lane has room."""
+        server = transaction.server
+        lane = server.lane
+        step = transaction.step
+        route = server.routes.get(step)
+        if route is None:
+            route = server.routes[step] = self.tries.route(server, transaction.domain.zone, step)
+        if (
+            not route.address
+            or transaction.key is not server.key
+            or transaction.spare_rcode is not None
+            or not isinstance(transaction.ncr, PackedRequest)
+            or self.timeout_ms > MAX_TIMEOUT
+        ):
+            self._send_alone(transaction, now, wall)
+            return
+        transaction.route = route
+        transaction.context = None
+        transaction.tcp = False
+        lane.room -= 1
+        if not lane.orders:
+            self.ordered.append(lane)
+        lane.orders.append(transaction)
+        if "DHCP_DDNS_UPDATE_REQUEST_SENT" in self._log.on:
+            # Then its message comes where Kea's does, before anything else happens.
+            self.flush(now, wall)
+
+    def flush(self, now: float, wall: float) -> list[Lane]:
+        """Send the updates that were ordered; return the lanes they went to."""
+        lanes, self.ordered = self.ordered, []
+        for lane in lanes:
+            transactions = lane.orders
+            lane.orders = []
+            alone = self.tries.send(
+                lane, self._slot_of(lane), transactions, now, int(wall), self.timeout_ms / 1000
+            )
+            self._posted.append(lane)
+            apart = [transactions[place] for place in alone]
+            lane.room_known = False
+            self._count_sent([t for t in transactions if t not in apart] if apart else transactions, wall)
+            for transaction in apart:
+                self._send_alone(transaction, now, wall)
+        return lanes
+
+    def _send_alone(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Make the update of the transaction's step in Python and send it."""
         ncr = transaction.ncr
         step = transaction.step
         lane = transaction.server.lane
@@ -332,33 +390,23 @@ class Driver:
             self._log.emit(step.build_failure, ncr.request_id, ncr.text(), error)
             self._fail(transaction, UPDATE_FAILED)
             return
-        query = self._draw_query(lane)
-        query_id = query & 0xFFFF
+        slot = self._slot_of(lane)
+        query_id = self.tries.draw_query_id(lane, slot)
         try:
             message = self._seal(transaction, message, query_id, wall)
         except Exception as error:  # a library's key may raise anything
             self._log.emit("DHCP_DDNS_TRANS_SEND_ERROR", ncr.request_id, error)
             self._fail(transaction, UPDATE_FAILED)
             return
-        log = self._log
-        on = log.on
-        tcp = repeated or len(message) > MAX_UDP_MESSAGE or transaction.server.tcp
+        transaction.tcp = repeated or len(message) > MAX_UDP_MESSAGE or transaction.server.tcp
         if not repeated:
-            transaction.tries += 1
-            self._count_sent(transaction, wall)
-            if tcp and "PYD2_UPDATE_TCP" in on:
+            if transaction.tcp and "PYD2_UPDATE_TCP" in self._log.on:
                 why = "configured" if transaction.server.tcp else f"it has {len(message)} octets"
-                log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, why)
-            if "DHCP_DDNS_UPDATE_REQUEST_SENT" in on:
-                log.emit("DHCP_DDNS_UPDATE_REQUEST_SENT", ncr.request_id, step.comment, lane.text)
-        transaction.query = query
-        transaction.sent_at = now
-        transaction.tcp = tcp
-        lane.pending[query] = transaction
-        lane.window.sent(now)
-        self.in_flight += 1
-        self.deadlines.add(transaction, now, self.timeout_ms / 1000)
-        self.outgoing.append(Outgoing(lane, query >> 16, query_id, tcp, message))
+                self._log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, why)
+            self._count_sent((transaction,), wall)
+        self.tries.enter(transaction, lane, slot << 16 | query_id, now, self.timeout_ms / 1000)
+        lane.room_known = False
+        self._outgoing.append(Outgoing(lane, slot, query_id, transaction.tcp, message))
 
     def _build(self, transaction: Transaction) -> bytes:
         ncr = transaction.ncr
@@ -392,27 +440,32 @@ class Driver:
             raise Pyd2Error(f"an UPDATE of {len(message)} octets does not fit into a DNS message")
         return message
 
-    def _count_sent(self, transaction: Transaction, wall: float) -> None:
-        counters = self._counters
-        counters.update_sent.add(wall)
-        if transaction.key is None:
-            counters.update_unsigned.add(wall)
-        else:
-            counters.update_signed.add(wall)
+    def _count_sent(self, transactions: Sequence[Transaction], wall: float) -> None:
+        """Count tries that went out, and tell of them."""
+        signed: dict[KeyCounters, int] = {}
+        for transaction in transactions:
+            transaction.tries += 1
             if transaction.key_counters is not None:
-                transaction.key_counters.sent.add(wall)
+                signed[transaction.key_counters] = signed.get(transaction.key_counters, 0) + 1
+        counters = self._counters
+        unsigned = len(transactions) - sum(signed.values())
+        if transactions:
+            counters.update_sent.add(wall, len(transactions))
+        if unsigned:
+            counters.update_unsigned.add(wall, unsigned)
+        for key_counters, count in signed.items():
+            counters.update_signed.add(wall, count)
+            key_counters.sent.add(wall, count)
+        log = self._log
+        if "DHCP_DDNS_UPDATE_REQUEST_SENT" in log.on:
+            for transaction in transactions:
+                log.emit(
+                    "DHCP_DDNS_UPDATE_REQUEST_SENT", transaction.ncr.request_id, transaction.step.comment,
+                    transaction.server.lane.text,
+                )
 
-    def _draw_query(self, lane: Lane) -> int:
-        """Draw a local port and a query ID that are free, as ``slot << 16 | query id``.
-
-        The port is drawn once for all that goes out together, so that it can leave in one system call.
-        """
-        while True:
-            if not self._random:
-                self._random = array("I", secrets.token_bytes(4096)).tolist()
-            bits = self._random.pop()
-            if self._slot < 0:
-                self._slot = bits >> 16
-            query = lane.slots[self._slot % len(lane.slots)] << 16 | bits & 0xFFFF
-            if query not in lane.pending:
-                return query
+    def _slot_of(self, lane: Lane) -> int:
+        """Return the lane's local port for what goes out together now."""
+        if self._slot < 0:
+            self._slot = self.tries.draw_place()
+        return lane.slots[self._slot % len(lane.slots)]

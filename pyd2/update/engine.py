@@ -18,22 +18,26 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.names import reverse_name
 from pyd2.errors import NcrError
-from pyd2.ncr import ChangeType
-from pyd2.packets.layer import PacketLayer, make_layer
-from pyd2.update.driver import Driver, Outgoing, Selection, SelectKey
+from pyd2.ncr import ChangeType, ConflictResolutionMode
+from pyd2.packets.layer import PacketLayer, Request, make_layer
+from pyd2.packets.packed import PackedRequest
+from pyd2.update.driver import Driver, Selection, SelectKey
 from pyd2.update.kinds import KINDS
 from pyd2.update.plan import Plan, make_plan
 from pyd2.update.transaction import Transaction
+from pyd2.update.tries import Outgoing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from pyd2.config.model import Config
     from pyd2.counters import Counters
     from pyd2.messages import Log
-    from pyd2.ncr import NameChangeRequest
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain
 
@@ -42,8 +46,14 @@ __all__ = ["Engine", "Outgoing", "SelectKey", "Selection"]
 RESUME_PERCENT: Final = 80
 """The queue counts as full until it is down to this part of its limit."""
 
+OCTETS_PER_ENTRY: Final = 512
+"""Octets of queued requests for each entry of the queue's limit: four times what most requests have."""
+
+_KINDS: Final = tuple(KINDS[change, mode] for change in ChangeType for mode in ConflictResolutionMode)
+"""By the number that a request tells."""
+
 _BACKLOG_STEP: Final = 1000
-"""Requests to match again at a time after a reconfiguration, so that replies are not kept waiting."""
+"""Requests to work off at a time that take no room of a lane, so that replies are not kept waiting."""
 
 
 class Engine:
@@ -58,11 +68,21 @@ class Engine:
         self._plan = Plan()
         self._old_plans: list[Plan] = []
         """Those that active transactions began under."""
-        self._chains: dict[bytes, deque[NameChangeRequest] | None] = {}
-        """DHCIDs that are held, each with the requests that queue behind the holder."""
-        self._backlog: deque[NameChangeRequest] = deque()
+        self._chains: dict[int, deque[Request] | None] = {}
+        """DHCIDs that are held, each with the requests that queue behind the holder.
+
+        They stand here by their hashes, for the sake of memory. Two that share one, which is unlikely and in
+        nobody's power, go one after the other, which does no harm.
+        """
+        self._backlog: deque[Request] = deque()
         """Requests to be matched again since the last reconfiguration; they hold their DHCIDs."""
+        self._paced: set[Lane] = set()
+        """Lanes that will have room without anything having come."""
+        self._unserved: set[Lane] = set()
+        """Lanes that have room left, for the next turn."""
         self._queued = 0
+        self._octets = 0
+        """Of the requests that are queued."""
         self._full = False
 
     # What the shell asks.
@@ -108,7 +128,13 @@ class Engine:
 
     def timer(self) -> float | None:
         """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
-        return 0.0 if self._backlog else self._driver.deadlines.next()
+        if self._backlog or self._unserved:
+            return 0.0
+        deadline = self._driver.tries.deadline()
+        if not self._paced:
+            return deadline
+        paced_until = min(lane.window.paced_until() for lane in self._paced)
+        return paced_until if deadline is None else min(deadline, paced_until)
 
     def take_outgoing(self) -> list[Outgoing]:
         """Return the messages to send, in order; they are the caller's from now on."""
@@ -120,6 +146,17 @@ class Engine:
         if finished:
             self._driver.finished = []
         return finished
+
+    def take_posted(self) -> list[Lane]:
+        """Return the lanes to which messages have been posted in C, for who sends them from there.
+
+        Who does not ask for them gets these messages from ``take_outgoing``, too.
+        """
+        return self._driver.take_posted()
+
+    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+        """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
+        return self._driver.tries.pending(lane)
 
     # What happens.
 
@@ -133,110 +170,162 @@ class Engine:
         """
         lanes = self.lanes
         self._old_plans = [plan for plan in (*self._old_plans, self._plan) if plan.active]
-        self._plan = make_plan(config, lanes, self._counters, wall, self._packets)
+        self._plan = make_plan(
+            config, lanes, self._counters, wall, self._packets, self._driver.tries.new_window
+        )
         self._driver.select_key = select_key
         self._driver.timeout_ms = config.dns_server_timeout
         for lane in lanes:
             self._backlog.extend(lane.waiting)
             lane.waiting.clear()
         for lane in self.lanes:
-            self._serve(lane, now, wall)
+            lane.room_known = False
         self._work_off_backlog(now, wall)
+        self._finish(self.lanes, now, wall)
 
     def receive_request(self, datagram: bytes, now: float, wall: float, number: int = 0) -> None:
-        """Take a datagram from the NCR port.
+        """Take a datagram from the NCR port; see receive_requests."""
+        self.receive_requests((datagram,), now, wall, (number,) if number else ())
 
-        One with a ``number`` (not 0) has been admitted to the durable queue: it is never turned away for want
-        of room, and ``take_finished`` tells when it has ended.
+    def receive_requests(
+        self, datagrams: Sequence[bytes], now: float, wall: float, numbers: Sequence[int] = ()
+    ) -> None:
+        """Take datagrams from the NCR port.
+
+        Those with ``numbers`` other than 0 have been admitted to the durable queue: they are never turned
+        away for want of room, and ``take_finished`` tells when they have ended.
         """
+        received = 0
+        for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index)):
+            if isinstance(ncr, NcrError):
+                self._counters.ncr_invalid.add(wall)
+                self._log.emit("DHCP_DDNS_INVALID_NCR", ncr)
+                if numbers and numbers[place]:
+                    self._driver.finished.append(numbers[place])
+            else:
+                received += 1
+                if numbers and numbers[place]:
+                    self._driver.numbered = True
+                    self._accept(ncr.with_number(numbers[place]), now, wall)
+                elif self._is_full():
+                    self._drop_overflow(wall)
+                else:
+                    self._accept(ncr, now, wall)
+        if received:
+            self._counters.ncr_received.add(wall, received)
+        self._finish((), now, wall)
+
+    def _accept(self, ncr: Request, now: float, wall: float) -> None:
+        """Queue a request, or begin it."""
         log = self._log
-        try:
-            ncr = self._packets.decode(datagram)
-        except NcrError as error:
-            self._counters.ncr_invalid.add(wall)
-            log.emit("DHCP_DDNS_INVALID_NCR", error)
-            if number:
-                self._driver.finished.append(number)
-            return
-        ncr.number = number
-        self._counters.ncr_received.add(wall)
-        if not number and self._entries() >= self._plan.switches.queue.max_entries:
-            self._drop_overflow(wall)
-            return
         if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in log.on:
             log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
-        dhcid = ncr.dhcid
+        dhcid = hash(ncr.dhcid)
         chains = self._chains
         if dhcid in chains:
             followers = chains[dhcid]
             if followers is None:
-                chains[dhcid] = deque((ncr,))
-            else:
-                followers.append(ncr)
-            self._queued += 1
+                followers = chains[dhcid] = deque()
+            self._enqueue(followers, ncr)
             log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
             return
         chains[dhcid] = None
-        self._route(ncr, now, wall)
-        if self._driver.ended:
-            self._settle(now, wall)
+        self._route(ncr, dhcid, now, wall)
 
     def receive_reply(self, lane: Lane, slot: int, datagram: bytes, now: float, wall: float) -> None:
-        """Take a DNS message from a lane's server.
+        """Take a DNS message from a lane's server; see receive_replies."""
+        self.receive_replies(lane, slot, (datagram,), now, wall)
 
-        The shell has made sure that it came from the server's address and port, or over a connection to it.
-        ``slot`` is that of the Outgoing whose local port or connection it came to. A message that answers
+    def receive_replies(
+        self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: float
+    ) -> None:
+        """Take DNS messages from a lane's server.
+
+        The shell has made sure that they came from the server's address and port, or over a connection to it.
+        ``slot`` is that of the Outgoing whose local port or connection they came to. A message that answers
         nothing under way is counted and otherwise ignored (decision 4).
         """
-        self._driver.reply(lane, slot, datagram, now, wall)
-        self._serve(lane, now, wall)
+        self._driver.replies(lane, slot, datagrams, now, wall)
+        self._finish((lane,), now, wall)
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
         """Take it that a message could not be sent, or its TCP connection failed; ``error`` is the errno."""
         self._driver.unsent(outgoing, error, now, wall)
-        self._serve(outgoing.lane, now, wall)
+        self._finish((outgoing.lane,), now, wall)
 
     def handle_timer(self, now: float, wall: float) -> None:
         """Let the tries fail whose time is up, and do work that was put off."""
-        while (lane := self._driver.expire(now, wall)) is not None:
-            self._serve(lane, now, wall)
+        while lanes := self._driver.expire(now, wall):
+            self._finish(lanes, now, wall)
         if self._backlog:
             self._work_off_backlog(now, wall)
+        again = self._paced | self._unserved
+        self._paced.clear()
+        self._unserved.clear()
+        self._finish(again, now, wall)
 
     # Turns.
 
-    def _route(self, ncr: NameChangeRequest, now: float, wall: float) -> None:
+    def _enqueue(self, queue: deque[Request], ncr: Request) -> None:
+        queue.append(ncr)
+        self._queued += 1
+        self._octets += ncr.size
+
+    def _dequeue(self, queue: deque[Request]) -> Request:
+        ncr = queue.popleft()
+        self._queued -= 1
+        self._octets -= ncr.size
+        return ncr
+
+    def _route(self, ncr: Request, dhcid: int, now: float, wall: float) -> None:
         """Begin a request that holds its DHCID, or let it wait in the lane where it begins."""
         forward, reverse = self._match(ncr)
         domain = forward or reverse
         if domain is not None:
             lane = domain.servers[0].lane
-            if lane.ready or lane.waiting or lane.window.in_flight >= lane.window.limit:
-                lane.waiting.append(ncr)
-                self._queued += 1
+            if lane.ready or lane.waiting or not lane.has_room(now):
+                self._enqueue(lane.waiting, ncr)
                 if "DHCP_DDNS_AT_MAX_TRANSACTIONS" in self._log.on:
                     self._log.emit("DHCP_DDNS_AT_MAX_TRANSACTIONS", self._queued, lane.window.limit)
                 return
-        self._begin(ncr, forward, reverse, now, wall)
+        self._begin(ncr, dhcid, forward, reverse, now, wall)
+
+    def _finish(self, lanes: Iterable[Lane], now: float, wall: float) -> None:
+        """Use what room some lanes have, pass on the DHCIDs of what ended, and send what was ordered."""
+        driver = self._driver
+        for lane in lanes:
+            self._serve(lane, now, wall)
+        while True:
+            if driver.ended:
+                self._settle(now, wall)
+            if not driver.ordered:
+                return
+            # What cannot be made has made room again.
+            for lane in driver.flush(now, wall):
+                self._serve(lane, now, wall)
 
     def _serve(self, lane: Lane, now: float, wall: float) -> None:
         """Use what room a lane has, and pass on the DHCIDs of what ended."""
         driver = self._driver
-        window = lane.window
-        while window.in_flight < window.limit:
+        left = _BACKLOG_STEP
+        while lane.ready or lane.waiting:
+            if not lane.has_room(now):
+                if lane.window.paced_until() < inf:
+                    self._paced.add(lane)
+                return
+            if not left:
+                # Requests that are only dropped take no room; replies must not be kept waiting by them.
+                self._unserved.add(lane)
+                return
+            left -= 1
             if lane.ready:
                 driver.send(lane.ready.popleft(), now, wall)
-            elif lane.waiting:
-                ncr = lane.waiting.popleft()
-                self._queued -= 1
+            else:
+                ncr = self._dequeue(lane.waiting)
                 forward, reverse = self._match(ncr)
-                self._begin(ncr, forward, reverse, now, wall)
-            elif not driver.ended:
-                return
+                self._begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
             if driver.ended:
                 self._settle(now, wall)
-        if driver.ended:
-            self._settle(now, wall)
 
     def _settle(self, now: float, wall: float) -> None:
         """Give each DHCID that became free to the next request that wants it."""
@@ -248,74 +337,87 @@ class Engine:
             if followers is None:
                 del chains[dhcid]
                 continue
-            ncr = followers.popleft()
-            self._queued -= 1
+            ncr = self._dequeue(followers)
             if not followers:
                 chains[dhcid] = None
-            self._route(ncr, now, wall)
+            self._route(self._packets.match(ncr, self._plan.index), dhcid, now, wall)
         if self._full:
             self._resume()
 
     def _work_off_backlog(self, now: float, wall: float) -> None:
         backlog = self._backlog
         for _ in range(min(len(backlog), _BACKLOG_STEP)):
-            self._queued -= 1
-            self._route(backlog.popleft(), now, wall)
+            ncr = self._packets.match(self._dequeue(backlog), self._plan.index)
+            self._route(ncr, hash(ncr.dhcid), now, wall)
         self._settle(now, wall)
 
     # Matching.
 
-    def _match(self, ncr: NameChangeRequest) -> tuple[Domain | None, Domain | None]:
+    def _match(self, ncr: Request) -> tuple[Domain | None, Domain | None]:
         plan = self._plan
+        if isinstance(ncr, PackedRequest):
+            forward, reverse = ncr.domains
+            return plan.domains[forward], plan.domains[reverse]
         return (
             plan.forward.find(ncr.fqdn) if ncr.forward_change else None,
             plan.reverse.find_address(ncr.address) if ncr.reverse_change else None,
         )
 
     def _begin(
-        self, ncr: NameChangeRequest, forward: Domain | None, reverse: Domain | None, now: float, wall: float
+        self,
+        ncr: Request,
+        dhcid: int,
+        forward: Domain | None,
+        reverse: Domain | None,
+        now: float,
+        wall: float,
     ) -> None:
         """Begin the transaction of a request that was matched, or say why there is none."""
+        found: Request | None = ncr
         if self._plan.switches.expired == "drop" and _adds_ended_lease(ncr, wall):
             self._log.emit("PYD2_REQUEST_EXPIRED", ncr.request_id, ncr.text())
-            self._drop(ncr)
-        elif (ncr.forward_change and forward is None and not self._may_go_without_forward(ncr)) or (
-            ncr.reverse_change and reverse is None and not self._may_go_without_reverse(ncr)
-        ):
-            self._drop(ncr)
+            self._drop(ncr, dhcid)
+            return
+        if forward is None and ncr.forward_change:
+            found = self._without_forward(ncr)
+        if reverse is None and found is not None and found.reverse_change:
+            found = self._without_reverse(found)
+        if found is None:
+            self._drop(ncr, dhcid)
         elif forward is None and reverse is None:
             if "DHCP_DDNS_REQUEST_DROPPED" in self._log.on:
-                self._log.emit("DHCP_DDNS_REQUEST_DROPPED", ncr.request_id, ncr.text())
-            self._drop(ncr)
+                self._log.emit("DHCP_DDNS_REQUEST_DROPPED", found.request_id, found.text())
+            self._drop(ncr, dhcid)
         else:
-            kind = KINDS[ncr.change_type, ncr.conflict_resolution_mode]
-            self._driver.begin(Transaction(ncr, kind, self._plan, forward, reverse), now, wall)
+            kind = _KINDS[found.kind]
+            self._driver.begin(Transaction(found, dhcid, kind, self._plan, forward, reverse), now, wall)
 
-    def _may_go_without_forward(self, ncr: NameChangeRequest) -> bool:
-        """Whether a request without a forward domain lives on without its forward change."""
+    def _without_forward(self, ncr: Request) -> Request | None:
+        """Return a request without its forward change, which has no domain; None: it must not go on."""
         log = self._log
         if self._plan.forward:
             log.emit("DHCP_DDNS_NO_MATCH", ncr.fqdn)
             log.emit("DHCP_DDNS_NO_FWD_MATCH_ERROR", ncr.request_id, ncr.text())
-            return False
-        ncr.forward_change = False
+            return None
+        ncr = ncr.without_forward()
         if "DHCP_DDNS_FWD_REQUEST_IGNORED" in log.on:
             log.emit("DHCP_DDNS_FWD_REQUEST_IGNORED", ncr.request_id, ncr.text())
-        return True
+        return ncr
 
-    def _may_go_without_reverse(self, ncr: NameChangeRequest) -> bool:
+    def _without_reverse(self, ncr: Request) -> Request | None:
+        """Return a request without its reverse change, which has no domain; None: it must not go on."""
         log = self._log
         if self._plan.reverse:
             log.emit("DHCP_DDNS_NO_MATCH", reverse_name(ncr.address))
             log.emit("DHCP_DDNS_NO_REV_MATCH_ERROR", ncr.request_id, ncr.text())
-            return False
-        ncr.reverse_change = False
+            return None
+        ncr = ncr.without_reverse()
         if "DHCP_DDNS_REV_REQUEST_IGNORED" in log.on:
             log.emit("DHCP_DDNS_REV_REQUEST_IGNORED", ncr.request_id, ncr.text())
-        return True
+        return ncr
 
-    def _drop(self, ncr: NameChangeRequest) -> None:
-        self._driver.end_request(ncr)
+    def _drop(self, ncr: Request, dhcid: int) -> None:
+        self._driver.end_request(ncr, dhcid)
         self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
 
     # The limit.
@@ -323,7 +425,11 @@ class Engine:
     def _entries(self) -> int:
         """Requests held that wait for something else than a reply."""
         driver = self._driver
-        return self._queued + driver.active - driver.in_flight
+        return self._queued + driver.active - driver.tries.in_flight
+
+    def _is_full(self) -> bool:
+        most = self._plan.switches.queue.max_entries
+        return self._entries() >= most or self._octets >= most * OCTETS_PER_ENTRY
 
     def _drop_overflow(self, wall: float) -> None:
         self._counters.queue_full.add(wall)
@@ -339,7 +445,7 @@ class Engine:
             self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, max_entries)
 
 
-def _adds_ended_lease(ncr: NameChangeRequest, wall: float) -> bool:
+def _adds_ended_lease(ncr: Request, wall: float) -> bool:
     """Whether a request adds what is over already; both times are in UTC."""
     now = f"{datetime.fromtimestamp(wall, UTC):%Y%m%d%H%M%S}"
     return ncr.change_type is ChangeType.ADD and ncr.lease_expires_on < now

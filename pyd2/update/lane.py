@@ -10,13 +10,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
-from pyd2.update.window import CAP, Window
+from pyd2.update.window import Window
 
 if TYPE_CHECKING:
     from pyd2.config.model import Address
     from pyd2.config.tls import TlsSwitches
-    from pyd2.ncr import NameChangeRequest
+    from pyd2.packets.layer import Request
     from pyd2.update.transaction import Transaction
+    from pyd2.update.window import Updates
 
 
 SLOTS: Final = 4
@@ -29,10 +30,13 @@ class Lane:
     Identity is what counts: the shell keeps its sockets by lane.
     """
 
-    __slots__ = ("address", "pending", "port", "ready", "slots", "text", "tls", "waiting", "window")
+    __slots__ = (
+        "address", "orders", "port", "ready", "room", "room_known", "slots", "text", "tls", "waiting",
+        "window",
+    )
 
     def __init__(
-        self, address: Address, port: int, cap: int = CAP, tls: TlsSwitches | None = None
+        self, address: Address, port: int, window: Updates | None = None, tls: TlsSwitches | None = None
     ) -> None:
         self.address = address
         self.port = port
@@ -40,16 +44,26 @@ class Lane:
         """How to talk TLS to the server; None: not at all."""
         self.text = f"{address_text(address)} port:{port}"
         """As the log names the server."""
-        self.window = Window(cap)
+        self.window = window or Window()
         self.slots = list(range(SLOTS))
         """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""
-        self.pending: dict[int, Transaction] = {}
-        """The tries under way, by ``slot << 16 | query id``."""
+        self.room = 0
+        """Updates that may still go out in this turn of the engine; right if ``room_known``."""
+        self.room_known = False
+        self.orders: list[Transaction] = []
+        """Transactions whose next update goes out with the others at the end of the turn."""
         self.ready: deque[Transaction] = deque()
         """Transactions whose next update waits for room in the window; they go before new requests."""
-        self.waiting: deque[NameChangeRequest] = deque()
+        self.waiting: deque[Request] = deque()
         """Requests whose transaction begins at this server."""
+
+    def has_room(self, now: float) -> bool:
+        """Whether another update may go out in this turn."""
+        if not self.room_known:
+            self.room = self.window.room(now) - len(self.orders)
+            self.room_known = True
+        return self.room > 0
 
     def __repr__(self) -> str:
         waiting = len(self.ready) + len(self.waiting)
-        return f"<Lane {self.text}: {len(self.pending)} under way, {waiting} waiting>"
+        return f"<Lane {self.text}: {self.window.in_flight} under way, {waiting} waiting>"

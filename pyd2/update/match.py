@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
@@ -53,6 +53,17 @@ class Matcher(Generic[T]):
             else:
                 self._by_name.setdefault(fold(with_final_dot(name)), domain)
         self._lengths = sorted({len(name) for name in self._by_name}, reverse=True)
+
+    @property
+    def domains(self) -> tuple[T, ...]:
+        """All domains that can be found."""
+        wildcard = () if self._wildcard is None else (self._wildcard,)
+        return (*self._by_name.values(), *wildcard)
+
+    def numbers(self, number: Callable[[T], int]) -> tuple[dict[str, int], int]:
+        """Return the number of each domain by its name as it is looked up, and that of the wildcard or 0."""
+        wildcard = 0 if self._wildcard is None else number(self._wildcard)
+        return {name: number(domain) for name, domain in self._by_name.items()}, wildcard
 
     def __bool__(self) -> bool:
         return bool(self._by_name) or self._wildcard is not None
@@ -101,6 +112,14 @@ class ReverseMatcher(Matcher[T]):
             self._by_nibbles.setdefault("", self._by_name["arpa."])
         self._octets = sorted({len(octets) for octets in self._by_octets}, reverse=True)
         self._nibbles = sorted({len(nibbles) for nibbles in self._by_nibbles}, reverse=True)
+
+    def address_numbers(self, number: Callable[[T], int]) -> tuple[dict[bytes, int], dict[str, int], int]:
+        """Return the number of each domain by the octets and by the nibbles of addresses; the wildcard's."""
+        return (
+            {octets: number(domain) for octets, domain in self._by_octets.items()},
+            {nibbles: number(domain) for nibbles, domain in self._by_nibbles.items()},
+            self.numbers(number)[1],
+        )
 
     def find_address(self, address: bytes) -> T | None:
         """Return what ``find`` returns for the reverse name of an address of 4 or 16 bytes."""

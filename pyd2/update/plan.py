@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.config.switches import Switches
 from pyd2.errors import DomainNameError
+from pyd2.packets.layer import DomainNumbers
 from pyd2.update.lane import Lane
 from pyd2.update.match import Matcher, ReverseMatcher
-from pyd2.update.window import CAP
+from pyd2.update.window import CAP, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pyd2.config.model import Config, DdnsDomain, DnsServer
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.tsig import HmacKey
     from pyd2.dns.update import Zone
-    from pyd2.packets.layer import PacketLayer
+    from pyd2.packets.layer import Index, PacketLayer
+    from pyd2.update.kinds import Step
+    from pyd2.update.tries import Route
+    from pyd2.update.window import Updates
 
 MAX_TIMEOUT: Final = 2**31 - 1
 """Milliseconds; Kea accepts longer ones in a configuration and then cannot send (contract, section 2.2)."""
@@ -26,7 +30,7 @@ MAX_TIMEOUT: Final = 2**31 - 1
 class Server:
     """A DNS server of a domain, ready to be sent to."""
 
-    __slots__ = ("config", "key", "key_counters", "lane", "tcp", "text")
+    __slots__ = ("config", "key", "key_counters", "lane", "routes", "tcp", "text")
 
     def __init__(
         self, config: DnsServer, lane: Lane, key: HmacKey | None, key_counters: KeyCounters | None, *,
@@ -40,6 +44,8 @@ class Server:
         """Whether all goes over TCP, also what UDP could carry."""
         self.text = lane.text
         """``ADDRESS port:PORT``, as the log names it."""
+        self.routes: dict[Step, Route] = {}
+        """How the updates of each step that was needed so far go there."""
 
 
 class Domain:
@@ -62,7 +68,7 @@ class Domain:
 class Plan:
     """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
-    __slots__ = ("active", "forward", "lanes", "reverse", "switches")
+    __slots__ = ("active", "domains", "forward", "index", "lanes", "reverse", "switches")
 
     def __init__(
         self,
@@ -70,22 +76,41 @@ class Plan:
         reverse: ReverseMatcher[Domain] = ReverseMatcher(()),  # noqa: B008  never changes
         lanes: tuple[Lane, ...] = (),
         switches: Switches = Switches(),  # noqa: B008  frozen
+        packets: PacketLayer | None = None,
     ) -> None:
         self.forward = forward
         self.reverse = reverse
         self.lanes = lanes
         self.switches = switches
+        numbers: dict[Domain, int] = {}
+        for domain in (*forward.domains, *reverse.domains):
+            numbers.setdefault(domain, len(numbers) + 1)
+        self.domains: tuple[Domain | None, ...] = (None, *numbers)
+        """By the numbers that packed requests tell."""
+        self.index: Index = None
+        """The same domains, as the packet layer finds them."""
+        if packets is not None:
+            names, forward_wildcard = forward.numbers(numbers.__getitem__)
+            octets, nibbles, reverse_wildcard = reverse.address_numbers(numbers.__getitem__)
+            self.index = packets.make_index(
+                DomainNumbers(names, octets, nibbles, forward_wildcard, reverse_wildcard)
+            )
         self.active = 0
         """Transactions that began under this plan and have not ended: any of its lanes may be theirs."""
 
 
 def make_plan(
-    config: Config, lanes: Iterable[Lane], counters: Counters, wall: float, packets: PacketLayer
+    config: Config,
+    lanes: Iterable[Lane],
+    counters: Counters,
+    wall: float,
+    packets: PacketLayer,
+    new_window: Callable[[], Updates] = Window,
 ) -> Plan:
     """Prepare a configuration.
 
-    ``lanes`` are those there are; servers that have none yet get a new one. Statistics of new keys are
-    made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
+    ``lanes`` are those there are; servers that have none yet get a new one, with a new window. Statistics of
+    new keys are made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
     """
     by_place = {(lane.address, lane.port, lane.tls): lane for lane in lanes}
     keys: dict[str, HmacKey] = {}
@@ -99,7 +124,7 @@ def make_plan(
         place = (entry.address, entry.port, switches.tls)
         lane = by_place.get(place)
         if lane is None:
-            lane = by_place[place] = Lane(entry.address, entry.port, tls=switches.tls)
+            lane = by_place[place] = Lane(entry.address, entry.port, new_window(), tls=switches.tls)
         # Several domains may name one server; what the most careful of them says is safe for all.
         cap = switches.max_in_flight or CAP
         caps[lane] = min(cap, caps.get(lane, cap))
@@ -114,4 +139,4 @@ def make_plan(
     reverse = ReverseMatcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])
     for lane, cap in caps.items():
         lane.window.set_cap(cap)
-    return Plan(forward, reverse, tuple(caps), config.switches)
+    return Plan(forward, reverse, tuple(caps), config.switches, packets)

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
     from pyd2.counters import KeyCounters
     from pyd2.dns.tsig import SigningContext, SigningKey
-    from pyd2.ncr import NameChangeRequest
+    from pyd2.packets.layer import Request
     from pyd2.update.kinds import Kind, Step
     from pyd2.update.plan import Domain, Plan, Server
+    from pyd2.update.tries import Route
 
 # The events that a failed transaction reports as its last; names of Kea's state model.
 UPDATE_FAILED: Final = "UPDATE_FAILED_EVT"
@@ -25,9 +26,9 @@ class Transaction:
     """  # noqa: D205  one sentence
 
     __slots__ = (
-        "context", "deadline", "domain", "fifo", "forward", "forward_done", "hops", "key", "key_counters",
-        "kind", "ncr", "next_server", "plan", "query", "reverse", "reverse_done", "sent_at",
-        "server", "spare_rcode", "step", "tcp", "tries",
+        "context", "deadline", "dhcid", "domain", "fifo", "forward", "forward_done", "hops", "key",
+        "key_counters", "kind", "ncr", "next_server", "number", "plan", "query", "reverse", "reverse_done",
+        "route", "sent_at", "server", "spare_rcode", "step", "tcp", "tries",
     )
 
     # Set when the first server is selected, and again at every later selection.
@@ -36,24 +37,33 @@ class Transaction:
     step: Step
     key: SigningKey | None
     key_counters: KeyCounters | None
-    # Set when a try goes out.
+    route: Route
+    """How the updates of ``step`` go to ``server``."""
+    tcp: bool
+    context: SigningContext | None
+    """That of the try under way, where the driver has made or judges it."""
+    # Set when a try goes out, by the tries in Python.
     query: int
     """``slot << 16 | query id``: the place in the lane's ``pending``."""
     sent_at: float
     deadline: float
     fifo: OrderedDict[Transaction, None]
     """The queue of deadlines that holds this try."""
-    context: SigningContext | None
-    tcp: bool
 
     def __init__(
-        self, ncr: NameChangeRequest, kind: Kind, plan: Plan, forward: Domain | None, reverse: Domain | None
+        self, ncr: Request, dhcid: int, kind: Kind, plan: Plan, forward: Domain | None, reverse: Domain | None
     ) -> None:
         self.ncr = ncr
+        self.dhcid = dhcid
+        """What holds the client: the hash of its DHCID."""
+        self.number = -1
+        """The number by which tries in C know it, if they do."""
         self.plan = plan
         self.kind = kind
         self.forward = forward
         self.reverse = reverse
+        self.context = None
+        self.tcp = False
         self.next_server = 0
         """Index of the server to select next in the domain at work."""
         self.tries = 0

@@ -147,7 +147,7 @@ class ReplyTarget:
             self._outcomes.append(outcome)
             if again and not outcome.startswith("ignored"):
                 # A try that was repeated at once has the same query ID here, so it may be answered, too.
-                assert world.engine._driver.outgoing or outcome
+                assert world.engine.timer() is not None or outcome
             if outcome.startswith(ACCEPTED):
                 _check_signature(outgoing, reply)
         return []

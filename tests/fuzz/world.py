@@ -116,7 +116,7 @@ class World:
 
     def _fix_ids(self) -> None:
         if self.fixed_ids:
-            self.engine._driver._random = [QUERY_ID] * 64
+            self.engine._driver.tries.random = [QUERY_ID] * 64
 
     def _serve(self, message: Outgoing) -> None:
         try:
@@ -129,9 +129,9 @@ class World:
 
     def _check_idle(self) -> None:
         engine, counters = self.engine, self.counters
-        assert (engine.active, engine.queued, engine._driver.in_flight) == (0, 0, 0)
+        assert (engine.active, engine.queued, engine._driver.tries.in_flight) == (0, 0, 0)
         assert not engine._chains, "a DHCID is held by nobody"
-        assert all(not lane.pending and not lane.ready and not lane.waiting for lane in engine.lanes)
+        assert all(not engine.pending(lane) and not lane.ready and not lane.waiting for lane in engine.lanes)
         assert all(lane.window.in_flight == 0 for lane in engine.lanes)
         ends = Counter(texts[0] for message_id, texts in self.log.lines if message_id in TERMINAL)
         assert ends == self._accepted, f"requests {dict(self._accepted)} ended as {dict(ends)}"

@@ -62,7 +62,7 @@ class Rig:
             lambda: 0.5,
         )
 
-    def _replied(self, lane: Lane, slot: int, datagrams: list[bytes]) -> None:
+    def _replied(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
         assert lane is self.lane
         for datagram in datagrams:
             self.replies.put_nowait((slot, datagram))
@@ -210,7 +210,7 @@ class FullKernel:
         sent, error = chosen.datagrams.send(sock, messages[:1]) if len(messages) > 1 else (0, 0)
         return sent, error or self.refusals.pop(0)
 
-    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[list[bytes], int]:
+    def receive(self, sock: socket.socket, count: int, size: int) -> tuple[Sequence[bytes], int]:
         return chosen.datagrams.receive(sock, count, size)
 
 

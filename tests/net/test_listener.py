@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_address
 
 import pytest
@@ -32,7 +33,7 @@ class Inbox:
         self._changed = asyncio.Event()
         self.listener = NcrListener(self.loop, self._take, self.errors.append, chosen.datagrams)
 
-    def _take(self, datagrams: list[bytes]) -> None:
+    def _take(self, datagrams: Sequence[bytes]) -> None:
         self.datagrams += datagrams
         self.batches.append(len(datagrams))
         self._changed.set()

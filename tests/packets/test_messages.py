@@ -12,7 +12,7 @@ from pyd2 import ncr
 from pyd2.dns.constants import RRClass, RRType
 from pyd2.dns.names import name_text, parse_name, reverse_name, reverse_name_wire
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate, UpdateTemplate
-from pyd2.packets.compiled import ROOM, CompiledZone, _prepare
+from pyd2.packets.compiled import ROOM, CompiledZone, prepare_template
 from pyd2.packets.wire import ffi, lib
 from pyd2.update.kinds import KINDS, Step
 from tests.packets.layers import COMPILED, PLAIN, outcome
@@ -99,7 +99,7 @@ def test_names_that_are_none(wire: bytes) -> None:
 
 def test_a_message_that_does_not_fit_is_declined() -> None:
     step = KINDS[ncr.ChangeType.ADD, ncr.ConflictResolutionMode.CHECK_WITH_DHCID].first_reverse
-    template = _prepare(step.template)
+    template = prepare_template(step.template)
     zone = PREPARED[0][1].prepared
     arguments: Any = (template, zone, b"\1a\0", 3, b"\1a\0", 3, bytes(4), 4, b"dhcid", 5, 1)
     room = ffi.new("uint8_t[]", ROOM)

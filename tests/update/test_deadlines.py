@@ -40,7 +40,8 @@ def test_as_a_sorted_list(steps: list[tuple[str, float, int]]) -> None:
         elif step == "pass":
             now += seconds
             expired = []
-            while (found := deadlines.pop_expired(now)) is not None:
+            while (found := deadlines.first_expired(now)) is not None:
+                del found.fifo[found]
                 expired.append(found)
             assert len(set(expired)) == len(expired)
             due = {item for item in under_way if item.deadline <= now}
@@ -53,6 +54,6 @@ def test_lengths_out_of_use_are_forgotten() -> None:
     deadlines = Deadlines()
     for number in range(1, 100):
         deadlines.add(cast("Transaction", Try()), 0.0, number / 100)
-    while deadlines.pop_expired(1.0) is not None:
-        pass
+    while (found := deadlines.first_expired(1.0)) is not None:
+        del found.fifo[found]
     assert len(deadlines._fifos) <= 1

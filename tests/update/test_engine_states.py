@@ -2,7 +2,8 @@
 
 import random
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,11 +16,9 @@ from hypothesis.stateful import (
 )
 
 from pyd2.update.engine import Outgoing
+from pyd2.update.lane import Lane
 from pyd2.update.transaction import Transaction
 from tests.update.support import VirtualD2, answer, domain, make_config, request, simple_map
-
-if TYPE_CHECKING:
-    from pyd2.update.lane import Lane
 
 FINAL = re.compile(
     r"DHCP_DDNS_(?:(?:ADD|REMOVE)_(?:SUCCEEDED|FAILED)|NO_(?:FWD|REV)_MATCH_ERROR|REQUEST_DROPPED)"
@@ -64,16 +63,15 @@ class EngineStates(RuleBasedStateMachine):
         self.serial = 0
         self.read = 0
         self.d2 = VirtualD2(CONFIGS[0], self.take, keep_sent=False)
-        self.d2.engine._driver._random = list(BITS)
+        self.d2.engine._driver.tries.random = list(BITS)
 
     def take(self, outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
         lane = outgoing.lane
         assert lane in self.d2.engine.lanes
-        assert {other for other in self.lanes if other.text == lane.text and other.pending} <= {lane}
+        assert {other for other in self.lanes if other.text == lane.text and self.pending(other)} <= {lane}
         self.lanes.add(lane)
-        assert lane.window.in_flight == len(lane.pending)
-        query = outgoing.slot << 16 | outgoing.query_id
-        assert lane.pending[query].query == query
+        assert lane.window.in_flight == len(self.pending(lane))
+        assert self.pending(lane)[outgoing.slot << 16 | outgoing.query_id].server.lane is lane
         self.messages.append(outgoing)
         return []
 
@@ -121,7 +119,7 @@ class EngineStates(RuleBasedStateMachine):
     def forged_reply(self, data: st.DataObject, other_slot: bool, flip: int) -> None:
         outgoing = self.messages[data.draw(st.integers(0, len(self.messages) - 1))]
         guess, slot = outgoing.query_id ^ flip, outgoing.slot ^ other_slot
-        if slot << 16 | guess in outgoing.lane.pending:
+        if slot << 16 | guess in self.pending(outgoing.lane):
             return
         ignored = self.d2.counters.replies_ignored.value
         self.give(outgoing._replace(slot=slot), guess.to_bytes(2, "big") + answer(outgoing.message)[2:])
@@ -146,9 +144,12 @@ class EngineStates(RuleBasedStateMachine):
     def reconfigure(self, number: int) -> None:
         self.d2.configure(CONFIGS[number])
 
+    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+        return self.d2.engine.pending(lane)
+
     def transactions(self) -> list[Transaction]:
         lanes = self.d2.engine.lanes
-        return [t for lane in lanes for t in (*lane.pending.values(), *lane.ready)]
+        return [t for lane in lanes for t in (*self.pending(lane).values(), *lane.ready)]
 
     @invariant()
     def one_transaction_per_client(self) -> None:
@@ -173,15 +174,21 @@ class EngineStates(RuleBasedStateMachine):
     @invariant()
     def nothing_waits_beside_an_open_window(self) -> None:
         for lane in self.d2.engine.lanes:
-            assert lane.window.in_flight == len(lane.pending)
+            assert lane.window.in_flight == len(self.pending(lane))
+            assert not lane.orders
             if lane.window.in_flight < lane.window.limit:
                 assert not lane.ready
                 assert not lane.waiting
 
     @invariant()
     def a_timer_runs_while_something_is_under_way(self) -> None:
-        pending = [t.deadline for t in self.transactions() if t.query in t.server.lane.pending]
-        assert self.d2.engine.timer() == min(pending, default=None)
+        tries = self.d2.engine._driver.tries
+        under_way = sum(len(self.pending(lane)) for lane in self.d2.engine.lanes)
+        assert tries.in_flight == under_way
+        timer = self.d2.engine.timer()
+        assert timer == tries.deadline()
+        assert (timer is None) == (under_way == 0)
+        assert timer is None or self.d2.now < timer <= self.d2.now + 4.4
 
     def teardown(self) -> None:
         """Without replies all must come to an end, and leave nothing behind."""
@@ -192,10 +199,11 @@ class EngineStates(RuleBasedStateMachine):
         assert sorted(self.ended) == sorted(self.accepted)
         assert (engine.active, engine.queued, engine.timer()) == (0, 0, None)
         assert engine._chains == {}
-        assert engine._driver.in_flight == 0
+        assert engine._driver.tries.in_flight == 0
+        assert engine._octets == 0
         assert engine._driver.ended == []
         assert engine.lanes == engine._plan.lanes
-        assert not any(lane.pending or lane.ready or lane.waiting for lane in self.lanes)
+        assert not any(self.pending(lane) or lane.ready or lane.waiting for lane in self.lanes)
 
 
 def test_engine_states() -> None:

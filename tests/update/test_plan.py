@@ -27,12 +27,12 @@ def limits(plan: Plan) -> dict[int, int]:
         for _ in range(60):
             now += 0.01
             sent = 0
-            while window.in_flight < window.limit:
-                window.sent(now)
+            while window.room(now) > 0:
+                window.sent()
                 sent += 1
-            now += 0.01
+            now += 0.0005
             for _ in range(sent):
-                window.replied(now - 0.01, now)
+                window.replied(now - 0.0005, now)
         found[lane.port] = window.limit
     return found
 

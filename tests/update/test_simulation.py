@@ -60,7 +60,7 @@ class World:
     def serve(self, outgoing: Outgoing) -> None:
         zone = ZONES[outgoing.lane.port - 1]
         self.tries[zone] += 1
-        self.most_under_way[zone] = max(self.most_under_way[zone], len(outgoing.lane.pending))
+        self.most_under_way[zone] = max(self.most_under_way[zone], outgoing.lane.window.in_flight)
         if zone == "good":
             self.free_at = max(self.free_at, self.now + DELAY / 2) + SERVICE
             self.later(self.free_at + DELAY / 2, outgoing, answer(outgoing.message))

@@ -57,8 +57,8 @@ class Load:
 
     def run(self, until: float) -> None:
         while self.now < until:
-            while self.window.in_flight < self.window.limit:
-                self.window.sent(self.now)
+            while self.window.room(self.now) > 0:
+                self.window.sent()
                 self.number += 1
                 at = self.server.take(self.now)
                 event = (self.now + TIMEOUT, True) if at is None or at > self.now + TIMEOUT else (at, False)
@@ -128,7 +128,8 @@ def test_it_shrinks_when_the_server_slows_down() -> None:
 def test_losses_halve_it_once_per_loss() -> None:
     window = Window()
     for _ in range(32):
-        window.sent(0.0)
+        window.room(0.0)
+        window.sent()
     window.replied(0.0, 0.01)
     for _ in range(31):
         window.timed_out(0.0, 0.5)
@@ -139,8 +140,10 @@ def test_not_below_its_floor() -> None:
     window = Window()
     now = 0.0
     for _ in range(20):
-        window.sent(now)
-        window.sent(now)
+        window.room(now)
+        window.sent()
+        window.room(now)
+        window.sent()
         window.replied(now, now + 0.001)
         window.timed_out(now, now + 0.5)
         now += 0.5
@@ -206,10 +209,12 @@ def test_a_pause_brings_it_back_to_the_start() -> None:
     while window.in_flight:
         now, _, sent_at, _ = heapq.heappop(load.events)
         window.replied(sent_at, now)
-    window.sent(now + 0.04)
+    window.room(now + 0.04)
+    window.sent()
     assert window.limit > START
     window.replied(now + 0.04, now + 0.06)
-    window.sent(now + 10)
+    window.room(now + 10)
+    window.sent()
     assert window.limit == START
 
 
@@ -217,7 +222,8 @@ def test_a_withdrawn_update_says_nothing() -> None:
     window = Window()
     before = window.limit
     for _ in range(100):
-        window.sent(0.0)
+        window.room(0.0)
+        window.sent()
         window.withdrawn(0.0)
     assert (window.limit, window.in_flight) == (before, 0)
 
@@ -225,7 +231,8 @@ def test_a_withdrawn_update_says_nothing() -> None:
 def test_the_cap_may_change_under_way() -> None:
     window = Window()
     for _ in range(32):
-        window.sent(0.0)
+        window.room(0.0)
+        window.sent()
     window.set_cap(8)
     assert (window.limit, window.in_flight) == (8, 32)
     window.set_cap(64)
@@ -240,8 +247,8 @@ def test_there_is_always_room_for_something(events: list[tuple[str, float]], cap
     for event, pause in events:
         now += pause
         if event == "sent":
-            if window.in_flight < window.limit:
-                window.sent(now)
+            if window.room(now) > 0:
+                window.sent()
                 under_way.append(now)
         elif under_way:
             sent_at = under_way.pop(0)

@@ -1,0 +1,83 @@
+#include "outbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "datagrams.h"
+#include "letters.h"
+
+wire_lane *wire_lane_new(int32_t cap) {
+    wire_lane *lane = calloc(1, sizeof *lane);
+    if (lane != NULL) {
+        wire_window_init(&lane->window, cap);
+    }
+    return lane;
+}
+
+void wire_lane_free(wire_lane *lane) {
+    if (lane != NULL) {
+        free(lane->letters);
+        free(lane->octets);
+        free(lane);
+    }
+}
+
+/* Begin at the beginning again when nothing is left. */
+static void tidy(wire_lane *lane) {
+    if (lane->first == lane->count) {
+        lane->first = lane->count = lane->used = 0;
+    }
+}
+
+uint8_t *wire_lane_room(wire_lane *lane, uint32_t size) {
+    if (lane->count == lane->room) {
+        uint32_t room = lane->room > 0 ? 2 * lane->room : 64;
+        wire_letter *letters = realloc(lane->letters, room * sizeof *letters);
+        if (letters == NULL) {
+            return NULL;
+        }
+        lane->letters = letters;
+        lane->room = room;
+    }
+    if (lane->octets_room - lane->used < size) {
+        uint32_t room = 2 * lane->octets_room + size;
+        uint8_t *octets = realloc(lane->octets, room);
+        if (octets == NULL) {
+            return NULL;
+        }
+        lane->octets = octets;
+        lane->octets_room = room;
+    }
+    return lane->octets + lane->used;
+}
+
+void wire_lane_add(wire_lane *lane, uint32_t slot, uint32_t query_id, uint32_t size) {
+    lane->letters[lane->count++] = (wire_letter){slot, query_id, lane->used, size};
+    lane->used += size;
+}
+
+int wire_lane_send(wire_lane *lane, int socket) {
+    uint32_t sizes[WIRE_BATCH_MAX];
+    uint32_t count = 0;
+    const wire_letter *first = lane->letters + lane->first;
+    while (count < WIRE_BATCH_MAX && lane->first + count < lane->count && first[count].slot == first->slot) {
+        sizes[count] = first[count].size;
+        count++;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    int sent = wire_send(socket, lane->octets + first->at, lane->used - first->at, sizes, count);
+    if (sent > 0) {
+        lane->first += (uint32_t)sent;
+        tidy(lane);
+    }
+    return sent;
+}
+
+void wire_lane_skip(wire_lane *lane) {
+    if (lane->first < lane->count) {
+        lane->first++;
+        tidy(lane);
+    }
+}

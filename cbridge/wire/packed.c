@@ -1,0 +1,180 @@
+#include "packed.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "name_find.h"
+
+enum { TEXT_MAX = 255 };
+
+typedef struct {
+    uint32_t number; /* 0: the place is free */
+    uint8_t kind;
+    uint8_t size;
+    uint8_t text[TEXT_MAX];
+} entry;
+
+struct wire_domains {
+    entry *entries;
+    size_t mask;
+    uint32_t forward_wildcard;
+    uint32_t reverse_wildcard;
+    bool has_length[WIRE_DOMAIN_KINDS][TEXT_MAX + 1];
+};
+
+wire_domains *wire_domains_new(size_t count, uint32_t forward_wildcard, uint32_t reverse_wildcard) {
+    size_t places = 16;
+    while (places < 2 * count) {
+        places *= 2;
+    }
+    wire_domains *domains = calloc(1, sizeof *domains);
+    if (domains != NULL) {
+        domains->entries = calloc(places, sizeof *domains->entries);
+        domains->mask = places - 1;
+        domains->forward_wildcard = forward_wildcard;
+        domains->reverse_wildcard = reverse_wildcard;
+        if (domains->entries == NULL) {
+            free(domains);
+            domains = NULL;
+        }
+    }
+    return domains;
+}
+
+void wire_domains_free(wire_domains *domains) {
+    if (domains != NULL) {
+        free(domains->entries);
+        free(domains);
+    }
+}
+
+/* Return the place of a text, or the free one where it would stand. The table is never full. */
+static entry *find_place(const wire_domains *domains, unsigned kind, const uint8_t *text, size_t size) {
+    /* FNV-1a. The texts are the operator's own: nobody else can make them collide. */
+    uint64_t hash = 0xCBF29CE484222325 ^ kind;
+    for (size_t i = 0; i < size; i++) {
+        hash = (hash ^ text[i]) * 0x100000001B3;
+    }
+    size_t at = (hash ^ hash >> 32) & domains->mask;
+    for (;; at = (at + 1) & domains->mask) {
+        entry *found = &domains->entries[at];
+        if (found->number == 0 ||
+            (found->kind == kind && found->size == size && memcmp(found->text, text, size) == 0)) {
+            return found;
+        }
+    }
+}
+
+void wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size_t size, uint32_t number) {
+    if (size > TEXT_MAX) {
+        return;
+    }
+    entry *place = find_place(domains, (unsigned)kind, text, size);
+    place->number = number;
+    place->kind = (uint8_t)kind;
+    place->size = (uint8_t)size;
+    memcpy(place->text, text, size);
+    domains->has_length[kind][size] = true;
+}
+
+/* Look a text up; it is at most TEXT_MAX long. */
+static uint32_t find(const wire_domains *domains, unsigned kind, const uint8_t *text, size_t size) {
+    return domains->has_length[kind][size] ? find_place(domains, kind, text, size)->number : 0;
+}
+
+static uint32_t find_forward(const wire_domains *domains, const uint8_t *fqdn, size_t size) {
+    uint8_t text[TEXT_MAX];
+    bool begins[TEXT_MAX + 1] = {true};
+    size_t length = 0;
+    for (size_t at = 0; at + 1 < size; at += 1U + fqdn[at]) {
+        for (size_t i = 1; i <= fqdn[at]; i++) {
+            text[length++] = wire_to_lower(fqdn[at + i]);
+        }
+        text[length++] = '.';
+        begins[length] = true;
+    }
+    for (size_t at = 0; at < length; at++) {
+        uint32_t number = begins[at] ? find(domains, WIRE_DOMAIN_NAME, text + at, length - at) : 0;
+        if (number != 0) {
+            return number;
+        }
+    }
+    return domains->forward_wildcard;
+}
+
+static uint32_t find_reverse(const wire_domains *domains, const uint8_t *address, size_t size) {
+    uint8_t digits[32];
+    unsigned kind = WIRE_DOMAIN_OCTETS;
+    if (size == 16) {
+        static const char hex[] = "0123456789abcdef";
+        for (size_t i = 0; i < size; i++) {
+            digits[2 * i] = (uint8_t)hex[address[i] >> 4];
+            digits[2 * i + 1] = (uint8_t)hex[address[i] & 15];
+        }
+        kind = WIRE_DOMAIN_NIBBLES;
+        address = digits;
+        size = sizeof digits;
+    }
+    for (size_t length = size + 1; length-- > 0;) {
+        uint32_t number = find(domains, kind, address, length);
+        if (number != 0) {
+            return number;
+        }
+    }
+    return domains->reverse_wildcard;
+}
+
+static void match(const wire_domains *domains, wire_packed *head, const uint8_t *fqdn) {
+    head->forward = head->ways & WIRE_FORWARD ? find_forward(domains, fqdn, head->fqdn_size) : 0;
+    head->reverse = head->ways & WIRE_REVERSE ? find_reverse(domains, head->address, head->address_size) : 0;
+}
+
+int wire_match(const wire_domains *domains, uint8_t *packed, size_t size) {
+    wire_packed head;
+    wire_name name; /* to make sure that the labels end where the name does */
+    if (size < sizeof head) {
+        return WIRE_UNUSUAL;
+    }
+    memcpy(&head, packed, sizeof head);
+    uint8_t *fqdn = packed + sizeof head + head.dhcid_size;
+    if (size != sizeof head + head.dhcid_size + head.fqdn_size || wire_name_set(&name, fqdn, head.fqdn_size) != 0 ||
+        (head.address_size != 4 && head.address_size != 16)) {
+        return WIRE_UNUSUAL;
+    }
+    match(domains, &head, fqdn);
+    memcpy(packed, &head, sizeof head);
+    return 0;
+}
+
+void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t size, const uint32_t *sizes,
+                        size_t count, uint8_t *packed, uint32_t *packed_sizes) {
+    wire_request request;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *datagram = room + i * size;
+        packed_sizes[i] = 0;
+        if (wire_request_read(&request, datagram, sizes[i]) != 0) {
+            continue;
+        }
+        wire_packed head = {
+            .lease_length = request.lease_length,
+            .dhcid_size = request.dhcid_size,
+            .fqdn_size = (uint8_t)request.fqdn_wire_size,
+            .kind = (uint8_t)(4 * request.change_type + request.mode),
+            .ways = (uint8_t)((request.forward_change ? WIRE_FORWARD : 0) |
+                              (request.reverse_change ? WIRE_REVERSE : 0)),
+            .address_size = request.address_size,
+        };
+        memcpy(head.expires, datagram + request.lease_expires_on_at, sizeof head.expires);
+        memcpy(head.address, request.address, request.address_size);
+        match(domains, &head, request.fqdn_wire);
+        memcpy(packed, &head, sizeof head);
+        packed += sizeof head;
+        memcpy(packed, request.dhcid, request.dhcid_size);
+        packed += request.dhcid_size;
+        memcpy(packed, request.fqdn_wire, request.fqdn_wire_size);
+        packed += request.fqdn_wire_size;
+        packed_sizes[i] = (uint32_t)sizeof head + request.dhcid_size + request.fqdn_wire_size;
+    }
+}

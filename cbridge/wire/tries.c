@@ -1,0 +1,192 @@
+#include "tries.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "try_table.h"
+
+wire_tries *wire_tries_new(void) {
+    return calloc(1, sizeof(wire_tries));
+}
+
+void wire_tries_free(wire_tries *tries) {
+    if (tries != NULL) {
+        free(tries->tries);
+        free(tries->table);
+        free(tries->queues);
+        free(tries);
+    }
+}
+
+uint32_t wire_tries_count(const wire_tries *tries) {
+    return tries->count;
+}
+
+/* The query ID and the slot are random, so the bits need no stirring; the lane takes part for what they share. */
+static size_t place_of(const wire_tries *tries, const wire_lane *lane, uint64_t query) {
+    uint64_t bits = (query ^ (uintptr_t)lane >> 4) * 0x9E3779B97F4A7C15;
+    return (size_t)(bits >> 32) & tries->mask;
+}
+
+int32_t wire_tries_find(const wire_tries *tries, const wire_lane *lane, uint64_t query) {
+    int32_t at = tries->room > 0 ? tries->table[place_of(tries, lane, query)] : WIRE_NONE;
+    while (at != WIRE_NONE && (tries->tries[at].query != query || tries->tries[at].lane != lane)) {
+        at = tries->tries[at].chain;
+    }
+    return at;
+}
+
+int64_t wire_tries_query(const wire_tries *tries, uint32_t number, const wire_lane *lane) {
+    bool found = number < tries->room && tries->tries[number].lane == lane;
+    return found ? (int64_t)tries->tries[number].query : WIRE_NONE;
+}
+
+static void link_try(wire_tries *tries, int32_t number) {
+    wire_try *try = &tries->tries[number];
+    int32_t *place = &tries->table[place_of(tries, try->lane, try->query)];
+    try->chain = *place;
+    *place = number;
+}
+
+bool wire_tries_make_room(wire_tries *tries, uint32_t number) {
+    if (number < tries->room) {
+        return true;
+    }
+    size_t room = tries->room > 0 ? 2 * tries->room : 64;
+    while (room <= number) {
+        room *= 2;
+    }
+    wire_try *states = realloc(tries->tries, room * sizeof *states);
+    if (states == NULL) {
+        return false;
+    }
+    tries->tries = states;
+    int32_t *table = malloc(room * sizeof *table);
+    if (table == NULL) {
+        return false;
+    }
+    memset(states + tries->room, 0, (room - tries->room) * sizeof *states);
+    free(tries->table);
+    tries->table = table;
+    tries->room = room;
+    tries->mask = room - 1;
+    for (size_t i = 0; i < room; i++) {
+        table[i] = WIRE_NONE;
+    }
+    for (size_t i = 0; i < room; i++) {
+        if (states[i].lane != NULL) {
+            link_try(tries, (int32_t)i);
+        }
+    }
+    return true;
+}
+
+bool wire_tries_find_queue(wire_tries *tries, double timeout, uint32_t *found) {
+    size_t at = tries->queues_count;
+    for (size_t i = tries->queues_count; i-- > 0;) {
+        if (tries->queues[i].timeout == timeout) {
+            *found = (uint32_t)i;
+            return true;
+        }
+        if (tries->queues[i].first == WIRE_NONE) {
+            at = i;
+        }
+    }
+    if (at == tries->queues_count) {
+        wire_deadlines *queues = realloc(tries->queues, (at + 1) * sizeof *queues);
+        if (queues == NULL) {
+            return false;
+        }
+        tries->queues = queues;
+        tries->queues_count++;
+    }
+    tries->queues[at] = (wire_deadlines){timeout, WIRE_NONE, WIRE_NONE};
+    *found = (uint32_t)at;
+    return true;
+}
+
+wire_try *wire_tries_add(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
+                        uint32_t queue_number) {
+    wire_deadlines *queue = &tries->queues[queue_number];
+    wire_try *try = &tries->tries[number];
+    try->lane = lane;
+    try->query = query;
+    try->sent_at = now;
+    try->deadline = now + queue->timeout;
+    try->queue = queue_number;
+    try->before = queue->last;
+    try->behind = WIRE_NONE;
+    *(queue->last != WIRE_NONE ? &tries->tries[queue->last].behind : &queue->first) = (int32_t)number;
+    queue->last = (int32_t)number;
+    link_try(tries, (int32_t)number);
+    tries->count++;
+    wire_window_sent(&lane->window);
+    return try;
+}
+
+void wire_tries_end(wire_tries *tries, int32_t number) {
+    wire_try *try = &tries->tries[number];
+    int32_t *link = &tries->table[place_of(tries, try->lane, try->query)];
+    while (*link != number) {
+        link = &tries->tries[*link].chain;
+    }
+    *link = try->chain;
+    wire_deadlines *queue = &tries->queues[try->queue];
+    *(try->before != WIRE_NONE ? &tries->tries[try->before].behind : &queue->first) = try->behind;
+    *(try->behind != WIRE_NONE ? &tries->tries[try->behind].before : &queue->last) = try->before;
+    try->lane = NULL;
+    tries->count--;
+}
+
+int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
+                     double timeout) {
+    uint32_t queue = 0;
+    if (!wire_tries_make_room(tries, number) || !wire_tries_find_queue(tries, timeout, &queue)) {
+        return WIRE_NO_ROOM;
+    }
+    wire_try *try = wire_tries_add(tries, lane, query, number, now, queue);
+    try->judged_here = false;
+    try->mac_size = 0;
+    return 0;
+}
+
+int32_t wire_tries_withdraw(wire_tries *tries, wire_lane *lane, uint64_t query, double now) {
+    int32_t number = wire_tries_find(tries, lane, query);
+    if (number != WIRE_NONE) {
+        wire_tries_end(tries, number);
+        wire_window_withdrawn(&lane->window, now);
+    }
+    return number;
+}
+
+size_t wire_tries_expire(wire_tries *tries, double now, int32_t *numbers, size_t count) {
+    size_t found = 0;
+    for (size_t i = 0; i < tries->queues_count; i++) {
+        int32_t first;
+        while (found < count && (first = tries->queues[i].first) != WIRE_NONE && tries->tries[first].deadline <= now) {
+            wire_window_timed_out(&tries->tries[first].lane->window, tries->tries[first].sent_at, now);
+            wire_tries_end(tries, first);
+            numbers[found++] = first;
+        }
+    }
+    return found;
+}
+
+double wire_tries_deadline(const wire_tries *tries) {
+    double earliest = INFINITY;
+    for (size_t i = 0; i < tries->queues_count; i++) {
+        int32_t first = tries->queues[i].first;
+        if (first != WIRE_NONE && tries->tries[first].deadline < earliest) {
+            earliest = tries->tries[first].deadline;
+        }
+    }
+    return earliest;
+}
+
+size_t wire_tries_mac(const wire_tries *tries, uint32_t number, uint8_t mac[WIRE_MAC_MAX]) {
+    const wire_try *try = &tries->tries[number];
+    memcpy(mac, try->mac, try->mac_size);
+    return try->mac_size;
+}

@@ -1,0 +1,85 @@
+/* The tries under way: who waits for which reply, from where, until when. No sockets and no clock here. */
+#ifndef PYD2_WIRE_TRIES_H
+#define PYD2_WIRE_TRIES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "name.h"
+#include "outbox.h"
+#include "tsig.h"
+#include "update.h"
+
+/* The tries of all lanes. A transaction has a number, the caller's, and at most one try at a time. */
+typedef struct wire_tries wire_tries;
+
+/* Where an update of a step goes, and how it looks. */
+typedef struct {
+    const wire_template *update;
+    const wire_name *zone;
+    wire_key *key; /* null: unsigned */
+    uint8_t forward; /* whether its owner is the FQDN; else the reverse name of the address */
+    uint8_t reserved[7];
+} wire_route;
+
+enum wire_event_kind {
+    WIRE_TRY_JUDGE = -1,  /* a reply to this transaction's try, which is for the caller to judge */
+    WIRE_NO_TRY = -2      /* what answers no try */
+};
+
+/* What came of a datagram: a transaction's number, and the RCODE that counts or an enum wire_event_kind. */
+typedef struct {
+    int32_t number;
+    int32_t outcome;
+} wire_event;
+
+wire_tries *wire_tries_new(void);
+void wire_tries_free(wire_tries *tries);
+
+/* Return how many tries are under way. */
+uint32_t wire_tries_count(const wire_tries *tries);
+
+/* Return the transaction that waits for a reply of a lane to `slot << 16 | query ID`; -1: none. */
+int32_t wire_tries_find(const wire_tries *tries, const wire_lane *lane, uint64_t query);
+
+/* Return `slot << 16 | query ID` of the try that a transaction has at a lane; -1: none. */
+int64_t wire_tries_query(const wire_tries *tries, uint32_t number, const wire_lane *lane);
+
+/*
+ * Enter a try whose message is the caller's to send and whose reply is the caller's to judge. It counts in the
+ * lane's window. Returns 0, or WIRE_NO_ROOM without memory.
+ */
+int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
+                     double timeout);
+
+/*
+ * Make the updates of `count` transactions and enter their tries. `records` holds their packed requests, one
+ * behind the other. Query IDs are the lower halves of
+ * the 32-bit numbers in `random`. The messages go to the lane's outbox.
+ * Returns how many are declined: for them, whose places are left in `declined`, nothing has been done.
+ */
+int wire_tries_send(wire_tries *tries, wire_lane *lane, uint32_t slot, const wire_route *const *routes,
+                    const uint32_t *numbers, size_t count, const uint8_t *records, size_t records_size,
+                    const uint8_t *random, size_t random_size, double now, double timeout, uint64_t wall,
+                    uint32_t *declined);
+
+/*
+ * Take datagrams as wire_receive leaves them, which came to a slot of a lane: end the tries that they answer and
+ * leave an event for each. `wall` is seconds since the epoch.
+ */
+void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t size,
+                     const uint32_t *sizes, size_t count, double now, uint64_t wall, wire_event *events);
+
+/* End the try of a message that could not be sent. Returns its transaction, or -1 if there is no such try. */
+int32_t wire_tries_withdraw(wire_tries *tries, wire_lane *lane, uint64_t query, double now);
+
+/* End tries whose time is up, at most `count`; leave their transactions in `numbers` and return how many. */
+size_t wire_tries_expire(wire_tries *tries, double now, int32_t *numbers, size_t count);
+
+/* Return the earliest deadline; infinity if nothing is under way. */
+double wire_tries_deadline(const wire_tries *tries);
+
+/* Leave the MAC of the request whose try a transaction had last, and return its size. */
+size_t wire_tries_mac(const wire_tries *tries, uint32_t number, uint8_t mac[WIRE_MAC_MAX]);
+
+#endif

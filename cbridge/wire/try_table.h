@@ -1,0 +1,57 @@
+/* The table of tries from inside. Not for Python. */
+#ifndef PYD2_WIRE_TRY_TABLE_H
+#define PYD2_WIRE_TRY_TABLE_H
+
+#include <stdbool.h>
+
+#include "tries.h"
+
+enum { WIRE_NONE = -1 };
+
+/* A try; its place in the table is its transaction's number. */
+typedef struct {
+    wire_lane *lane; /* null: none under way */
+    wire_key *key;
+    uint64_t query;
+    double sent_at;
+    double deadline;
+    int32_t chain;  /* the next one in its place of the hash table */
+    int32_t before; /* in its queue of deadlines */
+    int32_t behind;
+    uint32_t queue;
+    bool judged_here;
+    uint8_t mac_size;
+    uint8_t mac[WIRE_MAC_MAX];
+} wire_try;
+
+/* The tries of one length of timeout: the order of sending is the order of expiry. */
+typedef struct {
+    double timeout;
+    int32_t first;
+    int32_t last;
+} wire_deadlines;
+
+struct wire_tries {
+    wire_try *tries;
+    size_t room;
+    int32_t *table;
+    size_t mask;
+    wire_deadlines *queues;
+    size_t queues_count;
+    uint32_t count;
+};
+
+/* Make room for a transaction's number. */
+bool wire_tries_make_room(wire_tries *tries, uint32_t number);
+
+/* Leave the number of the queue of a timeout. Returns whether there is one, or memory for a new one. */
+bool wire_tries_find_queue(wire_tries *tries, double timeout, uint32_t *found);
+
+/* Enter a try for which there is room; the caller sets what is left. */
+wire_try *wire_tries_add(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
+                         uint32_t queue_number);
+
+/* Take a try out; its lane's window is the caller's to tell. */
+void wire_tries_end(wire_tries *tries, int32_t number);
+
+#endif

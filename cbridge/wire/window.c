@@ -1,0 +1,172 @@
+#include "window.h"
+
+#include <math.h>
+
+static const double START = 32, FLOOR = 4, QUEUED_LOW = 8, QUEUED_SPAN = 24, QUEUED_TIME = 0.00075, GROWTH = 32,
+                    REMEASURE = 10, RECOVER = 5, IDLE = 0.05, SHORTEST = 1e-6, ROUND_REPLIES = 3;
+static const double PACED_FROM = 96, PACED_BASE = 0.001, PACE = 1.25, BURST = 32, BURST_TIME = 0.002;
+
+/* Not fmin and fmax, which cost a call. */
+static inline double least_of(double one, double other) {
+    return one < other ? one : other;
+}
+
+static inline double most_of(double one, double other) {
+    return one > other ? one : other;
+}
+
+static void resize(wire_window *window, double size) {
+    window->size = size;
+    window->limit = (int32_t)(window->measuring ? least_of(FLOOR, size) : size);
+}
+
+static void begin_round(wire_window *window, double now) {
+    window->round_start = now;
+    window->least = INFINITY;
+    window->sum = 0;
+    window->count = 0;
+    window->used_up = false;
+}
+
+void wire_window_init(wire_window *window, int32_t cap) {
+    *window = (wire_window){0};
+    window->base = INFINITY;
+    window->cut_at = -INFINITY;
+    window->idle_since = INFINITY;
+    window->slow_start = true;
+    window->cap = cap;
+    window->start = least_of(START, cap);
+    begin_round(window, -INFINITY);
+    resize(window, window->start);
+}
+
+void wire_window_set_cap(wire_window *window, int32_t cap) {
+    window->cap = cap;
+    window->start = least_of(START, cap);
+    resize(window, least_of(window->size, window->cap));
+}
+
+/* Return how many updates a second may go out, or 0 if they are not paced. */
+static double pace(const wire_window *window) {
+    return window->size > PACED_FROM && window->base >= PACED_BASE ? PACE * window->size / window->base : 0;
+}
+
+/* Begin again: a large window from before would arrive as one burst. */
+static void after_idle(wire_window *window, double now) {
+    window->measuring = false;
+    window->growth = 0;
+    if (window->size > window->start) {
+        window->slow_start = true;
+        window->size = window->start;
+    }
+    resize(window, window->size);
+    begin_round(window, now);
+}
+
+int32_t wire_window_room(wire_window *window, double now) {
+    if (window->in_flight == 0 && now - window->idle_since > most_of(IDLE, 4 * least_of(window->base, IDLE))) {
+        after_idle(window, now);
+    }
+    int32_t room = window->limit - window->in_flight;
+    double rate = pace(window);
+    if (rate > 0 && room > 0) {
+        double tokens = window->tokens + (now - window->tokens_at) * rate;
+        window->tokens = least_of(tokens, most_of(BURST, rate * BURST_TIME));
+        window->tokens_at = now;
+        room = (int32_t)least_of(room, window->tokens);
+    }
+    return room;
+}
+
+double wire_window_paced_until(const wire_window *window) {
+    double rate = pace(window);
+    if (rate <= 0 || window->in_flight >= window->limit) {
+        return INFINITY;
+    }
+    return window->tokens_at + most_of(0, 1 - window->tokens) / rate;
+}
+
+void wire_window_sent(wire_window *window) {
+    window->in_flight++;
+    window->tokens = most_of(0, window->tokens - 1);
+    if (window->in_flight >= window->limit) {
+        window->used_up = true;
+    }
+}
+
+static void adapt(wire_window *window, double now) {
+    double size = window->size;
+    double queued = size * (1 - window->base / window->least);
+    double low = most_of(QUEUED_LOW, size / (window->sum / window->count) * QUEUED_TIME);
+    double growth = 0;
+    if (queued > low + QUEUED_SPAN) {
+        size -= queued - low;
+        window->slow_start = false;
+    } else if (queued >= low) {
+        window->slow_start = false;
+    } else if (window->used_up) {
+        growth = least_of(window->slow_start ? size / 2 : 4 + size / 32, GROWTH) / size;
+    }
+    window->growth = growth;
+    if (size < window->start && now - window->cut_at > RECOVER) {
+        size = window->start;
+    }
+    window->measuring = now - window->base_at > REMEASURE;
+    resize(window, most_of(size, least_of(FLOOR, window->cap)));
+}
+
+static void end_round(wire_window *window, double now) {
+    if (window->measuring) {
+        window->base = window->least;
+        window->base_at = now;
+        window->measuring = false;
+        resize(window, window->size);
+    } else {
+        adapt(window, now);
+    }
+    begin_round(window, now);
+}
+
+static void leave(wire_window *window, double now) {
+    if (window->in_flight == 0) {
+        window->idle_since = now;
+    }
+}
+
+void wire_window_replied(wire_window *window, double sent_at, double now) {
+    window->in_flight--;
+    double delay = most_of(now - sent_at, SHORTEST);
+    if (delay < window->base) {
+        window->base = delay;
+        window->base_at = now;
+    }
+    window->least = least_of(delay, window->least);
+    window->sum += delay;
+    window->count++;
+    window->answered = true;
+    if (window->growth > 0 && window->size < window->cap) {
+        resize(window, least_of(window->size + window->growth, window->cap));
+    }
+    if (sent_at >= window->round_start && window->count > ROUND_REPLIES) {
+        end_round(window, now);
+    }
+    leave(window, now);
+}
+
+void wire_window_timed_out(wire_window *window, double sent_at, double now) {
+    window->in_flight--;
+    if (sent_at >= window->cut_at) {
+        double half = most_of(window->size / 2, least_of(FLOOR, window->cap));
+        resize(window, window->answered ? half : window->start);
+        window->answered = false;
+        window->cut_at = now;
+        window->growth = 0;
+        window->slow_start = false;
+    }
+    leave(window, now);
+}
+
+void wire_window_withdrawn(wire_window *window, double now) {
+    window->in_flight--;
+    leave(window, now);
+}

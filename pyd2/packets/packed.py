@@ -1,0 +1,169 @@
+"""Requests as the compiled layer holds them: an octet string each instead of a dozen objects.
+
+What the hot path asks for stands at fixed places (``cbridge/wire/packed.h``); all else is made when a message
+or a hook library asks for it.
+"""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, inet_ntop
+from struct import Struct
+from sys import byteorder
+from typing import TYPE_CHECKING, Final
+
+from pyd2.dns.names import name_text
+from pyd2.ncr import ChangeType, ConflictResolutionMode, NameChangeRequest
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_HEAD: Final = Struct("=QIIIHBBBB14s16s")
+"""wire_packed: number, TTL, domains, sizes of DHCID and FQDN, kind, ways, address size, expiry, address."""
+_DOMAINS: Final = Struct("=12xII")
+_SIZES: Final = Struct("=20xHBB")
+_KIND: Final = 23
+_WAYS: Final = 24
+_FORWARD: Final = 1
+_REVERSE: Final = 2
+
+_MODES: Final = tuple(ConflictResolutionMode)
+_MODE_NUMBERS: Final = {mode: number for number, mode in enumerate(_MODES)}
+
+
+class PackedRequest(bytes):
+    """A request with the face of NameChangeRequest."""
+
+    __slots__ = ()
+
+    @classmethod
+    def pack(cls, ncr: NameChangeRequest) -> Self | None:
+        """Return a request in this form, or None if it has something that does not fit into it.
+
+        That is an address with a scope, and a name that is not spelled as it stands on the wire.
+        """
+        if "\\" in ncr.fqdn or ncr.fqdn == "." or "%" in ncr.address_text:
+            return None
+        head = _HEAD.pack(
+            ncr.number, ncr.lease_length, 0, 0, len(ncr.dhcid), len(ncr.fqdn_wire),
+            4 * ncr.change_type + _MODE_NUMBERS[ncr.conflict_resolution_mode],
+            _FORWARD * ncr.forward_change + _REVERSE * ncr.reverse_change, len(ncr.address),
+            ncr.lease_expires_on.encode("ascii"), ncr.address,
+        )
+        return cls(head + ncr.dhcid + ncr.fqdn_wire)
+
+    @property
+    def domains(self) -> tuple[int, int]:
+        """The numbers of its forward and its reverse domain; 0: none."""
+        found: tuple[int, int] = _DOMAINS.unpack_from(self)
+        return found
+
+    @property
+    def change_type(self) -> ChangeType:
+        """See NameChangeRequest."""
+        return ChangeType(self[_KIND] >> 2)
+
+    @property
+    def conflict_resolution_mode(self) -> ConflictResolutionMode:
+        """See NameChangeRequest."""
+        return _MODES[self[_KIND] & 3]
+
+    @property
+    def kind(self) -> int:
+        """See NameChangeRequest."""
+        return self[_KIND]
+
+    @property
+    def forward_change(self) -> bool:
+        """See NameChangeRequest."""
+        return self[_WAYS] & _FORWARD != 0
+
+    @property
+    def reverse_change(self) -> bool:
+        """See NameChangeRequest."""
+        return self[_WAYS] & _REVERSE != 0
+
+    @property
+    def dhcid(self) -> bytes:
+        """See NameChangeRequest."""
+        size, _, _ = _SIZES.unpack_from(self)
+        return self[_HEAD.size : _HEAD.size + size]
+
+    @property
+    def fqdn_wire(self) -> bytes:
+        """See NameChangeRequest."""
+        _, size, _ = _SIZES.unpack_from(self)
+        return self[len(self) - size :]
+
+    @property
+    def fqdn(self) -> str:
+        """See NameChangeRequest."""
+        return name_text(self.fqdn_wire)
+
+    @property
+    def address(self) -> bytes:
+        """See NameChangeRequest."""
+        *_, size, _, address = _HEAD.unpack_from(self)
+        octets: bytes = address[:size]
+        return octets
+
+    @property
+    def address_text(self) -> str:
+        """See NameChangeRequest."""
+        address = self.address
+        return inet_ntop(AF_INET if len(address) == 4 else AF_INET6, address)
+
+    @property
+    def lease_expires_on(self) -> str:
+        """See NameChangeRequest."""
+        *_, expires, _ = _HEAD.unpack_from(self)
+        text: str = expires.decode("ascii")
+        return text
+
+    @property
+    def lease_length(self) -> int:
+        """See NameChangeRequest."""
+        length: int = _HEAD.unpack_from(self)[1]
+        return length
+
+    @property
+    def size(self) -> int:
+        """See NameChangeRequest."""
+        return len(self)
+
+    @property
+    def request_id(self) -> str:
+        """See NameChangeRequest."""
+        return self.dhcid.hex().upper()
+
+    @property
+    def number(self) -> int:
+        """See NameChangeRequest."""
+        return int.from_bytes(self[:8], byteorder)
+
+    def with_number(self, number: int) -> PackedRequest:
+        """See NameChangeRequest."""
+        return PackedRequest(number.to_bytes(8, byteorder) + self[8:])
+
+    def without_forward(self) -> NameChangeRequest:
+        """See NameChangeRequest."""
+        return self.unpacked().without_forward()
+
+    def without_reverse(self) -> NameChangeRequest:
+        """See NameChangeRequest."""
+        return self.unpacked().without_reverse()
+
+    def unpacked(self) -> NameChangeRequest:
+        """Return the same request as an object."""
+        request = NameChangeRequest(
+            change_type=self.change_type, forward_change=self.forward_change,
+            reverse_change=self.reverse_change, fqdn=self.fqdn, fqdn_wire=self.fqdn_wire,
+            address=self.address, address_text=self.address_text, dhcid=self.dhcid,
+            lease_expires_on=self.lease_expires_on, lease_length=self.lease_length,
+            conflict_resolution_mode=self.conflict_resolution_mode,
+        )
+        request.number = self.number
+        return request
+
+    def text(self) -> str:
+        """See NameChangeRequest."""
+        return self.unpacked().text()

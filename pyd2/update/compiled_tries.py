@@ -1,0 +1,256 @@
+"""Tries in C (``cbridge/wire``): what is usual is made, signed and judged there, a batch in each call."""
+
+from __future__ import annotations
+
+from array import array
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+
+from pyd2.packets.batch import to_batch
+from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
+from pyd2.packets.wire import ffi, lib
+from pyd2.update.tries import ALONE, JUDGE, Event, Outgoing, RandomNumbers, Route
+from pyd2.update.window import CAP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyd2.dns.update import UpdateTemplate, Zone
+    from pyd2.update.kinds import Step
+    from pyd2.update.lane import Lane
+    from pyd2.update.plan import Server
+    from pyd2.update.transaction import Transaction
+
+_BATCH: Final = int(lib.WIRE_BATCH_MAX)
+_SPARE: Final = 16
+"""Random numbers for query IDs that are taken: more than a batch may need, or some go alone."""
+
+_take: Final = lib.wire_tries_take
+_send: Final = lib.wire_tries_send
+_unpack: Final = ffi.unpack
+
+
+class CompiledWindow:
+    """See Updates; with it, all that C knows of a lane."""
+
+    __slots__ = ("_window", "lane")
+
+    def __init__(self, cap: int = CAP) -> None:
+        lane = lib.wire_lane_new(cap)
+        if not lane:
+            raise MemoryError("no memory for a DNS server's lane")
+        self.lane: Any = ffi.gc(lane, lib.wire_lane_free)
+        self._window: Any = ffi.addressof(self.lane[0], "window")
+
+    @property
+    def in_flight(self) -> int:
+        """See Updates."""
+        count: int = self._window.in_flight
+        return count
+
+    @property
+    def limit(self) -> int:
+        """See Updates."""
+        limit: int = self._window.limit
+        return limit
+
+    def set_cap(self, cap: int) -> None:
+        """See Updates."""
+        lib.wire_window_set_cap(self._window, cap)
+
+    def room(self, now: float) -> int:
+        """See Updates."""
+        room: int = lib.wire_window_room(self._window, now)
+        return room
+
+    def paced_until(self) -> float:
+        """See Updates."""
+        moment: float = lib.wire_window_paced_until(self._window)
+        return moment
+
+    def sent(self) -> None:
+        """See Updates."""
+        lib.wire_window_sent(self._window)
+
+    def replied(self, sent_at: float, now: float) -> None:
+        """See Updates."""
+        lib.wire_window_replied(self._window, sent_at, now)
+
+    def timed_out(self, sent_at: float, now: float) -> None:
+        """See Updates."""
+        lib.wire_window_timed_out(self._window, sent_at, now)
+
+    def withdrawn(self, now: float) -> None:
+        """See Updates."""
+        lib.wire_window_withdrawn(self._window, now)
+
+
+class CompiledTries(RandomNumbers):
+    """See Tries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        tries = lib.wire_tries_new()
+        if not tries:
+            raise MemoryError("no memory for the tries under way")
+        self._tries: Any = ffi.gc(tries, lib.wire_tries_free)
+        self._transactions: list[Transaction | None] = []
+        """By number."""
+        self._free: list[int] = []
+        self._templates: dict[UpdateTemplate, Any] = {}
+        self._events: Any = ffi.new("wire_event[]", _BATCH)
+        self._events_as_numbers: Any = ffi.cast("int32_t *", self._events)
+        self._numbers: Any = ffi.new("int32_t[]", _BATCH)
+        self._mac: Any = ffi.new("uint8_t[]", int(lib.WIRE_MAC_MAX))
+
+    @property
+    def in_flight(self) -> int:
+        """See Tries."""
+        count: int = lib.wire_tries_count(self._tries)
+        return count
+
+    def new_window(self) -> CompiledWindow:
+        """See Tries."""
+        return CompiledWindow()
+
+    def route(self, server: Server, zone: Zone | None, step: Step) -> Route:
+        """See Tries."""
+        key = server.key
+        signs = key is None or (isinstance(key, CompiledKey) and key.prepared is not None)
+        if server.tcp or not signs or not isinstance(zone, CompiledZone):
+            return ALONE
+        template = self._templates.get(step.template)
+        if template is None:
+            template = self._templates[step.template] = prepare_template(step.template)
+        prepared = key.prepared if isinstance(key, CompiledKey) else ffi.NULL
+        route = ffi.new("wire_route *", {
+            "update": template, "zone": zone.prepared, "key": prepared, "forward": step.forward,
+        })
+        return Route(int(ffi.cast("uintptr_t", route)), route, template, zone, key)
+
+    def draw_query_id(self, lane: Lane, slot: int) -> int:
+        """See Tries."""
+        while True:
+            query_id = self._draw() & 0xFFFF
+            if lib.wire_tries_find(self._tries, _c_lane(lane), slot << 16 | query_id) < 0:
+                return query_id
+
+    def _number(self, transaction: Transaction) -> int:
+        """Return a transaction's number, a new one if it has none yet."""
+        number = transaction.number
+        if number < 0:
+            if self._free:
+                number = transaction.number = self._free.pop()
+                self._transactions[number] = transaction
+            else:
+                number = transaction.number = len(self._transactions)
+                self._transactions.append(transaction)
+        return number
+
+    def forget(self, transaction: Transaction) -> None:
+        """See Tries."""
+        if transaction.number >= 0:
+            self._transactions[transaction.number] = None
+            self._free.append(transaction.number)
+            transaction.number = -1
+
+    def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
+        """See Tries."""
+        number = self._number(transaction)
+        if lib.wire_tries_enter(self._tries, _c_lane(lane), query, number, now, timeout) != 0:
+            raise MemoryError("no memory for a try")
+
+    def send(
+        self, lane: Lane, slot: int, transactions: Sequence[Transaction], now: float, wall: int,
+        timeout: float,
+    ) -> list[int]:
+        """See Tries."""
+        count = len(transactions)
+        number = self._number
+        numbers = array("I", [number(transaction) for transaction in transactions])
+        routes = array("Q", [transaction.route.address for transaction in transactions])
+        records = b"".join([transaction.ncr for transaction in transactions])  # type: ignore[misc]
+        random = self._draw_some(count + _SPARE)
+        declined = ffi.new("uint32_t[]", count)
+        left_out: int = _send(
+            self._tries, _c_lane(lane), slot, ffi.from_buffer("wire_route *[]", routes),
+            ffi.from_buffer("uint32_t[]", numbers), count, records, len(records), random, len(random), now,
+            timeout, wall, declined,
+        )
+        return _unpack(declined, left_out) if left_out else []  # type: ignore[return-value]
+
+    def posted(self, lane: Lane) -> list[Outgoing]:
+        """See Tries."""
+        box = _c_lane(lane)
+        found = []
+        while box.first < box.count:
+            letter = box.letters[box.first]
+            message = bytes(ffi.buffer(box.octets + letter.at, letter.size))
+            found.append(Outgoing(lane, letter.slot, letter.query_id, False, message))  # noqa: FBT003
+            lib.wire_lane_skip(box)
+        return found
+
+    def take(
+        self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: int
+    ) -> list[Event]:
+        """See Tries."""
+        found: list[Event] = []
+        for first in range(0, len(datagrams), _BATCH):
+            batch = to_batch(datagrams[first : first + _BATCH])
+            count = len(batch)
+            _take(
+                self._tries, _c_lane(lane), slot & 0xFFFFFFFF, batch.room, batch.stride, batch.sizes, count,
+                now, wall, self._events,
+            )
+            transactions = self._transactions
+            outcomes: list[int] = _unpack(self._events_as_numbers, 2 * count)  # type: ignore[assignment]
+            for at, (number, rcode) in enumerate(zip(outcomes[::2], outcomes[1::2], strict=True)):
+                if rcode >= 0:
+                    found.append((transactions[number], rcode, b""))
+                elif number < 0:
+                    found.append((None, JUDGE, batch[at]))
+                else:
+                    found.append((self._resumed(number), JUDGE, batch[at]))
+        return found
+
+    def _resumed(self, number: int) -> Transaction | None:
+        """Return a transaction with what is needed to judge the reply to an update that was signed in C."""
+        transaction = self._transactions[number]
+        size = lib.wire_tries_mac(self._tries, number, self._mac)
+        if size and transaction is not None and isinstance(transaction.key, CompiledKey):
+            mac = bytes(ffi.buffer(self._mac, size))
+            transaction.context = CompiledContext.resume(transaction.key, mac)
+        return transaction
+
+    def expire(self, now: float) -> list[Transaction]:
+        """See Tries."""
+        count: int = lib.wire_tries_expire(self._tries, now, self._numbers, _BATCH)
+        found = [self._transactions[self._numbers[at]] for at in range(count)]
+        return [transaction for transaction in found if transaction is not None]
+
+    def withdraw(self, lane: Lane, query: int, now: float) -> Transaction | None:
+        """See Tries."""
+        number: int = lib.wire_tries_withdraw(self._tries, _c_lane(lane), query, now)
+        return self._transactions[number] if number >= 0 else None
+
+    def deadline(self) -> float | None:
+        """See Tries."""
+        moment: float = lib.wire_tries_deadline(self._tries)
+        return moment if moment < inf else None
+
+    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+        """See Tries."""
+        box = _c_lane(lane)
+        found: dict[int, Transaction] = {}
+        for transaction in self._transactions:
+            if transaction is not None:
+                query: int = lib.wire_tries_query(self._tries, transaction.number, box)
+                if query >= 0:
+                    found[query] = transaction
+        return found
+
+
+def _c_lane(lane: Lane) -> Any:  # noqa: ANN401  cffi's objects have no types
+    """Return what C knows of a lane."""
+    window: Any = lane.window  # a CompiledWindow
+    return window.lane

@@ -1,0 +1,258 @@
+"""The mechanism of tries: which of them are under way, where their replies come, and when their time is up.
+
+What is to be tried, and what follows from its outcome, is the driver's business. There are two sorts with one
+face: the one here in Python, which is the reference, and ``compiled_tries.py``, which also makes, signs and
+judges the usual updates in C, by the batch.
+"""
+
+from __future__ import annotations
+
+import secrets
+from array import array
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+from pyd2.update.deadlines import Deadlines
+from pyd2.update.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyd2.dns.update import Zone
+    from pyd2.packets.layer import PacketLayer
+    from pyd2.update.kinds import Step
+    from pyd2.update.lane import Lane
+    from pyd2.update.plan import Server
+    from pyd2.update.transaction import Transaction
+    from pyd2.update.window import Updates
+
+JUDGE: Final = -1
+"""In an event: the reply is for the driver to judge."""
+
+
+class Route:
+    """A step at a server, prepared to be sent by the batch."""
+
+    __slots__ = ("address", "kept")
+
+    def __init__(self, address: int = 0, *kept: object) -> None:
+        self.address = address
+        """Where C finds it; 0: such updates are not sent by the batch."""
+        self.kept = kept
+        """What must live as long as the route."""
+
+
+ALONE: Final = Route()
+"""The route of updates that are made one by one."""
+
+
+Event: TypeAlias = "tuple[Transaction | None, int, bytes]"
+"""What came of a datagram from a server: the transaction whose try has ended (None: it answers no try under
+way), and the response code of a reply that counts, or JUDGE and the datagram.
+"""
+
+
+class Outgoing(NamedTuple):
+    """A message to be sent to a DNS server."""
+
+    lane: Lane
+    """The server."""
+    slot: int
+    """Which of the lane's local UDP ports to send from; for TCP, a number to give back with the reply."""
+    query_id: int
+    tcp: bool
+    """Whether it goes over TCP (a connection of its own, RFC 7766) instead of UDP."""
+    message: bytes
+    """The whole DNS message; a TCP sender puts its length in front."""
+
+
+class Tries(Protocol):
+    """The tries of all lanes. ``now`` is monotonic seconds, never going back."""
+
+    random: list[int]
+    """Random numbers of 32 bits to draw local ports and query IDs from; filled again when there are none."""
+
+    @property
+    def in_flight(self) -> int:
+        """Tries under way."""
+
+    def new_window(self) -> Updates:
+        """Return the window of a new lane."""
+
+    def route(self, server: Server, zone: Zone | None, step: Step) -> Route:
+        """Return how a step's updates go to a server: by the batch, or ALONE."""
+
+    def draw_place(self) -> int:
+        """Draw a number that chooses one of a lane's local ports."""
+
+    def draw_query_id(self, lane: Lane, slot: int) -> int:
+        """Draw a query ID that no try under way uses there."""
+
+    def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
+        """Enter a try whose message the driver has made; ``query`` is ``slot << 16 | query ID``."""
+
+    def send(
+        self, lane: Lane, slot: int, transactions: Sequence[Transaction], now: float, wall: int,
+        timeout: float,
+    ) -> list[int]:
+        """Make the updates of transactions that have a route, enter their tries and post the messages.
+
+        Returns the places of those that must go alone after all; nothing has been done for them.
+        """
+
+    def posted(self, lane: Lane) -> list[Outgoing]:
+        """Take out the messages that ``send`` has posted to a lane."""
+
+    def take(
+        self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: int
+    ) -> list[Event]:
+        """Take datagrams that came to a slot of a lane; end the tries that they answer."""
+
+    def expire(self, now: float) -> list[Transaction]:
+        """End tries whose time is up; there may be more of them."""
+
+    def withdraw(self, lane: Lane, query: int, now: float) -> Transaction | None:
+        """End the try whose message could not be sent; None if it is over already."""
+
+    def deadline(self) -> float | None:
+        """Return when the time of a try is up next, or None if nothing is under way."""
+
+    def forget(self, transaction: Transaction) -> None:
+        """Take it that a transaction has ended."""
+
+    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+        """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
+
+
+class RandomNumbers:
+    """Draws local ports and query IDs."""
+
+    def __init__(self) -> None:
+        self.random: list[int] = []
+
+    def _draw(self) -> int:
+        if not self.random:
+            self._refill(1)
+        return self.random.pop()
+
+    def _draw_some(self, count: int) -> bytes:
+        """Draw numbers for C."""
+        if len(self.random) < count:
+            self._refill(count)
+        drawn = array("I", self.random[: -count - 1 : -1]).tobytes()
+        del self.random[-count:]
+        return drawn
+
+    def _refill(self, count: int) -> None:
+        numbers = array("I", secrets.token_bytes(4 * max(1024, count)))
+        self.random = numbers.tolist() + self.random
+
+    def draw_place(self) -> int:
+        """See Tries."""
+        return self._draw() >> 16
+
+
+class PlainTries(RandomNumbers):
+    """See Tries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_flight = 0
+        self._deadlines = Deadlines()
+        self._pending: dict[Lane, dict[int, Transaction]] = {}
+
+    def new_window(self) -> Updates:
+        """See Tries."""
+        return Window()
+
+    def route(self, _server: Server, _zone: Zone | None, _step: Step) -> Route:
+        """See Tries."""
+        return ALONE
+
+    def draw_query_id(self, lane: Lane, slot: int) -> int:
+        """See Tries."""
+        pending = self.pending(lane)
+        while True:
+            query_id = self._draw() & 0xFFFF
+            if slot << 16 | query_id not in pending:
+                return query_id
+
+    def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
+        """See Tries."""
+        transaction.query = query
+        transaction.sent_at = now
+        self._pending.setdefault(lane, {})[query] = transaction
+        self._deadlines.add(transaction, now, timeout)
+        self.in_flight += 1
+        lane.window.sent()
+
+    def send(
+        self, _lane: Lane, _slot: int, transactions: Sequence[Transaction], _now: float, _wall: int,
+        _timeout: float,
+    ) -> list[int]:
+        """See Tries."""
+        return list(range(len(transactions)))
+
+    def posted(self, _lane: Lane) -> list[Outgoing]:
+        """See Tries."""
+        return []
+
+    def take(
+        self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, _wall: int
+    ) -> list[Event]:
+        """See Tries."""
+        return [self._take(lane, slot, datagram, now) for datagram in datagrams]
+
+    def _take(self, lane: Lane, slot: int, datagram: bytes, now: float) -> Event:
+        transaction = None
+        if len(datagram) >= 2:
+            transaction = self._end(lane, slot << 16 | datagram[0] << 8 | datagram[1])
+        if transaction is not None:
+            lane.window.replied(transaction.sent_at, now)
+        return transaction, JUDGE, datagram
+
+    def _end(self, lane: Lane, query: int) -> Transaction | None:
+        pending = self._pending.get(lane)
+        transaction = pending.pop(query, None) if pending is not None else None
+        if transaction is not None:
+            del transaction.fifo[transaction]
+            self.in_flight -= 1
+            if not pending:
+                del self._pending[lane]
+        return transaction
+
+    def expire(self, now: float) -> list[Transaction]:
+        """See Tries."""
+        first = self._deadlines.first_expired(now)
+        if first is None:
+            return []
+        lane = first.server.lane
+        self._end(lane, first.query)
+        lane.window.timed_out(first.sent_at, now)
+        return [first]
+
+    def withdraw(self, lane: Lane, query: int, now: float) -> Transaction | None:
+        """See Tries."""
+        transaction = self._end(lane, query)
+        if transaction is not None:
+            lane.window.withdrawn(now)
+        return transaction
+
+    def deadline(self) -> float | None:
+        """See Tries."""
+        return self._deadlines.next()
+
+    def forget(self, transaction: Transaction) -> None:
+        """See Tries."""
+
+    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+        """See Tries."""
+        return self._pending.get(lane, {})
+
+
+def make_tries(packets: PacketLayer) -> Tries:
+    """Return what goes with a packet layer."""
+    if packets.name != "compiled":
+        return PlainTries()
+    from pyd2.update.compiled_tries import CompiledTries
+
+    return CompiledTries()
