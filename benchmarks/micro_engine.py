@@ -13,12 +13,19 @@ import sys
 import time
 from ipaddress import ip_address
 from math import inf
+from typing import TYPE_CHECKING
 
 from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
 from pyd2.counters import Counters
 from pyd2.dns.tsig import HmacKey
+from pyd2.packets.batch import to_batch
 from pyd2.packets.layer import NAMES, make_layer
 from pyd2.update.engine import Engine, Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.update.lane import Lane
 
 KEY = TsigKey("k.example", "HMAC-SHA256", 0, b"secret-secret-secret-secret", None, None, None)
 
@@ -81,6 +88,7 @@ class Bench:
 
     def __init__(self, key: TsigKey | None, layer: str) -> None:
         self.counters = Counters()
+        self._compiled = layer == "compiled"
         self._engine = Engine(self.counters, QuietLog(), packets=make_layer(layer))
         self._now, self._wall = 1.0, time.time()
         self._engine.configure(make_config(key), None, self._now, self._wall)
@@ -93,22 +101,34 @@ class Bench:
         before = self.counters.update_success.value
         spent = 0.0
         for start in range(0, count, under_way):
+            batch = self._batch(requests[start : start + under_way])
             begin = clock()
-            for request in requests[start : start + under_way]:
-                engine.receive_request(request, self._now, wall)
+            engine.receive_requests(batch, self._now, wall)
+            engine.timer()
+            posted = engine.take_posted()
             outgoing = engine.take_outgoing()
             spent += clock() - begin
-            while outgoing:
+            while posted or outgoing:
                 self._now += 0.0001
-                answers = [(o.lane, o.slot, self._answer(o)) for o in outgoing]
+                for lane in posted:
+                    outgoing += engine.posted(lane)
+                answers: dict[tuple[Lane, int], list[bytes]] = {}
+                for message in outgoing:
+                    answers.setdefault((message.lane, message.slot), []).append(self._answer(message))
+                batches = [(place, self._batch(replies)) for place, replies in answers.items()]
                 begin = clock()
-                for lane, slot, answer in answers:
-                    engine.receive_reply(lane, slot, answer, self._now, wall)
+                for (lane, slot), replies in batches:
+                    engine.receive_replies(lane, slot, replies, self._now, wall)
                 engine.timer()
+                posted = engine.take_posted()
                 outgoing = engine.take_outgoing()
                 spent += clock() - begin
         assert self.counters.update_success.value - before == 2 * count, vars(self.counters)
         return spent
+
+    def _batch(self, datagrams: Sequence[bytes]) -> Sequence[bytes]:
+        """Return datagrams as the sockets would give them."""
+        return to_batch(datagrams) if self._compiled else datagrams
 
     def _answer(self, outgoing: Outgoing) -> bytes:
         if self._key is not None:

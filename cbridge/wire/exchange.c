@@ -1,4 +1,5 @@
 /* Updates out and replies in, by the batch; the face is in tries.h. */
+#include <math.h>
 #include <string.h>
 
 #include "error.h"
@@ -11,6 +12,36 @@
 
 enum { UDP_MAX = 512, ROOM = 2048, TRUNCATED = 2, SIGNATURE_TAIL = 6 };
 
+/* What the updates of one call have in common. */
+typedef struct {
+    wire_tries *tries;
+    wire_lane *lane;
+    const wire_turn *turn;
+    wire_reader random;
+    uint32_t queue;
+    bool possible;
+} sending;
+
+static sending begin(wire_tries *tries, wire_lane *lane, const wire_turn *turn) {
+    sending common = {.tries = tries, .lane = lane, .turn = turn};
+    common.random = wire_read_from(turn->random, turn->random_size);
+    common.possible = wire_tries_find_queue(tries, turn->timeout, &common.queue);
+    return common;
+}
+
+/* Draw a query ID that is free. Returns it, or -1 when there is nothing left to draw from. */
+static int draw(sending *common) {
+    uint32_t bits;
+    for (const uint8_t *next; (next = wire_take(&common->random, sizeof bits)) != NULL;) {
+        memcpy(&bits, next, sizeof bits);
+        uint64_t query = (uint64_t)common->turn->slot << 16 | (bits & 0xFFFF);
+        if (wire_tries_find(common->tries, common->lane, query) == WIRE_NONE) {
+            return bits & 0xFFFF;
+        }
+    }
+    return -1;
+}
+
 /* Write the update of a packed request without its query ID. Returns its size or an enum wire_error. */
 static int write_update(const wire_route *route, const wire_packed *head, const uint8_t *behind, uint8_t *room) {
     const uint8_t *dhcid = behind;
@@ -20,71 +51,84 @@ static int write_update(const wire_route *route, const wire_packed *head, const 
                              head->lease_length, room, ROOM);
 }
 
-/* Draw a query ID that is free. Returns it, or -1 when there is nothing left to draw from. */
-static int draw(const wire_tries *tries, const wire_lane *lane, uint32_t slot, wire_reader *random) {
-    uint32_t bits;
-    for (const uint8_t *next; (next = wire_take(random, sizeof bits)) != NULL;) {
-        memcpy(&bits, next, sizeof bits);
-        int query_id = bits & 0xFFFF;
-        if (wire_tries_find(tries, lane, (uint64_t)slot << 16 | (uint64_t)query_id) == WIRE_NONE) {
-            return query_id;
-        }
+/* Make a transaction's update, enter its try and post it. Returns the try, or null if nothing has been done. */
+static wire_try *send_one(sending *common, const wire_route *route, uint32_t number, const wire_packed *head,
+                          const uint8_t *behind) {
+    uint8_t message[ROOM];
+    if (!common->possible || !wire_tries_make_room(common->tries, number)) {
+        return NULL;
     }
-    return -1;
+    uint8_t *room = wire_lane_room(common->lane, ROOM);
+    int size = write_update(route, head, behind, message);
+    int query_id = room != NULL && size >= 0 ? draw(common) : -1;
+    if (query_id < 0) {
+        return NULL;
+    }
+    if (route->key != NULL) {
+        size = wire_sign(route->key, message, (size_t)size, (uint16_t)query_id, common->turn->wall, room, ROOM);
+    } else {
+        memcpy(room, message, (size_t)size);
+        room[0] = (uint8_t)(query_id >> 8);
+        room[1] = (uint8_t)query_id;
+    }
+    if (size < 0 || size > UDP_MAX) {
+        return NULL;
+    }
+    uint64_t query = (uint64_t)common->turn->slot << 16 | (uint64_t)query_id;
+    wire_try *try = wire_tries_add(common->tries, common->lane, query, number, common->turn->now, common->queue);
+    try->route = route;
+    try->then = NULL;
+    try->mac_size = 0;
+    if (route->key != NULL) {
+        try->mac_size = (uint8_t)route->key->mac_size;
+        memcpy(try->mac, room + size - SIGNATURE_TAIL - try->mac_size, try->mac_size);
+    }
+    wire_lane_add(common->lane, common->turn->slot, (uint32_t)query_id, (uint32_t)size);
+    return try;
 }
 
-int wire_tries_send(wire_tries *tries, wire_lane *lane, uint32_t slot, const wire_route *const *routes,
-                    const uint32_t *numbers, size_t count, const uint8_t *records, size_t records_size,
-                    const uint8_t *random, size_t random_size, double now, double timeout, uint64_t wall,
-                    uint32_t *declined) {
+int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, const wire_route *const *routes,
+                    const wire_route *const *then, const uint32_t *numbers, size_t count, const uint8_t *records,
+                    size_t records_size, uint32_t *declined) {
     wire_reader reader = wire_read_from(records, records_size);
-    wire_reader drawn_from = wire_read_from(random, random_size);
-    uint32_t queue = 0;
-    bool possible = wire_tries_find_queue(tries, timeout, &queue);
+    sending common = begin(tries, lane, turn);
     int left_out = 0;
     for (size_t i = 0; i < count; i++) {
-        const wire_route *route = routes[i];
         wire_packed head = {0};
-        const uint8_t *fixed = wire_take(&reader, sizeof head);
-        if (fixed != NULL) {
-            memcpy(&head, fixed, sizeof head);
+        const uint8_t *record = wire_take(&reader, sizeof head);
+        if (record != NULL) {
+            memcpy(&head, record, sizeof head);
         }
         const uint8_t *behind = wire_take(&reader, (size_t)head.dhcid_size + head.fqdn_size);
-        uint8_t message[ROOM];
-        uint8_t *room = NULL;
-        int query_id = -1;
-        int size = -1;
-        if (behind != NULL && fixed != NULL && possible && wire_tries_make_room(tries, numbers[i])) {
-            size = write_update(route, &head, behind, message);
-            room = wire_lane_room(lane, ROOM);
-            query_id = room != NULL && size >= 0 ? draw(tries, lane, slot, &drawn_from) : -1;
+        wire_try *try = NULL;
+        if (record != NULL && behind != NULL) {
+            try = send_one(&common, routes[i], numbers[i], &head, behind);
         }
-        if (query_id >= 0 && route->key != NULL) {
-            size = wire_sign(route->key, message, (size_t)size, (uint16_t)query_id, wall, room, ROOM);
-        } else if (query_id >= 0) {
-            memcpy(room, message, (size_t)size);
-            room[0] = (uint8_t)(query_id >> 8);
-            room[1] = (uint8_t)query_id;
-        }
-        if (query_id < 0 || size < 0 || size > UDP_MAX) {
+        if (try == NULL) {
             declined[left_out++] = (uint32_t)i;
             continue;
         }
-        wire_try *try = wire_tries_add(tries, lane, (uint64_t)slot << 16 | (uint64_t)query_id, numbers[i], now, queue);
-        try->judged_here = true;
-        try->key = route->key;
-        try->mac_size = 0;
-        if (route->key != NULL) {
-            try->mac_size = (uint8_t)route->key->mac_size;
-            memcpy(try->mac, room + size - SIGNATURE_TAIL - try->mac_size, try->mac_size);
+        size_t size = sizeof head + head.dhcid_size + head.fqdn_size;
+        if (then[i] != NULL && size <= sizeof try->record) {
+            try->then = then[i];
+            memcpy(try->record, record, size);
         }
-        wire_lane_add(lane, slot, (uint32_t)query_id, (uint32_t)size);
     }
     return left_out;
 }
 
+/* Go on to a transaction's next update, if the window has room. Returns whether that is done. */
+static bool go_on(sending *common, const wire_route *then, uint32_t number, const uint8_t *record) {
+    const wire_window *window = &common->lane->window;
+    wire_packed head;
+    memcpy(&head, record, sizeof head);
+    return window->in_flight < window->limit && isinf(wire_window_paced_until(window)) &&
+           send_one(common, then, number, &head, record + sizeof head) != NULL;
+}
+
 void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t size,
-                     const uint32_t *sizes, size_t count, double now, uint64_t wall, wire_event *events) {
+                     const uint32_t *sizes, size_t count, const wire_turn *turn, wire_event *events) {
+    sending common = begin(tries, lane, turn);
     for (size_t i = 0; i < count; i++) {
         const uint8_t *reply = room + i * size;
         int32_t number = WIRE_NONE;
@@ -97,11 +141,15 @@ void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const ui
         }
         wire_try *try = &tries->tries[number];
         int rcode = WIRE_UNUSUAL;
-        if (try->judged_here) {
-            rcode = wire_reply_read(reply, sizes[i], try->key, try->mac, try->mac_size, wall);
+        if (try->route != NULL) {
+            rcode = wire_reply_read(reply, sizes[i], try->route->key, try->mac, try->mac_size, turn->wall);
         }
         events[i].outcome = rcode >= 0 && !(reply[2] & TRUNCATED) ? rcode : WIRE_TRY_JUDGE;
-        wire_window_replied(&lane->window, try->sent_at, now);
+        wire_window_replied(&lane->window, try->sent_at, turn->now);
         wire_tries_end(tries, number);
+        if (turn->goes_on && try->then != NULL && events[i].outcome >= 0 && try->route->done >> rcode & 1 &&
+            go_on(&common, try->then, (uint32_t)number, try->record)) {
+            events[i].outcome = WIRE_TRY_NEXT;
+        }
     }
 }

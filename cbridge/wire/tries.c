@@ -147,7 +147,8 @@ int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_
         return WIRE_NO_ROOM;
     }
     wire_try *try = wire_tries_add(tries, lane, query, number, now, queue);
-    try->judged_here = false;
+    try->route = NULL;
+    try->then = NULL;
     try->mac_size = 0;
     return 0;
 }

@@ -18,13 +18,27 @@ typedef struct {
     const wire_template *update;
     const wire_name *zone;
     wire_key *key; /* null: unsigned */
+    uint16_t done; /* bit n: RCODE n completes the direction */
     uint8_t forward; /* whether its owner is the FQDN; else the reverse name of the address */
-    uint8_t reserved[7];
+    uint8_t reserved[5];
 } wire_route;
+
+/* What goes for all that is sent together. */
+typedef struct {
+    double now;
+    double timeout; /* seconds that a try waits */
+    uint64_t wall; /* seconds since the epoch */
+    const uint8_t *random; /* query IDs are the lower halves of these 32-bit numbers */
+    size_t random_size;
+    uint32_t slot; /* the local port */
+    uint8_t goes_on; /* whether a completed direction may lead to the next update at once */
+    uint8_t reserved[3];
+} wire_turn;
 
 enum wire_event_kind {
     WIRE_TRY_JUDGE = -1,  /* a reply to this transaction's try, which is for the caller to judge */
-    WIRE_NO_TRY = -2      /* what answers no try */
+    WIRE_NO_TRY = -2,     /* what answers no try */
+    WIRE_TRY_NEXT = -3    /* the direction is completed, and the next update is under way */
 };
 
 /* What came of a datagram: a transaction's number, and the RCODE that counts or an enum wire_event_kind. */
@@ -54,21 +68,20 @@ int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_
 
 /*
  * Make the updates of `count` transactions and enter their tries. `records` holds their packed requests, one
- * behind the other. Query IDs are the lower halves of
- * the 32-bit numbers in `random`. The messages go to the lane's outbox.
- * Returns how many are declined: for them, whose places are left in `declined`, nothing has been done.
+ * behind the other; `then` is where each goes when this direction is completed, null if that is for the caller
+ * to decide. The messages go to the lane's outbox. Returns how many are declined: for them, whose places are
+ * left in `declined`, nothing has been done.
  */
-int wire_tries_send(wire_tries *tries, wire_lane *lane, uint32_t slot, const wire_route *const *routes,
-                    const uint32_t *numbers, size_t count, const uint8_t *records, size_t records_size,
-                    const uint8_t *random, size_t random_size, double now, double timeout, uint64_t wall,
-                    uint32_t *declined);
+int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, const wire_route *const *routes,
+                    const wire_route *const *then, const uint32_t *numbers, size_t count, const uint8_t *records,
+                    size_t records_size, uint32_t *declined);
 
 /*
  * Take datagrams as wire_receive leaves them, which came to a slot of a lane: end the tries that they answer and
- * leave an event for each. `wall` is seconds since the epoch.
+ * leave an event for each.
  */
 void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t size,
-                     const uint32_t *sizes, size_t count, double now, uint64_t wall, wire_event *events);
+                     const uint32_t *sizes, size_t count, const wire_turn *turn, wire_event *events);
 
 /* End the try of a message that could not be sent. Returns its transaction, or -1 if there is no such try. */
 int32_t wire_tries_withdraw(wire_tries *tries, wire_lane *lane, uint64_t query, double now);

@@ -6,12 +6,13 @@
 
 #include "tries.h"
 
-enum { WIRE_NONE = -1 };
+enum { WIRE_NONE = -1, WIRE_KEPT_MAX = 256 };
 
 /* A try; its place in the table is its transaction's number. */
 typedef struct {
     wire_lane *lane; /* null: none under way */
-    wire_key *key;
+    const wire_route *route; /* null: its reply is for the caller to judge */
+    const wire_route *then;  /* where it goes when its direction is completed; null: the caller decides */
     uint64_t query;
     double sent_at;
     double deadline;
@@ -19,9 +20,9 @@ typedef struct {
     int32_t before; /* in its queue of deadlines */
     int32_t behind;
     uint32_t queue;
-    bool judged_here;
     uint8_t mac_size;
     uint8_t mac[WIRE_MAC_MAX];
+    uint8_t record[WIRE_KEPT_MAX]; /* the packed request, if there is a `then` */
 } wire_try;
 
 /* The tries of one length of timeout: the order of sending is the order of expiry. */

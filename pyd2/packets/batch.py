@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 from pyd2.packets.wire import ffi
@@ -43,6 +43,15 @@ class DatagramBatch(Sequence[bytes]):
         if not 0 <= index < self._count:
             raise IndexError(index)
         return bytes(ffi.buffer(self.room + index * self.stride, self.sizes[index]))
+
+
+def in_batches(datagrams: Sequence[bytes], most: int) -> Iterator[DatagramBatch]:
+    """Return datagrams in batches of at most ``most``."""
+    if len(datagrams) <= most:
+        yield to_batch(datagrams)
+        return
+    for first in range(0, len(datagrams), most):
+        yield to_batch(datagrams[first : first + most])
 
 
 def to_batch(datagrams: Sequence[bytes]) -> DatagramBatch:

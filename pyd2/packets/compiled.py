@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyd2.dns.tsig import ALGORITHMS, HmacContext, HmacKey
 from pyd2.dns.update import Data, Zone
 from pyd2.errors import NcrError
-from pyd2.packets.batch import DatagramBatch, to_batch
+from pyd2.packets.batch import DatagramBatch, in_batches
 from pyd2.packets.packed import PackedRequest
 from pyd2.packets.plain import PlainLayer
 from pyd2.packets.wire import ffi, lib
@@ -119,8 +119,8 @@ class CompiledLayer(PlainLayer):
     def read_requests(self, datagrams: Sequence[bytes], index: Index) -> Sequence[Request | NcrError]:
         """Return for each datagram the request that it holds, packed if it can be, or why there is none."""
         found: list[Request | NcrError] = []
-        for first in range(0, len(datagrams), lib.WIRE_BATCH_MAX):
-            self._read_batch(to_batch(datagrams[first : first + lib.WIRE_BATCH_MAX]), index, found)
+        for batch in in_batches(datagrams, lib.WIRE_BATCH_MAX):
+            self._read_batch(batch, index, found)
         return found
 
     def _read_batch(self, batch: DatagramBatch, index: Index, found: list[Request | NcrError]) -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _HEAD: Final = Struct("=QIIIHBBBB14s16s")
 """wire_packed: number, TTL, domains, sizes of DHCID and FQDN, kind, ways, address size, expiry, address."""
 _DOMAINS: Final = Struct("=12xII")
-_SIZES: Final = Struct("=20xHBB")
+_DHCID_SIZE: Final = Struct("=20xH").unpack_from
+_BEHIND: Final = _HEAD.size
+_FQDN_SIZE: Final = 22
 _KIND: Final = 23
 _WAYS: Final = 24
 _FORWARD: Final = 1
@@ -85,14 +87,13 @@ class PackedRequest(bytes):
     @property
     def dhcid(self) -> bytes:
         """See NameChangeRequest."""
-        size, _, _ = _SIZES.unpack_from(self)
-        return self[_HEAD.size : _HEAD.size + size]
+        (size,) = _DHCID_SIZE(self)
+        return self[_BEHIND : _BEHIND + size]
 
     @property
     def fqdn_wire(self) -> bytes:
         """See NameChangeRequest."""
-        _, size, _ = _SIZES.unpack_from(self)
-        return self[len(self) - size :]
+        return self[len(self) - self[_FQDN_SIZE] :]
 
     @property
     def fqdn(self) -> str:

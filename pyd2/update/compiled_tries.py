@@ -6,10 +6,11 @@ from array import array
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.packets.batch import to_batch
+from pyd2.packets.batch import in_batches
 from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.tries import ALONE, JUDGE, Event, Outgoing, RandomNumbers, Route
+from pyd2.update.kinds import DONE
+from pyd2.update.tries import ALONE, JUDGE, NEXT, Event, Outgoing, RandomNumbers, Route
 from pyd2.update.window import CAP
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Server
     from pyd2.update.transaction import Transaction
+    from pyd2.update.tries import Turn
 
 _BATCH: Final = int(lib.WIRE_BATCH_MAX)
 _SPARE: Final = 16
@@ -101,6 +103,8 @@ class CompiledTries(RandomNumbers):
         self._events: Any = ffi.new("wire_event[]", _BATCH)
         self._events_as_numbers: Any = ffi.cast("int32_t *", self._events)
         self._numbers: Any = ffi.new("int32_t[]", _BATCH)
+        self._turn: Any = ffi.new("wire_turn *")
+        self._declined: Any = ffi.new("uint32_t[]", _BATCH)
         self._mac: Any = ffi.new("uint8_t[]", int(lib.WIRE_MAC_MAX))
 
     @property
@@ -125,6 +129,7 @@ class CompiledTries(RandomNumbers):
         prepared = key.prepared if isinstance(key, CompiledKey) else ffi.NULL
         route = ffi.new("wire_route *", {
             "update": template, "zone": zone.prepared, "key": prepared, "forward": step.forward,
+            "done": sum(1 << rcode for rcode, to in step.on.items() if to is DONE),
         })
         return Route(int(ffi.cast("uintptr_t", route)), route, template, zone, key)
 
@@ -160,24 +165,33 @@ class CompiledTries(RandomNumbers):
         if lib.wire_tries_enter(self._tries, _c_lane(lane), query, number, now, timeout) != 0:
             raise MemoryError("no memory for a try")
 
-    def send(
-        self, lane: Lane, slot: int, transactions: Sequence[Transaction], now: float, wall: int,
-        timeout: float,
-    ) -> list[int]:
+    def _set_turn(self, turn: Turn, count: int) -> bytes:
+        """Tell C of a turn in which so many updates may go out; what it returns must be kept meanwhile."""
+        random = self._draw_some(count + _SPARE)
+        into = self._turn
+        into.now, into.wall, into.timeout, into.slot = turn
+        into.random = ffi.from_buffer("uint8_t[]", random)
+        into.random_size = len(random)
+        return random
+
+    def send(self, lane: Lane, transactions: Sequence[Transaction], turn: Turn) -> list[int]:
         """See Tries."""
         count = len(transactions)
         number = self._number
         numbers = array("I", [number(transaction) for transaction in transactions])
         routes = array("Q", [transaction.route.address for transaction in transactions])
+        then = array("Q", [transaction.then.address for transaction in transactions])
         records = b"".join([transaction.ncr for transaction in transactions])  # type: ignore[misc]
-        random = self._draw_some(count + _SPARE)
-        declined = ffi.new("uint32_t[]", count)
+        if count > len(self._declined):
+            self._declined = ffi.new("uint32_t[]", 2 * count)
+        kept = self._set_turn(turn, count)
         left_out: int = _send(
-            self._tries, _c_lane(lane), slot, ffi.from_buffer("wire_route *[]", routes),
-            ffi.from_buffer("uint32_t[]", numbers), count, records, len(records), random, len(random), now,
-            timeout, wall, declined,
+            self._tries, _c_lane(lane), self._turn, ffi.from_buffer("wire_route *[]", routes),
+            ffi.from_buffer("wire_route *[]", then), ffi.from_buffer("uint32_t[]", numbers), count, records,
+            len(records), self._declined,
         )
-        return _unpack(declined, left_out) if left_out else []  # type: ignore[return-value]
+        del kept
+        return _unpack(self._declined, left_out) if left_out else []  # type: ignore[return-value]
 
     def posted(self, lane: Lane) -> list[Outgoing]:
         """See Tries."""
@@ -191,21 +205,23 @@ class CompiledTries(RandomNumbers):
         return found
 
     def take(
-        self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: int
+        self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool
     ) -> list[Event]:
         """See Tries."""
         found: list[Event] = []
-        for first in range(0, len(datagrams), _BATCH):
-            batch = to_batch(datagrams[first : first + _BATCH])
+        self._turn.goes_on = goes_on
+        for batch in in_batches(datagrams, _BATCH):
             count = len(batch)
+            kept = self._set_turn(turn, count)
             _take(
                 self._tries, _c_lane(lane), slot & 0xFFFFFFFF, batch.room, batch.stride, batch.sizes, count,
-                now, wall, self._events,
+                self._turn, self._events,
             )
+            del kept
             transactions = self._transactions
             outcomes: list[int] = _unpack(self._events_as_numbers, 2 * count)  # type: ignore[assignment]
             for at, (number, rcode) in enumerate(zip(outcomes[::2], outcomes[1::2], strict=True)):
-                if rcode >= 0:
+                if rcode >= 0 or rcode == NEXT:
                     found.append((transactions[number], rcode, b""))
                 elif number < 0:
                     found.append((None, JUDGE, batch[at]))

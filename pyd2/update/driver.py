@@ -17,7 +17,7 @@ from pyd2.packets.packed import PackedRequest
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.plan import MAX_TIMEOUT
 from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
-from pyd2.update.tries import JUDGE, Outgoing, make_tries
+from pyd2.update.tries import ALONE, NEXT, Outgoing, Route, Turn, make_tries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer, Request
     from pyd2.update.lane import Lane
-    from pyd2.update.plan import Domain
+    from pyd2.update.plan import Domain, Server
     from pyd2.update.transaction import Transaction
 
 
@@ -47,6 +47,10 @@ class Selection(NamedTuple):
     """The key to sign with; None: unsigned."""
     skip: bool = False
     """Whether to go on to the next server."""
+
+
+_TOLD: Final = frozenset({"DHCP_DDNS_UPDATE_REQUEST_SENT", "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED"})
+"""Messages that tell of the single updates of a transaction."""
 
 
 class Driver:
@@ -113,18 +117,27 @@ class Driver:
 
     def replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: float) -> None:
         """Take what came from a server; what answers no try under way is ignored (decision 4)."""
-        lane.room_known = False
         log = self._log
-        for transaction, rcode, datagram in self.tries.take(lane, slot, datagrams, now, int(wall)):
+        told = "ASIODNS_FETCH_COMPLETED" in log.on
+        silent = not told and _TOLD.isdisjoint(log.on)
+        goes_on = silent and self.select_key is None and not lane.ready
+        gone_on: list[Transaction] = []
+        events = self.tries.take(lane, slot, datagrams, self._turn(lane, now, wall), goes_on=goes_on)
+        lane.room_known = False
+        for transaction, rcode, datagram in events:
             if transaction is None:
                 self._ignore(lane, datagram, wall)
                 continue
-            if "ASIODNS_FETCH_COMPLETED" in log.on:
+            if told:
                 log.emit("ASIODNS_FETCH_COMPLETED", lane.address, lane.port)
-            if rcode == JUDGE:
-                self._judge(transaction, datagram, now, wall)
-            else:
+            if rcode >= 0:
                 self._answered(transaction, rcode, now, wall)
+            elif rcode == NEXT:
+                gone_on.append(transaction)
+            else:
+                self._judge(transaction, datagram, now, wall)
+        if gone_on:
+            self._follow(gone_on, lane, wall)
         if self._successes:
             self._count_successes(wall)
 
@@ -177,6 +190,25 @@ class Driver:
             self._offer(transaction, now, wall)
         else:
             self._answered(transaction, rcode, now, wall)
+
+    def _follow(self, transactions: list[Transaction], lane: Lane, wall: float) -> None:
+        """Note that transactions have completed their forward direction and gone on to the reverse one."""
+        for transaction in transactions:
+            counters = transaction.key_counters
+            self._successes[counters] = self._successes.get(counters, 0) + 1
+            transaction.forward_done = True
+            domain = transaction.reverse
+            assert domain is not None
+            transaction.domain = domain
+            server = transaction.server = domain.servers[0]
+            transaction.next_server = 1
+            transaction.key = server.key
+            transaction.key_counters = server.key_counters
+            transaction.step = transaction.kind.first_reverse
+            transaction.route = transaction.then
+            transaction.tries = 1
+        self._count_sent(transactions, wall)
+        self._posted.append(lane)
 
     def _count_successes(self, wall: float) -> None:
         for key_counters, count in self._successes.items():
@@ -248,8 +280,13 @@ class Driver:
     def _enter(self, transaction: Transaction, domain: Domain, now: float, wall: float) -> None:
         """Begin a direction."""
         transaction.domain = domain
-        transaction.next_server = 0
-        self._select_server(transaction, now, wall)
+        if self.select_key is None and domain.servers:
+            transaction.next_server = 1
+            server = domain.servers[0]
+            self._turn_to(transaction, server, server.key, server.key_counters, now, wall)
+        else:
+            transaction.next_server = 0
+            self._select_server(transaction, now, wall)
 
     def _direction_done(self, transaction: Transaction, now: float, wall: float) -> None:
         if transaction.step.forward:
@@ -296,21 +333,34 @@ class Driver:
                 if selection.key is not key:
                     key = selection.key
                     counters = None if key is None else self._counters.library_key(key.name, wall)
-            transaction.server = server
-            transaction.key = key
-            transaction.key_counters = counters
-            forward = transaction.domain is transaction.forward
-            kind = transaction.kind
-            transaction.step = kind.first_forward if forward else kind.first_reverse
-            transaction.tries = 0
-            self._offer(transaction, now, wall)
+            self._turn_to(transaction, server, key, counters, now, wall)
             return
         self._fail(transaction, NO_MORE_SERVERS)
+
+    def _turn_to(
+        self,
+        transaction: Transaction,
+        server: Server,
+        key: SigningKey | None,
+        counters: KeyCounters | None,
+        now: float,
+        wall: float,
+    ) -> None:
+        """Begin the direction's first step at a server."""
+        transaction.server = server
+        transaction.key = key
+        transaction.key_counters = counters
+        kind = transaction.kind
+        transaction.step = (
+            kind.first_forward if transaction.domain is transaction.forward else kind.first_reverse
+        )
+        transaction.tries = 0
+        self._offer(transaction, now, wall)
 
     def _offer(self, transaction: Transaction, now: float, wall: float) -> None:
         """Send the next update, now or when the lane has room."""
         lane = transaction.server.lane
-        if lane.ready or not lane.has_room(now):
+        if lane.ready or (lane.room <= 0 if lane.room_known else not lane.has_room(now)):
             lane.ready.append(transaction)
         else:
             self.send(transaction, now, wall)
@@ -351,8 +401,10 @@ class Driver:
             self._send_alone(transaction, now, wall)
             return
         transaction.route = route
+        transaction.then = self._then(transaction) if step.forward else ALONE
         transaction.context = None
         transaction.tcp = False
+        transaction.tries += 1
         lane.room -= 1
         if not lane.orders:
             self.ordered.append(lane)
@@ -361,20 +413,39 @@ class Driver:
             # Then its message comes where Kea's does, before anything else happens.
             self.flush(now, wall)
 
+    def _then(self, transaction: Transaction) -> Route:
+        """Return how the reverse direction begins, if it does so at the server that is asked now."""
+        domain = transaction.reverse
+        if domain is None or self.select_key is not None:
+            return ALONE
+        server = domain.servers[0]
+        if server.lane is not transaction.server.lane:
+            return ALONE
+        step = transaction.kind.first_reverse
+        route = server.routes.get(step)
+        if route is None:
+            route = server.routes[step] = self.tries.route(server, domain.zone, step)
+        return route
+
+    def _turn(self, lane: Lane, now: float, wall: float) -> Turn:
+        return Turn(now, int(wall), self.timeout_ms / 1000, self._slot_of(lane))
+
     def flush(self, now: float, wall: float) -> list[Lane]:
         """Send the updates that were ordered; return the lanes they went to."""
         lanes, self.ordered = self.ordered, []
         for lane in lanes:
             transactions = lane.orders
             lane.orders = []
-            alone = self.tries.send(
-                lane, self._slot_of(lane), transactions, now, int(wall), self.timeout_ms / 1000
-            )
+            alone = self.tries.send(lane, transactions, self._turn(lane, now, wall))
             self._posted.append(lane)
-            apart = [transactions[place] for place in alone]
             lane.room_known = False
-            self._count_sent([t for t in transactions if t not in apart] if apart else transactions, wall)
+            if not alone:
+                self._count_sent(transactions, wall)
+                continue
+            apart = [transactions[place] for place in alone]
+            self._count_sent([t for t in transactions if t not in apart], wall)
             for transaction in apart:
+                transaction.tries -= 1
                 self._send_alone(transaction, now, wall)
         return lanes
 
@@ -403,6 +474,7 @@ class Driver:
             if transaction.tcp and "PYD2_UPDATE_TCP" in self._log.on:
                 why = "configured" if transaction.server.tcp else f"it has {len(message)} octets"
                 self._log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, why)
+            transaction.tries += 1
             self._count_sent((transaction,), wall)
         self.tries.enter(transaction, lane, slot << 16 | query_id, now, self.timeout_ms / 1000)
         lane.room_known = False
@@ -442,20 +514,17 @@ class Driver:
 
     def _count_sent(self, transactions: Sequence[Transaction], wall: float) -> None:
         """Count tries that went out, and tell of them."""
-        signed: dict[KeyCounters, int] = {}
-        for transaction in transactions:
-            transaction.tries += 1
-            if transaction.key_counters is not None:
-                signed[transaction.key_counters] = signed.get(transaction.key_counters, 0) + 1
         counters = self._counters
-        unsigned = len(transactions) - sum(signed.values())
-        if transactions:
-            counters.update_sent.add(wall, len(transactions))
-        if unsigned:
-            counters.update_unsigned.add(wall, unsigned)
-        for key_counters, count in signed.items():
-            counters.update_signed.add(wall, count)
-            key_counters.sent.add(wall, count)
+        keys = [transaction.key_counters for transaction in transactions]
+        # One key for all is the usual case, and one that goes quickly.
+        for key_counters in set(keys):
+            count = keys.count(key_counters)
+            counters.update_sent.add(wall, count)
+            if key_counters is None:
+                counters.update_unsigned.add(wall, count)
+            else:
+                counters.update_signed.add(wall, count)
+                key_counters.sent.add(wall, count)
         log = self._log
         if "DHCP_DDNS_UPDATE_REQUEST_SENT" in log.on:
             for transaction in transactions:

@@ -46,6 +46,8 @@ __all__ = ["Engine", "Outgoing", "SelectKey", "Selection"]
 RESUME_PERCENT: Final = 80
 """The queue counts as full until it is down to this part of its limit."""
 
+LARGEST_REQUEST: Final = 8192
+"""Octets that a request takes up at most: a datagram has 4096."""
 OCTETS_PER_ENTRY: Final = 512
 """Octets of queued requests for each entry of the queue's limit: four times what most requests have."""
 
@@ -154,6 +156,10 @@ class Engine:
         """
         return self._driver.take_posted()
 
+    def posted(self, lane: Lane) -> list[Outgoing]:
+        """Return the messages that have been posted to a lane, for who cannot send them from there."""
+        return self._driver.tries.posted(lane)
+
     def pending(self, lane: Lane) -> Mapping[int, Transaction]:
         """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
         return self._driver.tries.pending(lane)
@@ -196,6 +202,7 @@ class Engine:
         away for want of room, and ``take_finished`` tells when they have ended.
         """
         received = 0
+        left = 0  # requests that there surely is room for
         for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index)):
             if isinstance(ncr, NcrError):
                 self._counters.ncr_invalid.add(wall)
@@ -207,9 +214,13 @@ class Engine:
                 if numbers and numbers[place]:
                     self._driver.numbered = True
                     self._accept(ncr.with_number(numbers[place]), now, wall)
-                elif self._is_full():
+                    continue
+                if left <= 0:
+                    left = self._room()
+                if left <= 0:
                     self._drop_overflow(wall)
                 else:
+                    left -= 1
                     self._accept(ncr, now, wall)
         if received:
             self._counters.ncr_received.add(wall, received)
@@ -427,9 +438,12 @@ class Engine:
         driver = self._driver
         return self._queued + driver.active - driver.tries.in_flight
 
-    def _is_full(self) -> bool:
+    def _room(self) -> int:
+        """Return how many requests at least can be taken."""
         most = self._plan.switches.queue.max_entries
-        return self._entries() >= most or self._octets >= most * OCTETS_PER_ENTRY
+        room = most - self._entries()
+        octets = most * OCTETS_PER_ENTRY - self._octets
+        return min(room, -(-octets // LARGEST_REQUEST))
 
     def _drop_overflow(self, wall: float) -> None:
         self._counters.queue_full.add(wall)

@@ -28,7 +28,7 @@ class Transaction:
     __slots__ = (
         "context", "deadline", "dhcid", "domain", "fifo", "forward", "forward_done", "hops", "key",
         "key_counters", "kind", "ncr", "next_server", "number", "plan", "query", "reverse", "reverse_done",
-        "route", "sent_at", "server", "spare_rcode", "step", "tcp", "tries",
+        "route", "sent_at", "server", "spare_rcode", "step", "tcp", "then", "tries",
     )
 
     # Set when the first server is selected, and again at every later selection.
@@ -38,7 +38,9 @@ class Transaction:
     key: SigningKey | None
     key_counters: KeyCounters | None
     route: Route
-    """How the updates of ``step`` go to ``server``."""
+    """How the update under way went to ``server``."""
+    then: Route
+    """How the reverse direction begins, if that is known."""
     tcp: bool
     context: SigningContext | None
     """That of the try under way, where the driver has made or judges it."""

@@ -27,6 +27,19 @@ if TYPE_CHECKING:
 
 JUDGE: Final = -1
 """In an event: the reply is for the driver to judge."""
+NEXT: Final = -3
+"""In an event: the direction is completed, and the first update of the reverse direction is under way."""
+
+
+class Turn(NamedTuple):
+    """What goes for all that is sent together."""
+
+    now: float
+    wall: int
+    timeout: float
+    """Seconds that a try waits."""
+    slot: int
+    """The lane's local port."""
 
 
 class Route:
@@ -90,10 +103,7 @@ class Tries(Protocol):
     def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
         """Enter a try whose message the driver has made; ``query`` is ``slot << 16 | query ID``."""
 
-    def send(
-        self, lane: Lane, slot: int, transactions: Sequence[Transaction], now: float, wall: int,
-        timeout: float,
-    ) -> list[int]:
+    def send(self, lane: Lane, transactions: Sequence[Transaction], turn: Turn) -> list[int]:
         """Make the updates of transactions that have a route, enter their tries and post the messages.
 
         Returns the places of those that must go alone after all; nothing has been done for them.
@@ -103,9 +113,12 @@ class Tries(Protocol):
         """Take out the messages that ``send`` has posted to a lane."""
 
     def take(
-        self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: int
+        self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool
     ) -> list[Event]:
-        """Take datagrams that came to a slot of a lane; end the tries that they answer."""
+        """Take datagrams that came to a slot of a lane; end the tries that they answer.
+
+        ``goes_on``: a transaction that has completed its forward direction may go on where ``then`` leads.
+        """
 
     def expire(self, now: float) -> list[Transaction]:
         """End tries whose time is up; there may be more of them."""
@@ -138,9 +151,9 @@ class RandomNumbers:
         """Draw numbers for C."""
         if len(self.random) < count:
             self._refill(count)
-        drawn = array("I", self.random[: -count - 1 : -1]).tobytes()
+        drawn = self.random[-count:]
         del self.random[-count:]
-        return drawn
+        return array("I", drawn).tobytes()
 
     def _refill(self, count: int) -> None:
         numbers = array("I", secrets.token_bytes(4 * max(1024, count)))
@@ -185,10 +198,7 @@ class PlainTries(RandomNumbers):
         self.in_flight += 1
         lane.window.sent()
 
-    def send(
-        self, _lane: Lane, _slot: int, transactions: Sequence[Transaction], _now: float, _wall: int,
-        _timeout: float,
-    ) -> list[int]:
+    def send(self, _lane: Lane, transactions: Sequence[Transaction], _turn: Turn) -> list[int]:
         """See Tries."""
         return list(range(len(transactions)))
 
@@ -197,10 +207,10 @@ class PlainTries(RandomNumbers):
         return []
 
     def take(
-        self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, _wall: int
+        self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool  # noqa: ARG002
     ) -> list[Event]:
-        """See Tries."""
-        return [self._take(lane, slot, datagram, now) for datagram in datagrams]
+        """See Tries; what is decided here is decided by the driver."""
+        return [self._take(lane, slot, datagram, turn.now) for datagram in datagrams]
 
     def _take(self, lane: Lane, slot: int, datagram: bytes, now: float) -> Event:
         transaction = None
