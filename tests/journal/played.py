@@ -30,7 +30,7 @@ class Daemon:
         """Requests that were carried out, with their numbers, in order."""
         self.watch: Callable[[bytes], None] = lambda _: None
 
-    def _carry_out(self, datagrams: list[bytes], numbers: Sequence[int]) -> None:
+    def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         for datagram, number in zip(datagrams, numbers or [0] * len(datagrams), strict=True):
             assert datagram not in self.begun, "a request begins twice"
             self.watch(datagram)
