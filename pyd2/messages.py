@@ -275,7 +275,7 @@ E   ASIODNS_UNKNOWN_RESULT unknown result (%1) when IOFetch::stop() was executed
 E   LOG_BAD_DESTINATION unrecognized log destination: %1
 E   LOG_BAD_SEVERITY unrecognized log severity: %1
 W   PYD2_LOCKFILE_UNUSABLE the log lock file %1 can not be used (%2); messages are written without it
-W   PYD2_LOG_LINES_LOST %1 lines for %2 were lost because they could not be written
+W   PYD2_LOG_LINES_LOST log lines for %2 that were lost because they could not be written: %1
 """  # noqa: E501  one message a line
 
 _SEVERITIES: Final = {

@@ -49,10 +49,12 @@ class PidFile:
     def create(self) -> None:
         """Write this process's PID, unless the file names another process that lives.
 
+        The own PID is that of an earlier life: in a container the server has the same one each time.
+
         Raises AlreadyRunningError or PidFileError, with Kea's texts.
         """
         other = self._read()
-        if other > 0 and _lives(other):
+        if other > 0 and other != os.getpid() and _lives(other):
             raise AlreadyRunningError(f"Daemon::createPIDFile: PID: {other} exists, PID file: {self.path}")
         try:
             file = Path(self.path).open("wb")  # noqa: SIM115  opening and writing fail with different texts

@@ -45,15 +45,21 @@ def test_created_and_removed(pid_file: PidFile) -> None:
 
 
 def test_another_server_keeps_its_file(pid_file: PidFile) -> None:
-    pid_file.create()
-    other = PidFile("elsewhere/d2.conf", {"KEA_PIDFILE_DIR": str(Path(pid_file.path).parent)})
+    path = Path(pid_file.path)
+    path.write_text(f"{os.getppid()}\n")
     with pytest.raises(AlreadyRunningError) as caught:
-        other.create()
-    assert str(caught.value) == (
-        f"Daemon::createPIDFile: PID: {os.getpid()} exists, PID file: {pid_file.path}"
-    )
-    other.remove()
-    assert Path(pid_file.path).exists()
+        pid_file.create()
+    assert str(caught.value) == f"Daemon::createPIDFile: PID: {os.getppid()} exists, PID file: {path}"
+    pid_file.remove()
+    assert path.read_text() == f"{os.getppid()}\n"
+
+
+def test_the_own_pid_is_that_of_an_earlier_life(pid_file: PidFile) -> None:
+    Path(pid_file.path).write_text(f"{os.getpid()}\n")
+    pid_file.create()
+    assert Path(pid_file.path).read_text() == f"{os.getpid()}\n"
+    pid_file.remove()
+    assert not Path(pid_file.path).exists()
 
 
 def test_directory_missing(tmp_path: Path) -> None:

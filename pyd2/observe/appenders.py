@@ -31,9 +31,10 @@ HELD_LIMIT: Final = 1 << 20
 MINIMUM_ROLL_SIZE: Final = 204800
 """The smallest size at which log4cplus rolls a file; a smaller ``maxsize`` is raised to it."""
 LARGEST_SIZE: Final = 0x7FFFFFFF
-_PATIENCE: Final = 0.05
-"""Seconds to wait for a reader that kept up the last time."""
-_LAST_PATIENCE: Final = 1.0
+PATIENCE: Final = 0.05
+"""Seconds to wait in all for a reader that kept up the last time; also when outputs change in mid-work."""
+LAST_PATIENCE: Final = 1.0
+"""Seconds to wait in all for a reader before the process ends."""
 _REOPEN_DELAY: Final = 1.0
 
 
@@ -75,11 +76,14 @@ class Output:
             pending.clear()
             self._write(lines)
 
-    def close(self) -> None:
-        """Write what is left and close. Losses that were not reported yet are told on stderr."""
+    def close(self, patience: float = PATIENCE) -> None:  # noqa: ARG002  only some outputs have to wait
+        """Write what is left and close. Losses that were not reported yet are told on stderr.
+
+        ``patience`` is how many seconds the call may wait in all.
+        """
         self.flush(final=True)
         if self.lost and self.tells_on_stderr:
-            complain(f"{self.lost} log lines for {self.name} were lost")
+            complain(f"log lines for {self.name} that were lost: {self.lost}")
 
     def _write(self, lines: list[str]) -> None:
         raise NotImplementedError
@@ -118,7 +122,7 @@ class Descriptor(Output):
         if self._torn and data:
             data = b"\n" + data
         # Something held means that the reader was too slow the last time: it gets no second wait.
-        written, error = _write_some(self._fd, data, 0.0 if self._held else _PATIENCE)
+        written, error = _write_some(self._fd, data, 0.0 if self._held else PATIENCE)
         if written:
             self._torn = False
         self._held = data[written:]
@@ -134,22 +138,24 @@ class Descriptor(Output):
         if error:
             self._lose(lost.count(b"\n"), error)
 
-    def close(self) -> None:
-        """Write what is left, with a second's patience for a slow reader."""
+    def close(self, patience: float = PATIENCE) -> None:
+        """Write what is left, as far as a slow reader takes it in time."""
+        ends = time.monotonic() + patience
         self.flush(final=True)
-        written, _ = _write_some(self._fd, self._held, _LAST_PATIENCE)
+        written, _ = _write_some(self._fd, self._held, ends - time.monotonic())
         self.lost += self._held.count(b"\n", written)
         self._held = b""
         super().close()
 
 
 def _write_some(fd: int, data: bytes, patience: float) -> tuple[int, OSError | None]:
-    """Write what a descriptor takes, waiting for at most ``patience`` seconds at a time.
+    """Write what a descriptor takes, waiting for at most ``patience`` seconds in all.
 
     Return the number of bytes written, and the error that broke it off if there was one. The descriptor may
     be shared with other processes, so it is not made non-blocking.
     """
     written = 0
+    ends = time.monotonic() + patience
     try:
         kind = os.fstat(fd).st_mode
         if stat.S_ISREG(kind):
@@ -160,7 +166,8 @@ def _write_some(fd: int, data: bytes, patience: float) -> tuple[int, OSError | N
         poll = select.poll()
         poll.register(fd, select.POLLOUT)
         with connection or contextlib.nullcontext():
-            while written < len(data) and poll.poll(patience * 1000):
+            # The deadline counts, not the single wait: a reader may take a little just before each ends.
+            while written < len(data) and poll.poll(max(0.0, ends - time.monotonic()) * 1000):
                 # A pipe that is ready takes PIPE_BUF bytes without blocking; a socket is asked not to block.
                 chunk = data[written : written + select.PIPE_BUF]
                 written += connection.send(chunk, socket.MSG_DONTWAIT) if connection else os.write(fd, chunk)
@@ -261,9 +268,9 @@ class File(Descriptor):
         if self._lock:
             self._lock.close()
 
-    def close(self) -> None:
+    def close(self, patience: float = PATIENCE) -> None:
         """Write what is left and close the file."""
-        super().close()
+        super().close(patience)
         self._close_file()
 
 
@@ -324,9 +331,9 @@ class Syslog(Output):
             self._socket.close()
             self._socket = None
 
-    def close(self) -> None:
+    def close(self, patience: float = PATIENCE) -> None:
         """Send what is left and close the socket."""
-        super().close()
+        super().close(patience)
         self._disconnect()
 
 

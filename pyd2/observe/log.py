@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.config.model import Logger, OutputOption
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
-from pyd2.observe.appenders import complain, open_output
+from pyd2.observe.appenders import LAST_PATIENCE, PATIENCE, complain, open_output
 from pyd2.observe.lockfile import LockFile
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class MessageLog:
         reconfiguration, give the loggers of the configuration in force; when there is none yet, Kea takes
         those of an empty one.
         """
-        self._close_outputs()
+        self._close_outputs(PATIENCE)
         root = next((logger for logger in loggers if logger.name == ROOT_LOGGER), None)
         # Only an entry of the root lends its outputs to others. Without one, an entry that has no outputs
         # writes nothing: the root's default is not lent.
@@ -184,7 +184,7 @@ class MessageLog:
         self._targets.clear()
         self._known.clear()
         self._tree.clear()
-        self._close_outputs()
+        self._close_outputs(LAST_PATIENCE)
         self._lock.close()
 
     def _settings(self, logger: Logger, lent: Sequence[OutputOption]) -> _Settings:
@@ -196,10 +196,12 @@ class MessageLog:
         severity = Severity[logger.severity] if logger.severity else None
         return _Settings(severity, logger.debuglevel, tuple(outputs))
 
-    def _close_outputs(self) -> None:
+    def _close_outputs(self, patience: float) -> None:
+        """Close all outputs, which may wait for as many seconds in all for those who read them."""
+        ends = time.monotonic() + patience
         with self._lock:
             for output in self._outputs.values():
-                output.close()
+                output.close(max(0.0, ends - time.monotonic()))
         self._outputs.clear()
 
 

@@ -1,9 +1,12 @@
 """Outputs: rolling compared with the real server's files; consoles, syslog, faults on real descriptors."""
 
 import os
+import re
+import select
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -132,7 +135,7 @@ def test_a_full_disk_is_survived_and_told(capfd: pytest.CaptureFixture[str]) -> 
         "Unable to write log lines to /dev/full (No space left on device): they are being lost\n"
     )
     output.close()
-    assert capfd.readouterr().err == "3 log lines for /dev/full were lost\n"
+    assert capfd.readouterr().err == "log lines for /dev/full that were lost: 3\n"
 
 
 def test_a_missing_directory_is_looked_for_again(
@@ -151,7 +154,7 @@ def test_a_missing_directory_is_looked_for_again(
     log.close()
     assert path.read_text().splitlines() == [
         "DHCP_DDNS_STARTED Kea DHCP-DDNS server version 3 started",
-        f"PYD2_LOG_LINES_LOST 2 lines for {path} were lost because they could not be written",
+        f"PYD2_LOG_LINES_LOST log lines for {path} that were lost because they could not be written: 2",
     ]
     assert "No such file or directory" in capfd.readouterr().err
 
@@ -287,3 +290,34 @@ def test_a_full_syslog_socket_does_not_block(tmp_path: Path) -> None:
         put(output, *["x" * 1000] * 5000)
         assert 0 < output.lost < 5000
         output.close()
+
+
+def test_a_reader_that_trickles_has_one_deadline_for_all(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The reader takes a little just before each wait would end."""
+    now = 100.0
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+
+    class Trickle:
+        def register(self, *_: object) -> None:
+            pass
+
+        def poll(self, milliseconds: float) -> bool:
+            nonlocal now
+            now += milliseconds / 1000 * 0.9
+            with suppress(BlockingIOError):
+                os.read(reader, select.PIPE_BUF)
+            return milliseconds > 0.001
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(select, "poll", Trickle)
+    output = Descriptor("stdout", writer, layout(), immediate=True)
+    put(output, "x" * 999, *["y" * 999] * 1000)
+    output.close(1.0)
+    assert now <= 100.0 + appenders.PATIENCE + 1.0
+    told = capfd.readouterr().err
+    assert re.fullmatch(r"log lines for stdout that were lost: \d+\n", told)
+    os.close(reader)
+    os.close(writer)
