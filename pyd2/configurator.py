@@ -47,6 +47,10 @@ class Applied(Protocol):
         """
 
 
+class RefusedConfigError(ConfigError):
+    """A hook library refused the configuration."""
+
+
 class Checker:
     """Reads and checks configurations; changes nothing. Enough for ``-t`` and ``config-test``."""
 
@@ -147,10 +151,15 @@ class Configurator(Checker):
 
     @contextmanager
     def _old_log_at_failure(self) -> Iterator[None]:
-        """Log as before when a configuration fails; at start, as for an empty configuration."""
+        """Log as before when a configuration fails; at start, as for an empty configuration.
+
+        One that libraries refuse at start has been complete, so its own loggers tell of it, as in Kea.
+        """
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            if self.config is None and isinstance(error, RefusedConfigError):
+                raise
             self._log.configure(self.config.loggers if self.config is not None else ())
             raise
 
@@ -183,7 +192,7 @@ class Configurator(Checker):
             filled = with_defaults(dhcp_ddns)
             accepted, text = chain.configured(config, filled, self._loop)
             if not accepted:
-                raise ConfigError(text or _PARSING_FAILED + _NO_TEXT)
+                raise RefusedConfigError(text or _PARSING_FAILED + _NO_TEXT)
             in_force = self._as_changed(chain, config)
             undo.pop_all()
         replaced, self.channel = self.channel, channel

@@ -274,6 +274,11 @@ class Daemon:
         """Unload the hook libraries, after the server's last message."""
         self._configurator.unload()
         self._intake.log_end()
+        if "ASIODNS_FETCH_STOPPED" in self._log.on:
+            tries = [attempt for lane in self._engine.lanes for attempt in lane.pending.values()]
+            for attempt in sorted(tries, key=lambda attempt: attempt.sent_at):
+                lane = attempt.server.lane
+                self._log.emit("ASIODNS_FETCH_STOPPED", lane.address, lane.port)
 
     def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
         self._registry.hooks = chain

@@ -5,9 +5,12 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.kit import control, ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
+from tests.kit.process import find_program
 
 
 def test_who_has_the_answer_finds_the_command_in_the_log(d2_binary: str) -> None:
@@ -81,3 +84,25 @@ def test_after_a_stop_at_once_nothing_more_begins(d2_binary: str) -> None:
             _, cleared, rest = d2.stdout().partition("CLEARED_FOR_SHUTDOWN")
             assert cleared
             assert "STARTING_TRANSACTION" not in rest
+
+
+@pytest.mark.peers
+def test_a_stop_at_once_tells_of_the_tries_that_it_breaks_off(d2_binary: str) -> None:
+    told = []
+    for binary in (find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server"), d2_binary):
+        with PortLease() as lease, private_directory() as directory, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            port, dns_port = lease.take(), silent.getsockname()[1]
+            with D2.start(binary, directory, config(port, _one_zone(dns_port))) as d2:
+                d2.wait_for_listener(port)
+                _send(port, 2)
+                d2.wait_for_log("UPDATE_REQUEST_SENT", 2)
+                d2.command("shutdown", {"type": "now"})
+                assert d2.process.wait_for_exit() == 0
+                end = d2.stdout().partition("DCTL_SHUTDOWN ")[2]
+            told.append([line.partition("] ")[2].replace(str(dns_port), "PORT")
+                         for line in end.splitlines()[1:]])
+    real, ours = told
+    assert ours == real
+    assert real[-2:] == ["ASIODNS_FETCH_STOPPED upstream fetch to 127.0.0.1(PORT) has been stopped"] * 2

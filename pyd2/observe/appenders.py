@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from pyd2.config.model import OutputOption
     from pyd2.observe.pattern import LineWriter
 
-BUFFER_SIZE: Final = 8192
-"""Characters that an output with ``flush`` false collects before it writes."""
+BUFFER_SIZE: Final = 8191
+"""Characters that an output with ``flush`` false collects before it writes: the room of a C++ file buffer."""
+LONG_LINE: Final = 1024
+"""Characters of a line that does not go through that buffer, but is written at once with what it holds."""
 HELD_LIMIT: Final = 1 << 20
 """Bytes kept for an output that takes no more for the moment."""
 MINIMUM_ROLL_SIZE: Final = 204800
@@ -69,8 +71,10 @@ class Output:
     def flush(self, *, final: bool = False) -> None:
         """Write the pending lines, as far as it goes. ``final``: also those that a buffer collects."""
         pending = self.pending
-        if not (self._immediate or final) and sum(map(len, pending)) < BUFFER_SIZE:
-            return
+        if not (self._immediate or final):
+            lengths = list(map(len, pending))
+            if sum(lengths) < BUFFER_SIZE and max(lengths, default=0) < LONG_LINE:
+                return
         if pending or final:
             lines = pending.copy()
             pending.clear()

@@ -118,6 +118,20 @@ def test_flush_false_collects(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().endswith("\nlast\n")
 
 
+@pytest.mark.parametrize(("lengths", "written"), [
+    ([1022], 0), ([1023], 1024), ([10, 1023], 1035), ([1000] * 8, 0), ([1000] * 8 + [181], 0),
+    ([1000] * 8 + [182], 8191), ([1000] * 9, 9009),
+])
+def test_flush_false_collects_as_much_as_a_file_buffer_of_cpp(
+    tmp_path: Path, lengths: list[int], written: int
+) -> None:
+    output = plain_file(tmp_path / "log", immediate=False)
+    for length in lengths:
+        put(output, "x" * length)
+    assert (tmp_path / "log").stat().st_size == written
+    output.close()
+
+
 @pytest.mark.parametrize(
     ("maxsize", "expected"),
     [(0, 0), (2147483647, 2147483647), (2147483648, 2147483 * 1024), (3 * 10**12, 3 * 10**6 * 1024**2)],
