@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import socket
 import struct
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Self
+
+import orjson
 
 from pyd2.ncr import ChangeType, ConflictResolutionMode
 
@@ -77,7 +78,7 @@ def datagram(text: bytes) -> bytes:
 
 def encode(values: dict[str, Any]) -> bytes:
     """Return the datagram of a request."""
-    return datagram(json.dumps(values, separators=(",", ":")).encode())
+    return datagram(orjson.dumps(values))
 
 
 class Sender:

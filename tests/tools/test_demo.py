@@ -39,10 +39,13 @@ def kea() -> str:
 
 
 @pytest.fixture(autouse=True)
-def no_directory_is_left() -> Iterator[None]:
-    before = set(Path(tempfile.gettempdir()).glob("pyd2-demo.*"))
-    yield
-    assert set(Path(tempfile.gettempdir()).glob("pyd2-demo.*")) <= before
+def no_directory_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give the test a short directory of its own for temporary files, which is empty again at its end."""
+    with tempfile.TemporaryDirectory(prefix="d2.") as own:
+        monkeypatch.setenv("TMPDIR", own)
+        monkeypatch.setattr(tempfile, "tempdir", own)
+        yield
+        assert list(Path(own).iterdir()) == []
 
 
 def test_the_demo_with_pyd2(capsys: pytest.CaptureFixture[str]) -> None:
