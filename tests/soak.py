@@ -160,7 +160,8 @@ def under_valgrind(kind: str, *arguments: str) -> bool:
         command = [
             "valgrind", f"--log-file={report}", f"--suppressions={SUPPRESSIONS}", "--leak-check=full",
             "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite", "--num-callers=40",
-            "--error-exitcode=9", sys.executable, "-m", "tests.soak", "--kind", kind, "--limit=1000000", *arguments,
+            "--error-exitcode=9", sys.executable, "-m", "tests.soak", "--kind", kind, *arguments,
+            "--limit=1000000",
         ]
         # Each object of Python's in memory of its own: else valgrind sees its arenas only.
         env = os.environ | {"PYTHONMALLOC": "malloc"}

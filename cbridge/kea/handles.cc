@@ -203,12 +203,8 @@ void kb_handle_set_status(kb_handle* handle, int status) {
 int64_t kb_handle_context(kb_handle* handle) {
     return pyd2::guarded<int64_t>(0, [&]() -> int64_t {
         ReferencePtr kept;
-        try {
-            handle_of(handle).getContext(context_name, kept);
-        } catch (const isc::hooks::NoSuchCalloutContext&) {
-            return 0;
-        }
-        return kept->id();
+        handle_of(handle).getOptionalContext(context_name, kept);
+        return kept ? kept->id() : 0;
     });
 }
 
