@@ -10,7 +10,7 @@ enum {
     POLLED_BATCH = 32,        /* requests a millisecond, where completions are seen all at once */
     QUEUE_MAX = 64 << 10,     /* octets before the D2 that has to read them, while its queue is filled */
     LOOK_MS = 100,
-    DRAIN_S = 30
+    DRAIN_S = 120
 };
 
 generator generator_new(const load_options *options, const host_plan *plan, book *requests) {
@@ -119,7 +119,7 @@ static bool is_over(const generator *of, uint64_t now) {
 }
 
 bool generator_work(generator *of, uint64_t now) {
-    if (is_over(of, now)) {
+    while (is_over(of, now)) {
         enter(of, of->phase + 1, now);
     }
     if (of->phase >= DRAINING) {
