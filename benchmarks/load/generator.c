@@ -63,6 +63,13 @@ static uint32_t allowed(const generator *of, uint64_t now) {
     return count < most ? count : most;
 }
 
+uint64_t generator_next(const generator *of) {
+    if (of->options->rate == 0 || of->phase >= DRAINING) {
+        return UINT64_MAX;
+    }
+    return of->start_ns + (uint64_t)((of->requests->sent + 1.0) / of->options->rate * (double)NS_PER_S);
+}
+
 static void send_requests(generator *of, uint32_t count) {
     datagram *batch[BATCH];
     for (uint32_t i = 0; i < count; i++) {

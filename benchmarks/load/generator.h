@@ -37,6 +37,9 @@ generator generator_new(const load_options *options, const host_plan *plan, book
 /* Send what may be sent now, and go on to the next phase when it is time. Returns whether anything was sent. */
 bool generator_work(generator *of, uint64_t now);
 
+/* Return when the next request is to be sent, where requests have their time; else UINT64_MAX. */
+uint64_t generator_next(const generator *of);
+
 /* Whether the sink is to leave all updates unread. */
 bool generator_holds(const generator *of);
 

@@ -1,6 +1,7 @@
 /* Drives a D2: sends NameChangeRequests and answers the updates that come of them. See options.c for its use. */
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "book.h"
 #include "clock.h"
@@ -20,16 +21,16 @@ static void stop(int number) {
     stopped = 1;
 }
 
-/* Wait until an update comes or a reply is due, a millisecond at most. */
-static void rest(const sink *server) {
-    struct timespec time = {0, (long)NS_PER_MS};
+/* Wait until an update comes, or a reply or request is due; a millisecond at most. */
+static void rest(const generator *sender, const sink *server) {
     struct pollfd event = {.fd = server != NULL ? server->socket : -1, .events = POLLIN};
-    if (server != NULL && sink_next(server) != UINT64_MAX) {
-        uint64_t now = now_ns();
-        uint64_t due = sink_next(server);
-        uint64_t left = due > now ? due - now : 0;
-        time.tv_nsec = left < NS_PER_MS ? (long)left : time.tv_nsec;
+    uint64_t now = now_ns();
+    uint64_t due = now + NS_PER_MS;
+    uint64_t next[] = {generator_next(sender), server != NULL ? sink_next(server) : UINT64_MAX};
+    for (unsigned i = 0; i < 2; i++) {
+        due = next[i] < due ? next[i] : due;
     }
+    struct timespec time = {0, due > now ? (long)(due - now) : 0};
     ppoll(&event, server != NULL, &time, NULL);
 }
 
@@ -64,7 +65,7 @@ static void run(const load_options *options, generator *sender, sink *server, ru
             result->end = take_reading(options, server);
         }
         if (!worked && sender->phase != DONE) {
-            rest(generator_holds(sender) ? NULL : server);
+            rest(sender, generator_holds(sender) ? NULL : server);
         }
     }
     if (options->burst > 0 || stopped) {
@@ -78,6 +79,7 @@ int main(int argc, char **argv) {
     book requests = {.first = options.first};
     signal(SIGTERM, stop);
     signal(SIGINT, stop);
+    prctl(PR_SET_TIMERSLACK, 1000UL); /* nanoseconds: requests and replies go out on time */
     sink server;
     if (options.control == NULL) {
         server = sink_new(&options, &plan, &requests);
