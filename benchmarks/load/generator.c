@@ -8,7 +8,8 @@
 enum {
     WINDOW_FIRST = 32,
     POLLED_BATCH = 32,        /* requests a millisecond, where completions are seen all at once */
-    QUEUE_MAX = 64 << 10,     /* octets before the D2 that has to read them, while its queue is filled */
+    QUEUE_MAX = 64 << 10,     /* octets before the D2 that has to read them, while the window opens */
+    CATCH_UP_S = 1,           /* for the requests to fill the window, once it is open */
     LOOK_MS = 100,
     DRAIN_S = 120
 };
@@ -53,7 +54,8 @@ static uint32_t allowed(const generator *of, uint64_t now) {
         uint32_t window = window_now(of, now);
         count = window > outstanding ? window - outstanding : 0;
     }
-    if (count > 0 && generator_holds(of) && receive_queue_of(options->ncr_port).waiting > QUEUE_MAX) {
+    bool opening = of->phase == OPENING && options->window > 0;
+    if (count > 0 && opening && receive_queue_of(options->ncr_port).waiting > QUEUE_MAX) {
         return 0;
     }
     uint32_t most = BATCH;
@@ -107,10 +109,10 @@ static bool is_over(const generator *of, uint64_t now) {
     const book *requests = of->requests;
     double lasted = seconds_between(of->phase_ns, now);
     switch (of->phase) {
-    case OPENING:
-        return options->window == 0 ||
-               (options->hold ? book_outstanding(requests) >= options->window
-                              : window_now(of, now) >= options->window);
+    case OPENING: {
+        double opened_s = options->window / (1e3 * options->ramp);
+        return options->window == 0 || of->filled || (!options->hold && lasted > opened_s + CATCH_UP_S);
+    }
     case WARMING:
         return options->burst > 0 || lasted >= options->warmup;
     case MEASURING:
@@ -140,6 +142,7 @@ bool generator_work(generator *of, uint64_t now) {
     uint32_t count = allowed(of, now);
     if (count > 0) {
         send_requests(of, count);
+        of->filled = of->filled || book_outstanding(of->requests) >= of->options->window;
     }
     return count > 0;
 }

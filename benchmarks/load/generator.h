@@ -26,6 +26,7 @@ typedef struct {
     uint64_t start_ns;
     uint64_t phase_ns; /* when the phase began */
     uint64_t look_ns;  /* when to look next at what only needs a look now and then */
+    bool filled;       /* whether as many requests have waited as the window allows */
     uint64_t sent_ns;  /* when the last request was sent */
     uint64_t begin_ns; /* of the figures */
     uint64_t end_ns;
