@@ -275,10 +275,9 @@ class Daemon:
         self._configurator.unload()
         self._intake.log_end()
         if "ASIODNS_FETCH_STOPPED" in self._log.on:
-            tries = [attempt for lane in self._engine.lanes for attempt in lane.pending.values()]
-            for attempt in sorted(tries, key=lambda attempt: attempt.sent_at):
-                lane = attempt.server.lane
-                self._log.emit("ASIODNS_FETCH_STOPPED", lane.address, lane.port)
+            for lane in self._engine.lanes:
+                for _ in self._engine.pending(lane):
+                    self._log.emit("ASIODNS_FETCH_STOPPED", lane.address, lane.port)
 
     def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
         self._registry.hooks = chain

@@ -1,5 +1,6 @@
 """What the parts of the daemon do together."""
 
+import json
 import signal
 import socket
 import sys
@@ -102,7 +103,22 @@ def test_a_stop_at_once_tells_of_the_tries_that_it_breaks_off(d2_binary: str) ->
                 assert d2.process.wait_for_exit() == 0
                 end = d2.stdout().partition("DCTL_SHUTDOWN ")[2]
             told.append([line.partition("] ")[2].replace(str(dns_port), "PORT")
-                         for line in end.splitlines()[1:]])
+                         for line in end.splitlines() if "asiodns" in line])
     real, ours = told
-    assert ours == real
-    assert real[-2:] == ["ASIODNS_FETCH_STOPPED upstream fetch to 127.0.0.1(PORT) has been stopped"] * 2
+    assert ours == real == ["ASIODNS_FETCH_STOPPED upstream fetch to 127.0.0.1(PORT) has been stopped"] * 2
+
+
+def test_a_library_that_refuses_the_first_configuration_is_told_of_in_its_log(d2_binary: str) -> None:
+    """As the real server was seen to do: that configuration's loggers are in force already."""
+    with PortLease() as lease, private_directory() as directory:
+        library = directory / "refusing.py"
+        library.write_text("def version(): return 20603\n"
+                           "def d2_srv_configured(handle):\n"
+                           "    handle.set_argument('error', 'not today')\n"
+                           "    handle.status = 2\n")
+        body = {"hooks-libraries": [{"library": library.name}]}
+        (directory / "d2.json").write_text(json.dumps(config(lease.take(), body)))
+        d2 = D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"})
+        assert d2.process.wait_for_exit() == 1
+        assert "DCTL_CONFIG_FILE_LOAD_FAIL DhcpDdns reason: not today\n" in d2.stdout()
+        assert d2.stderr() == "Service failed: Could Not load configuration file: not today\n"
