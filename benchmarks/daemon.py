@@ -29,6 +29,7 @@ TEMPLATE: Final = HERE / "template.json"
 
 _KEA_DIRECTORIES = ("KEA_PIDFILE_DIR", "KEA_LOCKFILE_DIR", "KEA_CONTROL_SOCKET_DIR", "KEA_LOG_FILE_DIR",
                     "KEA_HOOKS_PATH")
+_SETTINGS = ("KEA_", "PYD2_", "PYTHON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Daemon:
             if self._process.poll() is not None or time.perf_counter() > end:
                 raise BenchmarkError(f"it does not listen (exit status {self._process.poll()}):\n"
                                      f"{self._last_words()}")
-            time.sleep(0.0005)
+            time.sleep(0.001)
 
     def _last_words(self) -> str:
         written = [(self._directory / name).read_text(errors="backslashreplace")[-2000:]
@@ -131,8 +132,10 @@ def running(subject: Subject, text: str, directory: Path, ports: tuple[int, int]
     file.write_text(text)
     words = {"{}": str(file), "{ncr-port}": str(ports[0]), "{dns-port}": str(ports[1])}
     command = [words.get(part, part) for part in subject.command]
+    # What stands in the caller's environment must not be measured: compiled Python files not kept, say.
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
     folders = dict.fromkeys(_KEA_DIRECTORIES, str(directory))
-    daemon = Daemon(command, directory, ports[0], {**os.environ, **folders, **env})
+    daemon = Daemon(command, directory, ports[0], {**own, **folders, **env})
     try:
         yield daemon
     except BaseException:

@@ -45,7 +45,8 @@ class Goal:
         """Return a value with its unit; nothing for None."""
         if value is None:
             return ""
-        text = f"{value:,.0f}" if self.unit in {"bytes", "lost"} else f"{value:.3g}"
+        whole = value >= 100 or self.unit in {"bytes", "lost", ""}
+        text = f"{value:,.0f}" if whole else f"{value:.{1 if value >= 10 else 2}f}"
         return f"{text}{self.unit}" if self.unit == "x" else f"{text} {self.unit}".rstrip()
 
     def verdict(self, value: float) -> str:

@@ -27,7 +27,7 @@ def about(subjects: Sequence[Subject]) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}, {_distribution()}",
         "python": platform.python_version(),
         "compiler": _first_line("cc", "--version"),
-        "openssl": _first_line("openssl", "version"),
+        "openssl": _first_line("openssl", "version").partition(" (")[0],
         "root": os.geteuid() == 0,
         "rmem_max": int(Path("/proc/sys/net/core/rmem_max").read_text()),
         "load_before": os.getloadavg()[0],
