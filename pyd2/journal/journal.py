@@ -44,8 +44,8 @@ CLOSE_SECONDS: Final = 10.0
 RESUME_PERCENT: Final = 80
 """The queue counts as full until it is down to this part of its limit."""
 
-_CHUNK: Final = 256
-"""Requests handed to the engine at a time, so that after a restart replies are not kept waiting."""
+_CHUNK: Final = 64
+"""Requests handed to the engine at a time: fewer than the listener reads, so that a burst is read first."""
 
 
 class Journal:
