@@ -216,6 +216,8 @@ class Journal:
         kept = self._writer is not None and self._writer.close(CLOSE_SECONDS) and self._up
         if self._former is not None:
             self._former.close(CLOSE_SECONDS)
+        if self._lock is not None:
+            self._lock.release()
         if self._entries or self._held:
             message = "PYD2_QUEUE_KEPT" if kept else "PYD2_QUEUE_LOST"
             self._log.emit(message, len(self._entries) + len(self._held), self.path)

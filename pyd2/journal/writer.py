@@ -73,6 +73,7 @@ class Writer:
         self._removed: list[int] = []
         self._replacement: Sequence[Entry] | None = None
         self._closing = False
+        self._over = False
         self._thread = threading.Thread(target=self._run, name="pyd2-queue", daemon=True)
         self._begin: Callable[[], Store]
 
@@ -120,13 +121,11 @@ class Writer:
         with self._changed:
             self._closing = True
             self._changed.notify()
+            if self._over and self.lock is not None:
+                self.lock.release()
         if timeout is not None:
             self._thread.join(timeout)
-        if self._thread.is_alive():
-            return False
-        if self.lock is not None:
-            self.lock.release()
-        return True
+        return self._over
 
     # The thread.
 
@@ -146,8 +145,11 @@ class Writer:
         finally:
             if store is not None:
                 store.close()
-            if self._closing and self.lock is not None:
-                self.lock.release()
+            with self._changed:
+                self._over = True
+                # Else the lock is for the thread that tries again.
+                if self._closing and self.lock is not None:
+                    self.lock.release()
 
     def _tell(self, method: Callable[..., None], *arguments: object) -> None:
         try:

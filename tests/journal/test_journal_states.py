@@ -31,7 +31,7 @@ class Watched(Daemon):
         self.machine = machine
         super().__init__(machine.loop)
 
-    def _carry_out(self, datagrams: list[bytes], numbers: Sequence[int]) -> None:
+    def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         if self.machine.daemon is self and self.journal._up and not self.machine.sick:
             with tempfile.TemporaryDirectory() as there:
                 found = in_file(copied(str(self.machine.folder), Path(there)))
