@@ -13,8 +13,8 @@ HERE = Path(__file__).parent
 MODULE = "pyd2.hooks.kea_shim"
 
 # The plugin leaves out what compares two servers: that takes long, and shows the shim nothing new. Reloads in
-# a daemon stay. What ASan holds back in quarantine would be growth to the tests of memory, and valgrind does not
-# go with it.
+# a daemon stay. What ASan holds back in quarantine would be growth to the tests of memory, and valgrind does
+# not go with it.
 SELECT = """
 def pytest_collection_modifyitems(items):
     items[:] = [item for item in items
