@@ -327,7 +327,8 @@ class Daemon:
         """Pass on which requests have ended, each time the engine has had a turn."""
         finished = self._engine.take_finished()
         if finished:
-            self._journal.done(finished)
+            # On the next pass, which writes the log first: a kill must not hide the end of a request.
+            self._loop.call_soon(self._journal.done, finished)
         if self._leaving is not None:
             self._leave_if_cleared()
 
