@@ -10,7 +10,7 @@ import pytest
 from pyd2.config.model import DnsServer
 from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
 from pyd2.packets.layer import make_layer
-from pyd2.update.engine import Engine, Outgoing, Selection, SelectKey
+from pyd2.update.engine import LARGEST_REQUEST, OCTETS_PER_ENTRY, Engine, Outgoing, Selection, SelectKey
 from tests.kit.dnswire import parse
 from tests.update import support
 from tests.update.support import (
@@ -540,6 +540,16 @@ def test_a_full_queue_drops_counts_and_says_so_once() -> None:
     assert d2.counters.queue_full.value == 8 + 8
 
 
+def test_the_limit_bounds_octets_too() -> None:
+    d2 = limited(Held(), 100)
+    for number in range(100):
+        d2.request(forward(number, dhcid=f"{number:04X}" * 900))
+    room = 100 * OCTETS_PER_ENTRY
+    assert room <= d2.engine._octets < room + LARGEST_REQUEST
+    assert d2.counters.queue_full.value == 100 - 2 - d2.engine.queued > 0
+    assert "DHCP_DDNS_QUEUE_MGR_QUEUE_FULL" in d2.log.ids
+
+
 def test_the_limit_counts_transactions_that_wait_for_a_dead_server() -> None:
     """The forward zone is quick, the reverse zone dead: what piles up behind it is bounded, too."""
 
@@ -698,6 +708,25 @@ def test_ended_leases_may_be_dropped() -> None:
     d2.run()
     assert d2.log.ids.count("DHCP_DDNS_REMOVE_SUCCEEDED") == 1
     assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 1
+
+
+def test_replies_do_not_wait_for_a_lane_that_is_dropped_whole() -> None:
+    """Requests that are only dropped take no room of the window; they are worked off in parts."""
+    held = Held()
+    context = {"pyd2": {"expired": "drop", "lanes": {"max-in-flight": 1}}}
+    d2 = virtual(held, settings={"user-context": context})
+    d2.request(forward(0))
+    for number in range(1, 3001):
+        d2.request(forward(number, lease_expires_on="20300101000000"))
+    assert d2.engine.queued == 3000
+    d2._wall_offset += 10 * 365 * 86400
+    held.release(d2)
+    left = [d2.engine.queued]
+    while d2.engine.timer() == 0.0:
+        d2.engine.handle_timer(d2.now, d2.wall)
+        left.append(d2.engine.queued)
+    assert left == [2000, 1000, 0, 0][: len(left)]
+    assert d2.log.ids.count("PYD2_REQUEST_EXPIRED") == 3000
 
 
 # Shutdown.

@@ -2,12 +2,14 @@
 
 import heapq
 from collections import deque
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyd2.update.window import CAP, FLOOR, START, Window
+from pyd2.update.compiled_tries import CompiledWindow
+from pyd2.update.window import CAP, FLOOR, START, Updates, Window
 
 TIMEOUT = 0.5
 
@@ -258,3 +260,85 @@ def test_there_is_always_room_for_something(events: list[tuple[str, float]], cap
                 getattr(window, event)(sent_at, now)
         assert window.in_flight == len(under_way)
         assert 1 <= window.limit <= cap
+
+
+# Pacing.
+
+def paced(window: Updates, base: float = 0.02, size: int = 1000) -> float:
+    """Let a window grow over a distant, quick server; return the time."""
+    window.set_cap(size)
+    now = 0.0
+    while window.limit < size:
+        sent = []
+        while window.in_flight < window.limit:
+            now += 0.0001
+            for _ in range(window.room(now)):
+                window.sent()
+                sent.append(now)
+        for sent_at in sent:
+            now = max(now, sent_at + base)
+            window.replied(sent_at, sent_at + base)
+    return now
+
+
+@pytest.mark.parametrize("kind", [Window, CompiledWindow])
+def test_a_large_window_to_a_distant_server_is_paced(kind: type[Updates]) -> None:
+    window = kind()
+    now = paced(window) + 0.04
+    pace = 1.25 * 1000 / 0.02
+    first = window.room(now)
+    assert first == int(pace * 0.002) == 125
+    for _ in range(first):
+        window.sent()
+    assert window.room(now) == 0
+    assert now < window.paced_until() <= now + 1 / pace + 1e-9
+    assert window.room(now + 0.001) == pytest.approx(pace * 0.001, abs=1)
+    for _ in range(1000 - first):
+        window.sent()
+    assert window.room(now + 1) == 0
+    assert window.paced_until() == inf
+
+
+@pytest.mark.parametrize("kind", [Window, CompiledWindow])
+@pytest.mark.parametrize(("base", "size"), [(0.0005, 1000), (0.02, 96)])
+def test_near_servers_and_small_windows_are_not_paced(kind: type[Updates], base: float, size: int) -> None:
+    window = kind()
+    now = paced(window, base, size)
+    assert window.room(now + base) == size
+    assert window.paced_until() == inf
+
+
+@given(st.integers(1, 400), st.lists(st.tuples(
+    st.sampled_from(["send", "send", "reply", "reply", "timeout", "withdraw", "wait", "cap"]),
+    st.floats(1e-6, 0.2), st.integers(1, 400),
+), max_size=200))
+def test_c_is_the_same(cap: int, steps: list[tuple[str, float, int]]) -> None:
+    python, compiled = Window(cap), CompiledWindow(cap)
+    sent: deque[float] = deque()
+    now = 0.0
+    for what, seconds, number in steps:
+        now += seconds
+        if what == "send":
+            room = python.room(now)
+            assert compiled.room(now) == room
+            for _ in range(min(room, number)):
+                python.sent()
+                compiled.sent()
+                sent.append(now)
+        elif what == "wait":
+            now += 100 * seconds
+        elif what == "cap":
+            python.set_cap(number)
+            compiled.set_cap(number)
+        else:
+            for _ in range(min(len(sent), number)):
+                at = sent.popleft()
+                for window in (python, compiled):
+                    if what == "reply":
+                        window.replied(at, now)
+                    elif what == "timeout":
+                        window.timed_out(at, now)
+                    else:
+                        window.withdrawn(now)
+        assert (compiled.in_flight, compiled.limit) == (python.in_flight, python.limit)
+        assert compiled.paced_until() == pytest.approx(python.paced_until())

@@ -6,6 +6,8 @@ import random
 from typing import TYPE_CHECKING
 
 from pyd2.dns.names import parse_name
+from pyd2.packets.compiled import CompiledLayer
+from pyd2.packets.packed import PackedRequest
 from tests.fuzz.mutate import mutate_bytes
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.reply_target import ReplyTarget
@@ -49,8 +51,23 @@ def updates(rng: random.Random) -> Iterator[bytes]:
         yield data if rng.random() < 0.5 else mutate_bytes(data, rng, [data])
 
 
+def packed(rng: random.Random) -> Iterator[bytes]:
+    """Make datagrams, and packed requests that may be spoilt."""
+    for datagram in requests(rng):
+        yield datagram
+        (read,) = CompiledLayer().read_requests([datagram[:4096]], None)
+        if isinstance(read, PackedRequest):
+            yield mutate_bytes(bytes(read), rng, [bytes(read)]) if rng.random() < 0.8 else bytes(read)
+
+
+def tries(rng: random.Random) -> Iterator[bytes]:
+    """Make what is to be done to tries, one octet string for each life."""
+    while True:
+        yield rng.randbytes(rng.choice([80, 200, 600, 2000]))
+
+
 GENERATORS: dict[str, Callable[[random.Random], Iterator[bytes]]] = {
-    "request": requests, "reply": replies, "update": updates,
+    "request": requests, "reply": replies, "update": updates, "packed": packed, "tries": tries,
 }
 
 

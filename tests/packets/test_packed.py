@@ -1,0 +1,124 @@
+"""Packed requests say what NameChangeRequests say, and C finds the domains that Python finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyd2.dns.names import parse_name
+from pyd2.packets.batch import to_batch
+from pyd2.packets.layer import DomainNumbers
+from pyd2.packets.packed import PackedRequest
+from pyd2.update.match import Matcher, ReverseMatcher
+from tests.packets.layers import COMPILED, PLAIN
+from tests.update.support import datagram, request
+
+FACE = ("change_type", "conflict_resolution_mode", "kind", "forward_change", "reverse_change", "dhcid",
+        "fqdn_wire", "fqdn", "address", "address_text", "lease_expires_on", "lease_length", "request_id",
+        "number")
+MODES = ["check-with-dhcid", "no-check-with-dhcid", "check-exists-with-dhcid", "no-check-without-dhcid"]
+
+labels = st.sampled_from(["a", "B", "ab", "com", "Com", "x-y", "_z", "a1"])
+names = st.lists(labels, min_size=1, max_size=6).map(lambda parts: "".join(part + "." for part in parts))
+addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+requests = st.builds(
+    request, change_type=st.integers(0, 1), fqdn=names, ip_address=addresses,
+    lease_length=st.integers(0, 10**8),
+    conflict_resolution_mode=st.sampled_from(MODES), dhcid=st.binary(min_size=1, max_size=300).map(bytes.hex),
+)
+
+
+@given(requests, st.integers(0, 2**64 - 1))
+def test_the_same_face(fields: dict[str, Any], number: int) -> None:
+    data = datagram(fields)
+    plain = PLAIN.decode(data)
+    (read,) = COMPILED.read_requests([data], None)
+    assert isinstance(read, PackedRequest)
+    for packed in (read, PackedRequest.pack(plain)):
+        assert packed == read
+        assert {name: getattr(packed, name) for name in FACE} == {name: getattr(plain, name) for name in FACE}
+        assert packed.text() == plain.text()
+        assert packed.without_forward().text() == plain.without_forward().text()
+        assert packed.without_reverse().text() == plain.without_reverse().text()
+    numbered = read.with_number(number)
+    assert (numbered.number, numbered.text()) == (number, plain.text())
+    assert numbered.without_forward().number == number
+
+
+@pytest.mark.parametrize("changes", [
+    {"fqdn": "."}, {"fqdn": "a\\.b.example."}, {"ip_address": "fe80::1%1"},
+])
+def test_what_does_not_fit_stays_an_object(changes: dict[str, Any]) -> None:
+    (read,) = COMPILED.read_requests([datagram(request(**changes))], None)
+    assert not isinstance(read, PackedRequest)
+    assert read.text() == PLAIN.decode(datagram(request(**changes))).text()
+    assert COMPILED.match(read, None) is read
+
+
+def test_an_unusual_spelling_is_packed_all_the_same() -> None:
+    fields = dict(reversed(request().items()))
+    (read,) = COMPILED.read_requests([datagram(fields)], None)
+    assert isinstance(read, PackedRequest)
+    assert read.text() == PLAIN.decode(datagram(request())).text()
+
+
+forward_domains = st.lists(st.one_of(names, st.just("*"), st.just("a\\.com.")), max_size=6, unique=True)
+reverse_domains = st.lists(
+    st.one_of(
+        addresses.map(lambda text: PLAIN.decode(datagram(request(ip_address=text)))).flatmap(
+            lambda ncr: st.integers(0, 4 if len(ncr.address) == 4 else 32).map(
+                lambda kept: reverse_suffix(ncr.address, kept))),
+        st.sampled_from(["*", "arpa.", "in-addr.arpa.", "ip6.arpa.", "example.com."]),
+    ), max_size=6, unique=True)
+
+
+def reverse_suffix(address: bytes, kept: int) -> str:
+    """Return the reverse domain of the first octets or nibbles of an address."""
+    parts = [str(octet) for octet in address] if len(address) == 4 else list(address.hex())
+    zone = "in-addr.arpa." if len(address) == 4 else "ip6.arpa."
+    return "".join(part + "." for part in reversed(parts[:kept])) + zone
+
+
+@given(st.lists(requests, min_size=1, max_size=5), forward_domains, reverse_domains)
+def test_c_finds_what_python_finds(
+    several: list[dict[str, Any]], forward: list[str], reverse: list[str]
+) -> None:
+    forward += [several[0]["fqdn"].upper()]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys((*forward, *reverse)), 1)}
+    one = Matcher([(name, name) for name in forward])
+    other = ReverseMatcher([(name, name) for name in reverse])
+    found, forward_wildcard = one.numbers(numbers.__getitem__)
+    octets, nibbles, reverse_wildcard = other.address_numbers(numbers.__getitem__)
+    index = COMPILED.make_index(DomainNumbers(found, octets, nibbles, forward_wildcard, reverse_wildcard))
+    datagrams = [datagram(fields) for fields in several]
+    for data, read in zip(datagrams, COMPILED.read_requests(to_batch(datagrams), index), strict=True):
+        ncr = PLAIN.decode(data)
+        names_found = one.find(ncr.fqdn), other.find_address(ncr.address)
+        expected = tuple(numbers.get(name or "", 0) for name in names_found)
+        assert isinstance(read, PackedRequest)
+        assert read.domains == expected
+        again = COMPILED.match(PackedRequest.pack(ncr), index)
+        assert isinstance(again, PackedRequest)
+        assert again.domains == expected
+
+
+def test_a_way_that_is_not_asked_for_has_no_domain() -> None:
+    index = COMPILED.make_index(DomainNumbers({"example.com.": 1}, {b"": 2}, {}, 3, 4))
+    for ways, expected in (((True, False), (1, 0)), ((False, True), (0, 2)), ((True, True), (1, 2))):
+        (read,) = COMPILED.read_requests(
+            [datagram(request(forward_change=ways[0], reverse_change=ways[1]))], index
+        )
+        assert isinstance(read, PackedRequest)
+        assert read.domains == expected
+
+
+def test_names_as_long_as_can_be() -> None:
+    name = ".".join(["x" * 63] * 3 + ["y" * 61]) + "."
+    assert len(parse_name(name)) == 255
+    index = COMPILED.make_index(DomainNumbers({name: 1, "z" * 256 + ".": 2}, {}, {}, 0, 0))
+    (read,) = COMPILED.read_requests([datagram(request(fqdn=name))], index)
+    assert isinstance(read, PackedRequest)
+    assert read.domains == (1, 0)

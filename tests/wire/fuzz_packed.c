@@ -1,0 +1,40 @@
+/* Fuzzes packing and matching: a datagram is packed with its domains, and the same octets are matched as if packed. */
+#include "harness.h"
+#include "packed.h"
+
+static wire_domains *make_domains(void) {
+    static const uint8_t name[] = "example.com.";
+    static const uint8_t octets[] = {192, 0, 2};
+    static const uint8_t nibbles[] = "20010db8";
+    uint8_t too_long[256] = {0};
+    wire_domains *domains = wire_domains_new(4, 9, 0);
+    CHECK(domains != NULL);
+    wire_domains_add(domains, WIRE_DOMAIN_NAME, name, sizeof name - 1, 1);
+    wire_domains_add(domains, WIRE_DOMAIN_OCTETS, octets, sizeof octets, 2);
+    wire_domains_add(domains, WIRE_DOMAIN_NIBBLES, nibbles, sizeof nibbles - 1, 3);
+    wire_domains_add(domains, WIRE_DOMAIN_NAME, too_long, sizeof too_long, 4);
+    return domains;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static uint8_t packed[WIRE_PACKED_MAX];
+    wire_domains *domains = make_domains();
+    input from = {data, size};
+    uint8_t *datagram = next_octets(&from, &size);
+    uint32_t sizes[1] = {(uint32_t)size};
+    uint32_t packed_sizes[1];
+    wire_requests_read(domains, datagram, size, sizes, 1, packed, packed_sizes);
+    CHECK(packed_sizes[0] <= WIRE_PACKED_MAX);
+    if (packed_sizes[0] > 0) {
+        uint8_t *copy = malloc(packed_sizes[0]);
+        CHECK(copy != NULL);
+        memcpy(copy, packed, packed_sizes[0]);
+        CHECK(wire_match(domains, copy, packed_sizes[0]) == 0);
+        CHECK(memcmp(copy, packed, packed_sizes[0]) == 0);
+        free(copy);
+    }
+    wire_match(domains, datagram, size);
+    free(datagram);
+    wire_domains_free(domains);
+    return 0;
+}

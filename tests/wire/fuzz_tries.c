@@ -1,0 +1,193 @@
+/* Fuzzes the tries: what the octets say is done to them, and what must hold is looked at after each step. */
+#include <math.h>
+
+#include "harness.h"
+#include "packed.h"
+#include "tries.h"
+
+enum { TRANSACTIONS = 40, LANES = 2 };
+
+static const uint8_t ZONE[] = "\7example\3com";
+static const uint8_t KEY_NAME[] = "\1k";
+static const uint8_t ALGORITHM[] = "\13hmac-sha256";
+static const wire_template UPDATE = {
+    1, 2, {{255, 254, WIRE_DATA_NONE, 0}, {0, 1, WIRE_DATA_ADDRESS, 1}, {49, 1, WIRE_DATA_DHCID, 1}}};
+
+/* The world of one input. */
+typedef struct {
+    wire_tries *tries;
+    wire_lane *lanes[LANES];
+    wire_name zone;
+    wire_route forward;
+    wire_route reverse;
+    int under_way[TRANSACTIONS]; /* the lane and 1, or 0 */
+    wire_turn turn;
+    uint8_t random[64];
+} world;
+
+/* Write a packed request; its DHCID has as many octets as is said. Returns its size. */
+static size_t write_record(uint8_t *room, size_t dhcid_size) {
+    static const uint8_t fqdn[] = "\4host\7example\3com";
+    wire_packed head = {.lease_length = 60, .dhcid_size = (uint16_t)dhcid_size, .fqdn_size = sizeof fqdn,
+                        .ways = WIRE_FORWARD | WIRE_REVERSE, .address_size = 4};
+    memcpy(room, &head, sizeof head);
+    memset(room + sizeof head, 7, dhcid_size);
+    memcpy(room + sizeof head + dhcid_size, fqdn, sizeof fqdn);
+    return sizeof head + dhcid_size + sizeof fqdn;
+}
+
+static void send_some(world *w, input *from) {
+    uint32_t lane = next_octet(from) % LANES;
+    uint32_t numbers[TRANSACTIONS];
+    uint32_t declined[TRANSACTIONS];
+    const wire_route *routes[TRANSACTIONS];
+    const wire_route *then[TRANSACTIONS];
+    size_t room = 0;
+    size_t count = 0;
+    uint8_t *records = NULL;
+    for (uint32_t number = 0; number < TRANSACTIONS && from->left > 0; number++) {
+        uint8_t what = next_octet(from);
+        if (w->under_way[number] != 0 || what % 3 != 0) {
+            continue;
+        }
+        uint8_t record[WIRE_PACKED_MAX];
+        size_t size = write_record(record, what % 5 == 0 ? 600 : what);
+        records = realloc(records, room + size);
+        CHECK(records != NULL);
+        memcpy(records + room, record, size);
+        room += size;
+        routes[count] = what % 2 ? &w->forward : &w->reverse;
+        then[count] = what % 4 ? &w->reverse : NULL;
+        numbers[count++] = number;
+    }
+    if (count > 0 && next_octet(from) % 4 == 0) {
+        room -= 1; /* the last record is cut */
+        records = realloc(records, room);
+    }
+    int left_out = wire_tries_send(w->tries, w->lanes[lane], &w->turn, routes, then, numbers, count, records, room,
+                                   declined);
+    CHECK(left_out >= 0 && (size_t)left_out <= count);
+    for (size_t i = 0, at = 0; i < count; i++) {
+        if (at < (size_t)left_out && declined[at] == i) {
+            at++;
+        } else {
+            w->under_way[numbers[i]] = (int)lane + 1;
+        }
+    }
+    free(records);
+}
+
+static void take_some(world *w, input *from) {
+    uint32_t lane = next_octet(from) % LANES;
+    uint32_t slot = next_octet(from) % 4;
+    uint32_t sizes[4];
+    wire_event events[4];
+    size_t count = 0;
+    uint8_t *room = calloc(4, 64);
+    CHECK(room != NULL);
+    for (uint32_t number = 0; number < TRANSACTIONS && count < 4; number++) {
+        int64_t query = wire_tries_query(w->tries, number, w->lanes[lane]);
+        if (query >= 0 && query >> 16 == slot) {
+            uint8_t reply[12] = {(uint8_t)(query >> 8), (uint8_t)query, (uint8_t)(0xA8 | (next_octet(from) & 2)),
+                                 next_octet(from) % 12};
+            memcpy(room + 64 * count, reply, sizeof reply);
+            sizes[count++] = next_octet(from) % 8 ? sizeof reply : next_octet(from) % 12;
+        }
+    }
+    w->turn.goes_on = next_octet(from) % 2;
+    wire_tries_take(w->tries, w->lanes[lane], slot, room, 64, sizes, count, &w->turn, events);
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].outcome == WIRE_NO_TRY) {
+            CHECK(events[i].number == -1);
+        } else if (events[i].outcome != WIRE_TRY_NEXT) {
+            CHECK(w->under_way[events[i].number] == (int)lane + 1);
+            uint8_t mac[WIRE_MAC_MAX];
+            CHECK(wire_tries_mac(w->tries, (uint32_t)events[i].number, mac) <= WIRE_MAC_MAX);
+            w->under_way[events[i].number] = 0;
+        }
+    }
+    free(room);
+}
+
+static void do_one(world *w, input *from) {
+    uint8_t what = next_octet(from);
+    uint32_t number = next_octet(from) % TRANSACTIONS;
+    int32_t ended[4];
+    w->turn.now += next_octet(from) / 256.0;
+    w->turn.slot = what / 16 % 4;
+    switch (what % 8) {
+    case 0:
+    case 1:
+        send_some(w, from);
+        break;
+    case 2:
+    case 3:
+        take_some(w, from);
+        break;
+    case 4:
+        for (size_t i = wire_tries_expire(w->tries, w->turn.now, ended, 4); i-- > 0;) {
+            CHECK(w->under_way[ended[i]] != 0);
+            w->under_way[ended[i]] = 0;
+        }
+        break;
+    case 5:
+        if (w->under_way[number] != 0) {
+            wire_lane *lane = w->lanes[w->under_way[number] - 1];
+            int64_t query = wire_tries_query(w->tries, number, lane);
+            CHECK(query >= 0 && wire_tries_find(w->tries, lane, (uint64_t)query) == (int32_t)number);
+            CHECK(wire_tries_withdraw(w->tries, lane, (uint64_t)query, w->turn.now) == (int32_t)number);
+            w->under_way[number] = 0;
+        } else if (wire_tries_find(w->tries, w->lanes[0], number) < 0) {
+            CHECK(wire_tries_enter(w->tries, w->lanes[0], number, number, w->turn.now, what) == 0);
+            w->under_way[number] = 1;
+        }
+        break;
+    case 6:
+        while (w->lanes[0]->first < w->lanes[0]->count && next_octet(from) % 8) {
+            wire_lane_skip(w->lanes[0]);
+        }
+        break;
+    default:
+        w->turn.timeout = 0.25 * (1 + next_octet(from) % 3);
+    }
+}
+
+static void check(const world *w) {
+    uint32_t counts[LANES] = {0};
+    for (int number = 0; number < TRANSACTIONS; number++) {
+        if (w->under_way[number] != 0) {
+            counts[w->under_way[number] - 1]++;
+        }
+    }
+    CHECK(wire_tries_count(w->tries) == counts[0] + counts[1]);
+    CHECK(isinf(wire_tries_deadline(w->tries)) == (counts[0] + counts[1] == 0));
+    for (int lane = 0; lane < LANES; lane++) {
+        CHECK(w->lanes[lane]->window.in_flight == (int32_t)counts[lane]);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static wire_key *key;
+    if (key == NULL) {
+        key = wire_key_new(KEY_NAME, sizeof KEY_NAME, ALGORITHM, sizeof ALGORITHM, "sha256", KEY_NAME, 1, 32);
+    }
+    world w = {.tries = wire_tries_new(), .lanes = {wire_lane_new(20), wire_lane_new(500)}};
+    CHECK(key != NULL && w.tries != NULL && w.lanes[0] != NULL && w.lanes[1] != NULL);
+    CHECK(wire_name_set(&w.zone, ZONE, sizeof ZONE) == 0);
+    w.forward = (wire_route){.update = &UPDATE, .zone = &w.zone, .key = key, .done = 1, .forward = 1};
+    w.reverse = (wire_route){.update = &UPDATE, .zone = &w.zone, .done = 1};
+    input from = {data, size};
+    for (size_t i = 0; i < sizeof w.random; i++) {
+        w.random[i] = next_octet(&from) % 16;
+    }
+    w.turn = (wire_turn){.now = 1, .timeout = 0.5, .wall = 1700000000, .random = w.random,
+                         .random_size = sizeof w.random};
+    while (from.left > 0) {
+        do_one(&w, &from);
+        check(&w);
+    }
+    wire_tries_free(w.tries);
+    wire_lane_free(w.lanes[0]);
+    wire_lane_free(w.lanes[1]);
+    return 0;
+}
