@@ -60,7 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sound = False
     data = {"about": about, "results": results}
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
         write(data, options.out)
     if options.publish:
         publish(data)
@@ -151,6 +150,7 @@ def publish(data: dict[str, Any]) -> None:
 
 def write(data: dict[str, Any], directory: Path) -> list[tuple[str, str]]:
     """Write results.json and the plots; return the plots' files and titles."""
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.json").write_text(as_json(data))
     plots = all_plots(data["results"], {case.name: case.title for case in CASES})
     for file, _, drawing in plots:
