@@ -96,7 +96,10 @@ class Store:
         mode = "ro" if read_only else "rwc" if create else "rw"
         with self._failing():
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False,
+                cached_statements=3 * _ROWS,  # all of _INSERT and _DELETE, and the rest
+            )  # fmt: skip
         self._noted = 0
         """How many numbers stand in ``done``, or about that after a failure."""
         try:
