@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
+import orjson
+
 from pyd2.errors import Pyd2Error
 
 if TYPE_CHECKING:
@@ -49,9 +51,6 @@ _WAL_LIMIT: Final = 16 * 1024 * 1024
 """Octets to which a WAL file that had to grow is cut again."""
 _FREE_PAGES: Final = 1024
 """Unused pages (of 4096 octets) that the file may keep."""
-_ROWS: Final = 64
-"""Rows of one statement: for each statement the thread gives up the interpreter and waits to get it back."""
-
 _MENDS: Final = {
     sqlite3.SQLITE_FULL: "make room there",
     sqlite3.SQLITE_READONLY: "make it writable for the daemon, with its directory",
@@ -96,10 +95,7 @@ class Store:
         mode = "ro" if read_only else "rwc" if create else "rw"
         with self._failing():
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-            self._db = sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=False,
-                cached_statements=3 * _ROWS,  # all of _INSERT and _DELETE, and the rest
-            )  # fmt: skip
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         self._noted = 0
         """How many numbers stand in ``done``, or about that after a failure."""
         try:
@@ -222,13 +218,13 @@ class Store:
             yield Entry(number, taken, datagram)
 
     def _insert(self, entries: Sequence[Entry]) -> None:
-        for at in range(0, len(entries), _ROWS):
-            part = entries[at : at + _ROWS]
-            values = [
-                value for entry in part
-                for value in (entry.number, entry.taken, entry.datagram, crc32(entry.datagram))
-            ]  # fmt: skip
-            self._db.execute(_INSERT[len(part)], values)
+        rows = []
+        at = 1
+        for number, taken, datagram in entries:
+            rows.append((number, taken, at, len(datagram), crc32(datagram)))
+            at += len(datagram)
+        octets = b"".join([entry.datagram for entry in entries])
+        self._db.execute(_INSERT, (octets, orjson.dumps(rows).decode()))
 
     def _remove(self, numbers: Collection[int]) -> None:
         if self._noted + len(numbers) < _SWEEP:
@@ -239,10 +235,7 @@ class Store:
 
     def _delete(self, numbers: Collection[int]) -> None:
         """Delete rows; all that are noted as done must be among them."""
-        ordered = sorted(numbers)
-        for at in range(0, len(ordered), _ROWS):
-            part = ordered[at : at + _ROWS]
-            self._db.execute(_DELETE[len(part)], part)
+        self._db.execute(_DELETE, (orjson.dumps(sorted(numbers)).decode(),))
         self._db.execute("DELETE FROM done")
         self._noted = 0
 
@@ -301,13 +294,14 @@ class Store:
 _SELECT: Final = "SELECT number, taken, datagram, crc FROM request"
 
 
-def _marks(mark: str, rows: int) -> str:
-    return ", ".join([mark] * rows)
-
-
-# By the number of rows; nothing but question marks is put into them.
-_INSERT: Final = [f"INSERT INTO request VALUES {_marks('(?, ?, ?, ?)', n)}" for n in range(_ROWS + 1)]  # noqa: S608
-_DELETE: Final = [f"DELETE FROM request WHERE number IN ({_marks('?', n)})" for n in range(_ROWS + 1)]  # noqa: S608
+# One statement for all rows: for each statement the thread gives up the interpreter and waits to get it back.
+_INSERT: Final = """
+INSERT INTO request
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+       substr(?1, json_extract(value, '$[2]'), json_extract(value, '$[3]')), json_extract(value, '$[4]')
+FROM json_each(?2)
+"""
+_DELETE: Final = "DELETE FROM request WHERE number IN (SELECT value FROM json_each(?1))"
 
 
 def _sound(datagram: object, crc: object) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyd2.journal.store import Entry
 
-GROUP_SECONDS: Final = 0.005
+GROUP_SECONDS: Final = 0.01
 """From one commit to the next at least, so that many requests share one; a lone request goes at once.
 
 A commit costs some 400 us of CPU time and 5 us more for each request (measured).
