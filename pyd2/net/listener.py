@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pyd2.config.model import Address
     from pyd2.net.datagrams import Datagrams
 
-RECEIVE_BUFFER: Final = 4 * 1024 * 1024
-"""Octets asked of the kernel; it holds some 6,500 requests. Linux's default holds about 170."""
+RECEIVE_BUFFER: Final = 16 * 1024 * 1024
+"""Octets asked of the kernel; it holds some 26,000 requests. Linux's default holds about 170."""
 
 DATAGRAM_LIMIT: Final = 4096
 """Kea's receive buffer: a longer datagram is cut (contract, section 3)."""

@@ -11,7 +11,6 @@ from struct import Struct
 from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
-from pyd2.dns.names import name_text
 from pyd2.ncr import ChangeType, ConflictResolutionMode, NameChangeRequest
 
 if TYPE_CHECKING:
@@ -30,6 +29,15 @@ _REVERSE: Final = 2
 
 _MODES: Final = tuple(ConflictResolutionMode)
 _MODE_NUMBERS: Final = {mode: number for number, mode in enumerate(_MODES)}
+_BEGINNINGS: Final = {
+    (change_type, ways): f"Type: {change_type:d} (CHG_{change_type.name})\n"
+    f"Forward Change: {'yes' if ways & _FORWARD else 'no'}\n"
+    f"Reverse Change: {'yes' if ways & _REVERSE else 'no'}\n"
+    for change_type in ChangeType
+    for ways in range(4)
+}
+_ENDS: Final = tuple(f"Conflict Resolution Mode: {mode.value}\n" for mode in _MODES)
+"""What the text begins and ends with."""
 
 
 class PackedRequest(bytes):
@@ -98,7 +106,7 @@ class PackedRequest(bytes):
     @property
     def fqdn(self) -> str:
         """See NameChangeRequest."""
-        return name_text(self.fqdn_wire)
+        return _plain_text(self.fqdn_wire)
 
     @property
     def address(self) -> bytes:
@@ -166,5 +174,22 @@ class PackedRequest(bytes):
         return request
 
     def text(self) -> str:
-        """See NameChangeRequest."""
-        return self.unpacked().text()
+        """See NameChangeRequest; written out here, for at INFO each success shows it."""
+        _, ttl, _, _, dhcid_size, fqdn_size, kind, ways, size, expires, address = _HEAD.unpack_from(self)
+        dhcid = self[_BEHIND : _BEHIND + dhcid_size].hex().upper()
+        fqdn = _plain_text(self[len(self) - fqdn_size :])
+        address_text = inet_ntop(AF_INET if size == 4 else AF_INET6, address[:size])
+        return (
+            f"{_BEGINNINGS[kind >> 2, ways]}FQDN: [{fqdn}]\nIP Address: [{address_text}]\nDHCID: [{dhcid}]\n"
+            f"Lease Expires On: {expires.decode('ascii')}\nLease Length: {ttl}\n{_ENDS[kind & 3]}"
+        )
+
+
+def _plain_text(wire: bytes) -> str:
+    """Return the text of a name that is spelled as it stands on the wire, as all that are packed."""
+    labels = []
+    at = 0
+    while size := wire[at]:
+        labels.append(wire[at + 1 : at + 1 + size])
+        at += 1 + size
+    return b".".join(labels).decode("ascii") + "."
