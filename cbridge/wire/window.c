@@ -83,7 +83,7 @@ double wire_window_paced_until(const wire_window *window) {
     if (rate <= 0 || window->in_flight >= window->limit) {
         return INFINITY;
     }
-    return window->tokens_at + most_of(0, 1 - window->tokens) / rate;
+    return window->tokens_at + most_of(0, most_of(BURST, rate * BURST_TIME) / 2 - window->tokens) / rate;
 }
 
 void wire_window_sent(wire_window *window) {

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pyd2.update.lane import Lane
 
 
+TICK: Final = 0.001
+"""Seconds that the loop's timers can tell apart."""
+
 FORGET_SECONDS: Final = 10.0
 """How long after a reconfiguration, and how often, to look for sockets that are not needed any more."""
 
@@ -118,7 +121,9 @@ class Pump:
                 return
             self._timer.cancel()
         self._timer_at = due
-        self._timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._wake)
+        left = due - time.monotonic()
+        # uvloop rounds: less than half a millisecond would be at once, again and again until it is due.
+        self._timer = self._loop.call_later(max(TICK, left) if left > 0 else 0.0, self._wake)
 
     def _wake(self) -> None:
         self._timer = None

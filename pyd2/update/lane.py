@@ -61,7 +61,8 @@ class Lane:
         """Whether another update may go out in this turn."""
         if not self.room_known:
             self.room = self.window.room(now) - len(self.orders)
-            self.room_known = True
+            # That there is none is asked again: with the time, pacing makes room.
+            self.room_known = self.room > 0
         return self.room > 0
 
     def __repr__(self) -> str:

@@ -137,7 +137,8 @@ class Window:
         pace = self._pace()
         if not pace or self.in_flight >= self.limit:
             return inf
-        return self._tokens_at + max(0.0, 1 - self._tokens) / pace
+        # Half a burst at a time: to wake up for each update would cost more than to send it.
+        return self._tokens_at + max(0.0, max(_BURST, pace * _BURST_TIME) / 2 - self._tokens) / pace
 
     def sent(self) -> None:
         """Count an update that goes out."""
