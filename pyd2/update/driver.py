@@ -77,6 +77,8 @@ class Driver:
         self.timeout_ms = 500
         self.active = 0
         """Transactions begun and not ended."""
+        self.held: set[Lane] = set()
+        """Lanes that had no room for something, until the engine takes them out."""
         self.ended: list[int] = []
         """What holds the clients whose transaction has ended, until the engine takes them out."""
         self.finished: list[int] = []
@@ -362,6 +364,7 @@ class Driver:
         lane = transaction.server.lane
         if lane.ready or (lane.room <= 0 if lane.room_known else not lane.has_room(now)):
             lane.ready.append(transaction)
+            self.held.add(lane)
         else:
             self.send(transaction, now, wall)
 

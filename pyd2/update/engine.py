@@ -295,6 +295,8 @@ class Engine:
         if domain is not None:
             lane = domain.servers[0].lane
             if lane.ready or lane.waiting or not lane.has_room(now):
+                if not lane.waiting:
+                    self._driver.held.add(lane)
                 self._enqueue(lane.waiting, ncr)
                 if "DHCP_DDNS_AT_MAX_TRANSACTIONS" in self._log.on:
                     self._log.emit("DHCP_DDNS_AT_MAX_TRANSACTIONS", self._queued, lane.window.limit)
@@ -310,10 +312,13 @@ class Engine:
             if driver.ended:
                 self._settle(now, wall)
             if not driver.ordered:
-                return
+                break
             # What cannot be made has made room again.
             for lane in driver.flush(now, wall):
                 self._serve(lane, now, wall)
+        if driver.held:
+            self._paced.update(lane for lane in driver.held if lane.window.paced_until() < inf)
+            driver.held.clear()
 
     def _serve(self, lane: Lane, now: float, wall: float) -> None:
         """Use what room a lane has, and pass on the DHCIDs of what ended."""
@@ -321,8 +326,7 @@ class Engine:
         left = _BACKLOG_STEP
         while lane.ready or lane.waiting:
             if not lane.has_room(now):
-                if lane.window.paced_until() < inf:
-                    self._paced.add(lane)
+                driver.held.add(lane)
                 return
             if not left:
                 # Requests that are only dropped take no room; replies must not be kept waiting by them.

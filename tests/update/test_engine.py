@@ -761,3 +761,31 @@ def test_ipv6_servers() -> None:
     assert d2.log.texts("DHCP_DDNS_UPDATE_REQUEST_SENT")[0].endswith("to server: 2001:db8::1 port:5353")
     (lane,) = d2.engine.lanes
     assert socket.inet_pton(socket.AF_INET6, str(lane.address)) == lane.address.packed
+
+
+def test_a_paced_lane_is_served_by_the_timer() -> None:
+    """What the pace held back goes out when there is room again, with no reply and no request to wake it."""
+    held = Held()
+    context = {"pyd2": {"lanes": {"max-in-flight": 2000}}}
+    d2 = virtual(held, settings={"user-context": context, "dns-server-timeout": 60000})
+    (lane,) = d2.engine.lanes
+    now = 1000.0
+    while lane.window.limit < 1000:
+        sent = 0
+        while lane.window.in_flight < lane.window.limit:
+            now += 0.0002
+            for _ in range(lane.window.room(now)):
+                lane.window.sent()
+                sent += 1
+        now += 0.02
+        for _ in range(sent):
+            lane.window.replied(now - 0.02, now)
+    d2.now = now + 0.01
+    for number in range(900):
+        d2.request(forward(number))
+    assert 0 < d2.engine.active < 900
+    timer = d2.engine.timer()
+    assert timer is not None
+    assert d2.now < timer < d2.now + 0.01
+    d2.run(d2.now + 0.1)
+    assert (d2.engine.active, d2.engine.queued) == (900, 0)
