@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def _decoder_forgets_a_byte(patch: pytest.MonkeyPatch) -> None:
-    def plant(datagram: bytes) -> NameChangeRequest:
+    def plant(datagram: bytes, *interfaces: Any) -> NameChangeRequest:
         if b"\x7f" in datagram:
             raise KeyError(0x7F)
-        return decode(datagram)
+        return decode(datagram, *interfaces)
 
     patch.setattr("pyd2.ncr.decode", plant)
 
