@@ -128,7 +128,7 @@ _RETRY: Final[Mapping[str, _Rule]] = {
     "max-delay": _Number(0.001, 86400, whole=False),
 }
 _FAILOVER: Final[Mapping[str, _Rule]] = {
-    "enabled": _Choice((False,), {True: "set it to false or remove it, to pass over silent servers only"}),
+    "enabled": _YES_NO,
     "breaker-threshold": _Number(1, 1000),
     "partial-success": _Choice((False,), {True: "set it to false or remove it"}),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from pyd2.dns.constants import rcode_text
+from pyd2.dns.constants import Rcode, rcode_text
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.packets.packed import PackedRequest
@@ -38,6 +38,10 @@ SelectKey: TypeAlias = Callable[["DnsServer", "SigningKey | None"], "Selection"]
 
 _WHERE_IT_ENDED: Final = " : current state: [ 1 END_ST ] next event: [ 3 FAIL_EVT ]"
 """What Kea's state machine, which pyd2 does not have, says behind each error that stops it."""
+
+
+_MAY_PASS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED), int(Rcode.NOTAUTH)})
+"""Response codes that say something about the server, and not about the update."""
 
 
 class Selection(NamedTuple):
@@ -241,7 +245,10 @@ class Driver:
                 return
         ncr = transaction.ncr
         log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
-        self._fail(transaction, UPDATE_FAILED)
+        if to is None and rcode in _MAY_PASS and transaction.server.failover is not None:
+            self._select_server(transaction, now, wall, UPDATE_FAILED)
+        else:
+            self._fail(transaction, UPDATE_FAILED)
 
     def _unanswered(self, transaction: Transaction, now: float, wall: float) -> None:
         rcode = transaction.spare_rcode
@@ -307,13 +314,18 @@ class Driver:
     def _bad_try(self, transaction: Transaction, now: float, wall: float) -> None:
         if transaction.tries < MAX_TRIES:
             self._offer(transaction, now, wall)
-        elif transaction.step.other_server:
+        elif transaction.step.other_server or transaction.server.failover is not None:
             self._select_server(transaction, now, wall)
         else:
             self._fail(transaction, SERVER_IO_ERROR)
 
-    def _select_server(self, transaction: Transaction, now: float, wall: float) -> None:
-        """Go on with the domain's next server, at the first step of the direction; fail if there is none."""
+    def _select_server(
+        self, transaction: Transaction, now: float, wall: float, event: str = NO_MORE_SERVERS
+    ) -> None:
+        """Go on with the domain's next server, at the first step of the direction.
+
+        If there is none, the transaction has failed, with ``event`` as its last one.
+        """
         servers = transaction.domain.servers
         while transaction.next_server < len(servers):
             server = servers[transaction.next_server]
@@ -337,7 +349,7 @@ class Driver:
                     counters = None if key is None else self._counters.library_key(key.name, wall)
             self._turn_to(transaction, server, key, counters, now, wall)
             return
-        self._fail(transaction, NO_MORE_SERVERS)
+        self._fail(transaction, event)
 
     def _turn_to(
         self,

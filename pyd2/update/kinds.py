@@ -12,7 +12,8 @@ RCODE of the reply. The forward steps (A or AAAA, and DHCID, at the FQDN) come f
 What a step's ``on`` does not list ends the transaction as failed: no other server is asked, and what the
 forward direction has done stays. A try that times out or gets a reply that cannot be believed is a bad try.
 Three bad tries with one server, and the step gives up on it: usually the direction begins again, from its
-first step, with the domain's next server; where ``other_server`` is False the transaction fails.
+first step, with the domain's next server; where ``other_server`` is False the transaction fails. With
+fail-over, which is a switch, the next server is asked there too, and after SERVFAIL, REFUSED and NOTAUTH.
 
 The driver in ``driver.py`` walks these tables. Nothing else knows what a kind does.
 """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pyd2.config.model import Config, DdnsDomain, DnsServer
+    from pyd2.config.switches import FailoverSwitches
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.tsig import HmacKey
     from pyd2.dns.update import Zone
@@ -30,7 +31,7 @@ MAX_TIMEOUT: Final = 2**31 - 1
 class Server:
     """A DNS server of a domain, ready to be sent to."""
 
-    __slots__ = ("config", "key", "key_counters", "lane", "routes", "tcp", "text")
+    __slots__ = ("config", "failover", "key", "key_counters", "lane", "routes", "tcp", "text")
 
     def __init__(
         self, config: DnsServer, lane: Lane, key: HmacKey | None, key_counters: KeyCounters | None, *,
@@ -42,6 +43,9 @@ class Server:
         self.key_counters = key_counters
         self.tcp = tcp
         """Whether all goes over TCP, also what UDP could carry."""
+        failover = config.switches.failover
+        self.failover: FailoverSwitches | None = failover if failover.enabled else None
+        """When another server is asked in its stead, where Kea would give up."""
         self.text = lane.text
         """``ADDRESS port:PORT``, as the log names it."""
         self.routes: dict[Step, Route] = {}

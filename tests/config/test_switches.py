@@ -131,7 +131,6 @@ def test_slips_of_the_pen(own: Any, text: str) -> None:
     ("block", "key", "value"),
     [
         ("retry", "enabled", True),
-        ("failover", "enabled", True),
         ("failover", "partial-success", True),
     ],
 )
