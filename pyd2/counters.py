@@ -45,6 +45,29 @@ class KeyCounters:
         self.error = Counter(prefix + "update-error", now)
 
 
+class Tally:
+    """What has become of the requests; they are not shown as statistics, for Kea has none of these.
+
+    Those received are the sum of all others and of those that are still held.
+    """
+
+    __slots__ = ("done", "expired", "failed", "lost", "received", "superseded", "unmatched")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.done = 0
+        self.failed = 0
+        """Failed for good."""
+        self.unmatched = 0
+        """Dropped because no domain fits."""
+        self.expired = 0
+        """Not tried any more because the lease has ended, or a removal was tried for long enough."""
+        self.superseded = 0
+        """Made superfluous by a newer request while they waited to be tried again."""
+        self.lost = 0
+        """Lost to a full queue."""
+
+
 class Counters:
     """All statistics of the daemon. They live as long as the process; reconfiguration keeps them."""
 
@@ -64,6 +87,7 @@ class Counters:
         """Datagrams of DNS servers that answer no update under way; late answers too, so that it is no
         statistic of the control channel: a server that was slow once must not change its answers.
         """
+        self.tally = Tally()
         self.keys: dict[str, KeyCounters] = {}
         """Those of the keys that were in a configuration."""
         self.library_keys: dict[str, KeyCounters] = {}

@@ -262,6 +262,8 @@ class Daemon:
         self._say_ready("")
         self._manager.watch(self._loop)
         await self._left.wait()
+        if self._engine.late and not self._journal.durable:
+            self._log.emit("PYD2_RETRIES_LOST", self._engine.late)
         self._manager.stopping()
         self._intake.leave()
         self._configurator.close_channel()
@@ -329,6 +331,7 @@ class Daemon:
         if finished:
             # On the next pass, which writes the log first: a kill must not hide the end of a request.
             self._loop.call_soon(self._journal.done, finished)
+        self._engine.take_dead()
         if self._leaving is not None:
             self._leave_if_cleared()
 
@@ -368,9 +371,13 @@ class Daemon:
         return int(time.monotonic() - self._applied_at)
 
     def extensions(self) -> Element | None:
-        """Return how the durable queue is, under its name; None when there is none."""
-        status = self._journal.status(time.time())
-        return None if status is None else from_plain({"queue": dict(status)})
+        """Return how it goes with what goes beyond Kea, if any of that is on."""
+        wall = time.time()
+        status = self._engine.status(wall)
+        queue = self._journal.status(wall)
+        if queue is not None:
+            status["queue"] = dict(queue)
+        return from_plain(status) if queue is not None or self._engine.extended else None
 
     def config(self, *, redacted: bool) -> Element:
         """Return the running configuration as a map with the member DhcpDdns."""
@@ -419,6 +426,6 @@ class Daemon:
         self._patience = None
         if self._leaving is ShutdownType.NORMAL and not self._left.is_set():
             if not self._journal.durable:
-                left_over = self._engine.queued + self._engine.active
+                left_over = self._engine.queued - self._engine.late + self._engine.active
                 self._log.emit("PYD2_SHUTDOWN_INCOMPLETE", round(seconds), left_over)
             self._left.set()

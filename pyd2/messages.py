@@ -139,7 +139,12 @@ E   PYD2_QUEUE_LOST leaving with %1 requests that are not carried out or not rem
 I   PYD2_QUEUE_OPENED durable queue %1 is in use; %2 requests in it go on
 W   PYD2_QUEUE_RESUMED durable queue %1 works again and holds all %2 requests that wait
 E   PYD2_QUEUE_SET_ASIDE durable queue %1 can not be used (%2); it is now %3, and a new one has taken its place. %4 requests could be read from it
+I   PYD2_PTR_SUPERSEDED Request ID %1: the PTR of %2 is a newer request's now and left to it
+W   PYD2_RETRIES_LOST leaving with %1 requests that waited to be tried again; without the durable queue they are lost
+W   PYD2_RETRY_ENDED Request ID %1: given up, for %2. It failed last because of this: %3. %4
+I   PYD2_RETRY_LATER Request ID %1: failed, and is tried again within %2 seconds: %3
 I   PYD2_REQUEST_EXPIRED Request ID %1: the lease has ended; as configured, the request is dropped: %2
+I   PYD2_REQUEST_SUPERSEDED Request ID %1: a newer request has made it superfluous while it waited: %2
 
 [d2-to-dns]
 E   DHCP_DDNS_ADD_FAILED DHCP_DDNS Request ID %1: Transaction outcome %2
@@ -179,6 +184,8 @@ D50 DHCP_DDNS_UPDATE_REQUEST_SENT Request ID %1: %2 to server: %3
 D50 DHCP_DDNS_UPDATE_RESPONSE_RECEIVED Request ID %1: to server: %2 status: %3
 D70 PYD2_REPLY_IGNORED a datagram from %1 answers no update under way and is ignored: %2
 D70 PYD2_UPDATE_TCP Request ID %1: update to server %2 goes over TCP: %3
+W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time
+I   PYD2_SERVER_UP DNS server %1 answers again, after %2 seconds
 
 [libdhcp-ddns]
 E   DHCP_DDNS_INVALID_NCR application received an invalid DNS update request: %1

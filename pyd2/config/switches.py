@@ -123,7 +123,7 @@ _QUEUE: Final[Mapping[str, _Rule]] = {
     "max-entries": _Number(1, 2**31 - 1),
 }
 _RETRY: Final[Mapping[str, _Rule]] = {
-    "enabled": _Choice((False,), {True: "set it to false or remove it, to give up failed changes"}),
+    "enabled": _YES_NO,
     "initial-delay": _Number(0.001, 86400, whole=False),
     "max-delay": _Number(0.001, 86400, whole=False),
 }

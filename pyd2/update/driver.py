@@ -17,16 +17,18 @@ from pyd2.packets.packed import PackedRequest
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.plan import MAX_TIMEOUT
 from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
-from pyd2.update.tries import ALONE, NEXT, Outgoing, Route, Turn, make_tries
+from pyd2.update.tries import ALONE, NEXT, Event, Outgoing, Route, Turn, make_tries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyd2.config.model import DnsServer
+    from pyd2.config.switches import RetrySwitches
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.tsig import SigningKey
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer, Request
+    from pyd2.update.health import Health
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain, Server
     from pyd2.update.transaction import Transaction
@@ -42,6 +44,22 @@ _WHERE_IT_ENDED: Final = " : current state: [ 1 END_ST ] next event: [ 3 FAIL_EV
 
 _MAY_PASS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED), int(Rcode.NOTAUTH)})
 """Response codes that say something about the server, and not about the update."""
+
+
+class Postponed(NamedTuple):
+    """A transaction that has failed for a reason that may pass."""
+
+    transaction: Transaction
+    retry: RetrySwitches
+    """How its request is tried again."""
+    reason: str
+
+
+class Dead(NamedTuple):
+    """A request that has failed for good though such are tried again."""
+
+    ncr: Request
+    reason: str
 
 
 class Selection(NamedTuple):
@@ -89,6 +107,14 @@ class Driver:
         """The numbers of requests that have ended, until the shell takes them out."""
         self.numbered = False
         """Whether requests have such numbers."""
+        self.postponed: list[Postponed] = []
+        """What is to be tried again, until the engine takes it out."""
+        self.dead: list[Dead] = []
+        """What has failed for good where requests are tried again, until the shell takes it out."""
+        self.down: set[Lane] = set()
+        """Servers that are known not to answer."""
+        self.turned: list[Lane] = []
+        """Those of which that has become known, or that answer again, until the engine takes them out."""
 
     def take_outgoing(self) -> list[Outgoing]:
         """Return the messages to send, and let those that follow go out from another local port.
@@ -130,6 +156,8 @@ class Driver:
         gone_on: list[Transaction] = []
         events = self.tries.take(lane, slot, datagrams, self._turn(lane, now, wall), goes_on=goes_on)
         lane.room_known = False
+        if lane.health is not None:
+            self._heard(lane, lane.health, events, wall)
         for transaction, rcode, datagram in events:
             if transaction is None:
                 self._ignore(lane, datagram, wall)
@@ -245,10 +273,13 @@ class Driver:
                 return
         ncr = transaction.ncr
         log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
-        if to is None and rcode in _MAY_PASS and transaction.server.failover is not None:
-            self._select_server(transaction, now, wall, UPDATE_FAILED)
+        reason = f"{rcode_text(rcode)} from {transaction.server.text}"
+        if to is not None or rcode not in _MAY_PASS:
+            self._fail(transaction, UPDATE_FAILED, reason)
+        elif transaction.server.failover is not None:
+            self._select_server(transaction, now, wall, UPDATE_FAILED, reason)
         else:
-            self._fail(transaction, UPDATE_FAILED)
+            self._fail(transaction, UPDATE_FAILED, reason, may_pass=True)
 
     def _unanswered(self, transaction: Transaction, now: float, wall: float) -> None:
         rcode = transaction.spare_rcode
@@ -257,6 +288,9 @@ class Driver:
             self._answered(transaction, rcode, now, wall)
             self._count_successes(wall)
             return
+        lane = transaction.server.lane
+        if lane.health is not None:
+            self._silent(lane, lane.health, now, wall)
         self._counters.update_timeout.add(wall)
         if transaction.key_counters is not None:
             transaction.key_counters.timeout.add(wall)
@@ -289,7 +323,7 @@ class Driver:
     def _enter(self, transaction: Transaction, domain: Domain, now: float, wall: float) -> None:
         """Begin a direction."""
         transaction.domain = domain
-        if self.select_key is None and domain.servers:
+        if self.select_key is None and not self.down and domain.servers:
             transaction.next_server = 1
             server = domain.servers[0]
             self._turn_to(transaction, server, server.key, server.key_counters, now, wall)
@@ -309,22 +343,30 @@ class Driver:
         message_id = transaction.kind.succeeded
         if message_id in log.on:
             log.emit(message_id, transaction.ncr.request_id, transaction.ncr.text())
+        self._counters.tally.done += 1
         self._end(transaction)
 
     def _bad_try(self, transaction: Transaction, now: float, wall: float) -> None:
         if transaction.tries < MAX_TRIES:
             self._offer(transaction, now, wall)
-        elif transaction.step.other_server or transaction.server.failover is not None:
-            self._select_server(transaction, now, wall)
+            return
+        reason = f"no usable answer from {transaction.server.text}"
+        if transaction.step.other_server or transaction.server.failover is not None:
+            self._select_server(transaction, now, wall, NO_MORE_SERVERS, reason)
         else:
-            self._fail(transaction, SERVER_IO_ERROR)
+            self._fail(transaction, SERVER_IO_ERROR, reason, may_pass=True)
 
     def _select_server(
-        self, transaction: Transaction, now: float, wall: float, event: str = NO_MORE_SERVERS
+        self,
+        transaction: Transaction,
+        now: float,
+        wall: float,
+        event: str = NO_MORE_SERVERS,
+        reason: str = "no server is chosen",
     ) -> None:
         """Go on with the domain's next server, at the first step of the direction.
 
-        If there is none, the transaction has failed, with ``event`` as its last one.
+        If there is none, the transaction has failed, with ``event`` as its last one, for ``reason``.
         """
         servers = transaction.domain.servers
         while transaction.next_server < len(servers):
@@ -340,7 +382,7 @@ class Driver:
                         "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id,
                         f"{error}{_WHERE_IT_ENDED}",
                     )
-                    self._end(transaction)
+                    self._give_up(transaction, str(error))
                     return
                 if selection.skip:
                     continue
@@ -349,7 +391,7 @@ class Driver:
                     counters = None if key is None else self._counters.library_key(key.name, wall)
             self._turn_to(transaction, server, key, counters, now, wall)
             return
-        self._fail(transaction, event)
+        self._fail(transaction, event, reason, may_pass=True)
 
     def _turn_to(
         self,
@@ -364,6 +406,8 @@ class Driver:
         transaction.server = server
         transaction.key = key
         transaction.key_counters = counters
+        if self.down:
+            self._ask_whether_up(server.lane, now)
         kind = transaction.kind
         transaction.step = (
             kind.first_forward if transaction.domain is transaction.forward else kind.first_reverse
@@ -380,21 +424,62 @@ class Driver:
         else:
             self.send(transaction, now, wall)
 
-    def _fail(self, transaction: Transaction, event: str) -> None:
+    def _fail(self, transaction: Transaction, event: str, reason: str, *, may_pass: bool = False) -> None:
+        """Take it that a transaction has failed; ``may_pass``: another time it may not."""
+        retry = _retry(transaction) if may_pass else None
+        if retry is not None:
+            self.postponed.append(Postponed(transaction, retry, reason))
+            self._stop(transaction)
+            return
         self._log.emit(transaction.kind.failed, transaction.ncr.request_id, transaction.outcome(event))
+        self._give_up(transaction, reason)
+
+    def _give_up(self, transaction: Transaction, reason: str) -> None:
+        self._counters.tally.failed += 1
+        if _retry(transaction) is not None:
+            self.dead.append(Dead(transaction.ncr, reason))
         self._end(transaction)
 
     def _end(self, transaction: Transaction) -> None:
+        self._stop(transaction)
+        if self.numbered and transaction.ncr.number:
+            self.finished.append(transaction.ncr.number)
+
+    def _stop(self, transaction: Transaction) -> None:
         self.active -= 1
         transaction.plan.active -= 1
         self.tries.forget(transaction)
-        self.end_request(transaction.ncr, transaction.dhcid)
+        self.ended.append(transaction.dhcid)
 
     def end_request(self, ncr: Request, dhcid: int) -> None:
         """Note that nothing more is done for a request; ``dhcid`` is what holds its client."""
         self.ended.append(dhcid)
+        self.finish(ncr)
+
+    def finish(self, ncr: Request) -> None:
+        """The same for one that holds no client."""
         if self.numbered and ncr.number:
             self.finished.append(ncr.number)
+
+    # How the servers are.
+
+    def _heard(self, lane: Lane, health: Health, events: Sequence[Event], wall: float) -> None:
+        """Take it that these came from a server; what answers a try under way shows that it is up."""
+        if any(transaction is not None for transaction, _, _ in events) and health.heard():
+            self.down.discard(lane)
+            self.turned.append(lane)
+            self._log.emit("PYD2_SERVER_UP", lane.text, max(0, round(wall - health.since)))
+
+    def _ask_whether_up(self, lane: Lane, now: float) -> None:
+        """Take it that an update goes to a server; one that is down is not asked again so soon."""
+        if lane.health is not None and lane.health.down:
+            lane.health.probed(now, self.timeout_ms / 1000)
+
+    def _silent(self, lane: Lane, health: Health, now: float, wall: float) -> None:
+        if health.silent(now, wall):
+            self.down.add(lane)
+            self.turned.append(lane)
+            self._log.emit("PYD2_SERVER_DOWN", lane.text, health.threshold)
 
     # Sending.
 
@@ -474,7 +559,7 @@ class Driver:
             message = self._build(transaction)
         except Exception as error:  # whatever it is, it must not cost more than this request
             self._log.emit(step.build_failure, ncr.request_id, ncr.text(), error)
-            self._fail(transaction, UPDATE_FAILED)
+            self._fail(transaction, UPDATE_FAILED, str(error))
             return
         slot = self._slot_of(lane)
         query_id = self.tries.draw_query_id(lane, slot)
@@ -482,7 +567,9 @@ class Driver:
             message = self._seal(transaction, message, query_id, wall)
         except Exception as error:  # a library's key may raise anything
             self._log.emit("DHCP_DDNS_TRANS_SEND_ERROR", ncr.request_id, error)
-            self._fail(transaction, UPDATE_FAILED)
+            # A library's key may be another one, or in order, the next time.
+            own = transaction.key is transaction.server.key
+            self._fail(transaction, UPDATE_FAILED, str(error), may_pass=not own)
             return
         transaction.tcp = repeated or len(message) > MAX_UDP_MESSAGE or transaction.server.tcp
         if not repeated:
@@ -553,3 +640,10 @@ class Driver:
         if self._slot < 0:
             self._slot = self.tries.draw_place()
         return lane.slots[self._slot % len(lane.slots)]
+
+
+def _retry(transaction: Transaction) -> RetrySwitches | None:
+    """Return how to try a request again that has failed now; None: not at all."""
+    domain = transaction.domain
+    server = getattr(transaction, "server", None)
+    return server.retry if server in domain.servers else domain.retry

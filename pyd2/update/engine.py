@@ -19,16 +19,18 @@ from __future__ import annotations
 from collections import deque
 from datetime import UTC, datetime
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.dns.names import reverse_name
 from pyd2.errors import NcrError
 from pyd2.ncr import ChangeType, ConflictResolutionMode
 from pyd2.packets.layer import PacketLayer, Request, make_layer
 from pyd2.packets.packed import PackedRequest
-from pyd2.update.driver import Driver, Selection, SelectKey
+from pyd2.update.driver import Dead, Driver, Selection, SelectKey
 from pyd2.update.kinds import KINDS
 from pyd2.update.plan import Plan, make_plan
+from pyd2.update.retries import Hold, Late, LateTransaction, Retries
+from pyd2.update.status import requests_status, servers_status
 from pyd2.update.transaction import Transaction
 from pyd2.update.tries import Outgoing
 
@@ -37,11 +39,14 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import Config
     from pyd2.counters import Counters
+    from pyd2.data.element import Plain
     from pyd2.messages import Log
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain
 
-__all__ = ["Engine", "Outgoing", "SelectKey", "Selection"]
+__all__ = ["Dead", "Engine", "Outgoing", "SelectKey", "Selection"]
+
+_Queued = TypeVar("_Queued", "Request", "Request | Late")
 
 RESUME_PERCENT: Final = 80
 """The queue counts as full until it is down to this part of its limit."""
@@ -70,7 +75,7 @@ class Engine:
         self._plan = Plan()
         self._old_plans: list[Plan] = []
         """Those that active transactions began under."""
-        self._chains: dict[int, deque[Request] | None] = {}
+        self._chains: dict[int, deque[Request | Late] | None] = {}
         """DHCIDs that are held, each with the requests that queue behind the holder.
 
         They stand here by their hashes, for the sake of memory. Two that share one, which is unlikely and in
@@ -82,9 +87,12 @@ class Engine:
         """Lanes that will have room without anything having come."""
         self._unserved: set[Lane] = set()
         """Lanes that have room left, for the next turn."""
+        self._retries = Retries(counters, log, self._driver.tries.draw_place, self._driver.finish)
+        self._late_left = False
+        """Whether late requests may begin that had no turn yet."""
         self._queued = 0
         self._octets = 0
-        """Of the requests that are queued."""
+        """Of the requests that are queued, without those that wait to be tried again."""
         self._full = False
 
     # What the shell asks.
@@ -96,8 +104,30 @@ class Engine:
 
     @property
     def queued(self) -> int:
-        """Requests whose transaction has not begun."""
-        return self._queued
+        """Requests whose transaction has not begun, or has ended and is to be tried again."""
+        return self._queued + self._retries.waiting
+
+    @property
+    def late(self) -> int:
+        """Of the queued requests, those that wait to be tried again or behind such a one."""
+        return self._retries.waiting
+
+    @property
+    def extended(self) -> bool:
+        """Whether requests are tried again, or servers passed over, in some domain."""
+        return any(lane.health is not None for lane in self._plan.lanes)
+
+    def status(self, wall: float) -> dict[str, Plain]:
+        """Return what is told of an engine that is ``extended``."""
+        oldest = self._retries.oldest()
+        return {
+            "requests": requests_status(self._counters.tally, self.queued, self.active),
+            "servers": servers_status(self.lanes, wall),
+            "retries": {
+                "waiting": self._retries.waiting,
+                "oldest-age": 0 if oldest is None else max(0, int(wall - oldest)),
+            },
+        }
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
@@ -122,7 +152,8 @@ class Engine:
         """Whether the daemon may leave, once the listener is closed.
 
         ``kind`` is ``normal``, ``drain_first`` or ``now`` (contract, section 1). Requests that wait begin
-        in any case while the engine is served, so a normal shutdown drains what Kea's would.
+        in any case while the engine is served, so a normal shutdown drains what Kea's would. Nobody waits
+        for those that are tried again later: that may be hours.
         """
         if kind == "now":
             return True
@@ -130,9 +161,13 @@ class Engine:
 
     def timer(self) -> float | None:
         """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
-        if self._backlog or self._unserved:
+        if self._backlog or self._unserved or self._late_left:
             return 0.0
         deadline = self._driver.tries.deadline()
+        if self._retries.any:
+            late_due = self._retries.deadline()
+            if late_due is not None:
+                deadline = late_due if deadline is None else min(deadline, late_due)
         if not self._paced:
             return deadline
         paced_until = min(lane.window.paced_until() for lane in self._paced)
@@ -148,6 +183,13 @@ class Engine:
         if finished:
             self._driver.finished = []
         return finished
+
+    def take_dead(self) -> list[Dead]:
+        """Return the requests that have failed for good though such are tried again."""
+        dead = self._driver.dead
+        if dead:
+            self._driver.dead = []
+        return dead
 
     def take_posted(self) -> list[Lane]:
         """Return the lanes to which messages have been posted in C, for who sends them from there.
@@ -186,6 +228,8 @@ class Engine:
             lane.waiting.clear()
         for lane in self.lanes:
             lane.room_known = False
+        self._driver.down = {lane for lane in self.lanes if lane.health is not None and lane.health.down}
+        self._retries.match_again()
         self._work_off_backlog(now, wall)
         self._finish(self.lanes, now, wall)
 
@@ -224,6 +268,7 @@ class Engine:
                     self._accept(ncr, now, wall)
         if received:
             self._counters.ncr_received.add(wall, received)
+            self._counters.tally.received += received
         self._finish((), now, wall)
 
     def _accept(self, ncr: Request, now: float, wall: float) -> None:
@@ -239,6 +284,8 @@ class Engine:
                 followers = chains[dhcid] = deque()
             self._enqueue(followers, ncr)
             log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
+            return
+        if self._retries.any and not self._retries.admit(ncr, dhcid, wall):
             return
         chains[dhcid] = None
         self._route(ncr, dhcid, now, wall)
@@ -270,6 +317,7 @@ class Engine:
             self._finish(lanes, now, wall)
         if self._backlog:
             self._work_off_backlog(now, wall)
+        self._retries.pressing |= self._retries.any
         again = self._paced | self._unserved
         self._paced.clear()
         self._unserved.clear()
@@ -277,12 +325,12 @@ class Engine:
 
     # Turns.
 
-    def _enqueue(self, queue: deque[Request], ncr: Request) -> None:
+    def _enqueue(self, queue: deque[_Queued], ncr: _Queued) -> None:
         queue.append(ncr)
         self._queued += 1
         self._octets += ncr.size
 
-    def _dequeue(self, queue: deque[Request]) -> Request:
+    def _dequeue(self, queue: deque[_Queued]) -> _Queued:
         ncr = queue.popleft()
         self._queued -= 1
         self._octets -= ncr.size
@@ -308,9 +356,13 @@ class Engine:
         driver = self._driver
         for lane in lanes:
             self._serve(lane, now, wall)
+        if driver.turned:
+            self._note_turns()
         while True:
             if driver.ended:
                 self._settle(now, wall)
+            if self._retries.pressing:
+                self._serve_late(now, wall)
             if not driver.ordered:
                 break
             # What cannot be made has made room again.
@@ -347,17 +399,36 @@ class Engine:
         ended = self._driver.ended
         chains = self._chains
         while ended:
+            if self._driver.postponed:
+                self._park(now, wall)
             dhcid = ended.pop()
             followers = chains[dhcid]
             if followers is None:
                 del chains[dhcid]
-                continue
-            ncr = self._dequeue(followers)
-            if not followers:
-                chains[dhcid] = None
-            self._route(self._packets.match(ncr, self._plan.index), dhcid, now, wall)
+            else:
+                self._pass_on(dhcid, followers, now, wall)
         if self._full:
             self._resume()
+
+    def _pass_on(self, dhcid: int, followers: deque[Request | Late], now: float, wall: float) -> None:
+        """Give a DHCID to the first that wants it and may have it."""
+        chains = self._chains
+        retries = self._retries
+        if isinstance(followers, Hold) and followers.late is not None:
+            if retries.under_way(followers.late):
+                retries.leave(followers.late)
+            followers.late = None
+        while followers:
+            ncr = self._dequeue(followers)
+            if isinstance(ncr, Late):
+                self._begin_late(ncr, now, wall)
+                return
+            if not retries.any or retries.admit(ncr, dhcid, wall):
+                if not followers:
+                    chains[dhcid] = None
+                self._route(self._packets.match(ncr, self._plan.index), dhcid, now, wall)
+                return
+        del chains[dhcid]
 
     def _work_off_backlog(self, now: float, wall: float) -> None:
         backlog = self._backlog
@@ -391,21 +462,27 @@ class Engine:
         found: Request | None = ncr
         if self._plan.switches.expired == "drop" and _adds_ended_lease(ncr, wall):
             self._log.emit("PYD2_REQUEST_EXPIRED", ncr.request_id, ncr.text())
+            self._counters.tally.expired += 1
             self._drop(ncr, dhcid)
             return
         if forward is None and ncr.forward_change:
             found = self._without_forward(ncr)
         if reverse is None and found is not None and found.reverse_change:
             found = self._without_reverse(found)
-        if found is None:
-            self._drop(ncr, dhcid)
-        elif forward is None and reverse is None:
-            if "DHCP_DDNS_REQUEST_DROPPED" in self._log.on:
-                self._log.emit("DHCP_DDNS_REQUEST_DROPPED", found.request_id, found.text())
-            self._drop(ncr, dhcid)
+        if found is None or (forward is None and reverse is None):
+            self._drop_unmatched(ncr, found, dhcid)
         else:
             kind = _KINDS[found.kind]
             self._driver.begin(Transaction(found, dhcid, kind, self._plan, forward, reverse), now, wall)
+
+    def _drop_unmatched(self, ncr: Request, found: Request | None, dhcid: int) -> None:
+        """Drop a request; ``found`` is what was left of it when there was no domain, unless that was said."""
+        if found is not None and "DHCP_DDNS_REQUEST_DROPPED" in self._log.on:
+            self._log.emit("DHCP_DDNS_REQUEST_DROPPED", found.request_id, found.text())
+        self._counters.tally.unmatched += 1
+        if self._plan.retries:
+            self._driver.dead.append(Dead(ncr, "no domain fits"))
+        self._drop(ncr, dhcid)
 
     def _without_forward(self, ncr: Request) -> Request | None:
         """Return a request without its forward change, which has no domain; None: it must not go on."""
@@ -435,22 +512,114 @@ class Engine:
         self._driver.end_request(ncr, dhcid)
         self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
 
+    # Late requests.
+
+    def _park(self, now: float, wall: float) -> None:
+        """Let requests wait that have failed and are to be tried again."""
+        postponed, self._driver.postponed = self._driver.postponed, []
+        for transaction, retry, reason in postponed:
+            late = transaction.late if isinstance(transaction, LateTransaction) else None
+            if late is None:
+                late = Late(transaction.ncr, transaction.dhcid, wall)
+            late.reason = reason
+            late.forward_left = late.forward_left and not transaction.forward_done
+            late.reverse_left = late.reverse_left and not transaction.reverse_done
+            pause = self._retries.park(late, transaction.domain.lanes, retry, now)
+            if "PYD2_RETRY_LATER" in self._log.on:
+                self._log.emit("PYD2_RETRY_LATER", late.ncr.request_id, f"{pause:.1f}", reason)
+
+    def _note_turns(self) -> None:
+        """Take note of servers that do not answer any more, or again."""
+        turned, self._driver.turned = self._driver.turned, []
+        for lane in turned:
+            if lane in self._driver.down:
+                self._retries.server_down(lane)
+            else:
+                self._retries.server_up(lane)
+
+    def _serve_late(self, now: float, wall: float) -> None:
+        """Try late requests again that may be."""
+        self._late_left = False
+        for _ in range(_BACKLOG_STEP):
+            late = self._retries.take(now)
+            if late is None:
+                return
+            self._try_again(late, now, wall)
+            if self._driver.ended:
+                self._settle(now, wall)
+        self._late_left = True
+
+    def _try_again(self, late: Late, now: float, wall: float) -> None:
+        """Begin a late request, or let it wait on, for its servers or its client."""
+        retries = self._retries
+        why = late.over(wall)
+        if why:
+            self._counters.tally.expired += 1
+            ncr = late.ncr
+            failure = late.reason or "an earlier one for its name"
+            self._log.emit("PYD2_RETRY_ENDED", ncr.request_id, why, failure, ncr.text())
+            self._driver.dead.append(Dead(ncr, f"{why}; {late.reason}" if late.reason else why))
+            self._driver.finish(ncr)
+            retries.leave(late)
+            return
+        late.ncr = self._packets.match(late.ncr, self._plan.index)
+        forward, reverse = self._match(late.ncr)
+        domain = forward if late.forward_left else reverse
+        if domain is not None:
+            room = retries.room(domain.lanes)
+            if domain.retry is not None and room.down and room.probe_at > now:
+                retries.put_off(late, domain.lanes, domain.retry, now)
+                return
+            if room.crowded:
+                retries.make_ready(late, domain.lanes)
+                return
+        retries.start(late)
+        followers = self._chains.get(late.dhcid)
+        if late.dhcid not in self._chains:
+            self._begin_late(late, now, wall)
+            return
+        if followers is None:
+            followers = self._chains[late.dhcid] = deque()
+        self._enqueue(followers, late)
+
+    def _begin_late(self, late: Late, now: float, wall: float) -> None:
+        """Begin the transaction of a late request, which takes hold of its client."""
+        self._chains[late.dhcid] = Hold(late, self._chains.get(late.dhcid))
+        ncr = late.ncr = self._packets.match(late.ncr, self._plan.index)
+        found: Request | None = ncr
+        forward, reverse = self._match(ncr)
+        if not late.forward_left:
+            forward = None
+        elif forward is None:
+            found = self._without_forward(ncr)
+        if not late.reverse_left:
+            reverse = None
+        elif reverse is None and found is not None:
+            found = self._without_reverse(found)
+        if found is None or (forward is None and reverse is None):
+            self._drop_unmatched(ncr, found, late.dhcid)
+        else:
+            kind = _KINDS[found.kind]
+            transaction = LateTransaction(late, found, kind, self._plan, forward, reverse)
+            self._driver.begin(transaction, now, wall)
+
     # The limit.
 
     def _entries(self) -> int:
         """Requests held that wait for something else than a reply."""
         driver = self._driver
-        return self._queued + driver.active - driver.tries.in_flight
+        return self._queued + self._retries.waiting + driver.active - driver.tries.in_flight
 
     def _room(self) -> int:
         """Return how many requests at least can be taken."""
         most = self._plan.switches.queue.max_entries
         room = most - self._entries()
-        octets = most * OCTETS_PER_ENTRY - self._octets
+        octets = most * OCTETS_PER_ENTRY - self._octets - self._retries.octets
         return min(room, -(-octets // LARGEST_REQUEST))
 
     def _drop_overflow(self, wall: float) -> None:
         self._counters.queue_full.add(wall)
+        self._counters.tally.lost += 1
         if not self._full:
             self._full = True
             self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self._plan.switches.queue.max_entries)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyd2.config.model import Address
     from pyd2.config.tls import TlsSwitches
     from pyd2.packets.layer import Request
+    from pyd2.update.health import Health
     from pyd2.update.transaction import Transaction
     from pyd2.update.window import Updates
 
@@ -31,8 +32,8 @@ class Lane:
     """
 
     __slots__ = (
-        "address", "orders", "port", "ready", "room", "room_known", "slots", "text", "tls", "waiting",
-        "window",
+        "address", "health", "orders", "port", "ready", "room", "room_known", "slots", "text", "tls",
+        "waiting", "window",
     )
 
     def __init__(
@@ -44,6 +45,8 @@ class Lane:
         """How to talk TLS to the server; None: not at all."""
         self.text = f"{address_text(address)} port:{port}"
         """As the log names the server."""
+        self.health: Health | None = None
+        """Whether the server answers, if a switch needs to know."""
         self.window = window or Window()
         self.slots = list(range(SLOTS))
         """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""

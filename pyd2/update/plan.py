@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.config.switches import Switches
 from pyd2.errors import DomainNameError
 from pyd2.packets.layer import DomainNumbers
+from pyd2.update.health import Health
 from pyd2.update.lane import Lane
 from pyd2.update.match import Matcher, ReverseMatcher
 from pyd2.update.window import CAP, Window
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pyd2.config.model import Config, DdnsDomain, DnsServer
-    from pyd2.config.switches import FailoverSwitches
+    from pyd2.config.switches import FailoverSwitches, RetrySwitches
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.tsig import HmacKey
     from pyd2.dns.update import Zone
@@ -28,10 +29,24 @@ MAX_TIMEOUT: Final = 2**31 - 1
 """Milliseconds; Kea accepts longer ones in a configuration and then cannot send (contract, section 2.2)."""
 
 
+def _if_enabled(retry: RetrySwitches) -> RetrySwitches | None:
+    return retry if retry.enabled else None
+
+
+def _set_threshold(lane: Lane, threshold: int | None) -> None:
+    """Let a server's health be known from so many tries without an answer on; None: nobody asks."""
+    if threshold is None:
+        lane.health = None
+    elif lane.health is None:
+        lane.health = Health(threshold)
+    else:
+        lane.health.threshold = threshold
+
+
 class Server:
     """A DNS server of a domain, ready to be sent to."""
 
-    __slots__ = ("config", "failover", "key", "key_counters", "lane", "routes", "tcp", "text")
+    __slots__ = ("config", "failover", "key", "key_counters", "lane", "retry", "routes", "tcp", "text")
 
     def __init__(
         self, config: DnsServer, lane: Lane, key: HmacKey | None, key_counters: KeyCounters | None, *,
@@ -46,6 +61,8 @@ class Server:
         failover = config.switches.failover
         self.failover: FailoverSwitches | None = failover if failover.enabled else None
         """When another server is asked in its stead, where Kea would give up."""
+        self.retry = _if_enabled(config.switches.retry)
+        """How a request is tried again that has failed there; None: not at all."""
         self.text = lane.text
         """``ADDRESS port:PORT``, as the log names it."""
         self.routes: dict[Step, Route] = {}
@@ -55,11 +72,16 @@ class Server:
 class Domain:
     """A DDNS domain: its zone and its servers, in the order they are tried."""
 
-    __slots__ = ("name", "servers", "zone", "zone_error")
+    __slots__ = ("lanes", "name", "retry", "servers", "zone", "zone_error")
 
-    def __init__(self, name: str, servers: tuple[Server, ...], packets: PacketLayer) -> None:
+    def __init__(
+        self, name: str, servers: tuple[Server, ...], packets: PacketLayer, retry: RetrySwitches | None = None
+    ) -> None:
         self.name = name
         self.servers = servers
+        self.lanes = tuple(dict.fromkeys(server.lane for server in servers))
+        self.retry = retry
+        """How a request is tried again that no server was chosen for; None: not at all."""
         self.zone: Zone | None = None
         """None if the name is no domain name: Kea accepts such a configuration, and the updates fail."""
         self.zone_error = ""
@@ -72,7 +94,7 @@ class Domain:
 class Plan:
     """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
-    __slots__ = ("active", "domains", "forward", "index", "lanes", "reverse", "switches")
+    __slots__ = ("active", "domains", "forward", "index", "lanes", "retries", "reverse", "switches")
 
     def __init__(
         self,
@@ -86,6 +108,11 @@ class Plan:
         self.reverse = reverse
         self.lanes = lanes
         self.switches = switches
+        self.retries = any(
+            server.retry is not None
+            for domain in (*forward.domains, *reverse.domains) for server in domain.servers
+        )
+        """Whether requests are tried again in any domain."""
         numbers: dict[Domain, int] = {}
         for domain in (*forward.domains, *reverse.domains):
             numbers.setdefault(domain, len(numbers) + 1)
@@ -122,6 +149,7 @@ def make_plan(
         key = keys[entry.name] = packets.key(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
         counters.key(key.name, wall)
     caps: dict[Lane, int] = {}
+    thresholds: dict[Lane, int] = {}
 
     def make_server(entry: DnsServer) -> Server:
         switches = entry.switches.lanes
@@ -132,15 +160,20 @@ def make_plan(
         # Several domains may name one server; what the most careful of them says is safe for all.
         cap = switches.max_in_flight or CAP
         caps[lane] = min(cap, caps.get(lane, cap))
+        if entry.switches.retry.enabled or entry.switches.failover.enabled:
+            threshold = entry.switches.failover.breaker_threshold
+            thresholds[lane] = min(threshold, thresholds.get(lane, threshold))
         key = keys[entry.key.name] if entry.key is not None else None
         key_counters = counters.key(key.name, wall) if key is not None else None
         return Server(entry, lane, key, key_counters, tcp=switches.transport != "udp")
 
     def make_domain(entry: DdnsDomain) -> Domain:
-        return Domain(entry.name, tuple(map(make_server, entry.servers)), packets)
+        servers = tuple(map(make_server, entry.servers))
+        return Domain(entry.name, servers, packets, _if_enabled(entry.switches.retry))
 
     forward = Matcher([(entry.name, make_domain(entry)) for entry in config.forward_domains])
     reverse = ReverseMatcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])
     for lane, cap in caps.items():
         lane.window.set_cap(cap)
+        _set_threshold(lane, thresholds.get(lane))
     return Plan(forward, reverse, tuple(caps), config.switches, packets)

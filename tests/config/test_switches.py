@@ -130,7 +130,6 @@ def test_slips_of_the_pen(own: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("block", "key", "value"),
     [
-        ("retry", "enabled", True),
         ("failover", "partial-success", True),
     ],
 )

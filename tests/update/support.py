@@ -152,7 +152,7 @@ def answer(message: bytes, rcode: int = 0) -> bytes:
 
 def statistics(counters: Counters) -> dict[str, int]:
     """Return the statistics that the control channel shows, by name."""
-    other = {"keys", "library_keys", "replies_ignored"}
+    other = {"keys", "library_keys", "replies_ignored", "tally"}
     plain = [value for name, value in vars(counters).items() if name not in other]
     late = {"queue-mgr-queue-full"}
     found = {counter.name: counter.value for counter in plain if counter.value or counter.name not in late}

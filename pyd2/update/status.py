@@ -1,0 +1,38 @@
+"""What status-get tells of the engine when a switch is on that goes beyond Kea."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyd2.counters import Tally
+    from pyd2.data.element import Plain
+    from pyd2.update.lane import Lane
+
+
+def requests_status(tally: Tally, queued: int, active: int) -> dict[str, Plain]:
+    """Return what has become of all requests: ``received`` is the sum of the others."""
+    return {
+        "received": tally.received, "done": tally.done, "failed": tally.failed, "unmatched": tally.unmatched,
+        "expired": tally.expired, "superseded": tally.superseded, "lost": tally.lost, "queued": queued,
+        "active": active,
+    }
+
+
+def servers_status(lanes: Iterable[Lane], wall: float) -> list[Plain]:
+    """Return how each DNS server is; ``wall`` is seconds since the epoch."""
+    return [_server_status(lane, wall) for lane in lanes]
+
+
+def _server_status(lane: Lane, wall: float) -> dict[str, Plain]:
+    health = lane.health
+    status: dict[str, Plain] = {
+        "address": str(lane.address), "port": lane.port,
+        "state": "down" if health is not None and health.down else "up",
+        "in-flight": lane.window.in_flight, "waiting": len(lane.ready) + len(lane.waiting),
+    }
+    if health is not None and health.down:
+        status["down-for"] = max(0, int(wall - health.since))
+    return status
