@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2 import KEA_VERSION
+from pyd2 import KEA_VERSION, standard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,15 +43,16 @@ class Run(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` when none is given) and return the exit status."""
+    standard.open_closed()
     os.umask(os.umask(_UMASK) | _UMASK)
     try:
         order = parse(sys.argv[1:] if arguments is None else arguments)
     except UsageError as error:
         text = f"Usage error: {error}\n" if str(error) else ""
-        sys.stderr.buffer.write(os.fsencode(f"{text}{USAGE}\n"))
+        standard.write(standard.STDERR, f"{text}{USAGE}\n")
         return 1
     if isinstance(order, str):
-        sys.stdout.write(f"{order}\n")
+        standard.write(standard.STDOUT, f"{order}\n")
         return 0
     from pyd2.daemon import check, run
 
@@ -61,7 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         # Taking the interpreter down takes 30 to 80 ms, in which a server that has said goodbye still
         # seems to run. Everything has been written and closed.
-        sys.stderr.flush()
         os._exit(status)
     return status
 

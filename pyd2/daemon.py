@@ -7,7 +7,6 @@ import gc
 import os
 import resource
 import signal
-import sys
 import time
 import traceback
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from pyd2 import KEA_VERSION
+from pyd2 import KEA_VERSION, standard
 from pyd2.config.addresses import SystemInterfaces
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
@@ -112,9 +111,7 @@ def _fail(text: str) -> int:
 
 
 def _complain(text: str) -> None:
-    """Write a line to stderr, bytes as they are."""
-    sys.stderr.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
-    sys.stderr.flush()
+    standard.write(standard.STDERR, f"{text}\n")
 
 
 def _raise_descriptor_limit() -> None:

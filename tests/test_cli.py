@@ -139,3 +139,23 @@ def test_build_report(capfd: pytest.CaptureFixture[str]) -> None:
     assert out == f"{report.build_report()}\n"
     assert out.startswith(" \n        Kea source configure results:\n     -=-=")
     assert f"Extended version:  2.6.3 (pyd2 {__version__})" in out
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("arguments", ["-v", "-V", "-W", "-x", "", "-d -t d2.json", "-t none"])
+@pytest.mark.parametrize("descriptor", [1, 2])
+@pytest.mark.parametrize("state", ["closed", "full"])
+def test_output_that_goes_nowhere(
+    arguments: str, descriptor: int, state: str, d2_binary: str, tmp_path: Path
+) -> None:
+    """The exit status is the real server's."""
+    (tmp_path / "d2.json").write_text('{ "DhcpDdns": { "port": 53001 } }')
+    target = f"{descriptor}>&-" if state == "closed" else f"{descriptor}>/dev/full"
+    found = [
+        subprocess.run(
+            ["sh", "-c", f'"$0" "$@" {3 - descriptor}>other {target}', binary, *arguments.split()],
+            cwd=tmp_path, env=environment(tmp_path), check=False, timeout=60,
+        ).returncode
+        for binary in (find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server"), d2_binary)
+    ]  # fmt: skip
+    assert found[0] == found[1]

@@ -33,6 +33,35 @@ def test_signals_during_the_goodbye_do_not_change_the_exit_status(d2_binary: str
         assert not list(directory.glob("*.pid"))
 
 
+def test_standard_descriptors_may_be_closed(d2_binary: str, tmp_path: Path) -> None:
+    """As when an old init script starts it: no other file gets their numbers."""
+    closing = tmp_path / "closing-pyd2"
+    closing.write_text(f'#!/bin/sh\nexec "{d2_binary}" "$@" <&- >&- 2>&-\n')
+    closing.chmod(0o700)
+    with PortLease() as lease, private_directory() as directory, \
+            D2.start(str(closing), directory, config(lease.take())) as d2:
+        assert d2.command("config-reload")["result"] == 0
+        open_files = Path(f"/proc/{d2.process.pid}/fd")
+        assert [str((open_files / number).readlink()) for number in "012"] == ["/dev/null"] * 3
+        assert d2.stop() == 0
+        assert not (directory / "d2.kea-dhcp-ddns.pid").exists()
+        assert not (directory / "logger_lockfile").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGPIPE, signal.SIGXFSZ])
+def test_signals_for_what_cannot_be_written_do_not_end_it(
+    number: signal.Signals, d2_binary: str, is_pyd2: bool
+) -> None:
+    with PortLease() as lease, private_directory() as directory, \
+            D2.start(d2_binary, directory, config(lease.take())) as d2:
+        d2.process.send_signal(number)
+        if is_pyd2:
+            assert d2.answers_commands()
+            assert d2.stop() == 0
+        else:
+            assert d2.process.wait_for_exit() == -number
+
+
 def _one_zone(dns_port: int) -> dict[str, object]:
     servers = [{"ip-address": "127.0.0.1", "port": dns_port}]
     return {

@@ -1,0 +1,30 @@
+"""The standard descriptors: there in any case, and written to without a fault when nobody reads."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Final
+
+STDOUT: Final = 1
+STDERR: Final = 2
+
+
+def open_closed() -> None:
+    """Open /dev/null where a standard descriptor is closed.
+
+    The next file or socket would get its number, and the event loop ends the process when it meets that.
+    """
+    for descriptor in (0, STDOUT, STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+
+
+def write(descriptor: int, text: str) -> None:
+    """Write a text, bytes as they are; what cannot be written is lost, as in Kea."""
+    data = text.encode("utf-8", "surrogateescape")
+    with suppress(OSError):
+        while data:
+            data = data[os.write(descriptor, data) :]
