@@ -288,6 +288,11 @@ _SYSLOG_FACILITIES: Final = {
 }  # fmt: skip
 
 
+def is_facility(name: str) -> bool:
+    """Return whether syslog has a facility of this name, in any case."""
+    return name.lower() in _SYSLOG_FACILITIES
+
+
 class Syslog(Output):
     """The local syslog daemon. ``target`` is a facility's name in any case, or the name to log under.
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.config.model import Logger, OutputOption
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
-from pyd2.observe.appenders import LAST_PATIENCE, PATIENCE, complain, open_output
+from pyd2.observe.appenders import LAST_PATIENCE, PATIENCE, open_output
+from pyd2.observe.environment import initial_logger
 from pyd2.observe.lockfile import LockFile
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pyd2.observe.appenders import Output
     from pyd2.observe.pattern import LineWriter
 
-MAX_DEBUG_LEVEL: Final = 99
 _LOCK_DIRECTORY: Final = "/var/run/kea"
 _MARKS: Final = tuple(f"%{number}" for number in range(10))
 
@@ -80,7 +80,7 @@ class MessageLog:
         self._known: dict[tuple[str, Severity, int], Target | None] = {}
         self._targets: dict[str, tuple[str, Target]] = {}
         self.on: AbstractSet[str] = self._targets.keys()
-        self.configure((_initial_logger(environ, verbose=verbose),))
+        self.configure((initial_logger(environ, verbose=verbose, bad_severity=self._emit_bad_severity),))
 
     def configure(self, loggers: Sequence[Logger]) -> None:
         """Switch to the ``loggers`` of a configuration; without any, the root writes INFO to stderr.
@@ -105,6 +105,11 @@ class MessageLog:
                 self._targets[message.message_id] = f"{message.message_id} {message.text}", target
         for follow in self.followers:
             follow()
+
+    def _emit_bad_severity(self, severity: str) -> None:
+        """Log it before there is a configuration of the log: on stderr."""
+        self.configure(())
+        self.emit("LOG_BAD_SEVERITY", severity)
 
     def levels(self) -> dict[str, tuple[Severity, int]]:
         """Return what each logger with a level of its own lets pass, by full name: severity, debug level."""
@@ -257,25 +262,6 @@ _UNCONFIGURED: Final = Logger(
     name=ROOT_LOGGER, severity="INFO", debuglevel=0, outputs=(OutputOption("stderr"),), user_context=None
 )
 """The root logger of a configuration that has no entry for it."""
-
-
-def _initial_logger(environ: Mapping[str, str], *, verbose: bool) -> Logger:
-    """Return the root logger in force before the first configuration."""
-    destination = environ.get("KEA_LOGGER_DESTINATION", "stdout")
-    if destination == "syslog:":
-        complain(
-            "**ERROR** value for KEA_LOGGER_DESTINATION of syslog: is invalid, syslog will be used instead"
-        )
-    severity = environ.get("KEA_LOGGER_SEVERITY", "DEBUG" if verbose else "INFO").upper()
-    debuglevel = environ.get("KEA_LOGGER_DBGLEVEL", str(MAX_DEBUG_LEVEL))
-    if severity not in Severity.__members__:
-        complain(f"**ERROR** KEA_LOGGER_SEVERITY {severity} is no severity - INFO will be used")
-        severity = "INFO"
-    if not debuglevel.isdecimal() or int(debuglevel) > MAX_DEBUG_LEVEL:
-        complain("**ERROR** Unable to translate KEA_LOGGER_DBGLEVEL - a value of 0 will be used")
-        debuglevel = "0"
-    outputs = (OutputOption(destination, maxsize=0),)
-    return Logger(ROOT_LOGGER, severity, int(debuglevel), outputs, user_context=None)
 
 
 def _lock_file(environ: Mapping[str, str], *, check_only: bool) -> LockFile:

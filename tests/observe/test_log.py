@@ -151,6 +151,7 @@ def test_without_loggers_stderr_at_info(capfd: pytest.CaptureFixture[str]) -> No
         ({"KEA_LOGGER_SEVERITY": "DEBUG"}, 2, 0, 0),
         ({"KEA_LOGGER_SEVERITY": "debug", "KEA_LOGGER_DBGLEVEL": "0"}, 2, 0, 0),
         ({"KEA_LOGGER_SEVERITY": "DEBUG", "KEA_LOGGER_DBGLEVEL": "x"}, 2, 1, 0),
+        ({"KEA_LOGGER_SEVERITY": "DEBUG", "KEA_LOGGER_DBGLEVEL": "9" * 5000}, 2, 1, 0),
         ({"KEA_LOGGER_SEVERITY": "bogus"}, 1, 1, 0),
     ],
 )
