@@ -104,6 +104,7 @@ def open_library(name: str) -> Library:
     """
     if name.startswith(PYTHON_PREFIX):
         return _run(name, _module_source(name.removeprefix(PYTHON_PREFIX)))
+    name = name.partition("\0")[0]  # dlopen() reads no further
     try:
         content = Path(name).read_bytes()
     except IsADirectoryError:
