@@ -71,8 +71,8 @@ def allowed_path(name: str, config_file: str) -> str:
 def _open(target: Path) -> tuple[BinaryIO, Path | None]:
     """Open the file to write, and return its path if it is a temporary one that is to replace the target.
 
-    The target itself is written only where it can not be replaced: when it is a device or a pipe, when no
-    file may be made beside it, or when its owner could not be kept. Raises OSError.
+    The target itself is written only where it can not be replaced: when it is a device or a pipe, when it has
+    another name, when no file may be made beside it, or when its owner could not be kept. Raises OSError.
     """
     try:
         present = target.open("ab")
@@ -82,8 +82,9 @@ def _open(target: Path) -> tuple[BinaryIO, Path | None]:
         closing.enter_context(present)
         status = os.fstat(present.fileno())
         if stat.S_ISREG(status.st_mode):
-            with contextlib.suppress(PermissionError):
-                return _create_beside(target, status)
+            if status.st_nlink == 1:
+                with contextlib.suppress(PermissionError):
+                    return _create_beside(target, status)
             present.truncate(0)
         closing.pop_all()
     return present, None

@@ -170,6 +170,15 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
     assert names(real.parent) == ["real.json"]
 
 
+def test_another_name_of_the_file_stays_one(tmp_path: Path) -> None:
+    path, other = tmp_path / "d2.json", tmp_path / "other.json"
+    path.write_bytes(b"old" * 1000)
+    other.hardlink_to(path)
+    write_config("", str(path), CONFIG)
+    assert other.samefile(path)
+    assert other.read_bytes() == TEXT
+
+
 @pytest.mark.parametrize(
     ("module", "name", "number"),
     [(os, "fchown", errno.EPERM), (Path, "replace", errno.EBUSY)],
