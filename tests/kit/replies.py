@@ -1,7 +1,8 @@
 """Builds the reply that a script asks for: right, or wrong in one of the listed ways.
 
 An action is a JSON map (contract, section "Conformance data"): `rcode`; `mutate`, one of the names
-below; `raw`, a whole message in hex; and for a signed request `sign`, `maclen`, `skew`, `tsig_error`.
+below; `raw`, a whole message in hex; and for a signed request `sign`, `maclen`, `skew`, `tsig_error`, and
+`odd` (see odd_signatures.py).
 """
 
 import struct
@@ -12,6 +13,7 @@ from typing import Any
 
 import dns.name
 
+from tests.kit import odd_signatures
 from tests.kit.dnswire import Keys, Message, Tsig, append_tsig, sign
 
 Action = Mapping[str, Any]
@@ -65,6 +67,8 @@ def build(request: Message, action: Action, keys: Keys) -> bytes | None:
     if "raw" in action:
         raw = bytes.fromhex(action["raw"])
         return request.wire[:2] + raw[2:] if action.get("patch_id", True) else raw
+    if "odd" in action:
+        return odd_signatures.build(request, action["odd"], keys)
     body = _body(request, action)
     cut = _CUTS.get(action.get("mutate", ""))
     if cut is not None:

@@ -67,7 +67,8 @@ class Station:
         self.dns.set_script(replies, keys)
         self.d2.command("statistic-reset-all")
         self.d2.barrier()
-        self.mark = len(self.d2.stdout())
+        # The line that is being written belongs to the rig's last command.
+        self.mark = self.d2.stdout().rfind("\n") + 1
 
     def send(self, datagram: bytes) -> None:
         """Send a datagram to the server's NCR port."""
