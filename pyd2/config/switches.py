@@ -1,7 +1,7 @@
 """pyd2's own switches, which stand in a ``user-context`` under ``"pyd2"``: Kea accepts and ignores them.
 
 Without them pyd2 does what Kea does. A key that is unknown here is an error, so that no slip of the pen
-leaves a safety measure off in silence; so is a measure that this release does not have.
+leaves a safety measure off in silence.
 """
 
 from __future__ import annotations
@@ -108,10 +108,9 @@ class _Number:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """One of some values; the others name what is not in this release, and what to write instead."""
+    """One of some values."""
 
     values: tuple[str | bool, ...]
-    missing: Mapping[str | bool, str] = field(default_factory=dict)
 
 
 _Rule: TypeAlias = "_Number | _Choice | type[str]"
@@ -130,7 +129,7 @@ _RETRY: Final[Mapping[str, _Rule]] = {
 _FAILOVER: Final[Mapping[str, _Rule]] = {
     "enabled": _YES_NO,
     "breaker-threshold": _Number(1, 1000),
-    "partial-success": _Choice((False,), {True: "set it to false or remove it"}),
+    "partial-success": _YES_NO,
 }
 _LANES: Final[Mapping[str, _Rule]] = {
     "max-in-flight": _Number(1, 65535),
@@ -199,9 +198,19 @@ def _overridden(own: Element, inherited: ServerSwitches) -> ServerSwitches:
         raise ConfigError(f"'max-delay' must not be less than 'initial-delay' ({block.position})")
     return ServerSwitches(
         retry=retry,
-        failover=_block(own, "failover", _FAILOVER, inherited.failover),
+        failover=_failover(own, inherited.failover),
         lanes=_lanes(own, inherited.lanes),
     )
+
+
+def _failover(own: Element, inherited: FailoverSwitches) -> FailoverSwitches:
+    failover = _block(own, "failover", _FAILOVER, inherited)
+    block = own.get("failover")
+    if block is not None and not failover.enabled:
+        partial = block.get("partial-success")
+        if partial is not None and partial.value is True:
+            raise ConfigError(f"'partial-success' has no effect without 'enabled' true ({partial.position})")
+    return failover
 
 
 def _lanes(own: Element, inherited: LaneSwitches) -> LaneSwitches:
@@ -250,11 +259,6 @@ def _value(scope: Element, name: str, rule: _Rule) -> str | bool | float:
         if value in rule.values:
             return value
         shown = str(value).lower() if isinstance(value, bool) else value
-        if value in rule.missing:
-            raise ConfigError(
-                f"'{name}' {shown} is not available in this release: {rule.missing[value]} "
-                f"({element.position})"
-            )
         raise ConfigError(
             f"invalid value '{shown}' specified for parameter '{name}', "
             f"expected {' or '.join(map(str, [*rule.values]))} ({element.position})"

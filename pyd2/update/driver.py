@@ -8,6 +8,7 @@ of failures cannot become a recursion.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.dns.constants import Rcode, rcode_text
@@ -16,7 +17,7 @@ from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.packets.packed import PackedRequest
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.plan import MAX_TIMEOUT
-from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
+from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED, Failure
 from pyd2.update.tries import ALONE, NEXT, Event, Outgoing, Route, Turn, make_tries
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ class Driver:
             transaction.domain = domain
             server = transaction.server = domain.servers[0]
             transaction.next_server = 1
+            transaction.passed_over = ()
             transaction.key = server.key
             transaction.key_counters = server.key_counters
             transaction.step = transaction.kind.first_reverse
@@ -275,11 +277,11 @@ class Driver:
         log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
         reason = f"{rcode_text(rcode)} from {transaction.server.text}"
         if to is not None or rcode not in _MAY_PASS:
-            self._fail(transaction, UPDATE_FAILED, reason)
+            self._fail(transaction, UPDATE_FAILED, reason, now, wall)
         elif transaction.server.failover is not None:
             self._select_server(transaction, now, wall, UPDATE_FAILED, reason)
         else:
-            self._fail(transaction, UPDATE_FAILED, reason, may_pass=True)
+            self._fail(transaction, UPDATE_FAILED, reason, now, wall, may_pass=True)
 
     def _unanswered(self, transaction: Transaction, now: float, wall: float) -> None:
         rcode = transaction.spare_rcode
@@ -325,11 +327,13 @@ class Driver:
         transaction.domain = domain
         if self.select_key is None and not self.down and domain.servers:
             transaction.next_server = 1
+            transaction.passed_over = ()
             server = domain.servers[0]
             self._turn_to(transaction, server, server.key, server.key_counters, now, wall)
         else:
             transaction.next_server = 0
-            self._select_server(transaction, now, wall)
+            transaction.passed_over = ()
+            self._select_server(transaction, now, wall, NO_MORE_SERVERS, "no server is left to be asked")
 
     def _direction_done(self, transaction: Transaction, now: float, wall: float) -> None:
         if transaction.step.forward:
@@ -339,6 +343,9 @@ class Driver:
                 return
         else:
             transaction.reverse_done = True
+            if transaction.forward_failure is not None:
+                self._conclude(transaction, transaction.forward_failure)
+                return
         log = self._log
         message_id = transaction.kind.succeeded
         if message_id in log.on:
@@ -347,31 +354,28 @@ class Driver:
         self._end(transaction)
 
     def _bad_try(self, transaction: Transaction, now: float, wall: float) -> None:
-        if transaction.tries < MAX_TRIES:
+        if transaction.tries < MAX_TRIES and not (self.down and _leaves(transaction)):
             self._offer(transaction, now, wall)
             return
         reason = f"no usable answer from {transaction.server.text}"
         if transaction.step.other_server or transaction.server.failover is not None:
             self._select_server(transaction, now, wall, NO_MORE_SERVERS, reason)
         else:
-            self._fail(transaction, SERVER_IO_ERROR, reason, may_pass=True)
+            self._fail(transaction, SERVER_IO_ERROR, reason, now, wall, may_pass=True)
 
     def _select_server(
         self,
         transaction: Transaction,
         now: float,
         wall: float,
-        event: str = NO_MORE_SERVERS,
-        reason: str = "no server is chosen",
+        event: str,
+        reason: str,
     ) -> None:
         """Go on with the domain's next server, at the first step of the direction.
 
         If there is none, the transaction has failed, with ``event`` as its last one, for ``reason``.
         """
-        servers = transaction.domain.servers
-        while transaction.next_server < len(servers):
-            server = servers[transaction.next_server]
-            transaction.next_server += 1
+        while (server := self._next_server(transaction, now)) is not None:
             key: SigningKey | None = server.key
             counters = server.key_counters
             if self.select_key is not None:
@@ -391,7 +395,31 @@ class Driver:
                     counters = None if key is None else self._counters.library_key(key.name, wall)
             self._turn_to(transaction, server, key, counters, now, wall)
             return
-        self._fail(transaction, event, reason, may_pass=True)
+        self._fail(transaction, event, reason, now, wall, may_pass=True)
+
+    def _next_server(self, transaction: Transaction, now: float) -> Server | None:
+        """Return the server of the domain to ask next, or None if there is none.
+
+        One that is down is passed over, and asked in the end all the same if nobody tries again later:
+        nothing is to be lost that Kea would not lose.
+        """
+        servers = transaction.domain.servers
+        while transaction.next_server < len(servers):
+            server = servers[transaction.next_server]
+            transaction.next_server += 1
+            if not self.down or server.usable(now):
+                return server
+            transaction.passed_over += (server,)
+        if transaction.passed_over and transaction.domain.retry is None:
+            server, *others = transaction.passed_over
+            transaction.passed_over = tuple(others)
+            return server
+        return None
+
+    def first_lane(self, domain: Domain, now: float) -> Lane:
+        """Return the lane where a direction begins, while some servers are down."""
+        usable = (server.lane for server in domain.servers if server.usable(now))
+        return next(usable, domain.servers[0].lane)
 
     def _turn_to(
         self,
@@ -424,15 +452,32 @@ class Driver:
         else:
             self.send(transaction, now, wall)
 
-    def _fail(self, transaction: Transaction, event: str, reason: str, *, may_pass: bool = False) -> None:
-        """Take it that a transaction has failed; ``may_pass``: another time it may not."""
-        retry = _retry(transaction) if may_pass else None
-        if retry is not None:
-            self.postponed.append(Postponed(transaction, retry, reason))
+    def _fail(
+        self, transaction: Transaction, event: str, reason: str, now: float, wall: float, *,
+        may_pass: bool = False,
+    ) -> None:
+        """Take it that a direction has failed; ``may_pass``: another time it may not."""
+        failure = Failure(event, reason, _retry(transaction) if may_pass else None)
+        if transaction.domain is transaction.forward:
+            if transaction.reverse is not None and _goes_on(transaction):
+                transaction.forward_failure = failure
+                self._enter(transaction, transaction.reverse, now, wall)
+                return
+        elif transaction.forward_failure is not None:
+            # What has failed first is told, and with a chance for the one or the other there is one for all.
+            first = transaction.forward_failure
+            failure = Failure(first.event, first.reason, first.retry or failure.retry)
+        self._conclude(transaction, failure)
+
+    def _conclude(self, transaction: Transaction, failure: Failure) -> None:
+        """End a transaction that has failed, or let its request be tried again."""
+        if failure.retry is not None:
+            self.postponed.append(Postponed(transaction, failure.retry, failure.reason))
             self._stop(transaction)
             return
-        self._log.emit(transaction.kind.failed, transaction.ncr.request_id, transaction.outcome(event))
-        self._give_up(transaction, reason)
+        outcome = transaction.outcome(failure.event)
+        self._log.emit(transaction.kind.failed, transaction.ncr.request_id, outcome)
+        self._give_up(transaction, failure.reason)
 
     def _give_up(self, transaction: Transaction, reason: str) -> None:
         self._counters.tally.failed += 1
@@ -559,7 +604,7 @@ class Driver:
             message = self._build(transaction)
         except Exception as error:  # whatever it is, it must not cost more than this request
             self._log.emit(step.build_failure, ncr.request_id, ncr.text(), error)
-            self._fail(transaction, UPDATE_FAILED, str(error))
+            self._fail(transaction, UPDATE_FAILED, str(error), now, wall)
             return
         slot = self._slot_of(lane)
         query_id = self.tries.draw_query_id(lane, slot)
@@ -569,7 +614,7 @@ class Driver:
             self._log.emit("DHCP_DDNS_TRANS_SEND_ERROR", ncr.request_id, error)
             # A library's key may be another one, or in order, the next time.
             own = transaction.key is transaction.server.key
-            self._fail(transaction, UPDATE_FAILED, str(error), may_pass=not own)
+            self._fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=not own)
             return
         transaction.tcp = repeated or len(message) > MAX_UDP_MESSAGE or transaction.server.tcp
         if not repeated:
@@ -647,3 +692,19 @@ def _retry(transaction: Transaction) -> RetrySwitches | None:
     domain = transaction.domain
     server = getattr(transaction, "server", None)
     return server.retry if server in domain.servers else domain.retry
+
+
+def _leaves(transaction: Transaction) -> bool:
+    """Whether a server that is down is left before its last try, for another one that is up."""
+    if transaction.server.usable(-inf):
+        return False
+    servers = transaction.domain.servers[transaction.next_server :]
+    return any(server.usable(-inf) for server in servers)
+
+
+def _goes_on(transaction: Transaction) -> bool:
+    """Whether the reverse change is made though the forward change has failed now."""
+    domain = transaction.domain
+    server = getattr(transaction, "server", None)
+    failover = server.failover if server in domain.servers else domain.servers[0].failover
+    return failover is not None and failover.partial_success

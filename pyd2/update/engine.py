@@ -341,7 +341,7 @@ class Engine:
         forward, reverse = self._match(ncr)
         domain = forward or reverse
         if domain is not None:
-            lane = domain.servers[0].lane
+            lane = self._driver.first_lane(domain, now) if self._driver.down else domain.servers[0].lane
             if lane.ready or lane.waiting or not lane.has_room(now):
                 if not lane.waiting:
                     self._driver.held.add(lane)
@@ -523,8 +523,13 @@ class Engine:
                 late = Late(transaction.ncr, transaction.dhcid, wall)
             late.reason = reason
             late.forward_left = late.forward_left and not transaction.forward_done
+            failure = transaction.forward_failure
+            if failure is not None and failure.retry is None:
+                late.forward_left = False
+                late.forward_failure = failure
             late.reverse_left = late.reverse_left and not transaction.reverse_done
-            pause = self._retries.park(late, transaction.domain.lanes, retry, now)
+            domain = (transaction.forward if late.forward_left else None) or transaction.domain
+            pause = self._retries.park(late, domain.lanes, retry, now)
             if "PYD2_RETRY_LATER" in self._log.on:
                 self._log.emit("PYD2_RETRY_LATER", late.ncr.request_id, f"{pause:.1f}", reason)
 

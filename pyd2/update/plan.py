@@ -68,6 +68,11 @@ class Server:
         self.routes: dict[Step, Route] = {}
         """How the updates of each step that was needed so far go there."""
 
+    def usable(self, now: float) -> bool:
+        """Whether the server is not passed over: it is up, or may be asked whether it is."""
+        health = self.lane.health
+        return self.failover is None or health is None or not health.down or health.may_probe(now)
+
 
 class Domain:
     """A DDNS domain: its zone and its servers, in the order they are tried."""

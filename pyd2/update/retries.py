@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pyd2.update.kinds import Kind
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain, Plan
+    from pyd2.update.transaction import Failure
 
 REMOVAL_SECONDS: Final = 86400.0
 """How long a removal is tried at least: its record is wrong as long as it stands, and no lease ends that."""
@@ -56,8 +57,8 @@ _GUARDED: Final = frozenset({4, 6})
 class Late:
     """A request that waits to be tried again, or behind one that does."""
 
-    __slots__ = ("dhcid", "due", "forward_left", "name", "ncr", "pauses", "reason", "reverse_left", "room",
-                 "since", "state")
+    __slots__ = ("dhcid", "due", "forward_failure", "forward_left", "name", "ncr", "pauses", "reason",
+                 "reverse_left", "room", "since", "state")
 
     def __init__(self, ncr: Request, dhcid: int, wall: float) -> None:
         self.ncr = ncr
@@ -66,6 +67,8 @@ class Late:
         self.name = ncr.fqdn_wire.lower()
         self.forward_left = ncr.forward_change
         """Whether the forward change is still to be made."""
+        self.forward_failure: Failure | None = None
+        """How it has failed for good, if it has."""
         self.reverse_left = ncr.reverse_change
         self.reason = ""
         """Why it failed last; empty if it never began."""
@@ -143,7 +146,8 @@ class LateTransaction(Transaction):
     ) -> None:
         super().__init__(ncr, late.dhcid, kind, plan, forward, reverse)
         self.late = late
-        self.forward_done = not late.forward_left
+        self.forward_done = not late.forward_left and late.forward_failure is None
+        self.forward_failure = late.forward_failure
         self.reverse_done = not late.reverse_left
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections import OrderedDict
 
+    from pyd2.config.switches import RetrySwitches
     from pyd2.counters import KeyCounters
     from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.packets.layer import Request
@@ -20,19 +21,31 @@ NO_MORE_SERVERS: Final = "NO_MORE_SERVERS_EVT"
 SERVER_IO_ERROR: Final = "SERVER_IO_ERROR_EVT"
 
 
+class Failure(NamedTuple):
+    """How a direction has failed."""
+
+    event: str
+    reason: str
+    retry: RetrySwitches | None
+    """How it is tried again; None: it has failed for good."""
+
+
 class Transaction:
     """What is known of a transaction. It holds on to the domains, servers and keys it began with,
     so that a reconfiguration does not change them under it (contract, section 2.5).
     """  # noqa: D205  one sentence
 
     __slots__ = (
-        "context", "deadline", "dhcid", "domain", "fifo", "forward", "forward_done", "hops", "key",
-        "key_counters", "kind", "ncr", "next_server", "number", "plan", "query", "reverse", "reverse_done",
-        "route", "sent_at", "server", "spare_rcode", "step", "tcp", "then", "tries",
+        "context", "deadline", "dhcid", "domain", "fifo", "forward", "forward_done", "forward_failure",
+        "hops", "key", "key_counters", "kind", "ncr", "next_server", "number", "passed_over", "plan", "query",
+        "reverse", "reverse_done", "route", "sent_at", "server", "spare_rcode", "step", "tcp", "then",
+        "tries",
     )
 
     # Set when the first server is selected, and again at every later selection.
     domain: Domain
+    passed_over: tuple[Server, ...]
+    """Servers of the domain that are down and were not asked."""
     server: Server
     step: Step
     key: SigningKey | None
@@ -73,6 +86,8 @@ class Transaction:
         """How often a reply led from one step to another."""
         self.forward_done = False
         self.reverse_done = False
+        self.forward_failure: Failure | None = None
+        """How the forward direction has failed, if the reverse one goes ahead all the same."""
         self.spare_rcode: int | None = None
         """The RCODE of a truncated reply over UDP, while the try is repeated over TCP."""
 

@@ -63,8 +63,8 @@ def test_without_switches_all_is_as_in_kea(context: Any) -> None:
 def test_each_switch_is_read() -> None:
     found = switches(
         queue={"type": "durable", "directory": "/q", "max-entries": 7},
-        retry={"enabled": False, "initial-delay": 2, "max-delay": 2.5},
-        failover={"enabled": False, "breaker-threshold": 9, "partial-success": False},
+        retry={"enabled": True, "initial-delay": 2, "max-delay": 2.5},
+        failover={"enabled": True, "breaker-threshold": 9, "partial-success": True},
         lanes={"max-in-flight": 8, "transport": "tcp"},
         expired="drop",
         **{"redact-secrets": True},
@@ -72,8 +72,8 @@ def test_each_switch_is_read() -> None:
     assert found == Switches(
         QueueSwitches("durable", "/q", 7),
         ServerSwitches(
-            RetrySwitches(enabled=False, initial_delay=2, max_delay=2.5),
-            FailoverSwitches(enabled=False, breaker_threshold=9, partial_success=False),
+            RetrySwitches(enabled=True, initial_delay=2, max_delay=2.5),
+            FailoverSwitches(enabled=True, breaker_threshold=9, partial_success=True),
             LaneSwitches(8, "tcp"),
         ),
         "drop",
@@ -115,6 +115,10 @@ def test_each_switch_is_read() -> None:
         ),
         ({"retry": {"enabled": 0}}, "invalid type specified for parameter 'enabled' (f:2:3)"),
         ({"retry": {"max-delay": 0.5}}, "'max-delay' must not be less than 'initial-delay' (f:2:3)"),
+        (
+            {"failover": {"partial-success": True}},
+            "'partial-success' has no effect without 'enabled' true (f:2:3)",
+        ),
         ({"expired": None}, "invalid type specified for parameter 'expired' (f:2:3)"),
         (
             {"expired": "Drop"},
@@ -125,19 +129,6 @@ def test_each_switch_is_read() -> None:
 )
 def test_slips_of_the_pen(own: Any, text: str) -> None:
     assert fault(own) == text
-
-
-@pytest.mark.parametrize(
-    ("block", "key", "value"),
-    [
-        ("failover", "partial-success", True),
-    ],
-)
-def test_safety_that_this_release_lacks_is_refused(block: str, key: str, value: str | bool) -> None:
-    shown = "true" if value is True else value
-    text = fault({block: {key: value}})
-    assert text.startswith(f"'{key}' {shown} is not available in this release: set it to ")
-    assert text.endswith(" (f:2:3)")
 
 
 @pytest.mark.parametrize("own", [{"queue": {}}, {"expired": "drop"}, {"redact-secrets": True}])

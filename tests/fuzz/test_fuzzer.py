@@ -61,9 +61,10 @@ def _transaction_ends_twice(patch: pytest.MonkeyPatch) -> None:
     fail = Driver._fail
 
     def plant(
-        self: Driver, transaction: Transaction, event: str, reason: str, *, may_pass: bool = False
+        self: Driver, transaction: Transaction, event: str, reason: str, now: float, wall: float, *,
+        may_pass: bool = False,
     ) -> None:
-        fail(self, transaction, event, reason, may_pass=may_pass)
+        fail(self, transaction, event, reason, now, wall, may_pass=may_pass)
         if not transaction.ncr.reverse_change:
             self._log.emit(transaction.kind.failed, transaction.ncr.request_id, transaction.outcome(event))
 

@@ -1,6 +1,7 @@
 """Fail-over: where Kea gives up, the domain's next server is asked, if the configuration says so."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -124,3 +125,182 @@ def test_callouts_choose_the_key_for_each_server() -> None:
     d2.run()
     assert asked == [1, 2, 3]
     assert ports(d2) == [1, 3]
+
+
+# The circuit breaker.
+
+
+def many(d2: VirtualD2, count: int, first: int = 0) -> None:
+    """Send requests of clients of their own, forward only, one each 10 ms."""
+    for number in range(first, first + count):
+        name = f"h{number}.{FORWARD}"
+        d2.request(request(dhcid=f"{number:08X}", fqdn=name, reverse_change=False))
+        until = d2.now + 0.01
+        d2.run(until)
+        d2.now = until
+
+
+def two_servers(answers: dict[int, list[Rcode | None]], **failover: Any) -> tuple[VirtualD2, Rcodes]:
+    peer = Rcodes(answers)
+    zones = simple_map([domain(FORWARD, 1, 2)], settings=context(**failover))
+    return VirtualD2(make_config(zones), peer), peer
+
+
+def test_a_server_that_is_down_is_passed_over_and_asked_now_and_then() -> None:
+    d2, peer = two_servers({1: [None], 2: [Rcode.NOERROR]}, **{"breaker-threshold": 3})
+    many(d2, 100)
+    d2.run(d2.now + 2)
+    assert d2.log.texts("PYD2_SERVER_DOWN") == [
+        "DNS server 127.0.0.1 port:1 has not answered 3 tries in a row; it is tried from time to time"
+    ]
+    begin, before = d2.now, len(d2.sent)
+    many(d2, 2000, 100)
+    d2.run(d2.now + 2)
+    probes = [moment for moment, outgoing in d2.sent[before:] if outgoing.lane.port == 1]
+    assert 3 <= len(probes) <= 10
+    assert all(late - early >= 1 for early, late in pairwise(probes))
+    assert max(late - early for early, late in pairwise(probes)) <= 5.6
+    assert d2.counters.tally.done == 2100
+    peer.answers[1] = [Rcode.NOERROR]
+    many(d2, 1000, 2100)
+    assert d2.log.ids.count("PYD2_SERVER_UP") == 1
+    assert d2.log.ids.count("PYD2_SERVER_DOWN") == 1
+    d2.sent.clear()
+    many(d2, 10, 4000)
+    assert set(ports(d2)) == {1}
+    assert begin < d2.now
+
+
+def test_an_update_under_way_leaves_a_server_that_goes_down() -> None:
+    d2, _ = two_servers({1: [None], 2: [Rcode.NOERROR]})
+    many(d2, 20)
+    d2.run()
+    # Twenty first tries; five of them unanswered, and all others go to the second server at once.
+    assert ports(d2).count(1) < 20 + 10
+    assert d2.counters.tally.done == 20
+
+
+def test_when_all_servers_are_down_each_is_asked_as_kea_does() -> None:
+    d2, _ = two_servers({1: [None], 2: [None]})
+    many(d2, 10)
+    d2.run()
+    assert d2.log.ids.count("PYD2_SERVER_DOWN") == 2
+    d2.sent.clear()
+    many(d2, 1, 50)
+    d2.run()
+    assert ports(d2) == [1, 1, 1, 2, 2, 2]
+    assert d2.counters.tally.failed == 11
+
+
+def test_what_was_passed_over_is_asked_in_the_end() -> None:
+    """The only server that is up refuses, and the first one has come back unnoticed."""
+    d2, peer = two_servers({1: [None], 2: [Rcode.NOERROR]})
+    many(d2, 20)
+    d2.run()
+    peer.answers |= {1: [Rcode.NOERROR], 2: [Rcode.REFUSED]}
+    d2.sent.clear()
+    lane = d2.engine.lanes[0]
+    assert lane.health is not None
+    lane.health.probe_at = d2.now + 100
+    many(d2, 1, 50)
+    d2.run()
+    assert ports(d2) == [2, 1]
+    assert d2.counters.tally.done == 21
+
+
+def test_servers_that_refuse_are_not_down() -> None:
+    d2, _ = two_servers({1: [Rcode.REFUSED], 2: [Rcode.NOERROR]}, **{"breaker-threshold": 1})
+    many(d2, 20)
+    d2.run()
+    assert ports(d2).count(1) == 20
+    assert "PYD2_SERVER_DOWN" not in d2.log.ids
+
+
+def test_with_late_tries_nothing_is_sent_to_servers_that_are_all_down() -> None:
+    settings = context()
+    settings["user-context"]["pyd2"]["retry"] = {"enabled": True}
+    peer = Rcodes({1: [None], 2: [None]})
+    d2 = VirtualD2(make_config(simple_map([domain(FORWARD, 1, 2)], settings=settings)), peer)
+    many(d2, 20)
+    d2.run(d2.now + 10)
+    d2.sent.clear()
+    many(d2, 500, 50)
+    d2.run(d2.now + 60)
+    assert len(d2.sent) < 90  # three tries each some 6 s, at each server
+    assert d2.engine.queued + d2.engine.active == 520
+    status = d2.engine.status(d2.wall)
+    assert status["retries"]["waiting"] == d2.engine.queued  # type: ignore[index,call-overload]
+    assert [server["state"] for server in status["servers"]] == ["down", "down"]  # type: ignore[index,union-attr,call-overload]
+    peer.answers[2] = [Rcode.NOERROR]
+    d2.run(d2.now + 15)
+    assert d2.counters.tally.done == 520
+
+
+def test_a_reconfiguration_keeps_what_is_known_of_the_servers() -> None:
+    d2, _ = two_servers({1: [None], 2: [Rcode.NOERROR]})
+    many(d2, 20)
+    d2.run()
+    changed = context(**{"breaker-threshold": 9})
+    d2.configure(make_config(simple_map([domain(FORWARD, 1, 2)], settings=changed)))
+    assert d2.engine._driver.down == {d2.engine.lanes[0]}
+    d2.configure(make_config(simple_map([domain(FORWARD, 1, 2)])))
+    assert d2.engine._driver.down == set()
+    assert not d2.engine.extended
+
+
+# The PTR goes ahead.
+
+
+@pytest.mark.parametrize("rcode", [Rcode.NXRRSET, Rcode.REFUSED, None])
+def test_the_pointer_goes_ahead_if_so_configured(rcode: Rcode | None) -> None:
+    peer = Rcodes({1: [Rcode.YXDOMAIN, rcode], 2: [rcode], 3: [Rcode.NOERROR]})
+    zones = simple_map([domain(FORWARD, 1, 2)], [domain(REVERSE, 3)], context(**{"partial-success": True}))
+    d2 = VirtualD2(make_config(zones), peer)
+    d2.request(request())
+    d2.run()
+    assert ports(d2)[-1] == 3
+    (text,) = d2.log.texts("DHCP_DDNS_ADD_FAILED")
+    assert "Forward change: failed,  Reverse change: completed," in text
+    assert d2.counters.tally.failed == 1
+    assert d2.engine.active == d2.engine.queued == 0
+
+
+def test_without_it_the_pointer_does_not() -> None:
+    d2 = carry_out(Rcodes({1: [Rcode.NXRRSET], 2: [Rcode.NOERROR]}), request())
+    assert ports(d2) == [1]
+
+
+def test_both_directions_may_fail() -> None:
+    peer = Rcodes({1: [Rcode.NXRRSET], 2: [Rcode.NOTIMP]})
+    zones = simple_map([domain(FORWARD, 1)], [domain(REVERSE, 2)], context(**{"partial-success": True}))
+    d2 = VirtualD2(make_config(zones), peer)
+    d2.request(request())
+    d2.run()
+    (text,) = d2.log.texts("DHCP_DDNS_ADD_FAILED")
+    assert "Event: UPDATE_FAILED_EVT,  Forward change: failed,  Reverse change: failed," in text
+
+
+@pytest.mark.parametrize("forward", [Rcode.SERVFAIL, Rcode.NXRRSET])
+@pytest.mark.parametrize("reverse", [Rcode.NOERROR, Rcode.SERVFAIL])
+def test_with_late_tries_what_is_left_is_tried_again(forward: Rcode, reverse: Rcode) -> None:
+    settings = context(**{"partial-success": True})
+    settings["user-context"]["pyd2"]["retry"] = {"enabled": True}
+    peer = Rcodes({1: [forward], 2: [reverse]})
+    zones = simple_map([domain(FORWARD, 1)], [domain(REVERSE, 2)], settings)
+    d2 = VirtualD2(make_config(zones), peer)
+    d2.request(request())
+    d2.run(d2.now + 10)
+    waits = Rcode.SERVFAIL in (forward, reverse)
+    assert d2.engine.queued == waits
+    d2.sent.clear()
+    peer.answers = {1: [Rcode.NOERROR], 2: [Rcode.NOERROR]}
+    d2.run()
+    again = [port for port, rcode in ((1, forward), (2, reverse)) if rcode is Rcode.SERVFAIL]
+    assert ports(d2) == again
+    if forward is Rcode.NXRRSET:
+        (text,) = d2.log.texts("DHCP_DDNS_ADD_FAILED")
+        assert "Forward change: failed,  Reverse change: completed," in text
+        assert len(d2.engine.take_dead()) == 1
+    else:
+        assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+    assert d2.engine.active == d2.engine.queued == 0
