@@ -45,6 +45,9 @@ NO_SLOT: Final = -1
 BATCH: Final = 64
 """Replies read before the loop gets its turn."""
 
+READ_BATCHES: Final = 16
+"""Batches of replies read at a time: more than the kernel holds for a socket."""
+
 REPLY_LIMIT: Final = 8192
 """Kea's receive buffer for replies (contract, section 6)."""
 
@@ -99,6 +102,13 @@ class ServerSockets:
             self._posted = PostedMail(self._lane)
         if self._again is None:
             self._deliver(self._posted, now)
+
+    def read(self) -> None:
+        """Read the replies that have arrived, without waiting for the loop to say so."""
+        for slot, sock in list(self._sockets.items()):
+            for _ in range(READ_BATCHES):
+                if not self._readable(sock, slot):
+                    break
 
     def close(self) -> None:
         """Close all sockets; what is under way stays without an answer."""
@@ -201,14 +211,17 @@ class ServerSockets:
         self._loop.remove_reader(sock.fileno())
         sock.close()
 
-    def _readable(self, sock: socket.socket, slot: int) -> None:
+    def _readable(self, sock: socket.socket, slot: int) -> bool:
+        """Read a batch of replies; return whether there may be more."""
         datagrams, error = self._datagrams.receive(sock, BATCH, REPLY_LIMIT)
-        if error or len(datagrams) == BATCH:
+        more = len(datagrams) == BATCH
+        if error or more:
             # An ICMP error for an earlier message, or one that stands behind a full batch: Kea does not see
             # those, the try goes on until its timeout (contract, section 6).
             self._loop.call_soon(self._watch_again, sock, slot)
         if datagrams:
             self._on_replies(self._lane, slot, datagrams)
+        return more
 
     def _watch_again(self, sock: socket.socket, slot: int) -> None:
         """Go on listening after an error on the socket: libuv stops watching it then, without a word.

@@ -127,5 +127,11 @@ class Pump:
 
     def _wake(self) -> None:
         self._timer = None
-        self._engine.handle_timer(time.monotonic(), time.time())
+        now = time.monotonic()
+        if self._engine.overdue(now):
+            # A loop that was interrupted runs its timers before it reads. A reply that came while the process
+            # stood still is in time, as it is with Kea, which reads first.
+            for sockets in list(self._servers.values()):
+                sockets.read()
+        self._engine.handle_timer(now, time.time())
         self.flush()

@@ -173,6 +173,11 @@ class Engine:
         paced_until = min(lane.window.paced_until() for lane in self._paced)
         return paced_until if deadline is None else min(deadline, paced_until)
 
+    def overdue(self, now: float) -> bool:
+        """Whether the time of some try is up: it fails at ``handle_timer`` unless its reply comes before."""
+        deadline = self._driver.tries.deadline()
+        return deadline is not None and deadline <= now
+
     def take_outgoing(self) -> list[Outgoing]:
         """Return the messages to send, in order; they are the caller's from now on."""
         return self._driver.take_outgoing()

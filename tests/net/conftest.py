@@ -15,3 +15,9 @@ def datagrams(request: pytest.FixtureRequest) -> Iterator[Datagrams]:
     before, chosen.datagrams = chosen.datagrams, make_datagrams(request.param)
     yield chosen.datagrams
     chosen.datagrams = before
+
+
+@pytest.fixture(params=NAMES)
+def packet_layer(request: pytest.FixtureRequest) -> str:
+    """Name each packet layer in turn."""
+    return str(request.param)

@@ -1,0 +1,46 @@
+"""The shell around the engine, with real sockets on the loopback."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+import uvloop
+
+from pyd2.counters import Counters
+from pyd2.net.pump import Pump
+from pyd2.packets.layer import make_layer
+from pyd2.update.engine import Engine
+from tests.net import chosen
+from tests.update.support import MemoryLog, answer, datagram, domain, make_config, request, simple_map
+
+pytestmark = pytest.mark.usefixtures("datagrams")
+
+
+def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
+    """A process that was stopped finds both a reply and its timeout waiting; its loop runs timers first."""
+
+    async def scenario() -> None:
+        counters, log, ended = Counters(), MemoryLog(), asyncio.Event()
+        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+            server.settimeout(10)
+            zone = domain("example.com.", server.getsockname()[1])
+            config = make_config(simple_map([zone], settings={"dns-server-timeout": 2}))
+            engine.configure(config, None, time.monotonic(), time.time())
+            pump = Pump(asyncio.get_running_loop(), engine,
+                        lambda: None if engine.active else ended.set(), chosen.datagrams)
+            pump.requests([datagram(request(reverse_change=False))])
+            update, client = server.recvfrom(65535)
+            server.sendto(answer(update), client)
+            while not engine.overdue(time.monotonic()):
+                pass
+            pump._wake()
+            async with asyncio.timeout(10):
+                await ended.wait()
+            pump.close()
+        assert log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+        assert (counters.update_sent.value, counters.update_timeout.value) == (1, 0)
+
+    uvloop.run(scenario())
