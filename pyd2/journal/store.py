@@ -1,8 +1,10 @@
-"""The file of the durable queue: an SQLite database in WAL mode, with a row for each request not yet done.
+"""The file of the durable queue: an SQLite database in WAL mode, which holds the requests not yet done.
 
-A row is a request's datagram as it came, so that it goes through the same door again after a restart. That a
-request is done is noted beside the rows first: to take single rows out of many pages would write all those.
-``synchronous=FULL``: what was committed survives the loss of power. All methods block; none locks.
+Of a request it holds the datagram as it came, so that it goes through the same door again after a restart. A
+row holds up to ROW requests: SQLite's work is by the row, and Python does nothing by the request but what
+runs in C. That a request is done is noted beside the rows; from time to time rows that are done go, and what
+is left of the others moves together. ``synchronous=FULL``: what was committed survives the loss of power.
+All methods block; none locks.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import struct
 import tempfile
+from collections import Counter
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
@@ -26,27 +31,32 @@ if TYPE_CHECKING:
 DATABASE: Final = "pyd2-queue.sqlite3"
 """The file's name in its directory."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The form of the file, in ``PRAGMA user_version``."""
+
+ROW: Final = 32
+"""Requests of a row at most: what a flipped bit may cost."""
 
 _APPLICATION_ID: Final = 0x70796432
 _SCHEMA: Final = (
     """
-    CREATE TABLE request (
-      number INTEGER PRIMARY KEY,  -- in the order of arrival
-      taken REAL NOT NULL,         -- seconds since the epoch
-      datagram BLOB NOT NULL,
-      crc INTEGER NOT NULL         -- CRC-32 of the datagram: SQLite finds torn pages, but no flipped bits
+    CREATE TABLE batch (
+      id INTEGER PRIMARY KEY,
+      head BLOB NOT NULL,          -- of each request the number, then of each the time, and so on: see _pack
+      crc INTEGER NOT NULL,        -- CRC-32 of the head: SQLite finds torn pages, but no flipped bits
+      datagrams BLOB NOT NULL      -- one behind the other
     )
     """,
     """
     CREATE TABLE done (
-      numbers TEXT NOT NULL        -- of requests that are no more, such as 4,5,7
+      numbers BLOB NOT NULL        -- of requests that are no more, each of 8 octets
     )
     """,
 )
-_SWEEP: Final = 4096
-"""Rows of requests that are done are deleted when there are so many."""
+_HEAD: Final = 24
+"""Octets that a request has in its row's head."""
+_TIDY: Final = 4096
+"""Notes of requests that are done are worked in when there are so many."""
 _WAL_LIMIT: Final = 16 * 1024 * 1024
 """Octets to which a WAL file that had to grow is cut again."""
 _FREE_PAGES: Final = 1024
@@ -96,8 +106,21 @@ class Store:
         with self._failing():
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        self._known = False
+        """Whether the following agrees with the file."""
+        self._where: dict[int, int] = {}
+        """The row of each request that is not done, by its number."""
+        self._size: dict[int, int] = {}
+        """How many requests each row holds."""
+        self._left: dict[int, int] = {}
+        """How many of them are not done."""
+        self._begun: set[int] = set()
+        """The rows with requests that are done."""
         self._noted = 0
-        """How many numbers stand in ``done``, or about that after a failure."""
+        """How many numbers were noted since the notes were worked in."""
+        self._most_noted = _TIDY
+        self._next = 1
+        """The next row."""
         try:
             with self._failing():
                 self._prepare(read_only=read_only)
@@ -110,18 +133,12 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 
-    def read(self, after: int = 0, count: int = -1) -> list[Entry]:
-        """Return up to ``count`` entries in their order, those behind a number; -1: all."""
+    def read(self) -> list[Entry]:
+        """Return the entries in their order."""
         with self._failing(), self._snapshot():
             done = self._read_done()
-            found: list[Entry] = []
-            while count < 0 or len(found) < count:
-                rows = list(self._rows(after, count))
-                found += [entry for entry in rows if entry.number not in done]
-                if not rows or count < 0:
-                    break
-                after = rows[-1].number
-            return found[:count] if count >= 0 else found
+            rows = self._db.execute(_SELECT)
+            return sorted(entry for row in rows for entry in self._unpack(*row) if entry.number not in done)
 
     def readable(self) -> list[Entry]:
         """Return what can be read of a damaged file: from both ends up to what SQLite cannot read."""
@@ -131,25 +148,26 @@ class Store:
             done = self._read_done()
         for order in ("ASC", "DESC"):
             with contextlib.suppress(sqlite3.Error):
-                for number, taken, datagram, crc in self._db.execute(f"{_SELECT} ORDER BY number {order}"):
-                    if _sound(datagram, crc) and number not in done:
-                        found[number] = Entry(number, taken, datagram)
-        return sorted(found.values())
+                for _, head, crc, datagrams in self._db.execute(f"{_SELECT} ORDER BY id {order}"):
+                    found.update((entry.number, entry) for entry in _sound(head, crc, datagrams))
+        return sorted(entry for number, entry in found.items() if number not in done)
 
-    def write(self, entries: Sequence[Entry], removed: Collection[int] = ()) -> None:
+    def write(self, entries: Sequence[Entry], removed: Sequence[int] = ()) -> None:
         """Add entries, then remove some by number, in one transaction. On return it is on the disk."""
         with self._transaction():
-            self._insert(entries)
+            if entries:
+                self._insert(entries)
             if removed:
                 self._remove(removed)
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """Make these the only entries, in one transaction."""
         with self._transaction():
-            self._db.execute("DELETE FROM request")
+            self._db.execute("DELETE FROM batch")
             self._db.execute("DELETE FROM done")
-            self._noted = 0
-            self._insert(entries)
+            self._load()
+            if entries:
+                self._insert(entries)
 
     def reconcile(self, entries: Sequence[Entry]) -> None:
         """Make these the only entries, where those of the same number are the same.
@@ -157,16 +175,10 @@ class Store:
         First the others go, in a transaction of their own: a full disk may have room for that, and a request
         that was done must not come back.
         """
-        self.sweep()
-        with self._failing():
-            present = {number for (number,) in self._db.execute("SELECT number FROM request")}
-        self.write((), present - {entry.number for entry in entries})
-        self.write([entry for entry in entries if entry.number not in present])
-
-    def sweep(self) -> None:
-        """Delete the rows of requests that are done."""
         with self._transaction():
-            self._delete(self._read_done())
+            present = set(self._where)
+            self._remove(list(present - {entry.number for entry in entries}))
+        self.write([entry for entry in entries if entry.number not in present])
 
     def compact(self) -> None:
         """Give unused pages back to the file system, some at a time."""
@@ -184,7 +196,7 @@ class Store:
         empty = self._value("SELECT count(*) FROM sqlite_schema") == 0
         if not empty and application != _APPLICATION_ID:
             raise StoreError(f"{self.path} is no file of pyd2: move it away", foreign=True)
-        if version > VERSION:
+        if not empty and version != VERSION:
             text = (
                 f"{self.path} has version {version}, and this pyd2 knows {VERSION}: "
                 "let the pyd2 that wrote it work it off, or move the file away"
@@ -194,6 +206,7 @@ class Store:
             return
         if empty:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self._known = True
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
@@ -204,49 +217,118 @@ class Store:
                 db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 for statement in _SCHEMA:
                     db.execute(statement)
-            # The next number is one more than that of the last entry, and must be free.
-            self._delete(self._read_done())
+            # The next number is one more than that of the last entry: none that is noted may be beyond it.
+            self._tidy((), all_rows=True)
             db.execute(f"PRAGMA user_version = {VERSION}")
         if empty:
             _sync_directory(self.path.parent)
 
-    def _rows(self, after: int, count: int) -> Iterator[Entry]:
-        statement = f"{_SELECT} WHERE number > ? ORDER BY number LIMIT ?"
-        for number, taken, datagram, crc in self._db.execute(statement, (after, count)):
-            if not _sound(datagram, crc):
-                raise StoreError(f"{self.path}: entry {number} is damaged", damaged=True)
-            yield Entry(number, taken, datagram)
+    def _load(self) -> None:
+        """Learn what the file holds."""
+        done = self._read_done()
+        self._where, self._size, self._left, self._begun = {}, {}, {}, set()
+        self._noted, self._next = len(done), 1
+        for row, head in self._db.execute("SELECT id, head FROM batch ORDER BY id"):
+            numbers = self._numbers(row, head)
+            left = [number for number in numbers if number not in done]
+            self._where.update(zip(left, repeat(row)))
+            self._size[row], self._left[row] = len(numbers), len(left)
+            if len(left) < len(numbers):
+                self._begun.add(row)
+            self._next = row + 1
+        self._known = True
 
     def _insert(self, entries: Sequence[Entry]) -> None:
-        rows = []
-        at = 1
-        for number, taken, datagram in entries:
-            rows.append((number, taken, at, len(datagram), crc32(datagram)))
-            at += len(datagram)
-        octets = b"".join([entry.datagram for entry in entries])
-        self._db.execute(_INSERT, (octets, orjson.dumps(rows).decode()))
+        numbers = {entry.number for entry in entries}
+        if len(numbers) < len(entries) or not self._where.keys().isdisjoint(numbers):
+            raise StoreError(f"{self.path}: a request has the number of another one")
+        self._put(entries)
 
-    def _remove(self, numbers: Collection[int]) -> None:
-        if self._noted + len(numbers) < _SWEEP:
-            self._db.execute("INSERT INTO done VALUES (?)", (",".join(map(str, numbers)),))
-            self._noted += len(numbers)
+    def _put(self, entries: Sequence[Entry]) -> None:
+        """Add rows for entries."""
+        values: list[int | bytes] = []
+        for at in range(0, len(entries), ROW):
+            some = entries[at : at + ROW]
+            head, datagrams = _pack(some)
+            row, self._next = self._next, self._next + 1
+            values += (row, head, crc32(head), datagrams)
+            self._where.update(zip((entry.number for entry in some), repeat(row)))
+            self._size[row] = self._left[row] = len(some)
+        # One statement, as far as it goes: with each the thread gives up the interpreter and waits for it.
+        for at in range(0, len(values), 4 * _ROWS):
+            few = values[at : at + 4 * _ROWS]
+            self._db.execute(_INSERT + ",".join(["(?,?,?,?)"] * (len(few) // 4)), few)
+
+    def _remove(self, numbers: Sequence[int]) -> None:
+        if self._noted + len(numbers) >= self._most_noted:
+            self._tidy(numbers)
         else:
-            self._delete(self._read_done().union(numbers))
+            self._db.execute("INSERT INTO done VALUES (?)", (struct.pack(f"<{len(numbers)}q", *numbers),))
+            self._noted += len(numbers)
+            self._count(numbers)
 
-    def _delete(self, numbers: Collection[int]) -> None:
-        """Delete rows; all that are noted as done must be among them."""
-        self._db.execute(_DELETE, (orjson.dumps(sorted(numbers)).decode(),))
+    def _count(self, numbers: Collection[int]) -> None:
+        """Take it that requests are done."""
+        counts = Counter(map(self._where.pop, numbers, repeat(0)))
+        del counts[0]  # none of these
+        for row, count in counts.items():
+            self._left[row] -= count
+        self._begun.update(counts)
+
+    def _tidy(self, numbers: Collection[int], *, all_rows: bool = False) -> None:
+        """Work in what is done: what was noted, and these; of all rows, or of those where it pays."""
+        self._count(numbers)
+        done = self._read_done().union(numbers)
+        gone, kept = [], []
+        entries: list[Entry] = []
+        for row in self._begun:
+            left = self._left[row]
+            if all_rows or 2 * left <= self._size[row]:
+                gone.append(row)
+                if left:
+                    entries += (entry for entry in self._row(row) if entry.number not in done)
+            else:
+                kept.append(row)
+        self._db.execute("DELETE FROM batch WHERE id IN (SELECT value FROM json_each(?))", (_json(gone),))
+        for row in gone:
+            del self._size[row], self._left[row]
+        self._begun = set(kept)
+        # They find room where they were.
+        self._put(sorted(entries))
         self._db.execute("DELETE FROM done")
-        self._noted = 0
+        still = done.intersection(set().union(*map(self._row_numbers, kept)))
+        if still:
+            self._db.execute("INSERT INTO done VALUES (?)", (struct.pack(f"<{len(still)}q", *still),))
+        self._noted = len(still)
+        # So that to write the notes again costs no more than to write them once.
+        self._most_noted = max(_TIDY, 2 * len(still))
+
+    def _row(self, row: int) -> list[Entry]:
+        """Return a row's requests."""
+        return self._unpack(*self._db.execute(f"{_SELECT} WHERE id = ?", (row,)).fetchone())
+
+    def _row_numbers(self, row: int) -> Sequence[int]:
+        return self._numbers(row, self._value("SELECT head FROM batch WHERE id = ?", row))
+
+    def _numbers(self, row: int, head: object) -> Sequence[int]:
+        """Return the numbers of a row's requests."""
+        if not isinstance(head, bytes) or len(head) % _HEAD:
+            raise StoreError(f"{self.path}: row {row} is damaged", damaged=True)
+        return struct.unpack_from(f"<{len(head) // _HEAD}q", head)
+
+    def _unpack(self, row: int, head: object, crc: object, datagrams: object) -> list[Entry]:
+        entries = _sound(head, crc, datagrams)
+        if len(entries) < len(self._numbers(row, head)):
+            raise StoreError(f"{self.path}: row {row} is damaged", damaged=True)
+        return entries
 
     def _read_done(self) -> set[int]:
-        """Return the numbers of requests whose rows are still there though they are done."""
+        """Return the numbers of requests that are done though their rows are there."""
         done: set[int] = set()
         for (numbers,) in self._db.execute("SELECT numbers FROM done"):
-            try:
-                done.update(map(int, numbers.split(",")))
-            except (AttributeError, ValueError) as error:
-                raise StoreError(f"{self.path}: {error}", damaged=True) from error
+            if not isinstance(numbers, bytes) or len(numbers) % 8:
+                raise StoreError(f"{self.path}: a note of what is done is damaged", damaged=True)
+            done.update(struct.unpack(f"<{len(numbers) // 8}q", numbers))
         return done
 
     @contextlib.contextmanager
@@ -258,17 +340,20 @@ class Store:
         finally:
             self._db.execute("COMMIT")
 
-    def _value(self, statement: str) -> Any:  # noqa: ANN401  what SQLite returns
-        return self._db.execute(statement).fetchone()[0]
+    def _value(self, statement: str, *values: int) -> Any:  # noqa: ANN401  what SQLite returns
+        return self._db.execute(statement, values).fetchone()[0]
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._failing():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                if not self._known:
+                    self._load()
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
+                self._known = False
                 if self._db.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
@@ -291,21 +376,43 @@ class Store:
             raise StoreError(f"{self.path}: {error.strerror or error}") from error
 
 
-_SELECT: Final = "SELECT number, taken, datagram, crc FROM request"
+_SELECT: Final = "SELECT id, head, crc, datagrams FROM batch"
+_INSERT: Final = "INSERT INTO batch (id, head, crc, datagrams) VALUES "
+_ROWS: Final = 16
+"""Rows of an INSERT at most; each number of rows is a statement of its own, which is prepared once."""
 
 
-# One statement for all rows: for each statement the thread gives up the interpreter and waits to get it back.
-_INSERT: Final = """
-INSERT INTO request
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-       substr(?1, json_extract(value, '$[2]'), json_extract(value, '$[3]')), json_extract(value, '$[4]')
-FROM json_each(?2)
-"""
-_DELETE: Final = "DELETE FROM request WHERE number IN (SELECT value FROM json_each(?1))"
+def _json(numbers: Sequence[int]) -> str:
+    return orjson.dumps(numbers).decode()
 
 
-def _sound(datagram: object, crc: object) -> bool:
-    return isinstance(datagram, bytes) and crc32(datagram) == crc
+def _pack(entries: Sequence[Entry]) -> tuple[bytes, bytes]:
+    """Return a row's head and its datagrams.
+
+    The head has of each request the number, then the times, the sizes, and CRC-32s of the datagrams.
+    """
+    numbers, times, datagrams = zip(*entries, strict=True)
+    n = len(entries)
+    head = struct.pack(
+        f"<{n}q{n}d{n}I{n}I", *numbers, *times, *map(len, datagrams), *map(crc32, datagrams)
+    )
+    return head, b"".join(datagrams)
+
+
+def _sound(head: object, crc: object, datagrams: object) -> list[Entry]:
+    """Return those requests of a row that are as they were written."""
+    if not isinstance(head, bytes) or not isinstance(datagrams, bytes) or crc32(head) != crc:
+        return []
+    n = len(head) // _HEAD
+    fields = struct.unpack(f"<{n}q{n}d{n}I{n}I", head)
+    found = []
+    at = 0
+    for number, taken, size, crc_of_it in zip(*(fields[n * k : n * k + n] for k in range(4)), strict=True):
+        datagram = datagrams[at : at + size]
+        at += size
+        if crc32(datagram) == crc_of_it:
+            found.append(Entry(number, taken, datagram))
+    return found
 
 
 def _files(directory: str, name: str) -> list[Path]:
@@ -343,7 +450,7 @@ def salvage(directory: str, name: str = DATABASE) -> list[Entry]:
     with _scratch(directory) as copy:
         try:
             for file in _files(directory, name)[:2]:
-                if file.exists():
+                with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(file, Path(copy, file.name))
         except OSError as error:
             raise StoreError(f"{error.filename}: {error.strerror}") from error

@@ -30,6 +30,12 @@ class DatagramBatch(Sequence[bytes]):
     def __len__(self) -> int:
         return self._count
 
+    def __iter__(self) -> Iterator[bytes]:
+        octets = ffi.buffer(self.room, self._count * self.stride)
+        sizes: list[int] = ffi.unpack(self.sizes, self._count)  # type: ignore[assignment]
+        begins = range(0, self._count * self.stride, self.stride)
+        return iter([octets[begin : begin + size] for begin, size in zip(begins, sizes, strict=True)])
+
     @overload
     def __getitem__(self, index: int) -> bytes: ...
     @overload

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from socket import AF_INET, AF_INET6, inet_ntop
 from struct import Struct
-from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
 from pyd2.ncr import ChangeType, ConflictResolutionMode, NameChangeRequest
@@ -20,6 +19,8 @@ _HEAD: Final = Struct("=QIIIHBBBB14s16s")
 """wire_packed: number, TTL, domains, sizes of DHCID and FQDN, kind, ways, address size, expiry, address."""
 _DOMAINS: Final = Struct("=12xII")
 _DHCID_SIZE: Final = Struct("=20xH").unpack_from
+_NUMBER: Final = Struct("=Q").unpack_from
+_pack_number: Final = Struct("=Q").pack
 _BEHIND: Final = _HEAD.size
 _FQDN_SIZE: Final = 22
 _KIND: Final = 23
@@ -147,11 +148,12 @@ class PackedRequest(bytes):
     @property
     def number(self) -> int:
         """See NameChangeRequest."""
-        return int.from_bytes(self[:8], byteorder)
+        number: int = _NUMBER(self)[0]
+        return number
 
     def with_number(self, number: int) -> PackedRequest:
         """See NameChangeRequest."""
-        return PackedRequest(number.to_bytes(8, byteorder) + self[8:])
+        return PackedRequest(_pack_number(number) + self[8:])
 
     def without_forward(self) -> NameChangeRequest:
         """See NameChangeRequest."""

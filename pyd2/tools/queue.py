@@ -7,7 +7,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.journal.lock import DirectoryLock, InUseError
@@ -18,10 +18,6 @@ from pyd2.tools.requests import datagram
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
-
-_STEP: Final = 1000
-"""Entries read at a time: a long look would keep the daemon's WAL from being used again."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions of ``pyd2ctl queue``."""
@@ -63,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _count(arguments: argparse.Namespace) -> int:
-    entries = list(_entries(arguments.path))
+    entries = _entries(arguments.path)
     print(f"{len(entries)} request{'' if len(entries) == 1 else 's'}")
     if entries:
         print(f"the oldest since {_local(entries[0].taken)} ({time.time() - entries[0].taken:.0f} seconds)")
@@ -137,25 +133,22 @@ def _from_file(name: str) -> list[bytes]:
     return datagrams
 
 
-def _entries(path: str) -> Iterator[Entry]:
-    """Go through the entries, beside a daemon too; what cannot be read is left out, with a warning."""
+def _entries(path: str) -> list[Entry]:
+    """Return the entries, beside a daemon too; what cannot be read is left out, with a warning."""
     place = Path(path)
     directory, name = (str(place.parent), place.name) if place.is_file() else (path, DATABASE)
     _must_exist(Path(directory, name))
-    after = 0
     try:
         store = Store(directory, name, read_only=True)
         try:
-            while found := store.read(after, _STEP):
-                yield from found
-                after = found[-1].number
+            return store.read()
         finally:
             store.close()
     except StoreError as error:
         if error.foreign:
             raise
         print(f"pyd2ctl queue: {error}; what can be read follows", file=sys.stderr)
-        yield from (entry for entry in salvage(directory, name) if entry.number > after)
+        return salvage(directory, name)
 
 
 @contextlib.contextmanager
