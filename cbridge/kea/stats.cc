@@ -11,8 +11,15 @@ int kb_stats_set(const char* name, int64_t value) {
     });
 }
 
-int kb_stats_present(const char* name) {
-    return pyd2::guarded(-1, [&] { return StatsMgr::instance().getObservation(name) ? 1 : 0; });
+int kb_stats_value(const char* name, int64_t* value) {
+    return pyd2::guarded(-1, [&] {
+        const isc::stats::ObservationPtr found = StatsMgr::instance().getObservation(name);
+        if (!found) {
+            return 0;
+        }
+        *value = found->getInteger().first;
+        return 1;
+    });
 }
 
 int kb_stats_reset(const char* name) {

@@ -17,8 +17,8 @@ extern "C" {
 /* Set an integer statistic, and make it when it is new. -1 on failure. */
 int kb_stats_set(const char* name, int64_t value);
 
-/* Say whether there is a statistic of a name: 1, 0; -1 on failure. */
-int kb_stats_present(const char* name);
+/* Read an integer statistic: 1 when there is one of the name, 0, -1 when it holds something else. */
+int kb_stats_value(const char* name, int64_t* value);
 
 /* Set a statistic, or all with NULL, to its neutral value: 1 when it was there, 0, -1. */
 int kb_stats_reset(const char* name);

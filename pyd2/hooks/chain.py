@@ -96,6 +96,9 @@ class Statistics(Protocol):
     def own_values(self) -> Iterable[tuple[str, int]]:
         """Return the server's own by name."""
 
+    def adjust(self, name: str, by: int) -> None:
+        """Add to one of the server's own what a library has added to it."""
+
     def library_keys(self) -> list[str]:
         """Return the names of the keys of hook libraries that are counted."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Sample(NamedTuple):
-    """A statistic and its last sample; see ``pyd2.observe.statistics.Sample``."""
+    """A statistic and one sample of it; see ``pyd2.observe.statistics.Sample``."""
 
     name: str
     value: int | float | str
@@ -25,6 +25,9 @@ class OwnStatistics(Protocol):
 
     def own_values(self) -> Iterable[tuple[str, int]]:
         """Return all of them, by name."""
+
+    def adjust(self, name: str, by: int) -> None:
+        """Add to one of them."""
 
     def library_keys(self) -> list[str]:
         """Return the names of the keys of hook libraries that are counted."""
@@ -40,26 +43,41 @@ class KeaStatistics:
         self._shim = shim
         self._own = own
         self._told: dict[str, int] = {}
+        self._number = shim.ffi.new("int64_t *")
 
     def tell(self) -> None:
         """Bring the server's own statistics in the StatsMgr up to date, before libraries run.
 
-        A key's statistics end with it: Kea's key removes its own from the StatsMgr.
+        What libraries have made of them meanwhile is taken over. A key's statistics end with it: Kea's key
+        removes its own from the StatsMgr.
         """
         for key in self._own.library_keys():
-            if not self._shim.check(self._shim.lib.kb_stats_present(f"key[{key}].update-sent".encode())):
+            if self._value(f"key[{key}].update-sent") is None:
                 self._own.forget_library_key(key)
+        for name, told in self._told.items():
+            # Those of keys are begun anew by Kea's keys at each reconfiguration; the server's own go on.
+            value = None if name.startswith("key[") else self._value(name)
+            if value is not None and value != told:
+                self._told[name] = value
+                self._own.adjust(name, value - told)
         for name, value in self._own.own_values():
             if self._told.get(name) != value:
                 self._shim.check(self._shim.lib.kb_stats_set(self._shim.bytes(name), value))
                 self._told[name] = value
 
+    def _value(self, name: str) -> int | None:
+        value = self._number
+        found = self._shim.lib.kb_stats_value(self._shim.bytes(name), value)
+        return int(value[0]) if found > 0 else None
+
     def samples(self) -> Iterator[Sample]:
-        """Return all statistics of the StatsMgr, each with its last sample."""
+        """Return all statistics of the StatsMgr with their samples, the newest first."""
+        self.tell()
         all_of_them = self._shim.value(self._shim.lib.kb_stats_all())
         assert all_of_them is not None
         for name, samples in all_of_them.map_value().items():
-            yield _sample(name, samples.list_value()[0].list_value())
+            for sample in samples.list_value():
+                yield _sample(name, sample.list_value())
 
     def reset(self, name: str | None) -> bool:
         """Set one, or all when the name is None, to its neutral value; False if there is none such."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Sample(NamedTuple):
-    """A statistic and the one sample that is kept of it."""
+    """A statistic and one sample of it."""
 
     name: str
     value: int | float | str
@@ -26,7 +26,7 @@ class Provider(Protocol):
     """Further statistics, such as those of a hook library."""
 
     def samples(self) -> Iterable[Sample]:
-        """Return all of them."""
+        """Return all of them; the samples of one follow each other, the newest first."""
 
     def reset(self, name: str | None) -> bool:
         """Set one, or all when the name is None, to a neutral value; False if there is none of that name."""
@@ -48,20 +48,22 @@ class Statistics:
         """Return a map with the statistic of that name; empty if there is none."""
         hidden = self._counters.replies_ignored
         if name == hidden.name:
-            return Element({name: _shown(Sample(name, hidden.value, hidden.changed))})
-        return Element({sample.name: _shown(sample) for sample in self._samples() if sample.name == name})
+            return Element({name: _shown([Sample(name, hidden.value, hidden.changed)])})
+        found = self._samples().get(name)
+        return Element({} if found is None else {name: _shown(found)})
 
     def get_all(self) -> Element:
-        """Return a map from each name to its list of one sample, a value and a local time."""
-        return Element({sample.name: _shown(sample) for sample in self._samples()})
+        """Return a map from each name to its list of samples, each a value and a local time."""
+        return Element({name: _shown(samples) for name, samples in self._samples().items()})
 
     def reset(self, name: str) -> bool:
         """Set a statistic to zero; False if there is none of that name."""
+        found = [provider.reset(name) for provider in self.providers]
         for counter in (*self._own(), self._counters.replies_ignored):
             if counter.name == name:
                 counter.reset(self._clock())
                 return True
-        return any(provider.reset(name) for provider in self.providers)
+        return any(found)
 
     def reset_all(self) -> None:
         """Set all statistics to zero."""
@@ -74,6 +76,12 @@ class Statistics:
     def own_values(self) -> Iterator[tuple[str, int]]:
         """Return the daemon's own statistics by name, without those of providers."""
         return ((counter.name, counter.value) for counter in self._own())
+
+    def adjust(self, name: str, by: int) -> None:
+        """Add to a statistic of the daemon's own what a hook library has added to it."""
+        for counter in self._own():
+            if counter.name == name:
+                counter.add(self._clock(), by)
 
     def library_keys(self) -> list[str]:
         """Return the names of the keys of hook libraries that are counted."""
@@ -103,16 +111,21 @@ class Statistics:
         for key in (*counters.keys.values(), *counters.library_keys.values()):
             yield from (key.sent, key.success, key.timeout, key.error)
 
-    def _samples(self) -> Iterator[Sample]:
-        """Go through all samples, the daemon's own last, so that they win."""
+    def _samples(self) -> dict[str, list[Sample]]:
+        """Return the samples of all, the daemon's own last, so that they win."""
+        found: dict[str, list[Sample]] = {}
         for provider in self.providers:
-            yield from provider.samples()
+            for sample in provider.samples():
+                found.setdefault(sample.name, []).append(sample)
         for counter in self._own():
-            yield Sample(counter.name, counter.value, counter.changed)
+            found[counter.name] = [Sample(counter.name, counter.value, counter.changed)]
+        return found
 
 
-def _shown(sample: Sample) -> Element:
+def _shown(samples: list[Sample]) -> Element:
+    return Element([Element([Element(sample.value), Element(_local(sample.changed))]) for sample in samples])
+
+
+def _local(wall: float) -> str:
     # Kea shows local time without its zone.
-    changed = datetime.fromtimestamp(sample.changed, UTC).astimezone()
-    time = changed.strftime("%Y-%m-%d %H:%M:%S.%f")
-    return Element([Element([Element(sample.value), Element(time)])])
+    return datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")

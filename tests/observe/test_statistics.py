@@ -140,3 +140,22 @@ def test_a_library_that_makes_a_key_for_each_update_takes_no_more_memory(counter
     for number in range(MOST_LIBRARY_KEYS + 3):
         counters.library_key(f"{number}.", START)
     assert list(counters.library_keys) == [f"{number}." for number in range(3, MOST_LIBRARY_KEYS + 3)]
+
+
+def test_all_samples_of_a_library_are_shown(statistics: Statistics) -> None:
+    class Sampling(Library):
+        def samples(self) -> list[Sample]:
+            return [Sample("many", 2, START + 1), Sample("many", 1, START), Sample("text", "a", START)]
+
+    statistics.providers.append(Sampling())
+    assert to_text(statistics.get("many")) == (
+        '{ "many": [ [ 2, "2026-01-02 08:34:06.123456" ], [ 1, "2026-01-02 08:34:05.123456" ] ] }'
+    )
+    assert '"text": [ [ "a", ' in to_text(statistics.get_all())
+
+
+def test_what_a_library_adds_to_the_server_s_own_counts(statistics: Statistics, counters: Counters) -> None:
+    counters.update_sent.add(START)
+    statistics.adjust("update-sent", 10)
+    statistics.adjust("no-such", 10)
+    assert (counters.update_sent.value, counters.update_sent.changed) == (11, START + 60)
