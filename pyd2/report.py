@@ -11,6 +11,7 @@ import platform
 import re
 import ssl
 import sys
+from functools import cache
 from pathlib import Path
 
 from pyd2 import KEA_VERSION, __version__
@@ -21,6 +22,7 @@ def extended_version() -> str:
     return f"{KEA_VERSION} (pyd2 {__version__})"
 
 
+@cache  # it is read off files, and does not change while this process runs
 def version_report() -> str:
     """Return the text of ``-V``, without a newline at the end; also the ``extended`` of ``version-get``."""
     lines = [extended_version(), "premium: no", "linked with:"]
@@ -28,6 +30,7 @@ def version_report() -> str:
     return "\n".join(lines)
 
 
+@cache
 def build_report() -> str:
     """Return the text of ``-W``, without a newline at the end; also that of the command ``build-report``."""
     sections = {
