@@ -27,6 +27,8 @@ Usage: kea-dhcp-ddns
 _UMASK: Final = 0o027
 _FLAGS: Final = "dvVW"
 _WITH_ARGUMENT: Final = "ct"
+_COMPILED_LIBRARIES: Final = frozenset({"pyd2.hooks.c_abi", "pyd2.hooks.kea_shim"})
+"""The modules through which hook libraries in C and C++ come into the process."""
 
 
 class UsageError(Exception):
@@ -59,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if order.check_only:
         return check(order.config_file, order.verbose)
     status = run(order.config_file, order.verbose)
-    if arguments is None:
+    if arguments is None and not _COMPILED_LIBRARIES & sys.modules.keys():
         # Taking the interpreter down takes 30 to 80 ms, in which a server that has said goodbye still
-        # seems to run. Everything has been written and closed.
+        # seems to run. Everything has been written and closed; only compiled hook libraries may have
+        # something left that is written at C's own exit: buffered output, a static object's end.
         os._exit(status)
     return status
 
