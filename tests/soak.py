@@ -22,7 +22,7 @@ from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING
 
-from benchmarks.micro_hooks import (
+from benchmarks.hooks import (
     C_LIBRARIES,
     CONFIG,
     CPP_LIBRARIES,

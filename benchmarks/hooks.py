@@ -1,8 +1,10 @@
 """What a hook point costs the engine: CPU microseconds for each selection of a server.
 
-Run: python benchmarks/micro_hooks.py [ROUNDS]
+Run: python -m benchmarks.hooks [ROUNDS]
 
-Lists with a library in C++ go through Kea's HooksManager; they are measured where the bridge is.
+Lists with a library in C++ go through Kea's HooksManager; they are measured where the bridge is. What a
+library costs the whole daemon, beside the real server with the same one:
+./dev bench --case add --case 'hook*'
 """
 
 from __future__ import annotations
