@@ -252,6 +252,7 @@ D40 HOOKS_UNLOAD_SUCCESS 'unload' function in hook library %1 returned success
 E   HOOKS_VERSION_EXCEPTION 'version' function in hook library %1 threw an exception
 E   PYD2_HOOK_EXCEPTION hooks library %1: %2
 E   PYD2_HOOK_IO_ERROR a handler of a hooks library's IO service failed: %1
+W   PYD2_HOOK_LOG_LOST %1 messages of threads of hooks libraries were lost: they log faster than is written
 D45 PYD2_HOOK_MESSAGE_DEBUG hooks library %1: %2
 E   PYD2_HOOK_MESSAGE_ERROR hooks library %1: %2
 I   PYD2_HOOK_MESSAGE_INFO hooks library %1: %2

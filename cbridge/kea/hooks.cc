@@ -6,6 +6,7 @@
 #include "kea_abi.h"
 #include "logging.h"
 
+#include <boost/date_time/posix_time/posix_time.hpp>
 #include <d2srv/d2_stats.h>
 #include <exceptions/exceptions.h>
 #include <hooks/hooks_manager.h>
@@ -197,6 +198,7 @@ int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* sta
         *status = CalloutHandle::NEXT_STEP_CONTINUE;
         *changed = nullptr;
         std::string text;
+        config->value->setLastCommitTime(boost::posix_time::second_clock::universal_time());
         if (HooksManager::calloutsPresent(configured_hook)) {
             const ConstElementPtr before = config->value->toElement();
             const CalloutHandlePtr handle = HooksManager::createCalloutHandle();

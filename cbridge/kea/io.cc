@@ -43,12 +43,26 @@ int kb_io_poll(void) {
             for (const IOServicePtr& service : services()) {
                 ran += service->poll();
             }
+            if (pyd2::main_service()->stopped()) {
+                pyd2::main_service()->restart();
+            }
             total += ran;
             if (ran == 0) {
                 break;
             }
         }
         return static_cast<int>(total);
+    });
+}
+
+int kb_io_poll_registered(void) {
+    return pyd2::guarded(-1, [] {
+        size_t ran = 0;
+        const std::list<IOServicePtr> registered = pyd2::abi::registered_services(IOServiceMgr::instance());
+        for (const IOServicePtr& service : registered) {
+            ran += service->poll();
+        }
+        return static_cast<int>(ran);
     });
 }
 

@@ -17,9 +17,13 @@ extern "C" {
 /*
  * Do the work that is due in all services. Returns how many handlers ran, 0 when nothing was due; after a
  * bounded number of rounds it returns although there is more. -1 when a handler threw: the text is its own,
- * and the rest is done at the next call.
+ * and the rest is done at the next call. A library that stops the server's service stops nothing: it is
+ * restarted, for others depend on it.
  */
 int kb_io_poll(void);
+
+/* The same once, and without the server's own service: what Kea does when a configuration was accepted. */
+int kb_io_poll_registered(void);
 
 /*
  * Write the descriptors to wait for, at most `most`, and return how many there are; -1 on failure. They change

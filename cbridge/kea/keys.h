@@ -53,18 +53,22 @@ int kb_key_shared(const kb_key* key);
 /* Free a handle, and with the last one the key. NULL is allowed. */
 void kb_key_free(kb_key* key);
 
-/* Begin to sign a message with a key: its createContext() runs. NULL when it throws or returns null. */
+/*
+ * Begin to sign a message with a key: its createContext() runs. NULL when it throws. When it returns null the
+ * message goes out unsigned, and its reply is not verified, as in Kea.
+ */
 kb_signing* kb_signing_new(kb_key* key);
 
 /* Free it. NULL is allowed. */
 void kb_signing_free(kb_signing* signing);
 
-/* Return how many octets signing may add; -1 on failure. */
+/* Return how many octets signing may add, 0 without a context; -1 on failure. */
 int kb_signing_length(kb_signing* signing);
 
 /*
  * Sign a DNS message of at least 12 octets, which already has its query ID. Returns the TSIG record, *size
- * octets, which the caller appends and kb_free() frees; NULL when the context throws or returns null.
+ * octets, which the caller appends and kb_free() frees, 0 octets without a context; NULL when the context throws
+ * or returns null.
  */
 uint8_t* kb_signing_sign(kb_signing* signing, const uint8_t* message, size_t length, size_t* size);
 

@@ -12,6 +12,7 @@
 #include <log4cplus/logger.h>
 #include <log4cplus/spi/loggingevent.h>
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 #include <string>
@@ -31,12 +32,26 @@ std::string root_name;
 std::thread::id loop_thread;
 std::mutex waiting_lock;
 std::deque<Line> waiting;  /* of other threads; guarded by waiting_lock */
+int lost = 0;              /* of other threads, beyond what may wait; guarded by waiting_lock */
+std::atomic<bool> any_waiting{false};
 
 const size_t most_waiting = 10000;
 
 void hand_over(const Line& line) {
     if (pyd2::callbacks().log != nullptr) {
         pyd2::callbacks().log(line.severity, line.logger.c_str(), line.text.c_str());
+    }
+}
+
+void hand_over_waiting() {
+    std::deque<Line> lines;
+    {
+        const std::lock_guard<std::mutex> lock(waiting_lock);
+        lines.swap(waiting);
+        any_waiting = false;
+    }
+    for (const Line& line : lines) {
+        hand_over(line);
     }
 }
 
@@ -51,6 +66,9 @@ protected:
         const isc::log::Level level = isc::log::LoggerLevelImpl::convertToBindLevel(event.getLogLevel());
         const Line line{static_cast<int>(level.severity), event.getLoggerName(), event.getMessage()};
         if (std::this_thread::get_id() == loop_thread) {
+            if (any_waiting) {  // they came first
+                hand_over_waiting();
+            }
             hand_over(line);
             return;
         }
@@ -58,6 +76,9 @@ protected:
         const std::lock_guard<std::mutex> lock(waiting_lock);
         if (waiting.size() < most_waiting) {
             waiting.push_back(line);
+            any_waiting = true;
+        } else {
+            ++lost;
         }
     }
 };
@@ -98,13 +119,7 @@ int kb_log_levels(const kb_level* levels, size_t count) {
 }
 
 int kb_log_collect(void) {
-    std::deque<Line> lines;
-    {
-        const std::lock_guard<std::mutex> lock(waiting_lock);
-        lines.swap(waiting);
-    }
-    for (const Line& line : lines) {
-        hand_over(line);
-    }
-    return static_cast<int>(lines.size());
+    hand_over_waiting();
+    const std::lock_guard<std::mutex> lock(waiting_lock);
+    return std::exchange(lost, 0);
 }

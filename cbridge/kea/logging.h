@@ -26,7 +26,8 @@ int kb_log_levels(const kb_level* levels, size_t count);
 
 /*
  * Hand over what other threads have logged meanwhile, through the callback `log`. Messages of the loop's
- * thread are handed over at once. Returns how many there were.
+ * thread are handed over at once, after those that came before them. Returns how many were lost since the last
+ * time, for no more than 10,000 are kept.
  */
 int kb_log_collect(void);
 

@@ -7,6 +7,7 @@
 #include <hooks/library_handle.h>
 #include <hooks/server_hooks.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -157,4 +158,17 @@ uintptr_t kb_callout_address(int number) {
 
 int kb_hook_number(const char* name) {
     return pyd2::guarded(-1, [&] { return ServerHooks::getServerHooks().findIndex(name); });
+}
+
+char* kb_hook_names(void) {
+    return pyd2::guarded<char*>(nullptr, [] {
+        std::vector<std::string> names = ServerHooks::getServerHooks().getHookNames();
+        std::sort(names.begin(), names.end());
+        std::string text;
+        for (const std::string& name : names) {
+            text += name;
+            text += '\n';
+        }
+        return pyd2::copy_text(text);
+    });
 }

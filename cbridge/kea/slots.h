@@ -81,6 +81,9 @@ uintptr_t kb_callout_address(int number);
 /* Return the number of a hook point, as the callback `callout` gets it; -1 when there is none. */
 int kb_hook_number(const char* name);
 
+/* Return the names of all hook points, sorted, each followed by a newline; kb_free() frees it. NULL on failure. */
+char* kb_hook_names(void);
+
 /* The kinds of arguments. */
 enum {
     KB_ANY = 0,      /* in a question: whatever it is */

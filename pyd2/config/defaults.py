@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _DEFAULT: Final = Position("<default-value>", 0, 0)
+_NO_PLACE: Final = Position("", 0, 0)
 
 GLOBAL_DEFAULTS: Final[Mapping[str, str | int]] = {
     "ip-address": "127.0.0.1",
@@ -37,7 +38,7 @@ def with_defaults(dhcp_ddns: Element) -> Element:
         Element([]) if keys is None else _each(keys, lambda key: _filled(key, TSIG_KEY_DEFAULTS))
     )
     for name in ("forward-ddns", "reverse-ddns"):
-        members[name] = _direction(members[name]) if name in members else Element({})
+        members[name] = _direction(members[name]) if name in members else Element({}, _NO_PLACE)
     if "loggers" in members:
         members["loggers"] = _each(members["loggers"], _logger)
     return result

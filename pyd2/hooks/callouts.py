@@ -55,6 +55,10 @@ class Callouts:
         """Return all hook names in Kea's order: commands' first, since ``$`` comes before letters."""
         return sorted(self._hooks)
 
+    def points(self) -> list[str]:
+        """Return the points that a function attaches to by its name, in Kea's order."""
+        return list(POINTS)
+
     def register(self, library_index: int, hook: str, callout: Callable[[CalloutHandle], object]) -> None:
         """Register a callout; HookError when the hook has no such name or the callout cannot be called."""
         self._log.emit("HOOKS_CALLOUT_REGISTRATION", library_index, hook)

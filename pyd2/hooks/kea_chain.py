@@ -245,7 +245,7 @@ class KeaChain:
             self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error_text)
             return False, error_text
         # What libraries have put off until their configuration is complete runs now, as in Kea.
-        if lib.kb_io_poll() < 0:
+        if lib.kb_io_poll_registered() < 0:
             return False, f"Error initializing hooks: {shim.error()}"
         self._start_pump()
         return True, ""
@@ -266,7 +266,7 @@ class KeaChain:
 
     def _between(self) -> None:
         """Do what is due from time to time."""
-        self._shim.lib.kb_log_collect()
+        self._collect_log()
         self._shim.free_deferred()
         self._keys.forget_unused()
         self._tell_statistics()
@@ -307,7 +307,7 @@ class KeaChain:
         self._keys.clear()
         for slot in self._slots.values():
             slot.close()
-        self._shim.lib.kb_log_collect()
+        self._collect_log()
         self._log.followers.remove(self._follow_levels)
         kea_callbacks.serve(None)
 
@@ -354,12 +354,17 @@ class KeaChain:
     def _follow_levels(self) -> None:
         kea_log.follow_levels(self._shim, self._log)
 
+    def _collect_log(self) -> None:
+        lost = self._shim.lib.kb_log_collect()
+        if lost:
+            self._log.emit("PYD2_HOOK_LOG_LOST", lost)
+
     def write_log(self, severity: int, logger: str, text: str) -> None:
         """Write a message of Kea's, or of a compiled library."""
         of_slot = bool(self._links) and self._links in text
         if of_slot:
             text = text.replace(f"{self._links}/{PYTHON_PREFIX}", PYTHON_PREFIX).replace(self._links, "")
-        line = kea_log.parse(text)
+        line = kea_log.parse(severity, logger, text)
         if line is None:
             kea_log.write(self._log, severity, logger, text)
             return
@@ -376,6 +381,8 @@ class KeaChain:
     def _in_words_of_slot(self, message_id: str, arguments: tuple[str, ...]) -> tuple[str, ...]:
         """Return the arguments of a message on a slot's callout with its own place and duration."""
         index, hook, address, took = _CALLOUT_MESSAGES[message_id]
+        if not arguments[index].isdecimal():  # a library's own message
+            return arguments
         slot = self._slots.get(int(arguments[index]))
         number = self._numbers.get(arguments[address])
         if slot is None or number is None:

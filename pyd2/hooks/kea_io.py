@@ -35,10 +35,9 @@ class Pump:
         self._collect = collect
         self._descriptors: set[int] = set()
         self._found = shim.ffi.new("int[]", _MOST)
-        self._timer: asyncio.TimerHandle | None = None
         self._woken: asyncio.Handle | None = None
         self._running = True
-        self._poll_slowly()
+        self._timer: asyncio.Handle = loop.call_soon(self._poll_slowly)
 
     def stop(self) -> None:
         """Let go of the loop; before the libraries are unloaded."""

@@ -74,6 +74,8 @@ class KeaContext:
             octets = shim.ffi.buffer(record, size[0])[:]
         finally:
             shim.lib.kb_free(record)
+        if not octets:  # createContext() returned null
+            return unsigned
         count = int.from_bytes(unsigned[10:12], "big") + 1
         return b"".join((unsigned[:10], count.to_bytes(2, "big"), unsigned[12:], octets))
 
@@ -217,7 +219,7 @@ class Keys:
         if facts.plain:
             short = "hmac-md5" if algorithm == HMAC_MD5_NAME else algorithm.rstrip(".")
             secret = shim.ffi.buffer(facts.secret, facts.secret_size)[:] if facts.secret else b""
-            if short in ALGORITHMS:
+            if secret and short in ALGORITHMS:  # without a secret Kea's context fails, in its own words
                 try:
                     return HmacKey(name, short, secret, facts.digest_bits)
                 except DomainNameError as error:

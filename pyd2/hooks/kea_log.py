@@ -45,11 +45,16 @@ class Line(NamedTuple):
     arguments: tuple[str, ...]
 
 
-def parse(text: str) -> Line | None:
-    """Take a message apart; None when it is not of the catalogue, or has another text than that."""
+def parse(severity: int, logger: str, text: str) -> Line | None:
+    """Take a message apart; None when it is not of the catalogue.
+
+    A library may log under an ID of the catalogue, with a logger, a severity or a text of its own.
+    """
     message_id, _, rest = text.partition(" ")
-    pattern = _pattern(message_id)
-    found = None if pattern is None else pattern.fullmatch(rest)
+    message = MESSAGES.get(message_id)
+    if message is None or message.logger != logger or message.severity != severity:
+        return None
+    found = _pattern(message_id).fullmatch(rest)
     if found is None:
         return None
     named = found.groupdict()
@@ -57,11 +62,8 @@ def parse(text: str) -> Line | None:
 
 
 @cache
-def _pattern(message_id: str) -> re.Pattern[str] | None:
-    message = MESSAGES.get(message_id)
-    if message is None:
-        return None
-    pattern = re.sub(r"%(\d)", r"(?P<a\1>.*)", re.escape(message.text))
+def _pattern(message_id: str) -> re.Pattern[str]:
+    pattern = re.sub(r"%(\d)", r"(?P<a\1>.*)", re.escape(MESSAGES[message_id].text))
     return re.compile(pattern, re.DOTALL)
 
 
@@ -73,7 +75,7 @@ def write(log: ServerLog, severity: int, logger: str, text: str) -> None:
 
 def write_any(log: ServerLog, severity: int, logger: str, text: str) -> None:
     """Write a message of Kea's, of the catalogue or not."""
-    line = parse(text)
+    line = parse(severity, logger, text)
     if line is None:
         write(log, severity, logger, text)
     else:

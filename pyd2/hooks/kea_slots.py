@@ -150,6 +150,11 @@ class Slot:
         """Return the hooks at which the library has callouts, in Kea's order."""
         return sorted({entry.hook for entry in self._callouts.values()})
 
+    def points(self) -> list[str]:
+        """Return the points of Kea, and those that compiled libraries before this one have made."""
+        names = self._shim.text(self._shim.lib.kb_hook_names()).split("\n")[:-1]
+        return [name for name in names if not name.startswith("$")]
+
     def _of(self, hook: str) -> list[tuple[tuple[int, int], _Callout]]:
         if not isinstance(hook, str) or self._shim.lib.kb_hook_number(self._shim.bytes(hook)) < 0:
             raise HookError(f"hook name {hook} is not recognized")

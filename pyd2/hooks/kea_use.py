@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 from pyd2.data.element import Element
 from pyd2.errors import HookError
 from pyd2.hooks.kea_shim import lib
-from pyd2.hooks.points import COMMAND, KINDS, Kind, Status
+from pyd2.hooks.points import Kind, Status, kinds_at
+from pyd2.hooks.values import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ KnownArguments: TypeAlias = "Mapping[str, tuple[bytes, int]]"
 
 def known_arguments(hook: str) -> KnownArguments:
     """Return the arguments of a hook point; callouts may make up others."""
-    kinds = KINDS[COMMAND.name if hook[0] == "$" else hook]
+    kinds = kinds_at(hook)
     return {name: (name.encode(), _OBJECTS[name] if kind is Kind.OBJECT else _KINDS[kind])
             for name, kind in kinds.items()}
 
@@ -99,7 +100,7 @@ class Arguments:
         raise HookError(f"argument {text} holds a C++ value that only libraries in C++ can read")
 
     def set(self, handle: CData, name: bytes, kind: int, value: object) -> None:
-        """Set an argument."""
+        """Set an argument. A str under a name of the libraries' own is a std::string to those in C++."""
         shim = self._shim
         if kind == _KEY:
             key = cast("SigningKey | None", value)
@@ -107,7 +108,7 @@ class Arguments:
         elif kind == _JSON:
             assert value is None or isinstance(value, Element)
             result = lib.kb_handle_set_element(handle, name, shim.element(value))
-        elif kind == _TEXT:
+        elif kind == _TEXT or (type(value) is str and is_text(value)):
             text = shim.bytes(str(value))
             result = lib.kb_handle_set_text(handle, name, text, len(text))
         else:

@@ -15,7 +15,6 @@ from pyd2.hooks.library import (
     place_of,
     returned,
 )
-from pyd2.hooks.points import POINTS
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,6 +30,9 @@ class Hooks(Registrar, Protocol):
 
     def hooks(self) -> list[str]:
         """Return all hook names in Kea's order."""
+
+    def points(self) -> list[str]:
+        """Return the points that a function attaches to by its name, in Kea's order."""
 
 
 class LoadedLibrary:
@@ -74,7 +76,7 @@ class LoadedLibrary:
         return good
 
     def _register_standard_callouts(self) -> None:
-        for hook in POINTS:
+        for hook in self._callouts.points():
             callout = self._library.function(hook)
             if callout is not None:
                 self._callouts.register(self._index, hook, callout)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VERSION: Final = 20603
 """What a library's ``version`` function returns: the hooks version of Kea 2.6.3, for Python libraries too."""
@@ -104,7 +107,12 @@ KINDS: Final = {
 
 def kind_of(hook: str, argument: str) -> Kind | None:
     """Return the kind of an argument of a hook; None for a name that callouts made up."""
-    return (KINDS[COMMAND.name] if hook[0] == "$" else KINDS[hook]).get(argument)
+    return kinds_at(hook).get(argument)
+
+
+def kinds_at(hook: str) -> Mapping[str, Kind]:
+    """Return the kinds of a hook's arguments; of a point that a compiled library has made none is known."""
+    return KINDS[COMMAND.name] if hook[0] == "$" else KINDS.get(hook, {})
 
 
 def hook_of_command(command: str) -> str:

@@ -50,12 +50,18 @@ def _key(key: object) -> str:
     return _text(key)
 
 
-def _text(text: str) -> str:
-    """Check that a str stands for bytes: surrogates other than those of ``surrogateescape`` do not."""
+def is_text(text: str) -> bool:
+    """Say whether a str stands for bytes: surrogates other than those of ``surrogateescape`` do not."""
     try:
         text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise HookError(f"{text!r} cannot be written as UTF-8") from error
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text(text: str) -> str:
+    if not is_text(text):
+        raise HookError(f"{text!r} cannot be written as UTF-8")
     return str(text)
 
 

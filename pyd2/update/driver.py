@@ -213,8 +213,10 @@ class Driver:
         try:
             rcode = self._packets.read_reply(datagram, transaction.context, int(wall))
         except Exception as error:  # mostly ReplyError, but a library's key may raise anything
+            transaction.context = None
             self._invalid(transaction, error, now, wall)
             return
+        transaction.context = None  # it has served; a library may count on its end
         if datagram[2] & 2 and not transaction.tcp:
             transaction.spare_rcode = rcode
             if "PYD2_UPDATE_TCP" in self._log.on:

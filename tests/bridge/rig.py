@@ -59,6 +59,7 @@ class Rig(NamedTuple):
         text = re.sub(r"0x[0-9a-f]+", "ADDRESS", re.sub(r"\d+\.\d{3} ms", "TIME", text))
         for index, port in enumerate(self.dns_ports):
             text = text.replace(str(port), f"PORT{index}")
+        text = text.replace(str(self.port), "PORT")
         return re.sub(r"Request ID [0-9A-F]+", "Request ID @", text)
 
 
@@ -106,7 +107,7 @@ def rig(binary: str, libraries: list[tuple[Path, Mapping[str, Any] | None]], *,
 
 
 def compare(d2_binary: str, libraries: list[tuple[Path, Mapping[str, Any] | None]],
-            scenario: Callable[[Rig], Any], *,
+            scenario: Callable[[Rig], Any], *, user: Mapping[str, Any] | None = None,
             only: Callable[[list[str]], list[str]] = lambda lines: lines) -> Any:
     """Run a scenario on both; return what was seen, which is the same, answers and log included.
 
@@ -115,7 +116,7 @@ def compare(d2_binary: str, libraries: list[tuple[Path, Mapping[str, Any] | None
     real = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
     outcomes = []
     for binary in (real, d2_binary):
-        with rig(binary, libraries) as at:
+        with rig(binary, libraries, user=user) as at:
             outcome = scenario(at)
             seen = at.seen()
             assert at.d2.stop() == 0
