@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static const double START = 32, FLOOR = 4, QUEUED_LOW = 8, QUEUED_SPAN = 24, QUEUED_TIME = 0.00075, GROWTH = 32,
+static const double START = 32, FLOOR = 4, QUEUED_LOW = 8, QUEUED_SPAN = 24, QUEUED_TIME = 0.002, GROWTH = 32,
                     REMEASURE = 10, RECOVER = 5, IDLE = 0.05, SHORTEST = 1e-6, ROUND_REPLIES = 3;
 static const double PACED_FROM = 96, PACED_BASE = 0.001, PACE = 1.25, BURST = 32, BURST_TIME = 0.002;
 
