@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from pyd2.config.model import Address
     from pyd2.net.datagrams import Datagrams
 
-RECEIVE_BUFFER: Final = 16 * 1024 * 1024
-"""Octets asked of the kernel; it holds some 26,000 requests. Linux's default holds about 170."""
+RECEIVE_BUFFER: Final = 128 * 1024 * 1024
+"""Octets asked of the kernel; it holds some 200,000 requests. Linux's default holds about 170.
+
+Memory is taken only by what waits; ``net.ipv4.udp_mem``, a part of the machine's memory, bounds it.
+"""
 
 DATAGRAM_LIMIT: Final = 4096
 """Kea's receive buffer: a longer datagram is cut (contract, section 3)."""
