@@ -10,6 +10,7 @@ Use it from one thread.
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from pyd2.observe.pattern import LineWriter
 
 _LOCK_DIRECTORY: Final = "/var/run/kea"
-_MARKS: Final = tuple(f"%{number}" for number in range(10))
+_MARK: Final = "%"
+_MARKS: Final = tuple(f"{_MARK}{number}" for number in range(10))
 
 
 class Target(NamedTuple):
@@ -78,7 +80,8 @@ class MessageLog:
         self._outputs: dict[OutputOption, Output] = {}
         self._tree: dict[str, _Settings] = {}
         self._known: dict[tuple[str, Severity, int], Target | None] = {}
-        self._targets: dict[str, tuple[str, Target]] = {}
+        self._targets: dict[str, tuple[str, str, int, Target]] = {}
+        """By message ID: its template, the same for the operator ``%`` with the arguments it takes, the target."""
         self.on: AbstractSet[str] = self._targets.keys()
         self.configure((initial_logger(environ, verbose=verbose, bad_severity=self._emit_bad_severity),))
 
@@ -102,7 +105,8 @@ class MessageLog:
         self._known.clear()
         for message in MESSAGES.values():
             if target := self.target(message.logger, message.severity, message.debuglevel):
-                self._targets[message.message_id] = f"{message.message_id} {message.text}", target
+                template = f"{message.message_id} {message.text}"
+                self._targets[message.message_id] = template, *_prepare(template), target
         for follow in self.followers:
             follow()
 
@@ -122,8 +126,10 @@ class MessageLog:
         """Write a message of the catalogue; nothing happens when its ID is not in ``on``."""
         found = self._targets.get(message_id)
         if found is not None:
-            template, target = found
-            self.write(target, substitute(template, arguments))
+            template, form, count, target = found
+            text = form % arguments if len(arguments) == count else _MARK
+            # A mark in an argument may be one that Kea replaces.
+            self.write(target, text if _MARK not in text else substitute(template, arguments))
 
     def logger(self, name: str) -> NamedLogger:
         """Return the logger of a hook library; ``name`` is taken as in a ``loggers`` entry."""
@@ -238,6 +244,14 @@ def _ancestry(name: str) -> list[str]:
     """Return a logger's full name and those of its ancestors, the nearest first."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
+def _prepare(template: str) -> tuple[str, int]:
+    """Return a template for the operator ``%`` and how many arguments it takes; -1: it is not of that kind."""
+    marks = re.findall("%.?", template, re.DOTALL)
+    if marks != [*_MARKS[1 : len(marks) + 1]]:
+        return "", -1
+    return re.sub("%.", "%s", template), len(marks)
 
 
 def substitute(template: str, arguments: Sequence[object]) -> str:

@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.ncr import ChangeType, ConflictResolutionMode, NameChangeRequest
 
+try:
+    from pyd2.packets.wire import ffi, lib
+except ImportError:
+    pass  # then nobody packs requests
+else:
+    _ROOM: Final = int(lib.WIRE_SHOWN_MAX)
+    _room: Final = ffi.new("uint8_t[]", _ROOM)
+    _text: Final = ffi.buffer(_room)
+    _show: Final = lib.wire_request_show
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -176,15 +186,13 @@ class PackedRequest(bytes):
         return request
 
     def text(self) -> str:
-        """See NameChangeRequest; written out here, for at INFO each success shows it."""
-        _, ttl, _, _, dhcid_size, fqdn_size, kind, ways, size, expires, address = _HEAD.unpack_from(self)
-        dhcid = self[_BEHIND : _BEHIND + dhcid_size].hex().upper()
-        fqdn = _plain_text(self[len(self) - fqdn_size :])
-        address_text = inet_ntop(AF_INET if size == 4 else AF_INET6, address[:size])
-        return (
-            f"{_BEGINNINGS[kind >> 2, ways]}FQDN: [{fqdn}]\nIP Address: [{address_text}]\nDHCID: [{dhcid}]\n"
-            f"Lease Expires On: {expires.decode('ascii')}\nLease Length: {ttl}\n{_ENDS[kind & 3]}"
-        )
+        """See NameChangeRequest; made in C, for at INFO each success shows it."""
+        size = _show(self, len(self), _room, _ROOM)
+        if size < 0:
+            return self.unpacked().text()
+        kind = self[_KIND]
+        lines = _text[:size].decode("ascii")
+        return f"{_BEGINNINGS[kind >> 2, self[_WAYS]]}{lines}{_ENDS[kind & 3]}"
 
 
 def _plain_text(wire: bytes) -> str:
