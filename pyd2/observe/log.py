@@ -81,7 +81,7 @@ class MessageLog:
         self._tree: dict[str, _Settings] = {}
         self._known: dict[tuple[str, Severity, int], Target | None] = {}
         self._targets: dict[str, tuple[str, str, int, Target]] = {}
-        """By message ID: its template, the same for the operator ``%`` with the arguments it takes, the target."""
+        """By message ID: its template, the same for ``%`` with the number of arguments, and the target."""
         self.on: AbstractSet[str] = self._targets.keys()
         self.configure((initial_logger(environ, verbose=verbose, bad_severity=self._emit_bad_severity),))
 
@@ -247,7 +247,7 @@ def _ancestry(name: str) -> list[str]:
 
 
 def _prepare(template: str) -> tuple[str, int]:
-    """Return a template for the operator ``%`` and how many arguments it takes; -1: it is not of that kind."""
+    """Return a template for the operator ``%`` and how many arguments it takes; -1: it is not that plain."""
     marks = re.findall("%.?", template, re.DOTALL)
     if marks != [*_MARKS[1 : len(marks) + 1]]:
         return "", -1

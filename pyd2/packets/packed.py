@@ -41,7 +41,7 @@ _REVERSE: Final = 2
 _MODES: Final = tuple(ConflictResolutionMode)
 _MODE_NUMBERS: Final = {mode: number for number, mode in enumerate(_MODES)}
 _BEGINNINGS: Final = {
-    (change_type, ways): f"Type: {change_type:d} (CHG_{change_type.name})\n"
+    (int(change_type), ways): f"Type: {change_type:d} (CHG_{change_type.name})\n"
     f"Forward Change: {'yes' if ways & _FORWARD else 'no'}\n"
     f"Reverse Change: {'yes' if ways & _REVERSE else 'no'}\n"
     for change_type in ChangeType

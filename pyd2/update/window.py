@@ -33,8 +33,8 @@ FLOOR: Final = 4
 _QUEUED_LOW: Final = 8.0
 _QUEUED_SPAN: Final = 24.0
 _QUEUED_TIME: Final = 0.002
-"""Seconds of a server's work that may stand before it. A part of what is measured is our own turn: with less, a
-fast server near by is kept at 32 updates, and each turn of the loop carries half of what it could.
+"""Seconds of a server's work that may stand before it. A part of what is measured is our own turn: with
+less, a fast server near by is kept at 32 updates, and each turn of the loop carries half of what it could.
 """
 _GROWTH: Final = 32.0
 _REMEASURE: Final = 10.0
