@@ -164,7 +164,7 @@ class Driver:
                 self._ignore(lane, datagram, wall)
                 continue
             if told:
-                log.emit("ASIODNS_FETCH_COMPLETED", lane.address, lane.port)
+                log.emit("ASIODNS_FETCH_COMPLETED", lane.host, lane.port)
             if rcode >= 0:
                 self._answered(transaction, rcode, now, wall)
             elif rcode == NEXT:
@@ -185,7 +185,7 @@ class Driver:
         lane.room_known = False
         if transaction.spare_rcode is None:
             protocol = "TCP" if outgoing.tcp else "UDP"
-            self._log.emit("ASIODNS_SEND_DATA", error, protocol, lane.address, lane.port)
+            self._log.emit("ASIODNS_SEND_DATA", error, protocol, lane.host, lane.port)
         self._unanswered(transaction, now, wall)
 
     def expire(self, now: float, wall: float) -> list[Lane]:
@@ -196,7 +196,7 @@ class Driver:
             lane.room_known = False
         for transaction, lane in zip(expired, lanes, strict=True):
             if "ASIODNS_READ_TIMEOUT" in self._log.on:
-                self._log.emit("ASIODNS_READ_TIMEOUT", lane.address, lane.port)
+                self._log.emit("ASIODNS_READ_TIMEOUT", lane.host, lane.port)
             self._unanswered(transaction, now, wall)
         return lanes
 

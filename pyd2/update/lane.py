@@ -32,7 +32,7 @@ class Lane:
     """
 
     __slots__ = (
-        "address", "health", "orders", "port", "ready", "room", "room_known", "slots", "text", "tls",
+        "address", "health", "host", "orders", "port", "ready", "room", "room_known", "slots", "text", "tls",
         "waiting", "window",
     )
 
@@ -43,7 +43,9 @@ class Lane:
         self.port = port
         self.tls = tls
         """How to talk TLS to the server; None: not at all."""
-        self.text = f"{address_text(address)} port:{port}"
+        self.host = address_text(address)
+        """The address as Kea prints it."""
+        self.text = f"{self.host} port:{port}"
         """As the log names the server."""
         self.health: Health | None = None
         """Whether the server answers, if a switch needs to know."""

@@ -29,7 +29,7 @@ def servers_status(lanes: Iterable[Lane], wall: float) -> list[Plain]:
 def _server_status(lane: Lane, wall: float) -> dict[str, Plain]:
     health = lane.health
     status: dict[str, Plain] = {
-        "address": str(lane.address), "port": lane.port,
+        "address": lane.host, "port": lane.port,
         "state": "down" if health is not None and health.down else "up",
         "in-flight": lane.window.in_flight, "waiting": len(lane.ready) + len(lane.waiting),
     }

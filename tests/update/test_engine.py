@@ -310,6 +310,18 @@ def test_a_failed_send_is_a_bad_try_at_once() -> None:
     assert (found["update-sent"], found["update-timeout"], found["update-success"]) == (4, 3, 1)
 
 
+def test_an_address_is_shown_as_kea_shows_it() -> None:
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        raise SendError(13)
+
+    servers = [{"ip-address": "::ffff:255.255.255.255"}]
+    d2 = VirtualD2(make_config(simple_map([{"name": "example.com.", "dns-servers": servers}])), peer)
+    d2.request(forward())
+    d2.run()
+    sent = "error 13 sending data using UDP to ::ffff:255.255.255.255(53)"
+    assert d2.log.texts("ASIODNS_SEND_DATA") == [sent] * 3
+
+
 def test_a_failed_send_makes_room_for_the_next() -> None:
     held = Held()
     d2 = limited(held, 100, in_flight=1)
