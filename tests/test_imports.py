@@ -34,6 +34,14 @@ def test_each_module_has_a_layer() -> None:
     assert present - {"__init__"} <= named
 
 
+def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
+    """The durable queue's database, hook libraries compiled for Kea, and the tools: loading takes time."""
+    program = "import sys, pyd2.daemon; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"sqlite3", "orjson", "pyd2.journal.store", "pyd2.hooks.kea_chain", "pyd2.tools", "dns"}
+
+
 @pytest.mark.parametrize(("module", "text", "contract"), [
     ("pyd2/dns/upward.py", "import pyd2.cli\n", "layers"),
     ("pyd2/update/clock.py", "import time\n", "the engine does no IO and reads no clock"),

@@ -22,9 +22,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pyd2.journal.entry import DATABASE, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock
-from pyd2.journal.store import DATABASE, Entry, StoreError
-from pyd2.journal.writer import Writer
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.switches import QueueSwitches
     from pyd2.counters import Counters
+    from pyd2.journal.writer import Writer
     from pyd2.messages import Log
 
 STALL_SECONDS: Final = 3.0
@@ -386,6 +386,9 @@ class Journal:
         self._writer.start()
 
     def _new_writer(self, lock: DirectoryLock | None) -> Writer:
+        # Loaded here, SQLite and what else it needs cost a start without a durable queue nothing.
+        from pyd2.journal.writer import Writer
+
         after, self._ended = self._ended, None
         return Writer(self._loop, self, self._directory, lock, after)
 

@@ -18,18 +18,15 @@ import tempfile
 from collections import Counter
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 import orjson
 
-from pyd2.errors import Pyd2Error
+from pyd2.journal.entry import DATABASE, Entry, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-
-DATABASE: Final = "pyd2-queue.sqlite3"
-"""The file's name in its directory."""
 
 VERSION: Final = 2
 """The form of the file, in ``PRAGMA user_version``."""
@@ -68,27 +65,6 @@ _MENDS: Final = {
     sqlite3.SQLITE_PERM: "make it writable for the daemon, with its directory",
     sqlite3.SQLITE_IOERR: "look at the disk",
 }
-
-
-class Entry(NamedTuple):
-    """A request that is not yet done."""
-
-    number: int
-    """Its place in the order of arrival, from 1."""
-    taken: float
-    """When it was read from the socket: seconds since the epoch."""
-    datagram: bytes
-
-
-class StoreError(Pyd2Error):
-    """The file cannot be used; the text says why, and what to do."""
-
-    def __init__(self, text: str, *, damaged: bool = False, foreign: bool = False) -> None:
-        super().__init__(text)
-        self.damaged = damaged
-        """Its content is broken: no waiting will mend it."""
-        self.foreign = foreign
-        """It is none of ours, or of a later version: hands off."""
 
 
 class Store:

@@ -6,15 +6,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pyd2.journal.entry import StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.store import Store, StoreError, salvage, set_aside
+from pyd2.journal.store import Store, salvage, set_aside
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pyd2.journal.store import Entry
+    from pyd2.journal.entry import Entry
 
 GROUP_SECONDS: Final = 0.01
 """From one commit to the next at least, so that many requests share one; a lone request goes at once.

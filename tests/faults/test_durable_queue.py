@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pyd2.journal.store import DATABASE, ROW, VERSION, salvage
+from pyd2.journal.entry import DATABASE
+from pyd2.journal.store import ROW, VERSION, salvage
 from tests.faults import disks, kills
 from tests.faults.load import Host, domain, forward
 from tests.kit import ncr

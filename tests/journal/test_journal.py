@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.config.switches import QueueSwitches
+from pyd2.journal.entry import DATABASE
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.store import DATABASE
 from tests.journal.played import Daemon, fill, in_file, names, play
 
 if TYPE_CHECKING:

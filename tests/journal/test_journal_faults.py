@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.journal import journal as journal_module
-from pyd2.journal.store import DATABASE, VERSION, Entry, Store, salvage
+from pyd2.journal.entry import DATABASE, Entry
+from pyd2.journal.store import VERSION, Store, salvage
 from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tests.journal.test_store import copied
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from pyd2.journal.store import Entry
+    from pyd2.journal.entry import Entry
 
 
 class Watched(Daemon):

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pyd2.journal.store import DATABASE, ROW, VERSION, Entry, Store, StoreError, salvage, set_aside
+from pyd2.journal.entry import DATABASE, Entry, StoreError
+from pyd2.journal.store import ROW, VERSION, Store, salvage, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pyd2.journal.entry import DATABASE, Entry
 from pyd2.journal.lock import DirectoryLock
-from pyd2.journal.store import DATABASE, Entry, Store, set_aside
+from pyd2.journal.store import Store, set_aside
 from pyd2.tools.cli import main
 from tests.kit import ncr
 
