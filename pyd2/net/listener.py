@@ -34,7 +34,7 @@ DATAGRAM_LIMIT: Final = 4096
 BATCH: Final = 128
 """Datagrams read before the loop gets its turn, so that a flood starves neither DNS nor control channel."""
 
-LAST_BATCHES: Final = 64
+LAST_BATCHES: Final = 4096
 """Batches read at closing: more than the kernel's buffer holds, and an end even under a flood."""
 
 # Linux's <asm-generic/socket.h> and <linux/sock_diag.h>; Python's socket module does not name them.

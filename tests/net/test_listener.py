@@ -107,6 +107,24 @@ def test_closing_hands_over_what_the_kernel_holds() -> None:
     asyncio.run(run())
 
 
+def test_closing_hands_over_a_full_buffer() -> None:
+    """A stop, or a move to another port, in a burst: all that the kernel has taken is handed over."""
+    async def scene() -> None:
+        inbox = Inbox()
+        inbox.listener.open(LOOPBACK, port := free_port())
+        sent = 0
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("127.0.0.1", port))
+            while not inbox.listener.kernel_drops():
+                sock.send(b"%d" % sent)
+                sent += 1
+        dropped = inbox.listener.kernel_drops()
+        inbox.listener.close()
+        assert len(inbox.datagrams) == sent - dropped
+
+    asyncio.run(scene())
+
+
 def test_a_second_listener_on_the_port_fails_instead_of_sharing_it() -> None:
     async def run() -> None:
         first, second = Inbox(), Inbox()
