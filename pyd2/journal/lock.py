@@ -50,6 +50,13 @@ class DirectoryLock:
             os.ftruncate(file, 0)
             os.pwrite(file, b"%d\n" % os.getpid(), 0)
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the file is still there; else the next process will not see that it is locked."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self._file.fileno()), Path(self.directory, LOCK_FILE).stat())
+        return False
+
     def release(self) -> None:
         """Give the directory back."""
         self._file.close()

@@ -56,6 +56,8 @@ _TIDY: Final = 4096
 """Notes of requests that are done are worked in when there are so many."""
 _WAL_LIMIT: Final = 16 * 1024 * 1024
 """Octets to which a WAL file that had to grow is cut again."""
+_CHECKPOINT: Final = 3000
+"""Pages in the WAL that move to the database together: most were written again and again meanwhile."""
 _FREE_PAGES: Final = 1024
 """Unused pages (of 4096 octets) that the file may keep."""
 _MENDS: Final = {
@@ -100,6 +102,8 @@ class Store:
         try:
             with self._failing():
                 self._prepare(read_only=read_only)
+                found = self.path.stat()
+                self._identity: Final = found.st_dev, found.st_ino
         except StoreError:
             self.close()
             raise
@@ -156,6 +160,13 @@ class Store:
             self._remove(list(present - {entry.number for entry in entries}))
         self.write([entry for entry in entries if entry.number not in present])
 
+    def check_place(self) -> None:
+        """See that the file is still there: SQLite goes on writing one that was removed or moved away."""
+        with self._failing():
+            found = self.path.stat()
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise StoreError(f"{self.path}: another file has been put in its place")
+
     def compact(self) -> None:
         """Give unused pages back to the file system, some at a time."""
         with self._failing():
@@ -187,6 +198,7 @@ class Store:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
         # Also for a file that is there: what cannot be written must be found out at once.
         with self._transaction():
             if empty:

@@ -26,8 +26,8 @@ A commit costs some 400 us of CPU time, and 8 us more for each request (measured
 REMOVE_SECONDS: Final = 0.02
 """How long removals wait for a commit to share. What is done and not removed is done again after a kill."""
 
-COMPACT_SECONDS: Final = 1.0
-"""How often unused pages are given back."""
+HOUSE_SECONDS: Final = 1.0
+"""How often, while requests come, unused pages are given back and the file is looked for in its place."""
 
 
 class Listener(Protocol):
@@ -163,6 +163,9 @@ class Writer:
         if self._after is not None:
             self._after.wait()
             self._after = None
+        if self.lock is not None and not self.lock.in_place:
+            self.lock.release()
+            self.lock = None
         if self.lock is None:
             try:
                 self.lock = DirectoryLock(self.directory)
@@ -221,7 +224,7 @@ class Writer:
 
     def _work(self, store: Store) -> None:
         """Commit until told to close."""
-        compact_at = time.monotonic() + COMPACT_SECONDS
+        house_at = time.monotonic() + HOUSE_SECONDS
         while True:
             with self._changed:
                 self._wait()
@@ -237,9 +240,10 @@ class Writer:
                 self._commit(store, entries, removed)
             if closing:
                 return
-            if now >= compact_at:
+            if now >= house_at:
+                store.check_place()
                 store.compact()
-                compact_at = now + COMPACT_SECONDS
+                house_at = now + HOUSE_SECONDS
             if entries:
                 # Requests that come within this time share the next commit.
                 time.sleep(max(0.0, now + GROUP_SECONDS - time.monotonic()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 
 from pyd2.journal import journal as journal_module
 from pyd2.journal.entry import DATABASE, Entry
+from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.store import VERSION, Store, salvage
 from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
 
@@ -154,6 +156,34 @@ def test_a_disk_that_does_not_answer_costs_no_request(
         gate.set()
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
         await daemon.until(lambda: in_file(tmp_path) == names(2, 3))
+
+    play(scene)
+
+
+@pytest.mark.parametrize("what", ["the directory", "the file", "another file in its place"])
+def test_a_file_that_is_gone_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """SQLite would go on writing to where nobody finds it; a second daemon would not see the lock."""
+    monkeypatch.setattr("pyd2.journal.writer.HOUSE_SECONDS", 0.0)
+    folder = tmp_path / "queue"
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(folder)
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        if what == "the directory":
+            shutil.rmtree(folder)
+        else:
+            (folder / DATABASE).unlink()
+        if what == "another file in its place":
+            Store(str(folder)).close()
+        daemon.end(*names(1))
+        daemon.journal.take(names(3))
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        await daemon.until(lambda: in_file(folder) == names(2, 3))
+        assert daemon.log.ids.count("PYD2_QUEUE_FAILED") == 1
+        assert str(folder / DATABASE) in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
+        with pytest.raises(InUseError):
+            DirectoryLock(str(folder))
 
     play(scene)
 
