@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.daemon_target import run_daemon
+from tests.fuzz.guided import kept, unpack
 from tests.fuzz.runner import run_target
 from tests.fuzz.targets import TARGETS
 
@@ -27,6 +28,16 @@ def test_no_input_does_harm(name: str) -> None:
     assert report.inputs // 50 < report.accepted < report.inputs // 2
     if COUNT >= 1000:
         assert len(report.rejected) >= 20
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_the_guided_fuzzing_has_kept_does_no_harm(name: str) -> None:
+    target = TARGETS[name]()
+    corpus = kept(name)
+    assert len(corpus) > 100
+    for data in corpus:
+        list(target.run(unpack(data)))
+    target.close()
 
 
 def test_no_input_harms_a_daemon() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fuzz.guided import kept
 from tests.wire.build import HERE, SOURCES, STRICT, build_replay, compile_c, sources
 from tests.wire.inputs import GENERATORS, make
 
@@ -34,10 +35,11 @@ def test_a_header_needs_no_other_before_it(header: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_the_sanitizers_find_nothing(name: str, tmp_path: Path) -> None:
-    data = b"".join(len(one).to_bytes(2, "big") + one for one in make(name, COUNT, seed=7))
+    inputs = [*make(name, COUNT, seed=7), *kept(name, HERE / "corpus")]
+    data = b"".join(len(one).to_bytes(2, "big") + one for one in inputs)
     done = subprocess.run([build_replay(name, tmp_path)], input=data, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
-    assert int(done.stdout) == COUNT
+    assert int(done.stdout) == len(inputs)
 
 
 def test_every_harness_has_inputs() -> None:
