@@ -129,6 +129,8 @@ HOOKS = (
 DURABLE = (
     Case("durable", "additions, unsigned, durable queue (the real server: in memory)", settings=_DURABLE,
          baseline="add"),
+    Case("burst-200000-durable", "200,000 additions at once, durable queue", ("--burst", "200000"), _DURABLE,
+         only="pyd2"),
 )
 
 PLAIN = (

@@ -95,12 +95,13 @@ def reloads(binary: str, seconds: float, rate: float) -> bool:
 
 
 def storm(binary: str, seconds: float, rate: float) -> bool:
-    """Answer updates among ``rate`` forged replies a second from the server's address, with wrong IDs."""
+    """Answer updates among ``rate`` forged replies a second: wrong IDs, or strangers with the right ones."""
     with contextlib.ExitStack() as stack:
         lease = stack.enter_context(PortLease())
         port = lease.take()
         server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         server.bind(("127.0.0.1", 0))
+        stranger = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         directory = stack.enter_context(private_directory())
         body = forward(domain(HEALTHY, server.getsockname()[1]), timeout=2000)
         d2 = stack.enter_context(D2.start(binary, directory, config(port, body)))
@@ -109,6 +110,7 @@ def storm(binary: str, seconds: float, rate: float) -> bool:
         cpu, began, forged, packets = d2.process.cpu_seconds(), time.monotonic(), 0, 0
         server.settimeout(0)
         askers: list[Any] = []
+        query_id = b""
         load = stack.enter_context(Load(port, (host.request() for host in hosts), 100))
         ends = Ends(d2)
         while ends.read() < len(hosts) and time.monotonic() - began < 3 * seconds:
@@ -117,13 +119,15 @@ def storm(binary: str, seconds: float, rate: float) -> bool:
                     update, asker = server.recvfrom(4096)
                     packets += 1
                     askers = [*askers[-3:], asker]
+                    query_id = update[:2]
                     server.sendto(update[:2] + b"\xa8\0" + bytes(8), asker)
             # One handful at a time: what the machine cannot send must not keep updates from their answers.
             if askers and forged < (time.monotonic() - began) * rate:
                 # REFUSED, with few IDs of the 65,536, for a right one would be an answer.
-                for number in range(48):
+                for number in range(24):
                     wrong = bytes([number % 8, 77]) + b"\xa8\5" + bytes(8)
                     server.sendto(wrong, askers[number % len(askers)])
+                    stranger.sendto(query_id + b"\xa8\5" + bytes(8), askers[-1])
                 forged += 48
         took = time.monotonic() - began
         counts = check_balance(d2)

@@ -1,7 +1,7 @@
 """A long run: mixed load, reloads and faults all the time, with an eye on memory, descriptors and the books.
 
 Three zones: a healthy one; one that is signed, behind a bad network; one whose server never answers. BIND is
-killed and started again now and then. ``python -m tests.faults soak --minutes 10``
+killed and started again now and then. The queue is durable. ``python -m tests.faults soak --minutes 10``
 """
 
 import contextlib
@@ -67,6 +67,7 @@ class Outcome:
     sent: int = 0
     succeeded: int = 0
     failed: int = 0
+    queued: int = 0
     reloads: int = 0
     outages: int = 0
     cpu_seconds: float = 0.0
@@ -77,7 +78,7 @@ class Outcome:
         counts = self.statistics
         lines = [
             f"requests: {self.sent} sent, {counts['ncr-received']} received",
-            f"ends:     {self.succeeded} succeeded, {self.failed} failed",
+            f"ends:     {self.succeeded} succeeded, {self.failed} failed, {self.queued} still in the queue",
             "updates:  " + ", ".join(f"{counts['update-' + kind]} {kind}"
                                      for kind in ("sent", "success", "timeout", "error")),
             f"reloads:  {self.reloads}, outages: {self.outages}, CPU: {self.cpu_seconds:.1f} s",
@@ -101,7 +102,8 @@ def soak(binary: str, seconds: float, rate: float, report: Callable[[str], None]
                    domain(ROUGH, rough_port, **{"key-name": _KEY.name}),
                    domain(DEAD, silent.getsockname()[1])]
         directory = stack.enter_context(private_directory())
-        settings = [_settings(port, domains, timeout) for timeout in (500, 400)]
+        queue = {"type": "durable", "directory": str(directory / "queue")}
+        settings = [_settings(port, domains, timeout, queue) for timeout in (500, 400)]
         d2 = stack.enter_context(D2.start(binary, directory, settings[0]))
         d2.wait_for_listener(port)
         hosts = {zone: [Host(number, zone) for number in range(HOSTS)] for zone in (HEALTHY, ROUGH, DEAD)}
@@ -133,6 +135,10 @@ def soak(binary: str, seconds: float, rate: float, report: Callable[[str], None]
         # The dead server's requests may have piled up: each three tries, 32 at a time.
         wait_until(lambda: ends.read() >= load.sent or not d2.alive, "the end of all requests", 120)
         outcome.cpu_seconds = d2.process.cpu_seconds()
+        # What ended is removed from the queue's file a moment later; nothing else may be left there.
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: _queued(d2) == 0, "the queue to be empty", 10)
+        outcome.queued = _queued(d2)
         outcome.statistics = check_balance(d2)
         changes = [end for told in ends.by_dhcid.values() for _, end in told]
         outcome.succeeded, outcome.failed = changes.count("SUCCEEDED"), changes.count("FAILED")
@@ -141,8 +147,10 @@ def soak(binary: str, seconds: float, rate: float, report: Callable[[str], None]
         return outcome
 
 
-def _settings(port: int, domains: list[dict[str, Any]], timeout: int) -> dict[str, Any]:
-    return config(port, {"tsig-keys": [_KEY.kea()]} | forward(*domains, timeout=timeout))
+def _settings(port: int, domains: list[dict[str, Any]], timeout: int,
+              queue: dict[str, Any]) -> dict[str, Any]:
+    more = {"tsig-keys": [_KEY.kea()], "user-context": {"pyd2": {"queue": queue}}}
+    return config(port, more | forward(*domains, timeout=timeout))
 
 
 def _requests(hosts: dict[str, list[Host]]) -> Iterator[bytes]:
@@ -153,6 +161,13 @@ def _requests(hosts: dict[str, list[Host]]) -> Iterator[bytes]:
         turn = turns[zone]
         turns[zone] += 1
         yield hosts[zone][turn % HOSTS].request(ncr.REMOVE if turn // HOSTS % 2 else ncr.ADD)
+
+
+def _queued(d2: D2) -> int:
+    """Return how many requests the durable queue holds; Kea has none."""
+    extensions = d2.command("status-get")["arguments"].get("pyd2", {})
+    entries: int = extensions.get("queue", {}).get("entries", 0)
+    return entries
 
 
 def _reload(d2: D2, directory: Path, settings: dict[str, Any], *, by_signal: bool) -> None:
@@ -180,8 +195,11 @@ def _complaints(outcome: Outcome, hosts: dict[str, list[Host]], ends: Ends, held
         yield "memory grows"
     if late.descriptors > GROWTH * early.descriptors + 2:
         yield "descriptors grow"
-    if not outcome.sent == outcome.statistics["ncr-received"] == outcome.succeeded + outcome.failed:
-        yield "sent, received and ended requests are not the same number"
+    ended = outcome.succeeded + outcome.failed
+    if not outcome.sent == outcome.statistics["ncr-received"] == ended + outcome.queued:
+        yield "sent requests, received ones, and those that ended or are queued are not the same number"
+    if outcome.queued:
+        yield "requests are queued though all have ended"
     for zone in (HEALTHY, ROUGH):
         for host in ends.succeeded(hosts[zone]):
             (change, _) = ends.by_dhcid[host.dhcid][-1]
