@@ -334,6 +334,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(drop=st.sets(st.integers(0, 5)))
     def reconcile(self, drop: set[int]) -> None:
         self.model = {number: entry for number, entry in self.model.items() if number % 6 not in drop}
+        self.committed()  # what goes goes first, in a transaction of its own
         new = entries(self.next)
         self.next += 1
         self.model.update((entry.number, entry) for entry in new)
