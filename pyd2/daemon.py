@@ -324,11 +324,14 @@ class Daemon:
 
     def _after_work(self) -> None:
         """Pass on which requests have ended, each time the engine has had a turn."""
+        amended = self._engine.take_amended()
+        if amended:
+            self._journal.amend(amended)
         finished = self._engine.take_finished()
+        dead = {request.ncr.number: request.reason for request in self._engine.take_dead()}
         if finished:
             # On the next pass, which writes the log first: a kill must not hide the end of a request.
-            self._loop.call_soon(self._journal.done, finished)
-        self._engine.take_dead()
+            self._loop.call_soon(self._journal.done, finished, dead)
         if self._leaving is not None:
             self._leave_if_cleared()
 

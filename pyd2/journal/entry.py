@@ -20,6 +20,19 @@ class Entry(NamedTuple):
     datagram: bytes
 
 
+class DeadLetter(NamedTuple):
+    """A request that has failed for good though such are tried again."""
+
+    number: int
+    """Its own, counted from 1; 0 before it is in the file."""
+    taken: float
+    """When it was read from the socket: seconds since the epoch."""
+    died: float
+    """When it was given up."""
+    reason: str
+    datagram: bytes
+
+
 class StoreError(Pyd2Error):
     """The file cannot be used; the text says why, and what to do."""
 

@@ -22,12 +22,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyd2.journal.entry import DATABASE, Entry, StoreError
+from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyd2.config.switches import QueueSwitches
     from pyd2.counters import Counters
@@ -144,6 +144,7 @@ class Journal:
             "state": "loading" if self._loading else "in use" if self._up else f"memory only: {self._reason}",
             "entries": len(self._entries),
             "oldest-age": max(0, int(wall - oldest.taken)) if oldest is not None else 0,
+            "dead-letters": self._writer.dead_count if self._writer is not None else 0,
         }
 
     def claim(self, switches: QueueSwitches) -> None:
@@ -208,13 +209,33 @@ class Journal:
             self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
         self._release()
 
-    def done(self, numbers: Sequence[int]) -> None:
-        """Take it that requests have ended for good."""
+    def amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
+        """Take it that requests have only these changes left to make, forward and reverse, by number."""
+        from pyd2.journal.changes import with_changes
+
+        amended = []
+        for number, forward, reverse in changes:
+            entry = self._entries.get(number)
+            if entry is not None:
+                datagram = with_changes(entry.datagram, forward=forward, reverse=reverse)
+                entry = self._entries[number] = entry._replace(datagram=datagram)
+                amended.append(entry)
+        for writer in (self._writer, self._former):
+            if writer is not None and not self._loading:
+                writer.amend(amended)
+
+    def done(self, numbers: Sequence[int], dead: Mapping[int, str]) -> None:
+        """Take it that requests have ended for good; the ``dead`` ones are dead letters, with reasons."""
+        letters = []
+        for number, reason in dead.items():
+            entry = self._entries.get(number)
+            if entry is not None:
+                letters.append(DeadLetter(0, entry.taken, time.time(), reason, entry.datagram))
         forget = self._entries.pop
         for number in numbers:
             forget(number, None)
         if self._writer is not None and not self._loading:
-            self._writer.remove(numbers)
+            self._writer.remove(numbers, letters)
         if self._former is not None:
             self._former.remove(numbers)
         if self._full:

@@ -3,7 +3,8 @@
 Of a request it holds the datagram as it came, so that it goes through the same door again after a restart. A
 row holds up to ROW requests: SQLite's work is by the row, and Python does nothing by the request but what
 runs in C. That a request is done is noted beside the rows; from time to time rows that are done go, and what
-is left of the others moves together. ``synchronous=FULL``: what was committed survives the loss of power.
+is left of the others moves together. Dead letters, which have failed for good where such are tried again,
+have a table of their own. ``synchronous=FULL``: what was committed survives the loss of power.
 All methods block; none locks.
 """
 
@@ -23,13 +24,16 @@ from zlib import crc32
 
 import orjson
 
-from pyd2.journal.entry import DATABASE, Entry, StoreError
+from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 VERSION: Final = 2
 """The form of the file, in ``PRAGMA user_version``."""
+
+MOST_DEAD: Final = 100_000
+"""Dead letters that are kept, the newest."""
 
 ROW: Final = 32
 """Requests of a row at most: what a flipped bit may cost."""
@@ -50,6 +54,16 @@ _SCHEMA: Final = (
     )
     """,
 )
+_DEAD_SCHEMA: Final = """
+    CREATE TABLE IF NOT EXISTS dead (
+      number INTEGER PRIMARY KEY AUTOINCREMENT,
+      taken REAL NOT NULL,         -- when it came, in seconds since the epoch
+      died REAL NOT NULL,          -- when it was given up
+      reason TEXT NOT NULL,
+      datagram BLOB NOT NULL,
+      crc INTEGER NOT NULL         -- CRC-32 of the datagram
+    )
+    """
 _HEAD: Final = 24
 """Octets that a request has in its row's head."""
 _TIDY: Final = 4096
@@ -132,13 +146,56 @@ class Store:
                     found.update((entry.number, entry) for entry in _sound(head, crc, datagrams))
         return sorted(entry for number, entry in found.items() if number not in done)
 
-    def write(self, entries: Sequence[Entry], removed: Sequence[int] = ()) -> None:
-        """Add entries, then remove some by number, in one transaction. On return it is on the disk."""
+    def write(
+        self, entries: Sequence[Entry], removed: Sequence[int] = (), dead: Sequence[DeadLetter] = (),
+        raised: Sequence[int] = (),
+    ) -> None:
+        """Make all these changes in one transaction. On return it is on the disk.
+
+        Adds entries, then removes some by number; adds dead letters, then removes some by their numbers.
+        """
         with self._transaction():
             if entries:
                 self._insert(entries)
             if removed:
                 self._remove(removed)
+            if dead:
+                self._db.executemany(_BURY, [(*letter[1:], crc32(letter.datagram)) for letter in dead])
+                self._db.execute(_FORGET_DEAD, (MOST_DEAD,))
+            if raised:
+                self._db.execute(_RAISE, (_json(raised),))
+
+    def amend(self, entries: Sequence[Entry]) -> None:
+        """Change the datagrams of entries that are there, in one transaction."""
+        with self._transaction():
+            for entry in entries:
+                row = self._where.get(entry.number)
+                if row is not None:
+                    some = [entry if other.number == entry.number else other for other in self._row(row)]
+                    head, datagrams = _pack(some)
+                    self._db.execute(_AMEND, (head, crc32(head), datagrams, row))
+
+    def read_dead(self) -> list[DeadLetter]:
+        """Return the dead letters, the oldest first."""
+        with self._failing():
+            rows = self._db.execute(_SELECT_DEAD).fetchall() if self._has_dead() else []
+        found = []
+        for number, taken, died, reason, datagram, crc in rows:
+            if not isinstance(datagram, bytes) or crc32(datagram) != crc:
+                raise StoreError(f"{self.path}: dead letter {number} is damaged", damaged=True)
+            found.append(DeadLetter(number, taken, died, reason, datagram))
+        return found
+
+    def count_dead(self) -> int:
+        """Return how many dead letters there are."""
+        with self._failing():
+            count: int = self._value("SELECT count(*) FROM dead") if self._has_dead() else 0
+            return count
+
+    def _has_dead(self) -> bool:
+        """Whether the file, which may be open only for reading, has the table."""
+        count: int = self._value("SELECT count(*) FROM sqlite_schema WHERE name = 'dead'")
+        return count != 0
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """Make these the only entries, in one transaction."""
@@ -150,7 +207,7 @@ class Store:
                 self._insert(entries)
 
     def reconcile(self, entries: Sequence[Entry]) -> None:
-        """Make these the only entries, where those of the same number are the same.
+        """Make these the only entries.
 
         First the others go, in a transaction of their own: a full disk may have room for that, and a request
         that was done must not come back.
@@ -158,6 +215,8 @@ class Store:
         with self._transaction():
             present = set(self._where)
             self._remove(list(present - {entry.number for entry in entries}))
+        held = {entry.number: entry.datagram for entry in self.read()}
+        self.amend([entry for entry in entries if held.get(entry.number, entry.datagram) != entry.datagram])
         self.write([entry for entry in entries if entry.number not in present])
 
     def check_place(self) -> None:
@@ -205,6 +264,7 @@ class Store:
                 db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 for statement in _SCHEMA:
                     db.execute(statement)
+            db.execute(_DEAD_SCHEMA)
             # The next number is one more than that of the last entry: none that is noted may be beyond it.
             self._tidy((), all_rows=True)
             db.execute(f"PRAGMA user_version = {VERSION}")
@@ -366,6 +426,11 @@ class Store:
 
 _SELECT: Final = "SELECT id, head, crc, datagrams FROM batch"
 _INSERT: Final = "INSERT INTO batch (id, head, crc, datagrams) VALUES "
+_AMEND: Final = "UPDATE batch SET head = ?, crc = ?, datagrams = ? WHERE id = ?"
+_BURY: Final = "INSERT INTO dead (taken, died, reason, datagram, crc) VALUES (?, ?, ?, ?, ?)"
+_FORGET_DEAD: Final = "DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?"
+_RAISE: Final = "DELETE FROM dead WHERE number IN (SELECT value FROM json_each(?))"
+_SELECT_DEAD: Final = "SELECT number, taken, died, reason, datagram, crc FROM dead ORDER BY number"
 _ROWS: Final = 16
 """Rows of an INSERT at most; each number of rows is a statement of its own, which is prepared once."""
 

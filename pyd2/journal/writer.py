@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pyd2.journal.entry import StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.store import Store, salvage, set_aside
+from pyd2.journal.store import MOST_DEAD, Store, salvage, set_aside
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pyd2.journal.entry import Entry
+    from pyd2.journal.entry import DeadLetter, Entry
 
 GROUP_SECONDS: Final = 0.01
 """From one commit to the next at least, so that many requests share one; a lone request goes at once.
@@ -72,6 +72,10 @@ class Writer:
         self._changed = threading.Condition()
         self._entries: list[Entry] = []
         self._removed: list[int] = []
+        self._amended: list[Entry] = []
+        self._dead: list[DeadLetter] = []
+        self.dead_count = 0
+        """Dead letters in the file, about: those that are forgotten for their number still count."""
         self._replacement: Sequence[Entry] | None = None
         self._closing = False
         self._over = False
@@ -101,12 +105,18 @@ class Writer:
             self._changed.notify()
             return len(self._entries)
 
-    def remove(self, numbers: Sequence[int]) -> None:
-        """Hand over the numbers of entries that are done."""
+    def amend(self, entries: Sequence[Entry]) -> None:
+        """Hand over entries in their present form."""
+        with self._changed:
+            self._amended += entries
+
+    def remove(self, numbers: Sequence[int], dead: Sequence[DeadLetter] = ()) -> None:
+        """Hand over the numbers of entries that are done, and as dead letters those that failed for good."""
         with self._changed:
             if not self._removed:
                 self._changed.notify()
             self._removed += numbers
+            self._dead += dead
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """Let the file hold these entries instead of what it holds."""
@@ -138,6 +148,7 @@ class Writer:
         store = None
         try:
             store = self._begin()
+            self.dead_count = store.count_dead()
             self._work(store)
         except StoreError as fault:
             self._tell(self._listener.failed, fault)
@@ -230,14 +241,16 @@ class Writer:
                 self._wait()
                 entries, self._entries = self._entries, []
                 removed, self._removed = self._removed, []
+                dead, self._dead = self._dead, []
+                amended, self._amended = self._amended, []
                 replacement, self._replacement = self._replacement, None
                 closing = self._closing
             now = time.monotonic()
             if replacement is not None:
                 store.replace(replacement)
                 self._tell(self._listener.restored)
-            if entries or removed:
-                self._commit(store, entries, removed)
+            if entries or removed or amended:
+                self._commit(store, entries, removed, dead, amended)
             if closing:
                 return
             if now >= house_at:
@@ -257,13 +270,20 @@ class Writer:
         self._changed.wait_for(lambda: urgent() or self._removed)
         self._changed.wait_for(urgent, REMOVE_SECONDS)
 
-    def _commit(self, store: Store, entries: Sequence[Entry], removed: Sequence[int]) -> None:
+    def _commit(
+        self, store: Store, entries: Sequence[Entry], removed: Sequence[int], dead: Sequence[DeadLetter],
+        amended: Sequence[Entry],
+    ) -> None:
+        if amended:
+            # Before what they make room for is noted as done.
+            store.amend(amended)
         try:
-            store.write(entries, removed)
+            store.write(entries, removed, dead)
         except StoreError:
             # A full disk may still have room for this, and what was done must not be done again.
-            if entries and removed:
+            if (entries or dead) and removed:
                 store.write((), removed)
             raise
+        self.dead_count = min(MOST_DEAD, self.dead_count + len(dead))
         if entries:
             self._tell(self._listener.safe, entries[-1].number)

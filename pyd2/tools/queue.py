@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyd2.errors import NcrError, Pyd2Error
-from pyd2.journal.entry import DATABASE, Entry, StoreError
+from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.store import Store, salvage
 from pyd2.ncr import decode
@@ -18,7 +18,8 @@ from pyd2.tools.requests import datagram
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions of ``pyd2ctl queue``."""
@@ -27,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     def action(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         added.add_argument("path", metavar="PATH", help="the queue's directory, or a file that was set aside")
+        added.add_argument("--dead", action="store_true",
+                           help="the dead letters: what failed for good though it was tried again")
         added.set_defaults(act=run)
         return added
 
@@ -42,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = requeue.add_mutually_exclusive_group(required=True)
     source.add_argument("numbers", nargs="*", type=int, default=[], metavar="NUMBER",
                         help="requests of the queue, which leave their place")
+    source.add_argument("--all", action="store_true", help="all of them")
     source.add_argument("--file", metavar="FILE", help="requests as JSON, one a line; -: standard input")
 
 
@@ -60,27 +64,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _count(arguments: argparse.Namespace) -> int:
-    entries = _entries(arguments.path)
-    print(f"{len(entries)} request{'' if len(entries) == 1 else 's'}")
+    entries = _entries(arguments.path, dead=arguments.dead)
+    what = "dead letter" if arguments.dead else "request"
+    print(f"{len(entries)} {what}{'' if len(entries) == 1 else 's'}")
     if entries:
         print(f"the oldest since {_local(entries[0].taken)} ({time.time() - entries[0].taken:.0f} seconds)")
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    for entry in _entries(arguments.path):
+    for entry in _entries(arguments.path, dead=arguments.dead):
         try:
             ncr = decode(entry.datagram)
         except NcrError as error:
             text = f"invalid: {error}"
         else:
             text = f"{ncr.change_type.name.lower():6} {ncr.fqdn} {ncr.address_text} {ncr.request_id}"
-        print(f"{entry.number:8} {_local(entry.taken)} {text}")
+        if isinstance(entry, DeadLetter):
+            print(f"{entry.number:8} {_local(entry.died)} {text}: {entry.reason}")
+        else:
+            print(f"{entry.number:8} {_local(entry.taken)} {text}")
     return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    for entry in _entries(arguments.path):
+    for entry in _entries(arguments.path, dead=arguments.dead):
         length = int.from_bytes(entry.datagram[:2], "big")
         # A line break can only stand between two values.
         text = entry.datagram[2 : 2 + length].replace(b"\n", b" ").replace(b"\r", b" ")
@@ -91,21 +99,23 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> int:
     with _locked(arguments.path) as store:
-        present = [entry.number for entry in store.read()]
+        present = [entry.number for entry in (store.read_dead() if arguments.dead else store.read())]
         numbers = present if arguments.all else _known(arguments.numbers, present)
-        store.write((), numbers)
+        store.write((), () if arguments.dead else numbers, raised=numbers if arguments.dead else ())
     print(f"removed {len(numbers)}")
     return 0
 
 
 def _requeue(arguments: argparse.Namespace) -> int:
     with _locked(arguments.path) as store:
-        present = {entry.number: entry for entry in store.read()}
-        moved = _known(arguments.numbers, present)
-        datagrams = _from_file(arguments.file) if arguments.file else [present[n].datagram for n in moved]
-        first = max(present, default=0) + 1
+        queued = {entry.number: entry.datagram for entry in store.read()}
+        present = {entry.number: entry.datagram for entry in store.read_dead()} if arguments.dead else queued
+        moved = [*present] if arguments.all else _known(arguments.numbers, present)
+        datagrams = _from_file(arguments.file) if arguments.file else [present[number] for number in moved]
+        first = max(queued, default=0) + 1
         now = time.time()
-        store.write([Entry(first + n, now, octets) for n, octets in enumerate(datagrams)], moved)
+        entries = [Entry(first + n, now, octets) for n, octets in enumerate(datagrams)]
+        store.write(entries, () if arguments.dead else moved, raised=moved if arguments.dead else ())
     print(f"put {len(datagrams)} at the end")
     return 0
 
@@ -134,7 +144,7 @@ def _from_file(name: str) -> list[bytes]:
     return datagrams
 
 
-def _entries(path: str) -> list[Entry]:
+def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
     """Return the entries, beside a daemon too; what cannot be read is left out, with a warning."""
     place = Path(path)
     directory, name = (str(place.parent), place.name) if place.is_file() else (path, DATABASE)
@@ -142,11 +152,11 @@ def _entries(path: str) -> list[Entry]:
     try:
         store = Store(directory, name, read_only=True)
         try:
-            return store.read()
+            return store.read_dead() if dead else store.read()
         finally:
             store.close()
     except StoreError as error:
-        if error.foreign:
+        if error.foreign or dead:
             raise
         print(f"pyd2ctl queue: {error}; what can be read follows", file=sys.stderr)
         return salvage(directory, name)

@@ -196,6 +196,16 @@ class Engine:
             self._driver.dead = []
         return dead
 
+    def take_amended(self) -> list[tuple[int, bool, bool]]:
+        """Return the numbers of requests that have less left to do, each with its forward and reverse change.
+
+        After a restart they must come as requests for these changes only: newer ones may have been carried
+        out meanwhile that what they have done already, or leave to others, must not undo.
+        """
+        amended, self._retries.amended = self._retries.amended, []
+        return [(late.ncr.number, late.forward_left, late.reverse_left) for late in amended
+                if late.forward_left or late.reverse_left]
+
     def take_posted(self) -> list[Lane]:
         """Return the lanes to which messages have been posted in C, for who sends them from there.
 

@@ -179,6 +179,8 @@ class Retries:
         """Of these."""
         self.any = False
         """Whether there are late requests, those under way included."""
+        self.amended: list[Late] = []
+        """Those that have less to do than they came for, until the engine takes them out."""
         self.pressing = False
         """Whether some may begin at once."""
         self._all: dict[Late, None] = {}
@@ -233,12 +235,18 @@ class Retries:
                 continue  # the newer one waits for its end
             self._leave_address(late)
             late.reverse_left = False
+            self._amend(late)
             if late.state == _UNDER_WAY:
                 continue
             if late.forward_left:
                 self._log.emit("PYD2_PTR_SUPERSEDED", late.ncr.request_id, late.ncr.address_text)
             else:
                 self._supersede(late)
+
+    def _amend(self, late: Late) -> None:
+        """Let it be known what is left of a request: after a restart it must not do more than that."""
+        if late.ncr.number and (late.forward_left or late.reverse_left):
+            self.amended.append(late)
 
     def _supersede(self, late: Late) -> None:
         self._counters.tally.superseded += 1
@@ -254,6 +262,8 @@ class Retries:
         What is left of it to do must be up to date.
         """
         pause = self._pause(late, retry)
+        if (late.forward_left, late.reverse_left) != (late.ncr.forward_change, late.ncr.reverse_change):
+            self._amend(late)
         if late not in self._all:
             self._enter(late)
         else:

@@ -46,7 +46,7 @@ class Daemon:
     def end(self, *datagrams: bytes) -> None:
         """Let requests end, as the engine tells it."""
         numbers = [self.begun.pop(datagram) for datagram in datagrams]
-        self.journal.done([number for number in numbers if number])
+        self.journal.done([number for number in numbers if number], {})
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
         for _ in range(int(PATIENCE / 0.002)):

@@ -11,7 +11,10 @@ import pytest
 from pyd2.config.switches import QueueSwitches
 from pyd2.journal.entry import DATABASE
 from pyd2.journal.lock import DirectoryLock, InUseError
+from pyd2.journal.store import Store
+from pyd2.ncr import decode
 from tests.journal.played import Daemon, fill, in_file, names, play
+from tests.kit import ncr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,3 +208,41 @@ def _free(directory: Path) -> bool:
         DirectoryLock(str(directory)).release()
         return True
     return False
+
+
+def test_what_fails_for_good_becomes_a_dead_letter(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.journal.take(names(1, 2, 3))
+        await daemon.until(lambda: len(daemon.begun) == 3)
+        daemon.journal.done([1, 2], {2: "REFUSED"})
+        await daemon.until(lambda: len(in_file(tmp_path)) == 1)
+        status = daemon.journal.status(0.0)
+        assert status is not None
+        assert status["dead-letters"] == 1
+
+    play(scene)
+    store = Store(str(tmp_path))
+    (letter,) = store.read_dead()
+    store.close()
+    assert (letter.reason, letter.datagram) == ("REFUSED", b"request 2")
+
+
+def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:
+    """Its forward change is made; a restart must not make it again, for newer ones may have followed."""
+    name = "host.example.com."
+    octets = ncr.datagram(ncr.request(name, "192.0.2.1", ncr.dhcid(b"client", name)))
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.journal.take([octets, *names(2)])
+        await daemon.until(lambda: len(daemon.begun) == 2)
+        daemon.journal.amend([(1, False, True), (99, True, False)])
+        daemon.end(*names(2))
+        await daemon.until(lambda: len(in_file(tmp_path)) == 1)
+
+    play(scene)
+    (left,) = in_file(tmp_path)
+    assert decode(left).text() == decode(octets).without_forward().text()

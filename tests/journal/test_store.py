@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pyd2.journal.entry import DATABASE, Entry, StoreError
+from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
 from pyd2.journal.store import ROW, VERSION, Store, salvage, set_aside
 
 if TYPE_CHECKING:
@@ -396,3 +396,38 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
+
+
+def test_only_the_newest_dead_letters_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyd2.journal.store.MOST_DEAD", 10)
+    store = Store(str(tmp_path))
+    for number in range(25):
+        store.write([Entry(number + 1, 1.0, b"%d" % number)], [number + 1],
+                    [DeadLetter(0, 1.0, 2.0, "why", b"%d" % number)])
+    assert store.read() == []
+    assert [letter.datagram for letter in store.read_dead()] == [b"%d" % number for number in range(15, 25)]
+    assert store.count_dead() == 10
+    store.close()
+
+
+def test_dead_letters_outlive_the_requests(tmp_path: Path) -> None:
+    """What replaces the entries, and what notes the end of some, does not touch them."""
+    store = Store(str(tmp_path))
+    store.write((), (), [DeadLetter(0, 1.0, 2.0, "why", b"letter")])
+    store.replace([Entry(1, 1.0, b"a")])
+    store.reconcile([])
+    store.close()
+    store = Store(str(tmp_path))
+    assert store.read_dead() == [DeadLetter(1, 1.0, 2.0, "why", b"letter")]
+    store.close()
+
+
+def test_entries_are_amended_also_after_a_fault(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write(entries(1, 2, 3))
+    store.amend([Entry(2, 1.0, b"less"), Entry(9, 1.0, b"gone")])
+    first, second, third = store.read()
+    assert ([first, third], second.datagram) == (entries(1, 3), b"less")
+    store.reconcile([first._replace(datagram=b"first"), second])
+    assert [entry.datagram for entry in store.read()] == [b"first", b"less"]
+    store.close()

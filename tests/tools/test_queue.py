@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from pyd2.journal.entry import DATABASE, Entry
+from pyd2.journal.entry import DATABASE, DeadLetter, Entry
 from pyd2.journal.lock import DirectoryLock
 from pyd2.journal.store import Store, set_aside
 from pyd2.tools.cli import main
@@ -128,3 +129,44 @@ def test_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert main(["queue", action, str(tmp_path), *rest]) == 1
         assert capsys.readouterr().err == f"pyd2ctl queue: there is no durable queue {tmp_path / DATABASE}\n"
     assert not list(tmp_path.iterdir())
+
+
+def bury(folder: str, *hosts: str) -> None:
+    store = Store(folder)
+    store.write((), (), [DeadLetter(0, 1767322800.0, 1767322900.0, "REFUSED from 192.0.2.53 port:53",
+                                    ncr.datagram(request(name))) for name in hosts])
+    store.close()
+
+
+def test_dead_letters(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bury(folder, *NAMES)
+    assert main(["queue", "count", "--dead", folder]) == 0
+    assert capsys.readouterr().out.startswith("4 dead letters\nthe oldest since ")
+    assert main(["queue", "list", "--dead", folder]) == 0
+    first = capsys.readouterr().out.splitlines()[0].split()
+    assert (first[0], first[3:6]) == ("1", ["add", NAMES[0], "192.0.2.1"])
+    assert " ".join(first[-4:]) == "REFUSED from 192.0.2.53 port:53"
+    assert main(["queue", "export", "--dead", folder]) == 0
+    exported = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["fqdn"] for line in exported] == NAMES
+    assert main(["queue", "requeue", "--dead", folder, "2", "4"]) == 0
+    assert names(folder)[3:] == [(14, NAMES[1]), (15, NAMES[3])]
+    assert main(["queue", "remove", "--dead", folder, "1"]) == 0
+    assert main(["queue", "remove", "--dead", folder, "9"]) == 1
+    assert main(["queue", "requeue", "--dead", folder, "--all"]) == 0
+    assert main(["queue", "count", "--dead", folder]) == 0
+    assert capsys.readouterr().out.endswith("put 1 at the end\n0 dead letters\n")
+    assert len(names(folder)) == 6
+
+
+def test_dead_letters_of_a_file_without(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As an earlier release has left it."""
+    with sqlite3.connect(Path(folder, DATABASE)) as db:
+        db.execute("DROP TABLE dead")
+    db.close()
+    assert main(["queue", "count", "--dead", folder]) == 0
+    assert capsys.readouterr().out == "0 dead letters\n"
+    bury(folder, NAMES[0])
+    assert main(["queue", "count", "--dead", folder]) == 0
+    assert capsys.readouterr().out.startswith("1 dead letter\n")
+    assert len(names(folder)) == 3

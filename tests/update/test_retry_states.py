@@ -1,0 +1,216 @@
+"""Late tries under random histories: in the end the zones must be as if nothing had ever been wrong.
+
+Behind the servers stands one set of zones, kept by the rules of RFC 2136. The test lets servers be silent,
+refuse, lose answers and come back, in a stream of requests with reconfigurations and restarts; then it lets
+all be well, and compares the zones with those of a daemon that nobody disturbed.
+"""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from pyd2.dns.constants import Rcode
+from pyd2.journal.changes import with_changes
+from pyd2.update.engine import Outgoing
+from tests.kit.dnswire import parse
+from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
+
+# The engine draws at random; here always the same, so that a failure can be repeated.
+DRAWN = random.Random(4703)
+BITS = [DRAWN.getrandbits(32) for _ in range(20000)]
+
+
+class Zones:
+    """What an RFC 2136 primary holds, as far as a D2 needs one."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, dict[str, set[str]]] = {}
+        """Owner to type to data."""
+
+    def carry_out(self, message: bytes) -> Rcode:
+        """Check the prerequisites and carry an update out."""
+        parsed = parse(message)
+        for record in parsed.prereq:
+            owner, _, rr_class, rr_type, *data = record.split()
+            sets = self.names.get(owner, {})
+            if rr_class == "NONE" and rr_type == "ANY" and sets:
+                return Rcode.YXDOMAIN
+            if rr_class == "ANY" and rr_type == "ANY" and not sets:
+                return Rcode.NXDOMAIN
+            if rr_class == "NONE" and rr_type != "ANY" and rr_type in sets:
+                return Rcode.YXRRSET
+            if rr_class == "ANY" and rr_type != "ANY" and rr_type not in sets:
+                return Rcode.NXRRSET
+            if rr_class == "IN" and sets.get(rr_type) != {" ".join(data)}:
+                return Rcode.NXRRSET
+        for record in parsed.update:
+            owner, _, rr_class, rr_type, *data = record.split()
+            sets = self.names.setdefault(owner, {})
+            if rr_class == "IN":
+                sets.setdefault(rr_type, set()).add(" ".join(data))
+            elif rr_class == "NONE":
+                sets.get(rr_type, set()).discard(" ".join(data))
+            elif rr_type == "ANY":
+                sets.clear()
+            else:
+                sets.pop(rr_type, None)
+            for empty in [name for name, values in sets.items() if not values]:
+                del sets[empty]
+            if not sets:
+                del self.names[owner]
+        return Rcode.NOERROR
+
+
+# Each client has names of its own in two zones, and addresses of its own in both families.
+CLIENTS = range(3)
+MODES = ["check-with-dhcid", "no-check-with-dhcid", "check-exists-with-dhcid"]
+FAULTS = ["none", "silent", "deaf", Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTAUTH]
+"""``silent``: takes no update; ``deaf``: carries them out, and its answers are lost."""
+PORTS = (1, 2, 3)
+
+
+def _config(a: tuple[int, ...], b: tuple[int, ...], failover: bool) -> Any:
+    own = {
+        "retry": {"enabled": True, "initial-delay": 1, "max-delay": 20},
+        "failover": {"enabled": failover, "partial-success": failover},
+        "lanes": {"max-in-flight": 2},
+    }
+    reverse = [domain("2.0.192.in-addr.arpa.", *b), domain("8.b.d.0.1.0.0.2.ip6.arpa.", *a)]
+    return make_config(simple_map([domain("a.test.", *a), domain("b.test.", *b)], reverse,
+                                  {"user-context": {"pyd2": own}}))
+
+
+class RetryStates(RuleBasedStateMachine):
+    """The test plays the DHCP server, the DNS servers, the operator and the machine that loses power."""
+
+    failover = False
+    families = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.configs = [
+            _config((1,), (2,), self.failover), _config((1, 2), (3, 1), self.failover),
+            _config((3, 2, 1), (2,), self.failover),
+        ]
+        self.config = 0
+        self.zones = Zones()
+        self.faults: dict[int, str | Rcode] = dict.fromkeys(PORTS, "none")
+        self.requests: list[bytes] = []
+        self.held: dict[int, bytes] = {}
+        """What the durable queue would hold, by number."""
+        self.d2 = self.start()
+
+    def start(self) -> VirtualD2:
+        d2 = VirtualD2(self.configs[self.config], self.take, debuglevel=-1, keep_sent=False)
+        d2.engine._driver.tries.random = list(BITS)
+        return d2
+
+    def take(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        fault = self.faults[outgoing.lane.port]
+        if fault == "silent":
+            return ()
+        rcode = fault if isinstance(fault, Rcode) else self.zones.carry_out(outgoing.message)
+        return () if fault == "deaf" else [(0.002, answer(outgoing.message, rcode))]
+
+    def give(self, number: int, data: bytes) -> None:
+        self.d2.engine.receive_request(data, self.d2.now, self.d2.wall, number)
+        self.d2.flush()
+
+    @rule(client=st.sampled_from(CLIENTS), zone=st.sampled_from("ab"), host=st.integers(0, 1),
+          change=st.sampled_from([0, 0, 1]), data=st.data(),
+          ways=st.sampled_from([(True, True), (True, True), (True, False), (False, True)]))
+    def request(self, client: int, zone: str, host: int, change: int, data: st.DataObject,
+                ways: tuple[bool, bool]) -> None:
+        family = data.draw(st.integers(1, self.families))
+        number = 10 * client + host
+        ncr = request(
+            dhcid=f"{client:08X}", fqdn=f"h{client}.{zone}.test.", change_type=change,
+            ip_address=f"192.0.2.{number}" if family == 1 else f"2001:db8::{number:x}",
+            conflict_resolution_mode=MODES[client], forward_change=ways[0], reverse_change=ways[1],
+            lease_expires_on="29991231235959",
+        )
+        self.requests.append(datagram(ncr))
+        number = len(self.requests)
+        self.held[number] = self.requests[-1]
+        self.give(number, self.requests[-1])
+
+    @rule(port=st.sampled_from(PORTS), fault=st.sampled_from(FAULTS))
+    def break_server(self, port: int, fault: str | Rcode) -> None:
+        self.faults[port] = fault
+
+    @rule(port=st.sampled_from(PORTS))
+    def mend_server(self, port: int) -> None:
+        self.faults[port] = "none"
+
+    @rule(seconds=st.sampled_from([0.001, 0.3, 2.0, 7.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        until = self.d2.now + seconds
+        self.d2.run(until)
+        self.d2.now = until
+
+    @rule(number=st.integers(0, 2))
+    def reconfigure(self, number: int) -> None:
+        self.config = number
+        self.d2.configure(self.configs[number])
+
+    @rule()
+    def restart(self) -> None:
+        self.forget_finished()
+        self.d2 = self.start()
+        for number, data in self.held.items():
+            self.give(number, data)
+
+    def forget_finished(self) -> None:
+        for number, forward, reverse in self.d2.engine.take_amended():
+            self.held[number] = with_changes(self.held[number], forward=forward, reverse=reverse)
+        for number in self.d2.engine.take_finished():
+            del self.held[number]
+
+    @invariant()
+    def each_request_is_somewhere(self) -> None:
+        self.forget_finished()
+        tally = self.d2.counters.tally
+        gone = tally.done + tally.failed + tally.superseded
+        assert tally.unmatched == tally.expired == tally.lost == 0
+        engine = self.d2.engine
+        assert tally.received == gone + engine.queued + engine.active
+        assert len(self.held) == engine.queued + engine.active
+
+    def teardown(self) -> None:
+        self.faults = dict.fromkeys(PORTS, "none")
+        self.d2.run()
+        self.each_request_is_somewhere()
+        engine = self.d2.engine
+        assert not self.held
+        assert (engine.active, engine.queued, engine.late, engine.timer()) == (0, 0, 0, None)
+        assert not engine._chains
+        assert not engine._retries._names
+        assert not engine._retries._addresses
+        assert engine._retries.octets == engine._octets == 0
+        found, self.zones = self.zones, Zones()
+        self.d2 = self.start()
+        for data in self.requests:
+            self.give(0, data)
+            self.d2.run()
+        assert found.names == self.zones.names
+
+
+class FailoverStates(RetryStates):
+    """The same with fail-over, and clients with addresses of both families."""
+
+    failover = True
+    families = 2
+
+
+def test_the_zones_are_as_if_nothing_had_been_wrong() -> None:
+    how = settings(max_examples=100, stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(RetryStates, settings=how)
+
+
+def test_the_same_with_fail_over() -> None:
+    how = settings(max_examples=100, stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(FailoverStates, settings=how)
