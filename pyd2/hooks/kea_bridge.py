@@ -9,8 +9,11 @@ import atexit
 import importlib
 import os
 import re
+import shutil
+import tempfile
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -69,6 +72,7 @@ class Shim:
         self._thread = get_ident()
         self._busy_with_log = False
         self._unfreed: list[tuple[Callable[[CData], None], Any]] = []
+        self._links = ""
 
     def error(self) -> BridgeError:
         """Return the fault that the last call reported."""
@@ -102,6 +106,21 @@ class Shim:
             yield
         finally:
             self._busy_with_log = False
+
+    @contextmanager
+    def links(self) -> Iterator[str]:
+        """Make a directory for links to the extension, and remove it in the end.
+
+        It has the same name each time: the dynamic linker keeps every name that an object was opened by.
+        """
+        try:
+            Path(self._links).mkdir(0o700)
+        except OSError:  # there is no name yet, or somebody else has taken it
+            self._links = tempfile.mkdtemp(prefix="pyd2-hooks-")
+        try:
+            yield self._links
+        finally:
+            shutil.rmtree(self._links)
 
     def free_deferred(self) -> None:
         """Free what could not be freed where it was dropped."""

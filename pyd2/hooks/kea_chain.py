@@ -7,7 +7,6 @@ it (contract, section 7).
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, cast
@@ -116,7 +115,7 @@ class KeaChain:
         ffi, lib = self._shim.ffi, self._shim.lib
         module = self._shim.text(lib.kb_module_path())
         # Kea's messages name a library by its path: each slot gets a link that ends like the entry.
-        with tempfile.TemporaryDirectory(prefix="pyd2-hooks-") as directory:
+        with self._shim.links() as directory:
             self._links = directory
             listed = ffi.new("kb_entry[]", len(entries))
             alive = []

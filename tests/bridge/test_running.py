@@ -13,6 +13,7 @@ import uvloop
 
 from pyd2.counters import Counters
 from pyd2.hooks.chain import load_chain
+from pyd2.hooks.kea_bridge import shim
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe.statistics import Statistics
 
@@ -194,6 +195,18 @@ def test_many_callouts_leave_nothing(probe: Probe, tmp_path: Path, kind: str) ->
     configure(chain)
     assert grown(lambda: ask(chain), 2_000, 20_000) < 1024
     chain.unload()
+
+
+def test_links_have_the_same_name_at_each_reload() -> None:
+    """Unless somebody else has taken it."""
+    with shim().links() as first:
+        assert Path(first).stat().st_mode & 0o777 == 0o700
+    with shim().links() as second:
+        assert second == first
+    Path(first).mkdir()
+    with shim().links() as third:
+        assert third != first
+    Path(first).rmdir()
 
 
 def test_many_reloads_leave_nothing(probe: Probe, tmp_path: Path) -> None:
