@@ -112,8 +112,8 @@ class SigningKey(Protocol):
 class HmacKey:
     """A shared secret."""
 
-    __slots__ = ("_state", "_wall", "algorithm", "algorithm_wire", "digest_size", "identity", "length",
-                 "mac_size", "name", "name_wire", "record_head", "variables")
+    __slots__ = ("_state", "_wall", "algorithm", "algorithm_wire", "digest_bits", "digest_size", "identity",
+                 "length", "mac_size", "name", "name_wire", "record_head", "secret", "variables")
 
     def __init__(self, name: str, algorithm: str, secret: bytes, digest_bits: int = 0) -> None:
         """Prepare a key.
@@ -124,6 +124,8 @@ class HmacKey:
         Raises DomainNameError if the name is none, KeyError for another algorithm.
         """
         digest = ALGORITHMS[algorithm.lower()]
+        self.secret = secret
+        self.digest_bits = digest_bits
         self.name_wire = lower(parse_name(name))
         self.name = name_text(self.name_wire)
         self.algorithm = HMAC_MD5_NAME if digest == "md5" else f"{algorithm.lower()}."

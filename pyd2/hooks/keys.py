@@ -12,7 +12,7 @@ from pyd2.errors import DomainNameError, HookError
 class TsigKey(HmacKey):
     """A TSIG key with a shared secret. Make it once, in ``load`` say, and use it for many updates."""
 
-    __slots__ = ("digest_bits", "secret")
+    __slots__ = ()
 
     def __init__(self, name: str, algorithm: str, secret: bytes | str, digest_bits: int = 0) -> None:
         """Make a key from the values of a ``tsig-keys`` entry: ``secret`` as base64 text, or as octets.
@@ -32,5 +32,3 @@ class TsigKey(HmacKey):
             super().__init__(name, algorithm, secret, digest_bits)
         except DomainNameError as error:
             raise HookError(str(error)) from error
-        self.secret = secret
-        self.digest_bits = digest_bits

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.dns.tsig import ALGORITHMS, HmacContext, HmacKey
+from pyd2.dns.tsig import ALGORITHMS, HMAC_MD5_NAME, HmacContext, HmacKey
 from pyd2.dns.update import Data, Zone
 from pyd2.errors import NcrError
 from pyd2.packets.batch import DatagramBatch, in_batches
@@ -19,7 +19,7 @@ from pyd2.packets.wire import ffi, lib
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyd2.dns.tsig import SigningContext
+    from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.dns.update import UpdateTemplate
     from pyd2.packets.layer import DomainNumbers, Index, Request
 
@@ -179,6 +179,13 @@ class CompiledLayer(PlainLayer):
     def key(self, name: str, algorithm: str, secret: bytes, digest_bits: int) -> HmacKey:
         """Return a prepared key."""
         return CompiledKey(name, algorithm, secret, digest_bits)
+
+    def prepare_key(self, key: SigningKey) -> SigningKey:
+        """Return a key that signs alike: prepared if its contexts are those of a shared secret."""
+        if not isinstance(key, HmacKey) or type(key).create_context is not HmacKey.create_context:
+            return key
+        algorithm = "hmac-md5" if key.algorithm == HMAC_MD5_NAME else key.algorithm.rstrip(".")
+        return CompiledKey(key.name, algorithm, key.secret, key.digest_bits)
 
     def encode_update(
         self, template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pyd2.data.zone import Interfaces
-    from pyd2.dns.tsig import HmacKey, SigningContext
+    from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
     from pyd2.dns.update import UpdateTemplate, Zone
     from pyd2.errors import NcrError
     from pyd2.ncr import NameChangeRequest
@@ -65,6 +65,9 @@ class PacketLayer(Protocol):
 
     def key(self, name: str, algorithm: str, secret: bytes, digest_bits: int) -> HmacKey:
         """Return a key prepared for signing; its arguments and errors are HmacKey's."""
+
+    def prepare_key(self, key: SigningKey) -> SigningKey:
+        """Return a key that signs like the given one, a library's: prepared if it is a shared secret."""
 
     def encode_update(
         self, template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes,

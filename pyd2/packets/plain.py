@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyd2.data.zone import Interfaces
-    from pyd2.dns.tsig import SigningContext
+    from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.dns.update import UpdateTemplate
     from pyd2.ncr import NameChangeRequest
     from pyd2.packets.layer import DomainNumbers, Index, Request
@@ -57,6 +57,10 @@ class PlainLayer:
     def key(self, name: str, algorithm: str, secret: bytes, digest_bits: int) -> HmacKey:
         """Return a prepared key."""
         return HmacKey(name, algorithm, secret, digest_bits)
+
+    def prepare_key(self, key: SigningKey) -> SigningKey:
+        """Return the key: there is nothing to prepare."""
+        return key
 
     def encode_update(
         self, template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes,

@@ -16,6 +16,7 @@ from pyd2.update.window import CAP
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import UpdateTemplate, Zone
     from pyd2.update.kinds import Step
     from pyd2.update.lane import Lane
@@ -117,9 +118,8 @@ class CompiledTries(RandomNumbers):
         """See Tries."""
         return CompiledWindow()
 
-    def route(self, server: Server, zone: Zone | None, step: Step) -> Route:
+    def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
         """See Tries."""
-        key = server.key
         signs = key is None or (isinstance(key, CompiledKey) and key.prepared is not None)
         if server.tcp or not signs or not isinstance(zone, CompiledZone):
             return ALONE

@@ -15,6 +15,7 @@ from pyd2.dns.constants import Rcode, rcode_text
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.packets.packed import PackedRequest
+from pyd2.update.chosen import ChosenKeys
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.plan import MAX_TIMEOUT
 from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED, Failure
@@ -97,6 +98,7 @@ class Driver:
         self._successes: dict[KeyCounters | None, int] = {}
         """Updates that succeeded in this turn, by the key's statistics."""
         self.select_key: SelectKey | None = None
+        self.chosen_keys = ChosenKeys(packets)
         self.timeout_ms = 500
         self.active = 0
         """Transactions begun and not ended."""
@@ -241,6 +243,7 @@ class Driver:
             transaction.next_server = 1
             transaction.passed_over = ()
             transaction.key = server.key
+            transaction.routes = server.routes
             transaction.key_counters = server.key_counters
             transaction.step = transaction.kind.first_reverse
             transaction.route = transaction.then
@@ -331,6 +334,7 @@ class Driver:
             transaction.next_server = 1
             transaction.passed_over = ()
             server = domain.servers[0]
+            transaction.routes = server.routes
             self._turn_to(transaction, server, server.key, server.key_counters, now, wall)
         else:
             transaction.next_server = 0
@@ -380,6 +384,7 @@ class Driver:
         while (server := self._next_server(transaction, now)) is not None:
             key: SigningKey | None = server.key
             counters = server.key_counters
+            routes = server.routes
             if self.select_key is not None:
                 try:
                     selection = self.select_key(server.config, key)
@@ -393,8 +398,11 @@ class Driver:
                 if selection.skip:
                     continue
                 if selection.key is not key:
-                    key = selection.key
+                    chosen = self.chosen_keys.of(selection.key)
+                    key = chosen.key
                     counters = None if key is None else self._counters.library_key(key.name, wall)
+                    routes = chosen.routes(server)
+            transaction.routes = routes
             self._turn_to(transaction, server, key, counters, now, wall)
             return
         self._fail(transaction, event, reason, now, wall, may_pass=True)
@@ -535,12 +543,12 @@ class Driver:
         server = transaction.server
         lane = server.lane
         step = transaction.step
-        route = server.routes.get(step)
+        routes = transaction.routes
+        route = routes.get(step)
         if route is None:
-            route = server.routes[step] = self.tries.route(server, transaction.domain.zone, step)
+            route = routes[step] = self.tries.route(server, transaction.domain.zone, step, transaction.key)
         if (
             not route.address
-            or transaction.key is not server.key
             or transaction.spare_rcode is not None
             or not isinstance(transaction.ncr, PackedRequest)
             or self.timeout_ms > MAX_TIMEOUT
@@ -571,7 +579,7 @@ class Driver:
         step = transaction.kind.first_reverse
         route = server.routes.get(step)
         if route is None:
-            route = server.routes[step] = self.tries.route(server, domain.zone, step)
+            route = server.routes[step] = self.tries.route(server, domain.zone, step, server.key)
         return route
 
     def _turn(self, lane: Lane, now: float, wall: float) -> Turn:

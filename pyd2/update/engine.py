@@ -237,6 +237,7 @@ class Engine:
             config, lanes, self._counters, wall, self._packets, self._driver.tries.new_window
         )
         self._driver.select_key = select_key
+        self._driver.chosen_keys.clear()
         self._driver.timeout_ms = config.dns_server_timeout
         for lane in lanes:
             self._backlog.extend(lane.waiting)

@@ -37,9 +37,9 @@ class Transaction:
 
     __slots__ = (
         "context", "deadline", "dhcid", "domain", "fifo", "forward", "forward_done", "forward_failure",
-        "hops", "key", "key_counters", "kind", "ncr", "next_server", "number", "passed_over", "plan", "query",
-        "reverse", "reverse_done", "route", "sent_at", "server", "spare_rcode", "step", "tcp", "then",
-        "tries",
+        "hops", "key", "key_counters", "kind", "ncr", "next_server", "number", "passed_over", "plan",
+        "query", "reverse", "reverse_done", "route", "routes", "sent_at", "server", "spare_rcode", "step",
+        "tcp", "then", "tries",
     )
 
     # Set when the first server is selected, and again at every later selection.
@@ -50,6 +50,8 @@ class Transaction:
     step: Step
     key: SigningKey | None
     key_counters: KeyCounters | None
+    routes: dict[Step, Route]
+    """How updates with this key go to ``server``."""
     route: Route
     """How the update under way went to ``server``."""
     then: Route

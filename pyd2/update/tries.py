@@ -17,6 +17,7 @@ from pyd2.update.window import Window
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import Zone
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.kinds import Step
@@ -91,8 +92,8 @@ class Tries(Protocol):
     def new_window(self) -> Updates:
         """Return the window of a new lane."""
 
-    def route(self, server: Server, zone: Zone | None, step: Step) -> Route:
-        """Return how a step's updates go to a server: by the batch, or ALONE."""
+    def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
+        """Return how a step's updates, signed with a key, go to a server: by the batch, or ALONE."""
 
     def draw_place(self) -> int:
         """Draw a number that chooses one of a lane's local ports."""
@@ -177,7 +178,7 @@ class PlainTries(RandomNumbers):
         """See Tries."""
         return Window()
 
-    def route(self, _server: Server, _zone: Zone | None, _step: Step) -> Route:
+    def route(self, _server: Server, _zone: Zone | None, _step: Step, _key: SigningKey | None) -> Route:
         """See Tries."""
         return ALONE
 

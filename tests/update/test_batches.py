@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyd2.counters import Counters
 from pyd2.dns.tsig import HmacKey
 from pyd2.packets.layer import make_layer
+from pyd2.update.driver import Selection
 from pyd2.update.engine import Engine
 from tests.kit.dnswire import parse
 from tests.update import support
@@ -27,8 +28,12 @@ from tests.update.support import (
 )
 
 if TYPE_CHECKING:
+    from pyd2.config.model import DnsServer
+    from pyd2.dns.tsig import SigningKey
+    from pyd2.update.driver import SelectKey
     from pyd2.update.engine import Outgoing
     from pyd2.update.lane import Lane
+    from pyd2.update.transaction import Transaction
 
 SECRET = b"secret-secret-secret-secret"
 KEY = {"name": "k.test", "algorithm": "HMAC-SHA256", "secret": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"}
@@ -40,7 +45,10 @@ SILENT, TRUNCATED, FORGED, UNSENDABLE = "silent", "truncated", "forged", "unsend
 class Batches:
     """An engine that gets what arrives by the batch; what a server does depends on the update alone."""
 
-    def __init__(self, layer: str, map_: dict[str, Any], debuglevel: int, size: int) -> None:
+    def __init__(
+        self, layer: str, map_: dict[str, Any], debuglevel: int, size: int,
+        select_key: SelectKey | None = None,
+    ) -> None:
         self.log = MemoryLog(max(debuglevel, 0))
         if debuglevel < 0:
             self.log.on = frozenset(name for name in self.log.on if "SUCCEEDED" in name or "FAILED" in name)
@@ -51,7 +59,7 @@ class Batches:
         self.sent: Counter[tuple[int, bytes]] = Counter()
         self.tries: Counter[bytes] = Counter()
         self.key = HmacKey("k.test", "HMAC-SHA256", SECRET)
-        self.engine.configure(make_config(map_), None, self.now, self.wall)
+        self.engine.configure(make_config(map_), select_key, self.now, self.wall)
 
     def run(self, requests: list[bytes]) -> None:
         for first in range(0, len(requests), self.size):
@@ -154,6 +162,62 @@ def test_batches_do_what_single_messages_do(seed: int, keyed: bool, size: int, c
         batches = Batches(support.LAYER, make_map(keyed), debuglevel, size)
         batches.run(requests)
         assert batches.outcome() == reference.outcome()
+
+
+class Chooser:
+    """A hook library: the same key each time at the first server, new ones at the second, else none."""
+
+    def __init__(self) -> None:
+        self.key = HmacKey("k.test", "HMAC-SHA256", SECRET)
+        self.asked = 0
+
+    def __call__(self, server: DnsServer, key: SigningKey | None) -> Selection:
+        self.asked += 1
+        if self.asked % 7 == 0:
+            return Selection(key, skip=True)
+        if server.port == 1:
+            return Selection(self.key)
+        return Selection(HmacKey("K.test", "HMAC-SHA256", SECRET) if server.port == 2 else None)
+
+
+@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(st.integers(0, 10**6), st.booleans(), st.sampled_from([1, 64]))
+def test_batches_do_the_same_with_keys_that_a_library_chooses(seed: int, keyed: bool, size: int) -> None:
+    requests = make_requests(60, seed)
+    outcomes = []
+    for layer in ("plain", support.LAYER):
+        # One after the other, for what the library decides depends on how often it was asked.
+        batches = Batches(layer, make_map(keyed), -1, 1 if layer == "plain" else size, Chooser())
+        for one in requests:
+            batches.run([one])
+        outcomes.append(batches.outcome())
+    assert outcomes[1] == outcomes[0]
+
+
+def test_what_a_library_s_key_signs_goes_by_the_batch() -> None:
+    """The same key of the library's, or none, is prepared once; it is forgotten with the configuration."""
+    chooser = Chooser()
+    map_ = simple_map([domain("example.com.", 1)], [domain("2.0.192.in-addr.arpa.", 3)])
+    batches = Batches(support.LAYER, map_, -1, 64, chooser)
+    driver = batches.engine._driver
+    alone: list[object] = []
+    send_alone = driver._send_alone
+
+    def count_alone(transaction: Transaction, now: float, wall: float) -> None:
+        alone.append(transaction)
+        send_alone(transaction, now, wall)
+
+    driver._send_alone = count_alone  # type: ignore[method-assign]
+    requests = [datagram(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}"))
+                for number in range(3)]
+    batches.engine.receive_requests(requests, batches.now, batches.wall)
+    outgoing = batches.engine.take_outgoing()
+    assert [parse(message.message).tsig is not None for message in outgoing] == [True] * 3
+    assert len(alone) == (0 if support.LAYER == "compiled" else 3)
+    prepared = driver.chosen_keys.of(chooser.key) is driver.chosen_keys.of(chooser.key)
+    assert prepared is (support.LAYER == "compiled")
+    batches.engine.configure(make_config(map_), None, batches.now, batches.wall)
+    assert not driver.chosen_keys._kept
 
 
 def test_the_reverse_direction_follows_at_once() -> None:

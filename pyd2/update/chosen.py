@@ -1,0 +1,58 @@
+"""Keys that hook libraries choose, prepared once for all updates that they sign."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pyd2.dns.tsig import SigningKey
+    from pyd2.packets.layer import PacketLayer
+    from pyd2.update.kinds import Step
+    from pyd2.update.plan import Server
+    from pyd2.update.tries import Route
+
+MOST: Final = 256
+"""Keys that are kept prepared: a library that makes one for each update takes no more memory."""
+
+
+class ChosenKey:
+    """A key that a library has chosen, or that it wants none."""
+
+    __slots__ = ("_given", "_routes", "key")
+
+    def __init__(self, given: SigningKey | None, packets: PacketLayer) -> None:
+        self._given = given  # while it lives, no other key has its identity
+        self.key = None if given is None else packets.prepare_key(given)
+        """What signs."""
+        self._routes: dict[Server, dict[Step, Route]] = {}
+
+    def routes(self, server: Server) -> dict[Step, Route]:
+        """Return how updates that it signs go to a server, as ``Server.routes``."""
+        found = self._routes.get(server)
+        if found is None:
+            found = self._routes[server] = {}
+        return found
+
+
+class ChosenKeys:
+    """Those of a configuration, by identity: libraries mostly choose the same ones again."""
+
+    def __init__(self, packets: PacketLayer) -> None:
+        self._packets = packets
+        self._kept: dict[int, ChosenKey] = {}
+
+    def clear(self) -> None:
+        """Forget all; updates under way go on with what they have."""
+        self._kept.clear()
+
+    def of(self, key: SigningKey | None) -> ChosenKey:
+        """Return what was prepared for a key, prepared now if it is new."""
+        found = self._kept.get(id(key))
+        if found is None:
+            found = ChosenKey(key, self._packets)
+            if found.key is key and key is not None:
+                return found  # it signs in its own way, and ends with its library's last use of it
+            self._kept[id(key)] = found
+            if len(self._kept) > MOST:
+                del self._kept[next(iter(self._kept))]
+        return found
