@@ -272,7 +272,7 @@ class KeaChain:
 
     def share_statistics(self, statistics: Statistics) -> None:
         """Let libraries read the server's statistics, and the server show theirs."""
-        self._statistics = KeaStatistics(self._shim, statistics)
+        self._statistics = KeaStatistics(self._shim, statistics, self._keys.forget_unused)
         self._statistics.tell()
         statistics.providers.append(self._statistics)
 

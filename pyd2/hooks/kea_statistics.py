@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pyd2.data.element import Element
     from pyd2.hooks.kea_bridge import Shim
@@ -39,10 +39,12 @@ class OwnStatistics(Protocol):
 class KeaStatistics:
     """What is in Kea's StatsMgr; a provider of ``pyd2.observe.statistics``."""
 
-    def __init__(self, shim: Shim, own: OwnStatistics) -> None:
+    def __init__(self, shim: Shim, own: OwnStatistics, forget_unused: Callable[[], None]) -> None:
+        """``forget_unused`` lets go of keys that libraries hold no more."""
         self._shim = shim
         self._own = own
         self._told: dict[str, int] = {}
+        self._forget_unused = forget_unused
         self._number = shim.ffi.new("int64_t *")
 
     def tell(self) -> None:
@@ -72,6 +74,7 @@ class KeaStatistics:
 
     def samples(self) -> Iterator[Sample]:
         """Return all statistics of the StatsMgr with their samples, the newest first."""
+        self._forget_unused()  # their statistics end with them, and not some time after
         self.tell()
         all_of_them = self._shim.value(self._shim.lib.kb_stats_all())
         assert all_of_them is not None
