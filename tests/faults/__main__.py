@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.faults import rows
+from tests.faults import outages, rows
 from tests.faults.soak import soak
 
 
@@ -18,6 +18,7 @@ def _soak(binary: str, seconds: float, rate: float) -> bool:
 
 RUNS: Final[dict[str, Callable[[str, float, float], bool]]] = {
     "soak": _soak, "isolation": rows.isolation, "reloads": rows.reloads, "storm": rows.storm,
+    "outage": outages.outage, "adversity": outages.adversity,
 }
 """Each takes the daemon, the seconds and the rate, prints its figures and says whether all is well."""
 
@@ -27,12 +28,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("run", choices=list(RUNS), help="what to run")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default %(default)s)")
+    parser.add_argument("--seconds", type=float, help="the same in seconds; for outage, that of the outage")
     parser.add_argument("--rate", type=float, default=300.0,
                         help="requests per second, for storm forged replies (default %(default)s)")
     parser.add_argument("--d2", default=str(Path(sys.executable).with_name("pyd2")),
                         help="the daemon (default %(default)s)")
     options = parser.parse_args()
-    return 0 if RUNS[options.run](options.d2, 60 * options.minutes, options.rate) else 1
+    seconds = 60 * options.minutes if options.seconds is None else options.seconds
+    return 0 if RUNS[options.run](options.d2, seconds, options.rate) else 1
 
 
 if __name__ == "__main__":
