@@ -166,16 +166,22 @@ def _steps(
         yield f"    zone  {text.zone}"
         yield from (f"    if    {line}" for line in text.prerequisites)
         yield from (f"    then  {line}" for line in text.updates)
-        yield from _leads_to(step, reverse_follows=forward and ncr.reverse_change)
+        yield from _leads_to(step, domain, reverse_follows=forward and ncr.reverse_change)
         if any(len(wire) + (server.key.length if server.key else 0) > MAX_UDP_MESSAGE
                for server in domain.servers):
             yield f"    over {MAX_UDP_MESSAGE} bytes: goes over TCP"
 
 
-def _leads_to(step: Step, *, reverse_follows: bool) -> Iterator[str]:
+def _leads_to(step: Step, domain: Domain, *, reverse_follows: bool) -> Iterator[str]:
     done = "the reverse direction, if it has a domain" if reverse_follows else "success"
     for rcode, to in step.on.items():
         yield f"    {rcode_text(rcode):9} leads to {done if to == DONE else to}"
+    failover = any(server.failover is not None for server in domain.servers)
+    retry = any(server.retry is not None for server in domain.servers)
+    next_server = "the next server, from the first step on"
+    refused = " and ".join([next_server] * failover + ["a late try"] * retry)
+    if refused:
+        yield f"    SERVFAIL, REFUSED and NOTAUTH lead to {refused}"
     yield "    any other RCODE fails the request; no other server is asked"
-    after = "the next server, from the first step on" if step.other_server else "failure"
-    yield f"    {MAX_TRIES} tries without a usable reply lead to {after}"
+    after = next_server if step.other_server or failover else "failure"
+    yield f"    {MAX_TRIES} tries without a usable reply lead to {after}{', then to a late try' * retry}"

@@ -236,6 +236,12 @@ def switches(subject: Subject) -> Iterator[Finding]:
     if entries < _FEW_ENTRIES:
         text = f"a queue of {entries} requests is shorter than Kea's {_FEW_ENTRIES}: bursts are lost"
         yield Finding(subject.place("user-context"), text)
+    domains = (*subject.config.forward_domains, *subject.config.reverse_domains)
+    if subject.config.switches.queue.type == "memory" and any(
+        server.switches.retry.enabled for domain in domains for server in domain.servers
+    ):
+        text = "retry without a durable queue: what waits to be tried again is lost when the daemon stops"
+        yield Finding(subject.place("user-context"), text)
 
 
 def _name_fault(name: str) -> str | None:

@@ -197,3 +197,14 @@ def test_a_fault_in_the_zones_still_has_its_place(capsys: pytest.CaptureFixture[
     fault = capsys.readouterr().err
     assert "DdnsDomain : specifies an undefined key: none. (" in fault
     assert "forward.json:1:" in fault
+
+
+def test_late_tries_and_fail_over_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    own = {"pyd2": {"retry": {"enabled": True}, "failover": {"enabled": True}}}
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps({"DhcpDdns": {**CONFIG, "user-context": own}}))
+    assert main(["explain", str(file), "host.example.com.", "192.0.2.10"]) == 0
+    shown = capsys.readouterr().out
+    refused = "SERVFAIL, REFUSED and NOTAUTH lead to the next server, from the first step on and a late try"
+    assert refused in shown
+    assert "lead to the next server, from the first step on, then to a late try" in shown

@@ -111,6 +111,7 @@ CASES = [
     ("control-socket", None, "there is no control-socket"),
     ("user-context", {"PyD2": {}}, "PyD2 in user-context is ignored"),
     ("user-context", {"pyd2": {"queue": {"max-entries": 10}}}, "a queue of 10 requests is shorter"),
+    ("user-context", {"pyd2": {"retry": {"enabled": True}}}, "retry without a durable queue"),
 ]
 
 
