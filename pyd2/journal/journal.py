@@ -83,10 +83,10 @@ class Journal:
         self._claimed: DirectoryLock | None = None
         """The lock of the directory that the next configuration names."""
         self._writer: Writer | None = None
-        self._former: Writer | None = None
-        """That of the directory before, until the present one has taken its entries over."""
-        self._ended: Writer | None = None
-        """A thread that was told to end; the next one waits for it."""
+        self._formers: list[Writer] = []
+        """Those of directories before, until the present one has taken their entries over."""
+        self._ended: list[Writer] = []
+        """Threads that were told to end; the next one in their directory waits for them."""
         self._lock: DirectoryLock | None = None
         """While there is no writer."""
         self._loading = False
@@ -156,8 +156,8 @@ class Journal:
         self.unclaim()
         if switches.type != "durable" or switches.directory == self._directory:
             return
-        if self._ended is not None and self._ended.directory == switches.directory:
-            return  # the thread waits for that one
+        if self._ending(switches.directory):
+            return  # the thread waits for those
         try:
             self._claimed = DirectoryLock(switches.directory)
         except OSError:
@@ -220,7 +220,7 @@ class Journal:
                 datagram = with_changes(entry.datagram, forward=forward, reverse=reverse)
                 entry = self._entries[number] = entry._replace(datagram=datagram)
                 amended.append(entry)
-        for writer in (self._writer, self._former):
+        for writer in (self._writer, *self._formers):
             if writer is not None and not self._loading:
                 writer.amend(amended)
 
@@ -236,8 +236,8 @@ class Journal:
             forget(number, None)
         if self._writer is not None and not self._loading:
             self._writer.remove(numbers, letters)
-        if self._former is not None:
-            self._former.remove(numbers)
+        for former in self._formers:
+            former.remove(numbers)
         if self._full:
             self._resume_if_room()
         self._leave_if_done()
@@ -251,8 +251,8 @@ class Journal:
         if not self._directory:
             return
         kept = self._writer is not None and self._writer.close(CLOSE_SECONDS) and self._up
-        if self._former is not None:
-            self._former.close(CLOSE_SECONDS)
+        for former in self._formers:
+            former.close(CLOSE_SECONDS)
         if self._lock is not None:
             self._lock.release()
         if self._entries or self._held:
@@ -284,6 +284,7 @@ class Journal:
                 writer.replace(list(self._entries.values()))
             else:
                 self._safe = self._next - 1
+                self._empty_formers()
         self._take_held()
         self._release()
 
@@ -293,10 +294,7 @@ class Journal:
             return
         self._safe = max(self._safe, self._restored_up_to)
         self._unread = False
-        if self._former is not None:
-            self._former.replace(())
-            self._end(self._former)
-            self._former = None
+        self._empty_formers()
         if not self._up:
             self._up = True
             self._failures = 0
@@ -311,9 +309,9 @@ class Journal:
 
     def failed(self, writer: Writer, fault: StoreError) -> None:
         """Go on without the file."""
-        if writer is self._former:
+        if writer in self._formers:
             writer.close(None)
-            self._former = None
+            self._formers.remove(writer)
         if writer is not self._writer:
             return
         self._lock = writer.lock
@@ -394,9 +392,12 @@ class Journal:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        if self._former is not None:
-            self._end(self._former)
-        self._former, self._writer = self._writer, None
+        if self._writer is not None:
+            if self._loading:
+                self._end(self._writer)  # none of what is held here stands in it, and what does stays
+            else:
+                self._formers.append(self._writer)
+            self._writer = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -410,13 +411,24 @@ class Journal:
         # Loaded here, SQLite and what else it needs cost a start without a durable queue nothing.
         from pyd2.journal.writer import Writer
 
-        after, self._ended = self._ended, None
-        return Writer(self._loop, self, self._directory, lock, after)
+        return Writer(self._loop, self, self._directory, lock, self._ending(self._directory))
+
+    def _empty_formers(self) -> None:
+        """Give up the directories of before: the present file holds all that is not done."""
+        for former in self._formers:
+            former.replace(())
+            self._end(former)
+        self._formers.clear()
 
     def _end(self, writer: Writer) -> None:
         """Let a thread end; it may take its time."""
         writer.close(None)
-        self._ended = writer
+        self._ended = [ended for ended in self._ended if not ended.over]
+        self._ended.append(writer)
+
+    def _ending(self, directory: str) -> list[Writer]:
+        """Return the threads that still have a directory."""
+        return [writer for writer in self._ended if writer.directory == directory and not writer.over]
 
     def _leave_if_done(self) -> None:
         """Give up the file when it is not wanted any more and all of it is done."""
@@ -425,12 +437,13 @@ class Journal:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        for writer in (self._former, self._writer):
+        for writer in (*self._formers, self._writer):
             if writer is not None:
                 self._end(writer)
         if self._lock is not None:
             self._lock.release()
-        self._directory, self._writer, self._former, self._lock, self._up = "", None, None, None, False
+        self._formers.clear()
+        self._directory, self._writer, self._lock, self._up = "", None, None, False
 
     def _fail(self, fault: StoreError) -> None:
         self._up = False

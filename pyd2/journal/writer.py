@@ -58,11 +58,11 @@ class Writer:
         listener: Listener,
         directory: str,
         lock: DirectoryLock | None,
-        after: Writer | None,
+        after: Sequence[Writer],
     ) -> None:
         """Make the thread; one of the ``start`` methods sets it going.
 
-        It waits for the end of the thread of ``after``; without a lock it takes one itself.
+        It waits for the ends of the threads of ``after``; without a lock it takes one itself.
         """
         self.directory: Final = directory
         self.lock = lock
@@ -83,6 +83,11 @@ class Writer:
         self._begin: Callable[[], Store]
 
     # Called by the loop.
+
+    @property
+    def over(self) -> bool:
+        """Whether the thread has ended, and given up the lock if it was told to."""
+        return self._over
 
     def start(self) -> None:
         """Open the file and tell what it holds."""
@@ -171,9 +176,9 @@ class Writer:
                 raise
 
     def _take_lock(self) -> None:
-        if self._after is not None:
-            self._after.wait()
-            self._after = None
+        for other in self._after:
+            other.wait()
+        self._after = ()
         if self.lock is not None and not self.lock.in_place:
             self.lock.release()
             self.lock = None

@@ -48,7 +48,8 @@ def _config_reload(d2: D2, settings: dict[str, Any]) -> None:
 
 
 def _config_set(d2: D2, settings: dict[str, Any]) -> None:
-    assert d2.command("config-set", settings)["result"] == 0
+    answer = d2.command("config-set", settings)
+    assert answer["result"] == 0, answer
 
 
 @pytest.mark.parametrize("ways", [(_sighup,), (_config_reload, _config_set)],
@@ -81,6 +82,35 @@ def test_a_stream_of_requests_goes_on(d2_binary: str, is_pyd2: bool, ways: tuple
             counts = check_balance(d2)
             assert counts["ncr-received"] == counts["update-sent"] == HOSTS
         assert d2.stdout().count("DCTL_CONFIG_COMPLETE") > HOSTS // BLOCK // 2  # signals may merge
+
+
+def test_the_queue_changes_its_place_in_a_stream_of_requests(d2_binary: str, is_pyd2: bool) -> None:
+    """From memory to the disk, to another directory, and back to memory, again and again."""
+    if not is_pyd2:
+        pytest.skip("Kea has no durable queue")
+    hosts = [Host(number, ZONE) for number in range(HOSTS)]
+    with _site(d2_binary) as (d2, port, bind, settings):
+        own = settings["DhcpDdns"]
+        places = [settings]
+        for name in ("first", "second"):
+            queue = {"type": "durable", "directory": str(d2.directory / name)}
+            places.append(config(port, own | {"user-context": {"pyd2": {"queue": queue}}}))
+        ends = Ends(d2)
+        load = Load(port, (host.request() for host in hosts), RATE)
+        load.allowed = BLOCK
+        with load:
+            for now in cycle(places[1:] + places[:1]):
+                if load.allowed > HOSTS:
+                    break
+                wait_until(lambda: load.sent > load.allowed - BLOCK // 2, "half a block to be sent")
+                _config_set(d2, now)
+                load.allowed += BLOCK
+            wait_until(lambda: not load.running, "the last request to be sent")
+        ends.wait(HOSTS)
+        assert len(ends.succeeded(hosts)) == ends.count == HOSTS
+        assert {owner for owner, _, _, _ in bind.records(ZONE)} == {host.name for host in hosts}
+        assert check_balance(d2)["ncr-received"] == HOSTS
+        assert "PYD2_QUEUE_FAILED" not in d2.stdout()
 
 
 def test_what_has_arrived_at_the_old_port_is_carried_out(d2_binary: str, is_pyd2: bool) -> None:

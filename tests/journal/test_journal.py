@@ -246,3 +246,35 @@ def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:
     play(scene)
     (left,) = in_file(tmp_path)
     assert decode(left).text() == decode(octets).without_forward().text()
+
+
+def test_an_empty_queue_moves_and_comes_back(tmp_path: Path) -> None:
+    """The directory of before was kept locked until something was moved."""
+    async def scene(daemon: Daemon) -> None:
+        for turn, name in enumerate(["one", "two", "one", "two"], 1):
+            daemon.use(tmp_path / name)
+            await daemon.until_logged("PYD2_QUEUE_OPENED", turn)
+            daemon.journal.take(names(turn))
+            await daemon.until_begun(*names(turn))
+            daemon.end(*names(turn))
+
+    play(scene)
+
+
+def test_two_moves_in_a_row_leave_nothing_behind(tmp_path: Path) -> None:
+    """What stayed in a directory would be carried out again, after newer requests, when it is used again."""
+    async def scene(daemon: Daemon) -> None:
+        one, two, three = (tmp_path / name for name in ("one", "two", "three"))
+        two.mkdir()
+        fill(two, *names(7))
+        daemon.use(one)
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        daemon.use(two)
+        daemon.use(three)
+        await daemon.until(lambda: three.exists() and in_file(three) == names(1, 2), "the requests to move")
+        await daemon.until(lambda: in_file(one) == [], "the first directory to be left")
+        # Nobody has seen what another daemon had left in the second one.
+        assert in_file(two) == names(7)
+
+    play(scene)
