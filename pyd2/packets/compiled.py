@@ -182,8 +182,11 @@ class CompiledLayer(PlainLayer):
 
     def prepare_key(self, key: SigningKey) -> SigningKey:
         """Return a key that signs alike: prepared if its contexts are those of a shared secret."""
-        if not isinstance(key, HmacKey) or type(key).create_context is not HmacKey.create_context:
+        if not isinstance(key, HmacKey):
             return key
+        own = type(key)
+        if own.create_context is not HmacKey.create_context or own.digest is not HmacKey.digest:
+            return key  # a library's own kind of a shared secret
         algorithm = "hmac-md5" if key.algorithm == HMAC_MD5_NAME else key.algorithm.rstrip(".")
         return CompiledKey(key.name, algorithm, key.secret, key.digest_bits)
 

@@ -220,6 +220,16 @@ def test_what_a_library_s_key_signs_goes_by_the_batch() -> None:
     assert not driver.chosen_keys._kept
 
 
+def test_a_library_s_own_kind_of_a_shared_secret_signs_itself() -> None:
+    class Key(HmacKey):
+        def digest(self, data: bytes) -> bytes:
+            return super().digest(data)[::-1]
+
+    key = Key("k.test", "HMAC-SHA256", SECRET)
+    layer = make_layer(support.LAYER)
+    assert layer.prepare_key(key) is key
+
+
 def test_the_reverse_direction_follows_at_once() -> None:
     """When nothing is told and the server is the same, one turn brings the answer and the next update."""
     batches = Batches(support.LAYER, simple_map(
