@@ -272,6 +272,32 @@ def test_what_lies_around_a_broken_page_is_salvaged(store: Store, folder: str) -
     assert found == entries(*(entry.number for entry in found))
 
 
+@pytest.mark.parametrize("way", ["a bit", "noise", "zeros", "cut"])
+def test_nothing_wrong_is_read_whatever_page_is_damaged(store: Store, folder: str, way: str) -> None:
+    store.write(entries(*range(1, 301)))
+    store.write((), list(range(1, 100, 3)))
+    left = {entry.number: entry for entry in entries(*range(1, 301))}
+    store.close()
+    path = Path(folder, DATABASE)
+    whole = path.read_bytes()
+    chance = random.Random(1)
+    for begin in range(0, len(whole), 4096):
+        octets = bytearray(whole)
+        at = begin + chance.randrange(4096)
+        if way == "a bit":
+            octets[at] ^= 1 << chance.randrange(8)
+        elif way == "cut":
+            del octets[at:]
+        else:
+            octets[begin : begin + 4096] = chance.randbytes(4096) if way == "noise" else bytes(4096)
+        path.write_bytes(octets)
+        try:
+            found = reopened(folder)
+        except StoreError as error:
+            found = [] if error.foreign else salvage(folder)
+        assert all(left.get(entry.number) == entry for entry in found), f"page at {begin}"
+
+
 def test_a_damaged_file_is_set_aside_with_its_wal(store: Store, folder: str) -> None:
     store.write(entries(1))
     aside = set_aside(folder)
