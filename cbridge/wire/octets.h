@@ -17,7 +17,8 @@ typedef struct {
 } wire_reader;
 
 static inline wire_reader wire_read_from(const uint8_t *octets, size_t size) {
-    return (wire_reader){octets, octets + size, false};
+    /* No octets may be a null pointer, to which C lets nobody add, not even nothing. */
+    return (wire_reader){octets, size > 0 ? octets + size : octets, false};
 }
 
 static inline size_t wire_left(const wire_reader *reader) {
