@@ -1,6 +1,11 @@
-/* Fuzzes packing and matching: a datagram is packed with its domains, and the same octets are matched as if packed. */
+/*
+ * Fuzzes packing, matching and showing: a datagram is packed with its domains, and the same octets are matched and
+ * shown as if packed.
+ */
+#include "error.h"
 #include "harness.h"
 #include "packed.h"
+#include "shown.h"
 
 static wire_domains *make_domains(void) {
     static const uint8_t name[] = "example.com.";
@@ -18,6 +23,7 @@ static wire_domains *make_domains(void) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static uint8_t packed[WIRE_PACKED_MAX];
+    static uint8_t text[WIRE_SHOWN_MAX];
     wire_domains *domains = make_domains();
     input from = {data, size};
     uint8_t *datagram = next_octets(&from, &size);
@@ -31,9 +37,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         memcpy(copy, packed, packed_sizes[0]);
         CHECK(wire_match(domains, copy, packed_sizes[0]) == 0);
         CHECK(memcmp(copy, packed, packed_sizes[0]) == 0);
+        CHECK(wire_request_show(copy, packed_sizes[0], text, sizeof text) > 0);
+        CHECK(wire_request_show(copy, packed_sizes[0], text, 100) == WIRE_NO_ROOM);
+        CHECK(wire_request_show(copy, packed_sizes[0] - 1, text, sizeof text) == WIRE_UNUSUAL);
         free(copy);
     }
     wire_match(domains, datagram, size);
+    wire_request_show(datagram, size, text, sizeof text);
     free(datagram);
     wire_domains_free(domains);
     return 0;
