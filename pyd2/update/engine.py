@@ -202,6 +202,8 @@ class Engine:
         After a restart they must come as requests for these changes only: newer ones may have been carried
         out meanwhile that what they have done already, or leave to others, must not undo.
         """
+        if not self._retries.amended:
+            return []  # as in all turns without late tries
         amended, self._retries.amended = self._retries.amended, []
         return [(late.ncr.number, late.forward_left, late.reverse_left) for late in amended
                 if late.forward_left or late.reverse_left]
