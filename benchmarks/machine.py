@@ -7,7 +7,7 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.build import ROOT
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
     from benchmarks.daemon import Subject
 
+_MEASURED: Final = (".", ":!benchmarks/results", ":!benchmarks/README.md")
+"""What git is to look at: all but the places where results are published, which change nothing."""
+
 
 def about(subjects: Sequence[Subject]) -> dict[str, Any]:
     """Return it all, as JSON takes it."""
     return {
-        "commit": _first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "commit": commit(ROOT),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": f"{os.cpu_count()} x {_cpu()}",
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
@@ -33,6 +36,18 @@ def about(subjects: Sequence[Subject]) -> dict[str, Any]:
         "load_before": os.getloadavg()[0],
         "versions": {subject.name: _version(subject) for subject in subjects},
     }
+
+
+def commit(repository: Path) -> str:
+    """Return the commit that last changed what is measured, with ``-dirty`` if more has changed since.
+
+    Empty where there is no git. Published results count for neither, so that those of a second part find
+    those of the first to be of the same commit.
+    """
+    git = ("git", "-C", str(repository))
+    last = _first_line(*git, "log", "-1", "--format=%h", "--", *_MEASURED)
+    changed = _first_line(*git, "diff", "--name-only", "HEAD", "--", *_MEASURED)
+    return f"{last}-dirty" if changed else last
 
 
 def _version(subject: Subject) -> str:
