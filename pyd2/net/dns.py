@@ -137,7 +137,15 @@ class ServerSockets:
         self._tcp.send(outgoing.message, outgoing)
 
     def _deliver(self, mail: Mail, now: float) -> None:
-        """Send over UDP until there is nothing left, or no room in the kernel."""
+        """Send over UDP what there is, and report what cannot be sent."""
+        failed: list[tuple[Outgoing, int | str]] = []
+        self._send_all(mail, now, failed)
+        # Not before: what the engine has to send instead may come into the same mail, and fail, too.
+        for outgoing, error in failed:
+            self._on_failure(outgoing, error)
+
+    def _send_all(self, mail: Mail, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
+        """Send until there is nothing left, or no room in the kernel; add what cannot be sent to ``failed``."""
         refused = False
         while (slot := mail.slot) != EMPTY:
             sock = self._sockets.get(slot)
@@ -149,7 +157,7 @@ class ServerSockets:
                 try:
                     sock = self._open(slot, now)
                 except OSError as error:
-                    self._on_failure(mail.skip(), error.errno or str(error))
+                    failed.append((mail.skip(), error.errno or str(error)))
                     continue
             sent, error_number = mail.send(sock)
             if sent:
@@ -164,7 +172,7 @@ class ServerSockets:
                     mail.skip()
                 refused = not refused
             elif error_number:
-                self._on_failure(mail.skip(), error_number)
+                failed.append((mail.skip(), error_number))
             elif mail.slot == slot:
                 # The system call has kept to itself why it stopped; it may have been such an ICMP error.
                 self._loop.call_soon(self._watch_again, sock, slot)

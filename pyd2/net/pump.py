@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 TICK: Final = 0.001
 """Seconds that the loop's timers can tell apart."""
 
+ROUNDS: Final = 16
+"""How often in a row the engine may answer failed sends with more to send, before the loop gets its turn.
+
+Where no send succeeds, as without a route, each request of the queue fails at once: all in a row would keep
+the listener from reading.
+"""
+
 FORGET_SECONDS: Final = 10.0
 """How long after a reconfiguration, and how often, to look for sockets that are not needed any more."""
 
@@ -39,6 +46,7 @@ class Pump:
         self._servers: dict[Lane, ServerSockets] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._flush_planned = False
 
     def requests(self, datagrams: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
         """Give NameChangeRequests to the engine and send what it makes of them.
@@ -52,7 +60,7 @@ class Pump:
         """Send what the engine has ready, and set its timer."""
         engine = self._engine
         # A message that cannot be sent gives the engine a turn, which may give more to send.
-        while True:
+        for _ in range(ROUNDS):
             posted, outgoing = engine.take_posted(), engine.take_outgoing()
             if not posted and not outgoing:
                 break
@@ -68,8 +76,20 @@ class Pump:
                     batch.append(message)
             for lane, batch in batches.items():
                 self._sockets(lane).send(batch, now)
+        else:
+            self._plan_flush()
         self._set_timer()
         self._after()
+
+    def _plan_flush(self) -> None:
+        """Let the loop flush when it has done what it has to do now."""
+        if not self._flush_planned:
+            self._flush_planned = True
+            self._loop.call_soon(self._planned_flush)
+
+    def _planned_flush(self) -> None:
+        self._flush_planned = False
+        self.flush()
 
     def _sockets(self, lane: Lane) -> ServerSockets:
         sockets = self._servers.get(lane)
@@ -108,8 +128,8 @@ class Pump:
 
     def _failed(self, outgoing: Outgoing, error: int | str) -> None:
         self._engine.send_failed(outgoing, error, time.monotonic(), time.time())
-        # Within flush its loop goes on; a TCP connection's failure comes from outside.
-        self._loop.call_soon(self.flush)
+        # Within flush its rounds go on; a TCP connection's failure comes from outside.
+        self._plan_flush()
 
     def _set_timer(self) -> None:
         due = self._engine.timer()

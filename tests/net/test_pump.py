@@ -1,6 +1,7 @@
 """The shell around the engine, with real sockets on the loopback."""
 
 import asyncio
+import itertools
 import socket
 import time
 
@@ -42,5 +43,38 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
             pump.close()
         assert log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
         assert (counters.update_sent.value, counters.update_timeout.value) == (1, 0)
+
+    uvloop.run(scenario())
+
+
+def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None:
+    """Without a route to the server each request fails at once: the listener must be read meanwhile."""
+    count = 3000
+
+    async def scenario() -> None:
+        loop, counters, ended = asyncio.get_running_loop(), Counters(), asyncio.Event()
+        engine = Engine(counters, MemoryLog(0), packets=make_layer(packet_layer))
+        servers = [{"ip-address": "255.255.255.255", "port": 53}]  # EACCES, as for any broadcast
+        config = make_config(simple_map([{"name": "example.com.", "dns-servers": servers}]))
+        engine.configure(config, None, time.monotonic(), time.time())
+        pump = Pump(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams)
+        left = []
+
+        def look() -> None:
+            left.append(engine.queued)
+            if engine.queued:
+                loop.call_soon(look)
+
+        pump.requests([
+            datagram(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}", reverse_change=False))
+            for number in range(count)
+        ])
+        look()
+        async with asyncio.timeout(60):
+            await ended.wait()
+        pump.close()
+        assert len(left) > 10
+        assert max(before - after for before, after in itertools.pairwise(left)) < count / 5
+        assert (counters.update_sent.value, counters.update_timeout.value) == (3 * count, 3 * count)
 
     uvloop.run(scenario())
