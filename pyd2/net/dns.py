@@ -145,8 +145,8 @@ class ServerSockets:
             self._on_failure(outgoing, error)
 
     def _send_all(self, mail: Mail, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
-        """Send until there is nothing left, or no room in the kernel; add what cannot be sent to ``failed``."""
-        refused = False
+        """Send until nothing is left, or the kernel has no room; what cannot be sent goes to ``failed``."""
+        hidden = False  # whether the first message has met an error that may be an earlier one's
         while (slot := mail.slot) != EMPTY:
             sock = self._sockets.get(slot)
             if sock is None:
@@ -161,18 +161,21 @@ class ServerSockets:
                     continue
             sent, error_number = mail.send(sock)
             if sent:
-                refused = False
+                hidden = False
             if error_number in (errno.EAGAIN, errno.ENOBUFS):
                 self._again = self._loop.call_later(PAUSE_SECONDS, self._deliver_again)
                 return
-            if error_number == errno.ECONNREFUSED:
-                # The ICMP error of an *earlier* message, which hid this one: then once more.
+            if error_number and not hidden:
+                # It may be the ICMP error of an *earlier* message, which has hidden this one: then once more.
                 self._loop.call_soon(self._watch_again, sock, slot)
-                if refused:
-                    mail.skip()
-                refused = not refused
+                hidden = True
+            elif error_number == errno.ECONNREFUSED:
+                # Only ICMP says so, and Kea never hears of it: the try waits for its timeout.
+                mail.skip()
+                hidden = False
             elif error_number:
                 failed.append((mail.skip(), error_number))
+                hidden = False
             elif mail.slot == slot:
                 # The system call has kept to itself why it stopped; it may have been such an ICMP error.
                 self._loop.call_soon(self._watch_again, sock, slot)

@@ -234,6 +234,23 @@ def test_a_full_kernel_delays_messages_and_loses_none(new_peer: NewPeer, togethe
     uvloop.run(run())
 
 
+@pytest.mark.parametrize("error", [
+    errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EPROTO, errno.EMSGSIZE,
+])
+def test_an_error_that_may_be_an_earlier_messages_is_not_believed_at_once(
+    new_peer: NewPeer, error: int
+) -> None:
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port), FullKernel([error]))
+        rig.send(b"whole")
+        assert peer.receive()[0] == b"whole"
+        assert not rig.failures
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
 def test_of_a_batch_only_what_cannot_be_sent_fails(new_peer: NewPeer) -> None:
     async def run() -> None:
         peer = new_peer()
