@@ -157,6 +157,7 @@ void wire_window_timed_out(wire_window *window, double sent_at, double now) {
     window->in_flight--;
     if (sent_at >= window->cut_at) {
         double half = most_of(window->size / 2, least_of(FLOOR, window->cap));
+        window->measuring = false; /* else it would stay at its floor until the server answers again */
         resize(window, window->answered ? half : window->start);
         window->answered = false;
         window->cut_at = now;

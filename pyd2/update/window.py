@@ -175,6 +175,7 @@ class Window:
         """Count an update that was not answered in time; what went out before the last cut is one loss."""
         self.in_flight -= 1
         if sent_at >= self._cut_at:
+            self._measuring = False  # else it would stay at its floor until the server answers again
             self._resize(max(self._size / 2, min(FLOOR, self._cap)) if self._answered else self._start)
             self._answered = False
             self._cut_at = now

@@ -49,7 +49,7 @@ class Server:
 class Load:
     """Keeps a window full, and looks at it."""
 
-    def __init__(self, window: Window, server: Server) -> None:
+    def __init__(self, window: Updates, server: Server) -> None:
         self.window = window
         self.server = server
         self.now = 0.0
@@ -187,6 +187,18 @@ def test_a_server_that_dies_comes_down_to_keas_number_and_back() -> None:
     server.quota = 100
     load.run(14)
     assert max(limit for at, limit in load.limits if at > 12) > 80
+
+
+@pytest.mark.parametrize("kind", [Window, CompiledWindow])
+def test_a_server_that_dies_while_the_path_is_measured_keeps_keas_number(kind: type[Updates]) -> None:
+    """The few updates of a measurement must not be all that it ever gets: others wait behind them."""
+    server = Server(0.02, 0.00005)
+    load = Load(kind(), server)
+    while load.now < 1 or load.window.limit > FLOOR:
+        load.run(load.now + 1e-9)
+    server.quota = 0
+    load.run(load.now + 5)
+    assert load.window.limit == START
 
 
 def test_the_empty_path_is_measured_again() -> None:
