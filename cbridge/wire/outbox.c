@@ -1,5 +1,6 @@
 #include "outbox.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,24 @@ static void tidy(wire_lane *lane) {
     }
 }
 
+/* Take up the room of what is sent: where the kernel is never quick enough, the outbox is never empty. */
+static void close_up(wire_lane *lane) {
+    uint32_t gone = lane->letters[lane->first].at;
+    lane->count -= lane->first;
+    lane->used -= gone;
+    memmove(lane->letters, lane->letters + lane->first, lane->count * sizeof *lane->letters);
+    memmove(lane->octets, lane->octets + gone, lane->used);
+    for (uint32_t i = 0; i < lane->count; i++) {
+        lane->letters[i].at -= gone;
+    }
+    lane->first = 0;
+}
+
 uint8_t *wire_lane_room(wire_lane *lane, uint32_t size) {
+    bool full = lane->count == lane->room || lane->octets_room - lane->used < size;
+    if (full && lane->first > lane->count / 2) { /* rarely enough to cost nothing */
+        close_up(lane);
+    }
     if (lane->count == lane->room) {
         uint32_t room = lane->room > 0 ? 2 * lane->room : 64;
         wire_letter *letters = realloc(lane->letters, room * sizeof *letters);

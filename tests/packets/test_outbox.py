@@ -1,0 +1,49 @@
+"""What C has posted and the kernel has not taken yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyd2.counters import Counters
+from pyd2.packets.layer import make_layer
+from pyd2.packets.wire import ffi, lib
+from pyd2.update.engine import Engine
+from tests.kit.dnswire import parse
+from tests.update.support import MemoryLog, answer, datagram, domain, make_config, request, simple_map
+
+TOGETHER = 32
+"""Updates that may be under way at first."""
+
+
+def test_an_outbox_that_is_never_empty_does_not_grow() -> None:
+    """A kernel that always lags behind takes the updates in order, and their room is used again."""
+    engine = Engine(Counters(), MemoryLog(0), packets=make_layer("compiled"))
+    engine.configure(make_config(simple_map([domain("example.com.", 1)])), None, 0.0, 0.0)
+    (lane,) = engine.lanes
+    window: Any = lane.window
+    box = window.lane
+
+    def ask(number: int) -> None:
+        fields = request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}", reverse_change=False)
+        engine.receive_request(datagram(fields), 0.0, 0.0)
+
+    def take_first() -> tuple[int, bytes]:
+        letter = box.letters[box.first]
+        message = bytes(ffi.buffer(box.octets + letter.at, letter.size))
+        assert int.from_bytes(message[:2], "big") == letter.query_id
+        slot: int = letter.slot
+        lib.wire_lane_skip(box)
+        return slot, message
+
+    for number in range(TOGETHER):
+        ask(number)
+    rooms = set()
+    for number in range(5000):
+        slot, message = take_first()
+        assert parse(message).update[0].split()[0] == f"h{number}.example.com."
+        assert box.count - box.first == TOGETHER - 1
+        engine.receive_replies(lane, slot, [answer(message)], 0.0, 0.0)
+        ask(TOGETHER + number)
+        rooms.add((box.room, box.octets_room))
+    assert len(rooms) < 4
+    assert max(rooms) < (4 * TOGETHER, 2048 * TOGETHER)
