@@ -597,9 +597,10 @@ class Driver:
             if not alone:
                 self._count_sent(transactions, wall)
                 continue
-            apart = [transactions[place] for place in alone]
-            self._count_sent([t for t in transactions if t not in apart], wall)
-            for transaction in apart:
+            apart = set(alone)
+            self._count_sent([t for place, t in enumerate(transactions) if place not in apart], wall)
+            for place in alone:
+                transaction = transactions[place]
                 transaction.tries -= 1
                 self._send_alone(transaction, now, wall)
         return lanes
