@@ -28,6 +28,9 @@ _BATCH: Final = int(lib.WIRE_BATCH_MAX)
 _SPARE: Final = 16
 """Random numbers for query IDs that are taken: more than a batch may need, or some go alone."""
 
+_POINTER: Final = "Q" if ffi.sizeof("void *") == 8 else "I"
+"""The type code of arrays whose numbers C takes for pointers."""
+
 _take: Final = lib.wire_tries_take
 _send: Final = lib.wire_tries_send
 _unpack: Final = ffi.unpack
@@ -179,8 +182,8 @@ class CompiledTries(RandomNumbers):
         count = len(transactions)
         number = self._number
         numbers = array("I", [number(transaction) for transaction in transactions])
-        routes = array("Q", [transaction.route.address for transaction in transactions])
-        then = array("Q", [transaction.then.address for transaction in transactions])
+        routes = array(_POINTER, [transaction.route.address for transaction in transactions])
+        then = array(_POINTER, [transaction.then.address for transaction in transactions])
         records = b"".join([transaction.ncr for transaction in transactions])  # type: ignore[misc]
         if count > len(self._declined):
             self._declined = ffi.new("uint32_t[]", 2 * count)
