@@ -126,7 +126,7 @@ def measure_all(cases: Sequence[Case], subjects: Sequence[Subject], options: arg
                 except BenchmarkError as error:
                     print(f"{case.name}: {error}", file=sys.stderr)
                     sound = False
-                    continue
+                    figures = {}  # run N of one D2 stays beside run N of another
                 runs.setdefault(subject.name if subject else LIMIT, []).append(figures)
         results[case.name] = runs
         print(f"\n{terminal(case, runs, results)}", flush=True)

@@ -10,6 +10,10 @@ from benchmarks.figures import Run, advantage, summarise
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_SUMMED: Final = frozenset({"lost", "timeouts"})
+"""Figures of which there is to be none in any run, so that a median would say nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """One aim: a figure of one case on pyd2."""
@@ -33,8 +37,9 @@ class Goal:
         if self.against == "kea":
             summary = advantage(own, runs.get("kea", []), self.figure)
             return summary.median if summary else None
-        if self.figure == "lost":
-            return float(sum(run["lost"] for run in own)) if own else None
+        if self.figure in _SUMMED:
+            counts = [run[self.figure] for run in own if run.get(self.figure) is not None]
+            return float(sum(counts)) if counts else None
         mine = summarise(own, self.figure)
         if self.against == "baseline":
             base = summarise(results.get("add", {}).get("pyd2", []), self.figure)

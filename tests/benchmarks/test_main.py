@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.cases import Case
+    from benchmarks.report import Runs
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -91,6 +92,26 @@ def test_a_d2_that_does_not_start_is_reported(capsys: pytest.CaptureFixture[str]
     status = command.main(["--case", "add", "--runs", "1", "--daemon", f"x={sys.executable} -c {script!r}"])
     assert status == 1
     assert "it does not listen" in capsys.readouterr().err
+
+
+def test_a_run_that_went_wrong_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ratios are those of runs made side by side: the second of one D2 must not meet the first of another."""
+    asked: list[str] = []
+
+    class Flaky(Bench):
+        def run(self, _case: Case, subject: Subject) -> dict[str, Any]:
+            asked.append(subject.name)
+            if asked == ["pyd2", "kea"]:
+                raise BenchmarkError("once")
+            return both()[subject.name][asked.count(subject.name) - 1]
+
+    monkeypatch.setattr(command, "Bench", Flaky)
+    results: dict[str, Runs] = {}
+    options = command.parser().parse_args(["--runs", "2", "--seconds", "1"])
+    subjects = [Subject("pyd2", ()), Subject("kea", ())]
+    assert not command.measure_all([BY_NAME["remove"]], subjects, options, results)
+    right = both()
+    assert results == {"remove": {"pyd2": right["pyd2"], "kea": [{}, right["kea"][1]]}}
 
 
 def test_what_was_published_can_be_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,18 @@ def test_an_aim_that_was_not_measured_is_left_out() -> None:
     assert "NCR/s, unsigned |" not in markdown(ABOUT, {}, [])
 
 
+def test_runs_that_went_wrong_have_lost_nothing_and_proved_nothing() -> None:
+    aim = Goal("", "add", "lost", 0, None, "", "lost", more=False)
+    assert aim.measure({"add": {"pyd2": [{}, {}]}}) is None
+    assert aim.measure({"add": {"pyd2": [{}, figures(1, 1, lost=3)]}}) == 3.0
+
+
+@pytest.mark.parametrize("figure", ["lost", "timeouts"])
+def test_what_happened_in_one_run_only_is_told(figure: str) -> None:
+    aim = Goal("", "add", figure, 0, None, "", "", more=False)
+    assert aim.measure({"add": {"pyd2": [figures(1, 1), figures(1, 1, **{figure: 7}), figures(1, 1)]}}) == 7.0
+
+
 def test_plots_are_well_formed() -> None:
     plots = all_plots(RESULTS, TITLES)
     assert [file for file, _, _ in plots] == ["ratios.svg", "offered.svg", "distance.svg", "cost.svg"]
