@@ -53,6 +53,8 @@ class Bench:
             daemon = stack.enter_context(running(subject, text, directory, ports, env))
             socket = str(directory / "socket") if case.server else ""
             figures = self._load(case, subject, daemon.pid, socket)
+            if case.server and not figures["lost"]:
+                servers.check(self.dns_port, figures["sent"])
             if "--hold" in case.load:
                 queued = figures["begin_rss_kb"] - figures["first_rss_kb"]
                 figures["queued_bytes"] = queued * 1024 / _window(case)

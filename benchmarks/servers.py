@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import dns.exception
 import dns.message
+import dns.name
 import dns.query
+import dns.reversename
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.settings import KEY_NAME, SECRET, Settings, zones
@@ -110,7 +112,7 @@ def _wait(process: subprocess.Popen[bytes], zone: str, port: int, directory: Pat
 def limit(settings: Settings, port: int, seconds: float, in_flight: int) -> float:
     """Return how many additions a second a server takes, with both updates of each, from dnsperf alone.
 
-    The updates are those that a D2 sends, but for the DHCID of the reverse zone. Raises BenchmarkError.
+    The updates are those that a D2 sends. Raises BenchmarkError.
     """
     with tempfile.TemporaryDirectory(prefix="dns-bench.") as folder:
         updates = Path(folder, "updates")
@@ -127,6 +129,24 @@ def limit(settings: Settings, port: int, seconds: float, in_flight: int) -> floa
     if found is None or codes is None or "," in codes[1] or "NOERROR" not in codes[1]:
         raise BenchmarkError(f"dnsperf says:\n{done.stdout}{done.stderr}")
     return float(found[1]) / 2
+
+
+def check(port: int, hosts: int) -> None:
+    """Look whether a server holds what additions for this many hosts leave there; some of them are looked at.
+
+    The D2s' statistics do not tell: a refusal counts as a success there. Raises BenchmarkError.
+    """
+    for host in sorted({*range(0, hosts, max(1, hosts // 20)), hosts - 1}):
+        name = dns.name.from_text(f"h{host:08}.bench.example.")
+        address = f"10.{host >> 16 & 255}.{host >> 8 & 255}.{host & 255}"
+        for owner, kind in ((name, "A"), (dns.reversename.from_address(address), "PTR")):
+            query = dns.message.make_query(owner, kind)
+            try:
+                answer = dns.query.udp(query, "127.0.0.1", timeout=5, port=port).answer
+            except (dns.exception.DNSException, OSError) as error:
+                raise BenchmarkError(f"the DNS server does not answer: {error}") from error
+            if not answer:
+                raise BenchmarkError(f"the DNS server has no {kind} record of {owner}, which was added")
 
 
 def _addition(number: int) -> str:
