@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -40,6 +41,16 @@ def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     unwanted = {"sqlite3", "orjson", "dns", "pyd2.journal.store", "pyd2.hooks.kea_chain", "pyd2.tools"}
     assert not unwanted & set(done.stdout.split())
+
+
+def test_only_the_durable_queue_has_a_thread_and_nothing_forks() -> None:
+    """Counters, log and engine belong to the loop's thread: none of them needs a lock or a snapshot."""
+    words = (r"\bThread\(", "ThreadPool", "run_in_executor", "to_thread", "start_new_thread", r"\bfork\(",
+             "multiprocessing")
+    starts = re.compile("|".join(words))
+    found = {str(path.relative_to(ROOT)) for path in (ROOT / "pyd2").rglob("*.py")
+             if starts.search(path.read_text())}
+    assert found == {"pyd2/journal/writer.py"}
 
 
 @pytest.mark.parametrize(("module", "text", "contract"), [

@@ -1,6 +1,8 @@
 """The engine's behaviour beyond the recorded cases: turns, limits, reconfiguration, shutdown, faults."""
 
 import base64
+import gc
+import random
 import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,6 +13,7 @@ from pyd2.config.model import DnsServer
 from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import LARGEST_REQUEST, OCTETS_PER_ENTRY, Engine, Outgoing, Selection, SelectKey
+from tests.kit import replies
 from tests.kit.dnswire import parse
 from tests.update import support
 from tests.update.support import (
@@ -240,6 +243,26 @@ def test_query_ids_and_ports_are_drawn_from_the_whole_range() -> None:
         assert int.from_bytes(message.message[:2], "big") == message.query_id
 
 
+def test_a_query_id_in_use_is_drawn_again_and_one_that_is_free_again_may_come() -> None:
+    """Drawn, and not looked for in the neighbourhood of one that is taken: that would be easier to guess."""
+    held = Held()
+    d2 = virtual(held, debuglevel=0)
+    (lane,) = d2.engine.lanes
+    lane.slots = [0]
+    drawn = random.Random(2136)
+    ids = range(1000, 33000, 1000)
+    d2.engine._driver.tries.random = [drawn.choice(ids) for _ in range(20_000)]
+    d2.engine.receive_requests([datagram(forward(number)) for number in range(32)], d2.now, d2.wall)
+    d2.flush()
+    assert sorted(message.query_id for message in held.messages) == list(ids)
+    free = held.release(d2, 7).query_id
+    d2.request(forward(32))
+    assert held.messages[-1].query_id == free
+    assert owner(held.messages[-1]) == "h32.example.com."
+    held.release(d2, -1)
+    assert (d2.engine.active, d2.counters.replies_ignored.value) == (31, 0)
+
+
 def test_a_truncated_reply_counts_if_there_is_no_tcp() -> None:
     """The answer is whole enough for Kea, so it must not become a failure here."""
 
@@ -370,6 +393,20 @@ def test_an_address_with_a_scope_is_good_enough_for_a_reverse_name() -> None:
     d2.request(request(ip_address="2001:db8::1%1", forward_change=False))
     d2.run()
     assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+
+
+@pytest.mark.parametrize(("zone", "section"), [("com.", "com."), ("*", "*."), (".", None)])
+def test_the_wildcard_is_a_zone_of_that_name_and_the_root_matches_nothing(
+    zone: str, section: str | None
+) -> None:
+    """As with Kea, which compares texts: no name ends in the root's dot behind another dot."""
+    d2 = VirtualD2(make_config(simple_map([domain(zone, 1)])), ok)
+    d2.request(forward(fqdn="a.host.com."))
+    d2.run()
+    found = [parse(message.message) for _, message in d2.sent]
+    assert [message.zone[0].split()[0] for message in found] == ([section] if section else [])
+    assert [message.update[0].split()[0] for message in found] == (["a.host.com."] if section else [])
+    assert ("DHCP_DDNS_ADD_SUCCEEDED" in d2.log.ids) == bool(section)
 
 
 def test_a_zone_that_is_no_name_fails_at_building() -> None:
@@ -611,6 +648,31 @@ def test_active_transactions_go_on_under_the_old_configuration() -> None:
     held.messages.clear()
     d2.run()
     assert {message.lane.port for message in held.messages} == {1, 2}
+
+
+def test_keys_and_zones_live_as_long_as_the_transactions_that_need_them() -> None:
+    """Two directions, both signed: the second begins when the configuration that brought it is long gone."""
+    secret = base64.b64decode(SECRET)
+    zones = simple_map(
+        [domain("example.com.", 1, **{"key-name": "k.example"})],
+        [domain("2.0.192.in-addr.arpa.", 1, **{"key-name": "k.example"})], {"tsig-keys": KEYS})
+    held = Held()
+    d2 = VirtualD2(make_config(zones), held, debuglevel=0)
+    d2.request(request())
+    for _ in range(2):
+        d2.configure(make_config(simple_map([domain("other.test.", 7)])))
+        gc.collect()
+    for zone in ("example.com.", "2.0.192.in-addr.arpa."):
+        (outgoing,) = held.messages
+        held.messages.clear()
+        asked = parse(outgoing.message)
+        assert asked.zone[0].split()[0] == zone
+        reply = replies.build(asked, {"rcode": 0}, {"k.example.": secret})
+        assert reply is not None
+        d2.engine.receive_reply(outgoing.lane, outgoing.slot, reply, d2.now, d2.wall)
+        d2.flush()
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+    assert (d2.engine.active, d2.counters.update_error.value) == (0, 0)
 
 
 def test_the_timeout_is_read_at_each_send() -> None:

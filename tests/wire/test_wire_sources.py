@@ -6,6 +6,7 @@ What they compute is tested against Python in tests/packets; the long form of th
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,16 @@ def test_the_sanitizers_find_nothing(name: str, tmp_path: Path) -> None:
     done = subprocess.run([build_replay(name, tmp_path)], input=data, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     assert int(done.stdout) == len(inputs)
+
+
+def test_c_neither_calls_back_nor_has_threads_locks_or_signals() -> None:
+    """All is handed up in batches, on the caller's thread: nothing to deadlock, nothing to tear."""
+    foreign = re.compile(r"pthread|<threads\.h>|<stdatomic\.h>|_Atomic|<signal\.h>|Python\.h")
+    for path in SOURCES.iterdir():
+        text = path.read_text()
+        assert not re.search(r"\(\s*\*\s*\w*\s*\)\s*\(", text), f"{path.name}: a pointer to a function"
+        assert not foreign.search(text), path.name
+    assert "extern \"Python\"" not in (SOURCES.parent / "build_wire.py").read_text()
 
 
 def test_every_harness_has_inputs() -> None:
