@@ -18,8 +18,8 @@ MODULE = "pyd2.packets.wire"
 SOURCES = Path(__file__).resolve().parent / "wire"
 
 FACE = (
-    "error", "name", "request", "update", "tsig", "reply", "datagrams", "packed", "shown", "window", "outbox",
-    "tries",
+    "error", "name", "request", "update", "tsig", "reply", "datagrams", "packed", "shown", "window", "spent",
+    "outbox", "tries",
 )
 """The headers that Python sees, each after those that it needs."""
 

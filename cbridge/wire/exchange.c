@@ -29,13 +29,14 @@ static sending begin(wire_tries *tries, wire_lane *lane, const wire_turn *turn) 
     return common;
 }
 
-/* Draw a query ID that is free. Returns it, or -1 when there is nothing left to draw from. */
+/* Draw a query ID that is free, and was not in use just now. Returns it, or -1 when there is nothing left to draw from. */
 static int draw(sending *common) {
     uint32_t bits;
     for (const uint8_t *next; (next = wire_take(&common->random, sizeof bits)) != NULL;) {
         memcpy(&bits, next, sizeof bits);
         uint64_t query = (uint64_t)common->turn->slot << 16 | (bits & 0xFFFF);
-        if (wire_tries_find(common->tries, common->lane, query) == WIRE_NONE) {
+        if (wire_tries_find(common->tries, common->lane, query) == WIRE_NONE &&
+            !wire_spent_has(&common->lane->spent, (uint16_t)query)) {
             return bits & 0xFFFF;
         }
     }

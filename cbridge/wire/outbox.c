@@ -17,6 +17,7 @@ wire_lane *wire_lane_new(int32_t cap) {
 
 void wire_lane_free(wire_lane *lane) {
     if (lane != NULL) {
+        wire_spent_free(&lane->spent);
         free(lane->letters);
         free(lane->octets);
         free(lane);

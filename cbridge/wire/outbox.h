@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spent.h"
 #include "window.h"
 
 /* A message of the outbox. */
@@ -18,6 +19,7 @@ typedef struct {
 /* All that C knows of a DNS server. */
 typedef struct {
     wire_window window;
+    wire_spent spent;
     wire_letter *letters;
     uint8_t *octets;
     uint32_t first; /* the letters before it are sent */

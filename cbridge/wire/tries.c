@@ -167,7 +167,9 @@ size_t wire_tries_expire(wire_tries *tries, double now, int32_t *numbers, size_t
     for (size_t i = 0; i < tries->queues_count; i++) {
         int32_t first;
         while (found < count && (first = tries->queues[i].first) != WIRE_NONE && tries->tries[first].deadline <= now) {
-            wire_window_timed_out(&tries->tries[first].lane->window, tries->tries[first].sent_at, now);
+            wire_lane *lane = tries->tries[first].lane;
+            wire_window_timed_out(&lane->window, tries->tries[first].sent_at, now);
+            wire_spent_add(&lane->spent, (uint16_t)tries->tries[first].query, now);
             wire_tries_end(tries, first);
             numbers[found++] = first;
         }

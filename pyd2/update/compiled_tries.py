@@ -138,9 +138,11 @@ class CompiledTries(RandomNumbers):
 
     def draw_query_id(self, lane: Lane, slot: int) -> int:
         """See Tries."""
+        box = _c_lane(lane)
         while True:
             query_id = self._draw() & 0xFFFF
-            if lib.wire_tries_find(self._tries, _c_lane(lane), slot << 16 | query_id) < 0:
+            if (lib.wire_tries_find(self._tries, box, slot << 16 | query_id) < 0
+                    and not lib.wire_spent_has(ffi.addressof(box, "spent"), query_id)):
                 return query_id
 
     def _number(self, transaction: Transaction) -> int:

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
+from pyd2.update.spent import SpentIds
 from pyd2.update.window import Window
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class Lane:
     """
 
     __slots__ = (
-        "address", "health", "host", "orders", "port", "ready", "room", "room_known", "slots", "text", "tls",
-        "waiting", "window",
+        "address", "health", "host", "orders", "port", "ready", "room", "room_known", "slots", "spent",
+        "text", "tls", "waiting", "window",
     )
 
     def __init__(
@@ -52,6 +53,8 @@ class Lane:
         self.window = window or Window()
         self.slots = list(range(SLOTS))
         """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""
+        self.spent = SpentIds()
+        """Query IDs that are left alone, of tries in Python."""
         self.room = 0
         """Updates that may still go out in this turn of the engine; right if ``room_known``."""
         self.room_known = False

@@ -99,7 +99,7 @@ class Tries(Protocol):
         """Draw a number that chooses one of a lane's local ports."""
 
     def draw_query_id(self, lane: Lane, slot: int) -> int:
-        """Draw a query ID that no try under way uses there."""
+        """Draw a query ID that no try under way uses there, and none whose time was up just now."""
 
     def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
         """Enter a try whose message the driver has made; ``query`` is ``slot << 16 | query ID``."""
@@ -187,7 +187,7 @@ class PlainTries(RandomNumbers):
         pending = self.pending(lane)
         while True:
             query_id = self._draw() & 0xFFFF
-            if slot << 16 | query_id not in pending:
+            if slot << 16 | query_id not in pending and query_id not in lane.spent:
                 return query_id
 
     def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
@@ -239,6 +239,7 @@ class PlainTries(RandomNumbers):
         lane = first.server.lane
         self._end(lane, first.query)
         lane.window.timed_out(first.sent_at, now)
+        lane.spent.add(first.query & 0xFFFF, now)
         return [first]
 
     def withdraw(self, lane: Lane, query: int, now: float) -> Transaction | None:
