@@ -142,14 +142,28 @@ static void do_one(world *w, input *from) {
             w->under_way[number] = 1;
         }
         break;
-    case 6:
-        while (w->lanes[0]->first < w->lanes[0]->count && next_octet(from) % 8) {
-            wire_lane_skip(w->lanes[0]);
+    case 6: {
+        wire_lane *lane = w->lanes[what / 8 % LANES];
+        while (lane->first < lane->count && next_octet(from) % 8) {
+            wire_lane_skip(lane);
         }
         break;
+    }
     default:
         w->turn.timeout = 0.25 * (1 + next_octet(from) % 3);
     }
+}
+
+/* The letters stand one behind the other, each with its own message. */
+static void check_outbox(const wire_lane *lane) {
+    uint32_t at = lane->first < lane->count ? lane->letters[lane->first].at : lane->used;
+    for (uint32_t i = lane->first; i < lane->count; i++) {
+        const wire_letter *letter = &lane->letters[i];
+        CHECK(letter->at == at && letter->size > 2 && letter->size <= lane->used - at);
+        CHECK((uint32_t)(lane->octets[at] << 8 | lane->octets[at + 1]) == letter->query_id);
+        at += letter->size;
+    }
+    CHECK(at == lane->used && lane->used <= lane->octets_room && lane->count <= lane->room);
 }
 
 static void check(const world *w) {
@@ -163,6 +177,7 @@ static void check(const world *w) {
     CHECK(isinf(wire_tries_deadline(w->tries)) == (counts[0] + counts[1] == 0));
     for (int lane = 0; lane < LANES; lane++) {
         CHECK(w->lanes[lane]->window.in_flight == (int32_t)counts[lane]);
+        check_outbox(w->lanes[lane]);
     }
 }
 
