@@ -132,6 +132,26 @@ def test_a_request_in_a_lane_holds_its_client_too() -> None:
     assert [owner(message) for message in held.messages] == ["h.two.test."]
 
 
+@pytest.mark.parametrize("dhcid", ["AA", "AB" * 480], ids=["a truncated reply", "a large update"])
+def test_what_c_hands_to_python_holds_its_client_meanwhile(dhcid: str) -> None:
+    """What C declines is made or judged there, and tried over TCP: the next request must not overtake it."""
+    held = Held()
+    zones = simple_map([domain("one.test.", 1), domain("two.test.", 2)])
+    d2 = VirtualD2(make_config(zones), held, debuglevel=0)
+    d2.request(forward(dhcid=dhcid, fqdn="h.one.test."))
+    d2.request(forward(dhcid=dhcid, fqdn="h.two.test."))
+    (outgoing,) = held.messages
+    if not outgoing.tcp:
+        held.messages.clear()
+        reply = bytearray(answer(outgoing.message))
+        reply[2] |= 2
+        d2.engine.receive_reply(outgoing.lane, outgoing.slot, bytes(reply), d2.now, d2.wall)
+        d2.flush()
+    assert [(owner(message), message.tcp) for message in held.messages] == [("h.one.test.", True)]
+    held.release(d2)
+    assert [owner(message) for message in held.messages] == ["h.two.test."]
+
+
 def test_a_long_chain_of_hopeless_requests_is_no_recursion() -> None:
     d2 = virtual(ok, debuglevel=0)
     held = Held()
@@ -314,6 +334,18 @@ def test_tcp_may_be_chosen() -> None:
     d2.run()
     assert [message.tcp for _, message in d2.sent] == [True]
     assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+
+
+@pytest.mark.parametrize("key", [{}, {"key-name": "k.example"}], ids=["unsigned", "signed"])
+def test_what_is_beyond_512_octets_goes_over_tcp(key: dict[str, str]) -> None:
+    """With its signature, to the octet."""
+    config = make_config(simple_map([domain("example.com.", 1, **key)], settings={"tsig-keys": KEYS}))
+    d2 = VirtualD2(config, dead, debuglevel=0)
+    for size in range(280, 450):
+        d2.request(forward(dhcid=f"{size:04X}" + "AB" * size))
+    d2.run()
+    assert {512, 513} <= {len(message.message) for _, message in d2.sent}
+    assert all(message.tcp == (len(message.message) > 512) for _, message in d2.sent)
 
 
 def test_a_failed_send_is_a_bad_try_at_once() -> None:
