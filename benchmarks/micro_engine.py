@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
 from pyd2.counters import Counters
 from pyd2.dns.tsig import HmacKey
+from pyd2.messages import RequestLog
 from pyd2.packets.batch import to_batch
 from pyd2.packets.layer import NAMES, make_layer
 from pyd2.update.engine import Engine, Outgoing
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 KEY = TsigKey("k.example", "HMAC-SHA256", 0, b"secret-secret-secret-secret", None, None, None)
 
 
-class QuietLog:
+class QuietLog(RequestLog):
     """A log whose severity is WARN, and nothing is wrong."""
 
     on: frozenset[str] = frozenset()

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 
+class Told(Protocol):
+    """A request that a message tells of."""
+
+    @property
+    def request_id(self) -> str:
+        """Its DHCID in hexadecimal digits."""
+
+    def text(self) -> str:
+        """What is asked for, in several lines."""
+
+
 class Log(Protocol):
     """Where messages go. Everything that logs gets one of these passed in.
 
@@ -28,6 +39,17 @@ class Log(Protocol):
 
         Kea logs some messages at another level than the catalogue's; none of D2's do so.
         """
+
+
+class RequestLog(Log, Protocol):
+    """One that the engine writes to."""
+
+    def emit_request(self, message_id: str, request: Told) -> None:
+        """Write a message that tells of a request: its two arguments are the request's ID and its text.
+
+        Ask first whether the ID is in ``on``.
+        """
+        self.emit(message_id, request.request_id, request.text())
 
 
 class Severity(IntEnum):

@@ -1,8 +1,6 @@
 #include "shown.h"
 
 #include <arpa/inet.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -35,37 +33,115 @@ static void put_hexadecimal(wire_writer *writer, wire_reader *octets) {
     }
 }
 
+static void put_number(wire_writer *writer, uint32_t number) {
+    char digits[sizeof "4294967295"];
+    char *first = digits + sizeof digits;
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    wire_put(writer, first, (size_t)(digits + sizeof digits - first));
+}
+
+static bool put_address(wire_writer *writer, const wire_packed *request) {
+    if (request->address_size == 4) {
+        for (size_t i = 0; i < 4; i++) {
+            put_text(writer, i > 0 ? "." : "");
+            put_number(writer, request->address[i]);
+        }
+        return true;
+    }
+    char address[INET6_ADDRSTRLEN];
+    if (inet_ntop(AF_INET6, request->address, address, sizeof address) == NULL) {
+        return false;
+    }
+    put_text(writer, address);
+    return true;
+}
+
+/* A packed request taken apart. */
+typedef struct {
+    wire_packed head;
+    wire_reader dhcid;
+    wire_reader fqdn;
+} request_parts;
+
+static bool take_request(wire_reader *packed, request_parts *parts) {
+    const uint8_t *octets = wire_take(packed, sizeof parts->head);
+    if (octets == NULL) {
+        return false;
+    }
+    memcpy(&parts->head, octets, sizeof parts->head);
+    const uint8_t *dhcid = wire_take(packed, parts->head.dhcid_size);
+    const uint8_t *fqdn = wire_take(packed, parts->head.fqdn_size);
+    if (dhcid == NULL || fqdn == NULL) {
+        return false;
+    }
+    parts->dhcid = wire_read_from(dhcid, parts->head.dhcid_size);
+    parts->fqdn = wire_read_from(fqdn, parts->head.fqdn_size);
+    return true;
+}
+
+static bool put_request(wire_writer *writer, const request_parts *parts) {
+    static const char *const types[] = {"Type: 0 (CHG_ADD)", "Type: 1 (CHG_REMOVE)"};
+    static const char *const modes[] = {"check-with-dhcid", "no-check-with-dhcid", "check-exists-with-dhcid",
+                                        "no-check-without-dhcid"};
+    const wire_packed *head = &parts->head;
+    wire_reader fqdn = parts->fqdn;
+    wire_reader dhcid = parts->dhcid;
+    put_text(writer, types[head->kind >> 2 & 1]);
+    put_text(writer, head->ways & WIRE_FORWARD ? "\nForward Change: yes" : "\nForward Change: no");
+    put_text(writer, head->ways & WIRE_REVERSE ? "\nReverse Change: yes" : "\nReverse Change: no");
+    put_text(writer, "\nFQDN: [");
+    put_name(writer, &fqdn);
+    put_text(writer, "]\nIP Address: [");
+    if (!put_address(writer, head)) {
+        return false;
+    }
+    put_text(writer, "]\nDHCID: [");
+    put_hexadecimal(writer, &dhcid);
+    put_text(writer, "]\nLease Expires On: ");
+    wire_put(writer, head->expires, sizeof head->expires);
+    put_text(writer, "\nLease Length: ");
+    put_number(writer, head->lease_length);
+    put_text(writer, "\nConflict Resolution Mode: ");
+    put_text(writer, modes[head->kind & 3]);
+    put_text(writer, "\n");
+    return !fqdn.missing && wire_left(&fqdn) == 0;
+}
+
 int wire_request_show(const uint8_t *packed, size_t size, uint8_t *text, size_t room) {
     wire_reader reader = wire_read_from(packed, size);
-    wire_packed head;
-    const uint8_t *octets = wire_take(&reader, sizeof head);
-    if (octets == NULL) {
-        return WIRE_UNUSUAL;
-    }
-    memcpy(&head, octets, sizeof head);
-    const uint8_t *dhcid = wire_take(&reader, head.dhcid_size);
-    char address[INET6_ADDRSTRLEN];
-    char number[sizeof "4294967295"];
-    int family = head.address_size == 4 ? AF_INET : AF_INET6;
-    if (dhcid == NULL || inet_ntop(family, head.address, address, sizeof address) == NULL) {
-        return WIRE_UNUSUAL;
-    }
-    snprintf(number, sizeof number, "%" PRIu32, head.lease_length);
-    wire_reader id = wire_read_from(dhcid, head.dhcid_size);
     wire_writer writer = wire_write_to(text, room);
-    put_text(&writer, "FQDN: [");
-    put_name(&writer, &reader);
-    put_text(&writer, "]\nIP Address: [");
-    put_text(&writer, address);
-    put_text(&writer, "]\nDHCID: [");
-    put_hexadecimal(&writer, &id);
-    put_text(&writer, "]\nLease Expires On: ");
-    wire_put(&writer, head.expires, sizeof head.expires);
-    put_text(&writer, "\nLease Length: ");
-    put_text(&writer, number);
-    put_text(&writer, "\n");
-    if (reader.missing || wire_left(&reader) > 0) {
+    request_parts parts;
+    if (!take_request(&reader, &parts) || wire_left(&reader) > 0 || !put_request(&writer, &parts)) {
         return WIRE_UNUSUAL;
     }
     return writer.full ? WIRE_NO_ROOM : (int)wire_written(&writer);
+}
+
+int wire_requests_show(const uint8_t *packed, size_t size, const wire_line *line, uint8_t *text, size_t room,
+                       uint32_t *ends, size_t count) {
+    wire_reader reader = wire_read_from(packed, size);
+    wire_writer writer = wire_write_to(text, room);
+    int lines = 0;
+    while (wire_left(&reader) > 0 && (size_t)lines < count) {
+        request_parts parts;
+        if (!take_request(&reader, &parts)) {
+            return WIRE_UNUSUAL;
+        }
+        wire_reader dhcid = parts.dhcid;
+        wire_put(&writer, line->before, line->before_size);
+        put_hexadecimal(&writer, &dhcid);
+        wire_put(&writer, line->between, line->between_size);
+        if (!put_request(&writer, &parts)) {
+            return WIRE_UNUSUAL;
+        }
+        wire_put(&writer, line->after, line->after_size);
+        if (writer.full) {
+            return lines;
+        }
+        ends[lines++] = (uint32_t)wire_written(&writer);
+    }
+    return lines;
 }

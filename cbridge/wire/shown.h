@@ -7,12 +7,22 @@
 
 #include "packed.h"
 
-enum { WIRE_SHOWN_MAX = 256 + 2 * WIRE_DHCID_MAX + WIRE_NAME_MAX }; /* octets of the longest that is made here */
+enum { WIRE_SHOWN_MAX = 512 + 4 * WIRE_DHCID_MAX + WIRE_NAME_MAX }; /* octets of an ID and a text at most */
+
+/* What stands in a line around a request's ID and text. */
+typedef struct {
+    const char *before, *between, *after;
+    size_t before_size, between_size, after_size;
+} wire_line;
+
+/* Write the text of a packed request. Returns its size, or an enum wire_error: WIRE_UNUSUAL if it is none. */
+int wire_request_show(const uint8_t *packed, size_t size, uint8_t *text, size_t room);
 
 /*
- * Write the lines from the FQDN to the lease's length: what stands before and behind is one of a few texts, and
- * Python's. Returns their size, or an enum wire_error: WIRE_UNUSUAL for what is no packed request.
+ * Write a line for each of the packed requests that stand there one behind the other, as far as there is room for
+ * lines and for the ends: ends[i] is where line i ends. Returns how many were written, or an enum wire_error.
  */
-int wire_request_show(const uint8_t *packed, size_t size, uint8_t *text, size_t room);
+int wire_requests_show(const uint8_t *packed, size_t size, const wire_line *line, uint8_t *text, size_t room,
+                       uint32_t *ends, size_t count);
 
 #endif

@@ -61,6 +61,8 @@ class Output:
         """Lines dropped since ``lost`` was last set to 0."""
         self.reason = ""
         """Why lines are being lost; empty while writing works."""
+        self.framed = layout.framed
+        """Whether messages stand in the lines as they are; see Layout."""
         self._layout = layout
         self._immediate = immediate
 

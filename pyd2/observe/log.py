@@ -19,15 +19,19 @@ from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
 from pyd2.observe.appenders import LAST_PATIENCE, PATIENCE, open_output
 from pyd2.observe.environment import initial_logger
 from pyd2.observe.lockfile import LockFile
+from pyd2.packets.packed import PackedRequest, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from pyd2.messages import Told
     from pyd2.observe.appenders import Output
     from pyd2.observe.pattern import LineWriter
 
 _LOCK_DIRECTORY: Final = "/var/run/kea"
+_HOLE: Final = "\0"
+"""Where the message goes in a line that is made without it."""
 _MARK: Final = "%"
 _MARKS: Final = tuple(f"{_MARK}{number}" for number in range(10))
 
@@ -35,8 +39,8 @@ _MARKS: Final = tuple(f"{_MARK}{number}" for number in range(10))
 class Target(NamedTuple):
     """Where the messages of one logger at one severity go."""
 
-    writers: tuple[tuple[Callable[[str], None], LineWriter], ...]
-    """For each output: what takes a line, and what makes it."""
+    writers: tuple[tuple[list[str], LineWriter, bool], ...]
+    """For each output: where its lines wait, what makes one, and whether messages stand in it as they are."""
     urgent: bool
     """WARN and above are written at once."""
 
@@ -83,6 +87,9 @@ class MessageLog:
         self._targets: dict[str, tuple[str, str, int, Target]] = {}
         """By message ID: its template, the same for ``%`` with the number of arguments, and the target."""
         self.on: AbstractSet[str] = self._targets.keys()
+        self._told: list[PackedRequest] = []
+        """Requests that a message is still to be written of, all with the same ID."""
+        self._told_id = ""
         self.configure((initial_logger(environ, verbose=verbose, bad_severity=self._emit_bad_severity),))
 
     def configure(self, loggers: Sequence[Logger]) -> None:
@@ -92,6 +99,7 @@ class MessageLog:
         reconfiguration, give the loggers of the configuration in force; when there is none yet, Kea takes
         those of an empty one.
         """
+        self._write_told()
         self._close_outputs(PATIENCE)
         root = next((logger for logger in loggers if logger.name == ROOT_LOGGER), None)
         # Only an entry of the root lends its outputs to others. Without one, an entry that has no outputs
@@ -131,16 +139,53 @@ class MessageLog:
             # A mark in an argument may be one that Kea replaces.
             self.write(target, text if _MARK not in text else substitute(template, arguments))
 
+    def emit_request(self, message_id: str, request: Told) -> None:
+        """See Log; the lines of requests that are told of in a row are made together."""
+        if not isinstance(request, PackedRequest):
+            self.emit(message_id, request.request_id, request.text())
+            return
+        if message_id != self._told_id:
+            self._write_told()
+            self._told_id = message_id
+        self._told.append(request)
+        self._plan_flush()
+
+    def _write_told(self) -> None:
+        """Make the lines of the requests that are still to be told of."""
+        told, self._told = self._told, []
+        found = self._targets.get(self._told_id)
+        if not told or found is None:
+            return
+        template, form, _, target = found
+        before, between, after = form.split("%s")
+        now = self._clock()
+        for pending, line, framed in target.writers:
+            head, *tail = line(_HOLE, now).split(_HOLE)
+            lines = show(told, head + before, between, after + tail[0]) if framed and len(tail) == 1 else []
+            if not lines or any(_MARK in text for text in lines):
+                texts = (substitute(template, (request.request_id, request.text())) for request in told)
+                lines = [line(text, now) for text in texts]
+            pending.extend(lines)
+
     def logger(self, name: str) -> NamedLogger:
         """Return the logger of a hook library; ``name`` is taken as in a ``loggers`` entry."""
         return NamedLogger(self, full_name(name))
 
     def write(self, target: Target, text: str) -> None:
         """Write a text, which begins with its message ID, where a target says."""
+        if self._told:
+            self._write_told()
         now = self._clock()
-        for append, line in target.writers:
-            append(line(text, now))
-        if target.urgent or self.scheduler is None:
+        for pending, line, _ in target.writers:
+            pending.append(line(text, now))
+        if target.urgent:
+            self.flush()
+        else:
+            self._plan_flush()
+
+    def _plan_flush(self) -> None:
+        """Write the lines at the end of the event loop's pass, or now if there is none."""
+        if self.scheduler is None:
             self.flush()
         elif not self._scheduled:
             self._scheduled = True
@@ -164,13 +209,14 @@ class MessageLog:
         if not outputs:
             return None
         return Target(
-            tuple((output.pending.append, output.writer(logger, severity)) for output in outputs),
+            tuple((output.pending, output.writer(logger, severity), output.framed) for output in outputs),
             severity >= Severity.WARN,
         )
 
     def flush(self) -> None:
         """Write the lines collected so far; report lines that were lost once writing works again."""
         self._scheduled = False
+        self._write_told()
         self._open_lock()
         with self._lock:
             for output in self._outputs.values():
@@ -192,6 +238,7 @@ class MessageLog:
 
     def close(self) -> None:
         """Write what is left and close all outputs; nothing is written any more."""
+        self._write_told()
         self._targets.clear()
         self._known.clear()
         self._tree.clear()

@@ -184,6 +184,9 @@ class Layout:
     def __init__(self, pattern: str, started: float) -> None:
         self._started = started
         self._parts = _parse(pattern)
+        messages = [part for part in self._parts if isinstance(part, _Field) and part.letter == "m"]
+        self.framed = messages == [_Field("m")]
+        """Whether the message stands in the line once, as it is: what is around it does not depend on it."""
 
     def writer(self, logger: str, severity: Severity) -> LineWriter:
         """Return what makes the lines of a logger (full name) at a severity."""
@@ -200,13 +203,6 @@ class Layout:
         def line(message: str, now: float) -> str:
             return template % tuple([convert(message, now) for convert in moving])
 
-        def dated_line(message: str, now: float) -> str:
-            return template % (date(message, now), message)
-
-        if len(moving) == 2 and moving[1] is _message:
-            # As in the default pattern: one line for each request at INFO, and a third of the time.
-            date = moving[0]
-            return dated_line
         return line
 
     def _convert(self, field: _Field, logger: str, severity: Severity) -> str | LineWriter:

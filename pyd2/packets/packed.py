@@ -17,12 +17,16 @@ try:
 except ImportError:
     pass  # then nobody packs requests
 else:
-    _ROOM: Final = int(lib.WIRE_SHOWN_MAX)
+    _LINES: Final = 128
+    _ROOM: Final = _LINES * int(lib.WIRE_SHOWN_MAX)
     _room: Final = ffi.new("uint8_t[]", _ROOM)
     _text: Final = ffi.buffer(_room)
+    _ends: Final = ffi.new("uint32_t[]", _LINES)
     _show: Final = lib.wire_request_show
+    _show_lines: Final = lib.wire_requests_show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
 _HEAD: Final = Struct("=QIIIHBBBB14s16s")
@@ -40,15 +44,6 @@ _REVERSE: Final = 2
 
 _MODES: Final = tuple(ConflictResolutionMode)
 _MODE_NUMBERS: Final = {mode: number for number, mode in enumerate(_MODES)}
-_BEGINNINGS: Final = {
-    (int(change_type), ways): f"Type: {change_type:d} (CHG_{change_type.name})\n"
-    f"Forward Change: {'yes' if ways & _FORWARD else 'no'}\n"
-    f"Reverse Change: {'yes' if ways & _REVERSE else 'no'}\n"
-    for change_type in ChangeType
-    for ways in range(4)
-}
-_ENDS: Final = tuple(f"Conflict Resolution Mode: {mode.value}\n" for mode in _MODES)
-"""What the text begins and ends with."""
 
 
 class PackedRequest(bytes):
@@ -186,13 +181,36 @@ class PackedRequest(bytes):
         return request
 
     def text(self) -> str:
-        """See NameChangeRequest; made in C, for at INFO each success shows it."""
+        """See NameChangeRequest."""
         size = _show(self, len(self), _room, _ROOM)
-        if size < 0:
-            return self.unpacked().text()
-        kind = self[_KIND]
-        lines = _text[:size].decode("ascii")
-        return f"{_BEGINNINGS[kind >> 2, self[_WAYS]]}{lines}{_ENDS[kind & 3]}"
+        return _text[:size].decode("ascii") if size >= 0 else self.unpacked().text()
+
+
+def show(requests: Sequence[PackedRequest], before: str, between: str, after: str) -> list[str]:
+    """Return a line for each request: ``before``, its ID, ``between``, its text, ``after``.
+
+    The lines of many cost one call of C: at INFO, which is usual, there is one for each request.
+    """
+    frame = before, between, after
+    octets = [part.encode("utf-8", "surrogateescape") for part in frame]
+    kept = [ffi.from_buffer("char[]", part) for part in octets]
+    line = ffi.new("wire_line *", (*kept, *map(len, octets)))
+    lines: list[str] = []
+    while len(lines) < len(requests):
+        left = requests[len(lines) : len(lines) + _LINES]
+        records = b"".join(left)
+        count = _show_lines(records, len(records), line, _room, _ROOM, _ends, len(left))
+        if count <= 0:
+            request = left[0]
+            lines.append(f"{before}{request.request_id}{between}{request.text()}{after}")
+            continue
+        ends: list[int] = ffi.unpack(_ends, count)  # type: ignore[assignment]
+        text = _text[: ends[-1]]
+        lines += [
+            text[begin:end].decode("utf-8", "surrogateescape")
+            for begin, end in zip((0, *ends), ends, strict=False)
+        ]
+    return lines
 
 
 def _plain_text(wire: bytes) -> str:

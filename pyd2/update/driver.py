@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyd2.config.switches import RetrySwitches
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.tsig import SigningKey
-    from pyd2.messages import Log
+    from pyd2.messages import RequestLog
     from pyd2.packets.layer import PacketLayer, Request
     from pyd2.update.health import Health
     from pyd2.update.lane import Lane
@@ -83,7 +83,7 @@ class Driver:
     All times: ``now`` is monotonic seconds, ``wall`` is seconds since the epoch.
     """
 
-    def __init__(self, counters: Counters, log: Log, packets: PacketLayer) -> None:
+    def __init__(self, counters: Counters, log: RequestLog, packets: PacketLayer) -> None:
         self._counters = counters
         self._log = log
         self._slot = -1
@@ -355,7 +355,7 @@ class Driver:
         log = self._log
         message_id = transaction.kind.succeeded
         if message_id in log.on:
-            log.emit(message_id, transaction.ncr.request_id, transaction.ncr.text())
+            log.emit_request(message_id, transaction.ncr)
         self._counters.tally.done += 1
         self._end(transaction)
 

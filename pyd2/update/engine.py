@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
-    from pyd2.messages import Log
+    from pyd2.messages import RequestLog
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain
 
@@ -66,7 +66,7 @@ _BACKLOG_STEP: Final = 1000
 class Engine:
     """The whole of the update service but its sockets and its clock."""
 
-    def __init__(self, counters: Counters, log: Log, *, packets: PacketLayer | None = None) -> None:
+    def __init__(self, counters: Counters, log: RequestLog, *, packets: PacketLayer | None = None) -> None:
         """Make an engine without a configuration; ``packets`` is the packet layer, the best by default."""
         self._packets = packets or make_layer()
         self._counters = counters

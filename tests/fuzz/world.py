@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pyd2.config.model import Config
+    from pyd2.messages import Told
     from pyd2.update.engine import Outgoing
 
     Peer: TypeAlias = "Callable[[World, Outgoing], Iterable[bytes]]"
@@ -56,6 +57,9 @@ class StrictLog:
         for text in texts:
             text.encode("utf-8", "surrogateescape")
         self.lines.append((message_id, texts))
+
+    def emit_request(self, message_id: str, request: Told) -> None:
+        self.emit(message_id, request.request_id, request.text())
 
 
 LAYER = ""

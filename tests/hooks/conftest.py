@@ -19,7 +19,7 @@ import pytest
 from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary
 from pyd2.data.element import Plain, from_plain
 from pyd2.hooks.chain import Chain, PythonChain
-from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
+from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity, Told
 from tests.kit.c_libraries import PRELUDE, compile_text
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class RecordingLog:
         """Keep a message."""
         assert len(arguments) == len(set(re.findall(r"%\d", MESSAGES[message_id].text))), message_id
         self.entries.append((message_id, tuple(str(argument) for argument in arguments)))
+
+    def emit_request(self, message_id: str, request: Told) -> None:
+        """Keep a message that tells of a request."""
+        self.emit(message_id, request.request_id, request.text())
 
     def lines(self, least: Severity = Severity.INFO) -> list[str]:
         """The messages from a severity on, as they would be written, and forget them all."""

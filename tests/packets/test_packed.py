@@ -12,7 +12,7 @@ from pyd2.dns.names import parse_name
 from pyd2.ncr import NameChangeRequest
 from pyd2.packets.batch import to_batch
 from pyd2.packets.layer import DomainNumbers
-from pyd2.packets.packed import PackedRequest
+from pyd2.packets.packed import PackedRequest, show
 from pyd2.update.match import Matcher, ReverseMatcher
 from tests.packets.layers import COMPILED, PLAIN
 from tests.update.support import datagram, request
@@ -47,6 +47,16 @@ def test_the_same_face(fields: dict[str, Any], number: int) -> None:
     numbered = read.with_number(number)
     assert (numbered.number, numbered.text()) == (number, plain.text())
     assert numbered.without_forward().number == number
+
+
+@given(st.lists(requests, min_size=1, max_size=5), st.text(max_size=9), st.integers(1, 60))
+def test_lines_of_many_are_made_at_once(several: list[dict[str, Any]], frame: str, times: int) -> None:
+    found = COMPILED.read_requests([datagram(fields) for fields in several], None)
+    read = [ncr for ncr in found if isinstance(ncr, PackedRequest)] * times
+    assert len(read) == times * len(several)
+    assert show(read, frame, "\udcff: ", "\n") == [
+        f"{frame}{request.request_id}\udcff: {request.text()}\n" for request in read
+    ]
 
 
 @pytest.mark.parametrize("changes", [

@@ -12,6 +12,7 @@ import pytest
 from pyd2.config.parse import parse_file
 from pyd2.config.paths import Directories
 from pyd2.counters import Counters
+from pyd2.messages import RequestLog
 from pyd2.ncr import ChangeType, ConflictResolutionMode
 from pyd2.tools.cli import main
 from pyd2.tools.requests import encode, request
@@ -36,7 +37,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-class _Silence:
+class _Silence(RequestLog):
     """A log that nothing is written to."""
 
     on: AbstractSet[str] = frozenset()

@@ -15,7 +15,7 @@ from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
 from pyd2.config.switches import ServerSwitches, override_switches, parse_switches
 from pyd2.counters import Counters
 from pyd2.data.element import Element, from_plain
-from pyd2.messages import MESSAGES
+from pyd2.messages import MESSAGES, Told
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing, SelectKey
 
@@ -118,6 +118,9 @@ class MemoryLog:
         for number, argument in enumerate(arguments, 1):
             text = text.replace(f"%{number}", str(argument), 1)
         self.lines.append([message.severity.name, message.logger, message_id, text])
+
+    def emit_request(self, message_id: str, request: Told) -> None:
+        self.emit(message_id, request.request_id, request.text())
 
     @property
     def ids(self) -> list[str]:

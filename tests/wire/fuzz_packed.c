@@ -21,6 +21,23 @@ static wire_domains *make_domains(void) {
     return domains;
 }
 
+/* Show lines of a request that stands there twice, in enough room, in too little, and up to a count. */
+static void show_lines(const uint8_t *packed, size_t size) {
+    static const wire_line line = {"before ", " between ", " after", 7, 9, 6};
+    static uint8_t lines[2 * WIRE_SHOWN_MAX];
+    uint32_t ends[2] = {0, 0};
+    uint8_t *twice = malloc(2 * size);
+    CHECK(twice != NULL);
+    memcpy(twice, packed, size);
+    memcpy(twice + size, packed, size);
+    CHECK(wire_requests_show(twice, 2 * size, &line, lines, sizeof lines, ends, 2) == 2);
+    CHECK(ends[1] == 2 * ends[0] && memcmp(lines, lines + ends[0], ends[0]) == 0);
+    CHECK(wire_requests_show(twice, 2 * size, &line, lines, ends[1] - 1, ends, 2) == 1);
+    CHECK(wire_requests_show(twice, 2 * size, &line, lines, sizeof lines, ends, 1) == 1);
+    CHECK(wire_requests_show(twice, 2 * size - 1, &line, lines, sizeof lines, ends, 2) == WIRE_UNUSUAL);
+    free(twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static uint8_t packed[WIRE_PACKED_MAX];
     static uint8_t text[WIRE_SHOWN_MAX];
@@ -40,10 +57,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(wire_request_show(copy, packed_sizes[0], text, sizeof text) > 0);
         CHECK(wire_request_show(copy, packed_sizes[0], text, 100) == WIRE_NO_ROOM);
         CHECK(wire_request_show(copy, packed_sizes[0] - 1, text, sizeof text) == WIRE_UNUSUAL);
+        show_lines(copy, packed_sizes[0]);
         free(copy);
     }
     wire_match(domains, datagram, size);
     wire_request_show(datagram, size, text, sizeof text);
+    static const wire_line nothing = {"", "", "", 0, 0, 0};
+    uint32_t ends[1];
+    wire_requests_show(datagram, size, &nothing, text, sizeof text, ends, 1);
     free(datagram);
     wire_domains_free(domains);
     return 0;
