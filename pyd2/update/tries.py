@@ -8,7 +8,6 @@ judges the usual updates in C, by the batch.
 from __future__ import annotations
 
 import secrets
-from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from pyd2.update.deadlines import Deadlines
@@ -141,24 +140,19 @@ class RandomNumbers:
     """Draws local ports and query IDs."""
 
     def __init__(self) -> None:
-        self.random: list[int] = []
+        self.random = b""
+        """What has been drawn in advance, four octets for each number."""
 
     def _draw(self) -> int:
-        if not self.random:
-            self._refill(1)
-        return self.random.pop()
+        return int.from_bytes(self._draw_some(1), "little")
 
     def _draw_some(self, count: int) -> bytes:
-        """Draw numbers for C."""
-        if len(self.random) < count:
-            self._refill(count)
-        drawn = self.random[-count:]
-        del self.random[-count:]
-        return array("I", drawn).tobytes()
-
-    def _refill(self, count: int) -> None:
-        numbers = array("I", secrets.token_bytes(4 * max(1024, count)))
-        self.random = numbers.tolist() + self.random
+        """Draw numbers as C takes them."""
+        size = 4 * count
+        if len(self.random) < size:
+            self.random += secrets.token_bytes(max(4096, size))
+        drawn, self.random = self.random[:size], self.random[size:]
+        return drawn
 
     def draw_place(self) -> int:
         """See Tries."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ class World:
 
     def _fix_ids(self) -> None:
         if self.fixed_ids:
-            self.engine._driver.tries.random = [QUERY_ID] * 64
+            self.engine._driver.tries.random = array("I", [QUERY_ID] * 64).tobytes()
 
     def _serve(self, message: Outgoing) -> None:
         try:

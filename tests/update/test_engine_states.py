@@ -2,6 +2,7 @@
 
 import random
 import re
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +64,7 @@ class EngineStates(RuleBasedStateMachine):
         self.serial = 0
         self.read = 0
         self.d2 = VirtualD2(CONFIGS[0], self.take, keep_sent=False)
-        self.d2.engine._driver.tries.random = list(BITS)
+        self.d2.engine._driver.tries.random = array("I", BITS).tobytes()
 
     def take(self, outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
         lane = outgoing.lane

@@ -6,6 +6,7 @@ all be well, and compares the zones with those of a daemon that nobody disturbed
 """
 
 import random
+from array import array
 from collections.abc import Iterable
 from typing import Any
 
@@ -106,7 +107,7 @@ class RetryStates(RuleBasedStateMachine):
 
     def start(self) -> VirtualD2:
         d2 = VirtualD2(self.configs[self.config], self.take, debuglevel=-1, keep_sent=False)
-        d2.engine._driver.tries.random = list(BITS)
+        d2.engine._driver.tries.random = array("I", BITS).tobytes()
         return d2
 
     def take(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
