@@ -42,7 +42,7 @@ PAUSE_SECONDS: Final = 0.001
 NO_SLOT: Final = -1
 """The slot of what answers nothing: the engine counts it."""
 
-BATCH: Final = 64
+BATCH: Final = 128
 """Replies read before the loop gets its turn."""
 
 READ_BATCHES: Final = 16

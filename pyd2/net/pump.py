@@ -47,6 +47,7 @@ class Pump:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._flush_planned = False
+        self._closed = False
 
     def requests(self, datagrams: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
         """Give NameChangeRequests to the engine and send what it makes of them.
@@ -54,7 +55,7 @@ class Pump:
         ``numbers`` tells those of the durable queue; without it they have none.
         """
         self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
-        self.flush()
+        self._plan_flush()
 
     def flush(self) -> None:
         """Send what the engine has ready, and set its timer."""
@@ -82,14 +83,15 @@ class Pump:
         self._after()
 
     def _plan_flush(self) -> None:
-        """Let the loop flush when it has done what it has to do now."""
+        """Let the loop flush when it has done what it has to do now, such as to read all readable sockets."""
         if not self._flush_planned:
             self._flush_planned = True
             self._loop.call_soon(self._planned_flush)
 
     def _planned_flush(self) -> None:
         self._flush_planned = False
-        self.flush()
+        if not self._closed:
+            self.flush()
 
     def _sockets(self, lane: Lane) -> ServerSockets:
         sockets = self._servers.get(lane)
@@ -116,6 +118,7 @@ class Pump:
 
     def close(self) -> None:
         """Close all sockets and stop the timer."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for sockets in self._servers.values():
@@ -124,7 +127,7 @@ class Pump:
 
     def _replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
         self._engine.receive_replies(lane, slot, datagrams, time.monotonic(), time.time())
-        self.flush()
+        self._plan_flush()
 
     def _failed(self, outgoing: Outgoing, error: int | str) -> None:
         self._engine.send_failed(outgoing, error, time.monotonic(), time.time())

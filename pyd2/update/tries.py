@@ -81,7 +81,7 @@ class Outgoing(NamedTuple):
 class Tries(Protocol):
     """The tries of all lanes. ``now`` is monotonic seconds, never going back."""
 
-    random: list[int]
+    random: bytes
     """Random numbers of 32 bits to draw local ports and query IDs from; filled again when there are none."""
 
     @property

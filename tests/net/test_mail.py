@@ -69,6 +69,7 @@ class Rig:
             datagram(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}", reverse_change=False))
             for number in range(first, first + count)
         ])
+        self.pump.flush()
 
     def receive(self) -> tuple[str, tuple[str, int]]:
         """Return the name that the next update is for, and where it came from."""

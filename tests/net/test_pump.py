@@ -33,6 +33,7 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
             pump = Pump(asyncio.get_running_loop(), engine,
                         lambda: None if engine.active else ended.set(), chosen.datagrams)
             pump.requests([datagram(request(reverse_change=False))])
+            pump.flush()
             update, client = server.recvfrom(65535)
             server.sendto(answer(update), client)
             while not engine.overdue(time.monotonic()):
