@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from itertools import starmap
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from pyd2.errors import Pyd2Error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DATABASE: Final = "pyd2-queue.sqlite3"
 """The file's name in its directory."""
@@ -18,6 +23,45 @@ class Entry(NamedTuple):
     taken: float
     """When it was read from the socket: seconds since the epoch."""
     datagram: bytes
+
+
+class Entries(Sequence[Entry]):
+    """Requests by the column: what is done to all of them runs in C."""
+
+    __slots__ = ("datagrams", "numbers", "taken")
+
+    def __init__(self, numbers: list[int], taken: list[float], datagrams: list[bytes]) -> None:
+        self.numbers = numbers
+        self.taken = taken
+        self.datagrams = datagrams
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> Entries:
+        """Return the same requests in this form."""
+        if isinstance(entries, Entries):
+            return entries
+        return cls(*map(list, zip(*entries, strict=True))) if entries else cls([], [], [])
+
+    def extend(self, more: Entries) -> None:
+        """Add those that follow."""
+        self.numbers += more.numbers
+        self.taken += more.taken
+        self.datagrams += more.datagrams
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return starmap(Entry, zip(self.numbers, self.taken, self.datagrams, strict=True))
+
+    @overload
+    def __getitem__(self, place: int) -> Entry: ...
+    @overload
+    def __getitem__(self, place: slice) -> Entries: ...
+    def __getitem__(self, place: int | slice) -> Entry | Entries:
+        if isinstance(place, slice):
+            return Entries(self.numbers[place], self.taken[place], self.datagrams[place])
+        return Entry(self.numbers[place], self.taken[place], self.datagrams[place])
 
 
 class DeadLetter(NamedTuple):

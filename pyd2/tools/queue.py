@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.store import Store, salvage
+from pyd2.journal.salvage import salvage
+from pyd2.journal.store import Store
 from pyd2.ncr import decode
 from pyd2.tools.requests import datagram
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from pyd2.journal.database import VERSION
 from pyd2.journal.entry import DATABASE
-from pyd2.journal.store import ROW, VERSION, salvage
+from pyd2.journal.rows import ROW
+from pyd2.journal.salvage import salvage
 from tests.faults import disks, kills
 from tests.faults.load import Host, domain, forward
 from tests.kit import ncr

@@ -9,7 +9,8 @@ from pyd2.config.switches import QueueSwitches
 from pyd2.counters import Counters
 from pyd2.journal.entry import Entry
 from pyd2.journal.journal import Journal
-from pyd2.journal.store import Store, salvage
+from pyd2.journal.salvage import salvage
+from pyd2.journal.store import Store
 from tests.update.support import MemoryLog
 
 if TYPE_CHECKING:

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.journal import journal as journal_module
+from pyd2.journal.database import VERSION
 from pyd2.journal.entry import DATABASE, Entry
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.store import VERSION, Store, salvage
+from pyd2.journal.salvage import salvage
+from pyd2.journal.store import Store
 from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from pyd2.journal.contents import Contents
+    from pyd2.journal.entry import Entries
 
 
 @pytest.fixture(autouse=True)
@@ -59,13 +64,13 @@ class _Sick:
         self.before: Callable[[], None] = lambda: None
         healthy = Store._insert
 
-        def insert(store: Store, entries: Sequence[Entry]) -> None:
+        def insert(store: Store, contents: Contents, entries: Entries) -> None:
             if self.code and entries:
                 self.before()
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = self.code
                 raise error
-            healthy(store, entries)
+            healthy(store, contents, entries)
 
         monkeypatch.setattr(Store, "_insert", insert)
 

@@ -21,7 +21,8 @@ from tests.journal.test_store import copied
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from pyd2.journal.entry import Entry
+    from pyd2.journal.contents import Contents
+    from pyd2.journal.entry import Entries, Entry
 
 
 class Watched(Daemon):
@@ -97,12 +98,12 @@ class JournalMachine(RuleBasedStateMachine):
         return looking
 
     def failing(self, insert: Callable[..., None]) -> Callable[..., None]:
-        def fail(store: Store, entries: Sequence[Entry]) -> None:
+        def fail(store: Store, contents: Contents, entries: Entries) -> None:
             if self.sick and entries:
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL
                 raise error
-            insert(store, entries)
+            insert(store, contents, entries)
 
         return fail
 

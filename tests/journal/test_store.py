@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from pyd2.journal.database import VERSION
 from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
-from pyd2.journal.store import ROW, VERSION, Store, salvage, set_aside
+from pyd2.journal.rows import ROW
+from pyd2.journal.salvage import salvage, set_aside
+from pyd2.journal.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +78,7 @@ def test_any_number_of_rows(store: Store, count: int) -> None:
 
 def rows(store: Store) -> tuple[int, int]:
     """Return how many rows there are of requests, and how many requests are noted as done."""
-    return store._value("SELECT count(*) FROM batch"), len(store._read_done())
+    return store._db.value("SELECT count(*) FROM batch"), len(store._read_done())
 
 
 def test_what_is_done_is_skipped_however_much_there_is_of_it(store: Store, folder: str) -> None:
@@ -105,7 +108,7 @@ def test_few_that_stay_do_not_keep_the_many_that_go(store: Store, folder: str) -
     count, noted = rows(store)
     assert count < len(stay) / 32 + 4096 / 32 + 50
     assert noted < 2 * 4096
-    assert store._value("PRAGMA page_count") * 4096 < 3 * 350 * len(stay) + 5_000_000
+    assert store._db.value("PRAGMA page_count") * 4096 < 3 * 350 * len(stay) + 5_000_000
 
 
 def test_the_order_of_the_ends_does_not_matter(store: Store, folder: str) -> None:
@@ -143,8 +146,8 @@ def test_what_is_committed_is_on_the_disk(store: Store, folder: str, tmp_path: P
 
 
 def test_every_commit_waits_for_the_disk(store: Store) -> None:
-    assert store._value("PRAGMA synchronous") == 2  # FULL
-    assert store._value("PRAGMA journal_mode") == "wal"
+    assert store._db.value("PRAGMA synchronous") == 2  # FULL
+    assert store._db.value("PRAGMA journal_mode") == "wal"
 
 
 def test_replacing(store: Store) -> None:
@@ -376,8 +379,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def tidy(self) -> None:
-        with self.store._transaction():
-            self.store._tidy(())
+        with self.store._changing() as contents:
+            self.store._tidy(contents)
         self.committed()
 
     @rule()
@@ -425,7 +428,7 @@ TestStoreMachine = StoreMachine.TestCase
 
 
 def test_only_the_newest_dead_letters_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyd2.journal.store.MOST_DEAD", 10)
+    monkeypatch.setattr("pyd2.journal.letters.MOST_DEAD", 10)
     store = Store(str(tmp_path))
     for number in range(25):
         store.write([Entry(number + 1, 1.0, b"%d" % number)], [number + 1],

@@ -10,7 +10,8 @@ import pytest
 
 from pyd2.journal.entry import DATABASE, DeadLetter, Entry
 from pyd2.journal.lock import DirectoryLock
-from pyd2.journal.store import Store, set_aside
+from pyd2.journal.salvage import set_aside
+from pyd2.journal.store import Store
 from pyd2.tools.cli import main
 from tests.kit import ncr
 

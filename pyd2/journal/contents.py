@@ -1,0 +1,97 @@
+"""What the file of the durable queue holds, by the row; known without reading it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+_TIDY: Final = 4096
+"""Notes of requests that are done are worked in when there are so many."""
+
+_PART: Final = 8
+"""Or more, when so many times as many requests stand there: each is looked at for that."""
+
+
+class Tidied(NamedTuple):
+    """How what is done is worked in."""
+
+    gone: list[int]
+    """Rows to remove."""
+    left: dict[int, set[int]]
+    """Of these, the requests that are not done, by the row: they move."""
+    still: set[int]
+    """What stays noted, of rows where removing does not pay yet."""
+
+
+class Contents:
+    """The numbers of the requests in each row, and those that are noted as done."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Sequence[int]] = {}
+        """In the order of the rows; the numbers of each ascend."""
+        self.done: set[int] = set()
+        """Requests noted as done, in the file or not."""
+        self._count = 0
+        """Requests in the rows, those that are done included."""
+        self._most_noted = _TIDY
+        self._last = 0
+        """No request has a higher number."""
+        self.next_row = 1
+
+    def add(self, row: int, numbers: Sequence[int]) -> None:
+        """Take it that a row was added; ``numbers`` ascend."""
+        self._rows[row] = numbers
+        self._count += len(numbers)
+        self._last = max(self._last, numbers[-1])
+        self.next_row = max(self.next_row, row + 1)
+
+    def has_any(self, numbers: Sequence[int]) -> bool:
+        """Whether one of these numbers, which ascend, has a request in the file already, done or not."""
+        if numbers[0] > self._last:
+            return False
+        wanted = set(numbers)
+        return any(not wanted.isdisjoint(others) for others in self._rows.values())
+
+    def live(self) -> set[int]:
+        """Return the numbers of the requests that are not done."""
+        return set().union(*self._rows.values()) - self.done
+
+    def find(self, numbers: Collection[int]) -> Iterator[tuple[int, set[int]]]:
+        """Return the rows with requests of these numbers that are not done, and which they have."""
+        wanted = set(numbers) - self.done
+        if not wanted:
+            return
+        low, high = min(wanted), max(wanted)
+        for row, others in self._rows.items():
+            if others[0] <= high and others[-1] >= low:
+                found = wanted.intersection(others)
+                if found:
+                    yield row, found
+
+    def note(self, numbers: Iterable[int]) -> bool:
+        """Note requests as done; return whether it is time to ``tidy``."""
+        self.done.update(numbers)
+        return len(self.done) >= max(self._most_noted, self._count // _PART)
+
+    def tidy(self, *, all_rows: bool = False) -> Tidied:
+        """Take the rows out that are done: all that have any, or those where it pays."""
+        done = self.done
+        tidied = Tidied([], {}, set())
+        for row, numbers in self._rows.items():
+            ended = done.intersection(numbers)
+            if not ended:
+                continue
+            if not all_rows and 2 * len(ended) < len(numbers):
+                tidied.still.update(ended)
+                continue
+            tidied.gone.append(row)
+            if len(ended) < len(numbers):
+                tidied.left[row] = set(numbers) - ended
+        for row in tidied.gone:
+            self._count -= len(self._rows.pop(row))
+        self.done = tidied.still
+        # So that to write the notes again costs no more than to write them once.
+        self._most_noted = max(_TIDY, 2 * len(tidied.still))
+        return tidied

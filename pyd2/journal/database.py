@@ -1,0 +1,158 @@
+"""The SQLite database of the durable queue: whose it is, how it is set up, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pyd2.journal.entry import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+VERSION: Final = 2
+"""The form of the file, in ``PRAGMA user_version``."""
+
+_APPLICATION_ID: Final = 0x70796432
+_WAL_LIMIT: Final = 16 * 1024 * 1024
+"""Octets to which a WAL file that had to grow is cut again."""
+_CHECKPOINT: Final = 3000
+"""Pages in the WAL that move to the database together: most were written again and again meanwhile."""
+_FREE_PAGES: Final = 1024
+"""Unused pages (of 4096 octets) that the file may keep."""
+_MENDS: Final = {
+    sqlite3.SQLITE_FULL: "make room there",
+    sqlite3.SQLITE_READONLY: "make it writable for the daemon, with its directory",
+    sqlite3.SQLITE_CANTOPEN: "see that the directory exists and is writable for the daemon",
+    sqlite3.SQLITE_PERM: "make it writable for the daemon, with its directory",
+    sqlite3.SQLITE_IOERR: "look at the disk",
+}
+
+
+class Database:
+    """An open file. Any method raises StoreError; it is of no further use then, but for ``close``."""
+
+    def __init__(self, directory: str, name: str, *, read_only: bool, create: bool) -> None:
+        """Open the file; ``create`` makes it if it is not there. It is to be checked before anything else."""
+        self.path: Final = Path(directory, name)
+        mode = "ro" if read_only else "rwc" if create else "rw"
+        with self.failing():
+            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+            self._sqlite = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        self.execute: Final = self._sqlite.execute
+        """SQLite's; only within ``failing`` or a transaction."""
+        self._identity = (0, 0)
+
+    def close(self) -> None:
+        """Close the file; what was committed stays."""
+        with contextlib.suppress(sqlite3.Error):
+            self._sqlite.close()
+
+    def check(self) -> bool:
+        """See that it is one of ours; return whether it is empty."""
+        with self.failing():
+            version = self.value("PRAGMA user_version")
+            application = self.value("PRAGMA application_id")
+            empty: bool = self.value("SELECT count(*) FROM sqlite_schema") == 0
+        if not empty and application != _APPLICATION_ID:
+            raise StoreError(f"{self.path} is no file of pyd2: move it away", foreign=True)
+        if not empty and version != VERSION:
+            text = (
+                f"{self.path} has version {version}, and this pyd2 knows {VERSION}: "
+                "let the pyd2 that wrote it work it off, or move the file away"
+            )
+            raise StoreError(text, foreign=True)
+        self._identity = self._look()
+        return empty
+
+    def set_up(self, *, empty: bool) -> None:
+        """Set the ways of working that are not kept in the file, and in an empty one those that are."""
+        with self.failing():
+            if empty:
+                self.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self.execute("PRAGMA temp_store = MEMORY")
+            self.execute("PRAGMA journal_mode = WAL")
+            self.execute("PRAGMA synchronous = FULL")
+            self.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+            self.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+
+    def make(self, schema: Sequence[str]) -> None:
+        """Make it ours, in the present form, with these tables; within a transaction."""
+        self.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        for statement in schema:
+            self.execute(statement)
+        self.execute(f"PRAGMA user_version = {VERSION}")
+
+    def sync_directory(self) -> None:
+        """Have the file's name on the disk, too."""
+        with self.failing():
+            descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def check_place(self) -> None:
+        """See that the file is still there: SQLite goes on writing one that was removed or moved away."""
+        if self._look() != self._identity:
+            raise StoreError(f"{self.path}: another file has been put in its place")
+
+    def _look(self) -> tuple[int, int]:
+        with self.failing():
+            found = self.path.stat()
+        return found.st_dev, found.st_ino
+
+    def compact(self) -> None:
+        """Give unused pages back to the file system, some at a time."""
+        with self.failing():
+            free: int = self.value("PRAGMA freelist_count")
+            if free > _FREE_PAGES:
+                # It steps once for each page; execute would stop at the first.
+                self._sqlite.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES})")
+
+    def value(self, statement: str, *values: int) -> Any:  # noqa: ANN401  what SQLite returns
+        """Return the first value that a statement finds; only within ``failing`` or a transaction."""
+        return self.execute(statement, values).fetchone()[0]
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all changes or none. On leaving, they are on the disk."""
+        with self.failing():
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                if self._sqlite.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read one state of the file, whatever is written meanwhile."""
+        with self.failing():
+            self.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            # Extended codes have the primary one in their low octet.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+                raise StoreError(f"{self.path}: {error}", damaged=True) from error
+            mend = _MENDS.get(code)
+            text = f"{self.path}: {error}" + (f" ({mend})" if mend else "")
+            raise StoreError(text) from error
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror or error}") from error
