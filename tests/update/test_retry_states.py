@@ -189,8 +189,8 @@ class RetryStates(RuleBasedStateMachine):
         assert not self.held
         assert (engine.active, engine.queued, engine.late, engine.timer()) == (0, 0, 0, None)
         assert not engine._chains
-        assert not engine._retries._names
-        assert not engine._retries._addresses
+        assert not engine._retries._lines._names
+        assert not engine._retries._lines._addresses
         assert engine._retries.octets == engine._octets == 0
         found, self.zones = self.zones, Zones()
         self.d2 = self.start()

@@ -1,0 +1,123 @@
+"""A request that is to be tried again, and how it stands with it."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from pyd2.ncr import ChangeType
+from pyd2.update.transaction import Transaction
+
+if TYPE_CHECKING:
+    from pyd2.packets.layer import Request
+    from pyd2.update.kinds import Kind
+    from pyd2.update.plan import Domain, Plan
+    from pyd2.update.rooms import Room
+    from pyd2.update.transaction import Failure
+
+REMOVAL_SECONDS: Final = 86400.0
+"""How long a removal is tried at least: its record is wrong as long as it stands, and no lease ends that."""
+
+PARKED, READY, FREE, BEHIND, UNDER_WAY, ENDED = range(6)
+"""It waits for its time, for room in a lane, to be told where, or behind another one; or it does not wait."""
+
+GUARDED: Final = frozenset({4, 6})
+"""Kinds of requests, by number, that remove a PTR only if it holds their own name."""
+
+
+class Late:
+    """A request that waits to be tried again, or behind one that does."""
+
+    __slots__ = ("dhcid", "due", "forward_failure", "forward_left", "name", "ncr", "pauses", "reason",
+                 "reverse_left", "room", "since", "state")
+
+    def __init__(self, ncr: Request, dhcid: int, wall: float) -> None:
+        self.ncr = ncr
+        self.dhcid = dhcid
+        """What holds the client."""
+        self.name = ncr.fqdn_wire.lower()
+        self.forward_left = ncr.forward_change
+        """Whether the forward change is still to be made."""
+        self.forward_failure: Failure | None = None
+        """How it has failed for good, if it has."""
+        self.reverse_left = ncr.reverse_change
+        self.reason = ""
+        """Why it failed last; empty if it never began."""
+        self.since = wall
+        """When it began to wait, in seconds since the epoch."""
+        self.pauses = 0
+        self.due = 0.0
+        """When its pause is over, in monotonic seconds."""
+        self.room: Room | None = None
+        """Where it waits, while it does so."""
+        self.state = BEHIND
+
+    @property
+    def size(self) -> int:
+        """How much room it takes up in a queue, about, in octets."""
+        return self.ncr.size
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it removes a PTR, and only if that holds its own name."""
+        return self.ncr.kind in GUARDED
+
+    def over(self, wall: float) -> str:
+        """Return why it must not be tried any more; empty: it may be."""
+        if self.ncr.change_type is ChangeType.ADD:
+            now = f"{datetime.fromtimestamp(wall, UTC):%Y%m%d%H%M%S}"
+            return "its lease has ended" if self.ncr.lease_expires_on < now else ""
+        if wall < self.since + REMOVAL_SECONDS:
+            return ""
+        try:
+            expires = datetime.strptime(self.ncr.lease_expires_on, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            end = (expires + timedelta(seconds=self.ncr.lease_length)).timestamp()
+        except (OverflowError, ValueError):  # beyond what a date can say
+            return ""
+        return "" if wall < end else "it has been tried for long enough"
+
+
+class LateTransaction(Transaction):
+    """A transaction that goes on with what an earlier one has left over."""
+
+    __slots__ = ("late",)
+
+    def __init__(
+        self, late: Late, ncr: Request, kind: Kind, plan: Plan, forward: Domain | None, reverse: Domain | None
+    ) -> None:
+        super().__init__(ncr, late.dhcid, kind, plan, forward, reverse)
+        self.late = late
+        self.forward_done = not late.forward_left and late.forward_failure is None
+        self.forward_failure = late.forward_failure
+        self.reverse_done = not late.reverse_left
+
+
+class Hold(deque["Request | Late"]):
+    """What queues behind a client's late request that is under way."""
+
+    late: Late | None
+    """None: it has ended."""
+
+    def __init__(self, late: Late, followers: deque[Request | Late] | None) -> None:
+        super().__init__(followers or ())
+        self.late = late
+
+
+def makes_superfluous(ncr: Request, late: Late) -> bool:
+    """Whether the zones end up the same without an older request at the same name, now the last before this.
+
+    It must be the same client's, for the same address and by the same rules, and the newer one must make all
+    changes that the older one has left. A removal does not make an addition superfluous: that would also have
+    taken away the address that the client had before.
+    """
+    older = late.ncr
+    return (
+        late.state != UNDER_WAY
+        and older.address == ncr.address
+        and older.dhcid == ncr.dhcid
+        and older.kind & 3 == ncr.kind & 3
+        and (ncr.change_type is ChangeType.ADD or older.change_type is ChangeType.REMOVE)
+        and (ncr.forward_change or not late.forward_left)
+        and (ncr.reverse_change or not late.reverse_left)
+    )
