@@ -20,7 +20,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,6 +65,8 @@ class Life:
     """What stands in the file at the end."""
     ended: list[Key] = field(default_factory=list)
     """What the log says has ended, in order."""
+    way: str = ""
+    """How it ended: ``kill``, ``power`` or ``stop``."""
 
 
 class Site:
@@ -85,7 +87,7 @@ class Site:
 
     def live(self, end: str) -> None:
         """Start the D2, send it requests, and end it: ``kill``, ``power`` or ``stop``."""
-        life = Life(self._in_file())
+        life = Life(self._in_file(), way=end)
         number = len(self.lives)
         self.lives.append(life)
         # What a kill leaves; another process may have got its number by now, which would prevent the start.
@@ -121,6 +123,18 @@ class Site:
         for outcome, dhcid, length in _END.findall(d2.stdout()):
             assert outcome == "SUCCEEDED", f"{dhcid} {length} failed in life {number}"
             life.ended.append((dhcid, int(length)))
+
+    @property
+    def kills(self) -> int:
+        """How often it was killed while requests came."""
+        return sum(life.way == "kill" and bool(life.sent) for life in self.lives)
+
+    def ways(self) -> str:
+        """Return how often it has ended in which way."""
+        early = sum(life.way == "kill" and not life.sent for life in self.lives)
+        others = Counter(life.way for life in self.lives)
+        return (f"{self.kills} times kill -9 under load, {early} before the first request, "
+                f"{others['power']} power cuts, {others['stop']} stops")
 
     def drain(self) -> None:
         """Let a D2 work off what is left, unkilled."""
@@ -224,19 +238,24 @@ def _bind() -> Iterator[DnsServer]:
 
 
 def run(binary: str, count: int, seed: int) -> str:
-    """End a D2 ``count`` times in all ways; return what was seen. Raises AssertionError for what is lost."""
+    """Kill a D2 ``count`` times under load, and between that end it in the other ways, too.
+
+    Returns what was seen. Raises AssertionError for what is lost.
+    """
     with _bind() as bind, PortLease() as lease, private_directory() as directory:
         site = Site(binary, directory, bind, lease.take(), seed)
-        for number in range(count):
-            site.live(("kill", "power", "kill", "stop")[number % 4])
+        ways = cycle(("kill", "power", "kill", "stop"))
+        while site.kills < count:
+            site.live(next(ways))
         site.drain()
         taken = site.taken()
         found = zones(bind)
+        ways_told = site.ways()
     expected = undisturbed(binary, list(taken.values()))
     assert found == expected, [zone ^ other for zone, other in zip(found, expected, strict=True)]
     again = sum(len({*life.before} & {*earlier.ended}) for earlier, life in pairwise(site.lives))
     waiting = [len(life.before) for life in site.lives]
-    return (f"{count} ends: {len(site.requests)} requests sent, {len(taken)} taken, none of them lost, "
+    return (f"{ways_told}: {len(site.requests)} requests sent, {len(taken)} taken, none of them lost, "
             f"none out of order; {sum(waiting)} stood in the file at a start (at most {max(waiting)}), "
             f"{again} were done twice; both zones as without disturbance ({sum(map(len, found))} records)")
 
@@ -244,7 +263,7 @@ def run(binary: str, count: int, seed: int) -> str:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=100, help="how often to end the D2 (default: 100)")
+    parser.add_argument("--count", type=int, default=100, help="kills under load (default: 100)")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--d2", default=str(Path(sys.executable).with_name("pyd2")), metavar="PATH")
     arguments = parser.parse_args()
