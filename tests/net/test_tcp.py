@@ -1,12 +1,16 @@
 """The TCP connection to a DNS server, against a scripted server on the loopback."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self
 
+import pytest
 import uvloop
 
+from pyd2.config.tls import TlsSwitches
 from pyd2.net.tcp import TcpLink
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -27,8 +31,9 @@ def framed(data: bytes) -> bytes:
 class Rig:
     """A link to a server that ``serve`` plays; collects replies and failures by what was sent."""
 
-    def __init__(self, serve: Serve, patience: float = 10.0) -> None:
+    def __init__(self, serve: Serve, patience: float = 10.0, tls: TlsSwitches | None = None) -> None:
         self.serve = serve
+        self.tls = tls
         self.patience = patience
         self.connections = 0
         self.accepted = asyncio.Event()
@@ -42,8 +47,8 @@ class Rig:
             asyncio.get_running_loop(), "127.0.0.1", self.port,
             lambda sent, reply: self.events.put_nowait(("reply", sent or "nothing", reply)),
             lambda sent, reason: self.events.put_nowait(("failure", sent, reason)),
-            lambda: self.patience,
-        )
+            lambda: self.patience, self.tls,
+        )  # fmt: skip
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -164,5 +169,234 @@ def test_a_stuck_connection_is_given_up_with_what_is_queued_in_it() -> None:
             rig.link.send(message(2), "anew")
             assert await rig.event() == ("reply", "anew", message(2))
             assert rig.connections == 2
+
+    uvloop.run(run())
+
+
+def answering(*faulty: Serve) -> Serve:
+    """Return a server whose first connections are faulty, each in its way; the others answer."""
+    left = list(faulty)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if left:
+            await left.pop(0)(reader, writer)
+            return
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                writer.write(framed(await read_message(reader)))
+
+    return serve
+
+
+async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def reset_in_mid_message(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    query = await read_message(reader)
+    writer.write(framed(query)[:-2])
+    await writer.drain()
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def half_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await read_message(reader)
+    writer.write_eof()
+    await reader.read()
+
+
+@pytest.mark.parametrize("fault", [reset_in_mid_message, half_closed])
+def test_what_a_broken_connection_leaves_fails_and_the_next_is_none_the_worse(fault: Serve) -> None:
+    async def run() -> None:
+        async with Rig(answering(fault)) as rig:
+            rig.link.send(message(1), "one")
+            rig.link.send(message(2), "two")
+            assert {(await rig.event())[:2] for _ in range(2)} == {("failure", "one"), ("failure", "two")}
+            rig.link.send(message(3), "three")
+            assert await rig.event() == ("reply", "three", message(3))
+            assert rig.connections == 2
+
+    uvloop.run(run())
+
+
+def test_what_is_sent_while_a_stuck_connection_is_given_up_takes_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the engine does: its timer for a try is the same, and so the next try comes in the same turn."""
+    async def run() -> None:
+        async with Rig(answering(silent), patience=0.2) as rig:
+            expire = rig.link._expire
+
+            def expire_and_send(query_id: bytes) -> None:
+                expire(query_id)
+                rig.patience = 10.0
+                rig.link.send(message(2), "anew")
+
+            monkeypatch.setattr(rig.link, "_expire", expire_and_send)
+            rig.link.send(message(1), "into the void")
+            assert await rig.event() == ("reply", "anew", message(2))
+
+    uvloop.run(run())
+
+
+def test_a_message_that_never_ends_does_not_keep_a_connection_alive() -> None:
+    async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\xff\xff")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"drop")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    async def run() -> None:
+        async with Rig(answering(endless), patience=0.2) as rig:
+            rig.link.send(message(1), "into the void")
+            await rig.accepted.wait()
+            await asyncio.wait({task for task in rig.open if task is not None}, timeout=10)
+            rig.patience = 10.0
+            rig.link.send(message(2), "anew")
+            assert await rig.event() == ("reply", "anew", message(2))
+
+    uvloop.run(run())
+
+
+def test_a_reply_that_takes_longer_than_a_connection_may_idle_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pyd2.net.tcp.IDLE_SECONDS", 0.05)
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        query = await read_message(reader)
+        await asyncio.sleep(0.3)
+        writer.write(framed(query))
+        await reader.read()  # until the connection has been idle
+
+    async def run() -> None:
+        async with Rig(slow) as rig:
+            rig.link.send(message(1), "slow")
+            assert await rig.event() == ("reply", "slow", message(1))
+            await asyncio.wait({task for task in rig.open if task is not None}, timeout=10)
+
+    uvloop.run(run())
+
+
+def test_a_message_has_all_its_time_once_the_connection_is_there() -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        query = await read_message(reader)
+        await asyncio.sleep(0.6)
+        writer.write(framed(query))
+        await reader.read()
+
+    async def run() -> None:
+        async with Rig(slow, patience=0.3) as rig:
+            rig.link.send(message(1), "far away")
+            rig.patience = 10.0
+            assert await rig.event() == ("reply", "far away", message(1))
+            assert rig.connections == 1
+
+    uvloop.run(run())
+
+
+def _deaf_listener() -> tuple[socket.socket, list[socket.socket]]:
+    """Return a listener that takes no connection more: the kernel drops who asks, until one is accepted."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    asking = []
+    for _ in range(2):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+        asking.append(client)
+    return listener, asking
+
+
+def test_a_host_that_does_not_even_refuse_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyd2.net.tcp.CONNECT_SECONDS", 0.4)
+
+    async def run() -> None:
+        listener, asking = _deaf_listener()
+        async with Rig(silent, patience=0.3) as rig:
+            rig.link._port = listener.getsockname()[1]
+            expired = asyncio.Event()
+            expire = rig.link._expire
+
+            def expire_and_tell(query_id: bytes) -> None:
+                expire(query_id)
+                expired.set()
+
+            monkeypatch.setattr(rig.link, "_expire", expire_and_tell)
+            rig.link.send(message(1), "expires")
+            async with asyncio.timeout(10):
+                await expired.wait()
+            rig.link.send(message(2), "too early")
+            assert await rig.event() == ("failure", "too early", "no connection in time")
+            rig.link._port = rig.port
+            rig.patience = 10.0
+            rig.serve = answering()
+            rig.link.send(message(3), "back")
+            assert await rig.event() == ("reply", "back", message(3))
+        for sock in (listener, *asking):
+            sock.close()
+
+    uvloop.run(run())
+
+
+OPPORTUNISTIC = TlsSwitches("opportunistic")
+
+
+def test_a_handshake_that_stalls_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyd2.net.tcp.CONNECT_SECONDS", 0.2)
+
+    async def run() -> None:
+        async with Rig(silent, tls=OPPORTUNISTIC) as rig:
+            rig.link.send(message(1), "one")
+            rig.patience = 0.1
+            assert await rig.event() == ("failure", "one", "no connection in time")
+
+    uvloop.run(run())
+
+
+@pytest.mark.parametrize("hostname", [".", "x" * 70, "ns..example.com"])
+def test_a_name_that_no_certificate_can_have_is_a_failure(hostname: str) -> None:
+    async def run() -> None:
+        async with Rig(silent, tls=TlsSwitches(hostname=hostname)) as rig:
+            rig.link.send(message(1), "one")
+            assert (await rig.event())[:2] == ("failure", "one")
+
+    uvloop.run(run())
+
+
+@pytest.mark.parametrize("tls", [None, OPPORTUNISTIC], ids=["answer", "handshake"])
+def test_the_end_does_not_wait_for_what_is_under_way(tls: TlsSwitches | None) -> None:
+    async def run() -> None:
+        async with Rig(silent, tls=tls) as rig:
+            rig.link.send(message(1), "one")
+            await rig.accepted.wait()
+            rig.link.close()
+            done, _ = await asyncio.wait({task for task in rig.open if task is not None}, timeout=10)
+            assert done
+            assert rig.events.empty()
+
+    uvloop.run(run())
+
+
+def test_a_server_that_reads_slowly_gets_all_and_answers_all() -> None:
+    """Far more than the kernel's buffers hold."""
+    count = 400
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(count):
+            query = await read_message(reader)
+            if number % 20 == 0:
+                await asyncio.sleep(0.005)
+            writer.write(framed(query[:2]))
+        await reader.read()
+
+    async def run() -> None:
+        async with Rig(slow) as rig:
+            for number in range(count):
+                rig.link.send(message(number, bytes(60_000)), str(number))
+            for number in range(count):
+                assert await rig.event() == ("reply", str(number), message(number, b""))
 
     uvloop.run(run())
