@@ -41,7 +41,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory, authority: Certificate
 
 @contextlib.contextmanager
 def _updates(binary: str, server: dns_servers.DnsServer, port: int, lanes: dict[str, Any],
-             faults: Faults = CALM, hosts: Sequence[Host] = HOSTS) -> Iterator[tuple[D2, Adversity, Ends]]:
+             faults: Faults = CALM, hosts: Sequence[Host] = HOSTS,
+             rate: float = 1e6) -> Iterator[tuple[D2, Adversity, Ends]]:
     """Send a request for each host through a proxy to the server's port, and wait for their ends."""
     with PortLease() as lease, private_directory() as directory:
         ncr_port, proxy_port = lease.take(), lease.take()
@@ -51,7 +52,7 @@ def _updates(binary: str, server: dns_servers.DnsServer, port: int, lanes: dict[
                 D2.start(binary, directory, config(ncr_port, body)) as d2:
             d2.wait_for_listener(ncr_port)
             ends = Ends(d2)
-            with Load(ncr_port, (host.request() for host in hosts), 1e6):
+            with Load(ncr_port, (host.request() for host in hosts), rate):
                 ends.wait(len(hosts))
             check_balance(d2)
             yield d2, proxy, ends
@@ -100,6 +101,85 @@ def test_tls_connections_that_break(d2_binary: str, certificate: Certificate) ->
         assert {host.name for host in ends.succeeded(HOSTS)} <= held
         assert proxy.counts["break_tcp"]
         assert proxy.counts["connections"] > 1
+
+
+def test_a_server_that_closes_idle_connections_just_as_more_is_sent(d2_binary: str) -> None:
+    # It waits for a tenth of a second, which is about how far apart the requests are.
+    hosts = HOSTS[:60]
+    with dns_servers.bind([ZONE], KEY, options="tcp-idle-timeout 1;") as server, \
+            _updates(d2_binary, server, server.port, {"transport": "tcp"}, hosts=hosts,
+                     rate=9.9) as (_, proxy, ends):
+        assert _all_in_zone(server, ends, hosts)
+        assert proxy.counts["connections"] > 1
+
+
+def test_many_at_once_over_one_connection(d2_binary: str, certificate: Certificate) -> None:
+    hosts = [Host(number, ZONE) for number in range(600)]
+    lanes = {"transport": "tls", "tls-mode": "opportunistic"}
+    with dns_servers.bind([ZONE], KEY, tls=certificate) as server, \
+            _updates(d2_binary, server, server.tls_port, lanes, hosts=hosts) as (_, proxy, ends):
+        assert _all_in_zone(server, ends, hosts)
+        assert proxy.counts == {"connections": 1}
+
+
+@contextlib.contextmanager
+def _late(binary: str, port: int, lanes: dict[str, Any]) -> Iterator[tuple[D2, Ends, int]]:
+    """Run a D2 that tries again what has failed; the last is its port."""
+    with PortLease() as lease, private_directory() as directory:
+        ncr_port = lease.take()
+        body = forward(domain(ZONE, port, **{"key-name": KEY.name}), timeout=2000)
+        retry = {"enabled": True, "initial-delay": 0.2, "max-delay": 0.5}
+        body |= {"tsig-keys": [KEY.kea()], "user-context": {"pyd2": {"lanes": lanes, "retry": retry}}}
+        with D2.start(binary, directory, config(ncr_port, body)) as d2:
+            d2.wait_for_listener(ncr_port)
+            yield d2, Ends(d2), ncr_port
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_late_tries(d2_binary: str, is_pyd2: bool, transport: str, authority: Certificate,
+                    certificate: Certificate) -> None:
+    """The server is killed while the connection is in use, and comes back."""
+    if not is_pyd2:
+        pytest.skip("Kea tries nothing again")
+    hosts = HOSTS[:60]
+    lanes = {"transport": transport, "tls-ca-file": str(authority.cert)}
+    with dns_servers.bind([ZONE], KEY, tls=certificate) as server:
+        port = server.tls_port if transport == "tls" else server.port
+        with _late(d2_binary, port, lanes) as (d2, ends, ncr_port):
+            with Load(ncr_port, (host.request() for host in hosts), 300):
+                ends.wait(20)
+                server.process.kill()
+                d2.wait_for_log("PYD2_RETRY_LATER")
+                server.start()
+                ends.wait(len(hosts))
+            assert _all_in_zone(server, ends, hosts)
+            check_balance(d2)
+
+
+def test_late_tries_until_the_server_has_the_right_certificate(
+    d2_binary: str, is_pyd2: bool, tmp_path: Path, authority: Certificate, certificate: Certificate
+) -> None:
+    if not is_pyd2:
+        pytest.skip("Kea tries nothing again")
+    shown = Certificate(tmp_path / "shown.crt", tmp_path / "shown.key")
+
+    def show(one: Certificate) -> None:
+        shown.cert.write_bytes(one.cert.read_bytes())
+        shown.key.write_bytes(one.key.read_bytes())
+
+    show(make_authority(tmp_path, "stranger"))
+    hosts = HOSTS[:10]
+    with dns_servers.bind([ZONE], KEY, tls=shown) as server, \
+            _late(d2_binary, server.tls_port, {"transport": "tls", "tls-ca-file": str(authority.cert)}) \
+            as (d2, ends, ncr_port):
+        with Load(ncr_port, (host.request() for host in hosts), 1e6):
+            d2.wait_for_log("PYD2_RETRY_LATER", len(hosts))
+        assert server.records(ZONE) == set()
+        show(certificate)
+        server.process.stop()
+        server.start()
+        ends.wait(len(hosts))
+        assert _all_in_zone(server, ends, hosts)
 
 
 @pytest.mark.parametrize(("trusted", "hostname", "reason"), [

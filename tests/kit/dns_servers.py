@@ -91,7 +91,8 @@ def _served(directory: Path, name: str, argv: Sequence[str], port: int,
 
 @contextlib.contextmanager
 def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
-         tls: Certificate | None = None, clients: Certificate | None = None) -> Iterator[DnsServer]:
+         tls: Certificate | None = None, clients: Certificate | None = None,
+         options: str = "") -> Iterator[DnsServer]:
     """Run BIND. ``clients``, with ``tls``: who must vouch for a client over TLS."""
     program = find_program("named", "bind9")
     with PortLease() as lease, private_directory() as directory:
@@ -100,7 +101,7 @@ def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None =
         text = f"""
             options {{ directory "{directory}"; pid-file none; session-keyfile none; listen-on-v6 {{ none; }};
                        listen-on port {port} {{ 127.0.0.1; }}; recursion no; notify no; dnssec-validation no;
-                       allow-transfer {{ any; }}; update-quota 1000; }};
+                       allow-transfer {{ any; }}; update-quota 1000; {options} }};
             controls {{ }};
         """
         tls_port = lease.take() if tls else 0
