@@ -66,6 +66,15 @@ def test_the_unit_is_as_closed_as_it_says() -> None:
     assert found.group(0) in (ROOT / "docs" / "systemd.md").read_text()
 
 
+@pytest.mark.peers
+def test_apparmor_understands_the_profile() -> None:
+    """Without loading it: the kernel may have no AppArmor."""
+    parser = find_program("apparmor_parser", "apparmor")
+    done = subprocess.run([parser, "--skip-kernel-load", "--skip-cache", PROFILE],
+                          capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_profile_is_for_the_program_of_the_unit() -> None:
     service = _Unit(SYSTEMD / "pyd2.service")["Service"]
     program, _, file = service["ExecStart"].split()
