@@ -15,14 +15,14 @@ _PART: Final = 8
 
 
 class Tidied(NamedTuple):
-    """How what is done is worked in."""
+    """How what is done is worked in; all notes go."""
 
     gone: list[int]
     """Rows to remove."""
     left: dict[int, set[int]]
     """Of these, the requests that are not done, by the row: they move."""
     still: set[int]
-    """What stays noted, of rows where removing does not pay yet."""
+    """What is to be noted anew, of rows where removing does not pay yet."""
 
 
 class Contents:
@@ -39,6 +39,8 @@ class Contents:
         self._last = 0
         """No request has a higher number."""
         self.next_row = 1
+        self.next_note = -1
+        """Notes are rows, too; theirs go down."""
 
     def add(self, row: int, numbers: Sequence[int]) -> None:
         """Take it that a row was added; ``numbers`` ascend."""
@@ -92,6 +94,7 @@ class Contents:
         for row in tidied.gone:
             self._count -= len(self._rows.pop(row))
         self.done = tidied.still
+        self.next_note = -1
         # So that to write the notes again costs no more than to write them once.
         self._most_noted = max(_TIDY, 2 * len(tidied.still))
         return tidied

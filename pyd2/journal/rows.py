@@ -1,4 +1,8 @@
-"""Rows of the durable queue's file: a row holds many requests, in two octet strings."""
+"""Rows of the durable queue's file: one holds many requests, or a note of many that are done.
+
+A row has two octet strings, the head and the datagrams, and a CRC-32: SQLite finds torn pages, but no
+flipped bits.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,8 @@ _HEAD: Final = 24
 """Octets that a request has in its row's head."""
 
 
-def pack(entries: Entries) -> tuple[bytes, bytes]:
-    """Return a row's head and its datagrams.
+def pack(entries: Entries) -> tuple[bytes, int, bytes]:
+    """Return a row's head, the CRC-32 of that, and the datagrams, one behind the other.
 
     The head has of each request the number, then the times, the sizes, and CRC-32s of the datagrams.
     """
@@ -31,7 +35,7 @@ def pack(entries: Entries) -> tuple[bytes, bytes]:
         f"<{n}q{n}d{n}I{n}I",
         *entries.numbers, *entries.taken, *map(len, datagrams), *map(crc32, datagrams),
     )  # fmt: skip
-    return head, b"".join(datagrams)
+    return head, crc32(head), b"".join(datagrams)
 
 
 def sound(head: object, crc: object, datagrams: object) -> list[Entry]:
@@ -57,13 +61,14 @@ def numbers(head: object) -> Sequence[int] | None:
     return struct.unpack_from(f"<{len(head) // _HEAD}q", head)
 
 
-def pack_note(done: Sequence[int]) -> bytes:
-    """Return a note of requests that are done, by their numbers."""
-    return struct.pack(f"<{len(done)}q", *done)
+def pack_note(done: Sequence[int]) -> tuple[bytes, int, bytes]:
+    """Return a row that notes requests as done; their numbers stand in the place of datagrams."""
+    octets = struct.pack(f"<{len(done)}q", *done)
+    return b"", crc32(octets), octets
 
 
-def unpack_note(octets: object) -> Sequence[int] | None:
-    """Return the numbers of a note; None for what is none."""
-    if not isinstance(octets, bytes) or len(octets) % 8:
+def unpack_note(crc: object, octets: object) -> Sequence[int] | None:
+    """Return the numbers of a note; None if it is not as it was written."""
+    if not isinstance(octets, bytes) or crc32(octets) != crc or len(octets) % 8:
         return None
     return struct.unpack(f"<{len(octets) // 8}q", octets)

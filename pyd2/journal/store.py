@@ -2,9 +2,10 @@
 
 Of a request it holds the datagram as it came, so that it goes through the same door again after a restart. A
 row holds up to ROW requests: SQLite's work is by the row, and Python does nothing by the request but what
-runs in C. That a request is done is noted beside the rows; from time to time rows that are done go, and what
-is left of the others moves together. ``synchronous=FULL``: what was committed survives the loss of power.
-All methods block; none locks.
+runs in C. That a request is done is noted in rows, too; from time to time those that are done go, and what is
+left of the others moves together. Most commits are a single statement: with each the thread gives up the
+interpreter several times, and waits until it gets it back. ``synchronous=FULL``: what was committed survives
+the loss of power. All methods block; none locks.
 
 ``rows`` says what a row looks like, ``contents`` knows what is in which, ``letters`` has the dead letters,
 ``database`` is SQLite.
@@ -14,8 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from itertools import chain
 from typing import TYPE_CHECKING, Final
-from zlib import crc32
 
 import orjson
 
@@ -31,25 +32,23 @@ if TYPE_CHECKING:
 _SCHEMA: Final = (
     """
     CREATE TABLE batch (
-      id INTEGER PRIMARY KEY,
-      head BLOB NOT NULL,          -- of each request the number, then of each the time, and so on: rows.pack
-      crc INTEGER NOT NULL,        -- CRC-32 of the head: SQLite finds torn pages, but no flipped bits
-      datagrams BLOB NOT NULL      -- one behind the other
-    )
-    """,
-    """
-    CREATE TABLE done (
-      numbers BLOB NOT NULL        -- of requests that are no more: rows.pack_note
+      id INTEGER PRIMARY KEY,      -- above 0: requests (rows.pack); below: a note (rows.pack_note)
+      head BLOB NOT NULL,
+      crc INTEGER NOT NULL,
+      datagrams BLOB NOT NULL
     )
     """,
 )
-_SELECT: Final = "SELECT id, head, crc, datagrams FROM batch"
+_SELECT: Final = "SELECT id, head, crc, datagrams FROM batch WHERE id > 0"
+_SELECT_NOTES: Final = "SELECT crc, datagrams FROM batch WHERE id < 0"
 _INSERT: Final = "INSERT INTO batch (id, head, crc, datagrams) VALUES "
 _AMEND: Final = "UPDATE batch SET head = ?, crc = ?, datagrams = ? WHERE id = ?"
 _DELETE: Final = "DELETE FROM batch WHERE id IN (SELECT value FROM json_each(?))"
-_NOTE: Final = "INSERT INTO done VALUES (?)"
+_DELETE_NOTES: Final = "DELETE FROM batch WHERE id < 0"
 _ROWS: Final = 16
 """Rows of an INSERT at most; each number of rows is a statement of its own, which is prepared once."""
+
+_Row = tuple[int, bytes, int, bytes]
 
 
 class Store:
@@ -91,9 +90,10 @@ class Store:
         """Return what can be read of a damaged file: from both ends up to what SQLite cannot read."""
         found: dict[int, Entry] = {}
         done: set[int] = set()
-        with contextlib.suppress(sqlite3.Error, StoreError):
-            done = self._read_done()
         for order in ("ASC", "DESC"):
+            with contextlib.suppress(sqlite3.Error):
+                for crc, octets in self._db.execute(f"{_SELECT_NOTES} ORDER BY id {order}"):
+                    done.update(rows.unpack_note(crc, octets) or ())
             with contextlib.suppress(sqlite3.Error):
                 for _, head, crc, datagrams in self._db.execute(f"{_SELECT} ORDER BY id {order}"):
                     found.update((entry.number, entry) for entry in rows.sound(head, crc, datagrams))
@@ -107,35 +107,39 @@ class Store:
 
         Adds entries, then removes some by number; adds dead letters, then removes some by their numbers.
         """
-        with self._changing() as contents:
-            if entries:
-                self._insert(contents, Entries.of(entries))
+        with self._knowing() as contents:
+            fresh = self._add(contents, Entries.of(entries)) if entries else []
+            full = False
             if removed:
-                self._db.execute(_NOTE, (rows.pack_note(removed),))
-                if contents.note(removed):
+                fresh.append(self._note(contents, removed))
+                full = contents.note(removed)
+            if len(fresh) <= _ROWS and not (full or dead or raised):
+                with self._db.failing():
+                    self._insert(fresh)  # which SQLite commits by itself
+                return
+            with self._db.transaction():
+                self._insert(fresh)
+                if full:
                     self._tidy(contents)
-            if dead:
-                letters.bury(self._db, dead)
-            if raised:
-                letters.remove(self._db, raised)
+                if dead:
+                    letters.bury(self._db, dead)
+                if raised:
+                    letters.remove(self._db, raised)
 
     def amend(self, entries: Sequence[Entry]) -> None:
         """Change the datagrams of entries that are there, in one transaction."""
         amended = {entry.number: entry for entry in entries}
-        with self._changing() as contents:
+        with self._knowing() as contents, self._db.transaction():
             for row, _ in list(contents.find(amended)):
                 some = [amended.get(entry.number, entry) for entry in self._row(row)]
-                head, datagrams = rows.pack(Entries.of(some))
-                self._db.execute(_AMEND, (head, crc32(head), datagrams, row))
+                self._db.execute(_AMEND, (*rows.pack(Entries.of(some)), row))
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """Make these the only entries, in one transaction."""
-        with self._changing():
+        with self._knowing(), self._db.transaction():
             self._db.execute("DELETE FROM batch")
-            self._db.execute("DELETE FROM done")
             self._contents = contents = Contents()
-            if entries:
-                self._insert(contents, Entries.of(entries))
+            self._insert(self._add(contents, Entries.of(entries)) if entries else [])
 
     def reconcile(self, entries: Sequence[Entry]) -> None:
         """Make these the only entries.
@@ -143,7 +147,7 @@ class Store:
         First the others go, in a transaction of their own: a full disk may have room for that, and a request
         that was done must not come back.
         """
-        with self._changing() as contents:
+        with self._knowing() as contents:
             present = contents.live()
         self.write((), sorted(present - {entry.number for entry in entries}))
         held = {entry.number: entry.datagram for entry in self.read()}
@@ -174,32 +178,39 @@ class Store:
     def _load(self) -> Contents:
         """Read what the file holds."""
         contents = Contents()
-        for row, head in self._db.execute("SELECT id, head FROM batch ORDER BY id"):
+        for row, head in self._db.execute("SELECT id, head FROM batch WHERE id > 0 ORDER BY id"):
             contents.add(row, self._numbers(row, head))
         contents.note(self._read_done())
+        contents.next_note = self._db.value("SELECT min(0, ifnull(min(id), 0)) - 1 FROM batch")
         return contents
 
-    def _insert(self, contents: Contents, entries: Entries) -> None:
-        """Add entries."""
+    def _add(self, contents: Contents, entries: Entries) -> list[_Row]:
+        """Return the rows that entries take up."""
         if sorted(entries.numbers) != entries.numbers:
             entries = Entries.of(sorted(entries))
         if len(set(entries.numbers)) < len(entries) or contents.has_any(entries.numbers):
             raise StoreError(f"{self.path}: a request has the number of another one")
-        self._put(contents, entries)
+        return self._rows_of(contents, entries)
 
-    def _put(self, contents: Contents, entries: Entries) -> None:
-        """Add rows for entries, which are in order."""
-        values: list[int | bytes] = []
+    def _rows_of(self, contents: Contents, entries: Entries) -> list[_Row]:
+        """Return rows for entries, which are in order."""
+        fresh = []
         for at in range(0, len(entries), ROW):
             some = entries[at : at + ROW]
-            head, datagrams = rows.pack(some)
             row = contents.next_row
             contents.add(row, some.numbers)
-            values += (row, head, crc32(head), datagrams)
-        # One statement, as far as it goes: with each the thread gives up the interpreter and waits for it.
-        for at in range(0, len(values), 4 * _ROWS):
-            few = values[at : at + 4 * _ROWS]
-            self._db.execute(_INSERT + ",".join(["(?,?,?,?)"] * (len(few) // 4)), few)
+            fresh.append((row, *rows.pack(some)))
+        return fresh
+
+    def _note(self, contents: Contents, done: Sequence[int]) -> _Row:
+        """Return a row that notes requests as done."""
+        row, contents.next_note = contents.next_note, contents.next_note - 1
+        return row, *rows.pack_note(done)
+
+    def _insert(self, fresh: Sequence[_Row]) -> None:
+        for at in range(0, len(fresh), _ROWS):
+            few = fresh[at : at + _ROWS]
+            self._db.execute(_INSERT + ",".join(["(?,?,?,?)"] * len(few)), tuple(chain(*few)))
 
     def _tidy(self, contents: Contents, *, all_rows: bool = False) -> None:
         """Work in what is done; of all rows, or of those where it pays."""
@@ -209,14 +220,14 @@ class Store:
             moving += (entry for entry in self._row(row) if entry.number in left)
         self._db.execute(_DELETE, (orjson.dumps(tidied.gone).decode(),))
         # They find room where they were.
-        self._put(contents, Entries.of(sorted(moving)))
-        self._db.execute("DELETE FROM done")
+        self._insert(self._rows_of(contents, Entries.of(sorted(moving))))
+        self._db.execute(_DELETE_NOTES)
         if tidied.still:
-            self._db.execute(_NOTE, (rows.pack_note(sorted(tidied.still)),))
+            self._insert([self._note(contents, sorted(tidied.still))])
 
     def _row(self, row: int) -> list[Entry]:
         """Return a row's requests."""
-        return self._unpack(*self._db.execute(f"{_SELECT} WHERE id = ?", (row,)).fetchone())
+        return self._unpack(*self._db.execute(f"{_SELECT} AND id = ?", (row,)).fetchone())
 
     def _unpack(self, row: int, head: object, crc: object, datagrams: object) -> list[Entry]:
         entries = rows.sound(head, crc, datagrams)
@@ -234,21 +245,21 @@ class Store:
     def _read_done(self) -> set[int]:
         """Return the numbers of requests that are done though their rows are there."""
         done: set[int] = set()
-        for (octets,) in self._db.execute("SELECT numbers FROM done"):
-            numbers = rows.unpack_note(octets)
+        for crc, octets in self._db.execute(_SELECT_NOTES):
+            numbers = rows.unpack_note(crc, octets)
             if numbers is None:
                 raise StoreError(f"{self.path}: a note of what is done is damaged", damaged=True)
             done.update(numbers)
         return done
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[Contents]:
-        """Make all changes or none, knowing what is there."""
+    def _knowing(self) -> Iterator[Contents]:
+        """Know what is there; after an error it is to be read again."""
         try:
-            with self._db.transaction():
-                if self._contents is None:
+            if self._contents is None:
+                with self._db.snapshot():
                     self._contents = self._load()
-                yield self._contents
+            yield self._contents
         except BaseException:
             self._contents = None
             raise

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyd2.journal.entry import Entries
 
 
+
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
@@ -62,17 +63,18 @@ class _Sick:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.code = 0
         self.before: Callable[[], None] = lambda: None
-        healthy = Store._insert
+        healthy = Store._add
 
-        def insert(store: Store, contents: Contents, entries: Entries) -> None:
-            if self.code and entries:
+        def add(store: Store, contents: Contents, entries: Entries) -> list[Any]:
+            if self.code:
                 self.before()
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = self.code
-                raise error
-            healthy(store, contents, entries)
+                with store._db.failing():
+                    raise error
+            return healthy(store, contents, entries)
 
-        monkeypatch.setattr(Store, "_insert", insert)
+        monkeypatch.setattr(Store, "_add", add)
 
 
 def test_a_full_disk_costs_no_request_and_what_is_done_is_removed(

@@ -61,7 +61,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(journal_module, "RETRY_SECONDS", (0.005,))
         self.patch.setattr(Store, "write", self.looking_around(Store.write))
-        self.patch.setattr(Store, "_insert", self.failing(Store._insert))
+        self.patch.setattr(Store, "_add", self.failing(Store._add))
         self.make_sick(sick=False)
         self.start()
 
@@ -83,9 +83,11 @@ class JournalMachine(RuleBasedStateMachine):
         type(self).sick = sick
 
     def looking_around(self, write: Callable[..., None]) -> Callable[..., None]:
-        def looking(store: Store, entries: Sequence[Entry], removed: Collection[int] = ()) -> None:
+        def looking(
+            store: Store, entries: Sequence[Entry], removed: Collection[int] = (), dead: Sequence[object] = ()
+        ) -> None:
             begun = set(self.daemon.begun)
-            write(store, entries, removed)
+            write(store, entries, removed, dead)
             if store.path.parent == self.folder and self.daemon.journal.durable and not self.sick:
                 with tempfile.TemporaryDirectory() as there:
                     found = in_file(copied(str(store.path.parent), Path(there)))
@@ -97,13 +99,14 @@ class JournalMachine(RuleBasedStateMachine):
 
         return looking
 
-    def failing(self, insert: Callable[..., None]) -> Callable[..., None]:
-        def fail(store: Store, contents: Contents, entries: Entries) -> None:
-            if self.sick and entries:
+    def failing(self, add: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        def fail(store: Store, contents: Contents, entries: Entries) -> list[Any]:
+            if self.sick:
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL
-                raise error
-            insert(store, contents, entries)
+                with store._db.failing():
+                    raise error
+            return add(store, contents, entries)
 
         return fail
 
