@@ -25,7 +25,7 @@ GROUP: Final = 256
 GROUP_SECONDS: Final = 0.01
 """Fewer wait so long since the commit before, for others to share theirs; a lone request goes at once.
 
-A commit costs some 400 us of CPU time, and 8 us more for each request (measured).
+A commit of 256 requests costs some 0.9 ms of this thread's CPU time (measured).
 """
 
 REMOVE_SECONDS: Final = 0.02
