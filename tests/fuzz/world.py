@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from pyd2.messages import MESSAGES
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
 from pyd2.update.kinds import KINDS
+from tests.update.support import draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -121,7 +121,7 @@ class World:
 
     def _fix_ids(self) -> None:
         if self.fixed_ids:
-            self.engine._driver.tries.random = array("I", [QUERY_ID] * 64).tobytes()
+            self.engine._driver.tries.random = draws([QUERY_ID] * 64)
 
     def _serve(self, message: Outgoing) -> None:
         try:

@@ -6,6 +6,7 @@ import base64
 import heapq
 import json
 import time
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -98,6 +99,11 @@ def datagram(ncr: Mapping[str, Any]) -> bytes:
     """Return a request as it comes over the wire."""
     text = json.dumps(ncr, separators=(",", ":")).encode()
     return len(text).to_bytes(2, "big") + text
+
+
+def draws(numbers: Iterable[int]) -> bytes:
+    """Return what ``Tries.random`` holds for these numbers to be drawn, one after the other."""
+    return array("I", numbers).tobytes()
 
 
 class MemoryLog:

@@ -24,6 +24,7 @@ from tests.update.support import (
     datagram,
     dead,
     domain,
+    draws,
     make_config,
     ok,
     request,
@@ -271,7 +272,7 @@ def test_a_query_id_in_use_is_drawn_again_and_one_that_is_free_again_may_come() 
     lane.slots = [0]
     drawn = random.Random(2136)
     ids = range(1000, 33000, 1000)
-    d2.engine._driver.tries.random = [drawn.choice(ids) for _ in range(20_000)]
+    d2.engine._driver.tries.random = draws(drawn.choice(ids) for _ in range(20_000))
     d2.engine.receive_requests([datagram(forward(number)) for number in range(32)], d2.now, d2.wall)
     d2.flush()
     assert sorted(message.query_id for message in held.messages) == list(ids)

@@ -2,7 +2,6 @@
 
 import random
 import re
-from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ from hypothesis.stateful import (
 from pyd2.update.engine import Outgoing
 from pyd2.update.lane import Lane
 from pyd2.update.transaction import Transaction
-from tests.update.support import VirtualD2, answer, domain, make_config, request, simple_map
+from tests.update.support import VirtualD2, answer, domain, draws, make_config, request, simple_map
 
 FINAL = re.compile(
     r"DHCP_DDNS_(?:(?:ADD|REMOVE)_(?:SUCCEEDED|FAILED)|NO_(?:FWD|REV)_MATCH_ERROR|REQUEST_DROPPED)"
@@ -64,7 +63,7 @@ class EngineStates(RuleBasedStateMachine):
         self.serial = 0
         self.read = 0
         self.d2 = VirtualD2(CONFIGS[0], self.take, keep_sent=False)
-        self.d2.engine._driver.tries.random = array("I", BITS).tobytes()
+        self.d2.engine._driver.tries.random = draws(BITS)
 
     def take(self, outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
         lane = outgoing.lane

@@ -6,7 +6,6 @@ all be well, and compares the zones with those of a daemon that nobody disturbed
 """
 
 import random
-from array import array
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +17,7 @@ from pyd2.dns.constants import Rcode
 from pyd2.journal.changes import with_changes
 from pyd2.update.engine import Outgoing
 from tests.kit.dnswire import parse
-from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
+from tests.update.support import VirtualD2, answer, datagram, domain, draws, make_config, request, simple_map
 
 # The engine draws at random; here always the same, so that a failure can be repeated.
 DRAWN = random.Random(4703)
@@ -107,7 +106,7 @@ class RetryStates(RuleBasedStateMachine):
 
     def start(self) -> VirtualD2:
         d2 = VirtualD2(self.configs[self.config], self.take, debuglevel=-1, keep_sent=False)
-        d2.engine._driver.tries.random = array("I", BITS).tobytes()
+        d2.engine._driver.tries.random = draws(BITS)
         return d2
 
     def take(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:

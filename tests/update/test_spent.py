@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyd2.packets.wire import ffi, lib
 from pyd2.update.spent import MOST, PERIOD, SpentIds
-from tests.update.support import VirtualD2, answer, dead, domain, make_config, request, simple_map
+from tests.update.support import VirtualD2, answer, dead, domain, draws, make_config, request, simple_map
 
 if TYPE_CHECKING:
     from pyd2.update.engine import Outgoing
@@ -23,7 +23,7 @@ def test_a_late_reply_is_never_the_answer_to_another_update() -> None:
         (lane,) = d2.engine.lanes
         lane.slots = [0]
         drawn = random.Random(seed)
-        d2.engine._driver.tries.random = [drawn.choice([7, 1000, 30_000, 65_535]) for _ in range(1000)]
+        d2.engine._driver.tries.random = draws(drawn.choice([7, 1000, 30_000, 65_535]) for _ in range(1000))
         d2.request(request(reverse_change=False))
         d2.run()
         tries: list[Outgoing] = [message for _, message in d2.sent]
