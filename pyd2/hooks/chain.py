@@ -14,7 +14,7 @@ from pyd2.hooks.callouts import CONTINUE, Callouts
 from pyd2.hooks.library import check_library, is_for_kea
 from pyd2.hooks.loading import load_libraries
 from pyd2.hooks.points import Status, command_of_hook, hook_of_command
-from pyd2.update.driver import Selection
+from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyd2.data.element import Element
     from pyd2.dns.tsig import SigningKey
     from pyd2.messages import Log
-    from pyd2.update.driver import SelectKey
+    from pyd2.update.selection import SelectKey
 
 FAILED: Final = "One or more hook libraries failed to load"
 """Kea's text for a failed load; the log holds the reason."""

@@ -24,7 +24,7 @@ from pyd2.hooks.kea_statistics import KeaStatistics
 from pyd2.hooks.kea_use import Arguments
 from pyd2.hooks.library import is_for_kea
 from pyd2.hooks.points import Status
-from pyd2.update.driver import Selection
+from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyd2.hooks.chain import ServerCommands, Statistics
     from pyd2.hooks.kea_log import ServerLog
     from pyd2.messages import Log
-    from pyd2.update.driver import SelectKey
+    from pyd2.update.selection import SelectKey
 
 # What Kea says of a slot that the slot's own code has said already, with the true reason.
 _SAID_BY_SLOTS: Final = frozenset({

@@ -26,10 +26,13 @@ from pyd2.errors import NcrError
 from pyd2.ncr import ChangeType, ConflictResolutionMode
 from pyd2.packets.layer import PacketLayer, Request, make_layer
 from pyd2.packets.packed import PackedRequest
-from pyd2.update.driver import Dead, Driver, Selection, SelectKey
+from pyd2.update.driver import Driver
+from pyd2.update.ends import Dead
 from pyd2.update.kinds import KINDS
 from pyd2.update.plan import Plan, make_plan
+from pyd2.update.replies import Replies
 from pyd2.update.retries import Hold, Late, LateTransaction, Retries
+from pyd2.update.selection import Selection, SelectKey
 from pyd2.update.status import requests_status, servers_status
 from pyd2.update.transaction import Transaction
 from pyd2.update.tries import Outgoing
@@ -72,6 +75,9 @@ class Engine:
         self._counters = counters
         self._log = log
         self._driver = Driver(counters, log, self._packets)
+        self._replies = Replies(self._driver, counters, log, self._packets)
+        self._ends = self._driver.ends
+        self._failover = self._driver.failover
         self._plan = Plan()
         self._old_plans: list[Plan] = []
         """Those that active transactions began under."""
@@ -87,7 +93,7 @@ class Engine:
         """Lanes that will have room without anything having come."""
         self._unserved: set[Lane] = set()
         """Lanes that have room left, for the next turn."""
-        self._retries = Retries(counters, log, self._driver.tries.draw_place, self._driver.finish)
+        self._retries = Retries(counters, log, self._driver.tries.draw_place, self._ends.finish)
         self._late_left = False
         """Whether late requests may begin that had no turn yet."""
         self._queued = 0
@@ -100,7 +106,7 @@ class Engine:
     @property
     def active(self) -> int:
         """Transactions that have begun and not ended."""
-        return self._driver.active
+        return self._ends.active
 
     @property
     def queued(self) -> int:
@@ -141,7 +147,7 @@ class Engine:
     @property
     def timeout(self) -> float:
         """Seconds that a try waits for its reply, at present."""
-        return self._driver.timeout_ms / 1000
+        return self._driver.sender.timeout_ms / 1000
 
     @property
     def outlives_configuration(self) -> bool:
@@ -157,7 +163,7 @@ class Engine:
         """
         if kind == "now":
             return True
-        return not self._driver.active and (kind == "normal" or not self._queued)
+        return not self._ends.active and (kind == "normal" or not self._queued)
 
     def timer(self) -> float | None:
         """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
@@ -180,20 +186,20 @@ class Engine:
 
     def take_outgoing(self) -> list[Outgoing]:
         """Return the messages to send, in order; they are the caller's from now on."""
-        return self._driver.take_outgoing()
+        return self._driver.sender.take_outgoing()
 
     def take_finished(self) -> list[int]:
         """Return the numbers of the requests that have ended for good, in the order of their ends."""
-        finished = self._driver.finished
+        finished = self._ends.finished
         if finished:
-            self._driver.finished = []
+            self._ends.finished = []
         return finished
 
     def take_dead(self) -> list[Dead]:
         """Return the requests that have failed for good though such are tried again."""
-        dead = self._driver.dead
+        dead = self._ends.dead
         if dead:
-            self._driver.dead = []
+            self._ends.dead = []
         return dead
 
     def take_amended(self) -> list[tuple[int, bool, bool]]:
@@ -213,7 +219,7 @@ class Engine:
 
         Who does not ask for them gets these messages from ``take_outgoing``, too.
         """
-        return self._driver.take_posted()
+        return self._driver.sender.take_posted()
 
     def posted(self, lane: Lane) -> list[Outgoing]:
         """Return the messages that have been posted to a lane, for who cannot send them from there."""
@@ -238,15 +244,15 @@ class Engine:
         self._plan = make_plan(
             config, lanes, self._counters, wall, self._packets, self._driver.tries.new_window
         )
-        self._driver.select_key = select_key
-        self._driver.chosen_keys.clear()
-        self._driver.timeout_ms = config.dns_server_timeout
+        self._driver.selector.select_key = select_key
+        self._driver.selector.chosen_keys.clear()
+        self._driver.sender.timeout_ms = config.dns_server_timeout
         for lane in lanes:
             self._backlog.extend(lane.waiting)
             lane.waiting.clear()
         for lane in self.lanes:
             lane.room_known = False
-        self._driver.down = {lane for lane in self.lanes if lane.health is not None and lane.health.down}
+        self._failover.down = {lane for lane in self.lanes if lane.health is not None and lane.health.down}
         self._retries.match_again()
         self._work_off_backlog(now, wall)
         self._finish(self.lanes, now, wall)
@@ -270,11 +276,11 @@ class Engine:
                 self._counters.ncr_invalid.add(wall)
                 self._log.emit("DHCP_DDNS_INVALID_NCR", ncr)
                 if numbers and numbers[place]:
-                    self._driver.finished.append(numbers[place])
+                    self._ends.finished.append(numbers[place])
             else:
                 received += 1
                 if numbers and numbers[place]:
-                    self._driver.numbered = True
+                    self._ends.numbered = True
                     self._accept(ncr.with_number(numbers[place]), now, wall)
                     continue
                 if left <= 0:
@@ -301,7 +307,7 @@ class Engine:
             if followers is None:
                 followers = chains[dhcid] = deque()
             self._enqueue(followers, ncr)
-            log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
+            log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._ends.active)
             return
         if self._retries.any and not self._retries.admit(ncr, dhcid, wall):
             return
@@ -321,17 +327,17 @@ class Engine:
         ``slot`` is that of the Outgoing whose local port or connection they came to. A message that answers
         nothing under way is counted and otherwise ignored (decision 4).
         """
-        self._driver.replies(lane, slot, datagrams, now, wall)
+        self._replies.receive(lane, slot, datagrams, now, wall)
         self._finish((lane,), now, wall)
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
         """Take it that a message could not be sent, or its TCP connection failed; ``error`` is the errno."""
-        self._driver.unsent(outgoing, error, now, wall)
+        self._replies.send_failed(outgoing, error, now, wall)
         self._finish((outgoing.lane,), now, wall)
 
     def handle_timer(self, now: float, wall: float) -> None:
         """Let the tries fail whose time is up, and do work that was put off."""
-        while lanes := self._driver.expire(now, wall):
+        while lanes := self._replies.expire(now, wall):
             self._finish(lanes, now, wall)
         if self._backlog:
             self._work_off_backlog(now, wall)
@@ -359,7 +365,7 @@ class Engine:
         forward, reverse = self._match(ncr)
         domain = forward or reverse
         if domain is not None:
-            lane = self._driver.first_lane(domain, now) if self._driver.down else domain.servers[0].lane
+            lane = self._failover.first_lane(domain, now) if self._failover.down else domain.servers[0].lane
             if lane.ready or lane.waiting or not lane.has_room(now):
                 if not lane.waiting:
                     self._driver.held.add(lane)
@@ -374,10 +380,10 @@ class Engine:
         driver = self._driver
         for lane in lanes:
             self._serve(lane, now, wall)
-        if driver.turned:
+        if self._failover.turned:
             self._note_turns()
         while True:
-            if driver.ended:
+            if self._ends.freed:
                 self._settle(now, wall)
             if self._retries.pressing:
                 self._serve_late(now, wall)
@@ -409,17 +415,17 @@ class Engine:
                 ncr = self._dequeue(lane.waiting)
                 forward, reverse = self._match(ncr)
                 self._begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
-            if driver.ended:
+            if self._ends.freed:
                 self._settle(now, wall)
 
     def _settle(self, now: float, wall: float) -> None:
         """Give each DHCID that became free to the next request that wants it."""
-        ended = self._driver.ended
+        freed = self._ends.freed
         chains = self._chains
-        while ended:
-            if self._driver.postponed:
+        while freed:
+            if self._ends.postponed:
                 self._park(now, wall)
-            dhcid = ended.pop()
+            dhcid = freed.pop()
             followers = chains[dhcid]
             if followers is None:
                 del chains[dhcid]
@@ -499,7 +505,7 @@ class Engine:
             self._log.emit("DHCP_DDNS_REQUEST_DROPPED", found.request_id, found.text())
         self._counters.tally.unmatched += 1
         if self._plan.retries:
-            self._driver.dead.append(Dead(ncr, "no domain fits"))
+            self._ends.dead.append(Dead(ncr, "no domain fits"))
         self._drop(ncr, dhcid)
 
     def _without_forward(self, ncr: Request) -> Request | None:
@@ -527,14 +533,14 @@ class Engine:
         return ncr
 
     def _drop(self, ncr: Request, dhcid: int) -> None:
-        self._driver.end_request(ncr, dhcid)
-        self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._driver.active)
+        self._ends.end_request(ncr, dhcid)
+        self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._queued, self._ends.active)
 
     # Late requests.
 
     def _park(self, now: float, wall: float) -> None:
         """Let requests wait that have failed and are to be tried again."""
-        postponed, self._driver.postponed = self._driver.postponed, []
+        postponed, self._ends.postponed = self._ends.postponed, []
         for transaction, retry, reason in postponed:
             late = transaction.late if isinstance(transaction, LateTransaction) else None
             if late is None:
@@ -553,9 +559,9 @@ class Engine:
 
     def _note_turns(self) -> None:
         """Take note of servers that do not answer any more, or again."""
-        turned, self._driver.turned = self._driver.turned, []
+        turned, self._failover.turned = self._failover.turned, []
         for lane in turned:
-            if lane in self._driver.down:
+            if lane in self._failover.down:
                 self._retries.server_down(lane)
             else:
                 self._retries.server_up(lane)
@@ -568,7 +574,7 @@ class Engine:
             if late is None:
                 return
             self._try_again(late, now, wall)
-            if self._driver.ended:
+            if self._ends.freed:
                 self._settle(now, wall)
         self._late_left = True
 
@@ -581,8 +587,8 @@ class Engine:
             ncr = late.ncr
             failure = late.reason or "an earlier one for its name"
             self._log.emit("PYD2_RETRY_ENDED", ncr.request_id, why, failure, ncr.text())
-            self._driver.dead.append(Dead(ncr, f"{why}; {late.reason}" if late.reason else why))
-            self._driver.finish(ncr)
+            self._ends.dead.append(Dead(ncr, f"{why}; {late.reason}" if late.reason else why))
+            self._ends.finish(ncr)
             retries.leave(late)
             return
         late.ncr = self._packets.match(late.ncr, self._plan.index)
@@ -631,7 +637,7 @@ class Engine:
     def _entries(self) -> int:
         """Requests held that wait for something else than a reply."""
         driver = self._driver
-        return self._queued + self._retries.waiting + driver.active - driver.tries.in_flight
+        return self._queued + self._retries.waiting + self._ends.active - driver.tries.in_flight
 
     def _room(self) -> int:
         """Return how many requests at least can be taken."""

@@ -93,6 +93,24 @@ class Transaction:
         self.spare_rcode: int | None = None
         """The RCODE of a truncated reply over UDP, while the try is repeated over TCP."""
 
+    @property
+    def retry(self) -> RetrySwitches | None:
+        """How the request is tried again that has failed now; None: not at all."""
+        server = self._server
+        return self.domain.retry if server is None else server.retry
+
+    @property
+    def partial_success(self) -> bool:
+        """Whether the reverse change is made though the forward change has failed now."""
+        failover = (self._server or self.domain.servers[0]).failover
+        return failover is not None and failover.partial_success
+
+    @property
+    def _server(self) -> Server | None:
+        """The server of the domain at work that was selected last; None: there is none yet."""
+        server = getattr(self, "server", None)
+        return server if server in self.domain.servers else None
+
     def outcome(self, event: str) -> str:
         """Return how the transaction failed, as Kea words it; ``event`` is the last event."""
         ncr = self.ncr

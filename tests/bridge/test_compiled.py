@@ -16,7 +16,7 @@ from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError, ReplyError
 from pyd2.hooks import kea_bridge
 from pyd2.hooks.chain import check_libraries, load_chain
-from pyd2.update.driver import Selection
+from pyd2.update.selection import Selection
 
 from .conftest import KEY, SERVERS, SOURCES, BridgeLog, Compile, Load, configure, state, two_servers
 

@@ -8,7 +8,7 @@ import pytest
 
 from pyd2.config.model import HookLibrary
 from pyd2.data.element import from_plain
-from pyd2.update.driver import Selection
+from pyd2.update.selection import Selection
 from tests.kit.c_libraries import ROOT, compile_library, compile_text
 
 from .conftest import BridgeLog, Load, configure, state

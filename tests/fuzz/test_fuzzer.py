@@ -15,6 +15,7 @@ from pyd2.dns.tsig import HmacContext
 from pyd2.errors import ReplyError
 from pyd2.ncr import NameChangeRequest, decode
 from pyd2.update.driver import Driver
+from pyd2.update.replies import Replies
 from tests.fuzz import world
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.runner import Input, Report, Target, family, minimise, run_target, table
@@ -48,17 +49,17 @@ def _update_cannot_be_built(patch: pytest.MonkeyPatch) -> None:
 
 
 def _transaction_is_lost(patch: pytest.MonkeyPatch) -> None:
-    answered = Driver._answered
+    answered = Replies._answered
 
-    def plant(self: Driver, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
+    def plant(self: Replies, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
         if rcode != 9:
             answered(self, transaction, rcode, now, wall)
 
-    patch.setattr(Driver, "_answered", plant)
+    patch.setattr(Replies, "_answered", plant)
 
 
 def _transaction_ends_twice(patch: pytest.MonkeyPatch) -> None:
-    fail = Driver._fail
+    fail = Driver.fail
 
     def plant(
         self: Driver, transaction: Transaction, event: str, reason: str, now: float, wall: float, *,
@@ -68,7 +69,7 @@ def _transaction_ends_twice(patch: pytest.MonkeyPatch) -> None:
         if not transaction.ncr.reverse_change:
             self._log.emit(transaction.kind.failed, transaction.ncr.request_id, transaction.outcome(event))
 
-    patch.setattr(Driver, "_fail", plant)
+    patch.setattr(Driver, "fail", plant)
 
 
 def _reader_of_replies_overruns(patch: pytest.MonkeyPatch) -> None:

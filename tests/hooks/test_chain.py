@@ -8,7 +8,7 @@ import pytest
 
 from pyd2.data.element import Element, from_plain
 from pyd2.dns.tsig import HmacKey, SigningKey
-from pyd2.update.driver import Selection
+from pyd2.update.selection import Selection
 
 from .conftest import SERVER, config, only_these_libraries
 

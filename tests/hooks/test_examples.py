@@ -22,7 +22,7 @@ from .conftest import SERVER, config
 
 if TYPE_CHECKING:
     from pyd2.hooks.chain import Chain
-    from pyd2.update.driver import Selection
+    from pyd2.update.selection import Selection
 
     from .conftest import Load, RecordingLog
 

@@ -22,7 +22,7 @@ from tests.kit.ncr import datagram, request
 from .conftest import config
 
 if TYPE_CHECKING:
-    from pyd2.update.driver import SelectKey
+    from pyd2.update.selection import SelectKey
 
     from .conftest import Load, RecordingLog, Write
 

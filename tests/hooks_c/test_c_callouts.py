@@ -13,7 +13,7 @@ from pyd2.data.element import Element, Plain, from_plain
 from pyd2.dns.tsig import HmacKey
 from pyd2.hooks import c_table
 from pyd2.hooks.c_calls import RefusedError, calls
-from pyd2.update.driver import Selection
+from pyd2.update.selection import Selection
 
 from .conftest import SERVER, config, only_these_libraries, with_counters
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyd2.hooks.chain import Chain
-    from pyd2.update.driver import Selection
+    from pyd2.update.selection import Selection
 
     from .conftest import Load, RecordingLog
 

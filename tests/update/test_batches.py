@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pyd2.counters import Counters
 from pyd2.dns.tsig import HmacKey
 from pyd2.packets.layer import make_layer
-from pyd2.update.driver import Selection
 from pyd2.update.engine import Engine
+from pyd2.update.selection import Selection
 from tests.kit.dnswire import parse
 from tests.update import support
 from tests.update.support import (
@@ -30,9 +30,9 @@ from tests.update.support import (
 if TYPE_CHECKING:
     from pyd2.config.model import DnsServer
     from pyd2.dns.tsig import SigningKey
-    from pyd2.update.driver import SelectKey
     from pyd2.update.engine import Outgoing
     from pyd2.update.lane import Lane
+    from pyd2.update.selection import SelectKey
     from pyd2.update.transaction import Transaction
 
 SECRET = b"secret-secret-secret-secret"
@@ -214,10 +214,10 @@ def test_what_a_library_s_key_signs_goes_by_the_batch() -> None:
     outgoing = batches.engine.take_outgoing()
     assert [parse(message.message).tsig is not None for message in outgoing] == [True] * 3
     assert len(alone) == (0 if support.LAYER == "compiled" else 3)
-    prepared = driver.chosen_keys.of(chooser.key) is driver.chosen_keys.of(chooser.key)
+    prepared = driver.selector.chosen_keys.of(chooser.key) is driver.selector.chosen_keys.of(chooser.key)
     assert prepared is (support.LAYER == "compiled")
     batches.engine.configure(make_config(map_), None, batches.now, batches.wall)
-    assert not driver.chosen_keys._kept
+    assert not driver.selector.chosen_keys._kept
 
 
 def test_a_library_s_own_kind_of_a_shared_secret_signs_itself() -> None:

@@ -201,7 +201,7 @@ class EngineStates(RuleBasedStateMachine):
         assert engine._chains == {}
         assert engine._driver.tries.in_flight == 0
         assert engine._octets == 0
-        assert engine._driver.ended == []
+        assert engine._driver.ends.freed == []
         assert engine.lanes == engine._plan.lanes
         assert not any(self.pending(lane) or lane.ready or lane.waiting for lane in self.lanes)
 

@@ -242,9 +242,9 @@ def test_a_reconfiguration_keeps_what_is_known_of_the_servers() -> None:
     d2.run()
     changed = context(**{"breaker-threshold": 9})
     d2.configure(make_config(simple_map([domain(FORWARD, 1, 2)], settings=changed)))
-    assert d2.engine._driver.down == {d2.engine.lanes[0]}
+    assert d2.engine._driver.failover.down == {d2.engine.lanes[0]}
     d2.configure(make_config(simple_map([domain(FORWARD, 1, 2)])))
-    assert d2.engine._driver.down == set()
+    assert d2.engine._driver.failover.down == set()
     assert not d2.engine.extended
 
 

@@ -1,0 +1,88 @@
+"""Which servers are known not to answer, and which server of a domain is asked next.
+
+Without the switches that need to know it no server is ever down, and the servers of a domain are asked in
+their order (contract, section 5.2).
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.messages import Log
+    from pyd2.update.health import Health
+    from pyd2.update.lane import Lane
+    from pyd2.update.plan import Domain, Server
+    from pyd2.update.transaction import Transaction
+    from pyd2.update.tries import Event
+
+
+class Failover:
+    """How the servers are. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.down: set[Lane] = set()
+        """Servers that are known not to answer."""
+        self.turned: list[Lane] = []
+        """Those of which that has become known, or that answer again, until the engine takes them out."""
+
+    # How the servers are.
+
+    def heard(self, lane: Lane, health: Health, events: Sequence[Event], wall: float) -> None:
+        """Take it that these came from a server; what answers a try under way shows that it is up."""
+        if any(transaction is not None for transaction, _, _ in events) and health.heard():
+            self.down.discard(lane)
+            self.turned.append(lane)
+            self._log.emit("PYD2_SERVER_UP", lane.text, max(0, round(wall - health.since)))
+
+    def silent(self, lane: Lane, health: Health, now: float, wall: float) -> None:
+        """Take it that a server has left a try without an answer."""
+        if health.silent(now, wall):
+            self.down.add(lane)
+            self.turned.append(lane)
+            self._log.emit("PYD2_SERVER_DOWN", lane.text, health.threshold)
+
+    def asked(self, lane: Lane, now: float, patience: float) -> None:
+        """Take it that an update goes to a server; one that is down is not asked again so soon.
+
+        ``patience`` is the seconds that the update waits for its answer.
+        """
+        if lane.health is not None and lane.health.down:
+            lane.health.probed(now, patience)
+
+    # Who is asked.
+
+    def first_lane(self, domain: Domain, now: float) -> Lane:
+        """Return the lane where a direction begins, while some servers are down."""
+        usable = (server.lane for server in domain.servers if server.usable(now))
+        return next(usable, domain.servers[0].lane)
+
+    def next_server(self, transaction: Transaction, now: float) -> Server | None:
+        """Return the server of the domain to ask next, or None if there is none.
+
+        One that is down is passed over, and asked in the end all the same if nobody tries again later:
+        nothing is to be lost that Kea would not lose.
+        """
+        servers = transaction.domain.servers
+        while transaction.next_server < len(servers):
+            server = servers[transaction.next_server]
+            transaction.next_server += 1
+            if not self.down or server.usable(now):
+                return server
+            transaction.passed_over += (server,)
+        if transaction.passed_over and transaction.domain.retry is None:
+            server, *others = transaction.passed_over
+            transaction.passed_over = tuple(others)
+            return server
+        return None
+
+    def leaves(self, transaction: Transaction) -> bool:
+        """Whether a server that is down is left before its last try, for another one that is up."""
+        if not self.down or transaction.server.usable(-inf):
+            return False
+        servers = transaction.domain.servers[transaction.next_server :]
+        return any(server.usable(-inf) for server in servers)

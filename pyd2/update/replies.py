@@ -1,0 +1,234 @@
+"""What becomes of a try: the reply that ends it and what follows from that, or that there is none.
+
+A reply counts when it answers a try under way and is in order; what answers none is ignored (decision 4).
+A try without such a reply is a bad one: it is repeated, and after the third the server is given up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyd2.dns.constants import Rcode, rcode_text
+from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
+from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
+from pyd2.update.tries import NEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.counters import Counters, KeyCounters
+    from pyd2.messages import Log
+    from pyd2.packets.layer import PacketLayer
+    from pyd2.update.driver import Driver
+    from pyd2.update.lane import Lane
+    from pyd2.update.transaction import Transaction
+    from pyd2.update.tries import Outgoing
+
+_MAY_PASS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED), int(Rcode.NOTAUTH)})
+"""Response codes that say something about the server, and not about the update."""
+
+_TOLD: Final = frozenset({"DHCP_DDNS_UPDATE_REQUEST_SENT", "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED"})
+"""Messages that tell of the single updates of a transaction."""
+
+
+class Replies:
+    """Takes what comes from servers. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+
+    def __init__(self, driver: Driver, counters: Counters, log: Log, packets: PacketLayer) -> None:
+        self._driver = driver
+        self._tries = driver.tries
+        self._sender = driver.sender
+        self._failover = driver.failover
+        self._selector = driver.selector
+        self._counters = counters
+        self._log = log
+        self._packets = packets
+        self._successes: dict[KeyCounters | None, int] = {}
+        """Updates that succeeded in this turn, by the key's statistics."""
+
+    def receive(self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: float) -> None:
+        """Take what came from a server to one of its local ports."""
+        log = self._log
+        told = "ASIODNS_FETCH_COMPLETED" in log.on
+        silent = not told and _TOLD.isdisjoint(log.on)
+        goes_on = silent and self._selector.select_key is None and not lane.ready
+        gone_on: list[Transaction] = []
+        events = self._tries.take(lane, slot, datagrams, self._sender.turn(lane, now, wall), goes_on=goes_on)
+        lane.room_known = False
+        if lane.health is not None:
+            self._failover.heard(lane, lane.health, events, wall)
+        for transaction, rcode, datagram in events:
+            if transaction is None:
+                self._ignore(lane, datagram, wall)
+                continue
+            if told:
+                log.emit("ASIODNS_FETCH_COMPLETED", lane.host, lane.port)
+            if rcode >= 0:
+                self._answered(transaction, rcode, now, wall)
+            elif rcode == NEXT:
+                gone_on.append(transaction)
+            else:
+                self._judge(transaction, datagram, now, wall)
+        if gone_on:
+            self._follow(gone_on, lane, wall)
+        if self._successes:
+            self._count_successes(wall)
+
+    def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
+        """Take it that a message could not be sent: the try has failed (decision 10)."""
+        lane = outgoing.lane
+        transaction = self._tries.withdraw(lane, outgoing.slot << 16 | outgoing.query_id, now)
+        if transaction is None:
+            return
+        lane.room_known = False
+        if transaction.spare_rcode is None:
+            protocol = "TCP" if outgoing.tcp else "UDP"
+            self._log.emit("ASIODNS_SEND_DATA", error, protocol, lane.host, lane.port)
+        self._unanswered(transaction, now, wall)
+
+    def expire(self, now: float, wall: float) -> list[Lane]:
+        """Fail tries whose time is up; return the lanes of their servers, or none if there is no such try."""
+        expired = self._tries.expire(now)
+        lanes = [transaction.server.lane for transaction in expired]
+        for lane in lanes:
+            lane.room_known = False
+        for transaction, lane in zip(expired, lanes, strict=True):
+            if "ASIODNS_READ_TIMEOUT" in self._log.on:
+                self._log.emit("ASIODNS_READ_TIMEOUT", lane.host, lane.port)
+            self._unanswered(transaction, now, wall)
+        return lanes
+
+    # What has come.
+
+    def _ignore(self, lane: Lane, datagram: bytes, wall: float) -> None:
+        self._counters.replies_ignored.add(wall)
+        if "PYD2_REPLY_IGNORED" in self._log.on:
+            what = f"query ID {int.from_bytes(datagram[:2], 'big')}" if len(datagram) >= 2 else "too short"
+            self._log.emit("PYD2_REPLY_IGNORED", lane.text, what)
+
+    def _judge(self, transaction: Transaction, datagram: bytes, now: float, wall: float) -> None:
+        """Judge a reply that was not yet."""
+        try:
+            rcode = self._packets.read_reply(datagram, transaction.context, int(wall))
+        except Exception as error:  # mostly ReplyError, but a library's key may raise anything
+            transaction.context = None
+            self._invalid(transaction, error, now, wall)
+            return
+        transaction.context = None  # it has served; a library may count on its end
+        if datagram[2] & 2 and not transaction.tcp:
+            transaction.spare_rcode = rcode
+            if "PYD2_UPDATE_TCP" in self._log.on:
+                why = "the reply over UDP is truncated"
+                self._log.emit(
+                    "PYD2_UPDATE_TCP", transaction.ncr.request_id, transaction.server.lane.text, why
+                )
+            self._driver.offer(transaction, now, wall)
+        else:
+            self._answered(transaction, rcode, now, wall)
+
+    def _follow(self, transactions: list[Transaction], lane: Lane, wall: float) -> None:
+        """Note that transactions have completed their forward direction and gone on to the reverse one."""
+        for transaction in transactions:
+            counters = transaction.key_counters
+            self._successes[counters] = self._successes.get(counters, 0) + 1
+            transaction.forward_done = True
+            domain = transaction.reverse
+            assert domain is not None
+            transaction.domain = domain
+            server = transaction.server = domain.servers[0]
+            transaction.next_server = 1
+            transaction.passed_over = ()
+            transaction.key = server.key
+            transaction.routes = server.routes
+            transaction.key_counters = server.key_counters
+            transaction.step = transaction.kind.first_reverse
+            transaction.route = transaction.then
+            transaction.tries = 1
+        self._sender.count_sent(transactions, wall)
+        self._sender.posted.append(lane)
+
+    def _count_successes(self, wall: float) -> None:
+        for key_counters, count in self._successes.items():
+            self._counters.update_success.add(wall, count)
+            if key_counters is not None:
+                key_counters.success.add(wall, count)
+        self._successes.clear()
+
+    # What follows.
+
+    def _answered(self, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
+        """Take the answer to a try; the caller counts the successes when it has done with all it has."""
+        transaction.spare_rcode = None
+        counters = transaction.key_counters
+        self._successes[counters] = self._successes.get(counters, 0) + 1
+        log = self._log
+        if "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in log.on:
+            self._log_status(transaction, f"SUCCESS, rcode: {rcode_text(rcode)}")
+        step = transaction.step
+        to = step.on.get(rcode)
+        if to is DONE:
+            self._driver.direction_done(transaction, now, wall)
+            return
+        if to is not None:
+            transaction.hops += 1
+            if transaction.hops < 2 * MAX_ROUNDS:
+                transaction.step = transaction.kind.steps[to]
+                transaction.tries = 0
+                self._driver.offer(transaction, now, wall)
+                return
+        ncr = transaction.ncr
+        log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
+        reason = f"{rcode_text(rcode)} from {transaction.server.text}"
+        if to is not None or rcode not in _MAY_PASS:
+            self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall)
+        elif transaction.server.failover is not None:
+            self._driver.go_to_next_server(transaction, UPDATE_FAILED, reason, now, wall)
+        else:
+            self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall, may_pass=True)
+
+    def _unanswered(self, transaction: Transaction, now: float, wall: float) -> None:
+        rcode = transaction.spare_rcode
+        if rcode is not None:
+            # No TCP at this server, but its truncated answer says all: it counts, as it does with Kea.
+            self._answered(transaction, rcode, now, wall)
+            self._count_successes(wall)
+            return
+        lane = transaction.server.lane
+        if lane.health is not None:
+            self._failover.silent(lane, lane.health, now, wall)
+        self._counters.update_timeout.add(wall)
+        if transaction.key_counters is not None:
+            transaction.key_counters.timeout.add(wall)
+        self._log_status(transaction, "TIMEOUT")
+        ncr = transaction.ncr
+        self._log.emit(transaction.step.timeout, ncr.request_id, ncr.fqdn, transaction.server.text)
+        self._bad_try(transaction, now, wall)
+
+    def _invalid(self, transaction: Transaction, error: Exception, now: float, wall: float) -> None:
+        rcode = transaction.spare_rcode
+        self._log.emit("DHCP_DDNS_INVALID_RESPONSE", error)
+        if rcode is not None:
+            self._answered(transaction, rcode, now, wall)
+            return
+        self._counters.update_error.add(wall)
+        if transaction.key_counters is not None:
+            transaction.key_counters.error.add(wall)
+        self._log_status(transaction, "INVALID_RESPONSE")
+        ncr = transaction.ncr
+        self._log.emit(transaction.step.resp_corrupt, ncr.request_id, transaction.server.text, ncr.fqdn)
+        self._bad_try(transaction, now, wall)
+
+    def _bad_try(self, transaction: Transaction, now: float, wall: float) -> None:
+        if transaction.tries < MAX_TRIES and not self._failover.leaves(transaction):
+            self._driver.offer(transaction, now, wall)
+            return
+        reason = f"no usable answer from {transaction.server.text}"
+        if transaction.step.other_server or transaction.server.failover is not None:
+            self._driver.go_to_next_server(transaction, NO_MORE_SERVERS, reason, now, wall)
+        else:
+            self._driver.fail(transaction, SERVER_IO_ERROR, reason, now, wall, may_pass=True)
+
+    def _log_status(self, transaction: Transaction, status: str) -> None:
+        self._log.emit(
+            "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED", transaction.ncr.request_id, transaction.server.text, status
+        )

@@ -1,0 +1,189 @@
+"""Sending updates: by the batch as the tries make them, or single messages made here, in Python.
+
+Single are those over TCP and TLS, those with keys of libraries, and all that the tries decline.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
+from pyd2.errors import DomainNameError, NcrError, Pyd2Error
+from pyd2.update.plan import MAX_TIMEOUT
+from pyd2.update.tries import Outgoing, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.counters import Counters
+    from pyd2.messages import Log
+    from pyd2.packets.layer import PacketLayer
+    from pyd2.update.lane import Lane
+    from pyd2.update.transaction import Transaction
+    from pyd2.update.tries import Tries
+
+
+class UnsendableError(Pyd2Error):
+    """An update cannot be made or signed; that has been told. The text is the reason."""
+
+    def __init__(self, reason: str, *, may_pass: bool) -> None:
+        super().__init__(reason)
+        self.may_pass = may_pass
+        """Whether it may go well another time."""
+
+
+class Sender:
+    """Where updates go out. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+
+    def __init__(self, tries: Tries, packets: PacketLayer, counters: Counters, log: Log) -> None:
+        self._tries = tries
+        self._packets = packets
+        self._counters = counters
+        self._log = log
+        self._slot = -1
+        """The local port of the messages that go out together; -1: the next one draws it."""
+        self.posted: list[Lane] = []
+        """Lanes to which the tries have posted messages."""
+        self._outgoing: list[Outgoing] = []
+        self.timeout_ms = 500
+
+    # What the shell sends.
+
+    def take_outgoing(self) -> list[Outgoing]:
+        """Return the messages to send, and let those that follow go out from another local port.
+
+        What goes out together goes from one port: a single system call can send it.
+        """
+        outgoing = self._outgoing
+        self._outgoing = []
+        for lane in self.take_posted():
+            outgoing += self._tries.posted(lane)
+        self._slot = -1
+        return outgoing
+
+    def take_posted(self) -> list[Lane]:
+        """Return the lanes to which the tries have posted messages, which the caller sends from there."""
+        posted = self.posted
+        if posted:
+            self.posted = []
+            self._slot = -1
+        return posted
+
+    def turn(self, lane: Lane, now: float, wall: float) -> Turn:
+        """Return what goes for all that is sent to a server now."""
+        return Turn(now, int(wall), self.timeout_ms / 1000, self._slot_of(lane))
+
+    def _slot_of(self, lane: Lane) -> int:
+        """Return the lane's local port for what goes out together now."""
+        if self._slot < 0:
+            self._slot = self._tries.draw_place()
+        return lane.slots[self._slot % len(lane.slots)]
+
+    # By the batch.
+
+    def send_orders(self, lane: Lane, now: float, wall: float) -> list[Transaction]:
+        """Send the updates that were ordered from a lane; return those that must go alone."""
+        transactions = lane.orders
+        lane.orders = []
+        alone = self._tries.send(lane, transactions, self.turn(lane, now, wall))
+        self.posted.append(lane)
+        lane.room_known = False
+        if not alone:
+            self.count_sent(transactions, wall)
+            return []
+        places = set(alone)
+        self.count_sent([t for place, t in enumerate(transactions) if place not in places], wall)
+        apart = [transactions[place] for place in alone]
+        for transaction in apart:
+            transaction.tries -= 1
+        return apart
+
+    # Alone.
+
+    def send_alone(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Make the update of the transaction's step in Python and send it.
+
+        Raises UnsendableError.
+        """
+        ncr = transaction.ncr
+        lane = transaction.server.lane
+        repeated = transaction.spare_rcode is not None
+        try:
+            message = self._build(transaction)
+        except Exception as error:  # whatever it is, it must not cost more than this request
+            self._log.emit(transaction.step.build_failure, ncr.request_id, ncr.text(), error)
+            raise UnsendableError(str(error), may_pass=False) from error
+        slot = self._slot_of(lane)
+        query_id = self._tries.draw_query_id(lane, slot)
+        try:
+            message = self._seal(transaction, message, query_id, wall)
+        except Exception as error:  # a library's key may raise anything
+            self._log.emit("DHCP_DDNS_TRANS_SEND_ERROR", ncr.request_id, error)
+            # A library's key may be another one, or in order, the next time.
+            own = transaction.key is transaction.server.key
+            raise UnsendableError(str(error), may_pass=not own) from error
+        transaction.tcp = repeated or len(message) > MAX_UDP_MESSAGE or transaction.server.tcp
+        if not repeated:
+            if transaction.tcp and "PYD2_UPDATE_TCP" in self._log.on:
+                why = "configured" if transaction.server.tcp else f"it has {len(message)} octets"
+                self._log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, why)
+            transaction.tries += 1
+            self.count_sent((transaction,), wall)
+        self._tries.enter(transaction, lane, slot << 16 | query_id, now, self.timeout_ms / 1000)
+        lane.room_known = False
+        self._outgoing.append(Outgoing(lane, slot, query_id, transaction.tcp, message))
+
+    def _build(self, transaction: Transaction) -> bytes:
+        ncr = transaction.ncr
+        step = transaction.step
+        domain = transaction.domain
+        zone = domain.zone
+        if zone is None:
+            raise DomainNameError(f"Cannot create new request :{domain.zone_error}")
+        if "%" in ncr.address_text and step.template.uses_address:
+            # An address with a scope is good enough for a reverse name, but not for a record.
+            raise NcrError(f"Cannot add address rdata: Bad IN/AAAA RDATA text: '{ncr.address_text}'")
+        owner = ncr.fqdn_wire if step.forward else b""
+        return self._packets.encode_update(
+            step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid, ncr.lease_length
+        )
+
+    def _seal(self, transaction: Transaction, message: bytes, query_id: int, wall: float) -> bytes:
+        """Return the message with its query ID and, if there is a key, its TSIG."""
+        if self.timeout_ms > MAX_TIMEOUT:
+            raise Pyd2Error(
+                f"A timeout value for DNS Update request must not exceed {MAX_TIMEOUT}."
+                f" Provided timeout value is '{self.timeout_ms}'"
+            )
+        key = transaction.key
+        if key is None:
+            transaction.context = None
+            return query_id.to_bytes(2, "big") + message[2:]
+        context = transaction.context = key.create_context()
+        message = context.sign(message, query_id, int(wall))
+        if len(message) > MAX_MESSAGE:
+            raise Pyd2Error(f"an UPDATE of {len(message)} octets does not fit into a DNS message")
+        return message
+
+    # Statistics.
+
+    def count_sent(self, transactions: Sequence[Transaction], wall: float) -> None:
+        """Count tries that went out, and tell of them."""
+        counters = self._counters
+        keys = [transaction.key_counters for transaction in transactions]
+        # One key for all is the usual case, and one that goes quickly.
+        for key_counters in set(keys):
+            count = keys.count(key_counters)
+            counters.update_sent.add(wall, count)
+            if key_counters is None:
+                counters.update_unsigned.add(wall, count)
+            else:
+                counters.update_signed.add(wall, count)
+                key_counters.sent.add(wall, count)
+        log = self._log
+        if "DHCP_DDNS_UPDATE_REQUEST_SENT" in log.on:
+            for transaction in transactions:
+                log.emit(
+                    "DHCP_DDNS_UPDATE_REQUEST_SENT", transaction.ncr.request_id, transaction.step.comment,
+                    transaction.server.lane.text,
+                )
