@@ -58,7 +58,7 @@ class Transaction:
     """How the reverse direction begins, if that is known."""
     tcp: bool
     context: SigningContext | None
-    """That of the try under way, where the driver has made or judges it."""
+    """That of the try under way, where its message was made here in Python, or its reply is judged here."""
     # Set when a try goes out, by the tries in Python.
     query: int
     """``slot << 16 | query id``: the place in the lane's ``pending``."""

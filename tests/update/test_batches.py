@@ -71,7 +71,7 @@ class Batches:
             self.engine.handle_timer(self.now, self.wall)
             while self.turn():
                 pass
-        assert (self.engine.active, self.engine.queued, self.engine._octets) == (0, 0, 0)
+        assert (self.engine.active, self.engine.queued, self.engine._limit.octets) == (0, 0, 0)
 
     def turn(self) -> bool:
         """Let the servers answer what goes out."""

@@ -12,7 +12,8 @@ import pytest
 from pyd2.config.model import DnsServer
 from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
 from pyd2.packets.layer import make_layer
-from pyd2.update.engine import LARGEST_REQUEST, OCTETS_PER_ENTRY, Engine, Outgoing, Selection, SelectKey
+from pyd2.update.engine import Engine, Outgoing, Selection, SelectKey
+from pyd2.update.queue_limit import LARGEST_REQUEST, OCTETS_PER_ENTRY
 from tests.kit import replies
 from tests.kit.dnswire import parse
 from tests.update import support
@@ -627,7 +628,7 @@ def test_the_limit_bounds_octets_too() -> None:
     for number in range(100):
         d2.request(forward(number, dhcid=f"{number:04X}" * 900))
     room = 100 * OCTETS_PER_ENTRY
-    assert room <= d2.engine._octets < room + LARGEST_REQUEST
+    assert room <= d2.engine._limit.octets < room + LARGEST_REQUEST
     assert d2.counters.queue_full.value == 100 - 2 - d2.engine.queued > 0
     assert "DHCP_DDNS_QUEUE_MGR_QUEUE_FULL" in d2.log.ids
 

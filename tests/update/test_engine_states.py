@@ -198,9 +198,9 @@ class EngineStates(RuleBasedStateMachine):
         engine = self.d2.engine
         assert sorted(self.ended) == sorted(self.accepted)
         assert (engine.active, engine.queued, engine.timer()) == (0, 0, None)
-        assert engine._chains == {}
+        assert engine._scheduler.clients.held == {}
         assert engine._driver.tries.in_flight == 0
-        assert engine._octets == 0
+        assert engine._limit.octets == 0
         assert engine._driver.ends.freed == []
         assert engine.lanes == engine._plan.lanes
         assert not any(self.pending(lane) or lane.ready or lane.waiting for lane in self.lanes)

@@ -187,10 +187,10 @@ class RetryStates(RuleBasedStateMachine):
         engine = self.d2.engine
         assert not self.held
         assert (engine.active, engine.queued, engine.late, engine.timer()) == (0, 0, 0, None)
-        assert not engine._chains
+        assert not engine._scheduler.clients.held
         assert not engine._retries._lines._names
         assert not engine._retries._lines._addresses
-        assert engine._retries.octets == engine._octets == 0
+        assert engine._retries.octets == engine._limit.octets == 0
         found, self.zones = self.zones, Zones()
         self.d2 = self.start()
         for data in self.requests:

@@ -1,0 +1,125 @@
+"""Late requests in the engine: parked when a try has failed, begun again when ``retries.py`` says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyd2.update.ends import Dead
+from pyd2.update.matching import KINDS_BY_NUMBER
+from pyd2.update.retries import Late, LateTransaction
+
+if TYPE_CHECKING:
+    from pyd2.counters import Counters
+    from pyd2.messages import Log
+    from pyd2.packets.layer import PacketLayer, Request
+    from pyd2.update.clients import Clients
+    from pyd2.update.driver import Driver
+    from pyd2.update.matching import Matching
+    from pyd2.update.queue_limit import QueueLimit
+    from pyd2.update.retries import Hold, Retries
+
+
+class LateRequests:
+    """The course of late requests. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+
+    def __init__(
+        self, driver: Driver, retries: Retries, clients: Clients, limit: QueueLimit, matching: Matching,
+        counters: Counters, log: Log, packets: PacketLayer,
+    ) -> None:
+        self._driver = driver
+        self._ends = driver.ends
+        self._failover = driver.failover
+        self._retries = retries
+        self._clients = clients
+        self._limit = limit
+        self._matching = matching
+        self._counters = counters
+        self._log = log
+        self._packets = packets
+
+    def park(self, now: float, wall: float) -> None:
+        """Let requests wait that have failed and are to be tried again."""
+        postponed, self._ends.postponed = self._ends.postponed, []
+        for transaction, retry, reason in postponed:
+            late = transaction.late if isinstance(transaction, LateTransaction) else None
+            if late is None:
+                late = Late(transaction.ncr, transaction.dhcid, wall)
+            late.reason = reason
+            late.forward_left = late.forward_left and not transaction.forward_done
+            failure = transaction.forward_failure
+            if failure is not None and failure.retry is None:
+                late.forward_left = False
+                late.forward_failure = failure
+            late.reverse_left = late.reverse_left and not transaction.reverse_done
+            domain = (transaction.forward if late.forward_left else None) or transaction.domain
+            pause = self._retries.park(late, domain.lanes, retry, now)
+            if "PYD2_RETRY_LATER" in self._log.on:
+                self._log.emit("PYD2_RETRY_LATER", late.ncr.request_id, f"{pause:.1f}", reason)
+
+    def note_turns(self) -> None:
+        """Take note of servers that do not answer any more, or again."""
+        turned, self._failover.turned = self._failover.turned, []
+        for lane in turned:
+            if lane in self._failover.down:
+                self._retries.server_down(lane)
+            else:
+                self._retries.server_up(lane)
+
+    def try_again(self, late: Late, now: float, wall: float) -> None:
+        """Begin a late request, or let it wait on, for its servers or its client."""
+        retries = self._retries
+        why = late.over(wall)
+        if why:
+            self._counters.tally.expired += 1
+            ncr = late.ncr
+            failure = late.reason or "an earlier one for its name"
+            self._log.emit("PYD2_RETRY_ENDED", ncr.request_id, why, failure, ncr.text())
+            self._ends.dead.append(Dead(ncr, f"{why}; {late.reason}" if late.reason else why))
+            self._ends.finish(ncr)
+            retries.leave(late)
+            return
+        late.ncr = self._packets.match(late.ncr, self._matching.plan.index)
+        forward, reverse = self._matching.domains(late.ncr)
+        domain = forward if late.forward_left else reverse
+        if domain is not None:
+            room = retries.room(domain.lanes)
+            if domain.retry is not None and room.down and room.probe_at > now:
+                retries.put_off(late, domain.lanes, domain.retry, now)
+                return
+            if room.crowded:
+                retries.make_ready(late, domain.lanes)
+                return
+        retries.start(late)
+        if late.dhcid in self._clients.held:
+            self._limit.put(self._clients.followers(late.dhcid), late)
+        else:
+            self.begin(late, now, wall)
+
+    def begin(self, late: Late, now: float, wall: float) -> None:
+        """Begin the transaction of a late request, which takes hold of its client."""
+        self._clients.hold_late(late)
+        matching = self._matching
+        ncr = late.ncr = self._packets.match(late.ncr, matching.plan.index)
+        found: Request | None = ncr
+        forward, reverse = matching.domains(ncr)
+        if not late.forward_left:
+            forward = None
+        elif forward is None:
+            found = matching.without_forward(ncr)
+        if not late.reverse_left:
+            reverse = None
+        elif reverse is None and found is not None:
+            found = matching.without_reverse(found)
+        if found is None or (forward is None and reverse is None):
+            matching.drop_unmatched(ncr, found, late.dhcid)
+        else:
+            kind = KINDS_BY_NUMBER[found.kind]
+            transaction = LateTransaction(late, found, kind, matching.plan, forward, reverse)
+            self._driver.begin(transaction, now, wall)
+
+    def end(self, hold: Hold) -> None:
+        """Take it that the transaction has ended of the late request that holds a client."""
+        late = hold.late
+        if late is not None and self._retries.under_way(late):
+            self._retries.leave(late)
+        hold.late = None

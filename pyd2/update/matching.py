@@ -1,0 +1,122 @@
+"""From a request to its transaction: the domains that its changes belong to, or why there is none.
+
+See contract, section 4. How a domain is found for a name is told in ``match.py``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from pyd2.dns.names import reverse_name
+from pyd2.ncr import ChangeType, ConflictResolutionMode
+from pyd2.packets.packed import PackedRequest
+from pyd2.update.ends import Dead
+from pyd2.update.kinds import KINDS
+from pyd2.update.plan import Plan
+from pyd2.update.transaction import Transaction
+
+if TYPE_CHECKING:
+    from pyd2.counters import Counters
+    from pyd2.messages import Log
+    from pyd2.packets.layer import Request
+    from pyd2.update.driver import Driver
+    from pyd2.update.plan import Domain
+    from pyd2.update.queue_limit import QueueLimit
+
+KINDS_BY_NUMBER: Final = tuple(
+    KINDS[change, mode] for change in ChangeType for mode in ConflictResolutionMode
+)
+"""By the number that a request tells."""
+
+
+class Matching:
+    """Begins transactions by the plan in force. ``now`` is monotonic seconds, ``wall`` since the epoch."""
+
+    def __init__(self, driver: Driver, limit: QueueLimit, counters: Counters, log: Log) -> None:
+        self._driver = driver
+        self._ends = driver.ends
+        self._limit = limit
+        self._counters = counters
+        self._log = log
+        self.plan = Plan()
+
+    def domains(self, ncr: Request) -> tuple[Domain | None, Domain | None]:
+        """Return the domains of a request's forward and reverse change."""
+        plan = self.plan
+        if isinstance(ncr, PackedRequest):
+            forward, reverse = ncr.domains
+            return plan.domains[forward], plan.domains[reverse]
+        return (
+            plan.forward.find(ncr.fqdn) if ncr.forward_change else None,
+            plan.reverse.find_address(ncr.address) if ncr.reverse_change else None,
+        )
+
+    def begin(
+        self,
+        ncr: Request,
+        dhcid: int,
+        forward: Domain | None,
+        reverse: Domain | None,
+        now: float,
+        wall: float,
+    ) -> None:
+        """Begin the transaction of a request that was matched, or say why there is none."""
+        found: Request | None = ncr
+        if self.plan.switches.expired == "drop" and _adds_ended_lease(ncr, wall):
+            self._log.emit("PYD2_REQUEST_EXPIRED", ncr.request_id, ncr.text())
+            self._counters.tally.expired += 1
+            self._drop(ncr, dhcid)
+            return
+        if forward is None and ncr.forward_change:
+            found = self.without_forward(ncr)
+        if reverse is None and found is not None and found.reverse_change:
+            found = self.without_reverse(found)
+        if found is None or (forward is None and reverse is None):
+            self.drop_unmatched(ncr, found, dhcid)
+        else:
+            kind = KINDS_BY_NUMBER[found.kind]
+            self._driver.begin(Transaction(found, dhcid, kind, self.plan, forward, reverse), now, wall)
+
+    def without_forward(self, ncr: Request) -> Request | None:
+        """Return a request without its forward change, which has no domain; None: it must not go on."""
+        log = self._log
+        if self.plan.forward:
+            log.emit("DHCP_DDNS_NO_MATCH", ncr.fqdn)
+            log.emit("DHCP_DDNS_NO_FWD_MATCH_ERROR", ncr.request_id, ncr.text())
+            return None
+        ncr = ncr.without_forward()
+        if "DHCP_DDNS_FWD_REQUEST_IGNORED" in log.on:
+            log.emit("DHCP_DDNS_FWD_REQUEST_IGNORED", ncr.request_id, ncr.text())
+        return ncr
+
+    def without_reverse(self, ncr: Request) -> Request | None:
+        """Return a request without its reverse change, which has no domain; None: it must not go on."""
+        log = self._log
+        if self.plan.reverse:
+            log.emit("DHCP_DDNS_NO_MATCH", reverse_name(ncr.address))
+            log.emit("DHCP_DDNS_NO_REV_MATCH_ERROR", ncr.request_id, ncr.text())
+            return None
+        ncr = ncr.without_reverse()
+        if "DHCP_DDNS_REV_REQUEST_IGNORED" in log.on:
+            log.emit("DHCP_DDNS_REV_REQUEST_IGNORED", ncr.request_id, ncr.text())
+        return ncr
+
+    def drop_unmatched(self, ncr: Request, found: Request | None, dhcid: int) -> None:
+        """Drop a request; ``found`` is what was left of it when there was no domain, unless that was said."""
+        if found is not None and "DHCP_DDNS_REQUEST_DROPPED" in self._log.on:
+            self._log.emit("DHCP_DDNS_REQUEST_DROPPED", found.request_id, found.text())
+        self._counters.tally.unmatched += 1
+        if self.plan.retries:
+            self._ends.dead.append(Dead(ncr, "no domain fits"))
+        self._drop(ncr, dhcid)
+
+    def _drop(self, ncr: Request, dhcid: int) -> None:
+        self._ends.end_request(ncr, dhcid)
+        self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._limit.queued, self._ends.active)
+
+
+def _adds_ended_lease(ncr: Request, wall: float) -> bool:
+    """Whether a request adds what is over already; both times are in UTC."""
+    now = f"{datetime.fromtimestamp(wall, UTC):%Y%m%d%H%M%S}"
+    return ncr.change_type is ChangeType.ADD and ncr.lease_expires_on < now

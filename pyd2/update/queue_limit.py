@@ -1,0 +1,85 @@
+"""The limit of the queue, and what happens when it is reached (contract, section 4; decision 6).
+
+All requests that wait count together, wherever they do so: behind another one of their client, in a lane, or
+to be tried again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pyd2.config.switches import Switches
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from pyd2.counters import Counters
+    from pyd2.messages import Log
+    from pyd2.packets.layer import Request
+    from pyd2.update.driver import Driver
+    from pyd2.update.retries import Late, Retries
+
+_Queued = TypeVar("_Queued", "Request", "Request | Late")
+
+RESUME_PERCENT: Final = 80
+"""The queue counts as full until it is down to this part of its limit."""
+
+LARGEST_REQUEST: Final = 8192
+"""Octets that a request takes up at most: a datagram has 4096."""
+OCTETS_PER_ENTRY: Final = 512
+"""Octets of queued requests for each entry of the queue's limit: four times what most requests have."""
+
+
+class QueueLimit:
+    """What is queued, and how much may be."""
+
+    def __init__(self, driver: Driver, retries: Retries, counters: Counters, log: Log) -> None:
+        self._tries = driver.tries
+        self._ends = driver.ends
+        self._retries = retries
+        self._counters = counters
+        self._log = log
+        self.max_entries = Switches().queue.max_entries
+        self.queued = 0
+        """Requests in queues, without those that wait to be tried again."""
+        self.octets = 0
+        """Of these."""
+        self.full = False
+
+    def put(self, queue: deque[_Queued], ncr: _Queued) -> None:
+        """Put a request into a queue."""
+        queue.append(ncr)
+        self.queued += 1
+        self.octets += ncr.size
+
+    def take(self, queue: deque[_Queued]) -> _Queued:
+        """Take the first request out of a queue."""
+        ncr = queue.popleft()
+        self.queued -= 1
+        self.octets -= ncr.size
+        return ncr
+
+    def room(self) -> int:
+        """Return how many requests at least can be taken."""
+        room = self.max_entries - self._entries()
+        octets = self.max_entries * OCTETS_PER_ENTRY - self.octets - self._retries.octets
+        return min(room, -(-octets // LARGEST_REQUEST))
+
+    def drop(self, wall: float) -> None:
+        """Take it that a request came for which there is no room; ``wall`` is seconds since the epoch."""
+        self._counters.queue_full.add(wall)
+        self._counters.tally.lost += 1
+        if not self.full:
+            self.full = True
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self.max_entries)
+
+    def resume(self) -> None:
+        """Take requests again, if enough of them have gone since the queue was full."""
+        resume_at = self.max_entries * RESUME_PERCENT // 100
+        if self._entries() <= resume_at:
+            self.full = False
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, self.max_entries)
+
+    def _entries(self) -> int:
+        """Requests held that wait for something else than a reply."""
+        return self.queued + self._retries.waiting + self._ends.active - self._tries.in_flight
