@@ -51,9 +51,9 @@ def make(**options: Any) -> FFI:  # noqa: ANN401  options of the compiler, as se
     ffi.set_source(
         MODULE,
         '#include "glue.h"\n#include "upward.h"\n',
-        sources=[str(GLUE / "glue.c")],
+        sources=[str(source) for source in sorted(GLUE.glob("*.c"))],
         include_dirs=[str(INCLUDE), str(GLUE)],
-        depends=[str(GLUE / "glue.h"), str(GLUE / "upward.h"), str(INCLUDE / "pyd2_hook.h")],
+        depends=[str(header) for header in (*sorted(GLUE.glob("*.h")), INCLUDE / "pyd2_hook.h")],
         **options,
     )
     return ffi

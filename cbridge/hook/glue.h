@@ -1,15 +1,15 @@
 /*
  * Between pyd2's Python code and hook libraries in C.
  *
- * Downwards (Python to C): opening a library and calling the functions that it gave. Each takes the library's
- * function as an untyped pointer, because Python only stores it.
+ * Downwards (Python to C): opening a library and calling the functions that it gave, in downward.c. Each takes
+ * the library's function as an untyped pointer, because Python only stores it.
  *
- * Upwards (C to Python): the table of pyd2_hook.h. Its functions, in glue.c, check the thread and null
- * pointers, and call the pyd2_py_ functions, which are written in Python (pyd2/hooks/c_table.py) and return
- * the same codes. Handles become numbers on the way: they are no addresses.
+ * Upwards (C to Python): the table of pyd2_hook.h. Its functions, in table.c, check the thread and null
+ * pointers (guard.h), and call the pyd2_py_ functions, which are written in Python (pyd2/hooks/c_table.py) and
+ * return the same codes. Handles become numbers on the way: they are no addresses.
  *
- * What callouts on select_key ask for each update, status, server and key, is answered in C: crossing into
- * Python and back costs 1 to 2 us, and a whole use of hooks is to cost less than 4.
+ * What callouts on select_key ask for each update, status, server and key, is answered in C, in callouts.c:
+ * crossing into Python and back costs 1 to 2 us, and a whole use of hooks is to cost less than 4.
  */
 #ifndef PYD2_GLUE_H
 #define PYD2_GLUE_H

@@ -1,0 +1,20 @@
+/*
+ * The callouts that are running, and what they ask for each update: status, server and key. These functions of the
+ * table are answered in C where they can be; the others (table.c) are passed on to Python.
+ */
+#ifndef PYD2_CALLOUTS_H
+#define PYD2_CALLOUTS_H
+
+#include "pyd2_hook.h"
+
+/* Each is the function of its name in pyd2_hook.h. */
+int pyd2_callout_status(pyd2_hook_callout *callout, int *status);
+int pyd2_callout_set_status(pyd2_hook_callout *callout, int status);
+int pyd2_callout_tsig_key(pyd2_hook_callout *callout, pyd2_hook_key **key);
+int pyd2_callout_set_tsig_key(pyd2_hook_callout *callout, pyd2_hook_key *key);
+int pyd2_callout_current_server(pyd2_hook_callout *callout, pyd2_hook_server **server);
+int pyd2_callout_server_address(pyd2_hook_server *server, pyd2_hook_text *address);
+int pyd2_callout_server_port(pyd2_hook_server *server, uint16_t *port);
+int pyd2_callout_server_key_name(pyd2_hook_server *server, pyd2_hook_text *key_name);
+
+#endif
