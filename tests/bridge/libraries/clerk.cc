@@ -4,16 +4,16 @@
 #include <cc/data.h>
 #include <config/cmds_impl.h>
 #include <exceptions/exceptions.h>
-#include <hooks/hooks.h>
 #include <hooks/server_hooks.h>
-#include <log/logger.h>
-#include <log/macros.h>
-#include <log/message_initializer.h>
 #include <stats/stats_mgr.h>
 
 #include <chrono>
 #include <stdexcept>
 #include <string>
+
+#define MESSAGE_ID "PROBE_CLERK"
+#define LOGGER "clerk"
+#include "says.h"
 
 using namespace isc;
 using data::ConstElementPtr;
@@ -24,15 +24,6 @@ using hooks::LibraryHandle;
 using stats::StatsMgr;
 
 namespace {
-
-const char* values[] = {"PROBE_CLERK", "%1: %2", nullptr};
-const log::MessageInitializer messages(values);
-log::Logger logger("clerk");
-
-template <typename Value>
-void say(const std::string& what, const Value& value) {
-    LOG_INFO(logger, "PROBE_CLERK").arg(what).arg(value);
-}
 
 // Commands.
 
@@ -152,10 +143,6 @@ void register_at_select_key(LibraryHandle& handle) {
 }  // namespace
 
 extern "C" {
-
-int version() {
-    return KEA_HOOKS_VERSION;
-}
 
 int multi_threading_compatible() {
     return 0;

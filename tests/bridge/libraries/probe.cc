@@ -8,10 +8,6 @@
 #include <d2srv/d2_tsig_key.h>
 #include <dns/tsig.h>
 #include <exceptions/exceptions.h>
-#include <hooks/hooks.h>
-#include <log/logger.h>
-#include <log/macros.h>
-#include <log/message_initializer.h>
 #include <stats/stats_mgr.h>
 
 #include <algorithm>
@@ -20,6 +16,11 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#define MESSAGE_ID "PROBE_SAYS"
+#define LOGGER "probe-hooks"
+#define MESSAGE_TEXT "%1 says %2"
+#include "says.h"
 
 using namespace isc;
 using asiolink::IOServiceMgr;
@@ -37,10 +38,6 @@ using hooks::LibraryHandle;
 
 namespace {
 
-const char* values[] = {"PROBE_SAYS", "%1 says %2", nullptr};
-const log::MessageInitializer messages(values);
-log::Logger logger("probe-hooks");
-
 std::string name = "probe";
 std::string at_select, at_configured, at_unload, at_command, at_context, at_both;
 ElementPtr seen = Element::createMap();
@@ -51,7 +48,7 @@ std::thread worker;
 D2TsigKeyPtr key;
 
 void say(const std::string& what) {
-    LOG_INFO(logger, "PROBE_SAYS").arg(name).arg(what);
+    say(name, what);
 }
 
 void tick() {
@@ -127,10 +124,6 @@ int act(CalloutHandle& handle, const std::string& action) {
 }  // namespace
 
 extern "C" {
-
-int version() {
-    return KEA_HOOKS_VERSION;
-}
 
 int multi_threading_compatible() {
     return 1;

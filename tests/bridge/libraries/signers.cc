@@ -7,15 +7,15 @@
 #include <d2srv/d2_tsig_key.h>
 #include <dns/tsig.h>
 #include <exceptions/exceptions.h>
-#include <hooks/hooks.h>
-#include <log/logger.h>
-#include <log/macros.h>
-#include <log/message_initializer.h>
 
 #include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
+
+#define MESSAGE_ID "PROBE_SIGNS"
+#define LOGGER "signers"
+#include "says.h"
 
 using namespace isc;
 using d2::D2CfgContextPtr;
@@ -33,15 +33,6 @@ using hooks::CalloutHandle;
 using hooks::LibraryHandle;
 
 namespace {
-
-const char* values[] = {"PROBE_SIGNS", "%1: %2", nullptr};
-const log::MessageInitializer messages(values);
-log::Logger logger("signers");
-
-template <typename Value>
-void say(const std::string& what, const Value& value) {
-    LOG_INFO(logger, "PROBE_SIGNS").arg(what).arg(value);
-}
 
 const char secret[] = "0123456789abcdef";
 const size_t secret_size = 16;
@@ -150,10 +141,6 @@ int set_mode(CalloutHandle& handle) {
 }  // namespace
 
 extern "C" {
-
-int version() {
-    return KEA_HOOKS_VERSION;
-}
 
 int select_key(CalloutHandle& handle) {
     D2TsigKeyPtr key;

@@ -3,12 +3,12 @@
 #include <cc/data.h>
 #include <d2srv/d2_cfg_mgr.h>
 #include <d2srv/d2_tsig_key.h>
-#include <hooks/hooks.h>
-#include <log/logger.h>
-#include <log/macros.h>
-#include <log/message_initializer.h>
 
 #include <string>
+
+#define MESSAGE_ID "PROBE_WALKS"
+#define LOGGER "walker"
+#include "says.h"
 
 using namespace isc;
 using d2::D2CfgContextPtr;
@@ -21,15 +21,6 @@ using hooks::CalloutHandle;
 using hooks::LibraryHandle;
 
 namespace {
-
-const char* values[] = {"PROBE_WALKS", "%1: %2", nullptr};
-const log::MessageInitializer messages(values);
-log::Logger logger("walker");
-
-template <typename Value>
-void say(const std::string& what, const Value& value) {
-    LOG_INFO(logger, "PROBE_WALKS").arg(what).arg(value);
-}
 
 std::string text_of(const ConstElementPtr& element) {
     return element ? element->str() : "nothing";
@@ -100,10 +91,6 @@ void say_domains(const DdnsDomainListMgrPtr& manager) {
 }  // namespace
 
 extern "C" {
-
-int version() {
-    return KEA_HOOKS_VERSION;
-}
 
 int load(LibraryHandle& handle) {
     for (const std::string& name : handle.getParameterNames()) {

@@ -16,11 +16,7 @@
 #include <dns/rdataclass.h>
 #include <dns/rrset.h>
 #include <exceptions/exceptions.h>
-#include <hooks/hooks.h>
 #include <hooks/hooks_manager.h>
-#include <log/logger.h>
-#include <log/macros.h>
-#include <log/message_initializer.h>
 
 #include <atomic>
 #include <chrono>
@@ -28,6 +24,10 @@
 #include <memory>
 #include <string>
 #include <thread>
+
+#define MESSAGE_ID "PROBE_WORKS"
+#define LOGGER "worker"
+#include "says.h"
 
 using namespace isc;
 using asiolink::IOAddress;
@@ -51,16 +51,10 @@ using hooks::LibraryHandle;
 
 namespace {
 
-const char* values[] = {"PROBE_WORKS", "%1: %2", "PROBE_PLAIN", "nothing to fill in", nullptr};
-const log::MessageInitializer messages(values);
-log::Logger logger("worker");
+const char* plain[] = {"PROBE_PLAIN", "nothing to fill in", nullptr};
+const log::MessageInitializer plain_registered(plain);
 log::Logger hooks_logger("hooks");
 log::Logger below("worker.below");
-
-template <typename Value>
-void say(const std::string& what, const Value& value) {
-    LOG_INFO(logger, "PROBE_WORKS").arg(what).arg(value);
-}
 
 // Written to and never closed: the end of the process does that.
 std::ofstream left_open;
@@ -225,10 +219,6 @@ void log_everything() {
 }  // namespace
 
 extern "C" {
-
-int version() {
-    return KEA_HOOKS_VERSION;
-}
 
 int multi_threading_compatible() {
     return 1;
