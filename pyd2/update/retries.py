@@ -10,7 +10,7 @@ Nothing may be applied out of order, so a request that comes meanwhile is looked
 
 - Forward changes at one name keep their order: the newer request waits behind the late one, whoever its
   client is. If it makes the older one superfluous, the older one ends instead: it is *superseded*. That is so
-  if the zones end up the same without it, see ``_makes_superfluous``.
+  if the zones end up the same without it, see ``late.makes_superfluous``.
 - Reverse changes at one address do not wait for each other, for the newer one overwrites what the older one
   would do: that loses its reverse change. Those removals that look for their own name in the PTR first
   (*guarded* ones) are safe beside changes for other names.
@@ -219,6 +219,13 @@ class Retries:
             self._lines.leave_address(late)
         if late.forward_left:
             self._leave_name(late)
+
+    def emptied(self, late: Late) -> bool:
+        """Whether newer requests have left nothing of one that stood behind its client; then it ends."""
+        if late.forward_left or late.reverse_left:
+            return False
+        self._supersede(late)
+        return True
 
     def under_way(self, late: Late) -> bool:
         """Whether a request has begun and neither ended nor come back."""

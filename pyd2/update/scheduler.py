@@ -200,6 +200,8 @@ class Scheduler:
         while followers:
             ncr = self.limit.take(followers)
             if isinstance(ncr, Late):
+                if retries.emptied(ncr):
+                    continue
                 self._late.begin(ncr, now, wall)
                 return
             if not retries.any or retries.admit(ncr, dhcid, wall):

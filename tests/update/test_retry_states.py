@@ -125,7 +125,11 @@ class RetryStates(RuleBasedStateMachine):
           ways=st.sampled_from([(True, True), (True, True), (True, False), (False, True)]))
     def request(self, client: int, zone: str, host: int, change: int, data: st.DataObject,
                 ways: tuple[bool, bool]) -> None:
-        family = data.draw(st.integers(1, self.families))
+        self.ask(client, zone, host, data.draw(st.integers(1, self.families)), change, ways)
+
+    def ask(self, client: int, zone: str, host: int, family: int, change: int = 0,
+            ways: tuple[bool, bool] = (True, True)) -> None:
+        """Let a request come."""
         number = 10 * client + host
         ncr = request(
             dhcid=f"{client:08X}", fqdn=f"h{client}.{zone}.test.", change_type=change,
@@ -204,6 +208,29 @@ class FailoverStates(RetryStates):
 
     failover = True
     families = 2
+
+
+def test_nothing_is_left_of_a_late_request_that_waits_for_its_client() -> None:
+    """A newer one overwrites its reverse change, all that is left of it, when it has its next try already."""
+    states = FailoverStates()
+    states.break_server(2, Rcode.REFUSED)
+    states.break_server(1, "silent")
+    states.ask(1, "a", 1, 1)
+    states.ask(2, "a", 0, 1)
+    states.wait(2.0)
+    states.mend_server(2)
+    states.break_server(1, Rcode.REFUSED)
+    states.ask(2, "b", 1, 2, ways=(False, True))
+    states.wait(7.0)
+    states.wait(60.0)
+    states.ask(0, "a", 0, 2)
+    states.ask(1, "a", 1, 1)
+    states.wait(0.3)
+    states.ask(2, "a", 0, 1)
+    states.break_server(1, "silent")
+    states.wait(2.0)
+    states.ask(2, "a", 1, 2)
+    states.teardown()
 
 
 def test_the_zones_are_as_if_nothing_had_been_wrong() -> None:
