@@ -18,7 +18,8 @@ from benchmarks.build import HERE
 from benchmarks.cases import CASES
 from benchmarks.daemon import TEMPLATE, Subject, default_subjects, loopback
 from benchmarks.errors import BenchmarkError
-from benchmarks.measure import LIMIT, Bench, raise_limits
+from benchmarks.figures import LIMIT
+from benchmarks.measure import Bench, raise_limits
 from benchmarks.plots import all_plots
 from benchmarks.report import between_markers, markdown, terminal
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 Run = dict[str, Any]
 """The figures of one run of one case on one D2, by name; None where there is no such figure."""
 
+LIMIT: Final = "dnsperf"
+"""The name of the rows that say what a real DNS server does at most."""
+
 SMALLER_IS_BETTER: Final = frozenset(
     {"cpu_us", "p50_ms", "p99_ms", "p999_ms", "start_ms", "start_cpu_ms", "idle_rss_kb", "peak_rss_kb"})
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 RUN_SECONDS: Final = 180.0
 """After which a run is given up."""
-LIMIT: Final = "dnsperf"
-"""The name of the rows that say what a real DNS server does at most."""
 _WRONG: Final = ("malformed", "unknown", "unverified", "sink_drops")
 """Counters of the load generator that make a run worthless."""
 
