@@ -28,7 +28,7 @@ class Release:
         self._loop = loop
         self._carry_out = carry_out
         self._waiting: deque[Entries] = deque()
-        """As many together as the engine gets at a time."""
+        """As they came in; none has more than the engine gets at a time."""
         self.safe = 0
         """Requests up to this number may begin."""
         self.burst = False
@@ -68,6 +68,8 @@ class Release:
             return
         if self.some_may_begin:
             entries = self._waiting.popleft()
+            while self.some_may_begin and len(entries) + len(self._waiting[0]) <= CHUNK:
+                entries.extend(self._waiting.popleft())
             self._carry_out(entries.datagrams, entries.numbers)
         if self.some_may_begin:
             self._releasing = True
