@@ -70,6 +70,9 @@ int kb_io_descriptors(int* descriptors, size_t most) {
     return pyd2::guarded(-1, [&] {
         size_t count = 0;
         for (const IOServicePtr& service : services()) {
+            if (service->stopped()) {
+                continue; /* it does nothing any more, so what is ready at its descriptor would stay so */
+            }
             if (count < most) {
                 descriptors[count] = pyd2::abi::descriptor_of(*service);
             }

@@ -58,10 +58,15 @@ struct DescriptorOf {
 };
 template struct DescriptorOf<&boost::asio::detail::epoll_reactor::epoll_fd_>;
 
-/* The epoll descriptor of a service; it stays the same while the service lives. */
+/*
+ * The epoll descriptor of a service; it stays the same while the service lives. The reactor may be here because it
+ * is asked for: then the service has to be told of it, or it never looks at the descriptor, which stays readable.
+ */
 inline int descriptor_of(isc::asiolink::IOService& service) {
     namespace asio = boost::asio;
-    return reactor_descriptor(asio::use_service<asio::detail::epoll_reactor>(service.getInternalIOService()));
+    auto& reactor = asio::use_service<asio::detail::epoll_reactor>(service.getInternalIOService());
+    reactor.init_task();
+    return reactor_descriptor(reactor);
 }
 
 /* Kea's integers of more than 64 bits. */

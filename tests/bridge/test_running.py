@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import uvloop
 from pyd2.counters import Counters
 from pyd2.hooks.chain import load_chain
 from pyd2.hooks.kea_bridge import shim
+from pyd2.hooks.kea_io import Pump
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe.statistics import Statistics
 
@@ -60,6 +62,34 @@ def test_timers_run_while_the_daemon_idles(
         before = len(log.entries)
         await asyncio.sleep(0.1)
         assert len(log.entries) == before
+
+    run(work())
+
+
+def test_the_loop_rests_while_libraries_have_nothing_to_do(
+    run: Run, probe: Probe, log: BridgeLog, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The descriptor of a service without timers and sockets once was readable all the time."""
+    looks: Counter[str] = Counter()
+
+    def count(name: str) -> None:
+        look = getattr(Pump, name)
+
+        def counted(pump: Pump) -> None:
+            looks[name] += 1
+            look(pump)
+
+        monkeypatch.setattr(Pump, name, counted)
+
+    count("_poll_slowly")
+    count("_poll")
+
+    async def work() -> None:
+        chain = load_chain([probe("A")], log)
+        assert configure(chain, io_context=asyncio.get_running_loop()) == (True, "")
+        await until(lambda: looks["_poll_slowly"] >= 4)
+        assert looks["_poll"] < 20
+        chain.unload()
 
     run(work())
 
