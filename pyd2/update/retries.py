@@ -183,8 +183,8 @@ class Retries:
                 self._leave_name(late)
             elif len(line) > 1 and makes_superfluous(line[1].ncr, late):
                 self._supersede(late)
-        if late.state == FREE and not late.forward_left and not late.reverse_left:
-            self._supersede(late)
+        if late.state == FREE:
+            self.emptied(late)
 
     # Requests that begin and end.
 
@@ -221,7 +221,7 @@ class Retries:
             self._leave_name(late)
 
     def emptied(self, late: Late) -> bool:
-        """Whether newer requests have left nothing of one that stood behind its client; then it ends."""
+        """Whether newer requests have left nothing of one that was under way; then it ends."""
         if late.forward_left or late.reverse_left:
             return False
         self._supersede(late)

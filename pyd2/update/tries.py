@@ -1,8 +1,8 @@
 """The mechanism of tries: which of them are under way, where their replies come, and when their time is up.
 
-What is to be tried, and what follows from its outcome, is the driver's business. There are two sorts with one
-face: the one here in Python, which is the reference, and ``compiled_tries.py``, which also makes, signs and
-judges the usual updates in C, by the batch.
+What is to be tried is the business of ``driver.py``, and what follows from its outcome that of
+``replies.py``. There are two sorts with one face: the one here in Python, which is the reference, and
+``compiled_tries.py``, which also makes, signs and judges the usual updates in C, by the batch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyd2.update.window import Updates
 
 JUDGE: Final = -1
-"""In an event: the reply is for the driver to judge."""
+"""In an event: the reply is still to be judged."""
 NEXT: Final = -3
 """In an event: the direction is completed, and the first update of the reverse direction is under way."""
 
@@ -101,7 +101,7 @@ class Tries(Protocol):
         """Draw a query ID that no try under way uses there, and none whose time was up just now."""
 
     def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
-        """Enter a try whose message the driver has made; ``query`` is ``slot << 16 | query ID``."""
+        """Enter a try whose message was made in Python; ``query`` is ``slot << 16 | query ID``."""
 
     def send(self, lane: Lane, transactions: Sequence[Transaction], turn: Turn) -> list[int]:
         """Make the updates of transactions that have a route, enter their tries and post the messages.
@@ -204,7 +204,7 @@ class PlainTries(RandomNumbers):
     def take(
         self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool  # noqa: ARG002
     ) -> list[Event]:
-        """See Tries; what is decided here is decided by the driver."""
+        """See Tries; what C decides here is decided by ``replies.py``."""
         return [self._take(lane, slot, datagram, turn.now) for datagram in datagrams]
 
     def _take(self, lane: Lane, slot: int, datagram: bytes, now: float) -> Event:

@@ -3,7 +3,8 @@
 import contextlib
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -52,6 +53,19 @@ def _config_set(d2: D2, settings: dict[str, Any]) -> None:
     assert answer["result"] == 0, answer
 
 
+def _between_requests(load: Load, steps: Iterable[Callable[[], None]]) -> None:
+    """Take a step in the middle of each block of requests, and return when all are sent."""
+    load.allowed = BLOCK
+    with load:
+        for step in steps:
+            if load.allowed > HOSTS:
+                break
+            wait_until(lambda: load.sent > load.allowed - BLOCK // 2, "half a block to be sent")
+            step()
+            load.allowed += BLOCK
+        wait_until(lambda: not load.running, "the last request to be sent")
+
+
 @pytest.mark.parametrize("ways", [(_sighup,), (_config_reload, _config_set)],
                          ids=["signals", "commands"])
 def test_a_stream_of_requests_goes_on(d2_binary: str, is_pyd2: bool, ways: tuple[Reload, ...]) -> None:
@@ -64,16 +78,8 @@ def test_a_stream_of_requests_goes_on(d2_binary: str, is_pyd2: bool, ways: tuple
         before = udp_socket(d2, port)
         ends = Ends(d2)
         load = Load(port, (host.request() for host in hosts), RATE)
-        load.allowed = BLOCK
-        with load:
-            for way, now in zip(cycle(ways), cycle((other, settings))):
-                if load.allowed > HOSTS:
-                    break
-                # In the middle of each block of requests there is a reload.
-                wait_until(lambda: load.sent > load.allowed - BLOCK // 2, "half a block to be sent")
-                way(d2, now)
-                load.allowed += BLOCK
-            wait_until(lambda: not load.running, "the last request to be sent")
+        _between_requests(
+            load, (partial(way, d2, now) for way, now in zip(cycle(ways), cycle((other, settings)))))
         if is_pyd2:
             ends.wait(HOSTS)
             assert udp_socket(d2, port) == before
@@ -97,15 +103,7 @@ def test_the_queue_changes_its_place_in_a_stream_of_requests(d2_binary: str, is_
             places.append(config(port, own | {"user-context": {"pyd2": {"queue": queue}}}))
         ends = Ends(d2)
         load = Load(port, (host.request() for host in hosts), RATE)
-        load.allowed = BLOCK
-        with load:
-            for now in cycle(places[1:] + places[:1]):
-                if load.allowed > HOSTS:
-                    break
-                wait_until(lambda: load.sent > load.allowed - BLOCK // 2, "half a block to be sent")
-                _config_set(d2, now)
-                load.allowed += BLOCK
-            wait_until(lambda: not load.running, "the last request to be sent")
+        _between_requests(load, (partial(_config_set, d2, now) for now in cycle(places[1:] + places[:1])))
         ends.wait(HOSTS)
         assert len(ends.succeeded(hosts)) == ends.count == HOSTS
         assert {owner for owner, _, _, _ in bind.records(ZONE)} == {host.name for host in hosts}
