@@ -44,9 +44,9 @@ class Load:
         with Process(self.command(*options), self._directory, name="load") as process:
             yield process
 
-    def figures_of(self, process: Process) -> dict[str, Any]:
-        """Return the figures of a run beside the test, once it has ended."""
-        assert process.wait_for_exit() == 0, process.output()
+    def figures_of(self, process: Process, *, stopped: bool = False) -> dict[str, Any]:
+        """Return the figures of a run beside the test, once it has ended or, if ``stopped``, been told to."""
+        assert (process.stop() if stopped else process.wait_for_exit()) == 0, process.output()
         figures: dict[str, Any] = json.loads(process.stdout())
         return figures
 

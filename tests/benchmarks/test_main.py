@@ -29,7 +29,7 @@ BY_NAME = {case.name: case for case in CASES}
 def steady(name: str) -> Case:
     """Return a case in which nothing is tried again because the machine has stalled for a while."""
     case = BY_NAME[name]
-    return replace(case, load=(*case.load, "--patience", "20"),
+    return replace(case, load=(*case.load, "--patience", "30"),
                    settings=replace(case.settings, timeout_ms=20_000))
 
 
@@ -46,6 +46,13 @@ def test_every_request_of_a_case_is_carried_out(name: str, subject: Subject) -> 
     figures = Bench(0.3).run(steady(name), subject)
     assert (figures["lost"], figures["repeated"], figures["errors"], figures["timeouts"]) == (0, 0, 0, 0)
     assert figures["sent"] == figures["completed"] > 0
+
+
+def test_every_figure_is_taken(subject: Subject) -> None:
+    """Of a burst, which is measured however long it takes; so many requests fit into any socket buffer."""
+    case = steady("add")
+    figures = Bench().run(replace(case, load=(*case.load, "--burst", "100")), subject)
+    assert figures["sent"] == figures["completed"] == figures["counted"] == 100, figures
     for figure in ("rate", "cpu_us", "p50_ms", "start_ms", "start_cpu_ms", "idle_rss_kb", "peak_rss_kb"):
         assert figures[figure] > 0, figure
 
@@ -56,7 +63,6 @@ def test_with_other_software(name: str, subject: Subject) -> None:
     """Real DNS servers behind, and hook libraries inside (in C++ for the real server, so it is a peer)."""
     figures = Bench(0.3).run(steady(name), subject)
     assert figures["sent"] == figures["completed"] > 0
-    assert figures["rate"] > 0
 
 
 def test_a_deep_queue_is_filled_and_kept_full(subject: Subject, is_pyd2: bool) -> None:
@@ -72,7 +78,7 @@ def test_a_deep_queue_is_filled_and_kept_full(subject: Subject, is_pyd2: bool) -
 def test_what_is_measured_is_written_down(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                           capsys: pytest.CaptureFixture[str]) -> None:
     starting = replace(BY_NAME["start"], starts=1)
-    monkeypatch.setattr(command, "CASES", (BY_NAME["add"], starting))
+    monkeypatch.setattr(command, "CASES", (steady("add"), starting))
     status = command.main(["--runs", "1", "--seconds", "0.2", "--daemon",
                            f"{subject.name}={subject.command[0]} -c {{}}", "--out", str(tmp_path)])
     assert status == 0

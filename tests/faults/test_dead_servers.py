@@ -52,7 +52,9 @@ def test_a_dead_server_does_not_keep_other_zones_waiting(d2_binary: str, is_pyd2
             wait_until(lambda: d2.stdout().count("DHCP_DDNS_ADD_FAILED") == 100, "the end of all others",
                        timeout=30)
             counts = d2.statistics()
-        assert (counts["update-sent"], counts["update-timeout"], counts["update-success"]) == (301, 300, 1)
+        # On a machine that stands still for a while the healthy server's update may be sent twice.
+        assert counts["update-success"] == 1
+        assert counts["update-sent"] == counts["update-timeout"] + 1 >= 301
 
 
 @pytest.mark.peers
@@ -106,7 +108,7 @@ def test_a_server_that_answers_nonsense_costs_only_its_own_requests(d2_binary: s
         port, mad, healthy = lease.take(), lease.take(), lease.take()
         domains = [_domain(DEAD, mad), _domain(HEALTHY, healthy)]
         with ScriptedDns({"M": mad}) as madman, ScriptedDns({"A": healthy}), \
-                _d2(d2_binary, port, domains, 3000) as d2:
+                _d2(d2_binary, port, domains, 20000) as d2:
             madman.set_script([], {}, default={"raw": "0000a8" + "ff" * 600})
             for number in range(50):
                 _send(port, f"host{number}.{DEAD}")
