@@ -123,7 +123,7 @@ def measure_all(cases: Sequence[Case], subjects: Sequence[Subject], options: arg
                 turns.append(None)
             for subject in turns:
                 try:
-                    figures = bench.run(case, subject) if subject else bench.limit(case)
+                    figures = bench.run(case, subject, number + 1) if subject else bench.limit(case)
                 except BenchmarkError as error:
                     print(f"{case.name}: {error}", file=sys.stderr)
                     sound = False

@@ -37,8 +37,11 @@ class Bench:
         ports = {free_port() for _ in range(3)}
         self.ncr_port, self.dns_port = sorted(ports)[:2]
 
-    def run(self, case: Case, subject: Subject) -> Run:
-        """Start a D2, drive it through a case, end it. Raises BenchmarkError."""
+    def run(self, case: Case, subject: Subject, seed: int = 1) -> Run:
+        """Start a D2, drive it through a case, end it. Raises BenchmarkError.
+
+        With another ``seed`` other updates are lost, where some are to be.
+        """
         if case.starts:
             return self._starts(case, subject)
         with ExitStack() as stack:
@@ -50,7 +53,7 @@ class Bench:
             ports = self.ncr_port, self.dns_port
             daemon = stack.enter_context(running(subject, text, directory, ports, env))
             socket = str(directory / "socket") if case.server else ""
-            figures = self._load(case, subject, daemon.pid, socket)
+            figures = self._load(case, subject, daemon.pid, socket, seed)
             if case.server and not figures["lost"]:
                 servers.check(self.dns_port, figures["sent"])
             if "--hold" in case.load:
@@ -90,12 +93,13 @@ class Bench:
                     dns_port=self.dns_port, directory=str(directory),
                     libraries=entries(case.library, subject.name, directory))
 
-    def _load(self, case: Case, subject: Subject, pid: int, socket: str) -> Run:
+    def _load(self, case: Case, subject: Subject, pid: int, socket: str, seed: int) -> Run:
         settings = case.settings
         asked = case.load if subject.name == "pyd2" or case.other_load is None else case.other_load
         command: list[str] = [
             str(load_program()), "--address", settings.address, "--ncr-port", str(self.ncr_port),
             "--dns-port", str(self.dns_port), "--pid", str(pid), "--seconds", str(self._seconds),
+            "--seed", str(seed),
         ]
         if settings.ipv6:
             command += ["--ipv6"]

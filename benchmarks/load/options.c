@@ -28,6 +28,7 @@ static const char HELP[] =
     "  --patience S         seconds without an answer after which a request is lost (3)\n"
     "  --delay-ms MS        answer this much later (0)\n"
     "  --loss PERCENT       leave this part of the updates without an answer (0)\n"
+    "  --seed N             which of them (1)\n"
     "  --conflicts PERCENT  of the hosts have a name in use already: YXDOMAIN, or NXRRSET to a removal (0)\n"
     "  --key ALGORITHM:NAME:BASE64       check and sign with TSIG\n"
     "  --control SOCKET     another DNS server answers: count in the D2's statistic update-success\n";
@@ -61,7 +62,7 @@ static enum change read_change(const char *text) {
 
 enum {
     ADDRESS = 1, NCR_PORT, DNS_PORT, PID, CHANGE, MODE, IPV6, DIRECTION, DOMAINS, FIRST, WINDOW, RATE, BURST, RAMP,
-    HOLD, WARMUP, SECONDS, PATIENCE, DELAY, LOSS, CONFLICTS, KEY, CONTROL, HELP_ASKED
+    HOLD, WARMUP, SECONDS, PATIENCE, DELAY, LOSS, SEED, CONFLICTS, KEY, CONTROL, HELP_ASKED
 };
 
 static const struct option OPTIONS[] = {
@@ -75,8 +76,9 @@ static const struct option OPTIONS[] = {
     {"hold", no_argument, NULL, HOLD}, {"warmup", required_argument, NULL, WARMUP},
     {"seconds", required_argument, NULL, SECONDS}, {"patience", required_argument, NULL, PATIENCE},
     {"delay-ms", required_argument, NULL, DELAY}, {"loss", required_argument, NULL, LOSS},
-    {"conflicts", required_argument, NULL, CONFLICTS}, {"key", required_argument, NULL, KEY},
-    {"control", required_argument, NULL, CONTROL}, {"help", no_argument, NULL, HELP_ASKED}, {0},
+    {"seed", required_argument, NULL, SEED}, {"conflicts", required_argument, NULL, CONFLICTS},
+    {"key", required_argument, NULL, KEY}, {"control", required_argument, NULL, CONTROL},
+    {"help", no_argument, NULL, HELP_ASKED}, {0},
 };
 
 static void set(load_options *options, int option, const char *value) {
@@ -104,6 +106,7 @@ static void set(load_options *options, int option, const char *value) {
     case PATIENCE: options->patience = number(value, 0.01, 600); break;
     case DELAY: options->delay_ms = number(value, 0, 10000); break;
     case LOSS: options->loss = number(value, 0, 100); break;
+    case SEED: options->seed = count(value); break;
     case CONFLICTS: options->conflicts = (unsigned)number(value, 0, 100); break;
     case KEY: options->key = value; break;
     case CONTROL: options->control = value; break;
@@ -115,7 +118,7 @@ static void set(load_options *options, int option, const char *value) {
 load_options options_read(int argc, char **argv) {
     load_options options = {
         .address = "127.0.0.1", .mode = "check-with-dhcid", .forward = true, .reverse = true, .domains = 1,
-        .ramp = 2, .warmup = 0.5, .seconds = 2, .patience = 3,
+        .ramp = 2, .warmup = 0.5, .seconds = 2, .patience = 3, .seed = 1,
     };
     int option;
     while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {

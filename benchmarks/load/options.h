@@ -33,6 +33,7 @@ typedef struct {
     /* the DNS server */
     double delay_ms;
     double loss;
+    uint32_t seed;
     unsigned conflicts;
     const char *key;
     const char *control;

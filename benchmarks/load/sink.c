@@ -15,14 +15,13 @@ sink sink_new(const load_options *options, const host_plan *plan, book *requests
         .socket = socket_bound(options->address, options->dns_port),
         .arrived = get_memory(BATCH, sizeof(datagram)),
         .replies = get_memory(WAITING_MAX, sizeof(reply)),
-        .chance = 1,
+        .chance = {0x330E, (uint16_t)options->seed, (uint16_t)(options->seed >> 16)}, /* as srand48 does */
     };
 }
 
-/* Whether the next update is lost: the same ones in every run. */
+/* Whether the next update is lost: with the same seed the same ones. */
 static bool is_lost(sink *of) {
-    of->chance = of->chance * 1664525 + 1013904223;
-    return of->chance / 4294967296.0 * 100 < of->options->loss;
+    return erand48(of->chance) * 100 < of->options->loss;
 }
 
 /* Whether what a host asks for meets a name that others use. */

@@ -26,7 +26,7 @@ typedef struct {
     reply *replies;    /* those of turns taken..made wait */
     uint32_t made;
     uint32_t taken;
-    uint32_t chance;
+    uint16_t chance[3]; /* of erand48 */
     /* what came */
     uint64_t updates;
     uint64_t malformed;

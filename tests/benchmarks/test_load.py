@@ -7,12 +7,14 @@ by the clock completes while its figures are taken may be nothing; a burst is al
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
 import random
 import socket
 import subprocess
 from bisect import bisect_right
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dns.flags
@@ -26,10 +28,10 @@ import pytest
 from benchmarks.build import C_OPTIONS, SOURCES, load_program
 from benchmarks.settings import ALGORITHMS, KEY_NAME, SECRET
 from pyd2.ncr import ChangeType, decode
+from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.benchmarks.conftest import Load
 
@@ -209,6 +211,36 @@ def test_an_update_that_comes_twice_counts_once(load: Load, station: Station) ->
             assert station.ask(message).rcode() == dns.rcode.NOERROR
         figures = load.figures_of(process)
     assert (figures["updates"], figures["repeated"], figures["completed"]) == (3, 1, 1)
+
+
+def answered(load: Load, station: Station, seed: str) -> set[int]:
+    """Send 100 updates to a sink that loses half of all; return the IDs of those that were answered."""
+    with load.running("--burst", "1", "--patience", "60", "--loss", "50", "--seed", seed) as process:
+        station.request()
+        for number in range(100):
+            station._server.send(number.to_bytes(2) + add().to_wire()[2:])
+        wait_until(lambda: waiting(load.dns_port) == 0, "the sink to read all")
+        figures = load.figures_of(process, stopped=True)
+    found = set()
+    station._server.setblocking(False)  # all that comes has come
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.add(int.from_bytes(station._server.recv(4096)[:2]))
+    assert figures["ignored"] == 100 - len(found)
+    assert figures["updates"] == len(found)
+    return found
+
+
+def waiting(port: int) -> int:
+    """Return how many octets wait in the socket that is bound to a port."""
+    lines = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return sum(int(line[4].partition(":")[2], 16) for line in lines if line[1].endswith(f":{port:04X}"))
+
+
+def test_a_seed_says_which_updates_are_lost(load: Load, station: Station) -> None:
+    once, again, other = (answered(load, station, seed) for seed in ("1", "1", "2"))
+    assert once == again
+    assert once not in (other, set(), set(range(100)))
 
 
 def test_rubbish_is_counted(load: Load, station: Station) -> None:

@@ -103,10 +103,12 @@ def test_a_d2_that_does_not_start_is_reported(capsys: pytest.CaptureFixture[str]
 def test_a_run_that_went_wrong_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ratios are those of runs made side by side: the second of one D2 must not meet the first of another."""
     asked: list[str] = []
+    seeds: list[int] = []
 
     class Flaky(Bench):
-        def run(self, _case: Case, subject: Subject) -> dict[str, Any]:
+        def run(self, _case: Case, subject: Subject, seed: int = 1) -> dict[str, Any]:
             asked.append(subject.name)
+            seeds.append(seed)
             if asked == ["pyd2", "kea"]:
                 raise BenchmarkError("once")
             return both()[subject.name][asked.count(subject.name) - 1]
@@ -118,6 +120,7 @@ def test_a_run_that_went_wrong_keeps_its_place(monkeypatch: pytest.MonkeyPatch) 
     assert not command.measure_all([BY_NAME["remove"]], subjects, options, results)
     right = both()
     assert results == {"remove": {"pyd2": right["pyd2"], "kea": [{}, right["kea"][1]]}}
+    assert seeds == [1, 1, 2, 2]  # side by side the same losses
 
 
 def test_what_was_published_can_be_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
