@@ -24,11 +24,14 @@ from benchmarks.plots import all_plots
 from benchmarks.report import between_markers, markdown, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from benchmarks.cases import Case
     from benchmarks.report import Runs
 
+ONE_WAY: Final = ("commit", "cpu", "runs", "seconds")
+"""What all published results have in common, so that it can stand above them."""
 RESULTS: Final = HERE / "results"
 README: Final = HERE / "README.md"
 
@@ -49,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     subjects = options.daemon or default_subjects()
     about = machine.about(subjects) | {"runs": options.runs, "seconds": options.seconds}
+    if options.publish and (why := refusal(about, {case.name for case in cases})):
+        print(why, file=sys.stderr)
+        return 2
     for name in ("commit", "cpu", "system", "load_before"):
         print(f"{name:12} {about[name]}")
     print(*(f"{name:12} {version}" for name, version in about["versions"].items()), sep="\n")
@@ -63,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.out:
         write(data, options.out)
     if options.publish:
+        if why := refusal(about, results.keys()):  # fewer than were to be measured
+            print(why, file=sys.stderr)
+            return 1
         publish(data)
     return 0 if sound else 1
 
@@ -81,7 +90,8 @@ def parser() -> argparse.ArgumentParser:
                            "template of its own. Default: pyd2, and kea if installed. Ratios are to kea")
     made.add_argument("--out", type=Path, metavar="DIRECTORY", help="write results.json and the plots there")
     made.add_argument("--publish", action="store_true",
-                      help="write them to benchmarks/results, and the tables into benchmarks/README.md")
+                      help="write them to benchmarks/results, and the tables into benchmarks/README.md; some "
+                           "cases only beside others of the same commit, machine and options")
     made.add_argument("--render", action="store_true",
                       help="measure nothing: make plots and tables afresh of benchmarks/results/results.json")
     return made
@@ -135,15 +145,34 @@ def measure_all(cases: Sequence[Case], subjects: Sequence[Subject], options: arg
     return sound
 
 
-def publish(data: dict[str, Any]) -> None:
-    """Write results, plots and the tables in README.md.
-
-    Cases that were not measured now keep the figures that they have of the same commit.
-    """
+def published() -> dict[str, Any]:
+    """Return what results.json holds."""
     file = RESULTS / "results.json"
-    before = json.loads(file.read_text()) if file.exists() else {"about": {"commit": ""}}
-    if before["about"]["commit"] == data["about"]["commit"]:
-        data["results"] = before["results"] | data["results"]
+    empty: dict[str, Any] = {"about": {}, "results": {}}
+    return json.loads(file.read_text()) if file.exists() else empty
+
+
+def refusal(about: Mapping[str, Any], cases: AbstractSet[str]) -> str:
+    """Return why these cases cannot be published: they leave others that were measured in another way."""
+    before = published()
+    then = before["about"]
+    others = before["results"].keys() & {case.name for case in CASES} - cases
+    unlike = [name for name in ONE_WAY if others and then[name] != about[name]]
+    if not unlike:
+        return ""
+    how = "; ".join(f"{name} {then[name]}, now {about[name]}" for name in unlike)
+    return (f"not published: {RESULTS / 'results.json'} has {len(others)} other cases, of {how}. "
+            "Measure all cases afresh, or these in the same way; --out keeps them elsewhere")
+
+
+def publish(data: dict[str, Any]) -> None:
+    """Write results, plots and the tables in README.md; cases that were not measured now stay as they are.
+
+    refusal() says whether that makes sense.
+    """
+    names = {case.name for case in CASES}
+    others = {name: runs for name, runs in published()["results"].items() if name in names}
+    data["results"] = others | data["results"]
     plots = write(data, RESULTS)
     fresh = markdown(data["about"], data["results"], plots)
     README.write_text(between_markers(README.read_text(), fresh))

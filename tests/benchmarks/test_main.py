@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks import __main__ as command
+from benchmarks import machine
 from benchmarks.cases import CASES
 from benchmarks.daemon import TEMPLATE, Subject, is_bound
 from benchmarks.errors import BenchmarkError
@@ -135,22 +136,53 @@ def test_what_was_published_can_be_drawn_again(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "ratios.svg").exists()
 
 
-def test_publishing_part_keeps_the_rest_of_the_same_commit(tmp_path: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place where nothing was published yet."""
     monkeypatch.setattr(command, "RESULTS", tmp_path)
     monkeypatch.setattr(command, "README", tmp_path / "README.md")
     (tmp_path / "README.md").write_text(f"{BEGIN}{END}")
+    return tmp_path / "results.json"
 
-    def published() -> dict[str, Any]:
-        results: dict[str, Any] = json.loads((tmp_path / "results.json").read_text())["results"]
-        return results
 
-    command.publish({"about": ABOUT, "results": {"add": both()}})
-    assert published() == {"add": both()}
+def test_publishing_part_keeps_the_rest(results: Path) -> None:
+    assert command.refusal(ABOUT, {"add"}) == ""
+    command.publish({"about": ABOUT, "results": {"add": both(), "a case of yore": both()}})
+    assert command.refusal(ABOUT, {"remove"}) == ""
     command.publish({"about": ABOUT, "results": {"remove": both()}})
-    assert published() == {"add": both(), "remove": both()}
-    command.publish({"about": ABOUT | {"commit": "another"}, "results": {"mixed": both()}})
-    assert published() == {"mixed": both()}
+    assert json.loads(results.read_text())["results"] == {"add": both(), "remove": both()}
+
+
+@pytest.mark.parametrize("change", [{"commit": "another"}, {"cpu": "another"}, {"runs": 3}, {"seconds": 9.0}],
+                         ids=str)
+def test_part_of_another_measurement_is_not_published(results: Path, change: dict[str, Any],
+                                                      monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    """The head of the tables says once for all cases what was measured where and how."""
+    command.publish({"about": ABOUT, "results": {"add": both(), "remove": both()}})
+    before = results.read_text()
+    monkeypatch.setattr(machine, "about", lambda _: ABOUT | change)
+    options = ["--runs", str(change.get("runs", 2)), "--seconds", str(change.get("seconds", 1.0))]
+    assert command.main(["--publish", "--case", "add", *options]) == 2
+    name, value = next(iter(change.items()))
+    assert f"has 1 other cases, of {name} {ABOUT[name]}, now {value}." in capsys.readouterr().err
+    assert results.read_text() == before
+    assert command.refusal(ABOUT | change, {"add", "remove"}) == ""  # nothing of the old is left
+
+
+def test_what_was_stopped_is_not_published_in_place_of_all(results: Path, monkeypatch: pytest.MonkeyPatch,
+                                                           capsys: pytest.CaptureFixture[str]) -> None:
+    def measure(_cases: object, _subjects: object, _options: object, into: dict[str, Runs]) -> bool:
+        into["add"] = both()
+        raise KeyboardInterrupt
+
+    command.publish({"about": ABOUT, "results": {"add": both(), "remove": both()}})
+    before = results.read_text()
+    monkeypatch.setattr(machine, "about", lambda _: ABOUT | {"commit": "another"})
+    monkeypatch.setattr(command, "measure_all", measure)
+    assert command.main(["--publish", "--runs", "2", "--seconds", "1"]) == 1
+    assert "not published" in capsys.readouterr().err
+    assert results.read_text() == before
 
 
 @pytest.mark.parametrize(("options", "names", "runs", "seconds"), [
