@@ -24,9 +24,9 @@ uint8_t steps_of(const load_options *options, bool removes) {
     return (uint8_t)((options->forward ? forward : 0U) | (options->reverse ? STEP_REVERSE : 0U));
 }
 
-void book_sent(book *of, uint8_t steps, uint64_t now) {
+void book_sent(book *of, uint8_t steps, uint64_t due) {
     of->entries = grow(of->entries, &of->room, of->sent + 1U, sizeof *of->entries);
-    of->entries[of->sent++] = (entry){.sent_ns = now, .left = steps};
+    of->entries[of->sent++] = (entry){.due_ns = due, .left = steps};
 }
 
 void book_completed(book *of, uint32_t index, uint64_t now) {
@@ -39,10 +39,10 @@ void book_completed(book *of, uint32_t index, uint64_t now) {
     of->completed++;
     of->counted += of->counting;
     of->last_ns = now;
-    if (of->latencies_from_ns > 0 && request->sent_ns >= of->latencies_from_ns) {
+    if (of->latencies_from_ns > 0 && request->due_ns >= of->latencies_from_ns) {
         of->latencies =
             grow(of->latencies, &of->latencies_room, of->latencies_count + 1, sizeof *of->latencies);
-        of->latencies[of->latencies_count++] = (uint32_t)((now - request->sent_ns) / 100);
+        of->latencies[of->latencies_count++] = (uint32_t)((now - request->due_ns) / 100);
     }
 }
 
@@ -55,11 +55,11 @@ void book_answered(book *of, uint32_t host, enum step step, uint64_t now) {
     }
 }
 
-void book_give_up(book *of, uint64_t sent_before) {
+void book_give_up(book *of, uint64_t due_before) {
     while (of->oldest < of->sent && (of->entries[of->oldest].left == 0 || of->entries[of->oldest].given_up)) {
         of->oldest++;
     }
-    for (uint32_t i = of->oldest; i < of->sent && of->entries[i].sent_ns < sent_before; i++) {
+    for (uint32_t i = of->oldest; i < of->sent && of->entries[i].due_ns < due_before; i++) {
         if (of->entries[i].left != 0 && !of->entries[i].given_up) {
             of->entries[i].given_up = true;
             of->given_up++;

@@ -1,4 +1,4 @@
-/* The account of each request: when it was sent, which of its updates were answered, how long that took. */
+/* The account of each request: when it was due, which of its updates were answered, how long that took. */
 #ifndef LOAD_BOOK_H
 #define LOAD_BOOK_H
 
@@ -10,7 +10,7 @@
 #include "updates.h"
 
 typedef struct {
-    uint64_t sent_ns;
+    uint64_t due_ns; /* when it was to be sent */
     uint8_t left; /* enum step: those without an answer */
     bool given_up;
 } entry;
@@ -28,7 +28,7 @@ typedef struct {
     /* the figures */
     bool counting;
     uint32_t counted;         /* requests completed meanwhile */
-    uint64_t latencies_from_ns; /* requests sent since then have their time taken */
+    uint64_t latencies_from_ns; /* requests due since then have their time taken */
     uint32_t *latencies;      /* in tenths of a microsecond */
     size_t latencies_count;
     size_t latencies_room;
@@ -38,8 +38,8 @@ typedef struct {
 /* Return the steps of a request: bits of enum step. */
 uint8_t steps_of(const load_options *options, bool removes);
 
-/* Note that the next host's request is on its way. */
-void book_sent(book *of, uint8_t steps, uint64_t now);
+/* Note that the next host's request, which was due at a time, is on its way. */
+void book_sent(book *of, uint8_t steps, uint64_t due);
 
 /* Note that an update was answered so that its step is done. */
 void book_answered(book *of, uint32_t host, enum step step, uint64_t now);
@@ -47,8 +47,8 @@ void book_answered(book *of, uint32_t host, enum step step, uint64_t now);
 /* Note that a request, by its place in the book, is complete. */
 void book_completed(book *of, uint32_t index, uint64_t now);
 
-/* Give up the requests that were sent before this time. */
-void book_give_up(book *of, uint64_t sent_before);
+/* Give up the requests that were due before this time. */
+void book_give_up(book *of, uint64_t due_before);
 
 /* Return how many requests are under way, without those that were given up. */
 uint32_t book_outstanding(const book *of);

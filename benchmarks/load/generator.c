@@ -65,11 +65,16 @@ static uint32_t allowed(const generator *of, uint64_t now) {
     return count < most ? count : most;
 }
 
-uint64_t generator_next(const generator *of) {
-    if (of->options->rate == 0 || of->phase >= DRAINING) {
-        return UINT64_MAX;
+/* Return when the next request is due, where requests have their time; else `otherwise`. */
+static uint64_t next_due(const generator *of, uint64_t otherwise) {
+    if (of->options->rate == 0) {
+        return otherwise;
     }
     return of->start_ns + (uint64_t)((of->requests->sent + 1.0) / of->options->rate * (double)NS_PER_S);
+}
+
+uint64_t generator_next(const generator *of) {
+    return of->phase < DRAINING ? next_due(of, UINT64_MAX) : UINT64_MAX;
 }
 
 static void send_requests(generator *of, uint32_t count) {
@@ -82,7 +87,9 @@ static void send_requests(generator *of, uint32_t count) {
     of->sent_ns = now_ns(); /* before they leave: nothing may be answered before it was sent */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t host = of->requests->first + of->requests->sent;
-        book_sent(of->requests, steps_of(of->options, request_removes(of->options, host)), of->sent_ns);
+        /* Its time runs from when it was due: what a late generator has kept waiting has waited. */
+        uint64_t due = next_due(of, of->sent_ns);
+        book_sent(of->requests, steps_of(of->options, request_removes(of->options, host)), due);
     }
     send_batch(of->socket, batch, count);
 }
@@ -116,7 +123,12 @@ static bool is_over(const generator *of, uint64_t now) {
     case WARMING:
         return options->burst > 0 || lasted >= options->warmup;
     case MEASURING:
-        return options->burst > 0 ? requests->sent >= options->burst : lasted >= options->seconds;
+        if (options->burst > 0) {
+            return requests->sent >= options->burst;
+        }
+        /* Those that were due until then are sent, however late. */
+        return lasted >= options->seconds &&
+               next_due(of, UINT64_MAX) > of->phase_ns + (uint64_t)(options->seconds * (double)NS_PER_S);
     case DRAINING: {
         uint64_t progress = requests->last_ns > of->sent_ns ? requests->last_ns : of->sent_ns;
         return options->hold || requests->completed == requests->sent || lasted > DRAIN_S ||

@@ -10,8 +10,10 @@ import base64
 import contextlib
 import math
 import random
+import signal
 import socket
 import subprocess
+import time
 from bisect import bisect_right
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +63,24 @@ def test_a_burst_is_measured_as_a_whole(reflected: Load) -> None:
 def test_a_rate_is_kept(reflected: Load) -> None:
     figures = reflected.run("--rate", "1000", "--warmup", "0.1", "--seconds", "0.4")
     assert 0 < figures["send_rate"] <= 1000  # it never sends ahead of its time
+
+
+def test_a_request_has_waited_since_it_was_due(load: Load, station: Station) -> None:
+    """Also while the generator did not come to send it: else what is slow would seem quick."""
+    options = ("--rate", "100", "--warmup", "0", "--seconds", "60", "--direction", "forward")
+    with load.running(*options) as process:
+        station.request()
+        first = time.monotonic()  # it was due before
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: time.monotonic() > first + 0.5, "half a second to pass")
+        process.send_signal(signal.SIGCONT)
+        while station.request().fqdn != "h00000010.bench.example.":
+            pass
+        answered = time.monotonic()
+        assert station.ask(add("h00000010", "10.0.0.10")).rcode() == dns.rcode.NOERROR
+        figures = load.figures_of(process, stopped=True)
+    assert figures["completed"] == 1
+    assert figures["max_ms"] > (answered - first) * 1000 - 100  # it was due 100 ms after the first
 
 
 def test_replies_are_late_by_the_delay(reflected: Load) -> None:
@@ -137,10 +157,11 @@ def keyring(algorithm: str, secret: str = SECRET) -> Keys:
     return {key.name: key}
 
 
-def add(signed: Keys | None = None) -> dns.update.UpdateMessage:
+def add(name: str = "h00000000", address: str = "10.0.0.0",
+        signed: Keys | None = None) -> dns.update.UpdateMessage:
     update = dns.update.UpdateMessage("bench.example.", keyring=signed)
-    update.absent("h00000000")
-    update.add("h00000000", 3600, "A", "10.0.0.0")
+    update.absent(name)
+    update.add(name, 3600, "A", address)
     return update
 
 
@@ -166,7 +187,7 @@ def test_replies_are_what_a_server_sends(load: Load, station: Station, algorithm
         request = station.request()
         assert (request.fqdn, request.address_text) == ("h00000000.bench.example.", "10.0.0.0")
         assert request.change_type is ChangeType.ADD
-        for message in (add(signed), reverse(signed)):
+        for message in (add(signed=signed), reverse(signed)):
             reply = station.ask(message)  # dnspython verifies its TSIG
             assert reply.rcode() == dns.rcode.NOERROR
             assert reply.id == message.id
@@ -186,7 +207,7 @@ def test_what_is_not_signed_right_is_refused(load: Load, station: Station, wrong
     key = f"HMAC-SHA256:{KEY_NAME}:{SECRET}"
     with load.running("--burst", "1", "--patience", "60", "--key", key) as process:
         station.request()
-        message = add(others[wrong])
+        message = add(signed=others[wrong])
         station._server.send(message.to_wire())
         reply = dns.message.from_wire(station._server.recv(4096))
         assert reply.rcode() == dns.rcode.NOTAUTH
