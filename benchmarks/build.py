@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -62,7 +63,7 @@ def compiled(name: str, sources: Sequence[Path], options: Sequence[str],
     libraries = [option for option in options if option.startswith("-l")]
     flags = [option for option in options if not option.startswith("-l")]
     directory.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_suffix(".new")
+    fresh = target.with_suffix(f".{os.getpid()}")  # another process may make the same
     command = [compiler, *flags, *map(str, sources), "-o", str(fresh), *libraries]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
