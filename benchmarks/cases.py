@@ -25,6 +25,9 @@ class Case:
     settings: Settings = field(default_factory=Settings)
     other_load: tuple[str, ...] | None = None
     """What the load generator is told for other D2s than pyd2; None: the same."""
+    beside: tuple[str, ...] = ()
+    """What a second load generator is told, which runs meanwhile, has a DNS server of its own, and whose
+    requests are in no figure; needs the setting of the same name. Empty: there is none."""
     library: str = ""
     """An entry of libraries.py."""
     env: tuple[tuple[str, str], ...] = ()
@@ -124,6 +127,9 @@ HOOKS = (
                           ("audit.py", "a library in Python writes a line for each (the real server: C++)"))),
     Case("blocking", "20,000 additions a second, Python blocks the loop 100 ms twice a second",
          ("--rate", "20000", "--seconds", "4"), library="blocking.py", only="pyd2"),
+    Case("blocking-select", "2,000 additions a second, a select_key in Python blocks 100 ms for another zone",
+         ("--rate", "2000", "--seconds", "4"), Settings(beside=True), beside=("--rate", "20"),
+         library="blocking_select.py", only="pyd2"),
 )
 
 DURABLE = (

@@ -15,9 +15,10 @@ EXAMPLES: Final = ROOT / "examples" / "hooks"
 _KEY = {"name": KEY_NAME, "algorithm": "HMAC-SHA256", "secret": SECRET}
 
 
-def entries(name: str, subject: str, directory: Path) -> list[dict[str, Any]]:
+def entries(name: str, subject: str, directory: Path, beside_port: int) -> list[dict[str, Any]]:
     """Return the entries of hooks-libraries for a case's library; none for an empty name.
 
+    ``beside_port`` is that of the DNS server beside, for which a callout takes long.
     Only pyd2 takes libraries in Python and C: others get the one in C++ that does the same. Raises
     BenchmarkError when it cannot be compiled.
     """
@@ -26,6 +27,7 @@ def entries(name: str, subject: str, directory: Path) -> list[dict[str, Any]]:
         return []
     source, parameters = {
         "blocking": (HERE / "blocking_library", {}),
+        "blocking_select": (HERE / "blocking_select", {"port": beside_port}),
         "key": (EXAMPLES / "key_per_server", {"keys": {"127.0.0.1": _KEY}}),
         "audit": (EXAMPLES / "audit", {"file": str(directory / "audit.log")}),
     }[stem]

@@ -6,7 +6,7 @@ import json
 import os
 import resource
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from benchmarks.libraries import entries
 from benchmarks.settings import KEY_NAME, SECRET, fill
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchmarks.cases import Case
@@ -34,8 +35,10 @@ class Bench:
 
     def __init__(self, seconds: float = 2.0) -> None:
         self._seconds = seconds
-        ports = {free_port() for _ in range(3)}
-        self.ncr_port, self.dns_port = sorted(ports)[:2]
+        ports: set[int] = set()
+        while len(ports) < 3:
+            ports.add(free_port())
+        self.ncr_port, self.dns_port, self.beside_port = sorted(ports)
 
     def run(self, case: Case, subject: Subject, seed: int = 1) -> Run:
         """Start a D2, drive it through a case, end it. Raises BenchmarkError.
@@ -53,7 +56,9 @@ class Bench:
             ports = self.ncr_port, self.dns_port
             daemon = stack.enter_context(running(subject, text, directory, ports, env))
             socket = str(directory / "socket") if case.server else ""
-            figures = self._load(case, subject, daemon.pid, socket, seed)
+            with self._beside(case) as beside:
+                figures = self._load(case, subject, daemon.pid, socket, seed)
+            figures |= beside
             if case.server and not figures["lost"]:
                 servers.check(self.dns_port, figures["sent"])
             if "--hold" in case.load:
@@ -90,8 +95,8 @@ class Bench:
 
     def _text(self, case: Case, subject: Subject, directory: Path) -> str:
         return fill(subject.template.read_text(), case.settings, ncr_port=self.ncr_port,
-                    dns_port=self.dns_port, directory=str(directory),
-                    libraries=entries(case.library, subject.name, directory))
+                    dns_port=self.dns_port, beside_port=self.beside_port, directory=str(directory),
+                    libraries=entries(case.library, subject.name, directory, self.beside_port))
 
     def _load(self, case: Case, subject: Subject, pid: int, socket: str, seed: int) -> Run:
         settings = case.settings
@@ -114,11 +119,42 @@ class Bench:
             raise BenchmarkError(f"{case.name} on {subject.name} does not end") from None
         if done.returncode != 0:
             raise BenchmarkError(f"{case.name} on {subject.name}: {done.stderr.strip()}")
-        figures: dict[str, Any] = json.loads(done.stdout)
-        wrong = {name: figures[name] for name in _WRONG if figures.get(name)}
-        if wrong:
-            raise BenchmarkError(f"{case.name} on {subject.name} is worth nothing: {wrong}")
-        return figures
+        return _sound(f"{case.name} on {subject.name}", done.stdout)
+
+    @contextmanager
+    def _beside(self, case: Case) -> Iterator[Run]:
+        """Keep the second load generator running, if there is one; its figures are there once it has ended.
+
+        Raises BenchmarkError when nothing came of its requests.
+        """
+        figures: Run = {}
+        if not case.beside:
+            yield figures
+            return
+        command = [
+            str(load_program()), "--address", case.settings.address, "--ncr-port", str(self.ncr_port),
+            "--dns-port", str(self.beside_port), "--ipv6", "--direction", "reverse", "--first", "5000000",
+            "--warmup", "0", "--seconds", str(RUN_SECONDS), *case.beside,
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield figures
+            finally:
+                process.terminate()
+            told = process.communicate()[0]
+        found = _sound(f"{case.name}, beside", told)
+        if not found["completed"]:
+            raise BenchmarkError(f"{case.name}: none of the requests beside was carried out")
+        figures |= {f"beside_{name}": found[name] for name in ("completed", "p50_ms", "max_ms")}
+
+
+def _sound(what: str, told: str) -> Run:
+    """Return the figures that a load generator tells. Raises BenchmarkError when they are worth nothing."""
+    figures: dict[str, Any] = json.loads(told)
+    wrong = {name: figures[name] for name in _WRONG if figures.get(name)}
+    if wrong:
+        raise BenchmarkError(f"{what} is worth nothing: {wrong}")
+    return figures
 
 
 def _window(case: Case) -> int:

@@ -49,6 +49,16 @@ def test_every_request_of_a_case_is_carried_out(name: str, subject: Subject) -> 
     assert figures["sent"] == figures["completed"] > 0
 
 
+def test_a_callout_takes_long_for_requests_beside_only(subject: Subject, is_pyd2: bool) -> None:
+    if not is_pyd2:
+        return  # the real server takes no library in Python
+    case = steady("blocking-select")
+    figures = Bench().run(replace(case, load=(*case.load, "--rate", "500", "--seconds", "1")), subject)
+    assert figures["sent"] == figures["completed"] > 0
+    assert figures["beside_completed"] > 0
+    assert figures["beside_max_ms"] >= 100  # so long does the callout take
+
+
 def test_every_figure_is_taken(subject: Subject) -> None:
     """Of a burst, which is measured however long it takes; so many requests fit into any socket buffer."""
     case = steady("add")
