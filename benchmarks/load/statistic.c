@@ -1,5 +1,6 @@
 #include "statistic.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static const char COMMAND[] =
 
 /* Exchange a command for its answer; returns the answer's size. */
 static size_t ask(int connection, const struct sockaddr_un *to, char *room, size_t size) {
-    const struct timeval patience = {2, 0};
+    const struct timeval patience = {20, 0};
     size_t filled = 0;
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (connect(connection, (const struct sockaddr *)to, sizeof *to) != 0 ||
@@ -21,8 +22,12 @@ static size_t ask(int connection, const struct sockaddr_un *to, char *room, size
         return 0;
     }
     shutdown(connection, SHUT_WR);
-    for (ssize_t more; (more = read(connection, room + filled, size - filled)) > 0;) {
-        filled += (size_t)more;
+    for (ssize_t more; (more = read(connection, room + filled, size - filled)) != 0;) {
+        if (more > 0) {
+            filled += (size_t)more;
+        } else if (errno != EINTR) { /* with a timeout it also ends when the process was stopped and goes on */
+            break;
+        }
     }
     return filled;
 }
