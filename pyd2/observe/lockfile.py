@@ -34,12 +34,14 @@ class LockFile:
         """Open or create the file; raises OSError. A lock without a path is never taken."""
         if not self.path:
             return
-        umask = os.umask(0)
-        try:
-            os.umask(0 if self._whatever_umask else umask)
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
-        finally:
-            os.umask(umask)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        if self._whatever_umask:
+            # Not by a change of the umask, which is that of all threads.
+            with contextlib.suppress(FileExistsError):
+                self._fd = os.open(self.path, flags | os.O_EXCL, self._mode)
+                os.fchmod(self._fd, self._mode)
+                return
+        self._fd = os.open(self.path, flags, self._mode)
 
     def __enter__(self) -> None:
         if self._fd == -1:
