@@ -10,6 +10,7 @@ import signal
 import time
 import traceback
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -160,7 +161,6 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
         finally:
             # The loop gives the signals back to their default action, which would kill a finished server.
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-            log.scheduler = None
             loop.close()
         return daemon.exit_value & 0xFF
     finally:
@@ -250,7 +250,7 @@ class Daemon:
 
     async def serve(self) -> None:
         """Work until the shutdown is complete."""
-        self._log.scheduler = self._loop.call_soon
+        self._log.start_writer()
         self._log.emit("DCTL_RUN_PROCESS", APPLICATION)
         self._log.emit("DHCP_DDNS_STARTED", KEA_VERSION)
         self._commands.register(self._registry)
@@ -266,6 +266,8 @@ class Daemon:
         self._configurator.close_channel()
         self._commands.deregister(self._registry)
         self._pump.close()
+        self._log.flush()
+        await asyncio.sleep(0)  # what waited for that is done on this pass
         self._journal.close()
         self._log.emit("DHCP_DDNS_RUN_EXIT")
 
@@ -330,8 +332,9 @@ class Daemon:
         finished = self._engine.take_finished()
         dead = {request.ncr.number: request.reason for request in self._engine.take_dead()}
         if finished:
-            # On the next pass, which writes the log first: a kill must not hide the end of a request.
-            self._loop.call_soon(self._journal.done, finished, dead)
+            # A kill must not hide the end of a request.
+            tell = partial(self._loop.call_soon_threadsafe, self._journal.done, finished, dead)
+            self._log.after_written(tell)
         if self._leaving is not None:
             self._leave_if_cleared()
 

@@ -66,6 +66,9 @@ class Output:
         self._layout = layout
         self._immediate = immediate
 
+    def open(self) -> None:
+        """Make ready for the first line."""
+
     def writer(self, logger: str, severity: Severity) -> LineWriter:
         """Return what makes the entries of ``pending`` for a logger at a severity."""
         return self._layout.writer(logger, severity)
@@ -208,11 +211,10 @@ class File(Descriptor):
         self._maxver = max(maxver, 1)
         self._lock = LockFile(path + ".lock", 0o640) if maxsize > 0 else None
         self._next_try = 0.0
-        self._open()
 
     def _write(self, lines: list[str]) -> None:
         if self._fd == -1 and time.monotonic() >= self._next_try:
-            self._open()
+            self.open()
         if self._fd == -1:
             self.lost += len(lines)
         elif self._lock is None:
@@ -254,9 +256,10 @@ class File(Descriptor):
                     with contextlib.suppress(FileNotFoundError):
                         Path(source).replace(f"{self.name}.{number}")
         self._close_file()
-        self._open()
+        self.open()
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Open the file, or create it; a file that cannot be opened is tried again later."""
         try:
             # Not blocking matters when the name is a FIFO's.
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
@@ -348,8 +351,11 @@ class Syslog(Output):
         self._disconnect()
 
 
-def open_output(option: OutputOption, started: float) -> Output:
-    """Open the output of an ``output-options`` entry. One that cannot be opened counts what it loses."""
+def make_output(option: OutputOption, started: float) -> Output:
+    """Return the output of an ``output-options`` entry, not open yet.
+
+    One that cannot be opened counts what it loses.
+    """
     console = {"stdout": 1, "stderr": 2}.get(option.output)
     if option.output == "syslog" or option.output.startswith("syslog:"):
         return Syslog(Layout(option.pattern or DEFAULT_SYSLOG_PATTERN, started), option.output[7:])

@@ -28,7 +28,8 @@ DEFAULT_SYSLOG_PATTERN: Final = "%-5p [%c.%t] %m\n"
 
 _DEFAULT_DATE: Final = "%Y-%m-%d %H:%M:%S"
 
-# Every message of Kea comes from one function, so the place in the source is as good as constant there.
+# Every message of Kea comes from one function, so the place in the source is as good as constant there. So is
+# the thread: Kea's D2 has only one.
 _SOURCE_FILE: Final = "logger_impl.cc"
 _SOURCE_FUNCTION: Final = (
     "void isc::log::LoggerImpl::outputRaw(const isc::log::Severity&, const std::string&)"
@@ -238,9 +239,9 @@ def _fixed(field: _Field, logger: str, severity: Severity) -> str:
         case "i":
             return str(os.getpid())
         case "t":
-            return str(threading.get_ident())
+            return str(threading.main_thread().ident)
         case "T":
-            return str(threading.get_native_id())
+            return str(threading.main_thread().native_id)
         case "n":
             return "\n"
         case "h" | "H":

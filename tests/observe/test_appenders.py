@@ -31,7 +31,9 @@ def put(output: Output, *messages: str) -> None:
 
 
 def plain_file(path: Path, *, maxsize: int = 0, maxver: int = 1, immediate: bool = True) -> File:
-    return File(str(path), layout(), immediate=immediate, maxsize=maxsize, maxver=maxver)
+    file = File(str(path), layout(), immediate=immediate, maxsize=maxsize, maxver=maxver)
+    file.open()
+    return file
 
 
 @pytest.mark.peers

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from pyd2.config.model import Logger, OutputOption
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Log, Severity
-from pyd2.observe.log import MessageLog, full_name, substitute
+from pyd2.observe.log import MessageLog, full_name
+from pyd2.observe.template import substitute
 from tests.observe import kea
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT: dict[str, Any] = {"name": ROOT_LOGGER, "severity": "INFO", "output-options": [{"output": "a.log"}]}
 EVERYTHING = {"severity": "DEBUG", "debuglevel": 99}
@@ -197,25 +195,6 @@ def test_an_unusable_lock_directory_costs_no_line(tmp_path: Path, capfd: pytest.
     message_ids = [message_id for _, _, message_id in HEAD.findall(out)]
     assert message_ids == ["DHCP_DDNS_STARTED", "PYD2_LOCKFILE_UNUSABLE", "DHCP_DDNS_STARTED"]
     assert f"{tmp_path}/no/logger_lockfile can not be used (No such file or directory)" in out
-
-
-def test_lines_of_a_pass_are_written_together(tmp_path: Path, quiet: dict[str, str]) -> None:
-    path = tmp_path / "a.log"
-    log = MessageLog(quiet)
-    log.configure(loggers([ROOT], tmp_path))
-    calls: list[Callable[[], None]] = []
-    log.scheduler = calls.append
-    log.emit("DHCP_DDNS_STARTED", "1")
-    log.emit("DHCP_DDNS_STARTED", "2")
-    assert path.read_text() == ""
-    assert len(calls) == 1
-    calls.pop()()
-    assert path.read_text().count("\n") == 2
-    log.emit("DHCP_DDNS_STARTED", "3")
-    assert len(calls) == 1
-    log.emit("DHCP_DDNS_FAILED", "urgent")
-    assert path.read_text().count("\n") == 4
-    log.close()
 
 
 def test_hook_loggers(tmp_path: Path, quiet: dict[str, str]) -> None:

@@ -37,14 +37,12 @@ def read() -> list[PackedRequest]:
 
 
 def written(path: Path, pattern: str, tell: Callable[[MessageLog], None]) -> bytes:
-    """Return what a log writes with a pattern when something is told to it in one pass of the loop."""
+    """Return what a log with a thread writes with a pattern when something is told to it."""
     log = MessageLog({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"}, clock=lambda: NOW)
     log.configure((Logger(ROOT_LOGGER, "INFO", 0, (OutputOption(str(path), pattern=pattern),), None),))
-    calls: list[Callable[[], None]] = []
-    log.scheduler = calls.append
+    log.start_writer()
     tell(log)
-    for call in calls:
-        call()
+    log.flush()
     octets = path.read_bytes()
     log.close()
     assert path.read_bytes() == octets
@@ -89,7 +87,7 @@ def test_the_log_is_the_same(pattern: str, tmp_path: Path) -> None:
 def test_what_was_told_before_a_reconfiguration_or_the_end_is_written(tmp_path: Path) -> None:
     ncr = read()[0]
     log = MessageLog({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
-    log.scheduler = lambda call: None
+    log.start_writer()
     for name in ("one.log", "two.log"):
         log.configure((Logger(ROOT_LOGGER, "INFO", 0, (OutputOption(str(tmp_path / name)),), None),))
         log.emit_request(ADDED, ncr)

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -66,8 +67,8 @@ def as_kea(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, st
     monkeypatch.setenv("TZ", "AEST-10AEDT")
     time.tzset()
     monkeypatch.setattr(os, "getpid", lambda: int(messages[0]["i"]))
-    monkeypatch.setattr(threading, "get_ident", lambda: int(messages[0]["t"]))
-    monkeypatch.setattr(threading, "get_native_id", lambda: int(messages[0]["T"]))
+    thread = SimpleNamespace(ident=int(messages[0]["t"]), native_id=int(messages[0]["T"]))
+    monkeypatch.setattr(threading, "main_thread", lambda: thread)
     return messages
 
 

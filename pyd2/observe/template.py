@@ -1,0 +1,38 @@
+"""The texts of messages, with arguments in the places of their marks (contract, section 10)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MARK: Final = "%"
+_MARKS: Final = tuple(f"{MARK}{number}" for number in range(10))
+
+
+def prepare(template: str) -> tuple[str, int]:
+    """Return a template for the operator ``%`` and how many arguments it takes; -1: it is not that plain."""
+    marks = re.findall("%.?", template, re.DOTALL)
+    if marks != [*_MARKS[1 : len(marks) + 1]]:
+        return "", -1
+    return re.sub("%.", "%s", template), len(marks)
+
+
+def substitute(template: str, arguments: Sequence[object]) -> str:
+    """Replace %1, %2, ... by the arguments, one after the other, and complain inside the text as Kea does.
+
+    An argument that holds a later mark has it replaced too: so does Kea's.
+    """
+    number = 1
+    for argument in arguments:
+        mark = _MARKS[number]
+        if mark in template:
+            template = template.replace(mark, str(argument))
+        else:
+            template += f" @@Missing logger placeholder '{mark}' for value '{argument}'@@"
+        number += 1
+    if _MARKS[number] in template:
+        template += f" @@Excess logger placeholder '{_MARKS[number]}' still exists@@"
+    return template

@@ -1,0 +1,101 @@
+"""A disk that does not answer those who write the log on it."""
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.load import Host, domain, forward
+from tests.kit import ncr
+from tests.kit.d2 import D2, config, private_directory
+from tests.kit.ports import PortLease
+from tests.kit.scripted_dns import ScriptedDns
+from tests.kit.waiting import wait_until
+
+pytestmark = pytest.mark.faults
+
+ZONE = "example.com."
+COUNT = 50
+SUCCEEDED = "DHCP_DDNS_ADD_SUCCEEDED"
+STALLING = """
+import os, time
+write = os.write
+
+def slow_write(fd, data):
+    while os.path.exists("stalled") and os.readlink(f"/proc/self/fd/{fd}").endswith("/d2.log"):
+        time.sleep(0.001)
+    return write(fd, data)
+
+os.write = slow_write
+"""
+"""What lets the daemon's writes hang as long as there is a file ``stalled``."""
+
+
+@dataclass
+class Site:
+    """A D2 that logs in a file, and its DNS server."""
+
+    directory: Path
+    d2: D2
+    port: int
+    dns: ScriptedDns
+
+    @property
+    def stalled(self) -> Path:
+        return self.directory / "stalled"
+
+    def carry_out(self) -> None:
+        """Have some requests carried out."""
+        before = self.dns.count()
+        for number in range(COUNT):
+            ncr.send(Host(number, ZONE).request(), self.port)
+        wait_until(lambda: self.dns.count() == before + COUNT, "the updates")
+
+    def ends(self) -> int:
+        """Return how many requests have ended by the log."""
+        return (self.directory / "d2.log").read_text().count(SUCCEEDED)
+
+
+@pytest.fixture
+def site(d2_binary: str, is_pyd2: bool) -> Iterator[Site]:
+    if not is_pyd2:
+        pytest.skip("Kea waits for the disk")
+    with contextlib.ExitStack() as stack:
+        directory, lease = stack.enter_context(private_directory()), stack.enter_context(PortLease())
+        port, dns_port = lease.take(), lease.take()
+        dns = stack.enter_context(ScriptedDns({"A": dns_port}))
+        dns.set_script([], {})
+        settings = config(port, forward(domain(ZONE, dns_port), timeout=5000))
+        settings["DhcpDdns"]["loggers"][0]["output-options"] = [{"output": "d2.log"}]
+        (directory / "d2.json").write_text(json.dumps(settings))
+        (directory / "sitecustomize.py").write_text(STALLING)
+        d2 = D2(d2_binary, directory, env={"PYTHONPATH": "@DIR@"})
+        stack.callback(d2.process.kill)
+        d2.wait_for_commands()
+        d2.wait_for_listener(port)
+        yield Site(directory, d2, port, dns)
+
+
+def test_updates_and_commands_go_on_while_the_log_hangs(site: Site) -> None:
+    site.stalled.touch()
+    site.carry_out()
+    wait_until(lambda: site.d2.statistics()["update-success"] == COUNT, "the ends of the requests")
+    assert site.d2.command("config-reload")["result"] == 0
+    site.carry_out()
+    assert site.ends() == 0
+    site.stalled.unlink()
+    wait_until(lambda: site.ends() == 2 * COUNT, "the lines")
+    assert site.d2.stop() == 0
+    assert site.ends() == 2 * COUNT
+
+
+def test_the_end_comes_while_the_log_hangs(site: Site) -> None:
+    site.stalled.touch()
+    site.carry_out()
+    site.d2.process.send_signal(signal.SIGTERM)
+    assert site.d2.process.wait_for_exit() == 0
+    assert "log lines that were lost, for writing them does not come to an end" in site.d2.stderr()
