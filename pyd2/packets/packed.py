@@ -210,10 +210,12 @@ def show(requests: Sequence[PackedRequest], before: str, between: str, after: st
             continue
         ends: list[int] = ffi.unpack(marks, count)  # type: ignore[assignment]
         text = shown[: ends[-1]]
-        lines += [
-            text[begin:end].decode("utf-8", "surrogateescape")
-            for begin, end in zip((0, *ends), ends, strict=False)
-        ]
+        bounds = zip((0, *ends), ends, strict=False)
+        if text.isascii():
+            characters = text.decode("ascii")
+            lines += [characters[begin:end] for begin, end in bounds]
+        else:
+            lines += [text[begin:end].decode("utf-8", "surrogateescape") for begin, end in bounds]
     return lines
 
 
