@@ -58,6 +58,18 @@ class FormerWriters:
         self._ended = [ended for ended in self._ended if not ended.over]
         self._ended.append(writer)
 
+    def has(self, directory: str) -> bool:
+        """Whether one of those of directories before has this one."""
+        return any(writer.directory == directory for writer in self._former)
+
+    def take_back(self, directory: str) -> Writer | None:
+        """Return the one that still has a directory, to work with it again."""
+        for writer in self._former:
+            if writer.directory == directory:
+                self._former.remove(writer)
+                return writer
+        return None
+
     def ending(self, directory: str) -> list[Writer]:
         """Return the threads that still have a directory."""
         return [writer for writer in self._ended if writer.directory == directory and not writer.over]

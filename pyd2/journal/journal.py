@@ -133,8 +133,8 @@ class Journal:
         self.unclaim()
         if switches.type != "durable" or switches.directory == self._directory:
             return
-        if self._formers.ending(switches.directory):
-            return  # the thread waits for those
+        if self._formers.has(switches.directory) or self._formers.ending(switches.directory):
+            return  # it goes on with the former, and its thread waits for the latter
         try:
             self._claimed = DirectoryLock(switches.directory)
         except OSError:
@@ -340,10 +340,19 @@ class Journal:
             self._lock.release()
             self._lock = None
         self._directory = directory
-        self._loading, self._up, self._unread, self._failures, self._reason = True, False, False, 0, ""
-        self._writer = self._new_writer(self._claimed)
-        self._claimed = None
-        self._writer.start()
+        former = self._formers.take_back(directory)
+        self._loading, self._unread, self._failures, self._reason = former is None, False, 0, ""
+        self._up = former is not None
+        if former is None:
+            self._writer = self._new_writer(self._claimed)
+            self._claimed = None
+            self._writer.start()
+        else:
+            # It was left before the next directory had taken its entries over.
+            self._writer = former
+            self._restored_up_to = self._next - 1
+            former.replace(self._pending.entries())
+            self._take_held()
 
     def _new_writer(self, lock: DirectoryLock | None) -> Writer:
         # Loaded here, SQLite and what else it needs cost a start without a durable queue nothing.

@@ -170,10 +170,10 @@ class Writer:
             if store is not None:
                 store.close()
             with self._changed:
-                self._over = True
                 # Else the lock is for the thread that tries again.
                 if self._closing and self.lock is not None:
                     self.lock.release()
+                self._over = True
 
     def _tell(self, method: Callable[..., None], *arguments: object) -> None:
         try:

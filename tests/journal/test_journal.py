@@ -277,3 +277,25 @@ def test_two_moves_in_a_row_leave_nothing_behind(tmp_path: Path) -> None:
         assert in_file(two) == names(7)
 
     play(scene)
+
+
+def test_back_to_a_directory_that_the_next_one_has_not_taken_over_from(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        one, two = tmp_path / "one", tmp_path / "two"
+        two.mkdir()
+        fill(two, *names(7))
+        daemon.use(one)
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        daemon.use(two)
+        daemon.journal.take(names(3))
+        daemon.use(None)
+        daemon.use(one)
+        daemon.journal.take(names(4))
+        await daemon.until_begun(*names(3, 4))
+        daemon.end(*names(1, 3))
+        await daemon.until(lambda: in_file(one) == names(2, 4), "the first directory to hold what waits")
+        assert in_file(two) == names(7)
+        assert list(daemon.begun) == names(2, 4)
+
+    play(scene)
