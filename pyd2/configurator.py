@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import Config
     from pyd2.config.paths import Directories
+    from pyd2.config.switches import QueueSwitches
     from pyd2.data.element import Element
     from pyd2.hooks.chain import Chain, ServerCommands
-    from pyd2.journal.journal import Journal
     from pyd2.net.control import Session
     from pyd2.observe.log import MessageLog
 
@@ -45,6 +45,16 @@ class Applied(Protocol):
 
         ``restored``: the configuration is that of before, and only its libraries have been loaded anew.
         """
+
+
+class QueueClaims(Protocol):
+    """Who sees to it that no other process has the directory of the durable queue."""
+
+    def claim(self, queue: QueueSwitches) -> None:
+        """Lock the directory that a configuration asks for. Raises InUseError."""
+
+    def unclaim(self) -> None:
+        """Take back ``claim``."""
 
 
 class RefusedConfigError(ConfigError):
@@ -107,7 +117,7 @@ class Configurator(Checker):
         log: MessageLog,
         directories: Directories,
         new_session: Callable[[int], Session],
-        journal: Journal,
+        queue: QueueClaims,
         commit: Applied,
         commands: ServerCommands,
         *,
@@ -116,7 +126,7 @@ class Configurator(Checker):
         super().__init__(log, directories, verbose=verbose)
         self._loop = loop
         self._new_session = new_session
-        self._journal = journal
+        self._queue = queue
         self._commit = commit
         self._commands = commands
         self._applied: tuple[Config, Element] | None = None
@@ -187,7 +197,7 @@ class Configurator(Checker):
             channel = self._open_channel(config)
             undo.callback(self._take_back_channel, channel)
             self._claim_queue(config)
-            undo.callback(self._journal.unclaim)
+            undo.callback(self._queue.unclaim)
             self._log.emit("DCTL_CONFIG_COMPLETE", config.summary())
             filled = with_defaults(dhcp_ddns)
             accepted, text = chain.configured(config, filled, self._loop)
@@ -269,7 +279,7 @@ class Configurator(Checker):
     def _claim_queue(self, config: Config) -> None:
         queue = config.switches.queue
         try:
-            self._journal.claim(queue)
+            self._queue.claim(queue)
         except InUseError as error:
             fault = ConfigError(f"{error} ({queue.position})")
             self._log.emit("DHCP_DDNS_CONFIG_FAIL", fault)

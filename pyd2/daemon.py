@@ -10,7 +10,6 @@ import signal
 import time
 import traceback
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -26,20 +25,19 @@ from pyd2.control.session import CommandSession
 from pyd2.counters import Counters
 from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
-from pyd2.journal.journal import Journal
-from pyd2.net.datagrams import make_datagrams
-from pyd2.net.intake import Intake
-from pyd2.net.pump import Pump
+from pyd2.hooks.home import home
 from pyd2.net.systemd import ServiceManager
 from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
 from pyd2.packets.layer import make_layer
 from pyd2.pidfile import AlreadyRunningError, PidFile, PidFileError, file_stem
-from pyd2.update.engine import Engine
+from pyd2.service import Service
+from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
-    from pyd2.config.model import Config
+    from pyd2.config.model import Config, DnsServer
     from pyd2.data.element import Element
+    from pyd2.dns.tsig import SigningKey
     from pyd2.hooks.chain import Chain
     from pyd2.packets.layer import PacketLayer
 
@@ -50,18 +48,12 @@ PACKAGE_TYPE: Final = "stable"
 """What Kea says of its release in DCTL_STARTING; a ``development`` one warns."""
 
 
-DRAIN_SECONDS: Final = 60.0
-"""How long a normal shutdown waits for the queue.
-
-Kea's has 1024 places, which a dead DNS server empties in 50 s; ours may hold a thousand times that, and a
-service manager kills after 90 s what does not leave.
-"""
-
-KEPT_SECONDS: Final = 5.0
-"""The same with a durable queue: what is left over goes on at the next start, so that a restart is quick."""
-
 PACKET_LAYER: Final = "PYD2_PACKET_LAYER"
 """The environment variable that chooses the packet layer: ``compiled`` or ``plain``."""
+
+
+_SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+"""Those that the daemon acts on."""
 
 
 class LaunchError(Exception):
@@ -154,13 +146,16 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
         loop = uvloop.new_event_loop()
         try:
             daemon = Daemon(loop, config_file, log, manager, verbose=verbose)
-            daemon.start()
-            loop.run_until_complete(daemon.serve())
+            try:
+                daemon.start()
+                loop.run_until_complete(daemon.serve())
+            finally:
+                daemon.end_service()
             log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), KEA_VERSION)
             daemon.end()
         finally:
             # The loop gives the signals back to their default action, which would kill a finished server.
-            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             loop.close()
         return daemon.exit_value & 0xFF
     finally:
@@ -206,21 +201,19 @@ class Daemon:
         counters = Counters(time.time())
         packets = _choose_packet_layer()
         packets.interfaces = SystemInterfaces()
-        datagrams = make_datagrams(packets.name)
-        self._engine = Engine(counters, log, packets=packets)
-        self._pump = Pump(loop, self._engine, self._after_work, datagrams)
-        self._journal = Journal(loop, self._pump.requests, counters, log)
-        self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
+        home.loop = loop
+        self._left = asyncio.Event()
+        self._service = Service(loop, counters, log, packets, manager, self._report_fault, self._left.set)
         self._registry = CommandRegistry(log)
-        self._statistics = Statistics(counters, time.time)
+        self._statistics = Statistics(counters, time.time, self._service.consistently)
         self._commands = Commands(self, self._statistics, log)
         self._configurator = Configurator(
             loop,
             log,
             Directories.from_environment(os.environ),
             # As with Kea, who has the answer finds the command in the log.
-            lambda number: CommandSession(self._registry.process, log, number, log.flush),
-            self._journal,
+            lambda number: CommandSession(self._process, log, number, log.flush),
+            self._service,
             self._commit,
             self._commands,
             verbose=verbose,
@@ -228,9 +221,6 @@ class Daemon:
         self._started_at = self._applied_at = time.monotonic()
         self._serving = False
         self._leaving: ShutdownType | None = None
-        self._left = asyncio.Event()
-        self._patience: asyncio.TimerHandle | None = None
-        """Runs out when a normal shutdown has taken too long."""
         log.emit("DCTL_STANDALONE", APPLICATION)
 
     # Its life.
@@ -244,12 +234,15 @@ class Daemon:
             raise LaunchError(f"Could Not load configuration file: {error}") from error
         self._started_at = time.monotonic()
         self._loop.set_exception_handler(self._report_fault)
+        # uvloop forgets a signal that comes before it runs.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._loop.add_signal_handler(signal.SIGHUP, self._on_reload_signal)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_shutdown_signal, number)
 
     async def serve(self) -> None:
         """Work until the shutdown is complete."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._log.start_writer()
         self._log.emit("DCTL_RUN_PROCESS", APPLICATION)
         self._log.emit("DHCP_DDNS_STARTED", KEA_VERSION)
@@ -257,47 +250,48 @@ class Daemon:
         self._serving = True
         self._listen()
         self._say_ready("")
-        self._manager.watch(self._loop)
+        self._manager.watch(self._loop, self._service.when_alive)
         await self._left.wait()
-        if self._engine.late and not self._journal.durable:
-            self._log.emit("PYD2_RETRIES_LOST", self._engine.late)
         self._manager.stopping()
-        self._intake.leave()
+        self._service.stop_listening()
         self._configurator.close_channel()
         self._commands.deregister(self._registry)
-        self._pump.close()
-        self._log.flush()
-        await asyncio.sleep(0)  # what waited for that is done on this pass
-        self._journal.close()
+        self._service.close()
         self._log.emit("DHCP_DDNS_RUN_EXIT")
 
     def end(self) -> None:
         """Unload the hook libraries, after the server's last message."""
         self._configurator.unload()
-        self._intake.log_end()
-        if "ASIODNS_FETCH_STOPPED" in self._log.on:
-            for lane in self._engine.lanes:
-                for _ in self._engine.pending(lane):
-                    self._log.emit("ASIODNS_FETCH_STOPPED", lane.address, lane.port)
+        self._service.log_end()
+
+    def end_service(self) -> None:
+        """End the service's thread if it has not ended: the daemon could not start, or fails."""
+        self._service.end()
+
+    def _process(self, request: Element) -> Element | None:
+        self._service.settle()
+        return self._registry.process(request)
 
     def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
         self._registry.hooks = chain
         self._statistics.providers.clear()
         chain.share_statistics(self._statistics)
-        self._engine.configure(config, chain.select_key, time.monotonic(), time.time())
-        self._pump.forget_unused()
-        self._journal.configure(config.switches.queue)
-        self._pump.flush()
+        self._service.configure(config, None if chain.select_key is None else self._select_key)
         if not restored:
             self._applied_at = time.monotonic()
             if self._serving:
                 # On the next pass, as with Kea: the answer to the command goes out first.
                 self._loop.call_soon(self._listen)
 
+    def _select_key(self, server: DnsServer, key: SigningKey | None) -> Selection:
+        """Ask the libraries that there are now: they may be others than when the question came up."""
+        select_key = self._configurator.chain.select_key
+        return Selection(key) if select_key is None else select_key(server, key)
+
     def _listen(self) -> None:
         config = self._configurator.config
         if self._leaving is None and config is not None:
-            self._intake.listen(config.ip_address, config.port)
+            self._service.listen(config.ip_address, config.port)
 
     def _on_reload_signal(self) -> None:
         self._log.emit("DCTL_CFG_FILE_RELOAD_SIGNAL_RECVD", int(signal.SIGHUP), self.config_file)
@@ -312,7 +306,7 @@ class Daemon:
         self._loop.call_soon(self._say_ready, failure)
 
     def _say_ready(self, remark: str) -> None:
-        self._manager.ready(f"{self._intake.state}{remark}")
+        self._manager.ready(f"{self._service.state}{remark}")
 
     def _on_shutdown_signal(self, number: signal.Signals) -> None:
         self._log.emit("DCTL_SHUTDOWN_SIGNAL_RECVD", int(number))
@@ -323,29 +317,6 @@ class Daemon:
         fault = context.get("exception")
         trace = "".join(traceback.format_exception(fault)) if isinstance(fault, BaseException) else ""
         self._log.emit("PYD2_INTERNAL_ERROR", context.get("message"), trace)
-
-    def _after_work(self) -> None:
-        """Pass on which requests have ended, each time the engine has had a turn."""
-        amended = self._engine.take_amended()
-        if amended:
-            self._journal.amend(amended)
-        finished = self._engine.take_finished()
-        dead = {request.ncr.number: request.reason for request in self._engine.take_dead()}
-        if finished:
-            # A kill must not hide the end of a request.
-            tell = partial(self._loop.call_soon_threadsafe, self._journal.done, finished, dead)
-            self._log.after_written(tell)
-        if self._leaving is not None:
-            self._leave_if_cleared()
-
-    def _leave_if_cleared(self) -> None:
-        if self._leaving is None or self._left.is_set():
-            return
-        if self._journal.busy and self._leaving is not ShutdownType.NOW:
-            return
-        if self._engine.cleared_for_shutdown(self._leaving):
-            self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)
-            self._left.set()
 
     # What the commands ask for.
 
@@ -375,12 +346,8 @@ class Daemon:
 
     def extensions(self) -> Element | None:
         """Return how it goes with what goes beyond Kea, if any of that is on."""
-        wall = time.time()
-        status = self._engine.status(wall)
-        queue = self._journal.status(wall)
-        if queue is not None:
-            status["queue"] = dict(queue)
-        return from_plain(status) if queue is not None or self._engine.extended else None
+        status = self._service.status()
+        return None if status is None else from_plain(status)
 
     def config(self, *, redacted: bool) -> Element:
         """Return the running configuration as a map with the member DhcpDdns."""
@@ -411,24 +378,10 @@ class Daemon:
 
     def cancel_shutdown(self) -> None:
         """Stay after all, if a shutdown is under way."""
-        if self._leaving is not None and not self._left.is_set():
+        if self._leaving is not None and self._service.stay():
             self._leaving = None
             self._loop.call_soon(self._listen)
 
     def _shut_down(self) -> None:
-        if self._leaving is None:
-            return
-        if self._leaving is not ShutdownType.NOW:
-            self._intake.stop()
-        self._leave_if_cleared()
-        if self._leaving is ShutdownType.NORMAL and self._patience is None:
-            seconds = KEPT_SECONDS if self._journal.durable else DRAIN_SECONDS
-            self._patience = self._loop.call_later(seconds, self._lose_patience, seconds)
-
-    def _lose_patience(self, seconds: float) -> None:
-        self._patience = None
-        if self._leaving is ShutdownType.NORMAL and not self._left.is_set():
-            if not self._journal.durable:
-                left_over = self._engine.queued - self._engine.late + self._engine.active
-                self._log.emit("PYD2_SHUTDOWN_INCOMPLETE", round(seconds), left_over)
-            self._left.set()
+        if self._leaving is not None:
+            self._service.leave(self._leaving)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pyd2.daemon import DRAIN_SECONDS
 from pyd2.net.listener import RECEIVE_BUFFER
+from pyd2.service import DRAIN_SECONDS
 from tests.kit.process import find_program
 
 ROOT = Path(__file__).parents[1]

@@ -1,6 +1,7 @@
 """What the parts of the daemon do together."""
 
 import json
+import os
 import signal
 import socket
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import control, ncr
+from tests.kit import control, dns_servers, ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 from tests.kit.process import find_program
@@ -78,19 +79,97 @@ def _send(port: int, count: int) -> None:
         ncr.send(ncr.datagram(ncr.request(name, "192.0.2.1", ncr.dhcid(b"c", name), reverse=False)), port)
 
 
-def test_without_a_durable_queue_one_thread_works_and_one_writes_logs(d2_binary: str, is_pyd2: bool) -> None:
-    """Statistics are read, signals taken and updates made where requests are received: nothing is shared."""
+def test_signals_are_the_first_thread_s(d2_binary: str, is_pyd2: bool) -> None:
+    """Another thread that took one would be interrupted in what it does for the DNS."""
     if not is_pyd2:
         return  # a word about how pyd2 is made
+    wanted = sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
     with PortLease() as lease, private_directory() as directory:
         port = lease.take()
-        zone = _one_zone(lease.take()) | {"dns-server-timeout": 10}
-        with D2.start(d2_binary, directory, config(port, zone)) as d2:
+        with D2.start(d2_binary, directory, config(port)) as d2:
             d2.wait_for_listener(port)
-            _send(port, 3)
-            d2.wait_for_log("DHCP_DDNS_ADD_FAILED", count=3)
-            assert d2.statistics()["update-timeout"] == 9
-            assert len(list(Path(f"/proc/{d2.process.pid}/task").iterdir())) == 2
+            d2.wait_for_commands()
+            blocked = {}
+            for task in Path(f"/proc/{d2.process.pid}/task").iterdir():
+                fields = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+                blocked[int(task.name)] = int(fields["SigBlk"], 16) & wanted
+            assert blocked.pop(d2.process.pid) == 0
+            assert blocked
+            assert set(blocked.values()) == {wanted}
+
+
+BLOCKING = """
+from pathlib import Path
+
+def version():
+    return 20603
+
+def d2_srv_configured(handle):
+    loop = handle.get_argument("io_context")
+    loop.call_soon(loop.call_soon, block)  # the daemon begins to listen on the first pass
+
+def block():
+    Path("gate").read_text()  # until somebody has opened it for writing, and closed it
+"""
+
+
+def test_a_library_that_blocks_the_loop_does_not_delay_the_dns(d2_binary: str, is_pyd2: bool) -> None:
+    if not is_pyd2:
+        return  # C++ has no such loop
+    with PortLease() as lease, private_directory() as directory, \
+            dns_servers.bind(["example.com."]) as server:
+        port = lease.take()
+        (directory / "blocking.py").write_text(BLOCKING)
+        os.mkfifo(directory / "gate")
+        body = _one_zone(server.port) | {"hooks-libraries": [{"library": "blocking.py"}]}
+        (directory / "d2.json").write_text(json.dumps(config(port, body)))
+        with D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"}) as d2:
+            with (directory / "gate").open("w"):
+                # The library reads, and nothing answers commands.
+                d2.wait_for_listener(port)
+                _send(port, 30)
+                d2.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED", count=30)
+                assert not d2.answers_commands()
+            d2.wait_for_commands()
+            assert d2.statistics()["update-success"] == 30
+            assert {owner for owner, _, kind, _ in server.records("example.com.") if kind == "A"} == {
+                f"host{number}.example.com." for number in range(30)}
+
+
+SELECTING = """
+from pathlib import Path
+
+def version():
+    return 20603
+
+def select_key(handle):
+    if Path("gate").exists():
+        Path("gate").read_text()
+        Path("gate").unlink()
+"""
+
+
+def test_while_a_library_selects_a_key_requests_wait_and_none_is_lost(d2_binary: str, is_pyd2: bool) -> None:
+    if not is_pyd2:
+        return
+    with PortLease() as lease, private_directory() as directory, \
+            dns_servers.bind(["example.com."]) as server:
+        port = lease.take()
+        (directory / "selecting.py").write_text(SELECTING)
+        os.mkfifo(directory / "gate")
+        body = _one_zone(server.port) | {"hooks-libraries": [{"library": "selecting.py"}]}
+        (directory / "d2.json").write_text(json.dumps(config(port, body)))
+        with D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"}) as d2:
+            d2.wait_for_commands()
+            _send(port, 300)
+            with (directory / "gate").open("w"):
+                d2.wait_for_log("DHCP_DDNS_STARTING_TRANSACTION", count=96)
+                assert "SUCCEEDED" not in d2.stdout()
+                d2.process.send_signal(signal.SIGHUP)  # it will find requests under way, and more to come
+            d2.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED", count=300)
+            d2.wait_for_log("DHCP_DDNS_QUEUE_MGR_STARTED", count=2)
+            assert len(server.records("example.com.")) > 300
+            assert d2.stop() == 0
 
 
 def test_a_normal_stop_does_not_wait_for_a_dead_server_for_ever(tmp_path: Path) -> None:
@@ -98,8 +177,8 @@ def test_a_normal_stop_does_not_wait_for_a_dead_server_for_ever(tmp_path: Path) 
     impatient.write_text(
         f"#!{sys.executable}\n"
         "import sys\n"
-        "from pyd2 import cli, daemon\n"
-        "daemon.DRAIN_SECONDS = 0.2\n"
+        "from pyd2 import cli, service\n"
+        "service.DRAIN_SECONDS = 0.2\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     impatient.chmod(0o755)
@@ -113,6 +192,27 @@ def test_a_normal_stop_does_not_wait_for_a_dead_server_for_ever(tmp_path: Path) 
             assert "PYD2_SHUTDOWN_INCOMPLETE" in d2.stdout()
             assert "leaving with 50 requests not carried out" in d2.stdout()
         assert not list(directory.glob("*.pid"))
+
+
+def test_a_signal_between_start_and_service_is_not_forgotten(tmp_path: Path) -> None:
+    stopped = tmp_path / "stopped-pyd2"
+    stopped.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal, sys\n"
+        "from pyd2 import cli, daemon\n"
+        "start = daemon.Daemon.start\n"
+        "def start_and_stop(self):\n"
+        "    start(self)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "daemon.Daemon.start = start_and_stop\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    stopped.chmod(0o755)
+    with PortLease() as lease, private_directory() as directory:
+        (directory / "d2.json").write_text(json.dumps(config(lease.take())))
+        d2 = D2(str(stopped), directory)
+        assert d2.process.wait_for_exit() == 0
+        assert "DCTL_SHUTDOWN " in d2.stdout()
 
 
 def test_after_a_stop_at_once_nothing_more_begins(d2_binary: str) -> None:

@@ -43,14 +43,14 @@ def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
     assert not unwanted & set(done.stdout.split())
 
 
-def test_only_the_durable_queue_and_the_log_have_threads_and_nothing_forks() -> None:
-    """Counters and engine belong to the loop's thread: none of them needs a lock or a snapshot."""
+def test_the_threads_are_those_that_are_described_and_nothing_forks() -> None:
+    """Each has a place where what it shares with others is dealt with: docs/architecture.md names them."""
     words = (r"\bThread\(", "ThreadPool", "run_in_executor", "to_thread", "start_new_thread", r"\bfork\(",
              "multiprocessing")
     starts = re.compile("|".join(words))
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "pyd2").rglob("*.py")
              if starts.search(path.read_text())}
-    assert found == {"pyd2/journal/writer.py", "pyd2/observe/writer.py"}
+    assert found == {"pyd2/journal/writer.py", "pyd2/observe/writer.py", "pyd2/service.py"}
 
 
 @pytest.mark.parametrize(("module", "text", "contract"), [

@@ -172,6 +172,14 @@ class HmacKey:
         self._wall = wall
 
 
+def is_shared_secret(key: SigningKey) -> bool:
+    """Whether a key signs as HmacKey does; a library's own kind of a shared secret need not."""
+    if not isinstance(key, HmacKey):
+        return False
+    own = type(key)
+    return own.create_context is HmacKey.create_context and own.digest is HmacKey.digest
+
+
 class HmacContext:
     """One message and its reply under a shared secret."""
 

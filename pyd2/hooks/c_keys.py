@@ -10,6 +10,7 @@ from pyd2.dns.tsig import BADSIG, FUDGE, TsigRecord, check_record, failure, sign
 from pyd2.errors import DomainNameError, HookError
 from pyd2.hooks.c_abi import ffi, lib
 from pyd2.hooks.c_calls import Shared, calls
+from pyd2.hooks.home import home
 
 LONGEST_MAC: Final = 4096
 """Octets; a Kerberos token has a few dozen."""
@@ -40,6 +41,12 @@ class Signer(Shared):
         """Let the library destroy what the functions work on; then it may leave memory."""
         calls.run(lib.pyd2_glue_release, self.functions, self.user)
         self._shared_object.give_up()
+
+
+def _end(signer: Signer, context: Any) -> None:  # noqa: ANN401  C data
+    """Let the library end what it has begun for a message."""
+    calls.run(lib.pyd2_glue_end, signer.functions, signer.user, context)
+    signer.give_up()
 
 
 class CKey:
@@ -73,7 +80,7 @@ class CKey:
 
     def __del__(self) -> None:
         if self.signer is not None:
-            self.signer.give_up()
+            home.end(self.signer.give_up)
 
     def create_context(self) -> CContext:
         """Return the context of one message; HookError when the library cannot begin one."""
@@ -101,8 +108,7 @@ class CContext:
 
     def __del__(self) -> None:
         if self._begun:
-            calls.run(lib.pyd2_glue_end, self._signer.functions, self._signer.user, self._context)
-            self._signer.give_up()
+            home.end(_end, self._signer, self._context)
 
     @property
     def length(self) -> int:

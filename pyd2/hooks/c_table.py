@@ -16,6 +16,7 @@ from pyd2.errors import HookError, JsonError
 from pyd2.hooks.c_abi import ffi, lib
 from pyd2.hooks.c_calls import Handles, RefusedError, calls, octets_of, text_of
 from pyd2.hooks.c_keys import CKey
+from pyd2.hooks.home import home
 from pyd2.hooks.keys import TsigKey
 from pyd2.hooks.points import Kind, kind_of
 from pyd2.hooks.values import to_element
@@ -327,9 +328,13 @@ class Value:
         self._shared_object = shared_object
 
     def __del__(self) -> None:
-        if self._destroy:
-            calls.run(lib.pyd2_glue_destroy, self._destroy, self.pointer)
-        self._shared_object.give_up()
+        home.end(_destroy, self._destroy, self.pointer, self._shared_object)
+
+
+def _destroy(destroy: Any, pointer: Any, shared_object: SharedObject) -> None:
+    if destroy:
+        calls.run(lib.pyd2_glue_destroy, destroy, pointer)
+    shared_object.give_up()
 
 
 def _kept(callout: int, name: Any, length: int) -> tuple[CalloutHandle, str, Value]:

@@ -14,10 +14,10 @@ import tempfile
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyd2.errors import BridgeError
+from pyd2.hooks.home import home
 from pyd2.hooks.kea_elements import decode, encode
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ class Shim:
         self.ffi: Final = ffi
         self.lib: Final = lib
         self.references: Final = References()
-        self._thread = get_ident()
         self._busy_with_log = False
         self._unfreed: list[tuple[Callable[[CData], None], Any]] = []
         self._links = ""
@@ -91,9 +90,12 @@ class Shim:
         return self.ffi.gc(pointer, lambda raw: self._free(free, raw))
 
     def _free(self, free: Callable[[CData], None], raw: CData) -> None:
-        # A library's destructors may log. While a message of Kea's is being written its lock is held, and the
-        # garbage collector may come at any time; in any thread, too, and libraries know but the loop's.
-        if self._busy_with_log or get_ident() != self._thread:
+        # The garbage collector may come at any time, and in any thread.
+        home.end(self._free_at_home, free, raw)
+
+    def _free_at_home(self, free: Callable[[CData], None], raw: CData) -> None:
+        # A library's destructors may log. While a message of Kea's is being written its lock is held.
+        if self._busy_with_log:
             self._unfreed.append((free, raw))
         else:
             free(raw)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.net.dns import ServerSockets
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pyd2.net.datagrams import Datagrams
     from pyd2.update.engine import Engine, Outgoing
+    from pyd2.update.errands import Errand
     from pyd2.update.lane import Lane
 
 
@@ -33,16 +34,19 @@ FORGET_SECONDS: Final = 10.0
 class Pump:
     """The shell around the engine: it reads the clocks and owns the sockets towards the DNS servers.
 
-    ``after`` runs whenever the engine has done something.
+    ``after`` runs whenever the engine has done something; ``hand_out`` gets what libraries are to do, to be
+    brought back to ``errands_done``.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, engine: Engine, after: Callable[[], None], datagrams: Datagrams
+        self, loop: asyncio.AbstractEventLoop, engine: Engine, after: Callable[[], None],
+        datagrams: Datagrams, hand_out: Callable[[Sequence[Errand[Any]]], None],
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
         self._engine = engine
         self._after = after
+        self._hand_out = hand_out
         self._servers: dict[Lane, ServerSockets] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -55,6 +59,11 @@ class Pump:
         ``numbers`` tells those of the durable queue; without it they have none.
         """
         self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
+        self._plan_flush()
+
+    def errands_done(self, errands: Sequence[Errand[Any]]) -> None:
+        """Take back what libraries have done."""
+        self._engine.end_errands(errands, time.monotonic(), time.time())
         self._plan_flush()
 
     def flush(self) -> None:
@@ -79,6 +88,8 @@ class Pump:
                 self._sockets(lane).send(batch, now)
         else:
             self._plan_flush()
+        if errands := engine.take_errands():
+            self._hand_out(errands)
         self._set_timer()
         self._after()
 
@@ -156,5 +167,6 @@ class Pump:
             # stood still is in time, as it is with Kea, which reads first.
             for sockets in list(self._servers.values()):
                 sockets.read()
+            now = time.monotonic()
         self._engine.handle_timer(now, time.time())
         self.flush()

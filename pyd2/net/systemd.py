@@ -19,7 +19,7 @@ from pyd2.net.addresses import socket_address
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from pyd2.config.model import Address
     from pyd2.messages import Log
@@ -72,11 +72,13 @@ class ServiceManager:
         """Say that the daemon leaves."""
         self._send("STOPPING=1")
 
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Say twice in each watchdog period that the loop turns."""
+    def watch(
+        self, loop: asyncio.AbstractEventLoop, when_alive: Callable[[Callable[[], None]], None]
+    ) -> None:
+        """Say twice in each watchdog period that the loop turns, and what ``when_alive`` waits for, too."""
         if self._watchdog and self._address:
-            self._send("WATCHDOG=1")
-            loop.call_later(self._watchdog / 2, self.watch, loop)
+            when_alive(lambda: self._send("WATCHDOG=1"))
+            loop.call_later(self._watchdog / 2, self.watch, loop, when_alive)
 
     def _send(self, text: str, *descriptors: int) -> None:
         address = self._address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyd2.data.element import Element
 
@@ -35,14 +35,19 @@ class Provider(Protocol):
 class Statistics:
     """The counters of the daemon, and what providers add.
 
-    ``clock`` returns wall-clock seconds. ``providers`` may change at any time. A name that the counters have
-    hides the same name of a provider.
+    ``clock`` returns wall-clock seconds. ``consistently`` calls a function while nobody counts, and returns
+    what it returns. ``providers`` may change at any time. A name that the counters have hides the same name
+    of a provider.
     """
 
-    def __init__(self, counters: Counters, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, counters: Counters, clock: Callable[[], float],
+        consistently: Callable[[Callable[[], Any]], Any] = lambda function: function(),
+    ) -> None:
         self.providers: list[Provider] = []
         self._counters = counters
         self._clock = clock
+        self._consistently = consistently
 
     def get(self, name: str) -> Element:
         """Return a map with the statistic of that name; empty if there is none."""
@@ -59,37 +64,46 @@ class Statistics:
     def reset(self, name: str) -> bool:
         """Set a statistic to zero; False if there is none of that name."""
         found = [provider.reset(name) for provider in self.providers]
-        for counter in (*self._own(), self._counters.replies_ignored):
-            if counter.name == name:
-                counter.reset(self._clock())
-                return True
-        return any(found)
+        return self._consistently(lambda: self._reset_own(name)) or any(found)
+
+    def _reset_own(self, name: str | None) -> bool:
+        now = self._clock()
+        counters = [counter for counter in (*self._own(), self._counters.replies_ignored)
+                    if name is None or counter.name == name]
+        for counter in counters:
+            counter.reset(now)
+        return bool(counters)
 
     def reset_all(self) -> None:
         """Set all statistics to zero."""
-        now = self._clock()
-        for counter in (*self._own(), self._counters.replies_ignored):
-            counter.reset(now)
+        self._consistently(lambda: self._reset_own(None))
         for provider in self.providers:
             provider.reset(None)
 
-    def own_values(self) -> Iterator[tuple[str, int]]:
+    def own_values(self) -> list[tuple[str, int]]:
         """Return the daemon's own statistics by name, without those of providers."""
-        return ((counter.name, counter.value) for counter in self._own())
+        values: list[tuple[str, int]] = self._consistently(
+            lambda: [(counter.name, counter.value) for counter in self._own()]
+        )
+        return values
 
     def adjust(self, name: str, by: int) -> None:
         """Add to a statistic of the daemon's own what a hook library has added to it."""
-        for counter in self._own():
-            if counter.name == name:
-                counter.add(self._clock(), by)
+        def add() -> None:
+            for counter in self._own():
+                if counter.name == name:
+                    counter.add(self._clock(), by)
+
+        self._consistently(add)
 
     def library_keys(self) -> list[str]:
         """Return the names of the keys of hook libraries that are counted."""
-        return list(self._counters.library_keys)
+        names: list[str] = self._consistently(lambda: list(self._counters.library_keys))
+        return names
 
     def forget_library_key(self, name: str) -> None:
         """Forget the statistics of such a key: it is there no more."""
-        self._counters.library_keys.pop(name, None)
+        self._consistently(lambda: self._counters.library_keys.pop(name, None))
 
     def _own(self) -> Iterator[Counter]:
         counters = self._counters
@@ -117,8 +131,10 @@ class Statistics:
         for provider in self.providers:
             for sample in provider.samples():
                 found.setdefault(sample.name, []).append(sample)
-        for counter in self._own():
-            found[counter.name] = [Sample(counter.name, counter.value, counter.changed)]
+        own: list[Sample] = self._consistently(
+            lambda: [Sample(counter.name, counter.value, counter.changed) for counter in self._own()]
+        )
+        found.update((sample.name, [sample]) for sample in own)
         return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.dns.tsig import ALGORITHMS, HMAC_MD5_NAME, HmacContext, HmacKey
+from pyd2.dns.tsig import ALGORITHMS, HMAC_MD5_NAME, HmacContext, HmacKey, is_shared_secret
 from pyd2.dns.update import Data, Zone
 from pyd2.errors import NcrError
 from pyd2.packets.batch import DatagramBatch, in_batches
@@ -182,11 +182,8 @@ class CompiledLayer(PlainLayer):
 
     def prepare_key(self, key: SigningKey) -> SigningKey:
         """Return a key that signs alike: prepared if its contexts are those of a shared secret."""
-        if not isinstance(key, HmacKey):
+        if not isinstance(key, HmacKey) or not is_shared_secret(key):
             return key
-        own = type(key)
-        if own.create_context is not HmacKey.create_context or own.digest is not HmacKey.digest:
-            return key  # a library's own kind of a shared secret
         algorithm = "hmac-md5" if key.algorithm == HMAC_MD5_NAME else key.algorithm.rstrip(".")
         return CompiledKey(key.name, algorithm, key.secret, key.digest_bits)
 

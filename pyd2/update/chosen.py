@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pyd2.dns.tsig import is_shared_secret
+
 if TYPE_CHECKING:
-    from pyd2.dns.tsig import SigningKey
+    from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.kinds import Step
     from pyd2.update.plan import Server
@@ -15,6 +17,21 @@ MOST: Final = 256
 """Keys that are kept prepared: a library that makes one for each update takes no more memory."""
 
 
+class LibraryKey:
+    """A key that signs in a library's own way: where libraries run, and nowhere else. A ``SigningKey``."""
+
+    __slots__ = ("_given", "algorithm", "name")
+
+    def __init__(self, given: SigningKey) -> None:
+        self._given = given
+        self.name: Final = given.name
+        self.algorithm: Final = given.algorithm
+
+    def create_context(self) -> SigningContext:
+        """Return the library's context of one message."""
+        return self._given.create_context()
+
+
 class ChosenKey:
     """A key that a library has chosen, or that it wants none."""
 
@@ -22,8 +39,10 @@ class ChosenKey:
 
     def __init__(self, given: SigningKey | None, packets: PacketLayer) -> None:
         self._given = given  # while it lives, no other key has its identity
-        self.key = None if given is None else packets.prepare_key(given)
+        self.key: SigningKey | None = None
         """What signs."""
+        if given is not None:
+            self.key = packets.prepare_key(given) if is_shared_secret(given) else LibraryKey(given)
         self._routes: dict[Server, dict[Step, Route]] = {}
 
     def routes(self, server: Server) -> dict[Step, Route]:
@@ -50,7 +69,7 @@ class ChosenKeys:
         found = self._kept.get(id(key))
         if found is None:
             found = ChosenKey(key, self._packets)
-            if found.key is key and key is not None:
+            if isinstance(found.key, LibraryKey):
                 return found  # it signs in its own way, and ends with its library's last use of it
             self._kept[id(key)] = found
             if len(self._kept) > MOST:

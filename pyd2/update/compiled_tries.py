@@ -138,12 +138,16 @@ class CompiledTries(RandomNumbers):
 
     def draw_query_id(self, lane: Lane, slot: int) -> int:
         """See Tries."""
-        box = _c_lane(lane)
         while True:
             query_id = self._draw() & 0xFFFF
-            if (lib.wire_tries_find(self._tries, box, slot << 16 | query_id) < 0
-                    and not lib.wire_spent_has(ffi.addressof(box, "spent"), query_id)):
+            if self.is_free(lane, slot << 16 | query_id):
                 return query_id
+
+    def is_free(self, lane: Lane, query: int) -> bool:
+        """See Tries."""
+        box = _c_lane(lane)
+        return (lib.wire_tries_find(self._tries, box, query) < 0
+                and not lib.wire_spent_has(ffi.addressof(box, "spent"), query & 0xFFFF))
 
     def _number(self, transaction: Transaction) -> int:
         """Return a transaction's number, a new one if it has none yet."""

@@ -6,14 +6,17 @@ becomes of a try is seen in ``replies.py``, which tells the driver where to go o
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyd2.packets.packed import PackedRequest
+from pyd2.update.chosen import LibraryKey
 from pyd2.update.ends import Ends
+from pyd2.update.errands import Errands
 from pyd2.update.failover import Failover
 from pyd2.update.plan import MAX_TIMEOUT
-from pyd2.update.selection import SelectKeyError, Selector
-from pyd2.update.sending import Sender, UnsendableError
+from pyd2.update.selection import Selector
+from pyd2.update.sending import Sender, UnsendableError, sign
 from pyd2.update.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
 from pyd2.update.tries import ALONE, Route, make_tries
 
@@ -21,8 +24,11 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import RequestLog
     from pyd2.packets.layer import PacketLayer
+    from pyd2.update.errands import Errand
     from pyd2.update.lane import Lane
-    from pyd2.update.plan import Domain
+    from pyd2.update.plan import Domain, Server
+    from pyd2.update.selection import Selection
+    from pyd2.update.sending import Draft, Signed
     from pyd2.update.transaction import Transaction
 
 _WHERE_IT_ENDED: Final = " : current state: [ 1 END_ST ] next event: [ 3 FAIL_EVT ]"
@@ -39,7 +45,8 @@ class Driver:
         self._log = log
         self.tries = make_tries(packets)
         self.failover = Failover(log)
-        self.selector = Selector(self.failover, counters, packets)
+        self.selector = Selector(counters, packets)
+        self.errands = Errands()
         self.sender = Sender(self.tries, packets, counters, log)
         self.ends = Ends(self.tries, counters, log)
         self.ordered: list[Lane] = []
@@ -66,10 +73,7 @@ class Driver:
         transaction.passed_over = ()
         if self.selector.select_key is None and not self.failover.down:
             transaction.next_server = 1
-            server = transaction.server = domain.servers[0]
-            transaction.key = server.key
-            transaction.key_counters = server.key_counters
-            transaction.routes = server.routes
+            self.selector.take(transaction, domain.servers[0])
             self._begin_direction(transaction, now, wall)
         else:
             transaction.next_server = 0
@@ -96,19 +100,39 @@ class Driver:
 
         If there is none, the transaction has failed, with ``event`` as its last one, for ``reason``.
         """
+        server = self.failover.next_server(transaction, now)
+        select_key = self.selector.select_key
+        if server is None:
+            self.fail(transaction, event, reason, now, wall, may_pass=True)
+        elif select_key is None:
+            self.selector.take(transaction, server)
+            self._begin_direction(transaction, now, wall)
+        else:
+            self.errands.add(
+                server.lane, partial(select_key, server.config, server.key),
+                partial(self._selected, transaction, server, event, reason),
+            )
+
+    def _selected(
+        self, transaction: Transaction, server: Server, event: str, reason: str, errand: Errand[Selection],
+        now: float, wall: float,
+    ) -> None:
+        """Take what libraries have selected for a server; the rest is for who finds no other one."""
         try:
-            chosen = self.selector.choose(transaction, now, wall)
-        except SelectKeyError as error:
+            selection = errand.result()
+            if not selection.skip:
+                self.selector.take_selected(transaction, server, selection.key, wall)
+        except Exception as error:  # whatever a library does, the engine goes on
             self._log.emit(
                 "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id,
                 f"{error}{_WHERE_IT_ENDED}",
             )
             self.ends.give_up(transaction, str(error))
             return
-        if chosen:
-            self._begin_direction(transaction, now, wall)
+        if selection.skip:
+            self.go_to_next_server(transaction, event, reason, now, wall)
         else:
-            self.fail(transaction, event, reason, now, wall, may_pass=True)
+            self._begin_direction(transaction, now, wall)
 
     def _begin_direction(self, transaction: Transaction, now: float, wall: float) -> None:
         """Begin the direction's first step at the server that was chosen."""
@@ -202,7 +226,28 @@ class Driver:
         return lanes
 
     def _send_alone(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Make the update of the transaction's step in Python and send it."""
+        sender = self.sender
+        key = transaction.key
         try:
-            self.sender.send_alone(transaction, now, wall)
+            draft = sender.draft(transaction)
+            signing = partial(sign, key, draft, int(wall))
+            if not isinstance(key, LibraryKey):
+                sender.complete(transaction, draft, signing, now, wall)
+        except UnsendableError as error:
+            self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)
+            return
+        if isinstance(key, LibraryKey):
+            self.errands.add(transaction.server.lane, signing, partial(self._signed, transaction, draft))
+
+    def _signed(
+        self, transaction: Transaction, draft: Draft, errand: Errand[Signed], now: float, wall: float
+    ) -> None:
+        """Take what a library has signed."""
+        if not self.sender.holds(transaction, draft):
+            self._send_alone(transaction, now, wall)
+            return
+        try:
+            self.sender.complete(transaction, draft, errand.result, now, wall)
         except UnsendableError as error:
             self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)

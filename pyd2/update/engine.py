@@ -11,7 +11,7 @@ What becomes of its tries comes back to the driver through ``replies.py``; what 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyd2.errors import NcrError
 from pyd2.packets.layer import PacketLayer, make_layer
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
     from pyd2.messages import RequestLog
+    from pyd2.update.errands import Errand
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Plan
     from pyd2.update.transaction import Transaction
@@ -174,6 +175,10 @@ class Engine:
         """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
         return self._driver.tries.pending(lane)
 
+    def take_errands(self) -> list[Errand[Any]]:
+        """Return what hook libraries are to do; ``run`` each where they run, and bring it to end_errands."""
+        return self._driver.errands.take()
+
     # What happens.
 
     def configure(self, config: Config, select_key: SelectKey | None, now: float, wall: float) -> None:
@@ -253,6 +258,12 @@ class Engine:
         """
         self._replies.receive(lane, slot, datagrams, now, wall)
         self._scheduler.finish((lane,), now, wall)
+
+    def end_errands(self, errands: Sequence[Errand[Any]], now: float, wall: float) -> None:
+        """Take errands back that are done: their transactions go on."""
+        for errand in errands:
+            self._driver.errands.end(errand, now, wall)
+        self._scheduler.finish(dict.fromkeys(errand.lane for errand in errands), now, wall)
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
         """Take it that a message could not be sent, or its TCP connection failed; ``error`` is the errno."""

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
+from pyd2.update.errands import MOST
 from pyd2.update.spent import SpentIds
 from pyd2.update.window import Window
 
@@ -33,8 +34,8 @@ class Lane:
     """
 
     __slots__ = (
-        "address", "health", "host", "orders", "port", "ready", "room", "room_known", "slots", "spent",
-        "text", "tls", "waiting", "window",
+        "address", "errands", "health", "host", "orders", "port", "ready", "room", "room_known", "slots",
+        "spent", "text", "tls", "waiting", "window",
     )
 
     def __init__(
@@ -58,6 +59,8 @@ class Lane:
         self.room = 0
         """Updates that may still go out in this turn of the engine; right if ``room_known``."""
         self.room_known = False
+        self.errands = 0
+        """Things that libraries do at present for transactions here."""
         self.orders: list[Transaction] = []
         """Transactions whose next update goes out with the others at the end of the turn."""
         self.ready: deque[Transaction] = deque()
@@ -72,6 +75,10 @@ class Lane:
             # That there is none is asked again: with the time, pacing makes room.
             self.room_known = self.room > 0
         return self.room > 0
+
+    def may_begin(self, now: float) -> bool:
+        """Whether another transaction may begin: who waits for libraries has not used the room yet."""
+        return self.errands < MOST and self.has_room(now)
 
     def __repr__(self) -> str:
         waiting = len(self.ready) + len(self.waiting)

@@ -6,20 +6,24 @@ A try without such a reply is a bad one: it is repeated, and after the third the
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, rcode_text
+from pyd2.dns.reply import read_reply
+from pyd2.update.chosen import LibraryKey
 from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
 from pyd2.update.tries import NEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyd2.counters import Counters, KeyCounters
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.driver import Driver
+    from pyd2.update.errands import Errand
     from pyd2.update.lane import Lane
     from pyd2.update.transaction import Transaction
     from pyd2.update.tries import Outgoing
@@ -108,13 +112,32 @@ class Replies:
 
     def _judge(self, transaction: Transaction, datagram: bytes, now: float, wall: float) -> None:
         """Judge a reply that was not yet."""
+        context, transaction.context = transaction.context, None
+        if context is not None and isinstance(transaction.key, LibraryKey):
+            self._driver.errands.add(
+                transaction.server.lane, partial(read_reply, datagram, context, int(wall)),
+                partial(self._verified, transaction, datagram),
+            )
+        else:
+            reading = partial(self._packets.read_reply, datagram, context, int(wall))
+            self._judged(transaction, datagram, reading, now, wall)
+
+    def _verified(
+        self, transaction: Transaction, datagram: bytes, errand: Errand[int], now: float, wall: float
+    ) -> None:
+        """Take what a library says of a reply."""
+        self._judged(transaction, datagram, errand.result, now, wall)
+        self._count_successes(wall)
+
+    def _judged(
+        self, transaction: Transaction, datagram: bytes, result: Callable[[], int], now: float, wall: float
+    ) -> None:
+        """Take the response code of a reply, or what is wrong with it, as ``result`` returns or raises it."""
         try:
-            rcode = self._packets.read_reply(datagram, transaction.context, int(wall))
+            rcode = result()
         except Exception as error:  # mostly ReplyError, but a library's key may raise anything
-            transaction.context = None
             self._invalid(transaction, error, now, wall)
             return
-        transaction.context = None  # it has served; a library may count on its end
         if datagram[2] & 2 and not transaction.tcp:
             transaction.spare_rcode = rcode
             if "PYD2_UPDATE_TCP" in self._log.on:

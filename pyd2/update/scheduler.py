@@ -144,7 +144,7 @@ class Scheduler:
         if domain is not None:
             failover = self._failover
             lane = failover.first_lane(domain, now) if failover.down else domain.servers[0].lane
-            if lane.ready or lane.waiting or not lane.has_room(now):
+            if lane.ready or lane.waiting or not lane.may_begin(now):
                 if not lane.waiting:
                     self._driver.held.add(lane)
                 self.limit.put(lane.waiting, ncr)
@@ -159,7 +159,7 @@ class Scheduler:
         matching = self.matching
         left = _BACKLOG_STEP
         while lane.ready or lane.waiting:
-            if not lane.has_room(now):
+            if not (lane.has_room(now) if lane.ready else lane.may_begin(now)):
                 driver.held.add(lane)
                 return
             if not left:

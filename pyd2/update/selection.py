@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from pyd2.errors import HookError
 from pyd2.update.chosen import ChosenKeys
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.dns.tsig import SigningKey
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.failover import Failover
+    from pyd2.update.plan import Server
     from pyd2.update.transaction import Transaction
 
 
@@ -33,44 +32,31 @@ SelectKey: TypeAlias = Callable[["DnsServer", "SigningKey | None"], Selection]
 """The ``select_key`` hook point: is given a server and the key in force."""
 
 
-class SelectKeyError(HookError):
-    """The hook point has raised something; the text is that exception's."""
-
-
 class Selector:
     """Chooses servers and keys."""
 
-    def __init__(self, failover: Failover, counters: Counters, packets: PacketLayer) -> None:
-        self._failover = failover
+    def __init__(self, counters: Counters, packets: PacketLayer) -> None:
         self._counters = counters
         self.select_key: SelectKey | None = None
         """None: no library has callouts there, and each server's key is the configured one."""
         self.chosen_keys = ChosenKeys(packets)
 
-    def choose(self, transaction: Transaction, now: float, wall: float) -> bool:
-        """Let a transaction go on with the domain's next server; False: there is none.
+    def take(self, transaction: Transaction, server: Server) -> None:
+        """Let a transaction go on with a server and its configured key."""
+        transaction.server = server
+        transaction.key = server.key
+        transaction.key_counters = server.key_counters
+        transaction.routes = server.routes
 
-        Raises SelectKeyError when the hook point raises anything.
-        """
-        while (server := self._failover.next_server(transaction, now)) is not None:
-            key: SigningKey | None = server.key
-            counters = server.key_counters
-            routes = server.routes
-            if self.select_key is not None:
-                try:
-                    selection = self.select_key(server.config, key)
-                except Exception as error:  # whatever a library does, the engine goes on
-                    raise SelectKeyError(str(error)) from error
-                if selection.skip:
-                    continue
-                if selection.key is not key:
-                    chosen = self.chosen_keys.of(selection.key)
-                    key = chosen.key
-                    counters = None if key is None else self._counters.library_key(key.name, wall)
-                    routes = chosen.routes(server)
-            transaction.server = server
-            transaction.key = key
-            transaction.key_counters = counters
-            transaction.routes = routes
-            return True
-        return False
+    def take_selected(
+        self, transaction: Transaction, server: Server, selected: SigningKey | None, wall: float
+    ) -> None:
+        """Let a transaction go on with a server and the key that libraries have selected for it."""
+        self.take(transaction, server)
+        if selected is not server.key:
+            chosen = self.chosen_keys.of(selected)
+            key = transaction.key = chosen.key
+            transaction.key_counters = (
+                None if key is None else self._counters.library_key(key.name, wall)
+            )
+            transaction.routes = chosen.routes(server)

@@ -5,7 +5,7 @@ Single are those over TCP and TLS, those with keys of libraries, and all that th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
@@ -13,9 +13,10 @@ from pyd2.update.plan import MAX_TIMEOUT
 from pyd2.update.tries import Outgoing, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyd2.counters import Counters
+    from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.lane import Lane
@@ -30,6 +31,36 @@ class UnsendableError(Pyd2Error):
         super().__init__(reason)
         self.may_pass = may_pass
         """Whether it may go well another time."""
+
+
+class Draft(NamedTuple):
+    """An update that is not signed yet."""
+
+    slot: int
+    """The lane's local port that it goes out from."""
+    query_id: int
+    message: bytes
+    """The message with the query ID 0."""
+
+    @property
+    def query(self) -> int:
+        """The place of its try in its lane."""
+        return self.slot << 16 | self.query_id
+
+
+Signed: TypeAlias = "tuple[bytes, SigningContext | None]"
+"""A message as it goes out, and the context that judges its reply."""
+
+
+def sign(key: SigningKey | None, draft: Draft, wall: int) -> Signed:
+    """Return a draft with its query ID and, if there is a key, its TSIG.
+
+    A library's key may raise anything.
+    """
+    if key is None:
+        return draft.query_id.to_bytes(2, "big") + draft.message[2:], None
+    context = key.create_context()
+    return context.sign(draft.message, draft.query_id, wall), context
 
 
 class Sender:
@@ -100,23 +131,41 @@ class Sender:
 
     # Alone.
 
-    def send_alone(self, transaction: Transaction, now: float, wall: float) -> None:
-        """Make the update of the transaction's step in Python and send it.
-
-        Raises UnsendableError.
-        """
+    def draft(self, transaction: Transaction) -> Draft:
+        """Make the update of the transaction's step in Python. Raises UnsendableError."""
         ncr = transaction.ncr
-        lane = transaction.server.lane
-        repeated = transaction.spare_rcode is not None
         try:
             message = self._build(transaction)
         except Exception as error:  # whatever it is, it must not cost more than this request
             self._log.emit(transaction.step.build_failure, ncr.request_id, ncr.text(), error)
             raise UnsendableError(str(error), may_pass=False) from error
+        lane = transaction.server.lane
         slot = self._slot_of(lane)
-        query_id = self._tries.draw_query_id(lane, slot)
+        return Draft(slot, self._tries.draw_query_id(lane, slot), message)
+
+    def holds(self, transaction: Transaction, draft: Draft) -> bool:
+        """Whether a draft can still be sent: while it was signed, its port or its ID may have gone."""
+        lane = transaction.server.lane
+        return draft.slot in lane.slots and self._tries.is_free(lane, draft.query)
+
+    def complete(
+        self, transaction: Transaction, draft: Draft, signed: Callable[[], Signed], now: float, wall: float
+    ) -> None:
+        """Send a draft as ``signed`` returns it. Raises UnsendableError."""
+        ncr = transaction.ncr
+        lane = transaction.server.lane
+        repeated = transaction.spare_rcode is not None
         try:
-            message = self._seal(transaction, message, query_id, wall)
+            if self.timeout_ms > MAX_TIMEOUT:
+                raise Pyd2Error(  # noqa: TRY301  told like all else that keeps an update from being sent
+                    f"A timeout value for DNS Update request must not exceed {MAX_TIMEOUT}."
+                    f" Provided timeout value is '{self.timeout_ms}'"
+                )
+            message, transaction.context = signed()
+            if len(message) > MAX_MESSAGE:
+                raise Pyd2Error(  # noqa: TRY301  the same
+                    f"an UPDATE of {len(message)} octets does not fit into a DNS message"
+                )
         except Exception as error:  # a library's key may raise anything
             self._log.emit("DHCP_DDNS_TRANS_SEND_ERROR", ncr.request_id, error)
             # A library's key may be another one, or in order, the next time.
@@ -129,9 +178,9 @@ class Sender:
                 self._log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, why)
             transaction.tries += 1
             self.count_sent((transaction,), wall)
-        self._tries.enter(transaction, lane, slot << 16 | query_id, now, self.timeout_ms / 1000)
+        self._tries.enter(transaction, lane, draft.query, now, self.timeout_ms / 1000)
         lane.room_known = False
-        self._outgoing.append(Outgoing(lane, slot, query_id, transaction.tcp, message))
+        self._outgoing.append(Outgoing(lane, draft.slot, draft.query_id, transaction.tcp, message))
 
     def _build(self, transaction: Transaction) -> bytes:
         ncr = transaction.ncr
@@ -147,23 +196,6 @@ class Sender:
         return self._packets.encode_update(
             step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid, ncr.lease_length
         )
-
-    def _seal(self, transaction: Transaction, message: bytes, query_id: int, wall: float) -> bytes:
-        """Return the message with its query ID and, if there is a key, its TSIG."""
-        if self.timeout_ms > MAX_TIMEOUT:
-            raise Pyd2Error(
-                f"A timeout value for DNS Update request must not exceed {MAX_TIMEOUT}."
-                f" Provided timeout value is '{self.timeout_ms}'"
-            )
-        key = transaction.key
-        if key is None:
-            transaction.context = None
-            return query_id.to_bytes(2, "big") + message[2:]
-        context = transaction.context = key.create_context()
-        message = context.sign(message, query_id, int(wall))
-        if len(message) > MAX_MESSAGE:
-            raise Pyd2Error(f"an UPDATE of {len(message)} octets does not fit into a DNS message")
-        return message
 
     # Statistics.
 

@@ -100,6 +100,9 @@ class Tries(Protocol):
     def draw_query_id(self, lane: Lane, slot: int) -> int:
         """Draw a query ID that no try under way uses there, and none whose time was up just now."""
 
+    def is_free(self, lane: Lane, query: int) -> bool:
+        """Whether no try under way uses ``slot << 16 | query ID``, and none whose time was up just now."""
+
     def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
         """Enter a try whose message was made in Python; ``query`` is ``slot << 16 | query ID``."""
 
@@ -178,11 +181,14 @@ class PlainTries(RandomNumbers):
 
     def draw_query_id(self, lane: Lane, slot: int) -> int:
         """See Tries."""
-        pending = self.pending(lane)
         while True:
             query_id = self._draw() & 0xFFFF
-            if slot << 16 | query_id not in pending and query_id not in lane.spent:
+            if self.is_free(lane, slot << 16 | query_id):
                 return query_id
+
+    def is_free(self, lane: Lane, query: int) -> bool:
+        """See Tries."""
+        return query not in self.pending(lane) and query & 0xFFFF not in lane.spent
 
     def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
         """See Tries."""

@@ -16,6 +16,7 @@ from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError, ReplyError
 from pyd2.hooks import kea_bridge
 from pyd2.hooks.chain import check_libraries, load_chain
+from pyd2.hooks.home import home
 from pyd2.update.selection import Selection
 
 from .conftest import KEY, SERVERS, SOURCES, BridgeLog, Compile, Load, configure, state, two_servers
@@ -311,7 +312,7 @@ def test_what_another_thread_drops_is_freed_by_the_loop_s() -> None:
     thread.start()
     thread.join()
     assert freed == []
-    shim.free_deferred()
+    home.clear()
     assert freed == [get_ident()]
 
 

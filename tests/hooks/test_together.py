@@ -18,6 +18,7 @@ from pyd2.counters import Counters
 from pyd2.data.element import Plain, from_plain
 from pyd2.update.engine import Engine
 from tests.kit.ncr import datagram, request
+from tests.update.support import outgoing_after_errands
 
 from .conftest import config
 
@@ -114,7 +115,8 @@ def update(select_key: SelectKey | None, log: RecordingLog) -> list[tuple[str, s
     engine.configure(replace(config(*SERVERS), tsig_keys=(CONFIGURED,)), select_key, 0.0, wall)
     ncr = request("host.example.com.", "192.0.2.77", "0001", reverse=False)
     engine.receive_request(datagram(ncr), 0.0, wall)
-    sent = [(str(outgoing.lane.address), signer(outgoing.message)) for outgoing in engine.take_outgoing()]
+    sent = [(str(outgoing.lane.address), signer(outgoing.message))
+            for outgoing in outgoing_after_errands(engine, 0.0, wall)]
     assert engine.active == len(sent)
     return sent
 

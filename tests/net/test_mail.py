@@ -19,7 +19,7 @@ from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
 from tests.kit.dnswire import parse
 from tests.net import chosen
-from tests.update.support import MemoryLog, datagram, domain, make_config, request, simple_map
+from tests.update.support import MemoryLog, datagram, domain, make_config, no_errands, request, simple_map
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,7 +47,7 @@ class Rig:
         self.engine.configure(config, None, time.monotonic(), time.time())
         (self.lane,) = self.engine.lanes
         self.lane.slots = [0]
-        self.pump = Pump(asyncio.get_running_loop(), self.engine, lambda: None, chosen.datagrams)
+        self.pump = Pump(asyncio.get_running_loop(), self.engine, lambda: None, chosen.datagrams, no_errands)
 
     @staticmethod
     def _bind(port: int) -> socket.socket:

@@ -13,7 +13,16 @@ from pyd2.net.pump import Pump
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
 from tests.net import chosen
-from tests.update.support import MemoryLog, answer, datagram, domain, make_config, request, simple_map
+from tests.update.support import (
+    MemoryLog,
+    answer,
+    datagram,
+    domain,
+    make_config,
+    no_errands,
+    request,
+    simple_map,
+)
 
 pytestmark = pytest.mark.usefixtures("datagrams")
 
@@ -31,7 +40,7 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
             config = make_config(simple_map([zone], settings={"dns-server-timeout": 2}))
             engine.configure(config, None, time.monotonic(), time.time())
             pump = Pump(asyncio.get_running_loop(), engine,
-                        lambda: None if engine.active else ended.set(), chosen.datagrams)
+                        lambda: None if engine.active else ended.set(), chosen.datagrams, no_errands)
             pump.requests([datagram(request(reverse_change=False))])
             pump.flush()
             update, client = server.recvfrom(65535)
@@ -58,7 +67,8 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
         servers = [{"ip-address": "255.255.255.255", "port": 53}]  # EACCES, as for any broadcast
         config = make_config(simple_map([{"name": "example.com.", "dns-servers": servers}]))
         engine.configure(config, None, time.monotonic(), time.time())
-        pump = Pump(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams)
+        pump = Pump(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams,
+                    no_errands)
         left = []
 
         def look() -> None:

@@ -7,10 +7,10 @@ import heapq
 import json
 import time
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
 from pyd2.config.switches import ServerSwitches, override_switches, parse_switches
@@ -19,6 +19,9 @@ from pyd2.data.element import Element, from_plain
 from pyd2.messages import MESSAGES, Told
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing, SelectKey
+
+if TYPE_CHECKING:
+    from pyd2.update.errands import Errand
 
 LAYER = ""
 """The packet layer of the engines that are made here; conftest.py sets each in turn."""
@@ -170,6 +173,20 @@ def statistics(counters: Counters) -> dict[str, int]:
     return found
 
 
+def outgoing_after_errands(engine: Engine, now: float, wall: float) -> list[Outgoing]:
+    """Return what an engine sends when all has been done that libraries are to do."""
+    while errands := engine.take_errands():
+        for errand in errands:
+            errand.run()
+        engine.end_errands(errands, now, wall)
+    return engine.take_outgoing()
+
+
+def no_errands(errands: Sequence[Errand[Any]]) -> None:
+    """Take errands where there are no libraries."""
+    raise AssertionError(f"there is no library for {errands}")
+
+
 @dataclass
 class VirtualD2:
     """An engine with scripted servers around it, in virtual time."""
@@ -210,7 +227,7 @@ class VirtualD2:
 
     def flush(self) -> None:
         """Hand the messages to the peer."""
-        while outgoing := self.engine.take_outgoing():
+        while outgoing := outgoing_after_errands(self.engine, self.now, self.wall):
             for message in outgoing:
                 if self.keep_sent:
                     self.sent.append((self.now, message))

@@ -22,6 +22,7 @@ from tests.update.support import (
     datagram,
     domain,
     make_config,
+    outgoing_after_errands,
     request,
     simple_map,
     statistics,
@@ -75,7 +76,7 @@ class Batches:
 
     def turn(self) -> bool:
         """Let the servers answer what goes out."""
-        outgoing = self.engine.take_outgoing()
+        outgoing = outgoing_after_errands(self.engine, self.now, self.wall)
         batches: dict[tuple[Lane, int], list[bytes]] = {}
         for message in outgoing:
             reply = self.serve(message)
@@ -211,7 +212,7 @@ def test_what_a_library_s_key_signs_goes_by_the_batch() -> None:
     requests = [datagram(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}"))
                 for number in range(3)]
     batches.engine.receive_requests(requests, batches.now, batches.wall)
-    outgoing = batches.engine.take_outgoing()
+    outgoing = outgoing_after_errands(batches.engine, batches.now, batches.wall)
     assert [parse(message.message).tsig is not None for message in outgoing] == [True] * 3
     assert len(alone) == (0 if support.LAYER == "compiled" else 3)
     prepared = driver.selector.chosen_keys.of(chooser.key) is driver.selector.chosen_keys.of(chooser.key)
@@ -235,9 +236,9 @@ def test_the_reverse_direction_follows_at_once() -> None:
     batches = Batches(support.LAYER, simple_map(
         [domain("example.com.", 1)], [domain("2.0.192.in-addr.arpa.", 1)]), -1, 64)
     batches.engine.receive_requests([datagram(request())], batches.now, batches.wall)
-    (first,) = batches.engine.take_outgoing()
+    (first,) = outgoing_after_errands(batches.engine, batches.now, batches.wall)
     batches.reply(first.lane, first.slot, [answer(first.message)])
-    (second,) = batches.engine.take_outgoing()
+    (second,) = outgoing_after_errands(batches.engine, batches.now, batches.wall)
     assert parse(second.message).zone[0].startswith("2.0.192.in-addr.arpa. ")
     found = statistics(batches.counters)
     assert (found["update-sent"], found["update-success"], batches.engine.active) == (2, 1, 1)

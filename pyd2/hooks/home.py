@@ -1,0 +1,45 @@
+"""The thread that hook libraries run in: the only one they know.
+
+The DNS updates have a thread of their own, where the last use of a library's key may end. What the library
+destroys then, it destroys at home.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+
+class Home:
+    """The thread, which is the one that makes this object, and its event loop."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Without it, what was dropped elsewhere ends when ``clear`` is called."""
+        self._thread = get_ident()
+        self._dropped: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+
+    def end(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function that ends something of a library's: now, or soon if this is another thread."""
+        if get_ident() == self._thread:
+            function(*arguments)
+            return
+        self._dropped.append((function, arguments))
+        if self.loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: the process ends
+                self.loop.call_soon_threadsafe(self.clear)
+
+    def clear(self) -> None:
+        """End what was dropped in other threads."""
+        while self._dropped:
+            function, arguments = self._dropped.popleft()
+            function(*arguments)
+
+
+home = Home()

@@ -1,0 +1,291 @@
+"""The update service: listener, durable queue, engine and sockets, in a thread of their own.
+
+Theory of operation
+-------------------
+The daemon's thread reads configurations, answers commands and runs hook libraries. Each of these may take its
+time, and no DNS update waits for it: the service has a thread with an event loop of its own. The threads
+share Python's interpreter lock, which nobody holds for long: it is given up in every system call, and taken
+from who computes after ``SWITCH_SECONDS``.
+
+The daemon calls the service by ``_call``, which runs a function in the service's thread and waits for its
+end; that is a matter of microseconds. The service never waits for the daemon: it posts to the daemon's loop.
+What it wants of hook libraries goes there as errands (``update/errands.py``) and comes back when it is done.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from concurrent.futures import Future
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+import uvloop
+
+from pyd2.control.commands import ShutdownType
+from pyd2.hooks.errands import ErrandRunner
+from pyd2.journal.journal import Journal
+from pyd2.net.datagrams import make_datagrams
+from pyd2.net.intake import Intake
+from pyd2.net.pump import Pump
+from pyd2.update.engine import Engine
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from pyd2.config.model import Address, Config
+    from pyd2.config.switches import QueueSwitches
+    from pyd2.counters import Counters
+    from pyd2.data.element import Plain
+    from pyd2.net.systemd import ServiceManager
+    from pyd2.observe.log import MessageLog
+    from pyd2.packets.layer import PacketLayer
+    from pyd2.update.engine import SelectKey
+    from pyd2.update.errands import Errand
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may compute while the other one waits for the interpreter; Python's own 5 ms would be in
+each pass of the service's loop while a configuration is read."""
+
+DRAIN_SECONDS: Final = 60.0
+"""How long a normal shutdown waits for the queue.
+
+Kea's has 1024 places, which a dead DNS server empties in 50 s; ours may hold a thousand times that, and a
+service manager kills after 90 s what does not leave.
+"""
+
+KEPT_SECONDS: Final = 5.0
+"""The same with a durable queue: what is left over goes on at the next start, so that a restart is quick."""
+
+
+_ROUNDS: Final = 4
+"""How often libraries may have something to do while the service settles, each time for some milliseconds."""
+
+
+def _turn() -> None:
+    """Do nothing but take a turn of the loop."""
+
+
+class Service:
+    """The service as the daemon's thread sees it; all methods are for that thread.
+
+    ``on_fault`` is the exception handler of its loop; ``on_left`` is called in the daemon's loop when the
+    shutdown is complete.
+    """
+
+    def __init__(
+        self,
+        home: asyncio.AbstractEventLoop,
+        counters: Counters,
+        log: MessageLog,
+        packets: PacketLayer,
+        manager: ServiceManager,
+        on_fault: Callable[[asyncio.AbstractEventLoop, dict[str, object]], None],
+        on_left: Callable[[], None],
+    ) -> None:
+        self._home = home
+        self._log = log
+        self._on_left = on_left
+        loop = self._loop = uvloop.new_event_loop()
+        loop.set_exception_handler(on_fault)
+        datagrams = make_datagrams(packets.name)
+        self._engine = Engine(counters, log, packets=packets)
+        self._errands = ErrandRunner(home, self._bring_back)
+        self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.hand_out)
+        self._journal = Journal(loop, self._pump.requests, counters, log)
+        self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
+        self._leaving: ShutdownType | None = None
+        self._left = False
+        self._patience: asyncio.TimerHandle | None = None
+        """Runs out when a normal shutdown has taken too long."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._thread = Thread(target=self._run, name="pyd2-dns", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        # Signals are the daemon's thread's.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self._loop.run_forever()
+
+    def _call(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Have the service's thread run a function; return what it returns, raise what it raises."""
+        if not self._thread.is_alive():
+            return function(*arguments, **named)
+        outcome: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(function(*arguments, **named))
+            except BaseException as error:  # whatever it is, the caller waits for it
+                outcome.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return outcome.result()
+
+    # Configurations.
+
+    def claim(self, queue: QueueSwitches) -> None:
+        """See Journal; here and not in the service's thread, for it opens files."""
+        self._journal.claim(queue)
+
+    def unclaim(self) -> None:
+        """Take back ``claim``."""
+        self._journal.unclaim()
+
+    def configure(self, config: Config, select_key: SelectKey | None) -> None:
+        """Work by a new configuration; see Engine. ``select_key`` will be called in the daemon's thread."""
+        self._call(self._configure, config, select_key)
+
+    def _configure(self, config: Config, select_key: SelectKey | None) -> None:
+        self._engine.configure(config, select_key, time.monotonic(), time.time())
+        self._pump.forget_unused()
+        self._journal.configure(config.switches.queue)
+        self._pump.flush()
+
+    def listen(self, address: Address, port: int) -> None:
+        """See Intake."""
+        self._call(self._intake.listen, address, port)
+
+    # How it goes.
+
+    @property
+    def state(self) -> str:
+        """Where requests are listened for, in words."""
+        return self._call(lambda: self._intake.state)
+
+    def status(self) -> dict[str, Plain] | None:
+        """Return how it goes with what goes beyond Kea; None when nothing of that is on."""
+        return self._call(self._status)
+
+    def _status(self) -> dict[str, Plain] | None:
+        wall = time.time()
+        queue = self._journal.status(wall)
+        if queue is None and not self._engine.extended:
+            return None
+        status = self._engine.status(wall)
+        if queue is not None:
+            status["queue"] = dict(queue)
+        return status
+
+    def consistently(self, function: Callable[[], T]) -> T:
+        """Return what a function returns that reads or changes the counters, while nobody counts."""
+        return self._call(function)
+
+    def when_alive(self, answer: Callable[[], None]) -> None:
+        """Call a function in the daemon's loop when the service's loop has turned once."""
+        self._loop.call_soon_threadsafe(self._home.call_soon_threadsafe, answer)
+
+    def settle(self) -> None:
+        """Return when what has arrived until now has been dealt with, as far as it does not wait for others.
+
+        In one thread, as Kea is, that goes without saying: a command's answer tells of it.
+        """
+        for _ in range(_ROUNDS):
+            self._call(_turn)
+            self._call(_turn)  # in the turn of the first, what had arrived may not have been read yet
+            if not self._errands.run_some():
+                break
+
+    # What libraries are to do.
+
+    def _bring_back(self, errands: Sequence[Errand[Any]]) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._pump.errands_done, errands)
+
+    # What has ended.
+
+    def _after_work(self) -> None:
+        """Pass on which requests have ended, each time the engine has had a turn."""
+        amended = self._engine.take_amended()
+        if amended:
+            self._journal.amend(amended)
+        finished = self._engine.take_finished()
+        dead = {request.ncr.number: request.reason for request in self._engine.take_dead()}
+        if finished:
+            # A kill must not hide the end of a request.
+            tell = partial(self._loop.call_soon_threadsafe, self._journal.done, finished, dead)
+            self._log.after_written(tell)
+        if self._leaving is not None:
+            self._leave_if_cleared()
+
+    # The shutdown.
+
+    def leave(self, kind: ShutdownType) -> None:
+        """Begin to leave; called again, the kind changes."""
+        self._call(self._leave, kind)
+
+    def _leave(self, kind: ShutdownType) -> None:
+        self._leaving = kind
+        if kind is not ShutdownType.NOW:
+            self._intake.stop()
+        self._leave_if_cleared()
+        if kind is ShutdownType.NORMAL and self._patience is None:
+            seconds = KEPT_SECONDS if self._journal.durable else DRAIN_SECONDS
+            self._patience = self._loop.call_later(seconds, self._lose_patience, seconds)
+
+    def stay(self) -> bool:
+        """Stay after all, if a shutdown is under way; return whether it is not complete already."""
+        return self._call(self._stay)
+
+    def _stay(self) -> bool:
+        if not self._left:
+            self._leaving = None
+        return not self._left
+
+    def _leave_if_cleared(self) -> None:
+        if self._leaving is None or self._left:
+            return
+        if self._journal.busy and self._leaving is not ShutdownType.NOW:
+            return
+        if self._engine.cleared_for_shutdown(self._leaving):
+            self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)
+            self._say_left()
+
+    def _lose_patience(self, seconds: float) -> None:
+        self._patience = None
+        if self._leaving is ShutdownType.NORMAL and not self._left:
+            if not self._journal.durable:
+                left_over = self._engine.queued - self._engine.late + self._engine.active
+                self._log.emit("PYD2_SHUTDOWN_INCOMPLETE", round(seconds), left_over)
+            self._say_left()
+
+    def _say_left(self) -> None:
+        self._left = True
+        self._home.call_soon_threadsafe(self._on_left)
+
+    def stop_listening(self) -> None:
+        """Close the port; requests that wait for nothing but time are told of, unless they are kept."""
+        self._call(self._stop_listening)
+
+    def _stop_listening(self) -> None:
+        if self._engine.late and not self._journal.durable:
+            self._log.emit("PYD2_RETRIES_LOST", self._engine.late)
+        self._intake.leave()
+
+    def close(self) -> None:
+        """Close the sockets and the durable queue, which is written before, and end the thread."""
+        self._call(self._pump.close)
+        self._log.flush()  # then the journal hears of what has ended
+        self._call(self._journal.close)
+        self.end()
+
+    def end(self) -> None:
+        """End the thread, whatever it has to do."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def log_end(self) -> None:
+        """Log what Kea logs after its last message."""
+        self._intake.log_end()
+        if "ASIODNS_FETCH_STOPPED" in self._log.on:
+            for lane in self._engine.lanes:
+                for _ in self._engine.pending(lane):
+                    self._log.emit("ASIODNS_FETCH_STOPPED", lane.address, lane.port)

@@ -1,0 +1,75 @@
+"""What hook libraries are to do for a transaction: choose a key, sign an update, verify a reply.
+
+Libraries run in one thread and may take their time, which nobody else is to wait for. So the engine does not
+call them: it hands out errands, and the transaction goes on when its errand comes back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyd2.update.lane import Lane
+
+T = TypeVar("T")
+
+MOST: Final = 96
+"""Errands out for the transactions of a lane from which on no further ones begin there."""
+
+
+class Errand(Generic[T]):
+    """One thing to be done where libraries run: ``run`` it there, and give it back to the engine."""
+
+    __slots__ = ("_error", "_result", "_work", "lane", "then")
+
+    def __init__(self, lane: Lane, work: Callable[[], T], then: Then[T]) -> None:
+        self.lane = lane
+        self.then = then
+        self._work = work
+        self._result: T
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        """Do the work; what it raises is kept, too."""
+        try:
+            self._result = self._work()
+        except Exception as error:  # whatever a library does, the engine goes on
+            self._error = error
+        del self._work  # what a library made for it ends here, where libraries run
+
+    def result(self) -> T:
+        """Return what the work has returned; raise what it has raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+Then: TypeAlias = "Callable[[Errand[T], float, float], None]"
+"""How a transaction goes on with its errand done, at ``now`` and ``wall``."""
+
+
+class Errands:
+    """Those that the engine has to hand out."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Errand[Any]] = []
+
+    def add(self, lane: Lane, work: Callable[[], T], then: Then[T]) -> None:
+        """Have work done for a transaction that is at a lane's server."""
+        lane.errands += 1
+        self._waiting.append(Errand(lane, work, then))
+
+    def take(self) -> list[Errand[Any]]:
+        """Return those to be done, in their order."""
+        waiting = self._waiting
+        if waiting:
+            self._waiting = []
+        return waiting
+
+    @staticmethod
+    def end(errand: Errand[Any], now: float, wall: float) -> None:
+        """Let the transaction of an errand that is done go on."""
+        errand.lane.errands -= 1
+        errand.then(errand, now, wall)

@@ -1,0 +1,169 @@
+"""What libraries do for transactions is done elsewhere, and nothing else waits for it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.dns.tsig import HmacKey
+from pyd2.update.engine import Selection
+from pyd2.update.errands import MOST
+from tests.update.support import VirtualD2, domain, make_config, ok, request, simple_map
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyd2.config.model import DnsServer
+    from pyd2.dns.tsig import SigningContext, SigningKey, TsigRecord
+    from pyd2.update.errands import Errand
+
+
+class LazyD2(VirtualD2):
+    """An engine whose errands are done when the test says so."""
+
+    def __post_init__(self) -> None:
+        self.errands: list[Errand[Any]] = []
+        super().__post_init__()
+
+    def flush(self) -> None:
+        self.errands += self.engine.take_errands()
+        super().flush()
+
+    def do_errands(self) -> None:
+        errands, self.errands = self.errands, []
+        for errand in errands:
+            errand.run()
+        self.engine.end_errands(errands, self.now, self.wall)
+        self.flush()
+
+
+def configured(server: DnsServer, key: SigningKey | None) -> Selection:
+    return Selection(key)
+
+
+def forward(number: int, **fields: object) -> dict[str, Any]:
+    name = f"h{number}.example.com."
+    return request(**{"fqdn": name, "dhcid": f"{number:08X}", "reverse_change": False, **fields})
+
+
+def lazy(select_key: Any = configured, *domains: dict[str, Any]) -> LazyD2:
+    zones = domains or (domain("example.com.", 1),)
+    return LazyD2(make_config(simple_map(zones)), ok, select_key=select_key)
+
+
+def test_a_transaction_waits_for_its_selection_and_no_other_one_does() -> None:
+    d2 = lazy()
+    d2.request(forward(1))
+    (errand,) = d2.errands
+    assert (d2.engine.active, d2.sent, d2.engine.timer()) == (1, [], None)
+    # A configuration without such libraries: what begins now is not held up by what they still do.
+    d2.select_key = None
+    d2.configure(d2.config)
+    d2.request(forward(2))
+    d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 1
+    errand.run()
+    d2.engine.end_errands([errand], d2.now, d2.wall)
+    d2.flush()
+    d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 2
+    assert d2.engine.active == 0
+
+
+def test_only_so_many_wait_for_libraries_and_the_rest_in_the_queue() -> None:
+    d2 = lazy()
+    count = 3 * MOST
+    for number in range(count):
+        d2.request(forward(number))
+    assert (d2.engine.active, len(d2.errands)) == (MOST, MOST)
+    while d2.errands:
+        assert len(d2.errands) <= MOST
+        d2.do_errands()
+        d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == count
+
+
+def test_the_requests_of_one_client_keep_their_order_while_libraries_work() -> None:
+    d2 = lazy()
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        d2.request(forward(1, ip_address=address))
+    while d2.errands:
+        assert len(d2.errands) == 1
+        d2.do_errands()
+        d2.run()
+    texts = d2.log.texts("DHCP_DDNS_ADD_SUCCEEDED")
+    assert [text.count(f"192.0.2.{number}") for number, text in enumerate(texts, 1)] == [1, 1, 1]
+
+
+class OwnKey(HmacKey):
+    """A shared secret that counts how it is used."""
+
+    def __init__(self) -> None:
+        super().__init__("own.", "hmac-sha256", b"0123456789abcdef")
+        self.contexts: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.made = 0
+
+    def create_context(self) -> SigningContext:  # type: ignore[override]
+        context = OwnContext(super().create_context())
+        self.contexts.add(context)
+        self.made += 1
+        return context
+
+
+class OwnContext:
+    def __init__(self, inner: SigningContext) -> None:
+        self.inner = inner
+        self.length = inner.length
+
+    def sign(self, message: bytes, qid: int, wall: int) -> bytes:
+        return self.inner.sign(message, qid, wall)
+
+    def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:
+        """Take everything for authentic: the peer does not sign."""
+
+
+def test_what_signs_in_its_own_way_does_so_as_an_errand_and_its_context_ends_there() -> None:
+    key = OwnKey()
+    d2 = lazy(lambda server, _: Selection(key))
+    d2.request(forward(1))
+    d2.do_errands()  # the selection
+    assert (key.made, d2.sent) == (0, [])
+    d2.do_errands()  # the signature
+    assert (key.made, len(d2.sent)) == (1, 1)
+    d2.run()
+    (errand,) = d2.errands  # the reply is to be verified
+    assert d2.engine.active == 1
+    errand.run()
+    gc.collect()
+    assert not key.contexts
+    d2.engine.end_errands([errand], d2.now, d2.wall)
+    d2.errands.clear()
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+
+
+@pytest.mark.parametrize("gone", ["id", "port"])
+def test_a_draft_whose_id_or_port_has_gone_while_it_was_signed_is_made_anew(gone: str) -> None:
+    key = OwnKey()
+    d2 = lazy(lambda server, _: Selection(key))
+    d2.request(forward(1))
+    d2.do_errands()
+    (lane,) = d2.engine.lanes
+    if gone == "port":
+        lane.slots[:] = [slot + 10 for slot in lane.slots]
+    else:
+        tries = d2.engine._driver.tries
+        free, answers = tries.is_free, iter([False])
+        tries.is_free = lambda *place: next(answers, True) and free(*place)  # type: ignore[method-assign]
+    d2.do_errands()
+    assert d2.sent == []
+    d2.do_errands()
+    (sent,) = d2.sent
+    assert sent[1].slot in lane.slots
+    while d2.engine.active:
+        d2.run()
+        d2.do_errands()
+    assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+    assert d2.counters.update_sent.value == 1
