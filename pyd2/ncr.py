@@ -99,11 +99,6 @@ class NameChangeRequest:
         """How much room it takes up in a queue, about, in octets."""
         return len(self.dhcid) + 2 * len(self.fqdn_wire) + 100
 
-    def with_number(self, number: int) -> NameChangeRequest:
-        """Return the request with its number."""
-        self.number = number
-        return self
-
     def without_forward(self) -> NameChangeRequest:
         """Return the same request without its forward change."""
         changed = copy(self)

@@ -127,11 +127,11 @@ static bool go_on(sending *common, const wire_route *then, uint32_t number, cons
            send_one(common, then, number, &head, record + sizeof head) != NULL;
 }
 
-void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t size,
+void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t stride,
                      const uint32_t *sizes, size_t count, const wire_turn *turn, wire_event *events) {
     sending common = begin(tries, lane, turn);
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t *reply = room + i * size;
+    const uint8_t *reply = room;
+    for (size_t i = 0; i < count; reply = wire_next_datagram(reply, stride, sizes[i]), i++) {
         int32_t number = WIRE_NONE;
         if (sizes[i] >= 2) {
             number = wire_tries_find(tries, lane, (uint64_t)slot << 16 | (uint64_t)(reply[0] << 8 | reply[1]));

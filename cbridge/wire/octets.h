@@ -50,6 +50,14 @@ static inline uint16_t wire_get_u16(wire_reader *reader) {
     return (uint16_t)wire_get_uint(reader, 2);
 }
 
+/*
+ * Return what follows a datagram of a batch: its datagrams begin `stride` octets apart, or one directly behind the
+ * other if that is 0.
+ */
+static inline const uint8_t *wire_next_datagram(const uint8_t *datagram, size_t stride, uint32_t size) {
+    return datagram + (stride != 0 ? stride : size);
+}
+
 /* Where the next octet goes. Once something did not fit, full is set and nothing more is written. */
 typedef struct {
     uint8_t *begin;

@@ -148,16 +148,17 @@ int wire_match(const wire_domains *domains, uint8_t *packed, size_t size) {
     return 0;
 }
 
-void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t size, const uint32_t *sizes,
-                        size_t count, uint8_t *packed, uint32_t *packed_sizes) {
+void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t stride, const uint32_t *sizes,
+                        const uint64_t *numbers, size_t count, uint8_t *packed, uint32_t *packed_sizes) {
     wire_request request;
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t *datagram = room + i * size;
+    const uint8_t *datagram = room;
+    for (size_t i = 0; i < count; datagram = wire_next_datagram(datagram, stride, sizes[i]), i++) {
         packed_sizes[i] = 0;
         if (wire_request_read(&request, datagram, sizes[i]) != 0) {
             continue;
         }
         wire_packed head = {
+            .number = numbers != NULL ? numbers[i] : 0,
             .lease_length = request.lease_length,
             .dhcid_size = request.dhcid_size,
             .fqdn_size = (uint8_t)request.fqdn_wire_size,

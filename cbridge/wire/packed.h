@@ -56,10 +56,11 @@ void wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size
 int wire_match(const wire_domains *domains, uint8_t *packed, size_t size);
 
 /*
- * Read datagrams as wire_receive leaves them, and leave the packed and matched requests one behind the other in
- * `packed`. `packed_sizes` tells the size of each, 0 where the datagram needs a second look.
+ * Read datagrams that stand `stride` octets apart (0: one directly behind the other), and leave the packed and
+ * matched requests one behind the other in `packed`. `packed_sizes` tells the size of each, 0 where the datagram
+ * needs a second look. `numbers` are those of the durable queue; null: they have none.
  */
-void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t size, const uint32_t *sizes,
-                        size_t count, uint8_t *packed, uint32_t *packed_sizes);
+void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t stride, const uint32_t *sizes,
+                        const uint64_t *numbers, size_t count, uint8_t *packed, uint32_t *packed_sizes);
 
 #endif

@@ -77,10 +77,10 @@ int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, c
                     size_t records_size, uint32_t *declined);
 
 /*
- * Take datagrams as wire_receive leaves them, which came to a slot of a lane: end the tries that they answer and
- * leave an event for each.
+ * Take datagrams, which came to a slot of a lane and stand `stride` octets apart (0: one directly behind the other):
+ * end the tries that they answer and leave an event for each.
  */
-void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t size,
+void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t stride,
                      const uint32_t *sizes, size_t count, const wire_turn *turn, wire_event *events);
 
 /* End the try of a message that could not be sent. Returns its transaction, or -1 if there is no such try. */

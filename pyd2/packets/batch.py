@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, overload
 
 from pyd2.packets.wire import ffi
 
 
 class DatagramBatch(Sequence[bytes]):
-    """Datagrams as ``wire_receive`` leaves them. What lies there may change when the owner receives again."""
+    """Datagrams as C takes them. What ``wire_receive`` left may change when the owner receives again."""
 
     __slots__ = ("_count", "room", "sizes", "stride")
 
@@ -18,7 +19,7 @@ class DatagramBatch(Sequence[bytes]):
         self.room = room
         """The octets of all."""
         self.stride = stride
-        """How far the beginnings of two neighbours are apart."""
+        """How far the beginnings of two neighbours are apart; 0: they stand one directly behind the other."""
         self.sizes = sizes
         self._count = count
 
@@ -31,10 +32,11 @@ class DatagramBatch(Sequence[bytes]):
         return self._count
 
     def __iter__(self) -> Iterator[bytes]:
-        octets = ffi.buffer(self.room, self._count * self.stride)
         sizes: list[int] = ffi.unpack(self.sizes, self._count)  # type: ignore[assignment]
-        begins = range(0, self._count * self.stride, self.stride)
-        return iter([octets[begin : begin + size] for begin, size in zip(begins, sizes, strict=True)])
+        end = self._begin(self._count)
+        begins = range(0, end, self.stride) if self.stride else accumulate(sizes, initial=0)
+        octets = ffi.buffer(self.room, end)
+        return iter([octets[begin : begin + size] for size, begin in zip(sizes, begins, strict=False)])
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
@@ -44,11 +46,18 @@ class DatagramBatch(Sequence[bytes]):
         if isinstance(index, slice):
             first, end, _ = index.indices(self._count)
             return DatagramBatch(
-                self.room + first * self.stride, self.stride, self.sizes + first, max(0, end - first)
+                self.room + self._begin(first), self.stride, self.sizes + first, max(0, end - first)
             )
         if not 0 <= index < self._count:
             raise IndexError(index)
-        return bytes(ffi.buffer(self.room + index * self.stride, self.sizes[index]))
+        return bytes(ffi.buffer(self.room + self._begin(index), self.sizes[index]))
+
+    def _begin(self, index: int) -> int:
+        """Return where a datagram begins, or the end of all."""
+        if self.stride:
+            return index * self.stride
+        sizes: list[int] = ffi.unpack(self.sizes, index)  # type: ignore[assignment]
+        return sum(sizes)
 
 
 def in_batches(datagrams: Sequence[bytes], most: int) -> Iterator[DatagramBatch]:
@@ -64,7 +73,6 @@ def to_batch(datagrams: Sequence[bytes]) -> DatagramBatch:
     """Return datagrams as a batch; those that are one already are not copied."""
     if isinstance(datagrams, DatagramBatch):
         return datagrams
-    stride = max(map(len, datagrams), default=0) or 1
-    room = ffi.new("uint8_t[]", b"".join(datagram.ljust(stride, b"\0") for datagram in datagrams) or 1)
-    sizes = ffi.new("uint32_t[]", array("I", map(len, datagrams)).tolist() or 1)
-    return DatagramBatch(room, stride, sizes, len(datagrams))
+    room = ffi.from_buffer("uint8_t[]", b"".join(datagrams))
+    sizes = ffi.from_buffer("uint32_t[]", array("I", map(len, datagrams)))
+    return DatagramBatch(room, 0, sizes, len(datagrams))

@@ -6,6 +6,7 @@ what is wrong with it, if anything is: only the plain layer refuses.
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.dns.tsig import ALGORITHMS, HMAC_MD5_NAME, HmacContext, HmacKey, is_shared_secret
@@ -35,6 +36,7 @@ _TSIG_TAIL: Final = 6
 
 # Looked up once: called for every message.
 unpack = ffi.unpack
+from_buffer = ffi.from_buffer
 _write_update = lib.wire_update_write
 _sign = lib.wire_sign
 _read_reply = lib.wire_reply_read
@@ -116,33 +118,37 @@ class CompiledLayer(PlainLayer):
         self._buffer = ffi.buffer(self._room)
         self._templates: dict[UpdateTemplate, Any] = {}
 
-    def read_requests(self, datagrams: Sequence[bytes], index: Index) -> Sequence[Request | NcrError]:
+    def read_requests(
+        self, datagrams: Sequence[bytes], index: Index, numbers: Sequence[int] = ()
+    ) -> Sequence[Request | NcrError]:
         """Return for each datagram the request that it holds, packed if it can be, or why there is none."""
         found: list[Request | NcrError] = []
         for batch in in_batches(datagrams, lib.WIRE_BATCH_MAX):
-            self._read_batch(batch, index, found)
+            self._read_batch(batch, index, numbers[len(found) : len(found) + len(batch)], found)
         return found
 
-    def _read_batch(self, batch: DatagramBatch, index: Index, found: list[Request | NcrError]) -> None:
+    def _read_batch(
+        self, batch: DatagramBatch, index: Index, numbers: Sequence[int], found: list[Request | NcrError]
+    ) -> None:
         lib.wire_requests_read(
-            self._no_domains if index is None else index, batch.room, batch.stride, batch.sizes, len(batch),
-            self._packed, self._packed_sizes,
+            self._no_domains if index is None else index, batch.room, batch.stride, batch.sizes,
+            from_buffer("uint64_t[]", array("Q", numbers)) if numbers else ffi.NULL, len(batch), self._packed,
+            self._packed_sizes,
         )
         buffer = self._packed_buffer
         at = 0
         sizes: list[int] = unpack(self._packed_sizes, len(batch))  # type: ignore[assignment]
-        for number, size in enumerate(sizes):
+        for place, size in enumerate(sizes):
             if size:
                 found.append(PackedRequest(buffer[at : at + size]))
                 at += size
             else:
-                found.append(self._read_again(batch[number], index))
+                found.append(self._read_again(batch[place], numbers[place] if numbers else 0, index))
 
-    def _read_again(self, datagram: bytes, index: Index) -> Request | NcrError:
-        try:
-            request = self.decode(datagram)
-        except NcrError as error:
-            return error
+    def _read_again(self, datagram: bytes, number: int, index: Index) -> Request | NcrError:
+        request = self._read(datagram, number)
+        if isinstance(request, NcrError):
+            return request
         packed = PackedRequest.pack(request)
         return request if packed is None else self.match(packed, index)
 

@@ -48,10 +48,13 @@ class PacketLayer(Protocol):
     def decode(self, datagram: bytes) -> NameChangeRequest:
         """Return the request that a datagram holds; raises NcrError. See pyd2.ncr.decode."""
 
-    def read_requests(self, datagrams: Sequence[bytes], index: Index) -> Sequence[Request | NcrError]:
+    def read_requests(
+        self, datagrams: Sequence[bytes], index: Index, numbers: Sequence[int] = ()
+    ) -> Sequence[Request | NcrError]:
         """Return for each datagram the request that it holds, or why there is none.
 
-        ``index`` is what make_index returned for the configuration in force.
+        ``index`` is what make_index returned for the configuration in force. ``numbers`` are those of the
+        durable queue, one for each; without them all have 0.
         """
 
     def make_index(self, domains: DomainNumbers) -> Index:

@@ -35,7 +35,6 @@ _HEAD: Final = Struct("=QIIIHBBBB14s16s")
 _DOMAINS: Final = Struct("=12xII")
 _DHCID_SIZE: Final = Struct("=20xH").unpack_from
 _NUMBER: Final = Struct("=Q").unpack_from
-_pack_number: Final = Struct("=Q").pack
 _BEHIND: Final = _HEAD.size
 _FQDN_SIZE: Final = 22
 _KIND: Final = 23
@@ -156,10 +155,6 @@ class PackedRequest(bytes):
         """See NameChangeRequest."""
         number: int = _NUMBER(self)[0]
         return number
-
-    def with_number(self, number: int) -> PackedRequest:
-        """See NameChangeRequest."""
-        return PackedRequest(_pack_number(number) + self[8:])
 
     def without_forward(self) -> NameChangeRequest:
         """See NameChangeRequest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from pyd2 import ncr
@@ -32,15 +33,19 @@ class PlainLayer:
         """Return the request that a datagram holds."""
         return ncr.decode(datagram, self.interfaces)
 
-    def read_requests(self, datagrams: Sequence[bytes], _index: Index) -> Sequence[Request | NcrError]:
+    def read_requests(
+        self, datagrams: Sequence[bytes], _index: Index, numbers: Sequence[int] = ()
+    ) -> Sequence[Request | NcrError]:
         """Return for each datagram the request that it holds, or why there is none."""
-        return [self._read(datagram) for datagram in datagrams]
+        return [self._read(*each) for each in zip(datagrams, numbers or repeat(0), strict=False)]
 
-    def _read(self, datagram: bytes) -> Request | NcrError:
+    def _read(self, datagram: bytes, number: int) -> NameChangeRequest | NcrError:
         try:
-            return self.decode(datagram)
+            request = self.decode(datagram)
         except NcrError as error:
             return error
+        request.number = number
+        return request
 
     def make_index(self, _domains: DomainNumbers) -> Index:
         """Return None: matching is left to Python."""

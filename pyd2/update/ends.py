@@ -61,8 +61,8 @@ class Ends:
             log.emit_request(message_id, transaction.ncr)
         self._counters.tally.done += 1
         self._stop(transaction)
-        if self.numbered and transaction.ncr.number:
-            self.finished.append(transaction.ncr.number)
+        if self.numbered and (number := transaction.ncr.number):
+            self.finished.append(number)
 
     def fail(self, transaction: Transaction, failure: Failure) -> None:
         """End a transaction that has failed, or let its request be tried again."""
@@ -95,5 +95,5 @@ class Ends:
 
     def finish(self, ncr: Request) -> None:
         """The same for one that holds no client."""
-        if self.numbered and ncr.number:
-            self.finished.append(ncr.number)
+        if self.numbered and (number := ncr.number):
+            self.finished.append(number)

@@ -219,7 +219,7 @@ class Engine:
         """
         received = 0
         left = 0  # requests that there surely is room for
-        for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index)):
+        for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):
             if isinstance(ncr, NcrError):
                 self._counters.ncr_invalid.add(wall)
                 self._log.emit("DHCP_DDNS_INVALID_NCR", ncr)
@@ -229,7 +229,7 @@ class Engine:
                 received += 1
                 if numbers and numbers[place]:
                     self._ends.numbered = True
-                    self._scheduler.accept(ncr.with_number(numbers[place]), now, wall)
+                    self._scheduler.accept(ncr, now, wall)
                     continue
                 if left <= 0:
                     left = self._limit.room()

@@ -44,7 +44,8 @@ def test_the_same_face(fields: dict[str, Any], number: int) -> None:
         assert packed.text() == plain.text()
         assert packed.without_forward().text() == plain.without_forward().text()
         assert packed.without_reverse().text() == plain.without_reverse().text()
-    numbered = read.with_number(number)
+    _, numbered = COMPILED.read_requests([data, data], None, [0, number])
+    assert isinstance(numbered, PackedRequest)
     assert (numbered.number, numbered.text()) == (number, plain.text())
     assert numbered.without_forward().number == number
 
