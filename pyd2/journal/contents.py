@@ -78,18 +78,23 @@ class Contents:
         return len(self.done) >= max(self._most_noted, self._count // _PART)
 
     def tidy(self, *, all_rows: bool = False) -> Tidied:
-        """Take the rows out that are done: all that have any, or those where it pays."""
+        """Take the rows out that are done, and those that have any: all of them, or where it pays."""
         done = self.done
         tidied = Tidied([], {}, set())
+        begun: list[tuple[int, Sequence[int], set[int]]] = []
         for row, numbers in self._rows.items():
             ended = done.intersection(numbers)
-            if not ended:
-                continue
-            if not all_rows and 2 * len(ended) < len(numbers):
+            if len(ended) == len(numbers):
+                tidied.gone.append(row)
+            elif ended:
+                begun.append((row, numbers, ended))
+        # Few are those that the engine is at: to move them would be work for nothing, soon they are gone.
+        stay = not all_rows and sum(len(numbers) for _, numbers, _ in begun) <= _TIDY
+        for row, numbers, ended in begun:
+            if stay or (not all_rows and 2 * len(ended) < len(numbers)):
                 tidied.still.update(ended)
-                continue
-            tidied.gone.append(row)
-            if len(ended) < len(numbers):
+            else:
+                tidied.gone.append(row)
                 tidied.left[row] = set(numbers) - ended
         for row in tidied.gone:
             self._count -= len(self._rows.pop(row))
