@@ -143,9 +143,11 @@ class TcpLink(Generic[Sent]):
                 if tls is None:
                     await self._loop.create_connection(self._new_connection, self._address, self._port)
                 else:
-                    # The files are read for each connection: certificates are renewed.
+                    # The files are read for each connection, since certificates are renewed, and elsewhere: a
+                    # disk may take its time.
+                    context = await asyncio.to_thread(tls.make_context)
                     await self._loop.create_connection(
-                        self._new_connection, self._address, self._port, ssl=tls.make_context(),
+                        self._new_connection, self._address, self._port, ssl=context,
                         server_hostname=tls.hostname or self._address,
                     )  # fmt: skip
         except TimeoutError as error:

@@ -1,6 +1,7 @@
 """Updates over TCP and TLS to real DNS servers: one connection carries all, and only to the right server."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -199,6 +200,31 @@ def test_strict_sends_nothing_to_a_stranger(d2_binary: str, tmp_path: Path, auth
         assert ends.succeeded(HOSTS[:3]) == []
         d2.wait_for_log(f"ASIODNS_SEND_DATA error .*(?:{reason})")
         assert "address: 127.0.0.1" not in server.process.output()
+
+
+def test_certificates_that_cannot_be_read_for_the_moment_hold_up_no_other_server(
+    d2_binary: str, tmp_path: Path, authority: Certificate, certificate: Certificate
+) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(authority.cert.read_bytes())
+    lanes = {"transport": "tls", "tls-ca-file": str(trusted)}
+    other, hosts = Host(1, "other.test."), HOSTS[:20]
+    with dns_servers.bind([ZONE, "other.test."], tls=certificate) as server, \
+            PortLease() as lease, private_directory() as directory:
+        over_tls = domain("other.test.", server.tls_port, **{"user-context": {"pyd2": {"lanes": lanes}}})
+        port = lease.take()
+        body = forward(domain(ZONE, server.port), over_tls, timeout=20000)
+        with D2.start(d2_binary, directory, config(port, body)) as d2:
+            d2.wait_for_listener(port)
+            trusted.unlink()
+            os.mkfifo(trusted)  # as on a disk that does not answer: opening it does not come to an end
+            ends = Ends(d2)
+            with Load(port, (host.request() for host in (other, *hosts)), 1e6):
+                ends.wait(len(hosts))
+            assert ends.succeeded(hosts) == hosts
+            trusted.write_bytes(authority.cert.read_bytes())
+            ends.wait(len(hosts) + 1)
+            assert ends.succeeded([other]) == [other]
 
 
 def test_a_server_that_asks_for_our_certificate(d2_binary: str, tmp_path: Path, authority: Certificate,
