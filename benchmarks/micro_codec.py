@@ -55,7 +55,7 @@ def signed_reply(key: HmacKey, request_mac: bytes, body: bytes) -> bytes:
     """Return the reply that a server with this key gives."""
     record = key.create_context().sign(body, 0, NOW)[len(body):]
     end = len(record) - 6
-    signed = len(request_mac).to_bytes(2, "big") + request_mac + body + key.variables
+    signed = len(request_mac).to_bytes(2, "big") + request_mac + body + key.at(NOW)[0]
     mac = hmac.digest(b"secret", signed, "sha256")
     return body[:11] + b"\1" + body[12:] + record[: end - len(mac)] + mac + record[end:]
 

@@ -112,8 +112,8 @@ class SigningKey(Protocol):
 class HmacKey:
     """A shared secret."""
 
-    __slots__ = ("_state", "_wall", "algorithm", "algorithm_wire", "digest_bits", "digest_size", "identity",
-                 "length", "mac_size", "name", "name_wire", "record_head", "secret", "variables")
+    __slots__ = ("_dated", "_state", "algorithm", "algorithm_wire", "digest_bits", "digest_size", "identity",
+                 "length", "mac_size", "name", "name_wire", "secret")
 
     def __init__(self, name: str, algorithm: str, secret: bytes, digest_bits: int = 0) -> None:
         """Prepare a key.
@@ -141,9 +141,7 @@ class HmacKey:
         """Octets of the MACs that this key makes."""
         self.length = 10 + len(self.name_wire) + len(self.algorithm_wire) + _FIXED_DATA + self.mac_size
         """Octets of its TSIG records."""
-        self.variables = b""
-        self.record_head = b""
-        self._wall = -1
+        self._dated = -1, b"", b""
 
     def __repr__(self) -> str:
         return f"HmacKey({self.name!r}, {self.algorithm!r})"
@@ -158,18 +156,19 @@ class HmacKey:
         state.update(data)
         return state.digest()
 
-    def set_time(self, wall: int) -> None:
-        """Prepare what changes only with the second: the signed variables, and the record up to its MAC."""
-        if wall == self._wall:
-            return
-        time_and_fudge = wall.to_bytes(6, "big") + _u16(FUDGE)
-        self.variables = self.identity + time_and_fudge + _NO_ERROR_NO_OTHER
-        self.record_head = b"".join((
-            self.name_wire, _u16(RRType.TSIG), _CLASS_TTL,
-            _u16(len(self.algorithm_wire) + _FIXED_DATA + self.mac_size),
-            self.algorithm_wire, time_and_fudge, _u16(self.mac_size),
-        ))
-        self._wall = wall
+    def at(self, wall: int) -> tuple[bytes, bytes]:
+        """Return what changes only with the second: the signed variables, and the record up to its MAC."""
+        dated = self._dated  # read and set as a whole, for a library may use the key in another thread
+        if dated[0] != wall:
+            time_and_fudge = wall.to_bytes(6, "big") + _u16(FUDGE)
+            variables = self.identity + time_and_fudge + _NO_ERROR_NO_OTHER
+            record_head = b"".join((
+                self.name_wire, _u16(RRType.TSIG), _CLASS_TTL,
+                _u16(len(self.algorithm_wire) + _FIXED_DATA + self.mac_size),
+                self.algorithm_wire, time_and_fudge, _u16(self.mac_size),
+            ))
+            dated = self._dated = wall, variables, record_head
+        return dated[1:]
 
 
 def is_shared_secret(key: SigningKey) -> bool:
@@ -197,15 +196,15 @@ class HmacContext:
     def sign(self, message: bytes, qid: int, wall: int) -> bytes:
         """Return the message with its query ID and its TSIG record; see SigningContext."""
         key = self._key
-        key.set_time(wall)
+        variables, record_head = key.at(wall)
         query_id = qid.to_bytes(2, "big")
         unsigned = query_id + message[2:]
-        mac = key.digest(unsigned + key.variables)[: key.mac_size]
+        mac = key.digest(unsigned + variables)[: key.mac_size]
         self._request_mac = mac
         count = int.from_bytes(message[10:12], "big") + 1
         return b"".join((
             unsigned[:10], count.to_bytes(2, "big"), unsigned[_HEADER_LENGTH:],
-            key.record_head, mac, query_id, _NO_ERROR_NO_OTHER,
+            record_head, mac, query_id, _NO_ERROR_NO_OTHER,
         ))
 
     def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:

@@ -109,7 +109,7 @@ class Driver:
             self._begin_direction(transaction, now, wall)
         else:
             self.errands.add(
-                server.lane, partial(select_key, server.config, server.key),
+                server.lane, partial(select_key, server.config, server.offered_key),
                 partial(self._selected, transaction, server, event, reason),
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.switches import Switches
+from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
 from pyd2.packets.layer import DomainNumbers
 from pyd2.update.health import Health
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config, DdnsDomain, DnsServer
     from pyd2.config.switches import FailoverSwitches, RetrySwitches
     from pyd2.counters import Counters, KeyCounters
-    from pyd2.dns.tsig import HmacKey
     from pyd2.dns.update import Zone
     from pyd2.packets.layer import Index, PacketLayer
     from pyd2.update.kinds import Step
@@ -46,15 +46,21 @@ def _set_threshold(lane: Lane, threshold: int | None) -> None:
 class Server:
     """A DNS server of a domain, ready to be sent to."""
 
-    __slots__ = ("config", "failover", "key", "key_counters", "lane", "retry", "routes", "tcp", "text")
+    __slots__ = (
+        "config", "failover", "key", "key_counters", "lane", "offered_key", "retry", "routes", "tcp", "text",
+    )
 
     def __init__(
-        self, config: DnsServer, lane: Lane, key: HmacKey | None, key_counters: KeyCounters | None, *,
-        tcp: bool,
+        self, config: DnsServer, lane: Lane, key: HmacKey | None, offered_key: HmacKey | None,
+        key_counters: KeyCounters | None, *, tcp: bool,
     ) -> None:
         self.config = config
         self.lane = lane
         self.key = key
+        self.offered_key = offered_key
+        """The same key as libraries get it: they may sign with it in their thread while this one does with
+        ``key``, whose work in C has one room.
+        """
         self.key_counters = key_counters
         self.tcp = tcp
         """Whether all goes over TCP, also what UDP could carry."""
@@ -149,9 +155,11 @@ def make_plan(
     new keys are made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
     """
     by_place = {(lane.address, lane.port, lane.tls): lane for lane in lanes}
-    keys: dict[str, HmacKey] = {}
+    keys: dict[str, tuple[HmacKey, HmacKey]] = {}
     for entry in config.tsig_keys:
-        key = keys[entry.name] = packets.key(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
+        key = packets.key(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
+        offered = HmacKey(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
+        keys[entry.name] = key, offered
         counters.key(key.name, wall)
     caps: dict[Lane, int] = {}
     thresholds: dict[Lane, int] = {}
@@ -168,9 +176,9 @@ def make_plan(
         if entry.switches.retry.enabled or entry.switches.failover.enabled:
             threshold = entry.switches.failover.breaker_threshold
             thresholds[lane] = min(threshold, thresholds.get(lane, threshold))
-        key = keys[entry.key.name] if entry.key is not None else None
+        key, offered_key = keys[entry.key.name] if entry.key is not None else (None, None)
         key_counters = counters.key(key.name, wall) if key is not None else None
-        return Server(entry, lane, key, key_counters, tcp=switches.transport != "udp")
+        return Server(entry, lane, key, offered_key, key_counters, tcp=switches.transport != "udp")
 
     def make_domain(entry: DdnsDomain) -> Domain:
         servers = tuple(map(make_server, entry.servers))

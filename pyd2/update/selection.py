@@ -53,7 +53,7 @@ class Selector:
     ) -> None:
         """Let a transaction go on with a server and the key that libraries have selected for it."""
         self.take(transaction, server)
-        if selected is not server.key:
+        if selected is not server.offered_key:
             chosen = self.chosen_keys.of(selected)
             key = transaction.key = chosen.key
             transaction.key_counters = (

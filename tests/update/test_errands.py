@@ -98,6 +98,25 @@ def test_the_requests_of_one_client_keep_their_order_while_libraries_work() -> N
     assert [text.count(f"192.0.2.{number}") for number, text in enumerate(texts, 1)] == [1, 1, 1]
 
 
+def test_libraries_get_a_configured_key_that_the_engine_does_not_sign_with() -> None:
+    seen: list[SigningKey | None] = []
+
+    def select_key(server: DnsServer, key: SigningKey | None) -> Selection:
+        seen.append(key)
+        return Selection(key)
+
+    secret = {"name": "k.", "algorithm": "HMAC-SHA256", "secret": "c2VjcmV0"}
+    zones = simple_map((domain("example.com.", 1, **{"key-name": "k."}),), (), {"tsig-keys": [secret]})
+    d2 = LazyD2(make_config(zones), ok, select_key=select_key)
+    d2.request(forward(1))
+    d2.do_errands()
+    # Its contexts are Python's: those in C have one room for each key, which the engine's thread works in.
+    assert [type(key) for key in seen] == [HmacKey]
+    assert seen[0] is not d2.engine._plan.domains[1].servers[0].key  # type: ignore[union-attr]
+    # Chosen again, it is the configured key: with its routes and its statistics.
+    assert (len(d2.sent), d2.counters.keys["k."].sent.value, d2.counters.library_keys) == (1, 1, {})
+
+
 class OwnKey(HmacKey):
     """A shared secret that counts how it is used."""
 
