@@ -7,6 +7,7 @@ the zones that use it (decision 9). A lane outlives reconfigurations, and what i
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
@@ -79,6 +80,10 @@ class Lane:
     def may_begin(self, now: float) -> bool:
         """Whether another transaction may begin: who waits for libraries has not used the room yet."""
         return self.errands < MOST and self.has_room(now)
+
+    def waits_for_pace(self) -> bool:
+        """Whether what waits here may go on with the time alone, and not only when a library is done."""
+        return (bool(self.ready) or self.errands < MOST) and self.window.paced_until() < inf
 
     def __repr__(self) -> str:
         waiting = len(self.ready) + len(self.waiting)

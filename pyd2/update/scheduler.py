@@ -11,7 +11,6 @@ not depend on how much waits.
 from __future__ import annotations
 
 from collections import deque
-from math import inf
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.clients import Clients
@@ -95,7 +94,7 @@ class Scheduler:
             for lane in driver.flush(now, wall):
                 self._serve(lane, now, wall)
         if driver.held:
-            self._paced.update(lane for lane in driver.held if lane.window.paced_until() < inf)
+            self._paced.update(lane for lane in driver.held if lane.waits_for_pace())
             driver.held.clear()
 
     def match_again(

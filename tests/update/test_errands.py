@@ -11,7 +11,7 @@ import pytest
 from pyd2.dns.tsig import HmacKey
 from pyd2.update.engine import Selection
 from pyd2.update.errands import MOST
-from tests.update.support import VirtualD2, domain, make_config, ok, request, simple_map
+from tests.update.support import VirtualD2, dead, domain, make_config, ok, request, simple_map
 
 if TYPE_CHECKING:
     from typing import Any
@@ -84,6 +84,31 @@ def test_only_so_many_wait_for_libraries_and_the_rest_in_the_queue() -> None:
         d2.do_errands()
         d2.run()
     assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == count
+
+
+def test_a_paced_lane_that_waits_for_libraries_needs_no_timer() -> None:
+    """Else the engine is woken again and again, for nothing, as long as a library takes."""
+    context = {"pyd2": {"lanes": {"max-in-flight": 2000}}}
+    zones = simple_map((domain("example.com.", 1),), (), {"user-context": context})
+    d2 = LazyD2(make_config(zones), dead, select_key=configured)
+    (lane,) = d2.engine.lanes
+    while lane.window.limit < 1000:
+        sent = 0
+        while lane.window.in_flight < lane.window.limit:
+            d2.now += 0.0002
+            for _ in range(lane.window.room(d2.now)):
+                lane.window.sent()
+                sent += 1
+        d2.now += 0.02
+        for _ in range(sent):
+            lane.window.replied(d2.now - 0.02, d2.now)
+    for number in range(2 * MOST):
+        d2.request(forward(number))
+    assert lane.errands == MOST
+    assert lane.window.paced_until() <= d2.now
+    assert d2.engine.timer() is None
+    d2.do_errands()
+    assert (lane.errands, len(d2.sent)) == (MOST, MOST)
 
 
 def test_the_requests_of_one_client_keep_their_order_while_libraries_work() -> None:
