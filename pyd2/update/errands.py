@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
+from pyd2.errors import HookError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,6 +39,8 @@ class Errand(Generic[T]):
             self._result = self._work()
         except Exception as error:  # whatever a library does, the engine goes on
             self._error = error
+        except BaseException as error:  # such as SystemExit: the engine takes no other exceptions than errors
+            self._error = HookError(f"{type(error).__name__}: {error}")
         del self._work  # what a library made for it ends here, where libraries run
 
     def result(self) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,6 +187,22 @@ def test_what_signs_in_its_own_way_does_so_as_an_errand_and_its_context_ends_the
     d2.engine.end_errands([errand], d2.now, d2.wall)
     d2.errands.clear()
     assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+
+
+@pytest.mark.parametrize("fault", [SystemExit(3), CancelledError(), RuntimeError("3")])
+def test_whatever_a_library_s_key_raises_costs_no_more_than_its_request(fault: BaseException) -> None:
+    class RaisingKey(OwnKey):
+        def create_context(self) -> SigningContext:  # type: ignore[override]
+            raise fault
+
+    d2 = lazy(lambda server, _: Selection(RaisingKey()))
+    d2.request(forward(1))
+    d2.do_errands()
+    d2.do_errands()
+    (lane,) = d2.engine.lanes
+    assert (d2.engine.active, lane.errands, d2.log.ids[-1]) == (0, 0, "DHCP_DDNS_ADD_FAILED")
+    (told,) = d2.log.texts("DHCP_DDNS_TRANS_SEND_ERROR")
+    assert str(fault) in told
 
 
 @pytest.mark.parametrize("gone", ["id", "port"])
