@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pyd2.errors import HookError
 from pyd2.hooks.callouts import CONTINUE, Callouts
+from pyd2.hooks.home import home
 from pyd2.hooks.library import check_library, is_for_kea
 from pyd2.hooks.loading import load_libraries
 from pyd2.hooks.points import Status, command_of_hook, hook_of_command
@@ -252,6 +253,7 @@ class PythonChain:
 
     def unload(self) -> None:
         """Unload all libraries, the last first, which leaves an empty chain; faults are only logged."""
+        home.clear()  # what the service's thread has dropped and was not ended yet: unload finds it gone
         loaded, self._loaded = self._loaded, []
         for library in reversed(loaded):
             library.prepare_unload()

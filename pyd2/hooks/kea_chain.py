@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
 from pyd2.errors import BridgeError, HookError
 from pyd2.hooks import kea_callbacks, kea_log
+from pyd2.hooks.home import home
 from pyd2.hooks.kea_bridge import CData, shim
 from pyd2.hooks.kea_io import Pump
 from pyd2.hooks.kea_keys import Keys
@@ -294,6 +295,7 @@ class KeaChain:
             return
         self._loaded = False
         # Before the libraries go: their objects that nobody uses any more. The rest keeps them mapped.
+        home.clear()
         self._keys.clear()
         self._servers.clear()
         self._context = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pyd2.data.element import Element, from_plain
 from pyd2.dns.tsig import HmacKey, SigningKey
+from pyd2.hooks.home import home
 from pyd2.update.selection import Selection
 
 from .conftest import SERVER, config, only_these_libraries
@@ -656,3 +659,17 @@ def test_unload_runs_in_reverse_and_faults_do_not_stop_it(
         "HOOKS_UNLOAD_ERROR 'unload' function in hook library lib2.py returned error 3",
         *(f"HOOKS_LIBRARY_CLOSED hooks library lib{n}.py successfully closed" for n in (5, 4, 3, 2, 1)),
     ]
+
+
+def test_what_another_thread_has_dropped_ends_before_its_library_goes(
+    load: Load, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(sys, "ends", ends, raising=False)
+    chain = load(write("import sys\ndef unload(): sys.ends.append('unload')"))
+    dropping = Thread(target=home.end, args=(ends.append, "dropped"))
+    dropping.start()
+    dropping.join()
+    assert ends == []
+    chain.unload()
+    assert ends == ["dropped", "unload"]
