@@ -17,10 +17,12 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import uvloop
 
@@ -34,7 +36,7 @@ from pyd2.update.engine import Engine
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyd2.config.model import Address, Config
     from pyd2.config.switches import QueueSwitches
@@ -63,6 +65,8 @@ service manager kills after 90 s what does not leave.
 KEPT_SECONDS: Final = 5.0
 """The same with a durable queue: what is left over goes on at the next start, so that a restart is quick."""
 
+UNTOLD_PART: Final = 8
+"""One part in so many of the durable queue may be taken by what is done and not in the log yet."""
 
 _ROUNDS: Final = 4
 """How often libraries may have something to do while the service settles, each time for some milliseconds."""
@@ -70,6 +74,15 @@ _ROUNDS: Final = 4
 
 def _turn() -> None:
     """Do nothing but take a turn of the loop."""
+
+
+class _Ended(NamedTuple):
+    """Requests that have ended in one turn of the engine."""
+
+    number: int
+    """Of the turn."""
+    finished: Sequence[int]
+    dead: Mapping[int, str]
 
 
 class Service:
@@ -100,6 +113,12 @@ class Service:
         self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.hand_out)
         self._journal = Journal(loop, self._pump.requests, counters, log)
         self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
+        self._ended: deque[_Ended] = deque()
+        """What the queue is not told of before its lines are in the log."""
+        self._ended_number = 0
+        self._untold = 0
+        """Requests in ``_ended``."""
+        self._most_untold = 0
         self._leaving: ShutdownType | None = None
         self._left = False
         self._patience: asyncio.TimerHandle | None = None
@@ -146,6 +165,7 @@ class Service:
         self._engine.configure(config, select_key, time.monotonic(), time.time())
         self._pump.forget_unused()
         self._journal.configure(config.switches.queue)
+        self._most_untold = config.switches.queue.max_entries // UNTOLD_PART
         self._pump.flush()
 
     def listen(self, address: Address, port: int) -> None:
@@ -208,11 +228,30 @@ class Service:
         finished = self._engine.take_finished()
         dead = {request.ncr.number: request.reason for request in self._engine.take_dead()}
         if finished:
-            # A kill must not hide the end of a request.
-            tell = partial(self._loop.call_soon_threadsafe, self._journal.done, finished, dead)
-            self._log.after_written(tell)
+            self._after_lines(finished, dead)
         if self._leaving is not None:
             self._leave_if_cleared()
+
+    def _after_lines(self, finished: Sequence[int], dead: Mapping[int, str]) -> None:
+        """Tell the durable queue when the lines are written: a kill must not hide the end of a request."""
+        self._ended_number += 1
+        self._ended.append(_Ended(self._ended_number, finished, dead))
+        self._untold += len(finished)
+        self._log.after_written(partial(self._lines_written, self._ended_number))
+        while self._untold > self._most_untold:
+            # A log that hangs must not fill the queue, which would cost requests.
+            self._tell_of_ends(self._ended[0].number)
+
+    def _lines_written(self, number: int) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the queue was told of all
+            self._loop.call_soon_threadsafe(self._tell_of_ends, number)
+
+    def _tell_of_ends(self, number: int) -> None:
+        ended = self._ended
+        while ended and ended[0].number <= number:
+            _, finished, dead = ended.popleft()
+            self._untold -= len(finished)
+            self._journal.done(finished, dead)
 
     # The shutdown.
 
@@ -271,9 +310,14 @@ class Service:
     def close(self) -> None:
         """Close the sockets and the durable queue, which is written before, and end the thread."""
         self._call(self._pump.close)
-        self._log.flush()  # then the journal hears of what has ended
-        self._call(self._journal.close)
+        self._log.flush()
+        self._call(self._close_journal)
         self.end()
+
+    def _close_journal(self) -> None:
+        # If the log hangs as well: what is done is not to be done again.
+        self._tell_of_ends(self._ended_number)
+        self._journal.close()
 
     def end(self) -> None:
         """End the thread, whatever it has to do."""

@@ -57,11 +57,15 @@ class Site:
 
     def ends(self) -> int:
         """Return how many requests have ended by the log."""
-        return (self.directory / "d2.log").read_text().count(SUCCEEDED)
+        return self.lines().count(SUCCEEDED)
+
+    def lines(self) -> str:
+        return (self.directory / "d2.log").read_text()
 
 
 @pytest.fixture
-def site(d2_binary: str, is_pyd2: bool) -> Iterator[Site]:
+def site(d2_binary: str, is_pyd2: bool, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Return the site; the parameter, if there is one, is what its durable queue is limited to."""
     if not is_pyd2:
         pytest.skip("Kea waits for the disk")
     with contextlib.ExitStack() as stack:
@@ -71,6 +75,9 @@ def site(d2_binary: str, is_pyd2: bool) -> Iterator[Site]:
         dns.set_script([], {})
         settings = config(port, forward(domain(ZONE, dns_port), timeout=5000))
         settings["DhcpDdns"]["loggers"][0]["output-options"] = [{"output": "d2.log"}]
+        if limit := getattr(request, "param", 0):
+            queue = {"type": "durable", "directory": str(directory), "max-entries": limit}
+            settings["DhcpDdns"]["user-context"] = {"pyd2": {"queue": queue}}
         (directory / "d2.json").write_text(json.dumps(settings))
         (directory / "sitecustomize.py").write_text(STALLING)
         d2 = D2(d2_binary, directory, env={"PYTHONPATH": "@DIR@"})
@@ -99,3 +106,18 @@ def test_the_end_comes_while_the_log_hangs(site: Site) -> None:
     site.d2.process.send_signal(signal.SIGTERM)
     assert site.d2.process.wait_for_exit() == 0
     assert "log lines that were lost, for writing them does not come to an end" in site.d2.stderr()
+
+
+@pytest.mark.parametrize("site", [COUNT + COUNT // 2], indirect=True)
+def test_a_log_that_hangs_fills_no_queue_and_has_nothing_done_again(site: Site, d2_binary: str) -> None:
+    site.stalled.touch()
+    for _ in range(3):
+        site.carry_out()
+    assert "queue-mgr-queue-full" not in site.d2.statistics()
+    site.d2.process.send_signal(signal.SIGTERM)
+    assert site.d2.process.wait_for_exit() == 0
+    site.stalled.unlink()
+    (site.directory / "d2.log").unlink()
+    with D2.start(d2_binary, site.directory, (site.directory / "d2.json").read_text()):
+        wait_until(lambda: "PYD2_QUEUE_OPENED" in site.lines(), "the queue")
+    assert "0 requests in it go on" in site.lines().rpartition("PYD2_QUEUE_OPENED")[2]
