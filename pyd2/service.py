@@ -8,8 +8,9 @@ share Python's interpreter lock, which nobody holds for long: it is given up in 
 from who computes after ``SWITCH_SECONDS``.
 
 The daemon calls the service by ``_call``, which runs a function in the service's thread and waits for its
-end; that is a matter of microseconds. The service never waits for the daemon: it posts to the daemon's loop.
-What it wants of hook libraries goes there as errands (``update/errands.py``) and comes back when it is done.
+end; that is a matter of microseconds, but for a new configuration: the plan of 1000 zones takes some 40 ms.
+The service never waits for the daemon: it posts to the daemon's loop. What it wants of hook libraries goes
+there as errands (``update/errands.py``) and comes back when it is done.
 """
 
 from __future__ import annotations
