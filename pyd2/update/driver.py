@@ -238,12 +238,18 @@ class Driver:
             self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)
             return
         if isinstance(key, LibraryKey):
-            self.errands.add(transaction.server.lane, signing, partial(self._signed, transaction, draft))
+            lane = transaction.server.lane
+            lane.signing += 1
+            lane.room_known = False
+            self.errands.add(lane, signing, partial(self._signed, transaction, draft))
 
     def _signed(
         self, transaction: Transaction, draft: Draft, errand: Errand[Signed], now: float, wall: float
     ) -> None:
         """Take what a library has signed."""
+        lane = transaction.server.lane
+        lane.signing -= 1
+        lane.room_known = False
         if not self.sender.holds(transaction, draft):
             self._send_alone(transaction, now, wall)
             return

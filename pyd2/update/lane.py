@@ -35,8 +35,8 @@ class Lane:
     """
 
     __slots__ = (
-        "address", "errands", "health", "host", "orders", "port", "ready", "room", "room_known", "slots",
-        "spent", "text", "tls", "waiting", "window",
+        "address", "errands", "health", "host", "orders", "port", "ready", "room", "room_known", "signing",
+        "slots", "spent", "text", "tls", "waiting", "window",
     )
 
     def __init__(
@@ -62,6 +62,8 @@ class Lane:
         self.room_known = False
         self.errands = 0
         """Things that libraries do at present for transactions here."""
+        self.signing = 0
+        """Of these, updates that are signed: they have their room in the window already."""
         self.orders: list[Transaction] = []
         """Transactions whose next update goes out with the others at the end of the turn."""
         self.ready: deque[Transaction] = deque()
@@ -72,7 +74,7 @@ class Lane:
     def has_room(self, now: float) -> bool:
         """Whether another update may go out in this turn."""
         if not self.room_known:
-            self.room = self.window.room(now) - len(self.orders)
+            self.room = self.window.room(now) - len(self.orders) - self.signing
             # That there is none is asked again: with the time, pacing makes room.
             self.room_known = self.room > 0
         return self.room > 0
@@ -83,7 +85,9 @@ class Lane:
 
     def waits_for_pace(self) -> bool:
         """Whether what waits here may go on with the time alone, and not only when a library is done."""
-        return (bool(self.ready) or self.errands < MOST) and self.window.paced_until() < inf
+        if self.signing or (self.errands >= MOST and not self.ready):
+            return False
+        return self.window.paced_until() < inf
 
     def __repr__(self) -> str:
         waiting = len(self.ready) + len(self.waiting)

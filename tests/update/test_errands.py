@@ -189,6 +189,22 @@ def test_what_signs_in_its_own_way_does_so_as_an_errand_and_its_context_ends_the
     assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
 
 
+def test_what_is_being_signed_has_its_room_in_the_window() -> None:
+    key = OwnKey()
+    context = {"pyd2": {"lanes": {"max-in-flight": 2}}}
+    zones = simple_map((domain("example.com.", 1),), (), {"user-context": context})
+    d2 = LazyD2(make_config(zones), ok, select_key=lambda server, _: Selection(key))
+    (lane,) = d2.engine.lanes
+    for number in range(20):
+        d2.request(forward(number))
+    while d2.errands:
+        d2.do_errands()
+        assert lane.signing + lane.window.in_flight <= 2
+        d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 20
+    assert (lane.signing, lane.errands, d2.engine.active) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("fault", [SystemExit(3), CancelledError(), RuntimeError("3")])
 def test_whatever_a_library_s_key_raises_costs_no_more_than_its_request(fault: BaseException) -> None:
     class RaisingKey(OwnKey):
