@@ -73,6 +73,10 @@ _ROUNDS: Final = 4
 """How often libraries may have something to do while the service settles, each time for some milliseconds."""
 
 
+_TURNS: Final = 3
+"""In the first, what had arrived may not have been read yet; in the second, not yet been passed on."""
+
+
 def _turn() -> None:
     """Do nothing but take a turn of the loop."""
 
@@ -151,8 +155,10 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See Journal; here and not in the service's thread, for it opens files."""
-        self._journal.claim(queue)
+        """See Journal; but for the question, here and not in the service's thread, for it opens files."""
+        self._journal.unclaim()
+        if not self._call(self._journal.holds, queue):
+            self._journal.claim(queue)
 
     def unclaim(self) -> None:
         """Take back ``claim``."""
@@ -208,8 +214,8 @@ class Service:
         In one thread, as Kea is, that goes without saying: a command's answer tells of it.
         """
         for _ in range(_ROUNDS):
-            self._call(_turn)
-            self._call(_turn)  # in the turn of the first, what had arrived may not have been read yet
+            for _ in range(_TURNS):
+                self._call(_turn)
             if not self._errands.run_some():
                 break
 
@@ -276,6 +282,9 @@ class Service:
     def _stay(self) -> bool:
         if not self._left:
             self._leaving = None
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
         return not self._left
 
     def _leave_if_cleared(self) -> None:

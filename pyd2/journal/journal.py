@@ -131,14 +131,19 @@ class Journal:
         a configuration: the daemon then works without the file.
         """
         self.unclaim()
-        if switches.type != "durable" or switches.directory == self._directory:
+        if self.holds(switches):
             return
-        if self._formers.has(switches.directory) or self._formers.ending(switches.directory):
-            return  # it goes on with the former, and its thread waits for the latter
         try:
             self._claimed = DirectoryLock(switches.directory)
         except OSError:
             return  # said when it is opened
+
+    def holds(self, switches: QueueSwitches) -> bool:
+        """Whether a configuration asks for no directory, or for one that is locked already."""
+        if switches.type != "durable" or switches.directory == self._directory:
+            return True
+        # It goes on with the former, and its thread waits for the latter.
+        return self._formers.has(switches.directory) or bool(self._formers.ending(switches.directory))
 
     def unclaim(self) -> None:
         """Take back ``claim``."""
