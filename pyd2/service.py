@@ -8,9 +8,8 @@ share Python's interpreter lock, which nobody holds for long: it is given up in 
 from who computes after ``SWITCH_SECONDS``.
 
 The daemon calls the service by ``_call``, which runs a function in the service's thread and waits for its
-end; that is a matter of microseconds, but for a new configuration: the plan of 1000 zones takes some 40 ms.
-The service never waits for the daemon: it posts to the daemon's loop. What it wants of hook libraries goes
-there as errands (``update/errands.py``) and comes back when it is done.
+end; that is a matter of microseconds. The service never waits for the daemon: it posts to the daemon's loop.
+What it wants of hook libraries goes there as errands (``update/errands.py``) and comes back when it is done.
 """
 
 from __future__ import annotations
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.engine import SelectKey
     from pyd2.update.errands import Errand
+    from pyd2.update.plan import Plan
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -166,14 +166,17 @@ class Service:
 
     def configure(self, config: Config, select_key: SelectKey | None) -> None:
         """Work by a new configuration; see Engine. ``select_key`` will be called in the daemon's thread."""
-        self._call(self._configure, config, select_key)
+        # With many zones it takes a second to prepare, and some of that to drop what was before: here.
+        plan = self._engine.prepare(config, self._call(lambda: self._engine.lanes), time.time())
+        self._call(self._put_in_force, config, plan, select_key)
 
-    def _configure(self, config: Config, select_key: SelectKey | None) -> None:
-        self._engine.configure(config, select_key, time.monotonic(), time.time())
+    def _put_in_force(self, config: Config, plan: Plan, select_key: SelectKey | None) -> Plan:
+        before = self._engine.put_in_force(config, plan, select_key, time.monotonic(), time.time())
         self._pump.forget_unused()
         self._journal.configure(config.switches.queue)
         self._most_untold = config.switches.queue.max_entries // UNTOLD_PART
         self._pump.flush()
+        return before
 
     def listen(self, address: Address, port: int) -> None:
         """See Intake."""

@@ -38,7 +38,10 @@ class DomainNumbers(NamedTuple):
 
 
 class PacketLayer(Protocol):
-    """What the engine needs of packets. A layer serves one thread: it works in buffers of its own."""
+    """What the engine needs of packets. A layer serves one thread: it works in buffers of its own.
+
+    Not so ``zone``, ``key`` and ``make_index``: another thread may prepare a configuration.
+    """
 
     name: str
     """``plain`` or ``compiled``."""

@@ -25,7 +25,7 @@ from pyd2.update.status import requests_status, servers_status
 from pyd2.update.tries import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyd2.config.model import Config
     from pyd2.counters import Counters
@@ -182,7 +182,23 @@ class Engine:
     # What happens.
 
     def configure(self, config: Config, select_key: SelectKey | None, now: float, wall: float) -> None:
-        """Work by a new configuration from now on.
+        """Prepare a configuration and put it in force."""
+        self.put_in_force(config, self.prepare(config, self.lanes, wall), select_key, now, wall)
+
+    def prepare(self, config: Config, lanes: Iterable[Lane], wall: float) -> Plan:
+        """Return a configuration prepared to be put in force; ``lanes`` are the present ones.
+
+        With many zones this takes a second. It touches nothing that the engine works with, so it may be
+        called in another thread than all else.
+        """
+        return make_plan(
+            config, lanes, self._counters, wall, self._packets, self._driver.tries.new_window
+        )
+
+    def put_in_force(
+        self, config: Config, plan: Plan, select_key: SelectKey | None, now: float, wall: float
+    ) -> Plan:
+        """Work by a configuration that was prepared; return the plan before it, to be dropped in peace.
 
         Active transactions go on with the domain, servers and keys they have; requests that wait are
         matched again (contract, section 2.5). ``select_key`` is None when no library has callouts there.
@@ -191,9 +207,8 @@ class Engine:
         """
         lanes = self.lanes
         self._old_plans = [plan for plan in (*self._old_plans, self._plan) if plan.active]
-        self._plan = make_plan(
-            config, lanes, self._counters, wall, self._packets, self._driver.tries.new_window
-        )
+        before, self._plan = self._plan, plan
+        plan.put_in_force()
         self._driver.selector.select_key = select_key
         self._driver.selector.chosen_keys.clear()
         self._driver.sender.timeout_ms = config.dns_server_timeout
@@ -203,7 +218,8 @@ class Engine:
         self._driver.failover.down = {
             lane for lane in now_in_use if lane.health is not None and lane.health.down
         }
-        self._scheduler.match_again(self._plan, lanes, now_in_use, now, wall)
+        self._scheduler.match_again(plan, lanes, now_in_use, now, wall)
+        return before
 
     def receive_request(self, datagram: bytes, now: float, wall: float, number: int = 0) -> None:
         """Take a datagram from the NCR port; see receive_requests."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.config.switches import Switches
 from pyd2.dns.tsig import HmacKey
@@ -14,7 +15,7 @@ from pyd2.update.match import Matcher, ReverseMatcher
 from pyd2.update.window import CAP, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyd2.config.model import Config, DdnsDomain, DnsServer
     from pyd2.config.switches import FailoverSwitches, RetrySwitches
@@ -31,6 +32,20 @@ MAX_TIMEOUT: Final = 2**31 - 1
 
 def _if_enabled(retry: RetrySwitches) -> RetrySwitches | None:
     return retry if retry.enabled else None
+
+
+class Limits(NamedTuple):
+    """What a lane keeps to."""
+
+    cap: int
+    """Updates under way at most."""
+    threshold: int | None
+    """Tries without an answer after which the server counts as down; None: nobody asks."""
+
+    def and_also(self, other: Limits) -> Limits:
+        """Return what suits both: several domains may name one server, and the most careful is safe."""
+        thresholds = [limits.threshold for limits in (self, other) if limits.threshold is not None]
+        return Limits(min(self.cap, other.cap), min(thresholds, default=None))
 
 
 def _set_threshold(lane: Lane, threshold: int | None) -> None:
@@ -105,19 +120,22 @@ class Domain:
 class Plan:
     """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
-    __slots__ = ("active", "domains", "forward", "index", "lanes", "retries", "reverse", "switches")
+    __slots__ = (
+        "_limits", "active", "domains", "forward", "index", "lanes", "retries", "reverse", "switches",
+    )
 
     def __init__(
         self,
         forward: Matcher[Domain] = Matcher(()),  # noqa: B008  never changes
         reverse: ReverseMatcher[Domain] = ReverseMatcher(()),  # noqa: B008  never changes
-        lanes: tuple[Lane, ...] = (),
+        limits: Mapping[Lane, Limits] = MappingProxyType({}),
         switches: Switches = Switches(),  # noqa: B008  frozen
         packets: PacketLayer | None = None,
     ) -> None:
         self.forward = forward
         self.reverse = reverse
-        self.lanes = lanes
+        self._limits = limits
+        self.lanes = tuple(limits)
         self.switches = switches
         self.retries = any(
             server.retry is not None
@@ -140,6 +158,12 @@ class Plan:
         self.active = 0
         """Transactions that began under this plan and have not ended: any of its lanes may be theirs."""
 
+    def put_in_force(self) -> None:
+        """Let its lanes keep to its limits."""
+        for lane, limits in self._limits.items():
+            lane.window.set_cap(limits.cap)
+            _set_threshold(lane, limits.threshold)
+
 
 def make_plan(
     config: Config,
@@ -149,7 +173,7 @@ def make_plan(
     packets: PacketLayer,
     new_window: Callable[[], Updates] = Window,
 ) -> Plan:
-    """Prepare a configuration.
+    """Prepare a configuration; nothing works by it before it is put in force.
 
     ``lanes`` are those there are; servers that have none yet get a new one, with a new window. Statistics of
     new keys are made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
@@ -161,8 +185,7 @@ def make_plan(
         offered = HmacKey(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
         keys[entry.name] = key, offered
         counters.key(key.name, wall)
-    caps: dict[Lane, int] = {}
-    thresholds: dict[Lane, int] = {}
+    limits: dict[Lane, Limits] = {}
 
     def make_server(entry: DnsServer) -> Server:
         switches = entry.switches.lanes
@@ -170,12 +193,11 @@ def make_plan(
         lane = by_place.get(place)
         if lane is None:
             lane = by_place[place] = Lane(entry.address, entry.port, new_window(), tls=switches.tls)
-        # Several domains may name one server; what the most careful of them says is safe for all.
-        cap = switches.max_in_flight or CAP
-        caps[lane] = min(cap, caps.get(lane, cap))
-        if entry.switches.retry.enabled or entry.switches.failover.enabled:
-            threshold = entry.switches.failover.breaker_threshold
-            thresholds[lane] = min(threshold, thresholds.get(lane, threshold))
+        asked = entry.switches.retry.enabled or entry.switches.failover.enabled
+        own = Limits(
+            switches.max_in_flight or CAP, entry.switches.failover.breaker_threshold if asked else None
+        )
+        limits[lane] = own.and_also(limits.get(lane, own))
         key, offered_key = keys[entry.key.name] if entry.key is not None else (None, None)
         key_counters = counters.key(key.name, wall) if key is not None else None
         return Server(entry, lane, key, offered_key, key_counters, tcp=switches.transport != "udp")
@@ -186,7 +208,4 @@ def make_plan(
 
     forward = Matcher([(entry.name, make_domain(entry)) for entry in config.forward_domains])
     reverse = ReverseMatcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])
-    for lane, cap in caps.items():
-        lane.window.set_cap(cap)
-        _set_threshold(lane, thresholds.get(lane))
-    return Plan(forward, reverse, tuple(caps), config.switches, packets)
+    return Plan(forward, reverse, limits, config.switches, packets)

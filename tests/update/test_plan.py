@@ -16,7 +16,9 @@ KEYS = [
 
 
 def plan_of(map_: dict[str, Any], counters: Counters | None = None) -> Plan:
-    return make_plan(make_config(map_), (), counters or Counters(), 0.0, PlainLayer())
+    plan = make_plan(make_config(map_), (), counters or Counters(), 0.0, PlainLayer())
+    plan.put_in_force()
+    return plan
 
 
 def limits(plan: Plan) -> dict[int, int]:
@@ -54,6 +56,20 @@ def test_lanes_and_what_they_learned_stay() -> None:
     after = make_plan(config, before.lanes, Counters(), 0.0, PlainLayer())
     assert after.lanes[0] is before.lanes[0]
     assert after.lanes[1] not in before.lanes
+
+
+def test_a_plan_that_is_not_in_force_leaves_lanes_alone() -> None:
+    """It is made in another thread than the one in which the lanes are used."""
+    extended = {"pyd2": {"lanes": {"max-in-flight": 4}, "retry": {"enabled": True}}}
+    before = plan_of(simple_map([domain("a.test.", 1)]))
+    config = make_config(simple_map([domain("a.test.", 1, **{"user-context": extended})]))
+    after = make_plan(config, before.lanes, Counters(), 0.0, PlainLayer())
+    (lane,) = before.lanes
+    assert after.lanes == (lane,)
+    assert (limits(before), lane.health) == ({1: CAP}, None)
+    after.put_in_force()
+    assert limits(before) == {1: 4}
+    assert lane.health is not None
 
 
 def test_windows_begin_at_32_and_end_at_96_or_as_asked() -> None:
