@@ -72,7 +72,6 @@ UNTOLD_PART: Final = 8
 _ROUNDS: Final = 4
 """How often libraries may have something to do while the service settles, each time for some milliseconds."""
 
-
 _TURNS: Final = 3
 """In the first, what had arrived may not have been read yet; in the second, not yet been passed on."""
 

@@ -1,10 +1,12 @@
 """What the parts of the daemon do together."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,20 @@ def test_signals_are_the_first_thread_s(d2_binary: str, is_pyd2: bool) -> None:
             assert set(blocked.values()) == {wanted}
 
 
+@contextlib.contextmanager
+def _behind_a_gate(d2_binary: str, library: str) -> Iterator[tuple[D2, int, dns_servers.DnsServer]]:
+    """Run a D2 with BIND and a library in Python that reads a FIFO, the gate; gives the D2's port, too."""
+    with PortLease() as lease, private_directory() as directory, \
+            dns_servers.bind(["example.com."]) as server:
+        port = lease.take()
+        (directory / "gated.py").write_text(library)
+        os.mkfifo(directory / "gate")
+        body = _one_zone(server.port) | {"hooks-libraries": [{"library": "gated.py"}]}
+        (directory / "d2.json").write_text(json.dumps(config(port, body)))
+        with D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"}) as d2:
+            yield d2, port, server
+
+
 BLOCKING = """
 from pathlib import Path
 
@@ -116,24 +132,17 @@ def block():
 def test_a_library_that_blocks_the_loop_does_not_delay_the_dns(d2_binary: str, is_pyd2: bool) -> None:
     if not is_pyd2:
         return  # C++ has no such loop
-    with PortLease() as lease, private_directory() as directory, \
-            dns_servers.bind(["example.com."]) as server:
-        port = lease.take()
-        (directory / "blocking.py").write_text(BLOCKING)
-        os.mkfifo(directory / "gate")
-        body = _one_zone(server.port) | {"hooks-libraries": [{"library": "blocking.py"}]}
-        (directory / "d2.json").write_text(json.dumps(config(port, body)))
-        with D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"}) as d2:
-            with (directory / "gate").open("w"):
-                # The library reads, and nothing answers commands.
-                d2.wait_for_listener(port)
-                _send(port, 30)
-                d2.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED", count=30)
-                assert not d2.answers_commands()
-            d2.wait_for_commands()
-            assert d2.statistics()["update-success"] == 30
-            assert {owner for owner, _, kind, _ in server.records("example.com.") if kind == "A"} == {
-                f"host{number}.example.com." for number in range(30)}
+    with _behind_a_gate(d2_binary, BLOCKING) as (d2, port, server):
+        with (d2.directory / "gate").open("w"):
+            # The library reads, and nothing answers commands.
+            d2.wait_for_listener(port)
+            _send(port, 30)
+            d2.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED", count=30)
+            assert not d2.answers_commands()
+        d2.wait_for_commands()
+        assert d2.statistics()["update-success"] == 30
+        assert {owner for owner, _, kind, _ in server.records("example.com.") if kind == "A"} == {
+            f"host{number}.example.com." for number in range(30)}
 
 
 SELECTING = """
@@ -152,24 +161,17 @@ def select_key(handle):
 def test_while_a_library_selects_a_key_requests_wait_and_none_is_lost(d2_binary: str, is_pyd2: bool) -> None:
     if not is_pyd2:
         return
-    with PortLease() as lease, private_directory() as directory, \
-            dns_servers.bind(["example.com."]) as server:
-        port = lease.take()
-        (directory / "selecting.py").write_text(SELECTING)
-        os.mkfifo(directory / "gate")
-        body = _one_zone(server.port) | {"hooks-libraries": [{"library": "selecting.py"}]}
-        (directory / "d2.json").write_text(json.dumps(config(port, body)))
-        with D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"}) as d2:
-            d2.wait_for_commands()
-            _send(port, 300)
-            with (directory / "gate").open("w"):
-                d2.wait_for_log("DHCP_DDNS_STARTING_TRANSACTION", count=96)
-                assert "SUCCEEDED" not in d2.stdout()
-                d2.process.send_signal(signal.SIGHUP)  # it will find requests under way, and more to come
-            d2.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED", count=300)
-            d2.wait_for_log("DHCP_DDNS_QUEUE_MGR_STARTED", count=2)
-            assert len(server.records("example.com.")) > 300
-            assert d2.stop() == 0
+    with _behind_a_gate(d2_binary, SELECTING) as (d2, port, server):
+        d2.wait_for_commands()
+        _send(port, 300)
+        with (d2.directory / "gate").open("w"):
+            d2.wait_for_log("DHCP_DDNS_STARTING_TRANSACTION", count=96)
+            assert "SUCCEEDED" not in d2.stdout()
+            d2.process.send_signal(signal.SIGHUP)  # it will find requests under way, and more to come
+        d2.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED", count=300)
+        d2.wait_for_log("DHCP_DDNS_QUEUE_MGR_STARTED", count=2)
+        assert len(server.records("example.com.")) > 300
+        assert d2.stop() == 0
 
 
 def test_a_normal_stop_does_not_wait_for_a_dead_server_for_ever(tmp_path: Path) -> None:

@@ -232,16 +232,15 @@ class Driver:
         try:
             draft = sender.draft(transaction)
             signing = partial(sign, key, draft, int(wall))
-            if not isinstance(key, LibraryKey):
+            if isinstance(key, LibraryKey):
+                lane = transaction.server.lane
+                lane.signing += 1
+                lane.room_known = False
+                self.errands.add(lane, signing, partial(self._signed, transaction, draft))
+            else:
                 sender.complete(transaction, draft, signing, now, wall)
         except UnsendableError as error:
             self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)
-            return
-        if isinstance(key, LibraryKey):
-            lane = transaction.server.lane
-            lane.signing += 1
-            lane.room_known = False
-            self.errands.add(lane, signing, partial(self._signed, transaction, draft))
 
     def _signed(
         self, transaction: Transaction, draft: Draft, errand: Errand[Signed], now: float, wall: float

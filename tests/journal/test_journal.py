@@ -260,16 +260,21 @@ def test_an_empty_queue_moves_and_comes_back(tmp_path: Path) -> None:
     play(scene)
 
 
+async def _begin_and_move(daemon: Daemon, one: Path, two: Path) -> None:
+    """Begin requests in a directory, and go on to one in which another daemon has left a request."""
+    fill(two, *names(7))
+    daemon.use(one)
+    daemon.journal.take(names(1, 2))
+    await daemon.until_begun(*names(1, 2))
+    daemon.use(two)
+
+
 def test_two_moves_in_a_row_leave_nothing_behind(tmp_path: Path) -> None:
     """What stayed in a directory would be carried out again, after newer requests, when it is used again."""
     async def scene(daemon: Daemon) -> None:
         one, two, three = (tmp_path / name for name in ("one", "two", "three"))
         two.mkdir()
-        fill(two, *names(7))
-        daemon.use(one)
-        daemon.journal.take(names(1, 2))
-        await daemon.until_begun(*names(1, 2))
-        daemon.use(two)
+        await _begin_and_move(daemon, one, two)
         daemon.use(three)
         await daemon.until(lambda: three.exists() and in_file(three) == names(1, 2), "the requests to move")
         await daemon.until(lambda: in_file(one) == [], "the first directory to be left")
@@ -283,11 +288,7 @@ def test_back_to_a_directory_that_the_next_one_has_not_taken_over_from(tmp_path:
     async def scene(daemon: Daemon) -> None:
         one, two = tmp_path / "one", tmp_path / "two"
         two.mkdir()
-        fill(two, *names(7))
-        daemon.use(one)
-        daemon.journal.take(names(1, 2))
-        await daemon.until_begun(*names(1, 2))
-        daemon.use(two)
+        await _begin_and_move(daemon, one, two)
         daemon.journal.take(names(3))
         daemon.use(None)
         daemon.use(one)
