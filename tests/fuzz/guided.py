@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import lzma
 import random
 import re
@@ -62,7 +63,7 @@ def keep(name: str, corpus: Sequence[bytes], folder: Path = CORPUS) -> None:
 
 def _fuzz(name: str, arguments: list[str]) -> None:
     """Give the target what atheris makes; ends the process."""
-    atheris = importlib.import_module("atheris")  # not everybody has it
+    atheris = importlib.import_module("atheris")
     # Only what is imported in here is watched, so nothing of pyd2 may have been imported before.
     with atheris.instrument_imports(include=["pyd2"]):
         targets = importlib.import_module("tests.fuzz.targets")
@@ -131,6 +132,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="default %(default)s")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options, arguments = parser.parse_known_args()
+    if importlib.util.find_spec("atheris") is None:
+        parser.error("needs atheris: pip install atheris")
     names = options.target or NAMES
     if options.inside:
         _fuzz(names[0], [argument for argument in arguments if argument != "--"])
