@@ -10,13 +10,16 @@ from who computes after ``SWITCH_SECONDS``.
 The daemon calls the service by ``_call``, which runs a function in the service's thread and waits for its
 end; that is a matter of microseconds. The service never waits for the daemon: it posts to the daemon's loop.
 What it wants of hook libraries goes there as errands (``update/errands.py``) and comes back when it is done.
+If its thread fails, the process ends, with exit status 1: a service manager can start it again.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
+import traceback
 from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
@@ -134,7 +137,15 @@ class Service:
     def _run(self) -> None:
         # Signals are the daemon's thread's.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        self._loop.run_forever()
+        try:
+            self._loop.run_forever()
+        except BaseException:  # what is no error, such as SystemExit, ends the loop
+            # The daemon's thread waits for this one, or answers commands while nobody makes updates.
+            try:
+                self._log.emit("DHCP_DDNS_FAILED", traceback.format_exc())
+                self._log.flush()
+            finally:
+                os._exit(1)
 
     def _call(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Have the service's thread run a function; return what it returns, raise what it raises."""

@@ -174,6 +174,38 @@ def test_while_a_library_selects_a_key_requests_wait_and_none_is_lost(d2_binary:
         assert d2.stop() == 0
 
 
+ENDING = """
+import sys
+import threading
+
+def version():
+    return 20603
+
+def load(handle):
+    handle.register_command("end-updates", end_updates)
+
+def end_updates(handle):
+    (updates,) = [thread for thread in threading.enumerate() if thread.name == "pyd2-dns"]
+    updates._target.__self__._loop.call_soon_threadsafe(sys.exit, "as told")
+"""
+
+
+def test_a_daemon_that_makes_no_more_updates_ends(d2_binary: str, is_pyd2: bool) -> None:
+    """Whatever ends their thread: the service manager then starts another daemon, which goes on."""
+    if not is_pyd2:
+        return
+    with PortLease() as lease, private_directory() as directory:
+        (directory / "ending.py").write_text(ENDING)
+        body = {"hooks-libraries": [{"library": "ending.py"}]}
+        (directory / "d2.json").write_text(json.dumps(config(lease.take(), body)))
+        with D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"}) as d2:
+            d2.wait_for_commands()
+            with contextlib.suppress(OSError):  # it may end before it closes the connection
+                control.exchange(d2.socket, ['{ "command": "end-updates" }'])
+            assert d2.process.wait_for_exit() == 1
+            assert "SystemExit: as told" in d2.stdout()
+
+
 def test_a_normal_stop_does_not_wait_for_a_dead_server_for_ever(tmp_path: Path) -> None:
     impatient = tmp_path / "impatient-pyd2"
     impatient.write_text(

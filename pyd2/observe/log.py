@@ -184,7 +184,7 @@ class MessageLog:
         """Return when all that was emitted before is written, or after a second.
 
         A disk that does not answer is waited for once, and not again until it has answered. The main thread
-        calls this.
+        calls this, or who ends the process.
         """
         self._writer.flush()
 
