@@ -6,16 +6,20 @@ One connection per server, opened when it is needed, pipelined, closed when idle
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar, cast
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from pyd2.config.tls import TlsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ssl import SSLContext
 
     from pyd2.config.tls import TlsSwitches
 
 Sent = TypeVar("Sent")
+T = TypeVar("T")
 
 IDLE_SECONDS: Final = 30.0
 """A connection on which nothing moves for so long is closed (RFC 7766, section 6.2.3)."""
@@ -106,6 +110,8 @@ class TcpLink(Generic[Sent]):
         self._connection: _Connection | None = None
         """The present one; what comes from others counts no more."""
         self._connecting: asyncio.Task[None] | None = None
+        self._reading: asyncio.Future[SSLContext] | None = None
+        """Of the certificates. It goes on when the time for a connection is up: the next one waits for it."""
         self._idle: asyncio.TimerHandle | None = None
         self._waiting: dict[bytes, _Waiting[Sent]] = {}
         self._heard = 0
@@ -143,9 +149,7 @@ class TcpLink(Generic[Sent]):
                 if tls is None:
                     await self._loop.create_connection(self._new_connection, self._address, self._port)
                 else:
-                    # The files are read for each connection, since certificates are renewed, and elsewhere: a
-                    # disk may take its time.
-                    context = await asyncio.to_thread(tls.make_context)
+                    context = await self._read_certificates(tls)
                     await self._loop.create_connection(
                         self._new_connection, self._address, self._port, ssl=context,
                         server_hostname=tls.hostname or self._address,
@@ -161,6 +165,15 @@ class TcpLink(Generic[Sent]):
         if self._waiting and self._connection is None:
             # It has ended as soon as it was made, and more has come meanwhile.
             self._connecting = self._loop.create_task(self._connect())
+
+    async def _read_certificates(self, tls: TlsSwitches) -> SSLContext:
+        """Read the files anew, since certificates are renewed, and elsewhere: a disk may take its time."""
+        reading = self._reading
+        if reading is None or reading.done():
+            reading = self._reading = _in_thread(self._loop, tls.make_context)
+        await asyncio.wait((reading,))  # being cancelled cancels nothing here
+        self._reading = None
+        return reading.result()
 
     def _new_connection(self) -> _Connection:
         return _Connection(self._opened, self._received, self._ended)
@@ -230,3 +243,21 @@ class TcpLink(Generic[Sent]):
         connection = self._leave()
         if connection is not None:
             connection.transport.close()
+
+
+def _in_thread(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> asyncio.Future[T]:
+    """Call a function in a thread of its own, which the end of the process does not wait for."""
+    outcome: asyncio.Future[T] = loop.create_future()
+    outcome.add_done_callback(asyncio.Future.exception)  # perhaps nobody asks for it any more
+
+    def call() -> None:
+        tell: tuple[Callable[[Any], None], object]
+        try:
+            tell = outcome.set_result, function()
+        except Exception as error:
+            tell = outcome.set_exception, error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(*tell)
+
+    Thread(target=call, name="pyd2-tls", daemon=True).start()
+    return outcome

@@ -1,10 +1,13 @@
 """The TCP connection to a DNS server, against a scripted server on the loopback."""
 
 import asyncio
+import os
 import socket
 import struct
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -362,6 +365,39 @@ def test_a_name_that_no_certificate_can_have_is_a_failure(hostname: str) -> None
         async with Rig(silent, tls=TlsSwitches(hostname=hostname)) as rig:
             rig.link.send(message(1), "one")
             assert (await rig.event())[:2] == ("failure", "one")
+
+    uvloop.run(run())
+
+
+def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """However often a connection is tried meanwhile: other servers' certificates are to be read, too."""
+    monkeypatch.setattr("pyd2.net.tcp.CONNECT_SECONDS", 0.01)
+    stalled = tmp_path / "trusted.pem"
+    os.mkfifo(stalled)  # opening it does not come to an end, as on a disk that does not answer
+
+    async def run() -> None:
+        before = threading.active_count()
+        async with Rig(silent, patience=0.01, tls=TlsSwitches(ca_file=str(stalled))) as rig:
+            for number in range(40):
+                rig.link.send(message(number), "one")
+                assert rig.link._connecting is not None
+                await rig.link._connecting
+            try:
+                assert threading.active_count() == before + 1
+                assert not rig.accepted.is_set()
+                async with Rig(silent, tls=OPPORTUNISTIC) as other, asyncio.timeout(10):
+                    other.link.send(message(1), "one")
+                    await other.accepted.wait()
+            finally:
+                with stalled.open("wb"):
+                    (tmp_path / "empty").touch()
+                    (tmp_path / "empty").replace(stalled)
+            rig.patience = 10
+            rig.link.send(message(1), "one")
+            _, _, reason = await rig.event()
+            assert "'tls-ca-file'" in str(reason)
 
     uvloop.run(run())
 
