@@ -24,30 +24,37 @@ MOST: Final = 96
 class Errand(Generic[T]):
     """One thing to be done where libraries run: ``run`` it there, and give it back to the engine."""
 
-    __slots__ = ("_error", "_result", "_work", "lane", "then")
+    __slots__ = ("_fault", "_result", "_work", "lane", "then")
 
     def __init__(self, lane: Lane, work: Callable[[], T], then: Then[T]) -> None:
         self.lane = lane
         self.then = then
         self._work = work
         self._result: T
-        self._error: Exception | None = None
+        self._fault: str | None = None
 
     def run(self) -> None:
         """Do the work; what it raises is kept, too."""
         try:
             self._result = self._work()
-        except Exception as error:  # whatever a library does, the engine goes on
-            self._error = error
-        except BaseException as error:  # such as SystemExit: the engine takes no other exceptions than errors
-            self._error = HookError(f"{type(error).__name__}: {error}")
+        except BaseException as error:  # whatever a library does, the engine goes on
+            self._fault = _text(error)
         del self._work  # what a library made for it ends here, where libraries run
 
     def result(self) -> T:
-        """Return what the work has returned; raise what it has raised."""
-        if self._error is not None:
-            raise self._error
+        """Return what the work has returned; raise HookError with the text of what it has raised."""
+        if self._fault is not None:
+            raise HookError(self._fault)
         return self._result
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says; where libraries run, since theirs may do anything for it."""
+    name = type(error).__name__
+    try:
+        return str(error) if isinstance(error, Exception) else f"{name}: {error}"
+    except BaseException:
+        return f"{name}, whose text cannot be had"
 
 
 Then: TypeAlias = "Callable[[Errand[T], float, float], None]"

@@ -205,20 +205,47 @@ def test_what_is_being_signed_has_its_room_in_the_window() -> None:
     assert (lane.signing, lane.errands, d2.engine.active) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("fault", [SystemExit(3), CancelledError(), RuntimeError("3")])
-def test_whatever_a_library_s_key_raises_costs_no_more_than_its_request(fault: BaseException) -> None:
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise IndexError("there is no such argument")
+
+
+@pytest.mark.parametrize(("fault", "text"), [
+    (SystemExit(3), "SystemExit: 3"), (CancelledError(), "CancelledError: "), (RuntimeError("3"), "3"),
+    (SilentError(), "SilentError, whose text cannot be had"),
+])
+def test_whatever_a_library_s_key_raises_costs_no_more_than_its_request(
+    fault: BaseException, text: str
+) -> None:
     class RaisingKey(OwnKey):
         def create_context(self) -> SigningContext:  # type: ignore[override]
             raise fault
 
     d2 = lazy(lambda server, _: Selection(RaisingKey()))
-    d2.request(forward(1))
+    for number in range(2):
+        d2.request(forward(number))
     d2.do_errands()
     d2.do_errands()
     (lane,) = d2.engine.lanes
     assert (d2.engine.active, lane.errands, d2.log.ids[-1]) == (0, 0, "DHCP_DDNS_ADD_FAILED")
-    (told,) = d2.log.texts("DHCP_DDNS_TRANS_SEND_ERROR")
-    assert str(fault) in told
+    told = d2.log.texts("DHCP_DDNS_TRANS_SEND_ERROR")
+    assert [line.endswith(f": {text}") for line in told] == [True, True]
+
+
+def test_what_a_library_s_error_holds_ends_where_libraries_run() -> None:
+    class RaisingKey(OwnKey):
+        def create_context(self) -> SigningContext:  # type: ignore[override]
+            context = super().create_context()
+            raise RuntimeError(repr(context))
+
+    key = RaisingKey()
+    d2 = lazy(lambda server, _: Selection(key))
+    d2.request(forward(1))
+    d2.do_errands()
+    (errand,) = d2.errands
+    errand.run()
+    gc.collect()
+    assert (key.made, len(key.contexts)) == (1, 0)
 
 
 @pytest.mark.parametrize("gone", ["id", "port"])
