@@ -178,7 +178,7 @@ class Service:
         """Work by a new configuration; see Engine. ``select_key`` will be called in the daemon's thread."""
         # With many zones it takes a second to prepare, and some of that to drop what was before: here.
         plan = self._engine.prepare(config, self._call(lambda: self._engine.lanes), time.time())
-        self._call(self._put_in_force, config, plan, select_key)
+        self._call(self._put_in_force, config, plan, select_key).take_apart()
 
     def _put_in_force(self, config: Config, plan: Plan, select_key: SelectKey | None) -> Plan:
         before = self._engine.put_in_force(config, plan, select_key, time.monotonic(), time.time())

@@ -198,7 +198,7 @@ class Engine:
     def put_in_force(
         self, config: Config, plan: Plan, select_key: SelectKey | None, now: float, wall: float
     ) -> Plan:
-        """Work by a configuration that was prepared; return the plan before it, to be dropped in peace.
+        """Work by a configuration that was prepared; return the plan before it, to be taken apart.
 
         Active transactions go on with the domain, servers and keys they have; requests that wait are
         matched again (contract, section 2.5). ``select_key`` is None when no library has callouts there.

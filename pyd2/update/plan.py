@@ -164,6 +164,16 @@ class Plan:
             lane.window.set_cap(limits.cap)
             _set_threshold(lane, limits.threshold)
 
+    def take_apart(self) -> None:
+        """Drop the domains when another plan is in force; transactions go on with those that they have.
+
+        One by one, since to drop many at once no other thread gets the interpreter.
+        """
+        domains = list(self.domains)
+        self.domains, self.forward, self.reverse = (), Matcher(()), ReverseMatcher(())
+        while domains:
+            domains.pop()
+
 
 def make_plan(
     config: Config,

@@ -74,6 +74,21 @@ def test_a_transaction_waits_for_its_selection_and_no_other_one_does() -> None:
     assert d2.engine.active == 0
 
 
+def test_a_transaction_goes_on_whose_plan_was_taken_apart() -> None:
+    d2 = lazy()
+    d2.request(forward(1))
+    engine, config = d2.engine, make_config(simple_map((domain("example.com.", 2),)))
+    plan = engine.prepare(config, engine.lanes, d2.wall)
+    before = engine.put_in_force(config, plan, configured, d2.now, d2.wall)
+    before.take_apart()
+    assert (before.domains, bool(before.forward)) == ((), False)
+    assert [lane.port for lane in engine.lanes] == [2, 1]
+    d2.do_errands()
+    d2.run()
+    assert [outgoing.lane.port for _, outgoing in d2.sent] == [1]
+    assert (engine.active, d2.log.ids[-1]) == (0, "DHCP_DDNS_ADD_SUCCEEDED")
+
+
 def test_only_so_many_wait_for_libraries_and_the_rest_in_the_queue() -> None:
     d2 = lazy()
     count = 3 * MOST
