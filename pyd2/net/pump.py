@@ -135,6 +135,7 @@ class Pump:
         for sockets in self._servers.values():
             sockets.close()
         self._servers.clear()
+        self._after()  # of what was read in this turn: the flush that is planned for it does nothing now
 
     def _replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
         self._engine.receive_replies(lane, slot, datagrams, time.monotonic(), time.time())

@@ -57,6 +57,31 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
     uvloop.run(scenario())
 
 
+def test_what_has_ended_right_before_the_end_is_passed_on(packet_layer: str) -> None:
+    """Else the durable queue keeps a request that has been carried out, and the next start does it again."""
+
+    async def scenario() -> None:
+        engine, finished = Engine(Counters(), MemoryLog(), packets=make_layer(packet_layer)), list[int]()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+            server.settimeout(10)
+            zone = domain("example.com.", server.getsockname()[1])
+            engine.configure(make_config(simple_map([zone])), None, time.monotonic(), time.time())
+            pump = Pump(asyncio.get_running_loop(), engine,
+                        lambda: finished.extend(engine.take_finished()), chosen.datagrams, no_errands)
+            pump.requests([datagram(request(reverse_change=False))], [7])
+            pump.flush()
+            update, client = server.recvfrom(65535)
+            server.sendto(answer(update), client)
+            while engine.active:  # in one turn of the loop, with what follows
+                for sockets in pump._servers.values():
+                    sockets.read()
+            pump.close()
+        assert finished == [7]
+
+    uvloop.run(scenario())
+
+
 def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None:
     """Without a route to the server each request fails at once: the listener must be read meanwhile."""
     count = 3000
