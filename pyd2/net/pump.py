@@ -121,7 +121,7 @@ class Pump:
 
         Those that transactions from before a reconfiguration still need are looked at again later.
         """
-        used = self._engine.lanes
+        used = set(self._engine.lanes)
         for lane in [lane for lane in self._servers if lane not in used]:
             self._servers.pop(lane).close()
         if self._engine.outlives_configuration:
