@@ -316,8 +316,9 @@ class Journal:
         self._release.up_to(self._next - 1)
 
     def _drop(self, lost: int, wall: float) -> None:
-        for _ in range(lost):
-            self._counters.queue_full.add(wall)
+        self._counters.queue_full.add(wall, lost)
+        self._counters.tally.received += lost
+        self._counters.tally.lost += lost
         if not self._full:
             self._full = True
             self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self._max_entries)

@@ -104,6 +104,8 @@ def test_more_than_the_limit_is_counted_and_told_once(tmp_path: Path) -> None:
         daemon.journal.take(names(13))
         await daemon.until_begun(*names(*range(10)))
         assert daemon.counters.queue_full.value == 4
+        # The engine, which counts all others, never sees these.
+        assert (daemon.counters.tally.received, daemon.counters.tally.lost) == (4, 4)
         assert daemon.log.ids.count("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL") == 1
         daemon.end(*names(0))
         assert "DHCP_DDNS_QUEUE_MGR_RESUMING" not in daemon.log.ids
