@@ -263,6 +263,7 @@ def run_cli(binary: str, case: Case) -> Outcome:
         actions = []
         if case.get("actions"):
             _wait_for_start(d2, ports)
+            _wait_for_lines(d2, case)
             actions = [_ACTIONS[_kind(action)](binary, d2, case, action) for action in case["actions"]]
         else:
             d2.process.wait_for_exit()
@@ -293,6 +294,12 @@ def _wait_for_start(d2: D2, ports: PortMap) -> None:
                or "Unable to use interprocess" in d2.process.stderr(), "the start")
 
 
+def _wait_for_lines(d2: D2, case: Case) -> None:
+    """Return when what follows a start or a reload is logged; with -d the barrier's own lines would stay."""
+    if "-d" not in case["args"]:
+        d2.barrier()
+
+
 def _kind(action: Case) -> str:
     """An action is recorded as a map; the first key tells what was done."""
     return next(iter(action)).split(":")[0]
@@ -309,6 +316,7 @@ def _signal(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
     if number == signal.SIGHUP:
         wait_until(lambda: re.search(_RELOADED, d2.stdout()[out:] + d2.stderr()[err:]) or not d2.alive,
                    "the end of the reload")
+        _wait_for_lines(d2, case)
     else:
         d2.process.wait_for_exit()
     return {"signal": action["signal"], "stdout_log": log_entries(d2.stdout()[out:], str(d2.directory)),
