@@ -79,7 +79,7 @@ def test_with_other_software(name: str, subject: Subject) -> None:
 def test_a_deep_queue_is_filled_and_kept_full(subject: Subject, is_pyd2: bool) -> None:
     if not is_pyd2:
         return  # the real server holds 1,024 requests
-    figures = Bench(0.3).run(BY_NAME["queue-10000"], subject)
+    figures = Bench(0.3).run(steady("queue-10000"), subject)
     assert figures["sent"] >= 10_000
     assert figures["sent"] - figures["completed"] <= 10_000
     assert figures["lost"] == 0

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.kit.conformance import times_out
+
 DATA = Path(__file__).with_name("data")
 MORE = Path(__file__).with_name("data_more")
 
@@ -21,8 +23,12 @@ def load(kind: str, name: str, data: Path = DATA) -> dict[str, Any]:
 
 
 def names(kind: str, data: Path = DATA) -> list[str]:
-    """Return the names of the cases of a kind; those with the same configuration stand together."""
+    """Return the names of the cases of a kind; those that can use the same server stand together."""
     if kind == "configs":
         return sorted(configs(data))
     found = [path.stem for path in (data / kind).glob("*.json")]
-    return sorted(found, key=lambda name: (json.dumps(load(kind, name, data).get("config")), name))
+    return sorted(found, key=lambda name: (*_server(kind, load(kind, name, data)), name))
+
+
+def _server(kind: str, case: dict[str, Any]) -> tuple[str, bool]:
+    return json.dumps(case.get("config")), kind == "transactions" and "result" in case and times_out(case)

@@ -64,7 +64,7 @@ def run(station: Station, case: invented.Case) -> Outcome:
         station.send(ncr.datagram(request))
         if clients > 1 or number == len(case.requests):
             wait_until(lambda number=number: station.finals() >= number or not d2.alive,  # type: ignore[misc]
-                       f"the end of {number} requests")
+                       f"the end of {number} requests", timeout=15)
     updates = station.dns.updates()
     d2.barrier()
     several = len(case.requests) > 1

@@ -113,7 +113,7 @@ def storm(binary: str, seconds: float, rate: float) -> bool:
         query_id = b""
         load = stack.enter_context(Load(port, (host.request() for host in hosts), 100))
         ends = Ends(d2)
-        while ends.read() < len(hosts) and time.monotonic() - began < 3 * seconds:
+        while ends.read() < len(hosts) and time.monotonic() - began < 3 * seconds + 60:
             with contextlib.suppress(BlockingIOError):
                 while True:
                     update, asker = server.recvfrom(4096)

@@ -87,7 +87,7 @@ def _site(binary: str, faults: Faults, seed: int, key: TsigKey | None = None,
         servers = [{"ip-address": "127.0.0.1", "port": proxy_port}]
         named = {"key-name": key.name} if key else {}
         body: dict[str, Any] = {
-            "dns-server-timeout": 250, "tsig-keys": [key.kea()] if key else [],
+            "dns-server-timeout": 500, "tsig-keys": [key.kea()] if key else [],
             "forward-ddns": {"ddns-domains": [{"name": FORWARD, "dns-servers": servers, **named}]},
             "reverse-ddns": {"ddns-domains": [{"name": REVERSE, "dns-servers": servers, **named}]},
             "user-context": {"pyd2": {"lanes": lanes or {}}},

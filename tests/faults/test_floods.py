@@ -45,10 +45,12 @@ def test_a_flood_of_rubbish_is_counted_and_survived(d2_binary: str, is_pyd2: boo
                 ncr.send(ncr.datagram(ncr.request("a.example.com.", "192.0.2.1", "00")), port)
                 return False
 
-            wait_until(good_one_arrived, "a good request after the flood", timeout=30)
+            wait_until(good_one_arrived, "a good request after the flood")
             counts = d2.statistics()
             assert counts["ncr-error"] == 0
             assert 0 < counts["ncr-invalid"] <= 20000
+            # So many lines take their time, which no command waits for to the end.
+            d2.wait_for_log("DHCP_DDNS_INVALID_NCR", counts["ncr-invalid"])
             assert d2.stdout().count("DHCP_DDNS_INVALID_NCR") == counts["ncr-invalid"]
             assert d2.process.peak_resident_bytes() - before < 64 * MEBIBYTE
 

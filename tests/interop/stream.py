@@ -155,7 +155,7 @@ class Feeder:
         """Wait until at most so many requests have not ended."""
         if self._sent - self._finished > unfinished:
             wait_until(lambda: self._sent - self._count() <= unfinished,
-                       f"the end of {self._sent - unfinished} requests", timeout=30)
+                       f"the end of {self._sent - unfinished} requests")
 
     def _count(self) -> int:
         assert self._d2.alive, self._d2.process.output()[-4000:]

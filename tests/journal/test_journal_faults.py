@@ -269,14 +269,13 @@ def test_a_file_that_was_not_read_at_the_start_is_not_carried_out_later(
     """Its requests are older than those that were done meanwhile."""
     fill(tmp_path, *names(1, 2))
     (tmp_path / DATABASE).rename(tmp_path / "hidden")
-    (tmp_path / DATABASE).mkdir()  # no file, and not to be opened
+    (tmp_path / DATABASE).symlink_to(DATABASE)  # to itself: not to be opened, and replaced in one step
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
         daemon.journal.take(names(3))
         await daemon.until_begun(*names(3))
-        (tmp_path / DATABASE).rmdir()
-        (tmp_path / "hidden").rename(tmp_path / DATABASE)
+        (tmp_path / "hidden").replace(tmp_path / DATABASE)
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
         assert in_file(tmp_path) == names(3)
         (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")

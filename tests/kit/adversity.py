@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import PATIENCE, wait_until
 
 Address = tuple[Any, ...]
 
@@ -119,7 +119,7 @@ class Adversity:
         """Stop."""
         self._stopping = True
         os.write(self._wake_write, b"x")
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the proxy doesn't stop"
         for sock in [self._udp, self._tcp, self._elsewhere, *self._askers.values(), *self._pairs]:
             sock.close()

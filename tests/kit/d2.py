@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tests.kit import control
 from tests.kit.process import Process
-from tests.kit.waiting import WaitTimeoutError, wait_until
+from tests.kit.waiting import PATIENCE, WaitTimeoutError, wait_until
 
 CONTROL_SOCKET = {"socket-type": "unix", "socket-name": "d2.sock"}
 STARTED = "DHCP_DDNS_STARTED"
@@ -115,7 +115,7 @@ class D2:
         except OSError:
             return False
 
-    def wait_for_commands(self, timeout: float = 20.0) -> None:
+    def wait_for_commands(self, timeout: float = PATIENCE) -> None:
         """Wait until the control channel answers; fail if the server ends first."""
         def ready() -> bool:
             if self.answers_commands():
@@ -135,7 +135,7 @@ class D2:
             if not self.answers_commands():
                 return
 
-    def wait_for_log(self, pattern: str, count: int = 1, start: int = 0, timeout: float = 20.0) -> None:
+    def wait_for_log(self, pattern: str, count: int = 1, start: int = 0, timeout: float = PATIENCE) -> None:
         """Wait until stdout, from character `start`, holds `count` matches, or the server ends."""
         found = re.compile(pattern)
         try:
@@ -144,7 +144,7 @@ class D2:
         except WaitTimeoutError as error:
             raise WaitTimeoutError(f"{error}; it ends with\n{self.stdout()[-4000:]}") from None
 
-    def wait_for_listener(self, port: int, timeout: float = 20.0) -> None:
+    def wait_for_listener(self, port: int, timeout: float = PATIENCE) -> None:
         """Wait until the server is bound to its port, or has said why it can't, or has ended."""
         wait_until(lambda: is_listening(port) or NO_LISTENER in self.process.output() or not self.alive,
                    f"a listener on port {port}", timeout)

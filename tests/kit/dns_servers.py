@@ -137,6 +137,7 @@ server:
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
+    tcp-io-timeout: 60000  # ms; after 500 it would hang up on a machine that stands still
     # secured
 log:
   - target: stderr

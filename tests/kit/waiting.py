@@ -6,6 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 60.0
+"""Seconds that are waited for what is sure to come: a machine that does much else may take long for it."""
+
 _PAUSE = 0.004  # seconds between two looks; short against what is waited for, long against a look
 
 
@@ -13,7 +16,7 @@ class WaitTimeoutError(AssertionError):
     """What was waited for didn't come about before the deadline."""
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout: float = 15.0) -> T:
+def wait_until(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
     """Return the first true value of `condition()`.
 
     `what` says what was waited for and stands in the error. `timeout` is in seconds.

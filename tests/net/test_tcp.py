@@ -287,12 +287,12 @@ def test_a_reply_that_takes_longer_than_a_connection_may_idle_is_waited_for(
 def test_a_message_has_all_its_time_once_the_connection_is_there() -> None:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         query = await read_message(reader)
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.5)
         writer.write(framed(query))
         await reader.read()
 
     async def run() -> None:
-        async with Rig(slow, patience=0.3) as rig:
+        async with Rig(slow, patience=1.0) as rig:
             rig.link.send(message(1), "far away")
             rig.patience = 10.0
             assert await rig.event() == ("reply", "far away", message(1))

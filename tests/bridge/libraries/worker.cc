@@ -123,7 +123,7 @@ int send_update(CalloutHandle& handle) {
     say("rrset", rrset->toText());
     told.response.reset();
     client.reset(new DNSClient(told.response, &told, DNSClient::UDP));
-    client->doUpdate(main_service, IOAddress("127.0.0.1"), static_cast<uint16_t>(number_of("dns-port")), message, 1000,
+    client->doUpdate(main_service, IOAddress("127.0.0.1"), static_cast<uint16_t>(number_of("dns-port")), message, 20000,
                      d2::D2TsigKeyPtr(new d2::D2TsigKey("own.:MDEyMzQ1Njc4OWFiY2RlZg==:hmac-sha256")));
     handle.setArgument("response", config::createAnswer(0, "sent"));
     return 0;
