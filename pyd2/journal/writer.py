@@ -131,8 +131,9 @@ class Writer:
             self._dead += dead
 
     def replace(self, entries: Sequence[Entry]) -> None:
-        """Let the file hold these entries instead of what it holds."""
+        """Let the file hold these entries instead of what it holds and what was handed over."""
         with self._changed:
+            self._entries, self._removed, self._amended = Entries([], [], []), [], []
             self._replacement = entries
             self._changed.notify()
 

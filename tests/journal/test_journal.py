@@ -302,3 +302,28 @@ def test_back_to_a_directory_that_the_next_one_has_not_taken_over_from(tmp_path:
         assert list(daemon.begun) == names(2, 4)
 
     play(scene)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["on", "back"])
+def test_what_was_handed_over_before_a_move_is_not_written_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """It stayed in the directory that was left, and was carried out again when that was used again."""
+    monkeypatch.setattr("pyd2.journal.writer.GROUP_SECONDS", 600.0)
+    one, two = tmp_path / "one", tmp_path / "two"
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(one)
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.journal.take(names(2))  # waits for more, to share their commit
+        daemon.use(two)
+        if back:
+            daemon.use(one)
+        await daemon.until_begun(*names(2))
+        left, used = (two, one) if back else (one, two)
+        await daemon.until(lambda: _free(left), "the thread of the other directory to end")
+        assert (in_file(left), in_file(used)) == ([], names(1, 2))
+        assert "PYD2_QUEUE_FAILED" not in daemon.log.ids
+
+    play(scene)
