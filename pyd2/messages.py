@@ -157,6 +157,7 @@ I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
 W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests is %1 bytes instead of %2; raise net.core.rmem_max so that bursts are not lost
 E   PYD2_QUEUE_FAILED the durable queue does not work: %1. Requests are carried out from memory; those that wait are lost if the server ends. It is tried again from time to time
 I   PYD2_QUEUE_KEPT leaving with %1 requests not carried out; they are in %2 and go on at the next start
+E   PYD2_QUEUE_LEFT_BEHIND durable queue %1 is not used any more and can not be emptied: %2. What is in it is carried out when its directory is used again, even if it is done: remove the file before
 E   PYD2_QUEUE_LOST leaving with %1 requests that are not carried out or not removed from %2, which does not work
 I   PYD2_QUEUE_OPENED durable queue %1 is in use; %2 requests in it go on
 W   PYD2_QUEUE_RESUMED durable queue %1 works again and holds all %2 requests that wait

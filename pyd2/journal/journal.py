@@ -186,9 +186,7 @@ class Journal:
         if not self._up:
             self._waive()
             return
-        if self._stall is None:
-            self._safe_before = self._release.safe
-            self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
+        self._watch_for_stall()
         self._release.go_on()
 
     def amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
@@ -203,10 +201,9 @@ class Journal:
                 entry = entry._replace(datagram=datagram)
                 self._pending.change(entry)
                 amended.append(entry)
-        if not self._loading:
-            if self._writer is not None:
-                self._writer.amend(amended)
-            self._formers.amend(amended)
+        if self._writer is not None and not self._loading:
+            self._writer.amend(amended)
+        self._formers.amend(amended)
 
     def done(self, numbers: Sequence[int], dead: Mapping[int, str]) -> None:
         """Take it that requests have ended for good; the ``dead`` ones are dead letters, with reasons."""
@@ -216,8 +213,9 @@ class Journal:
             if entry is not None:
                 letters.append(DeadLetter(0, entry.taken, time.time(), reason, entry.datagram))
         self._pending.forget(numbers)
-        if self._writer is not None and not self._loading:
-            self._writer.remove(numbers, letters)
+        if self._writer is not None:
+            # While its file is being read these requests are not in it, but letters belong there already.
+            self._writer.remove(() if self._loading else numbers, letters)
         self._formers.remove(numbers)
         if self._full:
             self._resume_if_room()
@@ -249,7 +247,8 @@ class Journal:
         if moved:
             entries = [entry._replace(number=number) for number, entry in zip(count(self._next), entries)]
         if entries:
-            self._next = entries[-1].number + 1
+            # Never less than before: that requests up to a number are safe has been said of others.
+            self._next = max(self._next, entries[-1].number + 1)
         self._add(Entries.of(entries))
         self._loading = self._unread = False
         if fault is not None:
@@ -262,6 +261,7 @@ class Journal:
                 # Numbers in the file mean others' requests: it gets what is held here instead.
                 self._restored_up_to = self._next - 1
                 writer.replace(self._pending.entries())
+                self._watch_for_stall()
             else:
                 self._release.safe = self._next - 1
                 self._formers.empty()
@@ -289,9 +289,11 @@ class Journal:
         """Go on without the file."""
         self._formers.failed(writer)
         if writer is not self._writer:
+            if writer.directory != self._directory:
+                self._log.emit("PYD2_QUEUE_LEFT_BEHIND", Path(writer.directory, DATABASE), fault)
             return
         self._lock = writer.lock
-        self._unread = self._unread or self._loading
+        self._unread = writer.unread or self._loading
         self._loading = False
         self._fail(fault)
         self._take_held()
@@ -333,9 +335,7 @@ class Journal:
 
     def _move(self, directory: str) -> None:
         """Work with another directory from now on; what is not done moves there."""
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
+        self._retry_now()
         if self._writer is not None:
             if self._loading:
                 self._formers.end(self._writer)  # none of what is held here stands in it, and what does stays
@@ -358,6 +358,7 @@ class Journal:
             self._writer = former
             self._restored_up_to = self._next - 1
             former.replace(self._pending.entries())
+            self._watch_for_stall()
             self._take_held()
 
     def _new_writer(self, lock: DirectoryLock | None) -> Writer:
@@ -370,9 +371,7 @@ class Journal:
         """Give up the file when it is not wanted any more and all of it is done."""
         if self._wanted or not self._directory or self._loading or self._pending:
             return
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
+        self._retry_now()
         self._formers.leave()
         if self._writer is not None:
             self._formers.end(self._writer)
@@ -398,6 +397,19 @@ class Journal:
         self._writer = self._new_writer(lock)
         self._restored_up_to = self._next - 1
         self._writer.start_again(self._pending.entries(), unread=self._unread)
+
+    def _retry_now(self) -> None:
+        """Before the file is left: if it has failed, requests are in it that are done."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+            if not self._unread:  # else none of them is known, and all stay
+                self._try_again()
+
+    def _watch_for_stall(self) -> None:
+        if self._stall is None:
+            self._safe_before = self._release.safe
+            self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
 
     def _look_for_stall(self) -> None:
         self._stall = None

@@ -81,6 +81,8 @@ class Writer:
         self._dead: list[DeadLetter] = []
         self.dead_count = 0
         """Dead letters in the file, about: those that are forgotten for their number still count."""
+        self.unread = False
+        """Whether it is about to set the file aside, which was not read when it was opened first."""
         self._replacement: Sequence[Entry] | None = None
         self._grouping = False
         """Whether the thread waits for more requests, and need not hear of each."""
@@ -107,7 +109,8 @@ class Writer:
         ``unread``: what it holds has never been read. That is older than what was done meanwhile, so it must
         not be done now: the file is set aside.
         """
-        self._begin = lambda: self._reopen(entries, unread=unread)
+        self.unread = unread
+        self._begin = lambda: self._reopen(entries)
         self._thread.start()
 
     def write(self, entries: Entries) -> None:
@@ -217,12 +220,12 @@ class Writer:
         self._tell(self._listener.opened, entries, None)
         return store
 
-    def _reopen(self, entries: Sequence[Entry], *, unread: bool) -> Store:
+    def _reopen(self, entries: Sequence[Entry]) -> Store:
         self._take_lock()
         store = None
         try:
             store = Store(self.directory)
-            count = len(store.read()) if unread else 0
+            count = len(store.read()) if self.unread else 0
             if not count:
                 store.reconcile(entries)
         except StoreError as error:
@@ -235,6 +238,7 @@ class Writer:
             if count:
                 store.close()
                 store = self._begin_anew("it was not read at the start", entries, count)
+        self.unread = False
         self._tell(self._listener.restored)
         return store
 
@@ -262,7 +266,7 @@ class Writer:
             if replacement is not None:
                 store.replace(replacement)
                 self._tell(self._listener.restored)
-            if entries or removed or amended:
+            if entries or removed or amended or dead:
                 self._commit(store, entries, removed, dead, amended)
             if closing:
                 return
@@ -279,7 +283,7 @@ class Writer:
         def urgent() -> bool:
             return bool(self._entries or self._replacement is not None or self._closing)
 
-        self._changed.wait_for(lambda: urgent() or self._removed)
+        self._changed.wait_for(lambda: urgent() or self._removed or self._dead)
         self._changed.wait_for(urgent, REMOVE_SECONDS)
 
     def _wait_for_more(self, end: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -182,36 +181,6 @@ def test_to_memory_while_requests_wait_for_the_disk(tmp_path: Path) -> None:
     play(scene)
 
 
-def test_to_another_directory_with_all_that_waits(tmp_path: Path) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    new.mkdir()
-    fill(new, *names(11, 12))
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(old)
-        daemon.journal.take(names(1, 2, 3))
-        await daemon.until_begun(*names(1, 2, 3))
-        daemon.use(new)
-        daemon.journal.take(names(4))
-        daemon.end(*names(2))
-        await daemon.until_begun(*names(4))
-        assert list(daemon.begun) == names(1, 3, 11, 12, 4)
-        await daemon.until(lambda: in_file(new) == names(1, 3, 11, 12, 4))
-        await daemon.until(lambda: in_file(old) == [])
-        daemon.end(*names(1, 11))
-        await daemon.until(lambda: in_file(new) == names(3, 12, 4))
-        await daemon.until(lambda: _free(old))
-
-    play(scene)
-
-
-def _free(directory: Path) -> bool:
-    with contextlib.suppress(InUseError):
-        DirectoryLock(str(directory)).release()
-        return True
-    return False
-
-
 def test_what_fails_for_good_becomes_a_dead_letter(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
@@ -247,83 +216,3 @@ def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:
     play(scene)
     (left,) = in_file(tmp_path)
     assert decode(left).text() == decode(octets).without_forward().text()
-
-
-def test_an_empty_queue_moves_and_comes_back(tmp_path: Path) -> None:
-    """The directory of before was kept locked until something was moved."""
-    async def scene(daemon: Daemon) -> None:
-        for turn, name in enumerate(["one", "two", "one", "two"], 1):
-            daemon.use(tmp_path / name)
-            await daemon.until_logged("PYD2_QUEUE_OPENED", turn)
-            daemon.journal.take(names(turn))
-            await daemon.until_begun(*names(turn))
-            daemon.end(*names(turn))
-
-    play(scene)
-
-
-async def _begin_and_move(daemon: Daemon, one: Path, two: Path) -> None:
-    """Begin requests in a directory, and go on to one in which another daemon has left a request."""
-    fill(two, *names(7))
-    daemon.use(one)
-    daemon.journal.take(names(1, 2))
-    await daemon.until_begun(*names(1, 2))
-    daemon.use(two)
-
-
-def test_two_moves_in_a_row_leave_nothing_behind(tmp_path: Path) -> None:
-    """What stayed in a directory would be carried out again, after newer requests, when it is used again."""
-    async def scene(daemon: Daemon) -> None:
-        one, two, three = (tmp_path / name for name in ("one", "two", "three"))
-        two.mkdir()
-        await _begin_and_move(daemon, one, two)
-        daemon.use(three)
-        await daemon.until(lambda: three.exists() and in_file(three) == names(1, 2), "the requests to move")
-        await daemon.until(lambda: in_file(one) == [], "the first directory to be left")
-        # Nobody has seen what another daemon had left in the second one.
-        assert in_file(two) == names(7)
-
-    play(scene)
-
-
-def test_back_to_a_directory_that_the_next_one_has_not_taken_over_from(tmp_path: Path) -> None:
-    async def scene(daemon: Daemon) -> None:
-        one, two = tmp_path / "one", tmp_path / "two"
-        two.mkdir()
-        await _begin_and_move(daemon, one, two)
-        daemon.journal.take(names(3))
-        daemon.use(None)
-        daemon.use(one)
-        daemon.journal.take(names(4))
-        await daemon.until_begun(*names(3, 4))
-        daemon.end(*names(1, 3))
-        await daemon.until(lambda: in_file(one) == names(2, 4), "the first directory to hold what waits")
-        assert in_file(two) == names(7)
-        assert list(daemon.begun) == names(2, 4)
-
-    play(scene)
-
-
-@pytest.mark.parametrize("back", [False, True], ids=["on", "back"])
-def test_what_was_handed_over_before_a_move_is_not_written_behind_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
-) -> None:
-    """It stayed in the directory that was left, and was carried out again when that was used again."""
-    monkeypatch.setattr("pyd2.journal.writer.GROUP_SECONDS", 600.0)
-    one, two = tmp_path / "one", tmp_path / "two"
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(one)
-        daemon.journal.take(names(1))
-        await daemon.until_begun(*names(1))
-        daemon.journal.take(names(2))  # waits for more, to share their commit
-        daemon.use(two)
-        if back:
-            daemon.use(one)
-        await daemon.until_begun(*names(2))
-        left, used = (two, one) if back else (one, two)
-        await daemon.until(lambda: _free(left), "the thread of the other directory to end")
-        assert (in_file(left), in_file(used)) == ([], names(1, 2))
-        assert "PYD2_QUEUE_FAILED" not in daemon.log.ids
-
-    play(scene)
