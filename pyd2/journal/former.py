@@ -37,8 +37,8 @@ class FormerWriters:
     def failed(self, writer: Writer) -> None:
         """Take it that a thread has ended with a fault."""
         if writer in self._former:
-            writer.close(None)
             self._former.remove(writer)
+            self.end(writer)
 
     def empty(self) -> None:
         """Give up the directories of before: the present file holds all that is not done."""

@@ -243,6 +243,7 @@ class Journal:
         """Let the requests of the time before go on, and then those that came meanwhile."""
         if writer is not self._writer:
             return
+        writer.unread = False
         moved = bool(self._pending)
         if moved:
             entries = [entry._replace(number=number) for number, entry in zip(count(self._next), entries)]
@@ -289,18 +290,18 @@ class Journal:
         """Go on without the file."""
         self._formers.failed(writer)
         if writer is not self._writer:
-            if writer.directory != self._directory:
+            if writer.directory != self._directory and not writer.unread and not writer.given_up:
                 self._log.emit("PYD2_QUEUE_LEFT_BEHIND", Path(writer.directory, DATABASE), fault)
             return
         self._lock = writer.lock
-        self._unread = writer.unread or self._loading
+        self._unread = writer.unread
         self._loading = False
         self._fail(fault)
         self._take_held()
 
-    def set_aside(self, _writer: Writer, reason: str, aside: Path, count: int) -> None:
+    def set_aside(self, writer: Writer, reason: str, aside: Path, count: int) -> None:
         """Say where the old file is."""
-        self._log.emit("PYD2_QUEUE_SET_ASIDE", self.path, reason, aside, count)
+        self._log.emit("PYD2_QUEUE_SET_ASIDE", Path(writer.directory, DATABASE), reason, aside, count)
 
     # Requests.
 
@@ -391,12 +392,12 @@ class Journal:
         self._failures += 1
         self._waive()
 
-    def _try_again(self) -> None:
+    def _try_again(self, *, add: bool = True) -> None:
         self._retry = None
         lock, self._lock = self._lock, None
         self._writer = self._new_writer(lock)
         self._restored_up_to = self._next - 1
-        self._writer.start_again(self._pending.entries(), unread=self._unread)
+        self._writer.start_again(self._pending.entries(), unread=self._unread, add=add)
 
     def _retry_now(self) -> None:
         """Before the file is left: if it has failed, requests are in it that are done."""
@@ -404,7 +405,7 @@ class Journal:
             self._retry.cancel()
             self._retry = None
             if not self._unread:  # else none of them is known, and all stay
-                self._try_again()
+                self._try_again(add=False)  # there may be no room, and what waits has another place
 
     def _watch_for_stall(self) -> None:
         if self._stall is None:
@@ -420,6 +421,8 @@ class Journal:
             self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
             return
         assert self._writer is not None
+        self._unread = self._writer.unread
+        self._writer.given_up = True
         self._formers.end(self._writer)
         self._fail(StoreError(f"{self.path}: the disk has not answered for {STALL_SECONDS:g} seconds"))
 

@@ -141,8 +141,8 @@ class Store:
             self._contents = contents = Contents()
             self._insert(self._add(contents, Entries.of(entries)) if entries else [])
 
-    def reconcile(self, entries: Sequence[Entry]) -> None:
-        """Make these the only entries.
+    def reconcile(self, entries: Sequence[Entry], *, add: bool = True) -> None:
+        """Make these the only entries; unless ``add``, those of them that are there.
 
         First the others go, in a transaction of their own: a full disk may have room for that, and a request
         that was done must not come back.
@@ -152,7 +152,8 @@ class Store:
         self.write((), sorted(present - {entry.number for entry in entries}))
         held = {entry.number: entry.datagram for entry in self.read()}
         self.amend([entry for entry in entries if held.get(entry.number, entry.datagram) != entry.datagram])
-        self.write([entry for entry in entries if entry.number not in present])
+        if add:
+            self.write([entry for entry in entries if entry.number not in present])
 
     def read_dead(self) -> list[DeadLetter]:
         """Return the dead letters, the oldest first."""

@@ -82,7 +82,9 @@ class Writer:
         self.dead_count = 0
         """Dead letters in the file, about: those that are forgotten for their number still count."""
         self.unread = False
-        """Whether it is about to set the file aside, which was not read when it was opened first."""
+        """Whether what the file holds is known to nobody yet; the listener says when it has taken it over."""
+        self.given_up = False
+        """Whether another one works with the directory: what becomes of this one is of no interest."""
         self._replacement: Sequence[Entry] | None = None
         self._grouping = False
         """Whether the thread waits for more requests, and need not hear of each."""
@@ -100,17 +102,18 @@ class Writer:
 
     def start(self) -> None:
         """Open the file and tell what it holds."""
+        self.unread = True
         self._begin = self._open
         self._thread.start()
 
-    def start_again(self, entries: Sequence[Entry], *, unread: bool) -> None:
-        """Open the file after a fault and make it hold these entries.
+    def start_again(self, entries: Sequence[Entry], *, unread: bool, add: bool) -> None:
+        """Open the file after a fault and make it hold these entries; see ``Store.reconcile`` for ``add``.
 
         ``unread``: what it holds has never been read. That is older than what was done meanwhile, so it must
         not be done now: the file is set aside.
         """
         self.unread = unread
-        self._begin = lambda: self._reopen(entries)
+        self._begin = lambda: self._reopen(entries, add=add)
         self._thread.start()
 
     def write(self, entries: Entries) -> None:
@@ -220,14 +223,14 @@ class Writer:
         self._tell(self._listener.opened, entries, None)
         return store
 
-    def _reopen(self, entries: Sequence[Entry]) -> Store:
+    def _reopen(self, entries: Sequence[Entry], *, add: bool) -> Store:
         self._take_lock()
         store = None
         try:
             store = Store(self.directory)
             count = len(store.read()) if self.unread else 0
             if not count:
-                store.reconcile(entries)
+                store.reconcile(entries, add=add)
         except StoreError as error:
             if store is not None:
                 store.close()
@@ -239,7 +242,8 @@ class Writer:
                 store.close()
                 store = self._begin_anew("it was not read at the start", entries, count)
         self.unread = False
-        self._tell(self._listener.restored)
+        if add:
+            self._tell(self._listener.restored)
         return store
 
     def _begin_anew(self, reason: str, entries: Sequence[Entry], count: int | None = None) -> Store:

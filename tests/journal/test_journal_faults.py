@@ -110,10 +110,10 @@ def test_what_ends_and_comes_while_the_file_is_tried_again(
     gate, waiting = threading.Event(), threading.Event()
     reconcile = Store.reconcile
 
-    def slow(store: Store, entries: Sequence[Entry]) -> None:
+    def slow(store: Store, entries: Sequence[Entry], *, add: bool) -> None:
         waiting.set()
         assert gate.wait(PATIENCE)
-        reconcile(store, entries)
+        reconcile(store, entries, add=add)
 
     monkeypatch.setattr(Store, "reconcile", slow)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from tests.journal.played import Daemon, fill, in_file, names, play
 from tests.kit import ncr
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -185,31 +186,159 @@ def test_what_is_left_of_a_request_is_noted_where_it_stands(tmp_path: Path) -> N
     assert decode(left).text() == decode(octets).without_forward().text()
 
 
+def _fail_at_two(monkeypatch: pytest.MonkeyPatch, directory: Path, fail: Callable[[], object]) -> None:
+    """Do something each time that request 2 is written into a directory."""
+    write = Store.write
+
+    def failing(store: Store, entries: Sequence[Entry], *more: Any) -> None:
+        if store.path.parent == directory and any(entry.datagram == b"request 2" for entry in entries):
+            fail()
+        write(store, entries, *more)
+
+    monkeypatch.setattr(Store, "write", failing)
+
+
+def _disk_is_full() -> None:
+    raise StoreError("the disk is full")
+
+
+async def _fail(daemon: Daemon, directory: Path) -> None:
+    """Use a directory until its file has failed; two requests have begun, one of them is in it."""
+    daemon.use(directory)
+    daemon.journal.take(names(1))
+    await daemon.until_begun(*names(1))
+    daemon.journal.take(names(2))
+    await daemon.until_logged("PYD2_QUEUE_FAILED")
+    await daemon.until_begun(*names(2))
+
+
+async def _until_left(daemon: Daemon, directory: Path) -> None:
+    """Wait until nobody works with a directory any more, and what became of it is told."""
+    await daemon.until(lambda: _free(directory), f"the thread of {directory} to end")
+    await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("to_memory", [False, True])
 def test_a_file_that_failed_is_cleaned_when_it_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to_memory: bool
 ) -> None:
     """What is done stayed in it, and was carried out again when the directory was used again."""
     one, two = tmp_path / "one", tmp_path / "two"
-    write = Store.write
-
-    def failing(store: Store, entries: Sequence[Entry], *more: Any) -> None:
-        if any(entry.datagram == b"request 2" for entry in entries):
-            raise StoreError("the disk is full")
-        write(store, entries, *more)
+    _fail_at_two(monkeypatch, one, _disk_is_full)
 
     async def scene(daemon: Daemon) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(Store, "write", failing)
-            daemon.use(one)
-            daemon.journal.take(names(1))
-            await daemon.until_begun(*names(1))
-            daemon.journal.take(names(2))
-            await daemon.until_logged("PYD2_QUEUE_FAILED")
+        await _fail(daemon, one)
         daemon.use(None if to_memory else two)
         daemon.end(*names(1, 2))
-        await daemon.until(lambda: _free(one), "the thread of the first directory to end")
+        await _until_left(daemon, one)
         assert in_file(one) == []
+        assert "PYD2_QUEUE_LEFT_BEHIND" not in daemon.log.ids
+
+    play(scene)
+
+
+def test_a_write_that_hung_and_failed_is_of_no_interest_when_its_file_is_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.02)
+    one, two = tmp_path / "one", tmp_path / "two"
+    answers = threading.Event()
+
+    def hang() -> None:
+        answers.wait()
+        raise StoreError("input/output error")
+
+    _fail_at_two(monkeypatch, one, hang)
+
+    async def scene(daemon: Daemon) -> None:
+        await _fail(daemon, one)
+        daemon.use(two)
+        await daemon.until(lambda: two.exists() and in_file(two) == names(1, 2), "the requests to move")
+        answers.set()
+        await _until_left(daemon, one)
+        assert in_file(one) == []
+        assert "PYD2_QUEUE_LEFT_BEHIND" not in daemon.log.ids
+
+    play(scene)
+
+
+def test_a_damaged_file_that_was_left_is_set_aside_by_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+
+    def damaged(*_: object, add: bool) -> None:
+        raise StoreError("damaged", damaged=True)
+
+    failures = [_disk_is_full]
+    _fail_at_two(monkeypatch, one, lambda: failures and failures.pop()())
+    monkeypatch.setattr(Store, "reconcile", damaged)
+
+    async def scene(daemon: Daemon) -> None:
+        await _fail(daemon, one)
+        daemon.use(two)
+        await daemon.until_logged("PYD2_QUEUE_SET_ASIDE")
+        (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
+        assert text.startswith(f"durable queue {one / DATABASE} ")
+
+    play(scene)
+
+
+def test_a_directory_that_is_left_while_a_former_thread_ends_can_be_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock is this daemon's own."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    two.mkdir()
+    write, read, close = Store.write, Store.read, Store.close
+    loading, closing = threading.Event(), threading.Event()
+
+    def failing(store: Store, entries: Sequence[Entry], removed: Sequence[int] = (), *more: Any) -> None:
+        if store.path.parent == one and removed:
+            raise StoreError("the disk is full")
+        write(store, entries, removed, *more)
+
+    def slow_read(store: Store) -> list[Entry]:
+        if store.path.parent == two:
+            loading.wait()
+        return read(store)
+
+    def slow_close(store: Store) -> None:
+        if store.path.parent == one:
+            closing.wait()
+        close(store)
+
+    monkeypatch.setattr(Store, "write", failing)
+    monkeypatch.setattr(Store, "read", slow_read)
+    monkeypatch.setattr(Store, "close", slow_close)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(one)
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.use(two)
+        daemon.end(*names(1))
+        await daemon.until_logged("PYD2_QUEUE_LEFT_BEHIND")
+        try:
+            daemon.use(one)
+        finally:
+            loading.set()
+            closing.set()
+
+    play(scene)
+
+
+def test_of_a_directory_that_was_never_read_nothing_is_said_to_be_done(tmp_path: Path) -> None:
+    """It was left at once, and cannot be opened; it may hold what another daemon has left."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    (one / DATABASE).mkdir(parents=True)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(one)
+        daemon.use(two)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        await _until_left(daemon, one)
+        assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
 
     play(scene)
 
@@ -239,10 +368,12 @@ def test_a_file_that_cannot_be_emptied_is_told_of(tmp_path: Path, monkeypatch: p
     play(scene)
 
 
+@pytest.mark.parametrize("stalls", [False, True])
 def test_a_file_that_was_never_read_is_not_emptied_by_going_away_and_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stalls: bool
 ) -> None:
     monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.02)
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     fill(one, *names(1, 2))
@@ -262,6 +393,9 @@ def test_a_file_that_was_never_read_is_not_emptied_by_going_away_and_back(
             await daemon.until(tried.is_set, "the next try")
         daemon.use(two)
         daemon.use(one)
+        if stalls:
+            daemon.journal.take(names(3))
+            await daemon.until_begun(*names(3))
         gate.set()
         await daemon.until(lambda: daemon.journal._retry is not None, "that to fail, too")
         (tmp_path / "hidden").replace(one / DATABASE)
