@@ -16,7 +16,7 @@ from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe import log as log_module
 from pyd2.observe import writer
 from pyd2.observe.log import MessageLog
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +59,9 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[MessageLog]:
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MessageLog]:
     """A log with a thread that writes ``a.log``."""
+    monkeypatch.setattr(writer, "FLUSH_SECONDS", PATIENCE)
     log = MessageLog({"KEA_LOCKFILE_DIR": str(tmp_path), "KEA_LOGGER_DESTINATION": "/dev/null"})
     configure(log, tmp_path / "a.log")
     log.start_writer()
@@ -85,7 +86,7 @@ def hang(disk: Disk, log: MessageLog) -> None:
     """Let the thread hang in the midst of writing the line ``0``."""
     disk.stall()
     note(log, 0)
-    assert disk.hanging.wait(10)
+    assert disk.hanging.wait(PATIENCE)
 
 
 def test_who_logs_does_not_wait_for_the_disk(disk: Disk, log: MessageLog, tmp_path: Path) -> None:
@@ -110,7 +111,9 @@ def test_a_flush_waits_once_for_a_disk_that_does_not_answer(
     monkeypatch.setattr(writer, "FLUSH_SECONDS", threading.TIMEOUT_MAX)
     log.flush()
     disk.go_on()
-    wait_until(lambda: noted(tmp_path / "a.log") == ["0"], "the line")
+    overdue = log._writer._overdue
+    assert overdue is not None
+    assert overdue.wait(PATIENCE)
     note(log, 1)
     log.flush()
     note(log, 2)
@@ -188,7 +191,7 @@ def test_a_call_is_run_though_lines_are_lost(log: MessageLog, capfd: pytest.Capt
     note(log, 1)
     done = threading.Event()
     log.after_written(done.set)
-    assert done.wait(10)
+    assert done.wait(PATIENCE)
     assert "Unable to write log lines to /dev/full" in capfd.readouterr().err
 
 
@@ -201,7 +204,7 @@ def test_a_call_that_fails_costs_nothing_but_itself(disk: Disk, log: MessageLog,
     log.after_written(fail)
     log.after_written(done.set)
     disk.go_on()
-    assert done.wait(10)
+    assert done.wait(PATIENCE)
     log.flush()
     text = (tmp_path / "a.log").read_text()
     assert "PYD2_INTERNAL_ERROR" in text
