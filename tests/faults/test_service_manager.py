@@ -169,6 +169,7 @@ def test_sockets_that_nobody_needs_are_closed_and_told_of(d2_binary: str) -> Non
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream, \
             site.path.open() as file, site.manager.start(d2_binary, [elsewhere, stream, file]) as d2:
         d2.wait_for_log("PYD2_SOCKET_NOT_TAKEN", 3)
+        assert _count(d2, "PYD2_SOCKET_NOT_TAKEN") == 3
         for number, why in ((3, f"it is bound to 127.0.0.1 port {elsewhere.getsockname()[1]}"),
                             (4, "it is no UDP socket"), (5, "Socket operation on non-socket")):
             told = f"file descriptor {number} from the service manager is closed unused: {why}"
@@ -207,4 +208,5 @@ def test_restarts_of_the_service_lose_no_request(d2_binary: str) -> None:
         with d2:
             Ends(d2).wait(len(hosts) - done)
             d2.wait_for_log("PYD2_SOCKET_TAKEN_OVER")
+            assert _count(d2, "PYD2_SOCKET_TAKEN_OVER") == 1
             assert {owner for owner, _, _, _ in bind.records(ZONE)} == {host.name for host in hosts}

@@ -65,6 +65,13 @@ def test_an_empty_queue_moves_and_comes_back(tmp_path: Path) -> None:
     play(scene)
 
 
+async def _begin(daemon: Daemon, directory: Path) -> None:
+    """Use a directory, and begin a request that is in it."""
+    daemon.use(directory)
+    daemon.journal.take(names(1))
+    await daemon.until_begun(*names(1))
+
+
 async def _begin_and_move(daemon: Daemon, one: Path, two: Path) -> None:
     """Begin requests in a directory, and go on to one in which another daemon has left a request."""
     fill(two, *names(7))
@@ -116,9 +123,7 @@ def test_what_was_handed_over_before_a_move_is_not_written_behind_it(
     one, two = tmp_path / "one", tmp_path / "two"
 
     async def scene(daemon: Daemon) -> None:
-        daemon.use(one)
-        daemon.journal.take(names(1))
-        await daemon.until_begun(*names(1))
+        await _begin(daemon, one)
         daemon.journal.take(names(2))  # waits for more, to share their commit
         daemon.use(two)
         if back:
@@ -150,9 +155,7 @@ def test_a_dead_letter_is_kept_through_a_move(
     one, two = tmp_path / "one", tmp_path / "two"
 
     async def scene(daemon: Daemon) -> None:
-        daemon.use(one)
-        daemon.journal.take(names(1))
-        await daemon.until_begun(*names(1))
+        await _begin(daemon, one)
         if when == "meanwhile":
             daemon.use(two)
         daemon.journal.done([1], {1: "REFUSED"})
@@ -204,9 +207,7 @@ def _disk_is_full() -> None:
 
 async def _fail(daemon: Daemon, directory: Path) -> None:
     """Use a directory until its file has failed; two requests have begun, one of them is in it."""
-    daemon.use(directory)
-    daemon.journal.take(names(1))
-    await daemon.until_begun(*names(1))
+    await _begin(daemon, directory)
     daemon.journal.take(names(2))
     await daemon.until_logged("PYD2_QUEUE_FAILED")
     await daemon.until_begun(*names(2))
@@ -314,9 +315,7 @@ def test_a_directory_that_is_left_while_a_former_thread_ends_can_be_used_again(
     monkeypatch.setattr(Store, "close", slow_close)
 
     async def scene(daemon: Daemon) -> None:
-        daemon.use(one)
-        daemon.journal.take(names(1))
-        await daemon.until_begun(*names(1))
+        await _begin(daemon, one)
         daemon.use(two)
         daemon.end(*names(1))
         await daemon.until_logged("PYD2_QUEUE_LEFT_BEHIND")
@@ -356,9 +355,7 @@ def test_a_file_that_cannot_be_emptied_is_told_of(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Store, "replace", failing)
 
     async def scene(daemon: Daemon) -> None:
-        daemon.use(one)
-        daemon.journal.take(names(1))
-        await daemon.until_begun(*names(1))
+        await _begin(daemon, one)
         daemon.use(two)
         await daemon.until_logged("PYD2_QUEUE_LEFT_BEHIND")
         (text,) = daemon.log.texts("PYD2_QUEUE_LEFT_BEHIND")
