@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, cast
 
 from pyd2.data.element import Position
+from pyd2.data.secrets import HIDDEN, holds_secret
 from pyd2.errors import ConfigSyntaxError
 
 if TYPE_CHECKING:
@@ -221,7 +222,9 @@ class Lexer:
         if code is None:
             return _SIMPLE_ESCAPES.get(char, char)
         if not code.startswith("00"):
-            self._fail(f'Unsupported unicode escape in "{raw}"', escape.start() + 3)
+            start = self._source.at - len(raw) - 2
+            whole = self._shown(f'"{raw}"', start)
+            self._fail(f"Unsupported unicode escape in {whole}", escape.start() + 3)
         return chr(int(code, 16))
 
     def _number(self, text: str) -> Token:
@@ -230,14 +233,14 @@ class Lexer:
             digits = text.removeprefix("-").lstrip("0") or "0"
             # The length first: int() takes long for many digits, and refuses thousands of them.
             if len(digits) > len(str(_INT64.stop)) or (value := int(sign + digits)) not in _INT64:
-                self._fail(f"Failed to convert {text} to an integer.")
+                self._fail(f"Failed to convert {self._shown(text)} to an integer.")
             return self._token(INTEGER, value)
         try:
             number = float(text)
         except ValueError:
             number = math.inf
         if math.isinf(number):
-            self._fail(f"Failed to convert {text} to a floating point.")
+            self._fail(f"Failed to convert {self._shown(text)} to a floating point.")
         return self._token(FLOAT, number)
 
     def _word(self, text: str) -> Token:
@@ -318,6 +321,18 @@ class Lexer:
         hint = f" (near {near})" if near else ""
         raise ConfigSyntaxError(f"{place}{hint}: {to_str(text)}".partition("\0")[0])
 
+    def _shown(self, text: str, start: int | None = None) -> str:
+        """Return the text of a faulty token, or what stands for it when it may be a secret.
+
+        The token begins at ``start``, or ends here.
+        """
+        source = self._source
+        before = source.text[: source.at - len(text) if start is None else start]
+        outer = (including.text[: including.at] for including in reversed(self._including))
+        if not holds_secret(text, before, *outer):
+            return text
+        return f'"{HIDDEN}"' if text.startswith('"') else HIDDEN
+
     def _fail_at_character(self) -> NoReturn:
         source = self._source
         char = source.text[source.at]
@@ -335,17 +350,18 @@ class Lexer:
             whole = self._take(start, tail.end())
             control = _CONTROL.search(whole)
             near = control.start() if control else max(len(whole) - 1, 1)
-            self._fail(f"Invalid control in {whole}", near)
+            self._fail(f"Invalid control in {self._shown(whole, start)}", near)
         if tail := _ESCAPE_TAIL.match(text, good):
             whole = self._take(start, tail.end())
             more = "..." if whole[-2:-1] == "\\" else ""
-            self._fail(f"Bad escape in {whole}{more}", min(good - start + 1, len(whole) - 2))
+            shown = self._shown(whole, start)
+            self._fail(f"Bad escape in {shown}{more}", min(good - start + 1, len(whole) - 2))
         if tail := _UNICODE_TAIL.match(text, good):
             whole = self._take(start, tail.end())
-            self._fail(f"Overflow unicode escape in {whole}", whole.rindex("u"))
+            self._fail(f"Overflow unicode escape in {self._shown(whole, start)}", whole.rindex("u"))
         if (escape := text.rfind('\\"', start, good)) >= 0:
             whole = self._take(start, escape + 2)
-            self._fail(f"Overflow escape in {whole}", len(whole))
+            self._fail(f"Overflow escape in {self._shown(whole, start)}", len(whole))
         self._source.at = start
         self._fail_at_character()
 

@@ -25,9 +25,9 @@ class TsigKey:
     algorithm: str
     """As typed, such as ``HMAC-SHA256`` or ``hmac-md5``."""
     digest_bits: int
-    secret: bytes
+    secret: bytes = field(repr=False)
     """The decoded secret."""
-    secret_text: str | None
+    secret_text: str | None = field(repr=False)
     """The base64 text of ``secret``; None when ``secret-file`` gave it."""
     secret_file: str | None
     user_context: Element | None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from pyd2.config import grammar
 from pyd2.config.lexer import BOOLEAN, COMMA, END, FLOAT, INTEGER, NULL, STRING, Lexer, Token
 from pyd2.data.element import Element
+from pyd2.data.secrets import HIDDEN, may_be_secret
 from pyd2.errors import ConfigSyntaxError
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class Reader:
         """Read what stands behind a key, and put it into the map."""
         if key.kind == STRING:
             self._expect(":")
-            self._fail_at(key, f'got unexpected keyword "{key.value}" in {rule.name} map.')
+            shown = HIDDEN if may_be_secret(str(key.value)) else key.value
+            self._fail_at(key, f'got unexpected keyword "{shown}" in {rule.name} map.')
         value = rule.keys[key.kind]
         if isinstance(value, grammar.String) and key.kind not in grammar.EXCLUSIVE:
             if key.kind in members:

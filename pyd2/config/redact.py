@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyd2.data.element import Element
+from pyd2.data.secrets import HIDDEN, is_secret_name, may_be_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_REDACTED: Final = "*****"
-_SECRET_KEYS: Final = ("password", "secret")
-"""What the names of secret members end with."""
+_KEY_MEMBERS: Final = frozenset({"algorithm", "digest-bits", "secret-file", "user-context", "comment"})
+"""What of a TSIG key is shown beside its name. Any other member may be its secret under a mistyped name."""
 
 
 def redact(dhcp_ddns: Element) -> Element:
     """Return the DhcpDdns map with ``*****`` for the secrets of TSIG keys and of hook parameters.
 
-    Takes any value, checked or not. What is no secret is shared with the given map.
+    Takes any value, checked or not, and hides what has a secret's name wherever it stands. User-contexts are
+    left as they are, as Kea does. What is no secret is shared with the given map.
     """
-    return _changed(
-        _changed(dhcp_ddns, "tsig-keys", lambda keys: _each(keys, _redact_members)),
-        "hooks-libraries",
-        lambda libraries: _each(libraries, lambda library: _changed(library, "parameters", _redact_deep)),
-    )
+    return _redacted(_changed(dhcp_ddns, "tsig-keys", lambda keys: _each(keys, _redact_key)))
+
+
+def redact_request(request: Element) -> Element:
+    """Return a whole command with the secrets of the configuration in its arguments hidden."""
+    return _redacted(_changed(request, "arguments", lambda members: _changed(members, "DhcpDdns", redact)))
 
 
 def _changed(element: Element, name: str, change: Callable[[Element], Element]) -> Element:
@@ -39,20 +41,36 @@ def _each(element: Element, change: Callable[[Element], Element]) -> Element:
     return Element([change(item) for item in element.value], element.position)
 
 
-def _redact_members(element: Element, change: Callable[[Element], Element] = lambda item: item) -> Element:
-    """Return a map without its secrets; ``change`` is applied to the others, save for the user-context."""
-    if not isinstance(element.value, dict):
+def _redact_key(key: Element) -> Element:
+    if not isinstance(key.value, dict):
+        return Element(HIDDEN, key.position) if isinstance(key.value, str) else key
+    members = {HIDDEN if may_be_secret(name) else name:
+               Element(HIDDEN, item.position) if _hides_secret(name, item) else item
+               for name, item in key.value.items()}
+    return Element(members, key.position)
+
+
+def _hides_secret(name: str, item: Element) -> bool:
+    """Return whether a member of a key may be its secret, also where it was written in the wrong place."""
+    if name in _KEY_MEMBERS:
+        return isinstance(item.value, str) and may_be_secret(item.value)
+    return name != "name"
+
+
+def _redacted(element: Element) -> Element:
+    value = element.value
+    if isinstance(value, list):
+        items = [_redacted(item) for item in value]
+        same = all(new is old for new, old in zip(items, value, strict=True))
+        return element if same else Element(items, element.position)
+    if not isinstance(value, dict):
         return element
-    members = {
-        name: Element(_REDACTED, item.position)
-        if name.endswith(_SECRET_KEYS)
-        else item
-        if name == "user-context"
-        else change(item)
-        for name, item in element.value.items()
-    }
-    return Element(members, element.position)
+    members = {name: _redacted_member(name, item) for name, item in value.items()}
+    same = all(members[name] is value[name] for name in value)
+    return element if same else Element(members, element.position)
 
 
-def _redact_deep(element: Element) -> Element:
-    return _redact_members(_each(element, _redact_deep), _redact_deep)
+def _redacted_member(name: str, item: Element) -> Element:
+    if name == "user-context":
+        return item
+    return Element(HIDDEN, item.position) if is_secret_name(name) else _redacted(item)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.config.grammar import BLANK_SECRET_FAULT
 from pyd2.config.model import TsigKey
 from pyd2.config.values import UINT32_MAX, get_integer, get_string, position_of, reason
+from pyd2.data.secrets import HIDDEN, may_be_secret
 from pyd2.dns.names import name_text, parse_name
 from pyd2.errors import ConfigError, DomainNameError
 
@@ -58,8 +59,9 @@ def _key(entry: Element, read_secret: SecretReader) -> TsigKey:
     secret_text, secret_file = _secret(entry, read_secret)
     wire_algorithm = ALGORITHMS.get(algorithm.upper())
     if wire_algorithm is None:
+        shown = HIDDEN if may_be_secret(algorithm) else algorithm
         raise ConfigError(
-            f"tsig-key : Unknown TSIG Key algorithm: {algorithm} ({position_of(entry, 'algorithm')})"
+            f"tsig-key : Unknown TSIG Key algorithm: {shown} ({position_of(entry, 'algorithm')})"
         )
     if 0 < digest_bits < _LEAST_BITS.get(algorithm.upper(), 80):
         raise ConfigError(f"tsig-key: digest-bits too small : ({position_of(entry, 'digest-bits')})")
@@ -90,49 +92,62 @@ def _secret(entry: Element, read_secret: SecretReader) -> tuple[str, str]:
     try:
         return read_secret(path), path
     except ConfigError as error:
-        raise ConfigError(f"tsig-key : {reason(error)} ({position_of(entry, 'secret-file')})") from None
+        text = reason(error)
+        if may_be_secret(path):
+            text = text.replace(path, HIDDEN)
+        raise ConfigError(f"tsig-key : {text} ({position_of(entry, 'secret-file')})") from None
 
 
 def _make(name: str, secret: str, algorithm: str, digest_bits: int) -> bytes:
     """Return the secret's bytes if Kea could make a key of these; raises ConfigError or DomainNameError.
 
-    Kea joins all with colons and takes the text apart again, so a colon in the name or in the secret moves
-    what follows it one place on, and what should be the number of bits is none.
+    Kea joins all with colons and takes the text apart again, so a colon in the name moves what follows it one
+    place on, and what should be the number of bits is none.
     """
-    fields = [name_text(parse_name(name)), secret, algorithm, *([str(digest_bits)] if digest_bits else [])]
-    found = ":".join(fields).split(":", 3)
-    if found != fields:
-        if found[2]:
-            parse_name(found[2])
-        raise ConfigError(f"TSIG key with non-numeric digestbits: {found[3].partition(chr(10))[0]}")
+    if ":" in name_text(parse_name(name)):
+        bits = f":{digest_bits}" if digest_bits else ""
+        raise ConfigError(f"TSIG key with non-numeric digestbits: {algorithm}{bits}")
     return decode_base64(secret)
 
 
 def decode_base64(text: str) -> bytes:
-    """Return the bytes of a base64 text, in which white space counts for nothing; raises ConfigError."""
-    digits = [char for char in text if char not in _SPACES]
-    padding = 0
-    number = bits = 0
+    """Return the bytes of a base64 text, in which white space counts for nothing; raises ConfigError.
+
+    The text is a secret: errors have Kea's words, but tell of the place where Kea shows the text. Places
+    count from 1, white space included.
+    """
+    digits = padding = number = bits = 0
     result = bytearray()
-    for char in digits:
+    for place, char in enumerate(text, start=1):
+        if char in _SPACES:
+            continue
+        digits += 1
         if char == "=":
             padding += 1
             continue
         value = _BASE64.get(char)
         if value is None:
-            raise ConfigError(f"attempt to decode a value not in base64 char set: {text}")
+            where = f"character {place} of {len(text)} is {_kind(char)}"
+            raise ConfigError(f"attempt to decode a value not in base64 char set: {where}")
         if padding:
-            raise ConfigError(f"pad mixed with digits in base64: {text}")
+            where = f"character {place} of {len(text)} comes after a '='"
+            raise ConfigError(f"pad mixed with digits in base64: {where}")
         number = number << 6 | value
         bits += 6
         if bits >= 8:
             bits -= 8
             result.append(number >> bits)
             number &= (1 << bits) - 1
+    count = f"{digits} character{'' if digits == 1 else 's'}"
     if number:
-        raise ConfigError(f"non-zero bits left over {text}")
+        what = "and the last one is wrong or others are missing"
+        raise ConfigError(f"non-zero bits left over: {count}, {what}")
     if padding > 2:
-        raise ConfigError(f"too many pad characters for base64: {text}")
-    if len(digits) % 4:
-        raise ConfigError(f"Incomplete input for base64: {text}")
+        raise ConfigError(f"too many pad characters for base64: {padding} of {count} are '='")
+    if digits % 4:
+        raise ConfigError(f"Incomplete input for base64: {count}, which is no multiple of 4")
     return bytes(result)
+
+
+def _kind(char: str) -> str:
+    return f"'{char}'" if char.isascii() and char.isprintable() else f"U+{ord(char):04X}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyd2.config.redact import redact_request
 from pyd2.control.answer import error
 from pyd2.control.framing import MAX_REQUEST, MAX_VALUES, CommandFeed, FeedState
 from pyd2.data.json import from_wire
@@ -70,7 +71,7 @@ class CommandSession:
             return self._refuse(str(fault))
         response = self._process(request)
         if response is None:
-            self._log.emit("COMMAND_RESPONSE_ERROR", to_text(request))
+            self._log.emit("COMMAND_RESPONSE_ERROR", to_text(redact_request(request)))
             return b""
         return _encode(response)
 

@@ -14,6 +14,7 @@ import sys
 from json import JSONDecoder
 
 from pyd2.data.element import BigInteger, Element, ElementValue, Position
+from pyd2.data.secrets import HIDDEN, holds_secret
 from pyd2.errors import JsonError, TooManyValuesError
 
 MAX_NESTING = 100
@@ -88,6 +89,10 @@ class _Reader:
         """Return the error; its text ends before a NUL, as that of Kea's exceptions does."""
         return JsonError(f"{_to_str(text)} in {self.place(at)}".partition("\0")[0])
 
+    def shown(self, token: str) -> str:
+        """Return a faulty token that was read last, or what stands for it when it may be a secret."""
+        return HIDDEN if holds_secret(token, self.text[: self.at - len(token)]) else token
+
     def peek(self) -> str:
         """Return the next character; empty at the end."""
         return self.text[self.at : self.at + 1]
@@ -151,9 +156,9 @@ class _Reader:
         if char == '"':
             return self.read_string()
         if char in ("t", "f"):
-            raise self.fail(f"Bad boolean value: {self.take(_WORD)}", start)
+            raise self.fail(f"Bad boolean value: {self.shown(self.take(_WORD))}", start)
         if char == "n":
-            raise self.fail(f"Bad null value: {self.take(_WORD)}", start)
+            raise self.fail(f"Bad null value: {self.shown(self.take(_WORD))}", start)
         if char == "":
             raise JsonError("nothing read")
         if char not in "0123456789+-.":
@@ -161,7 +166,8 @@ class _Reader:
         try:
             return _number(self.take(_NUMBER))
         except OverflowError as error:
-            raise self.fail(str(error), start) from None
+            number = self.text[start : self.at]
+            raise self.fail(str(error).replace(f"'{number}'", f"'{self.shown(number)}'"), start) from None
 
     def read_map(self, levels: int) -> Element:
         place = self.place(self.at)

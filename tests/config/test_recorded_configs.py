@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyd2.config.output import config_hash, to_element
+from pyd2.config.output import to_element
 from pyd2.config.parse import parse_file
 from pyd2.config.paths import Directories
+from pyd2.control.commands import config_hash
 from pyd2.data.element import Element
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError
-from tests.config.kea_check import Outcome, copy_case, our_outcome
+from tests.config.kea_check import Outcome, copy_case, our_outcome, without_secrets
 
 DATA = Path(__file__).parents[1] / "conformance" / "data" / "configs"
 CASES: dict[str, dict[str, Any]] = json.loads((DATA / "expected.json").read_text())
@@ -59,7 +61,7 @@ def without_our_warnings(outcome: Outcome) -> Outcome:
 @pytest.mark.parametrize("name", sorted(CASES.keys() - START_FAULTS.keys() - CRASHES.keys()))
 def test_the_check_is_the_recorded_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = checked(CASES[name], tmp_path, monkeypatch)
-    assert without_our_warnings(ours) == recorded(CASES[name])
+    assert operator.eq(*without_secrets(recorded(CASES[name]).text(), without_our_warnings(ours).text()))
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() & START_FAULTS.keys()))
@@ -100,7 +102,7 @@ def test_config_get_is_the_recorded_one(name: str, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     here = str(tmp_path)
     config = parse_file(path, Directories(hooks=here, logs=here, sockets=here))
-    arguments = {**to_element(config).map_value(), "hash": Element(config_hash(config))}
+    arguments = {**to_element(config).map_value(), "hash": Element(config_hash(to_element(config)))}
     ours = to_text(Element({"arguments": Element(dict(arguments)), "result": Element(0)}))
     theirs = CASES[name]["start"]["config_get"]
     if name == "loggers-syslog-facility":

@@ -47,13 +47,14 @@ def test_what_is_taken_is_what_strict_decoders_take(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Q!==", "attempt to decode a value not in base64 char set: Q!=="),
-        ("QQ=Q", "pad mixed with digits in base64: QQ=Q"),
-        ("QR==", "non-zero bits left over QR=="),
-        ("Q===", "non-zero bits left over Q==="),
-        ("A===", "too many pad characters for base64: A==="),
-        ("QUJ", "non-zero bits left over QUJ"),
-        ("QUI", "Incomplete input for base64: QUI"),
+        ("Q!==", "attempt to decode a value not in base64 char set: character 2 of 4 is '!'"),
+        ("QUJD:", "attempt to decode a value not in base64 char set: character 5 of 5 is ':'"),
+        (" Q\x1b", "attempt to decode a value not in base64 char set: character 3 of 3 is U+001B"),
+        ("QQ=Q", "pad mixed with digits in base64: character 4 of 4 comes after a '='"),
+        ("QR==", "non-zero bits left over: 4 characters, and the last one is wrong or others are missing"),
+        ("Q", "non-zero bits left over: 1 character, and the last one is wrong or others are missing"),
+        ("A===", "too many pad characters for base64: 3 of 4 characters are '='"),
+        ("QUI", "Incomplete input for base64: 3 characters, which is no multiple of 4"),
     ],
 )
 def test_faults(text: str, message: str) -> None:
