@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
 from pyd2.config.redact import redact
 from pyd2.data.element import Element
-from pyd2.data.text import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,12 +50,6 @@ def to_shown_element(config: Config) -> Element:
     if not config.switches.redact_secrets:
         return whole
     return Element({"DhcpDdns": redact(whole.map_value()["DhcpDdns"])})
-
-
-def config_hash(config: Config) -> str:
-    """Return the SHA-256 of the printed configuration: 64 hexadecimal digits in capitals."""
-    text = to_text(to_element(config))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest().upper()
 
 
 def _domains(domains: tuple[DdnsDomain, ...]) -> Element:

@@ -33,15 +33,3 @@ def error(text: str) -> Element:
 def success(text: str = "", arguments: Element | None = None) -> Element:
     """Return the answer to a command that was carried out."""
     return answer(SUCCESS, text, arguments)
-
-
-def outcome(of_answer: Element) -> tuple[int, str]:
-    """Return the result code and the text of an answer; the text is empty when there is none.
-
-    Raises ElementTypeError or CommandError when it is no answer.
-    """
-    result = of_answer.get("result")
-    if result is None:
-        raise CommandError("invalid answer: does not contain mandatory 'result'")
-    text = of_answer.get("text")
-    return result.int_value(), "" if text is None else text.string_value()

@@ -75,10 +75,6 @@ class Element:
         """Return the integer, which fits in 64 bits with sign when it was parsed."""
         return self.value if type(self.value) is int else self._wrong("intValue() called on non-integer")
 
-    def double_value(self) -> float:
-        """Return the floating point number; an integer is none."""
-        return self.value if type(self.value) is float else self._wrong("doubleValue() called on non-double")
-
     def bool_value(self) -> bool:
         """Return the boolean."""
         return self.value if type(self.value) is bool else self._wrong("boolValue() called on non-Bool")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pyd2.control.answer import answer, error, outcome, success
-from pyd2.data.element import Element, from_plain
+from pyd2.control.answer import answer, error, success
+from pyd2.data.element import from_plain
 from pyd2.data.text import to_text
-from pyd2.errors import CommandError, ElementTypeError
+from pyd2.errors import CommandError
 
 
 def test_members_that_say_nothing_are_left_out() -> None:
@@ -20,21 +20,3 @@ def test_members_that_say_nothing_are_left_out() -> None:
 def test_a_failure_needs_a_text() -> None:
     with pytest.raises(CommandError, match=r"^Text has to be provided for status_code != 0$"):
         answer(1)
-
-
-def test_outcome_reads_what_answer_made() -> None:
-    assert outcome(success()) == (0, "")
-    assert outcome(answer(2, "t")) == (2, "t")
-
-
-@pytest.mark.parametrize(
-    "wrong", [Element([]), from_plain({"result": "0"}), from_plain({"result": 0, "text": 5})]
-)
-def test_outcome_refuses_other_types(wrong: Element) -> None:
-    with pytest.raises(ElementTypeError):
-        outcome(wrong)
-
-
-def test_outcome_refuses_a_map_without_a_result() -> None:
-    with pytest.raises(CommandError, match=r"^invalid answer: does not contain mandatory 'result'$"):
-        outcome(from_plain({}))

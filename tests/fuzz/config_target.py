@@ -6,9 +6,10 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from pyd2.config.output import config_hash, to_element, to_shown_element
+from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
+from pyd2.control.commands import config_hash
 from pyd2.counters import Counters
 from pyd2.data.pretty import to_pretty
 from pyd2.data.text import to_text
@@ -40,7 +41,7 @@ def use(dhcp_ddns: Element) -> Config:
     for element in (to_element(config), to_shown_element(config)):
         to_text(element).encode("utf-8", "surrogateescape")
         to_pretty(element).encode("utf-8", "surrogateescape")
-    config_hash(config)
+    config_hash(to_element(config))
     config.summary()
     return config
 

@@ -12,7 +12,6 @@ from pyd2.errors import ElementTypeError
 PLACE = Position("f", 3, 7)
 ACCESSORS = {
     "int_value": "intValue() called on non-integer",
-    "double_value": "doubleValue() called on non-double",
     "bool_value": "boolValue() called on non-Bool",
     "string_value": "stringValue() called on non-string",
     "list_value": "listValue() called on non-list",
@@ -23,7 +22,7 @@ VALUES: list[tuple[Any, str, str | None]] = [
     (True, "boolean", "bool_value"),
     (5, "integer", "int_value"),
     (BigInteger(5), "bigint", None),
-    (0.5, "real", "double_value"),
+    (0.5, "real", None),
     ("x", "string", "string_value"),
     ([], "list", "list_value"),
     ({}, "map", "map_value"),
