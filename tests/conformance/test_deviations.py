@@ -1,5 +1,6 @@
 """The list of deviations itself: none without a reason, none without an effect, none without a case."""
 
+import copy
 import re
 from pathlib import Path
 
@@ -22,3 +23,24 @@ def test_each_names_recorded_cases(deviation: deviations.Deviation) -> None:
     assert named
     for alternative in deviation.names.split("|"):
         assert any(re.fullmatch(alternative, name) for name in named), alternative
+
+
+def _recorded(kind: str, name: str) -> deviations.Outcome:
+    data = cases.DATA if name in cases.names(kind) else cases.MORE
+    case = cases.configs(data)[name] if kind == "configs" else cases.load(kind, name, data)
+    return case["result"] if kind == "transactions" else case
+
+
+@pytest.mark.parametrize("deviation", deviations.DEVIATIONS, ids=lambda deviation: deviation.edit.__name__)
+def test_each_has_an_effect(deviation: deviations.Deviation) -> None:
+    """On each case that it names one by one; on some case where a wildcard names them."""
+    known = cases.names(deviation.kind) + cases.names(deviation.kind, cases.MORE)
+    for alternative in deviation.names.split("|"):
+        named = [name for name in known if re.fullmatch(alternative, name)]
+        changed = []
+        for name in named:
+            outcome = copy.deepcopy(_recorded(deviation.kind, name))
+            deviation.edit(name, outcome)
+            if outcome != _recorded(deviation.kind, name):
+                changed.append(name)
+        assert changed if "*" in alternative else changed == named, alternative
