@@ -23,6 +23,7 @@ from pyd2.control.commands import Commands, ShutdownType
 from pyd2.control.registry import LIST_COMMANDS, CommandRegistry
 from pyd2.control.session import CommandSession
 from pyd2.counters import Counters
+from pyd2.data.controls import escaped
 from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
 from pyd2.hooks.home import home
@@ -104,7 +105,7 @@ def _fail(text: str) -> int:
 
 
 def _complain(text: str) -> None:
-    standard.write(standard.STDERR, f"{text}\n")
+    standard.write(standard.STDERR, f"{escaped(text)}\n")
 
 
 def _raise_descriptor_limit() -> None:

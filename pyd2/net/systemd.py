@@ -15,6 +15,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final
 
+from pyd2.data.controls import escaped
 from pyd2.net.addresses import socket_address
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class ServiceManager:
 
     def ready(self, status: str) -> None:
         """Say that the daemon serves, after the start or a reload; ``status`` is one line for people."""
-        self._send("READY=1\nSTATUS=" + " ".join(status.split()))
+        self._send("READY=1\nSTATUS=" + escaped(" ".join(status.split())))
 
     def reloading(self) -> None:
         """Say that a reload begins; ``ready`` says that it is over."""

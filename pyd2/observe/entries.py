@@ -8,6 +8,8 @@ from pyd2.observe.template import MARK, substitute
 from pyd2.packets.packed import PackedRequest, show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyd2.observe.appenders import Output
     from pyd2.observe.pattern import LineWriter
 
@@ -48,12 +50,15 @@ class Known(NamedTuple):
     places: int
     """How many arguments that takes; -1: the template is not that plain."""
     target: Target
+    escape: Callable[[str], str]
+    """Makes control characters of the arguments visible."""
 
     def text(self, arguments: tuple[object, ...]) -> str:
         """Return ID and text with the arguments."""
         text = self.form % arguments if len(arguments) == self.places else MARK
-        # A mark in an argument may be one that Kea replaces.
-        return text if MARK not in text else substitute(self.template, arguments)
+        if MARK in text:  # in an argument it may be one that Kea replaces
+            text = substitute(self.template, arguments)
+        return text if text.isprintable() else self.escape(text)
 
 
 class Told:
@@ -71,7 +76,7 @@ class Told:
     def put(self) -> int:
         """Hand the lines to the outputs; return how many characters they have about."""
         told = self.requests
-        template, form, _, target = self._message
+        template, form, _, target, _ = self._message
         before, between, after = form.split("%s")
         size = 0
         for output, line in target.writers:

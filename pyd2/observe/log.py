@@ -10,10 +10,12 @@ All of it may be used from any thread, but for what says otherwise. Until ``star
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.config.model import Logger, OutputOption
+from pyd2.data.controls import escaped, escaped_lines, indented_lines
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
 from pyd2.observe.appenders import LAST_PATIENCE, PATIENCE, make_output
 from pyd2.observe.entries import Known, Target
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
     from pyd2.observe.appenders import Output
 
 _LOCK_DIRECTORY: Final = "/var/run/kea"
+_SHOWS_REQUEST: Final = re.compile(
+    "DHCP_DDNS_(?:ADD_FAILED|ADD_SUCCEEDED|REMOVE_FAILED|REMOVE_SUCCEEDED|FWD_REQUEST_IGNORED|NO_FWD_MATCH_ERROR|"
+    "NO_REV_MATCH_ERROR|REQUEST_DROPPED|REV_REQUEST_IGNORED|[A-Z_]+_BUILD_FAILURE)|"
+    "PYD2_(?:REQUEST_EXPIRED|REQUEST_SUPERSEDED|RETRY_ENDED)"
+)
+"""Messages that show a valid request, in Kea's form of several lines. No field of one holds a control."""
 
 
 class _Settings(NamedTuple):
@@ -104,7 +112,8 @@ class MessageLog:
                 targets[key] = _find(tree, *key)
             if target := targets[key]:
                 template = f"{message.message_id} {message.text}"
-                known[message.message_id] = Known(template, *prepare(template), target)
+                escape = _escape(message.message_id)
+                known[message.message_id] = Known(template, *prepare(template), target, escape)
         with self._lock:
             self._put_in_force(tree, targets, known)
             self._writer.switch(tuple(outputs.values()), PATIENCE)
@@ -160,11 +169,11 @@ class MessageLog:
             return self._target(logger, severity, debuglevel) is not None
 
     def write(self, logger: str, severity: Severity, debuglevel: int, message_id: str, text: str) -> None:
-        """Write a message that is not in the catalogue, as ``enabled`` says."""
+        """Write a message that is not in the catalogue, as ``enabled`` says. It may have several lines."""
         with self._lock:
             target = self._target(logger, severity, debuglevel)
             if target is not None:
-                self._writer.put(target, f"{message_id} {text}")
+                self._writer.put(target, f"{message_id} {escaped_lines(text)}")
 
     def _target(self, logger: str, severity: Severity, debuglevel: int) -> Target | None:
         key = logger, severity, debuglevel
@@ -232,6 +241,13 @@ class NamedLogger:
     def message(self, severity: Severity, debuglevel: int, message_id: str, text: str) -> None:
         """Write a message, if such messages are written. ``debuglevel`` counts for DEBUG only."""
         self._log.write(self.name, severity, debuglevel, message_id, text)
+
+
+def _escape(message_id: str) -> Callable[[str], str]:
+    """Return what makes the control characters of a message visible."""
+    if _SHOWS_REQUEST.fullmatch(message_id):
+        return escaped_lines
+    return indented_lines if message_id == "PYD2_INTERNAL_ERROR" else escaped
 
 
 def full_name(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.counters import Counters
+from pyd2.data.controls import escaped, escaped_lines
 from pyd2.data.element import Element
 from pyd2.dns.constants import rcode_text
 from pyd2.dns.names import reverse_name, reverse_name_wire
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         client = client_dhcid(arguments) or dhcid(Identifier.CLIENT_ID, b"an example", arguments.name)
         ncr = decode(request_datagram(arguments, client))
     except (ConfigError, NcrError, ValueError) as error:
-        print(f"pyd2ctl explain: {error}", file=sys.stderr)
+        print(f"pyd2ctl explain: {escaped(str(error))}", file=sys.stderr)
         return 1
     kind = KINDS[ncr.change_type, ncr.conflict_resolution_mode]
     print(f"Request   {ncr.change_type.name.lower()} {ncr.fqdn} {ncr.address_text}, "
@@ -87,11 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         domains = [_choose(direction) for direction in directions]
     except _NoMatch as reason:
-        print(f"\nThe daemon drops this request, both directions of it: {reason}")
+        print(f"\nThe daemon drops this request, both directions of it: {escaped_lines(str(reason))}")
         return 1
     for direction, domain in zip(directions, domains, strict=True):
         print()
-        print(*_direction(kind, ncr, direction, domain), sep="\n")
+        print(*map(escaped, _direction(kind, ncr, direction, domain)), sep="\n")
     if with_hooks:
         print("\nHook libraries are left out: they may pass over a server, or choose another key.")
     if not any(domains):

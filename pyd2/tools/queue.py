@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from pyd2.data.controls import escaped
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
@@ -20,6 +22,8 @@ from pyd2.tools.requests import datagram
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+_CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
               "request carried out again meanwhile, use 'export' and 'pyd2ctl send --file'", file=sys.stderr)
         return 1
     except (Pyd2Error, OSError, ValueError) as error:
-        print(f"pyd2ctl queue: {error}", file=sys.stderr)
+        print(f"pyd2ctl queue: {escaped(str(error))}", file=sys.stderr)
         return 1
     return status
 
@@ -82,17 +86,17 @@ def _list(arguments: argparse.Namespace) -> int:
         else:
             text = f"{ncr.change_type.name.lower():6} {ncr.fqdn} {ncr.address_text} {ncr.request_id}"
         if isinstance(entry, DeadLetter):
-            print(f"{entry.number:8} {_local(entry.died)} {text}: {entry.reason}")
+            print(escaped(f"{entry.number:8} {_local(entry.died)} {text}: {entry.reason}"))
         else:
-            print(f"{entry.number:8} {_local(entry.taken)} {text}")
+            print(escaped(f"{entry.number:8} {_local(entry.taken)} {text}"))
     return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
     for entry in _entries(arguments.path, dead=arguments.dead):
         length = int.from_bytes(entry.datagram[:2], "big")
-        # A line break can only stand between two values.
-        text = entry.datagram[2 : 2 + length].replace(b"\n", b" ").replace(b"\r", b" ")
+        # In a request that was taken they stand only where they mean nothing.
+        text = _CONTROLS.sub(b" ", entry.datagram[2 : 2 + length])
         sys.stdout.buffer.write(text + b"\n")
     sys.stdout.buffer.flush()
     return 0

@@ -136,6 +136,14 @@ def _no_secret(name: str, outcome: Outcome) -> None:
             entry[3] = entry[3].replace(shown, told)
 
 
+def _controls_shown(name: str, outcome: Outcome) -> None:
+    """A control character in a log line is visible."""
+    for run in (outcome["test"], outcome["start"]):
+        run["stderr"] = run["stderr"].replace("\0", "\\x00")
+        for entry in run["log"]:
+            entry[3] = entry[3].replace("\0", "\\x00")
+
+
 def _syslog_name(name: str, outcome: Outcome) -> None:
     answer = outcome["start"]["config_get"].replace("@DIR@/syslog:", "syslog:")
     body = re.search(r'"arguments": (.*), "hash"', answer)
@@ -277,6 +285,7 @@ DEVIATIONS = (
     Deviation("configs", "socket-name-too-long", "13", _refused_before_it_is_opened),
     Deviation("configs", "domain-name-odd", "19", _warned_of_missing_dot),
     Deviation("configs", "|".join(_SECRET_FAULTS), "Secrets", _no_secret),
+    Deviation("configs", "hooks-nul", "Control characters", _controls_shown),
     Deviation("configs", "loggers-syslog-facility", "16", _syslog_name),
     Deviation("transactions", ".*tsig.*", "TSIG", _one_id),
     Deviation("transactions", "resp-wrong-id|resp-one-byte|resp-other-source", "4", _ignored_reply),

@@ -1,9 +1,11 @@
-"""Forged replies in great number: each true reply is preceded by many that nobody has asked for."""
+"""Forged replies in great number, before each true one; and requests that would forge the log."""
+
+import re
 
 import pytest
 
 from tests.faults.load import Ends, Host, Load, check_balance, domain, forward
-from tests.kit import dns_servers
+from tests.kit import dns_servers, ncr
 from tests.kit.adversity import Adversity, Faults
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
@@ -40,3 +42,31 @@ def test_forgeries_are_ignored_without_a_packet(d2_binary: str, is_pyd2: bool, f
                 assert ignored == (FORGERIES * len(hosts) if fault == "wrong_id" else 0)
             else:
                 d2.process.kill()  # it would wait for its timeouts
+
+
+FORGED = "2026-01-01 00:00:00.000 FATAL [kea-dhcp-ddns.dctl/1.1] DCTL_SHUTDOWN forged"
+
+
+@pytest.mark.parametrize("text", [
+    f'{{ "change-type": "\n{FORGED}\x1b[31m\x9b" }}',
+    f'{{ "change-type": 0, "fqdn": "a\n{FORGED}..b" }}',
+    f'{{ "\n{FORGED}": t\x1b }}',
+    f"\n{FORGED}\x1b]0;x\x07",
+])
+def test_a_request_forges_no_line_and_steers_no_terminal(d2_binary: str, is_pyd2: bool, text: str) -> None:
+    if not is_pyd2:
+        pytest.skip("Kea writes the characters as they come")
+    outputs = [{"output": "stdout"}, {"output": "d2.log"}]
+    logger = {"name": "kea-dhcp-ddns", "severity": "DEBUG", "debuglevel": 99, "output-options": outputs}
+    with PortLease() as lease, private_directory() as directory:
+        port = lease.take()
+        with D2.start(d2_binary, directory, config(port, {"loggers": [logger]})) as d2:
+            d2.wait_for_listener(port)
+            for octets in (text.encode(), text.encode("latin-1")):
+                ncr.send(len(octets).to_bytes(2, "big") + octets, port)
+            d2.wait_for_log("DHCP_DDNS_INVALID_NCR", 2)
+            d2.barrier()
+        for said in (d2.process.stdout(), (directory / "d2.log").read_text("utf-8", "surrogateescape")):
+            assert "DHCP_DDNS_INVALID_NCR" in said
+            assert not [line for line in said.splitlines() if line.startswith(FORGED)]
+            assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udc9f]", said)
