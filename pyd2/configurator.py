@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.defaults import with_defaults
+from pyd2.config.files import read_config_file, read_first_config_file
 from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
 from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
 from pyd2.config.redact import redact
@@ -69,9 +70,13 @@ class Checker:
         self._directories = directories
         self._verbose = verbose
 
-    def read(self, path: str) -> Element:
-        """Return the DhcpDdns map of a file. Raises ConfigSyntaxError."""
-        return read_file(path, notify=self._log.emit).map_value()["DhcpDdns"]
+    def read(self, path: str, *, first: bool = True) -> Element:
+        """Return the DhcpDdns map of a file. Raises ConfigSyntaxError.
+
+        ``first``: at the start of a program, where the file may be a pipe. A daemon at work waits for none.
+        """
+        read = read_first_config_file if first else read_config_file
+        return read_file(path, notify=self._log.emit, read=read).map_value()["DhcpDdns"]
 
     def check(self, dhcp_ddns: Element) -> None:
         """Check a configuration and log the outcome. Raises ConfigError."""
@@ -139,7 +144,7 @@ class Configurator(Checker):
         """Apply a file. Raises Pyd2Error; nothing has changed then."""
         with self._old_log_at_failure():
             try:
-                dhcp_ddns = self.read(path)
+                dhcp_ddns = self.read(path, first=self.config is None)
             except ConfigSyntaxError as error:
                 raise ConfigError(f"{_PARSING_FAILED}{error}") from error
             self._apply(dhcp_ddns)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyd2.errors import Pyd2Error
+from pyd2.regular import UnfitFileError, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,12 +58,14 @@ class PidFile:
         if other > 0 and other != os.getpid() and _lives(other):
             raise AlreadyRunningError(f"Daemon::createPIDFile: PID: {other} exists, PID file: {self.path}")
         try:
-            file = Path(self.path).open("wb")  # noqa: SIM115  opening and writing fail with different texts
+            # No link is followed: who may write in the directory must not choose what a daemon empties.
+            fd = open_regular(self.path, os.O_WRONLY | os.O_CREAT, follow=False)
         except OSError as error:
             raise PidFileError(f"Unable to open PID file '{self.path}' for write") from error
         self._created = True
         try:
-            with file:
+            with os.fdopen(fd, "wb") as file:
+                file.truncate(0)
                 file.write(b"%d\n" % os.getpid())
         except OSError as error:
             raise PidFileError(f"Unable to write to PID file '{self.path}'") from error
@@ -77,9 +80,9 @@ class PidFile:
     def _read(self) -> int:
         """Return the PID in the file; 0 when there is no file, or none that can be opened."""
         try:
-            with Path(self.path).open("rb") as file:
+            with os.fdopen(open_regular(self.path, follow=False), "rb") as file:
                 content = file.read(_READ_LIMIT)
-        except IsADirectoryError:
+        except (IsADirectoryError, UnfitFileError):
             content = b""
         except OSError:
             return 0

@@ -88,15 +88,37 @@ def test_no_room(pid_file: PidFile) -> None:
 
 def test_endless_content(pid_file: PidFile) -> None:
     Path(pid_file.path).symlink_to("/dev/zero")
-    with pytest.raises(PidFileError, match=r"^Unable to read PID from file"):
+    with pytest.raises(PidFileError, match=r"^Unable to open PID file .* for write$"):
         pid_file.create()
 
 
 def test_remove_twice(pid_file: PidFile) -> None:
+    """Once the file is gone it is no longer ours: one of that name stays."""
     pid_file.create()
     Path(pid_file.path).unlink()
     pid_file.remove()
+    Path(pid_file.path).write_bytes(b"1\n")
     pid_file.remove()
+    assert Path(pid_file.path).read_bytes() == b"1\n"
+
+
+def test_no_link_is_followed(pid_file: PidFile, tmp_path: Path) -> None:
+    """Who may write in the directory does not choose which file a daemon with rights empties."""
+    target = tmp_path / "precious"
+    target.write_bytes(b"4194305\n")  # above the largest PID that Linux gives
+    Path(pid_file.path).symlink_to(target)
+    with pytest.raises(PidFileError, match=r"^Unable to open PID file .* for write$"):
+        pid_file.create()
+    pid_file.remove()
+    assert target.read_bytes() == b"4194305\n"
+    assert Path(pid_file.path).is_symlink()
+
+
+def test_a_fifo_is_not_waited_for(pid_file: PidFile) -> None:
+    os.mkfifo(pid_file.path)
+    with pytest.raises(PidFileError, match=r"^Unable to read PID from file"):
+        pid_file.create()
+    assert Path(pid_file.path).is_fifo()
 
 
 @pytest.mark.peers

@@ -49,6 +49,8 @@ def socket_path(socket: ControlSocket, directories: Directories) -> str:
         path = confine(name.value, directories.sockets)
     except ConfigError as error:
         raise ConfigError(f"'socket-name' is invalid: {reason(error)}") from None
+    if "\0" in path:
+        raise ConfigError(f"'socket-name' is invalid: it must not hold a NUL ({name.position})")
     encoded = path.encode("utf-8", "surrogateescape")
     if len(encoded.rpartition(b"/")[2] + b".lock") > _MAX_FILE_NAME:
         raise ConfigError(f"cannot create socket lockfile, {path}.lock, : File name too long")

@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 import re
 import stat
-from pathlib import Path
 
 from pyd2.config.lexer import MAX_FILE_SIZE
 from pyd2.errors import ConfigError
+from pyd2.regular import UnfitFileError, read_any, read_regular
 
 _FIRST_WORD = re.compile(rb"[^ \t-\r]+")
 
 
 def read_config_file(path: str) -> bytes:
-    """Return a file's bytes, at most one more than the limit; raises OSError, ValueError for a NUL."""
-    with Path(path).open("rb") as file:
-        return file.read(MAX_FILE_SIZE + 1)
+    """Return a file's bytes, at most one more than the limit; raises OSError, ValueError for a NUL.
+
+    Only a regular file is read: whoever asks is a running daemon, which must not wait for a pipe's writer.
+    """
+    return read_regular(path, MAX_FILE_SIZE + 1)
+
+
+def read_first_config_file(path: str) -> bytes:
+    """Do the same at the start of a program, where a pipe is good, too, as in ``-t <(program)``."""
+    return read_any(path, MAX_FILE_SIZE + 1)
 
 
 def read_secret_file(path: str) -> str:
@@ -30,8 +37,9 @@ def read_secret_file(path: str) -> str:
     if not stat.S_ISREG(mode):
         raise ConfigError(f"Expected '{path}' to be a regular file")
     try:
-        with Path(name).open("rb") as file:
-            content = file.read(MAX_FILE_SIZE)
+        content = read_regular(name, MAX_FILE_SIZE)
+    except UnfitFileError:
+        raise ConfigError(f"Expected '{path}' to be a regular file") from None
     except OSError:
         raise ConfigError(f"Cannot open '{path}") from None
     word = _FIRST_WORD.search(content)

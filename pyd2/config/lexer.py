@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, cast
 from pyd2.data.element import Position
 from pyd2.data.secrets import HIDDEN, holds_secret
 from pyd2.errors import ConfigSyntaxError
+from pyd2.regular import UnfitFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -298,6 +299,8 @@ class Lexer:
             data = self._read(path)
         except IsADirectoryError:
             raise ConfigSyntaxError("input in flex scanner failed") from None
+        except UnfitFileError as error:
+            raise ConfigSyntaxError(f"{fault}: {error.strerror}") from None
         except (OSError, ValueError):
             raise ConfigSyntaxError(fault) from None
         if len(data) > MAX_FILE_SIZE:

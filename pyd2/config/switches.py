@@ -265,6 +265,8 @@ def _value(scope: Element, name: str, rule: _Rule) -> str | bool | float:
         )
     if not isinstance(value, str):
         _fail_type(name, element)
+    if "\0" in value:  # all of these texts go to the system or to OpenSSL, as paths and names
+        raise ConfigError(f"'{name}' must not hold a NUL ({element.position})")
     return value
 
 

@@ -7,10 +7,12 @@ falls back to plain text.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pyd2.errors import Pyd2Error
+from pyd2.regular import open_regular
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -36,6 +38,12 @@ class TlsSwitches:
     """Our own certificate, for a server that asks for one."""
     key_file: str = ""
 
+    def _files(self) -> list[tuple[str, str]]:
+        named = [("tls-ca-file", self.ca_file), ("tls-cert-file", self.cert_file)]
+        if self.cert_file:
+            named.append(("tls-key-file", self.key_file))
+        return [(name, file) for name, file in named if file]
+
     def make_context(self) -> SSLContext:
         """Read the files. Raises TlsError."""
         import ssl
@@ -45,6 +53,12 @@ class TlsSwitches:
         if self.mode == "opportunistic":
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+        for name, file in self._files():
+            try:
+                # OpenSSL opens it itself, and would wait for ever for the writer of a FIFO.
+                os.close(open_regular(file))
+            except OSError as error:
+                raise _unusable(name, file, error) from error
         try:
             name, file = "tls-ca-file", self.ca_file
             if file:
@@ -55,5 +69,9 @@ class TlsSwitches:
             if file:
                 context.load_cert_chain(file, self.key_file or None)
         except OSError as error:  # of which the errors of TLS are a kind
-            raise TlsError(f"'{name}' {file} cannot be used: {error.strerror or error}") from error
+            raise _unusable(name, file, error) from error
         return context
+
+
+def _unusable(name: str, file: str, error: OSError) -> TlsError:
+    return TlsError(f"'{name}' {file} cannot be used: {error.strerror or error}")

@@ -6,17 +6,22 @@ import contextlib
 import errno
 import os
 import secrets
+import select
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.control.answer import error, success
 from pyd2.data.element import Element
 from pyd2.data.pretty import to_pretty
 from pyd2.errors import CommandError
+from pyd2.regular import CAREFUL
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from io import FileIO
+
+READER_SECONDS: Final = 1.0
+"""How long the reader of a pipe may take nothing; commands wait meanwhile."""
 
 
 def write_config(name: str, config_file: str, config: Element) -> Element:
@@ -37,9 +42,8 @@ def write_config(name: str, config_file: str, config: Element) -> Element:
         return error(f"Error during write-config:Unable to open file {path} for writing")
     try:
         with file:
-            file.write(data)
+            _write(file.fileno(), data)
             if temporary is not None:
-                file.flush()
                 os.fsync(file.fileno())
         if temporary is not None:
             _replace(target, temporary, data)
@@ -68,14 +72,26 @@ def allowed_path(name: str, config_file: str) -> str:
     raise CommandError(f"file {name} must be in the same directory as the config file ({config_file})")
 
 
-def _open(target: Path) -> tuple[BinaryIO, Path | None]:
+def _write(fd: int, data: bytes) -> None:
+    """Write all of it; raises OSError, also when the reader of a pipe takes nothing for READER_SECONDS."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    written = 0
+    while written < len(data):
+        if not poll.poll(READER_SECONDS * 1000):
+            raise TimeoutError(errno.ETIMEDOUT, "its reader takes nothing")
+        with contextlib.suppress(BlockingIOError):
+            written += os.write(fd, data[written:])
+
+
+def _open(target: Path) -> tuple[FileIO, Path | None]:
     """Open the file to write, and return its path if it is a temporary one that is to replace the target.
 
     The target itself is written only where it can not be replaced: when it is a device or a pipe, when it has
     another name, when no file may be made beside it, or when its owner could not be kept. Raises OSError.
     """
     try:
-        present = target.open("ab")
+        present = os.fdopen(os.open(target, os.O_WRONLY | os.O_APPEND | CAREFUL), "ab", buffering=0)
     except FileNotFoundError:
         return _create_beside(target, None)
     with contextlib.ExitStack() as closing:
@@ -90,11 +106,11 @@ def _open(target: Path) -> tuple[BinaryIO, Path | None]:
     return present, None
 
 
-def _create_beside(target: Path, like: os.stat_result | None) -> tuple[BinaryIO, Path]:
+def _create_beside(target: Path, like: os.stat_result | None) -> tuple[FileIO, Path]:
     """Create a file in the target's directory, with the mode and owner of ``like`` if given."""
     temporary = target.with_name(f".pyd2-{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    file = os.fdopen(os.open(temporary, flags, 0o666 if like is None else 0o600), "wb")
+    file = os.fdopen(os.open(temporary, flags, 0o666 if like is None else 0o600), "wb", buffering=0)
     if like is not None:
         try:
             os.fchown(file.fileno(), like.st_uid, like.st_gid)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pyd2.config.control_socket import socket_path
 from pyd2.errors import ConfigError
+from pyd2.regular import open_regular
 
 if TYPE_CHECKING:
     import asyncio
@@ -312,7 +313,7 @@ def _lock(path: str) -> int:
     """Take the lock that keeps a second server from the socket; return its file descriptor."""
     name = path + ".lock"
     try:
-        lock = os.open(name, os.O_RDONLY | os.O_CREAT, 0o600)
+        lock = open_regular(name, os.O_RDONLY | os.O_CREAT, 0o600, follow=False)
     except ValueError as fault:  # a NUL in the name
         raise ConfigError(f"cannot create socket lockfile, {name}, : {fault}") from fault
     except OSError as fault:

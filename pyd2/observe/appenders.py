@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe.lockfile import LockFile
 from pyd2.observe.pattern import DEFAULT_PATTERN, DEFAULT_SYSLOG_PATTERN, Layout
+from pyd2.regular import CAREFUL
 
 if TYPE_CHECKING:
     from pyd2.config.model import OutputOption
@@ -261,9 +262,8 @@ class File(Descriptor):
     def open(self) -> None:
         """Open the file, or create it; a file that cannot be opened is tried again later."""
         try:
-            # Not blocking matters when the name is a FIFO's.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-            self._fd = os.open(self.name, flags, 0o640)
+            # A FIFO is good, and so is a link: to /dev/stdout in containers. Nothing is ever emptied.
+            self._fd = os.open(self.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | CAREFUL, 0o640)
             if self._lock:
                 self._lock.open()
         except OSError as error:

@@ -11,6 +11,8 @@ import os
 import time
 from typing import Final
 
+from pyd2.regular import open_regular
+
 _PATIENCE: Final = 0.05
 """Seconds to wait for a holder that let go the last time."""
 
@@ -34,14 +36,14 @@ class LockFile:
         """Open or create the file; raises OSError. A lock without a path is never taken."""
         if not self.path:
             return
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT
         if self._whatever_umask:
             # Not by a change of the umask, which is that of all threads.
             with contextlib.suppress(FileExistsError):
-                self._fd = os.open(self.path, flags | os.O_EXCL, self._mode)
+                self._fd = open_regular(self.path, flags | os.O_EXCL, self._mode, follow=False)
                 os.fchmod(self._fd, self._mode)
                 return
-        self._fd = os.open(self.path, flags, self._mode)
+        self._fd = open_regular(self.path, flags, self._mode, follow=False)
 
     def __enter__(self) -> None:
         if self._fd == -1:

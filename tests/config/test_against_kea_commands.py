@@ -53,6 +53,7 @@ REFUSED_AT_LAST = (
     "'socket-name' ",
     "stringValue() called on non-string Element in (",
     "cannot create socket lockfile, ",
+    "invalid path in `output`: it must not hold a NUL ",
 )
 """What Kea finds only when it puts the configuration to use (decided: ours refuses it)."""
 

@@ -26,6 +26,7 @@ AT_START_ONLY = (
     "Invalid 'socket-type' parameter value ",
     "'socket-name' is invalid: ",
     "cannot create socket lockfile, ",
+    "invalid path in `output`: it must not hold a NUL ",
 )
 """Faults that Kea's check overlooks (decided: ours reports them)."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import threading
 from pathlib import Path
 
 import pytest
@@ -200,10 +199,30 @@ def test_what_can_not_be_replaced_is_written_in_place(
 def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     path = tmp_path / "d2.json"
     os.mkfifo(path)
-    read: list[bytes] = []
-    reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
-    reader.start()
-    write_config("", str(path), CONFIG)
-    reader.join()
-    assert read == [TEXT]
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        write_config("", str(path), CONFIG)
+        assert reader.read() == TEXT
     assert path.is_fifo()
+
+
+def test_a_pipe_without_a_reader_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "saved.json"
+    os.mkfifo(path)
+    answer = write_config("saved.json", f"{tmp_path}/d2.json", CONFIG)
+    assert answer.plain() == {
+        "result": 1, "text": f"Error during write-config:Unable to open file {path} for writing"}
+
+
+def test_the_reader_of_a_pipe_that_takes_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyd2.control.write.READER_SECONDS", 0.01)
+    path = tmp_path / "saved.json"
+    os.mkfifo(path)
+    large = from_plain({"a": "x" * 2_000_000})
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb"):
+        answer = write_config("saved.json", f"{tmp_path}/d2.json", large)
+    assert answer.plain() == {
+        "result": 1,
+        "text": f"Error during write-config:Unable to write file {path}: its reader takes nothing",
+    }

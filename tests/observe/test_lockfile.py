@@ -93,11 +93,31 @@ def test_no_directory(tmp_path: Path) -> None:
         LockFile(str(tmp_path / "no" / "lock"), 0o660).open()
 
 
-def test_without_a_path_nothing_is_locked() -> None:
+def test_without_a_path_nothing_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError(arguments)
+
+    for module, name in ((os, "open"), (fcntl, "lockf")):
+        monkeypatch.setattr(module, name, refuse)
     lock = LockFile("", 0o660)
     lock.open()
     with lock:
         pass
+    lock.close()
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_only_a_file_of_its_own_is_a_lock(tmp_path: Path, kind: str) -> None:
+    """A link would make the daemon create a file that somebody else has chosen."""
+    path, target = tmp_path / "lock", tmp_path / "target"
+    if kind == "link":
+        path.symlink_to(target)
+    else:
+        os.mkfifo(path)
+    for whatever_umask in (False, True):
+        with pytest.raises(OSError, match=r"symbolic link|no regular file"):
+            LockFile(str(path), 0o660, whatever_umask=whatever_umask).open()
+    assert not target.exists()
 
 
 def test_a_refused_lock_is_done_without(lock: LockFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,5 +125,8 @@ def test_a_refused_lock_is_done_without(lock: LockFile, monkeypatch: pytest.Monk
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
+    inside = False
     with lock:
-        pass
+        inside = True
+        assert free(lock)
+    assert inside
