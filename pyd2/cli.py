@@ -6,6 +6,7 @@ What a flag needs is imported when the flag is seen, so that ``-v`` answers at o
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(order, str):
         standard.write(standard.STDOUT, f"{order}\n")
         return 0
+    # Until the server can act on them they wait: each would end a start half-way and leave its PID file.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, () if order.check_only else standard.SIGNALS)
     from pyd2.daemon import check, run
 
     if order.check_only:
@@ -66,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # seems to run. Everything has been written and closed; only compiled hook libraries may have
         # something left that is written at C's own exit: buffered output, a static object's end.
         os._exit(status)
+    if arguments is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return status
 
 

@@ -53,10 +53,6 @@ PACKET_LAYER: Final = "PYD2_PACKET_LAYER"
 """The environment variable that chooses the packet layer: ``compiled`` or ``plain``."""
 
 
-_SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-"""Those that the daemon acts on."""
-
-
 class LaunchError(Exception):
     """The daemon cannot start; the text follows ``Service failed: ``."""
 
@@ -158,7 +154,7 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
             daemon.end()
         finally:
             # The loop gives the signals back to their default action, which would kill a finished server.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_BLOCK, standard.SIGNALS)
             loop.close()
         return daemon.exit_value & 0xFF
     finally:
@@ -238,14 +234,14 @@ class Daemon:
         self._started_at = time.monotonic()
         self._loop.set_exception_handler(self._report_fault)
         # uvloop forgets a signal that comes before it runs.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, standard.SIGNALS)
         self._loop.add_signal_handler(signal.SIGHUP, self._on_reload_signal)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_shutdown_signal, number)
 
     async def serve(self) -> None:
         """Work until the shutdown is complete."""
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, standard.SIGNALS)
         self._log.start_writer()
         self._log.emit("DCTL_RUN_PROCESS", APPLICATION)
         self._log.emit("DHCP_DDNS_STARTED", KEA_VERSION)
@@ -305,6 +301,9 @@ class Daemon:
         except Pyd2Error as error:
             self._log.emit("DCTL_CFG_FILE_RELOAD_ERROR", error)
             failure = f"; the reload failed: {error}"
+        except Exception as error:  # the service manager must not wait for ever
+            self._log.emit("PYD2_INTERNAL_ERROR", "reload", traceback.format_exc())
+            failure = f"; the reload failed: internal error ({type(error).__name__}), see the log"
         # After what the new configuration has put off to the next pass, the change of the port above all.
         self._loop.call_soon(self._say_ready, failure)
 

@@ -1,13 +1,17 @@
-"""The standard descriptors: there in any case, and written to without a fault when nobody reads."""
+"""What every start begins with: the signals, and standard descriptors that are there in any case."""
 
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import suppress
 from typing import Final
 
 STDOUT: Final = 1
 STDERR: Final = 2
+
+SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+"""Those that the daemon acts on."""
 
 
 def open_closed() -> None:

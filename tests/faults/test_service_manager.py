@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,3 +211,35 @@ def test_restarts_of_the_service_lose_no_request(d2_binary: str) -> None:
             d2.wait_for_log("PYD2_SOCKET_TAKEN_OVER")
             assert _count(d2, "PYD2_SOCKET_TAKEN_OVER") == 1
             assert {owner for owner, _, _, _ in bind.records(ZONE)} == {host.name for host in hosts}
+
+
+_BROKEN = """#!{python}
+import sys
+import pyd2.configurator
+
+def fail(path):
+    raise RuntimeError("no such case was thought of")
+
+pyd2.configurator.read_config_file = fail  # what a reload reads with
+from pyd2.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_reload_that_breaks_inside_is_told_of_and_the_manager_does_not_wait(is_pyd2: bool) -> None:
+    if not is_pyd2:
+        pytest.skip("it is pyd2 that is broken here")
+    with _site() as site:
+        broken = site.path.with_name("broken-pyd2")
+        broken.write_text(_BROKEN.format(python=sys.executable))
+        broken.chmod(0o700)
+        with site.manager.start(str(broken)) as d2:
+            site.manager.wait_for("READY")
+            d2.process.send_signal(signal.SIGHUP)
+            ready = site.manager.wait_for("READY", 2)
+            assert ready["STATUS"].endswith("the reload failed: internal error (RuntimeError), see the log")
+            assert is_listening(site.port)
+            d2.barrier()
+        trace = d2.stdout().partition("PYD2_INTERNAL_ERROR")[2]
+        assert "no such case was thought of" in trace
+        assert not [line for line in trace.splitlines() if line.startswith(("Traceback", "RuntimeError"))]

@@ -1,6 +1,8 @@
 """Signals at bad moments: during the start, in a storm, one upon the other, with work under way."""
 
 import contextlib
+import json
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -58,6 +60,33 @@ def test_a_storm_of_sighup_loses_no_queued_request(d2_binary: str) -> None:
         assert d2.alive
         assert d2.statistics()["ncr-received"] == 101
         assert dns.count() == 101
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=["sighup", "sigterm"])
+def test_a_signal_during_a_long_start_waits(d2_binary: str, is_pyd2: bool, number: signal.Signals) -> None:
+    """As logrotate sends it: SIGHUP is a reload once the server runs, SIGTERM a clean end, nothing stays."""
+    if not is_pyd2:
+        pytest.skip("Kea dies of it, and its PID file stays")
+    with _site() as (port, _, settings), private_directory() as directory:
+        os.mkfifo(directory / "d2.json")
+        pid_file = directory / "d2.kea-dhcp-ddns.pid"
+        d2 = D2(d2_binary, directory)
+        try:
+            d2.process.wait_for_output("DCTL_STARTING")
+            # The start goes on only when it has its configuration.
+            d2.process.send_signal(number)
+            (directory / "d2.json").write_text(json.dumps(settings))
+            if number is signal.SIGHUP:
+                d2.process.wait_for_output("DCTL_CFG_FILE_RELOAD_SIGNAL_RECVD")
+                d2.wait_for_listener(port)
+                assert pid_file.exists()
+                number = signal.SIGTERM
+            assert d2.process.stop(number) == 0
+        finally:
+            d2.process.kill()
+        assert "DCTL_SHUTDOWN" in d2.stdout()
+        assert not pid_file.exists()
+        assert not d2.socket.exists()
 
 
 @pytest.mark.parametrize("moment", ["", "DCTL_STARTING", "COMMAND_ACCEPTOR_START", "DHCP_DDNS_STARTED"],
