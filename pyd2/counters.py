@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 MOST_LIBRARY_KEYS: Final = 256
 """Keys of hook libraries that are counted at a time: a library may make one for each update."""
@@ -69,7 +72,7 @@ class Tally:
 
 
 class Counters:
-    """All statistics of the daemon. They live as long as the process; reconfiguration keeps them."""
+    """All statistics of the daemon. They live as long as the process, those of keys as long as their keys."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.ncr_received = Counter("ncr-received", now)
@@ -89,7 +92,7 @@ class Counters:
         """
         self.tally = Tally()
         self.keys: dict[str, KeyCounters] = {}
-        """Those of the keys that were in a configuration."""
+        """Those of the keys in the configuration."""
         self.library_keys: dict[str, KeyCounters] = {}
         """Those of other keys that hook libraries chose, the oldest first."""
 
@@ -99,6 +102,11 @@ class Counters:
         if found is None:
             found = self.keys[key_name] = KeyCounters(key_name, now)
         return found
+
+    def keep_keys(self, names: AbstractSet[str]) -> None:
+        """Forget the statistics of all configured keys but these, which a new configuration has."""
+        for name in self.keys.keys() - names:
+            del self.keys[name]
 
     def library_key(self, key_name: str, now: float) -> KeyCounters:
         """The same for a key that a hook library chose, which may have the name of a configured one."""

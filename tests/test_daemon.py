@@ -301,3 +301,21 @@ def test_a_library_that_refuses_the_first_configuration_is_told_of_in_its_log(d2
         assert d2.process.wait_for_exit() == 1
         assert "DCTL_CONFIG_FILE_LOAD_FAIL DhcpDdns reason: not today\n" in d2.stdout()
         assert d2.stderr() == "Service failed: Could Not load configuration file: not today\n"
+
+
+def test_keys_that_come_and_go_leave_no_statistics(d2_binary: str, is_pyd2: bool) -> None:
+    """Also one whose name Kea prints as invalid JSON."""
+    if not is_pyd2:
+        pytest.skip("Kea's answer is no JSON while a key's name holds a backslash")
+    with PortLease() as lease, private_directory() as directory:
+        port = lease.take()
+        with D2.start(d2_binary, directory, config(port)) as d2:
+            before = d2.statistics().keys()
+            for number in range(5):
+                key = {"name": f"a\\000{number}.", "algorithm": "HMAC-SHA256", "secret": "QUJD"}
+                assert d2.command("config-set", config(port, {"tsig-keys": [key]}))["result"] == 0
+                shown = d2.statistics().keys() - before
+                assert shown == {f"key[a\\000{number}.].update-{what}"
+                                 for what in ("sent", "success", "timeout", "error")}
+            assert d2.command("config-set", config(port))["result"] == 0
+            assert d2.statistics().keys() == before

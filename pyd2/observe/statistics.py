@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyd2.data.element import Element
+from pyd2.data.text import string_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,11 +56,11 @@ class Statistics:
         if name == hidden.name:
             return Element({name: _shown([Sample(name, hidden.value, hidden.changed)])})
         found = self._samples().get(name)
-        return Element({} if found is None else {name: _shown(found)})
+        return Element({} if found is None else {_member(name): _shown(found)})
 
     def get_all(self) -> Element:
         """Return a map from each name to its list of samples, each a value and a local time."""
-        return Element({name: _shown(samples) for name, samples in self._samples().items()})
+        return Element({_member(name): _shown(samples) for name, samples in self._samples().items()})
 
     def reset(self, name: str) -> bool:
         """Set a statistic to zero; False if there is none of that name."""
@@ -136,6 +137,11 @@ class Statistics:
         )
         found.update((sample.name, [sample]) for sample in own)
         return found
+
+
+def _member(name: str) -> str:
+    """Return a name as that of a member, whose names answers hold as they are: JSON needs some escapes."""
+    return string_text(name)[1:-1]
 
 
 def _shown(samples: list[Sample]) -> Element:

@@ -209,6 +209,7 @@ class Engine:
         self._old_plans = [plan for plan in (*self._old_plans, self._plan) if plan.active]
         before, self._plan = self._plan, plan
         plan.put_in_force()
+        self._counters.keep_keys(plan.keys)
         self._driver.selector.select_key = select_key
         self._driver.selector.chosen_keys.clear()
         self._driver.sender.timeout_ms = config.dns_server_timeout

@@ -121,7 +121,7 @@ class Plan:
     """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
     __slots__ = (
-        "_limits", "active", "domains", "forward", "index", "lanes", "retries", "reverse", "switches",
+        "_limits", "active", "domains", "forward", "index", "keys", "lanes", "retries", "reverse", "switches",
     )
 
     def __init__(
@@ -131,7 +131,10 @@ class Plan:
         limits: Mapping[Lane, Limits] = MappingProxyType({}),
         switches: Switches = Switches(),  # noqa: B008  frozen
         packets: PacketLayer | None = None,
+        keys: frozenset[str] = frozenset(),
     ) -> None:
+        self.keys = keys
+        """The names of the configured keys, as their statistics have them."""
         self.forward = forward
         self.reverse = reverse
         self._limits = limits
@@ -186,7 +189,7 @@ def make_plan(
     """Prepare a configuration; nothing works by it before it is put in force.
 
     ``lanes`` are those there are; servers that have none yet get a new one, with a new window. Statistics of
-    new keys are made in ``counters`` (contract, section 9); those of keys that are gone stay (decision 14).
+    new keys are made in ``counters`` (contract, section 9).
     """
     by_place = {(lane.address, lane.port, lane.tls): lane for lane in lanes}
     keys: dict[str, tuple[HmacKey, HmacKey]] = {}
@@ -218,4 +221,5 @@ def make_plan(
 
     forward = Matcher([(entry.name, make_domain(entry)) for entry in config.forward_domains])
     reverse = ReverseMatcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])
-    return Plan(forward, reverse, limits, config.switches, packets)
+    names = frozenset(key.name for key, _ in keys.values())
+    return Plan(forward, reverse, limits, config.switches, packets, names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,24 @@ def test_keys(statistics: Statistics, counters: Counters) -> None:
     assert '[ 1, "' in to_text(statistics.get("key[k.example.].update-sent"))
     assert statistics.reset("key[k.example.].update-sent")
     assert counters.keys["k.example."].sent.value == 0
+
+
+@pytest.mark.parametrize("name", ["a\\000b.", 'a"b.', "a\\.b.", "k.example.", "\\195\\169."])
+def test_a_keys_name_leaves_the_answer_json(statistics: Statistics, counters: Counters, name: str) -> None:
+    counters.key(name, START).sent.add(START)
+    wanted = f"key[{name}].update-sent"
+    shown = json.loads(to_text(statistics.get_all()))
+    assert shown[wanted] == [[1, "2026-01-02 08:34:05.123456"]]
+    assert json.loads(to_text(statistics.get(wanted))) == {wanted: shown[wanted]}
+    assert statistics.reset(wanted)
+
+
+def test_the_statistics_of_a_key_end_with_the_key(statistics: Statistics, counters: Counters) -> None:
+    for name in ("gone.", "stays."):
+        counters.key(name, START).sent.add(START)
+    counters.keep_keys({"stays.", "new."})
+    assert statistics.get("key[gone.].update-sent").value == {}
+    assert '[ 1, "' in to_text(statistics.get("key[stays.].update-sent"))
 
 
 def test_resets_note_the_time(statistics: Statistics, counters: Counters) -> None:
