@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from pyd2.config.control_socket import check_directory
 from pyd2.config.defaults import with_defaults
 from pyd2.config.files import read_config_file, read_first_config_file
 from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
@@ -83,6 +84,7 @@ class Checker:
         self._announce("check", dhcp_ddns)
         try:
             config = self._parse(dhcp_ddns)
+            self._check_socket(config)
         except ConfigParserError as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
             raise
@@ -92,6 +94,15 @@ class Checker:
             raise
         outcome = "success(0), text=Configuration check successful"
         self._log.emit("DCTL_CONFIG_CHECK_COMPLETE", config.summary(), outcome)
+
+    def _check_socket(self, config: Config) -> None:
+        """Check that the control socket could be opened. Raises ConfigParserError, as the start would."""
+        if config.control_socket is None:
+            return
+        try:
+            check_directory(self._directories.sockets, must_exist=False)
+        except ConfigError as error:
+            raise ConfigParserError(str(error)) from None
 
     def _announce(self, purpose: str, dhcp_ddns: Element) -> None:
         on = self._log.on

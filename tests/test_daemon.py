@@ -319,3 +319,26 @@ def test_keys_that_come_and_go_leave_no_statistics(d2_binary: str, is_pyd2: bool
                                  for what in ("sent", "success", "timeout", "error")}
             assert d2.command("config-set", config(port))["result"] == 0
             assert d2.statistics().keys() == before
+
+
+def test_the_check_tells_of_a_socket_directory_that_would_fail_the_start(d2_binary: str, is_pyd2: bool) -> None:
+    if not is_pyd2:
+        pytest.skip("Kea finds it at the start only")
+    with PortLease() as lease, private_directory() as directory:
+        (directory / "d2.json").write_text(json.dumps(config(lease.take())))
+
+        def check(env: dict[str, str]) -> tuple[int, str]:
+            with D2(d2_binary, directory, ["-t", "d2.json"], env) as d2:
+                return d2.process.wait_for_exit(), d2.stderr()
+
+        assert check({}) == (0, "")
+        assert check({"KEA_CONTROL_SOCKET_DIR": "@DIR@/missing"}) == (0, "")  # it may be made before the start
+        directory.chmod(0o755)
+        status, text = check({})
+        assert status == 1
+        with D2(d2_binary, directory) as d2:
+            assert d2.process.wait_for_exit() == 1
+            start = d2.stderr().splitlines()[-1]
+        fault = text.removeprefix("Error encountered: ").strip()
+        assert "does not have permssions = 750" in fault
+        assert start.endswith(fault)

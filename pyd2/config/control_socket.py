@@ -1,12 +1,12 @@
 """The ``control-socket`` (contract, sections 2.2 and 8).
 
 Kea finds these faults only when it opens the socket. Here each configuration is checked for those that can be
-known without opening it; whether the directory exists with mode 0750 can not: on many systems the service
-manager makes it at start.
+known without opening it, and a check tells of a directory with a wrong mode.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import ControlSocket
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_PATH: Final = 107
 """Bytes of a socket's path (``sun_path`` without its final NUL)."""
+PERMISSIONS: Final = 0o750
+"""The mode that the socket's directory must have."""
 _MAX_FILE_NAME: Final = 255
 
 
@@ -57,6 +59,27 @@ def socket_path(socket: ControlSocket, directories: Directories) -> str:
     if len(encoded) > MAX_PATH:
         raise ConfigError("File name too long [system:36]")
     return path
+
+
+def directory_mode(directory: str) -> int | None:
+    """Return the permissions of the directory of sockets; None when it is missing."""
+    try:
+        return os.stat(directory).st_mode & 0o777  # noqa: PTH116  Path takes an empty name for "."
+    except OSError:
+        return None
+
+
+def check_directory(directory: str, *, must_exist: bool = True) -> None:
+    """Check the permissions of the directory of sockets. Raises ConfigError with the text of Kea's start.
+
+    One that is missing may be made before the start, by the service manager for example.
+    """
+    mode = directory_mode(directory)
+    if mode != PERMISSIONS and (must_exist or mode is not None):
+        raise ConfigError(
+            f"'socket-name' is invalid: socket path:{directory} does not exist "
+            f"or does not have permssions = {PERMISSIONS:o}"
+        )
 
 
 def _text(element: Element | None) -> str | None:

@@ -15,7 +15,7 @@ from pyd2.data.element import NOWHERE, Position
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from pyd2.data.element import Element
 
@@ -145,6 +145,11 @@ _BLOCKS: Final = {"queue": _QUEUE, **_OVERRIDES}
 _GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {"expired": _Choice(("keep", "drop")), "redact-secrets": _YES_NO}
 
 _Block = TypeVar("_Block", QueueSwitches, RetrySwitches, FailoverSwitches, LaneSwitches)
+
+
+def known_parameters(name: str) -> Iterable[str]:
+    """Return the parameters of a map as messages name it: ``pyd2`` or, say, ``pyd2.queue``."""
+    return [*_BLOCKS, *_GLOBAL_VALUES] if name == "pyd2" else _BLOCKS.get(name.removeprefix("pyd2."), ())
 
 
 def parse_switches(user_context: Element | None) -> Switches:

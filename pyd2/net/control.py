@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pyd2.config.control_socket import socket_path
+from pyd2.config.control_socket import check_directory, socket_path
 from pyd2.errors import ConfigError
 from pyd2.regular import open_regular
 
@@ -43,9 +43,6 @@ ACCEPT_PAUSE: Final = 1.0
 
 CHUNK: Final = 32768
 """Bytes read or written at a time. Kea's number: its debug messages count them."""
-
-PERMISSIONS: Final = 0o750
-"""The mode that the socket's directory must have."""
 
 
 class Session(Protocol):
@@ -103,7 +100,7 @@ class ControlChannel:
         Raises ConfigError or ElementTypeError; then nothing is left open, and ``replacing`` is as it was.
         """
         path = socket_path(self._config, self._directories)
-        _check_mode(self._directories.sockets)
+        check_directory(self._directories.sockets)
         taken = None if replacing is None else replacing.hand_over(path)
         self._lock, self._listener = taken or _acquire(path, self.log)
         self.path = path
@@ -281,19 +278,6 @@ class _Connection:
             # Kea says so after each timeout, for it closes the socket twice. Log watchers know the pair.
             self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", os.strerror(errno.EBADF))
         self.close()
-
-
-def _check_mode(directory: str) -> None:
-    """Check the permissions of the directory of sockets."""
-    try:
-        mode = os.stat(directory).st_mode & 0o777  # noqa: PTH116  Path takes an empty name for "."
-    except OSError:
-        mode = 0
-    if mode != PERMISSIONS:
-        raise ConfigError(
-            f"'socket-name' is invalid: socket path:{directory} does not exist "
-            f"or does not have permssions = {PERMISSIONS:o}"
-        )
 
 
 def _acquire(path: str, log: Log) -> tuple[int, socket.socket]:

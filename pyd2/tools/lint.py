@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pyd2.config.parse import parse_file, read_file
+from pyd2.config.files import read_first_config_file
+from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
+from pyd2.data.controls import escaped
 from pyd2.errors import ConfigError
 from pyd2.messages import MESSAGES
+from pyd2.tools.lint_hints import hint
 from pyd2.tools.lint_rules import RULES, Subject
 
 if TYPE_CHECKING:
@@ -38,15 +41,18 @@ def lint(file: str) -> int:
             lines.append(text)
 
     try:
-        config = parse_file(file, directories, notify=notify)
-        root = read_file(file).map_value()["DhcpDdns"]
+        root = read_file(file, notify=notify, read=read_first_config_file).map_value()["DhcpDdns"]
+        config = parse_element(root, directories, notify=notify)
     except ConfigError as error:
-        print(*lines, f"error: {error}", sep="\n")
-        return len(lines) + 1
-    subject = Subject(file, config, root)
+        lines.append(f"error: {error}")
+        if instead := hint(str(error)):
+            lines.append(f"instead: {instead}")
+        print(*map(escaped, lines), sep="\n")
+        return len(lines)
+    subject = Subject(config, root, directories)
     findings = sorted((finding for rule in RULES for finding in rule(subject)),
                       key=lambda finding: finding.position)
     lines += [f"{finding.position}: {finding.text}" for finding in findings]
     for line in lines:
-        print(line)
+        print(escaped(line))
     return len(lines)

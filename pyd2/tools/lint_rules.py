@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from string import hexdigits
 from typing import TYPE_CHECKING, NamedTuple
 
+from pyd2.config.control_socket import PERMISSIONS, directory_mode
 from pyd2.dns.names import parse_name
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pyd2.config.model import Config, DdnsDomain, Logger, TsigKey
+    from pyd2.config.paths import Directories
     from pyd2.data.element import Element, Position
 
 _SHORT_TIMEOUT = 100
 _LONG_TIMEOUT = 10_000
 """Milliseconds; three tries with each server."""
 _BROADCAST = IPv4Address("255.255.255.255")
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _FEW_ENTRIES = 1024
 """What Kea holds."""
 
@@ -41,10 +44,10 @@ class Finding(NamedTuple):
 class Subject:
     """A configuration to be looked at."""
 
-    file: str
     config: Config
     root: Element
     """The map ``DhcpDdns`` as it stands in the file."""
+    directories: Directories
 
     @property
     def domains(self) -> tuple[DdnsDomain, ...]:
@@ -92,6 +95,10 @@ def domain_directions(subject: Subject) -> Iterator[Finding]:
         elif named and not _holds_addresses(domain.name):
             text = (f"no address lies in {domain.name}: the names of PTRs are made from whole octets "
                     "(RFC 1035) or nibbles (RFC 3596), never as in RFC 2317")
+            yield Finding(domain.position, text)
+        elif named and (right := _turned(domain.name)) is not None:
+            text = (f"{domain.name} holds no private addresses, but would the other way round: "
+                    f"the last octet comes first, so did you mean {right}?")
             yield Finding(domain.position, text)
 
 
@@ -208,9 +215,20 @@ def _of_logger(logger: Logger) -> Iterator[str]:
 
 
 def control(subject: Subject) -> Iterator[Finding]:
-    """A daemon that nobody can ask."""
+    """A daemon that nobody can ask, or that cannot open its socket."""
     if subject.config.control_socket is None:
         yield Finding(subject.root.position, "there is no control-socket: statistics cannot be read")
+        return
+    directory = subject.directories.sockets
+    mode = directory_mode(directory)
+    if mode is None:
+        text = (f"the control socket's directory {directory} is missing: the daemon does not start before it "
+                f"is there, with mode {PERMISSIONS:o}")
+        yield Finding(subject.place("control-socket"), text)
+    elif mode != PERMISSIONS:
+        text = (f"the control socket's directory {directory} has mode {mode:o}: the daemon does not start "
+                f"unless it is {PERMISSIONS:o}")
+        yield Finding(subject.place("control-socket"), text)
 
 
 def secrets(subject: Subject) -> Iterator[Finding]:
@@ -218,11 +236,12 @@ def secrets(subject: Subject) -> Iterator[Finding]:
     for key in subject.config.tsig_keys:
         if key.secret_file is not None and _readable_by_all(key.secret_file):
             yield Finding(key.position, f"every user can read {key.secret_file}")
-    inline = [key for key in subject.config.tsig_keys if key.secret_text is not None]
-    files = dict.fromkeys([subject.file, *(key.position.file for key in inline)]) if inline else {}
-    for file in files:
+    element = subject.root.get("tsig-keys")
+    inline = [] if element is None else [entry.get("secret") for entry in element.list_value()]
+    places = {secret.position.file: secret.position for secret in reversed(inline) if secret is not None}
+    for file, place in places.items():
         if _readable_by_all(file):
-            yield Finding(inline[0].position, f"every user can read {file}, which holds secrets")
+            yield Finding(place, f"every user can read {file}, which holds secrets")
 
 
 def switches(subject: Subject) -> Iterator[Finding]:
@@ -265,6 +284,21 @@ def _holds_addresses(name: str) -> bool:
         return len(labels) <= 32 and all(len(label) == 1 and label in hexdigits for label in labels)
     return len(labels) <= 4 and labels == [str(int(label)) for label in labels if label.isdecimal()
                                            and int(label) < 256]
+
+
+def _turned(name: str) -> str | None:
+    """Return a reverse domain with its octets turned, if they are those of a private network only then."""
+    name = fold(with_final_dot(name))
+    octets = name.removesuffix("in-addr.arpa.").split(".")[:-1]
+    if not name.endswith(".in-addr.arpa.") or _is_private(octets[::-1]) or not _is_private(octets):
+        return None
+    return ".".join([*octets[::-1], "in-addr.arpa."])
+
+
+def _is_private(octets: list[str]) -> bool:
+    """Return whether the addresses that begin so are private (RFC 1918)."""
+    address = IPv4Address(".".join([*octets, "0", "0", "0", "0"][:4]))
+    return any(address in network for network in _PRIVATE)
 
 
 def _readable_by_all(file: str) -> bool:

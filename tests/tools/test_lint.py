@@ -85,6 +85,9 @@ CASES = [
     (f"{FORWARD}/dns-servers/0/ip-address", "239.1.2.3", "server 239.1.2.3 of"),
     (f"{FORWARD}/dns-servers/0/ip-address", "ff02::fb", "server ff02::fb of"),
     (f"{FORWARD}/dns-servers/0/ip-address", "255.255.255.255", "server 255.255.255.255 of"),
+    ("reverse-ddns/ddns-domains/0/name", "192.168.in-addr.arpa.", "did you mean 168.192.in-addr.arpa.?"),
+    ("reverse-ddns/ddns-domains/0/name", "10.1.2.in-addr.arpa.", "did you mean 2.1.10.in-addr.arpa.?"),
+    ("reverse-ddns/ddns-domains/0/name", "172.16.IN-ADDR.arpa.", "did you mean 16.172.in-addr.arpa.?"),
     ("reverse-ddns", {}, "there is no reverse domain"),
     ("forward-ddns", {}, "there is no forward domain"),
     (OTHER_FORWARD, {"name": "EXAMPLE.com.", "dns-servers": [{"ip-address": "::1"}]},
@@ -166,8 +169,9 @@ def test_what_does_not_parse_is_reported_as_the_daemon_does(tmp_path: Path,
     (line,) = lint(tmp_path, capsys, changed("port", 0))
     assert line.startswith("error: ")
     assert "port must be greater than zero but less than 65536" in line
-    (line,) = lint(tmp_path, capsys, changed("user-context", {"pyd2": {"quue": {}}}))
+    line, instead = lint(tmp_path, capsys, changed("user-context", {"pyd2": {"quue": {}}}))
     assert "unknown parameter 'quue' in pyd2 map" in line
+    assert instead == 'instead: write "queue"'
 
 
 def test_extra_commas_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,3 +188,78 @@ def test_several_files_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (tmp_path / name).chmod(0o600)
     assert main(["lint", *files]) == 1
     assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["168.192.in-addr.arpa.", "10.in-addr.arpa.", "0.10.in-addr.arpa.",
+                                  "16.172.10.in-addr.arpa.", "1.2.in-addr.arpa."])
+def test_a_reverse_domain_that_may_be_meant_passes(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lint(tmp_path, capsys, changed("reverse-ddns/ddns-domains/0/name", name)) == []
+
+
+TIMEOUT = '"dns-server-timeout": 1'
+INSTEAD: list[tuple[str, Any, str, str, str]] = [
+    ("", None, '"DhcpDdns": {', '"Logging": { "loggers": [] }, "DhcpDdns": {', "loggers stand"),
+    ("", None, "}\n}", '}, "Logging": { } }', "loggers stand inside DhcpDdns"),
+    ("", None, "}\n}", '}, "Dhcp4": { } }', "reads only DhcpDdns"),
+    ("control-sockets", [], "", "", 'in 2.6 there is one: "control-socket"'),
+    ("ip-adress", "127.0.0.1", "", "", 'write "ip-address"'),
+    ("ddns-domains", [], "", "", "ddns-domains belongs into forward-ddns or reverse-ddns, not into DhcpDdns"),
+    (f"{FORWARD}/dns-server", [], "", "", 'write "dns-servers"'),
+    ("tsig-keys/0/key", "x", "", "", ""),
+    ("tsig-keys/0/algorithm", "sha256", "", "", 'write "HMAC-SHA256"'),
+    ("tsig-keys/0/algorithm", "hmac_sha512", "", "", 'write "HMAC-SHA512"'),
+    ("tsig-keys/0/algorithm", "hmac-md5.sig-alg.reg.int", "", "", 'write "HMAC-MD5"'),
+    ("tsig-keys/0/algorithm", "rsa", "", "", "one of HMAC-MD5, HMAC-SHA1"),
+    ("loggers/0/severty", "INFO", "", "", 'write "severity"'),
+    ("loggers/0/output-options/0/maxsiz", 1, "", "", 'write "maxsize"'),
+    ("user-context", {"pyd2": {"redact-secret": True}}, "", "", 'write "redact-secrets"'),
+    ("user-context", {"pyd2": {"queue": {"dir": "/x"}}}, "", "", ""),
+    ("user-context", {"pyd2": {"retry": {"max_delay": 1}}}, "", "", 'write "max-delay"'),
+    ("dns-server-timeout", 1, TIMEOUT, '<?include "nothere.json"?>', "write the path from / on"),
+    ("dns-server-timeout", 1, TIMEOUT, '<?include "/nothere.json"?>', "there is no /nothere"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "old", "new", "instead"), INSTEAD)
+def test_it_says_what_to_write_instead(
+    path: str, value: object, old: str, new: str, instead: str,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = json.dumps({"DhcpDdns": GOOD}, indent=1) if value is None else changed(path, value)
+    lines = lint(tmp_path, capsys, text.replace(old, new) if old else text)
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("error: "))
+    more = lines[at + 1 :]
+    if not instead:
+        assert not more
+    else:
+        assert len(more) == 1
+        assert more[0].startswith("instead: ")
+        assert instead in more[0]
+
+
+def test_the_file_that_holds_the_secret_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not the one that includes it, which anybody may read."""
+    keys = tmp_path / "keys.inc"
+    keys.write_text(json.dumps(GOOD["tsig-keys"]))
+    text = json.dumps({"DhcpDdns": {**GOOD, "tsig-keys": "KEYS"}}).replace('"KEYS"', f'<?include "{keys}"?>')
+    keys.chmod(0o640)
+    assert lint(tmp_path, capsys, text, 0o644) == []
+    keys.chmod(0o644)
+    (found,) = lint(tmp_path, capsys, text, 0o644)
+    assert found == "keys.inc:1:55: every user can read keys.inc, which holds secrets"
+
+
+def test_it_tells_of_the_control_sockets_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps({"DhcpDdns": GOOD})
+    tmp_path.chmod(0o755)
+    (wrong,) = lint(tmp_path, capsys, text)
+    assert "has mode 755: the daemon does not start unless it is 750" in wrong
+    monkeypatch.setenv("KEA_CONTROL_SOCKET_DIR", str(tmp_path / "missing"))
+    (missing,) = lint(tmp_path, capsys, text)
+    assert "is missing: the daemon does not start before it is there" in missing

@@ -1,0 +1,114 @@
+"""What to write instead: hints for mistakes that are often made, beside Kea's words for them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from pyd2.config import grammar
+from pyd2.config.files import read_config_file
+from pyd2.config.switches import known_parameters
+from pyd2.config.tsig_keys import ALGORITHMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_CUTOFF: Final = 0.7
+"""How alike a wrong key and a right one must be (difflib.SequenceMatcher)."""
+
+_OTHERS: Final = {
+    "logging": 'loggers stand inside DhcpDdns: move the list there, as "loggers": [ ... ]',
+    "dhcp4": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
+    "dhcp6": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
+    "control-agent": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
+    "control-sockets": "a list of them is of Kea 3.0; in 2.6 there is one: "
+                       '"control-socket": { "socket-type": "unix", "socket-name": ... }',
+}  # fmt: skip
+"""By keys in lower case, what no likeness of words tells."""
+
+_PLACE: Final = re.compile(r"^(?P<file>.*?):(?P<line>\d+)\.(?P<column>\d+)(?:-\d+)?(?: \(near \d+\))?: ")
+_NO_KEY: Final = re.compile(r'got unexpected keyword "(.*)" in ([\w-]+) map\.$')
+_NO_PARAMETER: Final = re.compile(r"^unknown parameter '(.*)' in (pyd2[\w.-]*) map ")
+_NO_LIBRARY_PARAMETER: Final = re.compile(r"^unknown hooks library parameter: (.*)\(")
+_NO_ALGORITHM: Final = re.compile(r"Unknown TSIG Key algorithm: (.*) \(")
+_NO_FILE: Final = re.compile(r"(?:Unable to open|Can't open include) file (.*)$")
+_KEY: Final = re.compile(rb'"([^"\\\x00-\x1f]*)"\s*:')
+
+
+def hint(error: str) -> str:
+    """Return what to write instead of what an error is about; empty when nothing is known."""
+    found: re.Match[str] | None
+    for pattern, advice in _ADVICE:
+        if found := pattern.search(error):
+            return advice(*found.groups())
+    if "unexpected constant string" in error and (place := _PLACE.match(error)):
+        return _of_key(_key_at(place["file"], int(place["line"]), int(place["column"])), _all_keys())
+    return ""
+
+
+def _of_key(key: str, known: Iterable[str]) -> str:
+    if key.lower() in _OTHERS:
+        return _OTHERS[key.lower()]
+    alike = difflib.get_close_matches(key.lower().replace("_", "-"), {*known} - {key}, 1, _CUTOFF)
+    return f'write "{alike[0]}"' if alike else ""
+
+
+def _of_map_key(key: str, map_name: str) -> str:
+    maps = dict(_maps(grammar.DHCP_DDNS))
+    here = _of_key(key, [*maps[map_name].keys]) if map_name in maps else ""
+    if here:
+        return here
+    owners = [name for name, map_ in maps.items() if key in map_.keys]
+    return f"{key} belongs into {' or '.join(owners)}, not into {map_name}" if owners else ""
+
+
+def _of_algorithm(name: str) -> str:
+    bare = re.sub(r"[^a-z0-9]", "", name.lower()).removeprefix("hmac")
+    for known in ALGORITHMS:
+        if known.lower().replace("-", "").removeprefix("hmac") in (bare, bare.removesuffix("sigalgregint")):
+            return f'write "{known}"'
+    alike = difflib.get_close_matches(name.upper(), ALGORITHMS, 1, _CUTOFF)
+    return f'write "{alike[0]}"' if alike else f"one of {', '.join(ALGORITHMS)}"
+
+
+def _of_file(path: str) -> str:
+    path = path.partition(": it is no")[0]
+    if path.startswith("/"):
+        return "" if os.path.lexists(path) else f"there is no {path}"
+    return (f"{path} is looked for in the working directory of the program, here {os.getcwd()}: "  # noqa: PTH109
+            "write the path from / on")
+
+
+def _key_at(file: str, line: int, column: int) -> str:
+    """Return the key of a member that begins at a place of a file; empty when there is none."""
+    try:
+        text = read_config_file(file).split(b"\n")[line - 1]
+    except (OSError, ValueError, IndexError):
+        return ""
+    found = _KEY.match(text, column - 1)
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+def _maps(value: grammar.Value) -> Iterator[tuple[str, grammar.Map]]:
+    if isinstance(value, grammar.List):
+        value = value.entry
+    if isinstance(value, grammar.Map):
+        yield value.name, value
+        for member in value.keys.values():
+            yield from _maps(member)
+
+
+def _all_keys() -> Iterator[str]:
+    for _, map_ in _maps(grammar.DHCP_DDNS):
+        yield from map_.keys
+
+
+_ADVICE: Final[tuple[tuple[re.Pattern[str], Callable[..., str]], ...]] = (
+    (_NO_KEY, _of_map_key),
+    (_NO_PARAMETER, lambda key, name: _of_key(key, [*known_parameters(name)])),
+    (_NO_LIBRARY_PARAMETER, lambda key: _of_key(key, [*grammar.HOOKS_LIBRARY.keys])),
+    (_NO_ALGORITHM, _of_algorithm),
+    (_NO_FILE, _of_file),
+)
