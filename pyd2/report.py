@@ -41,6 +41,7 @@ def build_report() -> str:
             ("OS Family", platform.system()),
             ("Machine", platform.machine()),
             ("Premium hooks", "no"),
+            ("Included Hooks", "none"),
         ],
         "Python": [
             ("Implementation", platform.python_implementation()),
@@ -48,6 +49,10 @@ def build_report() -> str:
             ("Executable", sys.executable),
         ],
         "Compiled parts": [(name, "yes") for name in _compiled_parts()] or [("none", "plain Python is used")],
+        # What tools that read Kea's report look for, and what is true of pyd2.
+        "C++ Compiler": [("CXX_VERSION", "none; of the bridge to Kea: pyd2ctl bridge status")],
+        "MySQL": [("MYSQL_VERSION", "none")],
+        "Developer": [("Valgrind", "no")],
         "Libraries": [(name, version) for name, version in _libraries() if name != "Python"],
     }
     lines = ["", "       Kea source configure results:", "    -=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-=-"]

@@ -133,6 +133,14 @@ def test_extended_version() -> None:
     assert all(line.startswith("- ") and line.count(" ") >= 2 for line in lines[3:])
 
 
+def test_the_build_report_has_the_labels_that_are_looked_for() -> None:
+    """Those of ISC's system test of the command, as Kea's report has them."""
+    labels = [line.split(":")[0].strip() for line in report.build_report().splitlines()]
+    assert labels.count("Included Hooks") == 1
+    for label in ("Valgrind", "CXX_VERSION", "MYSQL_VERSION"):
+        assert labels.count(label) == 1
+
+
 def test_build_report(capfd: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(["-W"], capfd)
     assert (status, err) == (0, "")
