@@ -284,7 +284,9 @@ class Configurator(Checker):
             return None
         if present is not None and wanted.element.plain() == present.element.plain():
             return self.channel
-        channel = ControlChannel(self._loop, wanted, self._directories, self._new_session, self._log)
+        channel = ControlChannel(
+            self._loop, wanted, self._directories, self._new_session, self._log, written=self._log.flush
+        )
         try:
             channel.open(self.channel)
         except (ConfigError, ElementTypeError) as error:

@@ -25,6 +25,25 @@ def test_who_has_the_answer_finds_the_command_in_the_log(d2_binary: str) -> None
             assert f"Received command 'number-{number}'" in d2.stdout()
 
 
+def test_who_sees_a_connection_closed_finds_it_in_the_log(d2_binary: str, is_pyd2: bool) -> None:
+    logger = {"name": "kea-dhcp-ddns", "severity": "DEBUG", "debuglevel": 99,
+              "output-options": [{"output": "stdout"}]}
+    with PortLease() as lease, private_directory() as directory, \
+            D2.start(d2_binary, directory, config(lease.take(), {"loggers": [logger]})) as d2:
+        for _ in range(20):
+            before = len(d2.process.stdout())
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(d2.socket))
+                client.shutdown(socket.SHUT_WR)
+                assert client.recv(1) == b""
+            said = d2.process.stdout()[before:]
+            assert "COMMAND_SOCKET_CLOSED_BY_FOREIGN_HOST" in said
+            before = len(d2.process.stdout())
+            assert control.exchange(d2.socket, ['{ "command": "list-commands" }'])
+            if is_pyd2:  # Kea's client may be the faster one
+                assert "COMMAND_SOCKET_WRITE" in d2.process.stdout()[before:]
+
+
 def test_signals_during_the_goodbye_do_not_change_the_exit_status(d2_binary: str) -> None:
     with PortLease() as lease, private_directory() as directory, \
             D2.start(d2_binary, directory, config(lease.take())) as d2:
@@ -321,7 +340,7 @@ def test_keys_that_come_and_go_leave_no_statistics(d2_binary: str, is_pyd2: bool
             assert d2.statistics().keys() == before
 
 
-def test_the_check_tells_of_a_socket_directory_that_would_fail_the_start(d2_binary: str, is_pyd2: bool) -> None:
+def test_the_check_tells_of_a_wrong_socket_directory(d2_binary: str, is_pyd2: bool) -> None:
     if not is_pyd2:
         pytest.skip("Kea finds it at the start only")
     with PortLease() as lease, private_directory() as directory:
@@ -332,7 +351,8 @@ def test_the_check_tells_of_a_socket_directory_that_would_fail_the_start(d2_bina
                 return d2.process.wait_for_exit(), d2.stderr()
 
         assert check({}) == (0, "")
-        assert check({"KEA_CONTROL_SOCKET_DIR": "@DIR@/missing"}) == (0, "")  # it may be made before the start
+        # It may be made before the start.
+        assert check({"KEA_CONTROL_SOCKET_DIR": "@DIR@/missing"}) == (0, "")
         directory.chmod(0o755)
         status, text = check({})
         assert status == 1

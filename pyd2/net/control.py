@@ -63,7 +63,8 @@ class ControlChannel:
     """A listening socket and its connections.
 
     ``new_session`` makes the session of a connection from its file descriptor; ``timeout`` and ``deadline``
-    are in seconds. The socket's own mode is that which the umask leaves.
+    are in seconds. ``written`` returns when all that was logged is written. The socket's own mode is that
+    which the umask leaves.
     """
 
     def __init__(
@@ -76,12 +77,14 @@ class ControlChannel:
         *,
         timeout: float = TIMEOUT,
         deadline: float = DEADLINE,
+        written: Callable[[], None] = lambda: None,
     ) -> None:
         self.loop: Final = loop
         self.log: Final = log
         self.new_session: Final = new_session
         self.timeout: Final = timeout
         self.deadline: Final = deadline
+        self._written = written
         self.path = ""
         """Where the socket is; empty before ``open``."""
         self._config = config
@@ -138,6 +141,11 @@ class ControlChannel:
             return self._lock, listener
         listener.close()
         return self._lock, fresh
+
+    def tell(self) -> None:
+        """Have the log written before a client learns of what it tells, if any of that is logged."""
+        if "COMMAND_SOCKET_CONNECTION_CLOSED" in self.log.on:
+            self._written()
 
     def closed(self, connection: _Connection) -> None:
         """Forget a connection: there is room for another."""
@@ -198,6 +206,7 @@ class _Connection:
         self._loop.remove_reader(self._number)
         self._loop.remove_writer(self._number)
         self._log.emit("COMMAND_SOCKET_CONNECTION_CLOSED", self._number)
+        self._channel.tell()
         self._socket.close()
         self._channel.closed(self)
 
@@ -261,6 +270,7 @@ class _Connection:
             self._progress()
             self._loop.add_writer(self._number, self._write)
             return
+        self._channel.tell()
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError as fault:
