@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import cases, deviations
+from tests.kit.conformance import may_time_out
 
 DIFFERENCES = Path(__file__).parents[2] / "docs/differences.md"
 
@@ -44,3 +45,12 @@ def test_each_has_an_effect(deviation: deviations.Deviation) -> None:
             if outcome != _recorded(deviation.kind, name):
                 changed.append(name)
         assert changed if "*" in alternative else changed == named, alternative
+
+
+def test_a_recorded_timeout_is_one_that_the_case_puts_in() -> None:
+    """The rig chooses by its inputs how long a try may take, and so must know those that get no answer."""
+    for data in (cases.DATA, cases.MORE):
+        for name in cases.names("transactions", data):
+            case = cases.load("transactions", name, data)
+            if "result" in case and case["result"]["stats"]["update-timeout"]:
+                assert may_time_out(case), name

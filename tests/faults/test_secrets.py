@@ -26,7 +26,9 @@ PIECE = 6
 ODD = [",", ":", ";", "!", "=", "==", "-", '"', "'", "\\", "\\q", "\\u12", "\\u0100", "\x01", "\t", "\n",
        "\0", "{", "}", "[", "]", "\u00e9", "\xff", "/*", "#", " ", "true", "null", "1e999",
        "99999999999999999999"]
-CORRUPTIONS = 260
+CORRUPTIONS = 140
+FILES = {"comma.key": f"{SECRET},\n", "long.key": f"{SECRET}=\n", "odd.key": f"'{SECRET}'",
+         "late.key": f"x {SECRET}"}
 
 
 def pieces(secret: str) -> set[str]:
@@ -76,6 +78,8 @@ def texts(rng: random.Random, port: int) -> Iterator[str]:
     yield config(f'{{ "{SECRET}": "secret" }}')
     yield config(good).replace('"tsig-keys": [', '"tsig-keys": ').replace("} ]", "}")
     yield config(good.replace(f'"{SECRET}"', '<?include "secret.inc"?>'))
+    for name in FILES:
+        yield config(good.replace(f'"secret": "{SECRET}"', f'"secret-file": "{name}"'))
     for _ in range(CORRUPTIONS):
         yield config(corrupted(rng, good))
 
@@ -97,6 +101,8 @@ def test_no_output_shows_a_mistyped_secret(d2_binary: str, is_pyd2: bool) -> Non
         configs = [*texts(rng, port)]
         path = directory / "d2.json"
         (directory / "secret.inc").write_text(f'"{SECRET}\n"')
+        for name, content in FILES.items():
+            (directory / name).write_text(content)
         path.write_text(configs[0])
         said: dict[str, str] = {}
         with manager.start(d2_binary) as d2:
@@ -120,7 +126,7 @@ def test_no_output_shows_a_mistyped_secret(d2_binary: str, is_pyd2: bool) -> Non
         said["output"] = d2.process.output()
         said["log"] = (directory / "d2.log").read_text("utf-8", "surrogateescape")
         said["notify"] = json.dumps(manager.hear())
-        for number, text in enumerate(configs[1::12]):
+        for number, text in enumerate(configs[1::15]):
             path.write_text(text, "utf-8", "surrogateescape")
             tools = [sys.executable, "-m", "pyd2.tools"]
             said[f"-t {number}"] = run(directory, d2_binary, "-d", "-t", "d2.json")

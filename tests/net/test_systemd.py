@@ -47,6 +47,15 @@ def test_without_variables_nothing_is_said_and_nothing_kept() -> None:
     assert log.lines == []
 
 
+def test_the_status_is_one_line_without_controls(tmp_path: Path) -> None:
+    """It holds texts from configurations, and people read it in terminals."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(tmp_path / "notify"))
+        manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify")}, Lines())
+        manager.ready("a\nWATCHDOG=trigger\x1b[2J\x9b")
+        assert heard.recv(4096) == b"READY=1\nSTATUS=a WATCHDOG=trigger\\x1b[2J\\x9b"
+
+
 def test_the_variables_are_not_for_the_daemons_children() -> None:
     given = dict.fromkeys(("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID",
                            "LISTEN_FDNAMES", "LISTEN_PIDFDID"), "1")
