@@ -57,12 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(order, str):
         standard.write(standard.STDOUT, f"{order}\n")
         return 0
-    # Until the server can act on them they wait: each would end a start half-way and leave its PID file.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, () if order.check_only else standard.SIGNALS)
-    from pyd2.daemon import check, run
-
     if order.check_only:
+        from pyd2.daemon import check
+
         return check(order.config_file, order.verbose)
+    # Each of them would end a start half-way and leave its PID file.
+    before = standard.hold_signals()
+    from pyd2.daemon import run
+
     status = run(order.config_file, order.verbose)
     if arguments is None and not _COMPILED_LIBRARIES & sys.modules.keys():
         # Taking the interpreter down takes 30 to 80 ms, in which a server that has said goodbye still
@@ -70,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # something left that is written at C's own exit: buffered output, a static object's end.
         os._exit(status)
     if arguments is not None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, action in before.items():
+            signal.signal(number, action)
     return status
 
 

@@ -241,6 +241,7 @@ class Daemon:
 
     async def serve(self) -> None:
         """Work until the shutdown is complete."""
+        standard.deliver_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, standard.SIGNALS)
         self._log.start_writer()
         self._log.emit("DCTL_RUN_PROCESS", APPLICATION)

@@ -5,13 +5,30 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 STDOUT: Final = 1
 STDERR: Final = 2
 
 SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 """Those that the daemon acts on."""
+
+_held: Final[set[int]] = set()
+"""Those that have come before the daemon could."""
+
+
+def hold_signals() -> dict[signal.Signals, Any]:
+    """Note the signals until ``deliver_signals``; return what was done at them.
+
+    They are not blocked: that would be so in programs, too, that hook libraries start meanwhile.
+    """
+    return {number: signal.signal(number, lambda number, _: _held.add(number)) for number in SIGNALS}
+
+
+def deliver_signals() -> None:
+    """Let the noted ones come once more. They are blocked, or whoever is to act on them is ready."""
+    while _held:
+        os.kill(os.getpid(), _held.pop())
 
 
 def open_closed() -> None:
