@@ -39,6 +39,7 @@ REFUSED_AT_ONCE = (
     "TSIG key secret cannot be blank",
     "Ddns domain name cannot be blank",
     "missing parameter 'dns-servers'",
+    "invalid path in `output`: it must not hold a NUL ",
 )
 """What Kea takes from a command, though it can not work, or aborts on (decided: ours refuses it).
 
@@ -53,7 +54,6 @@ REFUSED_AT_LAST = (
     "'socket-name' ",
     "stringValue() called on non-string Element in (",
     "cannot create socket lockfile, ",
-    "invalid path in `output`: it must not hold a NUL ",
 )
 """What Kea finds only when it puts the configuration to use (decided: ours refuses it)."""
 

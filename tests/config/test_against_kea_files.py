@@ -26,7 +26,6 @@ AT_START_ONLY = (
     "Invalid 'socket-type' parameter value ",
     "'socket-name' is invalid: ",
     "cannot create socket lockfile, ",
-    "invalid path in `output`: it must not hold a NUL ",
 )
 """Faults that Kea's check overlooks (decided: ours reports them)."""
 
@@ -43,6 +42,10 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     return {"KEA_LOG_FILE_DIR": here, "KEA_CONTROL_SOCKET_DIR": here, "KEA_HOOKS_PATH": f"{here}/"}
 
 
+REFUSED_AT_ONCE = "invalid path in `output`: it must not hold a NUL "
+"""A fault that Kea does not see (decided: a path does not end at its first NUL); it may find another one."""
+
+
 def assert_same(text: bytes, environment: dict[str, str]) -> None:
     Path("c.json").write_bytes(text)
     kea = kea_outcome("c.json", environment)
@@ -52,6 +55,8 @@ def assert_same(text: bytes, environment: dict[str, str]) -> None:
     our_log = tuple(entry for entry in ours.log if not entry[2].startswith("PYD2_"))
     if kea.exit == -6:
         assert ours.stderr.startswith("Error encountered: missing parameter 'dns-servers' ("), (text, ours)
+    elif ours.stderr.removeprefix("Error encountered: ").startswith(REFUSED_AT_ONCE):
+        assert b"\\u0000" in text
     elif kea.exit == 0 and ours.exit != 0:
         assert ours.stderr.removeprefix("Error encountered: ").startswith(AT_START_ONLY), (text, ours)
     else:
