@@ -362,3 +362,32 @@ def test_the_check_tells_of_a_wrong_socket_directory(d2_binary: str, is_pyd2: bo
         fault = text.removeprefix("Error encountered: ").strip()
         assert "does not have permssions = 750" in fault
         assert start.endswith(fault)
+
+
+STARTING = """
+import subprocess
+
+def version():
+    return 20603
+
+def load(handle):
+    with open("status", "w") as status:
+        subprocess.run(["cat", "/proc/self/status"], stdout=status, check=True)
+"""
+
+
+def test_a_program_that_a_library_starts_at_the_start_can_be_ended(d2_binary: str, is_pyd2: bool) -> None:
+    """The signals that wait until the server can act on them are not blocked in its children."""
+    if not is_pyd2:
+        return
+    with PortLease() as lease, private_directory() as directory:
+        (directory / "starting.py").write_text(STARTING)
+        body = {"hooks-libraries": [{"library": "starting.py"}]}
+        (directory / "d2.json").write_text(json.dumps(config(lease.take(), body)))
+        with D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"}) as d2:
+            d2.wait_for_commands()
+        lines = dict(line.split(":", 1) for line in (directory / "status").read_text().splitlines())
+    for name in ("SigBlk", "SigIgn"):
+        signals = int(lines[name], 16)
+        assert not [number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+                    if signals >> (number - 1) & 1]
