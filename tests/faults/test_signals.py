@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, is_listening, private_directory
+from tests.kit.fifo import Fifo
 from tests.kit.ports import PortLease
 from tests.kit.scripted_dns import ScriptedDns
 from tests.kit.waiting import wait_until
@@ -67,15 +67,15 @@ def test_a_signal_during_a_long_start_waits(d2_binary: str, is_pyd2: bool, numbe
     """As logrotate sends it: SIGHUP is a reload once the server runs, SIGTERM a clean end, nothing stays."""
     if not is_pyd2:
         pytest.skip("Kea dies of it, and its PID file stays")
-    with _site() as (port, _, settings), private_directory() as directory:
-        os.mkfifo(directory / "d2.json")
+    with _site() as (port, _, settings), private_directory() as directory, \
+            Fifo(directory / "d2.json") as fifo:
         pid_file = directory / "d2.kea-dhcp-ddns.pid"
         d2 = D2(d2_binary, directory)
         try:
-            d2.process.wait_for_output("DCTL_STARTING")
             # The start goes on only when it has its configuration.
+            fifo.wait_for_reader(d2)
             d2.process.send_signal(number)
-            (directory / "d2.json").write_text(json.dumps(settings))
+            fifo.give(json.dumps(settings))
             if number is signal.SIGHUP:
                 d2.process.wait_for_output("DCTL_CFG_FILE_RELOAD_SIGNAL_RECVD")
                 d2.wait_for_listener(port)

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit.d2 import D2, config, environment, private_directory
+from tests.kit.fifo import Fifo
 from tests.kit.ports import PortLease
 from tests.kit.service_manager import ServiceManager
 
@@ -75,14 +75,11 @@ def test_a_fifo_hangs_no_command_and_no_reload(d2_binary: str, is_pyd2: bool) ->
 
 
 def test_a_pipe_may_give_the_first_configuration(d2_binary: str) -> None:
-    with PortLease() as lease, private_directory() as directory:
-        os.mkfifo(directory / "d2.json")
-        text = json.dumps(config(lease.take()))
-        writer = threading.Thread(target=(directory / "d2.json").write_text, args=(text,))
-        writer.start()
-        with D2(d2_binary, directory) as d2:
-            d2.wait_for_commands()
-            writer.join()
+    with PortLease() as lease, private_directory() as directory, Fifo(directory / "d2.json") as fifo, \
+            D2(d2_binary, directory) as d2:
+        fifo.wait_for_reader(d2)
+        fifo.give(json.dumps(config(lease.take())))
+        d2.wait_for_commands()
 
 
 def said_by(directory: Path, *command: str) -> str:
