@@ -47,13 +47,8 @@ def test_forgeries_are_ignored_without_a_packet(d2_binary: str, is_pyd2: bool, f
 FORGED = "2026-01-01 00:00:00.000 FATAL [kea-dhcp-ddns.dctl/1.1] DCTL_SHUTDOWN forged"
 
 
-@pytest.mark.parametrize("text", [
-    f'{{ "change-type": "\n{FORGED}\x1b[31m\x9b" }}',
-    f'{{ "change-type": 0, "fqdn": "a\n{FORGED}..b" }}',
-    f'{{ "\n{FORGED}": t\x1b }}',
-    f"\n{FORGED}\x1b]0;x\x07",
-])
-def test_a_request_forges_no_line_and_steers_no_terminal(d2_binary: str, is_pyd2: bool, text: str) -> None:
+@pytest.mark.parametrize("field", ["fqdn", "ip-address", "lease-expires-on", "conflict-resolution-mode"])
+def test_a_request_forges_no_line_and_steers_no_terminal(d2_binary: str, is_pyd2: bool, field: str) -> None:
     if not is_pyd2:
         pytest.skip("Kea writes the characters as they come")
     outputs = [{"output": "stdout"}, {"output": "d2.log"}]
@@ -62,9 +57,9 @@ def test_a_request_forges_no_line_and_steers_no_terminal(d2_binary: str, is_pyd2
         port = lease.take()
         with D2.start(d2_binary, directory, config(port, {"loggers": [logger]})) as d2:
             d2.wait_for_listener(port)
-            for octets in (text.encode(), text.encode("latin-1")):
-                ncr.send(len(octets).to_bytes(2, "big") + octets, port)
-            d2.wait_for_log("DHCP_DDNS_INVALID_NCR", 2)
+            request = ncr.request("h.example.com.", "192.0.2.1", ncr.dhcid(b"c", "h.example.com."))
+            ncr.send(ncr.datagram(request | {field: f"\n{FORGED}\x1b[31m\x9b..b"}), port)
+            d2.wait_for_log("DHCP_DDNS_INVALID_NCR")
             d2.barrier()
         for said in (d2.process.stdout(), (directory / "d2.log").read_text("utf-8", "surrogateescape")):
             assert "DHCP_DDNS_INVALID_NCR" in said
