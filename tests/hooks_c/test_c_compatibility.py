@@ -14,7 +14,7 @@ import pytest
 from pyd2.config.model import HookLibrary
 from pyd2.data.element import from_plain
 from pyd2.hooks.chain import check_libraries
-from tests.kit.c_libraries import PRELUDE, ROOT, WARNINGS, compile_text
+from tests.kit.c_libraries import PRELUDE, ROOT, WARNINGS, compile_text, other_compilers
 from tests.kit.sanitized import SANITIZE, compile_sanitized, sanitized_tests
 
 from .conftest import SERVER, with_counters
@@ -33,8 +33,7 @@ BEFORE_1_0 = HEADERS / "before_1_0"
 GUIDE = ROOT / "docs" / "hooks.md"
 FIRST_SIGNER = 7 * ctypes.sizeof(ctypes.c_void_p)
 """Octets of the first pyd2_hook_signer: two sizes and five pointers."""
-COMPILERS = [name for name in ("gcc", "gcc-12", "gcc-13", "gcc-14", "clang", "clang-14", "clang-19")
-             if shutil.which(name)]
+COMPILERS = ["gcc", *other_compilers()]
 TO_CPLUSPLUS = {"gcc": "g++", "clang": "clang++"}
 
 COMMON = """
