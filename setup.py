@@ -21,12 +21,26 @@ BUILDERS = [import_module(name) for name in ("build_hook", "build_kea", "build_w
 EXTENSIONS = [(extension, builder.WITHOUT) for builder in BUILDERS for extension in builder.extensions()]
 WITHOUT = {extension.name: without for extension, without in EXTENSIONS}
 
+BRIDGE = import_module("build_kea")
+REQUIRED = BRIDGE.MODULE if os.environ.get("PYD2_REQUIRE_BRIDGE") else ""
+"""What must be built: pip shows nothing of a build unless it fails."""
+
 # What an installation needs later: pyd2ctl bridge finds it in the package, or, in a checkout, beside it.
 FOR_PYD2CTL = [CBRIDGE / "build_kea.py", CBRIDGE / "include" / "pyd2_hook.h", *sorted(CBRIDGE.glob("kea/*"))]
 
 
 class BuildWhatCanBe(build_ext):
     """Names what cannot be built here, for want of a compiler as a rule; setuptools goes on without it."""
+
+    def run(self) -> None:
+        """Build what can be, then say which part is missing: at the end, behind all that compilers print."""
+        lacking = BRIDGE.missing()
+        without = f"pyd2: {BRIDGE.WITHOUT}: missing {lacking}; install that, then run pyd2ctl bridge build\n"
+        if lacking and REQUIRED:
+            raise SystemExit(without)
+        super().run()
+        if lacking:
+            sys.stderr.write(without)
 
     def build_extension(self, ext: Extension) -> None:
         """Build one extension, or say in one line what will be missing."""
@@ -51,7 +65,7 @@ class BuildWithSources(build_py):
 
 
 for extension, _ in EXTENSIONS:
-    extension.optional = True
+    extension.optional = extension.name != REQUIRED
     extension.sources = [os.path.relpath(source) for source in extension.sources]  # setuptools refuses others
 
 setup(

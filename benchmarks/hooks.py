@@ -51,7 +51,7 @@ def select_key(handle):
 C_LIBRARIES = {
     "an empty callout in C": "return 0;",
     "a callout in C that sets a key": """
-    pyd2_hook_server *server;
+    const pyd2_hook_server *server;
     uint16_t port;
     if (api->current_server(callout, &server) != 0 || api->server_port(server, &port) != 0)
         return 1;

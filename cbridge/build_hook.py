@@ -42,8 +42,11 @@ def _declarations(header: Path) -> str:
     return header.read_text().split("to its last line. */")[1].rpartition("#endif")[0]
 
 
-def make(**options: Any) -> FFI:  # noqa: ANN401  options of the compiler, as setuptools has them
-    """Return the module's description for cffi; ``options`` go to the compiler."""
+def make(include: Path = INCLUDE, **options: Any) -> FFI:  # noqa: ANN401  options of setuptools's
+    """Return the module's description for cffi; ``options`` go to the compiler.
+
+    ``include`` is the directory of the ``pyd2_hook.h`` that it is made for.
+    """
     ffi = FFI()
     ffi.cdef(_TYPES + _declarations(GLUE / "glue.h"))
     ffi.cdef('extern "Python+C" {' + _declarations(GLUE / "upward.h") + "}")
@@ -52,8 +55,8 @@ def make(**options: Any) -> FFI:  # noqa: ANN401  options of the compiler, as se
         MODULE,
         '#include "glue.h"\n#include "upward.h"\n',
         sources=[str(source) for source in sorted(GLUE.glob("*.c"))],
-        include_dirs=[str(INCLUDE), str(GLUE)],
-        depends=[str(header) for header in (*sorted(GLUE.glob("*.h")), INCLUDE / "pyd2_hook.h")],
+        include_dirs=[str(include), str(GLUE)],
+        depends=[str(header) for header in (*sorted(GLUE.glob("*.h")), include / "pyd2_hook.h")],
         **options,
     )
     return ffi

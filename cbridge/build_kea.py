@@ -121,9 +121,5 @@ def make(*, flags: Sequence[str] = (), link_flags: Sequence[str] = (), module: s
 
 
 def extensions() -> list[Extension]:
-    """Return what setuptools is to build; without the prerequisites nothing, and one line says why."""
-    lacking = missing()
-    if lacking:
-        print(f"pyd2: {WITHOUT}: missing {lacking}")
-        return []
-    return [cast("Extension", make().distutils_extension("build"))]
+    """Return what setuptools is to build; without the prerequisites nothing: see ``missing``."""
+    return [] if missing() else [cast("Extension", make().distutils_extension("build"))]

@@ -26,6 +26,36 @@ def test_without_a_compiler(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("built/**/*.so"))
 
 
+def build_without_kea(tmp_path: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run setup.py where Kea's headers are not."""
+    shutil.copytree(ROOT / "cbridge", tmp_path / "cbridge")
+    shutil.copy(ROOT / "setup.py", tmp_path)
+    return subprocess.run(
+        [sys.executable, "setup.py", "build_ext", "--build-lib", "built"], cwd=tmp_path,
+        env=os.environ | {"CC": "/bin/false", "KEA_INCLUDE_DIR": str(tmp_path)} | env, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False,
+    )
+
+
+def test_what_is_missing_for_the_bridge_is_said_last(tmp_path: Path) -> None:
+    """Behind all that compilers say."""
+    done = build_without_kea(tmp_path)
+    assert done.returncode == 0, done.stdout
+    *_, last = done.stdout.splitlines()
+    assert last.startswith("pyd2: compiled Kea hook libraries will not load: missing ")
+    assert "the headers of Kea (Debian: kea-dev)" in last
+    assert last.endswith("; install that, then run pyd2ctl bridge build")
+
+
+def test_who_needs_the_bridge_may_require_it(tmp_path: Path) -> None:
+    """Then building fails at once, with the reason, which pip shows."""
+    done = build_without_kea(tmp_path, PYD2_REQUIRE_BRIDGE="1")
+    assert done.returncode == 1
+    assert "the headers of Kea (Debian: kea-dev)" in done.stdout
+    assert "will not load" in done.stdout
+    assert not (tmp_path / "built").exists()
+
+
 def test_the_bridge_is_linked_with_the_libraries_of_the_kea_that_is_there(tmp_path: Path) -> None:
     """Kea 3.0 has other names for some."""
     program = "import sys; sys.path.insert(0, sys.argv[1]); import build_kea; print(*build_kea.libraries())"

@@ -15,7 +15,7 @@ struct frame {
 
 static struct frame *running;
 
-static struct frame *frame_of(pyd2_hook_callout *callout)
+static struct frame *frame_of(const pyd2_hook_callout *callout)
 {
     struct frame *frame = running;
     while (frame != NULL && frame->callout != NUMBER(callout))
@@ -47,10 +47,10 @@ int pyd2_glue_callout(void *function, void *user, uintptr_t callout, const pyd2_
 
 /* ---- Its status ---- */
 
-int pyd2_callout_status(pyd2_hook_callout *callout, int *status)
+int pyd2_callout_status(const pyd2_hook_callout *callout, int *status)
 {
     struct frame *frame;
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(status);
     frame = frame_of(callout);
     if (frame == NULL)
@@ -62,7 +62,7 @@ int pyd2_callout_status(pyd2_hook_callout *callout, int *status)
 int pyd2_callout_set_status(pyd2_hook_callout *callout, int status)
 {
     struct frame *frame;
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     frame = frame_of(callout);
     if (frame == NULL)
         return PYD2_HOOK_E_HANDLE;
@@ -97,26 +97,26 @@ void pyd2_glue_key_ends(uintptr_t key)
         }
 }
 
-int pyd2_callout_tsig_key(pyd2_hook_callout *callout, pyd2_hook_key **key)
+int pyd2_callout_tsig_key(const pyd2_hook_callout *callout, const pyd2_hook_key **key)
 {
     struct frame *frame;
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(key);
     frame = frame_of(callout);
     if (frame == NULL)
         return PYD2_HOOK_E_HANDLE;
     if (frame->outcome.key_set) {
-        *key = (pyd2_hook_key *)frame->outcome.key;
+        *key = (const pyd2_hook_key *)frame->outcome.key;
         return PYD2_HOOK_OK;
     }
-    HAND_OUT(pyd2_py_tsig_key(NUMBER(callout), &number), pyd2_hook_key, key);
+    HAND_OUT(pyd2_py_tsig_key(NUMBER(callout), &number), const pyd2_hook_key, key);
 }
 
-int pyd2_callout_set_tsig_key(pyd2_hook_callout *callout, pyd2_hook_key *key)
+int pyd2_callout_set_tsig_key(pyd2_hook_callout *callout, const pyd2_hook_key *key)
 {
     struct frame *frame;
     int code;
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     frame = frame_of(callout);
     if (frame == NULL)
         return PYD2_HOOK_E_HANDLE;
@@ -133,21 +133,21 @@ int pyd2_callout_set_tsig_key(pyd2_hook_callout *callout, pyd2_hook_key *key)
 
 /* ---- Its DNS server ---- */
 
-int pyd2_callout_current_server(pyd2_hook_callout *callout, pyd2_hook_server **server)
+int pyd2_callout_current_server(const pyd2_hook_callout *callout, const pyd2_hook_server **server)
 {
     struct frame *frame;
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(server);
     frame = frame_of(callout);
     if (frame == NULL)
         return PYD2_HOOK_E_HANDLE;
     if (frame->server == NULL)
         return pyd2_guard_fail(PYD2_HOOK_E_NOT_FOUND, "this hook point has no current_server");
-    *server = (pyd2_hook_server *)(frame->callout + 1);
+    *server = (const pyd2_hook_server *)(frame->callout + 1);
     return PYD2_HOOK_OK;
 }
 
-static const pyd2_glue_server *server_of(pyd2_hook_server *server)
+static const pyd2_glue_server *server_of(const pyd2_hook_server *server)
 {
     struct frame *frame = running;
     while (frame != NULL && (frame->server == NULL || frame->callout + 1 != NUMBER(server)))
@@ -160,10 +160,10 @@ static const pyd2_glue_server *server_of(pyd2_hook_server *server)
 }
 
 #define SERVER_FUNCTION(member, type) \
-    int pyd2_callout_server_##member(pyd2_hook_server *server, type *out) \
+    int pyd2_callout_server_##member(const pyd2_hook_server *server, type *out) \
     { \
         const pyd2_glue_server *told; \
-        IN_SERVER_THREAD(); \
+        IN_LIBRARIES_THREAD(); \
         NOT_NULL(out); \
         told = server_of(server); \
         if (told == NULL) \

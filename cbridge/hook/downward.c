@@ -35,6 +35,13 @@ const char *pyd2_glue_name_of(void *function)
 
 /* ---- Calls into a library ---- */
 
+void pyd2_glue_requires(void *function, uint32_t *version, uint32_t *api_size)
+{
+    void (*requires)(uint32_t *, uint32_t *);
+    AS_FUNCTION(requires, function);
+    requires(version, api_size);
+}
+
 pyd2_hook_requirement pyd2_glue_version(void *function)
 {
     pyd2_hook_requirement (*version)(void);

@@ -18,7 +18,7 @@
 
 /* cffi reads the rest of this file, to its last line. */
 
-/* Declare the calling thread to be the server's: the only one that may use the table. */
+/* Declare the calling thread to be the libraries': the only one that may use the table. */
 void pyd2_glue_claim_thread(void);
 
 /* Let nobody use the table any more: the interpreter is about to end. */
@@ -40,6 +40,8 @@ void *pyd2_glue_symbol(void *object, const char *name);
 /* Return the name of the function at an address, or "" if its library does not tell it. */
 const char *pyd2_glue_name_of(void *function);
 
+/* Ask a library by its pyd2_hook_requires() what it was compiled for, and by its pyd2_hook_version(). */
+void pyd2_glue_requires(void *function, uint32_t *version, uint32_t *api_size);
 pyd2_hook_requirement pyd2_glue_version(void *function);
 int pyd2_glue_load(void *function, uintptr_t library, void **state);
 int pyd2_glue_unload(void *function, void *state);

@@ -2,17 +2,18 @@
 #include "guard.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "glue.h"
 
 static _Thread_local char error_text[1024];
 
-static pthread_t server_thread;
+static pthread_t libraries_thread;
 static int in_service; /* written before the first library is loaded, and at the end of the process */
 
 void pyd2_glue_claim_thread(void)
 {
-    server_thread = pthread_self();
+    libraries_thread = pthread_self();
     __atomic_store_n(&in_service, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -46,9 +47,36 @@ int pyd2_guard_allowed(void)
         pyd2_guard_fail(PYD2_HOOK_E_THREAD, "the server has ended");
         return 0;
     }
-    if (!pthread_equal(server_thread, pthread_self())) {
-        pyd2_guard_fail(PYD2_HOOK_E_THREAD, "pyd2's functions may be called in the server's thread only");
+    if (!pthread_equal(libraries_thread, pthread_self())) {
+        pyd2_guard_fail(PYD2_HOOK_E_THREAD, "pyd2's functions may be called on the libraries' thread only");
         return 0;
     }
     return 1;
+}
+
+/* Far more than any structure will have: a larger size is a mistake, and must not be read. */
+enum { LARGEST = 4096 };
+
+int pyd2_guard_copy_grown(void *known, size_t known_size, const void *given, size_t oldest, const char *name)
+{
+    const unsigned char *octets = given;
+    char text[128];
+    size_t size;
+    size_t i;
+
+    memcpy(&size, given, sizeof size);
+    if (size < oldest || size > LARGEST) {
+        snprintf(text, sizeof text, "%s->size is %zu, which no version of this structure has", name, size);
+        return pyd2_guard_fail(PYD2_HOOK_E_INVALID, text);
+    }
+    for (i = known_size; i < size; i++)
+        if (octets[i] != 0) {
+            snprintf(text, sizeof text, "%s uses a member that needs a newer pyd2: octet %zu of %zu is not 0",
+                     name, i, size);
+            return pyd2_guard_fail(PYD2_HOOK_E_INVALID, text);
+        }
+    memset(known, 0, known_size);
+    memcpy(known, given, size < known_size ? size : known_size);
+    memcpy(known, &known_size, sizeof known_size);
+    return PYD2_HOOK_OK;
 }

@@ -15,10 +15,17 @@ int pyd2_guard_fail(int code, const char *text);
 
 const char *pyd2_guard_last_error(void);
 
-/* Tell whether this is the server's thread, and the server has not ended. */
+/* Tell whether this is the libraries' thread, and the server has not ended. */
 int pyd2_guard_allowed(void);
 
-#define IN_SERVER_THREAD() \
+/*
+ * Copy a structure of a library's, which begins with its size, into *known. The library may know an older form of it:
+ * what that lacks becomes zero; `oldest` is the size of the first one. It may know a newer one: what is unknown here
+ * must be zero. Returns PYD2_HOOK_OK or E_INVALID, with `name` in the error's text.
+ */
+int pyd2_guard_copy_grown(void *known, size_t known_size, const void *given, size_t oldest, const char *name);
+
+#define IN_LIBRARIES_THREAD() \
     do { \
         if (!pyd2_guard_allowed()) \
             return PYD2_HOOK_E_THREAD; \
@@ -34,6 +41,14 @@ int pyd2_guard_allowed(void);
     do { \
         if ((text).data == NULL && (text).length != 0) \
             return pyd2_guard_fail(PYD2_HOOK_E_INVALID, #text " has a length but no data"); \
+    } while (0)
+
+/* Copy a structure that carries its size to `known`; see pyd2_guard_copy_grown(). */
+#define GROWN(known, given, oldest) \
+    do { \
+        int code = pyd2_guard_copy_grown(&(known), sizeof(known), given, oldest, #given); \
+        if (code != PYD2_HOOK_OK) \
+            return code; \
     } while (0)
 
 #define NUMBER(handle) ((uintptr_t)(handle))

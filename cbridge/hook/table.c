@@ -10,7 +10,7 @@
 static int register_callout(pyd2_hook_library *library, pyd2_hook_text hook,
                             pyd2_hook_callout_function *function, void *user)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(hook);
     NOT_NULL(function);
     return pyd2_py_register_callout(NUMBER(library), hook.data, hook.length, ADDRESS(function), user);
@@ -19,36 +19,36 @@ static int register_callout(pyd2_hook_library *library, pyd2_hook_text hook,
 static int register_command(pyd2_hook_library *library, pyd2_hook_text command,
                             pyd2_hook_callout_function *function, void *user)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(command);
     NOT_NULL(function);
     return pyd2_py_register_command(NUMBER(library), command.data, command.length, ADDRESS(function), user);
 }
 
-static int parameters(pyd2_hook_library *library, pyd2_hook_json **parameters)
+static int parameters(const pyd2_hook_library *library, const pyd2_hook_json **parameters)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(parameters);
-    HAND_OUT(pyd2_py_parameters(NUMBER(library), &number), pyd2_hook_json, parameters);
+    HAND_OUT(pyd2_py_parameters(NUMBER(library), &number), const pyd2_hook_json, parameters);
 }
 
-static int library_name(pyd2_hook_library *library, pyd2_hook_text *name)
+static int library_name(const pyd2_hook_library *library, pyd2_hook_text *name)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(name);
     return pyd2_py_library_name(NUMBER(library), name);
 }
 
-static int library_index(pyd2_hook_library *library, uint32_t *index)
+static int library_index(const pyd2_hook_library *library, uint32_t *index)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(index);
     return pyd2_py_library_index(NUMBER(library), index);
 }
 
-static int write_log(pyd2_hook_library *library, int severity, pyd2_hook_text text)
+static int write_log(const pyd2_hook_library *library, int severity, pyd2_hook_text text)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(text);
     return pyd2_py_log(NUMBER(library), severity, text.data, text.length);
 }
@@ -56,9 +56,9 @@ static int write_log(pyd2_hook_library *library, int severity, pyd2_hook_text te
 /* ---- JSON ---- */
 
 #define JSON_FUNCTION(name, type) \
-    static int name(pyd2_hook_json *json, pyd2_hook_text pointer, type *out) \
+    static int name(const pyd2_hook_json *json, pyd2_hook_text pointer, type *out) \
     { \
-        IN_SERVER_THREAD(); \
+        IN_LIBRARIES_THREAD(); \
         TEXT(pointer); \
         NOT_NULL(out); \
         return pyd2_py_##name(NUMBER(json), pointer.data, pointer.length, out); \
@@ -72,9 +72,9 @@ JSON_FUNCTION(json_boolean, int)
 JSON_FUNCTION(json_count, size_t)
 JSON_FUNCTION(json_print, pyd2_hook_text)
 
-static int json_name(pyd2_hook_json *json, pyd2_hook_text pointer, size_t index, pyd2_hook_text *name)
+static int json_name(const pyd2_hook_json *json, pyd2_hook_text pointer, size_t index, pyd2_hook_text *name)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(pointer);
     NOT_NULL(name);
     return pyd2_py_json_name(NUMBER(json), pointer.data, pointer.length, index, name);
@@ -82,7 +82,7 @@ static int json_name(pyd2_hook_json *json, pyd2_hook_text pointer, size_t index,
 
 static int json_quote(pyd2_hook_text text, pyd2_hook_text *quoted)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(text);
     NOT_NULL(quoted);
     return pyd2_py_json_quote(text.data, text.length, quoted);
@@ -90,33 +90,33 @@ static int json_quote(pyd2_hook_text text, pyd2_hook_text *quoted)
 
 /* ---- A callout ---- */
 
-static int hook_name(pyd2_hook_callout *callout, pyd2_hook_text *name)
+static int hook_name(const pyd2_hook_callout *callout, pyd2_hook_text *name)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(name);
     return pyd2_py_hook_name(NUMBER(callout), name);
 }
 
-static int argument_text(pyd2_hook_callout *callout, pyd2_hook_text name, pyd2_hook_text *text)
+static int argument_text(const pyd2_hook_callout *callout, pyd2_hook_text name, pyd2_hook_text *text)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(name);
     NOT_NULL(text);
     return pyd2_py_argument_text(NUMBER(callout), name.data, name.length, text);
 }
 
-static int argument_json(pyd2_hook_callout *callout, pyd2_hook_text name, pyd2_hook_json **json)
+static int argument_json(const pyd2_hook_callout *callout, pyd2_hook_text name, const pyd2_hook_json **json)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(name);
     NOT_NULL(json);
-    HAND_OUT(pyd2_py_argument_json(NUMBER(callout), name.data, name.length, &number), pyd2_hook_json, json);
+    HAND_OUT(pyd2_py_argument_json(NUMBER(callout), name.data, name.length, &number), const pyd2_hook_json, json);
 }
 
 #define SET_ARGUMENT_FUNCTION(kind) \
     static int set_argument_##kind(pyd2_hook_callout *callout, pyd2_hook_text name, pyd2_hook_text kind) \
     { \
-        IN_SERVER_THREAD(); \
+        IN_LIBRARIES_THREAD(); \
         TEXT(name); \
         TEXT(kind); \
         return pyd2_py_set_argument_##kind(NUMBER(callout), name.data, name.length, kind.data, kind.length); \
@@ -128,14 +128,14 @@ SET_ARGUMENT_FUNCTION(text)
 static int set_context(pyd2_hook_callout *callout, pyd2_hook_text name, void *value,
                        pyd2_hook_destroy_function *destroy)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(name);
     return pyd2_py_set_context(NUMBER(callout), name.data, name.length, value, ADDRESS(destroy));
 }
 
-static int get_context(pyd2_hook_callout *callout, pyd2_hook_text name, void **value)
+static int get_context(const pyd2_hook_callout *callout, pyd2_hook_text name, void **value)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(name);
     NOT_NULL(value);
     return pyd2_py_context(NUMBER(callout), name.data, name.length, value);
@@ -143,7 +143,7 @@ static int get_context(pyd2_hook_callout *callout, pyd2_hook_text name, void **v
 
 static int delete_context(pyd2_hook_callout *callout, pyd2_hook_text name)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(name);
     return pyd2_py_delete_context(NUMBER(callout), name.data, name.length);
 }
@@ -153,7 +153,7 @@ static int delete_context(pyd2_hook_callout *callout, pyd2_hook_text name)
 static int key_new(pyd2_hook_library *library, pyd2_hook_text name, pyd2_hook_text algorithm,
                    pyd2_hook_text secret, uint32_t digest_bits, pyd2_hook_key **key)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     TEXT(name);
     TEXT(algorithm);
     TEXT(secret);
@@ -166,37 +166,37 @@ static int key_new(pyd2_hook_library *library, pyd2_hook_text name, pyd2_hook_te
 static int signer_new(pyd2_hook_library *library, pyd2_hook_text name, pyd2_hook_text algorithm,
                       const pyd2_hook_signer *signer, void *user, pyd2_hook_key **key)
 {
-    IN_SERVER_THREAD();
+    pyd2_hook_signer known;
+    IN_LIBRARIES_THREAD();
     TEXT(name);
     TEXT(algorithm);
     NOT_NULL(signer);
     NOT_NULL(key);
-    if (signer->size != sizeof *signer)
-        return pyd2_guard_fail(PYD2_HOOK_E_INVALID, "signer->size is not sizeof(pyd2_hook_signer)");
+    GROWN(known, signer, PYD2_HOOK_SIZE_TO(pyd2_hook_signer, release));
     NOT_NULL(signer->sign);
     NOT_NULL(signer->verify);
     HAND_OUT(pyd2_py_signer_new(NUMBER(library), name.data, name.length, algorithm.data, algorithm.length,
-                                signer, user, &number),
+                                &known, user, &number),
              pyd2_hook_key, key);
 }
 
-static int key_name(pyd2_hook_key *key, pyd2_hook_text *name)
+static int key_name(const pyd2_hook_key *key, pyd2_hook_text *name)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(name);
     return pyd2_py_key_name(NUMBER(key), name);
 }
 
-static int key_algorithm(pyd2_hook_key *key, pyd2_hook_text *algorithm)
+static int key_algorithm(const pyd2_hook_key *key, pyd2_hook_text *algorithm)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     NOT_NULL(algorithm);
     return pyd2_py_key_algorithm(NUMBER(key), algorithm);
 }
 
 static int key_release(pyd2_hook_library *library, pyd2_hook_key *key)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     return pyd2_py_key_release(NUMBER(library), NUMBER(key));
 }
 
@@ -205,8 +205,8 @@ static int key_release(pyd2_hook_library *library, pyd2_hook_key *key)
 static int timer_start(pyd2_hook_library *library, uint32_t delay, uint32_t period,
                        pyd2_hook_timer_function *function, void *user, pyd2_hook_timer **timer)
 {
-    IN_SERVER_THREAD();
     pyd2_hook_timer *unwanted;
+    IN_LIBRARIES_THREAD();
     NOT_NULL(function);
     if (timer == NULL)
         timer = &unwanted;
@@ -216,7 +216,7 @@ static int timer_start(pyd2_hook_library *library, uint32_t delay, uint32_t peri
 
 static int timer_cancel(pyd2_hook_library *library, pyd2_hook_timer *timer)
 {
-    IN_SERVER_THREAD();
+    IN_LIBRARIES_THREAD();
     return pyd2_py_timer_cancel(NUMBER(library), NUMBER(timer));
 }
 

@@ -50,6 +50,9 @@ uint8_t *wire_lane_room(wire_lane *lane, uint32_t size) {
         close_up(lane);
     }
     if (lane->count == lane->room) {
+        if (lane->room > UINT32_MAX / 2) {
+            return NULL;
+        }
         uint32_t room = lane->room > 0 ? 2 * lane->room : 64;
         wire_letter *letters = realloc(lane->letters, room * sizeof *letters);
         if (letters == NULL) {
@@ -59,7 +62,11 @@ uint8_t *wire_lane_room(wire_lane *lane, uint32_t size) {
         lane->room = room;
     }
     if (lane->octets_room - lane->used < size) {
-        uint32_t room = 2 * lane->octets_room + size;
+        uint64_t wanted = 2 * (uint64_t)lane->octets_room + size;
+        uint32_t room = wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX; /* letters tell their places in 32 bits */
+        if (room - lane->used < size) {
+            return NULL;
+        }
         uint8_t *octets = realloc(lane->octets, room);
         if (octets == NULL) {
             return NULL;

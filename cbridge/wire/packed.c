@@ -9,6 +9,20 @@
 
 enum { TEXT_MAX = 255 };
 
+/* Python reads and writes it by these places: pyd2/packets/packed.py. */
+_Static_assert(sizeof(wire_packed) == 56, "wire_packed has padding, or is not what Python takes it for");
+_Static_assert(offsetof(wire_packed, number) == 0, "as Python has it");
+_Static_assert(offsetof(wire_packed, lease_length) == 8, "as Python has it");
+_Static_assert(offsetof(wire_packed, forward) == 12, "as Python has it");
+_Static_assert(offsetof(wire_packed, reverse) == 16, "as Python has it");
+_Static_assert(offsetof(wire_packed, dhcid_size) == 20, "as Python has it");
+_Static_assert(offsetof(wire_packed, fqdn_size) == 22, "as Python has it");
+_Static_assert(offsetof(wire_packed, kind) == 23, "as Python has it");
+_Static_assert(offsetof(wire_packed, ways) == 24, "as Python has it");
+_Static_assert(offsetof(wire_packed, address_size) == 25, "as Python has it");
+_Static_assert(offsetof(wire_packed, expires) == 26, "as Python has it");
+_Static_assert(offsetof(wire_packed, address) == 40, "as Python has it");
+
 typedef struct {
     uint32_t number; /* 0: the place is free */
     uint8_t kind;
@@ -19,12 +33,16 @@ typedef struct {
 struct wire_domains {
     entry *entries;
     size_t mask;
+    size_t left; /* how many more may be added */
     uint32_t forward_wildcard;
     uint32_t reverse_wildcard;
     bool has_length[WIRE_DOMAIN_KINDS][TEXT_MAX + 1];
 };
 
 wire_domains *wire_domains_new(size_t count, uint32_t forward_wildcard, uint32_t reverse_wildcard) {
+    if (count > SIZE_MAX / 4) { /* else there would be no number for the places */
+        return NULL;
+    }
     size_t places = 16;
     while (places < 2 * count) {
         places *= 2;
@@ -33,6 +51,7 @@ wire_domains *wire_domains_new(size_t count, uint32_t forward_wildcard, uint32_t
     if (domains != NULL) {
         domains->entries = calloc(places, sizeof *domains->entries);
         domains->mask = places - 1;
+        domains->left = count;
         domains->forward_wildcard = forward_wildcard;
         domains->reverse_wildcard = reverse_wildcard;
         if (domains->entries == NULL) {
@@ -50,7 +69,7 @@ void wire_domains_free(wire_domains *domains) {
     }
 }
 
-/* Return the place of a text, or the free one where it would stand. The table is never full. */
+/* Return the place of a text, or the free one where it would stand: half of the places or more are always free. */
 static entry *find_place(const wire_domains *domains, unsigned kind, const uint8_t *text, size_t size) {
     /* FNV-1a. The texts are the operator's own: nobody else can make them collide. */
     uint64_t hash = 0xCBF29CE484222325 ^ kind;
@@ -67,16 +86,26 @@ static entry *find_place(const wire_domains *domains, unsigned kind, const uint8
     }
 }
 
-void wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size_t size, uint32_t number) {
+int wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size_t size, uint32_t number) {
+    if (kind < 0 || kind >= WIRE_DOMAIN_KINDS || number == 0) {
+        return WIRE_UNUSUAL;
+    }
     if (size > TEXT_MAX) {
-        return;
+        return 0;
     }
     entry *place = find_place(domains, (unsigned)kind, text, size);
+    if (place->number == 0) {
+        if (domains->left == 0) {
+            return WIRE_NO_ROOM;
+        }
+        domains->left--;
+    }
     place->number = number;
     place->kind = (uint8_t)kind;
     place->size = (uint8_t)size;
     memcpy(place->text, text, size);
     domains->has_length[kind][size] = true;
+    return 0;
 }
 
 /* Look a text up; it is at most TEXT_MAX long. */
@@ -149,7 +178,8 @@ int wire_match(const wire_domains *domains, uint8_t *packed, size_t size) {
 }
 
 void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t stride, const uint32_t *sizes,
-                        const uint64_t *numbers, size_t count, uint8_t *packed, uint32_t *packed_sizes) {
+                        const uint64_t *numbers, size_t count, uint8_t *packed, size_t packed_room,
+                        uint32_t *packed_sizes) {
     wire_request request;
     const uint8_t *datagram = room;
     for (size_t i = 0; i < count; datagram = wire_next_datagram(datagram, stride, sizes[i]), i++) {
@@ -157,6 +187,11 @@ void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t
         if (wire_request_read(&request, datagram, sizes[i]) != 0) {
             continue;
         }
+        size_t size = sizeof(wire_packed) + request.dhcid_size + request.fqdn_wire_size;
+        if (size > packed_room) {
+            continue;
+        }
+        packed_room -= size;
         wire_packed head = {
             .number = numbers != NULL ? numbers[i] : 0,
             .lease_length = request.lease_length,
@@ -176,6 +211,6 @@ void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t
         packed += request.dhcid_size;
         memcpy(packed, request.fqdn_wire, request.fqdn_wire_size);
         packed += request.fqdn_wire_size;
-        packed_sizes[i] = (uint32_t)sizeof head + request.dhcid_size + request.fqdn_wire_size;
+        packed_sizes[i] = (uint32_t)size;
     }
 }

@@ -28,7 +28,7 @@ typedef struct {
 enum {
     WIRE_FORWARD = 1,
     WIRE_REVERSE = 2,
-    WIRE_PACKED_MAX = 56 + WIRE_DHCID_MAX + WIRE_NAME_MAX /* octets of the longest that is made here */
+    WIRE_PACKED_MAX = 56 /* of a wire_packed */ + WIRE_DHCID_MAX + WIRE_NAME_MAX /* octets of the longest that is made here */
 };
 
 /* The domains of a configuration, ready to be found. */
@@ -46,8 +46,11 @@ enum wire_domain_kind {
 wire_domains *wire_domains_new(size_t count, uint32_t forward_wildcard, uint32_t reverse_wildcard);
 void wire_domains_free(wire_domains *domains);
 
-/* Add one of them. A text beyond 255 octets can match nothing and is left out. */
-void wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size_t size, uint32_t number);
+/*
+ * Add one of them. A text beyond 255 octets can match nothing and is left out. Returns 0; WIRE_NO_ROOM if there were as
+ * many as there is room for; WIRE_UNUSUAL for a kind that is none, and for the number 0, which stands for none.
+ */
+int wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size_t size, uint32_t number);
 
 /*
  * Set the domains of a packed request whose FQDN has plain characters only: names stand there in the text of
@@ -58,9 +61,11 @@ int wire_match(const wire_domains *domains, uint8_t *packed, size_t size);
 /*
  * Read datagrams that stand `stride` octets apart (0: one directly behind the other), and leave the packed and
  * matched requests one behind the other in `packed`. `packed_sizes` tells the size of each, 0 where the datagram
- * needs a second look. `numbers` are those of the durable queue; null: they have none.
+ * needs a second look, or its request does not fit into what is left of the `packed_room` octets there. `numbers` are
+ * those of the durable queue; null: they have none.
  */
 void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t stride, const uint32_t *sizes,
-                        const uint64_t *numbers, size_t count, uint8_t *packed, uint32_t *packed_sizes);
+                        const uint64_t *numbers, size_t count, uint8_t *packed, size_t packed_room,
+                        uint32_t *packed_sizes);
 
 #endif

@@ -7,6 +7,10 @@
 #include "error.h"
 #include "try_table.h"
 
+/* Python reads events as pairs of int32_t (pyd2/update/compiled_tries.py). */
+_Static_assert(sizeof(wire_event) == 2 * sizeof(int32_t), "an event is two numbers");
+_Static_assert(offsetof(wire_event, outcome) == sizeof(int32_t), "an event is two numbers");
+
 wire_tries *wire_tries_new(void) {
     return calloc(1, sizeof(wire_tries));
 }
@@ -189,6 +193,9 @@ double wire_tries_deadline(const wire_tries *tries) {
 }
 
 size_t wire_tries_mac(const wire_tries *tries, uint32_t number, uint8_t mac[WIRE_MAC_MAX]) {
+    if (number >= tries->room) {
+        return 0;
+    }
     const wire_try *try = &tries->tries[number];
     memcpy(mac, try->mac, try->mac_size);
     return try->mac_size;

@@ -92,7 +92,7 @@ size_t wire_tries_expire(wire_tries *tries, double now, int32_t *numbers, size_t
 /* Return the earliest deadline; infinity if nothing is under way. */
 double wire_tries_deadline(const wire_tries *tries);
 
-/* Leave the MAC of the request whose try a transaction had last, and return its size. */
+/* Leave the MAC of the request whose try a transaction had last, and return its size; 0: there is none. */
 size_t wire_tries_mac(const wire_tries *tries, uint32_t number, uint8_t mac[WIRE_MAC_MAX]);
 
 #endif

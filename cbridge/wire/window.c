@@ -2,9 +2,25 @@
 
 #include <math.h>
 
-static const double START = 32, FLOOR = 4, QUEUED_LOW = 8, QUEUED_SPAN = 24, QUEUED_TIME = 0.002, GROWTH = 32,
-                    REMEASURE = 10, RECOVER = 5, IDLE = 0.05, SHORTEST = 1e-6, ROUND_REPLIES = 3;
-static const double PACED_FROM = 96, PACED_BASE = 0.001, PACE = 1.25, BURST = 32, BURST_TIME = 0.002;
+/* The figures are those of pyd2/update/window.py, measured against BIND. Updates, and seconds. */
+static const double
+    START = 32,          /* the window at first and after a pause: what Kea allows in all */
+    FLOOR = 4,           /* the smallest window, and the one that measures the empty path */
+    QUEUED_LOW = 8,      /* fewer updates queued at the server than this: it could do more, so grow */
+    QUEUED_SPAN = 24,    /* more than this beyond the low mark: shrink to the low mark */
+    QUEUED_TIME = 0.002, /* seconds of the server's work that count as little queued, whatever its speed */
+    GROWTH = 32,         /* updates that a window grows by in a round at most */
+    REMEASURE = 10,      /* seconds after which the least reply time is measured anew */
+    RECOVER = 5,         /* seconds after a cut for which the window may stay below START */
+    IDLE = 0.05,         /* seconds without an update under way that are a pause, at least */
+    SHORTEST = 1e-6,     /* a reply time is not taken for less: it divides */
+    ROUND_REPLIES = 3;   /* a round ends with more replies than this */
+static const double
+    PACED_FROM = 96,     /* a window above this is paced */
+    PACED_BASE = 0.001,  /* ... if the server is this far away: nearer ones pace by their replies */
+    PACE = 1.25,         /* how much faster than a window per round trip updates may go out */
+    BURST = 32,          /* updates that may go out together all the same */
+    BURST_TIME = 0.002;  /* ... or so many seconds of the pace: as often as the loop's timer can wake */
 
 /* Not fmin and fmax, which cost a call. */
 static inline double least_of(double one, double other) {

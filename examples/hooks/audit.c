@@ -32,8 +32,8 @@ static int select_key(pyd2_hook_callout *callout, void *user)
     const struct state *state = user;
     const pyd2_hook_api *api = state->api;
     pyd2_hook_text address, signer = pyd2_hook_string("unsigned");
-    pyd2_hook_server *server;
-    pyd2_hook_key *key;
+    const pyd2_hook_server *server;
+    const pyd2_hook_key *key;
     struct timespec now;
     struct tm utc;
     char date[32];
@@ -59,7 +59,7 @@ static int select_key(pyd2_hook_callout *callout, void *user)
 static int open_file(struct state *state, pyd2_hook_library *library)
 {
     const pyd2_hook_api *api = state->api;
-    pyd2_hook_json *parameters;
+    const pyd2_hook_json *parameters;
     pyd2_hook_text path;
     char text[512];
 

@@ -16,7 +16,7 @@ struct avoided {
 static int select_key(pyd2_hook_callout *callout, void *user)
 {
     const struct avoided *avoided = user;
-    pyd2_hook_server *server;
+    const pyd2_hook_server *server;
     pyd2_hook_text address;
     size_t i;
 
@@ -39,7 +39,7 @@ static int refuse(const pyd2_hook_api *api, pyd2_hook_library *library)
 /* Read the parameters; without them the configuration is refused. */
 int pyd2_hook_load(const pyd2_hook_api *api, pyd2_hook_library *library, void **state)
 {
-    pyd2_hook_json *parameters;
+    const pyd2_hook_json *parameters;
     struct avoided *avoided;
     size_t count;
 

@@ -39,7 +39,7 @@ struct state {
 static int select_key(pyd2_hook_callout *callout, void *user)
 {
     const struct state *state = user;
-    pyd2_hook_server *server;
+    const pyd2_hook_server *server;
     pyd2_hook_text address;
     size_t i;
 
@@ -62,7 +62,7 @@ static int refuse(const struct state *state, const char *address)
 }
 
 /* Read a text below an entry of "keys". */
-static int read_text(const struct state *state, pyd2_hook_json *parameters, const char *address,
+static int read_text(const struct state *state, const pyd2_hook_json *parameters, const char *address,
                      const char *member, pyd2_hook_text *text)
 {
     char pointer[128];
@@ -84,7 +84,7 @@ static int read_parameters(struct state *state)
 {
     const pyd2_hook_api *api = state->api;
     pyd2_hook_text address, name, algorithm, secret;
-    pyd2_hook_json *parameters;
+    const pyd2_hook_json *parameters;
     size_t keys = 0, without = 0, i;
     char pointer[32];
 

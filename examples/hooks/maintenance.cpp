@@ -31,7 +31,7 @@ public:
     Maintenance(const pyd2_hook_api* api, pyd2_hook_library* library) : api_(api), library_(library) {}
 
     void load() {
-        pyd2_hook_json* parameters;
+        const pyd2_hook_json* parameters;
         int type;
         check(api_->parameters(library_, &parameters));
         if (api_->json_type(parameters, text_of("/servers"), &type) == PYD2_HOOK_OK)
@@ -59,7 +59,7 @@ private:
     }
 
     void select_key(pyd2_hook_callout* callout) {
-        pyd2_hook_server* server;
+        const pyd2_hook_server* server;
         pyd2_hook_text address;
         check(api_->current_server(callout, &server));
         check(api_->server_address(server, &address));
@@ -68,7 +68,7 @@ private:
     }
 
     void set(pyd2_hook_callout* callout) {
-        pyd2_hook_json* command;
+        const pyd2_hook_json* command;
         check(api_->argument_json(callout, text_of("command"), &command));
         try {
             servers_ = addresses(command, "/arguments/servers");
@@ -87,7 +87,7 @@ private:
     }
 
     // Read a list of addresses, each in its usual form; throws when it is none.
-    std::set<std::string> addresses(pyd2_hook_json* json, const std::string& pointer) const {
+    std::set<std::string> addresses(const pyd2_hook_json* json, const std::string& pointer) const {
         std::set<std::string> read;
         std::size_t count;
         check(api_->json_count(json, text_of(pointer), &count));

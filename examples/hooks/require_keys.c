@@ -16,7 +16,7 @@ PYD2_HOOK_DEFINE_VERSION
 static const pyd2_hook_api *api; /* the same in all loads of a process */
 
 /* Return 1 if a map has a text that is not empty. */
-static int has_key_name(pyd2_hook_json *config, const char *map)
+static int has_key_name(const pyd2_hook_json *config, const char *map)
 {
     char pointer[256];
     pyd2_hook_text name;
@@ -25,7 +25,7 @@ static int has_key_name(pyd2_hook_json *config, const char *map)
 }
 
 /* Add to the reason the servers of one side that have no key; returns the number of them. */
-static int look(pyd2_hook_json *config, const char *side, char *reason, size_t room)
+static int look(const pyd2_hook_json *config, const char *side, char *reason, size_t room)
 {
     char domain[96], server[192], pointer[256];
     pyd2_hook_text zone, address;
@@ -61,7 +61,7 @@ static int look(pyd2_hook_json *config, const char *side, char *reason, size_t r
 /* The text of "error" becomes the answer of config-set. */
 static int configured(pyd2_hook_callout *callout, void *user)
 {
-    pyd2_hook_json *config;
+    const pyd2_hook_json *config;
     char reason[4096] = "";
     int found;
 

@@ -100,9 +100,11 @@ static int select_key(pyd2_hook_callout *callout, void *user)
 
 static int make_key(struct state *state, pyd2_hook_library *library)
 {
-    static const pyd2_hook_signer signer = { sizeof signer, MAC_SIZE, begin, sign, verify, end, free };
+    static const pyd2_hook_signer signer = {
+        .size = sizeof signer, .mac_size = MAC_SIZE, .begin = begin, .sign = sign, .verify = verify, .end = end,
+        .release = free };
     const pyd2_hook_api *api = state->api;
-    pyd2_hook_json *parameters;
+    const pyd2_hook_json *parameters;
     pyd2_hook_text name, file;
     struct key *key;
 

@@ -167,6 +167,10 @@ class CLibrary:
         if bind is None:
             return None
         symbol = self.shared_object.symbol(f"pyd2_hook_{name}")
+        if name == "version":
+            requires = self.shared_object.symbol("pyd2_hook_requires")
+            if requires is not None:  # libraries compiled before 1.0 have the other one alone
+                symbol, bind = requires, self._requires
         return None if symbol is None else lambda *arguments: bind(symbol, *arguments)
 
     def wrong_version(self, version: object) -> tuple[object, object] | None:
@@ -188,6 +192,11 @@ class CLibrary:
         self._retire()
         self.shared_object.give_up()
         self._shared_object = None
+
+    def _requires(self, symbol: Any) -> Requirement:  # noqa: ANN401  C data
+        version, size = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+        calls.run(lib.pyd2_glue_requires, symbol, version, size)
+        return Requirement(version[0], size[0])
 
     def _version(self, symbol: Any) -> Requirement:  # noqa: ANN401  C data
         requirement = calls.run(lib.pyd2_glue_version, symbol)

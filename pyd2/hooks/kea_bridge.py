@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyd2.errors import BridgeError
 from pyd2.hooks.home import home
+from pyd2.hooks.kea_building import BUILD, absent
 from pyd2.hooks.kea_elements import decode, encode
 
 if TYPE_CHECKING:
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
 CData: TypeAlias = Any
 """A value of cffi's, or any other object: these have no types that mypy knows."""
 
-ABSENT: Final = (
-    "a compiled Kea hook library needs the bridge to Kea, which is not built; "
-    "pyd2ctl bridge build builds it"
-)
-REBUILD: Final = "rebuild the bridge: pyd2ctl bridge build"
+REBUILD: Final = f"rebuild the bridge: {BUILD}"
 
 
 class References:
@@ -202,7 +199,7 @@ def extension() -> Shim:
     try:
         kea_shim = importlib.import_module("pyd2.hooks.kea_shim")
     except ModuleNotFoundError:
-        raise BridgeError(ABSENT) from None
+        raise BridgeError(absent()) from None
     except ImportError as error:
         raise BridgeError(f"the bridge does not fit the installed Kea ({error}): {REBUILD}") from error
     return Shim(kea_shim.ffi, kea_shim.lib)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _ELF = b"\x7fELF"
 _ELF_HEADER = 64
-_PLAIN_C = re.compile(rb"pyd2_hook_(?:version|load)\0")
+_PLAIN_C = re.compile(rb"pyd2_hook_(?:requires|version|load)\0")
 """Stands among the names of a shared object that is a library for pyd2 and not for Kea.
 
 Loading it would tell for certain, but one for Kea can be loaded only where Kea is.

@@ -110,7 +110,7 @@ class CompiledLayer(PlainLayer):
     name = "compiled"
 
     def __init__(self) -> None:
-        self._no_domains = lib.wire_domains_new(0, 0, 0)
+        self._no_domains = _new_domains(0, 0, 0)
         self._packed = ffi.new("uint8_t[]", lib.WIRE_BATCH_MAX * lib.WIRE_PACKED_MAX)
         self._packed_buffer = ffi.buffer(self._packed)
         self._packed_sizes = ffi.new("uint32_t[]", lib.WIRE_BATCH_MAX)
@@ -133,7 +133,7 @@ class CompiledLayer(PlainLayer):
         lib.wire_requests_read(
             self._no_domains if index is None else index, batch.room, batch.stride, batch.sizes,
             from_buffer("uint64_t[]", array("Q", numbers)) if numbers else ffi.NULL, len(batch), self._packed,
-            self._packed_sizes,
+            len(self._packed), self._packed_sizes,
         )
         buffer = self._packed_buffer
         at = 0
@@ -155,10 +155,7 @@ class CompiledLayer(PlainLayer):
     def make_index(self, domains: DomainNumbers) -> Index:
         """Return a table of the domains."""
         count = len(domains.names) + len(domains.octets) + len(domains.nibbles)
-        table = lib.wire_domains_new(count, domains.forward_wildcard, domains.reverse_wildcard)
-        if not table:
-            raise MemoryError("no memory for the domains of a configuration")
-        table = ffi.gc(table, lib.wire_domains_free)
+        table = _new_domains(count, domains.forward_wildcard, domains.reverse_wildcard)
         names = {_octets(name): number for name, number in domains.names.items()}
         nibbles = {_octets(digits): number for digits, number in domains.nibbles.items()}
         for kind, entries in (
@@ -166,7 +163,8 @@ class CompiledLayer(PlainLayer):
             (lib.WIRE_DOMAIN_NIBBLES, nibbles),
         ):
             for text, number in entries.items():
-                lib.wire_domains_add(table, kind, text, len(text), number)
+                if lib.wire_domains_add(table, kind, text, len(text), number) != 0:
+                    raise ValueError(f"domain {number} does not fit into a table of {count}")
         index: Index = table
         return index
 
@@ -221,6 +219,14 @@ class CompiledLayer(PlainLayer):
         else:
             rcode = -1
         return rcode if rcode >= 0 else super().read_reply(datagram, context, wall)
+
+
+def _new_domains(count: int, forward_wildcard: int, reverse_wildcard: int) -> Any:  # noqa: ANN401  of cffi's
+    """Return a table with room for a number of domains."""
+    table = lib.wire_domains_new(count, forward_wildcard, reverse_wildcard)
+    if not table:
+        raise MemoryError("no memory for the domains of a configuration")
+    return ffi.gc(table, lib.wire_domains_free)
 
 
 def _octets(text: str) -> bytes:

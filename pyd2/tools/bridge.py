@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyd2.errors import BridgeError
+from pyd2.hooks import kea_building
 from pyd2.hooks.kea_bridge import REBUILD, extension, shim, versions
+from pyd2.hooks.kea_building import BUILD, PACKAGE, sources
 
 if TYPE_CHECKING:
     import argparse
-    from types import ModuleType
 
 MODULE = "pyd2.hooks.kea_shim"
-PACKAGE = Path(__file__).parents[1]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,18 +39,16 @@ def run(arguments: argparse.Namespace) -> int:
     return build() if arguments.action == "build" else status()
 
 
-def sources() -> Path:
-    """Return cbridge: an installation has what it needs of it in the package, a checkout beside that."""
-    inside = PACKAGE / "cbridge"
-    return inside if inside.is_dir() else PACKAGE.parent / "cbridge"
-
-
 def status() -> int:
     """Print what the bridge was built for and what is loaded now."""
     found = importlib.util.find_spec(MODULE)
     if found is None:
-        print("bridge:  not built, so compiled Kea hook libraries do not load\n"
-              "         pyd2ctl bridge build builds it")
+        missing = kea_building.missing()
+        print("bridge:  not built, so compiled Kea hook libraries do not load")
+        if missing:
+            print(f"missing: {missing}\n         install that, then run {BUILD}")
+        else:
+            print(f"         nothing is missing here to build it: run {BUILD}")
         return 1
     print(f"bridge:  {found.origin}")
     try:
@@ -71,8 +69,7 @@ def status() -> int:
 
 def build() -> int:
     """Compile the bridge and put it into the package."""
-    builder = _builder()
-    missing = builder.missing()
+    missing = kea_building.missing()
     package = PACKAGE / "hooks"
     if missing:
         print(f"pyd2ctl: missing {missing}", file=sys.stderr)
@@ -83,7 +80,7 @@ def build() -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="pyd2-bridge-") as directory:
         try:
-            made = Path(builder.make().compile(tmpdir=directory))
+            made = Path(kea_building.builder().make().compile(tmpdir=directory))
         except Exception as error:  # of many kinds: cffi's, setuptools's, the system's
             print(f"pyd2ctl: the bridge does not compile: {error}", file=sys.stderr)
             return 1
@@ -94,12 +91,3 @@ def build() -> int:
         new.replace(package / made.name)
     # In a process of its own: what it says is of the new file.
     return subprocess.run([sys.executable, "-m", "pyd2.tools", "bridge", "status"], check=False).returncode
-
-
-def _builder() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_kea", sources() / "build_kea.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

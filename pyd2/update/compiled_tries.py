@@ -31,6 +31,7 @@ _SPARE: Final = 16
 _POINTER: Final = "Q" if ffi.sizeof("void *") == 8 else "I"
 """The type code of arrays whose numbers C takes for pointers."""
 
+_WENT_ON: Final = int(lib.WIRE_TRY_NEXT)
 _take: Final = lib.wire_tries_take
 _send: Final = lib.wire_tries_send
 _unpack: Final = ffi.unpack
@@ -230,8 +231,10 @@ class CompiledTries(RandomNumbers):
             transactions = self._transactions
             outcomes: list[int] = _unpack(self._events_as_numbers, 2 * count)  # type: ignore[assignment]
             for at, (number, rcode) in enumerate(zip(outcomes[::2], outcomes[1::2], strict=True)):
-                if rcode >= 0 or rcode == NEXT:
+                if rcode >= 0:
                     found.append((transactions[number], rcode, b""))
+                elif rcode == _WENT_ON:
+                    found.append((transactions[number], NEXT, b""))
                 elif number < 0:
                     found.append((None, JUDGE, batch[at]))
                 else:

@@ -11,7 +11,7 @@ import pytest
 
 from pyd2.data.element import BigInteger, Element, Position
 from pyd2.errors import BridgeError, HookError
-from pyd2.hooks import kea_bridge
+from pyd2.hooks import kea_bridge, kea_building
 from pyd2.hooks.chain import check_libraries, load_chain
 from pyd2.hooks.kea_elements import decode, encode
 
@@ -46,7 +46,7 @@ with open("/proc/self/maps") as maps:
     assert json.loads(done.stdout) == [[], False]
 
 
-@pytest.mark.parametrize("reason", [kea_bridge.ABSENT, "the bridge was built for another Kea"])
+@pytest.mark.parametrize("reason", [kea_building.absent(), "the bridge was built for another Kea"])
 def test_a_compiled_library_without_a_bridge_that_fits(
     probe: Probe, log: BridgeLog, monkeypatch: pytest.MonkeyPatch, reason: str,
 ) -> None:

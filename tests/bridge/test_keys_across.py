@@ -63,7 +63,7 @@ READER_C = PRELUDE + """
     static int callout(pyd2_hook_callout *callout, void *user)
     {
         pyd2_hook_text name, algorithm;
-        pyd2_hook_key *key;
+        const pyd2_hook_key *key;
         (void)user;
         if (api->tsig_key(callout, &key) != PYD2_HOOK_OK || api->key_name(key, &name) != PYD2_HOOK_OK
             || api->key_algorithm(key, &algorithm) != PYD2_HOOK_OK)

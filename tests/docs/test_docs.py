@@ -30,6 +30,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(page for page in [*DOCS.glob("*.md"), ROOT / "README.md"] if page.name != "contract.md")
 FUZZER = ROOT / "tests" / "fuzz" / "test_fuzz.py"
 HEADER = ROOT / "cbridge" / "include" / "pyd2_hook.h"
+SETUP = ROOT / "setup.py"
 EXAMPLES = ROOT / "examples" / "hooks"
 BLOCK = re.compile(r"^(<!-- run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
@@ -118,7 +119,8 @@ def whole_example() -> str:
 def test_names_exist(page: Path) -> None:
     text = page.read_text()
     ids = {found.rstrip("_") for found in re.findall(r"\b(?:PYD2|DCTL|DHCP_DDNS|HOOKS)_[A-Z_0-9]+", text)}
-    names = (*MESSAGES, PACKET_LAYER, *re.findall(r"PYD2_\w+", FUZZER.read_text() + HEADER.read_text()))
+    others = "".join(file.read_text() for file in (FUZZER, HEADER, SETUP))
+    names = (*MESSAGES, PACKET_LAYER, *re.findall(r"PYD2_\w+", others))
     assert {found for found in ids if not any(known.startswith(found) for known in names)} == set()
     for link in LINK.findall(text):
         assert "://" in link or (page.parent / link).exists(), link

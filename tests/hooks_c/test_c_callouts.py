@@ -108,7 +108,7 @@ TRACER_C = """
     {
         static const char *const hooks[] = {
             "command_processed", "context_create", "context_destroy", "d2_srv_configured", "select_key" };
-        pyd2_hook_json *parameters;
+        const pyd2_hook_json *parameters;
         pyd2_hook_text name;
         struct tracer *me = malloc(sizeof *me);  /* for as long as the process lives */
         size_t i;
@@ -233,14 +233,14 @@ def test_a_slow_callout_is_reported(load: Load, write_c: WriteC, log: RecordingL
 
 STALE = """
     static pyd2_hook_callout *old_callout;
-    static pyd2_hook_server *old_server;
-    static pyd2_hook_key *old_key;
-    static pyd2_hook_json *old_json;
+    static const pyd2_hook_server *old_server;
+    static const pyd2_hook_key *old_key;
+    static const pyd2_hook_json *old_json;
     static int callout(pyd2_hook_callout *callout, void *user)
     {
         pyd2_hook_text text = { "unchanged", 9 };
-        pyd2_hook_server *server = NULL;
-        pyd2_hook_key *key = NULL;
+        const pyd2_hook_server *server = NULL;
+        const pyd2_hook_key *key = NULL;
         uint16_t port = 7;
         int status = 7;
         void *value;
@@ -265,9 +265,9 @@ STALE = """
             outcome("key_name", api->key_name(old_key, &text));
             outcome("key_algorithm", api->key_algorithm(old_key, &text));
             outcome("the key", api->set_tsig_key(callout, old_key));
-            outcome("another kind", api->key_name((pyd2_hook_key *)callout, &text));
+            outcome("another kind", api->key_name((const pyd2_hook_key *)callout, &text));
             outcome("an address", api->status((pyd2_hook_callout *)(void *)&status, &status));
-            outcome("not its own", api->key_release(self, old_key));
+            outcome("not its own", api->key_release(self, (pyd2_hook_key *)(uintptr_t)old_key));
             outcome("a timer", api->timer_cancel(self, (pyd2_hook_timer *)callout));
             say("%s %d %d", text.data, status, (int)port);
         }
@@ -313,7 +313,7 @@ def test_null_pointers_are_errors(load: Load, write_c: WriteC, log: RecordingLog
         static int callout(pyd2_hook_callout *callout, void *user)
         {
             pyd2_hook_text broken = { NULL, 1 }, empty = { NULL, 0 }, text;
-            pyd2_hook_json *json;
+            const pyd2_hook_json *json;
             void *value;
             (void)user;
             outcome("out", api->hook_name(callout, NULL));
@@ -383,7 +383,7 @@ def test_other_threads_are_sent_away(load: Load, write_c: WriteC, log: Recording
     log.said()
     assert ask(chain) == Selection(KEY)
     assert log.said() == [
-        "-3 -3 -3 -3 pyd2's functions may be called in the server's thread only", "that is no status",
+        "-3 -3 -3 -3 pyd2's functions may be called on the libraries' thread only", "that is no status",
     ]
 
 
@@ -460,7 +460,7 @@ def test_the_server(load: Load, write_c: WriteC, log: RecordingLog) -> None:
     chain = load(write_c("""
         static int callout(pyd2_hook_callout *callout, void *user)
         {
-            pyd2_hook_server *server;
+            const pyd2_hook_server *server;
             pyd2_hook_text address, key;
             uint16_t port;
             (void)user;
@@ -474,8 +474,8 @@ def test_the_server(load: Load, write_c: WriteC, log: RecordingLog) -> None:
         }
         static int elsewhere(pyd2_hook_callout *callout, void *user)
         {
-            pyd2_hook_server *server;
-            pyd2_hook_key *key;
+            const pyd2_hook_server *server;
+            const pyd2_hook_key *key;
             (void)user;
             outcome("server", api->current_server(callout, &server));
             outcome("key", api->tsig_key(callout, &key));
@@ -512,7 +512,7 @@ READER = """
             "/arguments/list/-1", "/arguments/a~1b~0c", "/arguments/text", "/arguments/real",
             "/arguments/flag", "/arguments/big",
             "/arguments/none", "/nope", "arguments", "/~2", "/arguments/text/x" };
-        pyd2_hook_json *json;
+        const pyd2_hook_json *json;
         pyd2_hook_text text;
         int64_t integer;
         double real;
@@ -600,7 +600,7 @@ def test_arguments_of_every_form(load: Load, write: Write, write_c: WriteC, log:
         write_c("""
             static int callout(pyd2_hook_callout *callout, void *user)
             {
-                pyd2_hook_json *json;
+                const pyd2_hook_json *json;
                 pyd2_hook_text text, odd = { "a\\0b", 3 };
                 int64_t number = 0;
                 (void)user;
@@ -679,7 +679,7 @@ def test_a_library_refuses_a_configuration(load: Load, write_c: WriteC, log: Rec
     chain = load(write_c("""
         static int callout(pyd2_hook_callout *callout, void *user)
         {
-            pyd2_hook_json *json;
+            const pyd2_hook_json *json;
             pyd2_hook_text text;
             (void)user;
             if (api->argument_json(callout, T("json_config"), &json) != PYD2_HOOK_OK

@@ -142,7 +142,7 @@ def test_the_state_goes_from_load_to_unload(
         static int loads;
         int pyd2_hook_load(const pyd2_hook_api *api, pyd2_hook_library *library, void **state)
         {
-            pyd2_hook_json *parameters;
+            const pyd2_hook_json *parameters;
             int64_t address, number;
             pyd2_hook_text name;
             uint32_t index;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,14 @@ INCLUDES = (f"-I{ROOT / 'cbridge' / 'include'}", f"-I{Path(__file__).parent}")
 
 PRELUDE = '#include "c_prelude.h"\n'
 """What a library written in a test begins with: ``api``, ``self`` and ``say``; its ``start`` runs in load."""
+
+
+def other_compilers() -> list[str]:
+    """Return the C compilers that are installed besides the system's, GCC and Clang."""
+    names = [f"{kind}-{version}" for kind in ("gcc", "clang") for version in range(12, 24)]
+    found = {name: path for name in names if (path := shutil.which(name))}
+    usual = os.path.realpath(shutil.which("cc") or "")
+    return [name for name, path in found.items() if os.path.realpath(path) != usual]
 
 
 def compile_library(source: Path, target: Path, *options: str) -> Path:

@@ -50,7 +50,7 @@ UNUSED static void outcome(const char *what, int code)
 UNUSED static int64_t parameter(const char *name)
 {
     char pointer[64];
-    pyd2_hook_json *parameters;
+    const pyd2_hook_json *parameters;
     int64_t number = 0;
     snprintf(pointer, sizeof pointer, "/%s", name);
     api->parameters(self, &parameters);

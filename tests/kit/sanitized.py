@@ -23,12 +23,14 @@ sys.meta_path.insert(0, Finder)
 """
 
 
-def compile_sanitized(builder: str, directory: Path, make: str) -> Path:
-    """Compile a module of cbridge/; ``make`` is the call that describes it, with ``flags`` in hand."""
+def compile_sanitized(
+    builder: str, directory: Path, make: str, sources: Path = ROOT / "cbridge",
+) -> Path:
+    """Compile a module of cbridge/ or of a copy; ``make`` is the call for it, with ``flags`` in hand."""
     program = f"import sys; from {builder} import make; directory, *flags = sys.argv[1:]; "
     program += f"{make}.compile(tmpdir=directory)"
     command = [sys.executable, "-c", program, str(directory), *SANITIZE]
-    env = os.environ | {"PYTHONPATH": str(ROOT / "cbridge")}
+    env = os.environ | {"PYTHONPATH": str(sources)}
     subprocess.run(command, check=True, capture_output=True, env=env)
     (made,) = directory.rglob("*.so")
     return made

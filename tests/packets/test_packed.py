@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from struct import Struct
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 
 from pyd2.dns.names import parse_name
 from pyd2.ncr import NameChangeRequest
+from pyd2.packets import compiled
 from pyd2.packets.batch import to_batch
 from pyd2.packets.layer import DomainNumbers
-from pyd2.packets.packed import PackedRequest, show
+from pyd2.packets.packed import _FQDN_SIZE, _HEAD, _KIND, _WAYS, PackedRequest, show
+from pyd2.packets.wire import ffi, lib
 from pyd2.update.match import Matcher, ReverseMatcher
 from tests.packets.layers import COMPILED, PLAIN
 from tests.update.support import datagram, request
@@ -136,3 +140,62 @@ def test_names_as_long_as_can_be() -> None:
     (read,) = COMPILED.read_requests([datagram(request(fqdn=name))], index)
     assert isinstance(read, PackedRequest)
     assert read.domains == (1, 0)
+
+
+def test_python_and_c_have_the_same_layout() -> None:
+    """Each member stands where Python's format has it; C asserts where it has it when it is compiled."""
+    fields = ffi.typeof("wire_packed").fields
+    assert fields is not None
+    names = ("number", "lease_length", "forward", "reverse", "dhcid_size", "fqdn_size", "kind", "ways",
+             "address_size", "expires", "address")
+    assert [name for name, _ in fields] == list(names)
+    items = ["Q", "I", "I", "I", "H", "B", "B", "B", "B", "14s", "16s"]
+    assert _HEAD.format == "=QIIIHBBBB14s16s"
+    places = {name: Struct("=" + "".join(items[:at])).size for at, name in enumerate(names)}
+    assert {name: field.offset for name, field in fields} == places
+    assert _HEAD.size == ffi.sizeof("wire_packed") == 56
+    assert places["fqdn_size"] == _FQDN_SIZE
+    assert places["kind"] == _KIND
+    assert places["ways"] == _WAYS
+
+
+class Memory:
+    """Stands for the C library: memory for domains, or none; what is freed is counted."""
+
+    def __init__(self, *, enough: bool) -> None:
+        self._enough = enough
+        self.freed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(lib, name)
+
+    def wire_domains_new(self, *arguments: int) -> object:
+        return lib.wire_domains_new(*arguments) if self._enough else ffi.NULL
+
+    def wire_domains_free(self, table: object) -> None:
+        self.freed += 1
+        lib.wire_domains_free(table)
+
+
+def test_a_layer_without_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "lib", Memory(enough=False))
+    with pytest.raises(MemoryError, match="no memory for the domains"):
+        compiled.CompiledLayer()
+
+
+def test_a_layer_frees_what_it_has_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(enough=True)
+    monkeypatch.setattr(compiled, "lib", memory)
+    layer = compiled.CompiledLayer()
+    index = layer.make_index(DomainNumbers({"example.com.": 1}, {}, {}, 0, 0))
+    del layer, index
+    gc.collect()
+    assert memory.freed == 2
+
+
+def test_a_table_that_is_over_filled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(enough=True)
+    monkeypatch.setattr(memory, "wire_domains_new", lambda *_: lib.wire_domains_new(1, 0, 0))
+    monkeypatch.setattr(compiled, "lib", memory)
+    with pytest.raises(ValueError, match="domain 2 does not fit"):
+        compiled.CompiledLayer().make_index(DomainNumbers({"a.": 1, "b.": 2}, {}, {}, 0, 0))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.hooks.kea_bridge import ABSENT, shim, versions
+from pyd2.hooks import kea_building
+from pyd2.hooks.kea_bridge import shim, versions
 from pyd2.tools import bridge
 from tests.bridge.conftest import COMPILE, EXAMPLES
 from tests.bridge.rig import rig
@@ -42,20 +43,48 @@ def run(
                           check=False)
 
 
-def wheel_without_kea(directory: Path) -> Path:
-    """Build a wheel where Kea's headers are not, of the sources alone: nothing that was built before."""
+LOG4CPLUS = "the headers of log4cplus (Debian: liblog4cplus-dev)"
+
+
+def copy_sources(directory: Path) -> None:
+    """Copy the sources alone: nothing that was built before."""
+    directory.mkdir()
     built = shutil.ignore_patterns("*.so", "__pycache__")
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, directory / part, ignore=built)
         else:
             shutil.copy(ROOT / part, directory)
-    command = (sys.executable, "-m", "pip", "wheel", "-v", "--no-index", "--no-build-isolation", "--no-deps",
-               "-w", "made", ".")
-    done = run(*command, cwd=directory, env={"KEA_INCLUDE_DIR": str(directory)})
+
+
+def hide_log4cplus(directory: Path) -> None:
+    """Let the copied sources look for headers where all but those of log4cplus are."""
+    headers = directory / "headers"
+    headers.mkdir()
+    for name in ("kea", "boost"):
+        (headers / name).symlink_to(Path("/usr/include", name))
+    builder = directory / "cbridge" / "build_kea.py"
+    text = builder.read_text()
+    usual = 'USUAL = (Path("/usr/include"), Path("/usr/local/include"))'
+    assert usual in text
+    builder.write_text(text.replace(usual, f"USUAL = (Path({str(headers)!r}),)"))
+
+
+def pip(action: str, directory: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run pip on copied sources, with what this environment has."""
+    command = (sys.executable, "-m", "pip", action, "--no-index", "--no-build-isolation", "--no-deps")
+    return run(*command, *options, ".", cwd=directory, env=env)
+
+
+def build_wheel(directory: Path, missing: str, **env: str) -> Path:
+    """Build a wheel without the bridge, for want of what is missing, which is said behind all else."""
+    done = pip("wheel", directory, "-v", "-w", "made", **env)
     assert done.returncode == 0, done.stdout + done.stderr
-    line = "pyd2: compiled Kea hook libraries will not load: missing the headers of Kea (Debian: kea-dev)"
-    assert line in {line.strip() for line in (done.stdout + done.stderr).splitlines()}
+    line = ("pyd2: compiled Kea hook libraries will not load: "
+            f"missing {missing}; install that, then run pyd2ctl bridge build")
+    printed = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
+    assert line in printed
+    assert not any("gcc" in later for later in printed[printed.index(line) :])
     (wheel,) = directory.glob("made/pyd2-*.whl")
     return wheel
 
@@ -83,14 +112,18 @@ def for_kea(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea: Path) -> None:
-    (tmp_path / "source").mkdir()
-    programs = install(wheel_without_kea(tmp_path / "source"), tmp_path / "venv")
-    pyd2ctl_bridge = (programs / "pyd2ctl", "bridge")
     hidden = {"KEA_INCLUDE_DIR": str(tmp_path)}
+    copy_sources(tmp_path / "source")
+    wheel = build_wheel(tmp_path / "source", "the headers of Kea (Debian: kea-dev)", **hidden)
+    programs = install(wheel, tmp_path / "venv")
+    pyd2ctl_bridge = (programs / "pyd2ctl", "bridge")
 
     status = run(*pyd2ctl_bridge, "status", cwd=tmp_path)
     assert (status.returncode, status.stderr) == (1, "")
-    assert status.stdout.startswith("bridge:  not built")
+    assert status.stdout == (
+        "bridge:  not built, so compiled Kea hook libraries do not load\n"
+        "         nothing is missing here to build it: run pyd2ctl bridge build\n"
+    )
     build = run(*pyd2ctl_bridge, "build", cwd=tmp_path, env=hidden)
     assert (build.returncode, build.stdout) == (1, "")
     assert build.stderr == "pyd2ctl: missing the headers of Kea (Debian: kea-dev)\n"
@@ -117,8 +150,8 @@ def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea:
     kea = environment(tmp_path, {"KEA_HOOKS_PATH": str(for_kea.parent)})
     refused = run(*check, cwd=tmp_path, env=kea)
     assert refused.returncode == 1
-    expected = f"HOOKS_OPEN_ERROR failed to open hook library {for_kea}: {for_kea}: {ABSENT}\n"
-    assert expected in refused.stdout
+    assert (f"HOOKS_OPEN_ERROR failed to open hook library {for_kea}: {for_kea}: a compiled Kea hook library "
+            "needs the bridge to Kea, which is not built: run pyd2ctl bridge build\n") in refused.stdout
     build = run(*pyd2ctl_bridge, "build", cwd=tmp_path)
     assert build.returncode == 0, build.stdout + build.stderr
     assert "they match: compiled Kea hook libraries load" in build.stdout
@@ -128,6 +161,44 @@ def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea:
         assert at.seen() == []
         assert at.d2.command("maintenance-set", {"servers": []})["result"] == 0
         assert at.d2.stop() == 0
+
+
+def test_kea_is_there_but_not_all_that_the_bridge_needs(tmp_path: Path, for_kea: Path) -> None:
+    """With kea-dev and g++ alone: who wants the bridge hears at each step which package is missing."""
+    source = tmp_path / "source"
+    copy_sources(source)
+    hide_log4cplus(source)
+    refused = pip("wheel", source, "-w", "made", PYD2_REQUIRE_BRIDGE="1")  # without -v
+    assert refused.returncode == 1
+    assert f"missing {LOG4CPLUS}; install that" in refused.stdout + refused.stderr
+
+    programs = install(build_wheel(source, LOG4CPLUS), tmp_path / "venv")
+    pyd2ctl_bridge = (programs / "pyd2ctl", "bridge")
+    status = run(*pyd2ctl_bridge, "status", cwd=tmp_path)
+    assert (status.returncode, status.stderr) == (1, "")
+    assert status.stdout == (
+        "bridge:  not built, so compiled Kea hook libraries do not load\n"
+        f"missing: {LOG4CPLUS}\n         install that, then run pyd2ctl bridge build\n"
+    )
+    build = run(*pyd2ctl_bridge, "build", cwd=tmp_path)
+    assert (build.returncode, build.stderr) == (1, f"pyd2ctl: missing {LOG4CPLUS}\n")
+
+    entry = {"hooks-libraries": [{"library": str(for_kea)}]}
+    (tmp_path / "d2.json").write_text(json.dumps({"DhcpDdns": entry}))
+    kea = environment(tmp_path, {"KEA_HOOKS_PATH": str(for_kea.parent)})
+    for flag in ("-t", "-c"):
+        started = run(programs / "pyd2", flag, "d2.json", cwd=tmp_path, env=kea)
+        assert started.returncode == 1
+        reason = (f"{for_kea}: a compiled Kea hook library needs the bridge to Kea, which is not built: "
+                  f"missing {LOG4CPLUS}; install that, then run pyd2ctl bridge build\n")
+        assert reason in started.stdout + started.stderr
+
+
+def test_a_package_without_the_sources_of_the_bridge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A distribution may leave them out."""
+    monkeypatch.setattr(kea_building, "PACKAGE", tmp_path / "pyd2")
+    assert kea_building.missing().startswith("the bridge's sources (")
+    assert "which is not built: missing the bridge's sources (" in kea_building.absent()
 
 
 class Builder:
@@ -152,14 +223,14 @@ def test_build_says_why_it_cannot(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     missing: str, writable: bool, reason: str,
 ) -> None:
-    monkeypatch.setattr(bridge, "_builder", lambda: Builder(missing))
+    monkeypatch.setattr(kea_building, "builder", lambda: Builder(missing))
     monkeypatch.setattr("pyd2.tools.bridge.os.access", lambda *_: writable)
     assert bridge.build() == 1
     assert reason in capsys.readouterr().err
 
 
 def test_what_building_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    builder = bridge._builder()
+    builder = kea_building.builder()
     monkeypatch.delenv("KEA_INCLUDE_DIR", raising=False)
     assert builder.missing() == ""
     monkeypatch.setenv("CXX", "no-such-compiler -O2")

@@ -45,9 +45,9 @@ static void read_two(const wire_domains *domains, const uint8_t *datagram, size_
     static uint8_t two[2 * WIRE_PACKED_MAX];
     uint32_t sizes[2] = {(uint32_t)(size / 2), (uint32_t)(size - size / 2)};
     uint32_t packed_sizes[2];
-    wire_requests_read(domains, datagram, 0, sizes, numbers, 2, two, packed_sizes);
+    wire_requests_read(domains, datagram, 0, sizes, numbers, 2, two, sizeof two, packed_sizes);
     sizes[0] = (uint32_t)size;
-    wire_requests_read(domains, datagram, 0, sizes, numbers + 1, 1, two, packed_sizes);
+    wire_requests_read(domains, datagram, 0, sizes, numbers + 1, 1, two, sizeof two, packed_sizes);
     CHECK(packed_sizes[0] == packed_size);
     if (packed_size > 0) {
         CHECK(memcmp(two, numbers + 1, sizeof numbers[1]) == 0);
@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *datagram = next_octets(&from, &size);
     uint32_t sizes[1] = {(uint32_t)size};
     uint32_t packed_sizes[1];
-    wire_requests_read(domains, datagram, size, sizes, NULL, 1, packed, packed_sizes);
+    wire_requests_read(domains, datagram, size, sizes, NULL, 1, packed, sizeof packed, packed_sizes);
     CHECK(packed_sizes[0] <= WIRE_PACKED_MAX);
     read_two(domains, datagram, size, packed, packed_sizes[0]);
     if (packed_sizes[0] > 0) {

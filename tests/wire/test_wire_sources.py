@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fuzz.guided import kept
+from tests.kit.c_libraries import other_compilers
 from tests.wire.build import HERE, SOURCES, STRICT, build_replay, compile_c, sources
 from tests.wire.inputs import GENERATORS, make
 
@@ -25,6 +26,12 @@ COUNT = 4000
 @pytest.mark.parametrize("source", sources(), ids=lambda source: source.name)
 def test_compiles_without_a_warning(source: Path, tmp_path: Path) -> None:
     compile_c("cc", *STRICT, "-O2", "-I", SOURCES, "-c", source, "-o", tmp_path / "object.o")
+
+
+@pytest.mark.parametrize("compiler", other_compilers())
+def test_another_compiler_does_not_warn_either(compiler: str, tmp_path: Path) -> None:
+    for source in sources():
+        compile_c(compiler, *STRICT, "-O2", "-I", SOURCES, "-c", source, "-o", tmp_path / "object.o")
 
 
 @pytest.mark.parametrize("header", sorted(SOURCES.glob("*.h")), ids=lambda header: header.name)

@@ -1,0 +1,145 @@
+#define _POSIX_C_SOURCE 200809L /* for alarm() */
+/* Calls that no caller of today makes: each must be answered within bounds. The case is the argument. */
+#include "error.h"
+#include "harness.h"
+#include "letters.h"
+#include "packed.h"
+#include "tries.h"
+
+#include <unistd.h>
+
+static const char REQUEST[] =
+    "{\"change-type\":0,\"forward-change\":true,\"reverse-change\":false,\"fqdn\":\"host.example.com.\","
+    "\"ip-address\":\"192.0.2.1\",\"dhcid\":\"0001\",\"lease-expires-on\":\"20300101000000\",\"lease-length\":60,"
+    "\"conflict-resolution-mode\":\"check-with-dhcid\"}";
+
+/* The MAC of a transaction that has never had a try. */
+static void mac(void) {
+    uint8_t octets[WIRE_MAC_MAX];
+    wire_tries *tries = wire_tries_new();
+    wire_lane *lane = wire_lane_new(10);
+    CHECK(tries != NULL && lane != NULL);
+    CHECK(wire_tries_mac(tries, 0, octets) == 0);
+    CHECK(wire_tries_enter(tries, lane, 1, 3, 0, 1) == 0);
+    for (uint32_t number = 0; number < 1000; number++) {
+        CHECK(wire_tries_mac(tries, number, octets) == 0);
+    }
+    CHECK(wire_tries_mac(tries, UINT32_MAX, octets) == 0);
+    wire_tries_free(tries);
+    wire_lane_free(lane);
+}
+
+/* Requests that do not fit where they are to go: in memory of exactly the size that is said. */
+static void requests(void) {
+    enum { COUNT = 3, LENGTH = sizeof REQUEST - 1 };
+    uint8_t datagrams[COUNT * (2 + LENGTH)];
+    uint32_t sizes[COUNT];
+    uint32_t packed_sizes[COUNT];
+    static uint8_t room[COUNT * WIRE_PACKED_MAX];
+    wire_domains *domains = wire_domains_new(0, 0, 0);
+    CHECK(domains != NULL);
+    for (size_t i = 0; i < COUNT; i++) {
+        uint8_t *at = datagrams + i * (2 + LENGTH);
+        at[0] = LENGTH >> 8;
+        at[1] = LENGTH & 0xFF;
+        memcpy(at + 2, REQUEST, LENGTH);
+        sizes[i] = 2 + LENGTH;
+    }
+    wire_requests_read(domains, datagrams, 0, sizes, NULL, COUNT, room, sizeof room, packed_sizes);
+    uint32_t one = packed_sizes[0];
+    CHECK(one > sizeof(wire_packed) && packed_sizes[2] == one);
+    for (size_t size = 0; size <= COUNT * one; size++) {
+        uint8_t *small = malloc(size > 0 ? size : 1);
+        CHECK(small != NULL);
+        wire_requests_read(domains, datagrams, 0, sizes, NULL, COUNT, small, size, packed_sizes);
+        for (size_t i = 0; i < COUNT; i++) {
+            CHECK(packed_sizes[i] == (size >= (i + 1) * one ? one : 0));
+        }
+        CHECK(memcmp(small, room, size / one * one) == 0);
+        free(small);
+    }
+    wire_domains_free(domains);
+}
+
+/* More domains than there is room for; what is looked up then is found or not, but the search ends. */
+static void domains(void) {
+    uint8_t text[2] = {'a', '.'};
+    wire_domains *four = wire_domains_new(4, 9, 0);
+    CHECK(four != NULL);
+    for (uint32_t i = 0; i < 26; i++) {
+        text[0] = (uint8_t)('a' + i);
+        CHECK(wire_domains_add(four, WIRE_DOMAIN_NAME, text, sizeof text, i + 1) == (i < 4 ? 0 : WIRE_NO_ROOM));
+    }
+    text[0] = 'a';
+    CHECK(wire_domains_add(four, WIRE_DOMAIN_NAME, text, sizeof text, 70) == 0); /* it is there: in its place */
+    for (int letter = 'a'; letter <= 'z'; letter++) {
+        static const char name[] = {1, 'x', 0};
+        uint8_t packed[sizeof(wire_packed) + sizeof name];
+        wire_packed head = {.fqdn_size = sizeof name, .ways = WIRE_FORWARD, .address_size = 4};
+        memcpy(packed, &head, sizeof head);
+        memcpy(packed + sizeof head, name, sizeof name);
+        packed[sizeof head + 1] = (uint8_t)letter;
+        CHECK(wire_match(four, packed, sizeof packed) == 0);
+        memcpy(&head, packed, sizeof head);
+        CHECK(head.forward == (letter == 'a' ? 70 : letter <= 'd' ? (uint32_t)(letter - 'a' + 1) : 9));
+    }
+    wire_domains_free(four);
+}
+
+/* Domains that are none: of no kind, or with the number that stands for none. */
+static void kinds(void) {
+    uint8_t text[256] = {'a', '.'};
+    wire_domains *domains = wire_domains_new(4, 0, 0);
+    CHECK(domains != NULL);
+    CHECK(wire_domains_add(domains, -1, text, 2, 1) == WIRE_UNUSUAL);
+    CHECK(wire_domains_add(domains, WIRE_DOMAIN_KINDS, text, 2, 1) == WIRE_UNUSUAL);
+    CHECK(wire_domains_add(domains, WIRE_DOMAIN_NAME, text, 2, 0) == WIRE_UNUSUAL);
+    CHECK(wire_domains_add(domains, WIRE_DOMAIN_NAME, text, sizeof text, 1) == 0); /* can match nothing */
+    wire_domains_free(domains);
+}
+
+/* More domains than memory can hold. */
+static void many(void) {
+    CHECK(wire_domains_new(SIZE_MAX, 0, 0) == NULL);
+    CHECK(wire_domains_new(SIZE_MAX / 2 + 1, 0, 0) == NULL);
+}
+
+/* An outbox whose sizes no longer fit into 32 bits. */
+static void outbox(void) {
+    wire_lane *lane = wire_lane_new(10);
+    CHECK(lane != NULL && wire_lane_room(lane, 100) != NULL);
+    uint32_t octets_room = lane->octets_room;
+    lane->used = lane->octets_room = UINT32_MAX - 100;
+    CHECK(wire_lane_room(lane, 2048) == NULL);
+    CHECK(lane->octets_room == UINT32_MAX - 100);
+    lane->used = lane->octets_room = (uint32_t)1 << 31; /* twice that is 0 in 32 bits; 4 GiB are not to be had here */
+    CHECK(wire_lane_room(lane, 2048) == NULL);
+    CHECK(lane->octets_room == (uint32_t)1 << 31);
+    lane->used = 0;
+    lane->octets_room = octets_room;
+    uint32_t room = lane->room;
+    lane->count = lane->room = (uint32_t)1 << 31;
+    CHECK(wire_lane_room(lane, 100) == NULL);
+    CHECK(lane->room == (uint32_t)1 << 31);
+    lane->count = 0;
+    lane->room = room;
+    CHECK(wire_lane_room(lane, 2048) != NULL);
+    wire_lane_free(lane);
+}
+
+int main(int count, char **arguments) {
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } cases[] = {{"mac", mac}, {"requests", requests}, {"domains", domains}, {"kinds", kinds}, {"many", many},
+                 {"outbox", outbox}};
+    alarm(20); /* a search without an end is a failure */
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (count == 2 && strcmp(arguments[1], cases[i].name) == 0) {
+            cases[i].run();
+            puts("ok");
+            return 0;
+        }
+    }
+    return 2;
+}
