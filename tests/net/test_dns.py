@@ -10,12 +10,17 @@ from ipaddress import ip_address
 import pytest
 import uvloop
 
+from pyd2.counters import Counters
 from pyd2.net import dns
 from pyd2.net.datagrams import Datagrams
+from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import RENEW_SECONDS, ServerSockets
+from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Outgoing
 from pyd2.update.lane import Lane
+from pyd2.update.tries import STREAM
 from tests.net import chosen
+from tests.update.support import MemoryLog
 
 pytestmark = pytest.mark.usefixtures("datagrams")
 
@@ -56,10 +61,12 @@ class Rig:
         self.lane = lane
         self.replies: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self.failures: list[tuple[Outgoing, int | str]] = []
+        self.counters, self.log = Counters(), MemoryLog(0)
+        self.descriptors = Descriptors(lambda: False)
         self.sockets = ServerSockets(
             asyncio.get_running_loop(), lane, self._replied, lambda *failure: self.failures.append(failure),
-            datagrams or chosen.datagrams,
-            lambda: 0.5,
+            datagrams or chosen.datagrams, lambda: 0.5, self.descriptors,
+            Troubles(self.counters, self.log).of(lane),
         )
 
     def _replied(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
@@ -68,7 +75,7 @@ class Rig:
             self.replies.put_nowait((slot, datagram))
 
     def send(self, message: bytes, slot: int = 0, now: float = 100.0, *, tcp: bool = False) -> Outgoing:
-        outgoing = Outgoing(self.lane, slot, 0, tcp, message)
+        outgoing = Outgoing(self.lane, STREAM if tcp else slot, 0, tcp, message)
         self.sockets.send([outgoing], now)
         return outgoing
 
@@ -83,6 +90,7 @@ def test_a_slot_is_a_port_and_replies_name_it(new_peer: NewPeer) -> None:
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         sources = []
         for slot in (0, 3, 0):
+            rig.lane.slots = [0, 1, 2, 3]
             rig.send(b"to slot %d" % slot, slot)
             data, source = peer.receive()
             peer.socket.sendto(b"answer to " + data, source)
@@ -102,14 +110,14 @@ def test_ports_are_renewed_and_each_answers_for_itself(new_peer: NewPeer) -> Non
         _, old = peer.receive()
         rig.send(b"last", now=100.0 + RENEW_SECONDS + 1)
         assert peer.receive() == (b"last", old)
-        assert rig.lane.slots == [4, 1, 2, 3]
-        rig.send(b"new", slot=4, now=100.0 + RENEW_SECONDS + 2)
+        assert rig.lane.slots == [1]
+        rig.send(b"new", slot=1, now=100.0 + RENEW_SECONDS + 2)
         _, new = peer.receive()
         assert old != new
         peer.socket.sendto(b"late", old)
         assert await rig.reply() == (0, b"late")
         peer.socket.sendto(b"prompt", new)
-        assert await rig.reply() == (4, b"prompt")
+        assert await rig.reply() == (1, b"prompt")
         rig.sockets.close()
 
     uvloop.run(run())
@@ -133,7 +141,7 @@ def test_without_another_socket_the_old_one_serves_on(
         monkeypatch.undo()
         for _ in range(3):
             assert peer.receive() == (b"on", old)
-        assert rig.lane.slots == [0, 1, 2, 3]
+        assert rig.lane.slots == [0]
         assert not rig.failures
         rig.sockets.close()
 
@@ -272,6 +280,7 @@ def test_a_batch_goes_out_by_slots(new_peer: NewPeer) -> None:
         peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         slots = [0, 1, 0, 2, 1]
+        rig.lane.slots = [0, 1, 2, 3]
         rig.sockets.send([Outgoing(rig.lane, slot, 0, False, b"%d" % slot) for slot in slots], 100.0)
         arrived = [peer.receive() for _ in slots]
         sources = dict(arrived)
@@ -298,8 +307,8 @@ def test_tcp_on_demand() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         rig = Rig(Lane(ip_address("127.0.0.1"), server.sockets[0].getsockname()[1]))
         large = bytes(range(200)) * 3
-        rig.send(large, slot=2, tcp=True)
-        assert await rig.reply() == (2, large)
+        rig.send(large, tcp=True)
+        assert await rig.reply() == (STREAM, large)
         rig.sockets.close()
         server.close()
         await server.wait_closed()
@@ -320,6 +329,7 @@ def test_replaced_sockets_close_when_no_try_can_wait_for_them(
         _, old = peer.receive()
         rig.send(b"last", now=100.0 + RENEW_SECONDS + 1)
         peer.receive()
+        assert list(rig.sockets._sockets) == [0, 1]
         # The timer of zero seconds runs before what the loop does afterwards.
         async with asyncio.timeout(10):
             while True:
@@ -329,6 +339,12 @@ def test_replaced_sockets_close_when_no_try_can_wait_for_them(
                         break
                 except OSError:
                     await asyncio.sleep(0)
+        # The port is free, and the new one works.
+        assert list(rig.sockets._sockets) == rig.lane.slots == [1]
+        rig.send(b"new", slot=1)
+        message, source = peer.receive()
+        assert (message, source == old) == (b"new", False)
         rig.sockets.close()
+        assert rig.descriptors._used == 0
 
     uvloop.run(run())
