@@ -113,8 +113,8 @@ class TcpLink(Generic[Sent]):
     what was sent and the reason, for what is unanswered when the connection cannot be made or ends.
     ``on_closed`` gets the reason when a connection is closed because of what the server does.
 
-    ``patience`` gives the seconds a message waits. Then it is forgotten without a report, for its sender has a
-    timer of its own. If no answer at all came meanwhile, the connection is given up, so that updates whose
+    ``patience`` gives the seconds a message waits. Then it is forgotten without a report, for its sender has
+    a timer of its own. If no answer at all came meanwhile, the connection is given up, so that updates whose
     time has passed do not stay queued in it.
 
     Of the messages that wait, no two may have the same query ID.
