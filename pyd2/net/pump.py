@@ -134,9 +134,9 @@ class Pump:
         for sockets in self._servers.values():
             closed += sockets.close_if_idle()
             if closed == IDLE_AT_A_TIME:
-                return True
-        # All are busy, or were closed just now.
-        self._look_for_idle_at = now + IDLE_PAUSE
+                break
+        if not closed:
+            self._look_for_idle_at = now + IDLE_PAUSE
         return closed > 0
 
     def _patience(self) -> float:

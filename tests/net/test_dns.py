@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -19,6 +21,7 @@ from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Outgoing
 from pyd2.update.lane import Lane
 from pyd2.update.tries import STREAM
+from pyd2.update.window import Window
 from tests.net import chosen
 from tests.update.support import MemoryLog
 
@@ -346,5 +349,124 @@ def test_replaced_sockets_close_when_no_try_can_wait_for_them(
         assert (message, source == old) == (b"new", False)
         rig.sockets.close()
         assert rig.descriptors._used == 0
+
+    uvloop.run(run())
+
+
+JUNK = 4000
+"""Datagrams that no receive buffer for 96 replies holds."""
+
+
+def test_what_the_kernel_drops_is_counted_and_told_once_a_minute(new_peer: NewPeer) -> None:
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        dropped = 0
+        for _ in range(2):
+            rig.send(b"question")
+            _, source = peer.receive()
+            for _ in range(JUNK):
+                peer.socket.sendto(b"twelve bytes", source)
+            for _ in range(JUNK // (dns.BATCH * dns.READ_BATCHES) + 1):
+                rig.sockets.read()
+            dropped += JUNK - rig.replies.qsize()
+            while not rig.replies.empty():
+                rig.replies.get_nowait()
+            rig.sockets.count_drops()
+            assert rig.counters.replies_dropped.value == dropped
+            (text,) = rig.log.texts("PYD2_REPLIES_DROPPED")
+            assert f"replies of DNS server {rig.lane.text} because a receive buffer of " in text
+            rig.sockets.count_drops()
+        assert dropped > 0
+        assert rig.counters.replies_dropped.value == dropped
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+@pytest.mark.parametrize("cap", [96, 4096])
+def test_the_receive_buffer_holds_what_answers_a_whole_window(new_peer: NewPeer, cap: int) -> None:
+    most = int(Path("/proc/sys/net/core/rmem_max").read_text())
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port, Window(cap)))
+        rig.send(b"question")
+        granted = rig.sockets._sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        wanted = cap * dns.REPLY_MEMORY
+        assert granted == (wanted if os.geteuid() == 0 else min(wanted, most))
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_more_ports_under_load_and_none_without_work(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns, "RENEW_SECONDS", 0.02)
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        rig.send(b"alone")
+        assert rig.lane.slots == [0]
+        for _ in range(dns.LOAD):
+            rig.lane.window.sent()
+        for _ in range(5):
+            rig.send(b"one of many")
+        assert rig.lane.slots == list(rig.sockets._sockets) == [0, 1, 2, 3]
+        assert rig.descriptors._used == 4
+        for _ in range(dns.LOAD):
+            rig.lane.window.withdrawn(0.0)
+        async with asyncio.timeout(10):
+            while rig.descriptors._used:  # noqa: ASYNC110  a timer closes them
+                await asyncio.sleep(0)
+        assert rig.lane.slots == [4]
+        rig.send(b"again", slot=4)
+        assert rig.descriptors._used == 1
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_without_another_port_under_load_those_that_are_open_serve(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        rig.send(b"first")
+        for _ in range(dns.LOAD):
+            rig.lane.window.sent()
+
+        def none_left(*_: object) -> socket.socket:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socket, "socket", none_left)
+        for _ in range(5):
+            rig.send(b"second")
+        monkeypatch.undo()
+        assert rig.lane.slots == [0]
+        assert [peer.receive()[0] for _ in range(6)] == [b"first"] + [b"second"] * 5
+        assert not rig.failures
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_that_no_socket_can_be_opened_is_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        rig = Rig(Lane(ip_address("127.0.0.1"), 53))
+
+        def none_left(*_: object) -> socket.socket:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socket, "socket", none_left)
+        sent = [rig.send(b"message") for _ in range(3)]
+        monkeypatch.undo()
+        assert rig.failures == [(message, errno.EMFILE) for message in sent]
+        (text,) = rig.log.texts("PYD2_NO_SOCKET")
+        assert "127.0.0.1 port:53: Too many open files." in text
+        rig.sockets.close()
 
     uvloop.run(run())

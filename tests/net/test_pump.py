@@ -1,6 +1,7 @@
 """The shell around the engine, with real sockets on the loopback."""
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import time
@@ -129,3 +130,77 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
         assert counters.update_sent.value == counters.update_timeout.value >= 4 * count
 
     uvloop.run(scenario())
+
+
+def test_an_answer_that_the_kernel_drops_is_told_of_when_its_try_times_out(packet_layer: str) -> None:
+    async def scenario() -> None:
+        counters, log, ended = Counters(), MemoryLog(0), asyncio.Event()
+        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+            server.settimeout(10)
+            zone = domain("example.com.", server.getsockname()[1])
+            config = make_config(simple_map([zone], settings={"dns-server-timeout": 300}))
+            engine.configure(config, None, time.monotonic(), time.time())
+            loop = asyncio.get_running_loop()
+            pump = Pump(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams,
+                        no_errands, Troubles(counters, log))
+            pump.requests([datagram(request(reverse_change=False))])
+            pump.flush()
+            update, client = server.recvfrom(65535)
+            for _ in range(4000):
+                server.sendto(bytes(12), client)
+            server.sendto(answer(update), client)
+            loop.add_reader(server.fileno(), _answer_one, server)
+            async with asyncio.timeout(10):
+                await ended.wait()
+            loop.remove_reader(server.fileno())
+            pump.close()
+        assert log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
+        assert counters.replies_dropped.value > 0
+        assert log.ids.count("PYD2_REPLIES_DROPPED") == 1
+
+    uvloop.run(scenario())
+
+
+def test_sockets_of_idle_servers_give_way(packet_layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More servers than there are descriptors: all of their updates are made, one server after the other."""
+    count, most = 30, 10
+    monkeypatch.setattr("pyd2.net.descriptors._most", lambda: most)
+
+    async def scenario() -> None:
+        counters, log, ended = Counters(), MemoryLog(0), asyncio.Event()
+        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        loop = asyncio.get_running_loop()
+        with contextlib.ExitStack() as stack:
+            servers = []
+            for _ in range(count):
+                server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                server.bind(("127.0.0.1", 0))
+                server.setblocking(False)
+                servers.append(server)
+                loop.add_reader(server.fileno(), _answer_one, server)
+            zones = [domain(f"z{at}.example.", server.getsockname()[1]) for at, server in enumerate(servers)]
+            engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
+            pump = Pump(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams,
+                        no_errands, Troubles(counters, log))
+            for turn in range(3):
+                for at in range(count):
+                    ended.clear()
+                    pump.requests([datagram(request(
+                        fqdn=f"h.z{at}.example.", dhcid=f"{turn:04X}{at:04X}", reverse_change=False,
+                    ))])
+                    async with asyncio.timeout(10):
+                        await ended.wait()
+            assert pump._descriptors._used <= most
+            for server in servers:
+                loop.remove_reader(server.fileno())
+            pump.close()
+        assert log.ids == ["DHCP_DDNS_ADD_SUCCEEDED"] * (3 * count)
+
+    uvloop.run(scenario())
+
+
+def _answer_one(server: socket.socket) -> None:
+    update, client = server.recvfrom(65535)
+    server.sendto(answer(update), client)

@@ -67,8 +67,8 @@ def main() -> int:
     total = 0
     for layer in NAMES:
         found, most = collisions(layer, options.updates)
-        print(f"{layer}: {found} collisions in {options.updates} updates over one connection, {most} under way",
-              flush=True)
+        print(f"{layer}: {found} collisions in {options.updates} updates over one connection, "
+              f"{most} under way", flush=True)
         total += found
     return 1 if total else 0
 
