@@ -53,6 +53,11 @@ class Cable:
         """Run ``ip`` on the client's side."""
         self._ip("-n", self.near, *arguments)
 
+    def near_sysctl(self, name: str, value: str) -> None:
+        """Set a parameter of the kernel on the client's side."""
+        path = "/proc/sys/" + name.replace(".", "/")
+        self._ip("netns", "exec", self.near, "sh", "-c", f"echo '{value}' > {path}")
+
     def socket(self, name: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
         """Return a new IPv4 socket that belongs to a namespace, wherever it is used."""
         made: list[socket.socket] = []
