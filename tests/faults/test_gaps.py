@@ -39,6 +39,8 @@ def test_a_server_that_does_not_listen_yet_over_tcp_costs_no_update(d2_binary: s
             for host in hosts:
                 ncr.send(host.request(), port)
             d2.wait_for_log("ASIODNS_SEND_DATA .* using TCP", UPDATES)
+            for _ in range(10):
+                assert d2.statistics()["update-sent"] == UPDATES, "tried again at once"
             with ScriptedDns({"A": dns_port}):
                 ends = Ends(d2)
                 ends.wait(UPDATES)

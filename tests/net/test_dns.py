@@ -82,6 +82,10 @@ class Rig:
         self.sockets.send([outgoing], now)
         return outgoing
 
+    def leases(self) -> int:
+        """Return how many descriptors are counted."""
+        return self.descriptors._used
+
     async def reply(self) -> tuple[int, bytes]:
         async with asyncio.timeout(10):
             return await self.replies.get()
@@ -415,15 +419,15 @@ def test_more_ports_under_load_and_none_without_work(
         for _ in range(5):
             rig.send(b"one of many")
         assert rig.lane.slots == list(rig.sockets._sockets) == [0, 1, 2, 3]
-        assert rig.descriptors._used == 4
+        assert rig.leases() == 4
         for _ in range(dns.LOAD):
             rig.lane.window.withdrawn(0.0)
         async with asyncio.timeout(10):
-            while rig.descriptors._used:  # noqa: ASYNC110  a timer closes them
+            while rig.leases():  # noqa: ASYNC110  a timer closes them
                 await asyncio.sleep(0)
         assert rig.lane.slots == [4]
         rig.send(b"again", slot=4)
-        assert rig.descriptors._used == 1
+        assert rig.leases() == 1
         rig.sockets.close()
 
     uvloop.run(run())
