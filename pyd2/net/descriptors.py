@@ -24,6 +24,11 @@ _SHORTAGE: Final = frozenset({
 T = TypeVar("T", bound="socket.socket")
 
 
+def is_shortage(error: OSError) -> bool:
+    """Return whether a socket cannot be opened because descriptors, local ports or memory are used up."""
+    return error.errno in _SHORTAGE
+
+
 class Lease:
     """A descriptor that is counted until ``release`` is called, once or more."""
 
@@ -54,7 +59,7 @@ class Descriptors:
             try:
                 return make(), lease
             except OSError as error:
-                if error.errno not in _SHORTAGE or not self._close_idle():
+                if not is_shortage(error) or not self._close_idle():
                     raise
                 return make(), lease
         except BaseException:

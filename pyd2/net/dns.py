@@ -17,6 +17,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from pyd2.net.addresses import socket_address
+from pyd2.net.descriptors import is_shortage
 from pyd2.net.mail import EMPTY, PostedMail, PythonMail
 from pyd2.net.tcp import TcpLink
 from pyd2.update.tries import STREAM
@@ -40,6 +41,9 @@ LOAD: Final = 16
 
 RENEW_SECONDS: Final = 10.0
 """Age at which a socket gives way to one with another port; one that is not used for so long is closed."""
+
+FAILED_SECONDS: Final = 0.25
+"""Age from which on a socket that cannot send gives way to another one."""
 
 LINGER_MARGIN: Final = 1.0
 """How much longer than a try waits a replaced socket goes on listening for the replies to what it sent."""
@@ -225,7 +229,8 @@ class ServerSockets:
                 except OSError as error:
                     if len(self._lane.slots) > 1:
                         self._lane.slots.remove(slot)  # the others are open
-                    self._troubles.no_socket(error.strerror or str(error))
+                    if is_shortage(error):
+                        self._troubles.no_socket(error.strerror or str(error))
                     failed.append((mail.skip(), error.errno or str(error)))
                     continue
             sent, error_number = mail.send(sock)
@@ -245,6 +250,7 @@ class ServerSockets:
             elif error_number:
                 failed.append((mail.skip(), error_number))
                 hidden = False
+                self._leave_failed(slot, now)
             elif mail.slot == slot:
                 # The system call has kept to itself why it stopped; it may have been such an ICMP error.
                 self._loop.call_soon(self._watch_again, sock, slot)
@@ -297,15 +303,24 @@ class ServerSockets:
         self._lane.slots.append(fresh)
 
     def _renew(self, slot: int, now: float) -> None:
-        """Let a socket with another port take over; what this one has sent may still be answered on it."""
-        slots = self._lane.slots
-        fresh = max(slots) + 1
+        """Let a socket with another port take over, if there is one."""
+        fresh = max(self._lane.slots) + 1
         try:
             self._open(fresh, now)
         except OSError:
             # No more sockets are to be had: an old one is better than none.
             self._renew_at[slot] = now + RENEW_SECONDS
             return
+        self._replace(slot, fresh)
+
+    def _leave_failed(self, slot: int, now: float) -> None:
+        """Let the next try open a socket anew, as Kea's does: this one may have an address that is gone."""
+        if slot in self._renew_at and now >= self._renew_at[slot] - RENEW_SECONDS + FAILED_SECONDS:
+            self._replace(slot, max(self._lane.slots) + 1)
+
+    def _replace(self, slot: int, fresh: int) -> None:
+        """Let new tries go out from another slot; what this one has sent may still be answered on it."""
+        slots = self._lane.slots
         slots[slots.index(slot)] = fresh
         del self._renew_at[slot]
         linger = min(self._patience() + LINGER_MARGIN, LINGER_MAX)

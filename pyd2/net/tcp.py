@@ -48,7 +48,7 @@ MOST_UNASKED: Final = 100
 MOST_UNREAD: Final = 16 << 20
 """Octets that may wait for a server to read them."""
 
-BATCH: Final = 64
+BATCH: Final = 32
 """Messages that are handed over before the loop gets its turn."""
 
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from tests.faults.load import Ends, Host
 from tests.kit.d2 import D2, config, private_directory
-from tests.kit.namespaces import FAR_ADDRESS, Cable
+from tests.kit.namespaces import FAR_ADDRESS, NEAR_ADDRESS, OTHER_ADDRESS, Cable
 from tests.kit.process import find_program
 from tests.kit.waiting import wait_until
 
@@ -64,6 +64,8 @@ class Site:
         self._binaries = {"kea": find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server"), "pyd2": pyd2}
         self._stack = contextlib.ExitStack()
         self._next_host = 0
+        self.addresses = NEAR_ADDRESS, OTHER_ADDRESS
+        """Of the client: the present one, and the one it may get."""
 
     def __enter__(self) -> Self:
         with self._stack:
@@ -157,9 +159,20 @@ def _interface_down(site: Site) -> Iterator[None]:
     site.cable.near_ip("link", "set", "cable", "up")
 
 
+@contextlib.contextmanager
+def _address_moved(site: Site) -> Iterator[None]:
+    """The client loses its address and gets another one, as from a DHCP server of its own."""
+    before, after = site.addresses
+    site.addresses = after, before
+    site.cable.near_ip("address", "delete", f"{before}/24", "dev", "cable")
+    yield
+    site.cable.near_ip("address", "add", f"{after}/24", "dev", "cable")
+
+
 GAPS: Final[dict[str, Gap]] = {
     "no route": _route("unreachable"), "prohibited": _route("prohibit"), "blackhole": _route("blackhole"),
     "port closed": _port_closed, "interface down": _interface_down,
+    "address moved": _address_moved,
 }
 SECONDS: Final = (0.2, 0.7, 1.4)
 RUNS: Final = 20

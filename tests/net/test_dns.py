@@ -474,3 +474,26 @@ def test_that_no_socket_can_be_opened_is_told_once_a_minute(monkeypatch: pytest.
         rig.sockets.close()
 
     uvloop.run(run())
+
+
+def test_a_socket_that_cannot_send_gives_way_and_still_listens(new_peer: NewPeer) -> None:
+    """Its address may be gone; each of Kea's tries has a socket of its own."""
+    refusals: list[int] = []
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port), FullKernel(refusals))
+        rig.send(b"first")
+        _, old = peer.receive()
+        refusals.extend([errno.EPERM, errno.EPERM])
+        failed = rig.send(b"refused", now=101.0)
+        assert rig.failures == [(failed, errno.EPERM)]
+        assert rig.lane.slots == [1]
+        rig.send(b"second", slot=1, now=101.5)
+        message, new = peer.receive()
+        assert (message, new == old) == (b"second", False)
+        peer.socket.sendto(b"late", old)
+        assert await rig.reply() == (0, b"late")
+        rig.sockets.close()
+
+    uvloop.run(run())

@@ -14,6 +14,7 @@ import pytest
 import uvloop
 
 from pyd2.config.tls import TlsSwitches
+from pyd2.net import tcp
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.tcp import TcpLink
 
@@ -447,5 +448,125 @@ def test_a_server_that_reads_slowly_gets_all_and_answers_all() -> None:
                 rig.send(message(number, bytes(60_000)), str(number))
             for number in range(count):
                 assert await rig.event() == ("reply", str(number), message(number, bytes(10)))
+
+    uvloop.run(run())
+
+
+@pytest.mark.parametrize("size", range(12))
+def test_a_message_that_is_too_short_closes_the_connection(size: int) -> None:
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        query = await read_message(reader)
+        writer.write(framed(query) + framed(bytes(size)) * 1000)
+        await reader.read()
+
+    async def run() -> None:
+        async with Rig(answering(rude)) as rig:
+            rig.send(message(1), "answered")
+            rig.send(message(2), "not answered")
+            events = sorted([await rig.event(), await rig.event()])
+            reason = f"the server has sent a message of {size} bytes, which is no DNS message"
+            assert events == [("failure", "not answered", reason), ("reply", "answered", message(1))]
+            assert rig.closings == [reason]
+            rig.send(message(3), "anew")
+            assert await rig.event() == ("reply", "anew", message(3))
+
+    uvloop.run(run())
+
+
+def test_answers_allow_for_as_many_messages_that_answer_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyd2.net.tcp.MOST_UNASKED", 3)
+
+    async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(10):
+            query = await read_message(reader)
+            writer.write(framed(message(99)) + framed(query))
+        writer.write(framed(message(99)) * 4)
+        await reader.read()
+
+    async def run() -> None:
+        async with Rig(chatty) as rig:
+            for number in range(10):
+                rig.send(message(number), str(number))
+                events = sorted([await rig.event(), await rig.event()])
+                assert events == [("reply", str(number), message(number)), ("reply", "nothing", message(99))]
+            for _ in range(4):
+                assert await rig.event() == ("reply", "nothing", message(99))
+            assert rig.closings == ["the server has sent more than 3 messages that answer no update"]
+
+    uvloop.run(run())
+
+
+def test_many_answers_at_once_leave_the_loop_its_turns() -> None:
+    count = 2000
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        queries = [await read_message(reader) for _ in range(count)]
+        writer.write(b"".join(map(framed, queries)))
+        await reader.read()
+
+    async def run() -> None:
+        async with Rig(serve) as rig:
+            batches: list[int] = []
+            replied = rig.link._on_replies
+
+            def count_and_reply(answers: Sequence[bytes], others: Sequence[bytes]) -> None:
+                batches.append(len(answers))
+                replied(answers, others)
+
+            rig.link._on_replies = count_and_reply
+            for number in range(count):
+                rig.send(message(number), str(number))
+            for number in range(count):
+                assert await rig.event() == ("reply", str(number), message(number))
+            assert sum(batches) == count
+            assert max(batches) <= tcp.BATCH
+
+    uvloop.run(run())
+
+
+def test_a_server_that_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await release.wait()
+
+    release = asyncio.Event()
+    monkeypatch.setattr("pyd2.net.tcp.MOST_UNREAD", 1 << 20)
+
+    async def run() -> None:
+        async with Rig(answering(deaf)) as rig:
+            number = 0
+            while not rig.closings:
+                rig.send(message(number, bytes(60_000)), str(number))
+                number += 1
+                await asyncio.sleep(0)
+                assert number < 1000
+            assert rig.closings == ["the server does not read what it is sent"]
+            assert {(await rig.event())[:2] for _ in range(number)} == \
+                {("failure", str(failed)) for failed in range(number)}
+            release.set()
+
+    uvloop.run(run())
+
+
+def test_a_server_that_ends_each_connection_is_not_asked_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is sent in the pause waits for the next connection."""
+    monkeypatch.setattr("pyd2.net.tcp.AGAIN_SECONDS", 0.2)
+
+    async def end(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        pass
+
+    async def run() -> None:
+        async with Rig(answering(end)) as rig:
+            rig.send(message(0), "0")
+            assert (await rig.event())[:2] == ("failure", "0")
+            for number in range(1, 20):
+                rig.send(message(number), str(number))
+                await asyncio.sleep(0)
+            assert rig.connections == 1
+            for number in range(1, 20):
+                assert await rig.event() == ("reply", str(number), message(number))
+            assert rig.connections == 2
 
     uvloop.run(run())
