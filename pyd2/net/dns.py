@@ -277,12 +277,13 @@ class ServerSockets:
     def _connected(self) -> socket.socket:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            # What answers a whole window may stand in one socket, and late replies beside it.
+            # What answers a whole window may stand in one socket, and what nobody asked for beside it.
             buffer = self._lane.window.cap * REPLY_MEMORY
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
-            except PermissionError:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            if buffer > _buffer_size(sock):
+                try:
+                    sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
+                except PermissionError:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             sock.connect(socket_address(self._lane.address, self._lane.port))
         except OSError:
             sock.close()
@@ -346,8 +347,7 @@ class ServerSockets:
         new = (drops - self._drops.get(slot, 0)) & 0xFFFFFFFF
         if new:
             self._drops[slot] = drops
-            granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel tells the double
-            self._troubles.replies_dropped(new, granted, self._lane.window.cap * REPLY_MEMORY)
+            self._troubles.replies_dropped(new, _buffer_size(sock), self._lane.window.cap * REPLY_MEMORY)
 
     def _readable(self, sock: socket.socket, slot: int) -> bool:
         """Read a batch of replies; return whether there may be more."""
@@ -375,3 +375,8 @@ class ServerSockets:
             self._on_replies(self._lane, STREAM, answers)
         if others:
             self._on_replies(self._lane, NO_SLOT, others)
+
+
+def _buffer_size(sock: socket.socket) -> int:
+    """Return the octets of a receive buffer as they are asked for; the kernel tells the double."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

@@ -147,17 +147,14 @@ class TcpLink(Generic[Sent]):
         self._reading: asyncio.Future[SSLContext] | None = None
         """Of the certificates. It goes on when the time for a connection is up: the next one waits for it."""
         self._not_before = 0.0
-        """When the next connection may be opened, in the loop's time."""
+        """When the next connection may be opened, in the loop's time; ``_again`` runs until then."""
         self._again: asyncio.TimerHandle | None = None
-        """Runs until then, if something waits for it."""
-        self._idle: asyncio.TimerHandle | None = None
-        """Runs while there is a connection."""
         self._moved_at = 0.0
-        """When something was sent or came, in the loop's time."""
+        """When something was sent or came; ``_idle`` runs while there is a connection."""
+        self._idle: asyncio.TimerHandle | None = None
         self._waiting: dict[bytes, _Waiting[Sent]] = {}
-        """By query ID, in the order of their deadlines."""
+        """By query ID, in the order of their deadlines; ``_expiry`` runs until the first of them."""
         self._expiry: asyncio.TimerHandle | None = None
-        """Runs until the first of them."""
         self._answered = 0
         """Answers that have come over any connection."""
 
@@ -188,13 +185,10 @@ class TcpLink(Generic[Sent]):
 
     def close_if_idle(self) -> bool:
         """Close the connection if nothing waits for an answer; return whether there was one."""
-        if self._waiting:
-            return False
-        connection = self._leave()
-        if connection is None:
-            return False
-        connection.transport.abort()
-        return True
+        connection = None if self._waiting else self._leave()
+        if connection is not None:
+            connection.transport.abort()
+        return connection is not None
 
     # Connections.
 
