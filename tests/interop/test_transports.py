@@ -43,11 +43,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory, authority: Certificate
 @contextlib.contextmanager
 def _updates(binary: str, server: dns_servers.DnsServer, port: int, lanes: dict[str, Any],
              faults: Faults = CALM, hosts: Sequence[Host] = HOSTS,
-             rate: float = 1e6) -> Iterator[tuple[D2, Adversity, Ends]]:
+             rate: float = 1e6, timeout: int = 20000) -> Iterator[tuple[D2, Adversity, Ends]]:
     """Send a request for each host through a proxy to the server's port, and wait for their ends."""
     with PortLease() as lease, private_directory() as directory:
         ncr_port, proxy_port = lease.take(), lease.take()
-        body = forward(domain(ZONE, proxy_port, **{"key-name": KEY.name}), timeout=20000)
+        body = forward(domain(ZONE, proxy_port, **{"key-name": KEY.name}), timeout=timeout)
         body |= {"tsig-keys": [KEY.kea()], "user-context": {"pyd2": {"lanes": lanes}}}
         with Adversity(proxy_port, port, faults) as proxy, \
                 D2.start(binary, directory, config(ncr_port, body)) as d2:
@@ -97,7 +97,8 @@ def test_tls(d2_binary: str, serve: Serve, how: str, authority: Certificate,
 def test_tls_connections_that_break(d2_binary: str, certificate: Certificate) -> None:
     lanes = {"transport": "tls", "tls-mode": "opportunistic"}
     with dns_servers.bind([ZONE], KEY, tls=certificate) as server, \
-            _updates(d2_binary, server, server.tls_port, lanes, Faults(break_tcp=0.01)) as (_, proxy, ends):
+            _updates(d2_binary, server, server.tls_port, lanes, Faults(break_tcp=0.01),
+                     timeout=1000) as (_, proxy, ends):  # what a break leaves waits for it
         held = {owner for owner, _, _, _ in server.records(ZONE)}
         assert {host.name for host in ends.succeeded(HOSTS)} <= held
         assert proxy.counts["break_tcp"]
