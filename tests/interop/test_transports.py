@@ -199,7 +199,8 @@ def test_strict_sends_nothing_to_a_stranger(d2_binary: str, tmp_path: Path, auth
     if trusted != "system":
         lanes["tls-ca-file"] = str((authority if trusted == "authority" else make_authority(tmp_path)).cert)
     with dns_servers.bind([ZONE], KEY, tls=certificate) as server, \
-            _updates(d2_binary, server, server.tls_port, lanes, hosts=HOSTS[:3]) as (d2, _, ends):
+            _updates(d2_binary, server, server.tls_port, lanes, hosts=HOSTS[:3],
+                     timeout=1000) as (d2, _, ends):
         assert server.records(ZONE) == set()
         assert ends.succeeded(HOSTS[:3]) == []
         d2.wait_for_log(f"ASIODNS_SEND_DATA error .*(?:{reason})")
@@ -236,7 +237,8 @@ def test_a_server_that_asks_for_our_certificate(d2_binary: str, tmp_path: Path, 
     own = make_certificate(tmp_path, authority, "DNS:d2.example.com", "client")
     with dns_servers.bind([ZONE], KEY, tls=certificate, clients=authority) as server:
         strict = {"transport": "tls", "tls-ca-file": str(authority.cert)}
-        with _updates(d2_binary, server, server.tls_port, strict, hosts=HOSTS[:3]) as (_, _, ends):
+        with _updates(d2_binary, server, server.tls_port, strict, hosts=HOSTS[:3],
+                      timeout=1000) as (_, _, ends):
             assert ends.succeeded(HOSTS[:3]) == []
         shown = strict | {"tls-cert-file": str(own.cert), "tls-key-file": str(own.key)}
         with _updates(d2_binary, server, server.tls_port, shown) as (_, _, ends):
