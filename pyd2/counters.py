@@ -90,11 +90,20 @@ class Counters:
         """Datagrams of DNS servers that answer no update under way; late answers too, so that it is no
         statistic of the control channel: a server that was slow once must not change its answers.
         """
+        self.replies_dropped = Counter("pyd2-replies-dropped", now)
+        """Replies that the kernel dropped since a receive buffer was full; told like those ignored."""
+        self.connections_closed = Counter("pyd2-connections-closed", now)
+        """TCP connections that were closed because of what the server did; told like the replies ignored."""
         self.tally = Tally()
         self.keys: dict[str, KeyCounters] = {}
         """Those of the keys in the configuration."""
         self.library_keys: dict[str, KeyCounters] = {}
         """Those of other keys that hook libraries chose, the oldest first."""
+
+    @property
+    def told_by_name(self) -> tuple[Counter, ...]:
+        """Statistics that Kea does not have: told when asked for by name, and not among all."""
+        return self.replies_ignored, self.replies_dropped, self.connections_closed
 
     def key(self, key_name: str, now: float) -> KeyCounters:
         """Return the statistics of a key, made at zero when it is new (lower case, final dot)."""

@@ -207,6 +207,9 @@ D50 DHCP_DDNS_UPDATE_REQUEST_SENT Request ID %1: %2 to server: %3
 D50 DHCP_DDNS_UPDATE_RESPONSE_RECEIVED Request ID %1: to server: %2 status: %3
 D70 PYD2_REPLY_IGNORED a datagram from %1 answers no update under way and is ignored: %2
 D70 PYD2_UPDATE_TCP Request ID %1: update to server %2 goes over TCP: %3
+W   PYD2_CONNECTION_CLOSED the TCP connection to DNS server %1 was closed: %2. The next update opens a new one. It happened %3 times since this was last logged, at most once a minute
+W   PYD2_NO_SOCKET no socket could be opened to DNS server %1: %2. Its updates are tried again; if they fail, raise LimitNOFILE or net.ipv4.ip_local_port_range. It happened %3 times since this was last logged, at most once a minute
+W   PYD2_REPLIES_DROPPED the kernel dropped %1 replies of DNS server %2 because a receive buffer of %3 bytes was full; their updates are tried again. If it goes on: %4
 W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time
 I   PYD2_SERVER_UP DNS server %1 answers again, after %2 seconds
 

@@ -35,6 +35,7 @@ from pyd2.journal.journal import Journal
 from pyd2.net.datagrams import make_datagrams
 from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
+from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Engine
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ class Service:
         datagrams = make_datagrams(packets.name)
         self._engine = Engine(counters, log, packets=packets)
         self._errands = ErrandRunner(home, self._bring_back)
-        self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.hand_out)
+        self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.hand_out,
+                          Troubles(counters, log))
         self._journal = Journal(loop, self._pump.requests, counters, log)
         self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
         self._ended: deque[_Ended] = deque()

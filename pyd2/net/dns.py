@@ -4,7 +4,8 @@ Kea opens a socket with a fresh port for every try. Here a few connected sockets
 the kernel drops what comes from elsewhere, and a try costs no system calls of its own. A reply counts only on
 the socket its try went out from, so a forger who is not on the path has to guess address, port and query ID.
 
-Each socket has a number of its own, the slot; ``Lane.slots`` holds those that new tries draw from.
+Each socket has a number of its own, the slot; ``Lane.slots`` holds those that new tries draw from. It is one
+at first, which the first message opens, and more under load.
 """
 
 from __future__ import annotations
@@ -12,23 +13,37 @@ from __future__ import annotations
 import errno
 import socket
 from ipaddress import IPv6Address
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from pyd2.net.addresses import socket_address
+from pyd2.net.descriptors import is_shortage
 from pyd2.net.mail import EMPTY, PostedMail, PythonMail
 from pyd2.net.tcp import TcpLink
+from pyd2.update.tries import STREAM
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
     from pyd2.net.datagrams import Datagrams
+    from pyd2.net.descriptors import Descriptors, Lease
     from pyd2.net.mail import Mail
+    from pyd2.net.troubles import ServerTroubles
     from pyd2.update.engine import Outgoing
     from pyd2.update.lane import Lane
 
+SLOTS: Final = 4
+"""Local UDP ports in use per DNS server under load."""
+
+LOAD: Final = 16
+"""Updates under way from which on there are more ports than one."""
+
 RENEW_SECONDS: Final = 10.0
-"""Age at which a socket gives way to one with another port."""
+"""Age at which a socket gives way to one with another port; one that is not used for so long is closed."""
+
+FAILED_SECONDS: Final = 0.25
+"""Age from which on a socket that cannot send gives way to another one."""
 
 LINGER_MARGIN: Final = 1.0
 """How much longer than a try waits a replaced socket goes on listening for the replies to what it sent."""
@@ -51,6 +66,15 @@ READ_BATCHES: Final = 16
 REPLY_LIMIT: Final = 8192
 """Kea's receive buffer for replies (contract, section 6)."""
 
+REPLY_MEMORY: Final = 2304
+"""Octets of a receive buffer that a reply takes up: many network drivers keep each in half a page."""
+
+_SO_RCVBUFFORCE: Final = 33
+_SO_MEMINFO: Final = 55
+_MEMINFO: Final = Struct("9I")
+_DROPS: Final = 8
+"""What ``socket`` does not name (asm/socket.h, linux/sock_diag.h)."""
+
 
 class ServerSockets:
     """Sends to one DNS server and reads its replies.
@@ -67,6 +91,8 @@ class ServerSockets:
         on_failure: Callable[[Outgoing, int | str], None],
         datagrams: Datagrams,
         patience: Callable[[], float],
+        descriptors: Descriptors,
+        troubles: ServerTroubles,
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
@@ -75,11 +101,23 @@ class ServerSockets:
         self._on_failure = on_failure
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
         self._patience = patience
+        self._descriptors = descriptors
+        self._troubles = troubles
         self._sockets: dict[int, socket.socket] = {}
         """By slot: those in use, and replaced ones that still listen."""
+        self._leases: dict[int, Lease] = {}
+        """By slot: their descriptors."""
         self._renew_at: dict[int, float] = {}
         """When to replace the sockets in use, in monotonic seconds."""
+        self._widen_at = 0.0
+        """When to open another one under load, in monotonic seconds."""
         self._lingering: dict[int, asyncio.TimerHandle] = {}
+        self._used = False
+        """Whether something was sent since ``_rest_if_idle`` looked."""
+        self._rest_timer: asyncio.TimerHandle | None = None
+        """Runs while there are sockets."""
+        self._drops: dict[int, int] = {}
+        """By slot: replies that the kernel has dropped, as far as they are counted."""
         self._mail = PythonMail(datagrams)
         self._posted: PostedMail | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -110,36 +148,68 @@ class ServerSockets:
                 if not self._readable(sock, slot):
                     break
 
+    def count_drops(self) -> None:
+        """Count the replies that the kernel has dropped; asked for when a try stays without an answer."""
+        for slot in self._sockets:
+            self._count_drops(slot)
+
     def close(self) -> None:
         """Close all sockets; what is under way stays without an answer."""
         if self._tcp is not None:
             self._tcp.close()
         if self._again is not None:
             self._again.cancel()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
         self._mail.clear()
         if self._posted is not None:
             self._posted.clear()
+        self._close_ports()
+
+    def close_if_idle(self) -> bool:
+        """Close all sockets if nothing is under way; return whether there were any."""
+        waiting = self._mail.slot != EMPTY or (self._posted is not None and self._posted.slot != EMPTY)
+        if self._lane.window.in_flight or self._lane.signing or waiting:
+            return False
+        connected = self._tcp is not None and self._tcp.close_if_idle()
+        if not self._sockets:
+            return connected
+        self._close_ports()
+        return True
+
+    def _close_ports(self) -> None:
         for timer in self._lingering.values():
             timer.cancel()
-        for sock in self._sockets.values():
-            self._loop.remove_reader(sock.fileno())
-            sock.close()
-        self._sockets.clear()
-        self._renew_at.clear()
         self._lingering.clear()
+        fresh = max(self._lane.slots) + 1
+        for slot in list(self._sockets):
+            self._close_port(slot)
+        self._renew_at.clear()
+        self._lane.slots[:] = [fresh]
+
+    def _close_port(self, slot: int) -> None:
+        self._count_drops(slot)
+        self._drops.pop(slot, None)
+        sock = self._sockets.pop(slot)
+        self._loop.remove_reader(sock.fileno())
+        sock.close()
+        self._leases.pop(slot).release()
 
     def _send_over_tcp(self, outgoing: Outgoing) -> None:
         if self._tcp is None:
             self._tcp = TcpLink(
-                self._loop, str(self._lane.address), self._lane.port, self._tcp_reply, self._on_failure,
-                self._patience, self._lane.tls,
+                self._loop, str(self._lane.address), self._lane.port, self._tcp_replies, self._on_failure,
+                self._troubles.connection_closed, self._patience, self._descriptors, self._lane.tls,
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 
     def _deliver(self, mail: Mail, now: float) -> None:
         """Send over UDP what there is, and report what cannot be sent."""
         failed: list[tuple[Outgoing, int | str]] = []
+        self._used = True
         self._send_all(mail, now, failed)
+        if len(self._lane.slots) < SLOTS and self._lane.window.in_flight >= LOAD:
+            self._widen(now)
         # Not before: what the engine has to send instead may come into the same mail, and fail, too.
         for outgoing, error in failed:
             self._on_failure(outgoing, error)
@@ -157,6 +227,10 @@ class ServerSockets:
                 try:
                     sock = self._open(slot, now)
                 except OSError as error:
+                    if len(self._lane.slots) > 1:
+                        self._lane.slots.remove(slot)  # the others are open
+                    if is_shortage(error):
+                        self._troubles.no_socket(error.strerror or str(error))
                     failed.append((mail.skip(), error.errno or str(error)))
                     continue
             sent, error_number = mail.send(sock)
@@ -176,6 +250,7 @@ class ServerSockets:
             elif error_number:
                 failed.append((mail.skip(), error_number))
                 hidden = False
+                self._leave_failed(slot, now)
             elif mail.slot == slot:
                 # The system call has kept to itself why it stopped; it may have been such an ICMP error.
                 self._loop.call_soon(self._watch_again, sock, slot)
@@ -190,27 +265,63 @@ class ServerSockets:
                 self._deliver(mail, now)
 
     def _open(self, slot: int, now: float) -> socket.socket:
+        """Open the socket of a slot. Raises OSError."""
+        sock, self._leases[slot] = self._descriptors.open(self._connected)
+        self._loop.add_reader(sock.fileno(), self._readable, sock, slot)
+        self._sockets[slot] = sock
+        self._renew_at[slot] = now + RENEW_SECONDS
+        if self._rest_timer is None:
+            self._rest_timer = self._loop.call_later(RENEW_SECONDS, self._rest_if_idle)
+        return sock
+
+    def _connected(self) -> socket.socket:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
+            # What answers a whole window may stand in one socket, and what nobody asked for beside it.
+            buffer = self._lane.window.cap * REPLY_MEMORY
+            if buffer > _buffer_size(sock):
+                try:
+                    sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
+                except PermissionError:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             sock.connect(socket_address(self._lane.address, self._lane.port))
         except OSError:
             sock.close()
             raise
-        self._loop.add_reader(sock.fileno(), self._readable, sock, slot)
-        self._sockets[slot] = sock
-        self._renew_at[slot] = now + RENEW_SECONDS
         return sock
 
+    def _widen(self, now: float) -> None:
+        """Open another port for new tries, if there is one."""
+        if now < self._widen_at or not self._descriptors.plenty:
+            return
+        fresh = max(self._lane.slots) + 1
+        try:
+            self._open(fresh, now)
+        except OSError:
+            # Those that are open do it, too.
+            self._widen_at = now + RENEW_SECONDS
+            return
+        self._lane.slots.append(fresh)
+
     def _renew(self, slot: int, now: float) -> None:
-        """Let a socket with another port take over; what this one has sent may still be answered on it."""
-        slots = self._lane.slots
-        fresh = max(slots) + 1
+        """Let a socket with another port take over, if there is one."""
+        fresh = max(self._lane.slots) + 1
         try:
             self._open(fresh, now)
         except OSError:
             # No more sockets are to be had: an old one is better than none.
             self._renew_at[slot] = now + RENEW_SECONDS
             return
+        self._replace(slot, fresh)
+
+    def _leave_failed(self, slot: int, now: float) -> None:
+        """Let the next try open a socket anew, as Kea's does: this one may have an address that is gone."""
+        if slot in self._renew_at and now >= self._renew_at[slot] - RENEW_SECONDS + FAILED_SECONDS:
+            self._replace(slot, max(self._lane.slots) + 1)
+
+    def _replace(self, slot: int, fresh: int) -> None:
+        """Let new tries go out from another slot; what this one has sent may still be answered on it."""
+        slots = self._lane.slots
         slots[slots.index(slot)] = fresh
         del self._renew_at[slot]
         linger = min(self._patience() + LINGER_MARGIN, LINGER_MAX)
@@ -218,9 +329,25 @@ class ServerSockets:
 
     def _close_replaced(self, slot: int) -> None:
         del self._lingering[slot]
-        sock = self._sockets.pop(slot)
-        self._loop.remove_reader(sock.fileno())
-        sock.close()
+        self._close_port(slot)
+
+    def _rest_if_idle(self) -> None:
+        """Close the sockets if they were not used for a while."""
+        self._rest_timer = None
+        if not self._used:
+            self.close_if_idle()
+        self._used = False
+        if self._sockets:
+            self._rest_timer = self._loop.call_later(RENEW_SECONDS, self._rest_if_idle)
+
+    def _count_drops(self, slot: int) -> None:
+        sock = self._sockets[slot]
+        words = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        drops = _MEMINFO.unpack(words)[_DROPS]
+        new = (drops - self._drops.get(slot, 0)) & 0xFFFFFFFF
+        if new:
+            self._drops[slot] = drops
+            self._troubles.replies_dropped(new, _buffer_size(sock), self._lane.window.cap * REPLY_MEMORY)
 
     def _readable(self, sock: socket.socket, slot: int) -> bool:
         """Read a batch of replies; return whether there may be more."""
@@ -243,5 +370,13 @@ class ServerSockets:
             self._loop.remove_reader(sock.fileno())
             self._loop.add_reader(sock.fileno(), self._readable, sock, slot)
 
-    def _tcp_reply(self, outgoing: Outgoing | None, message: bytes) -> None:
-        self._on_replies(self._lane, NO_SLOT if outgoing is None else outgoing.slot, [message])
+    def _tcp_replies(self, answers: Sequence[bytes], others: Sequence[bytes]) -> None:
+        if answers:
+            self._on_replies(self._lane, STREAM, answers)
+        if others:
+            self._on_replies(self._lane, NO_SLOT, others)
+
+
+def _buffer_size(sock: socket.socket) -> int:
+    """Return the octets of a receive buffer as they are asked for; the kernel tells the double."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

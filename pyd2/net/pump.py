@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import ServerSockets
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyd2.net.datagrams import Datagrams
+    from pyd2.net.troubles import Troubles
     from pyd2.update.engine import Engine, Outgoing
     from pyd2.update.errands import Errand
     from pyd2.update.lane import Lane
@@ -23,9 +25,15 @@ TICK: Final = 0.001
 ROUNDS: Final = 16
 """How often in a row the engine may answer failed sends with more to send, before the loop gets its turn.
 
-Where no send succeeds, as without a route, each request of the queue fails at once: all in a row would keep
-the listener from reading.
+Where no send succeeds, as without a route, a request goes on to its next server, and the one behind it takes
+its place: all in a row would keep the listener from reading.
 """
+
+IDLE_AT_A_TIME: Final = 32
+"""Servers whose sockets are closed at a time when descriptors or ports are short."""
+
+IDLE_PAUSE: Final = 0.01
+"""Seconds until idle servers are looked for again after none were left."""
 
 FORGET_SECONDS: Final = 10.0
 """How long after a reconfiguration, and how often, to look for sockets that are not needed any more."""
@@ -40,14 +48,17 @@ class Pump:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, engine: Engine, after: Callable[[], None],
-        datagrams: Datagrams, hand_out: Callable[[Sequence[Errand[Any]]], None],
+        datagrams: Datagrams, hand_out: Callable[[Sequence[Errand[Any]]], None], troubles: Troubles,
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
         self._engine = engine
         self._after = after
         self._hand_out = hand_out
+        self._troubles = troubles
         self._servers: dict[Lane, ServerSockets] = {}
+        self._descriptors = Descriptors(self._close_idle)
+        self._look_for_idle_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._flush_planned = False
@@ -108,10 +119,25 @@ class Pump:
         sockets = self._servers.get(lane)
         if sockets is None:
             sockets = ServerSockets(
-                self._loop, lane, self._replies, self._failed, self._datagrams, self._patience
+                self._loop, lane, self._replies, self._failed, self._datagrams, self._patience,
+                self._descriptors, self._troubles.of(lane),
             )
             self._servers[lane] = sockets
         return sockets
+
+    def _close_idle(self) -> bool:
+        """Close sockets of servers that have nothing to do at present; return whether there were any."""
+        now = time.monotonic()
+        if now < self._look_for_idle_at:
+            return False
+        closed = 0
+        for sockets in self._servers.values():
+            closed += sockets.close_if_idle()
+            if closed == IDLE_AT_A_TIME:
+                break
+        if not closed:
+            self._look_for_idle_at = now + IDLE_PAUSE
+        return closed > 0
 
     def _patience(self) -> float:
         return self._engine.timeout
@@ -170,4 +196,12 @@ class Pump:
                 sockets.read()
             now = time.monotonic()
         self._engine.handle_timer(now, time.time())
+        self._count_drops()
         self.flush()
+
+    def _count_drops(self) -> None:
+        """See whether replies are missing because the kernel has dropped them."""
+        for lane, sockets in self._servers.items():
+            if lane.unanswered:
+                lane.unanswered = False
+                sockets.count_drops()

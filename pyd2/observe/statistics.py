@@ -52,9 +52,9 @@ class Statistics:
 
     def get(self, name: str) -> Element:
         """Return a map with the statistic of that name; empty if there is none."""
-        hidden = self._counters.replies_ignored
-        if name == hidden.name:
-            return Element({name: _shown([Sample(name, hidden.value, hidden.changed)])})
+        for counter in self._counters.told_by_name:
+            if name == counter.name:
+                return Element({name: _shown([Sample(name, counter.value, counter.changed)])})
         found = self._samples().get(name)
         return Element({} if found is None else {_member(name): _shown(found)})
 
@@ -69,7 +69,7 @@ class Statistics:
 
     def _reset_own(self, name: str | None) -> bool:
         now = self._clock()
-        counters = [counter for counter in (*self._own(), self._counters.replies_ignored)
+        counters = [counter for counter in (*self._own(), *self._counters.told_by_name)
                     if name is None or counter.name == name]
         for counter in counters:
             counter.reset(now)

@@ -61,6 +61,11 @@ class CompiledWindow:
         limit: int = self._window.limit
         return limit
 
+    @property
+    def cap(self) -> int:
+        """See Updates."""
+        return int(self._window.cap)
+
     def set_cap(self, cap: int) -> None:
         """See Updates."""
         lib.wire_window_set_cap(self._window, cap)
@@ -256,10 +261,14 @@ class CompiledTries(RandomNumbers):
         found = [self._transactions[self._numbers[at]] for at in range(count)]
         return [transaction for transaction in found if transaction is not None]
 
-    def withdraw(self, lane: Lane, query: int, now: float) -> Transaction | None:
+    def find(self, lane: Lane, query: int) -> Transaction | None:
         """See Tries."""
-        number: int = lib.wire_tries_withdraw(self._tries, _c_lane(lane), query, now)
+        number: int = lib.wire_tries_find(self._tries, _c_lane(lane), query)
         return self._transactions[number] if number >= 0 else None
+
+    def withdraw(self, lane: Lane, query: int, now: float) -> None:
+        """See Tries."""
+        lib.wire_tries_withdraw(self._tries, _c_lane(lane), query, now)
 
     def deadline(self) -> float | None:
         """See Tries."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pyd2.config.addresses import address_text
 from pyd2.update.errands import MOST
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from pyd2.update.window import Updates
 
 
-SLOTS: Final = 4
-"""Local UDP ports in use per DNS server."""
-
-
 class Lane:
     """The traffic with one DNS server.
 
@@ -36,7 +32,7 @@ class Lane:
 
     __slots__ = (
         "address", "errands", "health", "host", "orders", "port", "ready", "room", "room_known", "signing",
-        "slots", "spent", "text", "tls", "waiting", "window",
+        "slots", "spent", "text", "tls", "unanswered", "waiting", "window",
     )
 
     def __init__(
@@ -53,13 +49,15 @@ class Lane:
         self.health: Health | None = None
         """Whether the server answers, if a switch needs to know."""
         self.window = window or Window()
-        self.slots = list(range(SLOTS))
+        self.slots = [0]
         """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""
         self.spent = SpentIds()
         """Query IDs that are left alone, of tries in Python."""
         self.room = 0
         """Updates that may still go out in this turn of the engine; right if ``room_known``."""
         self.room_known = False
+        self.unanswered = False
+        """Whether a try has timed out since the shell last looked whether the kernel drops replies."""
         self.errands = 0
         """Things that libraries do at present for transactions here."""
         self.signing = 0

@@ -7,6 +7,7 @@ A try without such a reply is a bad one: it is repeated, and after the third the
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, rcode_text
@@ -79,16 +80,25 @@ class Replies:
             self._count_successes(wall)
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
-        """Take it that a message could not be sent: the try has failed (decision 10)."""
+        """Log that a message could not be sent, or that its connection has failed.
+
+        As in Kea the try keeps its place until its timeout (contract, section 6), so that a route that is
+        missing for a moment costs no update. Only what need not wait goes on at once: a try over TCP
+        whose truncated answer over UDP counts, and with ``failover`` one that another server can have.
+        """
         lane = outgoing.lane
-        transaction = self._tries.withdraw(lane, outgoing.slot << 16 | outgoing.query_id, now)
+        query = outgoing.slot << 16 | outgoing.query_id
+        transaction = self._tries.find(lane, query)
         if transaction is None:
             return
-        lane.room_known = False
         if transaction.spare_rcode is None:
             protocol = "TCP" if outgoing.tcp else "UDP"
             self._log.emit("ASIODNS_SEND_DATA", error, protocol, lane.host, lane.port)
-        self._unanswered(transaction, now, wall)
+            if not _has_alternative(transaction):
+                return
+        self._tries.withdraw(lane, query, now)
+        lane.room_known = False
+        self._unanswered(transaction, now, wall, was_sent=False)
 
     def expire(self, now: float, wall: float) -> list[Lane]:
         """Fail tries whose time is up; return the lanes of their servers, or none if there is no such try."""
@@ -96,6 +106,7 @@ class Replies:
         lanes = [transaction.server.lane for transaction in expired]
         for lane in lanes:
             lane.room_known = False
+            lane.unanswered = True
         for transaction, lane in zip(expired, lanes, strict=True):
             if "ASIODNS_READ_TIMEOUT" in self._log.on:
                 self._log.emit("ASIODNS_READ_TIMEOUT", lane.host, lane.port)
@@ -209,7 +220,9 @@ class Replies:
         else:
             self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall, may_pass=True)
 
-    def _unanswered(self, transaction: Transaction, now: float, wall: float) -> None:
+    def _unanswered(
+        self, transaction: Transaction, now: float, wall: float, *, was_sent: bool = True
+    ) -> None:
         rcode = transaction.spare_rcode
         if rcode is not None:
             # No TCP at this server, but its truncated answer says all: it counts, as it does with Kea.
@@ -225,7 +238,7 @@ class Replies:
         self._log_status(transaction, "TIMEOUT")
         ncr = transaction.ncr
         self._log.emit(transaction.step.timeout, ncr.request_id, ncr.fqdn, transaction.server.text)
-        self._bad_try(transaction, now, wall)
+        self._bad_try(transaction, now, wall, same_server=was_sent)
 
     def _invalid(self, transaction: Transaction, error: Exception, now: float, wall: float) -> None:
         rcode = transaction.spare_rcode
@@ -241,8 +254,10 @@ class Replies:
         self._log.emit(transaction.step.resp_corrupt, ncr.request_id, transaction.server.text, ncr.fqdn)
         self._bad_try(transaction, now, wall)
 
-    def _bad_try(self, transaction: Transaction, now: float, wall: float) -> None:
-        if transaction.tries < MAX_TRIES and not self._failover.leaves(transaction):
+    def _bad_try(
+        self, transaction: Transaction, now: float, wall: float, *, same_server: bool = True
+    ) -> None:
+        if same_server and transaction.tries < MAX_TRIES and not self._failover.leaves(transaction):
             self._driver.offer(transaction, now, wall)
             return
         reason = f"no usable answer from {transaction.server.text}"
@@ -255,3 +270,11 @@ class Replies:
         self._log.emit(
             "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED", transaction.ncr.request_id, transaction.server.text, status
         )
+
+
+def _has_alternative(transaction: Transaction) -> bool:
+    """Return whether another server of the domain, one that is not down, may be asked instead."""
+    if transaction.server.failover is None:
+        return False
+    servers = transaction.domain.servers[transaction.next_server :]
+    return any(server.usable(-inf) for server in servers)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.update.plan import MAX_TIMEOUT
-from pyd2.update.tries import Outgoing, Turn
+from pyd2.update.tries import STREAM, Outgoing, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,15 +37,11 @@ class Draft(NamedTuple):
     """An update that is not signed yet."""
 
     slot: int
-    """The lane's local port that it goes out from."""
+    """The lane's local port that it goes out from over UDP. Whether it does is known when it is signed."""
     query_id: int
+    """Free on that port and on a connection."""
     message: bytes
     """The message with the query ID 0."""
-
-    @property
-    def query(self) -> int:
-        """The place of its try in its lane."""
-        return self.slot << 16 | self.query_id
 
 
 Signed: TypeAlias = "tuple[bytes, SigningContext | None]"
@@ -141,12 +137,17 @@ class Sender:
             raise UnsendableError(str(error), may_pass=False) from error
         lane = transaction.server.lane
         slot = self._slot_of(lane)
-        return Draft(slot, self._tries.draw_query_id(lane, slot), message)
+        while True:
+            query_id = self._tries.draw_query_id(lane, slot)
+            if self._tries.is_free(lane, STREAM << 16 | query_id):
+                return Draft(slot, query_id, message)
 
     def holds(self, transaction: Transaction, draft: Draft) -> bool:
         """Whether a draft can still be sent: while it was signed, its port or its ID may have gone."""
         lane = transaction.server.lane
-        return draft.slot in lane.slots and self._tries.is_free(lane, draft.query)
+        return draft.slot in lane.slots and all(
+            self._tries.is_free(lane, slot << 16 | draft.query_id) for slot in (draft.slot, STREAM)
+        )
 
     def complete(
         self, transaction: Transaction, draft: Draft, signed: Callable[[], Signed], now: float, wall: float
@@ -178,9 +179,10 @@ class Sender:
                 self._log.emit("PYD2_UPDATE_TCP", ncr.request_id, lane.text, why)
             transaction.tries += 1
             self.count_sent((transaction,), wall)
-        self._tries.enter(transaction, lane, draft.query, now, self.timeout_ms / 1000)
+        slot = STREAM if transaction.tcp else draft.slot
+        self._tries.enter(transaction, lane, slot << 16 | draft.query_id, now, self.timeout_ms / 1000)
         lane.room_known = False
-        self._outgoing.append(Outgoing(lane, draft.slot, draft.query_id, transaction.tcp, message))
+        self._outgoing.append(Outgoing(lane, slot, draft.query_id, transaction.tcp, message))
 
     def _build(self, transaction: Transaction) -> bytes:
         ncr = transaction.ncr

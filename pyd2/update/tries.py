@@ -54,6 +54,9 @@ class Route:
         """What must live as long as the route."""
 
 
+STREAM: Final = 0xFFFFFFFE
+"""The slot of all tries over TCP or TLS to a server: they share one connection, and so its query IDs."""
+
 ALONE: Final = Route()
 """The route of updates that are made one by one."""
 
@@ -70,7 +73,7 @@ class Outgoing(NamedTuple):
     lane: Lane
     """The server."""
     slot: int
-    """Which of the lane's local UDP ports to send from; for TCP, a number to give back with the reply."""
+    """Which of the lane's local UDP ports to send from; for TCP and TLS, STREAM."""
     query_id: int
     tcp: bool
     """Whether it goes over TCP (a connection of its own, RFC 7766) instead of UDP."""
@@ -126,8 +129,11 @@ class Tries(Protocol):
     def expire(self, now: float) -> list[Transaction]:
         """End tries whose time is up; there may be more of them."""
 
-    def withdraw(self, lane: Lane, query: int, now: float) -> Transaction | None:
-        """End the try whose message could not be sent; None if it is over already."""
+    def find(self, lane: Lane, query: int) -> Transaction | None:
+        """Return the transaction whose try waits at ``slot << 16 | query ID``; None if there is none."""
+
+    def withdraw(self, lane: Lane, query: int, now: float) -> None:
+        """End a try that is under way, of a message that could not be sent."""
 
     def deadline(self) -> float | None:
         """Return when the time of a try is up next, or None if nothing is under way."""
@@ -242,12 +248,14 @@ class PlainTries(RandomNumbers):
         lane.spent.add(first.query & 0xFFFF, now)
         return [first]
 
-    def withdraw(self, lane: Lane, query: int, now: float) -> Transaction | None:
+    def find(self, lane: Lane, query: int) -> Transaction | None:
         """See Tries."""
-        transaction = self._end(lane, query)
-        if transaction is not None:
-            lane.window.withdrawn(now)
-        return transaction
+        return self.pending(lane).get(query)
+
+    def withdraw(self, lane: Lane, query: int, now: float) -> None:
+        """See Tries."""
+        self._end(lane, query)
+        lane.window.withdrawn(now)
 
     def deadline(self) -> float | None:
         """See Tries."""

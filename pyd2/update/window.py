@@ -63,6 +63,10 @@ class Updates(Protocol):
     def limit(self) -> int:
         """How many may be."""
 
+    @property
+    def cap(self) -> int:
+        """The largest window."""
+
     def set_cap(self, cap: int) -> None:
         """Change the largest window; updates already under way stay."""
 
@@ -115,6 +119,11 @@ class Window:
         self._sum = 0.0
         self._count = 0
         self._used_up = False
+
+    @property
+    def cap(self) -> int:
+        """The largest window."""
+        return int(self._cap)
 
     def set_cap(self, cap: int) -> None:
         """Change the largest window; updates already under way stay."""

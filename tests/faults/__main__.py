@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.faults import outages, rows
+from tests.faults import gaps, outages, rows, rude, scarce, wide
 from tests.faults.soak import soak
 
 
@@ -18,7 +18,8 @@ def _soak(binary: str, seconds: float, rate: float) -> bool:
 
 RUNS: Final[dict[str, Callable[[str, float, float], bool]]] = {
     "soak": _soak, "isolation": rows.isolation, "reloads": rows.reloads, "storm": rows.storm,
-    "outage": outages.outage, "adversity": outages.adversity,
+    "outage": outages.outage, "adversity": outages.adversity, "gaps": gaps.gaps,
+    "rude": rude.rude, "scarce": scarce.scarce, "wide": wide.wide,
 }
 """Each takes the daemon, the seconds and the rate, prints its figures and says whether all is well."""
 

@@ -43,11 +43,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory, authority: Certificate
 @contextlib.contextmanager
 def _updates(binary: str, server: dns_servers.DnsServer, port: int, lanes: dict[str, Any],
              faults: Faults = CALM, hosts: Sequence[Host] = HOSTS,
-             rate: float = 1e6) -> Iterator[tuple[D2, Adversity, Ends]]:
+             rate: float = 1e6, timeout: int = 20000) -> Iterator[tuple[D2, Adversity, Ends]]:
     """Send a request for each host through a proxy to the server's port, and wait for their ends."""
     with PortLease() as lease, private_directory() as directory:
         ncr_port, proxy_port = lease.take(), lease.take()
-        body = forward(domain(ZONE, proxy_port, **{"key-name": KEY.name}), timeout=20000)
+        body = forward(domain(ZONE, proxy_port, **{"key-name": KEY.name}), timeout=timeout)
         body |= {"tsig-keys": [KEY.kea()], "user-context": {"pyd2": {"lanes": lanes}}}
         with Adversity(proxy_port, port, faults) as proxy, \
                 D2.start(binary, directory, config(ncr_port, body)) as d2:
@@ -97,7 +97,8 @@ def test_tls(d2_binary: str, serve: Serve, how: str, authority: Certificate,
 def test_tls_connections_that_break(d2_binary: str, certificate: Certificate) -> None:
     lanes = {"transport": "tls", "tls-mode": "opportunistic"}
     with dns_servers.bind([ZONE], KEY, tls=certificate) as server, \
-            _updates(d2_binary, server, server.tls_port, lanes, Faults(break_tcp=0.01)) as (_, proxy, ends):
+            _updates(d2_binary, server, server.tls_port, lanes, Faults(break_tcp=0.01),
+                     timeout=1000) as (_, proxy, ends):  # what a break leaves waits for it
         held = {owner for owner, _, _, _ in server.records(ZONE)}
         assert {host.name for host in ends.succeeded(HOSTS)} <= held
         assert proxy.counts["break_tcp"]
@@ -198,7 +199,8 @@ def test_strict_sends_nothing_to_a_stranger(d2_binary: str, tmp_path: Path, auth
     if trusted != "system":
         lanes["tls-ca-file"] = str((authority if trusted == "authority" else make_authority(tmp_path)).cert)
     with dns_servers.bind([ZONE], KEY, tls=certificate) as server, \
-            _updates(d2_binary, server, server.tls_port, lanes, hosts=HOSTS[:3]) as (d2, _, ends):
+            _updates(d2_binary, server, server.tls_port, lanes, hosts=HOSTS[:3],
+                     timeout=1000) as (d2, _, ends):
         assert server.records(ZONE) == set()
         assert ends.succeeded(HOSTS[:3]) == []
         d2.wait_for_log(f"ASIODNS_SEND_DATA error .*(?:{reason})")
@@ -235,7 +237,8 @@ def test_a_server_that_asks_for_our_certificate(d2_binary: str, tmp_path: Path, 
     own = make_certificate(tmp_path, authority, "DNS:d2.example.com", "client")
     with dns_servers.bind([ZONE], KEY, tls=certificate, clients=authority) as server:
         strict = {"transport": "tls", "tls-ca-file": str(authority.cert)}
-        with _updates(d2_binary, server, server.tls_port, strict, hosts=HOSTS[:3]) as (_, _, ends):
+        with _updates(d2_binary, server, server.tls_port, strict, hosts=HOSTS[:3],
+                      timeout=1000) as (_, _, ends):
             assert ends.succeeded(HOSTS[:3]) == []
         shown = strict | {"tls-cert-file": str(own.cert), "tls-key-file": str(own.key)}
         with _updates(d2_binary, server, server.tls_port, shown) as (_, _, ends):

@@ -2,20 +2,28 @@
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 import uvloop
 
+from pyd2.counters import Counters
 from pyd2.net import dns
 from pyd2.net.datagrams import Datagrams
+from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import RENEW_SECONDS, ServerSockets
+from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Outgoing
 from pyd2.update.lane import Lane
+from pyd2.update.tries import STREAM
+from pyd2.update.window import Window
 from tests.net import chosen
+from tests.update.support import MemoryLog
 
 pytestmark = pytest.mark.usefixtures("datagrams")
 
@@ -56,10 +64,12 @@ class Rig:
         self.lane = lane
         self.replies: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self.failures: list[tuple[Outgoing, int | str]] = []
+        self.counters, self.log = Counters(), MemoryLog(0)
+        self.descriptors = Descriptors(lambda: False)
         self.sockets = ServerSockets(
             asyncio.get_running_loop(), lane, self._replied, lambda *failure: self.failures.append(failure),
-            datagrams or chosen.datagrams,
-            lambda: 0.5,
+            datagrams or chosen.datagrams, lambda: 0.5, self.descriptors,
+            Troubles(self.counters, self.log).of(lane),
         )
 
     def _replied(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
@@ -68,9 +78,13 @@ class Rig:
             self.replies.put_nowait((slot, datagram))
 
     def send(self, message: bytes, slot: int = 0, now: float = 100.0, *, tcp: bool = False) -> Outgoing:
-        outgoing = Outgoing(self.lane, slot, 0, tcp, message)
+        outgoing = Outgoing(self.lane, STREAM if tcp else slot, 0, tcp, message)
         self.sockets.send([outgoing], now)
         return outgoing
+
+    def leases(self) -> int:
+        """Return how many descriptors are counted."""
+        return self.descriptors._used
 
     async def reply(self) -> tuple[int, bytes]:
         async with asyncio.timeout(10):
@@ -83,6 +97,7 @@ def test_a_slot_is_a_port_and_replies_name_it(new_peer: NewPeer) -> None:
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         sources = []
         for slot in (0, 3, 0):
+            rig.lane.slots = [0, 1, 2, 3]
             rig.send(b"to slot %d" % slot, slot)
             data, source = peer.receive()
             peer.socket.sendto(b"answer to " + data, source)
@@ -102,14 +117,14 @@ def test_ports_are_renewed_and_each_answers_for_itself(new_peer: NewPeer) -> Non
         _, old = peer.receive()
         rig.send(b"last", now=100.0 + RENEW_SECONDS + 1)
         assert peer.receive() == (b"last", old)
-        assert rig.lane.slots == [4, 1, 2, 3]
-        rig.send(b"new", slot=4, now=100.0 + RENEW_SECONDS + 2)
+        assert rig.lane.slots == [1]
+        rig.send(b"new", slot=1, now=100.0 + RENEW_SECONDS + 2)
         _, new = peer.receive()
         assert old != new
         peer.socket.sendto(b"late", old)
         assert await rig.reply() == (0, b"late")
         peer.socket.sendto(b"prompt", new)
-        assert await rig.reply() == (4, b"prompt")
+        assert await rig.reply() == (1, b"prompt")
         rig.sockets.close()
 
     uvloop.run(run())
@@ -133,7 +148,7 @@ def test_without_another_socket_the_old_one_serves_on(
         monkeypatch.undo()
         for _ in range(3):
             assert peer.receive() == (b"on", old)
-        assert rig.lane.slots == [0, 1, 2, 3]
+        assert rig.lane.slots == [0]
         assert not rig.failures
         rig.sockets.close()
 
@@ -272,6 +287,7 @@ def test_a_batch_goes_out_by_slots(new_peer: NewPeer) -> None:
         peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
         slots = [0, 1, 0, 2, 1]
+        rig.lane.slots = [0, 1, 2, 3]
         rig.sockets.send([Outgoing(rig.lane, slot, 0, False, b"%d" % slot) for slot in slots], 100.0)
         arrived = [peer.receive() for _ in slots]
         sources = dict(arrived)
@@ -298,8 +314,8 @@ def test_tcp_on_demand() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         rig = Rig(Lane(ip_address("127.0.0.1"), server.sockets[0].getsockname()[1]))
         large = bytes(range(200)) * 3
-        rig.send(large, slot=2, tcp=True)
-        assert await rig.reply() == (2, large)
+        rig.send(large, tcp=True)
+        assert await rig.reply() == (STREAM, large)
         rig.sockets.close()
         server.close()
         await server.wait_closed()
@@ -320,6 +336,7 @@ def test_replaced_sockets_close_when_no_try_can_wait_for_them(
         _, old = peer.receive()
         rig.send(b"last", now=100.0 + RENEW_SECONDS + 1)
         peer.receive()
+        assert list(rig.sockets._sockets) == [0, 1]
         # The timer of zero seconds runs before what the loop does afterwards.
         async with asyncio.timeout(10):
             while True:
@@ -329,6 +346,155 @@ def test_replaced_sockets_close_when_no_try_can_wait_for_them(
                         break
                 except OSError:
                     await asyncio.sleep(0)
+        # The port is free, and the new one works.
+        assert list(rig.sockets._sockets) == rig.lane.slots == [1]
+        rig.send(b"new", slot=1)
+        message, source = peer.receive()
+        assert (message, source == old) == (b"new", False)
+        rig.sockets.close()
+        assert rig.descriptors._used == 0
+
+    uvloop.run(run())
+
+
+JUNK = 4000
+"""Datagrams that no receive buffer for 96 replies holds."""
+
+
+def test_what_the_kernel_drops_is_counted_and_told_once_a_minute(new_peer: NewPeer) -> None:
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        dropped = 0
+        for _ in range(2):
+            rig.send(b"question")
+            _, source = peer.receive()
+            for _ in range(JUNK):
+                peer.socket.sendto(b"twelve bytes", source)
+            for _ in range(JUNK // (dns.BATCH * dns.READ_BATCHES) + 1):
+                rig.sockets.read()
+            dropped += JUNK - rig.replies.qsize()
+            while not rig.replies.empty():
+                rig.replies.get_nowait()
+            rig.sockets.count_drops()
+            assert rig.counters.replies_dropped.value == dropped
+            (text,) = rig.log.texts("PYD2_REPLIES_DROPPED")
+            assert f"replies of DNS server {rig.lane.text} because a receive buffer of " in text
+            rig.sockets.count_drops()
+        assert dropped > 0
+        assert rig.counters.replies_dropped.value == dropped
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+@pytest.mark.parametrize("cap", [1, 96, 4096])
+def test_the_receive_buffer_holds_what_answers_a_whole_window(new_peer: NewPeer, cap: int) -> None:
+    """And never less than the kernel gives without being asked."""
+    usual, most = (int(Path("/proc/sys/net/core", name).read_text()) for name in ("rmem_default", "rmem_max"))
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port, Window(cap)))
+        rig.send(b"question")
+        granted = rig.sockets._sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        wanted = cap * dns.REPLY_MEMORY
+        assert granted == max(usual, 2 * (wanted if os.geteuid() == 0 else min(wanted, most)))
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_more_ports_under_load_and_none_without_work(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns, "RENEW_SECONDS", 0.02)
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        rig.send(b"alone")
+        assert rig.lane.slots == [0]
+        for _ in range(dns.LOAD):
+            rig.lane.window.sent()
+        for _ in range(5):
+            rig.send(b"one of many")
+        assert rig.lane.slots == list(rig.sockets._sockets) == [0, 1, 2, 3]
+        assert rig.leases() == 4
+        for _ in range(dns.LOAD):
+            rig.lane.window.withdrawn(0.0)
+        async with asyncio.timeout(10):
+            while rig.leases():  # noqa: ASYNC110  a timer closes them
+                await asyncio.sleep(0)
+        assert rig.lane.slots == [4]
+        rig.send(b"again", slot=4)
+        assert rig.leases() == 1
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_without_another_port_under_load_those_that_are_open_serve(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        rig.send(b"first")
+        for _ in range(dns.LOAD):
+            rig.lane.window.sent()
+
+        def none_left(*_: object) -> socket.socket:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socket, "socket", none_left)
+        for _ in range(5):
+            rig.send(b"second")
+        monkeypatch.undo()
+        assert rig.lane.slots == [0]
+        assert [peer.receive()[0] for _ in range(6)] == [b"first"] + [b"second"] * 5
+        assert not rig.failures
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_that_no_socket_can_be_opened_is_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        rig = Rig(Lane(ip_address("127.0.0.1"), 53))
+
+        def none_left(*_: object) -> socket.socket:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socket, "socket", none_left)
+        sent = [rig.send(b"message") for _ in range(3)]
+        monkeypatch.undo()
+        assert rig.failures == [(message, errno.EMFILE) for message in sent]
+        (text,) = rig.log.texts("PYD2_NO_SOCKET")
+        assert "127.0.0.1 port:53: Too many open files." in text
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
+def test_a_socket_that_cannot_send_gives_way_and_still_listens(new_peer: NewPeer) -> None:
+    """Its address may be gone; each of Kea's tries has a socket of its own."""
+    refusals: list[int] = []
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port), FullKernel(refusals))
+        rig.send(b"first")
+        _, old = peer.receive()
+        refusals.extend([errno.EPERM, errno.EPERM])
+        failed = rig.send(b"refused", now=101.0)
+        assert rig.failures == [(failed, errno.EPERM)]
+        assert rig.lane.slots == [1]
+        rig.send(b"second", slot=1, now=101.5)
+        message, new = peer.receive()
+        assert (message, new == old) == (b"second", False)
+        peer.socket.sendto(b"late", old)
+        assert await rig.reply() == (0, b"late")
         rig.sockets.close()
 
     uvloop.run(run())

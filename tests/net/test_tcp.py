@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -14,12 +14,14 @@ import pytest
 import uvloop
 
 from pyd2.config.tls import TlsSwitches
+from pyd2.net import tcp
+from pyd2.net.descriptors import Descriptors
 from pyd2.net.tcp import TcpLink
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def message(query_id: int, body: bytes = b"body") -> bytes:
+def message(query_id: int, body: bytes = b"body of it") -> bytes:
     return query_id.to_bytes(2, "big") + body
 
 
@@ -42,23 +44,38 @@ class Rig:
         self.accepted = asyncio.Event()
         self.open: set[asyncio.Task[None] | None] = set()
         self.events: asyncio.Queue[tuple[str, str, bytes | str]] = asyncio.Queue()
+        self.sent: dict[bytes, str] = {}
+        self.closings: list[str] = []
+        self.descriptors = Descriptors(lambda: False)
 
     async def __aenter__(self) -> Self:
         self.server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self.server.sockets[0].getsockname()[1]
         self.link: TcpLink[str] = TcpLink(
-            asyncio.get_running_loop(), "127.0.0.1", self.port,
-            lambda sent, reply: self.events.put_nowait(("reply", sent or "nothing", reply)),
+            asyncio.get_running_loop(), "127.0.0.1", self.port, self._replied,
             lambda sent, reason: self.events.put_nowait(("failure", sent, reason)),
-            lambda: self.patience, self.tls,
+            self.closings.append, lambda: self.patience, self.descriptors, self.tls,
         )  # fmt: skip
         return self
+
+    def _replied(self, answers: Sequence[bytes], others: Sequence[bytes]) -> None:
+        for answer in answers:
+            self.events.put_nowait(("reply", self.sent.pop(answer[:2]), answer))
+        for other in others:
+            self.events.put_nowait(("reply", "nothing", other))
+
+    def send(self, message: bytes, sent: str) -> None:
+        self.sent[message[:2]] = sent
+        self.link.send(message, sent)
 
     async def __aexit__(self, *_: object) -> None:
         self.link.close()
         self.server.close()
         await self.server.wait_closed()
         await asyncio.gather(*(task for task in self.open if task is not None), return_exceptions=True)
+        async with asyncio.timeout(10):
+            while self.descriptors._used:  # noqa: ASYNC110  the loop closes a connection in its next turns
+                await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -88,7 +105,7 @@ def test_pipelined_and_answered_out_of_order_byte_by_byte() -> None:
     async def run() -> None:
         async with Rig(serve) as rig:
             for number in (1, 2, 3):
-                rig.link.send(message(number), f"sent {number}")
+                rig.send(message(number), f"sent {number}")
             for number in (3, 2, 1):
                 assert await rig.event() == ("reply", f"sent {number}", message(number) + b" answered")
             assert rig.connections == 1
@@ -105,13 +122,13 @@ def test_one_connection_serves_until_the_server_closes_it_then_a_new_one() -> No
     async def run() -> None:
         async with Rig(serve) as rig:
             for number in (1, 2):
-                rig.link.send(message(number), str(number))
+                rig.send(message(number), str(number))
                 assert await rig.event() == ("reply", str(number), message(number))
-            rig.link.send(message(3), "3")
+            rig.send(message(3), "3")
             kind, sent, reason = await rig.event()
             assert (kind, sent) == ("failure", "3")
             assert reason
-            rig.link.send(message(4), "4")
+            rig.send(message(4), "4")
             assert await rig.event() == ("reply", "4", message(4))
             assert rig.connections == 2
 
@@ -126,28 +143,24 @@ def test_nobody_listens() -> None:
         async with Rig(serve) as rig:
             rig.server.close()
             await rig.server.wait_closed()
-            rig.link.send(message(1), "one")
-            rig.link.send(message(2), "two")
+            rig.send(message(1), "one")
+            rig.send(message(2), "two")
             assert {(await rig.event())[:2] for _ in range(2)} == {("failure", "one"), ("failure", "two")}
 
     asyncio.run(run())
 
 
-def test_a_reply_to_nothing_is_told_as_such_and_an_id_in_use_fails_alone() -> None:
+def test_a_reply_to_nothing_is_told_as_such() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         query = await read_message(reader)
-        writer.write(framed(message(99)) + framed(b"") + framed(query))
+        writer.write(framed(message(99)) + framed(query))
         await reader.read()
 
     async def run() -> None:
         async with Rig(serve) as rig:
-            rig.link.send(message(7), "first")
-            rig.link.send(message(7), "second")
-            kind, sent, _ = await rig.event()
-            assert (kind, sent) == ("failure", "second")
-            assert await rig.event() == ("reply", "nothing", message(99))
-            assert await rig.event() == ("reply", "nothing", b"")
-            assert await rig.event() == ("reply", "first", message(7))
+            rig.send(message(7), "first")
+            events = [await rig.event(), await rig.event()]
+            assert sorted(events) == [("reply", "first", message(7)), ("reply", "nothing", message(99))]
 
     uvloop.run(run())
 
@@ -164,12 +177,12 @@ def test_a_stuck_connection_is_given_up_with_what_is_queued_in_it() -> None:
 
     async def run() -> None:
         async with rig:
-            rig.link.send(message(1), "into the void")
+            rig.send(message(1), "into the void")
             async with asyncio.timeout(10):
                 await rig.accepted.wait()
                 await asyncio.wait({task for task in rig.open if task is not None})
             rig.patience = 10.0
-            rig.link.send(message(2), "anew")
+            rig.send(message(2), "anew")
             assert await rig.event() == ("reply", "anew", message(2))
             assert rig.connections == 2
 
@@ -213,10 +226,10 @@ async def half_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 def test_what_a_broken_connection_leaves_fails_and_the_next_is_none_the_worse(fault: Serve) -> None:
     async def run() -> None:
         async with Rig(answering(fault)) as rig:
-            rig.link.send(message(1), "one")
-            rig.link.send(message(2), "two")
+            rig.send(message(1), "one")
+            rig.send(message(2), "two")
             assert {(await rig.event())[:2] for _ in range(2)} == {("failure", "one"), ("failure", "two")}
-            rig.link.send(message(3), "three")
+            rig.send(message(3), "three")
             assert await rig.event() == ("reply", "three", message(3))
             assert rig.connections == 2
 
@@ -231,13 +244,13 @@ def test_what_is_sent_while_a_stuck_connection_is_given_up_takes_a_new_one(
         async with Rig(answering(silent), patience=0.2) as rig:
             expire = rig.link._expire
 
-            def expire_and_send(query_id: bytes) -> None:
-                expire(query_id)
+            def expire_and_send() -> None:
+                expire()
                 rig.patience = 10.0
-                rig.link.send(message(2), "anew")
+                rig.send(message(2), "anew")
 
             monkeypatch.setattr(rig.link, "_expire", expire_and_send)
-            rig.link.send(message(1), "into the void")
+            rig.send(message(1), "into the void")
             assert await rig.event() == ("reply", "anew", message(2))
 
     uvloop.run(run())
@@ -254,11 +267,11 @@ def test_a_message_that_never_ends_does_not_keep_a_connection_alive() -> None:
 
     async def run() -> None:
         async with Rig(answering(endless), patience=0.2) as rig:
-            rig.link.send(message(1), "into the void")
+            rig.send(message(1), "into the void")
             await rig.accepted.wait()
             await asyncio.wait({task for task in rig.open if task is not None}, timeout=10)
             rig.patience = 10.0
-            rig.link.send(message(2), "anew")
+            rig.send(message(2), "anew")
             assert await rig.event() == ("reply", "anew", message(2))
 
     uvloop.run(run())
@@ -277,7 +290,7 @@ def test_a_reply_that_takes_longer_than_a_connection_may_idle_is_waited_for(
 
     async def run() -> None:
         async with Rig(slow) as rig:
-            rig.link.send(message(1), "slow")
+            rig.send(message(1), "slow")
             assert await rig.event() == ("reply", "slow", message(1))
             await asyncio.wait({task for task in rig.open if task is not None}, timeout=10)
 
@@ -293,7 +306,7 @@ def test_a_message_has_all_its_time_once_the_connection_is_there() -> None:
 
     async def run() -> None:
         async with Rig(slow, patience=1.0) as rig:
-            rig.link.send(message(1), "far away")
+            rig.send(message(1), "far away")
             rig.patience = 10.0
             assert await rig.event() == ("reply", "far away", message(1))
             assert rig.connections == 1
@@ -323,20 +336,20 @@ def test_a_host_that_does_not_even_refuse_is_asked_anew(monkeypatch: pytest.Monk
             expired = asyncio.Event()
             expire = rig.link._expire
 
-            def expire_and_tell(query_id: bytes) -> None:
-                expire(query_id)
+            def expire_and_tell() -> None:
+                expire()
                 expired.set()
 
             monkeypatch.setattr(rig.link, "_expire", expire_and_tell)
-            rig.link.send(message(1), "expires")
+            rig.send(message(1), "expires")
             async with asyncio.timeout(10):
                 await expired.wait()
-            rig.link.send(message(2), "too early")
+            rig.send(message(2), "too early")
             assert await rig.event() == ("failure", "too early", "no connection in time")
             rig.link._port = rig.port
             rig.patience = 10.0
             rig.serve = answering()
-            rig.link.send(message(3), "back")
+            rig.send(message(3), "back")
             assert await rig.event() == ("reply", "back", message(3))
         for sock in (listener, *asking):
             sock.close()
@@ -352,7 +365,7 @@ def test_a_handshake_that_stalls_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def run() -> None:
         async with Rig(silent, tls=OPPORTUNISTIC) as rig:
-            rig.link.send(message(1), "one")
+            rig.send(message(1), "one")
             rig.patience = 0.1
             assert await rig.event() == ("failure", "one", "no connection in time")
 
@@ -363,7 +376,7 @@ def test_a_handshake_that_stalls_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_no_certificate_can_have_is_a_failure(hostname: str) -> None:
     async def run() -> None:
         async with Rig(silent, tls=TlsSwitches(hostname=hostname)) as rig:
-            rig.link.send(message(1), "one")
+            rig.send(message(1), "one")
             assert (await rig.event())[:2] == ("failure", "one")
 
     uvloop.run(run())
@@ -374,6 +387,7 @@ def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
 ) -> None:
     """However often a connection is tried meanwhile: other servers' certificates are to be read, too."""
     monkeypatch.setattr("pyd2.net.tcp.CONNECT_SECONDS", 0.01)
+    monkeypatch.setattr("pyd2.net.tcp.AGAIN_SECONDS", 0.0)
     stalled = tmp_path / "trusted.pem"
     os.mkfifo(stalled)  # opening it does not come to an end, as on a disk that does not answer
 
@@ -381,7 +395,7 @@ def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
         before = threading.active_count()
         async with Rig(silent, patience=0.01, tls=TlsSwitches(ca_file=str(stalled))) as rig:
             for number in range(40):
-                rig.link.send(message(number), "one")
+                rig.send(message(number), "one")
                 assert rig.link._connecting is not None
                 await rig.link._connecting
             try:
@@ -395,7 +409,7 @@ def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
                     (tmp_path / "empty").touch()
                     (tmp_path / "empty").replace(stalled)
             rig.patience = 10
-            rig.link.send(message(1), "one")
+            rig.send(message(1), "one")
             _, _, reason = await rig.event()
             assert "'tls-ca-file'" in str(reason)
 
@@ -406,7 +420,7 @@ def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
 def test_the_end_does_not_wait_for_what_is_under_way(tls: TlsSwitches | None) -> None:
     async def run() -> None:
         async with Rig(silent, tls=tls) as rig:
-            rig.link.send(message(1), "one")
+            rig.send(message(1), "one")
             await rig.accepted.wait()
             rig.link.close()
             done, _ = await asyncio.wait({task for task in rig.open if task is not None}, timeout=10)
@@ -418,21 +432,141 @@ def test_the_end_does_not_wait_for_what_is_under_way(tls: TlsSwitches | None) ->
 
 def test_a_server_that_reads_slowly_gets_all_and_answers_all() -> None:
     """Far more than the kernel's buffers hold."""
-    count = 400
+    count = 200
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for number in range(count):
             query = await read_message(reader)
             if number % 20 == 0:
                 await asyncio.sleep(0.005)
-            writer.write(framed(query[:2]))
+            writer.write(framed(query[:12]))
         await reader.read()
 
     async def run() -> None:
         async with Rig(slow) as rig:
             for number in range(count):
-                rig.link.send(message(number, bytes(60_000)), str(number))
+                rig.send(message(number, bytes(60_000)), str(number))
             for number in range(count):
-                assert await rig.event() == ("reply", str(number), message(number, b""))
+                assert await rig.event() == ("reply", str(number), message(number, bytes(10)))
+
+    uvloop.run(run())
+
+
+@pytest.mark.parametrize("size", range(12))
+def test_a_message_that_is_too_short_closes_the_connection(size: int) -> None:
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        query = await read_message(reader)
+        writer.write(framed(query) + framed(bytes(size)) * 1000)
+        await reader.read()
+
+    async def run() -> None:
+        async with Rig(answering(rude)) as rig:
+            rig.send(message(1), "answered")
+            rig.send(message(2), "not answered")
+            events = sorted([await rig.event(), await rig.event()])
+            reason = f"the server has sent a message of {size} bytes, which is no DNS message"
+            assert events == [("failure", "not answered", reason), ("reply", "answered", message(1))]
+            assert rig.closings == [reason]
+            rig.send(message(3), "anew")
+            assert await rig.event() == ("reply", "anew", message(3))
+
+    uvloop.run(run())
+
+
+def test_answers_allow_for_as_many_messages_that_answer_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyd2.net.tcp.MOST_UNASKED", 3)
+
+    async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(10):
+            query = await read_message(reader)
+            writer.write(framed(message(99)) + framed(query))
+        writer.write(framed(message(99)) * 4)
+        await reader.read()
+
+    async def run() -> None:
+        async with Rig(chatty) as rig:
+            for number in range(10):
+                rig.send(message(number), str(number))
+                events = sorted([await rig.event(), await rig.event()])
+                assert events == [("reply", str(number), message(number)), ("reply", "nothing", message(99))]
+            for _ in range(4):
+                assert await rig.event() == ("reply", "nothing", message(99))
+            assert rig.closings == ["the server has sent more than 3 messages that answer no update"]
+
+    uvloop.run(run())
+
+
+def test_many_answers_at_once_leave_the_loop_its_turns() -> None:
+    count = 2000
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        queries = [await read_message(reader) for _ in range(count)]
+        writer.write(b"".join(map(framed, queries)))
+        await reader.read()
+
+    async def run() -> None:
+        async with Rig(serve) as rig:
+            batches: list[int] = []
+            replied = rig.link._on_replies
+
+            def count_and_reply(answers: Sequence[bytes], others: Sequence[bytes]) -> None:
+                batches.append(len(answers))
+                replied(answers, others)
+
+            rig.link._on_replies = count_and_reply
+            for number in range(count):
+                rig.send(message(number), str(number))
+            for number in range(count):
+                assert await rig.event() == ("reply", str(number), message(number))
+            assert sum(batches) == count
+            assert max(batches) <= tcp.BATCH
+
+    uvloop.run(run())
+
+
+def test_a_server_that_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await release.wait()
+
+    release = asyncio.Event()
+    monkeypatch.setattr("pyd2.net.tcp.MOST_UNREAD", 1 << 20)
+
+    async def run() -> None:
+        async with Rig(answering(deaf)) as rig:
+            number = 0
+            while not rig.closings:
+                rig.send(message(number, bytes(60_000)), str(number))
+                number += 1
+                await asyncio.sleep(0)
+                assert number < 1000
+            assert rig.closings == ["the server does not read what it is sent"]
+            assert {(await rig.event())[:2] for _ in range(number)} == \
+                {("failure", str(failed)) for failed in range(number)}
+            release.set()
+
+    uvloop.run(run())
+
+
+def test_a_server_that_ends_each_connection_is_not_asked_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is sent in the pause waits for the next connection."""
+    monkeypatch.setattr("pyd2.net.tcp.AGAIN_SECONDS", 0.2)
+
+    async def end(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        pass
+
+    async def run() -> None:
+        async with Rig(answering(end)) as rig:
+            rig.send(message(0), "0")
+            assert (await rig.event())[:2] == ("failure", "0")
+            for number in range(1, 20):
+                rig.send(message(number), str(number))
+                await asyncio.sleep(0)
+            assert rig.connections == 1
+            for number in range(1, 20):
+                assert await rig.event() == ("reply", str(number), message(number))
+            assert rig.connections == 2
 
     uvloop.run(run())

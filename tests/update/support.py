@@ -164,7 +164,7 @@ def answer(message: bytes, rcode: int = 0) -> bytes:
 
 def statistics(counters: Counters) -> dict[str, int]:
     """Return the statistics that the control channel shows, by name."""
-    other = {"keys", "library_keys", "replies_ignored", "tally"}
+    other = {"keys", "library_keys", "tally", "replies_ignored", "replies_dropped", "connections_closed"}
     plain = [value for name, value in vars(counters).items() if name not in other]
     late = {"queue-mgr-queue-full"}
     found = {counter.name: counter.value for counter in plain if counter.value or counter.name not in late}

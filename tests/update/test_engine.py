@@ -79,6 +79,7 @@ def owner(outgoing: Outgoing) -> str:
 
 def test_what_goes_out_together_goes_from_one_port_and_what_follows_from_any() -> None:
     d2 = virtual(dead)
+    d2.engine.lanes[0].slots = [0, 1, 2, 3]
     used = set()
     for turn in range(200):
         for number in range(5):
@@ -253,6 +254,7 @@ def test_forged_replies_change_nothing() -> None:
 
 def test_query_ids_and_ports_are_drawn_from_the_whole_range() -> None:
     d2 = virtual(ok, debuglevel=0)
+    d2.engine.lanes[0].slots = [0, 1, 2, 3]
     for number in range(3000):
         d2.request(forward(number))
         d2.run()
@@ -350,7 +352,8 @@ def test_what_is_beyond_512_octets_goes_over_tcp(key: dict[str, str]) -> None:
     assert all(message.tcp == (len(message.message) > 512) for _, message in d2.sent)
 
 
-def test_a_failed_send_is_a_bad_try_at_once() -> None:
+def test_a_failed_send_is_logged_at_once_and_tried_again_after_its_timeout() -> None:
+    """As in the real server, seen with a route that is missing."""
     def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
         if outgoing.lane.port == 9:
             raise SendError(101)
@@ -359,9 +362,12 @@ def test_a_failed_send_is_a_bad_try_at_once() -> None:
     d2 = virtual(peer, 9, 1)
     begin = d2.now
     d2.request(forward())
+    assert d2.log.ids[-1] == "ASIODNS_SEND_DATA"
+    assert d2.counters.update_timeout.value == 0
     d2.run()
-    assert d2.now == begin
-    assert [message.lane.port for _, message in d2.sent] == [9, 9, 9, 1]
+    tries = [(round(at - begin, 6), message.lane.port) for at, message in d2.sent]
+    assert tries == [(0, 9), (0.5, 9), (1.0, 9), (1.5, 1)]
+    assert d2.log.ids.count("ASIODNS_READ_TIMEOUT") == 3
     assert d2.log.texts("ASIODNS_SEND_DATA") == ["error 101 sending data using UDP to 127.0.0.1(9)"] * 3
     found = statistics(d2.counters)
     assert (found["update-sent"], found["update-timeout"], found["update-success"]) == (4, 3, 1)
@@ -379,18 +385,51 @@ def test_an_address_is_shown_as_kea_shows_it() -> None:
     assert d2.log.texts("ASIODNS_SEND_DATA") == [sent] * 3
 
 
-def test_a_failed_send_makes_room_for_the_next() -> None:
-    held = Held()
-    d2 = limited(held, 100, in_flight=1)
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_way_that_is_missing_for_less_than_three_timeouts_costs_no_update(transport: str) -> None:
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        if now < begin + 0.7:
+            raise SendError(111 if outgoing.tcp else 101)
+        return ok(outgoing, now)
+
+    settings = {"user-context": {"pyd2": {"lanes": {"transport": transport}}}}
+    d2 = virtual(peer, settings=settings, debuglevel=0)
+    begin = d2.now
+    for number in range(20):
+        d2.request(forward(number))
+    d2.run()
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 20
+    assert d2.log.ids.count("ASIODNS_SEND_DATA") == d2.counters.update_timeout.value == 40
+
+
+def test_a_failed_send_keeps_its_place_in_the_window() -> None:
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        if owner(outgoing) == "h1.example.com.":
+            raise SendError(101)
+        return ok(outgoing, now)
+
+    d2 = limited(peer, 100, in_flight=1)
+    begin = d2.now
     d2.request(forward(1))
     d2.request(forward(2))
-    for _ in range(3):
-        (outgoing,) = held.messages
-        assert owner(outgoing) == "h1.example.com."
-        held.messages.clear()
-        d2.engine.send_failed(outgoing, 101, d2.now, d2.wall)
-        d2.flush()
-    assert [owner(message) for message in held.messages] == ["h2.example.com."]
+    d2.run()
+    (second,) = [at for at, message in d2.sent if owner(message) == "h2.example.com."]
+    assert second >= begin + 1.5
+
+
+def test_all_that_goes_over_one_connection_has_ids_of_its_own() -> None:
+    """Whatever slots there are for UDP: the connection knows nothing but the ID."""
+    held = Held()
+    settings = {"user-context": {"pyd2": {"lanes": {"transport": "tcp"}}}}
+    d2 = virtual(held, settings=settings, debuglevel=0)
+    d2.engine.lanes[0].slots = [0, 1, 2, 3]
+    drawn = random.Random(7766)
+    d2.engine._driver.tries.random = draws(
+        drawn.getrandbits(2) << 16 | drawn.choice(range(40)) for _ in range(20_000)
+    )
+    for number in range(32):
+        d2.request(forward(number))
+    assert len({message.query_id for message in held.messages}) == 32
 
 
 def test_a_late_report_of_a_failed_send_is_nothing() -> None:

@@ -11,7 +11,7 @@ from pyd2.dns.constants import Rcode
 from pyd2.dns.tsig import SigningKey
 from pyd2.update.engine import Outgoing, Selection
 from tests.kit.dnswire import parse
-from tests.update.support import VirtualD2, answer, domain, make_config, request, simple_map
+from tests.update.support import SendError, VirtualD2, answer, domain, make_config, request, simple_map
 
 FORWARD, REVERSE = "example.com.", "2.0.192.in-addr.arpa."
 
@@ -47,6 +47,24 @@ def carry_out(
 def ports(d2: VirtualD2) -> list[int]:
     """Return where the messages went, in order."""
     return [outgoing.lane.port for _, outgoing in d2.sent]
+
+
+@pytest.mark.parametrize("sendable", [True, False])
+def test_a_server_that_cannot_be_sent_to_is_followed_by_the_next_at_once(sendable: bool) -> None:
+    """If no other one is left, each try waits for its timeout, as without fail-over."""
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        if outgoing.lane.port == 1 or not sendable:
+            raise SendError(101)
+        return [(0.001, answer(outgoing.message))]
+
+    zones = simple_map([domain(FORWARD, 1, 2)], settings=context())
+    d2 = VirtualD2(make_config(zones), peer)
+    begin = d2.now
+    d2.request(request(reverse_change=False))
+    d2.run()
+    tries = [(round(at - begin, 6), message.lane.port) for at, message in d2.sent]
+    assert tries == ([(0, 1), (0, 2)] if sendable else [(0, 1), (0, 2), (0.5, 2), (1, 2)])
+    assert d2.counters.update_timeout.value == (1 if sendable else 4)
 
 
 @pytest.mark.parametrize("rcode", [Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTAUTH])
