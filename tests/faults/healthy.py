@@ -12,11 +12,13 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from tests.kit import ncr
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 ZONE: Final = "healthy.test."
 _OWNER: Final = 12 + len(ZONE) + 1 + 4
 """Where the owner of an update's first record stands: behind the header and the zone."""
@@ -40,15 +42,15 @@ class Healthy:
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.healthy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True,
+            text=True, cwd=ROOT,
         )
         self.dns_port = int(self._read())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._process.kill()
-        self._process.wait()
+        with self._process:
+            self._process.kill()
 
     def _read(self) -> str:
         assert self._process.stdout is not None

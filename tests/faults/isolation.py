@@ -25,13 +25,12 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from tests.faults import probe
-from tests.faults.healthy import ZONE, Figures, Healthy
+from tests.faults.healthy import ROOT, ZONE, Figures, Healthy
 from tests.faults.load import domain
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 SICK: Final = "sick.test."
 MORE_MS: Final = 10.0
 """By how many milliseconds the delay beside a load may be longer."""
