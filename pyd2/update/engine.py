@@ -242,7 +242,7 @@ class Engine:
         Those with ``numbers`` other than 0 have been admitted to the durable queue: they are never turned
         away for want of room, and ``take_finished`` tells when they have ended.
         """
-        self._scheduler.begin_turn()
+        self._scheduler.begin_call()
         received = 0
         left = 0  # requests that there surely is room for
         for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):
@@ -267,7 +267,7 @@ class Engine:
         if received:
             self._counters.ncr_received.add(wall, received)
             self._counters.tally.received += received
-        self._scheduler.finish_turn((), now, wall)
+        self._scheduler.finish((), now, wall)
 
     def receive_reply(self, lane: Lane, slot: int, datagram: bytes, now: float, wall: float) -> None:
         """Take a DNS message from a lane's server; see receive_replies."""

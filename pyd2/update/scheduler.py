@@ -7,9 +7,10 @@ waits in the lane. Kea has one queue and 32 transactions for all servers, so a d
 here it stalls its own. Every step is a dictionary look-up or the end of a deque: the cost of an event does
 not depend on how much waits.
 
-A turn of the engine takes a few milliseconds at most, whatever it finds to do: what goes beyond ``STEP`` is
-left for the next turns, between which the shell reads what has come. Lanes, and the queues of a
-reconfiguration, have their turns one after the other: one with much to do does not keep another waiting.
+A call takes a millisecond or two, whatever there is to do: what goes beyond ``STEP`` waits for the next
+``handle_timer``, before which the shell reads what has come, and so does what further calls find to do until
+then. Lanes, and the queues of a reconfiguration, have their turns one after the other: one with much to do
+does not keep another waiting.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pyd2.update.plan import Plan
 
 STEP: Final = 96
-"""What a turn may cost, in steps of some 10 us."""
+"""What a call may cost, in steps of some 10 us."""
 BEGINNING: Final = 1
 """Steps of a request that begins or goes on."""
 TRYING_AGAIN: Final = 2
@@ -66,15 +67,16 @@ class Scheduler:
         self._unserved: dict[Lane, None] = {}
         """Lanes that have room left, for the next turn, in the order of their turns."""
         self._left = STEP
-        """Steps that are left of this turn."""
+        """Steps that are left to this call; none: nor to those up to the next ``handle_timer``."""
         self._late_left = False
         """Whether late requests may begin that had no turn yet."""
 
     # What the engine tells.
 
-    def begin_turn(self) -> None:
-        """Take it that a turn of the engine begins in which requests are accepted."""
-        self._left = STEP
+    def begin_call(self) -> None:
+        """Take it that a call begins: it may cost what is allowed, unless one before has used that up."""
+        if self._left > 0:
+            self._left = STEP
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
@@ -94,12 +96,8 @@ class Scheduler:
 
     def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use what room some lanes have, pass on the DHCIDs of what ended, and send what was ordered."""
-        self._left = STEP
-        self.finish_turn(lanes, now, wall)
-
-    def finish_turn(self, lanes: Collection[Lane], now: float, wall: float) -> None:
-        """The same within a turn that has begun."""
         driver = self._driver
+        self.begin_call()
         self._serve_all(lanes, now, wall)
         if self._failover.turned:
             self._late.note_turns()
@@ -132,6 +130,7 @@ class Scheduler:
                 self._backlog.append(lane.waiting)
                 lane.waiting = deque()
         self.retries.match_again()
+        self._left = STEP
         self._work_off_backlog(now, wall)
         self.finish([lane for lane in lanes if lane.ready], now, wall)
 
@@ -151,6 +150,7 @@ class Scheduler:
 
     def handle_timer(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Do work that was put off, and use what room some lanes have."""
+        self._left = STEP
         if self._backlog:
             self._work_off_backlog(now, wall)
         self.retries.pressing |= self.retries.any
@@ -271,7 +271,6 @@ class Scheduler:
     def _work_off_backlog(self, now: float, wall: float) -> None:
         """Match requests again, one of each queue in turn."""
         backlog = self._backlog
-        self._left = STEP
         while backlog and self._left > STEP // 2:
             queue = backlog.popleft()
             self._left -= BEGINNING
