@@ -42,10 +42,12 @@ def main() -> int:
                          help="what is switched on (default: each in turn)")
     rows_of.add_argument("--backlog", type=int, default=300_000,
                          help="how many requests are very many (default %(default)s)")
+    rows_of.add_argument("--burst", type=float, default=isolation.BURST,
+                         help="how many of these are sent per second (default %(default)s)")
     options = parser.parse_args()
     if options.run == "isolation":
         fine = isolation.isolation(options.load or (), options.switches or (), options.seconds or 10.0,
-                                   options.rate or 500.0, options.backlog)
+                                   options.rate or 500.0, options.backlog, options.burst)
         return 0 if fine else 1
     options.rate = options.rate or 300.0
     seconds = 60 * options.minutes if options.seconds is None else options.seconds

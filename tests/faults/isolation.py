@@ -103,6 +103,8 @@ class Site:
     """How long the load lasts, unless its work takes longer."""
     backlog: int
     """How many requests stand for very many."""
+    burst: float
+    """How many of them are sent per second."""
     stack: contextlib.ExitStack
     directory: Path
     port: int = 0
@@ -176,7 +178,7 @@ def _one_sick_zone(site: Site) -> None:
 
 def _backlog(site: Site) -> None:
     """A dead zone gets very many requests, counts as down, and comes back."""
-    sent = site.send(_ask(range(site.backlog)), BURST)
+    sent = site.send(_ask(range(site.backlog)), site.burst)
     time.sleep(site.seconds / 2)
     site.servers[0].rcode = NOERROR
     before, since = -1, time.monotonic()
@@ -195,7 +197,7 @@ def _backlog(site: Site) -> None:
 def _rivals(site: Site) -> None:
     """Very many clients want one name and one address, and the server refuses."""
     site.servers[0].rcode = REFUSED
-    sent = site.send(_ask(range(site.backlog // 3), one_name=True, reverse=True), BURST)
+    sent = site.send(_ask(range(site.backlog // 3), one_name=True, reverse=True), site.burst)
     time.sleep(site.seconds / 2)
     site.servers[0].rcode = NOERROR
     time.sleep(site.seconds / 2)
@@ -205,7 +207,7 @@ def _rivals(site: Site) -> None:
 def _removals(site: Site) -> None:
     """Removals are refused, again and again."""
     site.servers[0].rcode = REFUSED
-    sent = site.send(_ask(range(site.backlog // 6), change=ncr.REMOVE), BURST)
+    sent = site.send(_ask(range(site.backlog // 6), change=ncr.REMOVE), site.burst)
     time.sleep(site.seconds)
     site.notes = f"{sent} removals, {site.servers[0].updates} updates"
 
@@ -388,13 +390,15 @@ HEAD: Final = (
 )
 
 
-def measure(name: str, switches: str, seconds: float, rate: float, backlog: int) -> Row:
+def measure(
+    name: str, switches: str, seconds: float, rate: float, backlog: int, burst: float = BURST
+) -> Row:
     """Run one load beside a healthy zone."""
     kind = KINDS[name]
     with contextlib.ExitStack() as stack:
         healthy = stack.enter_context(Healthy())
         directory = stack.enter_context(private_directory())
-        site = Site(seconds, backlog, stack, directory, stack.enter_context(PortLease()).take())
+        site = Site(seconds, backlog, burst, stack, directory, stack.enter_context(PortLease()).take())
         site.body = {
             "forward-ddns": {"ddns-domains": [domain(ZONE, healthy.dns_port)]},
             "user-context": {"pyd2": SWITCHES[switches]},
@@ -423,16 +427,16 @@ def measure(name: str, switches: str, seconds: float, rate: float, backlog: int)
 
 
 def isolation(
-    loads: Sequence[str], switches: Sequence[str], seconds: float, rate: float, backlog: int
+    loads: Sequence[str], switches: Sequence[str], seconds: float, rate: float, backlog: int, burst: float
 ) -> bool:
     """Print the table; return whether the law was kept in all rows."""
     one, five, _ = os.getloadavg()
-    print(f"{rate:g} requests/s for the healthy zone, {seconds:g} s, {backlog} requests for very many; "
-          f"load of the machine before: {one:.1f}, {five:.1f}\n\n{HEAD}", flush=True)
+    print(f"{rate:g} requests/s for the healthy zone, {seconds:g} s, {backlog} requests for very many at "
+          f"{burst:g}/s; load of the machine before: {one:.1f}, {five:.1f}\n\n{HEAD}", flush=True)
     fine = True
     for name in loads or KINDS:
         for choice in switches or SWITCHES:
-            row = measure(name, choice, seconds, rate, backlog)
+            row = measure(name, choice, seconds, rate, backlog, burst)
             print(row.text(), flush=True)
             fine = fine and row.fine
     return fine
