@@ -40,6 +40,8 @@ BEGINNING: Final = 1
 """Steps of a request that begins or goes on."""
 TRYING_AGAIN: Final = 2
 """Steps of a late one that has its next try."""
+FOR_LATE: Final = STEP // 4
+"""Steps of a call that lanes leave to late requests, if there are some that may begin."""
 PARKING: Final = 4
 """Steps of one that is to be tried again later."""
 
@@ -110,6 +112,8 @@ class Scheduler:
                 break
             # What cannot be made has made room again.
             self._serve_all(driver.flush(now, wall), now, wall)
+        if self._unserved:
+            self._left = 0  # calls before the next timer leave their work to it, too
         if driver.held:
             self._paced.update(lane for lane in driver.held if lane.waits_for_pace())
             driver.held.clear()
@@ -185,27 +189,30 @@ class Scheduler:
         if not lanes:
             return
         most = max(STEP // 8, STEP // len(lanes))
+        floor = FOR_LATE if self.retries.pressing else 0
         unserved = []
         waiting = iter(lanes)
         for lane in waiting:
-            if self._left <= 0:
+            if self._left <= floor:
                 # Those that had no turn come first in the next one.
                 self._unserved[lane] = None
                 self._unserved.update(dict.fromkeys(waiting))
-            elif self._serve(lane, most, now, wall):
+            elif self._serve(lane, max(self._left - most, floor), now, wall):
                 unserved.append(lane)
         self._unserved.update(dict.fromkeys(unserved))
 
-    def _serve(self, lane: Lane, most: int, now: float, wall: float) -> bool:
-        """Use what room a lane has, and pass on the DHCIDs of what ended; return whether there is more."""
+    def _serve(self, lane: Lane, until: int, now: float, wall: float) -> bool:
+        """Use what room a lane has, and pass on the DHCIDs of what ended; return whether there is more.
+
+        ``until`` is how many steps are to be left.
+        """
         driver = self._driver
         matching = self.matching
-        until = self._left - most
         while lane.ready or lane.waiting:
             if not (lane.has_room(now) if lane.ready else lane.may_begin(now)):
                 driver.held.add(lane)
                 return False
-            if self._left <= 0 or self._left <= until:
+            if self._left <= until:
                 return True
             self._left -= BEGINNING
             if lane.ready:
