@@ -73,6 +73,9 @@ KEPT_SECONDS: Final = 5.0
 UNTOLD_PART: Final = 8
 """One part in so many of the durable queue may be taken by what is done and not in the log yet."""
 
+ENDS_AT_ONCE: Final = 32
+"""Turns of the engine whose ends the durable queue is told of in one go."""
+
 _ROUNDS: Final = 4
 """How often libraries may have something to do while the service settles, each time for some milliseconds."""
 
@@ -266,7 +269,14 @@ class Service:
 
     def _lines_written(self, number: int) -> None:
         with suppress(RuntimeError):  # the loop is closed: the queue was told of all
-            self._loop.call_soon_threadsafe(self._tell_of_ends, number)
+            self._loop.call_soon_threadsafe(self._tell_of_some_ends, number)
+
+    def _tell_of_some_ends(self, number: int) -> None:
+        """The same in parts: behind a log that hung, very many are told of at once."""
+        first = self._ended[0].number if self._ended else number
+        self._tell_of_ends(min(number, first + ENDS_AT_ONCE))
+        if first + ENDS_AT_ONCE < number:
+            self._loop.call_soon(self._tell_of_some_ends, number)
 
     def _tell_of_ends(self, number: int) -> None:
         ended = self._ended

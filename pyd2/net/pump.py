@@ -35,6 +35,9 @@ IDLE_AT_A_TIME: Final = 32
 IDLE_PAUSE: Final = 0.01
 """Seconds until idle servers are looked for again after none were left."""
 
+READ_SECONDS: Final = 0.1
+"""For how long it is enough to have read all sockets once, while many tries fail, some in each turn."""
+
 FORGET_SECONDS: Final = 10.0
 """How long after a reconfiguration, and how often, to look for sockets that are not needed any more."""
 
@@ -63,6 +66,8 @@ class Pump:
         self._timer_at = 0.0
         self._flush_planned = False
         self._closed = False
+        self._read_at = 0.0
+        """When all sockets were read last, in monotonic seconds."""
 
     def requests(self, datagrams: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
         """Give NameChangeRequests to the engine and send what it makes of them.
@@ -189,9 +194,11 @@ class Pump:
     def _wake(self) -> None:
         self._timer = None
         now = time.monotonic()
-        if self._engine.overdue(now):
+        read_since = self._engine.overdue(self._read_at) and now < self._read_at + READ_SECONDS
+        if self._engine.overdue(now) and not read_since:
             # A loop that was interrupted runs its timers before it reads. A reply that came while the process
             # stood still is in time, as it is with Kea, which reads first.
+            self._read_at = now
             for sockets in list(self._servers.values()):
                 sockets.read()
             now = time.monotonic()

@@ -132,10 +132,11 @@ class Statistics:
         for provider in self.providers:
             for sample in provider.samples():
                 found.setdefault(sample.name, []).append(sample)
-        own: list[Sample] = self._consistently(
-            lambda: [Sample(counter.name, counter.value, counter.changed) for counter in self._own()]
+        # Nobody counts meanwhile, so that with thousands of keys only what must be done is done there.
+        own: list[tuple[Counter, int, float]] = self._consistently(
+            lambda: [(counter, counter.value, counter.changed) for counter in self._own()]
         )
-        found.update((sample.name, [sample]) for sample in own)
+        found.update((counter.name, [Sample(counter.name, value, at)]) for counter, value, at in own)
         return found
 
 

@@ -34,4 +34,8 @@ class Clients:
 
     def hold_late(self, late: Late) -> None:
         """Let a late request take hold of its DHCID, which is free or has just been passed on to it."""
-        self.held[late.dhcid] = Hold(late, self.held.get(late.dhcid))
+        followers = self.held.get(late.dhcid)
+        if isinstance(followers, Hold):
+            followers.late = late  # there may be very many, not to be copied each time
+        else:
+            self.held[late.dhcid] = Hold(late, followers)

@@ -6,6 +6,7 @@ lists, and who needs it fetches it from there.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ class Postponed(NamedTuple):
     """A transaction that has failed for a reason that may pass."""
 
     transaction: Transaction
+    failure: Failure
     retry: RetrySwitches
     """How its request is tried again."""
-    reason: str
 
 
 class Dead(NamedTuple):
@@ -42,14 +43,16 @@ class Ends:
         self._log = log
         self.active = 0
         """Transactions begun and not ended."""
-        self.freed: list[int] = []
-        """What holds the clients whose transaction has ended, until the engine takes them out."""
+        self.freed: deque[int | Postponed] = deque()
+        """What holds the clients whose transaction has ended, or the transaction if it is to be tried again,
+        until the engine takes them out.
+        """
+        self.postponed = 0
+        """Of these, transactions whose requests are to be tried again."""
         self.finished: list[int] = []
         """The numbers of requests that have ended, until the shell takes them out."""
         self.numbered = False
         """Whether requests have such numbers."""
-        self.postponed: list[Postponed] = []
-        """What is to be tried again, until the engine takes it out."""
         self.dead: list[Dead] = []
         """What has failed for good where requests are tried again, until the shell takes it out."""
 
@@ -60,15 +63,15 @@ class Ends:
         if message_id in log.on:
             log.emit_request(message_id, transaction.ncr)
         self._counters.tally.done += 1
-        self._stop(transaction)
+        self._stop(transaction, transaction.dhcid)
         if self.numbered and (number := transaction.ncr.number):
             self.finished.append(number)
 
     def fail(self, transaction: Transaction, failure: Failure) -> None:
         """End a transaction that has failed, or let its request be tried again."""
         if failure.retry is not None:
-            self.postponed.append(Postponed(transaction, failure.retry, failure.reason))
-            self._stop(transaction)
+            self.postponed += 1
+            self._stop(transaction, Postponed(transaction, failure, failure.retry))
             return
         outcome = transaction.outcome(failure.event)
         self._log.emit(transaction.kind.failed, transaction.ncr.request_id, outcome)
@@ -79,14 +82,14 @@ class Ends:
         self._counters.tally.failed += 1
         if transaction.retry is not None:
             self.dead.append(Dead(transaction.ncr, reason))
-        self._stop(transaction)
+        self._stop(transaction, transaction.dhcid)
         self.finish(transaction.ncr)
 
-    def _stop(self, transaction: Transaction) -> None:
+    def _stop(self, transaction: Transaction, freed: int | Postponed) -> None:
         self.active -= 1
         transaction.plan.active -= 1
         self._tries.forget(transaction)
-        self.freed.append(transaction.dhcid)
+        self.freed.append(freed)
 
     def end_request(self, ncr: Request, dhcid: int) -> None:
         """Note that nothing more is done for a request; ``dhcid`` is what holds its client."""

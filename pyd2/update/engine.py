@@ -11,7 +11,7 @@ What becomes of its tries comes back to the driver through ``replies.py``; what 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.errors import NcrError
 from pyd2.packets.layer import PacketLayer, make_layer
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from pyd2.update.transaction import Transaction
 
 __all__ = ["Dead", "Engine", "Outgoing", "SelectKey", "Selection"]
+
+
+EXPIRIES: Final = 64
+"""Tries that fail for want of an answer in one turn, about."""
 
 
 class Engine:
@@ -67,12 +71,12 @@ class Engine:
     @property
     def queued(self) -> int:
         """Requests whose transaction has not begun, or has ended and is to be tried again."""
-        return self._limit.queued + self._retries.waiting
+        return self._limit.queued + self.late
 
     @property
     def late(self) -> int:
         """Of the queued requests, those that wait to be tried again or behind such a one."""
-        return self._retries.waiting
+        return self._retries.waiting + self._ends.postponed
 
     @property
     def extended(self) -> bool:
@@ -86,7 +90,7 @@ class Engine:
             "requests": requests_status(self._counters.tally, self.queued, self.active),
             "servers": servers_status(self.lanes, wall),
             "retries": {
-                "waiting": self._retries.waiting,
+                "waiting": self.late,
                 "oldest-age": 0 if oldest is None else max(0, int(wall - oldest)),
             },
         }
@@ -97,7 +101,9 @@ class Engine:
 
         The shell keeps sockets for these; those of other lanes it can close.
         """
-        old = (lane for plan in self._old_plans if plan.active for lane in plan.lanes)
+        old = [lane for plan in self._old_plans if plan.active for lane in plan.lanes]
+        if not old:
+            return self._plan.lanes
         return tuple(dict.fromkeys((*self._plan.lanes, *old)))
 
     @property
@@ -119,7 +125,9 @@ class Engine:
         """
         if kind == "now":
             return True
-        return not self._ends.active and (kind == "normal" or not self._limit.queued)
+        if self._ends.active or self._scheduler.busy:
+            return False
+        return kind == "normal" or not self._limit.queued
 
     def timer(self) -> float | None:
         """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
@@ -191,9 +199,11 @@ class Engine:
         With many zones this takes a second. It touches nothing that the engine works with, so it may be
         called in another thread than all else.
         """
-        return make_plan(
+        plan = make_plan(
             config, lanes, self._counters, wall, self._packets, self._driver.tries.new_window
         )
+        plan.prepare_lanes(self._plan, lanes)
+        return plan
 
     def put_in_force(
         self, config: Config, plan: Plan, select_key: SelectKey | None, now: float, wall: float
@@ -210,15 +220,14 @@ class Engine:
         before, self._plan = self._plan, plan
         plan.put_in_force()
         self._counters.keep_keys(plan.keys)
+        failover = self._driver.failover
+        failover.down = {lane for lane in failover.down if lane.health is not None and lane.health.down}
         self._driver.selector.select_key = select_key
         self._driver.selector.chosen_keys.clear()
         self._driver.sender.timeout_ms = config.dns_server_timeout
         now_in_use = self.lanes
-        for lane in now_in_use:
-            lane.room_known = False
-        self._driver.failover.down = {
-            lane for lane in now_in_use if lane.health is not None and lane.health.down
-        }
+        if failover.down:
+            failover.down.intersection_update(now_in_use)
         self._scheduler.match_again(plan, lanes, now_in_use, now, wall)
         return before
 
@@ -234,6 +243,7 @@ class Engine:
         Those with ``numbers`` other than 0 have been admitted to the durable queue: they are never turned
         away for want of room, and ``take_finished`` tells when they have ended.
         """
+        self._scheduler.begin_call()
         received = 0
         left = 0  # requests that there surely is room for
         for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):
@@ -288,7 +298,13 @@ class Engine:
         self._scheduler.finish((outgoing.lane,), now, wall)
 
     def handle_timer(self, now: float, wall: float) -> None:
-        """Let the tries fail whose time is up, and do work that was put off."""
-        while lanes := self._replies.expire(now, wall):
-            self._scheduler.finish(lanes, now, wall)
-        self._scheduler.handle_timer(now, wall)
+        """Let tries fail whose time is up, and do work that was put off.
+
+        There may be more to do at once: ``timer`` says so.
+        """
+        lanes: dict[Lane, None] = {}
+        expired = 0
+        while expired < EXPIRIES and (found := self._replies.expire(now, wall)):
+            expired += len(found)
+            lanes.update(dict.fromkeys(found))
+        self._scheduler.handle_timer(lanes, now, wall)

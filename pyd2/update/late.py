@@ -10,17 +10,28 @@ from pyd2.ncr import ChangeType
 from pyd2.update.transaction import Transaction
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from pyd2.packets.layer import Request
     from pyd2.update.kinds import Kind
     from pyd2.update.plan import Domain, Plan
-    from pyd2.update.rooms import Room
+    from pyd2.update.rooms import Slot
+    from pyd2.update.shares import Share
     from pyd2.update.transaction import Failure
+
+    Place: TypeAlias = tuple[bytes, bytes, bool, bool]
+    """Where newer requests look for a reverse change that they overwrite: the address, the name, whether it
+    is guarded, and whether it stands in line at the name.
+    """
 
 REMOVAL_SECONDS: Final = 86400.0
 """How long a removal is tried at least: its record is wrong as long as it stands, and no lease ends that."""
 
-PARKED, READY, FREE, BEHIND, UNDER_WAY, ENDED = range(6)
-"""It waits for its time, for room in a lane, to be told where, or behind another one; or it does not wait."""
+PARKED, FREE, BEHIND, HELD, UNDER_WAY, ENDED = range(6)
+"""The states of a late request: it waits in a room for its time, for its servers or for room in a lane; it is
+to be told where it waits; it waits behind an earlier one for its name; it waits until what it overwrites has
+been dealt with; its transaction is under way; it has ended.
+"""
 
 GUARDED: Final = frozenset({4, 6})
 """Kinds of requests, by number, that remove a PTR only if it holds their own name."""
@@ -29,8 +40,8 @@ GUARDED: Final = frozenset({4, 6})
 class Late:
     """A request that waits to be tried again, or behind one that does."""
 
-    __slots__ = ("dhcid", "due", "forward_failure", "forward_left", "name", "ncr", "pauses", "reason",
-                 "reverse_left", "room", "since", "state")
+    __slots__ = ("dhcid", "forward_failure", "forward_left", "name", "ncr", "pauses", "place", "reason",
+                 "reverse_left", "share", "since", "slot", "state")
 
     def __init__(self, ncr: Request, dhcid: int, wall: float) -> None:
         self.ncr = ncr
@@ -47,10 +58,12 @@ class Late:
         self.since = wall
         """When it began to wait, in seconds since the epoch."""
         self.pauses = 0
-        self.due = 0.0
-        """When its pause is over, in monotonic seconds."""
-        self.room: Room | None = None
-        """Where it waits, while it does so."""
+        self.slot: Slot | None = None
+        """Where it waits, while it is PARKED."""
+        self.place: Place | None = None
+        """Where its reverse change is found, while newer requests may overwrite it."""
+        self.share: Share | None = None
+        """Where it is counted."""
         self.state = BEHIND
 
     @property

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyd2.update.ends import Dead
 from pyd2.update.matching import KINDS_BY_NUMBER
-from pyd2.update.retries import Late, LateTransaction
+from pyd2.update.retries import SHARE_TAKEN, Late, LateTransaction
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import PacketLayer, Request
     from pyd2.update.clients import Clients
     from pyd2.update.driver import Driver
+    from pyd2.update.ends import Postponed
     from pyd2.update.matching import Matching
     from pyd2.update.queue_limit import QueueLimit
     from pyd2.update.retries import Hold, Retries
@@ -37,24 +38,30 @@ class LateRequests:
         self._log = log
         self._packets = packets
 
-    def park(self, now: float, wall: float) -> None:
-        """Let requests wait that have failed and are to be tried again."""
-        postponed, self._ends.postponed = self._ends.postponed, []
-        for transaction, retry, reason in postponed:
-            late = transaction.late if isinstance(transaction, LateTransaction) else None
-            if late is None:
-                late = Late(transaction.ncr, transaction.dhcid, wall)
-            late.reason = reason
-            late.forward_left = late.forward_left and not transaction.forward_done
-            failure = transaction.forward_failure
-            if failure is not None and failure.retry is None:
-                late.forward_left = False
-                late.forward_failure = failure
-            late.reverse_left = late.reverse_left and not transaction.reverse_done
-            domain = (transaction.forward if late.forward_left else None) or transaction.domain
-            pause = self._retries.park(late, domain.lanes, retry, now)
-            if "PYD2_RETRY_LATER" in self._log.on:
-                self._log.emit("PYD2_RETRY_LATER", late.ncr.request_id, f"{pause:.1f}", reason)
+    def park(self, postponed: Postponed, now: float, wall: float) -> None:
+        """Let a request wait that has failed and is to be tried again, if its domain has room for it."""
+        transaction, failure, retry = postponed
+        late = transaction.late if isinstance(transaction, LateTransaction) else None
+        if late is None:
+            late = Late(transaction.ncr, transaction.dhcid, wall)
+        late.reason = failure.reason
+        late.forward_left = late.forward_left and not transaction.forward_done
+        earlier = transaction.forward_failure
+        if earlier is not None and earlier.retry is None:
+            late.forward_left = False
+            late.forward_failure = earlier
+        late.reverse_left = late.reverse_left and not transaction.reverse_done
+        domain = (transaction.forward if late.forward_left else None) or transaction.domain
+        if not self._retries.has_room(late, domain, wall):
+            outcome = transaction.outcome(failure.event)
+            self._log.emit(transaction.kind.failed, transaction.ncr.request_id, outcome)
+            self._counters.tally.failed += 1
+            self._ends.dead.append(Dead(transaction.ncr, f"{failure.reason}; {SHARE_TAKEN}"))
+            self._ends.finish(transaction.ncr)
+            return
+        pause = self._retries.park(late, domain, retry, now)
+        if "PYD2_RETRY_LATER" in self._log.on:
+            self._log.emit("PYD2_RETRY_LATER", late.ncr.request_id, f"{pause:.1f}", failure.reason)
 
     def note_turns(self) -> None:
         """Take note of servers that do not answer any more, or again."""

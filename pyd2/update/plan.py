@@ -58,6 +58,12 @@ def _set_threshold(lane: Lane, threshold: int | None) -> None:
         lane.health.threshold = threshold
 
 
+def _keep_to(lane: Lane, limits: Limits) -> None:
+    lane.window.set_cap(limits.cap)
+    lane.room_known = False
+    _set_threshold(lane, limits.threshold)
+
+
 class Server:
     """A DNS server of a domain, ready to be sent to."""
 
@@ -121,7 +127,8 @@ class Plan:
     """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
     __slots__ = (
-        "_limits", "active", "domains", "forward", "index", "keys", "lanes", "retries", "reverse", "switches",
+        "_changed", "_limits", "active", "domains", "forward", "index", "keys", "lanes", "retries", "reverse",
+        "switches",
     )
 
     def __init__(
@@ -138,6 +145,8 @@ class Plan:
         self.forward = forward
         self.reverse = reverse
         self._limits = limits
+        self._changed = dict(limits)
+        """Those of lanes that have others at present."""
         self.lanes = tuple(limits)
         self.switches = switches
         self.retries = any(
@@ -161,11 +170,24 @@ class Plan:
         self.active = 0
         """Transactions that began under this plan and have not ended: any of its lanes may be theirs."""
 
+    def prepare_lanes(self, before: Plan, lanes: Iterable[Lane]) -> None:
+        """Do beforehand what can be done: ``put_in_force`` keeps the updates waiting.
+
+        ``before`` is the plan in force, ``lanes`` are those that are at work; others get their limits now.
+        """
+        at_work = set(lanes)
+        self._changed = {}
+        for lane, limits in self._limits.items():
+            if lane not in at_work:
+                _keep_to(lane, limits)
+            elif before._limits.get(lane) != limits:
+                self._changed[lane] = limits
+
     def put_in_force(self) -> None:
         """Let its lanes keep to its limits."""
-        for lane, limits in self._limits.items():
-            lane.window.set_cap(limits.cap)
-            _set_threshold(lane, limits.threshold)
+        for lane, limits in self._changed.items():
+            _keep_to(lane, limits)
+        self._changed = {}
 
     def take_apart(self) -> None:
         """Drop the domains when another plan is in force; transactions go on with those that they have.

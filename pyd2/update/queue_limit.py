@@ -82,4 +82,5 @@ class QueueLimit:
 
     def _entries(self) -> int:
         """Requests held that wait for something else than a reply."""
-        return self.queued + self._retries.waiting + self._ends.active - self._tries.in_flight
+        late = self._retries.waiting + self._ends.postponed
+        return self.queued + late + self._ends.active - self._tries.in_flight

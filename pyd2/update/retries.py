@@ -17,20 +17,24 @@ Nothing may be applied out of order, so a request that comes meanwhile is looked
 
 What touches neither the same name nor the same address goes on at once.
 
+No call takes longer because much waits. A request that overwrites more than a few others is *held* until
+``overwrite`` has dealt with them, a few in each turn of the engine; so are those for the same address that
+come meanwhile.
+
 Whoever waits for a late try counts as queued. The engine begins late requests; this is who tells it which.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from pyd2.update.ends import Dead
 from pyd2.update.late import (
     BEHIND,
     ENDED,
     FREE,
-    PARKED,
-    READY,
+    HELD,
     UNDER_WAY,
     Hold,
     Late,
@@ -39,30 +43,50 @@ from pyd2.update.late import (
 )
 from pyd2.update.lines import Lines
 from pyd2.update.rooms import Room, Rooms
+from pyd2.update.shares import Shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyd2.config.switches import RetrySwitches
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import Request
+    from pyd2.update.ends import Ends
     from pyd2.update.lane import Lane
+    from pyd2.update.plan import Domain
 
 __all__ = ["Hold", "Late", "LateTransaction", "Retries"]
+
+AT_ONCE: Final = 32
+"""Older requests that a newer one supersedes or overwrites when it comes; the others, later."""
+
+SHARE_TAKEN: Final = "the late requests of its domain take up their share of the queue"
+"""Why a request is not tried again, or does not wait behind one that is."""
+
+
+class Overwriting:
+    """A request whose reverse change overwrites those of many older ones."""
+
+    __slots__ = ("behind", "late", "older")
+
+    def __init__(self, late: Late, older: Iterator[Late]) -> None:
+        self.late = late
+        self.older = older
+        """Those that have not been dealt with."""
+        self.behind: deque[Late] = deque()
+        """Requests for the same address that came meanwhile."""
 
 
 class Retries:
     """All late requests. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
-    def __init__(
-        self, counters: Counters, log: Log, draw: Callable[[], int], finish: Callable[[Request], None]
-    ) -> None:
-        """``draw`` draws 16 random bits; ``finish`` takes a request that has ended without a transaction."""
+    def __init__(self, counters: Counters, log: Log, draw: Callable[[], int], ends: Ends) -> None:
+        """``draw`` draws 16 random bits; ``ends`` takes requests that have ended without a transaction."""
         self._counters = counters
         self._log = log
         self._draw = draw
-        self._finish = finish
+        self._ends = ends
         self.waiting = 0
         """Late requests that are not under way."""
         self.octets = 0
@@ -73,11 +97,14 @@ class Retries:
         """Those that have less to do than they came for, until the engine takes them out."""
         self.pressing = False
         """Whether some may begin at once."""
+        self.shares = Shares(log)
         self._all: dict[Late, None] = {}
         self._lines = Lines()
         self._rooms = Rooms()
         self._free: deque[Late] = deque()
         """Those who have to find their room."""
+        self._overwriting: dict[bytes, Overwriting] = {}
+        """By address, in the order of their turns."""
 
     # What the operator is told.
 
@@ -88,37 +115,116 @@ class Retries:
 
     # Requests that come.
 
-    def admit(self, ncr: Request, dhcid: int, wall: float) -> bool:
-        """Whether a request may begin; if not, it waits here from now on.
+    def admit(self, ncr: Request, dhcid: int, domain: Domain | None, wall: float) -> bool:
+        """Whether a request may begin; if not, it waits here from now on, or has been given up.
 
-        Older ones end that it makes superfluous.
+        Older ones end that it makes superfluous. ``domain`` is where it would begin.
         """
         name = ncr.fqdn_wire.lower()
-        line = self._lines.at_name(name) if ncr.forward_change else None
-        while line and makes_superfluous(ncr, line[-1]):
-            self._supersede(line[-1])
-            line = self._lines.at_name(name)
-        if ncr.reverse_change:
-            self._overwrite(ncr, name)
-        if not line:
-            return True
-        self._enter(Late(ncr, dhcid, wall))
+        last, superseded = self._supersede_at_name(ncr, name) if ncr.forward_change else (None, False)
+        before = self._overwriting.get(ncr.address) if ncr.reverse_change else None
+        if last is None and before is None:
+            older = self._overwrite_some(ncr, name) if ncr.reverse_change else None
+            if older is None:
+                return True
+        elif not superseded and domain is not None and self.shares.is_taken(self.shares.of(domain)):
+            self._give_up(ncr, domain, wall)
+            return False
+        else:
+            older = self._overwrite_some(ncr, name) if ncr.reverse_change and before is None else None
+        late = Late(ncr, dhcid, wall)
+        self._enter(late, domain)
+        if before is not None:
+            late.state = HELD
+            before.behind.append(late)
+        elif older is not None:
+            late.state = HELD
+            self._overwriting[ncr.address] = Overwriting(late, older)
+            self.pressing = True
+        else:
+            self._lines.enter_address(late)
         return False
 
-    def _overwrite(self, ncr: Request, name: bytes) -> None:
-        """Take the reverse change from older requests that a newer one overwrites."""
-        for late in self._lines.at_address(ncr, name):
-            if late.name == name and late.forward_left and ncr.forward_change:
-                continue  # the newer one waits for its end
-            self._lines.leave_address(late)
-            late.reverse_left = False
-            self._amend(late)
-            if late.state == UNDER_WAY:
+    def _give_up(self, ncr: Request, domain: Domain, wall: float) -> None:
+        """End a request that would have to wait, where its domain has no room for that."""
+        why = "an earlier one for its name or address"
+        self._counters.tally.failed += 1
+        self._log.emit("PYD2_RETRY_ENDED", ncr.request_id, SHARE_TAKEN, why, ncr.text())
+        self._ends.dead.append(Dead(ncr, SHARE_TAKEN))
+        self._ends.finish(ncr)
+        self.shares.give_up(self.shares.of(domain), wall)
+
+    def _supersede_at_name(self, ncr: Request, name: bytes) -> tuple[Late | None, bool]:
+        """End the last in the line at a name that a newer request makes superfluous.
+
+        Returns who is last then, and whether any has ended. If that are very many, some are left to be
+        carried out before the newer one, which comes to the same.
+        """
+        superseded = False
+        last = self._lines.last_at_name(name)
+        for _ in range(AT_ONCE):
+            if last is None or not makes_superfluous(ncr, last):
+                break
+            self._supersede(last)
+            superseded = True
+            last = self._lines.last_at_name(name)
+        return last, superseded
+
+    def _overwrite_some(self, ncr: Request, name: bytes) -> Iterator[Late] | None:
+        """Let older requests lose their reverse change to a newer one; return the others if that are many."""
+        older = self._lines.overwritten(ncr, name)
+        for count, late in enumerate(older, 1):
+            self._overwrite(late)
+            if count == AT_ONCE:
+                return older
+        return None
+
+    def _overwrite(self, late: Late) -> None:
+        """Take the reverse change from a request: a newer one overwrites it."""
+        late.reverse_left = False
+        self._amend(late)
+        if late.state == UNDER_WAY:
+            return
+        if late.forward_left:
+            self._log.emit("PYD2_PTR_SUPERSEDED", late.ncr.request_id, late.ncr.address_text)
+        else:
+            self._supersede(late)
+
+    def overwrite(self, most: int) -> int:
+        """Go on with what many requests lose to newer ones; return how many steps it took (``most``)."""
+        done = 0
+        while self._overwriting and done < most:
+            address, work = next(iter(self._overwriting.items()))
+            late = next(work.older, None)
+            if late is not None:
+                done += 1
+                self._overwrite(late)
                 continue
-            if late.forward_left:
-                self._log.emit("PYD2_PTR_SUPERSEDED", late.ncr.request_id, late.ncr.address_text)
+            self._let_go(work.late)
+            if work.behind:
+                work.late = work.behind.popleft()
+                work.older = self._lines.overwritten(work.late.ncr, work.late.name)
+                done += 1
             else:
-                self._supersede(late)
+                del self._overwriting[address]
+        return done
+
+    @property
+    def overwriting(self) -> bool:
+        """Whether there is more of that to do."""
+        return bool(self._overwriting)
+
+    def _let_go(self, late: Late) -> None:
+        """Let a request go on that was held until what it overwrites has been dealt with."""
+        if late.state != HELD:
+            return  # it has ended, or was given up before it waited
+        self._lines.enter_address(late)
+        if late.forward_left and not self._lines.is_first(late):
+            late.state = BEHIND
+        else:
+            late.state = FREE
+            self._free.append(late)
+            self.pressing = True
 
     def _amend(self, late: Late) -> None:
         """Let it be known what is left of a request: after a restart it must not do more than that."""
@@ -128,12 +234,20 @@ class Retries:
     def _supersede(self, late: Late) -> None:
         self._counters.tally.superseded += 1
         self._log.emit("PYD2_REQUEST_SUPERSEDED", late.ncr.request_id, late.ncr.text())
-        self._finish(late.ncr)
+        self._ends.finish(late.ncr)
         self.leave(late)
 
     # Requests that have failed.
 
-    def park(self, late: Late, lanes: tuple[Lane, ...], retry: RetrySwitches, now: float) -> float:
+    def has_room(self, late: Late, domain: Domain, wall: float) -> bool:
+        """Whether a request that has failed in a domain may wait here; if not, that is counted and told."""
+        share = self.shares.of(domain)
+        if late in self._all or not self.shares.is_taken(share):
+            return True
+        self.shares.give_up(share, wall)
+        return False
+
+    def park(self, late: Late, domain: Domain, retry: RetrySwitches, now: float) -> float:
         """Let a request wait for its next try; return how many seconds at most.
 
         What is left of it to do must be up to date.
@@ -142,16 +256,17 @@ class Retries:
         if (late.forward_left, late.reverse_left) != (late.ncr.forward_change, late.ncr.reverse_change):
             self._amend(late)
         if late not in self._all:
-            self._enter(late)
+            self._enter(late, domain)
+            self._lines.enter_address(late)
         else:
-            self._return(late)
+            self._return(late, domain)
         if late.state != ENDED and late.state != BEHIND:
-            self._rooms.wait(late, lanes, now + pause)
+            return self._rooms.wait(late, domain.lanes, pause, now)
         return pause
 
     def put_off(self, late: Late, lanes: tuple[Lane, ...], retry: RetrySwitches, now: float) -> None:
         """Let a request that could not begin wait on."""
-        self._rooms.wait(late, lanes, now + self._pause(late, retry))
+        self._rooms.wait(late, lanes, self._pause(late, retry), now)
 
     def make_ready(self, late: Late, lanes: tuple[Lane, ...]) -> None:
         """Let a request begin when there is room in the lanes."""
@@ -162,27 +277,39 @@ class Retries:
         """Draw how many seconds to wait: each time up to twice as long."""
         longest = min(retry.max_delay, retry.initial_delay * 2.0 ** min(late.pauses + 1, 32))
         late.pauses += 1
-        return max(retry.initial_delay, longest * (0.5 + self._draw() / 131072))
+        # From half of that up to a 32nd less, by which rooms may round it up.
+        return max(retry.initial_delay, longest * (0.5 + self._draw() * 15 / (32 * 65536)))
 
-    def _enter(self, late: Late) -> None:
+    def _enter(self, late: Late, domain: Domain | None) -> None:
         """Take in a request that was none of ours."""
         self._all[late] = None
         self.any = True
         self._count(late, 1)
-        self._lines.enter(late)
+        self._lines.enter_line(late)
+        if domain is not None:
+            self._count_in(late, domain)
 
-    def _return(self, late: Late) -> None:
+    def _count_in(self, late: Late, domain: Domain) -> None:
+        share = self.shares.of(domain)
+        if share is not late.share:
+            if late.share is not None:
+                self.shares.leave(late.share, late.size)
+            late.share = share
+            self.shares.enter(share, late.size)
+
+    def _return(self, late: Late, domain: Domain) -> None:
         """Take back a request that was under way and first in its line."""
         self._count(late, 1)
+        self._count_in(late, domain)
         late.state = FREE
-        if not late.reverse_left:
-            self._lines.leave_address(late)
-        line = self._lines.at_name(late.name)
-        if line is not None and line[0] is late:
+        self._lines.enter_address(late)
+        if self._lines.stands(late):
             if not late.forward_left:
                 self._leave_name(late)
-            elif len(line) > 1 and makes_superfluous(line[1].ncr, late):
-                self._supersede(late)
+            else:
+                follower = self._lines.follower(late)
+                if follower is not None and makes_superfluous(follower.ncr, late):
+                    self._supersede(late)
         if late.state == FREE:
             self.emptied(late)
 
@@ -194,7 +321,7 @@ class Retries:
             late = self._free.popleft()
             if late.state == FREE:
                 return late
-        found = self._rooms.take_due(now) or self._rooms.take_ready()
+        found = self._rooms.take(now)
         if found is None:
             self.pressing = self._rooms.any_ready
         return found
@@ -203,20 +330,22 @@ class Retries:
         """Take it that a request is under way."""
         self._count(late, -1)
         late.state = UNDER_WAY
-        late.room = None
 
     def leave(self, late: Late) -> None:
         """Take it that a request has ended."""
         if late.state == UNDER_WAY:
             self._count(late, 1)
-        elif late.state == PARKED and late.room is not None:
-            late.room.timed.pop(late, None)
+        elif late.slot is not None:
+            del late.slot[late]
+            late.slot = None
         self._count(late, -1)
+        if late.share is not None:
+            self.shares.leave(late.share, late.size)
+            late.share = None
         late.state = ENDED
         del self._all[late]
         self.any = bool(self._all)
-        if late.reverse_left:
-            self._lines.leave_address(late)
+        self._lines.leave_address(late)
         if late.forward_left:
             self._leave_name(late)
 
@@ -245,7 +374,7 @@ class Retries:
 
     def deadline(self) -> float | None:
         """Return when ``take`` has something, in monotonic seconds; None: not before something comes."""
-        if self._free:
+        if self._free or self._overwriting or self._rooms.any_released:
             return 0.0
         return self._rooms.deadline()
 
@@ -264,9 +393,5 @@ class Retries:
 
     def match_again(self) -> None:
         """Let all begin that wait for servers: there is a new configuration."""
-        self._rooms.clear()
-        self._free = deque(late for late in self._all if late.state in (PARKED, READY, FREE))
-        for late in self._free:
-            late.state = FREE
-            late.room = None
-        self.pressing = bool(self._free)
+        self._rooms.release()
+        self.pressing = self.any

@@ -1,32 +1,58 @@
-"""Where late requests wait for time and for servers: in the room of the servers that they need."""
+"""Where late requests wait for time and for servers: in the room of the servers that they need.
+
+A room keeps those whose pause is not over in *slots*, by the time when it is. Times are rounded up, by a 32nd
+of the pause at most, so that there are few slots however much waits. All of a slot, and all of a room when
+its servers answer again, are woken at once by moving whole slots: that takes the same time for one request
+and for a million. The scheduler then takes them out one by one, as many in a turn as it has time for, from
+each room in turn. A request that ends before leaves its slot, and nothing refers to it any more.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from heapq import heappop, heappush
 from itertools import count
+from math import ceil, frexp, ldexp
 from typing import TYPE_CHECKING, Final
 
-from pyd2.update.late import PARKED, READY, Late
+from pyd2.update.late import PARKED, Late
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from pyd2.update.lane import Lane
 
 CROWD: Final = 64
 """Transactions waiting for room in a lane from which on no late ones join them."""
 
+GRAIN_BITS: Final = 5
+"""Pauses are rounded up by a part of 2**GRAIN_BITS at most."""
+
+PROBE_SECONDS: Final = 1.0
+"""How long after a request has been taken to find out about the servers the next one may be."""
+
+Slot: TypeAlias = "OrderedDict[Late, None]"
+
+
+def rounded(pause: float, now: float) -> float:
+    """Return when a pause of so many seconds from ``now`` on is over, rounded up."""
+    grain = ldexp(1.0, frexp(pause)[1] - 1 - GRAIN_BITS)
+    return ceil((now + pause) / grain) * grain
+
 
 class Room:
     """Those who wait for the same servers."""
 
-    __slots__ = ("lanes", "ready", "timed", "watched")
+    __slots__ = ("lanes", "open", "slots", "watched", "woken")
 
     def __init__(self, lanes: tuple[Lane, ...]) -> None:
         self.lanes = lanes
-        self.timed: dict[Late, None] = {}
-        """Those whose pause is not over, in the order in which they came."""
-        self.ready: deque[Late] = deque()
+        self.slots: dict[float, Slot] = {}
+        """Those whose pause is not over, by the end of it; a slot that is empty stays until then."""
+        self.woken: deque[Slot] = deque()
         """Those who may begin when there is room in the lanes."""
+        self.open = False
+        """Whether the scheduler looks here for some who may begin."""
         self.watched = False
         """Whether the heap has an entry to try one of them while all servers are down."""
 
@@ -45,108 +71,181 @@ class Room:
         """Whether there is no point in beginning more."""
         return any(len(lane.ready) >= CROWD for lane in self.lanes)
 
+    def add_ready(self, late: Late) -> None:
+        """Let a request wait for room in the lanes only."""
+        if not self.woken:
+            self.woken.append(OrderedDict())
+        late.slot = self.woken[-1]
+        late.slot[late] = None
+
+    def wake(self) -> None:
+        """Let all begin when there is room in the lanes."""
+        for due, slot in self.slots.items():
+            if slot:
+                self.woken.append(slot)
+                self.slots[due] = OrderedDict()
+
+    def take(self) -> Late | None:
+        """Take out the first of those who may begin."""
+        woken = self.woken
+        while woken:
+            if woken[0]:
+                late, _ = woken[0].popitem(last=False)
+                late.slot = None
+                return late
+            woken.popleft()
+        return None
+
+    def take_any(self) -> Late | None:
+        """Take out one, the first whose pause ends if none may begin."""
+        late = self.take()
+        if late is None:
+            due = min((due for due, slot in self.slots.items() if slot), default=None)
+            if due is not None:
+                late, _ = self.slots[due].popitem(last=False)
+                late.slot = None
+        return late
+
 
 class Rooms:
     """All of them. ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._rooms: dict[tuple[Lane, ...], Room] = {}
-        self._open: dict[Room, None] = {}
-        """Rooms with some that are ready."""
-        self._heap: list[tuple[float, int, Late | Room]] = []
-        """When which pause ends, and when to look at a room whose servers are down."""
+        self._by_lane: dict[Lane, list[Room]] = {}
+        self._open: deque[Room] = deque()
+        """Rooms with some who may begin; they have their turns one after the other."""
+        self._released: deque[dict[tuple[Lane, ...], Room]] = deque()
+        """Those of configurations before: all in them may begin, wherever that is now."""
+        self._heap: list[tuple[float, int, Room, bool]] = []
+        """When the pause of a slot ends, or (True) when to look at a room whose servers are down."""
         self._serial = count()
 
     @property
+    def any_released(self) -> bool:
+        """Whether some are to be told where they wait now."""
+        return bool(self._released)
+
+    @property
     def any_ready(self) -> bool:
-        """Whether some wait only for room in a lane."""
-        return bool(self._open)
+        """Whether some wait only for room in a lane, or for nothing."""
+        return bool(self._open or self._released)
 
     def find(self, lanes: tuple[Lane, ...]) -> Room:
         """Return where those wait who need these servers."""
         found = self._rooms.get(lanes)
         if found is None:
             found = self._rooms[lanes] = Room(lanes)
+            for lane in lanes:
+                self._by_lane.setdefault(lane, []).append(found)
         return found
 
-    def wait(self, late: Late, lanes: tuple[Lane, ...], due: float) -> None:
-        """Let a request wait until a time, in monotonic seconds, or until its servers answer again."""
+    def wait(self, late: Late, lanes: tuple[Lane, ...], pause: float, now: float) -> float:
+        """Let a request wait for so many seconds at least, or until its servers answer again.
+
+        Returns how many seconds that are at most.
+        """
         room = self.find(lanes)
+        due = rounded(pause, now)
+        slot = room.slots.get(due)
+        if slot is None:
+            slot = room.slots[due] = OrderedDict()
+            heappush(self._heap, (due, next(self._serial), room, False))
         late.state = PARKED
-        late.due = due
-        late.room = room
-        room.timed[late] = None
-        heappush(self._heap, (due, next(self._serial), late))
+        late.slot = slot
+        slot[late] = None
         self._watch(room)
+        return due - now
 
     def make_ready(self, late: Late, lanes: tuple[Lane, ...]) -> None:
         """Let a request wait for room in the lanes only."""
         room = self.find(lanes)
-        late.state = READY
-        late.room = room
-        room.ready.append(late)
-        self._open[room] = None
+        late.state = PARKED
+        room.add_ready(late)
+        self._let_begin(room)
 
-    def take_due(self, now: float) -> Late | None:
-        """Return one whose time has come, or that is to find out whether its servers are back."""
+    def take(self, now: float) -> Late | None:
+        """Take out one that may begin, or that is to find out whether its servers are back."""
+        return self._take_released() or self._take_due(now) or self._take_ready()
+
+    def _take_released(self) -> Late | None:
+        while self._released:
+            rooms = self._released[0]
+            while rooms:
+                lanes, room = rooms.popitem()
+                room.wake()
+                late = room.take()
+                if late is not None:
+                    rooms[lanes] = room
+                    return late
+            self._released.popleft()
+        return None
+
+    def _take_due(self, now: float) -> Late | None:
+        """Wake those whose pause is over; take one that is to find out whether its servers are back."""
         heap = self._heap
         while heap and heap[0][0] <= now:
-            due, _, target = heappop(heap)
-            if isinstance(target, Room):
-                target.watched = False
-                first = next(iter(target.timed), None)
-                if first is None or not target.down:
-                    continue
-                if target.probe_at <= now:
-                    del target.timed[first]
-                    heappush(heap, (now + 1.0, next(self._serial), target))
-                    target.watched = True
-                    return first
-                self._watch(target)
-            elif target.state == PARKED and target.due == due:
-                assert target.room is not None
-                del target.room.timed[target]
-                return target
+            due, _, room, watching = heappop(heap)
+            if not watching:
+                slot = room.slots.pop(due)
+                if slot:
+                    room.woken.append(slot)
+                    self._let_begin(room)
+                continue
+            room.watched = False
+            if not room.down:
+                continue
+            if room.probe_at > now:
+                self._watch(room)
+            elif (late := room.take_any()) is not None:
+                heappush(heap, (now + PROBE_SECONDS, next(self._serial), room, True))
+                room.watched = True
+                return late
         return None
 
-    def take_ready(self) -> Late | None:
-        """Return one that there is room for now."""
-        for room in list(self._open):
-            while room.ready and not room.crowded:
-                late = room.ready.popleft()
-                if late.state == READY:
-                    return late
-            if not room.ready:
-                del self._open[room]
+    def _take_ready(self) -> Late | None:
+        for _ in range(len(self._open)):
+            room = self._open.popleft()
+            if room.crowded:
+                self._open.append(room)
+            elif (late := room.take()) is not None:
+                self._open.append(room)
+                return late
+            else:
+                room.open = False
         return None
+
+    def _let_begin(self, room: Room) -> None:
+        if not room.open:
+            room.open = True
+            self._open.append(room)
 
     def deadline(self) -> float | None:
-        """Return when ``take_due`` may have something, in monotonic seconds; None: not before one comes."""
+        """Return when ``take`` may have something, in monotonic seconds; None: not before one comes."""
         return self._heap[0][0] if self._heap else None
 
     def server_up(self, lane: Lane) -> None:
         """Let those begin who wait for a server that answers again."""
-        for room in self._rooms.values():
-            if lane in room.lanes and room.timed:
-                for late in room.timed:
-                    late.state = READY
-                room.ready.extend(room.timed)
-                room.timed.clear()
-                self._open[room] = None
+        for room in self._by_lane.get(lane, ()):
+            room.wake()
+            if room.woken:
+                self._let_begin(room)
 
     def server_down(self, lane: Lane) -> None:
         """Look out for the return of a server that is down."""
-        for room in self._rooms.values():
-            if lane in room.lanes:
-                self._watch(room)
+        for room in self._by_lane.get(lane, ()):
+            self._watch(room)
 
-    def clear(self) -> None:
-        """Forget all: the servers are other ones now."""
-        self._rooms.clear()
-        self._open.clear()
-        self._heap.clear()
+    def release(self) -> None:
+        """Let all begin: the servers are other ones now."""
+        if self._rooms:
+            self._released.append(self._rooms)
+        self._rooms = {}
+        self._by_lane = {}
+        self._open = deque()
+        self._heap = []
 
     def _watch(self, room: Room) -> None:
-        if not room.watched and room.timed and room.down:
+        if not room.watched and room.down:
             room.watched = True
-            heappush(self._heap, (room.probe_at, next(self._serial), room))
+            heappush(self._heap, (room.probe_at, next(self._serial), room, True))

@@ -6,6 +6,11 @@ lane of the first server it needs. If the lane's window has room, its transactio
 waits in the lane. Kea has one queue and 32 transactions for all servers, so a dead server stalls every zone;
 here it stalls its own. Every step is a dictionary look-up or the end of a deque: the cost of an event does
 not depend on how much waits.
+
+A call takes a millisecond or two, whatever there is to do: what goes beyond ``STEP`` waits for the next
+``handle_timer``, before which the shell reads what has come, and so does what further calls find to do until
+then. Lanes, and the queues of a reconfiguration, have their turns one after the other: one with much to do
+does not keep another waiting.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from pyd2.update.queue_limit import QueueLimit
 from pyd2.update.retries import Hold, Late, Retries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pyd2.counters import Counters
     from pyd2.messages import Log
@@ -29,8 +34,16 @@ if TYPE_CHECKING:
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Plan
 
-_BACKLOG_STEP: Final = 1000
-"""Requests to work off at a time that take no room of a lane, so that replies are not kept waiting."""
+STEP: Final = 96
+"""What a call may cost, in steps of some 10 us."""
+BEGINNING: Final = 1
+"""Steps of a request that begins or goes on."""
+TRYING_AGAIN: Final = 2
+"""Steps of a late one that has its next try."""
+FOR_LATE: Final = STEP // 4
+"""Steps of a call that lanes leave to late requests, if there are some that may begin."""
+PARKING: Final = 4
+"""Steps of one that is to be tried again later."""
 
 
 class Scheduler:
@@ -43,22 +56,29 @@ class Scheduler:
         self._log = log
         self._packets = packets
         self.clients = Clients()
-        self.retries = Retries(counters, log, driver.tries.draw_place, driver.ends.finish)
+        self.retries = Retries(counters, log, driver.tries.draw_place, driver.ends)
         self.limit = QueueLimit(driver, self.retries, counters, log)
         self.matching = Matching(driver, self.limit, counters, log)
         self._late = LateRequests(
             driver, self.retries, self.clients, self.limit, self.matching, counters, log, packets
         )
-        self._backlog: deque[Request] = deque()
+        self._backlog: deque[deque[Request]] = deque()
         """Requests to be matched again since the last reconfiguration; they hold their DHCIDs."""
         self._paced: set[Lane] = set()
         """Lanes that will have room without anything having come."""
-        self._unserved: set[Lane] = set()
-        """Lanes that have room left, for the next turn."""
+        self._unserved: dict[Lane, None] = {}
+        """Lanes that have room left, for the next turn, in the order of their turns."""
+        self._left = STEP
+        """Steps that are left to this call; none: nor to those up to the next ``handle_timer``."""
         self._late_left = False
         """Whether late requests may begin that had no turn yet."""
 
     # What the engine tells.
+
+    def begin_call(self) -> None:
+        """Take it that a call begins: it may cost what is allowed, unless one before has used that up."""
+        if self._left > 0:
+            self._left = STEP
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
@@ -71,16 +91,16 @@ class Scheduler:
             self.limit.put(self.clients.followers(dhcid), ncr)
             log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self.limit.queued, self._ends.active)
             return
-        if self.retries.any and not self.retries.admit(ncr, dhcid, wall):
+        if self.retries.any and not self._admit(ncr, dhcid, wall):
             return
         held[dhcid] = None
         self._route(ncr, dhcid, now, wall)
 
-    def finish(self, lanes: Iterable[Lane], now: float, wall: float) -> None:
+    def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use what room some lanes have, pass on the DHCIDs of what ended, and send what was ordered."""
         driver = self._driver
-        for lane in lanes:
-            self._serve(lane, now, wall)
+        self.begin_call()
+        self._serve_all(lanes, now, wall)
         if self._failover.turned:
             self._late.note_turns()
         while True:
@@ -91,28 +111,36 @@ class Scheduler:
             if not driver.ordered:
                 break
             # What cannot be made has made room again.
-            for lane in driver.flush(now, wall):
-                self._serve(lane, now, wall)
+            self._serve_all(driver.flush(now, wall), now, wall)
+        if self._unserved:
+            self._left = 0  # calls before the next timer leave their work to it, too
         if driver.held:
             self._paced.update(lane for lane in driver.held if lane.waits_for_pace())
             driver.held.clear()
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests that came are left for the next turn."""
+        return bool(self._backlog or self._unserved or self._ends.freed)
 
     def match_again(
         self, plan: Plan, before: Iterable[Lane], lanes: Iterable[Lane], now: float, wall: float
     ) -> None:
         """Work by a new plan: match what waits in the lanes ``before``; ``lanes`` are those there are now."""
         self.matching.plan = plan
-        self.limit.max_entries = plan.switches.queue.max_entries
+        self.limit.max_entries = self.retries.shares.max_entries = plan.switches.queue.max_entries
         for lane in before:
-            self._backlog.extend(lane.waiting)
-            lane.waiting.clear()
+            if lane.waiting:
+                self._backlog.append(lane.waiting)
+                lane.waiting = deque()
         self.retries.match_again()
+        self._left = STEP
         self._work_off_backlog(now, wall)
-        self.finish(lanes, now, wall)
+        self.finish([lane for lane in lanes if lane.ready], now, wall)
 
     def timer(self) -> float | None:
         """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
-        if self._backlog or self._unserved or self._late_left:
+        if self._backlog or self._unserved or self._late_left or self._ends.freed:
             return 0.0
         deadline = self._driver.tries.deadline()
         if self.retries.any:
@@ -124,12 +152,13 @@ class Scheduler:
         paced_until = min(lane.window.paced_until() for lane in self._paced)
         return paced_until if deadline is None else min(deadline, paced_until)
 
-    def handle_timer(self, now: float, wall: float) -> None:
-        """Do work that was put off."""
+    def handle_timer(self, lanes: Collection[Lane], now: float, wall: float) -> None:
+        """Do work that was put off, and use what room some lanes have."""
+        self._left = STEP
         if self._backlog:
             self._work_off_backlog(now, wall)
         self.retries.pressing |= self.retries.any
-        again = self._paced | self._unserved
+        again = {**self._unserved, **dict.fromkeys(lanes), **dict.fromkeys(self._paced)}
         self._paced.clear()
         self._unserved.clear()
         self.finish(again, now, wall)
@@ -143,29 +172,49 @@ class Scheduler:
         if domain is not None:
             failover = self._failover
             lane = failover.first_lane(domain, now) if failover.down else domain.servers[0].lane
-            if lane.ready or lane.waiting or not lane.may_begin(now):
-                if not lane.waiting:
+            if self._left <= 0 or lane.ready or lane.waiting or not lane.may_begin(now):
+                if self._left <= 0 and not (lane.ready or lane.waiting):
+                    self._unserved[lane] = None
+                elif not lane.waiting:
                     self._driver.held.add(lane)
                 self.limit.put(lane.waiting, ncr)
                 if "DHCP_DDNS_AT_MAX_TRANSACTIONS" in self._log.on:
                     self._log.emit("DHCP_DDNS_AT_MAX_TRANSACTIONS", self.limit.queued, lane.window.limit)
                 return
+        self._left -= BEGINNING
         self.matching.begin(ncr, dhcid, forward, reverse, now, wall)
 
-    def _serve(self, lane: Lane, now: float, wall: float) -> None:
-        """Use what room a lane has, and pass on the DHCIDs of what ended."""
+    def _serve_all(self, lanes: Collection[Lane], now: float, wall: float) -> None:
+        """Use what room lanes have, a part of the turn for each."""
+        if not lanes:
+            return
+        most = max(STEP // 8, STEP // len(lanes))
+        floor = FOR_LATE if self.retries.pressing else 0
+        unserved = []
+        waiting = iter(lanes)
+        for lane in waiting:
+            if self._left <= floor:
+                # Those that had no turn come first in the next one.
+                self._unserved[lane] = None
+                self._unserved.update(dict.fromkeys(waiting))
+            elif self._serve(lane, max(self._left - most, floor), now, wall):
+                unserved.append(lane)
+        self._unserved.update(dict.fromkeys(unserved))
+
+    def _serve(self, lane: Lane, until: int, now: float, wall: float) -> bool:
+        """Use what room a lane has, and pass on the DHCIDs of what ended; return whether there is more.
+
+        ``until`` is how many steps are to be left.
+        """
         driver = self._driver
         matching = self.matching
-        left = _BACKLOG_STEP
         while lane.ready or lane.waiting:
             if not (lane.has_room(now) if lane.ready else lane.may_begin(now)):
                 driver.held.add(lane)
-                return
-            if not left:
-                # Requests that are only dropped take no room; replies must not be kept waiting by them.
-                self._unserved.add(lane)
-                return
-            left -= 1
+                return False
+            if self._left <= until:
+                return True
+            self._left -= BEGINNING
             if lane.ready:
                 driver.send(lane.ready.popleft(), now, wall)
             else:
@@ -174,15 +223,21 @@ class Scheduler:
                 matching.begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
             if self._ends.freed:
                 self._settle(now, wall)
+        return False
 
     def _settle(self, now: float, wall: float) -> None:
         """Give each DHCID that became free to the next request that wants it."""
         freed = self._ends.freed
         held = self.clients.held
-        while freed:
-            if self._ends.postponed:
-                self._late.park(now, wall)
-            dhcid = freed.pop()
+        while freed and self._left > 0:
+            ended = freed.popleft()
+            if isinstance(ended, int):
+                dhcid = ended
+            else:
+                self._left -= PARKING
+                self._ends.postponed -= 1
+                self._late.park(ended, now, wall)
+                dhcid = ended.transaction.dhcid
             followers = held[dhcid]
             if followers is None:
                 del held[dhcid]
@@ -191,40 +246,60 @@ class Scheduler:
         if self.limit.full:
             self.limit.resume()
 
+    def _admit(self, ncr: Request, dhcid: int, wall: float) -> bool:
+        """Whether a request may begin, as far as late ones go."""
+        forward, reverse = self.matching.domains(ncr)
+        return self.retries.admit(ncr, dhcid, forward or reverse, wall)
+
     def _pass_on(self, dhcid: int, followers: deque[Request | Late], now: float, wall: float) -> None:
         """Give a DHCID to the first that wants it and may have it."""
         retries = self.retries
         if isinstance(followers, Hold):
             self._late.end(followers)
         while followers:
+            if self._left <= 0:
+                self._ends.freed.append(dhcid)
+                return
+            self._left -= BEGINNING
             ncr = self.limit.take(followers)
             if isinstance(ncr, Late):
                 if retries.emptied(ncr):
                     continue
                 self._late.begin(ncr, now, wall)
                 return
-            if not retries.any or retries.admit(ncr, dhcid, wall):
+            ncr = self._packets.match(ncr, self.matching.plan.index)
+            if not retries.any or self._admit(ncr, dhcid, wall):
                 if not followers:
                     self.clients.held[dhcid] = None
-                self._route(self._packets.match(ncr, self.matching.plan.index), dhcid, now, wall)
+                self._route(ncr, dhcid, now, wall)
                 return
         del self.clients.held[dhcid]
 
     def _work_off_backlog(self, now: float, wall: float) -> None:
+        """Match requests again, one of each queue in turn."""
         backlog = self._backlog
-        for _ in range(min(len(backlog), _BACKLOG_STEP)):
-            ncr = self._packets.match(self.limit.take(backlog), self.matching.plan.index)
+        while backlog and self._left > STEP // 2:
+            queue = backlog.popleft()
+            self._left -= BEGINNING
+            ncr = self._packets.match(self.limit.take(queue), self.matching.plan.index)
+            if queue:
+                backlog.append(queue)
             self._route(ncr, hash(ncr.dhcid), now, wall)
-        self._settle(now, wall)
+            if self._ends.freed:
+                self._settle(now, wall)
 
     def _serve_late(self, now: float, wall: float) -> None:
         """Try late requests again that may be."""
-        self._late_left = False
-        for _ in range(_BACKLOG_STEP):
-            late = self.retries.take(now)
+        retries = self.retries
+        self._late_left = True
+        while self._left > 0:
+            if retries.overwriting:
+                self._left -= retries.overwrite(self._left // 2 + 1)
+            self._left -= TRYING_AGAIN
+            late = retries.take(now)
             if late is None:
+                self._late_left = retries.overwriting
                 return
             self._late.try_again(late, now, wall)
             if self._ends.freed:
                 self._settle(now, wall)
-        self._late_left = True

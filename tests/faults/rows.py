@@ -57,7 +57,7 @@ def _latencies(binary: str, seconds: float, rate: float, dead_rate: float) -> tu
         return took, len(hosts) - len(ends.succeeded(hosts))
 
 
-def isolation(binary: str, seconds: float, rate: float) -> bool:
+def dead_zone(binary: str, seconds: float, rate: float) -> bool:
     """Compare a healthy zone alone with one beside a dead zone that gets a fifth as many requests."""
     fine = True
     for turn in (1, 2):

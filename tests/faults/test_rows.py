@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.peers]
 
 
 @pytest.mark.parametrize(("name", "rate", "told"), [
-    ("isolation", 50.0, "0 lost"), ("reloads", 100.0, "socket kept"), ("storm", 1000.0, "forged replies"),
+    ("dead-zone", 50.0, "0 lost"), ("reloads", 100.0, "socket kept"), ("storm", 1000.0, "forged replies"),
     ("outage", 100.0, "0 hosts not in the zones"), ("adversity", 150.0, " 0 differ"),
 ])
 def test_a_short_one(d2_binary: str, is_pyd2: bool, name: str, rate: float, told: str,

@@ -9,7 +9,9 @@ import time
 import pytest
 import uvloop
 
+import pyd2.net.pump
 from pyd2.counters import Counters
+from pyd2.net.dns import ServerSockets
 from pyd2.net.pump import Pump
 from pyd2.net.troubles import Troubles
 from pyd2.packets.layer import make_layer
@@ -204,3 +206,50 @@ def test_sockets_of_idle_servers_give_way(packet_layer: str, monkeypatch: pytest
 def _answer_one(server: socket.socket) -> None:
     update, client = server.recvfrom(65535)
     server.sendto(answer(update), client)
+
+
+def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
+    packet_layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading those of all servers before each part would cost more than the part."""
+    monkeypatch.setattr(pyd2.net.pump, "READ_SECONDS", 60.0, raising=False)
+    read, parts = 0, []
+
+    def counted(_sockets: ServerSockets) -> None:
+        nonlocal read
+        read += 1
+
+    monkeypatch.setattr(ServerSockets, "read", counted)
+
+    async def scenario() -> None:
+        counters, ended = Counters(), asyncio.Event()
+        engine = Engine(counters, MemoryLog(-1), packets=make_layer(packet_layer))
+        with contextlib.ExitStack() as stack:
+            silent = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(20)]
+            for server in silent:
+                server.bind(("127.0.0.1", 0))
+            zones = [domain(f"z{number}.test.", server.getsockname()[1])
+                     for number, server in enumerate(silent)]
+            config = make_config(simple_map(zones, settings={"dns-server-timeout": 2}))
+            engine.configure(config, None, time.monotonic(), time.time())
+
+            def after() -> None:
+                parts.append(counters.update_timeout.value)
+                if not engine.active:
+                    ended.set()
+
+            pump = Pump(asyncio.get_running_loop(), engine, after, chosen.datagrams, no_errands,
+                        Troubles(counters, MemoryLog(-1)))
+            for number in range(400):
+                ncr = request(fqdn=f"h{number}.z{number % 20}.test.", dhcid=f"{number:04X}",
+                              reverse_change=False)
+                pump.requests([datagram(ncr)])
+            pump.flush()
+            async with asyncio.timeout(60):
+                await ended.wait()
+            pump.close()
+
+    uvloop.run(scenario())
+    busy = sum(before != after for before, after in itertools.pairwise(parts))
+    assert parts[-1] == 1200
+    assert read <= 20 * busy / 2

@@ -195,7 +195,7 @@ class VirtualD2:
     peer: Peer
     debuglevel: int = 55
     select_key: SelectKey | None = None
-    now: float = 1000.0
+    now: float = 1000.01  # no round number, as the times of retries are
     log: MemoryLog = field(init=False)
     counters: Counters = field(init=False)
     engine: Engine = field(init=False)

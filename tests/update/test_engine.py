@@ -5,6 +5,7 @@ import gc
 import random
 import socket
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing, Selection, SelectKey
 from pyd2.update.queue_limit import LARGEST_REQUEST, OCTETS_PER_ENTRY
+from pyd2.update.scheduler import STEP
 from tests.kit import replies
 from tests.kit.dnswire import parse
 from tests.update import support
@@ -163,6 +165,8 @@ def test_a_long_chain_of_hopeless_requests_is_no_recursion() -> None:
     for _ in range(5000):
         d2.request(forward(dhcid="AA", fqdn="h.elsewhere.test."))
     held.release(d2)
+    assert d2.log.ids.count("DHCP_DDNS_NO_FWD_MATCH_ERROR") <= STEP
+    d2.run()
     assert d2.log.ids.count("DHCP_DDNS_NO_FWD_MATCH_ERROR") == 5000
     assert (d2.engine.active, d2.engine.queued) == (0, 0)
 
@@ -868,11 +872,12 @@ def test_replies_do_not_wait_for_a_lane_that_is_dropped_whole() -> None:
     assert d2.engine.queued == 3000
     d2._wall_offset += 10 * 365 * 86400
     held.release(d2)
-    left = [d2.engine.queued]
+    left = [3000, d2.engine.queued]
     while d2.engine.timer() == 0.0:
         d2.engine.handle_timer(d2.now, d2.wall)
         left.append(d2.engine.queued)
-    assert left == [2000, 1000, 0, 0][: len(left)]
+    assert left[-1] == 0
+    assert all(0 <= before - after <= STEP for before, after in pairwise(left))
     assert d2.log.ids.count("PYD2_REQUEST_EXPIRED") == 3000
 
 

@@ -193,7 +193,9 @@ class RetryStates(RuleBasedStateMachine):
         assert (engine.active, engine.queued, engine.late, engine.timer()) == (0, 0, 0, None)
         assert not engine._scheduler.clients.held
         assert not engine._retries._lines._names
-        assert not engine._retries._lines._addresses
+        assert not engine._retries._lines._places
+        assert not engine._retries._lines._unguarded
+        assert not engine._retries.shares._shares
         assert engine._retries.octets == engine._limit.octets == 0
         found, self.zones = self.zones, Zones()
         self.d2 = self.start()

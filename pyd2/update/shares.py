@@ -1,0 +1,86 @@
+"""How much of the queue the late requests of each domain may take up.
+
+The rule: **the late requests of one domain never take more of the queue than all late requests leave free.**
+One domain alone gets half of ``max-entries``, two that fail at the same time a third each, and so on; as much
+again is always left for the requests of domains that work. What is beyond its share fails for good.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyd2.config.switches import Switches
+from pyd2.update.queue_limit import OCTETS_PER_ENTRY
+
+if TYPE_CHECKING:
+    from pyd2.messages import Log
+    from pyd2.update.plan import Domain
+
+TOLD_SECONDS: Final = 60.0
+"""How often it is told of a domain that requests are given up."""
+
+
+class Share:
+    """What the late requests of one domain take up, those under way included."""
+
+    __slots__ = ("given_up", "key", "octets", "requests", "tell_at")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        """The name of the domain, in lower case."""
+        self.requests = 0
+        self.octets = 0
+        self.given_up = 0
+        """Requests beyond the share since the last message that tells of some."""
+        self.tell_at = 0.0
+        """``wall`` from which there may be another such message."""
+
+
+class Shares:
+    """Those of all domains with late requests."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._shares: dict[str, Share] = {}
+        self.max_entries = Switches().queue.max_entries
+        """The limit of the queue."""
+        self._requests = 0
+        self._octets = 0
+
+    def of(self, domain: Domain) -> Share:
+        """Return what a domain's late requests take up; a domain is the same as long as its name is."""
+        key = domain.name.lower()
+        return self._shares.get(key) or Share(key)
+
+    def is_taken(self, share: Share) -> bool:
+        """Whether there is no room for another late request."""
+        return (
+            share.requests >= self.max_entries - self._requests
+            or share.octets >= self.max_entries * OCTETS_PER_ENTRY - self._octets
+        )
+
+    def enter(self, share: Share, size: int) -> None:
+        """Count a request of so many octets."""
+        self._shares[share.key] = share
+        share.requests += 1
+        share.octets += size
+        self._requests += 1
+        self._octets += size
+
+    def leave(self, share: Share, size: int) -> None:
+        """Count it no more."""
+        share.requests -= 1
+        share.octets -= size
+        self._requests -= 1
+        self._octets -= size
+        if not share.requests:
+            self._shares.pop(share.key, None)
+
+    def give_up(self, share: Share, wall: float) -> None:
+        """Count a request that was given up, and tell the operator once a minute; ``wall`` is in seconds."""
+        self._shares[share.key] = share
+        share.given_up += 1
+        if wall >= share.tell_at or share.tell_at > wall + TOLD_SECONDS:
+            self._log.emit("PYD2_RETRY_SHARE_TAKEN", share.requests, share.key, share.given_up)
+            share.given_up = 0
+            share.tell_at = wall + TOLD_SECONDS

@@ -1,0 +1,389 @@
+"""What much work of one zone may do to the others: a turn of the engine is bounded, whatever waits.
+
+The tests count the work of each call: that is the same on each machine.
+"""
+
+import gc
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from pyd2.dns.constants import Rcode
+from pyd2.update.engine import Engine, Outgoing
+from pyd2.update.late import Late
+from pyd2.update.retries import SHARE_TAKEN
+from pyd2.update.rooms import GRAIN_BITS, rounded
+from pyd2.update.scheduler import STEP
+from tests.kit.dnswire import parse
+from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
+
+SICK, HEALTHY = "sick.test.", "healthy.test."
+SICK_PORT, HEALTHY_PORT = 1, 2
+RETRY = {"enabled": True, "initial-delay": 1.0, "max-delay": 300}
+BACKLOG = 2000
+
+
+class Sick:
+    """Two servers: one answers everything, the other as it is told; None: not at all."""
+
+    def __init__(self) -> None:
+        self.rcode: Rcode | None = None
+        self.names: list[str] = []
+        """Those that the sick server has taken an update for, in their order."""
+
+    def __call__(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        if outgoing.lane.port == HEALTHY_PORT:
+            return [(0.001, answer(outgoing.message))]
+        if self.rcode is None:
+            return []
+        if self.rcode == Rcode.NOERROR:
+            self.names.append(parse(outgoing.message).update[-1].split()[0])
+        return [(0.001, answer(outgoing.message, self.rcode))]
+
+
+def zones(port: int = SICK_PORT, **more: Any) -> dict[str, Any]:
+    """Return a configuration with a sick and a healthy zone, and late tries."""
+    own = {"retry": RETRY, "failover": {"enabled": True}, **more}
+    return simple_map([domain(SICK, port), domain(HEALTHY, HEALTHY_PORT)],
+                      [domain("10.in-addr.arpa.", port)], {"user-context": {"pyd2": own}})
+
+
+def ask(number: int, zone: str = SICK, **more: Any) -> dict[str, Any]:
+    """Return a request of a host with a name and an address of its own."""
+    fields = {"fqdn": f"h{number}.{zone}", "dhcid": f"{number:08X}", "reverse_change": False,
+              "ip_address": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"}
+    return request(**fields | more)
+
+
+class Watched:
+    """An engine whose calls are counted: what each begins, gives back to a queue and ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, peer: Sick, **more: Any) -> None:
+        self.most = 0
+        """The most that a call has done."""
+        self._done = 0
+        self.d2 = VirtualD2(make_config(zones(**more)), peer, debuglevel=-1, keep_sent=False)
+        engine = self.d2.engine
+        for place, name in (
+            (engine._driver, "begin"), (engine._scheduler._late, "park"), (engine._scheduler, "_route"),
+            (engine._scheduler._late, "try_again"), (engine._retries, "_overwrite"),
+            (engine._retries, "_supersede"),
+        ):
+            monkeypatch.setattr(place, name, self._counted(getattr(place, name)))
+        for name in ("handle_timer", "receive_replies", "put_in_force", "receive_requests"):
+            monkeypatch.setattr(engine, name, self._call(getattr(engine, name)))
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            self._done += 1
+            return function(*arguments, **named)
+
+        return counted
+
+    def _call(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            self._done = 0
+            result = function(*arguments, **named)
+            self.most = max(self.most, self._done)
+            return result
+
+        return call
+
+    @property
+    def engine(self) -> Engine:
+        return self.d2.engine
+
+    def fill(self, count: int = BACKLOG, **more: Any) -> None:
+        for number in range(count):
+            self.d2.engine.receive_request(datagram(ask(number, **more)), self.d2.now, self.d2.wall)
+        self.d2.flush()
+
+    def healthy(self) -> int:
+        """Send a request for the healthy zone; return how many things happened until it was done."""
+        done = self.d2.counters.tally.done
+        self.d2.request(ask(1 << 20, HEALTHY))
+        steps = 0
+        while self.d2.counters.tally.done == done:
+            assert self.d2.step()
+            steps += 1
+        return steps
+
+
+@pytest.fixture(name="sick")
+def _sick() -> Sick:
+    return Sick()
+
+
+def test_a_backlog_whose_server_goes_down_is_parked_in_parts(
+    monkeypatch: pytest.MonkeyPatch, sick: Sick
+) -> None:
+    watched = Watched(monkeypatch, sick)
+    watched.fill()
+    while not watched.engine._driver.failover.down:
+        assert watched.d2.step()
+    assert watched.engine.queued > BACKLOG - STEP * 2
+    assert watched.engine.late < 2 * STEP
+    while watched.engine.late < BACKLOG // 2:
+        assert watched.d2.step()
+    assert watched.healthy() < BACKLOG / STEP * 4
+    watched.d2.run(watched.d2.now + 10)
+    assert watched.engine.late >= BACKLOG - 2
+    assert watched.most <= 2 * STEP
+
+
+def test_a_backlog_whose_server_comes_back_is_begun_in_parts(
+    monkeypatch: pytest.MonkeyPatch, sick: Sick
+) -> None:
+    watched = Watched(monkeypatch, sick)
+    watched.fill()
+    watched.d2.run(watched.d2.now + 30)
+    assert watched.engine.late >= BACKLOG - 2
+    watched.most = 0
+    sick.rcode = Rcode.NOERROR
+    while watched.engine.late >= BACKLOG - 2:
+        assert watched.d2.step()
+    assert watched.healthy() < 100
+    watched.d2.run()
+    assert watched.most <= 2 * STEP
+    assert watched.d2.counters.tally.done == BACKLOG + 1
+    assert len(set(sick.names)) == BACKLOG
+
+
+def test_a_reload_matches_a_backlog_again_in_parts(monkeypatch: pytest.MonkeyPatch, sick: Sick) -> None:
+    """Both that which waits in a lane, and that which waits to be tried again."""
+    watched = Watched(monkeypatch, sick)
+    watched.fill()
+    watched.d2.run(watched.d2.now + 30)
+    sick.rcode = Rcode.NOERROR
+    watched.most = 0
+    watched.d2.configure(make_config(zones(port=3)))
+    assert watched.healthy() < 100
+    watched.d2.run()
+    assert watched.most <= 2 * STEP
+    assert watched.d2.counters.tally.done == BACKLOG + 1
+    assert not watched.engine._scheduler.busy
+
+
+def test_one_client_with_very_much_does_not_hold_the_others(
+    monkeypatch: pytest.MonkeyPatch, sick: Sick
+) -> None:
+    """All its requests become late ones at once, when the one before them has failed."""
+    watched = Watched(monkeypatch, sick)
+    sick.rcode = Rcode.REFUSED
+    watched.d2.request(ask(0))
+    watched.d2.run(watched.d2.now + 0.5)
+    watched.d2.request(ask(1, dhcid="AA"))
+    for number in range(2, BACKLOG):
+        watched.engine.receive_request(
+            datagram(ask(0, dhcid="AA", ip_address=f"10.9.{number >> 8}.{number & 255}")), watched.d2.now,
+            watched.d2.wall,
+        )
+    watched.d2.run(watched.d2.now + 0.5)
+    assert watched.engine.late == BACKLOG
+    assert watched.most <= 2 * STEP
+    sick.rcode = Rcode.NOERROR
+    watched.d2.run()
+    assert watched.d2.counters.tally.done == BACKLOG
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_rivals_at_one_name_and_address_cost_the_same_however_many_they_are(
+    monkeypatch: pytest.MonkeyPatch, sick: Sick, *, removed: bool
+) -> None:
+    """Requests of different clients that wait for the same name, with and without guard."""
+    watched = Watched(monkeypatch, sick)
+    sick.rcode = Rcode.REFUSED
+    looked_at = 0
+    leave = watched.engine._retries._lines._left
+
+    def left(late: Late, place: Any) -> None:
+        nonlocal looked_at
+        looked_at += 1
+        leave(late, place)
+
+    monkeypatch.setattr(watched.engine._retries._lines, "_left", left)
+    for number in range(BACKLOG):
+        watched.d2.request(ask(0, dhcid=f"{number:08X}", reverse_change=True, change_type=int(removed)))
+        if not number:
+            watched.d2.run(watched.d2.now + 0.01)
+    assert watched.engine.late == BACKLOG
+    assert looked_at <= 2
+    sick.rcode = Rcode.NOERROR
+    watched.d2.run()
+    assert watched.d2.counters.tally.done == BACKLOG
+    assert watched.most <= 2 * STEP
+
+
+@pytest.mark.parametrize("same_name", [False, True])
+def test_a_request_that_overwrites_very_many_waits_for_that(
+    monkeypatch: pytest.MonkeyPatch, sick: Sick, *, same_name: bool
+) -> None:
+    """They lose their reverse change in parts, before it begins; what comes meanwhile begins behind it."""
+    watched = Watched(monkeypatch, sick)
+    d2 = watched.d2
+    sick.rcode = Rcode.REFUSED
+    # Each has begun before the others failed: nothing keeps them apart at their common address.
+    for number in range(BACKLOG):
+        name = f"h0.{SICK}" if same_name else f"h{number}.{SICK}"
+        watched.engine.receive_request(
+            datagram(ask(number, fqdn=name, ip_address="10.0.0.1", reverse_change=True)), d2.now, d2.wall
+        )
+    d2.flush()
+    d2.run(d2.now + 0.5)
+    assert watched.engine.late == BACKLOG
+    watched.most = 0
+    newest: dict[str, Any] = {"ip_address": "10.0.0.1", "forward_change": False, "reverse_change": True}
+    for number in range(BACKLOG, BACKLOG + 3):
+        d2.request(ask(number, **newest))
+        d2.request(ask(number + 100, HEALTHY))
+    sick.rcode = Rcode.NOERROR
+    d2.run()
+    assert watched.most <= 2 * STEP
+    assert watched.engine.queued == watched.engine.active == 0
+    tally = d2.counters.tally
+    assert tally.done + tally.superseded == BACKLOG + 6
+    # The PTR is the newest one's, and was not touched after that.
+    pointers = [name for name in sick.names if name.endswith("in-addr.arpa.")]
+    assert 1 <= len(pointers) <= 3
+    assert not watched.engine._retries._lines._places
+
+
+def test_tries_that_fail_at_once_are_dealt_with_in_parts(monkeypatch: pytest.MonkeyPatch, sick: Sick) -> None:
+    """A hundred servers, each with a full window, leave all their tries without an answer in one moment."""
+    names = [f"z{number}.test." for number in range(100)]
+    body = simple_map([domain(name, 100 + number) for number, name in enumerate(names)])
+    d2 = VirtualD2(make_config(body), lambda outgoing, now: [], debuglevel=-1, keep_sent=False)
+    for number in range(3200):
+        d2.engine.receive_request(datagram(ask(number, names[number % 100])), d2.now, d2.wall)
+    d2.flush()
+    timeouts = []
+    while d2.step():
+        timeouts.append(d2.counters.update_timeout.value)
+    assert d2.counters.tally.failed == 3200
+    assert max(after - before for before, after in pairwise(timeouts)) <= 256
+
+
+# The timers of late requests.
+
+
+def test_timers_and_memory_are_bounded_by_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers once each 15 seconds wakes all that wait each time."""
+    answered_at = 0.0
+
+    def peer(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        nonlocal answered_at
+        if now - answered_at < 15:
+            return []
+        answered_at = now
+        return [(0.001, answer(outgoing.message))]
+
+    body = zones(retry={"enabled": True, "initial-delay": 1.0, "max-delay": 3600})
+    d2 = VirtualD2(make_config(body), peer, debuglevel=-1, keep_sent=False)
+    for number in range(600):
+        d2.request(ask(number))
+    heap = d2.engine._retries._rooms
+    most = 0
+    for _ in range(1000):
+        d2.run(d2.now + 4)
+        most = max(most, len(heap._heap) - 2 * d2.engine.late)
+    assert 200 < d2.engine.late < 600
+    assert most <= 200
+    gc.collect()
+    waiting = d2.engine._retries._all
+    ended = [found for found in gc.get_objects() if isinstance(found, Late) and found not in waiting]
+    assert not ended
+
+
+@pytest.mark.parametrize("pause", [0.1, 1.0, 1.5, 299.0, 3600.0, 1e6])
+def test_pauses_are_rounded_up_a_little(pause: float) -> None:
+    for now in (0.0, 1.0, 12345.678, 1e7):
+        due = rounded(pause, now)
+        assert now + pause <= due <= now + pause * (1 + 2.0**-GRAIN_BITS)
+    ends = {rounded(pause + pause * number / 100000, 1000.0) for number in range(100000)}
+    assert len(ends) <= 1 + 2 ** (GRAIN_BITS + 1)
+
+
+# The share of the queue of each domain.
+
+
+def shared(sick: Sick, **more: Any) -> VirtualD2:
+    sick.rcode = Rcode.REFUSED
+    own = {"retry": RETRY, "queue": {"max-entries": 100}}
+    domains = [domain(SICK, SICK_PORT), domain("ill.test.", SICK_PORT), domain(HEALTHY, HEALTHY_PORT)]
+    body = simple_map(domains,
+                      settings={"user-context": {"pyd2": own}})
+    return VirtualD2(make_config(body), sick, **more)
+
+
+def told_given_up(d2: VirtualD2) -> list[str]:
+    return d2.log.texts("PYD2_RETRY_SHARE_TAKEN")
+
+
+def test_a_zone_that_stays_refused_leaves_half_of_the_queue(sick: Sick) -> None:
+    d2 = shared(sick)
+    for number in range(300):
+        d2.request(ask(number))
+        d2.run(d2.now + 0.01)
+    tally = d2.counters.tally
+    assert (d2.engine.late, tally.failed, tally.lost) == (50, 250, 0)
+    assert d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 250
+    dead = d2.engine.take_dead()
+    assert len(dead) == 250
+    assert "REFUSED from 127.0.0.1 port:1; the late requests of its domain" in dead[0].reason
+    (text,) = told_given_up(d2)
+    assert text.startswith("50 requests of domain sick.test. wait to be tried again, which is its share")
+    assert "given up, 1 since the last" in text
+    for number in range(300, 400):
+        d2.request(ask(number, HEALTHY))
+        d2.run(d2.now + 0.01)
+    assert (tally.done, tally.lost) == (100, 0)
+    # Another zone that fails has a share, too, and after a minute it is told again.
+    for number in range(400, 500):
+        d2.request(ask(number, "ill.test."))
+    d2.run(d2.now + 60)
+    assert d2.engine.late == 75
+    d2.request(ask(500))
+    d2.run(d2.now + 0.1)
+    assert "sick.test." in told_given_up(d2)[-1]
+    assert "250 since the last" in told_given_up(d2)[-1]
+    sick.rcode = Rcode.NOERROR
+    d2.run()
+    assert tally.done == 100 + 75
+    assert d2.engine.queued == 0
+
+
+def test_what_would_wait_behind_a_late_one_counts_as_well(sick: Sick) -> None:
+    d2 = shared(sick)
+    for number in range(80):
+        d2.request(ask(0, dhcid=f"{number:08X}"))
+        if not number:
+            d2.run(d2.now + 0.01)
+    assert (d2.engine.late, d2.counters.tally.failed) == (50, 30)
+    assert d2.log.ids.count("PYD2_RETRY_ENDED") == 30
+    assert d2.engine.take_dead()[0].reason == SHARE_TAKEN
+
+
+def test_a_newer_request_takes_the_place_of_its_own_older_one(sick: Sick) -> None:
+    """The share is no reason to keep the older one and give up the newer."""
+    d2 = shared(sick)
+    for number in range(60):
+        d2.request(ask(number))
+        d2.run(d2.now + 0.01)
+    d2.engine.take_dead()
+    for number in range(50):
+        d2.request(ask(number, lease_length=7200))
+    d2.run(d2.now + 0.01)
+    assert (d2.engine.late, d2.counters.tally.superseded, d2.engine.take_dead()) == (50, 50, [])
+
+
+def test_the_share_holds_for_requests_of_the_durable_queue(sick: Sick) -> None:
+    """Those are never turned away when they come; after a restart they come all at once."""
+    d2 = shared(sick)
+    for number in range(1, 91):
+        d2.engine.receive_request(datagram(ask(number)), d2.now, d2.wall, number)
+    d2.flush()
+    d2.run(d2.now + 0.5)
+    assert d2.engine.late == 50
+    assert len(d2.engine.take_finished()) == len(d2.engine.take_dead()) == 40
