@@ -165,7 +165,7 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See Journal; but for the question, here and not in the service's thread, for it opens files."""
+        """See Journal; but for the question, not in the service's thread, for it waits for a disk."""
         self._journal.unclaim()
         if not self._call(self._journal.holds, queue):
             self._journal.claim(queue)
