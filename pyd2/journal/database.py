@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final
+import stat
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pyd2.journal.entry import StoreError, os_fault
 
@@ -34,6 +37,15 @@ _MENDS: Final = {
 }
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading, but no link, and nothing that could block. Raises OSError."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return file
+
+
 class Database:
     """An open file. Any method raises StoreError; it is of no further use then, but for ``close``."""
 
@@ -43,9 +55,11 @@ class Database:
         self._files: Final = path, path.with_name(path.name + "-wal")
         mode = "ro" if read_only else "rwc" if create else "rw"
         with self.failing():
-            if path.is_symlink() or path.parent.is_symlink():
-                # In a directory that belongs to another user than the daemon's it could lead anywhere.
-                raise StoreError(f"{path}: is a symbolic link, or its folder is one", foreign=True)
+            # In a directory that belongs to another user than the daemon's a link could lead anywhere.
+            linked = path.is_symlink() or path.parent.is_symlink()
+            if linked or (path.exists() and not path.is_file()):
+                text = f"{path}: it, or its folder, is a symbolic link or no plain file"
+                raise StoreError(text, foreign=True)
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
             self._sqlite = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         self.execute: Final = self._sqlite.execute

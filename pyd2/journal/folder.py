@@ -13,11 +13,11 @@ import json
 import os
 import re
 import shutil
-import stat
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pyd2.journal.database import open_plain
 from pyd2.journal.entry import DATABASE, FOLDER, StoreError, os_fault
 from pyd2.journal.store import Store
 
@@ -95,12 +95,9 @@ def others(directory: str) -> list[Path]:
 
 def elsewhere(directory: str) -> list[str]:
     """Return the directories that a daemon has left for this one with requests in them."""
-    with _failing(), contextlib.suppress(FileNotFoundError, ValueError):
-        file = os.open(Path(directory, _POINTER), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(file, "rb") as pointer:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                return []
-            return [name for name in json.loads(pointer.read(_MOST_POINTER)) if isinstance(name, str)]
+    # A note that is no plain file, or cannot be read, says nothing.
+    with contextlib.suppress(OSError, ValueError), open_plain(Path(directory, _POINTER)) as pointer:
+        return [name for name in json.loads(pointer.read(_MOST_POINTER)) if isinstance(name, str)]
     return []
 
 

@@ -104,9 +104,9 @@ class Journal:
         return self._state in (State.IN_USE, State.OPENING)
 
     @property
-    def keeps(self) -> bool:
-        """Whether requests with numbers are kept at a stop, also those of a queue that is retired."""
-        return self._mirrored
+    def kept(self) -> int:
+        """How many requests have a place in the queue; at a stop it tells what becomes of them."""
+        return len(self._pending)
 
     @property
     def busy(self) -> bool:

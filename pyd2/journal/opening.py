@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pyd2.journal import folder
+from pyd2.journal.database import open_plain
 from pyd2.journal.entry import (
     DATABASE,
     FOLDER,
@@ -170,8 +171,8 @@ def map_mark(directory: str) -> mmap.mmap | None:
 def _without_killers(store: Store, entries: Entries, say: Say) -> Entries:
     """Return the requests without the one at which a hook library has ended the process too often."""
     number = 0
-    with contextlib.suppress(OSError):
-        number = int.from_bytes(store.path.with_name(_MARK).read_bytes()[:8], "little")
+    with contextlib.suppress(OSError), open_plain(store.path.with_name(_MARK)) as mark:
+        number = int.from_bytes(mark.read(8), "little")
     if number not in entries.numbers:
         return entries
     deaths = store.count_death(number)

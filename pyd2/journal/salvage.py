@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.journal import folder, wal
+from pyd2.journal.database import open_plain
 from pyd2.journal.entry import DATABASE, DeadLetter, Entry, Identity, StoreError, os_fault
 from pyd2.journal.store import Store
 
@@ -103,12 +104,12 @@ def count(path: Path, step: Callable[[], None]) -> int | None:
     except StoreError as error:
         with contextlib.suppress(StoreError, OSError):
             if error.damaged and path.stat().st_size <= _MOST_COUNTED:
-                return len(read_copy(path.parent, path.name, step=step).entries)
+                return len(read_copy(path.parent, path.name, step=step).entries) or None
     return None
 
 
 def _copy(source: Path, target: Path, step: Callable[[], None]) -> None:
-    with source.open("rb") as read, target.open("wb") as written:
+    with open_plain(source) as read, target.open("wb") as written:
         while piece := read.read(_PIECE):
             written.write(piece)
             step()

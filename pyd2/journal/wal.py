@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyd2.journal.database import open_plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -74,7 +76,7 @@ class _Wal:
 def _read(path: Path) -> _Wal | None:
     """Return a WAL; None if there is none, or nothing of it can be checked. Raises OSError."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             octets = file.read(_MOST + 1)
     except FileNotFoundError:
         return None
