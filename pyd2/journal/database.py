@@ -21,11 +21,11 @@ VERSION: Final = 4
 _APPLICATION_ID: Final = 0x70796432
 _WAL_LIMIT: Final = 16 * 1024 * 1024
 """Octets to which a WAL file that had to grow is cut again."""
-_PAGE: Final = 8192
+PAGE: Final = 8192
 """Octets of a page in a new file: half as many to write as with SQLite's 4096, and no more octets."""
 _CHECKPOINT: Final = 1500
 """Pages in the WAL that move to the database together: most were written again and again meanwhile."""
-_FREE_PAGES: Final = 512
+_FREEPAGES: Final = 512
 """Unused pages that the file may keep."""
 _TO_WRITE: Final = "make it writable for the daemon, with its folder: 'chown -R' to the daemon's user"
 _MENDS: Final = {
@@ -98,7 +98,7 @@ class Database:
         """Set the ways of working that are not kept in the file, and in an empty one those that are."""
         with self.failing():
             if empty:
-                self.execute(f"PRAGMA page_size = {_PAGE}")
+                self.execute(f"PRAGMA page_size = {PAGE}")
                 self.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self.execute("PRAGMA temp_store = MEMORY")
             self.execute("PRAGMA journal_mode = WAL")
@@ -139,9 +139,9 @@ class Database:
         """Give unused pages back to the file system, some at a time."""
         with self.failing():
             free: int = self.value("PRAGMA freelist_count")
-            if free > _FREE_PAGES:
+            if free > _FREEPAGES:
                 # It steps once for each page; execute would stop at the first.
-                self._sqlite.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES})")
+                self._sqlite.executescript(f"PRAGMA incremental_vacuum({_FREEPAGES})")
                 self.note_place()
 
     def value(self, statement: str, *values: int | bytes) -> Any:  # noqa: ANN401  what SQLite returns

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.journal.database import open_plain
+from pyd2.journal.database import PAGE, open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 _HEADER: Final = 32
 _FRAME: Final = 24
-_MAGIC: Final = (0x377F0682, 0x377F0683)
+_LITTLE: Final = 0x377F0682
+"""Says that the checksums are of little-endian words."""
+_BIG: Final = 0x377F0683
+"""Of big-endian ones; such a WAL is left to SQLite."""
+_FORMAT: Final = 3007000
 _MOST: Final = 256 * 1024 * 1024
 """Octets that are checked; a longer WAL holds one transaction that is longer than all others together."""
 
@@ -25,8 +29,6 @@ Sums = tuple[int, int]
 
 
 class _Frame(NamedTuple):
-    at: int
-    """Where it begins in the file."""
     commits: bool
     """Whether it is the last one of a transaction."""
     sums: Sums
@@ -49,41 +51,48 @@ class _Wal:
     """The frames of the present cycle of a WAL; those of earlier ones have another salt."""
 
     def __init__(self, octets: bytes) -> None:
-        magic, _, self.page, _, *_ = struct.unpack(">8I", octets[:_HEADER])
-        self.order = ">" if magic & 1 else "<"
-        self.first: Sums = struct.unpack(">2I", octets[24:_HEADER])
+        head = octets[:_HEADER]
         self._octets = octets
-        self.salt = octets[16:24]
+        sums = struct.unpack(">2I", head[24:])
+        self.sound = head[:4] == _LITTLE.to_bytes(4, "big") and _sums(head[:24], (0, 0)) == sums
+        """Whether the header is; SQLite leaves out all that follows one that is not."""
+        if not self.sound:
+            # Made anew, with the first frame's salt; if that is of an earlier cycle, the database has it.
+            head = struct.pack(">4I", _LITTLE, _FORMAT, PAGE, 0) + octets[_HEADER + 8 : _HEADER + 16]
+            head += struct.pack(">2I", *_sums(head, (0, 0)))
+        self.head = head
+        self.page = int.from_bytes(head[8:12], "big")
+        self.salt = head[16:24]
+        self.first: Sums = struct.unpack(">2I", head[24:])
 
     def frames(self) -> Iterator[_Frame]:
         for at in range(_HEADER, len(self._octets) - _FRAME - self.page + 1, _FRAME + self.page):
             head = self._octets[at : at + _FRAME]
             if head[8:16] == self.salt:
                 page = self._octets[at + _FRAME : at + _FRAME + self.page]
-                sums = struct.unpack(">2I", head[16:])
-                yield _Frame(at, head[4:8] != b"\0\0\0\0", sums, head[:8] + page)
+                yield _Frame(head[4:8] != b"\0\0\0\0", struct.unpack(">2I", head[16:]), head[:8] + page)
 
-    def sums(self, frame: _Frame, before: Sums) -> Sums:
-        """Return the checksums that a frame should have behind those of the one before."""
-        words = struct.unpack(f"{self.order}{len(frame.octets) // 4}I", frame.octets)
-        one, two = before
-        for first, second in zip(words[::2], words[1::2], strict=True):
-            one = one + first + two & 0xFFFFFFFF
-            two = two + second + one & 0xFFFFFFFF
-        return one, two
+
+def _sums(octets: bytes, before: Sums) -> Sums:
+    """Return the checksums behind some octets, in the order of octets of the machines that we run on."""
+    words = struct.unpack(f"<{len(octets) // 4}I", octets)
+    one, two = before
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = one + first + two & 0xFFFFFFFF
+        two = two + second + one & 0xFFFFFFFF
+    return one, two
 
 
 def _read(path: Path) -> _Wal | None:
-    """Return a WAL; None if there is none, or nothing of it can be checked. Raises OSError."""
+    """Return a WAL; None if there is none, or one that is too short or too long. Raises OSError."""
     try:
         with open_plain(path) as file:
             octets = file.read(_MOST + 1)
     except FileNotFoundError:
         return None
-    if not _HEADER < len(octets) <= _MOST or int.from_bytes(octets[:4], "big") not in _MAGIC:
+    if octets[:4] == _BIG.to_bytes(4, "big") or not _HEADER + _FRAME < len(octets) <= _MOST:
         return None
-    wal = _Wal(octets)
-    return wal if wal.page in {512 << shift for shift in range(8)} else None
+    return _Wal(octets)
 
 
 def examine(path: Path, step: Callable[[], None]) -> Verdict | None:
@@ -92,12 +101,12 @@ def examine(path: Path, step: Callable[[], None]) -> Verdict | None:
     if wal is None:
         return None
     before = wal.first
-    broken = 0
+    broken = 0 if wal.sound else 1
     commits = 0
-    behind = False
+    behind = not wal.sound
     for number, frame in enumerate(wal.frames(), 1):
         if not broken:
-            sums = wal.sums(frame, before)
+            sums = _sums(frame.octets, before)
             step()
             # A frame that is missing among them, for its salt is broken, leaves a gap that the sums show.
             if sums == frame.sums:
@@ -116,9 +125,8 @@ def mend(path: Path) -> None:
         return
     before = wal.first
     with path.open("r+b") as file:
-        file.seek(_HEADER)
+        file.write(wal.head)
         for frame in wal.frames():
-            before = wal.sums(frame, before)
-            head, page = frame.octets[:8], frame.octets[8:]
-            file.write(head + wal.salt + struct.pack(">2I", *before) + page)
+            before = _sums(frame.octets, before)
+            file.write(frame.octets[:8] + wal.salt + struct.pack(">2I", *before) + frame.octets[8:])
         file.truncate()

@@ -108,16 +108,25 @@ def test_an_end_that_was_not_written_is_no_fault(killed: Path, way: str) -> None
     assert wal.examine(wal_of(killed), lambda: None) is None
 
 
-@pytest.mark.parametrize(
-    "octets", [b"", b"x" * 31, b"no WAL at all" * 1000, struct.pack(">8I", 0x377F0682, *[0] * 7)]
-)
+@pytest.mark.parametrize("at", [0, 5, 10, 17, 25])
+def test_a_damaged_header_costs_nothing(killed: Path, at: int) -> None:
+    """SQLite leaves out the whole WAL then."""
+    flip(wal_of(killed), at)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(killed)
+        await daemon.until_logged("PYD2_QUEUE_SET_ASIDE")
+        await daemon.until(lambda: len(daemon.begun) == 40)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("octets", [b"", b"x" * 31, struct.pack(">8I", 0x377F0682, *[0] * 7), bytes(99999)])
 def test_what_is_no_wal_is_left_to_sqlite(tmp_path: Path, octets: bytes) -> None:
     path = tmp_path / "wal"
     assert wal.examine(path, lambda: None) is None
     path.write_bytes(octets)
     assert wal.examine(path, lambda: None) is None
-    wal.mend(path)
-    assert path.read_bytes() == octets
 
 
 def test_nothing_wrong_goes_on_whatever_octet_is_damaged(killed: Path, tmp_path: Path) -> None:
