@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyd2.journal.entry import DATABASE, DeadLetter, Entries, StoreError
+from pyd2.journal.limit import Limit
 from pyd2.journal.pending import Pending
 from pyd2.journal.release import CHUNK, Release
+from pyd2.journal.stall import StallWatch
 from pyd2.journal.states import TABLE, State, Trigger, moved
 
 if TYPE_CHECKING:
@@ -44,9 +46,6 @@ RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 CLOSE_SECONDS: Final = 10.0
 """How long the end of the daemon waits for the last commit."""
 
-RESUME_PERCENT: Final = 80
-"""The queue counts as full until it is down to this part of its limit."""
-
 
 class Journal:
     """Between the listener and the engine; without a durable queue it passes on what it gets.
@@ -65,14 +64,13 @@ class Journal:
         self._loop = loop
         self._carry_out = carry_out
         self._release = Release(loop, carry_out)
-        self._counters = counters
+        self._limit = Limit(counters, log)
         self._log = log
         self._state = State.CLOSED
         self._directory = ""
         """Whose file is used."""
         self._configured = ""
         """The directory that the configuration names; another one is used from the next start on."""
-        self._max_entries = 0
         self._claimed: Writer | None = None
         """Has the lock of the directory that the next configuration names."""
         self._writer: Writer | None = None
@@ -88,9 +86,7 @@ class Journal:
         """Whether the file is being opened, and no request has begun meanwhile."""
         self._newer: Newer | None = None
         """Whose requests were taken while the file was unread."""
-        self._full = False
-        self._stall: asyncio.TimerHandle | None = None
-        self._seen_before = (0, 0)
+        self._stall = StallWatch(loop, self._seen, self._stalled)
         self._retry: asyncio.TimerHandle | None = None
         self._failures = 0
         self._reason = ""
@@ -168,7 +164,7 @@ class Journal:
 
     def configure(self, switches: QueueSwitches) -> None:
         """Work by the configuration whose directory was claimed."""
-        self._max_entries = switches.max_entries
+        self._limit.most = switches.max_entries
         if switches.type != "durable":
             if self._state not in (State.CLOSED, State.RETIRED):
                 self._retire()
@@ -191,9 +187,9 @@ class Journal:
             return
         self._release.burst = len(datagrams) >= CHUNK
         wall = time.time()
-        room = self._max_entries - len(self._pending) - len(self._held)
+        room = self._limit.most - len(self._pending) - len(self._held)
         if len(datagrams) > room:
-            self._drop(len(datagrams) - max(0, room), wall)
+            self._limit.drop(len(datagrams) - max(0, room), wall)
             datagrams = datagrams[: max(0, room)]
         if self._state is State.OPENING:
             self._held += datagrams
@@ -208,7 +204,7 @@ class Journal:
         assert self._writer is not None
         if entries:
             self._writer.write(entries)
-        self._watch_for_stall()
+        self._stall.begin(STALL_SECONDS)
         self._release.go_on()
 
     def amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
@@ -240,8 +236,7 @@ class Journal:
             self._writer.remove(numbers, letters)
         elif self._writer is not None:
             self._pending.note(numbers, dead=letters)
-        if self._full:
-            self._resume_if_room()
+        self._limit.look(len(self._pending))
         self._leave_if_done()
 
     def close(self) -> None:
@@ -373,20 +368,6 @@ class Journal:
         """Let all requests begin, on the disk or not."""
         self._release.up_to(self._next - 1)
 
-    def _drop(self, lost: int, wall: float) -> None:
-        self._counters.queue_full.add(wall, lost)
-        self._counters.tally.received += lost
-        self._counters.tally.lost += lost
-        if not self._full:
-            self._full = True
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self._max_entries)
-
-    def _resume_if_room(self) -> None:
-        resume_at = self._max_entries * RESUME_PERCENT // 100
-        if len(self._pending) <= resume_at:
-            self._full = False
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, self._max_entries)
-
     def _newer_ones(self) -> Newer:
         from pyd2.journal.late import Newer
 
@@ -421,7 +402,7 @@ class Journal:
             self._mirrored, self._fresh = False, True
             self._writer, self._claimed = self._claimed or self._new_writer(directory), None
             self._writer.open(None)
-        self._watch_for_stall()
+        self._stall.begin(STALL_SECONDS)
 
     def _new_writer(self, directory: str) -> Writer:
         # Loaded here, SQLite and what else it needs cost a start without a durable queue nothing.
@@ -481,31 +462,21 @@ class Journal:
         self._known = self._newer = None
         self._mirrored = False
 
-    # The disk's answer.
-
     def _stop_timers(self) -> None:
-        for timer in (self._stall, self._retry):
-            if timer is not None:
-                timer.cancel()
-        self._stall = self._retry = None
+        self._stall.end()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
-    def _watch_for_stall(self) -> None:
-        if self._stall is None:
-            self._seen_before = self._seen()
-            self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
+    def _seen(self) -> tuple[int, int] | None:
+        """Return what goes up as long as the disk answers; None when nobody waits for it."""
+        waiting = self._release.busy and not self._release.some_may_begin
+        waiting = self._state is State.OPENING or (self._state is State.IN_USE and waiting)
+        if self._writer is None or not waiting:
+            return None
+        return self._release.safe, self._writer.steps
 
-    def _seen(self) -> tuple[int, int]:
-        """What goes up as long as the disk answers."""
-        return self._release.safe, self._writer.steps if self._writer is not None else 0
-
-    def _look_for_stall(self) -> None:
-        self._stall = None
-        waiting = self._state is State.OPENING or (self._release.busy and not self._release.some_may_begin)
-        if self._state not in (State.OPENING, State.IN_USE) or not waiting:
-            return
-        if self._seen() != self._seen_before:
-            self._watch_for_stall()
-            return
+    def _stalled(self) -> None:
         assert self._writer is not None
         if self._state is State.IN_USE:
             self._writer.drop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from pyd2.journal import folder
 from pyd2.journal.entry import DATABASE, Entries, Entry, StoreError, UnwritableError, os_fault
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyd2.journal.entry import DeadLetter, Identity
+    from pyd2.journal.listener import Listener
     from pyd2.journal.pending import Held
     from pyd2.journal.store import Store
 
@@ -43,34 +44,6 @@ HOUSE_SECONDS: Final = 1.0
 
 PIECE: Final = 256
 """Requests of a file that the loop gets at a time."""
-
-
-class Listener(Protocol):
-    """Who is told of what the thread has done; in the loop's thread, in order."""
-
-    def found(self, writer: Writer, entries: Entries) -> None:
-        """Some of the requests of a file that was unread; there may be more."""
-
-    def opened(self, writer: Writer, identity: Identity) -> None:
-        """All of them were told of, and the file can be written."""
-
-    def ready(self, writer: Writer) -> None:
-        """The disk answers: the thread waits for what the file is to hold, by ``hold``."""
-
-    def restored(self, writer: Writer, identity: Identity) -> None:
-        """The file holds it."""
-
-    def safe(self, writer: Writer, number: int) -> None:
-        """The entries up to this number are on the disk."""
-
-    def failed(self, writer: Writer, fault: StoreError) -> None:
-        """The file cannot be used."""
-
-    def tell(self, writer: Writer, message_id: str, *arguments: object) -> None:
-        """Something to be logged."""
-
-    def ended(self, writer: Writer) -> None:
-        """The thread was told to close, and has ended."""
 
 
 class Writer:

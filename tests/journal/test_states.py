@@ -73,7 +73,7 @@ class Stage:
             journal.restored(self.writer, FILE)
         elif trigger is Trigger.STALLED:
             journal.take([b"waits"])
-            journal._look_for_stall()
+            journal._stall.look(0.0)
         elif trigger is Trigger.FAILED:
             journal.failed(self.writer, StoreError(f"fault {len(self.log.ids)}"))
         elif trigger is Trigger.RETRY:
