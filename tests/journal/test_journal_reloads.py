@@ -83,6 +83,50 @@ def test_another_directory_is_used_from_the_next_start_on(tmp_path: Path) -> Non
     play(at_last)
 
 
+def test_the_note_is_there_before_a_reload_is_answered(tmp_path: Path) -> None:
+    """A kill just behind it left the requests in a file that nobody named."""
+    one, two = tmp_path / "one", tmp_path / "two"
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(one)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.use(two)
+        assert daemon.log.ids[-1] == "PYD2_QUEUE_NEXT_START"
+        assert folder.elsewhere(str(two)) == [str(one)]
+
+    play(scene)
+
+
+def test_a_reload_says_so_also_when_the_disk_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    gate = threading.Event()
+    gate.set()
+    write = Store.write
+
+    def slow(store: Store, *arguments: Any) -> None:
+        assert gate.wait(PATIENCE)
+        write(store, *arguments)
+
+    monkeypatch.setattr(Store, "write", slow)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(one)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+        gate.clear()
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.use(two)
+        (text,) = daemon.log.texts("PYD2_QUEUE_NEXT_START")
+        assert text.endswith("No note of that is there yet: the disk does not answer")
+        gate.set()
+        await daemon.until(lambda: two.exists() and folder.elsewhere(str(two)) == [str(one)])
+
+    play(scene)
+
+
 def test_a_directory_that_was_left_empty_is_not_named_again(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     two.mkdir()
@@ -275,6 +319,32 @@ def test_a_file_that_failed_is_emptied_when_it_is_retired(
 
     play(scene)
     assert in_file(tmp_path) == []
+
+
+def test_a_dead_letter_outlives_a_commit_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its request was removed without it."""
+    write = Store.write
+    faults = [StoreError("input/output error")]
+
+    def failing(store: Store, entries: Sequence[Entry], removed: Sequence[int] = (), *more: Any) -> None:
+        if any(more) and faults:
+            raise faults.pop()
+        write(store, entries, removed, *more)
+
+    monkeypatch.setattr(Store, "write", failing)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1, 2, 3))
+        await daemon.until_begun(*names(1, 2, 3))
+        daemon.journal.done([1, 2], {1: "REFUSED"})
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        await daemon.until(lambda: in_file(tmp_path) == names(3))
+        assert "PYD2_QUEUE_FAILED" in daemon.log.ids
+
+    play(scene)
+    with closing(Store(str(tmp_path))) as store:
+        assert [letter.datagram for letter in store.read_dead()] == names(1)
 
 
 def test_a_dead_letter_outlives_a_fault(tmp_path: Path) -> None:
