@@ -84,7 +84,7 @@ class Journal:
         self._mirrored = False
         """Whether the file holds what is held here, as soon as the writer has written what it was handed."""
         self._fresh = False
-        """Whether the file is being opened, and no request has begun meanwhile."""
+        """Whether the file is being opened, and its requests are the only ones that have numbers."""
         self._newer: Newer | None = None
         """Whose requests were taken while the file was unread."""
         self._stall = StallWatch(loop, self._seen, self._stalled)
@@ -308,7 +308,7 @@ class Journal:
             self._use(Trigger.READ)
             return
         newer = self._newer_ones()
-        if newer.kept or newer.dead:
+        if newer.dead or (newer.kept and self._state is not State.OPENING):
             self._log.emit("PYD2_QUEUE_LATE", self.path, newer.kept, newer.dead, self._directory)
         self._newer = None
         self.ready(writer)
@@ -416,7 +416,9 @@ class Journal:
         else:
             self._directory = self._configured = directory
             self._known = self._newer = None
-            self._mirrored, self._fresh = False, True
+            self._mirrored = False
+            # Else numbers of the file could be those of requests that were left in another one.
+            self._fresh = not self._pending
             self._writer, self._claimed = self._claimed or self._new_writer(directory), None
             self._writer.open(None)
         self._stall.begin(STALL_SECONDS)

@@ -13,7 +13,7 @@ from pyd2.config.switches import QueueSwitches
 from pyd2.data.element import Position
 from pyd2.journal import folder
 from pyd2.journal import journal as journal_module
-from pyd2.journal.entry import DATABASE, StoreError
+from pyd2.journal.entry import DATABASE, FOLDER, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.store import Store
 from pyd2.tools.cli import main
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr("pyd2.journal.writer.HOUSE_SECONDS", 0.02)
 
 
 def is_free(directory: Path) -> bool:
@@ -291,6 +292,30 @@ def test_a_retired_file_that_cannot_be_emptied_is_named(
         assert "the disk is full" in text
         await daemon.until(lambda: is_free(tmp_path))
         assert daemon.journal.status(0.0) is None
+
+    play(scene)
+
+
+def test_requests_of_a_file_that_was_left_behind_keep_their_numbers(tmp_path: Path) -> None:
+    """Another request with the same number was removed when one of them ended."""
+    queue, other = tmp_path / "queue", tmp_path / "other"
+    other.mkdir()
+    fill(other, *names(11, 12))
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(queue)
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.use(None)
+        (queue / FOLDER).rename(tmp_path / "away")
+        (other / FOLDER).rename(queue / FOLDER)
+        await daemon.until_logged("PYD2_QUEUE_LEFT_BEHIND")
+        daemon.use(queue)
+        daemon.journal.take(names(2))
+        await daemon.until_begun(*names(11, 12, 2))
+        await daemon.until(lambda: in_file(queue) == names(1, 11, 12, 2))
+        daemon.end(*names(1))
+        await daemon.until(lambda: in_file(queue) == names(11, 12, 2))
 
     play(scene)
 
