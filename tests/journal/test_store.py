@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -19,11 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pyd2.journal.database import VERSION
 from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
 from pyd2.journal.rows import ROW
-from pyd2.journal.salvage import salvage, set_aside
+from pyd2.journal.salvage import salvage
 from pyd2.journal.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import Any
 
 FILES = (DATABASE, DATABASE + "-wal")
 
@@ -57,6 +59,7 @@ def copied(folder: str, to: Path) -> Path:
     """What is on the disk at this moment, as after a power cut."""
     for name in FILES:
         if Path(folder, name).exists():
+            (to / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(Path(folder, name), to / name)
     return to
 
@@ -201,6 +204,22 @@ def test_the_files_do_not_grow_under_a_steady_load(store: Store, folder: str) ->
     assert max(sizes[250:]) <= 1.1 * max(sizes[:250]) < 18_000_000
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_cut_within_a_commit_is_noticed(
+    store: Store, folder: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    store.write(entries(1))
+    insert = Store._insert
+
+    def cutting(store: Store, fresh: Sequence[Any]) -> None:
+        insert(store, fresh)
+        os.truncate(Path(folder, name), 100)
+
+    monkeypatch.setattr(Store, "_insert", cutting)
+    with pytest.raises(StoreError, match=r"it has been cut from [0-9]+ to 100 octets"):
+        store.write(entries(2))
+
+
 def test_a_reader_looks_on_beside_the_writer(store: Store, folder: str) -> None:
     store.write(entries(1))
     reader = Store(folder, read_only=True)
@@ -231,6 +250,7 @@ def test_a_later_version_is_left_alone(store: Store, folder: str) -> None:
 
 
 def test_a_database_of_others_is_left_alone(folder: str) -> None:
+    Path(folder, DATABASE).parent.mkdir()
     with sqlite3.connect(Path(folder, DATABASE)) as db:
         db.execute("CREATE TABLE lease (address)")
     db.close()
@@ -240,6 +260,7 @@ def test_a_database_of_others_is_left_alone(folder: str) -> None:
 
 
 def test_what_is_no_database_is_damaged(folder: str) -> None:
+    Path(folder, DATABASE).parent.mkdir()
     Path(folder, DATABASE).write_bytes(b"no database at all" * 500)
     with pytest.raises(StoreError, match="file is not a database") as caught:
         Store(folder)
@@ -322,18 +343,8 @@ def test_nothing_wrong_is_read_whatever_page_is_damaged(store: Store, folder: st
         assert all(left.get(entry.number) == entry for entry in found), f"page at {begin}"
 
 
-def test_a_damaged_file_is_set_aside_with_its_wal(store: Store, folder: str) -> None:
-    store.write(entries(1))
-    aside = set_aside(folder)
-    store.close()
-    assert aside.name == f"{DATABASE}.aside-1"
-    Store(folder).close()
-    assert set_aside(folder).name == f"{DATABASE}.aside-2"
-    assert not Path(folder, DATABASE).exists()
-
-
 def test_a_directory_that_is_not_there(folder: str) -> None:
-    with pytest.raises(StoreError, match=r"unable to open database file \(see that the directory exists"):
+    with pytest.raises(StoreError, match=r"unable to open database file \(see that it and its folder belong"):
         Store(f"{folder}/absent")
     with pytest.raises(StoreError, match="unable to open database file"):
         Store(folder, create=False)
