@@ -116,7 +116,7 @@ class Service:
         loop.set_exception_handler(on_fault)
         datagrams = make_datagrams(packets.name)
         self._engine = Engine(counters, log, packets=packets)
-        self._errands = ErrandRunner(home, self._bring_back)
+        self._errands = ErrandRunner(home, self._bring_back, lambda: self._journal.mark)
         self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.hand_out)
         self._journal = Journal(loop, self._pump.requests, counters, log)
         self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
@@ -165,7 +165,7 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See Journal; but for the question, here and not in the service's thread, for it opens files."""
+        """See Journal; but for the question, not in the service's thread, for it waits for a disk."""
         self._journal.unclaim()
         if not self._call(self._journal.holds, queue):
             self._journal.claim(queue)
@@ -326,8 +326,10 @@ class Service:
         self._call(self._stop_listening)
 
     def _stop_listening(self) -> None:
-        if self._engine.late and not self._journal.durable:
-            self._log.emit("PYD2_RETRIES_LOST", self._engine.late)
+        # Of those that have a place in the queue it tells itself.
+        without = self._engine.queued + self._engine.active - self._journal.kept
+        if (lost := min(self._engine.late, without)) > 0:
+            self._log.emit("PYD2_RETRIES_LOST", lost)
         self._intake.leave()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
+    from mmap import mmap
 
     from pyd2.update.errands import Errand
 
@@ -21,10 +22,14 @@ class ErrandRunner:
     """Does errands in their order, between the other things that the loop does; ``give_back`` gets them."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, give_back: Callable[[Sequence[Errand[Any]]], None]
+        self, loop: asyncio.AbstractEventLoop, give_back: Callable[[Sequence[Errand[Any]]], None],
+        find_mark: Callable[[], mmap | None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._give_back = give_back
+        self._find_mark = find_mark
+        """Returns where to store, in 8 octets, the number of the request that libraries are at work for: what
+        stands there when the process dies tells which request it was (journal/opening.py)."""
         self._waiting: deque[Errand[Any]] = deque()
         self._planned = False
         """Whether the loop will see to them: set behind, and cleared before, a change of ``_waiting``."""
@@ -48,12 +53,17 @@ class ErrandRunner:
         """Do errands for a while; return whether there were any."""
         done = []
         ends = monotonic() + SLICE
+        mark = self._find_mark() if self._waiting else None
         while self._waiting:
             errand = self._waiting.popleft()
+            if mark is not None:
+                mark[:] = errand.number.to_bytes(8, "little")
             errand.run()
             done.append(errand)
             if monotonic() >= ends:
                 break
+        if mark is not None:
+            mark[:] = bytes(8)
         if done:
             self._give_back(done)
         return bool(done)

@@ -1,7 +1,10 @@
 """The durable queue: requests that were taken are on disk until they are done (contract, section 12, row 5).
 
-``store`` is the file: of ``rows``, whose ``contents`` it knows, and ``letters``, in a ``database``.
-``salvage`` reads what is left of a damaged one, ``lock`` keeps a second daemon off it, and ``writer`` is
-the thread that writes it. ``journal`` is what the daemon's loop sees of all that: the requests that are
-``pending``, their ``release`` to the engine, and the ``former`` writers of directories before.
+``states`` has the table of all states: read that first. ``store`` is the file: of ``rows``, whose
+``contents`` it knows, and ``letters``, in a ``database``. ``folder`` puts a file in the place of another,
+``opening`` finds out what lies there, for which ``wal`` looks for lost commits, and ``salvage`` reads what
+is left of a damaged file. ``lock`` keeps a second daemon off, and ``writer`` is the thread that does all
+that. ``journal`` is what the daemon's loop sees of it: the requests that are ``pending``, their ``release``
+to the engine, their ``limit``, the watch for a ``stall``, and which of those that were read ``late`` may go
+on.
 """

@@ -56,6 +56,11 @@ class Contents:
         wanted = set(numbers)
         return any(not wanted.isdisjoint(others) for others in self._rows.values())
 
+    @property
+    def empty(self) -> bool:
+        """Whether all requests in the rows are done."""
+        return self._count == len(self.done)
+
     def live(self) -> set[int]:
         """Return the numbers of the requests that are not done."""
         return set().union(*self._rows.values()) - self.done

@@ -3,50 +3,69 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+import stat
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from pyd2.journal.entry import StoreError
+from pyd2.journal.entry import StoreError, os_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-VERSION: Final = 3
+VERSION: Final = 4
 """The form of the file, in ``PRAGMA user_version``."""
 
 _APPLICATION_ID: Final = 0x70796432
 _WAL_LIMIT: Final = 16 * 1024 * 1024
 """Octets to which a WAL file that had to grow is cut again."""
-_PAGE: Final = 8192
+PAGE: Final = 8192
 """Octets of a page in a new file: half as many to write as with SQLite's 4096, and no more octets."""
 _CHECKPOINT: Final = 1500
 """Pages in the WAL that move to the database together: most were written again and again meanwhile."""
-_FREE_PAGES: Final = 512
+_FREEPAGES: Final = 512
 """Unused pages that the file may keep."""
+_TO_WRITE: Final = "make it writable for the daemon, with its folder: 'chown -R' to the daemon's user"
 _MENDS: Final = {
     sqlite3.SQLITE_FULL: "make room there",
-    sqlite3.SQLITE_READONLY: "make it writable for the daemon, with its directory",
-    sqlite3.SQLITE_CANTOPEN: "see that the directory exists and is writable for the daemon",
-    sqlite3.SQLITE_PERM: "make it writable for the daemon, with its directory",
+    sqlite3.SQLITE_READONLY: _TO_WRITE,
+    sqlite3.SQLITE_CANTOPEN: "see that it and its folder belong to the daemon's user ('chown -R')",
+    sqlite3.SQLITE_PERM: _TO_WRITE,
     sqlite3.SQLITE_IOERR: "look at the disk",
 }
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading, but no link, and nothing that could block. Raises OSError."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return file
 
 
 class Database:
     """An open file. Any method raises StoreError; it is of no further use then, but for ``close``."""
 
-    def __init__(self, directory: str, name: str, *, read_only: bool, create: bool) -> None:
+    def __init__(self, path: Path, *, read_only: bool, create: bool) -> None:
         """Open the file; ``create`` makes it if it is not there. It is to be checked before anything else."""
-        self.path: Final = Path(directory, name)
+        self.path: Final = path
+        self._files: Final = path, path.with_name(path.name + "-wal")
         mode = "ro" if read_only else "rwc" if create else "rw"
         with self.failing():
+            # In a directory that belongs to another user than the daemon's a link could lead anywhere.
+            linked = path.is_symlink() or path.parent.is_symlink()
+            if linked or (path.exists() and not path.is_file()):
+                text = f"{path}: it, or its folder, is a symbolic link or no plain file"
+                raise StoreError(text, foreign=True)
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
             self._sqlite = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         self.execute: Final = self._sqlite.execute
         """SQLite's; only within ``failing`` or a transaction."""
-        self._identity = (0, 0)
+        self._seen: list[tuple[int, int, int]] = []
+        """Device, inode and size of the database and its WAL behind the last commit."""
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
@@ -67,14 +86,19 @@ class Database:
                 "let the pyd2 that wrote it work it off, or move the file away"
             )
             raise StoreError(text, foreign=True)
-        self._identity = self._look()
         return empty
+
+    def device_and_inode(self) -> tuple[int, int]:
+        """Return what the file system knows the file by."""
+        with self.failing():
+            found = self.path.stat()
+        return found.st_dev, found.st_ino
 
     def set_up(self, *, empty: bool) -> None:
         """Set the ways of working that are not kept in the file, and in an empty one those that are."""
         with self.failing():
             if empty:
-                self.execute(f"PRAGMA page_size = {_PAGE}")
+                self.execute(f"PRAGMA page_size = {PAGE}")
                 self.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self.execute("PRAGMA temp_store = MEMORY")
             self.execute("PRAGMA journal_mode = WAL")
@@ -89,34 +113,38 @@ class Database:
             self.execute(statement)
         self.execute(f"PRAGMA user_version = {VERSION}")
 
-    def sync_directory(self) -> None:
-        """Have the file's name on the disk, too."""
-        with self.failing():
-            descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    def note_place(self) -> None:
+        """Keep how the files look behind a commit, for ``check_place``; they must be those of before it."""
+        seen = self._look()
+        self._compare([(*known[:2], 0) for known in self._seen], seen)
+        self._seen = seen
 
     def check_place(self) -> None:
-        """See that the file is still there: SQLite goes on writing one that was removed or moved away."""
-        if self._look() != self._identity:
-            raise StoreError(f"{self.path}: another file has been put in its place")
+        """See that the files are as they were left: SQLite goes on writing what was removed or moved away."""
+        self._compare(self._seen, self._look())
 
-    def _look(self) -> tuple[int, int]:
+    def _compare(self, known: list[tuple[int, int, int]], seen: list[tuple[int, int, int]]) -> None:
+        for path, before, now in zip(self._files, known, seen, strict=False):
+            if now[:2] != before[:2]:
+                raise StoreError(f"{path}: it has been removed, or another file has been put in its place")
+            if now[2] < before[2]:
+                raise StoreError(f"{path}: it has been cut from {before[2]} to {now[2]} octets")
+
+    def _look(self) -> list[tuple[int, int, int]]:
         with self.failing():
-            found = self.path.stat()
-        return found.st_dev, found.st_ino
+            found = [path.stat() for path in self._files]
+        return [(one.st_dev, one.st_ino, one.st_size) for one in found]
 
     def compact(self) -> None:
         """Give unused pages back to the file system, some at a time."""
         with self.failing():
             free: int = self.value("PRAGMA freelist_count")
-            if free > _FREE_PAGES:
+            if free > _FREEPAGES:
                 # It steps once for each page; execute would stop at the first.
-                self._sqlite.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES})")
+                self._sqlite.executescript(f"PRAGMA incremental_vacuum({_FREEPAGES})")
+                self.note_place()
 
-    def value(self, statement: str, *values: int) -> Any:  # noqa: ANN401  what SQLite returns
+    def value(self, statement: str, *values: int | bytes) -> Any:  # noqa: ANN401  what SQLite returns
         """Return the first value that a statement finds; only within ``failing`` or a transaction."""
         return self.execute(statement, values).fetchone()[0]
 
@@ -158,4 +186,4 @@ class Database:
             text = f"{self.path}: {error}" + (f" ({mend})" if mend else "")
             raise StoreError(text) from error
         except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror or error}") from error
+            raise os_fault(error) from error

@@ -11,8 +11,11 @@ from pyd2.errors import Pyd2Error
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DATABASE: Final = "pyd2-queue.sqlite3"
-"""The file's name in its directory."""
+FOLDER: Final = "pyd2-queue"
+"""The folder in the queue's directory that holds the database and its WAL: they move together."""
+
+DATABASE: Final = f"{FOLDER}/queue.sqlite3"
+"""The database's path in the queue's directory."""
 
 
 class Entry(NamedTuple):
@@ -77,6 +80,14 @@ class DeadLetter(NamedTuple):
     datagram: bytes
 
 
+class Identity(NamedTuple):
+    """What a file is: another file in its place, or an older copy, has another one."""
+
+    device: int
+    inode: int
+    generation: bytes
+
+
 class StoreError(Pyd2Error):
     """The file cannot be used; the text says why, and what to do."""
 
@@ -86,3 +97,24 @@ class StoreError(Pyd2Error):
         """Its content is broken: no waiting will mend it."""
         self.foreign = foreign
         """It is none of ours, or of a later version: hands off."""
+        self.identity: Identity | None = None
+        """What the file is now, if that is known."""
+
+
+class OtherFileError(StoreError):
+    """The file in the place is not the one that was read."""
+
+
+class UnwritableError(StoreError):
+    """The file can be read, but not written."""
+
+    def __init__(self, text: str, entries: Entries, identity: Identity) -> None:
+        super().__init__(text)
+        self.entries = entries
+        self.identity = identity
+
+
+def os_fault(error: OSError) -> StoreError:
+    """Return what the operating system says as one of ours."""
+    mend = " (let it belong to the daemon's user: 'chown -R')" if isinstance(error, PermissionError) else ""
+    return StoreError(f"{error.filename}: {error.strerror}{mend}")

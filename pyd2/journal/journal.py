@@ -8,43 +8,43 @@ after a kill. When the engine is done with it, its number goes to the writer, wh
 not yet done are held here too: the file is their mirror.
 
 When the file fails, or the disk does not answer, the waiting requests go to the engine at once, and so do
-those that follow. From time to time a new thread opens the file and makes it hold what is held here; from
-then on requests wait for the disk again.
+those that follow; nothing is handed to the writer then. From time to time it opens the file again, asks what
+that is to hold (``ready``), and tells when it does (``restored``). ``states`` has all states and ways.
 """
 
 from __future__ import annotations
 
 import time
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, StoreError
-from pyd2.journal.former import FormerWriters
-from pyd2.journal.lock import DirectoryLock
+from pyd2.journal.entry import DATABASE, DeadLetter, Entries, StoreError
+from pyd2.journal.limit import Limit
 from pyd2.journal.pending import Pending
 from pyd2.journal.release import CHUNK, Release
+from pyd2.journal.stall import StallWatch
+from pyd2.journal.states import TABLE, State, Trigger, moved
 
 if TYPE_CHECKING:
     import asyncio
+    import mmap
     from collections.abc import Callable, Mapping, Sequence
 
     from pyd2.config.switches import QueueSwitches
     from pyd2.counters import Counters
+    from pyd2.journal.entry import Identity
+    from pyd2.journal.late import Newer
     from pyd2.journal.writer import Writer
     from pyd2.messages import Log
 
 STALL_SECONDS: Final = 3.0
-"""How long requests wait for a disk that does not answer."""
+"""How long requests, and the daemon's thread at a claim, wait for a disk that does not answer."""
 
 RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """How long to wait before the file is tried again; the last stays."""
 
 CLOSE_SECONDS: Final = 10.0
 """How long the end of the daemon waits for the last commit."""
-
-RESUME_PERCENT: Final = 80
-"""The queue counts as full until it is down to this part of its limit."""
 
 
 class Journal:
@@ -64,31 +64,29 @@ class Journal:
         self._loop = loop
         self._carry_out = carry_out
         self._release = Release(loop, carry_out)
-        self._counters = counters
+        self._limit = Limit(counters, log)
         self._log = log
-        self._wanted = False
-        """Whether the configuration asks for it; if not, what is still in the file is worked off."""
+        self._state = State.CLOSED
         self._directory = ""
-        self._max_entries = 0
-        self._claimed: DirectoryLock | None = None
-        """The lock of the directory that the next configuration names."""
+        """Whose file is used."""
+        self._configured = ""
+        """The directory that the configuration names; another one is used from the next start on."""
+        self._claimed: Writer | None = None
+        """Has the lock of the directory that the next configuration names."""
         self._writer: Writer | None = None
-        self._formers = FormerWriters()
-        self._lock: DirectoryLock | None = None
-        """While there is no writer."""
-        self._loading = False
-        """Whether the file is being read for the first time; requests wait for that in ``_held``."""
         self._held: list[bytes] = []
-        self._up = False
-        """Whether the file works."""
-        self._unread = False
-        """Whether the file could not be read at the start."""
+        """Requests that wait until the file is open."""
         self._pending = Pending()
-        self._restored_up_to = 0
         self._next = 1
-        self._full = False
-        self._stall: asyncio.TimerHandle | None = None
-        self._safe_before = 0
+        self._known: Identity | None = None
+        """The file that was read; None: none was, and what is in the place is unread."""
+        self._mirrored = False
+        """Whether the file holds what is held here, as soon as the writer has written what it was handed."""
+        self._fresh = False
+        """Whether the file is being opened, and no request has begun meanwhile."""
+        self._newer: Newer | None = None
+        """Whose requests were taken while the file was unread."""
+        self._stall = StallWatch(loop, self._seen, self._stalled)
         self._retry: asyncio.TimerHandle | None = None
         self._failures = 0
         self._reason = ""
@@ -98,8 +96,13 @@ class Journal:
 
     @property
     def durable(self) -> bool:
-        """Whether what is not done is on the disk, and goes on at the next start."""
-        return self._wanted and (self._up or self._loading)
+        """Whether what is not done is on the disk, and is kept at a stop."""
+        return self._state in (State.IN_USE, State.OPENING)
+
+    @property
+    def kept(self) -> int:
+        """How many requests have a place in the queue; at a stop it tells what becomes of them."""
+        return len(self._pending)
 
     @property
     def busy(self) -> bool:
@@ -111,21 +114,30 @@ class Journal:
         """The file."""
         return Path(self._directory, DATABASE)
 
+    @property
+    def mark(self) -> mmap.mmap | None:
+        """Where to store which request a library is at work for; None when its number is not in the file."""
+        return self._writer.mark if self._mirrored and self._writer is not None else None
+
     def status(self, wall: float) -> dict[str, str | int] | None:
         """Return what the operator is told of it; None without a durable queue. The age is in seconds."""
-        if not self._directory:
+        if self._state is State.CLOSED:
             return None
         oldest = self._pending.oldest()
-        return {
+        in_memory = self._state in (State.UNUSABLE, State.RESUMING)
+        status = {
             "file": str(self.path),
-            "state": "loading" if self._loading else "in use" if self._up else f"memory only: {self._reason}",
+            "state": f"memory only: {self._reason}" if in_memory else self._state.value,
             "entries": len(self._pending),
             "oldest-age": max(0, int(wall - oldest)) if oldest is not None else 0,
             "dead-letters": self._writer.dead_count if self._writer is not None else 0,
         }
+        if self._configured != self._directory and self._state is not State.RETIRED:
+            status["next-start"] = str(Path(self._configured, DATABASE))
+        return status
 
     def claim(self, switches: QueueSwitches) -> None:
-        """Lock the directory that a configuration asks for, before it is in force.
+        """Lock the directory that a configuration asks for, before it is in force; waits 3 seconds at most.
 
         Raises InUseError when another process has it. What else may be wrong with it is no reason to refuse
         a configuration: the daemon then works without the file.
@@ -133,37 +145,41 @@ class Journal:
         self.unclaim()
         if self.holds(switches):
             return
+        self._claimed = self._new_writer(switches.directory)
         try:
-            self._claimed = DirectoryLock(switches.directory)
-        except OSError:
-            return  # said when it is opened
+            self._claimed.wait_for_lock(STALL_SECONDS)
+        except BaseException:
+            self.unclaim()
+            raise
 
     def holds(self, switches: QueueSwitches) -> bool:
-        """Whether a configuration asks for no directory, or for one that is locked already."""
-        if switches.type != "durable" or switches.directory == self._directory:
-            return True
-        # It goes on with the former, and its thread waits for the latter.
-        return self._formers.has(switches.directory) or bool(self._formers.ending(switches.directory))
+        """Whether a configuration needs no lock, or not before the next start."""
+        return switches.type != "durable" or (self._writer is not None and not self._writer.closing)
 
     def unclaim(self) -> None:
         """Take back ``claim``."""
         if self._claimed is not None:
-            self._claimed.release()
+            self._claimed.close(STALL_SECONDS)
             self._claimed = None
 
     def configure(self, switches: QueueSwitches) -> None:
         """Work by the configuration whose directory was claimed."""
-        self._max_entries = switches.max_entries
-        self._wanted = switches.type == "durable"
-        if self._wanted and switches.directory != self._directory:
-            self._move(switches.directory)
-        elif not self._wanted:
-            self._waive()
-            self._leave_if_done()
+        self._limit.most = switches.max_entries
+        if switches.type != "durable":
+            if self._state not in (State.CLOSED, State.RETIRED):
+                self._retire()
+            return
+        if self._state in (State.CLOSED, State.RETIRED):
+            self._open(switches.directory)
+        assert self._writer is not None
+        if switches.directory not in (self._directory, self._configured):
+            self._writer.leave_for(switches.directory)
+        self._configured = switches.directory
 
     def take(self, datagrams: Sequence[bytes]) -> None:
         """Take what was read from the socket."""
-        if not self._wanted and not self._loading:
+        if self._state in (State.CLOSED, State.RETIRED):
+            self._note_newer(datagrams)
             if not self._release.busy:
                 self._carry_out(datagrams, ())
             else:
@@ -171,22 +187,24 @@ class Journal:
             return
         self._release.burst = len(datagrams) >= CHUNK
         wall = time.time()
-        room = self._max_entries - len(self._pending) - len(self._held)
+        room = self._limit.most - len(self._pending) - len(self._held)
         if len(datagrams) > room:
-            self._drop(len(datagrams) - max(0, room), wall)
+            self._limit.drop(len(datagrams) - max(0, room), wall)
             datagrams = datagrams[: max(0, room)]
-        if self._loading:
+        if self._state is State.OPENING:
             self._held += datagrams
             return
         entries = _numbered(list(range(self._next, self._next + len(datagrams))), wall, datagrams)
         self._next += len(entries)
         self._add(entries)
-        if self._writer is not None and entries:
-            self._writer.write(entries)
-        if not self._up:
+        if self._state is not State.IN_USE:
+            self._note_newer(datagrams)
             self._waive()
             return
-        self._watch_for_stall()
+        assert self._writer is not None
+        if entries:
+            self._writer.write(entries)
+        self._stall.begin(STALL_SECONDS)
         self._release.go_on()
 
     def amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
@@ -201,9 +219,10 @@ class Journal:
                 entry = entry._replace(datagram=datagram)
                 self._pending.change(entry)
                 amended.append(entry)
-        if self._writer is not None and not self._loading:
+        if self._mirrored and self._writer is not None:
             self._writer.amend(amended)
-        self._formers.amend(amended)
+        else:
+            self._pending.note(amended=[entry.number for entry in amended])
 
     def done(self, numbers: Sequence[int], dead: Mapping[int, str]) -> None:
         """Take it that requests have ended for good; the ``dead`` ones are dead letters, with reasons."""
@@ -213,95 +232,126 @@ class Journal:
             if entry is not None:
                 letters.append(DeadLetter(0, entry.taken, time.time(), reason, entry.datagram))
         self._pending.forget(numbers)
-        if self._writer is not None:
-            # While its file is being read these requests are not in it, but letters belong there already.
-            self._writer.remove(() if self._loading else numbers, letters)
-        self._formers.remove(numbers)
-        if self._full:
-            self._resume_if_room()
+        if self._mirrored and self._writer is not None:
+            self._writer.remove(numbers, letters)
+        elif self._writer is not None:
+            self._pending.note(numbers, dead=letters)
+        self._limit.look(len(self._pending))
         self._leave_if_done()
 
     def close(self) -> None:
         """Write what is to be written and close the file, at the end of the daemon. Blocks for that."""
-        for timer in (self._stall, self._retry):
-            if timer is not None:
-                timer.cancel()
+        self._stop_timers()
         self.unclaim()
-        if not self._directory:
+        if self._writer is None or self._state is State.CLOSED:
             return
-        kept = self._writer is not None and self._writer.close(CLOSE_SECONDS) and self._up
-        self._formers.close(CLOSE_SECONDS)
-        if self._lock is not None:
-            self._lock.release()
-        if self._pending or self._held:
-            message = "PYD2_QUEUE_KEPT" if kept else "PYD2_QUEUE_LOST"
-            self._log.emit(message, len(self._pending) + len(self._held), self.path)
+        kept = self._mirrored
+        if self._state is State.OPENING:
+            kept = True
+            written = self._writer.close(CLOSE_SECONDS, behind=self._held)
+        elif not kept and self._known is not None:
+            kept = True
+            written = self._writer.close(CLOSE_SECONDS, (self._known, self._pending.hold()))
+        else:
+            written = self._writer.close(CLOSE_SECONDS)
+        waiting = len(self._pending) + len(self._held)
+        if waiting and not (kept and written):
+            self._log.emit("PYD2_QUEUE_LOST", waiting, self.path)
+        elif waiting and self._state is State.RETIRED:
+            self._log.emit("PYD2_QUEUE_KEPT_RETIRED", waiting, self.path, self._directory)
+        elif waiting and self._configured != self._directory:
+            self._log.emit("PYD2_QUEUE_KEPT_ELSEWHERE", waiting, self.path, Path(self._configured, DATABASE),
+                           self._directory, self._configured)
+        elif waiting:
+            self._log.emit("PYD2_QUEUE_KEPT", waiting, self.path)
+        self._to(Trigger.STOPPED)
+        self._mirrored, self._writer = False, None
 
-    # What the writer tells. What comes from one that was given up counts no more.
+    # What the writer tells. What comes from one that was told to end counts no more.
 
-    def opened(self, writer: Writer, entries: list[Entry], fault: StoreError | None) -> None:
+    def found(self, writer: Writer, entries: Entries) -> None:
+        """Take requests of the time before, in the file's order."""
+        if writer is not self._writer:
+            return
+        writer.taken()
+        if self._fresh:
+            # Never less than before: that requests up to a number are safe has been said of others.
+            self._next = max(self._next, entries.numbers[-1] + 1)
+            self._add(entries)
+            return
+        kept, dead = self._newer_ones().judge(entries)
+        self._pending.note(dead=dead)
+        numbers = list(range(self._next, self._next + len(kept)))
+        self._next += len(kept)
+        self._add(Entries(numbers, [entry.taken for entry in kept], [entry.datagram for entry in kept]))
+        self._waive()
+
+    def opened(self, writer: Writer, identity: Identity) -> None:
         """Let the requests of the time before go on, and then those that came meanwhile."""
         if writer is not self._writer:
             return
-        writer.unread = False
-        moved = bool(self._pending)
-        if moved:
-            entries = [entry._replace(number=number) for number, entry in zip(count(self._next), entries)]
-        if entries:
-            # Never less than before: that requests up to a number are safe has been said of others.
-            self._next = max(self._next, entries[-1].number + 1)
-        self._add(Entries.of(entries))
-        self._loading = self._unread = False
-        if fault is not None:
-            self._lock = writer.lock
-            self._fail(fault)
-        else:
-            self._up = True
-            self._log.emit("PYD2_QUEUE_OPENED", self.path, len(entries))
-            if moved:
-                # Numbers in the file mean others' requests: it gets what is held here instead.
-                self._restored_up_to = self._next - 1
-                writer.replace(self._pending.entries())
-                self._watch_for_stall()
-            else:
-                self._release.safe = self._next - 1
-                self._formers.empty()
-        self._take_held()
-        self._release.go_on()
+        self._known = identity
+        if self._fresh:
+            self._fresh = False
+            self._use(Trigger.READ)
+            return
+        newer = self._newer_ones()
+        if newer.kept or newer.dead:
+            self._log.emit("PYD2_QUEUE_LATE", self.path, newer.kept, newer.dead, self._directory)
+        self._newer = None
+        self.ready(writer)
 
-    def restored(self, writer: Writer) -> None:
-        """Let requests wait for the disk again."""
+    def ready(self, writer: Writer) -> None:
+        """Tell the writer what the file is to hold."""
+        if writer is self._writer:
+            writer.hold(self._pending.hold())
+
+    def restored(self, writer: Writer, identity: Identity) -> None:
+        """Hand over what has changed meanwhile, and let requests wait for the disk again."""
         if writer is not self._writer:
             return
-        self._unread = False
-        self._formers.empty()
-        if not self._up:
-            self._up = True
-            self._failures = 0
-            self._reason = ""
-            self._log.emit("PYD2_QUEUE_RESUMED", self.path, len(self._pending))
-        self._release.up_to(self._restored_up_to)
+        self._known = identity
+        self._mirrored = True
+        changes = self._pending.changes()
+        writer.write(changes.more)
+        writer.amend(changes.amended)
+        writer.remove(changes.gone, changes.dead)
+        if self._state is State.RETIRED:
+            self._leave_if_done()
+        else:
+            self._use(Trigger.RESTORED)
 
-    def safe(self, _writer: Writer, number: int) -> None:
+    def safe(self, writer: Writer, number: int) -> None:
         """Let the requests up to this number begin."""
-        self._release.up_to(number)
+        if writer is self._writer:
+            self._release.up_to(number)
 
     def failed(self, writer: Writer, fault: StoreError) -> None:
         """Go on without the file."""
-        self._formers.failed(writer)
         if writer is not self._writer:
-            if writer.directory != self._directory and not writer.unread and not writer.given_up:
-                self._log.emit("PYD2_QUEUE_LEFT_BEHIND", Path(writer.directory, DATABASE), fault)
             return
-        self._lock = writer.lock
-        self._unread = writer.unread
-        self._loading = False
-        self._fail(fault)
-        self._take_held()
+        self._known = fault.identity or self._known
+        self._mirrored = False
+        if self._state is State.RETIRED:
+            self._log.emit(self._to(Trigger.FAILED), self.path, fault)
+            self._forget()
+            writer.close(None)
+            return
+        self._fail(Trigger.FAILED, fault)
+        self._retry = self._loop.call_later(
+            RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)], self._try_again
+        )
+        self._failures += 1
 
-    def set_aside(self, writer: Writer, reason: str, aside: Path, count: int) -> None:
-        """Say where the old file is."""
-        self._log.emit("PYD2_QUEUE_SET_ASIDE", Path(writer.directory, DATABASE), reason, aside, count)
+    def tell(self, _writer: Writer, message_id: str, *arguments: object) -> None:
+        """Log what the thread has to say."""
+        self._log.emit(message_id, *arguments)
+
+    def ended(self, writer: Writer) -> None:
+        """Close a queue that is retired and empty, when all is written."""
+        if writer is self._writer and self._state is State.RETIRED:
+            self._log.emit(self._to(Trigger.EMPTIED), self.path)
+            self._forget()
 
     # Requests.
 
@@ -318,113 +368,120 @@ class Journal:
         """Let all requests begin, on the disk or not."""
         self._release.up_to(self._next - 1)
 
-    def _drop(self, lost: int, wall: float) -> None:
-        self._counters.queue_full.add(wall, lost)
-        self._counters.tally.received += lost
-        self._counters.tally.lost += lost
-        if not self._full:
-            self._full = True
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self._max_entries)
+    def _newer_ones(self) -> Newer:
+        from pyd2.journal.late import Newer
 
-    def _resume_if_room(self) -> None:
-        resume_at = self._max_entries * RESUME_PERCENT // 100
-        if len(self._pending) <= resume_at:
-            self._full = False
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, self._max_entries)
+        if self._newer is None:
+            self._newer = Newer()
+        return self._newer
 
-    # The file.
+    def _note_newer(self, datagrams: Sequence[bytes]) -> None:
+        """Note whose requests begin while the file is unread."""
+        if self._known is None and self._state is not State.CLOSED:
+            self._newer_ones().add(datagrams)
 
-    def _move(self, directory: str) -> None:
-        """Work with another directory from now on; what is not done moves there."""
-        self._retry_now()
-        if self._writer is not None:
-            if self._loading:
-                self._formers.end(self._writer)  # none of what is held here stands in it, and what does stays
-            else:
-                self._formers.add(self._writer)
-            self._writer = None
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-        self._directory = directory
-        former = self._formers.take_back(directory)
-        self._loading, self._unread, self._failures, self._reason = former is None, False, 0, ""
-        self._up = former is not None
-        if former is None:
-            self._writer = self._new_writer(self._claimed)
-            self._claimed = None
-            self._writer.start()
+    # The states.
+
+    def _to(self, trigger: Trigger) -> str:
+        """Go to the state to which a trigger leads; return the message that tells of it."""
+        message = TABLE.get((self._state, trigger), (None, ""))[1]
+        self._state = moved(self._state, trigger)
+        return message
+
+    def _open(self, directory: str) -> None:
+        """Begin to use a file, or one that was retired again."""
+        self._to(Trigger.WANTED)
+        self._reason, self._failures = "", 0
+        if self._claimed is None and self._writer is not None and not self._writer.closing:
+            if self._mirrored:
+                self._mirrored = False
+                self._writer.drop()
         else:
-            # It was left before the next directory had taken its entries over.
-            self._writer = former
-            self._restored_up_to = self._next - 1
-            former.replace(self._pending.entries())
-            self._watch_for_stall()
-            self._take_held()
+            self._directory = self._configured = directory
+            self._known = self._newer = None
+            self._mirrored, self._fresh = False, True
+            self._writer, self._claimed = self._claimed or self._new_writer(directory), None
+            self._writer.open(None)
+        self._stall.begin(STALL_SECONDS)
 
-    def _new_writer(self, lock: DirectoryLock | None) -> Writer:
+    def _new_writer(self, directory: str) -> Writer:
         # Loaded here, SQLite and what else it needs cost a start without a durable queue nothing.
         from pyd2.journal.writer import Writer
 
-        return Writer(self._loop, self, self._directory, lock, self._formers.ending(self._directory))
+        return Writer(self._loop, self, directory, self._writer)
 
-    def _leave_if_done(self) -> None:
-        """Give up the file when it is not wanted any more and all of it is done."""
-        if self._wanted or not self._directory or self._loading or self._pending:
-            return
-        self._retry_now()
-        self._formers.leave()
-        if self._writer is not None:
-            self._formers.end(self._writer)
-        if self._lock is not None:
-            self._lock.release()
-        self._directory, self._writer, self._lock, self._up = "", None, None, False
+    def _use(self, trigger: Trigger) -> None:
+        """Let requests wait for the disk from now on."""
+        self._log.emit(self._to(trigger), self.path, len(self._pending))
+        self._mirrored = True
+        self._failures, self._reason = 0, ""
+        self._stop_timers()
+        self._waive()
+        self._take_held()
 
-    def _fail(self, fault: StoreError) -> None:
-        self._up = False
-        self._writer = None
+    def _fail(self, trigger: Trigger, fault: StoreError) -> None:
+        """Let requests go on from memory."""
+        message = self._to(trigger)
+        self._mirrored = self._fresh = False
+        self._pending.forget_told()
         if str(fault) != self._reason:
             self._reason = str(fault)
-            self._log.emit("PYD2_QUEUE_FAILED", self._reason)
-        self._retry = self._loop.call_later(
-            RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)], self._try_again
-        )
-        self._failures += 1
+            self._log.emit(message, self._reason)
+        self._stop_timers()
         self._waive()
+        self._take_held()
 
-    def _try_again(self, *, add: bool = True) -> None:
+    def _try_again(self) -> None:
         self._retry = None
-        lock, self._lock = self._lock, None
-        self._writer = self._new_writer(lock)
-        self._restored_up_to = self._next - 1
-        self._writer.start_again(self._pending.entries(), unread=self._unread, add=add)
+        self._to(Trigger.RETRY)
+        assert self._writer is not None
+        self._writer.open(self._known)
 
-    def _retry_now(self) -> None:
-        """Before the file is left: if it has failed, requests are in it that are done."""
+    def _retire(self) -> None:
+        """Work off what is in the file, and write nothing more."""
+        unusable = self._state is State.UNUSABLE
+        self._log.emit(self._to(Trigger.WAIVED), self.path, len(self._pending))
+        self._stop_timers()
+        self._fresh = False
+        assert self._writer is not None
+        if unusable:
+            self._writer.open(self._known)  # requests are in it that are done
+        self._waive()
+        self._take_held()
+        self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        """Close the file when it is not wanted any more and all of it is done; ``ended`` comes after that."""
+        if self._state is State.RETIRED and self._mirrored and not self._pending:
+            assert self._writer is not None
+            if not self._writer.closing:
+                self._writer.close(None)
+
+    def _forget(self) -> None:
+        self._directory = self._configured = ""
+        self._known = self._newer = None
+        self._mirrored = False
+
+    def _stop_timers(self) -> None:
+        self._stall.end()
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-            if not self._unread:  # else none of them is known, and all stay
-                self._try_again(add=False)  # there may be no room, and what waits has another place
 
-    def _watch_for_stall(self) -> None:
-        if self._stall is None:
-            self._safe_before = self._release.safe
-            self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
+    def _seen(self) -> tuple[int, int] | None:
+        """Return what goes up as long as the disk answers; None when nobody waits for it."""
+        waiting = self._release.busy and not self._release.some_may_begin
+        waiting = self._state is State.OPENING or (self._state is State.IN_USE and waiting)
+        if self._writer is None or not waiting:
+            return None
+        return self._release.safe, self._writer.steps
 
-    def _look_for_stall(self) -> None:
-        self._stall = None
-        if not self._up or not self._release.busy or self._release.some_may_begin:
-            return
-        if self._release.safe > self._safe_before:
-            self._safe_before = self._release.safe
-            self._stall = self._loop.call_later(STALL_SECONDS, self._look_for_stall)
-            return
+    def _stalled(self) -> None:
         assert self._writer is not None
-        self._unread = self._writer.unread
-        self._writer.given_up = True
-        self._formers.end(self._writer)
-        self._fail(StoreError(f"{self.path}: the disk has not answered for {STALL_SECONDS:g} seconds"))
+        if self._state is State.IN_USE:
+            self._writer.drop()
+        self._fail(Trigger.STALLED,
+                   StoreError(f"{self.path}: the disk has not answered for {STALL_SECONDS:g} seconds"))
 
 
 def _numbered(numbers: list[int], wall: float, datagrams: Sequence[bytes]) -> Entries:

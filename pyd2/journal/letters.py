@@ -18,7 +18,7 @@ MOST_DEAD: Final = 100_000
 """Dead letters that are kept, the newest."""
 
 SCHEMA: Final = """
-    CREATE TABLE IF NOT EXISTS dead (
+    CREATE TABLE dead (
       number INTEGER PRIMARY KEY AUTOINCREMENT,
       taken REAL NOT NULL,         -- when it came, in seconds since the epoch
       died REAL NOT NULL,          -- when it was given up
@@ -43,27 +43,21 @@ def remove(database: Database, numbers: Sequence[int]) -> None:
     database.execute("DELETE FROM dead WHERE number IN (SELECT value FROM json_each(?))", (some,))
 
 
-def read(database: Database) -> list[DeadLetter]:
-    """Return the letters, the oldest first. Raises StoreError."""
+def read(database: Database, *, sound: bool = False) -> list[DeadLetter]:
+    """Return the letters, the oldest first; ``sound``: without those that are damaged. Raises StoreError."""
     select = "SELECT number, taken, died, reason, datagram, crc FROM dead ORDER BY number"
-    with database.failing():
-        rows = database.execute(select).fetchall() if _has_table(database) else []
     found = []
-    for number, taken, died, reason, datagram, crc in rows:
-        if not isinstance(datagram, bytes) or crc32(datagram) != crc:
-            raise StoreError(f"{database.path}: dead letter {number} is damaged", damaged=True)
-        found.append(DeadLetter(number, taken, died, reason, datagram))
+    with database.failing():
+        for number, taken, died, reason, datagram, crc in database.execute(select):
+            if isinstance(datagram, bytes) and crc32(datagram) == crc:
+                found.append(DeadLetter(number, taken, died, reason, datagram))
+            elif not sound:
+                raise StoreError(f"{database.path}: dead letter {number} is damaged", damaged=True)
     return found
 
 
 def count(database: Database) -> int:
     """Return how many letters there are. Raises StoreError."""
     with database.failing():
-        found: int = database.value("SELECT count(*) FROM dead") if _has_table(database) else 0
+        found: int = database.value("SELECT count(*) FROM dead")
         return found
-
-
-def _has_table(database: Database) -> bool:
-    """Whether the file, which may be open only for reading, has the table."""
-    found: int = database.value("SELECT count(*) FROM sqlite_schema WHERE name = 'dead'")
-    return found != 0

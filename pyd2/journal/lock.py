@@ -10,9 +10,6 @@ from typing import Final
 
 from pyd2.errors import Pyd2Error
 
-LOCK_FILE: Final = "pyd2-queue.lock"
-"""A file of its own: closing the database's file a second time would give up SQLite's locks on it."""
-
 _DIRECTORY_MODE: Final = 0o750
 
 
@@ -21,7 +18,10 @@ class InUseError(Pyd2Error):
 
 
 class DirectoryLock:
-    """Holds a directory until it is released or the process ends, however it ends."""
+    """Holds a directory until it is released or the process ends, however it ends.
+
+    It is on the directory itself: no file can be removed, belong to somebody else, or be a link.
+    """
 
     def __init__(self, directory: str) -> None:
         """Take the lock; the directory is made if only its last part is missing.
@@ -29,34 +29,36 @@ class DirectoryLock:
         Raises InUseError when another process has it, OSError when the directory cannot be used.
         """
         self.directory: Final = directory
-        path = Path(directory, LOCK_FILE)
-        if not path.parent.exists():
-            path.parent.mkdir(_DIRECTORY_MODE)
+        with contextlib.suppress(FileExistsError):
+            Path(directory).mkdir(_DIRECTORY_MODE)
+        self._descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except OSError:
-            if not path.exists():
-                raise
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._file = os.fdopen(file, "rb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = self._file.read(20).decode("ascii", "replace").strip() or "unknown"
-            self._file.close()
-            raise InUseError(f"the durable queue in {directory} is in use by process {holder}") from None
-        # Who asks in vain is told the holder; a disk that is full or read-only keeps that to itself.
-        with contextlib.suppress(OSError):
-            os.ftruncate(file, 0)
-            os.pwrite(file, b"%d\n" % os.getpid(), 0)
+            holder = _holder(os.fstat(self._descriptor))
+            os.close(self._descriptor)
+            raise InUseError(f"the durable queue in {directory} is in use by {holder}") from None
 
-    @property
-    def in_place(self) -> bool:
-        """Whether the file is still there; else the next process will not see that it is locked."""
+    def is_of(self, directory: str) -> bool:
+        """Whether this is the directory that has this path now, however it is spelled."""
         with contextlib.suppress(OSError):
-            return os.path.samestat(os.fstat(self._file.fileno()), Path(self.directory, LOCK_FILE).stat())
+            return os.path.samestat(os.fstat(self._descriptor), Path(directory).stat())
         return False
 
     def release(self) -> None:
         """Give the directory back."""
-        self._file.close()
+        os.close(self._descriptor)
+
+
+def _holder(directory: os.stat_result) -> str:
+    """Return which process has the lock, as far as the kernel tells: proc(5), /proc/locks."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1] != "FLOCK":
+                continue  # among them those that wait, which begin with "->"
+            major, minor, inode = fields[5].split(":")
+            device = os.makedev(int(major, 16), int(minor, 16))
+            if (device, int(inode)) == (directory.st_dev, directory.st_ino):
+                return f"process {fields[4]}"
+    return "another process"

@@ -3,21 +3,56 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import repeat
-from typing import TYPE_CHECKING
+from itertools import repeat, takewhile
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.journal.entry import Entries, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from pyd2.journal.entry import DeadLetter
+
+
+MOST_DEAD: Final = 100_000
+"""Dead letters that are kept here while the file cannot be used; further ones are in the log only."""
+
+
+class Held(NamedTuple):
+    """What is held here, and the file is to hold."""
+
+    held: dict[int, tuple[float, bytes]]
+    dead: list[DeadLetter]
+
+    @property
+    def entries(self) -> Entries:
+        """The requests, in their order; for the writer's thread, since it takes some time."""
+        return Entries(list(self.held), [taken for taken, _ in self.held.values()],
+                       [datagram for _, datagram in self.held.values()])  # fmt: skip
+
+
+class Changes(NamedTuple):
+    """What has changed since the file was told what it is to hold."""
+
+    more: Entries
+    amended: list[Entry]
+    gone: list[int]
+    dead: list[DeadLetter]
 
 
 class Pending:
-    """Requests in the order of their arrival."""
+    """Requests in the order of their arrival, and what has become of them while the file was not told."""
 
     def __init__(self) -> None:
         self._held: dict[int, tuple[float, bytes]] = {}
         """When each was taken, and its datagram."""
+        self._told_up_to = 0
+        """The highest number when the file was told what it is to hold; of higher ones it knows nothing."""
+        self._gone: list[int] = []
+        self._amended: list[int] = []
+        self._dead: list[DeadLetter] = []
+        self._dead_told = 0
+        """How many of the first of these were among what the file is to hold."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -40,9 +75,35 @@ class Pending:
         """Give a request that is here another datagram."""
         self._held[entry.number] = entry.taken, entry.datagram
 
-    def entries(self) -> list[Entry]:
-        """Return all, in their order."""
-        return [Entry(number, *held) for number, held in self._held.items()]
+    def note(
+        self, gone: Iterable[int] = (), amended: Iterable[int] = (), dead: Sequence[DeadLetter] = ()
+    ) -> None:
+        """Keep what the file is not told now; of requests that it knows nothing of, nothing."""
+        known = self._told_up_to
+        self._gone += (number for number in gone if number <= known)
+        self._amended += (number for number in amended if number <= known)
+        self._dead += dead
+        del self._dead[:-MOST_DEAD]
+
+    def hold(self) -> Held:
+        """Return what the file is to hold."""
+        self._told_up_to = next(reversed(self._held), 0)
+        self._gone, self._amended, self._dead_told = [], [], len(self._dead)
+        return Held(self._held.copy(), list(self._dead))
+
+    def changes(self) -> Changes:
+        """Return what has changed since ``hold``; the file holds that."""
+        numbers = list(takewhile(lambda number: number > self._told_up_to, reversed(self._held)))[::-1]
+        more = Entries.of([Entry(number, *self._held[number]) for number in numbers])
+        amended = [Entry(number, *self._held[number]) for number in self._amended if number in self._held]
+        changes = Changes(more, amended, self._gone, self._dead[self._dead_told :])
+        self._gone, self._amended, self._dead = [], [], []
+        return changes
+
+    def forget_told(self) -> None:
+        """Take it that the file cannot be used: it will be told anew what it is to hold."""
+        self._told_up_to = 0
+        self._gone, self._amended = [], []
 
     def oldest(self) -> float | None:
         """Return when the first of them was taken, in seconds since the epoch."""

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -23,11 +25,11 @@ import orjson
 from pyd2.journal import letters, rows
 from pyd2.journal.contents import Contents
 from pyd2.journal.database import Database
-from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, StoreError
+from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, Identity, OtherFileError, StoreError
 from pyd2.journal.rows import ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _SCHEMA: Final = (
     """
@@ -38,6 +40,25 @@ _SCHEMA: Final = (
       datagrams BLOB NOT NULL
     )
     """,
+    """
+    CREATE TABLE file (
+      generation BLOB NOT NULL,    -- 16 random octets, new at each opening by a daemon
+      created REAL NOT NULL,       -- in seconds since the epoch
+      complete INTEGER NOT NULL    -- whether it may take its place (folder.py)
+    )
+    """,
+    """
+    CREATE TABLE death (           -- requests at which a hook library has ended the process
+      number INTEGER PRIMARY KEY,
+      deaths INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE moved (           -- generations of files whose requests were taken over
+      generation BLOB PRIMARY KEY
+    )
+    """,
+    letters.SCHEMA,
 )
 _SELECT: Final = "SELECT id, head, crc, datagrams FROM batch WHERE id > 0"
 _SELECT_NOTES: Final = "SELECT crc, datagrams FROM batch WHERE id < 0"
@@ -55,20 +76,29 @@ class Store:
     """An open file. Any method raises StoreError; the store is of no further use then, but for ``close``."""
 
     def __init__(
-        self, directory: str, name: str = DATABASE, *, read_only: bool = False, create: bool = True
+        self, directory: str | Path, name: str = DATABASE, *, read_only: bool = False, create: bool = True,
+        only: Identity | None = None, own: bool = False, step: Callable[[], None] = lambda: None,
     ) -> None:
-        """Open the file, or make it.
+        """Open the file, or make it, with its folder.
 
-        ``read_only`` is for looking into the file of a daemon that runs; it sees what is committed.
+        ``read_only`` is for looking into the file of a daemon that runs; it sees what is committed. ``only``:
+        raise OtherFileError, and change nothing, when it is another file. ``own``: it is a daemon's now.
+        ``step`` is called now and then while much is read.
         """
-        self._db: Final = Database(directory, name, read_only=read_only, create=create)
-        self.path: Final = self._db.path
+        path = Path(directory, name)
+        if create:
+            with contextlib.suppress(OSError):  # SQLite tells
+                path.parent.mkdir(0o750)
+        self._db: Final = Database(path, read_only=read_only, create=create)
+        self.path: Final = path
+        self._step: Final = step
         self._contents: Contents | None = None
         """None: not known, for it has not been read, or something went wrong since."""
         try:
             empty = self._db.check()
+            self._compare(only, may_be_empty=create, empty=empty)
             if not read_only:
-                self._prepare(empty=empty)
+                self._prepare(empty=empty, own=own or empty)
         except StoreError:
             self.close()
             raise
@@ -79,12 +109,48 @@ class Store:
         """Close the file; what was committed stays."""
         self._db.close()
 
+    def _compare(self, only: Identity | None, *, may_be_empty: bool, empty: bool) -> None:
+        if empty and not may_be_empty:
+            raise StoreError(f"{self.path}: it is empty", damaged=True)
+        if only is not None and self.identity() != only:
+            raise OtherFileError(f"{self.path}: another file, or an older copy, has been put in its place")
+
+    def identity(self) -> Identity:
+        """Return what the file is."""
+        with self._db.failing():
+            generation: bytes = self._db.value("SELECT generation FROM file")
+        return Identity(*self._db.device_and_inode(), generation)
+
+    @property
+    def complete(self) -> bool:
+        """Whether a file that was made to take another one's place holds all that it is to hold."""
+        with self._db.failing():
+            return bool(self._db.value("SELECT complete FROM file"))
+
+    def count(self) -> int:
+        """Return how many entries there are."""
+        with self._db.snapshot():
+            return len(self._load().live())
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are no entries, as far as is known."""
+        return self._contents is not None and self._contents.empty
+
+    def last_number(self) -> int:
+        """Return the highest number of an entry."""
+        with self._knowing() as contents:
+            return max(contents.live(), default=0)
+
     def read(self) -> list[Entry]:
         """Return the entries in their order."""
         with self._db.snapshot():
             done = self._read_done()
-            found = self._db.execute(_SELECT)
-            return sorted(entry for row in found for entry in self._unpack(*row) if entry.number not in done)
+            found: list[Entry] = []
+            for row in self._db.execute(_SELECT):
+                found += (entry for entry in self._unpack(*row) if entry.number not in done)
+                self._step()
+            return sorted(found)
 
     def readable(self) -> list[Entry]:
         """Return what can be read of a damaged file: from both ends up to what SQLite cannot read."""
@@ -97,6 +163,7 @@ class Store:
             with contextlib.suppress(sqlite3.Error):
                 for _, head, crc, datagrams in self._db.execute(f"{_SELECT} ORDER BY id {order}"):
                     found.update((entry.number, entry) for entry in rows.sound(head, crc, datagrams))
+                    self._step()
         return sorted(entry for number, entry in found.items() if number not in done)
 
     def write(
@@ -113,36 +180,70 @@ class Store:
             if removed:
                 fresh.append(self._note(contents, removed))
                 full = contents.note(removed)
+            self._db.check_place()
             if len(fresh) <= _ROWS and not (full or dead or raised):
                 with self._db.failing():
                     self._insert(fresh)  # which SQLite commits by itself
-                return
-            with self._db.transaction():
-                self._insert(fresh)
-                if full:
-                    self._tidy(contents)
-                if dead:
-                    letters.bury(self._db, dead)
-                if raised:
-                    letters.remove(self._db, raised)
+            else:
+                with self._db.transaction():
+                    self._insert(fresh)
+                    if full:
+                        self._tidy(contents)
+                    if dead:
+                        letters.bury(self._db, dead)
+                    if raised:
+                        letters.remove(self._db, raised)
+            self._db.note_place()
 
     def amend(self, entries: Sequence[Entry]) -> None:
         """Change the datagrams of entries that are there, in one transaction."""
         amended = {entry.number: entry for entry in entries}
-        with self._knowing() as contents, self._db.transaction():
-            for row, _ in list(contents.find(amended)):
-                some = [amended.get(entry.number, entry) for entry in self._row(row)]
-                self._db.execute(_AMEND, (*rows.pack(Entries.of(some)), row))
+        with self._knowing() as contents:
+            self._db.check_place()
+            with self._db.transaction():
+                for row, _ in list(contents.find(amended)):
+                    some = [amended.get(entry.number, entry) for entry in self._row(row)]
+                    self._db.execute(_AMEND, (*rows.pack(Entries.of(some)), row))
+            self._db.note_place()
 
-    def replace(self, entries: Sequence[Entry]) -> None:
-        """Make these the only entries, in one transaction."""
+    def replace(self, entries: Sequence[Entry], dead: Sequence[DeadLetter] = (), moved: bytes = b"") -> None:
+        """Make these the only entries, and add dead letters, in one transaction; then the file is complete.
+
+        ``moved``: the generation of a file whose requests are among them.
+        """
         with self._knowing(), self._db.transaction():
             self._db.execute("DELETE FROM batch")
             self._contents = contents = Contents()
             self._insert(self._add(contents, Entries.of(entries)) if entries else [])
+            letters.bury(self._db, dead)
+            if moved:
+                self._db.execute("INSERT OR IGNORE INTO moved VALUES (?)", (moved,))
+            self._db.execute("UPDATE file SET complete = 1")
+        self._db.note_place()
 
-    def reconcile(self, entries: Sequence[Entry], *, add: bool = True) -> None:
-        """Make these the only entries; unless ``add``, those of them that are there.
+    def has_moved(self, generation: bytes) -> bool:
+        """Whether the requests of another file were taken over into this one."""
+        with self._db.failing():
+            return bool(self._db.value("SELECT count(*) FROM moved WHERE generation = ?", generation))
+
+    def give_away(self) -> None:
+        """Remove all entries and dead letters, which another file has taken over; it is another file then."""
+        with self._knowing(), self._db.transaction():
+            self._db.execute("DELETE FROM batch")
+            self._db.execute("DELETE FROM dead")
+            self._db.execute("UPDATE file SET generation = randomblob(16)")
+            self._contents = Contents()
+
+    def count_death(self, number: int) -> int:
+        """Note that the process ended while a library was at work for a request; return how often it did."""
+        with self._db.transaction():
+            self._db.execute("INSERT OR IGNORE INTO death VALUES (?, 0)", (number,))
+            self._db.execute("UPDATE death SET deaths = deaths + 1 WHERE number = ?", (number,))
+            deaths: int = self._db.value("SELECT deaths FROM death WHERE number = ?", number)
+        return deaths
+
+    def reconcile(self, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
+        """Make these the only entries, and add dead letters.
 
         First the others go, in a transaction of their own: a full disk may have room for that, and a request
         that was done must not come back.
@@ -152,35 +253,43 @@ class Store:
         self.write((), sorted(present - {entry.number for entry in entries}))
         held = {entry.number: entry.datagram for entry in self.read()}
         self.amend([entry for entry in entries if held.get(entry.number, entry.datagram) != entry.datagram])
-        if add:
-            self.write([entry for entry in entries if entry.number not in present])
+        self.write([entry for entry in entries if entry.number not in present], (), dead)
 
-    def read_dead(self) -> list[DeadLetter]:
-        """Return the dead letters, the oldest first."""
-        return letters.read(self._db)
+    def read_dead(self, *, sound: bool = False) -> list[DeadLetter]:
+        """Return the dead letters, the oldest first; ``sound``: without those that are damaged."""
+        return letters.read(self._db, sound=sound)
 
     def count_dead(self) -> int:
         """Return how many dead letters there are."""
         return letters.count(self._db)
 
-    def _prepare(self, *, empty: bool) -> None:
+    def _prepare(self, *, empty: bool, own: bool) -> None:
         """Set the file up if it is new, and work in what was noted."""
         self._db.set_up(empty=empty)
         # A transaction also for a file that is there: what cannot be written must be found out at once.
         with self._db.transaction():
-            self._db.make(_SCHEMA if empty else ())
-            self._db.execute(letters.SCHEMA)
+            if empty:
+                self._db.make(_SCHEMA)
+                self._db.execute("INSERT INTO file VALUES (zeroblob(16), ?, 0)", (time.time(),))
+            if own:
+                self._db.execute("UPDATE file SET generation = randomblob(16)")
             self._contents = contents = self._load()
             # The next number is one more than that of the last entry: none that is noted may be beyond it.
             self._tidy(contents, all_rows=True)
-        if empty:
-            self._db.sync_directory()
+            for (number,) in self._db.execute("SELECT number FROM death").fetchall():
+                if number not in contents.live():
+                    self._db.execute("DELETE FROM death WHERE number = ?", (number,))
+        with self._db.failing():
+            # What a transaction that was broken off has left in the WAL must not look like one that was lost.
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.note_place()
 
     def _load(self) -> Contents:
         """Read what the file holds."""
         contents = Contents()
         for row, head in self._db.execute("SELECT id, head FROM batch WHERE id > 0 ORDER BY id"):
             contents.add(row, self._numbers(row, head))
+            self._step()
         contents.note(self._read_done())
         contents.next_note = self._db.value("SELECT min(0, ifnull(min(id), 0)) - 1 FROM batch")
         return contents

@@ -1,23 +1,31 @@
-"""The thread that writes the durable queue: what the loop hands over goes to the disk in group commits."""
+"""The thread of the durable queue: it locks, opens, reads and writes the file, and nobody else touches that.
+
+It lives from the claim of a directory until it is told to close. Each time it is told to ``open`` it serves
+the file until a fault; what the loop hands over goes to the disk in group commits.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from pyd2.journal.entry import Entries, StoreError
+from pyd2.journal import folder
+from pyd2.journal.entry import DATABASE, Entries, Entry, StoreError, UnwritableError, os_fault
 from pyd2.journal.letters import MOST_DEAD
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.salvage import salvage, set_aside
-from pyd2.journal.store import Store
+from pyd2.journal.opening import map_mark, open_file, tell_of_others
 
 if TYPE_CHECKING:
     import asyncio
+    import mmap
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    from pyd2.journal.entry import DeadLetter, Entry
+    from pyd2.journal.entry import DeadLetter, Identity
+    from pyd2.journal.listener import Listener
+    from pyd2.journal.pending import Held
+    from pyd2.journal.store import Store
 
 GROUP: Final = 256
 """So many requests go together at once: to wait for more of them would cost time and save nothing."""
@@ -32,89 +40,92 @@ REMOVE_SECONDS: Final = 0.02
 """How long removals wait for a commit to share. What is done and not removed is done again after a kill."""
 
 HOUSE_SECONDS: Final = 1.0
-"""How often, while requests come, unused pages are given back and the file is looked for in its place."""
+"""How often unused pages are given back, and the files are looked for in their place."""
 
-
-class Listener(Protocol):
-    """Who is told of what the thread has done; in the loop's thread, in order."""
-
-    def opened(self, writer: Writer, entries: list[Entry], fault: StoreError | None) -> None:
-        """The file was read; these are its entries. ``fault``: it cannot be written, and the thread ends."""
-
-    def restored(self, writer: Writer) -> None:
-        """The file holds what ``replace`` or ``reconcile`` was given."""
-
-    def safe(self, writer: Writer, number: int) -> None:
-        """The entries up to this number are on the disk."""
-
-    def failed(self, writer: Writer, fault: StoreError) -> None:
-        """Something went wrong; the thread ends."""
-
-    def set_aside(self, writer: Writer, reason: str, aside: Path, count: int) -> None:
-        """A file that was damaged, or not read in time, was renamed; ``count`` of its entries were read."""
+PIECE: Final = 256
+"""Requests of a file that the loop gets at a time."""
 
 
 class Writer:
-    """One thread with one open file, from the opening to a fault or the closing."""
+    """One thread with the lock on a directory, and with its file as often as it can be used."""
 
     def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        listener: Listener,
-        directory: str,
-        lock: DirectoryLock | None,
-        after: Sequence[Writer],
+        self, loop: asyncio.AbstractEventLoop, listener: Listener, directory: str, after: Writer | None = None
     ) -> None:
-        """Make the thread; one of the ``start`` methods sets it going.
-
-        It waits for the ends of the threads of ``after``; without a lock it takes one itself.
-        """
+        """Start the thread, which takes the lock when that of ``after`` has ended."""
         self.directory: Final = directory
-        self.lock = lock
+        self.closing = False
+        self.over = False
+        """Whether the thread has ended."""
+        self.fault: StoreError | None = None
+        """Why the file could not be used at last."""
+        self.steps = 0
+        """Goes up while much is read: the disk answers."""
+        self.dead_count = 0
+        """Dead letters in the file, about: those that are forgotten for their number still count."""
+        self.mark: mmap.mmap | None = None
+        """Where to store the number of a request while a hook library is at work for it."""
         self._loop = loop
         self._listener = listener
         self._after = after
+        self._lock: DirectoryLock | None = None
+        self._lock_fault: Exception | None = None
+        self._lock_known = threading.Event()
+        self._told_others = False
         self._changed = threading.Condition()
+        self._open = False
+        """Whether the file is to be opened."""
+        self._known: Identity | None = None
+        """The file that was read."""
+        self._ask = False
+        """Whether to ask for what the file is to hold."""
+        self._taken = False
+        self._held: Held | None = None
+        self._behind: list[bytes] = []
+        """Requests without numbers that go behind those of the file."""
         self._entries = Entries([], [], [])
         self._removed: list[int] = []
         self._amended: list[Entry] = []
         self._dead: list[DeadLetter] = []
-        self.dead_count = 0
-        """Dead letters in the file, about: those that are forgotten for their number still count."""
-        self.unread = False
-        """Whether what the file holds is known to nobody yet; the listener says when it has taken it over."""
-        self.given_up = False
-        """Whether another one works with the directory: what becomes of this one is of no interest."""
-        self._replacement: Sequence[Entry] | None = None
+        self._next: str | None = None
+        """The directory that the next start is to use, to be noted there."""
         self._grouping = False
         """Whether the thread waits for more requests, and need not hear of each."""
-        self._closing = False
-        self._over = False
         self._thread = threading.Thread(target=self._run, name="pyd2-queue", daemon=True)
-        self._begin: Callable[[], Store]
-
-    # Called by the loop.
-
-    @property
-    def over(self) -> bool:
-        """Whether the thread has ended, and given up the lock if it was told to."""
-        return self._over
-
-    def start(self) -> None:
-        """Open the file and tell what it holds."""
-        self.unread = True
-        self._begin = self._open
         self._thread.start()
 
-    def start_again(self, entries: Sequence[Entry], *, unread: bool, add: bool) -> None:
-        """Open the file after a fault and make it hold these entries; see ``Store.reconcile`` for ``add``.
+    # Called by the loop, or by the thread that claims a directory.
 
-        ``unread``: what it holds has never been read. That is older than what was done meanwhile, so it must
-        not be done now: the file is set aside.
-        """
-        self.unread = unread
-        self._begin = lambda: self._reopen(entries, add=add)
-        self._thread.start()
+    def wait_for_lock(self, timeout: float) -> None:
+        """Wait ``timeout`` seconds for the lock. Raises InUseError; other faults are told at the opening."""
+        if self._lock_known.wait(timeout) and isinstance(self._lock_fault, InUseError):
+            raise self._lock_fault
+
+    def open(self, known: Identity | None) -> None:
+        """Open the file. ``known``: the one that was read; any other one in its place is unread."""
+        with self._changed:
+            self._forget()
+            self._known, self._open = known, True
+            self._changed.notify()
+
+    def taken(self) -> None:
+        """Go on to tell of requests; the answer to ``found``."""
+        with self._changed:
+            self._taken = True
+            self._changed.notify()
+
+    def hold(self, held: Held) -> None:
+        """Let the file hold this, and only this; the answer to ``ready`` or ``opened``."""
+        with self._changed:
+            self._held = held
+            self._changed.notify()
+
+    def drop(self) -> None:
+        """Forget what was handed over, and ask what the file is to hold when the disk answers."""
+        with self._changed:
+            self._forget()
+            self._ask = True
+            self._changed.notify()
 
     def write(self, entries: Entries) -> None:
         """Hand entries over."""
@@ -136,26 +147,30 @@ class Writer:
             self._removed += numbers
             self._dead += dead
 
-    def replace(self, entries: Sequence[Entry]) -> None:
-        """Let the file hold these entries instead of what it holds and what was handed over."""
+    def leave_for(self, directory: str) -> None:
+        """Say that the next start uses another directory, if it is another one, and leave a note there."""
         with self._changed:
-            self._entries, self._removed, self._amended = Entries([], [], []), [], []
-            self._replacement = entries
+            self._next = directory
             self._changed.notify()
 
-    def close(self, timeout: float | None) -> bool:
+    def close(
+        self, timeout: float | None, held: tuple[Identity, Held] | None = None, behind: Sequence[bytes] = ()
+    ) -> bool:
         """Write what was handed over, close the file and give up the lock.
 
-        Waits for that up to ``timeout`` seconds (None: not at all); returns whether the thread has ended.
+        ``held``: the file, and what it is to hold, when it cannot be used now; one more try is made.
+        ``behind``: requests that are to go behind those of a file that is being opened. Waits ``timeout``
+        seconds (None: not at all); returns whether all was written.
         """
         with self._changed:
-            self._closing = True
+            self.closing = True
+            self._behind += behind
+            if held is not None:
+                (self._known, self._held), self._open = held, True
             self._changed.notify()
-            if self._over and self.lock is not None:
-                self.lock.release()
         if timeout is not None:
             self._thread.join(timeout)
-        return self._over
+        return self.over and self.fault is None
 
     # The thread.
 
@@ -164,112 +179,162 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        store = None
         try:
-            store = self._begin()
-            self.dead_count = store.count_dead()
-            self._work(store)
-        except StoreError as fault:
-            self._tell(self._listener.failed, fault)
-        except Exception as error:  # whatever it is, the daemon goes on without the file
-            self._tell(self._listener.failed, StoreError(f"{self.directory}: {error!r}"))
+            if self._after is not None:
+                self._after.wait()
+                self._after = None
+            try:
+                self._take_lock()
+            except (InUseError, OSError) as error:
+                self._lock_fault = error
+            self._lock_known.set()
+            while self._is_to_open():
+                self._serve()
         finally:
-            if store is not None:
-                store.close()
+            if self._lock is not None:
+                self._lock.release()
+            self.over = True
+            self._tell(self._listener.ended)
+
+    def _is_to_open(self) -> bool:
+        """Wait for the order to open the file; return whether that is not to close."""
+        while True:
             with self._changed:
-                # Else the lock is for the thread that tries again.
-                if self._closing and self.lock is not None:
-                    self.lock.release()
-                self._over = True
+                self._changed.wait_for(lambda: self._open or self.closing or self._next is not None)
+                if self._open and (not self.closing or self._held is not None or self._behind):
+                    self._open = False
+                    return True
+                if self.closing:
+                    return False
+            self._point()
+
+    def _serve(self) -> None:
+        """Open the file and write it, until it fails or is to be closed."""
+        store = None
+        fault: StoreError | None = None
+        self.fault = None
+        try:
+            self._take_lock()
+            if not self._told_others:
+                tell_of_others(self.directory, self._say, self._step)
+                self._told_others = True
+            opened = open_file(self.directory, self._known, self._ask_for_held, self._say, self._step)
+            store = opened.store
+            identity = store.identity()
+            self.dead_count = store.count_dead()
+            self.mark = map_mark(self.directory)
+            if opened.entries is None:
+                self._tell(self._listener.restored, identity)
+            else:
+                self._tell_found(opened.entries)
+                self._tell(self._listener.opened, identity)
+            self._work(store, identity)
+        except UnwritableError as error:
+            self._tell_found(error.entries)
+            fault = error
+        except StoreError as error:
+            fault = error
+        except InUseError as error:
+            fault = StoreError(str(error), foreign=True)
+        except OSError as error:
+            fault = os_fault(error)
+        except Exception as error:  # whatever it is, the daemon goes on without the file
+            fault = StoreError(f"{self.directory}: {error!r}")
+        self.mark = None
+        if store is not None:
+            store.close()
+        if fault is not None:
+            with self._changed:
+                self._forget()
+            self.fault = fault
+            self._tell(self._listener.failed, fault)
+
+    def _tell_found(self, entries: Entries) -> None:
+        """Tell of requests, some at a time: the loop does other things between."""
+        for at in range(0, len(entries), PIECE):
+            self._taken = False
+            self._tell(self._listener.found, entries[at : at + PIECE])
+            with self._changed:
+                self._changed.wait_for(lambda: self._taken or self.closing)
+            self._step()
+
+    def _ask_for_held(self) -> Held:
+        """Return what the file is to hold. Raises StoreError when the loop is not there to tell."""
+        self._tell(self._listener.ready)
+        with self._changed:
+            self._changed.wait_for(lambda: self._held is not None or self.closing)
+            held, self._held = self._held, None
+        if held is None:
+            raise StoreError(f"{self.directory}: it was to be closed")
+        return held
+
+    def _forget(self) -> None:
+        """Forget what was handed over; under the condition."""
+        self._entries, self._removed, self._amended, self._dead = Entries([], [], []), [], [], []
+        self._ask, self._held = False, None
 
     def _tell(self, method: Callable[..., None], *arguments: object) -> None:
         try:
             self._loop.call_soon_threadsafe(method, self, *arguments)
         except RuntimeError:
-            if not self._closing:  # else the loop is closed, and nobody is there to be told
+            if not self.closing:  # else the loop is closed, and nobody is there to be told
                 raise
+
+    def _say(self, message_id: str, *arguments: object) -> None:
+        self._tell(self._listener.tell, message_id, *arguments)
+
+    def _step(self) -> None:
+        self.steps += 1
 
     def _take_lock(self) -> None:
-        for other in self._after:
-            other.wait()
-        self._after = ()
-        if self.lock is not None and not self.lock.in_place:
-            self.lock.release()
-            self.lock = None
-        if self.lock is None:
-            try:
-                self.lock = DirectoryLock(self.directory)
-            except InUseError as error:
-                raise StoreError(str(error), foreign=True) from error
-            except OSError as error:
-                raise StoreError(f"{error.filename}: {error.strerror}") from error
+        if self._lock is not None and not self._lock.is_of(self.directory):
+            self._lock.release()
+            self._lock = None
+        if self._lock is None:
+            self._lock = DirectoryLock(self.directory)
 
-    def _open(self) -> Store:
-        self._take_lock()
-        store = None
+    def _point(self) -> None:
+        """Tell which directory the next start uses, and leave a note there of this one."""
+        with self._changed:
+            directory, self._next = self._next, None
+        if directory is None or (self._lock is not None and self._lock.is_of(directory)):
+            return
+        trouble = ""
         try:
-            store = Store(self.directory)
-            entries = store.read()
+            folder.point(directory, list(dict.fromkeys([*folder.elsewhere(directory), self.directory])))
         except StoreError as error:
-            if store is not None:
-                store.close()
-            if error.foreign:
-                raise
-            entries = salvage(self.directory)
-            if not error.damaged:
-                self._tell(self._listener.opened, entries, error)
-                raise
-            store = self._begin_anew(str(error), entries)
-        self._tell(self._listener.opened, entries, None)
-        return store
+            trouble = f". No note of that could be left there: {error}"
+        self._say("PYD2_QUEUE_NEXT_START", Path(self.directory, DATABASE), Path(directory, DATABASE),
+                  self.directory, directory, trouble)
 
-    def _reopen(self, entries: Sequence[Entry], *, add: bool) -> Store:
-        self._take_lock()
-        store = None
-        try:
-            store = Store(self.directory)
-            count = len(store.read()) if self.unread else 0
-            if not count:
-                store.reconcile(entries, add=add)
-        except StoreError as error:
-            if store is not None:
-                store.close()
-            if not error.damaged:
-                raise
-            store = self._begin_anew(str(error), entries)
-        else:
-            if count:
-                store.close()
-                store = self._begin_anew("it was not read at the start", entries, count)
-        self.unread = False
-        if add:
-            self._tell(self._listener.restored)
-        return store
+    # Writing.
 
-    def _begin_anew(self, reason: str, entries: Sequence[Entry], count: int | None = None) -> Store:
-        """Return a new file that holds these entries; the old one is set aside."""
-        aside = set_aside(self.directory)
-        store = Store(self.directory)
-        store.write(entries)
-        self._tell(self._listener.set_aside, reason, aside, len(entries) if count is None else count)
-        return store
-
-    def _work(self, store: Store) -> None:
+    def _work(self, store: Store, identity: Identity) -> None:
         """Commit until told to close."""
         house_at = time.monotonic() + HOUSE_SECONDS
         while True:
             with self._changed:
-                self._wait()
+                self._wait(store)
                 entries, self._entries = self._entries, Entries([], [], [])
                 removed, self._removed = self._removed, []
                 dead, self._dead = self._dead, []
                 amended, self._amended = self._amended, []
-                replacement, self._replacement = self._replacement, None
-                closing = self._closing
+                behind, self._behind = self._behind, []
+                ask, self._ask = self._ask, False
+                held, self._held = self._held, None
+                closing = self.closing
             now = time.monotonic()
-            if replacement is not None:
-                store.replace(replacement)
-                self._tell(self._listener.restored)
+            self._point()
+            if ask and held is None:
+                held = self._ask_for_held()
+                store.reconcile(held.entries, held.dead)
+                self._tell(self._listener.restored, identity)
+            elif held is not None:
+                store.replace(held.entries, held.dead)
+                self._tell(self._listener.restored, identity)
+            if behind:
+                first = store.last_number() + 1
+                entries = Entries.of([Entry(n, time.time(), some) for n, some in enumerate(behind, first)])
             if entries or removed or amended or dead:
                 self._commit(store, entries, removed, dead, amended)
             if closing:
@@ -281,21 +346,25 @@ class Writer:
             if entries:
                 self._wait_for_more(now + GROUP_SECONDS)
 
-    def _wait(self) -> None:
+    def _wait(self, store: Store) -> None:
         """Wait for something to commit; removals wait a while for something else."""
 
         def urgent() -> bool:
-            return bool(self._entries or self._replacement is not None or self._closing)
+            return bool(self._entries or self._held is not None or self._ask or self.closing
+                        or self._next is not None)  # fmt: skip
 
-        self._changed.wait_for(lambda: urgent() or self._removed or self._dead)
-        self._changed.wait_for(urgent, REMOVE_SECONDS)
+        # While there are requests in the file somebody must look whether it is still there.
+        self._changed.wait_for(lambda: urgent() or self._removed or self._dead or self._amended,
+                               None if store.empty else HOUSE_SECONDS)
+        if self._removed or self._dead or self._amended:
+            self._changed.wait_for(urgent, REMOVE_SECONDS)
 
     def _wait_for_more(self, end: float) -> None:
         """Let requests come that share the next commit; ``end`` is monotonic seconds."""
         with self._changed:
             self._grouping = True
             self._changed.wait_for(
-                lambda: len(self._entries) >= GROUP or self._closing or self._replacement is not None,
+                lambda: len(self._entries) >= GROUP or self.closing or self._held is not None or self._ask,
                 max(0.0, end - time.monotonic()),
             )
             self._grouping = False

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyd2.errors import NcrError, Pyd2Error
-from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
+from pyd2.journal import folder
+from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.salvage import salvage
 from pyd2.journal.store import Store
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     def action(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        added.add_argument("path", metavar="PATH", help="the queue's directory, or a file that was set aside")
+        added.add_argument("path", metavar="PATH", help="the queue's directory, or what was set aside")
         added.add_argument("--dead", action="store_true",
                            help="the dead letters: what failed for good though it was tried again")
         added.set_defaults(act=run)
@@ -48,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="requests of the queue, which leave their place")
     source.add_argument("--all", action="store_true", help="all of them")
     source.add_argument("--file", metavar="FILE", help="requests as JSON, one a line; -: standard input")
+    text = "move all requests from one directory to another; no daemon may use either"
+    move = actions.add_parser("move", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    move.add_argument("path", metavar="FROM", help="the directory that is left")
+    move.add_argument("to", metavar="TO", help="the directory that is used from now on")
+    move.set_defaults(act=_move)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -121,6 +127,38 @@ def _requeue(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _move(arguments: argparse.Namespace) -> int:
+    """Put the requests of one directory behind those of another, dead letters too, and remove them there.
+
+    What was taken over is noted with it, so that a kill before the removal does not double it.
+    """
+    to = arguments.to
+    if _same(arguments.path, to):
+        raise ValueError(f"{arguments.path} and {to} are the same directory")
+    with _locked(arguments.path) as source, _directory_locked(to):
+        folder.settle(to)
+        if not Path(to, DATABASE).exists():
+            folder.replace(to, Entries([], [], []), [])
+        with contextlib.closing(Store(to, create=False)) as target:
+            entries, dead = source.read(), source.read_dead()
+            generation = source.identity().generation
+            if not target.has_moved(generation):
+                first = target.last_number() + 1
+                moved = [entry._replace(number=number) for number, entry in enumerate(entries, first)]
+                target.replace([*target.read(), *moved], dead, moved=generation)
+        source.give_away()
+        left = [name for name in folder.elsewhere(to) if not _same(name, arguments.path)]
+        folder.point(to, left)
+    print(f"moved {len(entries)}, and {len(dead)} dead letter{'' if len(dead) == 1 else 's'}")
+    return 0
+
+
+def _same(one: str, other: str) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(one).samefile(other)
+    return False
+
+
 def _known(numbers: Iterable[int], present: Iterable[int]) -> list[int]:
     """Return the numbers, each once and in their order. Raises ValueError for one that is not there."""
     wanted = list(dict.fromkeys(numbers))
@@ -148,8 +186,10 @@ def _from_file(name: str) -> list[bytes]:
 def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
     """Return the entries, beside a daemon too; what cannot be read is left out, with a warning."""
     place = Path(path)
-    directory, name = (str(place.parent), place.name) if place.is_file() else (path, DATABASE)
-    _must_exist(Path(directory, name))
+    if not place.is_file():
+        place /= Path(DATABASE).name if (place / Path(DATABASE).name).is_file() else DATABASE
+    _must_exist(place)
+    directory, name = str(place.parent), place.name
     try:
         store = Store(directory, name, read_only=True)
         try:
@@ -167,13 +207,15 @@ def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
 def _locked(directory: str) -> Iterator[Store]:
     """Open the queue while no daemon uses it. Raises InUseError when one does."""
     _must_exist(Path(directory, DATABASE))
+    with _directory_locked(directory), contextlib.closing(Store(directory, create=False)) as store:
+        yield store
+
+
+@contextlib.contextmanager
+def _directory_locked(directory: str) -> Iterator[None]:
     lock = DirectoryLock(directory)
     try:
-        store = Store(directory, create=False)
-        try:
-            yield store
-        finally:
-            store.close()
+        yield
     finally:
         lock.release()
 

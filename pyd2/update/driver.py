@@ -109,7 +109,7 @@ class Driver:
             self._begin_direction(transaction, now, wall)
         else:
             self.errands.add(
-                server.lane, partial(select_key, server.config, server.offered_key),
+                server.lane, transaction.ncr.number, partial(select_key, server.config, server.offered_key),
                 partial(self._selected, transaction, server, event, reason),
             )
 
@@ -236,7 +236,8 @@ class Driver:
                 lane = transaction.server.lane
                 lane.signing += 1
                 lane.room_known = False
-                self.errands.add(lane, signing, partial(self._signed, transaction, draft))
+                then = partial(self._signed, transaction, draft)
+                self.errands.add(lane, transaction.ncr.number, signing, then)
             else:
                 sender.complete(transaction, draft, signing, now, wall)
         except UnsendableError as error:

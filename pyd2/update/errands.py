@@ -24,10 +24,12 @@ MOST: Final = 96
 class Errand(Generic[T]):
     """One thing to be done where libraries run: ``run`` it there, and give it back to the engine."""
 
-    __slots__ = ("_fault", "_result", "_work", "lane", "then")
+    __slots__ = ("_fault", "_result", "_work", "lane", "number", "then")
 
-    def __init__(self, lane: Lane, work: Callable[[], T], then: Then[T]) -> None:
+    def __init__(self, lane: Lane, number: int, work: Callable[[], T], then: Then[T]) -> None:
         self.lane = lane
+        self.number = number
+        """The request's in the durable queue; 0 without."""
         self.then = then
         self._work = work
         self._result: T
@@ -67,10 +69,10 @@ class Errands:
     def __init__(self) -> None:
         self._waiting: list[Errand[Any]] = []
 
-    def add(self, lane: Lane, work: Callable[[], T], then: Then[T]) -> None:
-        """Have work done for a transaction that is at a lane's server."""
+    def add(self, lane: Lane, number: int, work: Callable[[], T], then: Then[T]) -> None:
+        """Have work done for a transaction that is at a lane's server; ``number`` is its request's."""
         lane.errands += 1
-        self._waiting.append(Errand(lane, work, then))
+        self._waiting.append(Errand(lane, number, work, then))
 
     def take(self) -> list[Errand[Any]]:
         """Return those to be done, in their order."""

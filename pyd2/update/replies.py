@@ -115,7 +115,8 @@ class Replies:
         context, transaction.context = transaction.context, None
         if context is not None and isinstance(transaction.key, LibraryKey):
             self._driver.errands.add(
-                transaction.server.lane, partial(read_reply, datagram, context, int(wall)),
+                transaction.server.lane, transaction.ncr.number,
+                partial(read_reply, datagram, context, int(wall)),
                 partial(self._verified, transaction, datagram),
             )
         else:

@@ -73,6 +73,10 @@ def _unmount(directory: Path) -> None:
 
 
 def _set_modes(directory: Path, files: int, folder: int) -> None:
-    for file in directory.iterdir():
-        file.chmod(files)
+    directory.chmod(0o750)
+    for path in directory.iterdir():
+        if path.is_dir():
+            _set_modes(path, files, folder)
+        else:
+            path.chmod(files)
     directory.chmod(folder)

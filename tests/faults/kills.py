@@ -171,7 +171,7 @@ class Site:
         """Put a copy of database and WAL in the place of all files of the queue."""
         folder, copy = self._directory / "queue", self._directory / "copy"
         if folder.exists():
-            copy.mkdir()
+            (copy / DATABASE).parent.mkdir(parents=True)
             for name in (DATABASE, DATABASE + "-wal"):
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(folder / name, copy / name)

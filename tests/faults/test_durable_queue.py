@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pyd2.journal.database import VERSION
-from pyd2.journal.entry import DATABASE
+from pyd2.journal.entry import DATABASE, FOLDER
 from pyd2.journal.rows import ROW
 from pyd2.journal.salvage import salvage
+from pyd2.tools.cli import main as pyd2ctl
 from tests.faults import disks, kills
 from tests.faults.load import Host, domain, forward
 from tests.kit import ncr
@@ -130,8 +131,9 @@ def test_the_files_can_be_read_by_owner_and_group_only(d2_binary: str) -> None:
         site.send(1)
         made = site.queue / "made"
         wait_until(lambda: (made / DATABASE).exists() and salvage(str(made)), "the request in the file")
-        assert made.stat().st_mode & 0o777 == 0o750
-        for file in made.iterdir():
+        for folder in (made, (made / DATABASE).parent):
+            assert folder.stat().st_mode & 0o777 == 0o750
+        for file in (made / DATABASE).parent.iterdir():
             assert file.stat().st_mode & 0o777 in {0o640, 0o600}, file
         d2.process.kill()
 
@@ -158,7 +160,7 @@ def test_a_second_instance_is_refused(d2_binary: str) -> None:
         d2.stop()
 
 
-def test_reloads_from_memory_to_disk_to_another_directory_and_back(d2_binary: str) -> None:
+def test_reloads_from_memory_to_disk_and_back_and_to_a_directory_for_the_next_start(d2_binary: str) -> None:
     with _site(d2_binary) as site:
         second = site.directory / "second"
         d2 = site.start(durable=False)
@@ -173,16 +175,25 @@ def test_reloads_from_memory_to_disk_to_another_directory_and_back(d2_binary: st
             (str(site.queue / DATABASE), "in use", 2)
         assert d2.command("config-set", site.settings({"directory": str(second)}))["result"] == 0
         site.send(4)
-        wait_until(lambda: second.exists() and len(salvage(str(second))) == 3, "all in the new file")
-        site.until_waiting(0)
+        site.until_waiting(3)
+        d2.wait_for_log("PYD2_QUEUE_NEXT_START")
+        status = d2.command("status-get")["arguments"]["pyd2"]["queue"]
+        assert (status["file"], status["next-start"]) == (str(site.queue / DATABASE), str(second / DATABASE))
         assert d2.command("config-set", site.settings(None))["result"] == 0
         site.send(5)
         wait_until(lambda: d2.statistics()["ncr-received"] == 5, "the last request")
-        assert len(salvage(str(second))) == 3
+        site.until_waiting(3)
         d2.process.kill()
         site.answer()
         with site.start({"directory": str(second)}) as d2:
+            d2.wait_for_log("PYD2_QUEUE_ELSEWHERE")
+            assert f"durable queue {site.queue / DATABASE} holds 3 requests" in d2.stdout()
+            # The daemon holds what is in its file in memory.
+            assert pyd2ctl(["queue", "move", str(site.queue), str(second)]) == 1
+        assert pyd2ctl(["queue", "move", str(site.queue), str(second)]) == 0
+        with site.start({"directory": str(second)}) as d2:
             site.check_carried_out(d2, 3)
+            assert "PYD2_QUEUE_ELSEWHERE" not in d2.stdout()
 
 
 def test_a_full_disk(d2_binary: str) -> None:
@@ -250,7 +261,7 @@ def test_a_damaged_file(d2_binary: str, part: str) -> None:
         site.answer()
         with site.start() as d2:
             d2.wait_for_log("PYD2_QUEUE_SET_ASIDE")
-            assert (site.queue / f"{DATABASE}.aside-1").exists()
+            assert (site.queue / f"{FOLDER}.aside-1" / "queue.sqlite3").exists()
             found = int(d2.stdout().split(" requests could be read from it")[0].rsplit(" ", 1)[1])
             least = {"head": 0, "middle": 500 - 8 * ROW, "tail cut off": 0}[part]
             assert least <= found < (1 if part == "head" else 500)

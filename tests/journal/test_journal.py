@@ -158,7 +158,6 @@ def test_from_memory_to_disk_and_back(tmp_path: Path) -> None:
         assert in_file(tmp_path) == names(3, 5)
         daemon.use(None)
         daemon.end(*names(3, 5))
-        assert daemon.journal.status(0) is None
         daemon.use(tmp_path)
         daemon.journal.take(names(6))
         await daemon.until_begun(*names(6))
@@ -176,7 +175,10 @@ def test_to_memory_while_requests_wait_for_the_disk(tmp_path: Path) -> None:
         daemon.journal.take(names(3))
         assert list(daemon.begun) == names(1, 2, 3)
         daemon.end(*names(1, 2))
+        await daemon.until_logged("PYD2_QUEUE_CLOSED")
         assert daemon.journal.status(0) is None
+        assert "PYD2_QUEUE_RETIRED" in daemon.log.ids
+        assert daemon.log.texts("PYD2_QUEUE_CLOSED")[0].startswith(f"durable queue {tmp_path / DATABASE} ")
 
     play(scene)
 

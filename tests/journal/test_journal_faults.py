@@ -5,24 +5,26 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyd2.journal import journal as journal_module
 from pyd2.journal.database import VERSION
-from pyd2.journal.entry import DATABASE, Entry
+from pyd2.journal.entry import DATABASE
+from pyd2.journal.late import REASON
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.salvage import salvage
 from pyd2.journal.store import Store
 from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
+from tests.kit import ncr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pyd2.journal.contents import Contents
-    from pyd2.journal.entry import Entries
+    from pyd2.journal.entry import DeadLetter, Entries, Entry
 
 
 
@@ -110,10 +112,10 @@ def test_what_ends_and_comes_while_the_file_is_tried_again(
     gate, waiting = threading.Event(), threading.Event()
     reconcile = Store.reconcile
 
-    def slow(store: Store, entries: Sequence[Entry], *, add: bool) -> None:
+    def slow(store: Store, entries: Sequence[Entry], dead: Sequence[DeadLetter]) -> None:
         waiting.set()
         assert gate.wait(PATIENCE)
-        reconcile(store, entries, add=add)
+        reconcile(store, entries, dead)
 
     monkeypatch.setattr(Store, "reconcile", slow)
 
@@ -170,7 +172,7 @@ def test_a_disk_that_does_not_answer_costs_no_request(
 @pytest.mark.parametrize("what", ["the directory", "the file", "another file in its place"])
 def test_a_file_that_is_gone_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """SQLite would go on writing to where nobody finds it; a second daemon would not see the lock."""
-    monkeypatch.setattr("pyd2.journal.writer.HOUSE_SECONDS", 0.0)
+    monkeypatch.setattr("pyd2.journal.writer.HOUSE_SECONDS", 0.01)
     folder = tmp_path / "queue"
 
     async def scene(daemon: Daemon) -> None:
@@ -206,7 +208,7 @@ def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path: Path
         daemon.use(tmp_path)
         await daemon.until_begun(*names(1, 3))
         (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
-        assert f"it is now {path}.aside-1" in text
+        assert f"it is now {path.parent}.aside-1" in text
         assert "2 requests could be read" in text
         assert in_file(tmp_path) == names(1, 3)
         daemon.journal.take(names(4))
@@ -258,33 +260,36 @@ def test_a_file_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
         (tmp_path / DATABASE).rename(tmp_path / "moved")
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
         assert in_file(tmp_path) == names(2)
-        assert daemon.log.ids == ["PYD2_QUEUE_FAILED", "PYD2_QUEUE_RESUMED"]
+        assert daemon.log.ids == ["PYD2_QUEUE_FAILED", "PYD2_QUEUE_SET_ASIDE", "PYD2_QUEUE_RESUMED"]
 
     play(scene)
 
 
-def test_a_file_that_was_not_read_at_the_start_is_not_carried_out_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its requests are older than those that were done meanwhile."""
-    fill(tmp_path, *names(1, 2))
+def test_a_file_that_could_not_be_read_at_the_start_goes_on_when_it_can(tmp_path: Path) -> None:
+    """But for requests of clients that had a newer one meanwhile."""
+    host1, host2 = (ncr.request(f"host{n}.example.com.", "192.0.2.1", ncr.dhcid(b"client", f"{n}"))
+                    for n in (1, 2))
+    old1, old2, newer1 = map(ncr.datagram, (host1, host2, {**host1, "lease-length": 99}))
+    fill(tmp_path, old1, old2)
     (tmp_path / DATABASE).rename(tmp_path / "hidden")
     (tmp_path / DATABASE).symlink_to(DATABASE)  # to itself: not to be opened, and replaced in one step
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.journal.take(names(3))
-        await daemon.until_begun(*names(3))
+        daemon.journal.take([newer1])
+        await daemon.until_begun(newer1)
+        daemon.end(newer1)
         (tmp_path / "hidden").replace(tmp_path / DATABASE)
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
-        assert in_file(tmp_path) == names(3)
-        (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
-        assert "it was not read at the start" in text
-        assert list(daemon.begun) == names(3)
+        assert in_file(tmp_path) == [old2]
+        assert list(daemon.begun) == [old2]
+        (text,) = daemon.log.texts("PYD2_QUEUE_LATE")
+        assert f"{tmp_path / DATABASE} could be read only now: 1 requests in it go on, and 1 are dead" in text
 
     play(scene)
-    aside = salvage(str(tmp_path), f"{DATABASE}.aside-1")
-    assert [entry.datagram for entry in aside] == names(1, 2)
+    with closing(Store(str(tmp_path))) as store:
+        (letter,) = store.read_dead()
+    assert (letter.datagram, letter.reason) == (old1, REASON)
 
 
 def test_leaving_while_the_file_does_not_work_is_said(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pyd2.journal import journal as journal_module
+from pyd2.journal.entry import DATABASE
+from pyd2.journal.states import State
 from pyd2.journal.store import Store
 from tests.journal.played import Daemon, in_file
 from tests.journal.test_store import copied
@@ -33,7 +35,7 @@ class Watched(Daemon):
         super().__init__(machine.loop)
 
     def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
-        if self.machine.daemon is self and self.journal._up and not self.machine.sick:
+        if self.machine.daemon is self and self.journal._state is State.IN_USE and not self.machine.sick:
             with tempfile.TemporaryDirectory() as there:
                 found = in_file(copied(str(self.machine.folder), Path(there)))
             if not set(datagrams) <= set(found):
@@ -88,9 +90,9 @@ class JournalMachine(RuleBasedStateMachine):
         ) -> None:
             begun = set(self.daemon.begun)
             write(store, entries, removed, dead)
-            if store.path.parent == self.folder and self.daemon.journal.durable and not self.sick:
+            if store.path == self.folder / DATABASE and self.daemon.journal.durable and not self.sick:
                 with tempfile.TemporaryDirectory() as there:
-                    found = in_file(copied(str(store.path.parent), Path(there)))
+                    found = in_file(copied(str(self.folder), Path(there)))
                 # What has ended meanwhile may be missing; only the loop's thread knows, and it only adds.
                 if not begun - set(self.daemon.begun) - self.ended <= set(found):
                     self.faults.append("what has begun is not in the file")
@@ -175,7 +177,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         """At any moment: what was taken and had not begun may be lost, what had begun may not."""
-        self.wait(lambda: self.daemon.journal._up, "the file to work")
+        self.wait(lambda: self.daemon.journal._state is State.IN_USE, "the file to work")
         begun = set(self.daemon.begun)
         place = tempfile.TemporaryDirectory()
         found = in_file(copied(str(self.folder), Path(place.name)))
@@ -190,14 +192,6 @@ class JournalMachine(RuleBasedStateMachine):
         self.start()
         self.settle()
 
-    @precondition(lambda self: not self.sick)
-    @rule()
-    def move(self) -> None:
-        self.settle()
-        self.places.append(tempfile.TemporaryDirectory())
-        self.use(self.folder)
-        self.settle()
-
     @rule()
     def fall_sick(self) -> None:
         self.make_sick(sick=True)
@@ -206,7 +200,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def recover(self) -> None:
         self.make_sick(sick=False)
-        self.wait(lambda: self.daemon.journal._up, "the file to work again")
+        self.wait(lambda: self.daemon.journal._state is State.IN_USE, "the file to work again")
         self.settle()
 
 

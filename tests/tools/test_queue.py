@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
+import os
 from pathlib import Path
 
 import pytest
 
-from pyd2.journal.entry import DATABASE, DeadLetter, Entry
+from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry
+from pyd2.journal.folder import replace
 from pyd2.journal.lock import DirectoryLock
-from pyd2.journal.salvage import set_aside
 from pyd2.journal.store import Store
 from pyd2.tools.cli import main
+from tests.journal.played import fill
 from tests.kit import ncr
 
 NAMES = [f"host{number}.example.com." for number in range(4)]
@@ -118,7 +119,7 @@ def test_a_file_that_was_set_aside(folder: str, capsys: pytest.CaptureFixture[st
     octets = bytearray(path.read_bytes())
     octets[octets.index(b"host1.") + 4] ^= 1
     path.write_bytes(octets)
-    aside = set_aside(folder)
+    aside = replace(folder, Entries([], [], []), [])
     assert main(["queue", "list", str(aside)]) == 0
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()] == ["11", "13"]
@@ -160,14 +161,56 @@ def test_dead_letters(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(names(folder)) == 6
 
 
-def test_dead_letters_of_a_file_without(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """As an earlier release has left it."""
-    with sqlite3.connect(Path(folder, DATABASE)) as db:
-        db.execute("DROP TABLE dead")
-    db.close()
-    assert main(["queue", "count", "--dead", folder]) == 0
-    assert capsys.readouterr().out == "0 dead letters\n"
-    bury(folder, NAMES[0])
-    assert main(["queue", "count", "--dead", folder]) == 0
-    assert capsys.readouterr().out.startswith("1 dead letter\n")
+def test_a_move_takes_all_along_behind_what_is_there(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bury(folder, NAMES[3])
+    to = str(tmp_path / "to")
+    assert main(["queue", "move", folder, to]) == 0
+    assert capsys.readouterr().out == "moved 3, and 1 dead letter\n"
+    assert names(to) == [(1, NAMES[0]), (2, NAMES[1]), (3, NAMES[2])]
+    assert names(folder) == []
+    fill(Path(folder), ncr.datagram(request(NAMES[3])))
+    assert main(["queue", "move", folder, to]) == 0
+    assert [name for _, name in names(to)] == NAMES
+    assert main(["queue", "count", "--dead", to]) == 0
+    assert capsys.readouterr().out.startswith("moved 1, and 0 dead letters\n1 dead letter\n")
+
+
+def test_a_move_that_was_killed_in_the_middle_moves_nothing_twice(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = str(tmp_path / "to")
+
+    class KilledError(Exception):
+        pass
+
+    def killed(_: Store) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "give_away", killed)
+        with pytest.raises(KilledError):
+            main(["queue", "move", folder, to])
+    assert names(to) == [(1, NAMES[0]), (2, NAMES[1]), (3, NAMES[2])]
     assert len(names(folder)) == 3
+    assert main(["queue", "move", folder, to]) == 0
+    assert len(names(to)) == 3
+    assert names(folder) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_changes_still_belongs_to_the_daemon(folder: str, tmp_path: Path) -> None:
+    """A lock file of root's kept the daemon from its own queue."""
+    directory = Path(folder)
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, 4711, 4712)
+    assert main(["queue", "requeue", folder, "11"]) == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    os.chown(other, 4711, 4712)
+    assert main(["queue", "move", folder, str(other)]) == 0
+    for path in (directory, other):
+        for made in path.rglob("*"):
+            if made != other:
+                assert (made.stat().st_uid, made.stat().st_gid) == (4711, 4712), made

@@ -1,0 +1,158 @@
+"""The folder of the durable queue's file, and how another one takes its place: in two renames, each complete.
+
+``pyd2-queue`` holds the database and its WAL, which so move together. What replaces it is made as
+``pyd2-queue.new``, complete and on the disk; then the present one becomes ``pyd2-queue.aside-N``, and the new
+one takes its place. A kill leaves at any moment either the old folder in its place, or a complete new one
+that ``settle`` puts there at the next start. All functions raise StoreError, and need the directory's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pyd2.journal.database import open_plain
+from pyd2.journal.entry import DATABASE, FOLDER, StoreError, os_fault
+from pyd2.journal.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyd2.journal.entry import DeadLetter, Entries
+
+NEW: Final = f"{FOLDER}.new"
+_NEW_DATABASE: Final = f"{NEW}/{Path(DATABASE).name}"
+_ASIDE: Final = re.compile(rf"{FOLDER}\.aside-[0-9]+")
+_POINTER: Final = f"{FOLDER}.elsewhere"
+"""Names directories in which a daemon that was configured for this one has left requests: a JSON list."""
+_OLD_DATABASE: Final = "pyd2-queue.sqlite3"
+"""Where the file was before the first release."""
+_MOST_POINTER: Final = 65536
+
+
+def settle(directory: str) -> bool:
+    """Finish or undo what a kill has interrupted; return whether a new folder has taken its place."""
+    place, new = Path(directory, FOLDER), Path(directory, NEW)
+    with _failing():
+        if not os.path.lexists(new):
+            return False
+        if not os.path.lexists(place) and _is_complete(directory):
+            new.rename(place)
+            _sync(directory)
+            return True
+        remove_new(directory)
+        return False
+
+
+def replace(directory: str, entries: Entries, dead: Sequence[DeadLetter]) -> Path | None:
+    """Put a folder with these requests in the place; return what the old one, if any, is called now."""
+    place, new = Path(directory, FOLDER), Path(directory, NEW)
+    with _failing():
+        remove_new(directory)
+    store = Store(directory, _NEW_DATABASE)
+    try:
+        store.replace(entries, dead)
+    finally:
+        store.close()
+    with _failing():
+        _give_to_owner(directory, new)
+        _sync(new)
+        aside = None
+        if os.path.lexists(place):
+            names = (Path(directory, f"{FOLDER}.aside-{number}") for number in count(1))
+            aside = next(name for name in names if not os.path.lexists(name))
+            place.rename(aside)
+            _sync(directory)
+        new.rename(place)
+        _sync(directory)
+        return aside
+
+
+def remove_new(directory: str) -> None:
+    """Remove what was to take the place: all that is in it are copies."""
+    new = Path(directory, NEW)
+    if new.is_dir() and not new.is_symlink():
+        shutil.rmtree(new)
+    else:
+        new.unlink(missing_ok=True)
+
+
+def others(directory: str) -> list[Path]:
+    """Return the databases of other folders and times that a start does not read."""
+    with _failing():
+        names = sorted(path.name for path in Path(directory).iterdir() if _ASIDE.fullmatch(path.name))
+        found = [Path(directory, name, Path(DATABASE).name) for name in names]
+        if Path(directory, _OLD_DATABASE).is_file():
+            found.append(Path(directory, _OLD_DATABASE))
+        return found
+
+
+def elsewhere(directory: str) -> list[str]:
+    """Return the directories that a daemon has left for this one with requests in them."""
+    # A note that is no plain file, or cannot be read, says nothing.
+    with contextlib.suppress(OSError, ValueError), open_plain(Path(directory, _POINTER)) as pointer:
+        return [name for name in json.loads(pointer.read(_MOST_POINTER)) if isinstance(name, str)]
+    return []
+
+
+def point(directory: str, to: Sequence[str]) -> None:
+    """Note in a directory in which others a start there is to look for requests; for none the note goes."""
+    pointer = Path(directory, _POINTER)
+    with _failing():
+        if not to:
+            pointer.unlink(missing_ok=True)
+            return
+        with contextlib.suppress(FileExistsError):
+            Path(directory).mkdir(0o750)
+        new = Path(directory, f"{_POINTER}.new")
+        new.unlink(missing_ok=True)
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        with os.fdopen(file, "w", encoding="utf-8") as written:
+            json.dump(list(to), written)
+            written.flush()
+            os.fsync(file)
+        _give_to_owner(directory, new)
+        new.rename(pointer)
+        _sync(directory)
+
+
+def _is_complete(directory: str) -> bool:
+    try:
+        store = Store(directory, _NEW_DATABASE, create=False, read_only=True)
+    except StoreError:
+        return False
+    try:
+        return store.complete
+    finally:
+        store.close()
+
+
+def _give_to_owner(directory: str, made: Path) -> None:
+    """Let what root has made belong to whom the directory belongs: the daemon must be able to use it."""
+    if os.geteuid() == 0:
+        owner = Path(directory).stat()
+        for path in [made, *(made.iterdir() if made.is_dir() else ())]:
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _sync(directory: str | Path) -> None:
+    """Have the names in a directory on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise os_fault(error) from error

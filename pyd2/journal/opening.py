@@ -1,0 +1,185 @@
+"""The opening of the durable queue's file: whether it is the one that was read, and whole."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from pyd2.journal import folder
+from pyd2.journal.database import open_plain
+from pyd2.journal.entry import (
+    DATABASE,
+    FOLDER,
+    DeadLetter,
+    Entries,
+    OtherFileError,
+    StoreError,
+    UnwritableError,
+)
+from pyd2.journal.pending import Held
+from pyd2.journal.salvage import Found, count, examine, read_copy
+from pyd2.journal.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyd2.journal.entry import Identity
+
+MOST_OTHERS: Final = 16
+"""Files that were set aside of which a start tells one by one."""
+
+MOST_DEATHS: Final = 2
+"""A request for which a hook library was at work so often when the process ended is a dead letter."""
+
+_MARK: Final = "at-work"
+"""A file of 8 octets in the folder: the number of the request for which a hook library is at work. It is
+mapped into memory: what is stored there outlives the process."""
+
+_UNKNOWN: Final = "an unknown number of"
+_NOTHING: Final = Entries([], [], [])
+
+
+class Say(Protocol):
+    """Logs a message."""
+
+    def __call__(self, message_id: str, *arguments: object) -> None:
+        """Write the message with its arguments."""
+
+
+class Opened(NamedTuple):
+    """An open file."""
+
+    store: Store
+    entries: Entries | None
+    """Its requests, when it was unread. None: it holds what the loop holds."""
+
+
+def open_file(
+    directory: str, known: Identity | None, ask: Callable[[], Held], say: Say, step: Callable[[], None]
+) -> Opened:
+    """Open the file of a directory that is locked, or make it.
+
+    ``known``: the file that was read; it is made to hold what ``ask`` returns, and so is a new one if another
+    file is in its place, which is set aside. ``step`` is called now and then while much is read. Raises
+    StoreError.
+    """
+    path = Path(directory, DATABASE)
+    if folder.settle(directory):
+        say("PYD2_QUEUE_FINISHED", path)
+    if not os.path.lexists(path.parent):
+        held = ask() if known is not None else Held({}, [])
+        folder.replace(directory, held.entries, held.dead)
+        return Opened(Store(directory, create=False, own=True), _NOTHING if known is None else None)
+    torn, store = "", None
+    try:
+        if not os.path.lexists(path):
+            raise OtherFileError(f"{path}: it is not there any more")
+        torn = examine(directory, step)
+        store = Store(directory, create=False, only=known, own=True, step=step)
+        if known is not None:
+            held = ask()
+            store.reconcile(held.entries, held.dead)
+            return Opened(store, None)
+        return Opened(store, _without_killers(store, Entries.of(store.read()), say))
+    except StoreError as error:
+        if store is not None:
+            with contextlib.suppress(StoreError):
+                error.identity = store.identity() if known is not None else None  # a new one, by the opening
+            store.close()
+        if error.damaged or isinstance(error, OtherFileError):
+            return _replaced(directory, known, ask, say, step, error)
+        found = None
+        if known is None and not error.foreign:
+            # It cannot be written, but its requests are carried out all the same.
+            with contextlib.suppress(StoreError):
+                found = read_copy(directory, step=step)
+        if found is None or found.identity is None:
+            raise
+        raise UnwritableError(str(error), Entries.of(found.entries), found.identity) from error
+    finally:
+        if torn:
+            say("PYD2_QUEUE_TORN", torn)
+
+
+def _replaced(
+    directory: str, known: Identity | None, ask: Callable[[], Held], say: Say, step: Callable[[], None],
+    reason: StoreError,
+) -> Opened:
+    """Set the file aside, and put one in its place that holds what was read of it, or what the loop holds."""
+    try:
+        found = read_copy(directory, locked=True, step=step)
+    except StoreError:
+        if known is None:
+            raise
+        found = Found([], [], None)  # the loop holds all that is to go on
+    entries, dead = Entries.of(found.entries), found.dead
+    if known is not None:
+        held = ask()
+        entries, dead = held.entries, [*(dead if reason.damaged else ()), *held.dead]
+    aside = folder.replace(directory, entries, dead)
+    say("PYD2_QUEUE_SET_ASIDE", Path(directory, DATABASE), reason, aside, len(found.entries))
+    return Opened(Store(directory, create=False, own=True), entries if known is None else None)
+
+
+def tell_of_others(directory: str, say: Say, step: Callable[[], None]) -> None:
+    """Tell of each file that holds requests and is not read: set aside, or in a directory that was left."""
+    others = folder.others(directory)
+    for path in others[:MOST_OTHERS]:
+        number = count(path, step)
+        if number != 0:
+            shown = path.parent if path.name == Path(DATABASE).name else path
+            say("PYD2_QUEUE_ASIDE", shown, number or _UNKNOWN)
+    if len(others) > MOST_OTHERS:
+        more = f"each of {len(others) - MOST_OTHERS} more like {others[-1]}"
+        say("PYD2_QUEUE_ASIDE", more, _UNKNOWN)
+    named = folder.elsewhere(directory)
+    left = []
+    for other in named[:MOST_OTHERS]:
+        path = Path(other, DATABASE)
+        number = count(path, step) if path.exists() else 0
+        if number != 0:
+            left.append(other)
+            say("PYD2_QUEUE_ELSEWHERE", path, number or _UNKNOWN, other, directory)
+    if named and left != named:
+        with contextlib.suppress(StoreError):  # it is told again at the next start
+            folder.point(directory, left)
+
+
+def map_mark(directory: str) -> mmap.mmap | None:
+    """Return where to store which request a library is at work for; None if there can be no such file."""
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(Path(directory, FOLDER, _MARK), flags, 0o640)
+    except OSError:
+        return None
+    try:
+        os.ftruncate(file, 8)
+        mark = mmap.mmap(file, 8)
+        mark[:] = bytes(8)
+    except OSError:
+        return None
+    else:
+        return mark
+    finally:
+        os.close(file)
+
+
+def _without_killers(store: Store, entries: Entries, say: Say) -> Entries:
+    """Return the requests without the one at which a hook library has ended the process too often."""
+    number = 0
+    with contextlib.suppress(OSError), open_plain(store.path.with_name(_MARK)) as mark:
+        number = int.from_bytes(mark.read(8), "little")
+    if number not in entries.numbers:
+        return entries
+    deaths = store.count_death(number)
+    if deaths < MOST_DEATHS:
+        return entries
+    entry = entries[entries.numbers.index(number)]
+    reason = f"the process ended {deaths} times while a hook library was at work for it"
+    store.write((), [number], [DeadLetter(0, entry.taken, time.time(), reason, entry.datagram)])
+    say("PYD2_QUEUE_KILLER", number, store.path, deaths)
+    return Entries.of([other for other in entries if other.number != number])

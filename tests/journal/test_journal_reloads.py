@@ -1,0 +1,275 @@
+"""Reloads: nothing moves while the daemon runs, and each file that holds requests is named."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyd2.journal import folder
+from pyd2.journal import journal as journal_module
+from pyd2.journal.entry import DATABASE, StoreError
+from pyd2.journal.lock import DirectoryLock, InUseError
+from pyd2.journal.store import Store
+from pyd2.tools.cli import main
+from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pyd2.journal.entry import Entry
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+
+
+def is_free(directory: Path) -> bool:
+    try:
+        DirectoryLock(str(directory)).release()
+    except InUseError:
+        return False
+    return True
+
+
+def test_another_directory_is_used_from_the_next_start_on(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+
+    async def before(daemon: Daemon) -> None:
+        daemon.use(one)
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        for _ in range(2):
+            daemon.use(two)
+        await daemon.until_logged("PYD2_QUEUE_NEXT_START")
+        daemon.journal.take(names(2))
+        await daemon.until_begun(*names(1, 2))
+        await daemon.until(lambda: in_file(one) == names(1, 2))
+        status = daemon.journal.status(0.0)
+        assert status is not None
+        assert (status["file"], status["next-start"]) == (str(one / DATABASE), str(two / DATABASE))
+        assert folder.elsewhere(str(two)) == [str(one)]
+        daemon.journal.close()
+        (text,) = daemon.log.texts("PYD2_QUEUE_NEXT_START")
+        assert text.startswith(f"durable queue {one / DATABASE} stays in use until the next start, and "
+                               f"{two / DATABASE} is used from then on")
+        (text,) = daemon.log.texts("PYD2_QUEUE_KEPT_ELSEWHERE")
+        assert str(one / DATABASE) in text
+        assert f"pyd2ctl queue move {one} {two}" in text
+
+    async def after(daemon: Daemon) -> None:
+        daemon.use(two)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        (text,) = daemon.log.texts("PYD2_QUEUE_ELSEWHERE")
+        assert text.startswith(f"durable queue {one / DATABASE} holds 2 requests that are not carried out")
+        assert not daemon.begun
+
+    async def at_last(daemon: Daemon) -> None:
+        daemon.use(two)
+        await daemon.until_begun(*names(1, 2))
+        assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
+
+    play(before)
+    for _ in range(2):
+        play(after)
+    assert main(["queue", "move", str(one), str(two)]) == 0
+    play(at_last)
+
+
+def test_a_directory_that_was_left_empty_is_not_named_again(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    two.mkdir()
+    folder.point(str(two), [str(one), str(tmp_path / "gone")])
+    one.mkdir()
+    fill(one)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(two)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
+        assert folder.elsewhere(str(two)) == []
+
+    play(scene)
+
+
+def test_back_to_the_present_directory_there_is_nothing_to_say(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path / "one")
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.use(tmp_path / "two")
+        await daemon.until_logged("PYD2_QUEUE_NEXT_START")
+        daemon.use(tmp_path / "one")
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.journal.close()
+        assert daemon.log.ids[-1] == "PYD2_QUEUE_KEPT"
+
+    play(scene)
+
+
+def test_a_directory_in_which_no_note_can_be_left_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path / "one")
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.use(tmp_path / "file" / "two")
+        await daemon.until_logged("PYD2_QUEUE_NEXT_START")
+        assert "No note of that could be left there: " in daemon.log.texts("PYD2_QUEUE_NEXT_START")[0]
+
+    play(scene)
+
+
+# To memory, and back.
+
+
+def test_a_stop_after_a_reload_to_memory_says_the_truth(tmp_path: Path) -> None:
+    """It said both that requests are lost and that they go on at the next start."""
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        daemon.use(None)
+        (text,) = daemon.log.texts("PYD2_QUEUE_RETIRED")
+        assert "the 2 requests in it are carried out, then it is closed" in text
+        assert daemon.journal.kept == 2
+        daemon.journal.take(names(3))
+        assert daemon.journal.kept == 2
+        daemon.end(*names(1))
+        daemon.journal.close()
+        (text,) = daemon.log.texts("PYD2_QUEUE_KEPT_RETIRED")
+        assert text.startswith("leaving with 1 requests not carried out; they are in "
+                               f"{tmp_path / DATABASE}, but the configuration asks for no durable queue")
+
+    play(scene)
+    assert in_file(tmp_path) == names(2)
+
+
+def test_to_memory_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, *names(1, 2))
+    gate = threading.Event()
+    read = Store.read
+
+    def slow(store: Store) -> Any:
+        assert gate.wait(PATIENCE)
+        return read(store)
+
+    monkeypatch.setattr(Store, "read", slow)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(3))
+        daemon.use(None)
+        daemon.journal.take(names(4))
+        assert list(daemon.begun) == names(3, 4)
+        gate.set()
+        await daemon.until_begun(*names(1, 2))
+        daemon.end(*names(1, 2))
+        await daemon.until_logged("PYD2_QUEUE_CLOSED")
+        assert is_free(tmp_path)
+
+    play(scene)
+    assert in_file(tmp_path) == []
+
+
+def test_to_memory_and_back_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, *names(1, 2))
+    gate = threading.Event()
+    read = Store.read
+
+    def slow(store: Store) -> Any:
+        assert gate.wait(PATIENCE)
+        return read(store)
+
+    monkeypatch.setattr(Store, "read", slow)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.use(None)
+        daemon.journal.take(names(3))
+        daemon.use(tmp_path)
+        daemon.journal.take(names(4))
+        assert list(daemon.begun) == names(3)
+        gate.set()
+        await daemon.until_begun(*names(1, 2, 4))
+        await daemon.until(lambda: in_file(tmp_path) == names(1, 2, 4))
+
+    play(scene)
+
+
+def test_a_retired_file_that_cannot_be_emptied_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Store.write
+
+    def failing(store: Store, entries: Sequence[Entry], removed: Sequence[int] = (), *more: Any) -> None:
+        if removed:
+            raise StoreError("the disk is full")
+        write(store, entries, removed, *more)
+
+    monkeypatch.setattr(Store, "write", failing)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.use(None)
+        daemon.end(*names(1))
+        await daemon.until_logged("PYD2_QUEUE_LEFT_BEHIND")
+        (text,) = daemon.log.texts("PYD2_QUEUE_LEFT_BEHIND")
+        assert str(tmp_path / DATABASE) in text
+        assert "the disk is full" in text
+        await daemon.until(lambda: is_free(tmp_path))
+        assert daemon.journal.status(0.0) is None
+
+    play(scene)
+
+
+def test_a_file_that_failed_is_emptied_when_it_is_retired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (600.0,))
+    write = Store.write
+    faults = [StoreError("the disk is full")]
+
+    def failing(store: Store, entries: Sequence[Entry], *more: Any) -> None:
+        if len(entries) and faults:
+            raise faults.pop()
+        write(store, entries, *more)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        monkeypatch.setattr(Store, "write", failing)
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        daemon.use(None)
+        daemon.end(*names(1, 2))
+        await daemon.until_logged("PYD2_QUEUE_CLOSED")
+
+    play(scene)
+    assert in_file(tmp_path) == []
+
+
+def test_a_dead_letter_outlives_a_fault(tmp_path: Path) -> None:
+    """It was in no file and in no memory when the file did not work at that moment."""
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        os.truncate(tmp_path / DATABASE, 0)
+        daemon.journal.take(names(3))
+        await daemon.until_logged("PYD2_QUEUE_FAILED")
+        daemon.journal.done([1], {1: "REFUSED"})
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        daemon.journal.done([2], {2: "REFUSED"})
+        await daemon.until(lambda: in_file(tmp_path) == names(3))
+
+    play(scene)
+    with closing(Store(str(tmp_path))) as store:
+        assert [letter.datagram for letter in store.read_dead()] == names(1, 2)

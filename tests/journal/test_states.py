@@ -1,0 +1,194 @@
+"""The table of states: the journal takes each way with the message that the table has, and no other way."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.config.switches import QueueSwitches
+from pyd2.counters import Counters
+from pyd2.journal.entry import Entries, Identity, StoreError
+from pyd2.journal.journal import Journal
+from pyd2.journal.states import PROMISES, TABLE, State, Trigger, as_markdown, moved
+from pyd2.messages import MESSAGES
+from tests.update.support import MemoryLog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.journal.pending import Held
+    from pyd2.journal.writer import Writer
+
+ROOT = Path(__file__).parents[2]
+DURABLE = QueueSwitches("durable", "/queue")
+FILE = Identity(1, 2, b"3")
+
+
+class PlayedWriter:
+    """A thread that does nothing: the test says what it tells."""
+
+    def __init__(self, loop: object, listener: object, directory: str, after: object) -> None:
+        self.directory = directory
+        self.closing = False
+        self.steps = self.dead_count = 0
+        self.mark = None
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        def call(*_: object) -> None:
+            self.calls.append(name)
+
+        return call
+
+    def close(self, timeout: float | None, held: Held | None = None, behind: Sequence[bytes] = ()) -> bool:
+        self.closing = True
+        return True
+
+
+class Stage:
+    """A journal with a played thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.log = MemoryLog()
+        self.begun: list[bytes] = []
+        self.journal = Journal(loop, lambda datagrams, _: self.begun.extend(datagrams), Counters(), self.log)
+
+    @property
+    def writer(self) -> Writer:
+        assert self.journal._writer is not None
+        return self.journal._writer
+
+    def fire(self, trigger: Trigger) -> None:
+        """Let happen what is a trigger."""
+        journal = self.journal
+        if trigger is Trigger.WANTED:
+            journal.configure(DURABLE)
+        elif trigger is Trigger.READ:
+            journal.opened(self.writer, FILE)
+        elif trigger is Trigger.RESTORED:
+            journal.restored(self.writer, FILE)
+        elif trigger is Trigger.STALLED:
+            journal.take([b"waits"])
+            journal._stall.look(0.0)
+        elif trigger is Trigger.FAILED:
+            journal.failed(self.writer, StoreError(f"fault {len(self.log.ids)}"))
+        elif trigger is Trigger.RETRY:
+            journal._try_again()
+        elif trigger is Trigger.WAIVED:
+            journal.configure(QueueSwitches("memory"))
+        elif trigger is Trigger.EMPTIED:
+            journal.done(list(range(100)), {})
+            journal.ended(self.writer)
+        else:
+            journal.close()
+
+
+WAYS = {
+    State.CLOSED: (),
+    State.OPENING: (Trigger.WANTED,),
+    State.IN_USE: (Trigger.WANTED, Trigger.READ),
+    State.UNUSABLE: (Trigger.WANTED, Trigger.READ, Trigger.FAILED),
+    State.RESUMING: (Trigger.WANTED, Trigger.READ, Trigger.FAILED, Trigger.RETRY),
+    State.RETIRED: (Trigger.WANTED, Trigger.READ, Trigger.WAIVED),
+}
+"""How each state is reached."""
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr("pyd2.journal.writer.Writer", PlayedWriter)
+    loop = asyncio.new_event_loop()
+    return Stage(loop)
+
+
+@pytest.mark.parametrize(("state", "trigger"), list(TABLE))
+def test_each_way_is_taken_and_told(stage: Stage, state: State, trigger: Trigger) -> None:
+    for step in WAYS[state]:
+        stage.fire(step)
+        if step is Trigger.READ and trigger is Trigger.STOPPED:
+            stage.journal.take([b"waits"])
+    assert stage.journal._state is state
+    stage.log.lines.clear()
+    stage.fire(trigger)
+    to, message = TABLE[state, trigger]
+    assert stage.journal._state is to
+    if trigger is Trigger.STOPPED:
+        expected = {State.OPENING: [], State.RETIRED: ["PYD2_QUEUE_KEPT_RETIRED"]}
+        assert stage.log.ids == expected.get(state, ["PYD2_QUEUE_KEPT"])
+    else:
+        assert stage.log.ids == ([message] if message else [])
+    stage.journal._loop.close()
+
+
+@pytest.mark.parametrize(("state", "trigger"), sorted(product(State, Trigger), key=str))
+def test_there_is_no_other_way(state: State, trigger: Trigger) -> None:
+    if (state, trigger) in TABLE:
+        assert moved(state, trigger) is TABLE[state, trigger][0]
+    else:
+        with pytest.raises(RuntimeError, match=f"^the durable queue is {state.value}, and "):
+            moved(state, trigger)
+
+
+def test_every_state_is_reached_and_left_and_promises_something() -> None:
+    assert {to for to, _ in TABLE.values()} == set(State)
+    assert {state for state, _ in TABLE} == set(State)
+    assert set(PROMISES) == set(State)
+    assert {trigger for _, trigger in TABLE} == set(Trigger)
+
+
+def test_every_message_of_the_table_is_in_the_catalogue() -> None:
+    for _, message in TABLE.values():
+        for word in message.replace(",", " ").split():
+            assert not word.startswith("PYD2") or word in MESSAGES
+
+
+def test_the_state_changes_nowhere_else() -> None:
+    text = (ROOT / "pyd2/journal/journal.py").read_text()
+    assert text.count("self._state =") == 2  # at the beginning, and by ``moved``
+    assert "self._state = moved(self._state, trigger)" in text
+
+
+def test_the_documentation_has_the_tables() -> None:
+    assert as_markdown() in (ROOT / "docs/durable-queue.md").read_text()
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.CLOSED])
+def test_what_each_state_promises_a_new_request(stage: Stage, state: State) -> None:
+    for step in WAYS[state]:
+        stage.fire(step)
+    stage.journal.take([b"new"])
+    begins = state in (State.UNUSABLE, State.RESUMING, State.RETIRED)
+    assert (b"new" in stage.begun) == begins
+    written = "write" in getattr(stage.writer, "calls")  # noqa: B009
+    assert written == (state is State.IN_USE)
+    if state is State.IN_USE:
+        stage.journal.safe(stage.writer, 1)
+        assert stage.begun == [b"new"]
+    stage.journal._loop.close()
+
+
+def test_a_queue_that_is_retired_and_wanted_again_is_asked_for_what_it_holds(stage: Stage) -> None:
+    for step in WAYS[State.RETIRED]:
+        stage.fire(step)
+    stage.fire(Trigger.WANTED)
+    stage.journal.take([b"held"])
+    assert not stage.begun
+    stage.journal.ready(stage.writer)
+    stage.journal.restored(stage.writer, FILE)
+    stage.journal.safe(stage.writer, 1)
+    assert stage.begun == [b"held"]
+    stage.journal._loop.close()
+
+
+def test_pieces_of_a_file_that_come_late_do_not_get_numbers_that_others_have(stage: Stage) -> None:
+    stage.fire(Trigger.WANTED)
+    stage.journal.found(stage.writer, Entries([5, 6], [1.0, 1.0], [b"five", b"six"]))
+    stage.fire(Trigger.STALLED)
+    stage.journal.found(stage.writer, Entries([7], [1.0], [b"seven"]))
+    assert list(stage.journal._pending.hold().entries.numbers) == [5, 6, 7, 8]
+    assert stage.begun == [b"five", b"six", b"waits", b"seven"]
+    stage.journal._loop.close()
