@@ -57,7 +57,7 @@ def _do_not_sync() -> None:
 
 def _silent() -> None:
     """No message tells of a file that was set aside."""
-    UNHEARD.add("PYD2_QUEUE_SET_ASIDE")
+    UNHEARD.update(("PYD2_QUEUE_SET_ASIDE", "PYD2_QUEUE_ASIDE"))
 
 
 def _take_any_file() -> None:

@@ -73,7 +73,12 @@ class Steps(World):
 
     def reload_elsewhere(self) -> None:
         """Name the other directory while the daemon runs."""
-        self.left[self.place] = len(self.log)
+        reply = self.call("look")
+        if reply is None:
+            return
+        # What the operator has put into one that is not in use yet he knows of.
+        in_use = reply["status"] is not None and self.used(reply) == self.place
+        self.left[self.place] = len(self.log) if in_use else None
         self._swap()
         self.left.pop(self.place, None)
         self.configure()
