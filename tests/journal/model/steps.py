@@ -108,7 +108,7 @@ class Steps(World):
             return
         self.settle()
         reply = self.call("look") if self.child is not None else None
-        if reply is None:
+        if reply is None or self.meddled:  # an idle daemon does not look whether its directory was moved
             return
         place = self.used(reply)
         other = self._server.start(self.directories)
