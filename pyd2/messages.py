@@ -168,6 +168,7 @@ W   PYD2_QUEUE_LATE durable queue %1 could be read only now: %2 requests in it g
 E   PYD2_QUEUE_LEFT_BEHIND durable queue %1 is not asked for any more, and can not be emptied: %2. What is in it is carried out when its directory is used again, even if it is done: remove the file before
 E   PYD2_QUEUE_LOST leaving with %1 requests that are not carried out or not removed from %2, which does not work
 W   PYD2_QUEUE_NEXT_START durable queue %1 stays in use until the next start, and %2 is used from then on. If requests are left then, 'pyd2ctl queue move %3 %4' takes them along%5
+W   PYD2_QUEUE_NOT_USED durable queue %1 holds %2 requests that are not carried out: the configuration asks for no durable queue. They go on when it does, or look with 'pyd2ctl queue list'
 I   PYD2_QUEUE_OPENED durable queue %1 is in use; %2 requests in it go on
 W   PYD2_QUEUE_RESUMED durable queue %1 works again and holds all %2 requests that wait
 I   PYD2_QUEUE_RETIRED durable queue %1 is not asked for any more: the %2 requests in it are carried out, then it is closed. What comes from now on is not written

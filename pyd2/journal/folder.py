@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -135,10 +136,19 @@ def _is_complete(directory: str) -> bool:
 
 def _give_to_owner(directory: str, made: Path) -> None:
     """Let what root has made belong to whom the directory belongs: the daemon must be able to use it."""
-    if os.geteuid() == 0:
-        owner = Path(directory).stat()
-        for path in [made, *(made.iterdir() if made.is_dir() else ())]:
-            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    if os.geteuid() != 0:
+        return
+    owner = Path(directory).stat()
+    # By descriptors: that user may put links in the place of what was made.
+    place = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        names = os.listdir(place) if stat.S_ISDIR(os.fstat(place).st_mode) else []  # noqa: PTH208
+        for name in names:
+            if os.stat(name, dir_fd=place, follow_symlinks=False).st_nlink == 1:
+                os.chown(name, owner.st_uid, owner.st_gid, dir_fd=place, follow_symlinks=False)
+        os.fchown(place, owner.st_uid, owner.st_gid)
+    finally:
+        os.close(place)
 
 
 def _sync(directory: str | Path) -> None:

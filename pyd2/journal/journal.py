@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pyd2.data.element import NOWHERE
 from pyd2.journal.entry import DATABASE, DeadLetter, Entries, StoreError
 from pyd2.journal.limit import Limit
 from pyd2.journal.pending import Pending
@@ -168,6 +169,8 @@ class Journal:
         if switches.type != "durable":
             if self._state not in (State.CLOSED, State.RETIRED):
                 self._retire()
+            elif self._writer is None and switches.position != NOWHERE:
+                self._new_writer(switches.directory, only_look=True)
             return
         if self._state in (State.CLOSED, State.RETIRED):
             self._open(switches.directory)
@@ -404,11 +407,11 @@ class Journal:
             self._writer.open(None)
         self._stall.begin(STALL_SECONDS)
 
-    def _new_writer(self, directory: str) -> Writer:
+    def _new_writer(self, directory: str, *, only_look: bool = False) -> Writer:
         # Loaded here, SQLite and what else it needs cost a start without a durable queue nothing.
         from pyd2.journal.writer import Writer
 
-        return Writer(self._loop, self, directory, self._writer)
+        return Writer(self._loop, self, directory, self._writer, only_look=only_look)
 
     def _use(self, trigger: Trigger) -> None:
         """Let requests wait for the disk from now on."""

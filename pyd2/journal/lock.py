@@ -52,6 +52,7 @@ class DirectoryLock:
 
 def _holder(directory: os.stat_result) -> str:
     """Return which process has the lock, as far as the kernel tells: proc(5), /proc/locks."""
+    holder = "another process"
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
@@ -59,6 +60,8 @@ def _holder(directory: os.stat_result) -> str:
                 continue  # among them those that wait, which begin with "->"
             major, minor, inode = fields[5].split(":")
             device = os.makedev(int(major, 16), int(minor, 16))
-            if (device, int(inode)) == (directory.st_dev, directory.st_ino):
-                return f"process {fields[4]}"
-    return "another process"
+            if int(inode) == directory.st_ino:
+                holder = f"process {fields[4]}"
+                if device == directory.st_dev:
+                    break  # in some file systems the kernel's device is not that of stat
+    return holder

@@ -149,6 +149,14 @@ def tell_of_others(directory: str, say: Say, step: Callable[[], None]) -> None:
             folder.point(directory, left)
 
 
+def tell_of_left(directory: str, say: Say, step: Callable[[], None]) -> None:
+    """Tell of the requests that are left where the configuration asks for no durable queue any more."""
+    path = Path(directory, DATABASE)
+    number = count(path, step) if path.exists() else 0
+    if number != 0:
+        say("PYD2_QUEUE_NOT_USED", path, number or _UNKNOWN)
+
+
 def map_mark(directory: str) -> mmap.mmap | None:
     """Return where to store which request a library is at work for; None if there can be no such file."""
     try:

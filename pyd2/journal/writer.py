@@ -15,7 +15,7 @@ from pyd2.journal import folder
 from pyd2.journal.entry import DATABASE, Entries, Entry, StoreError, UnwritableError, os_fault
 from pyd2.journal.letters import MOST_DEAD
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.opening import map_mark, open_file, tell_of_others
+from pyd2.journal.opening import map_mark, open_file, tell_of_left, tell_of_others
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,9 +50,13 @@ class Writer:
     """One thread with the lock on a directory, and with its file as often as it can be used."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, listener: Listener, directory: str, after: Writer | None = None
+        self, loop: asyncio.AbstractEventLoop, listener: Listener, directory: str,
+        after: Writer | None = None, *, only_look: bool = False,
     ) -> None:
-        """Start the thread, which takes the lock when that of ``after`` has ended."""
+        """Start the thread, which takes the lock when that of ``after`` has ended.
+
+        ``only_look``: it only tells of requests that are left in the directory, and ends.
+        """
         self.directory: Final = directory
         self.closing = False
         self.over = False
@@ -68,6 +72,7 @@ class Writer:
         self._loop = loop
         self._listener = listener
         self._after = after
+        self._only_look = only_look
         self._lock: DirectoryLock | None = None
         self._lock_fault: Exception | None = None
         self._lock_known = threading.Event()
@@ -180,6 +185,9 @@ class Writer:
 
     def _run(self) -> None:
         try:
+            if self._only_look:
+                tell_of_left(self.directory, self._say, self._step)
+                return
             if self._after is not None:
                 self._after.wait()
                 self._after = None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.config.switches import QueueSwitches
+from pyd2.data.element import Position
 from pyd2.journal import folder
 from pyd2.journal import journal as journal_module
 from pyd2.journal.entry import DATABASE, StoreError
@@ -148,6 +150,25 @@ def test_a_stop_after_a_reload_to_memory_says_the_truth(tmp_path: Path) -> None:
 
     play(scene)
     assert in_file(tmp_path) == names(2)
+
+
+def test_a_start_without_it_tells_of_requests_that_were_left(tmp_path: Path) -> None:
+    """It was silent after a kill. Without a block ``queue`` in the configuration nothing is looked at."""
+    fill(tmp_path, *names(1, 2))
+    before = [(path, path.read_bytes()) for path in sorted(tmp_path.glob("*/*.sqlite3"))]
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.journal.configure(QueueSwitches("memory", str(tmp_path)))
+        daemon.journal.configure(QueueSwitches("memory", str(tmp_path), position=Position("f", 1, 2)))
+        await daemon.until_logged("PYD2_QUEUE_NOT_USED")
+        (text,) = daemon.log.texts("PYD2_QUEUE_NOT_USED")
+        assert text.startswith(f"durable queue {tmp_path / DATABASE} holds 2 requests that are not ")
+        daemon.journal.take(names(3))
+        assert list(daemon.begun) == names(3)
+        assert daemon.journal.status(0.0) is None
+
+    play(scene)
+    assert before == [(path, path.read_bytes()) for path in sorted(tmp_path.glob("*/*.sqlite3"))]
 
 
 def test_to_memory_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

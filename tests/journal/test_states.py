@@ -31,7 +31,7 @@ FILE = Identity(1, 2, b"3")
 class PlayedWriter:
     """A thread that does nothing: the test says what it tells."""
 
-    def __init__(self, loop: object, listener: object, directory: str, after: object) -> None:
+    def __init__(self, loop: object, listener: object, directory: str, after: object, **_: object) -> None:
         self.directory = directory
         self.closing = False
         self.steps = self.dead_count = 0
