@@ -49,7 +49,7 @@ class QueueMachine(RuleBasedStateMachine):
         try:
             if self.world.child is None and name in RUNNING:
                 self.world.play("begin")
-            elif self.world.child is not None and name == "flip":
+            elif self.world.child is not None and name in ("flip", "spoil"):
                 self.world.play("crash")
             if can(self.world, name):
                 self.world.play(name, *arguments)
@@ -168,6 +168,10 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), wal=st.booleans())
     def flip(self, where: float, bit: int, wal: bool) -> None:
         self._play("flip", where, bit, wal)
+
+    @rule(which=st.integers(0, 30), bit=st.integers(0, 7))
+    def spoil(self, which: int, bit: int) -> None:
+        self._play("spoil", which, bit)
 
     @rule()
     def delete_small_files(self) -> None:

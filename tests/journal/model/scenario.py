@@ -31,7 +31,7 @@ LIVES: Final[list[list[tuple[str, list[Any]]]]] = [
     # What was killed goes on, and is stopped in order.
     [("begin", []), ("done", [_ALL]), _SETTLE, ("take", [_ALL]), _SETTLE, ("end", [])],
     # A damaged file is set aside.
-    [("flip", [0.55, 3, False]), ("begin", []), ("take", [_ALL]), _SETTLE, ("done", [_ALL]), _SETTLE,
+    [("spoil", [2, 3]), ("begin", []), ("take", [_ALL]), _SETTLE, ("done", [_ALL]), _SETTLE,
      ("crash", [])],
     # One that is cut off, too.
     [("truncate", [9000]), ("begin", []), ("take", [_ALL * 2]), _SETTLE, ("end", [])],

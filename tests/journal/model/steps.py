@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import time
 from collections import defaultdict
@@ -187,6 +188,18 @@ class Steps(World):
                     file.seek(at)
                     file.write(bytes([octet ^ 1 << bit]))
 
+    def spoil(self, which: int, bit: int) -> None:
+        """Flip a bit of a request, in the database or its WAL, while no daemon uses it."""
+        for database in databases(self.place):
+            for path in (database, database.with_name(database.name + "-wal")):
+                octets = bytearray(path.read_bytes() if path.exists() else b"")
+                places = [found.start() for found in re.finditer(rb'"dhcid"', octets)]
+                if places:
+                    self._destroyed()
+                    octets[places[which % len(places)]] ^= 1 << bit
+                    path.write_bytes(octets)
+                    return
+
     def delete_small_files(self) -> None:
         """Remove what is neither the database nor SQLite's: a lock that "is in the way", or a note."""
         ours = {str(path) for path in databases(self.place)}
@@ -287,7 +300,7 @@ LEFT_OUT: Final[set[str]] = set()
 
 RUNNING: Final = {"reload_elsewhere", "reload_kind", "crash", "end", "crash_at", "second", "take", "done",
                   "bury", "amend", "settle"}
-STOPPED: Final = {"begin", "begin_and_die", "go_elsewhere", "flip"}
+STOPPED: Final = {"begin", "begin_and_die", "go_elsewhere", "flip", "spoil"}
 
 
 def can(world: World, name: str) -> bool:
