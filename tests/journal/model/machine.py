@@ -115,6 +115,10 @@ class QueueMachine(RuleBasedStateMachine):
         self._play("settle")
 
     @rule()
+    def wait(self) -> None:
+        self._play("wait")
+
+    @rule()
     def crash(self) -> None:
         self._play("crash")
 

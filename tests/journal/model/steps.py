@@ -98,6 +98,10 @@ class Steps(World):
         """Stop the daemon in order."""
         self.stop()
 
+    def wait(self) -> None:
+        """Let time pass, in which the daemon looks for its files and tries again: nothing is waited for."""
+        time.sleep(0.05)
+
     def crash_at(self, after: int, act: int) -> None:
         """Let something happen at an operation to come."""
         assert self.child is not None

@@ -92,6 +92,9 @@ FOUND = {
     "the disk hangs at the start": [
         *BEGUN, ("crash", []), ("hang", []), ("begin", []), ("take", [[1]]), ("settle", []), ("mend", []),
         ("settle", [])],
+    "a retired file is replaced, and the durable queue asked for again": [
+        *BEGUN, ("reload_kind", []), ("place_foreign", [6]), *[("wait", [])] * 4, ("reload_kind", []),
+        ("wait", []), ("done", [[0]]), ("wait", []), ("crash", [])],
     "a second daemon, and nothing but the database": [*BEGUN, ("delete_small_files", []), ("second", [])],
 }  # fmt: skip
 """What the model found once, by name: in this queue, or in the one before."""
