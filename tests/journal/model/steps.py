@@ -77,12 +77,13 @@ class Steps(World):
         reply = self.call("look")
         if reply is None:
             return
-        # What the operator has put into one that is not in use yet he knows of.
-        in_use = reply["status"] is not None and self.used(reply) == self.place
-        self.left[self.place] = len(self.log) if in_use else None
+        before, since = self.place, len(self.log)
         self._swap()
         self.left.pop(self.place, None)
-        self.configure()
+        # What the operator has put into one that is not in use yet he knows of. A daemon that has died first was
+        # not told of the other one.
+        was_used = reply["status"] is not None and self.in_use == before
+        self.left[before] = since if self.configure() and was_used else None
 
     def reload_kind(self) -> None:
         """Change between the durable queue and none."""

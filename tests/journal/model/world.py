@@ -56,6 +56,8 @@ class World:
             path.mkdir(parents=True)
         self.kind = "durable"
         self.place = self.directories[0]
+        self.in_use = self.place
+        """The directory that the daemon uses; that of the configuration may be the next start's."""
         self.child: Child | None = None
         self.requests: dict[int, Request] = {}
         self.log: list[Message] = []
@@ -104,13 +106,15 @@ class World:
             self.child.page.act(at, act, error)
         self.was_late = bool(self.error or self.hanging)
         self.left.pop(self.place, None)
+        self.in_use = self.place
         self.configure()
 
-    def configure(self) -> None:
-        """Give the configuration to the daemon, at its start or by a reload."""
+    def configure(self) -> bool:
+        """Give the daemon its configuration, at its start or by a reload; return whether it lives then."""
         reply = self.call("configure", kind=self.kind, directory=str(self.place), most=MOST)
         if reply is not None and "refused" in reply:
             raise Violation("stuck", f"the configuration was refused: {reply['refused']}")
+        return reply is not None
 
     def call(self, do: str, **arguments: Any) -> dict[str, Any] | None:
         """Have the daemon do something; None if it has died meanwhile."""
@@ -123,6 +127,8 @@ class World:
         except HangsError as error:
             raise Violation("stuck", f"the updates' thread does not answer: {error}") from error
         self.hear()
+        if reply.get("status"):
+            self.in_use = self.used(reply)
         return reply
 
     def kill(self) -> None:
@@ -370,7 +376,7 @@ class World:
         """Send requests of these clients."""
         datagrams = []
         for client in clients:
-            request = Request(self._next, client, self.place)
+            request = Request(self._next, client, self.in_use)
             self._next += 1
             self.requests[request.which] = request
             self._sent.add(request.which)
