@@ -158,6 +158,7 @@ W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests is %1 bytes in
 W   PYD2_QUEUE_ASIDE %1 holds %2 requests that are not carried out: it was set aside, or is of an earlier release. Look with 'pyd2ctl queue list', and remove it when it is of no use any more
 I   PYD2_QUEUE_CLOSED durable queue %1 is not asked for any more; all requests in it have ended, and it is closed
 W   PYD2_QUEUE_ELSEWHERE durable queue %1 holds %2 requests that are not carried out: they were left there when the configuration changed to another directory. Stop the server and use 'pyd2ctl queue move %3 %4'
+E   PYD2_QUEUE_CUT %1 has only %2 octets and had %3 when the server was killed: it was removed or cut since, and the requests that were in it are lost. If there is a copy, 'pyd2ctl queue export' reads it
 E   PYD2_QUEUE_FAILED the durable queue does not work: %1. Requests are carried out from memory; those that wait are lost if the server ends. It is tried again from time to time
 W   PYD2_QUEUE_FINISHED durable queue %1: a new file that a kill had kept from its place was complete, and is in use now
 I   PYD2_QUEUE_KEPT leaving with %1 requests not carried out; they are in %2 and go on at the next start

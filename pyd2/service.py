@@ -165,10 +165,8 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See Journal; but for the question, not in the service's thread, for it waits for a disk."""
-        self._journal.unclaim()
-        if not self._call(self._journal.holds, queue):
-            self._journal.claim(queue)
+        """See Journal; not in the service's thread, for it waits for a disk."""
+        self._journal.claim(queue)
 
     def unclaim(self) -> None:
         """Take back ``claim``."""

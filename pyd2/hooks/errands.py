@@ -28,8 +28,8 @@ class ErrandRunner:
         self._loop = loop
         self._give_back = give_back
         self._find_mark = find_mark
-        """Returns where to store, in 8 octets, the number of the request that libraries are at work for: what
-        stands there when the process dies tells which request it was (journal/opening.py)."""
+        """Returns where to store, in the first 8 octets, the number of the request that libraries are at work
+        for: what stands there when the process dies tells which request it was (journal/opening.py)."""
         self._waiting: deque[Errand[Any]] = deque()
         self._planned = False
         """Whether the loop will see to them: set behind, and cleared before, a change of ``_waiting``."""
@@ -57,13 +57,13 @@ class ErrandRunner:
         while self._waiting:
             errand = self._waiting.popleft()
             if mark is not None:
-                mark[:] = errand.number.to_bytes(8, "little")
+                mark[:8] = errand.number.to_bytes(8, "little")
             errand.run()
             done.append(errand)
             if monotonic() >= ends:
                 break
         if mark is not None:
-            mark[:] = bytes(8)
+            mark[:8] = bytes(8)
         if done:
             self._give_back(done)
         return bool(done)

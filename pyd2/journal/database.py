@@ -119,6 +119,11 @@ class Database:
         self._compare([(*known[:2], 0) for known in self._seen], seen)
         self._seen = seen
 
+    @property
+    def wal_size(self) -> int:
+        """How many octets the WAL had behind the last commit."""
+        return self._seen[1][2]
+
     def check_place(self) -> None:
         """See that the files are as they were left: SQLite goes on writing what was removed or moved away."""
         self._compare(self._seen, self._look())

@@ -71,7 +71,7 @@ class DeadLetter(NamedTuple):
     """A request that has failed for good though such are tried again."""
 
     number: int
-    """Its own, counted from 1; 0 before it is in the file."""
+    """Its own, counted from 1; before it is in the file that of the request, or 0."""
     taken: float
     """When it was read from the socket: seconds since the epoch."""
     died: float

@@ -84,7 +84,7 @@ class Journal:
         self._mirrored = False
         """Whether the file holds what is held here, as soon as the writer has written what it was handed."""
         self._fresh = False
-        """Whether the file is being opened, and no request has begun meanwhile."""
+        """Whether the file is being opened, and its requests are the only ones that have numbers."""
         self._newer: Newer | None = None
         """Whose requests were taken while the file was unread."""
         self._stall = StallWatch(loop, self._seen, self._stalled)
@@ -140,11 +140,18 @@ class Journal:
     def claim(self, switches: QueueSwitches) -> None:
         """Lock the directory that a configuration asks for, before it is in force; waits 3 seconds at most.
 
+        One that is to be used from the next start on gets a note of the present one instead.
+
         Raises InUseError when another process has it. What else may be wrong with it is no reason to refuse
         a configuration: the daemon then works without the file.
         """
         self.unclaim()
-        if self.holds(switches):
+        if switches.type != "durable":
+            return
+        writer = self._writer
+        if writer is not None and not writer.closing:
+            if switches.directory != self._directory:
+                writer.leave_for(switches.directory, STALL_SECONDS)
             return
         self._claimed = self._new_writer(switches.directory)
         try:
@@ -152,10 +159,6 @@ class Journal:
         except BaseException:
             self.unclaim()
             raise
-
-    def holds(self, switches: QueueSwitches) -> bool:
-        """Whether a configuration needs no lock, or not before the next start."""
-        return switches.type != "durable" or (self._writer is not None and not self._writer.closing)
 
     def unclaim(self) -> None:
         """Take back ``claim``."""
@@ -176,7 +179,11 @@ class Journal:
             self._open(switches.directory)
         assert self._writer is not None
         if switches.directory not in (self._directory, self._configured):
-            self._writer.leave_for(switches.directory)
+            text = self._writer.noted(switches.directory)
+            if text is None:
+                return
+            self._log.emit("PYD2_QUEUE_NEXT_START", self.path, Path(switches.directory, DATABASE),
+                           self._directory, switches.directory, text)
         self._configured = switches.directory
 
     def take(self, datagrams: Sequence[bytes]) -> None:
@@ -233,12 +240,14 @@ class Journal:
         for number, reason in dead.items():
             entry = self._pending.get(number)
             if entry is not None:
-                letters.append(DeadLetter(0, entry.taken, time.time(), reason, entry.datagram))
+                letters.append(DeadLetter(number, entry.taken, time.time(), reason, entry.datagram))
         self._pending.forget(numbers)
-        if self._mirrored and self._writer is not None:
-            self._writer.remove(numbers, letters)
-        elif self._writer is not None:
-            self._pending.note(numbers, dead=letters)
+        if self._writer is not None:
+            self._pending.bury(letters)
+            if self._mirrored:
+                self._writer.remove(numbers, letters)
+            else:
+                self._pending.note(numbers)
         self._limit.look(len(self._pending))
         self._leave_if_done()
 
@@ -283,7 +292,7 @@ class Journal:
             self._add(entries)
             return
         kept, dead = self._newer_ones().judge(entries)
-        self._pending.note(dead=dead)
+        self._pending.bury(dead)
         numbers = list(range(self._next, self._next + len(kept)))
         self._next += len(kept)
         self._add(Entries(numbers, [entry.taken for entry in kept], [entry.datagram for entry in kept]))
@@ -299,7 +308,7 @@ class Journal:
             self._use(Trigger.READ)
             return
         newer = self._newer_ones()
-        if newer.kept or newer.dead:
+        if newer.dead or (newer.kept and self._state is not State.OPENING):
             self._log.emit("PYD2_QUEUE_LATE", self.path, newer.kept, newer.dead, self._directory)
         self._newer = None
         self.ready(writer)
@@ -323,6 +332,11 @@ class Journal:
             self._leave_if_done()
         else:
             self._use(Trigger.RESTORED)
+
+    def buried(self, writer: Writer, count: int) -> None:
+        """Take it that so many dead letters are in the file."""
+        if writer is self._writer:
+            self._pending.buried(count)
 
     def safe(self, writer: Writer, number: int) -> None:
         """Let the requests up to this number begin."""
@@ -402,7 +416,9 @@ class Journal:
         else:
             self._directory = self._configured = directory
             self._known = self._newer = None
-            self._mirrored, self._fresh = False, True
+            self._mirrored = False
+            # Else numbers of the file could be those of requests that were left in another one.
+            self._fresh = not self._pending
             self._writer, self._claimed = self._claimed or self._new_writer(directory), None
             self._writer.open(None)
         self._stall.begin(STALL_SECONDS)

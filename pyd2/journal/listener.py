@@ -24,6 +24,9 @@ class Listener(Protocol):
     def restored(self, writer: Writer, identity: Identity) -> None:
         """The file holds it."""
 
+    def buried(self, writer: Writer, count: int) -> None:
+        """So many of the dead letters that were handed over are on the disk, the first ones."""
+
     def safe(self, writer: Writer, number: int) -> None:
         """The entries up to this number are on the disk."""
 

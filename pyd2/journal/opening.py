@@ -22,7 +22,7 @@ from pyd2.journal.entry import (
 )
 from pyd2.journal.pending import Held
 from pyd2.journal.salvage import Found, count, examine, read_copy
-from pyd2.journal.store import Store
+from pyd2.journal.store import MARK, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +34,6 @@ MOST_OTHERS: Final = 16
 
 MOST_DEATHS: Final = 2
 """A request for which a hook library was at work so often when the process ended is a dead letter."""
-
-_MARK: Final = "at-work"
-"""A file of 8 octets in the folder: the number of the request for which a hook library is at work. It is
-mapped into memory: what is stored there outlives the process."""
 
 _UNKNOWN: Final = "an unknown number of"
 _NOTHING: Final = Entries([], [], [])
@@ -74,17 +70,24 @@ def open_file(
         held = ask() if known is not None else Held({}, [])
         folder.replace(directory, held.entries, held.dead)
         return Opened(Store(directory, create=False, own=True), _NOTHING if known is None else None)
-    torn, store = "", None
+    store = None
     try:
         if not os.path.lexists(path):
             raise OtherFileError(f"{path}: it is not there any more")
+        number, size = _read_mark(path)
         torn = examine(directory, step)
+        wal = path.with_name(f"{path.name}-wal")
+        left = wal.stat().st_size if wal.exists() else 0
         store = Store(directory, create=False, only=known, own=True, step=step)
+        if left < size:
+            say("PYD2_QUEUE_CUT", wal, left, size)
+        if torn:
+            say("PYD2_QUEUE_TORN", torn)
         if known is not None:
             held = ask()
             store.reconcile(held.entries, held.dead)
             return Opened(store, None)
-        return Opened(store, _without_killers(store, Entries.of(store.read()), say))
+        return Opened(store, _without_killer(store, Entries.of(store.read()), number, say))
     except StoreError as error:
         if store is not None:
             with contextlib.suppress(StoreError):
@@ -100,9 +103,6 @@ def open_file(
         if found is None or found.identity is None:
             raise
         raise UnwritableError(str(error), Entries.of(found.entries), found.identity) from error
-    finally:
-        if torn:
-            say("PYD2_QUEUE_TORN", torn)
 
 
 def _replaced(
@@ -161,13 +161,13 @@ def map_mark(directory: str) -> mmap.mmap | None:
     """Return where to store which request a library is at work for; None if there can be no such file."""
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(Path(directory, FOLDER, _MARK), flags, 0o640)
+        file = os.open(Path(directory, FOLDER, MARK), flags, 0o640)
     except OSError:
         return None
     try:
-        os.ftruncate(file, 8)
-        mark = mmap.mmap(file, 8)
-        mark[:] = bytes(8)
+        os.ftruncate(file, 16)
+        mark = mmap.mmap(file, 16)
+        mark[:] = bytes(16)
     except OSError:
         return None
     else:
@@ -176,11 +176,15 @@ def map_mark(directory: str) -> mmap.mmap | None:
         os.close(file)
 
 
-def _without_killers(store: Store, entries: Entries, say: Say) -> Entries:
+def _read_mark(path: Path) -> tuple[int, int]:
+    """Return what a killed process has left: the request a library was at work for, and the WAL's length."""
+    with contextlib.suppress(OSError), open_plain(path.with_name(MARK)) as mark:
+        return int.from_bytes(mark.read(8), "little"), int.from_bytes(mark.read(8), "little")
+    return 0, 0
+
+
+def _without_killer(store: Store, entries: Entries, number: int, say: Say) -> Entries:
     """Return the requests without the one at which a hook library has ended the process too often."""
-    number = 0
-    with contextlib.suppress(OSError), open_plain(store.path.with_name(_MARK)) as mark:
-        number = int.from_bytes(mark.read(8), "little")
     if number not in entries.numbers:
         return entries
     deaths = store.count_death(number)

@@ -51,8 +51,9 @@ class Pending:
         self._gone: list[int] = []
         self._amended: list[int] = []
         self._dead: list[DeadLetter] = []
+        """Those that are not known to be in the file."""
         self._dead_told = 0
-        """How many of the first of these were among what the file is to hold."""
+        """How many of the first of them were among what the file is to hold."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -75,15 +76,20 @@ class Pending:
         """Give a request that is here another datagram."""
         self._held[entry.number] = entry.taken, entry.datagram
 
-    def note(
-        self, gone: Iterable[int] = (), amended: Iterable[int] = (), dead: Sequence[DeadLetter] = ()
-    ) -> None:
+    def bury(self, dead: Sequence[DeadLetter]) -> None:
+        """Keep dead letters until they are in the file."""
+        self._dead += dead
+        del self._dead[:-MOST_DEAD]
+
+    def buried(self, count: int) -> None:
+        """Let so many of them go, the first ones."""
+        del self._dead[:count]
+
+    def note(self, gone: Iterable[int] = (), amended: Iterable[int] = ()) -> None:
         """Keep what the file is not told now; of requests that it knows nothing of, nothing."""
         known = self._told_up_to
         self._gone += (number for number in gone if number <= known)
         self._amended += (number for number in amended if number <= known)
-        self._dead += dead
-        del self._dead[:-MOST_DEAD]
 
     def hold(self) -> Held:
         """Return what the file is to hold."""
@@ -96,8 +102,9 @@ class Pending:
         numbers = list(takewhile(lambda number: number > self._told_up_to, reversed(self._held)))[::-1]
         more = Entries.of([Entry(number, *self._held[number]) for number in numbers])
         amended = [Entry(number, *self._held[number]) for number in self._amended if number in self._held]
-        changes = Changes(more, amended, self._gone, self._dead[self._dead_told :])
-        self._gone, self._amended, self._dead = [], [], []
+        self.buried(self._dead_told)
+        changes = Changes(more, amended, self._gone, list(self._dead))
+        self._gone, self._amended, self._dead_told = [], [], 0
         return changes
 
     def forget_told(self) -> None:

@@ -66,6 +66,9 @@ _INSERT: Final = "INSERT INTO batch (id, head, crc, datagrams) VALUES "
 _AMEND: Final = "UPDATE batch SET head = ?, crc = ?, datagrams = ? WHERE id = ?"
 _DELETE: Final = "DELETE FROM batch WHERE id IN (SELECT value FROM json_each(?))"
 _DELETE_NOTES: Final = "DELETE FROM batch WHERE id < 0"
+MARK: Final = "at-work"
+"""A file of 16 octets beside the database, while it is open: the number of the request for which a hook
+library is at work, and the WAL's length. It is mapped into memory: what is stored outlives the process."""
 _ROWS: Final = 16
 """Rows of an INSERT at most; each number of rows is a statement of its own, which is prepared once."""
 
@@ -92,6 +95,7 @@ class Store:
         self._db: Final = Database(path, read_only=read_only, create=create)
         self.path: Final = path
         self._step: Final = step
+        self._prepared = False
         self._contents: Contents | None = None
         """None: not known, for it has not been read, or something went wrong since."""
         try:
@@ -107,7 +111,15 @@ class Store:
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
+        if self._prepared:
+            with contextlib.suppress(OSError):
+                self.path.with_name(MARK).unlink()  # before the WAL goes
         self._db.close()
+
+    @property
+    def wal_size(self) -> int:
+        """How many octets the WAL had behind the last commit."""
+        return self._db.wal_size
 
     def _compare(self, only: Identity | None, *, may_be_empty: bool, empty: bool) -> None:
         if empty and not may_be_empty:
@@ -283,6 +295,7 @@ class Store:
             # What a transaction that was broken off has left in the WAL must not look like one that was lost.
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.note_place()
+        self._prepared = True
 
     def _load(self) -> Contents:
         """Read what the file holds."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyd2.journal import folder
-from pyd2.journal.entry import DATABASE, Entries, Entry, StoreError, UnwritableError, os_fault
+from pyd2.journal.entry import Entries, Entry, StoreError, UnwritableError, os_fault
 from pyd2.journal.letters import MOST_DEAD
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.opening import map_mark, open_file, tell_of_left, tell_of_others
@@ -58,7 +57,7 @@ class Writer:
         ``only_look``: it only tells of requests that are left in the directory, and ends.
         """
         self.directory: Final = directory
-        self.closing = False
+        self.closing = only_look
         self.over = False
         """Whether the thread has ended."""
         self.fault: StoreError | None = None
@@ -94,6 +93,8 @@ class Writer:
         self._dead: list[DeadLetter] = []
         self._next: str | None = None
         """The directory that the next start is to use, to be noted there."""
+        self._noted: tuple[str, str | None] = "", None
+        """The directory of which that was done last, and what is to be said; None: it is the present one."""
         self._grouping = False
         """Whether the thread waits for more requests, and need not hear of each."""
         self._thread = threading.Thread(target=self._run, name="pyd2-queue", daemon=True)
@@ -152,11 +153,17 @@ class Writer:
             self._removed += numbers
             self._dead += dead
 
-    def leave_for(self, directory: str) -> None:
-        """Say that the next start uses another directory, if it is another one, and leave a note there."""
+    def leave_for(self, directory: str, timeout: float) -> None:
+        """Leave a note in the directory that the next start uses, if it is another one; wait for that."""
         with self._changed:
             self._next = directory
-            self._changed.notify()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._noted[0] == directory, timeout)
+
+    def noted(self, directory: str) -> str | None:
+        """Return what is to be said of the note there; None if it is the present directory."""
+        done, text = self._noted
+        return text if done == directory else ". No note of that is there yet: the disk does not answer"
 
     def close(
         self, timeout: float | None, held: tuple[Identity, Held] | None = None, behind: Sequence[bytes] = ()
@@ -302,18 +309,22 @@ class Writer:
             self._lock = DirectoryLock(self.directory)
 
     def _point(self) -> None:
-        """Tell which directory the next start uses, and leave a note there of this one."""
+        """Leave a note of this directory in the one that the next start uses."""
         with self._changed:
             directory, self._next = self._next, None
-        if directory is None or (self._lock is not None and self._lock.is_of(directory)):
+        if directory is None:
             return
-        trouble = ""
-        try:
-            folder.point(directory, list(dict.fromkeys([*folder.elsewhere(directory), self.directory])))
-        except StoreError as error:
-            trouble = f". No note of that could be left there: {error}"
-        self._say("PYD2_QUEUE_NEXT_START", Path(self.directory, DATABASE), Path(directory, DATABASE),
-                  self.directory, directory, trouble)
+        text: str | None = None
+        if self._lock is None or not self._lock.is_of(directory):
+            text = ""
+            try:
+                named = dict.fromkeys([*folder.elsewhere(directory), self.directory])
+                folder.point(directory, list(named))
+            except StoreError as error:
+                text = f". No note of that could be left there: {error}"
+        with self._changed:
+            self._noted = directory, text
+            self._changed.notify_all()
 
     # Writing.
 
@@ -340,6 +351,7 @@ class Writer:
             elif held is not None:
                 store.replace(held.entries, held.dead)
                 self._tell(self._listener.restored, identity)
+            self._note_size(store)
             if behind:
                 first = store.last_number() + 1
                 entries = Entries.of([Entry(n, time.time(), some) for n, some in enumerate(behind, first)])
@@ -388,9 +400,19 @@ class Writer:
             store.write(entries, removed, dead)
         except StoreError:
             # A full disk may still have room for this, and what was done must not be done again.
-            if (entries or dead) and removed:
-                store.write((), removed)
+            letters = {letter.number for letter in dead}
+            rest = [number for number in removed if number not in letters]
+            if (entries or dead) and rest:
+                store.write((), rest)
             raise
         self.dead_count = min(MOST_DEAD, self.dead_count + len(dead))
+        self._note_size(store)
+        if dead:
+            self._tell(self._listener.buried, len(dead))
         if entries:
             self._tell(self._listener.safe, entries[-1].number)
+
+    def _note_size(self, store: Store) -> None:
+        """Note how long the WAL is: after a kill it must not be shorter."""
+        if self.mark is not None:
+            self.mark[8:] = store.wal_size.to_bytes(8, "little")

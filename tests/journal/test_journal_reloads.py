@@ -13,7 +13,7 @@ from pyd2.config.switches import QueueSwitches
 from pyd2.data.element import Position
 from pyd2.journal import folder
 from pyd2.journal import journal as journal_module
-from pyd2.journal.entry import DATABASE, StoreError
+from pyd2.journal.entry import DATABASE, FOLDER, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.store import Store
 from pyd2.tools.cli import main
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr("pyd2.journal.writer.HOUSE_SECONDS", 0.02)
 
 
 def is_free(directory: Path) -> bool:
@@ -81,6 +82,50 @@ def test_another_directory_is_used_from_the_next_start_on(tmp_path: Path) -> Non
         play(after)
     assert main(["queue", "move", str(one), str(two)]) == 0
     play(at_last)
+
+
+def test_the_note_is_there_before_a_reload_is_answered(tmp_path: Path) -> None:
+    """A kill just behind it left the requests in a file that nobody named."""
+    one, two = tmp_path / "one", tmp_path / "two"
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(one)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.use(two)
+        assert daemon.log.ids[-1] == "PYD2_QUEUE_NEXT_START"
+        assert folder.elsewhere(str(two)) == [str(one)]
+
+    play(scene)
+
+
+def test_a_reload_says_so_also_when_the_disk_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    gate = threading.Event()
+    gate.set()
+    write = Store.write
+
+    def slow(store: Store, *arguments: Any) -> None:
+        assert gate.wait(PATIENCE)
+        write(store, *arguments)
+
+    monkeypatch.setattr(Store, "write", slow)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(one)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+        gate.clear()
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.use(two)
+        (text,) = daemon.log.texts("PYD2_QUEUE_NEXT_START")
+        assert text.endswith("No note of that is there yet: the disk does not answer")
+        gate.set()
+        await daemon.until(lambda: two.exists() and folder.elsewhere(str(two)) == [str(one)])
+
+    play(scene)
 
 
 def test_a_directory_that_was_left_empty_is_not_named_again(tmp_path: Path) -> None:
@@ -251,6 +296,30 @@ def test_a_retired_file_that_cannot_be_emptied_is_named(
     play(scene)
 
 
+def test_requests_of_a_file_that_was_left_behind_keep_their_numbers(tmp_path: Path) -> None:
+    """Another request with the same number was removed when one of them ended."""
+    queue, other = tmp_path / "queue", tmp_path / "other"
+    other.mkdir()
+    fill(other, *names(11, 12))
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(queue)
+        daemon.journal.take(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.use(None)
+        (queue / FOLDER).rename(tmp_path / "away")
+        (other / FOLDER).rename(queue / FOLDER)
+        await daemon.until_logged("PYD2_QUEUE_LEFT_BEHIND")
+        daemon.use(queue)
+        daemon.journal.take(names(2))
+        await daemon.until_begun(*names(11, 12, 2))
+        await daemon.until(lambda: in_file(queue) == names(1, 11, 12, 2))
+        daemon.end(*names(1))
+        await daemon.until(lambda: in_file(queue) == names(11, 12, 2))
+
+    play(scene)
+
+
 def test_a_file_that_failed_is_emptied_when_it_is_retired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +344,32 @@ def test_a_file_that_failed_is_emptied_when_it_is_retired(
 
     play(scene)
     assert in_file(tmp_path) == []
+
+
+def test_a_dead_letter_outlives_a_commit_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its request was removed without it."""
+    write = Store.write
+    faults = [StoreError("input/output error")]
+
+    def failing(store: Store, entries: Sequence[Entry], removed: Sequence[int] = (), *more: Any) -> None:
+        if any(more) and faults:
+            raise faults.pop()
+        write(store, entries, removed, *more)
+
+    monkeypatch.setattr(Store, "write", failing)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.journal.take(names(1, 2, 3))
+        await daemon.until_begun(*names(1, 2, 3))
+        daemon.journal.done([1, 2], {1: "REFUSED"})
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        await daemon.until(lambda: in_file(tmp_path) == names(3))
+        assert "PYD2_QUEUE_FAILED" in daemon.log.ids
+
+    play(scene)
+    with closing(Store(str(tmp_path))) as store:
+        assert [letter.datagram for letter in store.read_dead()] == names(1)
 
 
 def test_a_dead_letter_outlives_a_fault(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,6 +129,39 @@ def test_what_is_no_wal_is_left_to_sqlite(tmp_path: Path, octets: bytes) -> None
     assert wal.examine(path, lambda: None) is None
     path.write_bytes(octets)
     assert wal.examine(path, lambda: None) is None
+
+
+@pytest.mark.parametrize("left", [None, 0, HEADER + 10 * (FRAME + PAGE)])
+def test_a_wal_that_is_missing_or_cut_after_a_kill_is_told(tmp_path: Path, left: int | None) -> None:
+    """Its requests were gone, without a word."""
+    there = tmp_path / "copy"
+    queue = tmp_path / "queue"
+
+    async def before(daemon: Daemon) -> None:
+        daemon.use(queue)
+        for number in range(20):
+            daemon.journal.take(names(number))
+            await daemon.until_begun(*names(number))
+        shutil.copytree(queue, there)  # what a kill leaves
+
+    async def after(daemon: Daemon) -> None:
+        daemon.use(there)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        (text,) = daemon.log.texts("PYD2_QUEUE_CUT")
+        assert text.startswith(f"{wal_of(there)} has only {left or 0} octets and had ")
+
+    async def clean(daemon: Daemon) -> None:
+        daemon.use(queue)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
+
+    play(before)
+    if left is None:
+        wal_of(there).unlink()
+    else:
+        os.truncate(wal_of(there), left)
+    play(after)
+    play(clean)
 
 
 def test_nothing_wrong_goes_on_whatever_octet_is_damaged(killed: Path, tmp_path: Path) -> None:
