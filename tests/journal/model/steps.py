@@ -80,9 +80,9 @@ class Steps(World):
         before, since = self.place, len(self.log)
         self._swap()
         self.left.pop(self.place, None)
-        # What the operator has put into one that is not in use yet he knows of. A daemon that has died first was
-        # not told of the other one.
-        was_used = reply["status"] is not None and self.in_use == before
+        # What the operator has put into one that is not in use yet he knows of, and of one that is retired the
+        # daemon has told him. One that has died first was not told of the other directory.
+        was_used = self.kind == "durable" and reply["status"] is not None and self.in_use == before
         self.left[before] = since if self.configure() and was_used else None
 
     def reload_kind(self) -> None:

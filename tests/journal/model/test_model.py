@@ -108,8 +108,7 @@ def test_what_was_found_once(there: Server, name: str) -> None:
 # The test of the test: planted defects are found.
 
 DEFECTS: dict[str, list[tuple[str, list[Any]]]] = {
-    "acknowledges before the commit": [
-        ("begin", []), ("crash_at", [1, Act.KILL_BEFORE]), ("take", [[0, 1]]), ("settle", [])],
+    "acknowledges before the commit": [("begin", []), ("hang", []), ("take", [[0, 1]]), ("crash", [])],
     "forgets what is done": [*BEGUN, ("done", [[0]]), ("settle", [])],
     "loses one in ten": [("begin", []), ("take", [[0] * 12]), ("settle", [])],
     "sets aside in silence": [*BEGUN, ("place_foreign", [5]), ("settle", [])],
