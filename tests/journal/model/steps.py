@@ -80,8 +80,8 @@ class Steps(World):
         before, since = self.place, len(self.log)
         self._swap()
         self.left.pop(self.place, None)
-        # What the operator has put into one that is not in use yet he knows of, and of one that is retired the
-        # daemon has told him. One that has died first was not told of the other directory.
+        # What the operator has put into one that is not in use yet he knows of, and of a retired one
+        # the daemon has told him. A daemon that has died first was not told of the other directory.
         was_used = self.kind == "durable" and reply["status"] is not None and self.in_use == before
         self.left[before] = since if self.configure() and was_used else None
 
@@ -216,7 +216,7 @@ class Steps(World):
     def move_away(self) -> None:
         """Move the directory to another place."""
         if self.place.exists() and self.place not in self._moved:
-            self._older()
+            self._takes_away()
             self._moved[self.place] = self._backup()
             self.place.rename(self._moved[self.place])
 
@@ -272,6 +272,12 @@ class Steps(World):
             shutil.rmtree(directory, ignore_errors=True)
         cut(self.base)
 
+    def _takes_away(self) -> None:
+        """Take it that what he has destroyed he takes away himself, before or after a daemon sees it."""
+        self._older()
+        for request in self.requests.values():
+            request.told = request.told or request.destroyed is not None
+
     def _backup(self) -> Path:
         self._backups += 1
         return self.backup / f"{self._backups}"
@@ -279,6 +285,7 @@ class Steps(World):
     def _clear(self) -> None:
         """Move what is in the directory's place away."""
         if self.place.exists():
+            self._takes_away()
             self.place.rename(self._backup())
 
 

@@ -232,7 +232,7 @@ class World:
             if request.ended and request.sealed and not request.loose:
                 raise Violation("twice", f"request {which} was done and removed, and is carried out again")
             form = (fields["forward-change"], fields["reverse-change"])
-            if form not in request.forms:
+            if form not in (request.every_form if request.loose else request.forms):
                 raise Violation("amend", f"request {which} comes back as {form}, and was {request.forms}")
             request.forms = [form]
         request.ended = request.sealed = request.dead = False
@@ -287,7 +287,8 @@ class World:
             self.accounted = True
         for request in self.requests.values():
             if request.which in self.numbers:
-                request.place, request.destroyed, request.forms = place, None, request.forms[-1:]
+                request.place, request.destroyed, request.told = place, None, False
+                request.forms = request.forms[-1:]
             elif request.ended and request.place == place:
                 request.sealed = True
 
