@@ -7,6 +7,7 @@ import errno
 import os
 import sqlite3
 import stat
+import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pyd2.journal.entry import StoreError, os_fault
@@ -25,7 +26,7 @@ PAGE: Final = 8192
 """Octets of a page in a new file: half as many to write as with SQLite's 4096, and no more octets."""
 _CHECKPOINT: Final = 1500
 """Pages in the WAL that move to the database together: most were written again and again meanwhile."""
-_FREEPAGES: Final = 512
+_FREE_PAGES: Final = 512
 """Unused pages that the file may keep."""
 _TO_WRITE: Final = "make it writable for the daemon, with its folder: 'chown -R' to the daemon's user"
 _MENDS: Final = {
@@ -66,6 +67,8 @@ class Database:
         """SQLite's; only within ``failing`` or a transaction."""
         self._seen: list[tuple[int, int, int]] = []
         """Device, inode and size of the database and its WAL behind the last commit."""
+        self._compacted = False
+        """Whether pages were given back."""
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
@@ -116,7 +119,10 @@ class Database:
     def note_place(self) -> None:
         """Keep how the files look behind a commit, for ``check_place``; they must be those of before it."""
         seen = self._look()
-        self._compare([(*known[:2], 0) for known in self._seen], seen)
+        # A commit may cut the WAL to its limit, and after compact the database.
+        least = (0 if self._compacted else sys.maxsize), _WAL_LIMIT
+        known = [(*one[:2], min(one[2], size)) for one, size in zip(self._seen, least, strict=False)]
+        self._compare(known, seen)
         self._seen = seen
 
     @property
@@ -144,9 +150,10 @@ class Database:
         """Give unused pages back to the file system, some at a time."""
         with self.failing():
             free: int = self.value("PRAGMA freelist_count")
-            if free > _FREEPAGES:
+            if free > _FREE_PAGES:
                 # It steps once for each page; execute would stop at the first.
-                self._sqlite.executescript(f"PRAGMA incremental_vacuum({_FREEPAGES})")
+                self._compacted = True
+                self._sqlite.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES})")
                 self.note_place()
 
     def value(self, statement: str, *values: int | bytes) -> Any:  # noqa: ANN401  what SQLite returns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -23,7 +24,8 @@ from pyd2.journal.salvage import salvage
 from pyd2.journal.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import Any
 
 FILES = (DATABASE, DATABASE + "-wal")
 
@@ -200,6 +202,22 @@ def test_the_files_do_not_grow_under_a_steady_load(store: Store, folder: str) ->
         store.write(entries(*range(first, first + 50)), range(first - 100, first - 50))
         sizes.append(sum(Path(folder, name).stat().st_size for name in FILES))
     assert max(sizes[250:]) <= 1.1 * max(sizes[:250]) < 18_000_000
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_cut_within_a_commit_is_noticed(
+    store: Store, folder: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    store.write(entries(1))
+    insert = Store._insert
+
+    def cutting(store: Store, fresh: Sequence[Any]) -> None:
+        insert(store, fresh)
+        os.truncate(Path(folder, name), 100)
+
+    monkeypatch.setattr(Store, "_insert", cutting)
+    with pytest.raises(StoreError, match=r"it has been cut from [0-9]+ to 100 octets"):
+        store.write(entries(2))
 
 
 def test_a_reader_looks_on_beside_the_writer(store: Store, folder: str) -> None:
