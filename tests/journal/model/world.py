@@ -340,6 +340,8 @@ class World:
         if request.destroyed is not None and self._complained(request.destroyed, request.place):
             request.told = True
             return
+        if request.destroyed is not None and request.place != place and request.place in self.left:
+            return  # it is told when that directory is used again
         found = files.holding(request.which)
         if any(path.is_relative_to(self.backup) for path in found):
             request.loose = True
