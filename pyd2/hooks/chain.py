@@ -15,6 +15,7 @@ from pyd2.hooks.home import home
 from pyd2.hooks.library import check_library, is_for_kea
 from pyd2.hooks.loading import load_libraries
 from pyd2.hooks.points import Status, command_of_hook, hook_of_command
+from pyd2.hooks.release import free_closed
 from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class PythonChain:
         self._destroyed = self._callouts.of("context_destroy")
         loaded = load_libraries(entries, self._callouts, log)
         if loaded is None:
+            free_closed()
             raise HookError(FAILED)
         self._loaded = loaded
 
@@ -259,15 +261,17 @@ class PythonChain:
             library.prepare_unload()
         for library in reversed(loaded):
             library.close()
+        free_closed()
 
 
 def check_libraries(entries: Sequence[HookLibrary], log: Log) -> list[str]:
-    """Open each library, check its version and close it; return the names of those in error, in order.
+    """Check each library as far as that can be done; return the names of those in error, in order.
 
-    It is part of checking a configuration, with ``-t`` too. What is wrong with each is logged.
+    It is part of checking a configuration, with ``-t`` too. What is wrong with each is logged. No library in
+    Python runs.
     """
     if not any(is_for_kea(entry.library) for entry in entries):
-        return [entry.library for entry in entries if not check_library(entry.library, log)]
+        return [entry.library for entry in entries if not check_library(entry.library, log, entry.directory)]
     from pyd2.hooks.kea_checking import check_mixed
 
     return check_mixed(entries, log)

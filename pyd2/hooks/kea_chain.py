@@ -25,6 +25,7 @@ from pyd2.hooks.kea_statistics import KeaStatistics
 from pyd2.hooks.kea_use import Arguments
 from pyd2.hooks.library import is_for_kea
 from pyd2.hooks.points import Status
+from pyd2.hooks.release import free_closed
 from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ class KeaChain:
         self._changed: Element | None = None
         self._pump: Pump | None = None
         self._statistics: KeaStatistics | None = None
-        self._interrupt: BaseException | None = None
         self._other_key = self._shim.ffi.new("uintptr_t *")
         self.server: Callable[[int], DnsServer] = self._servers.server
         """Returns the server of a C++ object; HookError when it is not known."""
@@ -130,7 +130,6 @@ class KeaChain:
                 listed[index].parameters = parameters
                 listed[index].slot = slot
             failed = self._shim.check(lib.kb_load(listed, len(entries)))
-        self._raise_interrupt()
         if failed:
             raise HookError(FAILED)
         self._loaded = True
@@ -302,7 +301,6 @@ class KeaChain:
         if self._shim.check(self._shim.lib.kb_unload()):
             self._log.emit("DCTL_UNLOAD_LIBRARIES_ERROR", "a callout is still at work")
         self._forget()
-        self._raise_interrupt()
 
     def _forget(self) -> None:
         self._keys.clear()
@@ -311,6 +309,7 @@ class KeaChain:
         self._collect_log()
         self._log.followers.remove(self._follow_levels)
         kea_callbacks.serve(None)
+        free_closed()
 
     # What the callbacks ask for.
 
@@ -333,19 +332,8 @@ class KeaChain:
         """Run a callout; False when it returned an error, and what it raised is raised."""
         return self._slots[slot].run(hook, number, handle)
 
-    def interrupted(self, error: BaseException) -> None:
-        """Take over a KeyboardInterrupt: it is raised when C++ has returned."""
-        self._interrupt = error
-
-    def _raise_interrupt(self) -> None:
-        interrupt, self._interrupt = self._interrupt, None
-        if interrupt is not None:
-            raise interrupt
-
     def _done(self) -> None:
         """Do what is due after libraries have run."""
-        if self._interrupt is not None:
-            self._raise_interrupt()
         self._shim.free_deferred()
         if self._pump is not None:
             self._pump.wake()

@@ -224,7 +224,7 @@ def test_a_slow_callout_is_reported(load: Load, write_c: WriteC, log: RecordingL
     ask(chain)
     assert log.lines() == [
         (f"PYD2_HOOK_SLOW hooks library {entry.library} took 25 ms in hook select_key; "
-         "nothing else is served meanwhile"),
+         "commands and other callouts waited meanwhile"),
     ]
 
 
