@@ -25,7 +25,7 @@ from pyd2.control.session import CommandSession
 from pyd2.counters import Counters
 from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
-from pyd2.hooks.home import home
+from pyd2.hooks.home import home, run_through
 from pyd2.net.systemd import ServiceManager
 from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
@@ -150,7 +150,7 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
             daemon = Daemon(loop, config_file, log, manager, verbose=verbose)
             try:
                 daemon.start()
-                loop.run_until_complete(daemon.serve())
+                run_through(loop, daemon.serve(), _SIGNALS)
             finally:
                 daemon.end_service()
             log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), KEA_VERSION)
