@@ -6,6 +6,7 @@ chain through Kea's own HooksManager can stand behind the same interface (contra
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -238,7 +239,13 @@ class PythonChain:
         """Do nothing: there is none such."""
 
     def share_statistics(self, statistics: Statistics) -> None:
-        """Do nothing: libraries without Kea have no statistics."""
+        """Let the server show what compiled libraries have left behind, if there were any."""
+        bridge = sys.modules.get("pyd2.hooks.kea_bridge")
+        shim = None if bridge is None else bridge.started()
+        if shim is not None:
+            from pyd2.hooks.kea_statistics import LeftStatistics
+
+            statistics.providers.append(LeftStatistics(shim))
 
     def _begin(self, arguments: dict[str, object]) -> PythonUse:
         """Begin a use of hooks: context_create runs before it has its arguments."""
