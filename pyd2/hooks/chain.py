@@ -63,10 +63,10 @@ class Chain(Protocol):
         ``element`` is the DhcpDdns map with its defaults filled in, ``io_context`` the event loop.
         """
 
-    def changed_config(self) -> Element | None:
+    def changed_config(self) -> Config | None:
         """Return what libraries have made of the configuration in d2_srv_configured; None: they left it.
 
-        It is what config-get shows, a map with the member DhcpDdns.
+        Raises ConfigError when it cannot be worked by.
         """
 
     def take_changed(self, config: Config) -> None:

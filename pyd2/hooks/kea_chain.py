@@ -16,6 +16,7 @@ from pyd2.errors import BridgeError, HookError
 from pyd2.hooks import kea_callbacks, kea_log
 from pyd2.hooks.home import home
 from pyd2.hooks.kea_bridge import CData, shim
+from pyd2.hooks.kea_changed import changed
 from pyd2.hooks.kea_io import Pump
 from pyd2.hooks.kea_keys import Keys
 from pyd2.hooks.kea_servers import Servers, with_loaded_libraries
@@ -235,13 +236,18 @@ class KeaChain:
         if io_context is not None:
             for slot in self._slots.values():
                 slot.attach(cast("asyncio.AbstractEventLoop", io_context))
-        status, text, changed = shim.ffi.new("int *"), shim.ffi.new("char **"), shim.ffi.new("kb_element **")
-        shim.check(lib.kb_configured(shim.element(element), context, status, text, changed))
-        self._changed = shim.value(changed[0])
-        error_text = shim.text(text[0])
+        status, text, made = shim.ffi.new("int *"), shim.ffi.new("char **"), shim.ffi.new("kb_element **")
+        try:
+            shim.check(lib.kb_configured(shim.element(element), context, status, text, made))
+            self._changed = shim.value(made[0])
+            error_text = shim.text(text[0])
+            refused = status[0] == Status.DROP
+            if refused:
+                self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error_text)
+        finally:
+            lib.kb_configured_end()
         self._done()
-        if status[0] == Status.DROP:
-            self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error_text)
+        if refused:
             return False, error_text
         # What libraries have put off until their configuration is complete runs now, as in Kea.
         if lib.kb_io_poll_registered() < 0:
@@ -249,9 +255,10 @@ class KeaChain:
         self._start_pump()
         return True, ""
 
-    def changed_config(self) -> Element | None:
+    def changed_config(self) -> Config | None:
         """Return what libraries have made of the configuration in d2_srv_configured; None: they left it."""
-        return self._changed
+        assert self.config is not None
+        return None if self._changed is None else changed(self.config, self._changed)
 
     def take_changed(self, config: Config) -> None:
         """Take over the configuration that was made of what libraries have changed."""
