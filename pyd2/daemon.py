@@ -233,6 +233,7 @@ class Daemon:
             self._configurator.reload(self.config_file)
         except Pyd2Error as error:
             self._log.emit("DCTL_CONFIG_FILE_LOAD_FAIL", APPLICATION, error)
+            self._configurator.unload()
             raise LaunchError(f"Could Not load configuration file: {error}") from error
         self._started_at = time.monotonic()
         self._loop.set_exception_handler(self._report_fault)
