@@ -17,6 +17,7 @@ from pyd2.hooks.library import check_library, is_for_kea
 from pyd2.hooks.loading import load_libraries
 from pyd2.hooks.points import Status, command_of_hook, hook_of_command
 from pyd2.hooks.release import free_closed
+from pyd2.hooks.values import one_line
 from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ class PythonChain:
             {"io_context": io_context, "json_config": element, "server_config": config, "error": ""},
         )
         refused = self._callouts.run("d2_srv_configured", use) is Status.DROP
-        error = cast("str", use.get("error")) if refused else ""
+        error = one_line(use.get("error")) if refused else ""
         if refused:
             self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error)
         self._end(use)

@@ -619,6 +619,36 @@ def test_the_library_writes_into_the_servers_log(load: Load, write: Write, log: 
     ]
 
 
+@only_these_libraries
+def test_a_text_of_several_lines_is_one_line_of_the_log(load: Load, write: Write, log: RecordingLog) -> None:
+    """What follows a line break would look like a message of its own."""
+    chain = load(write("""
+        text = "one\\ntwo\\r\\n2026-11-28 FATAL three"
+        def load(handle): handle.log.warn(text)
+        def select_key(handle): raise ValueError(text)
+        def unload(): raise ValueError(text)
+    """))
+    ask(chain)
+    chain.unload()
+    lines = [line for line in log.lines(Severity.WARN) if "three" in line]
+    assert [line.split()[0] for line in lines] == [
+        "PYD2_HOOK_MESSAGE_WARN", "HOOKS_CALLOUT_EXCEPTION", "PYD2_HOOK_EXCEPTION",
+    ]
+    assert all("one two 2026-11-28 FATAL three" in line for line in lines)
+
+
+@pytest.mark.parametrize("load", ["python"], indirect=True)
+def test_a_reason_of_several_lines_is_one_line(load: Load, write: Write, log: RecordingLog) -> None:
+    """Byte for byte it goes only where a library compiled for Kea is in the list."""
+    chain = load(write("""
+        def d2_srv_configured(handle):
+            handle.set_argument("error", "one\\ntwo")
+            handle.status = 2
+    """))
+    assert chain.configured(config(), from_plain({})) == (False, "one two")
+    assert log.lines()[-1].endswith(": one two")
+
+
 def test_a_callable_object_may_resist_questions(load: Load, write: Write, log: RecordingLog) -> None:
     """What a message needs to know of a callout is asked once, while the library loads."""
     chain = load(write("""
