@@ -53,7 +53,8 @@ class Made(NamedTuple):
 
     status: int
     lines: list[str]
-    reason: str
+    complaints: list[str]
+    """Of its stderr, where what does not start says why."""
     answer: tuple[int, str] | None = None
 
 
@@ -69,7 +70,8 @@ def servers(d2_binary: str) -> tuple[str, str]:
 
 def write(directory: Path, port: int, library: Path, manner: dict[str, str]) -> dict[str, Any]:
     """Write the configuration with the library."""
-    shutil.copy(library, directory / "probe.so")
+    if not (directory / "probe.so").exists():  # a server that runs has it mapped
+        shutil.copy(library, directory / "probe.so")
     entry = {"library": str(directory / "probe.so"), "parameters": {"name": "A", **manner}}
     made: dict[str, Any] = config(port, {"hooks-libraries": [entry]})
     (directory / "d2.json").write_text(json.dumps(made))
@@ -99,7 +101,7 @@ def test_at_the_start(servers: tuple[str, str], probe_library: Path, manner: dic
             else:
                 status = d2.process.wait_for_exit()
             lines = lines_of(d2.process.stdout(), directory, port)
-            outcomes.append(Made(status, lines, d2.process.stderr()))
+            outcomes.append(Made(status, lines, lines_of(d2.process.stderr(), directory, port)))
     assert outcomes[1] == outcomes[0]
     assert (outcomes[1].status == 0) is (manner == ACCEPTED)
 
@@ -124,7 +126,7 @@ def reload(binary: str, library: Path, manner: dict[str, str], way: str) -> Made
             answer = given["result"], given["text"].replace(str(directory), "@DIR@")
         status = d2.stop()
         lines = lines_of(d2.process.stdout()[before:], directory, port)
-        return Made(status, lines, d2.process.stderr(), answer)
+        return Made(status, lines, lines_of(d2.process.stderr(), directory, port), answer)
 
 
 def restored(lines: list[str], manner: dict[str, str], way: str) -> list[str]:
