@@ -219,6 +219,8 @@ class Configurator(Checker):
         if changed is None:
             return config
         chain.take_changed(changed)
+        if changed.loggers != config.loggers:
+            self._log.configure(changed.loggers)
         return changed
 
     def _replace_libraries(self, config: Config) -> Chain:

@@ -83,7 +83,7 @@ ElementPtr describe_domains(isc::d2::DdnsDomainListMgr& manager) {
 
 }  // namespace
 
-ConstElementPtr pyd2::describe(D2CfgContext& config) {
+ElementPtr pyd2::describe(D2CfgContext& config) {
     const ElementPtr map = Element::createMap();
     map->set("shown", config.toElement());
     const ElementPtr keys = Element::createList();

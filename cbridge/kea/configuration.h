@@ -75,7 +75,7 @@ namespace pyd2 {
  * user-context; a key has name, algorithm, digest-bits, secret, secret-file, user-context. What is not there is
  * left out.
  */
-isc::data::ConstElementPtr describe(isc::d2::D2CfgContext& config);
+isc::data::ElementPtr describe(isc::d2::D2CfgContext& config);
 
 }  // namespace pyd2
 #endif

@@ -24,6 +24,7 @@
 
 using isc::d2::D2TsigKeyPtr;
 using isc::data::ConstElementPtr;
+using isc::data::ElementPtr;
 using isc::hooks::CalloutHandle;
 using isc::hooks::CalloutHandlePtr;
 using isc::hooks::HooksManager;
@@ -32,6 +33,7 @@ using isc::hooks::ServerHooks;
 namespace {
 
 const char* const process_name = "kea-dhcp-ddns";
+const char* const loggers_path = "shown/DhcpDdns/loggers";
 
 int select_key_hook = -1;
 int configured_hook = -1;
@@ -212,8 +214,13 @@ int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* sta
             HooksManager::callCallouts(configured_hook, *handle);
             *status = handle->getStatus();
             handle->getArgument("error", text);
-            const ConstElementPtr after = pyd2::describe(*config->value);
+            const ElementPtr after = pyd2::describe(*config->value);
             if (!after->equals(*before)) {
+                const ConstElementPtr given = before->find(loggers_path);
+                const ConstElementPtr loggers = after->find(loggers_path);
+                if (loggers && !(given && loggers->equals(*given))) {
+                    after->set("loggers", loggers);
+                }
                 *changed = pyd2::wrap(after);
             }
         }

@@ -85,8 +85,8 @@ void kb_selection_end(void);
 /*
  * Run d2_srv_configured. *status is what the callouts leave, *error the text of the argument, which kb_free()
  * frees. The use of the hooks goes on until kb_configured_end(): what is said of the status comes before
- * context_destroy, as in Kea. *changed is NULL, or the configuration described as they have changed it (configuration.h). -1 on
- * failure.
+ * context_destroy, as in Kea. *changed is NULL, or the configuration described as they have changed it
+ * (configuration.h), with the member loggers if these have changed. -1 on failure.
  */
 int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* status, char** error,
                   kb_element** changed);

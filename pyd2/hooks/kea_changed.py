@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyd2.config.addresses import parse_address
 from pyd2.config.grammar import PORT_FAULT, PORTS
-from pyd2.config.model import DdnsDomain, DnsServer, TsigKey
+from pyd2.config.model import DdnsDomain, DnsServer, Logger, OutputOption, TsigKey
 from pyd2.config.switches import override_switches
 from pyd2.config.tsig_keys import decode_base64
 from pyd2.config.values import get_integer, get_string, get_uint32
@@ -29,8 +29,8 @@ _UNUSABLE = "a hook library has made the configuration unusable: "
 def changed(config: Config, described: Element) -> Config:
     """Return a configuration changed into what ``describe`` (cbridge/kea/configuration.h) says of it.
 
-    What has been put in force before the libraries are told stays, as in Kea: control socket, libraries,
-    loggers. So do the switches, which Kea does not know. Raises ConfigError when it cannot be worked by.
+    What has been put in force before the libraries are told stays, as in Kea: control socket and libraries.
+    So do the switches, which Kea does not know. Raises ConfigError when it cannot be worked by.
     """
     try:
         return _changed(config, described)
@@ -42,6 +42,7 @@ def _changed(config: Config, described: Element) -> Config:
     members = described.map_value()
     shown = members["shown"].map_value()["DhcpDdns"]
     made = _Made(config)
+    loggers = members.get("loggers")
     return replace(
         config,
         ip_address=parse_address(get_string(shown, "ip-address")),
@@ -50,7 +51,30 @@ def _changed(config: Config, described: Element) -> Config:
         tsig_keys=tuple(made.key(key) for key in members["keys"].list_value()),
         forward_domains=tuple(made.domain(domain) for domain in members["forward"].list_value()),
         reverse_domains=tuple(made.domain(domain) for domain in members["reverse"].list_value()),
+        loggers=config.loggers if loggers is None else tuple(map(_logger, loggers.list_value())),
         user_context=shown.get("user-context"),
+    )
+
+
+def _logger(entry: Element) -> Logger:
+    outputs = entry.get("output-options")
+    return Logger(
+        get_string(entry, "name"),
+        get_string(entry, "severity"),
+        get_integer(entry, "debuglevel"),
+        () if outputs is None else tuple(map(_output, outputs.list_value())),
+        entry.get("user-context"),
+    )
+
+
+def _output(entry: Element) -> OutputOption:
+    plain = OutputOption(get_string(entry, "output"))
+    return replace(
+        plain,
+        flush=entry.map_value()["flush"].bool_value(),
+        pattern=get_string(entry, "pattern"),
+        maxsize=get_integer(entry, "maxsize") if "maxsize" in entry.map_value() else plain.maxsize,
+        maxver=get_integer(entry, "maxver") if "maxver" in entry.map_value() else plain.maxver,
     )
 
 

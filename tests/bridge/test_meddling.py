@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.kit import ncr
+from tests.kit.waiting import wait_until
 
 from .conftest import SOURCES, Compile
 from .rig import Rig, compare, rig
@@ -97,6 +101,32 @@ def test_what_a_library_built_counts_field_by_field(d2_binary: str, library: Pat
         "": ["A", "config."], "unsigned server": ["B", "unsigned"],
     } | {how: sent[how] for how in BUILT[2:-1]}
     assert all(result == 0 for result, _, _ in found.values())
+
+
+def test_loggers_that_a_library_adds(d2_binary: str, library: Path) -> None:
+    """They count, and are shown; the next reload without the library's change has none of them."""
+    def scenario(at: Rig) -> list[Any]:
+        wanted = json.loads(json.dumps(at.made))
+        parameters = wanted["DhcpDdns"]["hooks-libraries"][0]["parameters"]
+        parameters |= {"configured": "logging", "logger": "kea-dhcp-ddns.d2-to-dns"}
+        found = []
+        for number, config in enumerate((wanted, at.made), start=1):
+            assert at.d2.command("config-set", config)["result"] == 0
+            at.d2.barrier()
+            at.d2.wait_for_listener(at.port)
+            request = ncr.request("host.example.com.", "192.0.2.77", f"000101{number:064x}", reverse=False)
+            ncr.send(ncr.datagram(request), at.port)
+            wait_until(partial(made, at, number), "the update")
+            shown = at.d2.command("config-get")["arguments"]["DhcpDdns"]["loggers"]
+            found.append([shown, at.d2.stdout().count("DHCP_DDNS_ADD_SUCCEEDED")])
+        return found
+
+    def made(at: Rig, number: int) -> bool:
+        return at.d2.statistics()["update-success"] == number
+
+    libraries: list[Entry] = [(library, {"port-b": "@B@"})]
+    found, _, _ = compare(d2_binary, libraries, scenario, only=lambda _: [])
+    assert [(len(shown), count) for shown, count in found] == [(2, 0), (1, 1)]
 
 
 def test_another_port_for_requests(d2_binary: str, library: Path) -> None:

@@ -93,7 +93,7 @@ void build(d2::D2CfgContext& config, const std::string& how) {
             old.getNcrProtocol(), old.getNcrFormat()));
     } else if (how == "logging") {
         process::LoggingInfo info;
-        info.name_ = "kea-dhcp-ddns.built";
+        info.name_ = text_of("logger");
         info.severity_ = log::ERROR;
         config.addLoggingInfo(info);
     }
