@@ -8,7 +8,6 @@ comes back whole (decisions 13, 18 and "hooks").
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.control_socket import check_directory
@@ -235,15 +234,10 @@ class Configurator(Checker):
         changed = chain.changed_config()
         if changed is None:
             return config
-        try:
-            made = parse_element(changed.map_value()["DhcpDdns"], self._directories, verbose=self._verbose)
-        except ConfigError as error:
-            raise ConfigError(f"a hook library has made the configuration unusable: {error}") from error
-        # What has been put in force before the libraries are told, as in Kea.
-        made = replace(made, control_socket=config.control_socket, hooks_libraries=config.hooks_libraries,
-                       loggers=config.loggers, switches=config.switches)
-        chain.take_changed(made)
-        return made
+        chain.take_changed(changed)
+        if changed.loggers != config.loggers:
+            self._log.configure(changed.loggers)
+        return changed
 
     def _replace_libraries(self, config: Config) -> Chain:
         """Unload the libraries in force and load the new ones; always, as Kea, also if they are the same."""
@@ -256,7 +250,10 @@ class Configurator(Checker):
             raise
 
     def _take_back_libraries(self, chain: Chain) -> None:
-        """Undo _replace_libraries."""
+        """Undo _replace_libraries; at start, when no libraries were there before, ``unload`` does."""
+        if self.config is None:
+            self.chain = chain
+            return
         chain.unload()
         self._restore_libraries()
 

@@ -26,7 +26,7 @@ from pyd2.counters import Counters
 from pyd2.data.controls import escaped
 from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
-from pyd2.hooks.home import home
+from pyd2.hooks.home import home, run_through
 from pyd2.net.systemd import ServiceManager
 from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
@@ -147,7 +147,7 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
             daemon = Daemon(loop, config_file, log, manager, verbose=verbose)
             try:
                 daemon.start()
-                loop.run_until_complete(daemon.serve())
+                run_through(loop, daemon.serve(), standard.SIGNALS)
             finally:
                 daemon.end_service()
             log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), KEA_VERSION)
@@ -230,6 +230,7 @@ class Daemon:
             self._configurator.reload(self.config_file)
         except Pyd2Error as error:
             self._log.emit("DCTL_CONFIG_FILE_LOAD_FAIL", APPLICATION, error)
+            self._configurator.unload()
             raise LaunchError(f"Could Not load configuration file: {error}") from error
         self._started_at = time.monotonic()
         self._loop.set_exception_handler(self._report_fault)

@@ -297,7 +297,8 @@ D45 PYD2_HOOK_MESSAGE_DEBUG hooks library %1: %2
 E   PYD2_HOOK_MESSAGE_ERROR hooks library %1: %2
 I   PYD2_HOOK_MESSAGE_INFO hooks library %1: %2
 W   PYD2_HOOK_MESSAGE_WARN hooks library %1: %2
-W   PYD2_HOOK_SLOW hooks library %1 took %2 ms in hook %3; nothing else is served meanwhile
+W   PYD2_HOOK_NO_CALLOUTS hooks library %1 has neither a callout nor a command: it does nothing%2
+W   PYD2_HOOK_SLOW hooks library %1 took %2 ms in hook %3; commands and other callouts waited meanwhile
 
 [callouts]
 D55 HOOKS_ALL_CALLOUTS_DEREGISTERED hook library at index %1 removed all callouts on hook %2

@@ -32,7 +32,69 @@ void record_libraries(D2CfgContext& context, const ConstElementPtr& libraries) {
     }
 }
 
+void add_context(const ElementPtr& map, const isc::data::UserContext& owner) {
+    if (owner.getContext()) {
+        map->set("user-context", owner.getContext());
+    }
+}
+
+ElementPtr describe_key(TSIGKeyInfo& key) {
+    const ElementPtr map = Element::createMap();
+    map->set("name", Element::create(key.getName()));
+    map->set("algorithm", Element::create(key.getAlgorithm()));
+    map->set("digest-bits", Element::create(static_cast<int64_t>(key.getDigestbits())));
+    map->set("secret", Element::create(key.getSecret()));
+    map->set("secret-file", Element::create(key.getSecretFile()));
+    add_context(map, key);
+    return map;
+}
+
+ElementPtr describe_server(DnsServerInfo& server) {
+    const ElementPtr map = Element::createMap();
+    map->set("ip-address", Element::create(server.getIpAddress().toText()));
+    map->set("port", Element::create(static_cast<int64_t>(server.getPort())));
+    const ConstElementPtr key_name = server.toElement()->get("key-name");
+    if (key_name) {
+        map->set("key-name", key_name);
+    }
+    if (server.getTSIGKeyInfo()) {
+        map->set("key", describe_key(*server.getTSIGKeyInfo()));
+    }
+    add_context(map, server);
+    return map;
+}
+
+ElementPtr describe_domains(isc::d2::DdnsDomainListMgr& manager) {
+    const ElementPtr list = Element::createList();
+    for (const auto& entry : *manager.getDomains()) {
+        const ElementPtr map = Element::createMap();
+        map->set("name", Element::create(entry.second->getName()));
+        map->set("key-name", Element::create(entry.second->getKeyName()));
+        const ElementPtr servers = Element::createList();
+        for (const DnsServerInfoPtr& server : *entry.second->getServers()) {
+            servers->add(describe_server(*server));
+        }
+        map->set("servers", servers);
+        add_context(map, *entry.second);
+        list->add(map);
+    }
+    return list;
+}
+
 }  // namespace
+
+ElementPtr pyd2::describe(D2CfgContext& config) {
+    const ElementPtr map = Element::createMap();
+    map->set("shown", config.toElement());
+    const ElementPtr keys = Element::createList();
+    for (const auto& entry : *config.getKeys()) {
+        keys->add(describe_key(*entry.second));
+    }
+    map->set("keys", keys);
+    map->set("forward", describe_domains(*config.getForwardMgr()));
+    map->set("reverse", describe_domains(*config.getReverseMgr()));
+    return map;
+}
 
 kb_config* kb_config_parse(const kb_element* dhcp_ddns) {
     return pyd2::guarded<kb_config*>(nullptr, [&] {

@@ -63,5 +63,20 @@ struct kb_config {
 struct kb_server {
     isc::d2::DnsServerInfoPtr value;
 };
+
+namespace pyd2 {
+
+/*
+ * Describe the objects of a configuration, field by field, as the server works by them: a map of
+ *   shown             what config-get shows, a map with the member DhcpDdns
+ *   keys              the list of the configured keys
+ *   forward, reverse  lists of domains: name, key-name, servers, user-context
+ * in which a server has ip-address, port, key-name as config-get shows it, the key that it signs with, and its
+ * user-context; a key has name, algorithm, digest-bits, secret, secret-file, user-context. What is not there is
+ * left out.
+ */
+isc::data::ElementPtr describe(isc::d2::D2CfgContext& config);
+
+}  // namespace pyd2
 #endif
 #endif

@@ -24,6 +24,7 @@
 
 using isc::d2::D2TsigKeyPtr;
 using isc::data::ConstElementPtr;
+using isc::data::ElementPtr;
 using isc::hooks::CalloutHandle;
 using isc::hooks::CalloutHandlePtr;
 using isc::hooks::HooksManager;
@@ -32,12 +33,16 @@ using isc::hooks::ServerHooks;
 namespace {
 
 const char* const process_name = "kea-dhcp-ddns";
+const char* const loggers_path = "shown/DhcpDdns/loggers";
 
 int select_key_hook = -1;
 int configured_hook = -1;
 
 /* The other key of the last selection. Few are asked for: the caller knows most of them by their identity. */
 D2TsigKeyPtr selected;
+
+/* The use of d2_srv_configured until it is ended. */
+CalloutHandlePtr configuring;
 
 int find_kea_library(dl_phdr_info* info, size_t, void* found) {
     const char* name = info->dlpi_name != nullptr ? std::strrchr(info->dlpi_name, '/') : nullptr;
@@ -200,8 +205,8 @@ int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* sta
         std::string text;
         config->value->setLastCommitTime(boost::posix_time::second_clock::universal_time());
         if (HooksManager::calloutsPresent(configured_hook)) {
-            const ConstElementPtr before = config->value->toElement();
-            const CalloutHandlePtr handle = HooksManager::createCalloutHandle();
+            const ConstElementPtr before = pyd2::describe(*config->value);
+            const CalloutHandlePtr handle = configuring = HooksManager::createCalloutHandle();
             handle->setArgument("io_context", pyd2::main_service());
             handle->setArgument("json_config", pyd2::unwrap(dhcp_ddns));
             handle->setArgument("server_config", config->value);
@@ -209,12 +214,24 @@ int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* sta
             HooksManager::callCallouts(configured_hook, *handle);
             *status = handle->getStatus();
             handle->getArgument("error", text);
-            const ConstElementPtr after = config->value->toElement();
+            const ElementPtr after = pyd2::describe(*config->value);
             if (!after->equals(*before)) {
+                const ConstElementPtr given = before->find(loggers_path);
+                const ConstElementPtr loggers = after->find(loggers_path);
+                if (loggers && !(given && loggers->equals(*given))) {
+                    after->set("loggers", loggers);
+                }
                 *changed = pyd2::wrap(after);
             }
         }
         *error = pyd2::copy_text(text);
+        return 0;
+    });
+}
+
+void kb_configured_end(void) {
+    pyd2::guarded(0, [] {
+        configuring.reset();
         return 0;
     });
 }

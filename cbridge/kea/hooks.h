@@ -1,7 +1,10 @@
 /*
  * The hook points of the server and the libraries at them, through Kea's HooksManager.
  *
- * All of it is used by the loop's thread only, and not from inside a callout unless said so.
+ * All of it is used by the loop's thread only, and not from inside a callout unless said so. So variables of the
+ * process, here and in the files beside, need no lock: Kea's HooksManager is one for the process as well, and one
+ * chain of libraries at a time is behind it. What other threads of a library may reach, its log lines, has a lock
+ * of its own (logging.cc).
  */
 #ifndef PYD2_KEA_HOOKS_H
 #define PYD2_KEA_HOOKS_H
@@ -81,11 +84,15 @@ void kb_selection_end(void);
 
 /*
  * Run d2_srv_configured. *status is what the callouts leave, *error the text of the argument, which kb_free()
- * frees. *changed is NULL, or what config-get shows of the configuration when they have changed it. -1 on
- * failure.
+ * frees. The use of the hooks goes on until kb_configured_end(): what is said of the status comes before
+ * context_destroy, as in Kea. *changed is NULL, or the configuration described as they have changed it
+ * (configuration.h), with the member loggers if these have changed. -1 on failure.
  */
 int kb_configured(const kb_element* dhcp_ddns, const kb_config* config, int* status, char** error,
                   kb_element** changed);
+
+/* End that use of the hooks: context_destroy runs. */
+void kb_configured_end(void);
 
 /* end of the C face */
 #ifdef __cplusplus

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import HookLibrary
 from pyd2.config.paths import confine
+from pyd2.config.python_modules import find_module, unfit
 from pyd2.config.values import reason
 from pyd2.data.element import sorted_items
 from pyd2.errors import ConfigError
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     LibraryValidator = Callable[[Sequence[HookLibrary]], Sequence[str]]
 
 PYTHON_PREFIX: Final = "python:"
-"""Begins the name of a library that is a Python module, as in ``python:package.module``."""
+"""Begins the name of a library that is a Python module, as in ``python:package.module``.
+
+Which modules these may be: ``pyd2.config.python_modules``.
+"""
 
 
 def parse_hooks_libraries(libraries: Element, directory: str) -> tuple[HookLibrary, ...]:
@@ -54,7 +58,7 @@ def _library(entry: Element, directory: str) -> HookLibrary:
             "hooks library configuration error: one or more hooks-libraries elements are missing the name of "
             f"the library ({entry.position})"
         )
-    return HookLibrary(library, parameters, entry.position)
+    return HookLibrary(library, parameters, entry.position, directory)
 
 
 def _path(element: Element, directory: str) -> str:
@@ -63,11 +67,22 @@ def _path(element: Element, directory: str) -> str:
             "hooks library configuration error: value of 'library' element is not a string giving the path "
             f"to a hooks library ({element.position})"
         )
-    if element.value.startswith(PYTHON_PREFIX):
-        return element.value
     try:
-        return confine(element.value, directory)
+        return _confine(element.value, directory)
     except ConfigError as error:
         raise ConfigError(
             f"hooks library configuration error: {reason(error)} ({element.position})"
         ) from None
+
+
+def _confine(library: str, directory: str) -> str:
+    if not library.startswith(PYTHON_PREFIX):
+        return confine(library, directory)
+    module = library.removeprefix(PYTHON_PREFIX)
+    try:
+        found = find_module(module, directory)
+    except LookupError as error:
+        raise ConfigError(str(error)) from error
+    if found is None:
+        raise ConfigError(unfit(module, directory))
+    return library

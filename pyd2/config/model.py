@@ -72,6 +72,8 @@ class HookLibrary:
     parameters: Element | None
     """The ``parameters`` map; None when absent."""
     position: Position = NOWHERE
+    directory: str = ""
+    """Where hook libraries lie: a ``python:`` module may be found below it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
 
 SLOW: Final = 10_000_000
-"""Nanoseconds after which a callout is reported: nothing else is served while it runs."""
-
+"""Nanoseconds after which a callout is reported: commands and other callouts wait while it runs."""
 
 CONTINUE: Final = Status.CONTINUE
 """Looking a member up in an enumeration costs more than the rest of its use."""
@@ -50,6 +49,10 @@ class Callouts:
     def present(self, hook: str) -> bool:
         """Say whether anything is registered on a hook."""
         return bool(self._hooks.get(hook))
+
+    def present_of(self, library_index: int) -> bool:
+        """Say whether a library has anything registered, a command included."""
+        return any(entry.library_index == library_index for hook in self._hooks.values() for entry in hook)
 
     def hooks(self) -> list[str]:
         """Return all hook names in Kea's order: commands' first, since ``$`` comes before letters."""
@@ -101,7 +104,7 @@ class Callouts:
         """Call the callouts of a hook in order and return the status that they leave.
 
         An exception sets DROP and the next callouts still run; anything returned but None or 0 is an error
-        that changes nothing. KeyboardInterrupt alone passes: it is the operator's.
+        that changes nothing. KeyboardInterrupt is an exception like any other: signals come by the loop.
         """
         use.status = CONTINUE
         callouts = self._hooks.get(hook)
@@ -119,8 +122,6 @@ class Callouts:
             try:
                 result = function(handle)
                 good = result is None or result == 0
-            except KeyboardInterrupt:
-                raise
             except BaseException as error:
                 raised = error
                 use.status = Status.DROP

@@ -6,6 +6,7 @@ chain through Kea's own HooksManager can stand behind the same interface (contra
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -15,6 +16,8 @@ from pyd2.hooks.home import home
 from pyd2.hooks.library import check_library, is_for_kea
 from pyd2.hooks.loading import load_libraries
 from pyd2.hooks.points import Status, command_of_hook, hook_of_command
+from pyd2.hooks.release import free_closed
+from pyd2.hooks.values import one_line
 from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
@@ -61,10 +64,10 @@ class Chain(Protocol):
         ``element`` is the DhcpDdns map with its defaults filled in, ``io_context`` the event loop.
         """
 
-    def changed_config(self) -> Element | None:
+    def changed_config(self) -> Config | None:
         """Return what libraries have made of the configuration in d2_srv_configured; None: they left it.
 
-        It is what config-get shows, a map with the member DhcpDdns.
+        Raises ConfigError when it cannot be worked by.
         """
 
     def take_changed(self, config: Config) -> None:
@@ -162,6 +165,7 @@ class PythonChain:
         self._destroyed = self._callouts.of("context_destroy")
         loaded = load_libraries(entries, self._callouts, log)
         if loaded is None:
+            free_closed()
             raise HookError(FAILED)
         self._loaded = loaded
 
@@ -223,7 +227,7 @@ class PythonChain:
             {"io_context": io_context, "json_config": element, "server_config": config, "error": ""},
         )
         refused = self._callouts.run("d2_srv_configured", use) is Status.DROP
-        error = cast("str", use.get("error")) if refused else ""
+        error = one_line(use.get("error")) if refused else ""
         if refused:
             self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error)
         self._end(use)
@@ -236,7 +240,13 @@ class PythonChain:
         """Do nothing: there is none such."""
 
     def share_statistics(self, statistics: Statistics) -> None:
-        """Do nothing: libraries without Kea have no statistics."""
+        """Let the server show what compiled libraries have left behind, if there were any."""
+        bridge = sys.modules.get("pyd2.hooks.kea_bridge")
+        shim = None if bridge is None else bridge.started()
+        if shim is not None:
+            from pyd2.hooks.kea_statistics import LeftStatistics
+
+            statistics.providers.append(LeftStatistics(shim))
 
     def _begin(self, arguments: dict[str, object]) -> PythonUse:
         """Begin a use of hooks: context_create runs before it has its arguments."""
@@ -259,15 +269,17 @@ class PythonChain:
             library.prepare_unload()
         for library in reversed(loaded):
             library.close()
+        free_closed()
 
 
 def check_libraries(entries: Sequence[HookLibrary], log: Log) -> list[str]:
-    """Open each library, check its version and close it; return the names of those in error, in order.
+    """Check each library as far as that can be done; return the names of those in error, in order.
 
-    It is part of checking a configuration, with ``-t`` too. What is wrong with each is logged.
+    It is part of checking a configuration, with ``-t`` too. What is wrong with each is logged. No library in
+    Python runs.
     """
     if not any(is_for_kea(entry.library) for entry in entries):
-        return [entry.library for entry in entries if not check_library(entry.library, log)]
+        return [entry.library for entry in entries if not check_library(entry.library, log, entry.directory)]
     from pyd2.hooks.kea_checking import check_mixed
 
     return check_mixed(entries, log)

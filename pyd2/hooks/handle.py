@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pyd2.data.element import Element, sorted_items
 from pyd2.errors import HookError
 from pyd2.hooks.points import Status, kind_of
-from pyd2.hooks.values import ACCEPT
+from pyd2.hooks.values import ACCEPT, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +143,7 @@ class Registrar(Protocol):
 
 
 class LibraryLog:
-    """Writes a library's messages into the server's log, under the library's name."""
+    """Writes a library's messages into the server's log, under the library's name, each in one line."""
 
     __slots__ = ("_library", "_log")
 
@@ -153,19 +153,19 @@ class LibraryLog:
 
     def error(self, text: str) -> None:
         """Write an ERROR: the library cannot do what it is there for."""
-        self._log.emit("PYD2_HOOK_MESSAGE_ERROR", self._library, text)
+        self._log.emit("PYD2_HOOK_MESSAGE_ERROR", self._library, one_line(text))
 
     def warn(self, text: str) -> None:
         """Write a WARN."""
-        self._log.emit("PYD2_HOOK_MESSAGE_WARN", self._library, text)
+        self._log.emit("PYD2_HOOK_MESSAGE_WARN", self._library, one_line(text))
 
     def info(self, text: str) -> None:
         """Write an INFO."""
-        self._log.emit("PYD2_HOOK_MESSAGE_INFO", self._library, text)
+        self._log.emit("PYD2_HOOK_MESSAGE_INFO", self._library, one_line(text))
 
     def debug(self, text: str) -> None:
         """Write a DEBUG of level 45, the level of the callouts' own trace."""
-        self._log.emit("PYD2_HOOK_MESSAGE_DEBUG", self._library, text)
+        self._log.emit("PYD2_HOOK_MESSAGE_DEBUG", self._library, one_line(text))
 
 
 class LibraryHandle:

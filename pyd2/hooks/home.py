@@ -6,6 +6,7 @@ destroys then, it destroys at home.
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from contextlib import suppress
 from threading import get_ident
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterable
 
 
 class Home:
@@ -43,3 +44,28 @@ class Home:
 
 
 home = Home()
+
+
+def run_through(
+    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], signals: Iterable[int],
+) -> None:
+    """Run the loop until the work is done, whatever leaves the callbacks and tasks of libraries meanwhile.
+
+    SystemExit and KeyboardInterrupt end a loop, and so does its ``stop``. Here its exception handler is told,
+    and it goes on where it was. ``signals`` are those that the loop handles. Raises what ``work`` raises.
+    """
+    signals = frozenset(signals)
+    task = loop.create_task(work)
+    while True:
+        try:
+            loop.run_until_complete(task)
+        except BaseException as error:
+            if task.done() or loop.is_closed():
+                raise
+            # The loop does not see a signal that comes while it does not run.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+            loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, signals)
+            message = "the event loop was ended, by a hook library most likely; it goes on"
+            loop.call_exception_handler({"message": message, "exception": error})
+        else:
+            return

@@ -66,6 +66,8 @@ class Shim:
         self.ffi: Final = ffi
         self.lib: Final = lib
         self.references: Final = References()
+        self.told: dict[str, int] | None = None
+        """What Kea's StatsMgr was last told of the server's own statistics, by name; None: nothing yet."""
         self._busy_with_log = False
         self._unfreed: list[tuple[Callable[[CData], None], Any]] = []
         self._links = ""
@@ -211,6 +213,11 @@ def versions(made: Shim) -> tuple[str, str]:
     The second is empty if Kea does not tell.
     """
     return built_for(made.lib.kb_hooks_version()), version_in(made.text(made.lib.kb_runs_with()))
+
+
+def started() -> Shim | None:
+    """Return the bridge if it was started; do not start it."""
+    return shim() if shim.cache_info().currsize else None
 
 
 @cache

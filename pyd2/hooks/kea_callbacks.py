@@ -36,9 +36,6 @@ class Served(Protocol):
     def run_server_command(self, name: str, arguments: Element | None) -> Element:
         """Carry out one of the server's own commands."""
 
-    def interrupted(self, error: BaseException) -> None:
-        """Take over a KeyboardInterrupt: it is raised when C++ has returned."""
-
     def write_log(self, severity: int, logger: str, text: str) -> None:
         """Write a message."""
 
@@ -87,15 +84,8 @@ def end() -> None:
 
 def _raise(error: BaseException) -> int:
     """Leave the text of an exception for C++."""
-    if isinstance(error, KeyboardInterrupt) and _State.served is not None:
-        _State.served.interrupted(error)
-    lib.kb_raise(explain_any(error).encode("utf-8", "backslashreplace"))
+    lib.kb_raise(explain(error).encode("utf-8", "backslashreplace"))
     return int(lib.KB_RAISED)
-
-
-def explain_any(error: BaseException) -> str:
-    """Return what an exception says, KeyboardInterrupt included."""
-    return "KeyboardInterrupt" if isinstance(error, KeyboardInterrupt) else explain(error)
 
 
 def _served() -> Served:

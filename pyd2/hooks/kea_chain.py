@@ -16,6 +16,7 @@ from pyd2.errors import BridgeError, HookError
 from pyd2.hooks import kea_callbacks, kea_log
 from pyd2.hooks.home import home
 from pyd2.hooks.kea_bridge import CData, shim
+from pyd2.hooks.kea_changed import changed
 from pyd2.hooks.kea_io import Pump
 from pyd2.hooks.kea_keys import Keys
 from pyd2.hooks.kea_servers import Servers, with_loaded_libraries
@@ -25,6 +26,7 @@ from pyd2.hooks.kea_statistics import KeaStatistics
 from pyd2.hooks.kea_use import Arguments
 from pyd2.hooks.library import is_for_kea
 from pyd2.hooks.points import Status
+from pyd2.hooks.release import free_closed
 from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
@@ -82,7 +84,6 @@ class KeaChain:
         self._changed: Element | None = None
         self._pump: Pump | None = None
         self._statistics: KeaStatistics | None = None
-        self._interrupt: BaseException | None = None
         self._other_key = self._shim.ffi.new("uintptr_t *")
         self.server: Callable[[int], DnsServer] = self._servers.server
         """Returns the server of a C++ object; HookError when it is not known."""
@@ -130,7 +131,6 @@ class KeaChain:
                 listed[index].parameters = parameters
                 listed[index].slot = slot
             failed = self._shim.check(lib.kb_load(listed, len(entries)))
-        self._raise_interrupt()
         if failed:
             raise HookError(FAILED)
         self._loaded = True
@@ -236,13 +236,18 @@ class KeaChain:
         if io_context is not None:
             for slot in self._slots.values():
                 slot.attach(cast("asyncio.AbstractEventLoop", io_context))
-        status, text, changed = shim.ffi.new("int *"), shim.ffi.new("char **"), shim.ffi.new("kb_element **")
-        shim.check(lib.kb_configured(shim.element(element), context, status, text, changed))
-        self._changed = shim.value(changed[0])
-        error_text = shim.text(text[0])
+        status, text, made = shim.ffi.new("int *"), shim.ffi.new("char **"), shim.ffi.new("kb_element **")
+        try:
+            shim.check(lib.kb_configured(shim.element(element), context, status, text, made))
+            self._changed = shim.value(made[0])
+            error_text = shim.text(text[0])
+            refused = status[0] == Status.DROP
+            if refused:
+                self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error_text)
+        finally:
+            lib.kb_configured_end()
         self._done()
-        if status[0] == Status.DROP:
-            self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error_text)
+        if refused:
             return False, error_text
         # What libraries have put off until their configuration is complete runs now, as in Kea.
         if lib.kb_io_poll_registered() < 0:
@@ -250,9 +255,10 @@ class KeaChain:
         self._start_pump()
         return True, ""
 
-    def changed_config(self) -> Element | None:
+    def changed_config(self) -> Config | None:
         """Return what libraries have made of the configuration in d2_srv_configured; None: they left it."""
-        return self._changed
+        assert self.config is not None
+        return None if self._changed is None else changed(self.config, self._changed)
 
     def take_changed(self, config: Config) -> None:
         """Take over the configuration that was made of what libraries have changed."""
@@ -302,7 +308,6 @@ class KeaChain:
         if self._shim.check(self._shim.lib.kb_unload()):
             self._log.emit("DCTL_UNLOAD_LIBRARIES_ERROR", "a callout is still at work")
         self._forget()
-        self._raise_interrupt()
 
     def _forget(self) -> None:
         self._keys.clear()
@@ -311,6 +316,7 @@ class KeaChain:
         self._collect_log()
         self._log.followers.remove(self._follow_levels)
         kea_callbacks.serve(None)
+        free_closed()
 
     # What the callbacks ask for.
 
@@ -333,19 +339,8 @@ class KeaChain:
         """Run a callout; False when it returned an error, and what it raised is raised."""
         return self._slots[slot].run(hook, number, handle)
 
-    def interrupted(self, error: BaseException) -> None:
-        """Take over a KeyboardInterrupt: it is raised when C++ has returned."""
-        self._interrupt = error
-
-    def _raise_interrupt(self) -> None:
-        interrupt, self._interrupt = self._interrupt, None
-        if interrupt is not None:
-            raise interrupt
-
     def _done(self) -> None:
         """Do what is due after libraries have run."""
-        if self._interrupt is not None:
-            self._raise_interrupt()
         self._shim.free_deferred()
         if self._pump is not None:
             self._pump.wake()

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 def check_mixed(entries: Sequence[HookLibrary], log: Log) -> list[str]:
     """Check libraries, some of them compiled against Kea; return the names of those in error, in order."""
-    return [
-        entry.library
-        for entry in entries
-        if not (_check_compiled if is_for_kea(entry.library) else check_library)(entry.library, log)
-    ]
+    return [entry.library for entry in entries if not _check(entry, log)]
+
+
+def _check(entry: HookLibrary, log: Log) -> bool:
+    if is_for_kea(entry.library):
+        return _check_compiled(entry.library, log)
+    return check_library(entry.library, log, entry.directory)
 
 
 def _check_compiled(name: str, log: Log) -> bool:

@@ -59,7 +59,7 @@ class Slot:
     def open(self) -> bool:
         """Open the library and check its version; what is wrong is logged."""
         try:
-            self._library = open_library(self.entry.library)
+            self._library = open_library(self.entry.library, self.entry.directory)
         except HookError as error:
             self._log.emit("HOOKS_OPEN_ERROR", self.entry.library, error)
             return False
@@ -150,6 +150,10 @@ class Slot:
         """Return the hooks at which the library has callouts, in Kea's order."""
         return sorted({entry.hook for entry in self._callouts.values()})
 
+    def present_of(self, library_index: int) -> bool:  # noqa: ARG002  its own
+        """Say whether the library has anything registered, a command included."""
+        return bool(self._callouts)
+
     def points(self) -> list[str]:
         """Return the points of Kea, and those that compiled libraries before this one have made."""
         names = self._shim.text(self._shim.lib.kb_hook_names()).split("\n")[:-1]
@@ -173,8 +177,6 @@ class Slot:
         try:
             result = function(callout_handle)
             return result is None or bool(result == 0)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
             raise HookError(explain(error)) from None
         finally:

@@ -36,14 +36,37 @@ class OwnStatistics(Protocol):
         """Forget the statistics of such a key."""
 
 
-class KeaStatistics:
+class LeftStatistics:
+    """What compiled libraries that are gone have left in Kea's StatsMgr; a provider as well.
+
+    As in Kea, it stays until the server ends. What has the name of one of the server's own is not shown.
+    """
+
+    def __init__(self, shim: Shim) -> None:
+        self._shim = shim
+
+    def samples(self) -> Iterator[Sample]:
+        """Return all statistics of the StatsMgr with their samples, the newest first."""
+        return _all_samples(self._shim)
+
+    def reset(self, name: str | None) -> bool:
+        """Set one, or all when the name is None, to its neutral value; False if there is none such."""
+        if self._shim.told is not None:
+            self._shim.told.clear()
+        text = self._shim.ffi.NULL if name is None else self._shim.bytes(name)
+        return self._shim.check(self._shim.lib.kb_stats_reset(text)) > 0
+
+
+class KeaStatistics(LeftStatistics):
     """What is in Kea's StatsMgr; a provider of ``pyd2.observe.statistics``."""
 
     def __init__(self, shim: Shim, own: OwnStatistics, forget_unused: Callable[[], None]) -> None:
         """``forget_unused`` lets go of keys that libraries hold no more."""
-        self._shim = shim
+        super().__init__(shim)
         self._own = own
-        self._told: dict[str, int] = {}
+        if shim.told is None:  # Kea has just set all of these to zero
+            shim.told = {name: 0 for name, _ in own.own_values() if not name.startswith("key[")}
+        self._told = shim.told
         self._forget_unused = forget_unused
         self._number = shim.ffi.new("int64_t *")
 
@@ -76,17 +99,15 @@ class KeaStatistics:
         """Return all statistics of the StatsMgr with their samples, the newest first."""
         self._forget_unused()  # their statistics end with them, and not some time after
         self.tell()
-        all_of_them = self._shim.value(self._shim.lib.kb_stats_all())
-        assert all_of_them is not None
-        for name, samples in all_of_them.map_value().items():
-            for sample in samples.list_value():
-                yield _sample(name, sample.list_value())
+        return super().samples()
 
-    def reset(self, name: str | None) -> bool:
-        """Set one, or all when the name is None, to its neutral value; False if there is none such."""
-        text = self._shim.ffi.NULL if name is None else self._shim.bytes(name)
-        self._told.clear()
-        return self._shim.check(self._shim.lib.kb_stats_reset(text)) > 0
+
+def _all_samples(shim: Shim) -> Iterator[Sample]:
+    all_of_them = shim.value(shim.lib.kb_stats_all())
+    assert all_of_them is not None
+    for name, samples in all_of_them.map_value().items():
+        for sample in samples.list_value():
+            yield _sample(name, sample.list_value())
 
 
 def _sample(name: str, fields: list[Element]) -> Sample:

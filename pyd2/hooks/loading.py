@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.errors import HookError
@@ -15,6 +16,8 @@ from pyd2.hooks.library import (
     place_of,
     returned,
 )
+from pyd2.hooks.points import POINTS
+from pyd2.hooks.python_library import PythonLibrary
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +36,9 @@ class Hooks(Registrar, Protocol):
 
     def points(self) -> list[str]:
         """Return the points that a function attaches to by its name, in Kea's order."""
+
+    def present_of(self, library_index: int) -> bool:
+        """Say whether a library has anything registered, a command included."""
 
 
 class LoadedLibrary:
@@ -55,11 +61,10 @@ class LoadedLibrary:
             load = self._library.function("load")
             if load is None:
                 log.emit("HOOKS_NO_LOAD", name)
+                self._warn_without_callouts()
                 return True
             result = load(handle)
             good = result is None or result == 0
-        except KeyboardInterrupt:
-            raise
         except HookError as error:
             log.emit("HOOKS_LOAD_FRAMEWORK_EXCEPTION", name, explain(error))
             return False
@@ -71,9 +76,21 @@ class LoadedLibrary:
             handle.seal()
         if good:
             log.emit("HOOKS_LOAD_SUCCESS", name)
+            self._warn_without_callouts()
         else:
             log.emit("HOOKS_LOAD_ERROR", name, returned(result))
         return good
+
+    def _warn_without_callouts(self) -> None:
+        """Warn of a library in Python that the server will never call, of a misspelt name most likely."""
+        if not isinstance(self._library, PythonLibrary) or self._callouts.present_of(self._index):
+            return
+        hint = ""
+        for name in self._library.function_names():
+            if meant := get_close_matches(name, POINTS, 1):
+                hint = f"; is its function {name} meant for hook {meant[0]}?"
+                break
+        self._log.emit("PYD2_HOOK_NO_CALLOUTS", self._library.name, hint)
 
     def _register_standard_callouts(self) -> None:
         for hook in self._callouts.points():
@@ -103,8 +120,6 @@ class LoadedLibrary:
         try:
             result = unload()
             good = result is None or result == 0
-        except KeyboardInterrupt:
-            raise
         except HookError as error:
             log.emit("HOOKS_UNLOAD_FRAMEWORK_EXCEPTION", name, explain(error))
         except BaseException as error:
@@ -125,7 +140,7 @@ def load_library(index: int, entry: HookLibrary, callouts: Callouts, log: Log) -
     """Open, check and load one library; None when it fails, which leaves nothing of it behind."""
     log.emit("HOOKS_LIBRARY_LOADING", entry.library)
     try:
-        library = open_library(entry.library)
+        library = open_library(entry.library, entry.directory)
     except HookError as error:
         log.emit("HOOKS_OPEN_ERROR", entry.library, error)
         return None

@@ -59,6 +59,11 @@ def is_text(text: str) -> bool:
     return True
 
 
+def one_line(text: object) -> str:
+    """Return a library's text as it stands in the log, where a line is a message."""
+    return " ".join(str(text).splitlines())
+
+
 def _text(text: str) -> str:
     if not is_text(text):
         raise HookError(f"{text!r} cannot be written as UTF-8")

@@ -17,7 +17,7 @@ from pyd2.update.window import CAP, Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pyd2.config.model import Config, DdnsDomain, DnsServer
+    from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
     from pyd2.config.switches import FailoverSwitches, RetrySwitches
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.update import Zone
@@ -214,12 +214,18 @@ def make_plan(
     new keys are made in ``counters`` (contract, section 9).
     """
     by_place = {(lane.address, lane.port, lane.tls): lane for lane in lanes}
-    keys: dict[str, tuple[HmacKey, HmacKey]] = {}
+    keys: dict[tuple[str, str, bytes, int], tuple[HmacKey, HmacKey]] = {}
+
+    def make_key(entry: TsigKey) -> tuple[HmacKey, HmacKey]:
+        # By all its fields: a hook library may give a server a key that has but the name of a configured one.
+        fields = entry.name, entry.algorithm, entry.secret, entry.digest_bits
+        if fields not in keys:
+            keys[fields] = packets.key(*fields), HmacKey(*fields)
+            counters.key(keys[fields][0].name, wall)
+        return keys[fields]
+
     for entry in config.tsig_keys:
-        key = packets.key(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
-        offered = HmacKey(entry.name, entry.algorithm, entry.secret, entry.digest_bits)
-        keys[entry.name] = key, offered
-        counters.key(key.name, wall)
+        make_key(entry)
     limits: dict[Lane, Limits] = {}
 
     def make_server(entry: DnsServer) -> Server:
@@ -233,7 +239,7 @@ def make_plan(
             switches.max_in_flight or CAP, entry.switches.failover.breaker_threshold if asked else None
         )
         limits[lane] = own.and_also(limits.get(lane, own))
-        key, offered_key = keys[entry.key.name] if entry.key is not None else (None, None)
+        key, offered_key = make_key(entry.key) if entry.key is not None else (None, None)
         key_counters = counters.key(key.name, wall) if key is not None else None
         return Server(entry, lane, key, offered_key, key_counters, tcp=switches.transport != "udp")
 

@@ -70,25 +70,29 @@ def _signature(update: Mapping[str, Any]) -> tuple[str, bool]:
 @contextlib.contextmanager
 def rig(binary: str, libraries: list[tuple[Path, Mapping[str, Any] | None]], *,
         user: Mapping[str, Any] | None = None) -> Iterator[Rig]:
-    """Start a server; in parameters `@DIR@` is its directory, and `@A@`, `@B@` and `@TKEY@` are ports."""
+    """Start a server; in values `@DIR@` is its directory; `@A@`, `@B@`, `@TKEY@`, `@FREE@` are ports."""
     with contextlib.ExitStack() as stack:
         lease = stack.enter_context(PortLease())
         directory = stack.enter_context(private_directory())
-        port, tkey_port, *dns_ports = (lease.take() for _ in range(4))
+        port, tkey_port, free, *dns_ports = (lease.take() for _ in range(5))
         dns = stack.enter_context(ScriptedDns({"A": dns_ports[0], "B": dns_ports[1]}))
         dns.set_script([], KEYS)
         tkey = stack.enter_context(TkeyServer(tkey_port, dns.add_key))
-        names = {"@DIR@": str(directory), '"@TKEY@"': str(tkey_port),
+        names = {"@DIR@": str(directory), '"@TKEY@"': str(tkey_port), '"@FREE@"': str(free),
                  '"@A@"': str(dns_ports[0]), '"@B@"': str(dns_ports[1])}
+
+        def named(value: Any) -> Any:
+            text = json.dumps(value)
+            for name, meant in names.items():
+                text = text.replace(name, meant)
+            return json.loads(text)
+
         entries = []
         for library, parameters in libraries:
             shutil.copy(library, directory)
             entry: dict[str, Any] = {"library": str(directory / library.name)}
             if parameters is not None:
-                text = json.dumps(parameters)
-                for name, value in names.items():
-                    text = text.replace(name, value)
-                entry["parameters"] = json.loads(text)
+                entry["parameters"] = named(parameters)
             entries.append(entry)
         servers = [{"ip-address": "127.0.0.1", "port": dns_ports[0], "key-name": "config."},
                    {"ip-address": "127.0.0.1", "port": dns_ports[1]}]
@@ -97,7 +101,7 @@ def rig(binary: str, libraries: list[tuple[Path, Mapping[str, Any] | None]], *,
             "forward-ddns": {"ddns-domains": [{"name": "example.com.", "dns-servers": servers}]},
             # No answer comes too late: on a machine that stands still nothing is sent again.
             "dns-server-timeout": 20000,
-            "hooks-libraries": entries, **(user or {}),
+            "hooks-libraries": entries, **named(user or {}),
         }, severity="DEBUG", debuglevel=99)
         (directory / "d2.json").write_text(json.dumps(made))
         d2 = D2(binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"})

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.kit import ncr
+from tests.kit.waiting import wait_until
 
 from .conftest import SOURCES, Compile
 from .rig import Rig, compare, rig
@@ -54,6 +58,93 @@ def test_a_changed_configuration_is_what_is_worked_by(
     assert found[0]["timeout"] == 4321
     assert found[0]["servers"] == [(1, ""), (0, "config.")]
     assert found[1] == found[0]
+
+
+BUILT = (
+    "", "unsigned server", "server with an inherited key", "server with a key of its own", "another secret",
+    "keys", "port", "address", "fewer servers", "disabled server", "context", "domain", "managers", "timeout",
+    "no domain",
+)
+SIGNED_BY_THE_DOMAIN = {"forward-ddns": {"ddns-domains": [{
+    "name": "example.com.", "key-name": "config.",
+    "dns-servers": [{"ip-address": "127.0.0.1", "port": "@A@"}, {"ip-address": "127.0.0.1", "port": "@B@"}],
+}]}}
+
+
+def test_what_a_library_built_counts_field_by_field(d2_binary: str, library: Path) -> None:
+    """Each kind of change: the updates, their keys and config-get are those of the real server."""
+    def scenario(at: Rig) -> dict[str, Any]:
+        found = {}
+        for count, how in enumerate(BUILT, start=1):
+            wanted = json.loads(json.dumps(at.made))
+            wanted["DhcpDdns"]["hooks-libraries"][0]["parameters"] = {
+                "configured": how, "port-b": at.dns_ports[1], "domain": f"host{count}.example.com.",
+            }
+            before = len(at.seen())
+            answer = at.d2.command("config-set", wanted)
+            config = at.d2.command("config-get")["arguments"]["DhcpDdns"]
+            for name in ("hooks-libraries", "control-socket", "port"):
+                del config[name]
+            if how != "no domain":
+                at.d2.barrier()  # the real server opens its port anew, and loses what comes meanwhile
+                at.d2.wait_for_listener(at.port)
+                at.update(count)
+            text = json.dumps([answer["result"], config, at.seen()[before:]])
+            for name, port in zip(("A", "B"), at.dns_ports, strict=True):
+                text = text.replace(f'"port": {port}', f'"port": "{name}"')
+            found[how] = json.loads(text)
+        return found
+
+    found, _, _ = compare(d2_binary, [(library, {})], scenario, user=SIGNED_BY_THE_DOMAIN, only=lambda _: [])
+    sent = {how: updates[0][:2] for how, (_, _, updates) in found.items() if updates}
+    assert sent == {
+        "": ["A", "config."], "unsigned server": ["B", "unsigned"],
+    } | {how: sent[how] for how in BUILT[2:-1]}
+    assert all(result == 0 for result, _, _ in found.values())
+
+
+def test_loggers_that_a_library_adds(d2_binary: str, library: Path) -> None:
+    """They count, and are shown; the next reload without the library's change has none of them."""
+    def scenario(at: Rig) -> list[Any]:
+        wanted = json.loads(json.dumps(at.made))
+        parameters = wanted["DhcpDdns"]["hooks-libraries"][0]["parameters"]
+        parameters |= {"configured": "logging", "logger": "kea-dhcp-ddns.d2-to-dns"}
+        found = []
+        for number, config in enumerate((wanted, at.made), start=1):
+            assert at.d2.command("config-set", config)["result"] == 0
+            at.d2.barrier()
+            at.d2.wait_for_listener(at.port)
+            request = ncr.request("host.example.com.", "192.0.2.77", f"000101{number:064x}", reverse=False)
+            ncr.send(ncr.datagram(request), at.port)
+            wait_until(partial(made, at, number), "the update")
+            shown = at.d2.command("config-get")["arguments"]["DhcpDdns"]["loggers"]
+            found.append([shown, at.d2.stdout().count("DHCP_DDNS_ADD_SUCCEEDED")])
+        return found
+
+    def made(at: Rig, number: int) -> bool:
+        return at.d2.statistics()["update-success"] == number
+
+    libraries: list[Entry] = [(library, {"port-b": "@B@"})]
+    found, _, _ = compare(d2_binary, libraries, scenario, only=lambda _: [])
+    assert [(len(shown), count) for shown, count in found] == [(2, 0), (1, 1)]
+
+
+def test_another_port_for_requests(d2_binary: str, library: Path) -> None:
+    """The requests come in where the library has said."""
+    def scenario(at: Rig) -> list[Any]:
+        wanted = json.loads(json.dumps(at.made))
+        parameters = wanted["DhcpDdns"]["hooks-libraries"][0]["parameters"]
+        parameters["configured"] = "own port"
+        assert at.d2.command("config-set", wanted)["result"] == 0
+        at.d2.barrier()
+        at.d2.wait_for_listener(parameters["own-port"])
+        at._replace(port=parameters["own-port"]).update(1)
+        return [at.d2.command("config-get")["arguments"]["DhcpDdns"]["port"] == parameters["own-port"]]
+
+    libraries: list[Entry] = [(library, {"port-b": "@B@", "own-port": "@FREE@"})]
+    found, seen, _ = compare(d2_binary, libraries, scenario, only=lambda _: [])
+    assert found == [True]
+    assert seen == [("A", "config.", True)]
 
 
 def test_a_configuration_made_unusable_is_refused(d2_binary: str, library: Path) -> None:
@@ -177,3 +268,40 @@ def test_a_library_cannot_reload_the_libraries(d2_binary: str, library: Path) ->
         assert answer == {"result": 1, "text": "Error during command processing: a hook library cannot run "
                                                "config-reload: it would be unloaded meanwhile"}
         assert at.d2.stop() == 0
+
+
+# Statistics.
+
+def values(at: Rig) -> dict[str, Any]:
+    """All statistics without their times."""
+    found = at.d2.command("statistic-get-all")["arguments"]
+    return {name: [sample[0] for sample in samples] for name, samples in found.items()}
+
+
+def test_statistics_outlive_their_library(d2_binary: str, library: Path) -> None:
+    """Also when no compiled library is left; until they are reset, or the server ends."""
+    def scenario(at: Rig) -> list[Any]:
+        at.update(1)
+        without = json.loads(json.dumps(at.made))
+        without["DhcpDdns"]["hooks-libraries"] = []
+        assert at.d2.command("config-set", without)["result"] == 0
+        found = [values(at)]
+        assert at.d2.command("config-set", without)["result"] == 0
+        found.append(values(at))
+        answers = [at.d2.command(f"statistic-{what}", {"name": "meddler.made"}) for what in ("get", "reset")]
+        found += [answers[0]["arguments"]["meddler.made"][0][0], answers[1], values(at)]
+        assert at.d2.command("config-set", at.made)["result"] == 0
+        found.append(values(at)["meddler.made"])
+        found += [at.d2.command("statistic-reset-all")["result"], values(at)]
+        # Those of keys: decision 14.
+        shown: list[Any] = json.loads(json.dumps(found), object_hook=without_keys)
+        return shown
+
+    found, _, _ = compare(d2_binary, [(library, {"statistic": "meddler.made"})], scenario, only=lambda _: [])
+    assert found[0]["meddler.made"] == [7]
+    assert found[0]["meddler.made-text"] == ["seven"]
+    assert found[2] == 7
+
+
+def without_keys(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if not name.startswith("key[")}

@@ -215,7 +215,7 @@ def test_keys_are_inherited_and_overridden() -> None:
 
 
 def test_names_of_libraries() -> None:
-    names = ["x.so", "/hooks/y.py", "python:package.module"]
+    names = ["x.so", "/hooks/y.py"]
     seen: list[HookLibrary] = []
 
     def validate(libraries: Sequence[HookLibrary]) -> list[str]:

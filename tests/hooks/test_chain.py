@@ -11,6 +11,7 @@ import pytest
 from pyd2.data.element import Element, from_plain
 from pyd2.dns.tsig import HmacKey, SigningKey
 from pyd2.hooks.home import home
+from pyd2.messages import Severity
 from pyd2.update.selection import Selection
 
 from .conftest import SERVER, config, only_these_libraries
@@ -189,10 +190,26 @@ def test_a_later_callout_may_undo_the_drop_of_an_exception(load: Load, write: Wr
     assert ask(chain) == Selection(KEY)
 
 
-def test_the_operators_interrupt_passes(load: Load, write: Write) -> None:
-    chain = load(write("def select_key(handle): raise KeyboardInterrupt"))
-    with pytest.raises(KeyboardInterrupt):
-        ask(chain)
+@pytest.mark.parametrize("fault", ["KeyboardInterrupt", "SystemExit(7)"])
+def test_what_is_no_exception_is_treated_as_one(
+    load: Load, write: Write, log: RecordingLog, fault: str,
+) -> None:
+    """Signals come by the loop: a library that raises these means nothing by it."""
+    chain = load(write(f"""
+        def load(handle): handle.register_command("c", select_key)
+        def select_key(handle): raise {fault}
+        d2_srv_configured = command_processed = context_create = context_destroy = select_key
+        def unload(): raise {fault}
+    """))
+    assert ask(chain).skip
+    assert chain.configured(config(), from_plain({})) == (False, "")
+    assert chain.run_command("c", from_plain({"command": "c"})) is None
+    assert chain.command_processed("c", None, None) is None
+    chain.unload()
+    ids = [line.split()[0] for line in log.lines(Severity.WARN)]
+    # Each of the four uses: context_create, the point, context_destroy.
+    assert ids.count("HOOKS_CALLOUT_EXCEPTION") == 12
+    assert ids.count("HOOKS_UNLOAD_EXCEPTION") == 1
 
 
 @pytest.mark.parametrize("value", ["1", "-1", "'0'", "True", "object()", "handle"])
@@ -254,7 +271,7 @@ def test_a_slow_callout_is_reported(load: Load, write: Write, log: RecordingLog,
     (line,) = log.lines()
     assert line == (
         f"PYD2_HOOK_SLOW hooks library {entry.library} took 1254 ms in hook select_key; "
-        "nothing else is served meanwhile"
+        "commands and other callouts waited meanwhile"
     )
 
 
@@ -592,6 +609,7 @@ def test_the_library_writes_into_the_servers_log(load: Load, write: Write, log: 
         def load(handle):
             for level in ("error", "warn", "info", "debug"):
                 getattr(handle.log, level)("at " + level)
+        def context_create(handle): pass
     """)
     load(entry)
     lines = [line for line in log.lines() if "PYD2" in line]
@@ -599,6 +617,36 @@ def test_the_library_writes_into_the_servers_log(load: Load, write: Write, log: 
         f"PYD2_HOOK_MESSAGE_{level.upper()} hooks library {entry.library}: at {level}"
         for level in ("error", "warn", "info")
     ]
+
+
+@only_these_libraries
+def test_a_text_of_several_lines_is_one_line_of_the_log(load: Load, write: Write, log: RecordingLog) -> None:
+    """What follows a line break would look like a message of its own."""
+    chain = load(write("""
+        text = "one\\ntwo\\r\\n2026-11-28 FATAL three"
+        def load(handle): handle.log.warn(text)
+        def select_key(handle): raise ValueError(text)
+        def unload(): raise ValueError(text)
+    """))
+    ask(chain)
+    chain.unload()
+    lines = [line for line in log.lines(Severity.WARN) if "three" in line]
+    assert [line.split()[0] for line in lines] == [
+        "PYD2_HOOK_MESSAGE_WARN", "HOOKS_CALLOUT_EXCEPTION", "PYD2_HOOK_EXCEPTION",
+    ]
+    assert all("one two 2026-11-28 FATAL three" in line for line in lines)
+
+
+@pytest.mark.parametrize("load", ["python"], indirect=True)
+def test_a_reason_of_several_lines_is_one_line(load: Load, write: Write, log: RecordingLog) -> None:
+    """Byte for byte it goes only where a library compiled for Kea is in the list."""
+    chain = load(write("""
+        def d2_srv_configured(handle):
+            handle.set_argument("error", "one\\ntwo")
+            handle.status = 2
+    """))
+    assert chain.configured(config(), from_plain({})) == (False, "one two")
+    assert log.lines()[-1].endswith(": one two")
 
 
 def test_a_callable_object_may_resist_questions(load: Load, write: Write, log: RecordingLog) -> None:

@@ -106,7 +106,7 @@ def test_without_the_compiled_part(
 def test_a_load_that_fails(write_c: WriteC, write: Write, load: Load, log: RecordingLog) -> None:
     """Its own unload runs, then the libraries before it are unloaded, the last first."""
     good = write_c(NOTHING + "int pyd2_hook_unload(void *state) { (void)state; return 8; }", name="good.so")
-    python = write("def unload(): return 7")
+    python = write("def select_key(handle): pass\ndef unload(): return 7")
     bad = write_c("""
         static int start(void) { api->log(self, PYD2_HOOK_ERROR, T("the file is missing")); return 3; }
         int pyd2_hook_unload(void *state) { (void)state; return 9; }

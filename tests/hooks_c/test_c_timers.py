@@ -188,7 +188,7 @@ def test_a_slow_timer_and_a_fault_are_reported(
     assert log.lines() == [
         f"PYD2_HOOK_MESSAGE_INFO hooks library {entry.library}: name 0 ",
         (f"PYD2_HOOK_SLOW hooks library {entry.library} took 31 ms in hook timer; "
-         "nothing else is served meanwhile"),
+         "commands and other callouts waited meanwhile"),
     ]
 
     def lend_text(_out: object, _text: object) -> None:

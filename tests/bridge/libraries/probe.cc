@@ -298,6 +298,11 @@ int load(LibraryHandle& handle) {
     if (at_load == "throw-int") {
         throw 42;
     }
+    if (at_load == "post-throw") {
+        service.reset(new asiolink::IOService());
+        IOServiceMgr::instance().registerIOService(service);
+        service->post([] { isc_throw(Unexpected, "not ready after all"); });
+    }
     say("load");
     return 0;
 }

@@ -1,0 +1,70 @@
+"""A library in Python cannot end the daemon's loop, in whichever way it uses it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kit.d2 import D2, config, private_directory
+from tests.kit.ports import PortLease
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LIBRARY = """
+import asyncio
+
+def version(): return 20603
+
+def load(handle):
+    global how
+    how = handle.get_parameter("how")
+    handle.register_command("begin", begin)
+
+def fail():
+    if how.startswith("stop"): loop.stop()
+    elif how.startswith("interrupt"): raise KeyboardInterrupt("by the library")
+    else: raise SystemExit(7)
+
+async def failing():
+    await asyncio.sleep(0)
+    fail()
+
+def d2_srv_configured(handle):
+    global loop
+    loop = handle.get_argument("io_context")
+
+def begin(handle):
+    global task
+    if how.endswith("timer"): loop.call_later(0, fail)
+    elif how.endswith("callback"): loop.call_soon(fail)
+    elif how.endswith("thread"): loop.call_soon_threadsafe(fail)
+    elif how.endswith("task"): task = loop.create_task(failing())
+    handle.set_argument("response", {"result": 0})
+"""
+PLACES = ("timer", "callback", "thread", "task")
+WAYS = [f"{what} {where}" for what in ("exit", "interrupt") for where in PLACES]
+
+
+@pytest.mark.parametrize("how", [*WAYS, "stop timer"])
+def test_what_ends_a_loop_does_not_end_the_daemon(d2_binary: str, is_pyd2: bool, how: str) -> None:
+    if not is_pyd2:
+        return
+    with private_directory() as directory, PortLease() as lease:
+        (directory / "ender.py").write_text(LIBRARY)
+        libraries: list[Mapping[str, object]] = [{"library": "ender.py", "parameters": {"how": how}}]
+        made = config(lease.take(), {"hooks-libraries": libraries})
+        (directory / "d2.json").write_text(json.dumps(made))
+        with D2(d2_binary, directory, env={"KEA_HOOKS_PATH": "@DIR@"}) as d2:
+            d2.wait_for_commands()
+            for count in (1, 2):
+                assert d2.command("begin")["result"] == 0
+                d2.wait_for_log("PYD2_INTERNAL_ERROR", count)
+                assert d2.command("status-get")["result"] == 0
+            d2.command("config-reload")
+            assert d2.stop() == 0
+            text = d2.stdout()
+    assert text.count("the event loop was ended, by a hook library most likely; it goes on") == 2
+    assert "DCTL_SHUTDOWN DhcpDdns has shut down" in text
