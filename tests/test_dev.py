@@ -56,7 +56,7 @@ def lack(dev: Any, monkeypatch: pytest.MonkeyPatch, *, root: bool, in_ci: bool) 
 def test_alone_it_lists_its_commands(tmp_path: Path) -> None:
     done = subprocess.run([ROOT / "dev"], cwd=tmp_path, capture_output=True, text=True, check=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()[2:]]
-    assert listed == ["demo", "test", "lint", "bench", "gate", "docs"]
+    assert listed == ["demo", "test", "lint", "bench", "gate", "docs", "fresh"]
 
 
 def test_an_unknown_command_is_refused() -> None:
@@ -134,7 +134,7 @@ def test_private_paths_are_found(dev: ModuleType, tmp_path: Path, monkeypatch: p
 
 
 def interpreter(folder: Path, name: str, version: str) -> Path:
-    """Make what answers as an interpreter of a version; one without a version fails, as those of pyenv may."""
+    """Make what answers as an interpreter of a version; without a version it fails, as pyenv's may."""
     folder.mkdir(exist_ok=True)
     file = folder / name
     file.write_text(f"#!/bin/sh\necho {version}\n" if version else "#!/bin/sh\necho 3.99\nexit 127\n")
