@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import tomllib
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def lack(dev: Any, monkeypatch: pytest.MonkeyPatch, *, root: bool, in_ci: bool) 
 def test_alone_it_lists_its_commands(tmp_path: Path) -> None:
     done = subprocess.run([ROOT / "dev"], cwd=tmp_path, capture_output=True, text=True, check=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()[2:]]
-    assert listed == ["demo", "test", "lint", "bench", "gate", "docs"]
+    assert listed == ["demo", "test", "lint", "bench", "gate", "docs", "fresh"]
 
 
 def test_an_unknown_command_is_refused() -> None:
@@ -130,3 +131,45 @@ def test_private_paths_are_found(dev: ModuleType, tmp_path: Path, monkeypatch: p
     subprocess.run(["git", "-C", tmp_path, "add", "bad"], check=True)
     assert dev.private_paths() == 1
     assert capsys.readouterr().out == f"bad:2: names {'/'.join(['', 'home', 'me'])}\n"
+
+
+def interpreter(folder: Path, name: str, version: str) -> Path:
+    """Make what answers as an interpreter of a version; without a version it fails, as pyenv's may."""
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!/bin/sh\necho {version}\n" if version else "#!/bin/sh\necho 3.99\nexit 127\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_the_python_that_runs_it_is_taken(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    assert dev.find_python() == Path(sys.executable)
+
+
+def test_else_the_newest_in_the_path_is_taken(dev: ModuleType, tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
+    monkeypatch.setattr(dev, "VENV", tmp_path / ".venv")
+    interpreter(tmp_path / ".venv", "python3.98", "3.98")
+    interpreter(tmp_path / "a", "python3", "3.9")
+    interpreter(tmp_path / "a", "python3.99", "")
+    interpreter(tmp_path / "a", "python3-config", "3.99")
+    newest = interpreter(tmp_path / "b", "python3.97", "3.97")
+    interpreter(tmp_path / "b", "python3.96", "3.96")
+    folders = [tmp_path / "none", tmp_path / ".venv", tmp_path / "a", tmp_path / "b"]
+    monkeypatch.setenv("PATH", ":".join(str(folder) for folder in folders))
+    assert dev.find_python() == newest
+
+
+def test_without_a_python_it_says_which_it_needs(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
+    monkeypatch.setattr(dev, "version_of", lambda python: (3, 10))
+    with pytest.raises(dev.DevError, match=r"needs Python 3\.11 or later; none was found"):
+        dev.find_python()
+
+
+def test_no_python_from_3_11_is_refused(dev: ModuleType) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={dev.text_of(dev.OLDEST)}"
+    assert "Programming Language :: Python :: 3.14" in project["classifiers"]

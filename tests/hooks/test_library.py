@@ -40,6 +40,9 @@ CANNOT_OPEN = {
     "syntax.py": (b"x = = 1\n", "SyntaxError: invalid syntax (F:1)"),
     "latin.py": (
         b"x = '\xe9'\n",
+        # Python's own words.
+        ("SyntaxError: Non-UTF-8 code starting with '\\xe9' on line 1, but no encoding declared; "
+         "see https://peps.python.org/pep-0263/ for details (F:1)") if sys.version_info >= (3, 14) else
         ("SyntaxError: (unicode error) 'utf-8' codec can't decode byte 0xe9 in position 0: "
          "unexpected end of data (F:1)"),
     ),

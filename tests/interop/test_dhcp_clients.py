@@ -68,8 +68,12 @@ def _finished(d2: D2, message: str, count: int) -> None:
 @pytest.mark.parametrize(("family", "lifetime"), [(4, 4000), (6, 20)], ids=["v4-release", "v6-expiry"])
 def test_leases_are_in_the_dns_and_leave_it(d2_binary: str, family: int, lifetime: int) -> None:
     with _network(d2_binary, family, lifetime) as (d2, bind, server):
-        report = dhcp.perfdhcp(server, CLIENTS, 200)
-        leases = server.leases()
+        leases: list[dhcp.Lease] = []
+        for _ in range(5):  # perfdhcp gives up an exchange after a second, which a busy machine may need
+            report = dhcp.perfdhcp(server, CLIENTS, 200)
+            leases = server.leases()
+            if len(leases) == CLIENTS:
+                break
         assert len(leases) == CLIENTS, report
         _finished(d2, "DHCP_DDNS_ADD_SUCCEEDED", CLIENTS)
         assert _names(bind, family) == _wanted(leases, family)
