@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.data.controls import escaped_lines
 from tests.kit import control, ncr
 from tests.kit.ports import PortLease
 from tests.kit.process import find_program
@@ -183,9 +184,11 @@ def told(at: Rig) -> dict[str, int]:
 def of_worker(lines: list[str]) -> list[str]:
     """Without what was asked until it was so.
 
-    That the library's own request has gone out comes last: in pyd2 it is received in another thread.
+    That the library's own request has gone out comes last: in pyd2 it is received in another thread. Control
+    characters are as pyd2 shows them, escaped.
     """
-    told = [line for line in lines if "$worker_tell" not in line and "from a thread" not in line]
+    told = [escaped_lines(line) for line in lines
+            if "$worker_tell" not in line and "from a thread" not in line]
     return sorted(told, key=lambda line: "PROBE_WORKS request" in line)
 
 
