@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pyd2.journal import folder
-from pyd2.journal.database import open_plain
+from pyd2.journal.elsewhere import UNKNOWN
 from pyd2.journal.entry import (
     DATABASE,
-    FOLDER,
     DeadLetter,
     Entries,
     OtherFileError,
     StoreError,
     UnwritableError,
 )
+from pyd2.journal.mark import read_mark
 from pyd2.journal.pending import Held
 from pyd2.journal.salvage import Found, count, examine, read_copy
-from pyd2.journal.store import MARK, Store
+from pyd2.journal.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +34,6 @@ MOST_OTHERS: Final = 16
 MOST_DEATHS: Final = 2
 """A request for which a hook library was at work so often when the process ended is a dead letter."""
 
-_UNKNOWN: Final = "an unknown number of"
 _NOTHING: Final = Entries([], [], [])
 
 
@@ -74,7 +72,7 @@ def open_file(
     try:
         if not os.path.lexists(path):
             raise OtherFileError(f"{path}: it is not there any more")
-        number, size = _read_mark(path)
+        number, size = read_mark(path)
         torn = examine(directory, step)
         wal = path.with_name(f"{path.name}-wal")
         left = wal.stat().st_size if wal.exists() else 0
@@ -125,62 +123,17 @@ def _replaced(
     return Opened(Store(directory, create=False, own=True), entries if known is None else None)
 
 
-def tell_of_others(directory: str, say: Say, step: Callable[[], None]) -> None:
-    """Tell of each file that holds requests and is not read: set aside, or in a directory that was left."""
+def tell_of_aside(directory: str, say: Say, step: Callable[[], None]) -> None:
+    """Tell of each file in a directory that was set aside and holds requests."""
     others = folder.others(directory)
     for path in others[:MOST_OTHERS]:
         number = count(path, step)
         if number != 0:
             shown = path.parent if path.name == Path(DATABASE).name else path
-            say("PYD2_QUEUE_ASIDE", shown, number or _UNKNOWN)
+            say("PYD2_QUEUE_ASIDE", shown, number or UNKNOWN)
     if len(others) > MOST_OTHERS:
         more = f"each of {len(others) - MOST_OTHERS} more like {others[-1]}"
-        say("PYD2_QUEUE_ASIDE", more, _UNKNOWN)
-    named = folder.elsewhere(directory)
-    left = []
-    for other in named[:MOST_OTHERS]:
-        path = Path(other, DATABASE)
-        number = count(path, step) if path.exists() else 0
-        if number != 0:
-            left.append(other)
-            say("PYD2_QUEUE_ELSEWHERE", path, number or _UNKNOWN, other, directory)
-    if named and left != named:
-        with contextlib.suppress(StoreError):  # it is told again at the next start
-            folder.point(directory, left)
-
-
-def tell_of_left(directory: str, say: Say, step: Callable[[], None]) -> None:
-    """Tell of the requests that are left where the configuration asks for no durable queue any more."""
-    path = Path(directory, DATABASE)
-    number = count(path, step) if path.exists() else 0
-    if number != 0:
-        say("PYD2_QUEUE_NOT_USED", path, number or _UNKNOWN)
-
-
-def map_mark(directory: str) -> mmap.mmap | None:
-    """Return where to store which request a library is at work for; None if there can be no such file."""
-    try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(Path(directory, FOLDER, MARK), flags, 0o640)
-    except OSError:
-        return None
-    try:
-        os.ftruncate(file, 16)
-        mark = mmap.mmap(file, 16)
-        mark[:] = bytes(16)
-    except OSError:
-        return None
-    else:
-        return mark
-    finally:
-        os.close(file)
-
-
-def _read_mark(path: Path) -> tuple[int, int]:
-    """Return what a killed process has left: the request a library was at work for, and the WAL's length."""
-    with contextlib.suppress(OSError), open_plain(path.with_name(MARK)) as mark:
-        return int.from_bytes(mark.read(8), "little"), int.from_bytes(mark.read(8), "little")
-    return 0, 0
+        say("PYD2_QUEUE_ASIDE", more, UNKNOWN)
 
 
 def _without_killer(store: Store, entries: Entries, number: int, say: Say) -> Entries:

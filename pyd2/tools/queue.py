@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.data.controls import escaped
 from pyd2.errors import NcrError, Pyd2Error
-from pyd2.journal import folder
+from pyd2.journal import elsewhere, folder
 from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.salvage import salvage
@@ -137,7 +137,7 @@ def _move(arguments: argparse.Namespace) -> int:
     What was taken over is noted with it, so that a kill before the removal does not double it.
     """
     to = arguments.to
-    if _same(arguments.path, to):
+    if elsewhere.is_same(arguments.path, to):
         raise ValueError(f"{arguments.path} and {to} are the same directory")
     with _locked(arguments.path) as source, _directory_locked(to):
         folder.settle(to)
@@ -151,16 +151,10 @@ def _move(arguments: argparse.Namespace) -> int:
                 moved = [entry._replace(number=number) for number, entry in enumerate(entries, first)]
                 target.replace([*target.read(), *moved], dead, moved=generation)
         source.give_away()
-        left = [name for name in folder.elsewhere(to) if not _same(name, arguments.path)]
-        folder.point(to, left)
+        left = [name for name in elsewhere.named(to) if not elsewhere.is_same(name, arguments.path)]
+        elsewhere.point(to, left)
     print(f"moved {len(entries)}, and {len(dead)} dead letter{'' if len(dead) == 1 else 's'}")
     return 0
-
-
-def _same(one: str, other: str) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(one).samefile(other)
-    return False
 
 
 def _known(numbers: Iterable[int], present: Iterable[int]) -> list[int]:

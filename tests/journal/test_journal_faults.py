@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.journal import journal as journal_module
+from pyd2.journal import queuefile
 from pyd2.journal.database import VERSION
 from pyd2.journal.entry import DATABASE
 from pyd2.journal.late import REASON
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr(queuefile, "RETRY_SECONDS", (0.02,))
 
 
 def test_a_directory_that_cannot_be_used_costs_no_request(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_disk_that_does_not_answer_costs_no_request(
         write(store, *arguments)
 
     monkeypatch.setattr(Store, "write", slow)
-    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.05)
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)

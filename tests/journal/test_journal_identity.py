@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.config.switches import QueueSwitches
-from pyd2.journal import journal as journal_module
+from pyd2.journal import queuefile
 from pyd2.journal.entry import DATABASE
 from pyd2.journal.lock import DirectoryLock
 from pyd2.journal.store import Store
@@ -27,7 +27,7 @@ NOBODY = 65534
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr(queuefile, "RETRY_SECONDS", (0.02,))
     monkeypatch.setattr("pyd2.journal.writer.HOUSE_SECONDS", 0.02)
 
 
@@ -191,7 +191,7 @@ def test_requests_do_not_wait_for_a_disk_that_does_not_answer_at_the_opening(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of any zone left, without bound and without a word."""
-    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.05)
     old, newer = (ncr.datagram(ncr.request("host.example.com.", "192.0.2.1", ncr.dhcid(b"c", "x"), ttl=ttl))
                   for ttl in (100, 200))
     fill(tmp_path, old, *names(1))
@@ -222,7 +222,7 @@ def test_requests_do_not_wait_for_a_disk_that_does_not_answer_at_the_opening(
 def test_a_claim_does_not_wait_for_a_disk_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.05)
     gate = threading.Event()
     make: Callable[..., None] = DirectoryLock.__init__
 
@@ -261,7 +261,7 @@ def test_a_stop_while_the_file_is_opened_writes_what_has_come(tmp_path: Path) ->
 
 
 def test_a_stop_tries_once_more_to_write_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (600.0,))
+    monkeypatch.setattr(queuefile, "RETRY_SECONDS", (600.0,))
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
