@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final
 
 from pyd2.journal import folder
 from pyd2.journal.elsewhere import UNKNOWN
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from pyd2.journal.entry import Identity
 
+    Say = Callable[..., None]
+    """Logs a message, by its name, with its arguments."""
+
 MOST_OTHERS: Final = 16
 """Files that were set aside of which a start tells one by one."""
 
@@ -37,25 +40,10 @@ MOST_DEATHS: Final = 2
 _NOTHING: Final = Entries([], [], [])
 
 
-class Say(Protocol):
-    """Logs a message."""
-
-    def __call__(self, message_id: str, *arguments: object) -> None:
-        """Write the message with its arguments."""
-
-
-class Opened(NamedTuple):
-    """An open file."""
-
-    store: Store
-    entries: Entries | None
-    """Its requests, when it was unread. None: it holds what the loop holds."""
-
-
 def open_file(
     directory: str, known: Identity | None, ask: Callable[[], Held], say: Say, step: Callable[[], None]
-) -> Opened:
-    """Open the file of a directory that is locked, or make it.
+) -> tuple[Store, Entries | None]:
+    """Open the file of a directory that is locked, or make it; return it, and its requests if it was unread.
 
     ``known``: the file that was read; it is made to hold what ``ask`` returns, and so is a new one if another
     file is in its place, which is set aside. ``step`` is called now and then while much is read. Raises
@@ -67,7 +55,7 @@ def open_file(
     if not os.path.lexists(path.parent):
         held = ask() if known is not None else Held({}, [])
         folder.replace(directory, held.entries, held.dead)
-        return Opened(Store(directory, create=False, own=True), _NOTHING if known is None else None)
+        return Store(directory, create=False, own=True), _NOTHING if known is None else None
     store = None
     try:
         if not os.path.lexists(path):
@@ -84,8 +72,8 @@ def open_file(
         if known is not None:
             held = ask()
             store.reconcile(held.entries, held.dead)
-            return Opened(store, None)
-        return Opened(store, _without_killer(store, Entries.of(store.read()), number, say))
+            return store, None
+        return store, _without_killer(store, Entries.of(store.read()), number, say)
     except StoreError as error:
         if store is not None:
             with contextlib.suppress(StoreError):
@@ -106,7 +94,7 @@ def open_file(
 def _replaced(
     directory: str, known: Identity | None, ask: Callable[[], Held], say: Say, step: Callable[[], None],
     reason: StoreError,
-) -> Opened:
+) -> tuple[Store, Entries | None]:
     """Set the file aside, and put one in its place that holds what was read of it, or what the loop holds."""
     try:
         found = read_copy(directory, locked=True, step=step)
@@ -120,7 +108,7 @@ def _replaced(
         entries, dead = held.entries, [*(dead if reason.damaged else ()), *held.dead]
     aside = folder.replace(directory, entries, dead)
     say("PYD2_QUEUE_SET_ASIDE", Path(directory, DATABASE), reason, aside, len(found.entries))
-    return Opened(Store(directory, create=False, own=True), entries if known is None else None)
+    return Store(directory, create=False, own=True), entries if known is None else None
 
 
 def tell_of_aside(directory: str, say: Say, step: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from itertools import repeat, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.journal.entry import Entries, Entry
+from pyd2.journal.entry import Changes, Entries, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,15 +30,6 @@ class Held(NamedTuple):
         """The requests, in their order; for the writer's thread, since it takes some time."""
         return Entries(list(self.held), [taken for taken, _ in self.held.values()],
                        [datagram for _, datagram in self.held.values()])  # fmt: skip
-
-
-class Changes(NamedTuple):
-    """What has changed since the file was told what it is to hold."""
-
-    more: Entries
-    amended: list[Entry]
-    gone: list[int]
-    dead: list[DeadLetter]
 
 
 class Pending:

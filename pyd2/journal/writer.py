@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pyd2.journal.elsewhere import tell_of_named
-from pyd2.journal.entry import Entries, Entry, StoreError, UnwritableError, os_fault
+from pyd2.journal.entry import Changes, Entries, Entry, StoreError, UnwritableError, os_fault
 from pyd2.journal.letters import MOST_DEAD
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.mark import map_mark, note_size
@@ -83,10 +83,8 @@ class Writer:
         self._held: Held | None = None
         self._behind: list[bytes] = []
         """Requests without numbers that go behind those of the file."""
-        self._entries = Entries([], [], [])
-        self._removed: list[int] = []
-        self._amended: list[Entry] = []
-        self._dead: list[DeadLetter] = []
+        self._changes = Changes()
+        """What was handed over."""
         self._grouping = False
         """Whether the thread waits for more requests, and need not hear of each."""
         self._thread = threading.Thread(target=self._run, name="pyd2-queue", daemon=True)
@@ -128,22 +126,22 @@ class Writer:
     def write(self, entries: Entries) -> None:
         """Hand entries over."""
         with self._changed:
-            self._entries.extend(entries)
-            if not self._grouping or len(self._entries) >= GROUP:
+            self._changes.more.extend(entries)
+            if not self._grouping or len(self._changes.more) >= GROUP:
                 self._changed.notify()
 
     def amend(self, entries: Sequence[Entry]) -> None:
         """Hand over entries in their present form."""
         with self._changed:
-            self._amended += entries
+            self._changes.amended += entries
 
     def remove(self, numbers: Sequence[int], dead: Sequence[DeadLetter] = ()) -> None:
         """Hand over the numbers of entries that are done, and as dead letters those that failed for good."""
         with self._changed:
-            if not self._removed and not self._grouping:
+            if not self._changes.gone and not self._grouping:
                 self._changed.notify()
-            self._removed += numbers
-            self._dead += dead
+            self._changes.gone += numbers
+            self._changes.dead += dead
 
     def close(
         self, timeout: float | None, held: tuple[Identity, Held] | None = None, behind: Sequence[bytes] = ()
@@ -207,15 +205,16 @@ class Writer:
                 tell_of_aside(self.directory, self._say, self._step)
                 tell_of_named(self.directory, self._say)
                 self._told_others = True
-            opened = open_file(self.directory, self._known, self._ask_for_held, self._say, self._step)
-            store = opened.store
+            store, entries = open_file(
+                self.directory, self._known, self._ask_for_held, self._say, self._step
+            )
             identity = store.identity()
             self.dead_count = store.count_dead()
             self.mark = map_mark(store.path)
-            if opened.entries is None:
+            if entries is None:
                 self._tell(self._file.restored, identity)
             else:
-                self._tell_found(opened.entries)
+                self._tell_found(entries)
                 self._tell(self._file.opened, identity)
             self._work(store, identity)
         except UnwritableError as error:
@@ -259,7 +258,7 @@ class Writer:
 
     def _forget(self) -> None:
         """Forget what was handed over; under the condition."""
-        self._entries, self._removed, self._amended, self._dead = Entries([], [], []), [], [], []
+        self._changes = Changes()
         self._ask, self._held = False, None
 
     def _tell(self, method: Callable[..., None], *arguments: object) -> None:
@@ -298,10 +297,7 @@ class Writer:
         while True:
             with self._changed:
                 self._wait(store)
-                entries, self._entries = self._entries, Entries([], [], [])
-                removed, self._removed = self._removed, []
-                dead, self._dead = self._dead, []
-                amended, self._amended = self._amended, []
+                changes, self._changes = self._changes, Changes()
                 behind, self._behind = self._behind, []
                 held, self._held = self._held, None
                 ask, self._ask = self._ask, False
@@ -318,28 +314,29 @@ class Writer:
                 note_size(self.mark, store.wal_size)
             if behind:
                 first = store.last_number() + 1
-                entries = Entries.of([Entry(n, time.time(), some) for n, some in enumerate(behind, first)])
-            if entries or removed or amended or dead:
-                self._commit(store, entries, removed, dead, amended)
+                numbered = enumerate(behind, first)
+                changes.more = Entries.of([Entry(n, time.time(), some) for n, some in numbered])
+            if changes:
+                self._commit(store, changes)
             if closing:
                 return
             if now >= house_at:
                 store.check_place()
                 store.compact()
                 house_at = now + HOUSE_SECONDS
-            if entries:
+            if changes.more:
                 self._wait_for_more(now + GROUP_SECONDS)
 
     def _wait(self, store: Store) -> None:
         """Wait for something to commit; removals wait a while for something else."""
 
         def urgent() -> bool:
-            return bool(self._entries or self._held is not None or self._ask or self.closing)
+            return bool(self._changes.more or self._held is not None or self._ask or self.closing)
 
         # While there are requests in the file somebody must look whether it is still there.
-        self._changed.wait_for(lambda: urgent() or self._removed or self._dead or self._amended,
+        self._changed.wait_for(lambda: urgent() or bool(self._changes),
                                None if store.empty else HOUSE_SECONDS)
-        if self._removed or self._dead or self._amended:
+        if self._changes:
             self._changed.wait_for(urgent, REMOVE_SECONDS)
 
     def _wait_for_more(self, end: float) -> None:
@@ -347,31 +344,29 @@ class Writer:
         with self._changed:
             self._grouping = True
             self._changed.wait_for(
-                lambda: len(self._entries) >= GROUP or self.closing or self._held is not None or self._ask,
+                lambda: (len(self._changes.more) >= GROUP
+                         or self.closing or self._held is not None or self._ask),
                 max(0.0, end - time.monotonic()),
             )
             self._grouping = False
 
-    def _commit(
-        self, store: Store, entries: Sequence[Entry], removed: Sequence[int], dead: Sequence[DeadLetter],
-        amended: Sequence[Entry],
-    ) -> None:
-        if amended:
+    def _commit(self, store: Store, changes: Changes) -> None:
+        if changes.amended:
             # Before what they make room for is noted as done.
-            store.amend(amended)
+            store.amend(changes.amended)
         try:
-            store.write(entries, removed, dead)
+            store.write(changes.more, changes.gone, changes.dead)
         except StoreError:
             # A full disk may still have room for this, and what was done must not be done again.
-            letters = {letter.number for letter in dead}
-            rest = [number for number in removed if number not in letters]
-            if (entries or dead) and rest:
+            letters = {letter.number for letter in changes.dead}
+            rest = [number for number in changes.gone if number not in letters]
+            if (changes.more or changes.dead) and rest:
                 store.write((), rest)
             raise
-        self.dead_count = min(MOST_DEAD, self.dead_count + len(dead))
+        self.dead_count = min(MOST_DEAD, self.dead_count + len(changes.dead))
         if self.mark is not None:
             note_size(self.mark, store.wal_size)
-        if dead:
-            self._tell(self._file.buried, len(dead))
-        if entries:
-            self._tell(self._file.safe, entries[-1].number)
+        if changes.dead:
+            self._tell(self._file.buried, len(changes.dead))
+        if changes.more:
+            self._tell(self._file.safe, changes.more.numbers[-1])
