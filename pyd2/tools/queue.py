@@ -204,9 +204,13 @@ def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
 @contextlib.contextmanager
 def _locked(directory: str) -> Iterator[Store]:
     """Open the queue while no daemon uses it. Raises InUseError when one does."""
-    _must_exist(Path(directory, DATABASE))
-    with _directory_locked(directory), contextlib.closing(Store(directory, create=False)) as store:
-        yield store
+    if not Path(directory, folder.NEW).is_dir():  # which a kill may have left before it took the place
+        _must_exist(Path(directory, DATABASE))
+    with _directory_locked(directory):
+        folder.settle(directory)
+        _must_exist(Path(directory, DATABASE))
+        with contextlib.closing(Store(directory, create=False)) as store:
+            yield store
 
 
 @contextlib.contextmanager
@@ -220,7 +224,12 @@ def _directory_locked(directory: str) -> Iterator[None]:
 
 def _must_exist(database: Path) -> None:
     if not database.is_file():
-        raise ValueError(f"there is no durable queue {database}")
+        text = f"there is no durable queue {database}"
+        new = database.parent.with_name(folder.NEW)
+        if not database.parent.exists() and new.is_dir():
+            text += (f"; a kill has come while it was replaced, and {new} may hold its requests: "
+                     "start the daemon, or use 'pyd2ctl queue move', which finish that")
+        raise ValueError(text)
 
 
 def _local(moment: float) -> str:
