@@ -15,7 +15,7 @@ import shutil
 import stat
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.journal.entry import DATABASE, FOLDER, StoreError, os_fault
 from pyd2.journal.store import Store
@@ -23,7 +23,7 @@ from pyd2.journal.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pyd2.journal.entry import DeadLetter, Entries
+    from pyd2.journal.entry import DeadLetter, Entries, Identity
 
 NEW: Final = f"{FOLDER}.new"
 _NEW_DATABASE: Final = f"{NEW}/{Path(DATABASE).name}"
@@ -46,14 +46,24 @@ def settle(directory: str) -> bool:
         return False
 
 
-def replace(directory: str, entries: Entries, dead: Sequence[DeadLetter]) -> Path | None:
-    """Put a folder with these requests in the place; return what the old one, if any, is called now."""
+class Replaced(NamedTuple):
+    """What has become of the place."""
+
+    identity: Identity
+    """What the new file is: only that may be opened as the one with these requests."""
+    aside: Path | None
+    """What the old folder, if there was one, is called now."""
+
+
+def replace(directory: str, entries: Entries, dead: Sequence[DeadLetter]) -> Replaced:
+    """Put a folder with these requests in the place."""
     place, new = Path(directory, FOLDER), Path(directory, NEW)
     with failing():
         remove_new(directory)
     store = Store(directory, _NEW_DATABASE)
     try:
         store.replace(entries, dead)
+        identity = store.identity()
     finally:
         store.close()
     with failing():
@@ -67,7 +77,7 @@ def replace(directory: str, entries: Entries, dead: Sequence[DeadLetter]) -> Pat
             sync(directory)
         new.rename(place)
         sync(directory)
-        return aside
+        return Replaced(identity, aside)
 
 
 def remove_new(directory: str) -> None:

@@ -54,8 +54,9 @@ def open_file(
         say("PYD2_QUEUE_FINISHED", path)
     if not os.path.lexists(path.parent):
         held = ask() if known is not None else Held({}, [])
-        folder.replace(directory, held.entries, held.dead)
-        return Store(directory, create=False, own=True), _NOTHING if known is None else None
+        made = folder.replace(directory, held.entries, held.dead)
+        new = Store(directory, create=False, only=made.identity, own=True)
+        return new, _NOTHING if known is None else None
     store = None
     try:
         if not os.path.lexists(path):
@@ -106,9 +107,10 @@ def _replaced(
     if known is not None:
         held = ask()
         entries, dead = held.entries, [*(dead if reason.damaged else ()), *held.dead]
-    aside = folder.replace(directory, entries, dead)
-    say("PYD2_QUEUE_SET_ASIDE", Path(directory, DATABASE), reason, aside, len(found.entries))
-    return Store(directory, create=False, own=True), entries if known is None else None
+    made = folder.replace(directory, entries, dead)
+    say("PYD2_QUEUE_SET_ASIDE", Path(directory, DATABASE), reason, made.aside, len(found.entries))
+    store = Store(directory, create=False, only=made.identity, own=True)
+    return store, entries if known is None else None
 
 
 def tell_of_aside(directory: str, say: Say, step: Callable[[], None]) -> None:

@@ -128,7 +128,7 @@ class Store:
         """Return what the file is."""
         with self._db.failing():
             generation: bytes = self._db.value("SELECT generation FROM file")
-        return Identity(*self._db.device_and_inode(), generation)
+        return Identity(*self._db.device_and_inode, generation)
 
     @property
     def complete(self) -> bool:

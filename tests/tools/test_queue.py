@@ -119,7 +119,7 @@ def test_a_file_that_was_set_aside(folder: str, capsys: pytest.CaptureFixture[st
     octets = bytearray(path.read_bytes())
     octets[octets.index(b"host1.") + 4] ^= 1
     path.write_bytes(octets)
-    aside = replace(folder, Entries([], [], []), [])
+    aside = replace(folder, Entries([], [], []), []).aside
     assert main(["queue", "list", str(aside)]) == 0
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()] == ["11", "13"]
