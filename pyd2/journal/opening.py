@@ -74,7 +74,9 @@ def open_file(
             held = ask()
             store.reconcile(held.entries, held.dead)
             return store, None
-        return store, _without_killer(store, Entries.of(store.read()), number, say)
+        entries = Entries.of(store.read())
+        store.read_dead()  # so that damage is told now, and not when somebody asks for them
+        return store, _without_killer(store, entries, number, say)
     except StoreError as error:
         if store is not None:
             with contextlib.suppress(StoreError):

@@ -15,7 +15,7 @@ from pyd2.errors import NcrError, Pyd2Error
 from pyd2.journal import elsewhere, folder
 from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.salvage import salvage
+from pyd2.journal.salvage import read_copy
 from pyd2.journal.store import Store
 from pyd2.ncr import decode
 from pyd2.tools.requests import datagram
@@ -195,10 +195,11 @@ def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
         finally:
             store.close()
     except StoreError as error:
-        if error.foreign or dead:
+        if error.foreign:
             raise
         print(f"pyd2ctl queue: {error}; what can be read follows", file=sys.stderr)
-        return salvage(directory, name)
+        found = read_copy(directory, name)
+        return found.dead if dead else found.entries
 
 
 @contextlib.contextmanager

@@ -244,3 +244,17 @@ def test_a_path_that_is_misspelt_is_not_made(tmp_path: Path, capsys: pytest.Capt
     assert main(["queue", "requeue", str(absent), "--all"]) == 1
     assert "there is no durable queue" in capsys.readouterr().err
     assert not absent.exists()
+
+
+def test_a_damaged_dead_letter_does_not_hide_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(str(tmp_path))
+    store.write([], [], [DeadLetter(0, 1.0, 2.0, "REFUSED", ncr.datagram(request(name))) for name in NAMES])
+    store.close()
+    database = tmp_path / DATABASE
+    database.write_bytes(database.read_bytes().replace(NAMES[1].encode(), NAMES[1].upper().encode()))
+    assert main(["queue", "list", str(tmp_path), "--dead"]) == 0
+    printed = capsys.readouterr()
+    assert "dead letter 2 is damaged; what can be read follows" in printed.err
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["1", "3", "4"]
