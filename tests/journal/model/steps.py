@@ -173,6 +173,10 @@ class Steps(World):
         """Remove the WAL."""
         for path in databases(self.place):
             self._destroyed()
+            wal = path.with_name(path.name + "-wal")
+            if wal.exists() and not path.with_name("at-work").exists():
+                # He has removed what notes the WAL's length, too: it looks like a stop in order.
+                self._takes_away()
             for suffix in ("-wal", "-journal"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
 
