@@ -28,6 +28,7 @@ _CHECKPOINT: Final = 1500
 """Pages in the WAL that move to the database together: most were written again and again meanwhile."""
 _FREE_PAGES: Final = 512
 """Unused pages that the file may keep."""
+_REPLACED: Final = "{}: it has been removed, or another file has been put in its place"
 _TO_WRITE: Final = "make it writable for the daemon, with its folder: 'chown -R' to the daemon's user"
 _MENDS: Final = {
     sqlite3.SQLITE_FULL: "make room there",
@@ -62,11 +63,18 @@ class Database:
                 text = f"{path}: it, or its folder, is a symbolic link or no plain file"
                 raise StoreError(text, foreign=True)
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+            before = path.stat() if path.exists() else None
             self._sqlite = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            opened = path.stat()
         self.execute: Final = self._sqlite.execute
         """SQLite's; only within ``failing`` or a transaction."""
-        self._seen: list[tuple[int, int, int]] = []
+        self.device_and_inode: Final = opened.st_dev, opened.st_ino
+        """What the file system knows the file by that SQLite has open."""
+        self._seen = [(*self.device_and_inode, 0)]
         """Device, inode and size of the database and its WAL behind the last commit."""
+        if before is not None and not os.path.samestat(before, opened):
+            self.close()
+            raise StoreError(_REPLACED.format(path))
         self._compacted = False
         """Whether pages were given back."""
 
@@ -90,12 +98,6 @@ class Database:
             )
             raise StoreError(text, foreign=True)
         return empty
-
-    def device_and_inode(self) -> tuple[int, int]:
-        """Return what the file system knows the file by."""
-        with self.failing():
-            found = self.path.stat()
-        return found.st_dev, found.st_ino
 
     def set_up(self, *, empty: bool) -> None:
         """Set the ways of working that are not kept in the file, and in an empty one those that are."""
@@ -137,7 +139,7 @@ class Database:
     def _compare(self, known: list[tuple[int, int, int]], seen: list[tuple[int, int, int]]) -> None:
         for path, before, now in zip(self._files, known, seen, strict=False):
             if now[:2] != before[:2]:
-                raise StoreError(f"{path}: it has been removed, or another file has been put in its place")
+                raise StoreError(_REPLACED.format(path))
             if now[2] < before[2]:
                 raise StoreError(f"{path}: it has been cut from {before[2]} to {now[2]} octets")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import starmap
 from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
@@ -78,6 +79,21 @@ class DeadLetter(NamedTuple):
     """When it was given up."""
     reason: str
     datagram: bytes
+
+
+@dataclass(slots=True)
+class Changes:
+    """What the file is to be told."""
+
+    more: Entries = field(default_factory=lambda: Entries([], [], []))
+    """Requests that it does not hold yet."""
+    amended: list[Entry] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    """Numbers of requests that are done."""
+    dead: list[DeadLetter] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.more or self.amended or self.gone or self.dead)
 
 
 class Identity(NamedTuple):

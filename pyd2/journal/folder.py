@@ -9,70 +9,75 @@ that ``settle`` puts there at the next start. All functions raise StoreError, an
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import stat
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.journal.database import open_plain
 from pyd2.journal.entry import DATABASE, FOLDER, StoreError, os_fault
 from pyd2.journal.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pyd2.journal.entry import DeadLetter, Entries
+    from pyd2.journal.entry import DeadLetter, Entries, Identity
 
 NEW: Final = f"{FOLDER}.new"
 _NEW_DATABASE: Final = f"{NEW}/{Path(DATABASE).name}"
 _ASIDE: Final = re.compile(rf"{FOLDER}\.aside-[0-9]+")
-_POINTER: Final = f"{FOLDER}.elsewhere"
-"""Names directories in which a daemon that was configured for this one has left requests: a JSON list."""
 _OLD_DATABASE: Final = "pyd2-queue.sqlite3"
 """Where the file was before the first release."""
-_MOST_POINTER: Final = 65536
 
 
 def settle(directory: str) -> bool:
     """Finish or undo what a kill has interrupted; return whether a new folder has taken its place."""
     place, new = Path(directory, FOLDER), Path(directory, NEW)
-    with _failing():
+    with failing():
         if not os.path.lexists(new):
             return False
         if not os.path.lexists(place) and _is_complete(directory):
             new.rename(place)
-            _sync(directory)
+            sync(directory)
             return True
         remove_new(directory)
         return False
 
 
-def replace(directory: str, entries: Entries, dead: Sequence[DeadLetter]) -> Path | None:
-    """Put a folder with these requests in the place; return what the old one, if any, is called now."""
+class Replaced(NamedTuple):
+    """What has become of the place."""
+
+    identity: Identity
+    """What the new file is: only that may be opened as the one with these requests."""
+    aside: Path | None
+    """What the old folder, if there was one, is called now."""
+
+
+def replace(directory: str, entries: Entries, dead: Sequence[DeadLetter]) -> Replaced:
+    """Put a folder with these requests in the place."""
     place, new = Path(directory, FOLDER), Path(directory, NEW)
-    with _failing():
+    with failing():
         remove_new(directory)
     store = Store(directory, _NEW_DATABASE)
     try:
         store.replace(entries, dead)
+        identity = store.identity()
     finally:
         store.close()
-    with _failing():
-        _give_to_owner(directory, new)
-        _sync(new)
+    with failing():
+        give_to_owner(directory, new)
+        sync(new)
         aside = None
         if os.path.lexists(place):
             names = (Path(directory, f"{FOLDER}.aside-{number}") for number in count(1))
             aside = next(name for name in names if not os.path.lexists(name))
             place.rename(aside)
-            _sync(directory)
+            sync(directory)
         new.rename(place)
-        _sync(directory)
-        return aside
+        sync(directory)
+        return Replaced(identity, aside)
 
 
 def remove_new(directory: str) -> None:
@@ -86,41 +91,12 @@ def remove_new(directory: str) -> None:
 
 def others(directory: str) -> list[Path]:
     """Return the databases of other folders and times that a start does not read."""
-    with _failing():
+    with failing():
         names = sorted(path.name for path in Path(directory).iterdir() if _ASIDE.fullmatch(path.name))
         found = [Path(directory, name, Path(DATABASE).name) for name in names]
         if Path(directory, _OLD_DATABASE).is_file():
             found.append(Path(directory, _OLD_DATABASE))
         return found
-
-
-def elsewhere(directory: str) -> list[str]:
-    """Return the directories that a daemon has left for this one with requests in them."""
-    # A note that is no plain file, or cannot be read, says nothing.
-    with contextlib.suppress(OSError, ValueError), open_plain(Path(directory, _POINTER)) as pointer:
-        return [name for name in json.loads(pointer.read(_MOST_POINTER)) if isinstance(name, str)]
-    return []
-
-
-def point(directory: str, to: Sequence[str]) -> None:
-    """Note in a directory in which others a start there is to look for requests; for none the note goes."""
-    pointer = Path(directory, _POINTER)
-    with _failing():
-        if not to:
-            pointer.unlink(missing_ok=True)
-            return
-        with contextlib.suppress(FileExistsError):
-            Path(directory).mkdir(0o750)
-        new = Path(directory, f"{_POINTER}.new")
-        new.unlink(missing_ok=True)
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        with os.fdopen(file, "w", encoding="utf-8") as written:
-            json.dump(list(to), written)
-            written.flush()
-            os.fsync(file)
-        _give_to_owner(directory, new)
-        new.rename(pointer)
-        _sync(directory)
 
 
 def _is_complete(directory: str) -> bool:
@@ -134,7 +110,7 @@ def _is_complete(directory: str) -> bool:
         store.close()
 
 
-def _give_to_owner(directory: str, made: Path) -> None:
+def give_to_owner(directory: str, made: Path) -> None:
     """Let what root has made belong to whom the directory belongs: the daemon must be able to use it."""
     if os.geteuid() != 0:
         return
@@ -151,7 +127,7 @@ def _give_to_owner(directory: str, made: Path) -> None:
         os.close(place)
 
 
-def _sync(directory: str | Path) -> None:
+def sync(directory: str | Path) -> None:
     """Have the names in a directory on the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -161,7 +137,8 @@ def _sync(directory: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def _failing() -> Iterator[None]:
+def failing() -> Iterator[None]:
+    """Turn errors of the operating system into ours."""
     try:
         yield
     except OSError as error:

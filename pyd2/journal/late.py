@@ -39,10 +39,11 @@ class Newer:
         if len(self._clients) <= MOST_CLIENTS:
             self._clients.update(map(_client, datagrams))
 
-    def judge(self, found: Entries) -> tuple[list[Entry], list[DeadLetter]]:
+    def judge(self, found: Entries) -> tuple[Entries, list[DeadLetter]]:
         """Return which requests of the file go on, and the others as dead letters."""
         unknown = len(self._clients) > MOST_CLIENTS
-        kept, dead = [], []
+        kept: list[Entry] = []
+        dead = []
         for entry in found:
             if not self._clients or not (unknown or _client(entry.datagram) in self._clients):
                 kept.append(entry)
@@ -51,7 +52,7 @@ class Newer:
                 dead.append(DeadLetter(0, entry.taken, time.time(), reason, entry.datagram))
         self.kept += len(kept)
         self.dead += len(dead)
-        return kept, dead
+        return Entries.of(kept), dead
 
 
 def _client(datagram: bytes) -> bytes:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final
 
 from pyd2.journal import folder
-from pyd2.journal.database import open_plain
+from pyd2.journal.elsewhere import UNKNOWN
 from pyd2.journal.entry import (
     DATABASE,
-    FOLDER,
     DeadLetter,
     Entries,
     OtherFileError,
     StoreError,
     UnwritableError,
 )
+from pyd2.journal.mark import read_mark
 from pyd2.journal.pending import Held
 from pyd2.journal.salvage import Found, count, examine, read_copy
-from pyd2.journal.store import MARK, Store
+from pyd2.journal.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyd2.journal.entry import Identity
+
+    Say = Callable[..., None]
+    """Logs a message, by its name, with its arguments."""
 
 MOST_OTHERS: Final = 16
 """Files that were set aside of which a start tells one by one."""
@@ -35,29 +37,13 @@ MOST_OTHERS: Final = 16
 MOST_DEATHS: Final = 2
 """A request for which a hook library was at work so often when the process ended is a dead letter."""
 
-_UNKNOWN: Final = "an unknown number of"
 _NOTHING: Final = Entries([], [], [])
-
-
-class Say(Protocol):
-    """Logs a message."""
-
-    def __call__(self, message_id: str, *arguments: object) -> None:
-        """Write the message with its arguments."""
-
-
-class Opened(NamedTuple):
-    """An open file."""
-
-    store: Store
-    entries: Entries | None
-    """Its requests, when it was unread. None: it holds what the loop holds."""
 
 
 def open_file(
     directory: str, known: Identity | None, ask: Callable[[], Held], say: Say, step: Callable[[], None]
-) -> Opened:
-    """Open the file of a directory that is locked, or make it.
+) -> tuple[Store, Entries | None]:
+    """Open the file of a directory that is locked, or make it; return it, and its requests if it was unread.
 
     ``known``: the file that was read; it is made to hold what ``ask`` returns, and so is a new one if another
     file is in its place, which is set aside. ``step`` is called now and then while much is read. Raises
@@ -68,13 +54,14 @@ def open_file(
         say("PYD2_QUEUE_FINISHED", path)
     if not os.path.lexists(path.parent):
         held = ask() if known is not None else Held({}, [])
-        folder.replace(directory, held.entries, held.dead)
-        return Opened(Store(directory, create=False, own=True), _NOTHING if known is None else None)
+        made = folder.replace(directory, held.entries, held.dead)
+        new = Store(directory, create=False, only=made.identity, own=True)
+        return new, _NOTHING if known is None else None
     store = None
     try:
         if not os.path.lexists(path):
             raise OtherFileError(f"{path}: it is not there any more")
-        number, size = _read_mark(path)
+        number, size = read_mark(path)
         torn = examine(directory, step)
         wal = path.with_name(f"{path.name}-wal")
         left = wal.stat().st_size if wal.exists() else 0
@@ -86,8 +73,10 @@ def open_file(
         if known is not None:
             held = ask()
             store.reconcile(held.entries, held.dead)
-            return Opened(store, None)
-        return Opened(store, _without_killer(store, Entries.of(store.read()), number, say))
+            return store, None
+        entries = Entries.of(store.read())
+        store.read_dead()  # so that damage is told now, and not when somebody asks for them
+        return store, _without_killer(store, entries, number, say)
     except StoreError as error:
         if store is not None:
             with contextlib.suppress(StoreError):
@@ -108,7 +97,7 @@ def open_file(
 def _replaced(
     directory: str, known: Identity | None, ask: Callable[[], Held], say: Say, step: Callable[[], None],
     reason: StoreError,
-) -> Opened:
+) -> tuple[Store, Entries | None]:
     """Set the file aside, and put one in its place that holds what was read of it, or what the loop holds."""
     try:
         found = read_copy(directory, locked=True, step=step)
@@ -120,67 +109,23 @@ def _replaced(
     if known is not None:
         held = ask()
         entries, dead = held.entries, [*(dead if reason.damaged else ()), *held.dead]
-    aside = folder.replace(directory, entries, dead)
-    say("PYD2_QUEUE_SET_ASIDE", Path(directory, DATABASE), reason, aside, len(found.entries))
-    return Opened(Store(directory, create=False, own=True), entries if known is None else None)
+    made = folder.replace(directory, entries, dead)
+    say("PYD2_QUEUE_SET_ASIDE", Path(directory, DATABASE), reason, made.aside, len(found.entries))
+    store = Store(directory, create=False, only=made.identity, own=True)
+    return store, entries if known is None else None
 
 
-def tell_of_others(directory: str, say: Say, step: Callable[[], None]) -> None:
-    """Tell of each file that holds requests and is not read: set aside, or in a directory that was left."""
+def tell_of_aside(directory: str, say: Say, step: Callable[[], None]) -> None:
+    """Tell of each file in a directory that was set aside and holds requests."""
     others = folder.others(directory)
     for path in others[:MOST_OTHERS]:
         number = count(path, step)
         if number != 0:
             shown = path.parent if path.name == Path(DATABASE).name else path
-            say("PYD2_QUEUE_ASIDE", shown, number or _UNKNOWN)
+            say("PYD2_QUEUE_ASIDE", shown, number or UNKNOWN)
     if len(others) > MOST_OTHERS:
         more = f"each of {len(others) - MOST_OTHERS} more like {others[-1]}"
-        say("PYD2_QUEUE_ASIDE", more, _UNKNOWN)
-    named = folder.elsewhere(directory)
-    left = []
-    for other in named[:MOST_OTHERS]:
-        path = Path(other, DATABASE)
-        number = count(path, step) if path.exists() else 0
-        if number != 0:
-            left.append(other)
-            say("PYD2_QUEUE_ELSEWHERE", path, number or _UNKNOWN, other, directory)
-    if named and left != named:
-        with contextlib.suppress(StoreError):  # it is told again at the next start
-            folder.point(directory, left)
-
-
-def tell_of_left(directory: str, say: Say, step: Callable[[], None]) -> None:
-    """Tell of the requests that are left where the configuration asks for no durable queue any more."""
-    path = Path(directory, DATABASE)
-    number = count(path, step) if path.exists() else 0
-    if number != 0:
-        say("PYD2_QUEUE_NOT_USED", path, number or _UNKNOWN)
-
-
-def map_mark(directory: str) -> mmap.mmap | None:
-    """Return where to store which request a library is at work for; None if there can be no such file."""
-    try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(Path(directory, FOLDER, MARK), flags, 0o640)
-    except OSError:
-        return None
-    try:
-        os.ftruncate(file, 16)
-        mark = mmap.mmap(file, 16)
-        mark[:] = bytes(16)
-    except OSError:
-        return None
-    else:
-        return mark
-    finally:
-        os.close(file)
-
-
-def _read_mark(path: Path) -> tuple[int, int]:
-    """Return what a killed process has left: the request a library was at work for, and the WAL's length."""
-    with contextlib.suppress(OSError), open_plain(path.with_name(MARK)) as mark:
-        return int.from_bytes(mark.read(8), "little"), int.from_bytes(mark.read(8), "little")
-    return 0, 0
+        say("PYD2_QUEUE_ASIDE", more, UNKNOWN)
 
 
 def _without_killer(store: Store, entries: Entries, number: int, say: Say) -> Entries:

@@ -1,4 +1,4 @@
-"""The requests that are not done, by their numbers: what the file of the durable queue is the mirror of."""
+"""The requests that are not done, and their numbers: what the file of the durable queue is the mirror of."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import deque
 from itertools import repeat, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.journal.entry import Entries, Entry
+from pyd2.journal.entry import Changes, Entries, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pyd2.journal.entry import DeadLetter
+    from pyd2.journal.late import Newer
 
 
 MOST_DEAD: Final = 100_000
@@ -31,15 +32,6 @@ class Held(NamedTuple):
                        [datagram for _, datagram in self.held.values()])  # fmt: skip
 
 
-class Changes(NamedTuple):
-    """What has changed since the file was told what it is to hold."""
-
-    more: Entries
-    amended: list[Entry]
-    gone: list[int]
-    dead: list[DeadLetter]
-
-
 class Pending:
     """Requests in the order of their arrival, and what has become of them while the file was not told."""
 
@@ -54,12 +46,76 @@ class Pending:
         """Those that are not known to be in the file."""
         self._dead_told = 0
         """How many of the first of them were among what the file is to hold."""
+        self._next = 1
+        """The number of the next request."""
+        self._fresh = False
+        """Whether a file is expected whose requests are the only ones that have numbers: they keep theirs."""
+        self._newer: Newer | None = None
+        """Whose requests were taken while the file was unread."""
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def add(self, entries: Entries) -> None:
-        """Take in requests that are later than all that are here."""
+    @property
+    def last(self) -> int:
+        """No request has a higher number."""
+        return self._next - 1
+
+    def number(self, datagrams: Sequence[bytes], wall: float) -> Entries:
+        """Take in requests that have come at some time, in seconds since the epoch; return them."""
+        n = len(datagrams)
+        entries = Entries(list(range(self._next, self._next + n)), [wall] * n, list(datagrams))
+        self._next += n
+        self._add(entries)
+        return entries
+
+    # Requests of a file.
+
+    def expect_file(self) -> None:
+        """Take it that a file will be read."""
+        # If there are others, its numbers could be theirs.
+        self._fresh, self._newer = not self._held, None
+
+    def number_anew(self) -> None:
+        """Take it that requests have begun, or will, before the file is read: its own get other numbers."""
+        self._fresh = False
+
+    def note_newer(self, datagrams: Sequence[bytes]) -> None:
+        """Note whose requests begin while the file is unread."""
+        self._newer_ones().add(datagrams)
+
+    def take_found(self, entries: Entries) -> tuple[Entries, bool]:
+        """Take in requests of the file; return those that go on, and whether they may begin now."""
+        if self._fresh:
+            # Never less than before: that requests up to a number are safe has been said of others.
+            self._next = max(self._next, entries.numbers[-1] + 1)
+            self._add(entries)
+            return entries, False
+        kept, dead = self._newer_ones().judge(entries)
+        self.bury(dead)
+        kept = Entries(list(range(self._next, self._next + len(kept))), kept.taken, kept.datagrams)
+        self._next += len(kept)
+        self._add(kept)
+        return kept, True
+
+    def all_found(self) -> Newer | None:
+        """Take it that the file was read; return what was judged, None if there was nothing to judge."""
+        if self._fresh:
+            self._fresh = False
+            return None
+        newer, self._newer = self._newer_ones(), None
+        return newer
+
+    def _newer_ones(self) -> Newer:
+        from pyd2.journal.late import Newer
+
+        if self._newer is None:
+            self._newer = Newer()
+        return self._newer
+
+    # Those that are here.
+
+    def _add(self, entries: Entries) -> None:
         held = zip(entries.taken, entries.datagrams, strict=True)
         self._held.update(zip(entries.numbers, held, strict=True))
 
@@ -110,6 +166,7 @@ class Pending:
     def forget_told(self) -> None:
         """Take it that the file cannot be used: it will be told anew what it is to hold."""
         self._told_up_to = 0
+        self.number_anew()
         self._gone, self._amended = [], []
 
     def oldest(self) -> float | None:

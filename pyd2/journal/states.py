@@ -17,7 +17,6 @@ its place (``folder.py``).
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -119,18 +118,3 @@ def moved(state: State, trigger: Trigger) -> State:
         return TABLE[state, trigger][0]
     except KeyError:
         raise RuntimeError(f"the durable queue is {state.value}, and {trigger.value}") from None
-
-
-def as_markdown() -> str:
-    """Return the tables for the documentation."""
-    lines = ["| state | a new request | one that has ended | at a stop, those that wait | at a kill |",
-             "|---|---|---|---|---|"]  # fmt: skip
-    lines += [f"| {state.value} | {' | '.join(promise)} |" for state, promise in PROMISES.items()]
-    lines += ["", "| from | when | to | message |", "|---|---|---|---|"]
-    for (state, trigger), (to, message) in TABLE.items():
-        lines.append(f"| {state.value} | {trigger.value} | {to.value} | {message and _marked(message)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _marked(message: str) -> str:
-    return re.sub(r"PYD2_\w+", r"`\g<0>`", message)

@@ -26,6 +26,7 @@ from pyd2.journal import letters, rows
 from pyd2.journal.contents import Contents
 from pyd2.journal.database import Database
 from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, Identity, OtherFileError, StoreError
+from pyd2.journal.mark import remove_mark
 from pyd2.journal.rows import ROW
 
 if TYPE_CHECKING:
@@ -66,9 +67,6 @@ _INSERT: Final = "INSERT INTO batch (id, head, crc, datagrams) VALUES "
 _AMEND: Final = "UPDATE batch SET head = ?, crc = ?, datagrams = ? WHERE id = ?"
 _DELETE: Final = "DELETE FROM batch WHERE id IN (SELECT value FROM json_each(?))"
 _DELETE_NOTES: Final = "DELETE FROM batch WHERE id < 0"
-MARK: Final = "at-work"
-"""A file of 16 octets beside the database, while it is open: the number of the request for which a hook
-library is at work, and the WAL's length. It is mapped into memory: what is stored outlives the process."""
 _ROWS: Final = 16
 """Rows of an INSERT at most; each number of rows is a statement of its own, which is prepared once."""
 
@@ -112,8 +110,7 @@ class Store:
     def close(self) -> None:
         """Close the file; what was committed stays."""
         if self._prepared:
-            with contextlib.suppress(OSError):
-                self.path.with_name(MARK).unlink()  # before the WAL goes
+            remove_mark(self.path)
         self._db.close()
 
     @property
@@ -131,7 +128,7 @@ class Store:
         """Return what the file is."""
         with self._db.failing():
             generation: bytes = self._db.value("SELECT generation FROM file")
-        return Identity(*self._db.device_and_inode(), generation)
+        return Identity(*self._db.device_and_inode, generation)
 
     @property
     def complete(self) -> bool:

@@ -10,11 +10,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyd2.journal import folder
-from pyd2.journal.entry import Entries, Entry, StoreError, UnwritableError, os_fault
+from pyd2.journal.elsewhere import tell_of_named
+from pyd2.journal.entry import Changes, Entries, Entry, StoreError, UnwritableError, os_fault
 from pyd2.journal.letters import MOST_DEAD
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.opening import map_mark, open_file, tell_of_left, tell_of_others
+from pyd2.journal.mark import map_mark, note_size
+from pyd2.journal.opening import open_file, tell_of_aside
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyd2.journal.entry import DeadLetter, Identity
-    from pyd2.journal.listener import Listener
     from pyd2.journal.pending import Held
+    from pyd2.journal.queuefile import QueueFile
     from pyd2.journal.store import Store
 
 GROUP: Final = 256
@@ -49,15 +50,11 @@ class Writer:
     """One thread with the lock on a directory, and with its file as often as it can be used."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, listener: Listener, directory: str,
-        after: Writer | None = None, *, only_look: bool = False,
+        self, loop: asyncio.AbstractEventLoop, file: QueueFile, directory: str, after: Writer | None = None
     ) -> None:
-        """Start the thread, which takes the lock when that of ``after`` has ended.
-
-        ``only_look``: it only tells of requests that are left in the directory, and ends.
-        """
+        """Start the thread, which takes the lock when that of ``after`` has ended."""
         self.directory: Final = directory
-        self.closing = only_look
+        self.closing = False
         self.over = False
         """Whether the thread has ended."""
         self.fault: StoreError | None = None
@@ -69,9 +66,8 @@ class Writer:
         self.mark: mmap.mmap | None = None
         """Where to store the number of a request while a hook library is at work for it."""
         self._loop = loop
-        self._listener = listener
+        self._file = file
         self._after = after
-        self._only_look = only_look
         self._lock: DirectoryLock | None = None
         self._lock_fault: Exception | None = None
         self._lock_known = threading.Event()
@@ -87,14 +83,8 @@ class Writer:
         self._held: Held | None = None
         self._behind: list[bytes] = []
         """Requests without numbers that go behind those of the file."""
-        self._entries = Entries([], [], [])
-        self._removed: list[int] = []
-        self._amended: list[Entry] = []
-        self._dead: list[DeadLetter] = []
-        self._next: str | None = None
-        """The directory that the next start is to use, to be noted there."""
-        self._noted: tuple[str, str | None] = "", None
-        """The directory of which that was done last, and what is to be said; None: it is the present one."""
+        self._changes = Changes()
+        """What was handed over."""
         self._grouping = False
         """Whether the thread waits for more requests, and need not hear of each."""
         self._thread = threading.Thread(target=self._run, name="pyd2-queue", daemon=True)
@@ -121,7 +111,7 @@ class Writer:
             self._changed.notify()
 
     def hold(self, held: Held) -> None:
-        """Let the file hold this, and only this; the answer to ``ready`` or ``opened``."""
+        """Let the file hold this, and only this; the answer to ``ready`` and ``opened``."""
         with self._changed:
             self._held = held
             self._changed.notify()
@@ -136,34 +126,22 @@ class Writer:
     def write(self, entries: Entries) -> None:
         """Hand entries over."""
         with self._changed:
-            self._entries.extend(entries)
-            if not self._grouping or len(self._entries) >= GROUP:
+            self._changes.more.extend(entries)
+            if not self._grouping or len(self._changes.more) >= GROUP:
                 self._changed.notify()
 
     def amend(self, entries: Sequence[Entry]) -> None:
         """Hand over entries in their present form."""
         with self._changed:
-            self._amended += entries
+            self._changes.amended += entries
 
     def remove(self, numbers: Sequence[int], dead: Sequence[DeadLetter] = ()) -> None:
         """Hand over the numbers of entries that are done, and as dead letters those that failed for good."""
         with self._changed:
-            if not self._removed and not self._grouping:
+            if not self._changes.gone and not self._grouping:
                 self._changed.notify()
-            self._removed += numbers
-            self._dead += dead
-
-    def leave_for(self, directory: str, timeout: float) -> None:
-        """Leave a note in the directory that the next start uses, if it is another one; wait for that."""
-        with self._changed:
-            self._next = directory
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._noted[0] == directory, timeout)
-
-    def noted(self, directory: str) -> str | None:
-        """Return what is to be said of the note there; None if it is the present directory."""
-        done, text = self._noted
-        return text if done == directory else ". No note of that is there yet: the disk does not answer"
+            self._changes.gone += numbers
+            self._changes.dead += dead
 
     def close(
         self, timeout: float | None, held: tuple[Identity, Held] | None = None, behind: Sequence[bytes] = ()
@@ -192,9 +170,6 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            if self._only_look:
-                tell_of_left(self.directory, self._say, self._step)
-                return
             if self._after is not None:
                 self._after.wait()
                 self._after = None
@@ -209,19 +184,15 @@ class Writer:
             if self._lock is not None:
                 self._lock.release()
             self.over = True
-            self._tell(self._listener.ended)
+            self._tell(self._file.ended)
 
     def _is_to_open(self) -> bool:
         """Wait for the order to open the file; return whether that is not to close."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._open or self.closing or self._next is not None)
-                if self._open and (not self.closing or self._held is not None or self._behind):
-                    self._open = False
-                    return True
-                if self.closing:
-                    return False
-            self._point()
+        with self._changed:
+            self._changed.wait_for(lambda: self._open or self.closing)
+            wanted = self._open and (not self.closing or self._held is not None or bool(self._behind))
+            self._open = False
+        return wanted
 
     def _serve(self) -> None:
         """Open the file and write it, until it fails or is to be closed."""
@@ -231,18 +202,20 @@ class Writer:
         try:
             self._take_lock()
             if not self._told_others:
-                tell_of_others(self.directory, self._say, self._step)
+                tell_of_aside(self.directory, self._say, self._step)
+                tell_of_named(self.directory, self._say)
                 self._told_others = True
-            opened = open_file(self.directory, self._known, self._ask_for_held, self._say, self._step)
-            store = opened.store
+            store, entries = open_file(
+                self.directory, self._known, self._ask_for_held, self._say, self._step
+            )
             identity = store.identity()
             self.dead_count = store.count_dead()
-            self.mark = map_mark(self.directory)
-            if opened.entries is None:
-                self._tell(self._listener.restored, identity)
+            self.mark = map_mark(store.path)
+            if entries is None:
+                self._tell(self._file.restored, identity)
             else:
-                self._tell_found(opened.entries)
-                self._tell(self._listener.opened, identity)
+                self._tell_found(entries)
+                self._tell(self._file.opened, identity)
             self._work(store, identity)
         except UnwritableError as error:
             self._tell_found(error.entries)
@@ -262,20 +235,20 @@ class Writer:
             with self._changed:
                 self._forget()
             self.fault = fault
-            self._tell(self._listener.failed, fault)
+            self._tell(self._file.failed, fault)
 
     def _tell_found(self, entries: Entries) -> None:
         """Tell of requests, some at a time: the loop does other things between."""
         for at in range(0, len(entries), PIECE):
             self._taken = False
-            self._tell(self._listener.found, entries[at : at + PIECE])
+            self._tell(self._file.found, entries[at : at + PIECE])
             with self._changed:
                 self._changed.wait_for(lambda: self._taken or self.closing)
             self._step()
 
     def _ask_for_held(self) -> Held:
         """Return what the file is to hold. Raises StoreError when the loop is not there to tell."""
-        self._tell(self._listener.ready)
+        self._tell(self._file.ready)
         with self._changed:
             self._changed.wait_for(lambda: self._held is not None or self.closing)
             held, self._held = self._held, None
@@ -285,18 +258,26 @@ class Writer:
 
     def _forget(self) -> None:
         """Forget what was handed over; under the condition."""
-        self._entries, self._removed, self._amended, self._dead = Entries([], [], []), [], [], []
+        self._changes = Changes()
         self._ask, self._held = False, None
 
     def _tell(self, method: Callable[..., None], *arguments: object) -> None:
+        """Have a method of the file called in the loop, if this is still its thread."""
+        self._post(self._hand_on, method, *arguments)
+
+    def _hand_on(self, method: Callable[..., None], *arguments: object) -> None:
+        if self._file.writer is self:
+            method(*arguments)
+
+    def _post(self, method: Callable[..., None], *arguments: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(method, self, *arguments)
+            self._loop.call_soon_threadsafe(method, *arguments)
         except RuntimeError:
             if not self.closing:  # else the loop is closed, and nobody is there to be told
                 raise
 
     def _say(self, message_id: str, *arguments: object) -> None:
-        self._tell(self._listener.tell, message_id, *arguments)
+        self._post(self._file.log.emit, message_id, *arguments)
 
     def _step(self) -> None:
         self.steps += 1
@@ -308,24 +289,6 @@ class Writer:
         if self._lock is None:
             self._lock = DirectoryLock(self.directory)
 
-    def _point(self) -> None:
-        """Leave a note of this directory in the one that the next start uses."""
-        with self._changed:
-            directory, self._next = self._next, None
-        if directory is None:
-            return
-        text: str | None = None
-        if self._lock is None or not self._lock.is_of(directory):
-            text = ""
-            try:
-                named = dict.fromkeys([*folder.elsewhere(directory), self.directory])
-                folder.point(directory, list(named))
-            except StoreError as error:
-                text = f". No note of that could be left there: {error}"
-        with self._changed:
-            self._noted = directory, text
-            self._changed.notify_all()
-
     # Writing.
 
     def _work(self, store: Store, identity: Identity) -> None:
@@ -334,49 +297,46 @@ class Writer:
         while True:
             with self._changed:
                 self._wait(store)
-                entries, self._entries = self._entries, Entries([], [], [])
-                removed, self._removed = self._removed, []
-                dead, self._dead = self._dead, []
-                amended, self._amended = self._amended, []
+                changes, self._changes = self._changes, Changes()
                 behind, self._behind = self._behind, []
-                ask, self._ask = self._ask, False
                 held, self._held = self._held, None
+                ask, self._ask = self._ask, False
                 closing = self.closing
             now = time.monotonic()
-            self._point()
             if ask and held is None:
                 held = self._ask_for_held()
                 store.reconcile(held.entries, held.dead)
-                self._tell(self._listener.restored, identity)
+                self._tell(self._file.restored, identity)
             elif held is not None:
                 store.replace(held.entries, held.dead)
-                self._tell(self._listener.restored, identity)
-            self._note_size(store)
+                self._tell(self._file.restored, identity)
+            if self.mark is not None:
+                note_size(self.mark, store.wal_size)
             if behind:
                 first = store.last_number() + 1
-                entries = Entries.of([Entry(n, time.time(), some) for n, some in enumerate(behind, first)])
-            if entries or removed or amended or dead:
-                self._commit(store, entries, removed, dead, amended)
+                numbered = enumerate(behind, first)
+                changes.more = Entries.of([Entry(n, time.time(), some) for n, some in numbered])
+            if changes:
+                self._commit(store, changes)
             if closing:
                 return
             if now >= house_at:
                 store.check_place()
                 store.compact()
                 house_at = now + HOUSE_SECONDS
-            if entries:
+            if changes.more:
                 self._wait_for_more(now + GROUP_SECONDS)
 
     def _wait(self, store: Store) -> None:
         """Wait for something to commit; removals wait a while for something else."""
 
         def urgent() -> bool:
-            return bool(self._entries or self._held is not None or self._ask or self.closing
-                        or self._next is not None)  # fmt: skip
+            return bool(self._changes.more or self._held is not None or self._ask or self.closing)
 
         # While there are requests in the file somebody must look whether it is still there.
-        self._changed.wait_for(lambda: urgent() or self._removed or self._dead or self._amended,
+        self._changed.wait_for(lambda: urgent() or bool(self._changes),
                                None if store.empty else HOUSE_SECONDS)
-        if self._removed or self._dead or self._amended:
+        if self._changes:
             self._changed.wait_for(urgent, REMOVE_SECONDS)
 
     def _wait_for_more(self, end: float) -> None:
@@ -384,35 +344,29 @@ class Writer:
         with self._changed:
             self._grouping = True
             self._changed.wait_for(
-                lambda: len(self._entries) >= GROUP or self.closing or self._held is not None or self._ask,
+                lambda: (len(self._changes.more) >= GROUP
+                         or self.closing or self._held is not None or self._ask),
                 max(0.0, end - time.monotonic()),
             )
             self._grouping = False
 
-    def _commit(
-        self, store: Store, entries: Sequence[Entry], removed: Sequence[int], dead: Sequence[DeadLetter],
-        amended: Sequence[Entry],
-    ) -> None:
-        if amended:
+    def _commit(self, store: Store, changes: Changes) -> None:
+        if changes.amended:
             # Before what they make room for is noted as done.
-            store.amend(amended)
+            store.amend(changes.amended)
         try:
-            store.write(entries, removed, dead)
+            store.write(changes.more, changes.gone, changes.dead)
         except StoreError:
             # A full disk may still have room for this, and what was done must not be done again.
-            letters = {letter.number for letter in dead}
-            rest = [number for number in removed if number not in letters]
-            if (entries or dead) and rest:
+            letters = {letter.number for letter in changes.dead}
+            rest = [number for number in changes.gone if number not in letters]
+            if (changes.more or changes.dead) and rest:
                 store.write((), rest)
             raise
-        self.dead_count = min(MOST_DEAD, self.dead_count + len(dead))
-        self._note_size(store)
-        if dead:
-            self._tell(self._listener.buried, len(dead))
-        if entries:
-            self._tell(self._listener.safe, entries[-1].number)
-
-    def _note_size(self, store: Store) -> None:
-        """Note how long the WAL is: after a kill it must not be shorter."""
+        self.dead_count = min(MOST_DEAD, self.dead_count + len(changes.dead))
         if self.mark is not None:
-            self.mark[8:] = store.wal_size.to_bytes(8, "little")
+            note_size(self.mark, store.wal_size)
+        if changes.dead:
+            self._tell(self._file.buried, len(changes.dead))
+        if changes.more:
+            self._tell(self._file.safe, changes.more.numbers[-1])

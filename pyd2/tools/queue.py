@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.data.controls import escaped
 from pyd2.errors import NcrError, Pyd2Error
-from pyd2.journal import folder
+from pyd2.journal import elsewhere, folder
 from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.salvage import salvage
+from pyd2.journal.salvage import read_copy
 from pyd2.journal.store import Store
 from pyd2.ncr import decode
 from pyd2.tools.requests import datagram
@@ -137,7 +137,7 @@ def _move(arguments: argparse.Namespace) -> int:
     What was taken over is noted with it, so that a kill before the removal does not double it.
     """
     to = arguments.to
-    if _same(arguments.path, to):
+    if elsewhere.is_same(arguments.path, to):
         raise ValueError(f"{arguments.path} and {to} are the same directory")
     with _locked(arguments.path) as source, _directory_locked(to):
         folder.settle(to)
@@ -151,16 +151,10 @@ def _move(arguments: argparse.Namespace) -> int:
                 moved = [entry._replace(number=number) for number, entry in enumerate(entries, first)]
                 target.replace([*target.read(), *moved], dead, moved=generation)
         source.give_away()
-        left = [name for name in folder.elsewhere(to) if not _same(name, arguments.path)]
-        folder.point(to, left)
+        left = [name for name in elsewhere.named(to) if not elsewhere.is_same(name, arguments.path)]
+        elsewhere.point(to, left)
     print(f"moved {len(entries)}, and {len(dead)} dead letter{'' if len(dead) == 1 else 's'}")
     return 0
-
-
-def _same(one: str, other: str) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(one).samefile(other)
-    return False
 
 
 def _known(numbers: Iterable[int], present: Iterable[int]) -> list[int]:
@@ -201,18 +195,23 @@ def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
         finally:
             store.close()
     except StoreError as error:
-        if error.foreign or dead:
+        if error.foreign:
             raise
         print(f"pyd2ctl queue: {error}; what can be read follows", file=sys.stderr)
-        return salvage(directory, name)
+        found = read_copy(directory, name)
+        return found.dead if dead else found.entries
 
 
 @contextlib.contextmanager
 def _locked(directory: str) -> Iterator[Store]:
     """Open the queue while no daemon uses it. Raises InUseError when one does."""
-    _must_exist(Path(directory, DATABASE))
-    with _directory_locked(directory), contextlib.closing(Store(directory, create=False)) as store:
-        yield store
+    if not Path(directory, folder.NEW).is_dir():  # which a kill may have left before it took the place
+        _must_exist(Path(directory, DATABASE))
+    with _directory_locked(directory):
+        folder.settle(directory)
+        _must_exist(Path(directory, DATABASE))
+        with contextlib.closing(Store(directory, create=False)) as store:
+            yield store
 
 
 @contextlib.contextmanager
@@ -226,7 +225,12 @@ def _directory_locked(directory: str) -> Iterator[None]:
 
 def _must_exist(database: Path) -> None:
     if not database.is_file():
-        raise ValueError(f"there is no durable queue {database}")
+        text = f"there is no durable queue {database}"
+        new = database.parent.with_name(folder.NEW)
+        if not database.parent.exists() and new.is_dir():
+            text += (f"; a kill has come while it was replaced, and {new} may hold its requests: "
+                     "start the daemon, or use 'pyd2ctl queue move', which finish that")
+        raise ValueError(text)
 
 
 def _local(moment: float) -> str:

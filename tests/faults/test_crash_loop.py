@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.hooks.errands import ErrandRunner
-from pyd2.journal.entry import FOLDER
-from pyd2.journal.opening import map_mark
+from pyd2.journal.entry import DATABASE, FOLDER
+from pyd2.journal.mark import map_mark
 from pyd2.journal.salvage import salvage
 from pyd2.tools.cli import main as pyd2ctl
 from pyd2.update.errands import Errand
@@ -84,7 +84,7 @@ def test_a_request_that_kills_twice_is_a_dead_letter_and_the_others_go_on(
 
 def test_the_number_is_there_only_while_a_library_is_at_work(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
-    mark = map_mark(str(tmp_path))
+    mark = map_mark(tmp_path / DATABASE)
     assert mark is not None
     seen = []
     lane: Any = None
@@ -114,7 +114,7 @@ def test_a_request_that_has_ended_is_not_counted(tmp_path: Path) -> None:
         assert daemon.journal.mark[:8] == bytes(8)
 
     for number in (0, 99, 1):
-        mark = map_mark(str(tmp_path))
+        mark = map_mark(tmp_path / DATABASE)
         assert mark is not None
         mark[:8] = number.to_bytes(8, "little")
         play(scene)
@@ -124,5 +124,5 @@ def test_a_request_that_has_ended_is_not_counted(tmp_path: Path) -> None:
 def test_a_mark_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "at-work").symlink_to("elsewhere")
-    assert map_mark(str(tmp_path)) is None
-    assert map_mark(str(tmp_path / "absent")) is None
+    assert map_mark(tmp_path / DATABASE) is None
+    assert map_mark(tmp_path / "absent" / DATABASE) is None

@@ -56,7 +56,7 @@ def test_requests_by_the_column_are_what_they_are_one_by_one() -> None:
 
 def test_pending_requests_stay_in_their_order() -> None:
     pending = Pending()
-    pending.add(Entries.of([Entry(1, 1.0, b"a"), Entry(2, 2.0, b"b"), Entry(3, 3.0, b"c")]))
+    pending._add(Entries.of([Entry(1, 1.0, b"a"), Entry(2, 2.0, b"b"), Entry(3, 3.0, b"c")]))
     pending.forget([1, 99])
     pending.change(Entry(3, 3.0, b"less"))
     assert list(pending.hold().entries) == [Entry(2, 2.0, b"b"), Entry(3, 3.0, b"less")]

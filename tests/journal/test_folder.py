@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.journal import folder
+from pyd2.journal import elsewhere, folder
 from pyd2.journal.entry import DATABASE, FOLDER, Entries
 from pyd2.journal.store import Store
 from tests.journal.played import Daemon, fill, in_file, names, play
@@ -183,13 +183,13 @@ def test_there_may_be_many_of_them(tmp_path: Path) -> None:
 
 
 def test_a_note_of_another_directory_is_read_only_from_a_plain_file(tmp_path: Path) -> None:
-    assert folder.elsewhere(str(tmp_path)) == []
-    folder.point(str(tmp_path), ["/one", "/two"])
-    assert folder.elsewhere(str(tmp_path)) == ["/one", "/two"]
-    folder.point(str(tmp_path), [])
+    assert elsewhere.named(str(tmp_path)) == []
+    elsewhere.point(str(tmp_path), ["/one", "/two"])
+    assert elsewhere.named(str(tmp_path)) == ["/one", "/two"]
+    elsewhere.point(str(tmp_path), [])
     assert not list(tmp_path.iterdir())
     os.mkfifo(tmp_path / f"{FOLDER}.elsewhere")
-    assert folder.elsewhere(str(tmp_path)) == []
+    assert elsewhere.named(str(tmp_path)) == []
     (tmp_path / f"{FOLDER}.elsewhere").unlink()
     (tmp_path / f"{FOLDER}.elsewhere").symlink_to("/etc/passwd")
-    assert folder.elsewhere(str(tmp_path)) == []
+    assert elsewhere.named(str(tmp_path)) == []

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.journal import journal as journal_module
+from pyd2.journal import queuefile
 from pyd2.journal.database import VERSION
-from pyd2.journal.entry import DATABASE
+from pyd2.journal.entry import DATABASE, DeadLetter
 from pyd2.journal.late import REASON
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.store import Store
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyd2.journal.contents import Contents
-    from pyd2.journal.entry import DeadLetter, Entries, Entry
+    from pyd2.journal.entry import Entries, Entry
 
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr(queuefile, "RETRY_SECONDS", (0.02,))
 
 
 def test_a_directory_that_cannot_be_used_costs_no_request(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_disk_that_does_not_answer_costs_no_request(
         write(store, *arguments)
 
     monkeypatch.setattr(Store, "write", slow)
-    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.05)
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
@@ -301,3 +301,24 @@ def test_leaving_while_the_file_does_not_work_is_said(tmp_path: Path) -> None:
         assert len(daemon.log.texts("PYD2_QUEUE_LOST")) == 1
 
     play(scene)
+
+
+def test_a_damaged_dead_letter_is_told_at_the_start_and_the_others_stay(tmp_path: Path) -> None:
+    """It stayed in the file without a word until somebody asked for the dead letters, who got none."""
+    fill(tmp_path, *names(1))
+    store = Store(str(tmp_path))
+    store.write([], [], [DeadLetter(0, 1.0, 2.0, "REFUSED", datagram) for datagram in names(7, 8)])
+    store.close()
+    database = tmp_path / DATABASE
+    database.write_bytes(database.read_bytes().replace(b"request 7", b"REQUEST 7"))
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_begun(*names(1))
+        (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
+        assert "dead letter 1 is damaged" in text
+
+    play(scene)
+    store = Store(str(tmp_path), read_only=True)
+    assert [letter.datagram for letter in store.read_dead()] == names(8)
+    store.close()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.config.switches import QueueSwitches
-from pyd2.journal import journal as journal_module
-from pyd2.journal.entry import DATABASE
+from pyd2.journal import folder, queuefile
+from pyd2.journal.entry import DATABASE, FOLDER
 from pyd2.journal.lock import DirectoryLock
 from pyd2.journal.store import Store
 from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
@@ -27,7 +27,7 @@ NOBODY = 65534
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr(queuefile, "RETRY_SECONDS", (0.02,))
     monkeypatch.setattr("pyd2.journal.writer.HOUSE_SECONDS", 0.02)
 
 
@@ -191,7 +191,7 @@ def test_requests_do_not_wait_for_a_disk_that_does_not_answer_at_the_opening(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of any zone left, without bound and without a word."""
-    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.05)
     old, newer = (ncr.datagram(ncr.request("host.example.com.", "192.0.2.1", ncr.dhcid(b"c", "x"), ttl=ttl))
                   for ttl in (100, 200))
     fill(tmp_path, old, *names(1))
@@ -222,7 +222,7 @@ def test_requests_do_not_wait_for_a_disk_that_does_not_answer_at_the_opening(
 def test_a_claim_does_not_wait_for_a_disk_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.05)
     gate = threading.Event()
     make: Callable[..., None] = DirectoryLock.__init__
 
@@ -261,7 +261,7 @@ def test_a_stop_while_the_file_is_opened_writes_what_has_come(tmp_path: Path) ->
 
 
 def test_a_stop_tries_once_more_to_write_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (600.0,))
+    monkeypatch.setattr(queuefile, "RETRY_SECONDS", (600.0,))
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
@@ -305,3 +305,35 @@ def test_a_file_of_roots_is_told_of_and_works_as_soon_as_it_is_given_back() -> N
                 os.seteuid(0)
 
         play(scene)
+
+
+def test_a_file_that_takes_the_place_of_a_new_one_at_once_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue was said to hold all that waits, and the other file's requests were removed."""
+    here, foreign = tmp_path / "here", tmp_path / "foreign"
+    for directory in (here, foreign):
+        directory.mkdir()
+    fill(here, *names(1, 2))
+    fill(foreign, *names(8, 9))
+    replace = folder.replace
+
+    def overtaken(directory: str, *arguments: Any) -> Any:
+        made = replace(directory, *arguments)
+        if foreign.exists():
+            (here / FOLDER).rename(tmp_path / "moved away")
+            (foreign / FOLDER).rename(here / FOLDER)
+            foreign.rmdir()
+        return made
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(here)
+        await daemon.until_begun(*names(1, 2))
+        monkeypatch.setattr(folder, "replace", overtaken)
+        shutil.rmtree(here / FOLDER)
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(here) == names(1, 2)
+        assert set(names(8, 9)) <= everywhere(here)
+        assert "PYD2_QUEUE_SET_ASIDE" in daemon.log.ids
+
+    play(scene)

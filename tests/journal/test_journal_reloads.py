@@ -11,8 +11,7 @@ import pytest
 
 from pyd2.config.switches import QueueSwitches
 from pyd2.data.element import Position
-from pyd2.journal import folder
-from pyd2.journal import journal as journal_module
+from pyd2.journal import elsewhere, queuefile
 from pyd2.journal.entry import DATABASE, FOLDER, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.store import Store
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr(queuefile, "RETRY_SECONDS", (0.02,))
     monkeypatch.setattr("pyd2.journal.writer.HOUSE_SECONDS", 0.02)
 
 
@@ -56,7 +55,7 @@ def test_another_directory_is_used_from_the_next_start_on(tmp_path: Path) -> Non
         status = daemon.journal.status(0.0)
         assert status is not None
         assert (status["file"], status["next-start"]) == (str(one / DATABASE), str(two / DATABASE))
-        assert folder.elsewhere(str(two)) == [str(one)]
+        assert elsewhere.named(str(two)) == [str(one)]
         daemon.journal.close()
         (text,) = daemon.log.texts("PYD2_QUEUE_NEXT_START")
         assert text.startswith(f"durable queue {one / DATABASE} stays in use until the next start, and "
@@ -93,14 +92,40 @@ def test_the_note_is_there_before_a_reload_is_answered(tmp_path: Path) -> None:
         await daemon.until_logged("PYD2_QUEUE_OPENED")
         daemon.use(two)
         assert daemon.log.ids[-1] == "PYD2_QUEUE_NEXT_START"
-        assert folder.elsewhere(str(two)) == [str(one)]
+        assert elsewhere.named(str(two)) == [str(one)]
 
     play(scene)
 
 
-def test_a_reload_says_so_also_when_the_disk_does_not_answer(
+def test_a_reload_says_so_also_when_the_other_disk_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    gate = threading.Event()
+    point = elsewhere.point
+
+    def slow(directory: str, to: Sequence[str]) -> None:
+        assert gate.wait(PATIENCE)
+        point(directory, to)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(one)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.05)
+        monkeypatch.setattr(elsewhere, "point", slow)
+        daemon.use(two)
+        (text,) = daemon.log.texts("PYD2_QUEUE_NEXT_START")
+        assert text.endswith("No note of that is there yet: the disk does not answer")
+        gate.set()
+        await daemon.until(lambda: two.exists() and elsewhere.named(str(two)) == [str(one)])
+
+    play(scene)
+
+
+def test_a_note_is_left_though_the_present_disk_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may be why another directory is named; it came only when the present one answered again."""
     one, two = tmp_path / "one", tmp_path / "two"
     gate = threading.Event()
     gate.set()
@@ -115,15 +140,42 @@ def test_a_reload_says_so_also_when_the_disk_does_not_answer(
     async def scene(daemon: Daemon) -> None:
         daemon.use(one)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
-        monkeypatch.setattr(journal_module, "STALL_SECONDS", 0.05)
+        monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.5)
         gate.clear()
         daemon.journal.take(names(1))
         await daemon.until_begun(*names(1))
         daemon.use(two)
-        (text,) = daemon.log.texts("PYD2_QUEUE_NEXT_START")
-        assert text.endswith("No note of that is there yet: the disk does not answer")
+        assert elsewhere.named(str(two)) == [str(one)]
         gate.set()
-        await daemon.until(lambda: two.exists() and folder.elsewhere(str(two)) == [str(one)])
+
+    play(scene)
+
+
+@pytest.mark.parametrize("answer", ["an error", "nothing"])
+def test_a_directory_that_was_left_and_cannot_be_read_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """Its disk may be why another directory is used: the queue there could never be opened."""
+    two = tmp_path / "two"
+    one = tmp_path / ("n" * 300 if answer == "an error" else "one")
+    two.mkdir()
+    elsewhere.point(str(two), [str(one)])
+    gate = threading.Event()
+    if answer == "nothing":
+        one.mkdir()
+        fill(one, *names(1))
+        monkeypatch.setattr("pyd2.journal.elsewhere.count", lambda *_: gate.wait(PATIENCE) and None)
+
+    async def scene(daemon: Daemon) -> None:
+        monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.5)
+        daemon.use(two)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        assert "PYD2_QUEUE_FAILED" not in daemon.log.ids
+        gate.set()
+        await daemon.until_logged("PYD2_QUEUE_ELSEWHERE")
+        (text,) = daemon.log.texts("PYD2_QUEUE_ELSEWHERE")
+        assert "holds an unknown number of requests" in text
+        assert elsewhere.named(str(two)) == [str(one)]
 
     play(scene)
 
@@ -131,7 +183,7 @@ def test_a_reload_says_so_also_when_the_disk_does_not_answer(
 def test_a_directory_that_was_left_empty_is_not_named_again(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     two.mkdir()
-    folder.point(str(two), [str(one), str(tmp_path / "gone")])
+    elsewhere.point(str(two), [str(one), str(tmp_path / "gone")])
     one.mkdir()
     fill(one)
 
@@ -139,7 +191,7 @@ def test_a_directory_that_was_left_empty_is_not_named_again(tmp_path: Path) -> N
         daemon.use(two)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
         assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
-        assert folder.elsewhere(str(two)) == []
+        assert elsewhere.named(str(two)) == []
 
     play(scene)
 
@@ -323,7 +375,7 @@ def test_requests_of_a_file_that_was_left_behind_keep_their_numbers(tmp_path: Pa
 def test_a_file_that_failed_is_emptied_when_it_is_retired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "RETRY_SECONDS", (600.0,))
+    monkeypatch.setattr(queuefile, "RETRY_SECONDS", (600.0,))
     write = Store.write
     faults = [StoreError("the disk is full")]
 

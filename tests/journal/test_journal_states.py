@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from pyd2.journal import journal as journal_module
+from pyd2.journal import queuefile
 from pyd2.journal.entry import DATABASE
 from pyd2.journal.states import State
 from pyd2.journal.store import Store
@@ -35,7 +35,7 @@ class Watched(Daemon):
         super().__init__(machine.loop)
 
     def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
-        if self.machine.daemon is self and self.journal._state is State.IN_USE and not self.machine.sick:
+        if self.machine.daemon is self and self.journal._file.state is State.IN_USE and not self.machine.sick:
             with tempfile.TemporaryDirectory() as there:
                 found = in_file(copied(str(self.machine.folder), Path(there)))
             if not set(datagrams) <= set(found):
@@ -61,7 +61,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.ended: set[bytes] = set()
         self.faults: list[str] = []
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(journal_module, "RETRY_SECONDS", (0.005,))
+        self.patch.setattr(queuefile, "RETRY_SECONDS", (0.005,))
         self.patch.setattr(Store, "write", self.looking_around(Store.write))
         self.patch.setattr(Store, "_add", self.failing(Store._add))
         self.make_sick(sick=False)
@@ -177,7 +177,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         """At any moment: what was taken and had not begun may be lost, what had begun may not."""
-        self.wait(lambda: self.daemon.journal._state is State.IN_USE, "the file to work")
+        self.wait(lambda: self.daemon.journal._file.state is State.IN_USE, "the file to work")
         begun = set(self.daemon.begun)
         place = tempfile.TemporaryDirectory()
         found = in_file(copied(str(self.folder), Path(place.name)))
@@ -200,7 +200,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def recover(self) -> None:
         self.make_sick(sick=False)
-        self.wait(lambda: self.daemon.journal._state is State.IN_USE, "the file to work again")
+        self.wait(lambda: self.daemon.journal._file.state is State.IN_USE, "the file to work again")
         self.settle()
 
 

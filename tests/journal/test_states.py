@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from pyd2.config.switches import QueueSwitches
 from pyd2.counters import Counters
 from pyd2.journal.entry import Entries, Identity, StoreError
 from pyd2.journal.journal import Journal
-from pyd2.journal.states import PROMISES, TABLE, State, Trigger, as_markdown, moved
+from pyd2.journal.states import PROMISES, TABLE, State, Trigger, moved
 from pyd2.messages import MESSAGES
 from tests.update.support import MemoryLog
 
@@ -59,8 +60,8 @@ class Stage:
 
     @property
     def writer(self) -> Writer:
-        assert self.journal._writer is not None
-        return self.journal._writer
+        assert self.journal._file.writer is not None
+        return self.journal._file.writer
 
     def fire(self, trigger: Trigger) -> None:
         """Let happen what is a trigger."""
@@ -68,21 +69,21 @@ class Stage:
         if trigger is Trigger.WANTED:
             journal.configure(DURABLE)
         elif trigger is Trigger.READ:
-            journal.opened(self.writer, FILE)
+            journal._file.opened(FILE)
         elif trigger is Trigger.RESTORED:
-            journal.restored(self.writer, FILE)
+            journal._file.restored(FILE)
         elif trigger is Trigger.STALLED:
             journal.take([b"waits"])
-            journal._stall.look(0.0)
+            journal._file._stall.look(0.0)
         elif trigger is Trigger.FAILED:
-            journal.failed(self.writer, StoreError(f"fault {len(self.log.ids)}"))
+            journal._file.failed(StoreError(f"fault {len(self.log.ids)}"))
         elif trigger is Trigger.RETRY:
-            journal._try_again()
+            journal._file._try_again()
         elif trigger is Trigger.WAIVED:
             journal.configure(QueueSwitches("memory"))
         elif trigger is Trigger.EMPTIED:
             journal.done(list(range(100)), {})
-            journal.ended(self.writer)
+            journal._file.ended()
         else:
             journal.close()
 
@@ -111,11 +112,11 @@ def test_each_way_is_taken_and_told(stage: Stage, state: State, trigger: Trigger
         stage.fire(step)
         if step is Trigger.READ and trigger is Trigger.STOPPED:
             stage.journal.take([b"waits"])
-    assert stage.journal._state is state
+    assert stage.journal._file.state is state
     stage.log.lines.clear()
     stage.fire(trigger)
     to, message = TABLE[state, trigger]
-    assert stage.journal._state is to
+    assert stage.journal._file.state is to
     if trigger is Trigger.STOPPED:
         expected = {State.OPENING: [], State.RETIRED: ["PYD2_QUEUE_KEPT_RETIRED"]}
         assert stage.log.ids == expected.get(state, ["PYD2_QUEUE_KEPT"])
@@ -147,9 +148,24 @@ def test_every_message_of_the_table_is_in_the_catalogue() -> None:
 
 
 def test_the_state_changes_nowhere_else() -> None:
-    text = (ROOT / "pyd2/journal/journal.py").read_text()
-    assert text.count("self._state =") == 2  # at the beginning, and by ``moved``
-    assert "self._state = moved(self._state, trigger)" in text
+    text = (ROOT / "pyd2/journal/queuefile.py").read_text()
+    assert text.count("self.state =") == 2  # at the beginning, and by ``moved``
+    assert "self.state = moved(self.state, trigger)" in text
+
+
+def as_markdown() -> str:
+    """Return the tables for the documentation."""
+    lines = ["| state | a new request | one that has ended | at a stop, those that wait | at a kill |",
+             "|---|---|---|---|---|"]  # fmt: skip
+    lines += [f"| {state.value} | {' | '.join(promise)} |" for state, promise in PROMISES.items()]
+    lines += ["", "| from | when | to | message |", "|---|---|---|---|"]
+    for (state, trigger), (to, message) in TABLE.items():
+        lines.append(f"| {state.value} | {trigger.value} | {to.value} | {message and _marked(message)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _marked(message: str) -> str:
+    return re.sub(r"PYD2_\w+", r"`\g<0>`", message)
 
 
 def test_the_documentation_has_the_tables() -> None:
@@ -166,7 +182,7 @@ def test_what_each_state_promises_a_new_request(stage: Stage, state: State) -> N
     written = "write" in getattr(stage.writer, "calls")  # noqa: B009
     assert written == (state is State.IN_USE)
     if state is State.IN_USE:
-        stage.journal.safe(stage.writer, 1)
+        stage.journal._file.safe(1)
         assert stage.begun == [b"new"]
     stage.journal._loop.close()
 
@@ -177,18 +193,18 @@ def test_a_queue_that_is_retired_and_wanted_again_is_asked_for_what_it_holds(sta
     stage.fire(Trigger.WANTED)
     stage.journal.take([b"held"])
     assert not stage.begun
-    stage.journal.ready(stage.writer)
-    stage.journal.restored(stage.writer, FILE)
-    stage.journal.safe(stage.writer, 1)
+    stage.journal._file.ready()
+    stage.journal._file.restored(FILE)
+    stage.journal._file.safe(1)
     assert stage.begun == [b"held"]
     stage.journal._loop.close()
 
 
 def test_pieces_of_a_file_that_come_late_do_not_get_numbers_that_others_have(stage: Stage) -> None:
     stage.fire(Trigger.WANTED)
-    stage.journal.found(stage.writer, Entries([5, 6], [1.0, 1.0], [b"five", b"six"]))
+    stage.journal._file.found(Entries([5, 6], [1.0, 1.0], [b"five", b"six"]))
     stage.fire(Trigger.STALLED)
-    stage.journal.found(stage.writer, Entries([7], [1.0], [b"seven"]))
+    stage.journal._file.found(Entries([7], [1.0], [b"seven"]))
     assert list(stage.journal._pending.hold().entries.numbers) == [5, 6, 7, 8]
     assert stage.begun == [b"five", b"six", b"waits", b"seven"]
     stage.journal._loop.close()

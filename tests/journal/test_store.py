@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pyd2.journal.database import VERSION
-from pyd2.journal.entry import DATABASE, DeadLetter, Entry, StoreError
+from pyd2.journal.database import VERSION, Database
+from pyd2.journal.entry import DATABASE, FOLDER, DeadLetter, Entry, StoreError
 from pyd2.journal.rows import ROW
 from pyd2.journal.salvage import salvage
 from pyd2.journal.store import Store
@@ -218,6 +218,27 @@ def test_a_file_that_is_cut_within_a_commit_is_noticed(
     monkeypatch.setattr(Store, "_insert", cutting)
     with pytest.raises(StoreError, match=r"it has been cut from [0-9]+ to 100 octets"):
         store.write(entries(2))
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_noticed(
+    store: Store, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite went on writing the one that was moved away, and the other one was watched."""
+    store.write([Entry(1, 1.0, b"here")])
+    store.close()
+    (tmp_path / "other").mkdir()
+    other = Store(str(tmp_path / "other"))  # open: it has a WAL, too
+    set_up = Database.set_up
+
+    def overtaken(self: Database, *, empty: bool) -> None:
+        set_up(self, empty=empty)
+        Path(folder, FOLDER).rename(tmp_path / "moved away")
+        (tmp_path / "other" / FOLDER).rename(Path(folder, FOLDER))
+
+    monkeypatch.setattr(Database, "set_up", overtaken)
+    with pytest.raises(StoreError, match="another file has been put in its place"):
+        Store(folder, create=False)
+    other.close()
 
 
 def test_a_reader_looks_on_beside_the_writer(store: Store, folder: str) -> None:

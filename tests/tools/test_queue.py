@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry
-from pyd2.journal.folder import replace
+from pyd2.journal.entry import DATABASE, FOLDER, DeadLetter, Entries, Entry
+from pyd2.journal.folder import NEW, replace
 from pyd2.journal.lock import DirectoryLock
 from pyd2.journal.store import Store
 from pyd2.tools.cli import main
@@ -119,7 +119,7 @@ def test_a_file_that_was_set_aside(folder: str, capsys: pytest.CaptureFixture[st
     octets = bytearray(path.read_bytes())
     octets[octets.index(b"host1.") + 4] ^= 1
     path.write_bytes(octets)
-    aside = replace(folder, Entries([], [], []), [])
+    aside = replace(folder, Entries([], [], []), []).aside
     assert main(["queue", "list", str(aside)]) == 0
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()] == ["11", "13"]
@@ -214,3 +214,47 @@ def test_what_root_changes_still_belongs_to_the_daemon(folder: str, tmp_path: Pa
         for made in path.rglob("*"):
             if made != other:
                 assert (made.stat().st_uid, made.stat().st_gid) == (4711, 4712), made
+
+
+@pytest.mark.parametrize("action", ["list", "requeue", "move"])
+def test_a_folder_that_a_kill_has_left_before_its_place_is_not_overlooked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    """The only copy could be there; the tool said that there is no durable queue."""
+    directory = str(tmp_path / "one")
+    Path(directory).mkdir()
+    replace(directory, Entries.of([Entry(7, 1767322800.0, ncr.datagram(request(NAMES[0])))]), [])
+    (tmp_path / "one" / FOLDER).rename(tmp_path / "one" / NEW)
+    arguments = {"list": [], "requeue": ["7"], "move": [str(tmp_path / "two")]}
+    status = main(["queue", action, directory, *arguments[action]])
+    printed = capsys.readouterr()
+    if action == "list":
+        assert (status, printed.out) == (1, "")
+        assert f"{tmp_path / 'one' / NEW} may hold its requests" in printed.err
+        assert "start the daemon, or use 'pyd2ctl queue move'" in printed.err
+    else:
+        assert (status, printed.err) == (0, "")
+        assert not (tmp_path / "one" / NEW).exists()
+        where = directory if action == "requeue" else str(tmp_path / "two")
+        assert [name for _, name in names(where)] == [NAMES[0]]
+
+
+def test_a_path_that_is_misspelt_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    absent = tmp_path / "absent"
+    assert main(["queue", "requeue", str(absent), "--all"]) == 1
+    assert "there is no durable queue" in capsys.readouterr().err
+    assert not absent.exists()
+
+
+def test_a_damaged_dead_letter_does_not_hide_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(str(tmp_path))
+    store.write([], [], [DeadLetter(0, 1.0, 2.0, "REFUSED", ncr.datagram(request(name))) for name in NAMES])
+    store.close()
+    database = tmp_path / DATABASE
+    database.write_bytes(database.read_bytes().replace(NAMES[1].encode(), NAMES[1].upper().encode()))
+    assert main(["queue", "list", str(tmp_path), "--dead"]) == 0
+    printed = capsys.readouterr()
+    assert "dead letter 2 is damaged; what can be read follows" in printed.err
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["1", "3", "4"]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from tests.journal.model.requests import Request
+
 ERRORS: Final = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES)
 
 FOREIGN: Final = 100
@@ -163,7 +165,7 @@ class Steps(World):
 
     def _destroyed(self) -> None:
         self._older()
-        for request in self.requests.values():
+        for request in self._here():
             if request.destroyed is None:
                 request.destroyed = len(self.log)
 
@@ -171,6 +173,10 @@ class Steps(World):
         """Remove the WAL."""
         for path in databases(self.place):
             self._destroyed()
+            wal = path.with_name(path.name + "-wal")
+            if wal.exists() and not path.with_name("at-work").exists():
+                # He has removed what notes the WAL's length, too: it looks like a stop in order.
+                self._takes_away()
             for suffix in ("-wal", "-journal"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
 
@@ -275,8 +281,12 @@ class Steps(World):
     def _takes_away(self) -> None:
         """Take it that what he has destroyed he takes away himself, before or after a daemon sees it."""
         self._older()
-        for request in self.requests.values():
+        for request in self._here():
             request.told = request.told or request.destroyed is not None
+
+    def _here(self) -> list[Request]:
+        """Return the requests of the directory at which he is: he destroys nothing in the other one."""
+        return [request for request in self.requests.values() if request.place == self.place]
 
     def _backup(self) -> Path:
         self._backups += 1

@@ -98,6 +98,7 @@ class World:
         """Start a daemon; ``at`` and ``act``: what happens at one of its operations."""
         assert self.child is None
         self._fresh()
+        self.meddled = False
         self._processes += 1
         self.child = self._server.start(self.directories, trace=self.trace)
         self.child.page.state(self.error)
@@ -281,7 +282,8 @@ class World:
         return {which: self.requests[which].forms[-1] for which in self.numbers}
 
     def _is_on_disk(self, place: Path, contents: Contents) -> None:
-        self.meddled = False
+        # With nothing that waits the daemon has not looked, whatever lies there.
+        self.meddled = self.meddled and not self.numbers
         if not self.accounted:
             self.account(place, contents)
             self.accounted = True
