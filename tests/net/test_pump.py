@@ -310,7 +310,7 @@ def test_sockets_that_are_being_closed_are_closed_at_the_end(packet_layer: str) 
         pump = Pump(asyncio.get_running_loop(), engine, lambda: None, chosen.datagrams, no_errands,
                     Troubles(counters, log))
         for lane in engine.lanes:
-            pump._sockets(lane).send([Outgoing(lane, 0, 1, False, bytes(12))], time.monotonic())  # noqa: FBT003
+            pump._sockets(lane).send([Outgoing(lane, 0, 1, False, bytes(12))], time.monotonic())
         engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
         pump.forget_unused()
         assert pump._descriptors._used == 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import os
 import socket
 import struct
 import threading
