@@ -111,6 +111,8 @@ class ServerSockets:
         """When to replace the sockets in use, in monotonic seconds."""
         self._widen_at = 0.0
         """When to open another one under load, in monotonic seconds."""
+        self._spoken: set[int] = set()
+        """Slots that something was sent from."""
         self._lingering: dict[int, asyncio.TimerHandle] = {}
         self._used = False
         """Whether something was sent since ``_rest_if_idle`` looked."""
@@ -190,6 +192,7 @@ class ServerSockets:
     def _close_port(self, slot: int) -> None:
         self._count_drops(slot)
         self._drops.pop(slot, None)
+        self._spoken.discard(slot)
         sock = self._sockets.pop(slot)
         self._loop.remove_reader(sock.fileno())
         sock.close()
@@ -236,6 +239,7 @@ class ServerSockets:
             sent, error_number = mail.send(sock)
             if sent:
                 hidden = False
+                self._spoken.add(slot)
             if error_number in (errno.EAGAIN, errno.ENOBUFS):
                 self._again = self._loop.call_later(PAUSE_SECONDS, self._deliver_again)
                 return
@@ -312,7 +316,8 @@ class ServerSockets:
             # No more sockets are to be had: an old one is better than none.
             self._renew_at[slot] = now + RENEW_SECONDS
             return
-        self._replace(slot, fresh)
+        if slot in self._lane.slots:  # else it was closed to make room for this one
+            self._replace(slot, fresh)
 
     def _leave_failed(self, slot: int, now: float) -> None:
         """Let the next try open a socket anew, as Kea's does: this one may have an address that is gone."""
@@ -320,11 +325,15 @@ class ServerSockets:
             self._replace(slot, max(self._lane.slots) + 1)
 
     def _replace(self, slot: int, fresh: int) -> None:
-        """Let new tries go out from another slot; what this one has sent may still be answered on it."""
+        """Let new tries go out from another slot; what this one has sent may still be answered on it.
+
+        One that has sent nothing is closed in the next turn of the loop: where a firewall lets nothing out,
+        they would be as many as there are tries.
+        """
         slots = self._lane.slots
         slots[slots.index(slot)] = fresh
         del self._renew_at[slot]
-        linger = min(self._patience() + LINGER_MARGIN, LINGER_MAX)
+        linger = min(self._patience() + LINGER_MARGIN, LINGER_MAX) if slot in self._spoken else 0.0
         self._lingering[slot] = self._loop.call_later(linger, self._close_replaced, slot)
 
     def _close_replaced(self, slot: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.net.descriptors import Descriptors
@@ -35,6 +36,9 @@ IDLE_AT_A_TIME: Final = 32
 IDLE_PAUSE: Final = 0.01
 """Seconds until idle servers are looked for again after none were left."""
 
+CLOSE_AT_A_TIME: Final = 32
+"""Servers that are not needed any more whose sockets are closed before the loop gets its turn."""
+
 READ_SECONDS: Final = 0.1
 """For how long it is enough to have read all sockets once, while many tries fail, some in each turn."""
 
@@ -60,6 +64,8 @@ class Pump:
         self._hand_out = hand_out
         self._troubles = troubles
         self._servers: dict[Lane, ServerSockets] = {}
+        self._unused: deque[ServerSockets] = deque()
+        """Those of servers that are not needed any more, which are still to be closed."""
         self._descriptors = Descriptors(self._close_idle)
         self._look_for_idle_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -153,19 +159,30 @@ class Pump:
         Those that transactions from before a reconfiguration still need are looked at again later.
         """
         used = set(self._engine.lanes)
-        for lane in [lane for lane in self._servers if lane not in used]:
-            self._servers.pop(lane).close()
+        unused = [lane for lane in self._servers if lane not in used]
+        closing = bool(self._unused)
+        self._unused.extend(map(self._servers.pop, unused))
+        if not closing:
+            self._close_unused()
         if self._engine.outlives_configuration:
             self._loop.call_later(FORGET_SECONDS, self.forget_unused)
+
+    def _close_unused(self) -> None:
+        """Close some sockets, a few in each turn of the loop: there may be thousands."""
+        for _ in range(min(CLOSE_AT_A_TIME, len(self._unused))):
+            self._unused.popleft().close()
+        if self._unused:
+            self._loop.call_soon(self._close_unused)
 
     def close(self) -> None:
         """Close all sockets and stop the timer."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for sockets in self._servers.values():
+        for sockets in (*self._servers.values(), *self._unused):
             sockets.close()
         self._servers.clear()
+        self._unused.clear()
         self._after()  # of what was read in this turn: the flush that is planned for it does nothing now
 
     def _replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
@@ -199,8 +216,9 @@ class Pump:
             # A loop that was interrupted runs its timers before it reads. A reply that came while the process
             # stood still is in time, as it is with Kea, which reads first.
             self._read_at = now
-            for sockets in list(self._servers.values()):
-                sockets.read()
+            for lane, sockets in list(self._servers.items()):
+                if lane.window.in_flight:
+                    sockets.read()
             now = time.monotonic()
         self._engine.handle_timer(now, time.time())
         self._count_drops()

@@ -8,6 +8,7 @@ closed.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from functools import partial
 from threading import Thread
@@ -49,7 +50,7 @@ MOST_UNREAD: Final = 16 << 20
 """Octets that may wait for a server to read them."""
 
 BATCH: Final = 32
-"""Messages that are handed over before the loop gets its turn."""
+"""Messages that are handed over, or reported as failed, before the loop gets its turn."""
 
 
 class _Waiting(NamedTuple, Generic[Sent]):
@@ -157,6 +158,8 @@ class TcpLink(Generic[Sent]):
         self._expiry: asyncio.TimerHandle | None = None
         self._answered = 0
         """Answers that have come over any connection."""
+        self._failed: deque[tuple[Sent, str]] = deque()
+        """What is still to be reported, with the reason."""
 
     def send(self, message: bytes, sent: Sent) -> None:
         """Send a message; its answer is recognised by the query ID, the first two octets."""
@@ -174,6 +177,7 @@ class TcpLink(Generic[Sent]):
     def close(self) -> None:
         """Close at once; nothing is reported."""
         self._waiting.clear()
+        self._failed.clear()
         for timer in (self._expiry, self._again):
             if timer is not None:
                 timer.cancel()
@@ -362,10 +366,17 @@ class TcpLink(Generic[Sent]):
             connection.transport.resume_reading()
 
     def _fail(self, reason: str) -> None:
-        failed = list(self._waiting.values())
+        reporting = bool(self._failed)
+        self._failed.extend((waiting.sent, reason) for waiting in self._waiting.values())
         self._waiting.clear()
-        for waiting in failed:
-            self._on_failure(waiting.sent, reason)
+        if not reporting:
+            self._report_failed()
+
+    def _report_failed(self) -> None:
+        for _ in range(min(BATCH, len(self._failed))):
+            self._on_failure(*self._failed.popleft())
+        if self._failed:
+            self._loop.call_soon(self._report_failed)
 
     def _expire(self) -> None:
         """Forget messages whose time is up, and give up a connection over which no answer came meanwhile."""

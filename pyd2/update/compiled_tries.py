@@ -255,9 +255,9 @@ class CompiledTries(RandomNumbers):
             transaction.context = CompiledContext.resume(transaction.key, mac)
         return transaction
 
-    def expire(self, now: float) -> list[Transaction]:
+    def expire(self, now: float, most: int) -> list[Transaction]:
         """See Tries."""
-        count: int = lib.wire_tries_expire(self._tries, now, self._numbers, _BATCH)
+        count: int = lib.wire_tries_expire(self._tries, now, self._numbers, min(most, _BATCH))
         found = [self._transactions[self._numbers[at]] for at in range(count)]
         return [transaction for transaction in found if transaction is not None]
 

@@ -40,7 +40,7 @@ __all__ = ["Dead", "Engine", "Outgoing", "SelectKey", "Selection"]
 
 
 EXPIRIES: Final = 64
-"""Tries that fail for want of an answer in one turn, about."""
+"""Tries that fail for want of an answer in one turn, at most."""
 
 
 class Engine:
@@ -304,7 +304,7 @@ class Engine:
         """
         lanes: dict[Lane, None] = {}
         expired = 0
-        while expired < EXPIRIES and (found := self._replies.expire(now, wall)):
+        while expired < EXPIRIES and (found := self._replies.expire(EXPIRIES - expired, now, wall)):
             expired += len(found)
             lanes.update(dict.fromkeys(found))
         self._scheduler.handle_timer(lanes, now, wall)

@@ -32,7 +32,7 @@ class Lane:
 
     __slots__ = (
         "address", "errands", "health", "host", "orders", "port", "ready", "room", "room_known", "signing",
-        "slots", "spent", "text", "tls", "unanswered", "waiting", "window",
+        "silent", "slots", "spent", "text", "tls", "unanswered", "waiting", "window",
     )
 
     def __init__(
@@ -56,6 +56,8 @@ class Lane:
         self.room = 0
         """Updates that may still go out in this turn of the engine; right if ``room_known``."""
         self.room_known = False
+        self.silent = False
+        """Whether a try has timed out since the server last answered one."""
         self.unanswered = False
         """Whether a try has timed out since the shell last looked whether the kernel drops replies."""
         self.errands = 0

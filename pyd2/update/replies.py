@@ -60,6 +60,8 @@ class Replies:
         gone_on: list[Transaction] = []
         events = self._tries.take(lane, slot, datagrams, self._sender.turn(lane, now, wall), goes_on=goes_on)
         lane.room_known = False
+        if lane.silent and any(transaction is not None for transaction, _, _ in events):
+            lane.silent = False
         if lane.health is not None:
             self._failover.heard(lane, lane.health, events, wall)
         for transaction, rcode, datagram in events:
@@ -100,13 +102,16 @@ class Replies:
         lane.room_known = False
         self._unanswered(transaction, now, wall, was_sent=False)
 
-    def expire(self, now: float, wall: float) -> list[Lane]:
-        """Fail tries whose time is up; return the lanes of their servers, or none if there is no such try."""
-        expired = self._tries.expire(now)
+    def expire(self, most: int, now: float, wall: float) -> list[Lane]:
+        """Fail tries whose time is up, so many at most; return the lanes of their servers.
+
+        There may be fewer than there could be; none only if there is no such try.
+        """
+        expired = self._tries.expire(now, most)
         lanes = [transaction.server.lane for transaction in expired]
         for lane in lanes:
             lane.room_known = False
-            lane.unanswered = True
+            lane.silent = lane.unanswered = True
         for transaction, lane in zip(expired, lanes, strict=True):
             if "ASIODNS_READ_TIMEOUT" in self._log.on:
                 self._log.emit("ASIODNS_READ_TIMEOUT", lane.host, lane.port)

@@ -42,7 +42,7 @@ from pyd2.update.late import (
     makes_superfluous,
 )
 from pyd2.update.lines import Lines
-from pyd2.update.rooms import Room, Rooms
+from pyd2.update.rooms import CROWD, Room, Rooms
 from pyd2.update.shares import Shares
 
 if TYPE_CHECKING:
@@ -381,6 +381,12 @@ class Retries:
     def room(self, lanes: tuple[Lane, ...]) -> Room:
         """Return where those wait who need these servers."""
         return self._rooms.find(lanes)
+
+    def lane_served(self, lane: Lane) -> None:
+        """Let those begin who wait until fewer transactions wait for room in a lane."""
+        if len(lane.ready) < CROWD:
+            self._rooms.has_room(lane)
+            self.pressing |= self._rooms.any_ready
 
     def server_up(self, lane: Lane) -> None:
         """Let those begin who wait for a server that answers again."""

@@ -28,6 +28,9 @@ CROWD: Final = 64
 GRAIN_BITS: Final = 5
 """Pauses are rounded up by a part of 2**GRAIN_BITS at most."""
 
+LOOKS: Final = 4
+"""Slots and rooms that one search for a request looks at, of those that may be very many at a time."""
+
 PROBE_SECONDS: Final = 1.0
 """How long after a request has been taken to find out about the servers the next one may be."""
 
@@ -67,9 +70,9 @@ class Room:
         return min(lane.health.probe_at for lane in self.lanes if lane.health is not None)
 
     @property
-    def crowded(self) -> bool:
-        """Whether there is no point in beginning more."""
-        return any(len(lane.ready) >= CROWD for lane in self.lanes)
+    def crowded(self) -> Lane | None:
+        """The lane for which there is no point in beginning more, if there is one."""
+        return next((lane for lane in self.lanes if len(lane.ready) >= CROWD), None)
 
     def add_ready(self, late: Late) -> None:
         """Let a request wait for room in the lanes only."""
@@ -115,6 +118,8 @@ class Rooms:
         self._by_lane: dict[Lane, list[Room]] = {}
         self._open: deque[Room] = deque()
         """Rooms with some who may begin; they have their turns one after the other."""
+        self._crowded: dict[Lane, dict[Room, None]] = {}
+        """By lane, rooms that wait until fewer transactions wait for room there."""
         self._released: deque[dict[tuple[Lane, ...], Room]] = deque()
         """Those of configurations before: all in them may begin, wherever that is now."""
         self._heap: list[tuple[float, int, Room, bool]] = []
@@ -171,20 +176,26 @@ class Rooms:
     def _take_released(self) -> Late | None:
         while self._released:
             rooms = self._released[0]
-            while rooms:
+            for _ in range(LOOKS):
+                if not rooms:
+                    break
                 lanes, room = rooms.popitem()
                 room.wake()
                 late = room.take()
                 if late is not None:
                     rooms[lanes] = room
                     return late
+            if rooms:
+                break
             self._released.popleft()
         return None
 
     def _take_due(self, now: float) -> Late | None:
         """Wake those whose pause is over; take one that is to find out whether its servers are back."""
         heap = self._heap
-        while heap and heap[0][0] <= now:
+        for _ in range(LOOKS):
+            if not heap or heap[0][0] > now:
+                break
             due, _, room, watching = heappop(heap)
             if not watching:
                 slot = room.slots.pop(due)
@@ -204,16 +215,21 @@ class Rooms:
         return None
 
     def _take_ready(self) -> Late | None:
-        for _ in range(len(self._open)):
+        while self._open:
             room = self._open.popleft()
-            if room.crowded:
-                self._open.append(room)
+            lane = room.crowded
+            if lane is not None:
+                self._crowded.setdefault(lane, {})[room] = None
             elif (late := room.take()) is not None:
                 self._open.append(room)
                 return late
-            else:
-                room.open = False
+            room.open = False
         return None
+
+    def has_room(self, lane: Lane) -> None:
+        """Take it that few transactions wait for room in a lane."""
+        for room in self._crowded.pop(lane, ()):
+            self._let_begin(room)
 
     def _let_begin(self, room: Room) -> None:
         if not room.open:
@@ -243,6 +259,7 @@ class Rooms:
         self._rooms = {}
         self._by_lane = {}
         self._open = deque()
+        self._crowded = {}
         self._heap = []
 
     def _watch(self, room: Room) -> None:

@@ -10,12 +10,13 @@ not depend on how much waits.
 A call takes a millisecond or two, whatever there is to do: what goes beyond ``STEP`` waits for the next
 ``handle_timer``, before which the shell reads what has come, and so does what further calls find to do until
 then. Lanes, and the queues of a reconfiguration, have their turns one after the other: one with much to do
-does not keep another waiting.
+does not keep another waiting. A lane that had nothing to do, and whose server answers, comes before those
+that have much to do or do not answer: thousands of these do not keep it waiting.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.clients import Clients
@@ -41,7 +42,7 @@ BEGINNING: Final = 1
 TRYING_AGAIN: Final = 2
 """Steps of a late one that has its next try."""
 FOR_LATE: Final = STEP // 4
-"""Steps of a call that lanes leave to late requests, if there are some that may begin."""
+"""Steps of a call that lanes leave to late requests that may begin, and to what follows from ends."""
 PARKING: Final = 4
 """Steps of one that is to be tried again later."""
 
@@ -66,8 +67,10 @@ class Scheduler:
         """Requests to be matched again since the last reconfiguration; they hold their DHCIDs."""
         self._paced: set[Lane] = set()
         """Lanes that will have room without anything having come."""
-        self._unserved: dict[Lane, None] = {}
-        """Lanes that have room left, for the next turn, in the order of their turns."""
+        self._fresh: OrderedDict[Lane, None] = OrderedDict()
+        """Lanes for the next turn that had nothing to do before and whose servers answer."""
+        self._unserved: OrderedDict[Lane, None] = OrderedDict()
+        """The other lanes for the next turn. Both are in the order of their turns."""
         self._left = STEP
         """Steps that are left to this call; none: nor to those up to the next ``handle_timer``."""
         self._late_left = False
@@ -98,9 +101,13 @@ class Scheduler:
 
     def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use what room some lanes have, pass on the DHCIDs of what ended, and send what was ordered."""
-        driver = self._driver
         self.begin_call()
         self._serve_all(lanes, now, wall)
+        self._end_call(now, wall)
+
+    def _end_call(self, now: float, wall: float) -> None:
+        """Do what follows from what has been done."""
+        driver = self._driver
         if self._failover.turned:
             self._late.note_turns()
         while True:
@@ -112,7 +119,7 @@ class Scheduler:
                 break
             # What cannot be made has made room again.
             self._serve_all(driver.flush(now, wall), now, wall)
-        if self._unserved:
+        if self._fresh or self._unserved:
             self._left = 0  # calls before the next timer leave their work to it, too
         if driver.held:
             self._paced.update(lane for lane in driver.held if lane.waits_for_pace())
@@ -121,7 +128,7 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         """Whether requests that came are left for the next turn."""
-        return bool(self._backlog or self._unserved or self._ends.freed)
+        return bool(self._backlog or self._fresh or self._unserved or self._ends.freed)
 
     def match_again(
         self, plan: Plan, before: Iterable[Lane], lanes: Iterable[Lane], now: float, wall: float
@@ -140,7 +147,7 @@ class Scheduler:
 
     def timer(self) -> float | None:
         """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
-        if self._backlog or self._unserved or self._late_left or self._ends.freed:
+        if self.busy or self._late_left:
             return 0.0
         deadline = self._driver.tries.deadline()
         if self.retries.any:
@@ -158,10 +165,11 @@ class Scheduler:
         if self._backlog:
             self._work_off_backlog(now, wall)
         self.retries.pressing |= self.retries.any
-        again = {**self._unserved, **dict.fromkeys(lanes), **dict.fromkeys(self._paced)}
+        self._unserved.update(dict.fromkeys(lanes))
+        self._unserved.update(dict.fromkeys(self._paced))
         self._paced.clear()
-        self._unserved.clear()
-        self.finish(again, now, wall)
+        self._serve_turns(now, wall)
+        self._end_call(now, wall)
 
     # Turns.
 
@@ -174,7 +182,7 @@ class Scheduler:
             lane = failover.first_lane(domain, now) if failover.down else domain.servers[0].lane
             if self._left <= 0 or lane.ready or lane.waiting or not lane.may_begin(now):
                 if self._left <= 0 and not (lane.ready or lane.waiting):
-                    self._unserved[lane] = None
+                    self._serve_later(lane)
                 elif not lane.waiting:
                     self._driver.held.add(lane)
                 self.limit.put(lane.waiting, ncr)
@@ -185,21 +193,49 @@ class Scheduler:
         self.matching.begin(ncr, dhcid, forward, reverse, now, wall)
 
     def _serve_all(self, lanes: Collection[Lane], now: float, wall: float) -> None:
-        """Use what room lanes have, a part of the turn for each."""
+        """Use what room some lanes have, a part of the turn for each."""
         if not lanes:
             return
         most = max(STEP // 8, STEP // len(lanes))
-        floor = FOR_LATE if self.retries.pressing else 0
-        unserved = []
-        waiting = iter(lanes)
-        for lane in waiting:
-            if self._left <= floor:
-                # Those that had no turn come first in the next one.
+        floor = self._floor()
+        for lane in lanes:
+            if self._left > floor:
+                if self._serve_part(lane, most, floor, now, wall):
+                    self._unserved[lane] = None
+            elif lane.ready or lane.waiting:
                 self._unserved[lane] = None
-                self._unserved.update(dict.fromkeys(waiting))
-            elif self._serve(lane, max(self._left - most, floor), now, wall):
-                unserved.append(lane)
-        self._unserved.update(dict.fromkeys(unserved))
+
+    def _serve_turns(self, now: float, wall: float) -> None:
+        """Let lanes have their turns that are left from before; at least one of those that come last."""
+        fresh, unserved = self._fresh, self._unserved
+        most = max(STEP // 8, STEP // max(1, len(fresh) + len(unserved)))
+        floor = self._floor()
+        again = []
+        for turn in range(STEP):
+            if self._left <= floor or not (fresh or unserved):
+                break
+            lane, _ = (unserved if unserved and (not turn or not fresh) else fresh).popitem(last=False)
+            if self._serve_part(lane, most, floor, now, wall):
+                again.append(lane)
+        unserved.update(dict.fromkeys(again))
+
+    def _serve_later(self, lane: Lane) -> None:
+        """Let a lane that had nothing to do have its turn later."""
+        (self._unserved if lane.silent else self._fresh)[lane] = None
+
+    def _floor(self) -> int:
+        """Return how many steps lanes leave to others."""
+        return FOR_LATE if self.retries.pressing or self._ends.freed else 0
+
+    def _serve_part(self, lane: Lane, most: int, floor: int, now: float, wall: float) -> bool:
+        """Use what room a lane has, in so many steps at most and with ``floor`` of them left.
+
+        Returns whether there is more.
+        """
+        more = self._serve(lane, max(self._left - most, floor), now, wall)
+        if self.retries.any:
+            self.retries.lane_served(lane)
+        return more
 
     def _serve(self, lane: Lane, until: int, now: float, wall: float) -> bool:
         """Use what room a lane has, and pass on the DHCIDs of what ended; return whether there is more.
@@ -208,6 +244,7 @@ class Scheduler:
         """
         driver = self._driver
         matching = self.matching
+        others = bool(self._ends.freed)  # what ended elsewhere has its time at the end of the call
         while lane.ready or lane.waiting:
             if not (lane.has_room(now) if lane.ready else lane.may_begin(now)):
                 driver.held.add(lane)
@@ -221,15 +258,18 @@ class Scheduler:
                 ncr = self.limit.take(lane.waiting)
                 forward, reverse = matching.domains(ncr)
                 matching.begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
-            if self._ends.freed:
-                self._settle(now, wall)
+            if self._ends.freed and not others:
+                self._settle(now, wall, until)
         return False
 
-    def _settle(self, now: float, wall: float) -> None:
-        """Give each DHCID that became free to the next request that wants it."""
+    def _settle(self, now: float, wall: float, until: int = 0) -> None:
+        """Give each DHCID that became free to the next request that wants it.
+
+        ``until`` is how many steps are to be left.
+        """
         freed = self._ends.freed
         held = self.clients.held
-        while freed and self._left > 0:
+        while freed and self._left > until:
             ended = freed.popleft()
             if isinstance(ended, int):
                 dhcid = ended
@@ -242,7 +282,7 @@ class Scheduler:
             if followers is None:
                 del held[dhcid]
             else:
-                self._pass_on(dhcid, followers, now, wall)
+                self._pass_on(dhcid, followers, until, now, wall)
         if self.limit.full:
             self.limit.resume()
 
@@ -251,13 +291,15 @@ class Scheduler:
         forward, reverse = self.matching.domains(ncr)
         return self.retries.admit(ncr, dhcid, forward or reverse, wall)
 
-    def _pass_on(self, dhcid: int, followers: deque[Request | Late], now: float, wall: float) -> None:
+    def _pass_on(
+        self, dhcid: int, followers: deque[Request | Late], until: int, now: float, wall: float
+    ) -> None:
         """Give a DHCID to the first that wants it and may have it."""
         retries = self.retries
         if isinstance(followers, Hold):
             self._late.end(followers)
         while followers:
-            if self._left <= 0:
+            if self._left <= until:
                 self._ends.freed.append(dhcid)
                 return
             self._left -= BEGINNING
@@ -286,7 +328,7 @@ class Scheduler:
                 backlog.append(queue)
             self._route(ncr, hash(ncr.dhcid), now, wall)
             if self._ends.freed:
-                self._settle(now, wall)
+                self._settle(now, wall, STEP // 2)
 
     def _serve_late(self, now: float, wall: float) -> None:
         """Try late requests again that may be."""

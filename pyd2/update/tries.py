@@ -126,8 +126,8 @@ class Tries(Protocol):
         ``goes_on``: a transaction that has completed its forward direction may go on where ``then`` leads.
         """
 
-    def expire(self, now: float) -> list[Transaction]:
-        """End tries whose time is up; there may be more of them."""
+    def expire(self, now: float, most: int) -> list[Transaction]:
+        """End tries whose time is up, so many at most; there may be more of them."""
 
     def find(self, lane: Lane, query: int) -> Transaction | None:
         """Return the transaction whose try waits at ``slot << 16 | query ID``; None if there is none."""
@@ -237,8 +237,8 @@ class PlainTries(RandomNumbers):
                 del self._pending[lane]
         return transaction
 
-    def expire(self, now: float) -> list[Transaction]:
-        """See Tries."""
+    def expire(self, now: float, most: int) -> list[Transaction]:  # noqa: ARG002
+        """See Tries; here it is one at a time."""
         first = self._deadlines.first_expired(now)
         if first is None:
             return []

@@ -498,3 +498,43 @@ def test_a_socket_that_cannot_send_gives_way_and_still_listens(new_peer: NewPeer
         rig.sockets.close()
 
     uvloop.run(run())
+
+
+def test_sockets_that_never_sent_do_not_pile_up() -> None:
+    """A firewall lets nothing out: a socket for each try would take those of other servers away."""
+    refusals = [errno.EPERM] * 100
+
+    async def run() -> None:
+        rig = Rig(Lane(ip_address("127.0.0.1"), 53), FullKernel(refusals))
+        for number in range(20):
+            (slot,) = rig.lane.slots
+            rig.send(b"refused", slot, now=100.0 + number)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert rig.leases() <= 2
+        assert len(rig.failures) == 20
+        rig.sockets.close()
+        assert rig.leases() == 0
+
+    uvloop.run(run())
+
+
+def test_a_socket_that_gives_way_to_its_own_successor(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last descriptor is that of a port to be renewed, of a server with nothing under way."""
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        monkeypatch.setattr(rig.descriptors, "_close_idle", rig.sockets.close_if_idle)
+        monkeypatch.setattr("pyd2.net.descriptors._most", lambda: 1)
+        rig.send(b"first")
+        rig.send(b"second", now=100.0 + RENEW_SECONDS + 1)
+        (slot,) = rig.lane.slots
+        rig.send(b"third", slot, now=100.0 + RENEW_SECONDS + 2)
+        assert [peer.receive()[0] for _ in range(3)] == [b"first", b"second", b"third"]
+        assert (rig.failures, rig.leases()) == ([], 1)
+        rig.sockets.close()
+
+    uvloop.run(run())

@@ -12,10 +12,10 @@ import uvloop
 import pyd2.net.pump
 from pyd2.counters import Counters
 from pyd2.net.dns import ServerSockets
-from pyd2.net.pump import Pump
+from pyd2.net.pump import CLOSE_AT_A_TIME, Pump
 from pyd2.net.troubles import Troubles
 from pyd2.packets.layer import make_layer
-from pyd2.update.engine import Engine
+from pyd2.update.engine import Engine, Outgoing
 from tests.net import chosen
 from tests.update.support import (
     MemoryLog,
@@ -253,3 +253,69 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
     busy = sum(before != after for before, after in itertools.pairwise(parts))
     assert parts[-1] == 1200
     assert read <= 20 * busy / 2
+
+
+def test_sockets_of_servers_that_are_gone_are_closed_in_parts(
+    packet_layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload that takes thousands of servers away keeps nobody waiting while their sockets are closed."""
+    count = 3 * CLOSE_AT_A_TIME + 1
+    closed = 0
+    close = ServerSockets.close
+
+    def counted(sockets: ServerSockets) -> None:
+        nonlocal closed
+        closed += 1
+        close(sockets)
+
+    monkeypatch.setattr(ServerSockets, "close", counted)
+
+    async def scenario() -> list[int]:
+        counters, log, ended = Counters(), MemoryLog(0), asyncio.Event()
+        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        zones = [domain(f"z{at}.example.", 1 + at) for at in range(count)]
+        config = make_config(simple_map(zones, settings={"dns-server-timeout": 1}))
+        engine.configure(config, None, time.monotonic(), time.time())
+        pump = Pump(asyncio.get_running_loop(), engine, lambda: None if engine.active else ended.set(),
+                    chosen.datagrams, no_errands, Troubles(counters, log))
+        pump.requests([
+            datagram(request(fqdn=f"h.z{at}.example.", dhcid=f"{at:08X}", reverse_change=False))
+            for at in range(count)
+        ])
+        async with asyncio.timeout(10):
+            await ended.wait()
+        assert pump._descriptors._used >= count
+        engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
+        pump.forget_unused()
+        seen = [closed]
+        async with asyncio.timeout(10):
+            while closed < count:
+                await asyncio.sleep(0)
+                seen.append(closed)
+        assert pump._descriptors._used == 0
+        pump.close()
+        return seen
+
+    seen = uvloop.run(scenario())
+    assert max(after - before for before, after in itertools.pairwise([0, *seen])) <= CLOSE_AT_A_TIME
+    assert closed == count
+
+
+def test_sockets_that_are_being_closed_are_closed_at_the_end(packet_layer: str) -> None:
+    async def scenario() -> None:
+        counters, log = Counters(), MemoryLog(0)
+        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        zones = [domain(f"z{at}.example.", 1 + at) for at in range(CLOSE_AT_A_TIME + 1)]
+        engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
+        pump = Pump(asyncio.get_running_loop(), engine, lambda: None, chosen.datagrams, no_errands,
+                    Troubles(counters, log))
+        for lane in engine.lanes:
+            pump._sockets(lane).send([Outgoing(lane, 0, 1, False, bytes(12))], time.monotonic())
+        engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
+        pump.forget_unused()
+        assert pump._descriptors._used == 1
+        pump.close()
+        assert pump._descriptors._used == 0
+        await asyncio.sleep(0)
+
+    uvloop.run(scenario())

@@ -1,7 +1,7 @@
 """The TCP connection to a DNS server, against a scripted server on the loopback."""
 
 import asyncio
-import os
+import itertools
 import socket
 import struct
 import threading
@@ -17,6 +17,7 @@ from pyd2.config.tls import TlsSwitches
 from pyd2.net import tcp
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.tcp import TcpLink
+from pyd2.regular import open_regular
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -388,12 +389,20 @@ def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
     """However often a connection is tried meanwhile: other servers' certificates are to be read, too."""
     monkeypatch.setattr("pyd2.net.tcp.CONNECT_SECONDS", 0.01)
     monkeypatch.setattr("pyd2.net.tcp.AGAIN_SECONDS", 0.0)
-    stalled = tmp_path / "trusted.pem"
-    os.mkfifo(stalled)  # opening it does not come to an end, as on a disk that does not answer
+    stalled = str(tmp_path / "trusted.pem")
+    answers = threading.Event()
+
+    def open_slowly(file: str) -> int:
+        """Open a file on a disk that does not answer for a while."""
+        if file == stalled:
+            answers.wait(60)
+        return open_regular(file)
+
+    monkeypatch.setattr("pyd2.config.tls.open_regular", open_slowly)
 
     async def run() -> None:
         before = threading.active_count()
-        async with Rig(silent, patience=0.01, tls=TlsSwitches(ca_file=str(stalled))) as rig:
+        async with Rig(silent, patience=0.01, tls=TlsSwitches(ca_file=stalled)) as rig:
             for number in range(40):
                 rig.send(message(number), "one")
                 assert rig.link._connecting is not None
@@ -405,9 +414,7 @@ def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
                     other.link.send(message(1), "one")
                     await other.accepted.wait()
             finally:
-                with stalled.open("wb"):
-                    (tmp_path / "empty").touch()
-                    (tmp_path / "empty").replace(stalled)
+                answers.set()
             rig.patience = 10
             rig.send(message(1), "one")
             _, _, reason = await rig.event()
@@ -570,3 +577,27 @@ def test_a_server_that_ends_each_connection_is_not_asked_all_the_time(
             assert rig.connections == 2
 
     uvloop.run(run())
+
+
+def test_many_messages_that_fail_at_once_leave_the_loop_its_turns() -> None:
+    """A server that ends its connection with a wide window of updates under way."""
+    count = 10 * tcp.BATCH
+
+    async def scenario() -> None:
+        async with Rig(silent) as rig:
+            for number in range(count):
+                rig.send(message(number), str(number))
+            async with asyncio.timeout(10):
+                await rig.accepted.wait()
+                connection = rig.link._connection
+                assert connection is not None
+                rig.link._ended(connection, "connection closed")
+                seen = [rig.events.qsize()]
+                while seen[-1] < count:
+                    await asyncio.sleep(0)
+                    seen.append(rig.events.qsize())
+                connection.transport.abort()
+            assert max(after - before for before, after in itertools.pairwise([0, *seen])) <= tcp.BATCH
+            assert [(await rig.event())[1] for _ in range(count)] == [str(number) for number in range(count)]
+
+    uvloop.run(scenario())

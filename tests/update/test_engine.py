@@ -831,13 +831,15 @@ def test_lanes_are_kept_while_they_are_used() -> None:
     assert {lane.port for lane in d2.engine.lanes} == {7}
 
 
-def test_key_statistics_stay() -> None:
+def test_key_statistics_stay_while_the_key_is_configured() -> None:
     zones = simple_map([domain("example.com.", 1, **{"key-name": "k.example"})], settings={"tsig-keys": KEYS})
     d2 = VirtualD2(make_config(zones), dead)
     assert statistics(d2.counters)["key[k.example.].update-sent"] == 0
     d2.request(forward())
-    d2.configure(make_config(simple_map()))
+    d2.configure(make_config(simple_map(settings={"tsig-keys": KEYS})))
     assert statistics(d2.counters)["key[k.example.].update-sent"] == 1
+    d2.configure(make_config(simple_map()))
+    assert "key[k.example.].update-sent" not in statistics(d2.counters)
 
 
 # Ended leases.

@@ -5,16 +5,19 @@ The tests count the work of each call: that is the same on each machine.
 
 import gc
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from pyd2.dns.constants import Rcode
-from pyd2.update.engine import Engine, Outgoing
+from pyd2.packets.layer import make_layer
+from pyd2.update.engine import EXPIRIES, Engine, Outgoing
+from pyd2.update.lane import Lane
 from pyd2.update.late import Late
 from pyd2.update.retries import SHARE_TAKEN
-from pyd2.update.rooms import GRAIN_BITS, rounded
+from pyd2.update.rooms import CROWD, GRAIN_BITS, LOOKS, Room, Rooms, rounded
 from pyd2.update.scheduler import STEP
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
@@ -32,9 +35,12 @@ class Sick:
         self.rcode: Rcode | None = None
         self.names: list[str] = []
         """Those that the sick server has taken an update for, in their order."""
+        self.healthy = 0
+        """Updates that the other one has got."""
 
     def __call__(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
         if outgoing.lane.port == HEALTHY_PORT:
+            self.healthy += 1
             return [(0.001, answer(outgoing.message))]
         if self.rcode is None:
             return []
@@ -63,6 +69,7 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, peer: Sick, **more: Any) -> None:
         self.most = 0
         """The most that a call has done."""
+        self._peer = peer
         self._done = 0
         self.d2 = VirtualD2(make_config(zones(**more)), peer, debuglevel=-1, keep_sent=False)
         engine = self.d2.engine
@@ -101,11 +108,11 @@ class Watched:
         self.d2.flush()
 
     def healthy(self) -> int:
-        """Send a request for the healthy zone; return how many things happened until it was done."""
-        done = self.d2.counters.tally.done
+        """Send a request for the healthy zone; return how many things happened until its update went out."""
+        before = self._peer.healthy
         self.d2.request(ask(1 << 20, HEALTHY))
         steps = 0
-        while self.d2.counters.tally.done == done:
+        while self._peer.healthy == before:
             assert self.d2.step()
             steps += 1
         return steps
@@ -127,7 +134,7 @@ def test_a_backlog_whose_server_goes_down_is_parked_in_parts(
     assert watched.engine.late < 2 * STEP
     while watched.engine.late < BACKLOG // 2:
         assert watched.d2.step()
-    assert watched.healthy() < BACKLOG / STEP * 4
+    assert watched.healthy() < 5
     watched.d2.run(watched.d2.now + 10)
     assert watched.engine.late >= BACKLOG - 2
     assert watched.most <= 2 * STEP
@@ -144,7 +151,7 @@ def test_a_backlog_whose_server_comes_back_is_begun_in_parts(
     sick.rcode = Rcode.NOERROR
     while watched.engine.late >= BACKLOG - 2:
         assert watched.d2.step()
-    assert watched.healthy() < 100
+    assert watched.healthy() < 5
     watched.d2.run()
     assert watched.most <= 2 * STEP
     assert watched.d2.counters.tally.done == BACKLOG + 1
@@ -159,7 +166,7 @@ def test_a_reload_matches_a_backlog_again_in_parts(monkeypatch: pytest.MonkeyPat
     sick.rcode = Rcode.NOERROR
     watched.most = 0
     watched.d2.configure(make_config(zones(port=3)))
-    assert watched.healthy() < 100
+    assert watched.healthy() < 5
     watched.d2.run()
     assert watched.most <= 2 * STEP
     assert watched.d2.counters.tally.done == BACKLOG + 1
@@ -262,7 +269,101 @@ def test_tries_that_fail_at_once_are_dealt_with_in_parts(monkeypatch: pytest.Mon
     while d2.step():
         timeouts.append(d2.counters.update_timeout.value)
     assert d2.counters.tally.failed == 3200
-    assert max(after - before for before, after in pairwise(timeouts)) <= 256
+    assert max(after - before for before, after in pairwise(timeouts)) <= EXPIRIES
+
+
+# Very many servers.
+
+
+@pytest.mark.parametrize("switches", [{"retry": RETRY}, {"retry": RETRY, "failover": {"enabled": True}}])
+def test_very_many_servers_that_do_not_answer_have_no_turn_before_one_that_does(
+    switches: dict[str, Any]
+) -> None:
+    """However many have a backlog, a request for a healthy zone begins in one of the next calls."""
+    names = [f"z{number}.test." for number in range(300)]
+    body = simple_map(
+        [domain(HEALTHY, HEALTHY_PORT), *(domain(name, 100 + number) for number, name in enumerate(names))],
+        settings={"user-context": {"pyd2": switches}},
+    )
+    peer = Sick()
+    d2 = VirtualD2(make_config(body), peer, debuglevel=-1, keep_sent=False)
+    for number in range(300 * 48):
+        d2.engine.receive_request(datagram(ask(number, names[number % 300])), d2.now, d2.wall)
+    d2.flush()
+    began = d2.now
+    for number in range(5):  # with each round of tries that fail
+        d2.run(began + 0.5 * number + 0.4)
+        for _ in range(30):
+            d2.step()
+        before, calls = peer.healthy, 0
+        d2.request(ask((1 << 20) + number, HEALTHY))
+        while peer.healthy == before:
+            calls += d2.step()
+            assert calls < 5
+
+
+def test_rooms_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
+    """They are looked at again when fewer transactions wait for room there."""
+    looked_at = 0
+
+    class CountedRoom(Room):
+        __slots__ = ()
+
+        @property
+        def crowded(self) -> Lane | None:
+            nonlocal looked_at
+            looked_at += 1
+            return super().crowded
+
+    rooms = Rooms()
+    lanes = [Lane(ip_address("127.0.0.1"), 1 + number) for number in range(100)]
+    for number, lane in enumerate(lanes):
+        lane.ready.extend([None] * CROWD)  # type: ignore[list-item]
+        rooms._rooms[lane,] = CountedRoom((lane,))
+        rooms.make_ready(late(number), (lane,))
+    assert [rooms.take(0.0) for _ in range(50)] == [None] * 50
+    assert looked_at == 100
+    assert not rooms.any_ready
+    lanes[7].ready.pop()
+    rooms.has_room(lanes[7])
+    found = rooms.take(0.0)
+    assert found is not None
+    assert found.dhcid == 7
+    assert rooms.take(0.0) is None
+    assert looked_at <= 102
+
+
+def test_very_many_rooms_are_looked_at_in_parts() -> None:
+    """When the pauses of all end in one moment, and when there is a new configuration."""
+    rooms = Rooms()
+    for number in range(100):
+        one = late(number)
+        room = (Lane(ip_address("127.0.0.1"), 1 + number),)
+        rooms.wait(one, room, 1.0, 0.0)
+        if number % 50:  # the others end before: their rooms are empty
+            assert one.slot is not None
+            del one.slot[one]
+    heap, found = rooms._heap, []
+    while (due := rooms.deadline()) is not None and due <= 2.0:
+        before = len(heap)
+        found.append(rooms.take(2.0))
+        assert before - len(heap) <= LOOKS
+    assert [one.dhcid for one in found if one is not None] == [0, 50]
+    rooms.release()
+    calls = 0
+    while rooms.any_released:
+        before = len(rooms._released[0])
+        assert rooms.take(2.0) is None
+        assert before - len(rooms._released[0] if rooms._released else ()) <= LOOKS
+        calls += 1
+    assert calls >= 100 / LOOKS
+
+
+def late(number: int) -> Late:
+    """Return a late request."""
+    (ncr,) = make_layer("plain").read_requests([datagram(ask(number))], None)
+    assert not isinstance(ncr, Exception)
+    return Late(ncr, number, 0.0)
 
 
 # The timers of late requests.
