@@ -192,8 +192,6 @@ def _queue(own: Element) -> QueueSwitches:
     directory = block.get("directory")
     if directory is not None and not queue.directory.startswith("/"):
         raise ConfigError(f"'directory' must be an absolute path ({directory.position})")
-    if directory is not None and "\0" in queue.directory:
-        raise ConfigError(f"'directory' must not have a NUL in it ({directory.position})")
     return replace(queue, position=(directory or block).position)
 
 

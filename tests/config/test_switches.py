@@ -105,7 +105,7 @@ def test_each_switch_is_read() -> None:
         ),
         ({"queue": {"directory": 5}}, "invalid type specified for parameter 'directory' (f:2:3)"),
         ({"queue": {"directory": "var/q"}}, "'directory' must be an absolute path (f:2:3)"),
-        ({"queue": {"directory": "/var/q\0x"}}, "'directory' must not have a NUL in it (f:2:3)"),
+        ({"queue": {"directory": "/var/q\0x"}}, "'directory' must not hold a NUL (f:2:3)"),
         (
             {"queue": {"type": "Durable"}},
             "invalid value 'Durable' specified for parameter 'type', expected memory or durable (f:2:3)",
