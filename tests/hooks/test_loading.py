@@ -143,7 +143,7 @@ def test_a_library_that_is_never_called_is_warned_of(
     entry = write(text)
     load(entry)
     warning = f"PYD2_HOOK_NO_CALLOUTS hooks library {entry.library} has neither a callout nor a command: "
-    assert log.lines()[0] == f"{warning}it does nothing{hint}"
+    assert log.lines()[0] == f"{warning}the server never calls it{hint}"
 
 
 def test_looking_for_a_misspelt_callout_runs_nothing(write: Write, log: RecordingLog) -> None:
