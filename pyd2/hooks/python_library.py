@@ -71,7 +71,8 @@ class PythonLibrary:
         Keys that are in use live on, with all that they need, until their last use ends.
         """
         own = self._root
-        names = [name for name in sys.modules if name == own or name.startswith(own + ".")]
+        # A copy, for other threads may import something meanwhile.
+        names = [name for name in [*sys.modules] if name == own or name.startswith(own + ".")]
         modules: list[object] = [sys.modules.pop(name) for name in names]
         closed([self._module, *(module for module in modules if module is not self._module)])
         self._module = ModuleType("closed")

@@ -146,6 +146,24 @@ def test_a_library_that_is_never_called_is_warned_of(
     assert log.lines()[0] == f"{warning}the server never calls it{hint}"
 
 
+def test_an_import_of_another_thread_does_not_disturb_an_unload(
+    write: Write, log: RecordingLog, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Meanwhile(str):
+        """The name of a module; when it is looked at, another module comes."""
+
+        __slots__ = ()
+
+        def startswith(self, *_: object) -> bool:
+            monkeypatch.setitem(sys.modules, "another", sys)
+            return False
+
+    chain = PythonChain([write("def select_key(handle): pass")], log)
+    monkeypatch.setitem(sys.modules, Meanwhile("looked at"), sys)
+    chain.unload()
+    assert "another" in sys.modules
+
+
 def test_looking_for_a_misspelt_callout_runs_nothing(write: Write, log: RecordingLog) -> None:
     """A proxy of a web framework, say, raises at each use outside of a request."""
     entry = write("""
