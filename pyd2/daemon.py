@@ -252,7 +252,12 @@ class Daemon:
         self._listen()
         self._say_ready("")
         self._manager.watch(self._loop, self._service.when_alive)
-        await self._left.wait()
+        while not self._left.is_set():
+            try:
+                await self._left.wait()
+            except asyncio.CancelledError:  # by a library that cancels all tasks that there are
+                message = "the server's task was cancelled, by a hook library most likely; it goes on"
+                self._report_fault(self._loop, {"message": message})
         self._manager.stopping()
         self._service.stop_listening()
         self._configurator.close_channel()

@@ -5,6 +5,20 @@ Each carries the text that an operator sees. Where Kea has a text for the same f
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_SECRET: Final = re.compile(
+    r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{14,}={1,2}|"
+    r"(?=[a-z0-9+/]*[A-Z])(?=[A-Z0-9+/]*[a-z])[A-Za-z0-9+/]{64})(?![A-Za-z0-9+/=])"
+)
+"""A TSIG secret: base64 with its padding, or that of the 48 octets for HMAC-SHA384, which need none."""
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with ``*****`` for what can be nothing but a TSIG secret."""
+    return _SECRET.sub("*****", text)
+
 
 class Pyd2Error(Exception):
     """The root of all errors that pyd2 raises on purpose."""
@@ -13,8 +27,12 @@ class Pyd2Error(Exception):
 class ConfigError(Pyd2Error):
     """The configuration is wrong.
 
-    The text holds the place (``file:line:column`` or Kea's grammar form ``file:line.column``).
+    The text holds the place (``file:line:column`` or Kea's grammar form ``file:line.column``), and no secret
+    that stands where another text should.
     """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(without_secrets(text))
 
 
 class ConfigSyntaxError(ConfigError):

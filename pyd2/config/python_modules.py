@@ -7,6 +7,7 @@ command, cannot have any other module of Python's path run.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from importlib.metadata import entry_points
@@ -59,13 +60,17 @@ def unfit(module: str, directory: str) -> str:
 def _below(directory: str, parts: Sequence[str]) -> Found | None:
     place = Path(directory, *parts)
     for path, is_package in ((place / "__init__.py", True), (place.with_name(parts[-1] + _SOURCE), False)):
-        if directory and path.is_file():
+        if directory and os.path.isfile(path):  # noqa: PTH113  that of Path raises for too long a name
             return Found(str(path), is_package, declared=False)
     return None
 
 
 def _declared() -> set[str]:
-    return {found.group(1) for entry in entry_points(group=GROUP) if (found := _MODULE.match(entry.value))}
+    try:
+        entries = entry_points(group=GROUP)
+    except Exception as error:  # what a package has installed there may be anything
+        raise LookupError(f"the entry points of the installed packages cannot be read: {error}") from error
+    return {found.group(1) for entry in entries if (found := _MODULE.match(entry.value))}
 
 
 def _installed(parts: Sequence[str]) -> Found:

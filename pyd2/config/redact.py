@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.data.element import Element
 from pyd2.data.secrets import HIDDEN, is_secret_name, may_be_secret
+from pyd2.errors import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +18,8 @@ _KEY_MEMBERS: Final = frozenset({"algorithm", "digest-bits", "secret-file", "use
 def redact(dhcp_ddns: Element) -> Element:
     """Return the DhcpDdns map with ``*****`` for the secrets of TSIG keys and of hook parameters.
 
-    Takes any value, checked or not, and hides what has a secret's name wherever it stands. User-contexts are
-    left as they are, as Kea does. What is no secret is shared with the given map.
+    Takes any value, checked or not, and hides what has a secret's name, or can be nothing else, wherever it
+    stands. User-contexts are left as they are, as Kea does. What is no secret is shared with the given map.
     """
     return _redacted(_changed(dhcp_ddns, "tsig-keys", lambda keys: _each(keys, _redact_key)))
 
@@ -59,14 +60,17 @@ def _hides_secret(name: str, item: Element) -> bool:
 
 def _redacted(element: Element) -> Element:
     value = element.value
+    if isinstance(value, str):
+        shown = without_secrets(value)
+        return element if shown == value else Element(shown, element.position)
     if isinstance(value, list):
         items = [_redacted(item) for item in value]
         same = all(new is old for new, old in zip(items, value, strict=True))
         return element if same else Element(items, element.position)
     if not isinstance(value, dict):
         return element
-    members = {name: _redacted_member(name, item) for name, item in value.items()}
-    same = all(members[name] is value[name] for name in value)
+    members = {without_secrets(name): _redacted_member(name, item) for name, item in value.items()}
+    same = all(members.get(name) is item for name, item in value.items())
     return element if same else Element(members, element.position)
 
 

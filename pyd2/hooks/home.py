@@ -56,16 +56,17 @@ def run_through(
     """
     signals = frozenset(signals)
     task = loop.create_task(work)
-    while True:
+    while not task.done():
         try:
             loop.run_until_complete(task)
         except BaseException as error:
-            if task.done() or loop.is_closed():
+            if loop.is_closed():
                 raise
+            if task.done() and (task.cancelled() or task.exception() is error):
+                break
             # The loop does not see a signal that comes while it does not run.
             signal.pthread_sigmask(signal.SIG_BLOCK, signals)
             loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, signals)
             message = "the event loop was ended, by a hook library most likely; it goes on"
             loop.call_exception_handler({"message": message, "exception": error})
-        else:
-            return
+    task.result()

@@ -14,7 +14,7 @@ import re
 import sys
 from itertools import count
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, cast
 
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
@@ -54,8 +54,9 @@ class PythonLibrary:
 
     def function_names(self) -> list[str]:
         """Return the names of the functions that the library's own source defines."""
-        return [name for name, value in vars(self._module).items()
-                if getattr(value, "__module__", None) == self._module.__name__ and hasattr(value, "__code__")]
+        own = vars(self._module)
+        return [name for name, value in own.items()
+                if type(value) is FunctionType and value.__globals__ is own]
 
     def wrong_version(self, version: object) -> tuple[object, object] | None:
         """Say what is wrong with a version."""
@@ -70,9 +71,11 @@ class PythonLibrary:
         Keys that are in use live on, with all that they need, until their last use ends.
         """
         own = self._root
-        names = [name for name in sys.modules if name == own or name.startswith(own + ".")]
-        closed([sys.modules.pop(name) for name in names])
-        self._module = ModuleType(self._module.__name__)
+        # A copy, for other threads may import something meanwhile.
+        names = [name for name in [*sys.modules] if name == own or name.startswith(own + ".")]
+        modules: list[object] = [sys.modules.pop(name) for name in names]
+        closed([self._module, *(module for module in modules if module is not self._module)])
+        self._module = ModuleType("closed")
 
 
 class _Source:

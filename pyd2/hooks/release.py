@@ -4,6 +4,9 @@ The functions of a module refer to its variables, and these to the functions: on
 that nothing else refers to either. Here it hardly ever runs, and then goes through everything there is, while
 the updates stand still. So the same is found out among the libraries' own objects: what is referred to from
 elsewhere, and what that leads to, is in use; the rest is emptied, so that reference counts free it.
+
+None of the library's code runs for this: classes and attributes are read as the interpreter stores them, past
+``__class__``, ``__dict__`` and metaclasses of the library's own.
 """
 
 from __future__ import annotations
@@ -11,7 +14,16 @@ from __future__ import annotations
 import builtins
 import gc
 import sys
-from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, ModuleType
+from contextlib import suppress
+from io import IOBase
+from types import (
+    AsyncGeneratorType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    GetSetDescriptorType,
+    ModuleType,
+)
 from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import ref
 
@@ -22,7 +34,12 @@ MOST: Final = 100_000
 """Objects that are looked at; what has more is left to the collector."""
 
 _PAUSED: Final = (GeneratorType, CoroutineType, AsyncGeneratorType)
+_C_IO: Final = IOBase.__mro__[1]
+"""Ends an object by calling its ``close``."""
 _module_of: Final = type.__dict__["__module__"].__get__
+_variables_of: Final = type.__dict__["__dict__"].__get__
+_bases_of: Final = type.__dict__["__mro__"].__get__
+_globals_of: Final = cast("Any", ModuleType.__dict__)["__dict__"].__get__
 
 _closed: list[ModuleType] = []
 """Not looked at yet."""
@@ -30,9 +47,12 @@ _kept: list[ModuleType] = []
 """In use when they were looked at, by the key of an update for example: looked at once more."""
 
 
-def closed(modules: Iterable[ModuleType]) -> None:
-    """Take modules that are closed; no attribute of theirs is asked for any more."""
-    _closed.extend(modules)
+def closed(modules: Iterable[object]) -> None:
+    """Take modules that are closed; no attribute of theirs is asked for any more.
+
+    What a library has put into the place of a module is freed as one of its variables is.
+    """
+    _closed.extend(cast("ModuleType", module) for module in modules if issubclass(type(module), ModuleType))
 
 
 def free_closed() -> None:
@@ -45,8 +65,10 @@ def free_closed() -> None:
     _closed.clear()
     if not owned.complete:
         return
-    used = owned.used()
-    _kept.extend(module for module in owned.modules() if id(vars(module)) in used and id(module) in new)
+    # Twice, for a thread may take an object out of a list of the library's while one goes through all.
+    used = owned.used() | owned.used()
+    _kept.extend(module for module in owned.modules()
+                 if id(_globals_of(module)) in used and id(module) in new)
     _empty([value for number, value in owned.objects.items() if number not in used])
 
 
@@ -54,8 +76,8 @@ class _Owned:
     """The objects that modules lead to, short of those of other modules and of the server."""
 
     def __init__(self, modules: list[ModuleType]) -> None:
-        self._variables = {id(vars(module)) for module in modules}
-        self._names = {module.__name__ for module in modules}
+        self._variables = {id(_globals_of(module)) for module in modules}
+        self._names = {name for module in modules if type(name := _globals_of(module).get("__name__")) is str}
         self.objects: dict[int, Any] = {id(module): module for module in modules}
         """By their identity."""
         self.complete = True
@@ -71,20 +93,22 @@ class _Owned:
                 return
 
     def _foreign(self, value: object) -> bool:
-        if isinstance(value, FunctionType):  # another module's may close over the library's values
-            return id(value.__globals__) not in self._variables and value.__closure__ is None
-        if type(value) is dict and "__builtins__" in value:
+        kind = type(value)
+        if kind is FunctionType:  # another module's may close over the library's values
+            function = cast("FunctionType", value)
+            return id(function.__globals__) not in self._variables and function.__closure__ is None
+        if kind is dict and "__builtins__" in cast("dict[object, object]", value):
             return id(value) not in self._variables
-        if isinstance(value, type):
-            return _module_of(value) not in self._names
-        if isinstance(value, ModuleType):
+        if issubclass(kind, type):
+            return _module_name(value) not in self._names
+        if issubclass(kind, ModuleType):
             return True
         # The server's objects lead to all of the server.
-        return value is vars(builtins) or str(_module_of(type(value))).startswith("pyd2.")
+        return value is vars(builtins) or _module_name(kind).startswith("pyd2.")
 
     def modules(self) -> list[ModuleType]:
         """Return the modules among them."""
-        return [value for value in self.objects.values() if isinstance(value, ModuleType)]
+        return [value for value in self.objects.values() if issubclass(type(value), ModuleType)]
 
     def used(self) -> set[int]:
         """Return the identities of those that can be reached from elsewhere."""
@@ -116,21 +140,45 @@ def _empty(unused: list[Any]) -> None:
     if any(map(_ends_with_code, unused)):
         return
     # A class notices changes of its attributes only when they come through it.
-    of_classes = {id(one) for value in unused if isinstance(value, type)
-                  for one in gc.get_referents(vars(value))}
+    of_classes = {id(one) for value in unused if issubclass(type(value), type)
+                  for one in gc.get_referents(_variables_of(value))}
     for value in unused:
         kind = type(value)
-        if kind in {dict, list, set}:
+        if kind is dict or kind is list or kind is set:
             if id(value) not in of_classes:
                 value.clear()
-        elif isinstance(value, type):
-            for name in [name for name in vars(value) if not name.startswith("__")]:
-                type.__delattr__(value, name)
-        elif _module_of(kind) != "builtins" and kind.__dictoffset__ and not isinstance(value, ModuleType):
-            object.__getattribute__(value, "__dict__").clear()
+        elif issubclass(kind, type):
+            with suppress(TypeError):  # one of ctypes, which keeps its attributes
+                for name in [name for name in _variables_of(value) if not name.startswith("__")]:
+                    type.__delattr__(value, name)
+        elif _module_name(kind) != "builtins" and not issubclass(kind, ModuleType):
+            variables = _attribute(kind, "__dict__")
+            if type(variables) is GetSetDescriptorType:
+                variables.__get__(value).clear()
 
 
 def _ends_with_code(value: object) -> bool:
-    if isinstance(value, ref):
-        return isinstance(cast("Any", value).__callback__, FunctionType)
-    return isinstance(value, _PAUSED) or isinstance(getattr(type(value), "__del__", None), FunctionType)
+    kind = type(value)
+    if issubclass(kind, ref):
+        return type(cast("Any", value).__callback__) is FunctionType
+    if issubclass(kind, _C_IO) and type(_attribute(kind, "close")) is FunctionType:
+        return True
+    return issubclass(kind, _PAUSED) or type(_attribute(kind, "__del__")) is FunctionType
+
+
+def _module_name(kind: object) -> str:
+    """Return the name of a class's module; empty when it has none, or what is no name."""
+    try:
+        name = _module_of(kind)
+    except AttributeError:
+        return ""
+    return name if type(name) is str else ""
+
+
+def _attribute(kind: type, name: str) -> object:
+    """Return an attribute of a class as it is stored, without asking its metaclass; None when it has none."""
+    for base in _bases_of(kind):
+        variables = _variables_of(base)
+        if name in variables:
+            return variables[name]
+    return None

@@ -9,7 +9,7 @@ from pyd2.config.files import read_first_config_file
 from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.data.controls import escaped
-from pyd2.errors import ConfigError
+from pyd2.errors import ConfigError, without_secrets
 from pyd2.messages import MESSAGES
 from pyd2.tools.lint_hints import hint
 from pyd2.tools.lint_rules import RULES, Subject
@@ -54,5 +54,5 @@ def lint(file: str) -> int:
                       key=lambda finding: finding.position)
     lines += [f"{finding.position}: {finding.text}" for finding in findings]
     for line in lines:
-        print(escaped(line))
+        print(escaped(without_secrets(line)))
     return len(lines)

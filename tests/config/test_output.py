@@ -98,6 +98,23 @@ def test_redacted_keys(value: Any, redacted: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("MkQ3d1ZyTHp/SnhQ0aTf8hUyB6mKcWn+9sGvXoIiR4Y=", "*****"),
+        ("hmac-md5:k:LSWXnfkKZjdPJI5QxlpnfQ==", "hmac-md5:k:*****"),
+        ("aB1+" * 16, "*****"),
+        ("0123456789abcdef" * 4, "0123456789abcdef" * 4),
+        ("a-name-of-a-key.example.com.", "a-name-of-a-key.example.com."),
+        ("/usr/lib/kea/hooks/libsomething.so", "/usr/lib/kea/hooks/libsomething.so"),
+        ("abcdefghijklmnopqrst=value", "abcdefghijklmnopqrst=value"),
+    ],
+)
+def test_what_can_only_be_a_secret_is_hidden_anywhere(text: str, shown: str) -> None:
+    assert redact(from_plain({"port": text, text: [text]})).plain() == {"port": shown, shown: [shown]}
+    assert str(ConfigError(f"invalid: {text} (f:1:2)")) == f"invalid: {shown} (f:1:2)"
+
+
+@pytest.mark.parametrize(
     ("parameters", "redacted"),
     [
         ({"secret": {"a": 1}}, {"secret": "*****"}),

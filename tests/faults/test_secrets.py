@@ -76,6 +76,15 @@ def texts(rng: random.Random, port: int) -> Iterator[str]:
     yield config(good.replace('"secret": ', ""))
     yield config(f'"{SECRET}"')
     yield config(f'{{ "{SECRET}": "secret" }}')
+    swapped = good.replace('"k"', f'"{SECRET}"').replace(f'"secret": "{SECRET}"', '"secret": "k"')
+    yield config(swapped)
+    yield config(swapped.replace('"secret": "k"', '"secret": "QUJD"') + ", " + swapped)
+    yield config(good.replace("HMAC-SHA256", f"hmac-sha256:{SECRET}"))
+    yield config(good).replace('"tsig-keys": [', f'"tsig-keys": {{ "k": "{SECRET}" }}, "x": [')
+    yield config(good).replace('"tsig-keys"', '"tsig-key"').replace('"secret"', '"key"')
+    for place in (f'"127.0.0.1", "key-name": "{SECRET}"', f'"{SECRET}"'):
+        domain = f'"ddns-domains": [ {{ "name": "a.", "dns-servers": [ {{ "ip-address": {place} }} ] }} ]'
+        yield config(good).replace('"tsig-keys"', f'"forward-ddns": {{ {domain} }}, "tsig-keys"')
     yield config(good).replace('"tsig-keys": [', '"tsig-keys": ').replace("} ]", "}")
     yield config(good.replace(f'"{SECRET}"', '<?include "secret.inc"?>'))
     for name in FILES:

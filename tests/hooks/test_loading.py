@@ -84,7 +84,10 @@ def test_the_whole_life_of_libraries_in_messages(load: Load, write: Write, log: 
         *called("context_create"), *called("d2_srv_configured"), *called("context_destroy"),
     ]
     chain.run_command("py-hello-x", from_plain({"command": "py-hello-x"}))
-    assert shorten(log) == [*called("context_create"), *called("$py_hello_x"), *called("context_destroy")]
+    # Kea's CommandMgr says so once in the life of a process.
+    assert [line for line in shorten(log) if line != "COMMAND_REGISTERED list-commands"] == [
+        *called("context_create"), *called("$py_hello_x"), *called("context_destroy"),
+    ]
     chain.command_processed("x", None, from_plain({}))
     assert shorten(log) == [
         *called("context_create"),
@@ -140,7 +143,40 @@ def test_a_library_that_is_never_called_is_warned_of(
     entry = write(text)
     load(entry)
     warning = f"PYD2_HOOK_NO_CALLOUTS hooks library {entry.library} has neither a callout nor a command: "
-    assert log.lines()[0] == f"{warning}it does nothing{hint}"
+    assert log.lines()[0] == f"{warning}the server never calls it{hint}"
+
+
+def test_an_import_of_another_thread_does_not_disturb_an_unload(
+    write: Write, log: RecordingLog, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Meanwhile(str):
+        """The name of a module; when it is looked at, another module comes."""
+
+        __slots__ = ()
+
+        def startswith(self, *_: object) -> bool:
+            monkeypatch.setitem(sys.modules, "another", sys)
+            return False
+
+    chain = PythonChain([write("def select_key(handle): pass")], log)
+    monkeypatch.setitem(sys.modules, Meanwhile("looked at"), sys)
+    chain.unload()
+    assert "another" in sys.modules
+
+
+def test_looking_for_a_misspelt_callout_runs_nothing(write: Write, log: RecordingLog) -> None:
+    """A proxy of a web framework, say, raises at each use outside of a request."""
+    entry = write("""
+        class Proxy:
+            def __call__(self): pass
+            def __getattribute__(self, name): raise RuntimeError(name)
+        proxy = Proxy()
+        def select_keys(handle): pass
+    """)
+    PythonChain([entry], log).unload()
+    hint = "; is its function select_keys meant for hook select_key?"
+    assert any(line.endswith(hint) for line in log.lines())
+
 
 
 @only_these_libraries

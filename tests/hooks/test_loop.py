@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from asyncio import CancelledError
 from typing import TYPE_CHECKING
 
 import pytest
+import uvloop
 
+from pyd2.hooks.home import run_through
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 
@@ -25,6 +28,8 @@ def load(handle):
 
 def fail():
     if how.startswith("stop"): loop.stop()
+    elif how.startswith("cancel"):
+        for one in asyncio.all_tasks(loop): one.cancel()
     elif how.startswith("interrupt"): raise KeyboardInterrupt("by the library")
     else: raise SystemExit(7)
 
@@ -48,7 +53,7 @@ PLACES = ("timer", "callback", "thread", "task")
 WAYS = [f"{what} {where}" for what in ("exit", "interrupt") for where in PLACES]
 
 
-@pytest.mark.parametrize("how", [*WAYS, "stop timer"])
+@pytest.mark.parametrize("how", [*WAYS, "stop timer", "cancel timer"])
 def test_what_ends_a_loop_does_not_end_the_daemon(d2_binary: str, is_pyd2: bool, how: str) -> None:
     if not is_pyd2:
         return
@@ -66,5 +71,35 @@ def test_what_ends_a_loop_does_not_end_the_daemon(d2_binary: str, is_pyd2: bool,
             d2.command("config-reload")
             assert d2.stop() == 0
             text = d2.stdout()
-    assert text.count("the event loop was ended, by a hook library most likely; it goes on") == 2
+    what = "the server's task was cancelled" if how.startswith("cancel") else "the event loop was ended"
+    assert text.count(f"{what}, by a hook library most likely; it goes on") == 2
     assert "DCTL_SHUTDOWN DhcpDdns has shut down" in text
+
+
+def test_what_comes_when_the_work_is_done_does_not_change_the_end() -> None:
+    """A timer of a library that is due in the last turn of the loop: the server still ends in order."""
+    loop = uvloop.new_event_loop()
+    faults: list[object] = []
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
+
+    def fail() -> None:
+        raise SystemExit(7)
+
+    async def work() -> None:
+        loop.call_soon(fail)
+
+    run_through(loop, work(), [])
+    loop.close()
+    assert [str(fault) for fault in faults] == ["7"]
+
+
+@pytest.mark.parametrize("fault", [ValueError("x"), SystemExit(3), KeyboardInterrupt(), CancelledError()])
+def test_what_the_work_raises_is_raised(fault: BaseException) -> None:
+    loop = uvloop.new_event_loop()
+
+    async def work() -> None:
+        raise fault
+
+    with pytest.raises(type(fault)):
+        run_through(loop, work(), [])
+    loop.close()

@@ -80,7 +80,7 @@ def refused(name: str, directory: Path) -> str:
 
 @pytest.mark.parametrize("module", [
     "pyd2.__main__", "this", "json", "os", "acme_hooks.other", "", ".x", "x.", "../x", "a-b",
-    "acme_hooks..keys",
+    "acme_hooks..keys", "a" * 300, "a." * 3000 + "b",
 ])
 def test_a_module_that_is_not_declared_is_refused(package: Path, hooks: Path, module: str) -> None:
     """Whatever Python could import: a configuration cannot have it run."""
@@ -89,6 +89,17 @@ def test_a_module_that_is_not_declared_is_refused(package: Path, hooks: Path, mo
         f"hooks library configuration error: module '{module}' is neither below '{hooks}' nor declared by an "
         "installed package: put it there, or declare it in the package's entry points, group pyd2.hooks "
         "(d2.json:7:21)"
+    )
+
+
+def test_entry_points_that_cannot_be_read(package: Path, hooks: Path) -> None:
+    """Those of any installed package, which pyd2 has to read with all others."""
+    declare(package.parent, "it = acme_hooks.keys")
+    (found,) = package.parent.glob("*.dist-info")
+    (found / "entry_points.txt").write_bytes(b"[pyd2.hooks]\n\xff = x\n")
+    assert refused("python:acme_hooks.keys", hooks) == (
+        "hooks library configuration error: the entry points of the installed packages cannot be read: "
+        "'utf-8' codec can't decode byte 0xff in position 13: invalid start byte (d2.json:7:21)"
     )
 
 
