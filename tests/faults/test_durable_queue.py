@@ -79,7 +79,8 @@ class Site:
         wait_until(lambda: self.waiting() == count, f"{count} requests in the file")
 
     def answer(self) -> None:
-        """Let the DNS server answer from now on."""
+        """Let the DNS server answer from now on, and forget what it has been sent until now."""
+        self.dns.settle()  # what a daemon that has ended sent may still be in the socket
         self.dns.set_script([], {})
 
     def check_carried_out(self, d2: D2, count: int) -> None:
