@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import HookLibrary
 from pyd2.config.paths import confine
-from pyd2.config.python_modules import find_module, unfit
+from pyd2.config.python_modules import find_module
 from pyd2.config.values import reason
 from pyd2.data.element import sorted_items
 from pyd2.errors import ConfigError
@@ -78,11 +78,8 @@ def _path(element: Element, directory: str) -> str:
 def _confine(library: str, directory: str) -> str:
     if not library.startswith(PYTHON_PREFIX):
         return confine(library, directory)
-    module = library.removeprefix(PYTHON_PREFIX)
     try:
-        found = find_module(module, directory)
+        find_module(library.removeprefix(PYTHON_PREFIX), directory)
     except LookupError as error:
         raise ConfigError(str(error)) from error
-    if found is None:
-        raise ConfigError(unfit(module, directory))
     return library

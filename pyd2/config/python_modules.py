@@ -35,23 +35,19 @@ class Found(NamedTuple):
     """Whether an installed package declares it; else it lies below the hooks directory."""
 
 
-def find_module(module: str, directory: str) -> Found | None:
-    """Return where a module is that may be a hook library; None when there is no such one.
+def find_module(module: str, directory: str) -> Found:
+    """Return where a module is that may be a hook library.
 
-    Raises LookupError with the reason when it may be one and its source cannot be found.
+    Raises LookupError when it may be none, with what to do, or when its source cannot be found.
     """
     parts = module.split(".")
-    if not all(part.isidentifier() for part in parts):
-        return None
-    below = _below(directory, parts)
-    if below is not None:
-        return below
-    return _installed(parts) if module in _declared() else None
-
-
-def unfit(module: str, directory: str) -> str:
-    """Return why a module may be no hook library, and what to do."""
-    return (
+    if all(part.isidentifier() for part in parts):
+        below = _below(directory, parts)
+        if below is not None:
+            return below
+        if module in _declared():
+            return _installed(parts)
+    raise LookupError(
         f"module '{module}' is neither below '{directory}' nor declared by an installed package: "
         f"put it there, or declare it in the package's entry points, group {GROUP}"
     )

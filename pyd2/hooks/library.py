@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 import traceback
 from itertools import dropwhile
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
 from pyd2.errors import HookError
+from pyd2.regular import UnfitFileError, open_regular
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,19 +79,15 @@ def read_library(name: str) -> bytes:
     Raises HookError with the reason of HOOKS_OPEN_ERROR.
     """
     try:
-        with open(name, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise HookError(f"{name}: cannot read file data: it is not a regular file")
+        with os.fdopen(open_regular(name), "rb") as file:
             return file.read()
+    except UnfitFileError:
+        raise HookError(f"{name}: cannot read file data: it is not a regular file") from None
     except IsADirectoryError:
         raise HookError(f"{name}: cannot read file data: {os.strerror(errno.EISDIR)}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise HookError(f"{name}: cannot open shared object file: {reason}") from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def is_for_kea(name: str) -> bool:

@@ -18,7 +18,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, cast
 
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
-from pyd2.config.python_modules import Found, find_module, unfit
+from pyd2.config.python_modules import Found, find_module
 from pyd2.errors import HookError
 from pyd2.hooks.library import explain, read_library, returned
 from pyd2.hooks.points import VERSION
@@ -157,8 +157,6 @@ def _read(name: str, directory: str) -> _Source:
             found = find_module(module, directory)
         except LookupError as error:
             raise HookError(str(error)) from error
-        if found is None:
-            raise HookError(unfit(module, directory))
         path = found.path
     else:
         path = name.partition("\0")[0]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
-import stat
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pyd2.journal.entry import StoreError, os_fault
+from pyd2.regular import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,11 +40,7 @@ _MENDS: Final = {
 
 def open_plain(path: Path) -> BinaryIO:
     """Open a file for reading, but no link, and nothing that could block. Raises OSError."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is no plain file", str(path))
-    return file
+    return os.fdopen(open_regular(str(path), follow=False), "rb")
 
 
 class Database:
