@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 from pyd2.config.switches import QueueSwitches
 from pyd2.counters import Counters
@@ -16,6 +17,8 @@ from tests.update.support import MemoryLog
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
+
+    import pytest
 
 PATIENCE = 20.0
 
@@ -89,3 +92,16 @@ def fill(directory: Path, *datagrams: bytes) -> None:
 
 def names(*numbers: int) -> list[bytes]:
     return [b"request %d" % number for number in numbers]
+
+
+def gated(monkeypatch: pytest.MonkeyPatch, method: str) -> threading.Event:
+    """Let a method of Store wait, as on a disk that does not answer, until the event is set."""
+    gate = threading.Event()
+    original = getattr(Store, method)
+
+    def slow(store: Store, *arguments: Any) -> Any:
+        assert gate.wait(PATIENCE)
+        return original(store, *arguments)
+
+    monkeypatch.setattr(Store, method, slow)
+    return gate

@@ -16,7 +16,7 @@ from pyd2.journal.entry import DATABASE, DeadLetter
 from pyd2.journal.late import REASON
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.store import Store
-from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
+from tests.journal.played import PATIENCE, Daemon, fill, gated, in_file, names, play
 from tests.kit import ncr
 
 if TYPE_CHECKING:
@@ -141,15 +141,8 @@ def test_what_ends_and_comes_while_the_file_is_tried_again(
 def test_a_disk_that_does_not_answer_costs_no_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = threading.Event()
+    gate = gated(monkeypatch, "write")
     gate.set()
-    write = Store.write
-
-    def slow(store: Store, *arguments: Any) -> None:
-        assert gate.wait(PATIENCE)
-        write(store, *arguments)
-
-    monkeypatch.setattr(Store, "write", slow)
     monkeypatch.setattr(queuefile, "STALL_SECONDS", 0.05)
 
     async def scene(daemon: Daemon) -> None:

@@ -15,8 +15,7 @@ from pyd2.config.switches import QueueSwitches
 from pyd2.journal import folder, queuefile
 from pyd2.journal.entry import DATABASE, FOLDER
 from pyd2.journal.lock import DirectoryLock
-from pyd2.journal.store import Store
-from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
+from tests.journal.played import PATIENCE, Daemon, fill, gated, in_file, names, play
 from tests.kit import ncr
 
 if TYPE_CHECKING:
@@ -195,14 +194,7 @@ def test_requests_do_not_wait_for_a_disk_that_does_not_answer_at_the_opening(
     old, newer = (ncr.datagram(ncr.request("host.example.com.", "192.0.2.1", ncr.dhcid(b"c", "x"), ttl=ttl))
                   for ttl in (100, 200))
     fill(tmp_path, old, *names(1))
-    gate = threading.Event()
-    read = Store.read
-
-    def slow(store: Store) -> Any:
-        assert gate.wait(PATIENCE)
-        return read(store)
-
-    monkeypatch.setattr(Store, "read", slow)
+    gate = gated(monkeypatch, "read")
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)

@@ -16,7 +16,7 @@ from pyd2.journal.entry import DATABASE, FOLDER, StoreError
 from pyd2.journal.lock import DirectoryLock, InUseError
 from pyd2.journal.store import Store
 from pyd2.tools.cli import main
-from tests.journal.played import PATIENCE, Daemon, fill, in_file, names, play
+from tests.journal.played import PATIENCE, Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,15 +127,8 @@ def test_a_note_is_left_though_the_present_disk_does_not_answer(
 ) -> None:
     """That may be why another directory is named; it came only when the present one answered again."""
     one, two = tmp_path / "one", tmp_path / "two"
-    gate = threading.Event()
+    gate = gated(monkeypatch, "write")
     gate.set()
-    write = Store.write
-
-    def slow(store: Store, *arguments: Any) -> None:
-        assert gate.wait(PATIENCE)
-        write(store, *arguments)
-
-    monkeypatch.setattr(Store, "write", slow)
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(one)
@@ -270,14 +263,7 @@ def test_a_start_without_it_tells_of_requests_that_were_left(tmp_path: Path) -> 
 
 def test_to_memory_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, *names(1, 2))
-    gate = threading.Event()
-    read = Store.read
-
-    def slow(store: Store) -> Any:
-        assert gate.wait(PATIENCE)
-        return read(store)
-
-    monkeypatch.setattr(Store, "read", slow)
+    gate = gated(monkeypatch, "read")
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
@@ -297,14 +283,7 @@ def test_to_memory_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_to_memory_and_back_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, *names(1, 2))
-    gate = threading.Event()
-    read = Store.read
-
-    def slow(store: Store) -> Any:
-        assert gate.wait(PATIENCE)
-        return read(store)
-
-    monkeypatch.setattr(Store, "read", slow)
+    gate = gated(monkeypatch, "read")
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
