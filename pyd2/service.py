@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
-    from pyd2.config.model import Address, Config
+    from pyd2.config.addresses import Address
+    from pyd2.config.model import Config
     from pyd2.config.switches import QueueSwitches
     from pyd2.counters import Counters
     from pyd2.data.element import Plain

@@ -8,13 +8,12 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from pyd2.data.zone import zone_text
 from pyd2.errors import ConfigError
 
-if TYPE_CHECKING:
-    from pyd2.config.model import Address
+Address: TypeAlias = IPv4Address | IPv6Address
 
 
 class SystemInterfaces:

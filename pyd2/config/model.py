@@ -7,14 +7,10 @@ config-get, duplicate checks and the zone that is sent use them so (contract, se
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
 
-from pyd2.config.addresses import address_text
+from pyd2.config.addresses import Address, address_text
 from pyd2.config.switches import ServerSwitches, Switches
 from pyd2.data.element import NOWHERE, Element, Position
-
-Address: TypeAlias = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pyd2.config.addresses import parse_address
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pyd2.config.model import Address
+    from pyd2.config.addresses import Address
     from pyd2.data.element import Element, Position
 
 Notify: TypeAlias = Callable[..., None]

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from pyd2.config.model import Address
+    from pyd2.config.addresses import Address
 
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 """What bind and connect take: IPv4, or IPv6 with flow label and the number of the zone."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from pyd2.config.model import Address
+    from pyd2.config.addresses import Address
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.net.datagrams import Datagrams

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from pyd2.config.model import Address
+    from pyd2.config.addresses import Address
     from pyd2.net.datagrams import Datagrams
 
 RECEIVE_BUFFER: Final = 128 * 1024 * 1024

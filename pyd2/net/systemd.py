@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, MutableMapping
 
-    from pyd2.config.model import Address
+    from pyd2.config.addresses import Address
     from pyd2.messages import Log
 
 FIRST_DESCRIPTOR: Final = 3

@@ -16,7 +16,7 @@ from pyd2.update.spent import SpentIds
 from pyd2.update.window import Window
 
 if TYPE_CHECKING:
-    from pyd2.config.model import Address
+    from pyd2.config.addresses import Address
     from pyd2.config.tls import TlsSwitches
     from pyd2.packets.layer import Request
     from pyd2.update.health import Health

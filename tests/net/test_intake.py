@@ -17,7 +17,7 @@ from pyd2.net.systemd import ServiceManager
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyd2.config.model import Address
+    from pyd2.config.addresses import Address
 
 STOPPED = ["DHCP_DDNS_NCR_UDP_RECV_CANCELED", "DHCP_DDNS_QUEUE_MGR_STOPPED"]
 STARTED = ["DHCP_DDNS_QUEUE_MGR_RECONFIGURING", "DHCP_DDNS_QUEUE_MGR_STARTED"]
