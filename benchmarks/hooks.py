@@ -114,7 +114,7 @@ CONFIG = Config(
     ip_address=ip_address("127.0.0.1"), port=53001, dns_server_timeout=500, ncr_protocol="UDP",
     ncr_format="JSON", tsig_keys=(TSIG_KEY,),
     forward_domains=(DdnsDomain("example.com.", "", (SERVER,), None),), reverse_domains=(),
-    control_socket=None, hooks_libraries=(), loggers=(), user_context=None,
+    control_sockets=(), hooks_libraries=(), loggers=(), user_context=None,
 )
 ELEMENT = to_element(CONFIG).map_value()["DhcpDdns"]
 

@@ -50,7 +50,7 @@ def make_config(key: TsigKey | None) -> Config:
         ncr_format="JSON", tsig_keys=(key,) if key else (),
         forward_domains=(DdnsDomain("example.com.", "", (server,), None),),
         reverse_domains=(DdnsDomain("10.in-addr.arpa.", "", (server,), None),),
-        control_socket=None, hooks_libraries=(), loggers=(), user_context=None,
+        control_sockets=(), hooks_libraries=(), loggers=(), user_context=None,
     )
 
 

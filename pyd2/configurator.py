@@ -20,18 +20,17 @@ from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
 from pyd2.hooks.chain import check_libraries, load_chain
 from pyd2.journal.lock import InUseError
-from pyd2.net.control import ControlChannel
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pyd2.config.model import Config
     from pyd2.config.paths import Directories
     from pyd2.config.switches import QueueSwitches
     from pyd2.data.element import Element
     from pyd2.hooks.chain import Chain, ServerCommands
-    from pyd2.net.control import Session
+    from pyd2.net.control import ControlChannels
     from pyd2.observe.log import MessageLog
 
 _PARSING_FAILED = "Configuration parsing failed: "
@@ -95,8 +94,8 @@ class Checker:
         self._log.emit("DCTL_CONFIG_CHECK_COMPLETE", config.summary(), outcome)
 
     def _check_socket(self, config: Config) -> None:
-        """Check that the control socket could be opened. Raises ConfigParserError, as the start would."""
-        if config.control_socket is None:
+        """Check that the control sockets could be opened. Raises ConfigParserError, as the start would."""
+        if not config.control_sockets:
             return
         try:
             check_directory(self._directories.sockets, must_exist=False)
@@ -121,7 +120,7 @@ class Checker:
 
 
 class Configurator(Checker):
-    """Holds what is in force: a configuration, its hook libraries and its control channel; and replaces it.
+    """Holds what is in force: a configuration, its hook libraries and control channels; and replaces it.
 
     ``commit`` is told of each change; ``commands`` are the server's own, which libraries may run.
     """
@@ -131,7 +130,7 @@ class Configurator(Checker):
         loop: asyncio.AbstractEventLoop,
         log: MessageLog,
         directories: Directories,
-        new_session: Callable[[int], Session],
+        channels: ControlChannels,
         queue: QueueClaims,
         commit: Applied,
         commands: ServerCommands,
@@ -140,7 +139,7 @@ class Configurator(Checker):
     ) -> None:
         super().__init__(log, directories, verbose=verbose)
         self._loop = loop
-        self._new_session = new_session
+        self._channels = channels
         self._queue = queue
         self._commit = commit
         self._commands = commands
@@ -148,7 +147,6 @@ class Configurator(Checker):
         """What libraries are told of the configuration in force: itself, and its map with its defaults."""
         self.config: Config | None = None
         self.chain: Chain = load_chain((), log)
-        self.channel: ControlChannel | None = None
 
     def reload(self, path: str) -> None:
         """Apply a file. Raises Pyd2Error; nothing has changed then."""
@@ -163,12 +161,6 @@ class Configurator(Checker):
         """Apply a DhcpDdns map. Raises Pyd2Error; nothing has changed then."""
         with self._old_log_at_failure():
             self._apply(dhcp_ddns)
-
-    def close_channel(self) -> None:
-        """Close the control channel for good."""
-        if self.channel is not None:
-            self.channel.close()
-            self.channel = None
 
     def unload(self) -> None:
         """Unload the hook libraries, the last step of the daemon's life."""
@@ -209,8 +201,8 @@ class Configurator(Checker):
         with ExitStack() as undo:
             chain = self._replace_libraries(config)
             undo.callback(self._take_back_libraries, chain)
-            channel = self._open_channel(config)
-            undo.callback(self._take_back_channel, channel)
+            self._open_channels(config)
+            undo.callback(self._channels.roll_back)
             self._claim_queue(config)
             undo.callback(self._queue.unclaim)
             self._log.emit("DCTL_CONFIG_COMPLETE", config.summary())
@@ -220,9 +212,7 @@ class Configurator(Checker):
                 raise RefusedConfigError(text or _PARSING_FAILED + _NO_TEXT)
             in_force = self._as_changed(chain, config)
             undo.pop_all()
-        replaced, self.channel = self.channel, channel
-        if replaced is not None and replaced is not channel:
-            replaced.close()
+        self._channels.commit()
         self.config, self.chain, self._applied = in_force, chain, (config, filled)
         self._commit(in_force, chain, restored=False)
 
@@ -273,23 +263,13 @@ class Configurator(Checker):
         if self.config is not None:
             self._commit(self.config, self.chain, restored=True)
 
-    def _open_channel(self, config: Config) -> ControlChannel | None:
-        """Open the channel of a configuration beside the present one; return that if nothing changes."""
-        wanted = config.control_socket
-        present = self.config.control_socket if self.config is not None else None
-        if wanted is None:
-            return None
-        if present is not None and wanted.element.plain() == present.element.plain():
-            return self.channel
-        channel = ControlChannel(
-            self._loop, wanted, self._directories, self._new_session, self._log, written=self._log.flush
-        )
+    def _open_channels(self, config: Config) -> None:
+        """Open the control channels of a configuration beside those that are open."""
         try:
-            channel.open(self.channel)
+            self._channels.prepare(config.control_sockets)
         except (ConfigError, ElementTypeError) as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
             raise
-        return channel
 
     def _claim_queue(self, config: Config) -> None:
         queue = config.switches.queue
@@ -299,11 +279,3 @@ class Configurator(Checker):
             fault = ConfigError(f"{error} ({queue.position})")
             self._log.emit("DHCP_DDNS_CONFIG_FAIL", fault)
             raise fault from error
-
-    def _take_back_channel(self, channel: ControlChannel | None) -> None:
-        """Undo _open_channel."""
-        if channel is None or channel is self.channel:
-            return
-        if self.channel is not None and self.channel.path == channel.path:
-            self.channel.open(channel)
-        channel.close()

@@ -20,13 +20,16 @@ from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
 from pyd2.configurator import Checker, Configurator
 from pyd2.control.commands import Commands, ShutdownType
+from pyd2.control.executor import CommandExecutor
 from pyd2.control.registry import LIST_COMMANDS, CommandRegistry
-from pyd2.control.session import CommandSession
+from pyd2.control.session import UnixSession
 from pyd2.counters import Counters
 from pyd2.data.controls import escaped
 from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
 from pyd2.hooks.home import home, run_through
+from pyd2.net.control import ControlChannel, ControlChannels
+from pyd2.net.control_unix import UnixChannel
 from pyd2.net.systemd import ServiceManager
 from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
@@ -36,7 +39,7 @@ from pyd2.service import Service
 from pyd2.update.selection import Selection
 
 if TYPE_CHECKING:
-    from pyd2.config.model import Config, DnsServer
+    from pyd2.config.model import Config, ControlSocket, DnsServer
     from pyd2.data.element import Element
     from pyd2.dns.tsig import SigningKey
     from pyd2.hooks.chain import Chain
@@ -206,12 +209,14 @@ class Daemon:
         self._registry = CommandRegistry(log)
         self._statistics = Statistics(counters, time.time, self._service.consistently)
         self._commands = Commands(self, self._statistics, log)
+        # As with Kea, a client that has its answer finds the command in the log.
+        self._executor = CommandExecutor(self._process, log, log.flush)
+        self._channels = ControlChannels(self._make_channel)
         self._configurator = Configurator(
             loop,
             log,
             Directories.from_environment(os.environ),
-            # As with Kea, who has the answer finds the command in the log.
-            lambda number: CommandSession(self._process, log, number, log.flush),
+            self._channels,
             self._service,
             self._commit,
             self._commands,
@@ -260,7 +265,7 @@ class Daemon:
                 self._report_fault(self._loop, {"message": message})
         self._manager.stopping()
         self._service.stop_listening()
-        self._configurator.close_channel()
+        self._channels.close()
         self._commands.deregister(self._registry)
         self._service.close()
         self._log.emit("DHCP_DDNS_RUN_EXIT")
@@ -273,6 +278,13 @@ class Daemon:
     def end_service(self) -> None:
         """End the service's thread if it has not ended: the daemon could not start, or fails."""
         self._service.end()
+
+    def _make_channel(self, config: ControlSocket) -> ControlChannel:
+        """Return the control channel of a socket, not yet open."""
+        log, executor = self._log, self._executor
+        return UnixChannel(
+            self._loop, config, lambda number: UnixSession(executor, log, number), log, written=log.flush
+        )
 
     def _process(self, request: Element) -> Element | None:
         self._service.settle()

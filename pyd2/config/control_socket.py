@@ -1,7 +1,7 @@
-"""The ``control-socket`` (contract, sections 2.2 and 8).
+"""The control sockets of a configuration: in Kea 2.6 the ``control-socket`` (contract, sections 2.2 and 8).
 
-Kea finds these faults only when it opens the socket. Here each configuration is checked for those that can be
-known without opening it, and a check tells of a directory with a wrong mode.
+Kea finds most faults only when it opens the socket. Here each configuration is checked for all that can be
+known without opening it, and a check (``-t``, ``config-test``) also for the mode of the sockets' directory.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from pyd2.config.model import ControlSocket
+from pyd2.config.model import UnixSocket
 from pyd2.config.paths import confine
 from pyd2.config.values import reason
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pyd2.config.model import ControlSocket
     from pyd2.config.paths import Directories
     from pyd2.data.element import Element
 
@@ -25,24 +26,35 @@ PERMISSIONS: Final = 0o750
 _MAX_FILE_NAME: Final = 255
 
 
-def parse_control_socket(element: Element) -> ControlSocket:
-    """Return the socket as configured; raises ConfigError only if it is no map."""
-    if not isinstance(element.value, dict):
+def check_type(dhcp_ddns: Element) -> None:
+    """Check the one thing that Kea checks while it reads a configuration: that the socket is a map.
+
+    Raises ConfigError.
+    """
+    element = dhcp_ddns.get("control-socket")
+    if element is not None and not isinstance(element.value, dict):
         raise ConfigError(
             "Specified control-socket is expected to be a map, i.e. a structure defined within { }"
         )
-    members = element.value
-    return ControlSocket(_text(members.get("socket-type")), _text(members.get("socket-name")), element)
 
 
-def socket_path(socket: ControlSocket, directories: Directories) -> str:
-    """Return the path to open; raises ConfigError or ElementTypeError with the text of Kea's start."""
-    kind = socket.element.get("socket-type")
+def parse_control_sockets(dhcp_ddns: Element, directories: Directories) -> tuple[ControlSocket, ...]:
+    """Return the control sockets of the DhcpDdns map, which has passed ``check_type``.
+
+    Raises ConfigError or ElementTypeError with the text of Kea's start.
+    """
+    element = dhcp_ddns.get("control-socket")
+    return () if element is None else (parse_unix_socket(element, directories),)
+
+
+def parse_unix_socket(element: Element, directories: Directories) -> UnixSocket:
+    """Return the socket of a map. Raises ConfigError or ElementTypeError with the text of Kea's start."""
+    kind = element.get("socket-type")
     if kind is None:
         raise ConfigError("Mandatory 'socket-type' parameter missing")
     if kind.string_value() != "unix":
         raise ConfigError(f"Invalid 'socket-type' parameter value {kind.value}")
-    name = socket.element.get("socket-name")
+    name = element.get("socket-name")
     if name is None:
         raise ConfigError("Mandatory 'socket-name' parameter missing")
     if not isinstance(name.value, str):
@@ -58,7 +70,7 @@ def socket_path(socket: ControlSocket, directories: Directories) -> str:
         raise ConfigError(f"cannot create socket lockfile, {path}.lock, : File name too long")
     if len(encoded) > MAX_PATH:
         raise ConfigError("File name too long [system:36]")
-    return path
+    return UnixSocket(path, element)
 
 
 def directory_mode(directory: str) -> int | None:
@@ -72,7 +84,7 @@ def directory_mode(directory: str) -> int | None:
 def check_directory(directory: str, *, must_exist: bool = True) -> None:
     """Check the permissions of the directory of sockets. Raises ConfigError with the text of Kea's start.
 
-    One that is missing may be made before the start, by the service manager for example.
+    Without ``must_exist`` it may be missing: the service manager, for example, makes it before the start.
     """
     mode = directory_mode(directory)
     if mode != PERMISSIONS and (must_exist or mode is not None):
@@ -80,7 +92,3 @@ def check_directory(directory: str, *, must_exist: bool = True) -> None:
             f"'socket-name' is invalid: socket path:{directory} does not exist "
             f"or does not have permssions = {PERMISSIONS:o}"
         )
-
-
-def _text(element: Element | None) -> str | None:
-    return element.value if element is not None and isinstance(element.value, str) else None

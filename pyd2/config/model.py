@@ -7,6 +7,7 @@ config-get, duplicate checks and the zone that is sent use them so (contract, se
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pyd2.config.addresses import Address, address_text
 from pyd2.config.switches import ServerSwitches, Switches
@@ -98,13 +99,17 @@ class Logger:
 
 
 @dataclass(frozen=True, slots=True)
-class ControlSocket:
-    """The ``control-socket`` map."""
+class UnixSocket:
+    """A control socket of the type ``unix``."""
 
-    socket_type: str | None
-    socket_name: str | None
+    path: str
+    """The full path, of at most 107 bytes."""
     element: Element
     """The whole map, for config-get and for comparing old and new."""
+
+
+ControlSocket: TypeAlias = UnixSocket
+"""A control socket of any type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,8 @@ class Config:
     tsig_keys: tuple[TsigKey, ...]
     forward_domains: tuple[DdnsDomain, ...]
     reverse_domains: tuple[DdnsDomain, ...]
-    control_socket: ControlSocket | None
+    control_sockets: tuple[ControlSocket, ...]
+    """In the order of the configuration; Kea 2.6 knows one at most."""
     hooks_libraries: tuple[HookLibrary, ...]
     loggers: tuple[Logger, ...]
     user_context: Element | None

@@ -37,8 +37,8 @@ def to_element(config: Config) -> Element:
         "tsig-keys": _list(_key(key) for key in sorted(config.tsig_keys, key=_raw_name)),
         "hooks-libraries": _list(_library(library) for library in config.hooks_libraries),
     }
-    if config.control_socket is not None:
-        members["control-socket"] = config.control_socket.element
+    for socket in config.control_sockets:
+        members["control-socket"] = socket.element
     if config.loggers:
         members["loggers"] = _list(_logger(logger) for logger in config.loggers)
     return Element({"DhcpDdns": _map(members, config.user_context)})

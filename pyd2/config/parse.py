@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyd2.config import hooks_libraries
-from pyd2.config.control_socket import parse_control_socket, socket_path
+from pyd2.config.control_socket import check_type, parse_control_sockets
 from pyd2.config.defaults import with_defaults
 from pyd2.config.domains import parse_domains
 from pyd2.config.files import read_config_file, read_secret_file
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyd2.config.hooks_libraries import LibraryValidator
-    from pyd2.config.model import ControlSocket, HookLibrary
+    from pyd2.config.model import HookLibrary
     from pyd2.config.paths import Directories
     from pyd2.config.tsig_keys import SecretReader
     from pyd2.config.values import Notify
@@ -105,12 +105,11 @@ def parse_element(
         raise ConfigError(reason(error)) from None
     check_sizes(loggers)
     check_severities(loggers)
-    if config.control_socket is not None:
-        try:
-            socket_path(config.control_socket, directories)
-        except (ConfigError, ElementTypeError) as error:
-            raise ConfigParserError(reason(error)) from None
-    return replace(config, loggers=loggers)
+    try:
+        sockets = parse_control_sockets(filled, directories)
+    except (ConfigError, ElementTypeError) as error:
+        raise ConfigParserError(reason(error)) from None
+    return replace(config, loggers=loggers, control_sockets=sockets)
 
 
 def _parse(
@@ -120,7 +119,10 @@ def _parse(
     read_secret: SecretReader,
     validate_libraries: LibraryValidator,
 ) -> Config:
-    """Check all but the loggers; the map has its defaults, so what is read here without asking is there."""
+    """Check all but the loggers and most of the control socket, which are left out of the result.
+
+    The map has its defaults, so what is read here without asking is there.
+    """
     members = filled.map_value()
     user_context = members.get("user-context")
     switches = parse_switches(user_context)
@@ -134,7 +136,7 @@ def _parse(
     if ncr_protocol != "UDP":
         raise ConfigError(f"ncr-protocol : TCP is not yet supported ({position_of(filled, 'ncr-protocol')})")
     ncr_format = _keyword(members["ncr-format"], "ncr-format", "format", ("JSON",))
-    socket = _control_socket(members.get("control-socket"))
+    check_type(filled)
     libraries: tuple[HookLibrary, ...] = ()
     libraries_position = NOWHERE
     if (element := members.get("hooks-libraries")) is not None:
@@ -156,7 +158,7 @@ def _parse(
         tsig_keys=tuple(keys.values()),
         forward_domains=forward,
         reverse_domains=reverse,
-        control_socket=socket,
+        control_sockets=(),
         hooks_libraries=libraries,
         loggers=(),
         user_context=user_context,
@@ -172,7 +174,3 @@ def _keyword(element: Element, name: str, what: str, known: tuple[str, ...]) -> 
             f"invalid NameChangeRequest {what} ({text}) specified for parameter '{name}' ({element.position})"
         )
     return text.upper()
-
-
-def _control_socket(element: Element | None) -> ControlSocket | None:
-    return None if element is None else parse_control_socket(element)

@@ -1,337 +1,103 @@
-"""The UNIX socket of the control channel (contract, section 8, "Socket", "Framing" and "Timeout").
+"""The open control channels, and the change from one set of them to another: whole, or not at all.
 
-What a request means and what is answered is the business of a ``Session``; here are only sockets, files and
-timers. Commands run one at a time, in the event loop.
+A channel serves one control socket of the configuration. Each kind of channel is a module of its own; the one
+for UNIX sockets is ``control_unix``.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
-import socket
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
-
-from pyd2.config.control_socket import check_directory, socket_path
-from pyd2.errors import ConfigError
-from pyd2.regular import open_regular
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pyd2.config.model import ControlSocket
-    from pyd2.config.paths import Directories
-    from pyd2.messages import Log
-
-TIMEOUT: Final = 10.0
-"""Seconds without progress after which a connection is given up."""
-
-DEADLINE: Final = 60.0
-"""Seconds after which a connection is given up whose request is not whole, or whose answer is not sent.
-
-Kea has no such limit: a client that sends a byte now and then keeps its place among MAX_CONNECTIONS.
-"""
-
-MAX_CONNECTIONS: Final = 128
-"""Connections served at a time; further clients wait in the kernel's queue, and none is refused."""
-
-ACCEPT_PAUSE: Final = 1.0
-"""Seconds before the next try when the system cannot give out another socket."""
-
-CHUNK: Final = 32768
-"""Bytes read or written at a time. Kea's number: its debug messages count them."""
 
 
-class Session(Protocol):
-    """One connection's request and answer."""
-
-    def receive(self, data: bytes) -> bytes | None:
-        """Take the next bytes; return None if more must come, else the answer, empty for none."""
-
-    def timed_out(self) -> bytes:
-        """Return the answer to a request that does not go on."""
+class ControlChannel(Protocol):
+    """A listening socket and its connections."""
 
     @property
-    def size(self) -> int:
-        """How many bytes of a command have come."""
+    def listening(self) -> bool:
+        """Whether the channel accepts connections: it is open and has not handed its socket over."""
+
+    def open(self, others: Sequence[ControlChannel] = ()) -> None:
+        """Listen, and serve from now on.
+
+        If one of the ``others`` listens at the same place, the channel takes its listening socket over, so
+        that no client finds the place closed. The other one keeps its connections and is to be closed.
+
+        Raises ConfigError or ElementTypeError with Kea's text; then nothing has changed.
+        """
+
+    def close(self) -> None:
+        """Stop listening and close the connections whose command is not under way."""
 
 
-class ControlChannel:
-    """A listening socket and its connections.
+class ControlChannels:
+    """The channels of the configuration in force.
 
-    ``new_session`` makes the session of a connection from its file descriptor; ``timeout`` and ``deadline``
-    are in seconds. ``written`` returns when all that was logged is written. The socket's own mode is that
-    which the umask leaves.
+    A change has two steps: ``prepare`` opens what is new beside what is open, then ``commit`` closes what is
+    no longer wanted, or ``roll_back`` undoes the first step. A channel whose socket stays as it is in the
+    configuration is not touched.
+
+    ``make`` returns a channel, not yet open, for a socket of the configuration.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        config: ControlSocket,
-        directories: Directories,
-        new_session: Callable[[int], Session],
-        log: Log,
-        *,
-        timeout: float = TIMEOUT,
-        deadline: float = DEADLINE,
-        written: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.loop: Final = loop
-        self.log: Final = log
-        self.new_session: Final = new_session
-        self.timeout: Final = timeout
-        self.deadline: Final = deadline
-        self._written = written
-        self.path = ""
-        """Where the socket is; empty before ``open``."""
-        self._config = config
-        self._directories = directories
-        self._listener: socket.socket | None = None
-        self._lock = -1
-        self._connections: set[_Connection] = set()
-        self._pause: asyncio.TimerHandle | None = None
+    def __init__(self, make: Callable[[ControlSocket], ControlChannel]) -> None:
+        self._make = make
+        self._current: list[tuple[ControlSocket, ControlChannel]] = []
+        self._next: list[tuple[ControlSocket, ControlChannel]] = []
+        """What is to be current after ``commit``."""
 
-    def open(self, replacing: ControlChannel | None = None) -> None:
-        """Listen, and answer from now on.
-
-        ``replacing`` is a channel that is to be closed after this call succeeds. If it has the same path, its
-        lock and its socket are taken over, so that no client finds the channel closed.
-
-        Raises ConfigError or ElementTypeError; then nothing is left open, and ``replacing`` is as it was.
-        """
-        path = socket_path(self._config, self._directories)
-        check_directory(self._directories.sockets)
-        taken = None if replacing is None else replacing.hand_over(path)
-        self._lock, self._listener = taken or _acquire(path, self.log)
-        self.path = path
-        self._accept_more()
-
-    def close(self) -> None:
-        """Stop listening and remove the socket and its lock.
-
-        Connections are closed, except those whose command is being carried out or answered.
-        """
-        self._stop_accepting()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-            _remove(self.path)
-            _remove(self.path + ".lock")
-            os.close(self._lock)
-        for connection in list(self._connections):
-            if not connection.answering:
-                connection.close()
-
-    def hand_over(self, path: str) -> tuple[int, socket.socket] | None:
-        """Give the lock and the listening socket to another channel; None if this one does not have the path.
-
-        Raises ConfigError when somebody has removed the socket's file and it cannot be bound again.
-        """
-        listener = self._listener
-        if listener is None or self.path != path:
-            return None
-        self.log.emit("COMMAND_ACCEPTOR_START", path)
-        fresh = None if Path(path).is_socket() else _listen(path)
-        self._stop_accepting()
-        self._listener = None
-        if fresh is None:
-            return self._lock, listener
-        listener.close()
-        return self._lock, fresh
-
-    def tell(self) -> None:
-        """Have the log written before a client learns of what it tells, if any of that is logged."""
-        if "COMMAND_SOCKET_CONNECTION_CLOSED" in self.log.on:
-            self._written()
-
-    def closed(self, connection: _Connection) -> None:
-        """Forget a connection: there is room for another."""
-        self._connections.discard(connection)
-        if self._listener is not None and self._pause is None:
-            self._accept_more()
-
-
-    def _accept_more(self) -> None:
-        self._pause = None
-        if self._listener is not None:
-            self.loop.add_reader(self._listener.fileno(), self._accept)
-
-    def _stop_accepting(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
-        if self._listener is not None:
-            self.loop.remove_reader(self._listener.fileno())
-
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def prepare(self, sockets: Iterable[ControlSocket]) -> None:
+        """Open the channels that are new. Raises as ``ControlChannel.open``; then nothing has changed."""
+        wanted = [(socket, self._current_channel(socket)) for socket in sockets]
+        kept = [channel for _, channel in wanted if channel is not None]
+        leaving = [channel for _, channel in self._current if channel not in kept]
+        self._next = []
         try:
-            accepted, _ = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as fault:
-            self.log.emit("COMMAND_SOCKET_ACCEPT_FAIL", self._listener.fileno(), fault.strerror)
-            self._stop_accepting()
-            self._pause = self.loop.call_later(ACCEPT_PAUSE, self._accept_more)
-            return
-        accepted.setblocking(False)  # noqa: FBT003  the name of the method says it
-        self._connections.add(_Connection(self, accepted))
-        if len(self._connections) >= MAX_CONNECTIONS:
-            self._stop_accepting()
-
-
-class _Connection:
-    """One client: reads until the session has an answer, writes it, closes."""
-
-    def __init__(self, channel: ControlChannel, accepted: socket.socket) -> None:
-        self.answering = False
-        """A command is being carried out or its answer is on its way: not to be cut off."""
-        self._channel = channel
-        self._loop = channel.loop
-        self._log = channel.log
-        self._socket = accepted
-        self._number = accepted.fileno()
-        self._session = channel.new_session(self._number)
-        self._unsent = memoryview(b"")
-        self._log.emit("COMMAND_SOCKET_CONNECTION_OPENED", self._number)
-        self._ends = self._loop.time() + channel.deadline
-        self._timer = self._wait()
-        self._loop.add_reader(self._number, self._readable)
-
-    def close(self) -> None:
-        self._timer.cancel()
-        self._loop.remove_reader(self._number)
-        self._loop.remove_writer(self._number)
-        self._log.emit("COMMAND_SOCKET_CONNECTION_CLOSED", self._number)
-        self._channel.tell()
-        self._socket.close()
-        self._channel.closed(self)
-
-    def _progress(self) -> None:
-        self._timer.cancel()
-        self._timer = self._wait()
-
-    def _wait(self) -> asyncio.TimerHandle:
-        left = max(0.0, self._ends - self._loop.time())
-        return self._loop.call_later(min(self._channel.timeout, left), self._time_out)
-
-    def _readable(self) -> None:
-        try:
-            data = self._socket.recv(CHUNK)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as fault:
-            self._log.emit("COMMAND_SOCKET_READ_FAIL", fault.errno, self._number)
-            self.close()
-            return
-        if not data:
-            size = self._session.size
-            discarded = f"discarding partial command of {size} bytes" if size else "no input data to discard"
-            self._log.emit("COMMAND_SOCKET_CLOSED_BY_FOREIGN_HOST", self._number, discarded)
-            self.close()
-            return
-        self._log.emit("COMMAND_SOCKET_READ", len(data), self._number)
-        self._timer.cancel()  # a command may take long
-        self.answering = True
-        try:
-            answer = self._session.receive(data)
+            for socket, present in wanted:
+                channel = present or self._make(socket)
+                if present is None:
+                    channel.open(leaving)
+                self._next.append((socket, channel))
         except BaseException:
-            self.close()
+            self.roll_back()
             raise
-        if answer is None:
-            self.answering = False
-            self._progress()
-        elif answer:
-            self._loop.remove_reader(self._number)
-            self._unsent = memoryview(answer)
-            self._ends = self._loop.time() + self._channel.deadline
-            self._progress()
-            self._write()
-        else:
-            self.close()
 
-    def _write(self) -> None:
-        """Send a part of the answer: one on each pass, so that nobody waits for one who reads on."""
-        try:
-            sent = self._socket.send(self._unsent[:CHUNK])
-        except (BlockingIOError, InterruptedError):
-            self._loop.add_writer(self._number, self._write)
-            return
-        except OSError as fault:
-            self._log.emit("COMMAND_SOCKET_WRITE_FAIL", self._number, fault.strerror)
-            self.close()
-            return
-        self._unsent = self._unsent[sent:]
-        self._log.emit("COMMAND_SOCKET_WRITE", sent, len(self._unsent), self._number)
-        if self._unsent:
-            self._progress()
-            self._loop.add_writer(self._number, self._write)
-            return
-        self._channel.tell()
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError as fault:
-            self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", fault.strerror)
-        self.close()
+    def commit(self) -> None:
+        """Close the channels that are no longer wanted."""
+        leaving = self._without(self._current, self._next)
+        self._current = self._next
+        for channel in leaving:
+            channel.close()
 
-    def _time_out(self) -> None:
-        self._log.emit("COMMAND_SOCKET_CONNECTION_TIMEOUT", self._number)
-        if not self.answering:
-            answer = self._session.timed_out()
-            # Nothing was sent before, so this short answer fits in the socket's buffer.
-            with suppress(OSError):
-                self._socket.send(answer)
-            self._log.emit("COMMAND_SOCKET_WRITE", len(answer), 0, self._number)
-            # Kea says so after each timeout, for it closes the socket twice. Log watchers know the pair.
-            self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", os.strerror(errno.EBADF))
-        self.close()
+    def roll_back(self) -> None:
+        """Undo ``prepare``: channels that have handed their sockets over get them back."""
+        added = self._without(self._next, self._current)
+        for _, channel in self._current:
+            if not channel.listening:
+                channel.open(added)
+        for channel in added:
+            channel.close()
+        self._next = self._current
 
+    def close(self) -> None:
+        """Close all channels."""
+        self._next = []
+        self.commit()
 
-def _acquire(path: str, log: Log) -> tuple[int, socket.socket]:
-    """Take the lock of a path and listen there; return both."""
-    lock = _lock(path)
-    _remove(path)
-    log.emit("COMMAND_ACCEPTOR_START", path)
-    try:
-        return lock, _listen(path)
-    except ConfigError:
-        _remove(path + ".lock")
-        os.close(lock)
-        raise
+    def _current_channel(self, wanted: ControlSocket) -> ControlChannel | None:
+        """Return the open channel of a socket that is the same in the configuration in force."""
+        plain = wanted.element.plain()
+        return next((channel for socket, channel in self._current if socket.element.plain() == plain), None)
 
-
-def _lock(path: str) -> int:
-    """Take the lock that keeps a second server from the socket; return its file descriptor."""
-    name = path + ".lock"
-    try:
-        lock = open_regular(name, os.O_RDONLY | os.O_CREAT, 0o600, follow=False)
-    except ValueError as fault:  # a NUL in the name
-        raise ConfigError(f"cannot create socket lockfile, {name}, : {fault}") from fault
-    except OSError as fault:
-        raise ConfigError(f"cannot create socket lockfile, {name}, : {fault.strerror}") from fault
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as fault:
-        os.close(lock)
-        raise ConfigError(f"cannot lock socket lockfile, {name}, : {fault.strerror}") from fault
-    return lock
-
-
-def _remove(path: str) -> None:
-    """Remove a file; whatever keeps it there will be found when the socket is bound."""
-    with suppress(OSError):
-        Path(path).unlink()
-
-
-def _listen(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        listener.bind(os.fsencode(path))
-        listener.listen(socket.SOMAXCONN)
-    except OSError as fault:
-        listener.close()
-        raise ConfigError(f"bind: {fault.strerror} [system:{fault.errno}]") from fault
-    return listener
+    @staticmethod
+    def _without(
+        pairs: Iterable[tuple[ControlSocket, ControlChannel]],
+        others: Iterable[tuple[ControlSocket, ControlChannel]],
+    ) -> list[ControlChannel]:
+        """Return the channels of ``pairs`` that are not among the ``others``."""
+        known = [channel for _, channel in others]
+        return [channel for _, channel in pairs if channel not in known]

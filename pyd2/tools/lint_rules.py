@@ -216,7 +216,7 @@ def _of_logger(logger: Logger) -> Iterator[str]:
 
 def control(subject: Subject) -> Iterator[Finding]:
     """A daemon that nobody can ask, or that cannot open its socket."""
-    if subject.config.control_socket is None:
+    if not subject.config.control_sockets:
         yield Finding(subject.root.position, "there is no control-socket: statistics cannot be read")
         return
     directory = subject.directories.sockets

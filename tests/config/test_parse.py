@@ -43,7 +43,7 @@ def test_an_empty_map_has_all_defaults() -> None:
     assert config.summary() == "listening on 127.0.0.1, port 53001, using UDP"
     assert (config.dns_server_timeout, config.ncr_format, config.tsig_keys) == (500, "JSON", ())
     assert (config.forward_domains, config.reverse_domains, config.loggers) == ((), (), ())
-    assert (config.control_socket, config.hooks_libraries, config.user_context) == (None, (), None)
+    assert (config.control_sockets, config.hooks_libraries, config.user_context) == ((), (), None)
 
 
 def test_the_given_element_stays_as_it_is() -> None:
@@ -116,8 +116,7 @@ def test_faults_of_the_control_socket(socket: dict[str, Any], text: str) -> None
 
 def test_the_longest_socket_path() -> None:
     config = parse({"control-socket": {"socket-type": "unix", "socket-name": "s" * 98}})
-    assert config.control_socket is not None
-    assert config.control_socket.socket_name == "s" * 98
+    assert [socket.path for socket in config.control_sockets] == [f"/sockets/{'s' * 98}"]
 
 
 def test_a_socket_that_is_no_map() -> None:

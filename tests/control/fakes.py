@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.control.commands import Commands, ShutdownType
+from pyd2.control.executor import CommandExecutor
 from pyd2.control.registry import CommandRegistry
-from pyd2.control.session import CommandSession
+from pyd2.control.session import UnixSession
 from pyd2.data.element import Element, from_plain
 from pyd2.data.json import from_json
 from pyd2.data.text import to_text
@@ -14,6 +15,7 @@ from pyd2.errors import ConfigError, Pyd2Error
 from pyd2.messages import MESSAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
 CONFIG = '{ "DhcpDdns": { "ip-address": "127.0.0.1", "port": 53001, "user-context": { "secret": "s" } } }'
@@ -159,9 +161,13 @@ class Channel:
         self.commands.register(self.registry)
         self.log.take()
 
+    def session(self, before_answer: Callable[[], None] = lambda: None) -> UnixSession:
+        """Return a new connection."""
+        return UnixSession(CommandExecutor(self.registry.process, self.log, before_answer), self.log, 15)
+
     def exchange(self, *chunks: bytes | str) -> bytes:
         """Return the answer to a request in pieces; empty when it is not complete."""
-        session = CommandSession(self.registry.process, self.log, 15)
+        session = self.session()
         for chunk in chunks:
             answer = session.receive(chunk if isinstance(chunk, bytes) else chunk.encode())
             if answer is not None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyd2.control.framing import MAX_REQUEST, CommandFeed, FeedState
+from pyd2.control.framing import MAX_REQUEST, FramingState, JsonFraming
 
 WHOLE = [
     (b"{}", b"{}"),
@@ -45,8 +45,8 @@ PARTIAL = [
 ]  # fmt: skip
 
 
-def fed(*chunks: bytes) -> CommandFeed:
-    feed = CommandFeed()
+def fed(*chunks: bytes) -> JsonFraming:
+    feed = JsonFraming()
     for chunk in chunks:
         feed.feed(chunk)
     return feed
@@ -55,19 +55,19 @@ def fed(*chunks: bytes) -> CommandFeed:
 @pytest.mark.parametrize(("data", "text"), WHOLE)
 def test_complete(data: bytes, text: bytes) -> None:
     feed = fed(data)
-    assert (feed.state, feed.text, feed.error) == (FeedState.COMPLETE, text, "")
+    assert (feed.state, feed.text, feed.error) == (FramingState.COMPLETE, text, "")
 
 
 @pytest.mark.parametrize(("data", "error"), BROKEN)
 def test_failed(data: bytes, error: str) -> None:
     feed = fed(data, b"{}")
-    assert (feed.state, feed.error) == (FeedState.FAILED, error)
+    assert (feed.state, feed.error) == (FramingState.FAILED, error)
 
 
 @pytest.mark.parametrize(("data", "size"), PARTIAL)
 def test_partial(data: bytes, size: int) -> None:
     feed = fed(data)
-    assert (feed.state, feed.size, feed.error) == (FeedState.NEEDS_DATA, size, "")
+    assert (feed.state, feed.size, feed.error) == (FramingState.NEEDS_DATA, size, "")
 
 
 ALPHABET = st.sampled_from([*(bytes([c]) for c in b'{}[]"\\#/* \nx\0\xe9'), b"/*", b"*/", b"//", b'"a"'])
@@ -96,7 +96,7 @@ def test_json_with_comments_comes_out_as_that_json(value: dict[str, object], dra
     separators = tuple(draw.draw(COMMENTS) + sign + draw.draw(COMMENTS) for sign in ",:")
     text = draw.draw(COMMENTS) + json.dumps(value, separators=separators) + "trailing }"  # type: ignore[arg-type]
     feed = fed(text.encode())
-    assert feed.state is FeedState.COMPLETE
+    assert feed.state is FramingState.COMPLETE
     assert json.loads(feed.text) == value
 
 
@@ -107,14 +107,14 @@ def test_an_endless_request_is_refused_and_keeps_no_memory(
     monkeypatch.setattr("pyd2.control.framing.MAX_REQUEST", 100_000)
     feed = fed(endless)
     sent = len(endless)
-    while feed.feed(endless[-1:] * 1000) is FeedState.NEEDS_DATA:
+    while feed.feed(endless[-1:] * 1000) is FramingState.NEEDS_DATA:
         sent += 1000
         assert sent <= 100_000
-    assert feed.state is FeedState.TOO_LONG
+    assert feed.state is FramingState.TOO_LONG
     assert feed.size == 0
     assert feed.error == "request is longer than 100000 bytes"
 
 
 def test_the_longest_request() -> None:
-    assert fed(b"[" + b" " * (MAX_REQUEST - 2) + b"]").state is FeedState.COMPLETE
-    assert fed(b"[" + b" " * (MAX_REQUEST - 1) + b"]").state is FeedState.TOO_LONG
+    assert fed(b"[" + b" " * (MAX_REQUEST - 2) + b"]").state is FramingState.COMPLETE
+    assert fed(b"[" + b" " * (MAX_REQUEST - 1) + b"]").state is FramingState.TOO_LONG

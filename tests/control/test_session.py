@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.control.framing import MAX_REQUEST, MAX_VALUES
-from pyd2.control.session import CommandSession
+from pyd2.control.executor import MAX_VALUES, CommandExecutor
+from pyd2.control.framing import MAX_REQUEST
+from pyd2.control.session import UnixSession
 from tests.control.fakes import Channel, FakeHooks, Lines
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def channel() -> Channel:
 
 
 def test_a_request_in_pieces_is_answered_when_it_is_whole(channel: Channel) -> None:
-    session = CommandSession(channel.registry.process, channel.log, 15)
+    session = channel.session()
     assert session.receive(b'# hello\n{ "command"') is None
     assert session.size == 11
     assert session.receive(b": /* what */ ") is None
@@ -89,7 +90,7 @@ def test_a_request_with_too_many_values(channel: Channel) -> None:
 
 def test_no_answer(channel: Channel) -> None:
     channel.registry.hooks = FakeHooks(silent=None)
-    assert CommandSession(channel.registry.process, channel.log, 15).receive(b'{"command":"silent"}') == b""
+    assert channel.session().receive(b'{"command":"silent"}') == b""
     assert channel.log.lines[-1] == (
         "COMMAND_RESPONSE_ERROR",
         'Server failed to generate response for command: { "command": "silent" }',
@@ -100,7 +101,8 @@ def test_time_out() -> None:
     def process(_: Element) -> Element:
         raise AssertionError("no command came")
 
-    session = CommandSession(process, Lines(), 15)
+    log = Lines()
+    session = UnixSession(CommandExecutor(process, log), log, 15)
     text = b'{ "result": 1, "text": "Connection over control channel timed out%s" }'
     assert session.timed_out() == text % b""
     session.receive(b" # only a comment")
@@ -113,7 +115,7 @@ def test_time_out() -> None:
 def test_the_log_is_complete_before_the_answer(channel: Channel, request_bytes: bytes | None) -> None:
     written: list[list[str]] = []
     log = channel.log
-    session = CommandSession(channel.registry.process, log, 15, lambda: written.append(log.ids()))
+    session = channel.session(lambda: written.append(log.ids()))
     if request_bytes is None:
         assert session.timed_out()
     else:

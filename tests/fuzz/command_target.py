@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.control.commands import Commands, ShutdownType
-from pyd2.control.framing import CommandFeed, FeedState
+from pyd2.control.executor import CommandExecutor
+from pyd2.control.framing import FramingState, JsonFraming
 from pyd2.control.registry import CommandRegistry
-from pyd2.control.session import CommandSession
+from pyd2.control.session import UnixSession
 from pyd2.counters import Counters
 from pyd2.data.json import from_json
 from pyd2.errors import Pyd2Error
@@ -127,7 +128,7 @@ class CommandTarget:
             _check_framing(data)
         registry = self.registry
         registry.fault = None
-        session = CommandSession(registry.process, self._log, 15)
+        session = UnixSession(CommandExecutor(registry.process, self._log), self._log, 15)
         answer = None
         for piece in data:
             answer = session.receive(piece)
@@ -151,9 +152,9 @@ def _shown(text: bytes) -> str:
 
 def _check_framing(data: Input) -> None:
     """Check that it does not matter how a request is cut into pieces."""
-    pieces, whole = CommandFeed(), CommandFeed()
+    pieces, whole = JsonFraming(), JsonFraming()
     for piece in data:
-        if pieces.feed(piece) is not FeedState.NEEDS_DATA:
+        if pieces.feed(piece) is not FramingState.NEEDS_DATA:
             break
     whole.feed(b"".join(data))
     assert (pieces.state, pieces.error) == (whole.state, whole.error)

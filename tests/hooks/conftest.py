@@ -179,6 +179,6 @@ def config(*servers: DnsServer) -> Config:
     domain = DdnsDomain("example.com.", "", servers, None)
     return Config(
         ip_address=ip_address("127.0.0.1"), port=53001, dns_server_timeout=500, ncr_protocol="UDP",
-        ncr_format="JSON", tsig_keys=(), forward_domains=(domain,), reverse_domains=(), control_socket=None,
+        ncr_format="JSON", tsig_keys=(), forward_domains=(domain,), reverse_domains=(), control_sockets=(),
         hooks_libraries=(), loggers=(), user_context=None,
     )

@@ -66,7 +66,7 @@ def make_config(map_: Mapping[str, Any]) -> Config:
         dns_server_timeout=map_.get("dns-server-timeout", 500), ncr_protocol="UDP", ncr_format="JSON",
         tsig_keys=tuple(keys.values()),
         forward_domains=domains("forward-ddns"), reverse_domains=domains("reverse-ddns"),
-        control_socket=None, hooks_libraries=(), loggers=(), user_context=user_context(map_),
+        control_sockets=(), hooks_libraries=(), loggers=(), user_context=user_context(map_),
         switches=switches,
     )
 
