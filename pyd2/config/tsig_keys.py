@@ -9,6 +9,7 @@ from pyd2.config.model import TsigKey
 from pyd2.config.values import UINT32_MAX, get_integer, get_string, position_of, reason
 from pyd2.data.secrets import HIDDEN, may_be_secret
 from pyd2.dns.names import name_text, parse_name
+from pyd2.dns.tsig import ALGORITHMS
 from pyd2.errors import ConfigError, DomainNameError
 
 if TYPE_CHECKING:
@@ -17,19 +18,6 @@ if TYPE_CHECKING:
     from pyd2.data.element import Element
 
     SecretReader = Callable[[str], str]
-
-ALGORITHMS: Final = {
-    "HMAC-MD5": "hmac-md5.sig-alg.reg.int.",
-    "HMAC-SHA1": "hmac-sha1.",
-    "HMAC-SHA224": "hmac-sha224.",
-    "HMAC-SHA256": "hmac-sha256.",
-    "HMAC-SHA384": "hmac-sha384.",
-    "HMAC-SHA512": "hmac-sha512.",
-}
-"""The algorithms' names on the wire (RFC 8945, section 6), by what the configuration calls them."""
-
-_LEAST_BITS: Final = {"HMAC-SHA224": 112, "HMAC-SHA256": 128, "HMAC-SHA384": 192, "HMAC-SHA512": 256}
-"""Half of the digest; 80 bits for the others (RFC 8945, section 5.2.2.1)."""
 
 _BASE64: Final = {
     char: value
@@ -57,16 +45,16 @@ def _key(entry: Element, read_secret: SecretReader) -> TsigKey:
     # Kea keeps 32 bits of it.
     digest_bits = get_integer(entry, "digest-bits") & UINT32_MAX
     secret_text, secret_file = _secret(entry, read_secret)
-    wire_algorithm = ALGORITHMS.get(algorithm.upper())
-    if wire_algorithm is None:
+    known = ALGORITHMS.get(algorithm.lower())
+    if known is None:
         shown = HIDDEN if may_be_secret(algorithm) else algorithm
         raise ConfigError(
             f"tsig-key : Unknown TSIG Key algorithm: {shown} ({position_of(entry, 'algorithm')})"
         )
-    if 0 < digest_bits < _LEAST_BITS.get(algorithm.upper(), 80):
+    if 0 < digest_bits < known.least_bits:
         raise ConfigError(f"tsig-key: digest-bits too small : ({position_of(entry, 'digest-bits')})")
     try:
-        secret = _make(name, secret_text, wire_algorithm, digest_bits)
+        secret = _make(name, secret_text, known.wire_name, digest_bits)
     except (ConfigError, DomainNameError) as error:
         raise ConfigError(f"Cannot make D2TsigKey: {reason(error)} ({entry.position})") from None
     return TsigKey(

@@ -20,20 +20,31 @@ FUDGE = 300
 MIN_MAC = 10
 """Octets of the shortest MAC (RFC 8945, section 5.2.2.1)."""
 
+
+class Algorithm(NamedTuple):
+    """A TSIG algorithm (RFC 8945, section 6)."""
+
+    wire_name: str
+    """The domain name that TSIG records give it."""
+    digest: str
+    """The name of its digest in hashlib and in OpenSSL."""
+    least_bits: int
+    """The smallest ``digest-bits`` that Kea accepts: half of the digest, at least 80 (RFC 8945, 5.2.2.1)."""
+
+
 ALGORITHMS = {
-    "hmac-md5": "md5",
-    "hmac-sha1": "sha1",
-    "hmac-sha224": "sha224",
-    "hmac-sha256": "sha256",
-    "hmac-sha384": "sha384",
-    "hmac-sha512": "sha512",
+    "hmac-md5": Algorithm("hmac-md5.sig-alg.reg.int.", "md5", 80),
+    "hmac-sha1": Algorithm("hmac-sha1.", "sha1", 80),
+    "hmac-sha224": Algorithm("hmac-sha224.", "sha224", 112),
+    "hmac-sha256": Algorithm("hmac-sha256.", "sha256", 128),
+    "hmac-sha384": Algorithm("hmac-sha384.", "sha384", 192),
+    "hmac-sha512": Algorithm("hmac-sha512.", "sha512", 256),
 }
-"""The names of the configuration, in lower case, and hashlib's."""
+"""All algorithms, by their names in the configuration in lower case."""
 
-HMAC_MD5_NAME = "hmac-md5.sig-alg.reg.int."
-"""The name of HMAC-MD5 on the wire; the others have their own."""
+_SHORT_NAMES = {algorithm.wire_name: name for name, algorithm in ALGORITHMS.items()}
 
-_HMAC_MD5_WIRE = parse_name(HMAC_MD5_NAME)
+_HMAC_MD5_WIRE = parse_name(ALGORITHMS["hmac-md5"].wire_name)
 _HMAC_MD5_SHORT_WIRE = parse_name("hmac-md5")
 
 _CLASS_TTL = RRClass.ANY.to_bytes(2, "big") + bytes(4)
@@ -123,12 +134,11 @@ class HmacKey:
 
         Raises DomainNameError if the name is none, KeyError for another algorithm.
         """
-        digest = ALGORITHMS[algorithm.lower()]
+        self.algorithm, digest, _ = ALGORITHMS[algorithm.lower()]
         self.secret = secret
         self.digest_bits = digest_bits
         self.name_wire = lower(parse_name(name))
         self.name = name_text(self.name_wire)
-        self.algorithm = HMAC_MD5_NAME if digest == "md5" else f"{algorithm.lower()}."
         self.algorithm_wire = parse_name(self.algorithm)
         self.identity = self.name_wire + _CLASS_TTL + self.algorithm_wire
         """The signed variables that are the same in every message."""
@@ -256,6 +266,11 @@ def signed_by_reply(request_mac: bytes, reply: bytes, tsig: TsigRecord, identity
 def _canonical(algorithm: bytes) -> bytes:
     """Return an algorithm's full name; HMAC-MD5 also has a short one."""
     return _HMAC_MD5_WIRE if algorithm == _HMAC_MD5_SHORT_WIRE else algorithm
+
+
+def short_name(wire_name: str) -> str:
+    """Return the name under which ALGORITHMS has an algorithm, if it has it at all."""
+    return _SHORT_NAMES.get(wire_name, wire_name.rstrip("."))
 
 
 def failure(error: int) -> ReplyError:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.dns.reply import parse_reply
-from pyd2.dns.tsig import ALGORITHMS, HMAC_MD5_NAME, HmacKey
+from pyd2.dns.tsig import ALGORITHMS, HmacKey, short_name
 from pyd2.errors import BridgeError, DomainNameError, ReplyError
 from pyd2.hooks.keys import TsigKey
 
@@ -217,7 +217,7 @@ class Keys:
         name = shim.ffi.string(facts.name).decode("ascii")
         algorithm = shim.ffi.string(facts.algorithm).decode("ascii")
         if facts.plain:
-            short = "hmac-md5" if algorithm == HMAC_MD5_NAME else algorithm.rstrip(".")
+            short = short_name(algorithm)
             secret = shim.ffi.buffer(facts.secret, facts.secret_size)[:] if facts.secret else b""
             if secret and short in ALGORITHMS:  # without a secret Kea's context fails, in its own words
                 try:

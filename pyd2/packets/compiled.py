@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.dns.tsig import ALGORITHMS, HMAC_MD5_NAME, HmacContext, HmacKey, is_shared_secret
+from pyd2.dns.tsig import ALGORITHMS, HmacContext, HmacKey, is_shared_secret, short_name
 from pyd2.dns.update import Data, Zone
 from pyd2.errors import NcrError
 from pyd2.packets.batch import DatagramBatch, in_batches
@@ -63,7 +63,7 @@ class CompiledKey(HmacKey):
         super().__init__(name, algorithm, secret, digest_bits)
         key = lib.wire_key_new(
             self.name_wire, len(self.name_wire), self.algorithm_wire, len(self.algorithm_wire),
-            ALGORITHMS[algorithm.lower()].encode(), secret, len(secret), self.mac_size,
+            ALGORITHMS[algorithm.lower()].digest.encode(), secret, len(secret), self.mac_size,
         )
         self.prepared: Any = ffi.gc(key, lib.wire_key_free) if key else None
         self.room = ffi.new("uint8_t[]", ROOM)
@@ -188,8 +188,7 @@ class CompiledLayer(PlainLayer):
         """Return a key that signs alike: prepared if its contexts are those of a shared secret."""
         if not isinstance(key, HmacKey) or not is_shared_secret(key):
             return key
-        algorithm = "hmac-md5" if key.algorithm == HMAC_MD5_NAME else key.algorithm.rstrip(".")
-        return CompiledKey(key.name, algorithm, key.secret, key.digest_bits)
+        return CompiledKey(key.name, short_name(key.algorithm), key.secret, key.digest_bits)
 
     def encode_update(
         self, template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes,

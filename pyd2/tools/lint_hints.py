@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.config import grammar
 from pyd2.config.files import read_config_file
 from pyd2.config.switches import known_parameters
-from pyd2.config.tsig_keys import ALGORITHMS
+from pyd2.dns.tsig import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -66,11 +66,12 @@ def _of_map_key(key: str, map_name: str) -> str:
 
 def _of_algorithm(name: str) -> str:
     bare = re.sub(r"[^a-z0-9]", "", name.lower()).removeprefix("hmac")
-    for known in ALGORITHMS:
+    names = [known.upper() for known in ALGORITHMS]
+    for known in names:
         if known.lower().replace("-", "").removeprefix("hmac") in (bare, bare.removesuffix("sigalgregint")):
             return f'write "{known}"'
-    alike = difflib.get_close_matches(name.upper(), ALGORITHMS, 1, _CUTOFF)
-    return f'write "{alike[0]}"' if alike else f"one of {', '.join(ALGORITHMS)}"
+    alike = difflib.get_close_matches(name.upper(), names, 1, _CUTOFF)
+    return f'write "{alike[0]}"' if alike else f"one of {', '.join(names)}"
 
 
 def _of_file(path: str) -> str:

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyd2.config.tsig_keys import decode_base64
+from pyd2.config.files import read_secret_file
+from pyd2.config.tsig_keys import decode_base64, parse_tsig_keys
+from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,3 +63,10 @@ def test_faults(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         decode_base64(text)
     assert str(caught.value) == message
+
+
+def test_an_algorithm_whose_capitals_are_those_of_a_known_one() -> None:
+    """U+017F is no s, though its capital is S."""
+    key = {"name": "k", "algorithm": "hmac-\u017fha1", "digest-bits": 0, "secret": "QUJD"}
+    with pytest.raises(ConfigError, match="Unknown TSIG Key algorithm: hmac-\u017fha1 "):
+        parse_tsig_keys(from_plain([key]), read_secret_file)
