@@ -18,6 +18,8 @@ from pyd2.errors import ConfigError
 if TYPE_CHECKING:
     import random
 
+    from pyd2.data.element import Plain
+
 
 @settings(deadline=None)
 @given(st.binary(), st.randoms(use_true_random=False))
@@ -67,6 +69,6 @@ def test_faults(text: str, message: str) -> None:
 
 def test_an_algorithm_whose_capitals_are_those_of_a_known_one() -> None:
     """U+017F is no s, though its capital is S."""
-    key = {"name": "k", "algorithm": "hmac-\u017fha1", "digest-bits": 0, "secret": "QUJD"}
+    key: Plain = {"name": "k", "algorithm": "hmac-\u017fha1", "digest-bits": 0, "secret": "QUJD"}
     with pytest.raises(ConfigError, match="Unknown TSIG Key algorithm: hmac-\u017fha1 "):
         parse_tsig_keys(from_plain([key]), read_secret_file)
