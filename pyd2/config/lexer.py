@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, cast
 from pyd2.data.element import Position
 from pyd2.data.secrets import HIDDEN, holds_secret
 from pyd2.errors import ConfigSyntaxError
-from pyd2.regular import UnfitFileError
+from pyd2.regular import UnfitFileError, read_any, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,6 +114,20 @@ class _Source:
             self.line += lines
             self.line_start = self.text.rindex("\n", self.at, end) + 1
         self.at = end
+
+
+def read_config_file(path: str) -> bytes:
+    """Return the octets of a file, one more than MAX_FILE_SIZE at most.
+
+    Only a regular file is read: a running daemon must not wait for the writer of a pipe. Raises OSError, and
+    ValueError for a NUL in the path.
+    """
+    return read_regular(path, MAX_FILE_SIZE + 1)
+
+
+def read_first_config_file(path: str) -> bytes:
+    """Do the same at the start of a program, where a pipe may be read, too, as in ``-t <(program)``."""
+    return read_any(path, MAX_FILE_SIZE + 1)
 
 
 def to_str(raw: str) -> str:

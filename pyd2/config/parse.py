@@ -1,7 +1,7 @@
 """From a file or a command to the checked configuration, in Kea's order of checks (contract, section 2).
 
-``read_file`` does what Kea's grammar does and is not used for commands; ``parse_element`` does the rest for
-both. What Kea logs on the way goes to ``notify`` at once, so it is logged also when an error follows.
+``read_file`` does what Kea's grammar does, for files only; ``parse_element`` does the rest for files and
+commands. What Kea logs on the way goes to ``notify`` at once, so it is logged also when an error follows.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pyd2.config import hooks_libraries
 from pyd2.config.control_socket import check_type, parse_control_sockets
 from pyd2.config.defaults import with_defaults
 from pyd2.config.domains import parse_domains
-from pyd2.config.files import read_config_file, read_secret_file
 from pyd2.config.grammar import PORT_FAULT, PORTS
+from pyd2.config.lexer import read_config_file
 from pyd2.config.loggers import check_severities, check_sizes, parse_loggers
 from pyd2.config.model import Config
 from pyd2.config.reader import Reader
 from pyd2.config.switches import parse_switches
-from pyd2.config.tsig_keys import parse_tsig_keys
+from pyd2.config.tsig_keys import parse_tsig_keys, read_secret_file
 from pyd2.config.values import get_address, get_uint32, position_of, reason
 from pyd2.data.element import NOWHERE, Element
 from pyd2.errors import ConfigError, ConfigParserError, ElementTypeError
@@ -38,11 +38,11 @@ DEFAULT_SUMMARY = "listening on 127.0.0.1, port 53001, using UDP"
 
 
 def _ignore(*_: object) -> None:
-    """Notify nobody."""
+    """Log nothing."""
 
 
 def _nothing_wrong(_: object) -> list[str]:
-    """Find no library in error."""
+    """Find fault with no library."""
     return []
 
 
@@ -86,10 +86,31 @@ def parse_element(
     read_secret: SecretReader = read_secret_file,
     validate_libraries: LibraryValidator = _nothing_wrong,
 ) -> Config:
-    """Return the configuration of the DhcpDdns map, which stays as it is.
+    """Return the configuration of the DhcpDdns map, which stays as it is; see parse_with_defaults."""
+    config, _ = parse_with_defaults(
+        dhcp_ddns,
+        directories,
+        verbose=verbose,
+        notify=notify,
+        read_secret=read_secret,
+        validate_libraries=validate_libraries,
+    )
+    return config
+
+
+def parse_with_defaults(
+    dhcp_ddns: Element,
+    directories: Directories,
+    *,
+    verbose: bool,
+    notify: Notify,
+    read_secret: SecretReader = read_secret_file,
+    validate_libraries: LibraryValidator,
+) -> tuple[Config, Element]:
+    """Return the configuration of the DhcpDdns map, and a copy of the map with all defaults.
 
     ``verbose`` is the -d of the command line. ``validate_libraries`` gets the libraries, if any, and returns
-    the names of those that can not be used.
+    the names of those that cannot be used.
 
     Raises ConfigParserError for what Kea logs as DCTL_PARSER_FAIL, ConfigError for what it logs as
     DHCP_DDNS_CONFIG_CHECK_FAIL or DHCP_DDNS_CONFIG_FAIL. The texts are Kea's.
@@ -109,7 +130,7 @@ def parse_element(
         sockets = parse_control_sockets(filled, directories)
     except (ConfigError, ElementTypeError) as error:
         raise ConfigParserError(reason(error)) from None
-    return replace(config, loggers=loggers, control_sockets=sockets)
+    return replace(config, loggers=loggers, control_sockets=sockets), filled
 
 
 def _parse(

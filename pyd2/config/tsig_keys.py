@@ -1,16 +1,21 @@
-"""The ``tsig-keys`` (contract, section 2.2)."""
+"""The ``tsig-keys`` and the files with their secrets (contract, section 2.2)."""
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.grammar import BLANK_SECRET_FAULT
+from pyd2.config.lexer import MAX_FILE_SIZE
 from pyd2.config.model import TsigKey
 from pyd2.config.values import UINT32_MAX, get_integer, get_string, position_of, reason
 from pyd2.data.secrets import HIDDEN, may_be_secret
 from pyd2.dns.names import name_text, parse_name
 from pyd2.dns.tsig import ALGORITHMS
 from pyd2.errors import ConfigError, DomainNameError
+from pyd2.regular import UnfitFileError, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +29,7 @@ _BASE64: Final = {
     for value, char in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 }
 _SPACES: Final = frozenset(" \t\n\v\f\r")
+_FIRST_WORD: Final = re.compile(rb"[^ \t-\r]+")
 
 
 def parse_tsig_keys(keys: Element, read_secret: SecretReader) -> dict[str, TsigKey]:
@@ -37,6 +43,27 @@ def parse_tsig_keys(keys: Element, read_secret: SecretReader) -> dict[str, TsigK
             )
         result[key.name] = key
     return result
+
+
+def read_secret_file(path: str) -> str:
+    """Return the first word of a secret's file; raises ConfigError with Kea's reason."""
+    name = path.partition("\0")[0]  # for Kea the path is a C string
+    try:
+        mode = os.stat(name).st_mode  # noqa: PTH116  Path("") would be the working directory
+    except OSError:
+        raise ConfigError(f"Expected a file at path '{path}'") from None
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"Expected '{path}' to be a regular file")
+    try:
+        content = read_regular(name, MAX_FILE_SIZE)
+    except UnfitFileError:
+        raise ConfigError(f"Expected '{path}' to be a regular file") from None
+    except OSError:
+        raise ConfigError(f"Cannot open '{path}") from None
+    word = _FIRST_WORD.search(content)
+    if word is None:
+        raise ConfigError(f"Expected '{path}' to not be empty")
+    return word.group().decode("utf-8", "surrogateescape")
 
 
 def _key(entry: Element, read_secret: SecretReader) -> TsigKey:

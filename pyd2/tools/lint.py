@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pyd2.config.files import read_first_config_file
+from pyd2.config.lexer import read_first_config_file
 from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.data.controls import escaped

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config import grammar
-from pyd2.config.files import read_config_file
+from pyd2.config.lexer import read_config_file
 from pyd2.config.switches import known_parameters
 from pyd2.dns.tsig import ALGORITHMS
 

@@ -1,4 +1,4 @@
-"""Base64 as Kea reads it, against Python's. The keys themselves are compared with Kea elsewhere."""
+"""Secrets: their files, and base64 as Kea reads it, against Python's. Kea checks the keys themselves."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyd2.config.files import read_secret_file
-from pyd2.config.tsig_keys import decode_base64, parse_tsig_keys
+from pyd2.config.tsig_keys import decode_base64, parse_tsig_keys, read_secret_file
 from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
     import random
+    from pathlib import Path
 
     from pyd2.data.element import Plain
 
@@ -72,3 +72,42 @@ def test_an_algorithm_whose_capitals_are_those_of_a_known_one() -> None:
     key: Plain = {"name": "k", "algorithm": "hmac-\u017fha1", "digest-bits": 0, "secret": "QUJD"}
     with pytest.raises(ConfigError, match="Unknown TSIG Key algorithm: hmac-\u017fha1 "):
         parse_tsig_keys(from_plain([key]), read_secret_file)
+
+
+@pytest.mark.parametrize("content", [b"QUJD", b"QUJD\n", b" \n\tQUJD more\n", b"QUJD\0".removesuffix(b"\0")])
+def test_the_first_word_counts(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "k"
+    path.write_bytes(content)
+    assert read_secret_file(str(path)) == "QUJD"
+    assert read_secret_file(f"{path}\0x") == "QUJD"
+
+
+def test_any_bytes_survive(tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(b"\xff\xc3\xa9")
+    assert read_secret_file(str(tmp_path / "k")) == "\udcff\u00e9"
+
+
+def test_files_that_hold_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").write_text(" \n")
+    for path, text in [
+        ("nothere", "Expected a file at path 'nothere'"),
+        ("", "Expected a file at path ''"),
+        (".", "Expected '.' to be a regular file"),
+        ("empty", "Expected 'empty' to not be empty"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            read_secret_file(path)
+        assert str(caught.value) == text
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "k"
+    path.write_text("QUJD")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.open", refuse)
+    with pytest.raises(ConfigError, match=r"^Cannot open '.*/k$"):
+        read_secret_file(str(path))
