@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyd2.data.json import from_json
 from pyd2.data.zone import NO_INTERFACES, zone_text
-from pyd2.dns.names import MAX_NAME, name_text, parse_name, plain_name_wire
+from pyd2.dns.names import name_text, parse_name
 from pyd2.errors import DomainNameError, ElementTypeError, JsonError, NcrError
 
 if TYPE_CHECKING:
@@ -126,26 +126,8 @@ class NameChangeRequest:
         )
 
 
-# The JSON that the DHCP servers write: their fields in their order, with or without a blank after a colon or
-# comma, and nothing in the values that needs a second look (no escapes, no 29 February, no leap second).
-_LABEL = rb"[!#%&'*+,\-/0-9:<=>?A-Z\[\]^_`a-z{|}~]{1,63}+"
-_DATE = (
-    rb"(?:19[7-9][0-9]|[2-9][0-9]{3})"
-    rb"(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)"
-    rb"(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]"
-)
-_USUAL = re.compile(
-    rb'\{"change-type": ?([01]), ?"forward-change": ?(?:(true)|false), ?"reverse-change": ?(?:(true)|false)'
-    rb', ?"fqdn": ?"(' + _LABEL + rb"(?:\." + _LABEL + rb')*+)\.?"'
-    rb', ?"ip-address": ?"([0-9A-Fa-f:.]+)", ?"dhcid": ?"((?:[0-9A-Fa-f]{2})++)"'
-    rb', ?"lease-expires-on": ?"(' + _DATE + rb')", ?"lease-length": ?(0|[1-9][0-9]{0,8})'
-    rb', ?"conflict-resolution-mode": ?"([a-z-]+)"\}'
-)
-
-_CHANGE_TYPES = {b"0": ChangeType.ADD, b"1": ChangeType.REMOVE}
 _MODE_PLACES = {mode: place for place, mode in enumerate(ConflictResolutionMode)}
 _MODES = {mode.value: mode for mode in ConflictResolutionMode}
-_MODES_AS_BYTES = {mode.value.encode(): mode for mode in ConflictResolutionMode}
 _BLANKS = b"\t\n\v\f\r "
 _PAD = 0x3D
 _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
@@ -159,50 +141,11 @@ def decode(datagram: bytes, interfaces: Interfaces = NO_INTERFACES) -> NameChang
 
     Raises NcrError with the argument of DHCP_DDNS_INVALID_NCR (contract, section 3).
     """
-    length = int.from_bytes(datagram[:2], "big")
-    if 0 < length <= min(len(datagram), MAX_DATAGRAM) - 2:
-        usual = _USUAL.fullmatch(datagram, 2, 2 + length)
-        if usual is not None:
-            request = _from_usual(usual)
-            if request is not None:
-                return request
     try:
         return _from_json(_payload(datagram[:MAX_DATAGRAM]), interfaces)
     except (NcrError, JsonError, ElementTypeError) as error:
         # Kea's exceptions end at a NUL.
         raise NcrError(f"fromFormat: buffer read error: {error}".partition("\0")[0]) from None
-
-
-def _from_usual(usual: re.Match[bytes]) -> NameChangeRequest | None:
-    """Return the request, or None if something needs a second look after all."""
-    change_type, forward, reverse, fqdn, address, dhcid, expires, length, mode = usual.groups()
-    if len(fqdn) + 2 > MAX_NAME or not (forward or reverse):
-        return None
-    conflict_resolution_mode = _MODES_AS_BYTES.get(mode)
-    if conflict_resolution_mode is None:
-        return None
-    address_text = address.decode("ascii")
-    try:
-        if b":" in address:
-            address = inet_pton(AF_INET6, address_text)
-            address_text = inet_ntop(AF_INET6, address)
-        else:
-            address = inet_pton(AF_INET, address_text)
-    except OSError:
-        return None
-    return NameChangeRequest(
-        change_type=_CHANGE_TYPES[change_type],
-        forward_change=forward is not None,
-        reverse_change=reverse is not None,
-        fqdn=fqdn.decode("ascii") + ".",
-        fqdn_wire=plain_name_wire(fqdn),
-        address=address,
-        address_text=address_text,
-        dhcid=unhexlify(dhcid),
-        lease_expires_on=expires.decode("ascii"),
-        lease_length=int(length),
-        conflict_resolution_mode=conflict_resolution_mode,
-    )
 
 
 def _payload(datagram: bytes) -> bytes:
