@@ -17,7 +17,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 
 class SystemInterfaces:
-    """The interfaces of this machine; see Interfaces."""
+    """The network interfaces of this machine; an ``Interfaces``."""
 
     def index(self, name: str) -> int:
         """Return the number of an interface, 0 if there is none of the name."""
@@ -34,7 +34,7 @@ class SystemInterfaces:
 
 def parse_address(text: str) -> Address:
     """Return the address; raises ConfigError with Kea's reason."""
-    # A C string ends at its first NUL.
+    # For Kea the text is a C string.
     spelled = text.partition("\0")[0]
     host, mark, zone = spelled.partition("%")
     try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyd2.data.element import Element
 
 WILDCARD = "*"
-"""The domain that takes every name for which there is no other."""
+"""The domain that matches every name that no other domain matches."""
 
 
 def parse_domains(

@@ -3,8 +3,8 @@
 A token's kind is the name under which Bison's messages print it. Which strings are keywords depends on the
 map that is being read, so the reader passes the keywords with each request for a token.
 
-Columns count bytes from 1: the text is held with one byte in each character, and strings leave as UTF-8 with
-``surrogateescape``. Places are Kea's: a token begins where the last blank, line end or token ended, so a
+Columns count bytes from 1: the text is kept with one byte in each character; the values of strings are UTF-8
+with ``surrogateescape``. Places are Kea's: a token begins where the last blank, line end or token ended, so a
 comment directly before it belongs to its place.
 """
 
@@ -75,7 +75,7 @@ class Token(NamedTuple):
 
     kind: str
     value: bool | int | float | str | None
-    """What a string, number or boolean stands for; a keyword's spelling."""
+    """The value of a string, number or boolean; the spelling of a keyword."""
     line: int
     column: int
     end: int
@@ -102,7 +102,7 @@ class _Source:
         return self.at - self.line_start + 1
 
     def skip_space(self) -> None:
-        """Pass over blanks and line ends: what follows begins behind them."""
+        """Pass over blanks and line ends: the next token begins behind them."""
         found = _SPACE.match(self.text, self.at)
         if found is not None and found.end() > self.at:
             self.move(found.end())
@@ -158,8 +158,8 @@ class Lexer:
     def next(self, keywords: Mapping[str, str]) -> Token:
         """Return the next token; at the end of the outermost file END, again and again.
 
-        ``keywords`` gives the kinds of the strings that are keywords here; those in capitals stand for any
-        case. Raises ConfigSyntaxError.
+        ``keywords`` gives the kinds of the strings that are keywords here; one in capitals matches any case.
+        Raises ConfigSyntaxError.
         """
         source = self._source
         found = _COMMON.match(source.text, source.at)
@@ -339,7 +339,7 @@ class Lexer:
         raise ConfigSyntaxError(f"{place}{hint}: {to_str(text)}".partition("\0")[0])
 
     def _shown(self, text: str, start: int | None = None) -> str:
-        """Return the text of a faulty token, or what stands for it when it may be a secret.
+        """Return the text of a faulty token, or asterisks if it may be a secret.
 
         The token begins at ``start``, or ends here.
         """

@@ -1,7 +1,7 @@
-"""The checked configuration: frozen values, names as Kea's configuration spells them.
+"""The checked configuration: frozen values, named as in Kea's configuration.
 
-Parsed once; nothing below looks at dicts again. Raw texts (names, algorithm) are kept as typed, because
-config-get, duplicate checks and the zone that is sent use them so (contract, sections 2.2 and 2.4).
+The rest of the daemon reads these and no dicts. Texts (names, algorithm) are kept as typed, because
+config-get, the checks for duplicates and the zone that is sent use them so (contract, sections 2.2 and 2.4).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class DdnsDomain:
     user_context: Element | None
     position: Position = NOWHERE
     switches: ServerSwitches = field(default_factory=ServerSwitches)
-    """The switches in force for this domain where they are no single server's."""
+    """The switches in force for this domain; a server may have its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class HookLibrary:
     """The ``parameters`` map; None when absent."""
     position: Position = NOWHERE
     directory: str = ""
-    """Where hook libraries lie: a ``python:`` module may be found below it."""
+    """The directory of hook libraries: a ``python:`` module may be found below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Config:
     ip_address: Address
     port: int
     dns_server_timeout: int
-    """Milliseconds a try waits for its reply."""
+    """Milliseconds that a try waits for its reply."""
     ncr_protocol: str
     ncr_format: str
     tsig_keys: tuple[TsigKey, ...]

@@ -1,8 +1,8 @@
-"""Which Python modules ``hooks-libraries`` may name: found by looking, never by importing.
+"""Which Python modules ``hooks-libraries`` may name. They are found without importing anything.
 
-A module below the directory of the hook libraries is like a file in it. Any other must be named by an
-installed package, in its entry points of the group ``pyd2.hooks``: so a configuration, in a file or in a
-command, cannot have any other module of Python's path run.
+A module below the directory of the hook libraries is allowed, as a file in it is. Any other must be declared
+by an installed package, in its entry points of the group ``pyd2.hooks``: so a configuration, in a file or in
+a command, cannot run an arbitrary module of Python's path.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Found(NamedTuple):
 
 
 def find_module(module: str, directory: str) -> Found:
-    """Return where a module is that may be a hook library.
+    """Return the place of a module that may be a hook library.
 
-    Raises LookupError when it may be none, with what to do, or when its source cannot be found.
+    Raises LookupError when it may not be one, with what to do, or when its source cannot be found.
     """
     parts = module.split(".")
     if all(part.isidentifier() for part in parts):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pyd2.data.element import Position
 
 MAX_NESTING: Final = 250
-"""How deep maps and lists of any content may stand in each other; Kea has no limit.
+"""How deep maps and lists of any content may be nested; Kea has no limit.
 
-Whatever handles elements recurses; this many levels are far below Python's limit of 1000 calls.
+All functions on elements recurse; this many levels are far below Python's limit of 1000 calls.
 """
 
 _NO_KEYWORDS: Final[Mapping[str, str]] = {}
@@ -89,7 +89,7 @@ class Reader:
         return token
 
     def _member(self, rule: Map, members: dict[str, Element], key: Token) -> None:
-        """Read what stands behind a key, and put it into the map."""
+        """Read the value of a key, and put it into the map."""
         if key.kind == STRING:
             self._expect(":")
             shown = HIDDEN if may_be_secret(str(key.value)) else key.value
@@ -298,7 +298,7 @@ class Reader:
         self._warn(f"{self._lexer.place(comma)}: {_EXTRA_COMMA}")
 
     def _fail(self, token: Token, *expected: str) -> NoReturn:
-        """Raise Bison's error for a token; nothing is said of what was expected when it is too much."""
+        """Raise Bison's error for a token; it lists the expected tokens if they are few."""
         hope = f", expecting {' or '.join(expected)}" if 0 < len(expected) <= _MOST_EXPECTED else ""
         self._fail_at(token, f"syntax error, unexpected {token.kind}{hope}")
 

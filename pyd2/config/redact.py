@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _KEY_MEMBERS: Final = frozenset({"algorithm", "digest-bits", "secret-file", "user-context", "comment"})
-"""What of a TSIG key is shown beside its name. Any other member may be its secret under a mistyped name."""
+"""The members of a TSIG key that are shown with its name. Any other may be a secret under a mistyped name."""
 
 
 def redact(dhcp_ddns: Element) -> Element:
     """Return the DhcpDdns map with ``*****`` for the secrets of TSIG keys and of hook parameters.
 
-    Takes any value, checked or not, and hides what has a secret's name, or can be nothing else, wherever it
-    stands. User-contexts are left as they are, as Kea does. What is no secret is shared with the given map.
+    The value need not be a valid configuration. Every member with the name of a secret is hidden, at any
+    depth, and so is every text of a key that may be its secret. As in Kea, a user-context is not changed. The
+    result shares all other elements with the given map.
     """
     return _redacted(_changed(dhcp_ddns, "tsig-keys", lambda keys: _each(keys, _redact_key)))
 
@@ -30,7 +31,7 @@ def redact_request(request: Element) -> Element:
 
 
 def _changed(element: Element, name: str, change: Callable[[Element], Element]) -> Element:
-    """Return a copy of a map with one member changed; whatever has no such member stays."""
+    """Return a copy of a map with one member changed; the element itself if it has no such member."""
     if not isinstance(element.value, dict) or name not in element.value:
         return element
     return Element({**element.value, name: change(element.value[name])}, element.position)

@@ -1,7 +1,7 @@
-"""pyd2's own switches, which stand in a ``user-context`` under ``"pyd2"``: Kea accepts and ignores them.
+"""pyd2's own switches, in the ``user-context`` under ``"pyd2"``, where Kea accepts and ignores them.
 
-Without them pyd2 does what Kea does. A key that is unknown here is an error, so that no slip of the pen
-leaves a safety measure off in silence.
+Without them pyd2 does what Kea does. An unknown key is an error, so that a typing mistake cannot leave a
+safety measure off in silence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULT_MAX_ENTRIES: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class QueueSwitches:
-    """Where accepted requests wait."""
+    """Where accepted requests are kept."""
 
     type: str = "memory"
     directory: str = "/var/lib/kea"
@@ -35,7 +35,7 @@ class QueueSwitches:
 
 @dataclass(frozen=True, slots=True)
 class RetrySwitches:
-    """Trying failed changes again; delays in seconds."""
+    """Retries of failed changes; delays in seconds."""
 
     enabled: bool = False
     initial_delay: float = 1.0
@@ -44,7 +44,7 @@ class RetrySwitches:
 
 @dataclass(frozen=True, slots=True)
 class FailoverSwitches:
-    """Going on to the next server where Kea gives up."""
+    """Whether the next server is tried where Kea gives the request up."""
 
     enabled: bool = False
     breaker_threshold: int = 5
@@ -53,12 +53,12 @@ class FailoverSwitches:
 
 @dataclass(frozen=True, slots=True)
 class LaneSwitches:
-    """How a DNS server is talked to."""
+    """The in-flight window and the transport towards a DNS server."""
 
     max_in_flight: int | None = None
-    """Updates under way at a time; None: it adapts to the server, from 32 to 96."""
+    """Updates in flight at a time; None: the window adapts to the server, from 32 to 96."""
     transport: str = "udp"
-    """``udp``, with TCP for what UDP does not carry, ``tcp`` or ``tls``."""
+    """``udp``, with TCP for messages too long for UDP, ``tcp`` or ``tls``."""
     tls_mode: str = "strict"
     tls_hostname: str = ""
     tls_ca_file: str = ""
@@ -67,7 +67,7 @@ class LaneSwitches:
 
     @property
     def tls(self) -> TlsSwitches | None:
-        """How to talk TLS; None for the other transports."""
+        """The settings of TLS; None for the other transports."""
         if self.transport != "tls":
             return None
         return TlsSwitches(
@@ -77,7 +77,7 @@ class LaneSwitches:
 
 @dataclass(frozen=True, slots=True)
 class ServerSwitches:
-    """The switches that a domain or a server may set for itself; what it leaves out it inherits."""
+    """The switches that a domain or a server may set for itself; it inherits the others."""
 
     retry: RetrySwitches = field(default_factory=RetrySwitches)
     failover: FailoverSwitches = field(default_factory=FailoverSwitches)
@@ -92,7 +92,7 @@ class Switches:
     servers: ServerSwitches = field(default_factory=ServerSwitches)
     """What all domains and servers inherit."""
     expired: str = "keep"
-    """``keep`` or ``drop``: what happens to an add whose lease has ended."""
+    """``keep`` or ``drop``: what to do with an add whose lease has expired."""
     redact_secrets: bool = False
     """Whether config-get shows ``*****`` for secrets."""
 
@@ -148,7 +148,7 @@ _Block = TypeVar("_Block", QueueSwitches, RetrySwitches, FailoverSwitches, LaneS
 
 
 def known_parameters(name: str) -> Iterable[str]:
-    """Return the parameters of a map as messages name it: ``pyd2`` or, say, ``pyd2.queue``."""
+    """Return the parameters of a map by its name in messages, such as ``pyd2`` or ``pyd2.queue``."""
     return [*_BLOCKS, *_GLOBAL_VALUES] if name == "pyd2" else _BLOCKS.get(name.removeprefix("pyd2."), ())
 
 
@@ -270,7 +270,7 @@ def _value(scope: Element, name: str, rule: _Rule) -> str | bool | float:
         )
     if not isinstance(value, str):
         _fail_type(name, element)
-    if "\0" in value:  # all of these texts go to the system or to OpenSSL, as paths and names
+    if "\0" in value:  # these texts are paths and names for the system and for OpenSSL
         raise ConfigError(f"'{name}' must not hold a NUL ({element.position})")
     return value
 

@@ -1,8 +1,8 @@
-"""TLS towards a DNS server (RFC 7858, RFC 9103): what the switches say, and the context made of it.
+"""TLS towards a DNS server (RFC 7858, RFC 9103): its settings, and the context made from them.
 
-``strict`` (RFC 8310, section 5) sends nothing to a server that cannot prove to be the right one.
-``opportunistic`` encrypts towards whoever answers: it keeps out who listens, not who stands between. Neither
-falls back to plain text.
+``strict`` (RFC 8310, section 5) sends nothing to a server whose certificate is not valid for it.
+``opportunistic`` accepts any certificate: it protects against passive eavesdroppers, not against an active
+man in the middle. Neither falls back to plain text.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class TlsError(Pyd2Error):
 
 @dataclass(frozen=True, slots=True)
 class TlsSwitches:
-    """How to talk TLS to a server. Files are in PEM form; empty: none."""
+    """The settings of TLS for a server. Files are in PEM form; empty: none."""
 
     mode: str = "strict"
     hostname: str = ""
-    """Whom the certificate must be for, in strict mode; empty: the server's address."""
+    """The name that the server's certificate must have in strict mode; empty: the server's address."""
     ca_file: str = ""
-    """Who may vouch for the server; empty: those whom the system trusts."""
+    """The certificate authorities for the server's certificate; empty: those that the system trusts."""
     cert_file: str = ""
-    """Our own certificate, for a server that asks for one."""
+    """The client certificate, for a server that asks for one."""
     key_file: str = ""
 
     def _files(self) -> list[tuple[str, str]]:
@@ -55,7 +55,7 @@ class TlsSwitches:
             context.verify_mode = ssl.CERT_NONE
         for name, file in self._files():
             try:
-                # OpenSSL opens it itself, and would wait for ever for the writer of a FIFO.
+                # OpenSSL opens the file itself, and would wait for ever for the writer of a FIFO.
                 os.close(open_regular(file))
             except OSError as error:
                 raise _unusable(name, file, error) from error
@@ -68,7 +68,7 @@ class TlsSwitches:
             name, file = "tls-cert-file", self.cert_file
             if file:
                 context.load_cert_chain(file, self.key_file or None)
-        except OSError as error:  # of which the errors of TLS are a kind
+        except OSError as error:  # ssl.SSLError is one
             raise _unusable(name, file, error) from error
         return context
 

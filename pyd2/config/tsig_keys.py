@@ -97,7 +97,7 @@ def _key(entry: Element, read_secret: SecretReader) -> TsigKey:
 
 
 def _secret(entry: Element, read_secret: SecretReader) -> tuple[str, str]:
-    """Return the base64 text and the name of the file it came from, which is empty if it came from none."""
+    """Return the base64 text and the name of its file; the name is empty without a file."""
     if entry.get("secret-file") is None:
         text = get_string(entry, "secret")
         if not text:
@@ -114,10 +114,10 @@ def _secret(entry: Element, read_secret: SecretReader) -> tuple[str, str]:
 
 
 def _make(name: str, secret: str, algorithm: str, digest_bits: int) -> bytes:
-    """Return the secret's bytes if Kea could make a key of these; raises ConfigError or DomainNameError.
+    """Return the secret's bytes if Kea can make a key of these; raises ConfigError or DomainNameError.
 
-    Kea joins all with colons and takes the text apart again, so a colon in the name moves what follows it one
-    place on, and what should be the number of bits is none.
+    Kea joins them with colons and splits the text again. After a colon in the name it reads the algorithm as
+    the number of bits, and refuses the key.
     """
     if ":" in name_text(parse_name(name)):
         bits = f":{digest_bits}" if digest_bits else ""
@@ -126,10 +126,10 @@ def _make(name: str, secret: str, algorithm: str, digest_bits: int) -> bytes:
 
 
 def decode_base64(text: str) -> bytes:
-    """Return the bytes of a base64 text, in which white space counts for nothing; raises ConfigError.
+    """Return the bytes of a base64 text, which may hold white space; raises ConfigError.
 
-    The text is a secret: errors have Kea's words, but tell of the place where Kea shows the text. Places
-    count from 1, white space included.
+    The text is a secret: errors have Kea's words, but name the place where Kea shows the text. Places count
+    from 1, white space included.
     """
     digits = padding = number = bits = 0
     result = bytearray()

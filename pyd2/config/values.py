@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyd2.data.element import Element, Position
 
 Notify: TypeAlias = Callable[..., None]
-"""Gets the ID and the arguments of each message to log, at once; ``Log.emit`` is one."""
+"""Logs a message at once: gets its ID and its arguments, as ``Log.emit`` does."""
 
 UINT32_MAX = 0xFFFFFFFF
 
@@ -57,7 +57,7 @@ def get_address(scope: Element, name: str) -> Address:
 
 
 def reason(error: Exception) -> str:
-    """Return an error's text as Kea passes it on: a C string, which ends at its first NUL."""
+    """Return an error's text up to its first NUL, where Kea's C string ends."""
     return str(error).partition("\0")[0]
 
 

@@ -1,7 +1,7 @@
 """The built-in commands of the DHCP-DDNS server (contract, section 8).
 
-Each takes the request's ``arguments`` (None when absent) and returns the answer. What they need of the daemon
-is in ``Server``, of the statistics in ``Statistics``.
+Each gets the request's ``arguments`` (None when absent) and returns the answer. ``Server`` is what the
+commands need of the daemon, ``Statistics`` what they need of the statistics.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ APPLICATION = "DhcpDdns"
 
 
 class ShutdownType(StrEnum):
-    """How much is still done before the server leaves (contract, section 1)."""
+    """What the server still does before it ends (contract, section 1)."""
 
     NORMAL = "normal"
-    """Active transactions end."""
+    """It finishes the active transactions."""
     DRAIN_FIRST = "drain_first"
-    """The queue is worked off too."""
+    """It finishes the queued requests, too."""
     NOW = "now"
-    """Everything is dropped at once."""
+    """Nothing: it drops everything at once."""
 
 
 class Server(Protocol):
-    """The daemon as the commands see it."""
+    """What the commands need of the daemon."""
 
     @property
     def config_file(self) -> str:
@@ -63,7 +63,7 @@ class Server(Protocol):
         """Seconds since a configuration was last applied."""
 
     def extensions(self) -> Element | None:
-        """Return what status-get tells of what goes beyond Kea; None when nothing of that is on."""
+        """Return the state of pyd2's own features for status-get; None if none of them is on."""
 
     def config(self, *, redacted: bool) -> Element:
         """Return a new map ``{ "DhcpDdns": {...} }`` of the running configuration, defaults filled in.
@@ -84,14 +84,14 @@ class Server(Protocol):
         """Set the exit status of the process's normal end; the low 8 bits count."""
 
     def begin_shutdown(self, kind: ShutdownType) -> None:
-        """Begin to leave; called again, the kind changes."""
+        """Begin to shut down; a second call changes the kind."""
 
     def cancel_shutdown(self) -> None:
-        """Stay after all, if a shutdown is under way."""
+        """Call a shutdown off, if one is under way."""
 
 
 class Statistics(Protocol):
-    """The statistics as the commands see them."""
+    """What the commands need of the statistics."""
 
     def get(self, name: str) -> Element:
         """Return a map with the statistic of that name; empty if there is none."""
@@ -160,7 +160,7 @@ class Commands:
         return success(self._server.version, Element({"extended": Element(self._server.extended_version)}))
 
     def status_get(self, _arguments: Element | None) -> Element:
-        """Answer with the process's id and its ages in seconds, and with what goes beyond Kea if it is on."""
+        """Answer with the process's id, its ages in seconds and the state of pyd2's own features."""
         status = {
             "pid": Element(os.getpid()),
             "uptime": Element(self._server.uptime),
@@ -230,7 +230,7 @@ class Commands:
         return write_config(name, self._server.config_file, self._server.config(redacted=False))
 
     def shutdown(self, arguments: Element | None) -> Element:
-        """Begin to leave; None as arguments is also what SIGTERM and SIGINT mean.
+        """Begin to shut down; SIGTERM and SIGINT do the same as a command without arguments.
 
         As with Kea, the exit value counts even when the type is refused, and a refused type calls off a
         shutdown that is under way.
@@ -288,7 +288,7 @@ class Commands:
         return success("Configuration applied successfully.", arguments)
 
     def _other_objects(self, arguments: Element | None) -> list[str]:
-        """Log what stands beside DhcpDdns in the arguments; return the names."""
+        """Log the members of the arguments other than DhcpDdns; return their names."""
         members = arguments.map_value() if arguments is not None else {}
         names = [name for name, _ in sorted_items(members) if name != APPLICATION]
         for name in names:

@@ -65,12 +65,12 @@ class CommandExecutor:
         return self._encode(response)
 
     def refuse(self, text: str) -> bytes:
-        """Log that what came is no command, and return the answer to it; ``text`` says why."""
+        """Log why the received bytes are no command, and return the answer."""
         self._log.emit("COMMAND_PROCESS_ERROR1", text)
         return self.failure(text)
 
     def failure(self, text: str) -> bytes:
-        """Return the answer to what failed before it was a command."""
+        """Return the answer with this error; nothing is logged."""
         return self._encode(error(text))
 
     def _encode(self, response: Element) -> bytes:

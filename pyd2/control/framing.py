@@ -57,7 +57,7 @@ class JsonFraming:
     """
 
     # The methods named _in_... are the states. Each reads data[at:] for as long as the state lasts, sets the
-    # next one in _step, and returns where it goes on.
+    # next one in _step, and returns the place behind what it has read.
 
     __slots__ = ("_depth", "_received", "_step", "_text", "error", "state")
 
@@ -130,7 +130,7 @@ class JsonFraming:
                 if not self._depth:
                     self.state = FramingState.COMPLETE
                     break
-            elif byte == b'"':  # its end has not come yet
+            elif byte == b'"':  # its end is not in the data yet
                 self._step = JsonFraming._in_string
                 at += 1
                 break
@@ -141,7 +141,7 @@ class JsonFraming:
         return at
 
     def _comment_in_command(self, data: bytes, at: int) -> int:
-        """Leave out the comments that begin here; those that have not all come are for the next states."""
+        """Leave out the complete comments that begin here; the next states read one that is not complete."""
         if comments := _LINE_COMMENTS.match(data, at):
             self._keep_newlines(comments.group().count(b"\n"))
             return comments.end()
@@ -158,7 +158,7 @@ class JsonFraming:
         return end
 
     def _in_escape(self, data: bytes, at: int) -> int:
-        """After a backslash that was the last byte to come."""
+        """After a backslash at the end of the previous data."""
         self._text += data[at : at + 1]
         self._step = JsonFraming._in_string
         return at + 1

@@ -1,7 +1,7 @@
-"""The commands by name, and what is checked of a request before one runs (contract, section 8).
+"""The commands by name, and the checks of a request before a command runs (contract, section 8).
 
-Everything between a parsed request and its answer happens here: the request checks, the choice between hook
-libraries and built-in commands, and the ``command_processed`` hook point.
+From a parsed request to its answer: the checks, the choice between hook libraries and built-in commands, and
+the ``command_processed`` hook point. Commands of any origin can be added and removed by name.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
 
     Handler: TypeAlias = Callable[[Element | None], Element]
-    """Carries a command out: takes its ``arguments``, None when absent, and returns the answer.
+    """Carries a command out: gets its ``arguments``, None when absent, and returns the answer.
 
-    It may raise any error: its text becomes the answer's.
+    It may raise any error; the text of the error becomes the text of the answer.
     """
 
 LIST_COMMANDS = "list-commands"
@@ -36,10 +36,10 @@ class CommandHooks(Protocol):
         """Return the names of the commands that libraries answer."""
 
     def has_command(self, name: str) -> bool:
-        """Tell if a library answers the command."""
+        """Return whether a library answers the command."""
 
     def run_command(self, name: str, request: Element) -> Element | None:
-        """Let the libraries answer; ``request`` is the whole request. None: no answer is to be sent."""
+        """Return the libraries' answer to the whole request; None: no answer is to be sent."""
 
     def command_processed(
         self, name: str, arguments: Element | None, response: Element | None
@@ -48,7 +48,7 @@ class CommandHooks(Protocol):
 
 
 class CommandRegistry:
-    """The built-in commands and their execution.
+    """The commands of the server and of hook libraries, and their execution.
 
     ``hooks`` may be replaced at any time, as libraries are loaded and unloaded.
     """
@@ -77,8 +77,7 @@ class CommandRegistry:
     def process(self, request: Element) -> Element | None:
         """Carry out a request and return its answer; None: a hook library wants none to be sent.
 
-        Never raises: whatever goes wrong is logged and becomes an answer, so that no command can end the
-        process.
+        Never raises: every error is logged and becomes an answer, so that no command can end the process.
         """
         try:
             name, arguments = _parse(request)

@@ -25,7 +25,7 @@ class UnixSession:
 
     @property
     def size(self) -> int:
-        """How many bytes of a command have come, without comments and what stands before it."""
+        """How many bytes of a command have come; comments, and bytes before the command, do not count."""
         return self._framing.size
 
     def receive(self, data: bytes) -> bytes | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from io import FileIO
 
 READER_SECONDS: Final = 1.0
-"""How long the reader of a pipe may take nothing; commands wait meanwhile."""
+"""How long the reader of a pipe may read nothing; the main thread waits meanwhile."""
 
 
 def write_config(name: str, config_file: str, config: Element) -> Element:
@@ -73,13 +73,13 @@ def allowed_path(name: str, config_file: str) -> str:
 
 
 def _write(fd: int, data: bytes) -> None:
-    """Write all of it; raises OSError, also when the reader of a pipe takes nothing for READER_SECONDS."""
+    """Write all data; raises OSError, also when the reader of a pipe reads nothing for READER_SECONDS."""
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     written = 0
     while written < len(data):
         if not poll.poll(READER_SECONDS * 1000):
-            raise TimeoutError(errno.ETIMEDOUT, "its reader takes nothing")
+            raise TimeoutError(errno.ETIMEDOUT, "its reader reads nothing")
         with contextlib.suppress(BlockingIOError):
             written += os.write(fd, data[written:])
 
@@ -87,7 +87,7 @@ def _write(fd: int, data: bytes) -> None:
 def _open(target: Path) -> tuple[FileIO, Path | None]:
     """Open the file to write, and return its path if it is a temporary one that is to replace the target.
 
-    The target itself is written only where it can not be replaced: when it is a device or a pipe, when it has
+    The target itself is written only where it cannot be replaced: when it is a device or a pipe, when it has
     another name, when no file may be made beside it, or when its owner could not be kept. Raises OSError.
     """
     try:

@@ -1,4 +1,4 @@
-"""Makes control characters visible: what comes from others must not steer a terminal or forge a log line."""
+"""Makes control characters visible: foreign text must not control a terminal or forge a log line."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _CONTROL_IN_LINES: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udc9f
 
 
 def escaped(text: str) -> str:
-    r"""Return the text as one line without control characters: ``\x0a`` stands for a newline. Tabs stay."""
+    r"""Return the text as one line without control characters: a newline becomes ``\x0a``. Tabs are kept."""
     return text if text.isprintable() else _CONTROL.sub(_shown, text)
 
 
 def escaped_lines(text: str) -> str:
-    """Do the same and leave newlines, for a text of several lines."""
+    """Do the same and keep newlines, for a text of several lines."""
     return text if text.isprintable() else _CONTROL_IN_LINES.sub(_shown, text)
 
 
 def indented_lines(text: str) -> str:
-    """Do the same and indent all lines but the first, so that none of them looks like the first of a text."""
+    """Do the same and indent all lines but the first, so that none of them looks like a new log line."""
     return escaped_lines(text.removesuffix("\n")).replace("\n", "\n    ")
 
 

@@ -1,7 +1,7 @@
-"""JSON values that remember where they stood in the text.
+"""JSON values with their positions in the text.
 
-Strings hold Kea's byte strings in Python's usual way: UTF-8 with ``surrogateescape``, so that
-``text.encode("utf-8", "surrogateescape")`` gives the bytes back, whatever they were.
+Kea's byte strings are Python strings, decoded as UTF-8 with ``surrogateescape``:
+``text.encode("utf-8", "surrogateescape")`` returns the bytes, valid UTF-8 or not.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import NamedTuple, NoReturn, TypeAlias, Union
 
 from pyd2.errors import ElementTypeError
 
-ElementValue: TypeAlias = Union[bool, int, float, str, list["Element"], dict[str, "Element"], None]  # noqa: UP007  a string cannot stand in X | Y
-"""What an element can hold; maps and lists hold elements again."""
+ElementValue: TypeAlias = Union[bool, int, float, str, list["Element"], dict[str, "Element"], None]  # noqa: UP007  X | Y takes no string
+"""The value of an element; maps and lists contain elements."""
 
-Plain: TypeAlias = Union[bool, int, float, str, list["Plain"], dict[str, "Plain"], None]  # noqa: UP007  a string cannot stand in X | Y
+Plain: TypeAlias = Union[bool, int, float, str, list["Plain"], dict[str, "Plain"], None]  # noqa: UP007  X | Y takes no string
 """A JSON value without positions."""
 
 
@@ -30,7 +30,7 @@ class Position(NamedTuple):
 
 
 NOWHERE = Position("<string>", 0, 0)
-"""The position of values that no text gave."""
+"""The position of values that come from no text."""
 
 
 class BigInteger(int):

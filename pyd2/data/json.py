@@ -1,7 +1,7 @@
 """Kea's plain JSON reader: what NameChangeRequests and commands are read with (contract, sections 3 and 8).
 
-It is no strict JSON: some numbers that RFC 8259 forbids pass (``+1``, ``.5``, ``007``), a list may end with
-a comma, raw control characters may stand in strings, and of equal keys the last wins. Error texts and
+It is no strict JSON: it accepts some numbers that RFC 8259 forbids (``+1``, ``.5``, ``007``), a comma at the
+end of a list and raw control characters in strings, and of equal keys the last wins. Error texts and
 positions are part of Kea's answers, so they are Kea's, odd ones included. Configuration files have a grammar
 of their own.
 """
@@ -18,13 +18,13 @@ from pyd2.data.secrets import HIDDEN, holds_secret
 from pyd2.errors import JsonError, TooManyValuesError
 
 MAX_NESTING = 100
-"""How deep elements may stand in each other; the outermost one counts as 1."""
+"""How deep elements may be nested; the outermost one counts as 1."""
 
 _SPACE = r"[ \b\f\n\r\t]*+"
 _WHITESPACE = re.compile(_SPACE)
 _SIGN = re.compile(rf"{_SPACE}(.?){_SPACE}", re.DOTALL)
 _PLAIN_STRING = re.compile(r'"([^"\\]*+)"')
-# What most values are. The rest, faults among them, is told apart one by one.
+# Matches most values. ``read_uncommon`` reads the others, and finds the faults.
 _COMMON = re.compile(r'"([^"\\]*+)"|([+-]?[0-9]{1,18}+)(?![0-9+\-.eE])|(true|false|null)(?![A-Za-z])')
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"[A-Za-z]*")
@@ -61,12 +61,12 @@ def from_wire(text: bytes | str, *, max_values: int = sys.maxsize) -> Element:
 
 
 def _to_str(raw: str) -> str:
-    """Return Kea's byte string, one character a byte, in the form that elements hold."""
+    """Return a byte string, given as one character a byte, in the form of the strings of elements."""
     return raw if raw.isascii() else raw.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 class _Reader:
-    """One pass over a text that holds one byte in each character.
+    """One pass over a text that has one byte in each character.
 
     The column of the character at ``at`` is ``at - base``: ``base`` moves with each line.
     """
@@ -90,7 +90,7 @@ class _Reader:
         return JsonError(f"{_to_str(text)} in {self.place(at)}".partition("\0")[0])
 
     def shown(self, token: str) -> str:
-        """Return a faulty token that was read last, or what stands for it when it may be a secret."""
+        """Return the faulty token that was read last, or asterisks if it may be a secret."""
         return HIDDEN if holds_secret(token, self.text[: self.at - len(token)]) else token
 
     def peek(self) -> str:
@@ -109,7 +109,7 @@ class _Reader:
             self.base = self.text.rindex("\n", self.at, end)
         self.at = end
 
-    def take(self, pattern: re.Pattern[str]) -> str:
+    def match(self, pattern: re.Pattern[str]) -> str:
         found = pattern.match(self.text, self.at)
         assert found is not None
         self.at = found.end()
@@ -121,7 +121,7 @@ class _Reader:
             raise self.fail("Extra data", self.at)
 
     def read(self, levels: int) -> Element:
-        """Read one value that begins here; ``levels`` is how many may still stand in each other."""
+        """Read one value that begins here; ``levels`` is how deep it may be nested."""
         if levels == 0:
             raise JsonError("fromJSON elements nested too deeply")
         self.left -= 1
@@ -156,15 +156,15 @@ class _Reader:
         if char == '"':
             return self.read_string()
         if char in ("t", "f"):
-            raise self.fail(f"Bad boolean value: {self.shown(self.take(_WORD))}", start)
+            raise self.fail(f"Bad boolean value: {self.shown(self.match(_WORD))}", start)
         if char == "n":
-            raise self.fail(f"Bad null value: {self.shown(self.take(_WORD))}", start)
+            raise self.fail(f"Bad null value: {self.shown(self.match(_WORD))}", start)
         if char == "":
             raise JsonError("nothing read")
         if char not in "0123456789+-.":
             raise self.fail(f"error: unexpected character {char}", start + 1)
         try:
-            return _number(self.take(_NUMBER))
+            return _number(self.match(_NUMBER))
         except OverflowError as error:
             number = self.text[start : self.at]
             raise self.fail(str(error).replace(f"'{number}'", f"'{self.shown(number)}'"), start) from None
@@ -222,7 +222,7 @@ class _Reader:
             raise self.fail("String expected", self.at + 1)
         start = self.at
         self.at += 1
-        self.take(_IN_STRING)
+        self.match(_IN_STRING)
         char = self.peek()
         if char == "\\":
             raise self.bad_escape(self.at + 1)
@@ -232,7 +232,7 @@ class _Reader:
         return _to_str(_unescape(self.text, start)[0])
 
     def bad_escape(self, start: int) -> JsonError:
-        """Return the error of the escape whose backslash stands before ``start``."""
+        """Return the error of the escape whose backslash is right before ``start``."""
         if self.text[start : start + 1] != "u":
             return self.fail("Bad escape", start)
         if self.text[start + 1 : start + 2] != "0":

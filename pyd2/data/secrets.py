@@ -1,7 +1,7 @@
-"""Keeps secrets out of messages: which texts may be one, and what is said in their place.
+"""Keeps secrets out of messages: which texts may be secrets, and the text shown instead.
 
-A message reaches logs, terminals and, through the service manager, every user of the machine. Whatever may
-be a TSIG secret or a password, with or without a typing mistake, is told of by its place and never shown.
+A message reaches logs, terminals and, through the service manager, every user of the machine. A text that may
+be a TSIG secret or a password, with or without a typing mistake, is never shown: the message names its place.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import re
 from typing import Final
 
 HIDDEN: Final = "*****"
-"""Stands for a secret, as in Kea's messages."""
+"""Shown instead of a secret, as in Kea's messages."""
 
 _WORDS: Final = ("secret", "password")
 _STRING_OR_BRACE: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}]')
 _BASE64: Final = re.compile(r"(?!/)[A-Za-z0-9+/=\s]{16,}")
-"""A path is not meant: one that begins with a slash."""
+"""A text that begins with a slash is a path."""
 
 
 def is_secret_name(name: str) -> bool:
@@ -24,15 +24,15 @@ def is_secret_name(name: str) -> bool:
 
 
 def may_be_secret(text: str) -> bool:
-    """Return whether a text looks like a TSIG secret, though it stands where something else should."""
+    """Return whether a text looks like a TSIG secret, though it is in the place of something else."""
     return _BASE64.fullmatch(text) is not None and not (text.isalpha() and (text.islower() or text.isupper()))
 
 
 def holds_secret(token: str, *before: str) -> bool:
     """Return whether a faulty token may be a secret.
 
-    ``before`` are the texts that lead to it, the nearest first: what stands before it in its file, then what
-    stands before that file in those that include it. A secret has its name in the map that it stands in.
+    ``before`` are the texts that lead to it, the nearest first: its file up to the token, then each including
+    file up to the directive. The name of a secret is in the same map as the secret.
     """
     parts = [token]
     for text in before:

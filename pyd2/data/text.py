@@ -1,4 +1,4 @@
-"""Kea's printed form of JSON values: answers, debug messages and what the configuration's hash is taken over.
+"""Kea's printed form of JSON values, for answers, debug messages and the hash of a configuration.
 
 Contract, section 8. The text is not always JSON again: keys are printed raw, as Kea does.
 """

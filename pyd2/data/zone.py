@@ -1,4 +1,4 @@
-"""What stands behind the ``%`` of an IPv6 address: the zone, by name or number (RFC 4007, section 11)."""
+"""The zone behind the ``%`` of an IPv6 address, a name or a number (RFC 4007, section 11)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _INT64: Final = 2**63
 
 
 class Interfaces(Protocol):
-    """Knows a host's network interfaces."""
+    """The network interfaces of a host."""
 
     def index(self, name: str) -> int:
         """Return the number of an interface, 0 if there is none of the name."""
@@ -20,7 +20,7 @@ class Interfaces(Protocol):
 
 
 class NoInterfaces:
-    """A host without any: names mean nothing, numbers stay numbers."""
+    """A host without interfaces: no name is known, and numbers are kept as they are."""
 
     def index(self, name: str) -> int:  # noqa: ARG002  there is none
         """Return 0."""
@@ -35,10 +35,10 @@ NO_INTERFACES: Final = NoInterfaces()
 
 
 def zone_text(address: bytes, zone: str, interfaces: Interfaces) -> str:
-    """Return a zone as Kea shows it: an interface's name where that makes sense, else a number, else nothing.
+    """Return a zone as Kea shows it: an interface's name if there is one, else a number, else an empty text.
 
-    Names count for link-local addresses only. Numbers are read as C's atoi does: whatever follows the digits
-    is ignored, and what does not fit in 64 bits is the largest number that does; 32 bits of it count.
+    Names count for link-local addresses only. Numbers are read as C's atoi does: text behind the digits is
+    ignored, a number of more than 64 bits becomes the largest of 64 bits, and the low 32 bits count.
     """
     local = (address[0] == 0xFE and address[1] & 0xC0 == 0x80) or (
         address[0] == 0xFF and address[1] & 0x0F == 2

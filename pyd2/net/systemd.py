@@ -1,10 +1,10 @@
-"""What the daemon and its service manager have to say to each other: sd_notify(3), sd_listen_fds(3).
+"""Messages to the service manager, and sockets that it keeps: sd_notify(3), sd_listen_fds(3).
 
-Both are plain protocols over environment variables, datagrams and file descriptors. Without the variables
-nothing is sent and nothing is taken over.
+Both are plain protocols over environment variables, datagrams and file descriptors. Without the variables no
+message is sent and no socket taken over.
 
-The NCR socket is given into the manager's store as soon as it is bound. It is then still there, with what
-has arrived meanwhile, when the daemon starts again: a restart loses no request.
+The daemon puts the NCR socket into the manager's store as soon as it is bound. After a restart it gets the
+socket back, with the requests that have arrived meanwhile: a restart loses no request.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LISTEN: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"
 
 
 class ServiceManager:
-    """systemd, or what speaks its protocols; nobody, if the environment names none."""
+    """systemd, or another manager with its protocols; without one the methods do nothing."""
 
     def __init__(self, environ: MutableMapping[str, str], log: Log) -> None:
         """Read the variables and remove them: they are not for programs that hook libraries start."""
@@ -47,36 +47,39 @@ class ServiceManager:
         self._log = log
         self._address = given["NOTIFY_SOCKET"]
         self._watchdog = 0.0
-        """Seconds after which the manager ends a daemon that has not been heard of; 0: never."""
+        """Seconds without a message after which the manager ends the daemon; 0: never."""
         own = str(os.getpid())
         if given["WATCHDOG_PID"] in ("", own) and given["WATCHDOG_USEC"].isdecimal():
             self._watchdog = int(given["WATCHDOG_USEC"]) / 1e6
         self._kept: list[socket.socket] = []
-        """What was handed over, then only the NCR socket that is in use (a second descriptor of it)."""
-        self._untaken: set[socket.socket] = set()
-        """Those handed over that nobody has asked for."""
+        """The sockets handed over; later a second descriptor of the NCR socket in use, and no other."""
+        self._unused: set[socket.socket] = set()
+        """The sockets handed over that ``find`` has not returned."""
         if given["LISTEN_PID"] == own and given["LISTEN_FDS"].isdecimal():
             for number in range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(given["LISTEN_FDS"])):
                 self._take_over(number)
 
-    # What is said.
+    # Messages.
 
     def ready(self, status: str) -> None:
-        """Say that the daemon serves, after the start or a reload; ``status`` is one line for people."""
+        """Report that the daemon serves, after the start or a reload; ``status`` is one line of text."""
         self._send("READY=1\nSTATUS=" + escaped(" ".join(status.split())))
 
     def reloading(self) -> None:
-        """Say that a reload begins; ``ready`` says that it is over."""
+        """Report that a reload begins; ``ready`` reports its end."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that the daemon leaves."""
+        """Report that the daemon shuts down."""
         self._send("STOPPING=1")
 
     def watch(
         self, loop: asyncio.AbstractEventLoop, when_alive: Callable[[Callable[[], None]], None]
     ) -> None:
-        """Say twice in each watchdog period that the loop turns, and what ``when_alive`` waits for, too."""
+        """Send two signs of life in each watchdog period, for as long as the loop turns.
+
+        ``when_alive`` calls its argument as soon as the rest of the daemon has shown that it works, too.
+        """
         if self._watchdog and self._address:
             when_alive(lambda: self._send("WATCHDOG=1"))
             loop.call_later(self._watchdog / 2, self.watch, loop, when_alive)
@@ -89,23 +92,23 @@ class ServiceManager:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.settimeout(SEND_SECONDS)
-                # An @ stands for the NUL that begins an abstract name.
+                # The variable spells the NUL that begins an abstract name as @.
                 where = "\0" + address[1:] if address.startswith("@") else address
                 sock.sendmsg([text.encode("utf-8", "replace")], rights if descriptors else [], 0, where)
         except OSError as error:
-            said = text.partition("\n")[0]
-            self._log.emit("PYD2_SERVICE_MANAGER_UNREACHABLE", said, address, error.strerror or error)
+            state = text.partition("\n")[0]
+            self._log.emit("PYD2_SERVICE_MANAGER_UNREACHABLE", state, address, error.strerror or error)
 
-    # Sockets that are handed over, and handed back.
+    # Sockets that the manager keeps.
 
     def find(self, address: Address, port: int) -> socket.socket | None:
-        """Return the socket for this place if the manager has one; it is the caller's, to be closed."""
+        """Return the manager's socket for this place, None if it has none. The caller closes it."""
         wanted = socket_address(address, port)
         for sock in self._kept:
             host, *rest = sock.getsockname()
             if (host.partition("%")[0], *rest) == wanted:
-                if sock in self._untaken:
-                    self._untaken.remove(sock)
+                if sock in self._unused:
+                    self._unused.remove(sock)
                     self._log.emit("PYD2_SOCKET_TAKEN_OVER", host, port)
                 return sock.dup()
         return None
@@ -116,20 +119,20 @@ class ServiceManager:
         same = [kept for kept in self._kept if kept.getsockname() == place][:1]
         others = [kept for kept in self._kept if kept not in same]
         for other in others:
-            if other in self._untaken:
+            if other in self._unused:
                 host, port = other.getsockname()[:2]
                 self._log.emit("PYD2_SOCKET_NOT_TAKEN", other.fileno(), f"it is bound to {host} port {port}")
             other.close()
-        self._untaken.clear()
+        self._unused.clear()
         if self._address and (others or not same):
             same = same or [sock.dup()]
             self._send(f"FDSTOREREMOVE=1\nFDNAME={STORE_NAME}")
-            # Without FDPOLL=0 an error that waits on the socket would throw it out of the store.
+            # Without FDPOLL=0 a pending error on the socket would remove it from the store.
             self._send(f"FDSTORE=1\nFDNAME={STORE_NAME}\nFDPOLL=0", sock.fileno())
         self._kept = same
 
     def release(self) -> None:
-        """Keep no socket: it is in the way of another."""
+        """Have the manager keep no socket: it would block the place of a new one."""
         for sock in self._kept:
             sock.close()
         self._kept.clear()
@@ -148,4 +151,4 @@ class ServiceManager:
         sock.set_inheritable(False)
         sock.setblocking(False)  # noqa: FBT003  the name of the method says it
         self._kept.append(sock)
-        self._untaken.add(sock)
+        self._unused.add(sock)

@@ -224,5 +224,5 @@ def test_the_reader_of_a_pipe_that_takes_nothing_is_given_up(
         answer = write_config("saved.json", f"{tmp_path}/d2.json", large)
     assert answer.plain() == {
         "result": 1,
-        "text": f"Error during write-config:Unable to write file {path}: its reader takes nothing",
+        "text": f"Error during write-config:Unable to write file {path}: its reader reads nothing",
     }
