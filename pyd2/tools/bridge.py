@@ -1,4 +1,4 @@
-"""``pyd2ctl bridge``: build the bridge to Kea, tell whether it fits, and where the header for C is."""
+"""``pyd2ctl bridge``: builds the bridge to Kea, checks it, and prints the directory of the header for C."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``pyd2ctl bridge``."""
     parser.add_argument(
         "action", choices=("build", "status", "include"),
-        help="build: compile it for the installed Kea; status: tell what is built and whether it fits; "
+        help="build: compile it for the installed Kea; status: show what is built and check it against Kea; "
              "include: print the directory of pyd2_hook.h, for hook libraries in C that need no Kea",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the action out; exit status 0 when the bridge is there and fits."""
+    """Carry the action out; exit status 0 if the bridge exists and matches Kea."""
     if arguments.action == "include":
         print(sources() / "include")
         return 0
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def status() -> int:
-    """Print what the bridge was built for and what is loaded now."""
+    """Print the Kea that the bridge was built for and the Kea that is installed."""
     found = importlib.util.find_spec(MODULE)
     if found is None:
         missing = kea_building.missing()
@@ -75,7 +75,7 @@ def build() -> int:
         print(f"pyd2ctl: missing {missing}", file=sys.stderr)
         return 1
     if not os.access(package, os.W_OK):
-        print(f"pyd2ctl: {package} cannot be written to: run this as the user who installed pyd2",
+        print(f"pyd2ctl: {package} is not writable: run this as the user who installed pyd2",
               file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="pyd2-bridge-") as directory:
@@ -89,5 +89,5 @@ def build() -> int:
         shutil.copyfile(made, new)
         new.chmod(0o755)
         new.replace(package / made.name)
-    # In a process of its own: what it says is of the new file.
+    # In a new process, which loads the new file.
     return subprocess.run([sys.executable, "-m", "pyd2.tools", "bridge", "status"], check=False).returncode

@@ -10,12 +10,12 @@ from pyd2 import __version__
 
 _COMMANDS = {
     "demo": "run the daemon between a DNS server and real requests, and show the zones",
-    "dns-server": "a small primary DNS server that takes updates, for tests",
+    "dns-server": "run a small primary DNS server that accepts updates, for tests",
     "send": "send requests to a daemon",
     "explain": "show what the daemon would send for a name and an address, and why",
-    "queue": "look into the durable queue, and change it while no daemon uses it",
+    "queue": "show the durable queue, and change it while no daemon uses it",
     "lint": "find what is doubtful in a configuration",
-    "bridge": "build the bridge to Kea for compiled hook libraries, and tell whether it fits",
+    "bridge": "build the bridge to Kea for compiled hook libraries, and check it",
 }
 
 

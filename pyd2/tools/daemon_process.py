@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 _START = 20.0
-"""Seconds that the daemon may take to answer its first command."""
+"""Seconds from the start until the daemon must answer its first command."""
 _STOP = 10.0
 _DIRECTORIES = ("KEA_PIDFILE_DIR", "KEA_LOCKFILE_DIR", "KEA_CONTROL_SOCKET_DIR", "KEA_LOG_FILE_DIR")
 
 
 class DaemonError(Exception):
-    """The daemon does not start, does not answer, or ended; the text holds what it wrote."""
+    """The daemon does not start, does not answer, or has ended; the text has its last output."""
 
 
 class DaemonProcess:

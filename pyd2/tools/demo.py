@@ -1,7 +1,7 @@
 """``pyd2ctl demo``: a daemon, a DNS server and a day in the life of three DHCP clients.
 
-The scenes are requests as ``kea-dhcp4`` and ``kea-dhcp6`` send them; each says how it has to end. After
-the last one the zones are read back by zone transfer and compared with what RFC 4703 asks for.
+The scenes are requests as ``kea-dhcp4`` and ``kea-dhcp6`` send them, each with its expected outcome. After
+the last one the zones are read by zone transfer and compared with what RFC 4703 asks for.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ EXPECTED = {
     REVERSE4: {f"11.{REVERSE4}": {f"PTR ann.{FORWARD}"}},
     REVERSE6: {f"{_B0B}.{REVERSE6}": {f"PTR bob.{FORWARD}"}},
 }
-"""By zone and name: what has to stand in the zones in the end, beside one DHCID for each name."""
+"""By zone and name: the records in the zones at the end, in addition to one DHCID for each name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,14 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the daemon to run (default: this pyd2), such as /usr/sbin/kea-dhcp-ddns")
     parser.add_argument("--dns", type=Endpoint.parse, metavar="ADDRESS:PORT",
                         help=f"use this DNS server, a primary for {FORWARD} {REVERSE4} {REVERSE6} "
-                             "that takes updates; default: one of the demo's own")
+                             "that accepts updates; default: one of the demo's own")
     parser.add_argument("--key", type=parse_key, metavar="[ALG:]NAME:SECRET",
-                        help="with --dns: the TSIG key that it wants")
+                        help="with --dns: its TSIG key")
     parser.add_argument("--log", action="store_true", help="show the daemon's log at the end")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play all scenes; exit status 0 when each ended as it should and the zones are right."""
+    """Play all scenes; exit status 0 if all had the expected outcome and the zones are right."""
     try:
         return asyncio.run(_demo(arguments))
     except BrokenPipeError:
@@ -163,7 +163,7 @@ def make_config(port: int, server: Endpoint, key: dns.tsig.Key | None) -> dict[s
 
 
 async def _play(daemon: DaemonProcess, to: Endpoint, primary: Primary | None) -> bool:
-    """Send each scene's request and wait for its end; tell whether all ended as they should."""
+    """Send each scene's request and wait for its end; return whether all had the expected outcome."""
     await daemon.wait_for_line("DHCP_DDNS_QUEUE_MGR_STARTED", "DHCP_DDNS_QUEUE_MGR_START_ERROR")
     right = True
     with Sender(to) as sender:
@@ -181,7 +181,7 @@ async def _play(daemon: DaemonProcess, to: Endpoint, primary: Primary | None) ->
 
 
 def _essence(update: Received) -> str:
-    """Return the line of an UPDATE that says most: its last one that is not about the DHCID."""
+    """Return the most telling line of an UPDATE: the last one that is not about the DHCID."""
     return next(line for line in reversed(update.text.updates) if " DHCID" not in line)
 
 
@@ -194,9 +194,9 @@ async def _transfer(server: Endpoint, origin: str, key: dns.tsig.Key | None) -> 
 
 
 def _show_zones(zones: dict[str, dns.zone.Zone], before: dict[str, dns.zone.Zone]) -> bool:
-    """Print the zones without their apexes; tell whether they hold what they should.
+    """Print the zones without their apexes; return whether they hold the expected records.
 
-    Names that are none of the demo's and were there before it, such as a name server's, are left out.
+    Names that were there before the demo and are not of the demo, such as a name server's, are left out.
     """
     right = True
     for origin, zone in zones.items():
@@ -215,7 +215,7 @@ def _show_zones(zones: dict[str, dns.zone.Zone], before: dict[str, dns.zone.Zone
         expected = {name: {*values, "DHCID"} for name, values in EXPECTED[origin].items()}
         if found != expected:
             right = False
-            print(f"  this is wrong; it should hold {expected}")
+            print(f"  wrong, expected {expected}")
     return right
 
 

@@ -31,7 +31,7 @@ _MINIMAL_ZONE = """
 
 
 def make_zone(origin: str) -> dns.zone.Zone:
-    """Return a zone that holds its SOA and one NS; the serial is 1."""
+    """Return a zone with its SOA and one NS; the serial is 1."""
     return dns.zone.from_text(_MINIMAL_ZONE, origin=dns.name.from_text(origin), relativize=False,
                               check_origin=True)
 
@@ -118,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM; each update is printed as it comes."""
+    """Serve until SIGINT or SIGTERM; print each update at once."""
     keys = {key.name: key for key in arguments.key}
     zones = {zone.origin: zone for zone in map(make_zone, arguments.zones) if zone.origin is not None}
     required: dict[Name, Name] = dict.fromkeys(zones, arguments.key[0].name) if keys else {}

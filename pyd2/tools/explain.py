@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _OF_ITS_MACHINE = frozenset({"control-socket", "hooks-libraries", "loggers"})
 
 _LISTED = 20
-"""How many domains that do not fit are named."""
+"""How many domains that do not match are listed."""
 
 
 class _NoMatch(Exception):  # noqa: N818  it is an outcome, not a fault of ours
@@ -51,7 +51,7 @@ class _NoMatch(Exception):  # noqa: N818  it is an outcome, not a fault of ours
 
 
 class _Direction(NamedTuple):
-    """What one direction of a request goes by."""
+    """One direction of a request: its name, and the domains to choose from."""
 
     title: str
     wanted: bool
@@ -88,13 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         domains = [_choose(direction) for direction in directions]
     except _NoMatch as reason:
-        print(f"\nThe daemon drops this request, both directions of it: {escaped_lines(str(reason))}")
+        print(f"\nThe daemon drops the whole request: {escaped_lines(str(reason))}")
         return 1
     for direction, domain in zip(directions, domains, strict=True):
         print()
         print(*map(escaped, _direction(kind, ncr, direction, domain)), sep="\n")
     if with_hooks:
-        print("\nHook libraries are left out: they may pass over a server, or choose another key.")
+        print("\nHook libraries are not run here: they may skip a server or choose another key.")
     if not any(domains):
         print("\nThe daemon drops this request: there is nothing to do.")
         return 1
@@ -102,9 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(file: str) -> tuple[Config, bool]:
-    """Return a configuration without what only its own machine can check, such as the places of log files.
+    """Return a configuration without the parts that only its own machine can check, such as log files.
 
-    With it comes whether it has hook libraries. Raises ConfigError.
+    The second value is whether it has hook libraries. Raises ConfigError.
     """
     whole = read_file(file).map_value()["DhcpDdns"]
     members = whole.map_value()
@@ -123,9 +123,9 @@ def _choose(direction: _Direction) -> Domain | None:
         if len(direction.domains) > _LISTED:
             listed += f"\n  and {len(direction.domains) - _LISTED} more"
         raise _NoMatch(
-            f"no {direction.title.lower()} domain fits.\n"
-            f"  {direction.name} equals none of these, nor ends in one:{listed}\n"
-            f"Add the zone that {direction.name} lies in to {direction.title.lower()}-ddns."
+            f"no {direction.title.lower()} domain matches.\n"
+            f"  {direction.name} is in none of these domains:{listed}\n"
+            f"Add the zone of {direction.name} to {direction.title.lower()}-ddns."
         )
     return domain
 
@@ -134,16 +134,16 @@ def _direction(
     kind: Kind, ncr: NameChangeRequest, direction: _Direction, domain: Domain | None
 ) -> Iterator[str]:
     if domain is None:
-        switched_off = f"{direction.title.lower()}-ddns has no ddns-domains"
-        yield f"{direction.title}   nothing: {switched_off if direction.wanted else 'it is not asked for'}"
+        no_domains = f"{direction.title.lower()}-ddns has no ddns-domains"
+        yield f"{direction.title}   nothing: {no_domains if direction.wanted else 'not in the request'}"
         return
-    yield f"{direction.title}   {direction.name} lies in {domain.name}"
+    yield f"{direction.title}   {direction.name} is in {domain.name}"
     yield from _servers(domain.servers)
     if domain.zone is None:
         yield f"  every update fails: {domain.name} is no domain name: {domain.zone_error}"
         return
     if domain.name == WILDCARD:
-        yield "  beware: the updates name the zone '*.', which hardly any server has; name the domain"
+        yield "  warning: the updates name the zone '*.', which hardly any server has: name the zone"
     yield from _steps(kind, ncr, domain, domain.zone, forward=direction.title == "Forward")
 
 
@@ -170,7 +170,7 @@ def _steps(
         yield from _leads_to(step, domain, reverse_follows=forward and ncr.reverse_change)
         if any(len(wire) + (server.key.length if server.key else 0) > MAX_UDP_MESSAGE
                for server in domain.servers):
-            yield f"    over {MAX_UDP_MESSAGE} bytes: goes over TCP"
+            yield f"    longer than {MAX_UDP_MESSAGE} bytes: sent over TCP"
 
 
 def _leads_to(step: Step, domain: Domain, *, reverse_follows: bool) -> Iterator[str]:
@@ -180,9 +180,9 @@ def _leads_to(step: Step, domain: Domain, *, reverse_follows: bool) -> Iterator[
     failover = any(server.failover is not None for server in domain.servers)
     retry = any(server.retry is not None for server in domain.servers)
     next_server = "the next server, from the first step on"
-    refused = " and ".join([next_server] * failover + ["a late try"] * retry)
+    refused = " and ".join([next_server] * failover + ["a retry"] * retry)
     if refused:
         yield f"    SERVFAIL, REFUSED and NOTAUTH lead to {refused}"
-    yield "    any other RCODE fails the request; no other server is asked"
+    yield "    any other RCODE fails the request; no other server is tried"
     after = next_server if step.other_server or failover else "failure"
-    yield f"    {MAX_TRIES} tries without a usable reply lead to {after}{', then to a late try' * retry}"
+    yield f"    {MAX_TRIES} tries without a usable reply lead to {after}{', then to a retry' * retry}"

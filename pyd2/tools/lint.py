@@ -1,4 +1,4 @@
-"""``pyd2ctl lint``: what a configuration may hold and yet hardly means."""
+"""``pyd2ctl lint``: finds what is allowed but doubtful in a configuration."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is doubtful, one line each; exit status 0 when there is nothing."""
+    """Print the findings, one line each; exit status 0 if there are none."""
     return 1 if sum(lint(file) for file in arguments.config) else 0
 
 
 def lint(file: str) -> int:
-    """Print what is wrong or doubtful in a file; return how many lines that took."""
+    """Print the errors and findings of a file; return the number of lines."""
     directories = Directories.from_environment(os.environ)
     lines: list[str] = []
 
     def notify(message_id: str, *details: object) -> None:
-        if not message_id.startswith("PYD2_"):  # the rules say these, with their place
+        if not message_id.startswith("PYD2_"):  # the rules report these, with their place
             text = MESSAGES[message_id].text
             for number, detail in enumerate(details, start=1):
                 text = text.replace(f"%{number}", str(detail))

@@ -1,4 +1,4 @@
-"""What to write instead: hints for mistakes that are often made, beside Kea's words for them."""
+"""Hints for frequent mistakes: what to write instead, in addition to Kea's error text."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _CUTOFF: Final = 0.7
-"""How alike a wrong key and a right one must be (difflib.SequenceMatcher)."""
+"""How similar a wrong key and a right one must be (difflib.SequenceMatcher)."""
 
 _OTHERS: Final = {
-    "logging": 'loggers stand inside DhcpDdns: move the list there, as "loggers": [ ... ]',
+    "logging": 'loggers belong in DhcpDdns: move the list there, as "loggers": [ ... ]',
     "dhcp4": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
     "dhcp6": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
     "control-agent": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
-    "control-sockets": "a list of them is of Kea 3.0; in 2.6 there is one: "
+    "control-sockets": "Kea 3.0 has this list; Kea 2.6 has one socket: "
                        '"control-socket": { "socket-type": "unix", "socket-name": ... }',
 }  # fmt: skip
-"""By keys in lower case, what no likeness of words tells."""
+"""Hints by keys in lower case, for mistakes that are no misspelling."""
 
 _PLACE: Final = re.compile(r"^(?P<file>.*?):(?P<line>\d+)\.(?P<column>\d+)(?:-\d+)?(?: \(near \d+\))?: ")
 _NO_KEY: Final = re.compile(r'got unexpected keyword "(.*)" in ([\w-]+) map\.$')
@@ -38,7 +38,7 @@ _KEY: Final = re.compile(rb'"([^"\\\x00-\x1f]*)"\s*:')
 
 
 def hint(error: str) -> str:
-    """Return what to write instead of what an error is about; empty when nothing is known."""
+    """Return what to write instead of the cause of an error; empty if there is no hint."""
     found: re.Match[str] | None
     for pattern, advice in _ADVICE:
         if found := pattern.search(error):
@@ -61,7 +61,7 @@ def _of_map_key(key: str, map_name: str) -> str:
     if here:
         return here
     owners = [name for name, map_ in maps.items() if key in map_.keys]
-    return f"{key} belongs into {' or '.join(owners)}, not into {map_name}" if owners else ""
+    return f"{key} belongs in {' or '.join(owners)}, not in {map_name}" if owners else ""
 
 
 def _of_algorithm(name: str) -> str:
@@ -79,7 +79,7 @@ def _of_file(path: str) -> str:
     if path.startswith("/"):
         return "" if os.path.lexists(path) else f"there is no {path}"
     return (f"{path} is looked for in the working directory of the program, here {os.getcwd()}: "  # noqa: PTH109
-            "write the path from / on")
+            "write an absolute path")
 
 
 def _key_at(file: str, line: int, column: int) -> str:

@@ -30,7 +30,7 @@ _LONG_TIMEOUT = 10_000
 _BROADCAST = IPv4Address("255.255.255.255")
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _FEW_ENTRIES = 1024
-"""What Kea holds."""
+"""The length of Kea's queue."""
 
 
 class Finding(NamedTuple):
@@ -46,7 +46,7 @@ class Subject:
 
     config: Config
     root: Element
-    """The map ``DhcpDdns`` as it stands in the file."""
+    """The map ``DhcpDdns`` of the file, without defaults."""
     directories: Directories
 
     @property
@@ -61,14 +61,14 @@ class Subject:
 
 
 def domain_names(subject: Subject) -> Iterator[Finding]:
-    """Names that match nothing, or not what was meant."""
+    """Domains that match no name, or other names than meant."""
     for domain in subject.domains:
         if domain.name == WILDCARD:
             yield Finding(domain.position, "domain * matches every name, and its updates name the zone '*.', "
                                            "which hardly any server has")
             continue
         if (fault := _name_fault(domain.name)) is not None:
-            text = f"domain {domain.name} is no domain name, each update of it fails: {fault}"
+            text = f"domain {domain.name} is no domain name, so each update of it fails: {fault}"
             yield Finding(domain.position, text)
         elif domain.name == ".":
             yield Finding(domain.position, "domain . matches no name: name the domains that updates go to")
@@ -82,23 +82,25 @@ def domain_directions(subject: Subject) -> Iterator[Finding]:
     if not subject.domains:
         yield Finding(subject.root.position, "there are no domains: every request is dropped")
     elif not config.reverse_domains:
-        yield Finding(subject.place("reverse-ddns"), "there is no reverse domain: no PTR is ever made")
+        yield Finding(subject.place("reverse-ddns"), "there is no reverse domain: no PTR is ever added")
     elif not config.forward_domains:
-        yield Finding(subject.place("forward-ddns"), "there is no forward domain: no A or AAAA is ever made")
+        yield Finding(subject.place("forward-ddns"), "there is no forward domain: no A or AAAA is ever added")
     for domain in config.forward_domains:
         if _is_reverse(domain.name):
-            yield Finding(domain.position, f"{domain.name} is a reverse domain, but stands in forward-ddns")
+            text = f"{domain.name} is a reverse domain, but is listed in forward-ddns: move it"
+            yield Finding(domain.position, text)
     for domain in config.reverse_domains:
         named = domain.name != WILDCARD and _name_fault(domain.name) is None
         if named and not _is_reverse(domain.name):
-            yield Finding(domain.position, f"{domain.name} is no reverse domain, but stands in reverse-ddns")
+            text = f"{domain.name} is no reverse domain, but is listed in reverse-ddns: move it"
+            yield Finding(domain.position, text)
         elif named and not _holds_addresses(domain.name):
-            text = (f"no address lies in {domain.name}: the names of PTRs are made from whole octets "
+            text = (f"no address is in {domain.name}: the names of PTRs are made from whole octets "
                     "(RFC 1035) or nibbles (RFC 3596), never as in RFC 2317")
             yield Finding(domain.position, text)
-        elif named and (right := _turned(domain.name)) is not None:
-            text = (f"{domain.name} holds no private addresses, but would the other way round: "
-                    f"the last octet comes first, so did you mean {right}?")
+        elif named and (right := _reversed(domain.name)) is not None:
+            text = (f"{domain.name} has no private addresses, but {right} has: the last octet comes first; "
+                    f"did you mean {right}?")
             yield Finding(domain.position, text)
 
 
@@ -109,26 +111,26 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
         for domain in sorted(domains, key=lambda domain: domain.position):
             first = seen.setdefault(fold(with_final_dot(domain.name)), domain)
             if first is not domain:
-                text = f"domain {domain.name} is {first.name} ({first.position}) again"
+                text = f"domain {domain.name} is the same as {first.name} ({first.position})"
                 yield Finding(domain.position, text)
     keys: dict[str, TsigKey] = {}
     for key in sorted(subject.config.tsig_keys, key=lambda key: key.position):
         first_key = keys.setdefault(fold(with_final_dot(key.name)), key)
         if first_key is not key:
-            yield Finding(key.position, f"key {key.name} is {first_key.name} ({first_key.position}) again: "
-                                        "they share a name in the DNS, and their statistics")
+            yield Finding(key.position, f"key {key.name} is the same in the DNS as {first_key.name} "
+                                        f"({first_key.position}): they share their statistics")
     for domain in subject.domains:
         places = set()
         for server in domain.servers:
             place = (server.address, server.port)
             if place in places:
-                text = f"server {server.address} port {server.port} stands twice in domain {domain.name}"
+                text = f"server {server.address} port {server.port} is listed twice in domain {domain.name}"
                 yield Finding(server.position, text)
             places.add(place)
 
 
 def servers(subject: Subject) -> Iterator[Finding]:
-    """Addresses that no reply comes from: one from another address is no reply."""
+    """Servers at addresses from which no reply can come."""
     for domain in subject.domains:
         for server in domain.servers:
             address = server.address
@@ -168,22 +170,23 @@ def unsigned(subject: Subject) -> Iterator[Finding]:
 
 
 def listener(subject: Subject) -> Iterator[Finding]:
-    """A port that others can reach."""
+    """A port that other hosts can reach."""
     address = subject.config.ip_address
     if not address.is_loopback:
-        yield Finding(subject.place("ip-address"), f"requests are taken at {address} and not authenticated: "
-                                                   "whoever reaches it can change the DNS")
+        text = (f"requests are accepted at {address} without authentication: every host that reaches it can "
+                "change the DNS")
+        yield Finding(subject.place("ip-address"), text)
 
 
 def timeout(subject: Subject) -> Iterator[Finding]:
-    """Timeouts that lose updates or hold them up."""
+    """Timeouts that lose updates or delay them."""
     value = subject.config.dns_server_timeout
     where = subject.place("dns-server-timeout")
     if value > MAX_TIMEOUT:
         text = f"with dns-server-timeout {value} nothing is ever sent: it must not exceed {MAX_TIMEOUT}"
         yield Finding(where, text)
     elif value > _LONG_TIMEOUT:
-        text = f"dns-server-timeout is {value / 1000:g} s: a dead server holds a request three times as long"
+        text = f"dns-server-timeout is {value / 1000:g} s: a dead server delays a request by three times that"
         yield Finding(where, text)
     elif value < _SHORT_TIMEOUT:
         text = f"dns-server-timeout is {value} ms: a server that is slow for a moment counts as dead"
@@ -202,7 +205,7 @@ def loggers(subject: Subject) -> Iterator[Finding]:
 
 def _of_logger(logger: Logger) -> Iterator[str]:
     if logger.severity == "DEBUG":
-        yield f"is at DEBUG, level {logger.debuglevel}: for a search, not for good"
+        yield f"is at DEBUG, level {logger.debuglevel}: use that to find a fault, not permanently"
     elif logger.debuglevel:
         yield f"has a debuglevel, which has no effect at severity {logger.severity}"
     if logger.severity == "NONE":
@@ -215,15 +218,15 @@ def _of_logger(logger: Logger) -> Iterator[str]:
 
 
 def control(subject: Subject) -> Iterator[Finding]:
-    """A daemon that nobody can ask, or that cannot open its socket."""
+    """A daemon without control socket, or one that cannot open it."""
     if not subject.config.control_sockets:
         yield Finding(subject.root.position, "there is no control-socket: statistics cannot be read")
         return
     directory = subject.directories.sockets
     mode = directory_mode(directory)
     if mode is None:
-        text = (f"the control socket's directory {directory} is missing: the daemon does not start before it "
-                f"is there, with mode {PERMISSIONS:o}")
+        text = (f"the control socket's directory {directory} is missing: the daemon does not start until it "
+                f"exists, with mode {PERMISSIONS:o}")
         yield Finding(subject.place("control-socket"), text)
     elif mode != PERMISSIONS:
         text = (f"the control socket's directory {directory} has mode {mode:o}: the daemon does not start "
@@ -250,7 +253,7 @@ def switches(subject: Subject) -> Iterator[Finding]:
     if context is not None and isinstance(context.value, dict):
         for name, value in context.value.items():
             if name != "pyd2" and name.lower() == "pyd2":
-                yield Finding(value.position, f"{name} in user-context is ignored: it is spelt pyd2")
+                yield Finding(value.position, f"{name} in user-context is ignored: write pyd2")
     entries = subject.config.switches.queue.max_entries
     if entries < _FEW_ENTRIES:
         text = f"a queue of {entries} requests is shorter than Kea's {_FEW_ENTRIES}: bursts are lost"
@@ -259,7 +262,7 @@ def switches(subject: Subject) -> Iterator[Finding]:
     if subject.config.switches.queue.type == "memory" and any(
         server.switches.retry.enabled for domain in domains for server in domain.servers
     ):
-        text = "retry without a durable queue: what waits to be tried again is lost when the daemon stops"
+        text = "retry without a durable queue: requests that wait for a retry are lost when the daemon stops"
         yield Finding(subject.place("user-context"), text)
 
 
@@ -277,7 +280,7 @@ def _is_reverse(name: str) -> bool:
 
 
 def _holds_addresses(name: str) -> bool:
-    """Say whether a reverse domain is one that the reverse name of an address can end in."""
+    """Return whether the reverse name of an address can end in a reverse domain."""
     name = fold(with_final_dot(name))
     labels = name.split(".")[:-3]
     if name.endswith("ip6.arpa."):
@@ -286,8 +289,8 @@ def _holds_addresses(name: str) -> bool:
                                            and int(label) < 256]
 
 
-def _turned(name: str) -> str | None:
-    """Return a reverse domain with its octets turned, if they are those of a private network only then."""
+def _reversed(name: str) -> str | None:
+    """Return a reverse domain with its octets reversed, if only these are those of a private network."""
     name = fold(with_final_dot(name))
     octets = name.removesuffix("in-addr.arpa.").split(".")[:-1]
     if not name.endswith(".in-addr.arpa.") or _is_private(octets[::-1]) or not _is_private(octets):

@@ -1,4 +1,4 @@
-"""A small primary DNS server that takes updates: the decisions, without IO.
+"""A small primary DNS server that accepts updates: the decisions, without IO.
 
 It serves ``pyd2ctl demo`` and tests, not the Internet. RFC 2136 is followed section by section: the zone
 (3.1), the prerequisites (3.2), the updates (3.4) and the serial (3.6); TSIG is RFC 8945, zone transfer
@@ -71,7 +71,7 @@ class Primary:
     """By zone: the key that its updates have to be signed with."""
     received: list[Received] = field(default_factory=list)
     report: Callable[[Received], None] = lambda _: None
-    """Told of each update after it was carried out or refused."""
+    """Called with each update after it was carried out or refused."""
 
     def handle(self, wire: bytes, *, over_tcp: bool) -> list[bytes]:
         """Return the replies to one message; none when there is nothing to reply to.
@@ -190,7 +190,7 @@ class Primary:
     # Refusals of TSIG, RFC 8945 section 5.2
 
     def _unverified(self, wire: bytes, error: Rcode) -> bytes:
-        """Return NOTAUTH with a TSIG that holds the error; unsigned, for there is no common key."""
+        """Return NOTAUTH with the error in a TSIG, which is unsigned: there is no common key."""
         request = dns.message.from_wire(wire, keyring=False)
         assert request.tsig is not None
         theirs = request.tsig[0]
@@ -255,7 +255,7 @@ def _apply(zone: dns.zone.Zone, updates: Iterable[dns.rrset.RRset]) -> None:
 
 
 def _add(zone: dns.zone.Zone, rrset: dns.rrset.RRset) -> bool:
-    """Add one RR; tell whether that changed the zone."""
+    """Add one RR; return whether that changed the zone."""
     types = {rdataset.rdtype for rdataset in zone.get_node(rrset.name) or ()}
     is_alias = rrset.rdtype == RdataType.CNAME
     if (is_alias and types - {RdataType.CNAME}) or (not is_alias and RdataType.CNAME in types):
@@ -272,7 +272,7 @@ def _add(zone: dns.zone.Zone, rrset: dns.rrset.RRset) -> bool:
 
 
 def _delete_rrsets(zone: dns.zone.Zone, rrset: dns.rrset.RRset) -> bool:
-    """Delete an RRset, or all of a name; the zone's SOA and NS stay. Tell whether that changed the zone."""
+    """Delete an RRset, or all of a name; the zone's SOA and NS are kept. Return whether the zone changed."""
     changed = False
     for rdtype in [rdataset.rdtype for rdataset in zone.get_node(rrset.name) or ()]:
         kept = rrset.name == zone.origin and rdtype in {RdataType.SOA, RdataType.NS}
@@ -283,7 +283,7 @@ def _delete_rrsets(zone: dns.zone.Zone, rrset: dns.rrset.RRset) -> bool:
 
 
 def _delete_value(zone: dns.zone.Zone, rrset: dns.rrset.RRset) -> bool:
-    """Delete one RR; the SOA and the zone's last NS stay. Tell whether that changed the zone."""
+    """Delete one RR; the SOA and the zone's last NS are kept. Return whether that changed the zone."""
     old = _find(zone, rrset.name, rrset.rdtype)
     if old is None or rrset.rdtype == RdataType.SOA or rrset[0] not in old:
         return False

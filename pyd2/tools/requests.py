@@ -82,7 +82,7 @@ def encode(values: dict[str, Any]) -> bytes:
 
 
 class Sender:
-    """A UDP socket towards a daemon; nothing ever comes back on it but ICMP errors."""
+    """A UDP socket towards a daemon, which never answers; only ICMP errors come back."""
 
     def __init__(self, to: Endpoint) -> None:
         family = socket.AF_INET6 if ":" in to.address else socket.AF_INET
@@ -97,9 +97,9 @@ class Sender:
         self._socket.close()
 
     def send(self, payload: bytes) -> None:
-        """Send a datagram. Raises OSError: also ConnectionRefusedError when nobody listens on this host."""
+        """Send a datagram. Raises OSError; ConnectionRefusedError if no program listens on this host."""
         self._socket.send(payload)
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             refused = error == errno.ECONNREFUSED
-            raise OSError(error, f"nobody listens at {self._to}" if refused else os.strerror(error))
+            raise OSError(error, f"no program listens at {self._to}" if refused else os.strerror(error))

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", type=Endpoint.parse, default=Endpoint("127.0.0.1", 53001),
                         metavar="ADDRESS:PORT", help="the daemon (default: 127.0.0.1:53001)")
     parser.add_argument("--file", metavar="FILE",
-                        help="send each line of FILE (-: standard input) as it stands, as one request")
+                        help="send each line of FILE (-: standard input) unchanged, as one request")
     parser.add_argument("--rate", type=_rate, metavar="N", help="with --file: at most N requests a second")
 
 
@@ -35,8 +35,8 @@ def add_request_arguments(parser: argparse.ArgumentParser, nargs: str | None = N
     parser.add_argument("address", nargs=nargs, type=_address, metavar="ADDRESS",
                         help="its IPv4 or IPv6 address")
     parser.add_argument("--remove", action="store_true", help="the lease ends; default: it begins")
-    parser.add_argument("--no-forward", action="store_true", help="leave A and AAAA alone")
-    parser.add_argument("--no-reverse", action="store_true", help="leave PTR alone")
+    parser.add_argument("--no-forward", action="store_true", help="do not change A and AAAA")
+    parser.add_argument("--no-reverse", action="store_true", help="do not change the PTR")
     parser.add_argument("--mode", choices=[str(mode) for mode in ConflictResolutionMode],
                         default=str(ConflictResolutionMode.CHECK_WITH_DHCID),
                         help="the conflict resolution mode (default: check-with-dhcid)")
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"pyd2ctl send: {place}{reason}", file=sys.stderr)
         return 1
     print(f"sent {sent} request{'' if sent == 1 else 's'} to {arguments.to}; "
-          "what became of them stands in the daemon's log and statistics")
+          "see the daemon's log and statistics for the outcome")
     return 0
 
 
@@ -111,7 +111,7 @@ def _from_options(arguments: argparse.Namespace) -> bytes:
 
 def _from_file(arguments: argparse.Namespace) -> Iterator[bytes]:
     if arguments.name is not None:
-        raise ValueError("takes a NAME and an ADDRESS, or --file, and not both")
+        raise ValueError("needs a NAME and an ADDRESS, or --file, not both")
     if arguments.file == "-":
         yield from _from_lines(sys.stdin.buffer)
     else:

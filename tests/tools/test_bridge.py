@@ -216,7 +216,7 @@ class Builder:
 
 @pytest.mark.parametrize(("missing", "writable", "reason"), [
     ("a C++ compiler (c++; Debian: g++)", True, "missing a C++ compiler (c++; Debian: g++)"),
-    ("", False, "cannot be written to: run this as the user who installed pyd2"),
+    ("", False, "is not writable: run this as the user who installed pyd2"),
     ("", True, "the bridge does not compile: command 'c++' failed with exit code 1"),
 ])
 def test_build_says_why_it_cannot(

@@ -102,13 +102,13 @@ def test_it_shows_servers_keys_and_what_follows(config: str, capsys: pytest.Capt
 def test_one_direction(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", config, "host.example.com", "192.0.2.10", "--no-forward"]) == 0
     out = capsys.readouterr().out
-    assert "Forward   nothing: it is not asked for" in out
-    assert "Reverse   10.2.0.192.in-addr.arpa. lies in 192.in-addr.arpa." in out
+    assert "Forward   nothing: not in the request" in out
+    assert "Reverse   10.2.0.192.in-addr.arpa. is in 192.in-addr.arpa." in out
 
 
 def test_a_large_update_goes_over_tcp(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", config, "h.example.com", "192.0.2.1", "--dhcid", "AB" * 500]) == 0
-    assert "over 512 bytes: goes over TCP" in capsys.readouterr().out
+    assert "longer than 512 bytes: sent over TCP" in capsys.readouterr().out
 
 
 def test_the_wildcard_domain(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -136,15 +136,15 @@ def forward_only(tmp_path: Path, domain: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "address", "text"), [
-    ("host.example.net", "192.0.2.10", "Add the zone that host.example.net. lies in to forward-ddns."),
-    ("host.example.com", "198.51.100.1", "Add the zone that 1.100.51.198.in-addr.arpa. lies in to reverse"),
+    ("host.example.net", "192.0.2.10", "Add the zone of host.example.net. to forward-ddns."),
+    ("host.example.com", "198.51.100.1", "Add the zone of 1.100.51.198.in-addr.arpa. to reverse"),
     ("badexample.com", "192.0.2.10", "example.com.  ("),
 ])
 def test_a_request_without_a_domain_is_dropped(name: str, address: str, text: str, config: str,
                                                capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", config, name, address]) == 1
     out = capsys.readouterr().out
-    assert "The daemon drops this request, both directions of it" in out
+    assert "The daemon drops the whole request" in out
     assert text in out
     assert sent_by_engine(config, request(ChangeType.ADD, name, address, DHCID)) == []
 
@@ -178,7 +178,7 @@ def test_what_only_its_own_machine_has_is_left_out(config: str, capsys: pytest.C
     plain = capsys.readouterr().out
     assert main(["explain", str(file), "host.example.com", "192.0.2.10"]) == 0
     more = capsys.readouterr().out.removeprefix(plain)
-    assert more.strip() == "Hook libraries are left out: they may pass over a server, or choose another key."
+    assert more.strip() == "Hook libraries are not run here: they may skip a server or choose another key."
 
 
 def test_many_domains_that_do_not_fit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -206,6 +206,6 @@ def test_late_tries_and_fail_over_are_told(capsys: pytest.CaptureFixture[str], t
     file.write_text(json.dumps({"DhcpDdns": {**CONFIG, "user-context": own}}))
     assert main(["explain", str(file), "host.example.com.", "192.0.2.10"]) == 0
     shown = capsys.readouterr().out
-    refused = "SERVFAIL, REFUSED and NOTAUTH lead to the next server, from the first step on and a late try"
+    refused = "SERVFAIL, REFUSED and NOTAUTH lead to the next server, from the first step on and a retry"
     assert refused in shown
-    assert "lead to the next server, from the first step on, then to a late try" in shown
+    assert "lead to the next server, from the first step on, then to a retry" in shown

@@ -68,15 +68,15 @@ OTHER_FORWARD = "forward-ddns/ddns-domains/1"
 CASES = [
     (f"{FORWARD}/name", "example.com", "domain example.com has no final dot"),
     (f"{FORWARD}/name", "*", "domain * matches every name"),
-    (f"{FORWARD}/name", "3.0.192.in-addr.arpa.", "3.0.192.in-addr.arpa. is a reverse domain, but stands in"),
-    ("reverse-ddns/ddns-domains/0/name", "example.net.", "example.net. is no reverse domain, but stands in"),
+    (f"{FORWARD}/name", "3.0.192.in-addr.arpa.", "3.0.192.in-addr.arpa. is a reverse domain, but"),
+    ("reverse-ddns/ddns-domains/0/name", "example.net.", "example.net. is no reverse domain, but"),
     (f"{FORWARD}/name", ".", "domain . matches no name"),
-    ("reverse-ddns/ddns-domains/0/name", "0/25.2.0.192.in-addr.arpa.", "no address lies in 0/25.2.0.192"),
-    ("reverse-ddns/ddns-domains/0/name", "02.0.192.in-addr.arpa.", "no address lies in 02.0.192"),
-    ("reverse-ddns/ddns-domains/0/name", "256.in-addr.arpa.", "no address lies in 256"),
-    ("reverse-ddns/ddns-domains/0/name", "8b.d0.10.02.ip6.arpa.", "no address lies in 8b"),
-    (f"{FORWARD}/name", "in-addr.arpa.", "in-addr.arpa. is a reverse domain, but stands in"),
-    (f"{FORWARD}/name", "a..b.", "a..b. is no domain name, each update of it fails: duplicate period"),
+    ("reverse-ddns/ddns-domains/0/name", "0/25.2.0.192.in-addr.arpa.", "no address is in 0/25.2.0.192"),
+    ("reverse-ddns/ddns-domains/0/name", "02.0.192.in-addr.arpa.", "no address is in 02.0.192"),
+    ("reverse-ddns/ddns-domains/0/name", "256.in-addr.arpa.", "no address is in 256"),
+    ("reverse-ddns/ddns-domains/0/name", "8b.d0.10.02.ip6.arpa.", "no address is in 8b"),
+    (f"{FORWARD}/name", "in-addr.arpa.", "in-addr.arpa. is a reverse domain, but is listed"),
+    (f"{FORWARD}/name", "a..b.", "a..b. is no domain name, so each update of it fails: duplicate period"),
     (f"{FORWARD}/name", "a..b", "a..b is no domain name"),
     (f"{FORWARD}/name", "x" * 64 + ".", "label is too long"),
     ("reverse-ddns/ddns-domains/0/name", "0.192.in-addr.arpa..", "0.192.in-addr.arpa.. is no domain name"),
@@ -91,9 +91,10 @@ CASES = [
     ("reverse-ddns", {}, "there is no reverse domain"),
     ("forward-ddns", {}, "there is no forward domain"),
     (OTHER_FORWARD, {"name": "EXAMPLE.com.", "dns-servers": [{"ip-address": "::1"}]},
-     "domain EXAMPLE.com. is example.com. (d2.json:"),
-    ("tsig-keys/1", {"name": "K.", "algorithm": "HMAC-SHA256", "secret": SECRET}, "share a name in the DNS"),
-    (f"{FORWARD}/dns-servers/1", {"ip-address": "192.0.2.53", "port": 53}, "192.0.2.53 port 53 stands twice"),
+     "domain EXAMPLE.com. is the same as example.com. (d2.json:"),
+    ("tsig-keys/1", {"name": "K.", "algorithm": "HMAC-SHA256", "secret": SECRET},
+     "key K. is the same in the DNS as k. ("),
+    (f"{FORWARD}/dns-servers/1", {"ip-address": "192.0.2.53", "port": 53}, "port 53 is listed twice"),
     ("tsig-keys/1", {"name": "x.", "algorithm": "HMAC-SHA256", "secret": SECRET}, "key x. is not used"),
     ("tsig-keys/0/algorithm", "HMAC-MD5", "HMAC-MD5 is outdated"),
     ("tsig-keys/0/algorithm", "hmac-sha1", "hmac-sha1 is outdated"),
@@ -101,7 +102,7 @@ CASES = [
     ("tsig-keys/0/digest-bits", 128, "digest-bits 128 cuts the signature"),
     ("tsig-keys/0/digest-bits", 256, "digest-bits 256 has no effect"),
     ("reverse-ddns/ddns-domains/0/dns-servers/0/ip-address", "2001:db8::53", "are not signed"),
-    ("ip-address", "0.0.0.0", "requests are taken at 0.0.0.0 and not authenticated"),
+    ("ip-address", "0.0.0.0", "requests are accepted at 0.0.0.0 without authentication"),
     ("dns-server-timeout", 5, "slow for a moment"),
     ("dns-server-timeout", 60000, "dns-server-timeout is 60 s"),
     ("dns-server-timeout", 2**31, "nothing is ever sent"),
@@ -128,7 +129,7 @@ def test_reverse_domains_that_addresses_lie_in(
     assert lint(tmp_path, capsys, changed("reverse-ddns/ddns-domains/0/name", name)) == []
 
 
-FOLLOW_UPS = ("is not used", "is ever made")
+FOLLOW_UPS = ("is not used", "is ever added")
 """What some faults bring with them."""
 
 
@@ -200,12 +201,12 @@ def test_a_reverse_domain_that_may_be_meant_passes(
 
 TIMEOUT = '"dns-server-timeout": 1'
 INSTEAD: list[tuple[str, Any, str, str, str]] = [
-    ("", None, '"DhcpDdns": {', '"Logging": { "loggers": [] }, "DhcpDdns": {', "loggers stand"),
-    ("", None, "}\n}", '}, "Logging": { } }', "loggers stand inside DhcpDdns"),
+    ("", None, '"DhcpDdns": {', '"Logging": { "loggers": [] }, "DhcpDdns": {', "loggers belong in"),
+    ("", None, "}\n}", '}, "Logging": { } }', "loggers belong in DhcpDdns"),
     ("", None, "}\n}", '}, "Dhcp4": { } }', "reads only DhcpDdns"),
-    ("control-sockets", [], "", "", 'in 2.6 there is one: "control-socket"'),
+    ("control-sockets", [], "", "", 'Kea 2.6 has one socket: "control-socket"'),
     ("ip-adress", "127.0.0.1", "", "", 'write "ip-address"'),
-    ("ddns-domains", [], "", "", "ddns-domains belongs into forward-ddns or reverse-ddns, not into DhcpDdns"),
+    ("ddns-domains", [], "", "", "ddns-domains belongs in forward-ddns or reverse-ddns, not in DhcpDdns"),
     (f"{FORWARD}/dns-server", [], "", "", 'write "dns-servers"'),
     ("tsig-keys/0/key", "x", "", "", ""),
     ("tsig-keys/0/algorithm", "sha256", "", "", 'write "HMAC-SHA256"'),
@@ -217,7 +218,7 @@ INSTEAD: list[tuple[str, Any, str, str, str]] = [
     ("user-context", {"pyd2": {"redact-secret": True}}, "", "", 'write "redact-secrets"'),
     ("user-context", {"pyd2": {"queue": {"dir": "/x"}}}, "", "", ""),
     ("user-context", {"pyd2": {"retry": {"max_delay": 1}}}, "", "", 'write "max-delay"'),
-    ("dns-server-timeout", 1, TIMEOUT, '<?include "nothere.json"?>', "write the path from / on"),
+    ("dns-server-timeout", 1, TIMEOUT, '<?include "nothere.json"?>', "write an absolute path"),
     ("dns-server-timeout", 1, TIMEOUT, '<?include "/nothere.json"?>', "there is no /nothere"),
 ]
 
@@ -253,7 +254,7 @@ def test_the_file_that_holds_the_secret_is_named(
     assert found == "keys.inc:1:55: every user can read keys.inc, which holds secrets"
 
 
-def test_it_tells_of_the_control_sockets_directory(
+def test_it_reports_the_control_sockets_directory(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = json.dumps({"DhcpDdns": GOOD})
@@ -262,4 +263,4 @@ def test_it_tells_of_the_control_sockets_directory(
     assert "has mode 755: the daemon does not start unless it is 750" in wrong
     monkeypatch.setenv("KEA_CONTROL_SOCKET_DIR", str(tmp_path / "missing"))
     (missing,) = lint(tmp_path, capsys, text)
-    assert "is missing: the daemon does not start before it is there" in missing
+    assert "is missing: the daemon does not start until it exists" in missing

@@ -92,7 +92,7 @@ def test_a_daemon_that_is_not_there_is_reported(capsys: pytest.CaptureFixture[st
     to = address_of(listener)
     listener.close()
     assert main(["send", "h.example.", "192.0.2.1", "--to", to, "--duid", "0001"]) == 1
-    assert f"nobody listens at {to}" in capsys.readouterr().err
+    assert f"no program listens at {to}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [
