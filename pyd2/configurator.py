@@ -11,9 +11,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.control_socket import check_directory
+from pyd2.config.defaults import with_defaults
 from pyd2.config.lexer import read_config_file, read_first_config_file
 from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
-from pyd2.config.parse import DEFAULT_SUMMARY, parse_with_defaults, read_file
+from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
 from pyd2.config.redact import redact
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
@@ -80,7 +81,7 @@ class Checker:
         """Check a configuration and log the outcome. Raises ConfigError."""
         self._announce("check", dhcp_ddns)
         try:
-            config, _ = self._parse(dhcp_ddns)
+            config = self._parse(dhcp_ddns)
             self._check_socket(config)
         except ConfigParserError as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
@@ -108,9 +109,8 @@ class Checker:
             self._log.emit("DHCP_DDNS_CONFIGURE", purpose, shown)
             self._log.emit("DCTL_CONFIG_START", shown)
 
-    def _parse(self, dhcp_ddns: Element) -> tuple[Config, Element]:
-        """Return the configuration and its map with all defaults. Raises ConfigError."""
-        return parse_with_defaults(
+    def _parse(self, dhcp_ddns: Element) -> Config:
+        return parse_element(
             dhcp_ddns,
             self._directories,
             verbose=self._verbose,
@@ -192,7 +192,7 @@ class Configurator(Checker):
         self._log.configure(loggers)
         self._announce("update", dhcp_ddns)
         try:
-            config, filled = self._parse(dhcp_ddns)
+            config = self._parse(dhcp_ddns)
         except ConfigParserError as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
             raise
@@ -207,6 +207,7 @@ class Configurator(Checker):
             self._claim_queue(config)
             undo.callback(self._queue.unclaim)
             self._log.emit("DCTL_CONFIG_COMPLETE", config.summary())
+            filled = with_defaults(dhcp_ddns)
             accepted, text = chain.configured(config, filled, self._loop)
             if not accepted:
                 raise RefusedConfigError(text or _PARSING_FAILED + _NO_TEXT)

@@ -86,31 +86,10 @@ def parse_element(
     read_secret: SecretReader = read_secret_file,
     validate_libraries: LibraryValidator = _nothing_wrong,
 ) -> Config:
-    """Return the configuration of the DhcpDdns map, which stays as it is; see parse_with_defaults."""
-    config, _ = parse_with_defaults(
-        dhcp_ddns,
-        directories,
-        verbose=verbose,
-        notify=notify,
-        read_secret=read_secret,
-        validate_libraries=validate_libraries,
-    )
-    return config
-
-
-def parse_with_defaults(
-    dhcp_ddns: Element,
-    directories: Directories,
-    *,
-    verbose: bool,
-    notify: Notify,
-    read_secret: SecretReader = read_secret_file,
-    validate_libraries: LibraryValidator,
-) -> tuple[Config, Element]:
-    """Return the configuration of the DhcpDdns map, and a copy of the map with all defaults.
+    """Return the configuration of the DhcpDdns map, which stays as it is.
 
     ``verbose`` is the -d of the command line. ``validate_libraries`` gets the libraries, if any, and returns
-    the names of those that cannot be used.
+    the names of those that can not be used.
 
     Raises ConfigParserError for what Kea logs as DCTL_PARSER_FAIL, ConfigError for what it logs as
     DHCP_DDNS_CONFIG_CHECK_FAIL or DHCP_DDNS_CONFIG_FAIL. The texts are Kea's.
@@ -130,7 +109,7 @@ def parse_with_defaults(
         sockets = parse_control_sockets(filled, directories)
     except (ConfigError, ElementTypeError) as error:
         raise ConfigParserError(reason(error)) from None
-    return replace(config, loggers=loggers, control_sockets=sockets), filled
+    return replace(config, loggers=loggers, control_sockets=sockets)
 
 
 def _parse(
