@@ -18,7 +18,7 @@ from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
 from pyd2.config.redact import redact
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
-from pyd2.hooks.chain import check_libraries, load_chain
+from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.journal.lock import InUseError
 from pyd2.net.control import ControlChannel
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyd2.config.paths import Directories
     from pyd2.config.switches import QueueSwitches
     from pyd2.data.element import Element
-    from pyd2.hooks.chain import Chain, ServerCommands
+    from pyd2.hooks.interface import Chain, ServerCommands
     from pyd2.net.control import Session
     from pyd2.observe.log import MessageLog
 

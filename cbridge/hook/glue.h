@@ -5,7 +5,7 @@
  * the library's function as an untyped pointer, because Python only stores it.
  *
  * Upwards (C to Python): the table of pyd2_hook.h. Its functions, in table.c, check the thread and null
- * pointers (guard.h), and call the pyd2_py_ functions, which are written in Python (pyd2/hooks/c_table.py) and
+ * pointers (guard.h), and call the pyd2_py_ functions, which are written in Python (pyd2/hooks/c/api.py) and
  * return the same codes. Handles become numbers on the way: they are no addresses.
  *
  * What callouts on select_key ask for each update, status, server and key, is answered in C, in callouts.c:

@@ -1,5 +1,5 @@
 /*
- * The functions of the table that are written in Python: pyd2/hooks/c_table.py. Each does what the function of
+ * The functions of the table that are written in Python: pyd2/hooks/c/api.py. Each does what the function of
  * its name in pyd2_hook.h does, for arguments that were checked in C, and returns the same codes.
  */
 #ifndef PYD2_UPWARD_H

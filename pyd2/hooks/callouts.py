@@ -7,8 +7,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.errors import HookError
+from pyd2.hooks.describe import SLOW, duration, explain, place_of
 from pyd2.hooks.handle import CalloutHandle
-from pyd2.hooks.library import explain, place_of
 from pyd2.hooks.points import POINTS, Status, hook_of_command
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from pyd2.hooks.handle import Use
     from pyd2.messages import Log
-
-SLOW: Final = 10_000_000
-"""Nanoseconds after which a callout is reported: commands and other callouts wait while it runs."""
 
 CONTINUE: Final = Status.CONTINUE
 """Looking a member up in an enumeration costs more than the rest of its use."""
@@ -156,11 +153,3 @@ class Callouts:
         removed = len(kept) < len(present)
         present[:] = kept
         return removed
-
-
-def duration(nanoseconds: int) -> str:
-    """Return a duration as Kea prints it: ``0.042 ms``, from one second on ``1.25 s``."""
-    microseconds = nanoseconds // 1000
-    if microseconds >= 1_000_000:
-        return f"{microseconds // 1_000_000}.{microseconds // 10_000 % 100:02} s"
-    return f"{microseconds // 1000}.{microseconds % 1000:03} ms"

@@ -6,16 +6,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.errors import HookError
+from pyd2.hooks.describe import explain, place_of, returned
 from pyd2.hooks.handle import LibraryHandle, Registrar
-from pyd2.hooks.library import (
-    Library,
-    check_version,
-    close_library,
-    explain,
-    open_library,
-    place_of,
-    returned,
-)
+from pyd2.hooks.opening import check_version, close_library, open_library
 from pyd2.hooks.points import POINTS
 from pyd2.hooks.python_library import PythonLibrary
 
@@ -25,6 +18,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import HookLibrary
     from pyd2.hooks.callouts import Callouts
+    from pyd2.hooks.library import Library
     from pyd2.messages import Log
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, cast
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
 from pyd2.config.python_modules import Found, find_module
 from pyd2.errors import HookError
-from pyd2.hooks.library import explain, read_library, returned
+from pyd2.hooks.describe import explain, returned
+from pyd2.hooks.library import read_library
 from pyd2.hooks.points import VERSION
 from pyd2.hooks.release import closed
 

@@ -12,9 +12,9 @@ from pyd2.config.model import DnsServer
 from pyd2.data.element import from_plain
 from pyd2.errors import HookError
 from pyd2.hooks.callouts import Callouts
-from pyd2.hooks.chain import PythonUse
 from pyd2.hooks.handle import CalloutHandle, LibraryHandle
 from pyd2.hooks.points import Kind, hook_of_command, kind_of, kinds_at
+from pyd2.hooks.python_chain import PythonUse
 from pyd2.hooks.values import ACCEPT
 from pyd2.messages import MESSAGES
 

@@ -18,7 +18,8 @@ import pytest
 
 from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary
 from pyd2.data.element import Plain, from_plain
-from pyd2.hooks.chain import Chain, PythonChain
+from pyd2.hooks.interface import Chain
+from pyd2.hooks.python_chain import PythonChain
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity, Told
 from tests.kit.c_libraries import PRELUDE, compile_text
 
@@ -86,7 +87,7 @@ Write = Callable[..., HookLibrary]
 
 def kea_chain(entries: Sequence[HookLibrary], log: RecordingLog, clock: Clock) -> Chain:
     """The chain through Kea's HooksManager."""
-    from pyd2.hooks.kea_chain import KeaChain
+    from pyd2.hooks.kea.chain import KeaChain
 
     return KeaChain(entries, log, clock)
 

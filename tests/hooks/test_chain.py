@@ -10,7 +10,7 @@ import pytest
 
 from pyd2.data.element import Element, from_plain
 from pyd2.dns.tsig import HmacKey, SigningKey
-from pyd2.hooks.home import home
+from pyd2.hooks.hook_thread import hook_thread
 from pyd2.messages import Severity
 from pyd2.update.selection import Selection
 
@@ -19,7 +19,7 @@ from .conftest import SERVER, config, only_these_libraries
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyd2.hooks.chain import Chain
+    from pyd2.hooks.interface import Chain
 
     from .conftest import Clock, Load, RecordingLog, Write
 
@@ -715,7 +715,7 @@ def test_what_another_thread_has_dropped_ends_before_its_library_goes(
     ends: list[str] = []
     monkeypatch.setattr(sys, "ends", ends, raising=False)
     chain = load(write("import sys\ndef unload(): sys.ends.append('unload')"))
-    dropping = Thread(target=home.end, args=(ends.append, "dropped"))
+    dropping = Thread(target=hook_thread.run, args=(ends.append, "dropped"))
     dropping.start()
     dropping.join()
     assert ends == []

@@ -15,13 +15,13 @@ from pyd2.data.element import Element, Plain, from_plain
 from pyd2.dns.reply import parse_reply
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError, ReplyError
-from pyd2.hooks.chain import check_libraries
+from pyd2.hooks.choice import check_libraries
 from tests.kit.dnswire import append_tsig, parse, sign
 
 from .conftest import SERVER, config
 
 if TYPE_CHECKING:
-    from pyd2.hooks.chain import Chain
+    from pyd2.hooks.interface import Chain
     from pyd2.update.selection import Selection
 
     from .conftest import Load, RecordingLog

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from pyd2.hooks.home import run_through
+from pyd2.hooks.hook_thread import run_through
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 
