@@ -234,7 +234,7 @@ class Configurator(Checker):
         changed = chain.changed_config()
         if changed is None:
             return config
-        chain.take_changed(changed)
+        chain.adopt_changed(changed)
         if changed.loggers != config.loggers:
             self._log.configure(changed.loggers)
         return changed

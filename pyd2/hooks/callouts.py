@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
 
 CONTINUE: Final = Status.CONTINUE
-"""Looking a member up in an enumeration costs more than the rest of its use."""
+"""Looked up once: a look into the enumeration costs more than all else that is done with it."""
 
 
 class Callout(NamedTuple):
@@ -28,7 +28,7 @@ class Callout(NamedTuple):
     library: str
     function: Callable[[CalloutHandle], object]
     place: str
-    """Where it stands, which messages show."""
+    """Where the function is defined, for messages."""
 
 
 class Callouts:
@@ -52,11 +52,11 @@ class Callouts:
         return any(entry.library_index == library_index for hook in self._hooks.values() for entry in hook)
 
     def hooks(self) -> list[str]:
-        """Return all hook names in Kea's order: commands' first, since ``$`` comes before letters."""
+        """Return all hook names in Kea's order: commands first, since ``$`` sorts before letters."""
         return sorted(self._hooks)
 
     def points(self) -> list[str]:
-        """Return the points that a function attaches to by its name, in Kea's order."""
+        """Return the hook points to which a function attaches by its name, in Kea's order."""
         return list(POINTS)
 
     def register(self, library_index: int, hook: str, callout: Callable[[CalloutHandle], object]) -> None:
@@ -68,7 +68,7 @@ class Callouts:
         place = place_of(callout)
         if inspect.iscoroutinefunction(callout) or inspect.isgeneratorfunction(callout):
             raise HookError(f"callout {place} on hook {hook} cannot be async or a generator")
-        # Libraries register while they load, one after the other, so the end of the list is the right place.
+        # Libraries load one after the other and register meanwhile, so appending keeps their order.
         present.append(Callout(library_index, self._libraries[library_index - 1], callout, place))
 
     def register_command(
@@ -100,8 +100,8 @@ class Callouts:
     def run(self, hook: str, use: Use) -> Status:
         """Call the callouts of a hook in order and return the status that they leave.
 
-        An exception sets DROP and the next callouts still run; anything returned but None or 0 is an error
-        that changes nothing. KeyboardInterrupt is an exception like any other: signals come by the loop.
+        An exception sets DROP, and the next callouts still run. Any result but None and 0 is an error that
+        changes nothing. KeyboardInterrupt is an exception like any other: the loop handles signals.
         """
         use.status = CONTINUE
         callouts = self._hooks.get(hook)

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 
 def check_libraries(entries: Sequence[HookLibrary], log: Log) -> list[str]:
-    """Check each library as far as that can be done; return the names of those in error, in order.
+    """Check each library as far as possible; return the names of the bad ones, in order.
 
-    It is part of checking a configuration, with ``-t`` too. What is wrong with each is logged. No library in
-    Python runs.
+    This is part of checking a configuration, with ``-t`` too. Faults are logged. No library in Python runs.
     """
     if not any(is_for_kea(entry.library) for entry in entries):
         return [entry.library for entry in entries if not check_library(entry.library, log, entry.directory)]
@@ -34,12 +33,12 @@ def load_chain(
     entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns, *,
     commands: ServerCommands | None = None,
 ) -> Chain:
-    """Load libraries; the one place that chooses the chain that runs them.
+    """Load libraries in the chain that can run them: Kea's if one needs Kea, else the one in Python.
 
-    ``commands`` are those that libraries may run and not register.
+    ``commands`` are the server's own, which compiled libraries may run.
 
-    Unload the chain in force first: libraries count on being alone. When this raises HookError, nothing of
-    the new set is left, and a second call can load the old set again.
+    Unload the chain in force first: libraries expect to be loaded once. After a HookError nothing of the new
+    set is left, and a second call can load the old set again.
     """
     if not any(is_for_kea(entry.library) for entry in entries):
         return PythonChain(entries, log, clock)

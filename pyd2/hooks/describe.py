@@ -1,4 +1,4 @@
-"""What log messages say of a library's code: exceptions, places, values and durations."""
+"""Texts about a library's code for log messages: exceptions, places, values, durations."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SLOW: Final = 10_000_000
 
 
 def explain(error: BaseException) -> str:
-    """Return in one line what an exception that left a library says: type, text and place.
+    """Return one line about an exception that left a library: type, text and place; of a HookError its text.
 
-    The place is the deepest one in the library's own file. Of a HookError it is the text alone.
+    The place is the deepest one in the library's own file.
     """
     try:
         text = str(error.msg if isinstance(error, SyntaxError) else error)
@@ -33,7 +33,7 @@ def explain(error: BaseException) -> str:
 def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and isinstance(error.filename, str):
         return f"{error.filename}:{error.lineno}"
-    # The first frame is ours, the next file the library's: what it calls in turn says less to its author.
+    # The first frames are pyd2's, the next file is the library's: deeper ones say less to its author.
     frames = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -46,18 +46,18 @@ def _place(error: BaseException) -> str:
 
 
 def returned(value: object) -> object:
-    """Return what the log says of a value that a library's function returned: its type if it is no number."""
+    """Return a value that a library's function returned, for the log: if it is no number, its type."""
     return value if type(value) in {int, float, bool} else type(value).__name__
 
 
 def place_of(function: object) -> str:
-    """Return where a callout stands, ``file:line``, or what it says itself, or its type's name.
+    """Return where a callout is defined, for Kea's messages, which show an address there.
 
-    It takes the place of the code address in Kea's messages.
+    ``file:line``, or the object's own ``hook_place``, or else the name of its type.
     """
-    told = getattr(function, "hook_place", None)
-    if isinstance(told, str):
-        return told
+    place = getattr(function, "hook_place", None)
+    if isinstance(place, str):
+        return place
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     if code is None:
         kind = type(function)

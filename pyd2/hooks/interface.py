@@ -25,7 +25,7 @@ class Chain(Protocol):
 
     @property
     def select_key(self) -> SelectKey | None:
-        """What the engine asks for each server it selects; None when no library has such a callout."""
+        """Chooses the key for a server, or skips the server; None when no library has such a callout."""
 
     def commands(self) -> list[str]:
         """Return the names of the commands that libraries answer, sorted."""
@@ -34,7 +34,7 @@ class Chain(Protocol):
         """Say whether a library answers a command; ``-`` and ``_`` are the same in its name."""
 
     def run_command(self, name: str, request: Element) -> Element | None:
-        """Let the libraries answer a command that they registered; None: no answer is to be sent.
+        """Run the callouts of a command that libraries registered; return their answer, None to send none.
 
         ``request`` is the whole request as given.
         """
@@ -42,28 +42,28 @@ class Chain(Protocol):
     def command_processed(
         self, name: str, arguments: Element | None, response: Element | None,
     ) -> Element | None:
-        """Show the libraries a command and its answer; return the answer to send, None for none."""
+        """Run command_processed for a command and its answer; return the answer to send, None for none."""
 
     def configured(self, config: Config, element: Element, io_context: object = None) -> tuple[bool, str]:
-        """Tell the libraries of a new configuration; False and a text, maybe empty, when one refuses it.
+        """Run d2_srv_configured; False and the reason, maybe empty, if a library refuses the configuration.
 
         ``element`` is the DhcpDdns map with its defaults filled in, ``io_context`` the event loop.
         """
 
     def changed_config(self) -> Config | None:
-        """Return what libraries have made of the configuration in d2_srv_configured; None: they left it.
+        """Return the configuration as libraries changed it in d2_srv_configured; None: they did not.
 
-        Raises ConfigError when it cannot be worked by.
+        Raises ConfigError when the change is not usable.
         """
 
-    def take_changed(self, config: Config) -> None:
-        """Take over the configuration that was made of what libraries have changed."""
+    def adopt_changed(self, config: Config) -> None:
+        """Use the changed configuration from now on."""
 
     def share_statistics(self, statistics: Statistics) -> None:
-        """Let libraries read the server's statistics, and the server show theirs."""
+        """Connect the server's statistics and those of libraries, both ways."""
 
     def unload(self) -> None:
-        """Unload all libraries, the last first, which leaves an empty chain; faults are only logged."""
+        """Unload all libraries, the last first. The chain is empty then; faults are only logged."""
 
 
 class ServerCommands(Protocol):
@@ -71,23 +71,23 @@ class ServerCommands(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """Their names."""
+        """The names of the commands."""
 
     def run(self, name: str, arguments: Element | None) -> Element:
-        """Carry one out; any error's text becomes the answer's."""
+        """Run a command and return its answer, which holds the text of an error."""
 
 
 class Statistics(Protocol):
-    """The statistics of the server; see ``pyd2.observe.statistics.Statistics``."""
+    """The statistics of the server: ``pyd2.observe.statistics.Statistics``."""
 
     providers: list[Any]
-    """Further statistics that the server shows."""
+    """Sources of further statistics that the server shows."""
 
     def own_values(self) -> Iterable[tuple[str, int]]:
-        """Return the server's own by name."""
+        """Return the server's own statistics, by name."""
 
     def adjust(self, name: str, by: int) -> None:
-        """Add to one of the server's own what a library has added to it."""
+        """Add to one of the server's own statistics."""
 
     def library_keys(self) -> list[str]:
         """Return the names of the keys of hook libraries that are counted."""

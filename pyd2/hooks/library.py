@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _ELF = b"\x7fELF"
 _ELF_HEADER = 64
 _PLAIN_C = re.compile(rb"pyd2_hook_(?:requires|version|load)\0")
-"""Stands among the names of a shared object that is a library for pyd2 and not for Kea.
+"""A name in the symbol table of a shared object that is a library for pyd2 and not for Kea.
 
-Loading it would tell for certain, but one for Kea can be loaded only where Kea is.
+Loading the object would be certain, but one for Kea can be loaded only where Kea is installed.
 """
 
 
@@ -41,13 +41,13 @@ class Library(Protocol):
         """Return the library's function of that name, None when it has none."""
 
     def wrong_version(self, version: object) -> tuple[object, object] | None:
-        """Say what is wrong with what ``version`` returned: that, and what is required. None: nothing."""
+        """Compare what ``version`` returned: None if it fits, else what it is and what is required."""
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
-        """Let what the library has in the event loop begin; calls after the first change nothing."""
+        """Start the library's timers in the event loop; calls after the first change nothing."""
 
     def close(self) -> None:
-        """Close the library: none of its functions will be asked for any more."""
+        """Close the library: its functions are not used any more."""
 
 
 def in_python(name: str) -> bool:
@@ -89,7 +89,7 @@ def is_for_kea(name: str) -> bool:
 
 
 def why_unfit(content: bytes) -> str:
-    """Return why a file is no library: in the words of the system's loader unless it is a compiled one."""
+    """Return why a file is no library, in the words of the system's loader where it would refuse it."""
     if len(content) < _ELF_HEADER:
         return "file too short"
     if not content.startswith(_ELF):

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def open_library(name: str, directory: str = "") -> Library:
-    """Open a library, the one place that tells the kinds apart; ``directory`` is where they lie.
+    """Open a library of any kind but Kea's; ``directory`` is the hooks directory.
 
-    Raises HookError with the reason of HOOKS_OPEN_ERROR. Whatever the library's own code raises becomes one.
+    Raises HookError with the reason of HOOKS_OPEN_ERROR. So does what the library's own code raises.
     """
     if in_python(name):
         return open_python(name, directory)
@@ -43,7 +43,7 @@ def _open_plain_c(name: str) -> Library:
 
 
 def check_version(library: Library, log: Log) -> bool:
-    """Ask the library for its version; what is wrong with it is logged."""
+    """Ask the library for its version; a fault is logged."""
     version = library.function("version")
     if version is None:
         log.emit("HOOKS_NO_VERSION", library.name)
@@ -63,16 +63,16 @@ def check_version(library: Library, log: Log) -> bool:
 
 
 def close_library(library: Library, log: Log) -> None:
-    """Close a library and say so."""
+    """Close a library and log it."""
     library.close()
     log.emit("HOOKS_LIBRARY_CLOSED", library.name)
 
 
 def check_library(name: str, log: Log, directory: str = "") -> bool:
-    """Check a library as far as that can be done; what is wrong is logged.
+    """Check a library as far as possible; a fault is logged.
 
-    One in C is opened, asked for its version and closed, as Kea does. Of one in Python nothing runs: its
-    source is found, read and parsed.
+    A library in C is opened, asked for its version and closed, as Kea does. Nothing of one in Python runs:
+    its source is found, read and parsed.
     """
     try:
         if in_python(name):

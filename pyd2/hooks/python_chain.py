@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class PythonUse:
-    """One use of hooks in a PythonChain; see ``pyd2.hooks.handle.Use``."""
+    """One use of hooks in a PythonChain; a ``pyd2.hooks.handle.Use``."""
 
     __slots__ = ("_arguments", "_contexts", "status")
 
@@ -43,7 +43,7 @@ class PythonUse:
         self._arguments.clear()
 
     def start(self, arguments: dict[str, object]) -> None:
-        """Add the arguments of the point; those that context_create's callouts made up stay."""
+        """Add the arguments of the hook point to those that callouts of context_create have set."""
         self._arguments.update(arguments)
 
     def get(self, name: str) -> object:
@@ -78,7 +78,7 @@ class PythonChain:
         """
         self._log = log
         self._callouts = Callouts([entry.library for entry in entries], log, clock)
-        # The lists themselves: every use looks at them.
+        # The lists themselves, which change with each registration: every use looks at them.
         self._created = self._callouts.of("context_create")
         self._destroyed = self._callouts.of("context_destroy")
         loaded = load_libraries(entries, self._callouts, log)
@@ -89,15 +89,15 @@ class PythonChain:
 
     @property
     def select_key(self) -> SelectKey | None:
-        """What the engine asks for each server it selects; None when no library has such a callout."""
+        """Chooses the key for a server, or skips the server; None when no library has such a callout."""
         return self._select_key if self._callouts.present("select_key") else None
 
     def _select_key(self, server: DnsServer, key: SigningKey | None) -> Selection:
         use = self._begin({"current_server": server, "tsig_key": key})
         status = self._callouts.run("select_key", use)
-        chosen = cast("SigningKey | None", use.get("tsig_key"))
+        selected = cast("SigningKey | None", use.get("tsig_key"))
         self._end(use)
-        return Selection(chosen, status is not CONTINUE)
+        return Selection(selected, status is not CONTINUE)
 
     def commands(self) -> list[str]:
         """Return the names of the commands that libraries answer, sorted."""
@@ -112,9 +112,9 @@ class PythonChain:
         return self._callouts.present(hook_of_command(name))
 
     def run_command(self, name: str, request: Element) -> Element | None:
-        """Let the libraries answer a command that they registered; None: no answer is to be sent."""
+        """Run the callouts of a command that libraries registered; return their answer, None to send none."""
         use = self._begin({})
-        # As Kea does for commands, and for no other point: what context_create's callouts made up goes.
+        # As in Kea, for commands only: arguments that callouts of context_create have set do not stay.
         use.forget()
         use.start({"command": request, "response": None})
         self._callouts.run(hook_of_command(name), use)
@@ -125,7 +125,7 @@ class PythonChain:
     def command_processed(
         self, name: str, arguments: Element | None, response: Element | None,
     ) -> Element | None:
-        """Show the libraries a command and its answer; return the answer to send, None for none."""
+        """Run command_processed for a command and its answer; return the answer to send, None for none."""
         if not self._callouts.present("command_processed"):
             return response
         use = self._begin({"name": name, "arguments": arguments, "response": response})
@@ -135,7 +135,7 @@ class PythonChain:
         return response
 
     def configured(self, config: Config, element: Element, io_context: object = None) -> tuple[bool, str]:
-        """Tell the libraries of a new configuration; False and a text, maybe empty, when one refuses it."""
+        """Run d2_srv_configured; False and the reason, maybe empty, if a library refuses it."""
         if io_context is not None:
             for library in self._loaded:
                 library.attach(cast("asyncio.AbstractEventLoop", io_context))
@@ -152,13 +152,13 @@ class PythonChain:
         return not refused, error
 
     def changed_config(self) -> None:
-        """Return None: to libraries without Kea a configuration is for reading."""
+        """Return None: only libraries compiled for Kea can change a configuration."""
 
-    def take_changed(self, config: Config) -> None:
-        """Do nothing: there is none such."""
+    def adopt_changed(self, config: Config) -> None:
+        """Do nothing: no library changes a configuration here."""
 
     def share_statistics(self, statistics: Statistics) -> None:
-        """Let the server show what compiled libraries have left behind, if there were any."""
+        """Show the statistics that libraries compiled for Kea left behind, if any were loaded before."""
         start = sys.modules.get("pyd2.hooks.kea.start")
         shim = None if start is None else start.started()
         if shim is not None:
@@ -167,7 +167,7 @@ class PythonChain:
             statistics.providers.append(LeftStatistics(shim))
 
     def _begin(self, arguments: dict[str, object]) -> PythonUse:
-        """Begin a use of hooks: context_create runs before it has its arguments."""
+        """Begin a use of hooks: context_create runs before the arguments are there."""
         if not self._created:
             return PythonUse(arguments)
         use = PythonUse({})
@@ -180,7 +180,7 @@ class PythonChain:
             self._callouts.run("context_destroy", use)
 
     def unload(self) -> None:
-        """Unload all libraries, the last first, which leaves an empty chain; faults are only logged."""
+        """Unload all libraries, the last first. The chain is empty then; faults are only logged."""
         hook_thread.run_posted()  # objects of the libraries that the update thread dropped end before them
         loaded, self._loaded = self._loaded, []
         for library in reversed(loaded):

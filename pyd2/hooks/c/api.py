@@ -1,7 +1,7 @@
-"""What hook libraries in C may ask of pyd2: the functions of the table in pyd2_hook.h.
+"""The functions that hook libraries in C can call: those of the table in pyd2_hook.h, which describes them.
 
-The header says what each does. The glue in C has checked the thread and null pointers before. What these
-raise becomes an error code: see ``Calls.failed``.
+The glue in C has checked the thread and null pointers before. ``Calls.failed`` turns exceptions into error
+codes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pyd2.hooks.c.signers import CKey
 from pyd2.hooks.c_abi import ffi, lib
 from pyd2.hooks.hook_thread import hook_thread
 from pyd2.hooks.keys import TsigKey
-from pyd2.hooks.points import Kind, kind_of
+from pyd2.hooks.points import Kind, has_argument, kind_of
 from pyd2.hooks.values import to_element
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ WRONG_TYPE: int = lib.PYD2_HOOK_E_TYPE
 
 
 def _exported(function: F) -> F:
-    """Make a function the one of its name, ``pyd2_py_...``, that the glue calls."""
+    """Let the glue call a function as ``pyd2_py_NAME``."""
     name = f"pyd2_py{function.__name__}"
     export: Any = ffi.def_extern  # its annotation does not say that it is a decorator
     export(name=name, error=lib.PYD2_HOOK_E_INTERNAL, onerror=calls.failed)(function)
@@ -229,7 +229,7 @@ def _hook_name(callout: int, out: Any) -> int:
 
 
 def _argument(callout: int, name: Any, length: int) -> tuple[CalloutHandle, str, object]:
-    """Return a callout, the name of an argument of it, and the argument."""
+    """Return the callout, the name of the argument, and its value."""
     handle = _handle(callout)
     argument = text_of(name, length)
     try:
@@ -290,37 +290,37 @@ def _set_argument_text(callout: int, name: Any, length: int, text: Any, text_len
     return _set_argument(callout, name, length, text_of(text, text_length))
 
 
-def _selection(callout: int) -> CalloutHandle:
-    """Return a callout on select_key."""
+def _with_tsig_key(callout: int) -> CalloutHandle:
+    """Return a callout on a hook point that has a tsig_key."""
     handle = _handle(callout)
-    if handle.hook_name != "select_key":
+    if not has_argument(handle.hook_name, "tsig_key"):
         raise RefusedError(NOT_FOUND, "this hook point has no tsig_key")
     return handle
 
 
 @_exported
 def _tsig_key(callout: int, out: Any) -> int:
-    key = cast("SigningKey | None", _selection(callout).use().get("tsig_key"))
+    key = cast("SigningKey | None", _with_tsig_key(callout).use().get("tsig_key"))
     out[0] = 0 if key is None else KEYS.lend(key)
     return OK
 
 
 @_exported
 def _set_tsig_key(callout: int, key: int) -> int:
-    _selection(callout).set_argument("tsig_key", KEYS.get(key) if key else None)
+    _with_tsig_key(callout).set_argument("tsig_key", KEYS.get(key) if key else None)
     return OK
 
 
 class Value:
-    """A value that a library keeps in a use; what destroys it runs when nothing holds it any more."""
+    """A value that a library keeps during a use of hooks; its last reference runs the destroy function."""
 
     __slots__ = ("_destroy", "_shared_object", "pointer")
 
     def __init__(self, pointer: Any, destroy: Any, shared_object: SharedObject) -> None:
-        """``shared_object`` has ``destroy`` in it."""
+        """``destroy`` is a function in ``shared_object``."""
         self.pointer = pointer
         self._destroy = destroy
-        shared_object.take()
+        shared_object.acquire()
         self._shared_object = shared_object
 
     def __del__(self) -> None:
@@ -330,7 +330,7 @@ class Value:
 def _destroy(destroy: Any, pointer: Any, shared_object: SharedObject) -> None:
     if destroy:
         calls.run(lib.pyd2_glue_destroy, destroy, pointer)
-    shared_object.give_up()
+    shared_object.release()
 
 
 def _kept(callout: int, name: Any, length: int) -> tuple[CalloutHandle, str, Value]:
@@ -360,7 +360,7 @@ def _context(callout: int, name: Any, length: int, value: Any) -> int:
 @_exported
 def _delete_context(callout: int, name: Any, length: int) -> int:
     handle, key, value = _kept(callout, name, length)
-    del value  # so that it ends here
+    del value  # the last reference is the context's now
     handle.delete_context(key)
     return OK
 

@@ -1,7 +1,7 @@
-"""Calls between pyd2 and hook libraries in C: what is lent meanwhile, and how faults come back.
+"""Calls into hook libraries in C: handles, what is lent during a call, and how errors are reported.
 
-cbridge/include/pyd2_hook.h has the rules. A library holds numbers in place of objects, so that one kept too
-long is an error and not a crash; and what it is lent ends with the call in which it was lent.
+cbridge/include/pyd2_hook.h has the rules. A library holds numbers, not addresses, so using one too long is an
+error and no crash. What is lent to it ends with the outermost call.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class RefusedError(HookError):
-    """A library asked for what cannot be had; it gets the code, and the text by last_error()."""
+    """A library's call fails: it gets the code, and the text by last_error()."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -32,20 +32,20 @@ class RefusedError(HookError):
 
 
 class Calls:
-    """The calls into libraries that are under way, one in the other."""
+    """The calls into libraries that are running, nested in each other, and what was lent in them."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._used = False
-        """Whether there is anything in those below."""
+        """Whether any of the members below holds something."""
         self._lent: list[tuple[dict[int, Any], int]] = []
         self._texts: list[object] = []
         self._raised: BaseException | None = None
 
     def run(self, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  what the function returns
-        """Call a function of a library; then end what it was lent.
+        """Call a function of a library; then end what was lent to it.
 
-        Raises what the code above the library raised meanwhile and it must not see: an interrupt, a fault.
+        Raises what Python code that the library called has raised and C cannot see: an interrupt, a fault.
         """
         self._depth += 1
         try:
@@ -66,15 +66,15 @@ class Calls:
             raise raised
 
     def lend(self, objects: dict[int, Any], number: int) -> None:
-        """Have a handle end with the call."""
+        """End a handle with the call."""
         self._check()
         self._lent.append((objects, number))
 
     def lend_text(self, out: Any, text: str | bytes) -> None:  # noqa: ANN401  a pyd2_hook_text *
-        """Write a text to where a library wants it; it lives as long as the call."""
+        """Write a text to ``out``; it lives as long as the call."""
         self._check()
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-        buffer = ffi.from_buffer(data)  # the octets of the bytes object itself: Python has put a NUL behind
+        buffer = ffi.from_buffer(data)  # the octets of the bytes object itself: Python ends them with a NUL
         self._texts.append(buffer)
         out.data = buffer
         out.length = len(data)
@@ -87,7 +87,7 @@ class Calls:
     def failed(
         self, _kind: type[BaseException], error: BaseException, _traceback: TracebackType | None,
     ) -> int:
-        """Turn what a function of the table raised into its code; cffi calls this."""
+        """Turn an exception in a function of the table into an error code; cffi calls this."""
         text = str(error).encode("utf-8", "surrogateescape")
         if isinstance(error, RefusedError):
             code = error.code
@@ -105,9 +105,9 @@ calls = Calls()
 
 
 class Shared:
-    """Something in C that several objects use, ended when the last of them gives it up.
+    """Something in C that several objects use; the last of them to release it ends it.
 
-    Counted by hand: when Python's garbage collector ends objects that refer to each other, the order is any.
+    Counted here, because Python's garbage collector ends objects of a circle in any order.
     """
 
     __slots__ = ("_users",)
@@ -115,12 +115,12 @@ class Shared:
     def __init__(self) -> None:
         self._users = 1
 
-    def take(self) -> None:
-        """Use it once more."""
+    def acquire(self) -> None:
+        """Add a user."""
         self._users += 1
 
-    def give_up(self) -> None:
-        """Use it once less."""
+    def release(self) -> None:
+        """Remove a user."""
         self._users -= 1
         if self._users == 0:
             self.end()
@@ -131,11 +131,11 @@ class Shared:
 
 
 numbers = count(1, 2)
-"""The numbers of handles; the even ones are those of servers, each behind its callout's (glue.h)."""
+"""The numbers of handles; a server has the even number after its callout's (glue.h)."""
 
 
 class Handles(Generic[T]):
-    """The objects of one kind that libraries may name, by number. No number is given twice, of any kind."""
+    """The objects of one kind that libraries know by number. No number is used twice, for any kind."""
 
     __slots__ = ("_what", "objects")
 
@@ -143,10 +143,10 @@ class Handles(Generic[T]):
         """``what`` is the kind's name in error texts."""
         self._what = what
         self.objects: dict[int, T] = {}
-        """The objects by number, for who cannot afford the methods."""
+        """The objects by number; exposed for the hot path."""
 
     def add(self, value: T) -> int:
-        """Return a new handle, which is to be removed."""
+        """Return a new handle, which ends by ``remove``."""
         number = next(numbers)
         self.objects[number] = value
         return number
@@ -162,7 +162,7 @@ class Handles(Generic[T]):
         return number
 
     def get(self, number: int) -> T:
-        """Return the object; RefusedError when its time is over or it never was one of these."""
+        """Return the object; RefusedError when the handle has ended or never was one of this kind."""
         try:
             return self.objects[number]
         except KeyError:
@@ -190,5 +190,5 @@ def octets_of(data: Any, length: int) -> bytes:  # noqa: ANN401  a char *
 
 
 lib.pyd2_glue_claim_thread()
-# What is destroyed while the interpreter ends must not come back into it.
+# Destructors that run while the interpreter ends must not call Python.
 atexit.register(lib.pyd2_glue_retire)

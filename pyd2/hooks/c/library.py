@@ -1,6 +1,6 @@
 """Hook libraries in C, or in what can be called from C, that need no Kea (cbridge/include/pyd2_hook.h).
 
-They stand in the same chain as libraries in Python: to the chain, a callout in C is one more callable.
+A chain runs them like libraries in Python: a callout in C is one more callable.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pyd2.errors import HookError
 from pyd2.hooks.c.handles import JSON, KEYS, Handles, RefusedError, Shared, calls, numbers
 from pyd2.hooks.c.timers import Timers
 from pyd2.hooks.c_abi import ffi, lib
-from pyd2.hooks.points import Status
+from pyd2.hooks.points import Status, has_argument
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +35,7 @@ def _text(string: Any) -> str:  # noqa: ANN401  C data
 
 
 class SharedObject(Shared):
-    """A shared object in memory, until the last that uses its code gives it up."""
+    """A shared object in memory, until the last user of its code releases it."""
 
     __slots__ = ("_object", "path")
 
@@ -73,13 +73,13 @@ class CCallout:
         self._servers = servers
         name = _text(lib.pyd2_glue_name_of(function))
         self.hook_place = f"{shared_object.path}:{name or hex(int(ffi.cast('uintptr_t', function)))}"
-        """What the log says of it: its name if the library tells, else its address."""
+        """For the log: the function's name if the library exports it, else its address."""
 
     def __call__(self, handle: CalloutHandle) -> object:
         """Run it."""
         use = handle.use()
         servers = self._servers
-        server = _NULL if servers is None else servers.told(use.get("current_server"))
+        server = _NULL if servers is None else servers.in_c(use.get("current_server"))
         status = use.status
         number = next(numbers)
         _callouts[number] = handle, self._shared_object
@@ -106,28 +106,28 @@ _outcome: Any = ffi.new("pyd2_glue_outcome *")
 
 
 class Servers:
-    """What a library in C is told of DNS servers, made once for each: they live as long as the library."""
+    """DNS servers as a library in C sees them, made once for each; they live as long as the library."""
 
     def __init__(self) -> None:
-        self._told: dict[int, tuple[object, Any, tuple[object, ...]]] = {}
+        self._known: dict[int, tuple[object, Any, tuple[object, ...]]] = {}
 
-    def told(self, server: object) -> Any:  # noqa: ANN401  C data
-        """Return the C form of a server."""
-        found = self._told.get(id(server))
-        return self._tell(server) if found is None else found[1]
+    def in_c(self, server: object) -> Any:  # noqa: ANN401  C data
+        """Return a server as a ``pyd2_glue_server *``."""
+        known = self._known.get(id(server))
+        return self._add(server) if known is None else known[1]
 
-    def _tell(self, server: object) -> Any:  # noqa: ANN401  C data
+    def _add(self, server: object) -> Any:  # noqa: ANN401  C data
         assert isinstance(server, DnsServer)
         address = str(server.address).encode()
         key_name = b"" if server.key is None else server.key.name.encode("utf-8", "surrogateescape")
         texts = ffi.from_buffer(address), ffi.from_buffer(key_name)
-        told: Any = ffi.new("pyd2_glue_server *")
-        told.address.data, told.key_name.data = texts
-        told.address.length, told.key_name.length = len(address), len(key_name)
-        told.port = server.port
-        # The server itself is kept as well, so that no other gets its id.
-        self._told[id(server)] = server, told, texts
-        return told
+        made: Any = ffi.new("pyd2_glue_server *")
+        made.address.data, made.key_name.data = texts
+        made.address.length, made.key_name.length = len(address), len(key_name)
+        made.port = server.port
+        # The server is kept as well, so that no other object gets its id.
+        self._known[id(server)] = server, made, texts
+        return made
 
 
 class Requirement(NamedTuple):
@@ -135,7 +135,7 @@ class Requirement(NamedTuple):
 
     number: int
     size: int
-    """Octets of the table of functions."""
+    """Octets of the table of functions that it needs."""
 
     def __str__(self) -> str:
         return str(self.number)
@@ -157,7 +157,7 @@ class CLibrary:
         self.timers = Timers(name)
         self._handle: LibraryHandle | None = None
 
-    # What the chain asks for.
+    # For the chain.
 
     def function(self, name: str) -> Callable[..., object] | None:
         """Return one of the library's own functions: version, load or unload. Callouts attach in load."""
@@ -170,12 +170,12 @@ class CLibrary:
         symbol = self.shared_object.symbol(f"pyd2_hook_{name}")
         if name == "version":
             requires = self.shared_object.symbol("pyd2_hook_requires")
-            if requires is not None:  # libraries compiled before 1.0 have the other one alone
+            if requires is not None:  # libraries compiled before 1.0 have only the other one
                 symbol, bind = requires, self._requires
         return None if symbol is None else lambda *arguments: bind(symbol, *arguments)
 
     def wrong_version(self, version: object) -> tuple[object, object] | None:
-        """Say what is wrong with what ``version`` returned: that, and what is required. None: nothing."""
+        """Compare what ``version`` returned: None if it fits, else what it is and what is required."""
         assert isinstance(version, Requirement)
         if version.number != _VERSION:
             return version.number, _VERSION
@@ -185,13 +185,13 @@ class CLibrary:
         return None
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
-        """Let the timers run in a loop."""
+        """Start the timers in a loop."""
         self.timers.attach(loop, log)
 
     def close(self) -> None:
-        """Give the shared object up; it leaves memory when the last key of the library's is out of use."""
+        """Release the shared object; it leaves memory when the last key of the library is out of use."""
         self._retire()
-        self.shared_object.give_up()
+        self.shared_object.release()
         self._shared_object = None
 
     def _requires(self, symbol: Any) -> Requirement:  # noqa: ANN401  C data
@@ -219,18 +219,18 @@ class CLibrary:
             self._retire()
 
     def _retire(self) -> None:
-        """End what the library's code owns: no code of its callouts and timers runs after unload."""
+        """End what the library owns: its callouts and timers do not run after unload."""
         self.timers.cancel_all()
         LIBRARIES.remove(self._number)
         JSON.remove(self._parameters)
         for key in list(self._keys):
             self.release_key(key)
 
-    # What the library's code asks for; pyd2.hooks.c.api calls these.
+    # For the library's code, by way of pyd2.hooks.c.api.
 
     @property
     def handle(self) -> LibraryHandle:
-        """What a library in Python would get in ``load``."""
+        """The handle that a library in Python gets in ``load``."""
         assert self._handle is not None
         return self._handle
 
@@ -241,8 +241,8 @@ class CLibrary:
         return self.handle
 
     def callout(self, hook: str, function: Any, user: Any) -> CCallout:  # noqa: ANN401  C data
-        """Return a function of the library as the chain calls it."""
-        servers = self._servers if hook == "select_key" else None
+        """Return a function of the library as a callable for the chain."""
+        servers = self._servers if has_argument(hook, "current_server") else None
         return CCallout(function, user, self.shared_object, servers)
 
     def parameters(self) -> int:
@@ -253,7 +253,7 @@ class CLibrary:
 
     @property
     def shared_object(self) -> SharedObject:
-        """What holds the library in memory."""
+        """The object that holds the library in memory."""
         assert self._shared_object is not None
         return self._shared_object
 

@@ -1,4 +1,4 @@
-"""Keys whose MACs a hook library in C makes and verifies (pyd2_hook_signer in pyd2_hook.h)."""
+"""Keys with which a hook library in C signs and verifies itself (pyd2_hook_signer in pyd2_hook.h)."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _FIXED_DATA: Final = 16
 
 
 class Signer(Shared):
-    """A library's functions for one key, and what they work on; the key and each of its contexts use it."""
+    """A library's functions for one key, with their data; the key and each of its contexts use it."""
 
     __slots__ = ("_shared_object", "functions", "user")
 
     def __init__(
         self, functions: Any, user: Any, shared_object: Shared,  # noqa: ANN401  C data
     ) -> None:
-        """Copy ``functions``, which are in ``shared_object``."""
+        """Copy ``functions``, whose code is in ``shared_object``."""
         super().__init__()
         self.functions: Any = ffi.new("pyd2_hook_signer *")
         self.functions[0] = functions[0]
         self.user = user
-        shared_object.take()
+        shared_object.acquire()
         self._shared_object = shared_object
 
     def end(self) -> None:
-        """Let the library destroy what the functions work on; then it may leave memory."""
+        """Let the library destroy its data; then its code may leave memory."""
         calls.run(lib.pyd2_glue_release, self.functions, self.user)
-        self._shared_object.give_up()
+        self._shared_object.release()
 
 
 def _end(signer: Signer, context: Any) -> None:  # noqa: ANN401  C data
-    """Let the library end what it has begun for a message."""
+    """Let the library end the context of a message."""
     calls.run(lib.pyd2_glue_end, signer.functions, signer.user, context)
-    signer.give_up()
+    signer.release()
 
 
 class CKey:
@@ -59,7 +59,7 @@ class CKey:
         self, name: str, algorithm: str, functions: Any, user: Any, shared_object: Shared,  # noqa: ANN401  C data
     ) -> None:
         """Make a key of a ``pyd2_hook_signer``. Raises HookError; then its ``release`` will not run."""
-        self.signer: Signer | None = None  # first of all, since __del__ looks at it
+        self.signer: Signer | None = None  # first, because __del__ looks at it
         try:
             self.name_wire = lower(parse_name(name))
             self.algorithm_wire = lower(parse_name(algorithm))
@@ -72,7 +72,7 @@ class CKey:
         self.identity = self.name_wire + _CLASS_TTL + self.algorithm_wire
         self.mac_size = int(functions.mac_size)
         self.length: int = 10 + len(self.name_wire) + len(self.algorithm_wire) + _FIXED_DATA + self.mac_size
-        """Octets of its TSIG records, at most."""
+        """Octets of its longest TSIG record."""
         self.signer = Signer(functions, user, shared_object)
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class CKey:
 
     def __del__(self) -> None:
         if self.signer is not None:
-            hook_thread.run(self.signer.give_up)
+            hook_thread.run(self.signer.release)
 
     def create_context(self) -> CContext:
         """Return the context of one message; HookError when the library cannot begin one."""
@@ -102,7 +102,7 @@ class CContext:
         code = calls.run(lib.pyd2_glue_begin, signer.functions, signer.user, context)
         if code != 0:
             raise HookError(f"key {key.name} cannot begin a message: error {code}")
-        signer.take()
+        signer.acquire()
         self._begun = True
         self._context = context[0]
 
@@ -135,20 +135,20 @@ class CContext:
 
     def _make_mac(self, data: bytes) -> bytes:
         key = self._key
-        room = ffi.new("char[]", key.mac_size)
+        buffer = ffi.new("char[]", key.mac_size)
         size = ffi.new("size_t *", key.mac_size)
         code = calls.run(
             lib.pyd2_glue_sign, self._signer.functions, self._signer.user, self._context,
-            data, len(data), room, size,
+            data, len(data), buffer, size,
         )
         if code != 0:
             raise HookError(f"key {key.name} cannot sign: error {code}")
         if not 0 < size[0] <= key.mac_size:
             raise HookError(f"key {key.name} made a MAC of {size[0]} octets; {key.mac_size} are the most")
-        return bytes(ffi.buffer(room, size[0]))
+        return bytes(ffi.buffer(buffer, size[0]))
 
     def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:
-        """Return if the library says that the reply is authentic; raise ReplyError if not."""
+        """Return if the library finds the reply authentic; raise ReplyError if not."""
         key = self._key
         tsig = check_record(tsig, key.name_wire, key.algorithm_wire, wall)
         data = signed_by_reply(self._request_mac, reply, tsig, key.identity)

@@ -41,7 +41,7 @@ class Timers:
         self._log: Log | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
-        """Let time count from now on for those that were started before."""
+        """Start the timers that were started before there was a loop."""
         if self._loop is not None:
             return
         self._loop, self._log = loop, log
@@ -57,7 +57,7 @@ class Timers:
         return timer.number
 
     def cancel(self, number: int) -> None:
-        """End a timer of this library; RefusedError when it is none."""
+        """End a timer; RefusedError when this library has no such timer."""
         if number not in self._timers:
             raise RefusedError(lib.PYD2_HOOK_E_HANDLE, "this library has no such timer, or it has ended")
         timer = self._timers.pop(number)
@@ -75,7 +75,7 @@ class Timers:
         begin = perf_counter_ns()
         try:
             calls.run(lib.pyd2_glue_timer, timer.function, timer.number, timer.user)
-        except Exception as error:  # a fault of ours that the library saw as an error code
+        except Exception as error:  # a fault in pyd2, which the library saw as an error code
             self._log.emit("PYD2_HOOK_EXCEPTION", self._library, explain(error))
         took = perf_counter_ns() - begin
         if took > SLOW:

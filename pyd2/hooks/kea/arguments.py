@@ -1,4 +1,4 @@
-"""One use of hooks in Kea's chain for callouts in Python or plain C; see ``pyd2.hooks.handle.Use``."""
+"""Arguments in Kea's chain, for callouts in Python and plain C: a ``pyd2.hooks.handle.Use``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyd2.hooks.kea.keys import Keys
 
 _STATUS: Final = tuple(Status)
-"""By number: looking a member up in an enumeration costs more than the call into C++."""
+"""By number: a look into the enumeration costs more than the call into C++."""
 
 _KINDS: Final[dict[Kind, int]] = {Kind.JSON: lib.KB_JSON, Kind.TEXT: lib.KB_TEXT, Kind.KEY: lib.KB_KEY}
 _OBJECTS: Final[dict[str, int]] = {
@@ -35,7 +35,7 @@ KnownArguments: TypeAlias = "Mapping[str, tuple[bytes, int]]"
 
 
 def known_arguments(hook: str) -> KnownArguments:
-    """Return the arguments of a hook point; callouts may make up others."""
+    """Return the arguments of a hook point; callouts may set others."""
     kinds = kinds_at(hook)
     return {name: (name.encode(), _OBJECTS[name] if kind is Kind.OBJECT else _KINDS[kind])
             for name, kind in kinds.items()}
@@ -60,14 +60,13 @@ class Objects(Protocol):
 class Arguments:
     """Reads and sets the arguments of all uses of a chain.
 
-    A mixed list costs mostly what is done here, several times for each update: so nothing is made anew that
-    can be kept.
+    Most of the cost of a mixed list is here, several times for each update: so it keeps what it can.
     """
 
     def __init__(self, shim: Shim, keys: Keys, objects: Objects) -> None:
         self._shim = shim
         self._keys = keys
-        self._value = shim.ffi.new("kb_value *")  # one is enough: it is read before anything else runs
+        self._value = shim.ffi.new("kb_value *")  # one is enough: it is read before other code runs
         self._objects = objects
 
     def get(self, handle: CData, name: bytes, expected: int) -> object:
@@ -100,7 +99,7 @@ class Arguments:
         raise HookError(f"argument {text} holds a C++ value that only libraries in C++ can read")
 
     def set(self, handle: CData, name: bytes, kind: int, value: object) -> None:
-        """Set an argument. A str under a name of the libraries' own is a std::string to those in C++."""
+        """Set an argument. A str with a name that libraries made up is a std::string for those in C++."""
         shim = self._shim
         if kind == _KEY:
             key = cast("SigningKey | None", value)
@@ -137,7 +136,7 @@ class KeaUse:
     __slots__ = ("_arguments", "_handle", "_known")
 
     def __init__(self, arguments: Arguments, known: KnownArguments, handle: CData) -> None:
-        """``known`` are those of the hook point."""
+        """``known`` are the arguments of the hook point."""
         self._arguments = arguments
         self._known = known
         self._handle = handle
@@ -168,7 +167,7 @@ class KeaUse:
         """Return the names of the arguments, sorted."""
         return self._arguments.names(self._handle)
 
-    def context(self, library_index: int) -> dict[str, object]:  # noqa: ARG002  Kea knows whose turn it is
+    def context(self, library_index: int) -> dict[str, object]:  # noqa: ARG002  Kea knows the library
         """Return the private values of the library whose callout runs, the dict itself."""
         return self._arguments.context(self._handle)
 

@@ -1,6 +1,6 @@
-"""The bridge to the installed Kea, imported only when a compiled Kea library is configured.
+"""The bridge to the installed Kea, imported only when a library compiled for Kea is configured.
 
-There is one in a process, as there is one Kea in it. It belongs to the thread that starts it: the loop's.
+There is one in a process, as there is one Kea in it. Only the hook thread uses it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from pyd2.data.element import Element
 
 CData: TypeAlias = Any
-"""A value of cffi's, or any other object: these have no types that mypy knows."""
+"""A value of cffi, or any other object: mypy knows no types for these."""
 
 REBUILD: Final = f"rebuild the bridge: {BUILD}"
 
 
 class References:
-    """Python objects that C++ refers to by number, until it gives the number back."""
+    """Python objects that C++ refers to by number, until it releases the number."""
 
     __slots__ = ("_last", "_objects")
 
@@ -53,19 +53,19 @@ class References:
         return self._objects[number]
 
     def release(self, number: int) -> None:
-        """Forget an object; a number that is not known is none of ours."""
+        """Forget an object; an unknown number is ignored."""
         self._objects.pop(number, None)
 
 
 class Shim:
-    """The extension module: its face, with errors as exceptions and values as Python's."""
+    """The extension module, with errors as exceptions and with Python's values."""
 
     def __init__(self, ffi: CData, lib: CData) -> None:
         self.ffi: Final = ffi
         self.lib: Final = lib
         self.references: Final = References()
-        self.told: dict[str, int] | None = None
-        """What Kea's StatsMgr was last told of the server's own statistics, by name; None: nothing yet."""
+        self.reported: dict[str, int] | None = None
+        """The server's own statistics as Kea's StatsMgr has them, by name; None: it has none yet."""
         self._busy_with_log = False
         self._unfreed: list[tuple[Callable[[CData], None], Any]] = []
         self._links = ""
@@ -81,17 +81,17 @@ class Shim:
         return result
 
     def own(self, pointer: CData, free: Callable[[CData], None]) -> CData:
-        """Return a handle that is freed with its last use; BridgeError for NULL."""
+        """Return a handle that is freed with its last reference; BridgeError for NULL."""
         if not pointer:
             raise self.error()
         return self.ffi.gc(pointer, lambda raw: self._free(free, raw))
 
     def _free(self, free: Callable[[CData], None], raw: CData) -> None:
-        # The garbage collector may come at any time, and in any thread.
+        # The last reference may go at any time, and in any thread.
         hook_thread.run(self._free_on_hook_thread, free, raw)
 
     def _free_on_hook_thread(self, free: Callable[[CData], None], raw: CData) -> None:
-        # A library's destructors may log. While a message of Kea's is being written its lock is held.
+        # A library's destructors may log. While a message of Kea is being written, its lock is held.
         if self._busy_with_log:
             self._unfreed.append((free, raw))
         else:
@@ -114,7 +114,7 @@ class Shim:
         """
         try:
             Path(self._links).mkdir(0o700)
-        except OSError:  # there is no name yet, or somebody else has taken it
+        except OSError:  # there is no name yet, or another process uses it
             self._links = tempfile.mkdtemp(prefix="pyd2-hooks-")
         try:
             yield self._links
@@ -122,7 +122,7 @@ class Shim:
             shutil.rmtree(self._links)
 
     def free_deferred(self) -> None:
-        """Free what could not be freed where it was dropped."""
+        """Free the handles that could not be freed when their last reference went."""
         while self._unfreed:
             free, raw = self._unfreed.pop()
             free(raw)
@@ -137,7 +137,7 @@ class Shim:
             self.lib.kb_free(pointer)
 
     def bytes(self, text: str) -> bytes:
-        """Return a text as C has it."""
+        """Return a text as octets for C."""
         return text.encode("utf-8", "surrogateescape")
 
     def element(self, value: Element | None) -> CData:
@@ -187,14 +187,14 @@ def built_for(hooks_version: int) -> str:
 
 
 def version_in(report: str) -> str:
-    """Return the version that a build report of Kea's names, empty if it names none."""
+    """Return the version that a build report of Kea names, empty if it names none."""
     found = re.search(r"Version:\s*(\d+\.\d+\.\d+)", report)
     return found.group(1) if found else ""
 
 
 def extension() -> Shim:
     """Return the extension module, not started. Raises BridgeError when it is absent or cannot be loaded."""
-    # Who writes the lines takes the lock around them; Kea's own lock, of the same file, would give that up.
+    # pyd2's log holds the lock file while it writes; Kea's own lock on the same file would release it.
     os.environ["KEA_LOCKFILE_DIR"] = "none"
     try:
         kea_shim = importlib.import_module("pyd2.hooks.kea_shim")
@@ -208,6 +208,6 @@ def extension() -> Shim:
 def versions(made: Shim) -> tuple[str, str]:
     """Return the version of Kea that the bridge was built for, and that of the Kea that is loaded now.
 
-    The second is empty if Kea does not tell.
+    The second is empty if Kea does not report it.
     """
     return built_for(made.lib.kb_hooks_version()), version_in(made.text(made.lib.kb_runs_with()))

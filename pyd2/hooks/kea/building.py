@@ -1,4 +1,4 @@
-"""Where the sources of the bridge to Kea are, and what is missing here to build it."""
+"""Finds the sources of the bridge to Kea, and what is missing to build it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUILD: Final = "pyd2ctl bridge build"
 
 
 def sources() -> Path:
-    """Return cbridge: an installation has what it needs of it in the package, a checkout beside that."""
+    """Return the folder cbridge: in an installation it is in the package, in a checkout beside it."""
     inside = PACKAGE / "cbridge"
     return inside if inside.is_dir() else PACKAGE.parent / "cbridge"
 

@@ -1,6 +1,6 @@
-"""What C++ calls in Python (cbridge/kea/slots.h): each function finds who is meant, and lets nothing escape.
+"""The functions that C++ calls in Python (cbridge/kea/slots.h). No exception leaves them.
 
-cffi ties these functions to the module once for all; whom they serve is set while a chain is there.
+cffi binds them to the extension module once; ``serve`` sets the chain that they call.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class Served(Protocol):
     """The chain that the callbacks serve."""
 
     def open_slot(self, slot: int) -> bool:
-        """Open a library and check its version; what is wrong is logged."""
+        """Open a library and check its version; a fault is logged."""
 
     def load_slot(self, slot: int, library: CData) -> bool:
-        """Load it; what is wrong is logged."""
+        """Load the library; a fault is logged."""
 
     def unload_slot(self, slot: int) -> None:
-        """Unload it; what is wrong is logged."""
+        """Unload the library; a fault is logged."""
 
     def run_callout(self, slot: int, hook: int, number: int, handle: CData) -> bool:
-        """Run a callout; False when it returned an error, and what it raised is raised."""
+        """Run a callout; False when it returned an error. Raises what it raises."""
 
     def run_server_command(self, name: str, arguments: Element | None) -> Element:
         """Carry out one of the server's own commands."""
@@ -47,9 +47,9 @@ class _State:
     shim: Shim | None = None
     served: Served | None = None
     write_log: Callable[[int, str, str], None] | None = None
-    """Takes messages while no chain does, or before it."""
+    """Gets messages instead of the chain."""
     record: CData = None
-    """The TSIG record that was signed last: C++ reads it after the call."""
+    """The TSIG record of the last signature: C++ reads it after the call."""
 
 
 def table(shim: Shim) -> CData:
@@ -61,13 +61,13 @@ def table(shim: Shim) -> CData:
 
 
 def serve(chain: Served | None) -> None:
-    """Let the callbacks serve a chain, or none."""
+    """Set the chain that the callbacks call, or none."""
     _State.served = chain
 
 
 @contextmanager
 def logging_to(write_log: Callable[[int, str, str], None]) -> Iterator[None]:
-    """Let messages go to a function meanwhile, also when a chain is served."""
+    """Pass messages to a function meanwhile, and not to the chain."""
     _State.write_log = write_log
     try:
         yield
@@ -76,7 +76,7 @@ def logging_to(write_log: Callable[[int, str, str], None]) -> Iterator[None]:
 
 
 def end() -> None:
-    """Unload what is still loaded and let C++ call nothing any more; before Python ends."""
+    """Unload what is still loaded, and stop all calls from C++; before Python ends."""
     if _State.served is not None:
         _State.served.unload()
     lib.kb_stop()
@@ -100,7 +100,7 @@ def _object(number: int) -> CData:
 
 @ffi.def_extern(error=-1)
 def kb_py_version(slot: int) -> int:
-    """Open a library; a version that is none tells Kea that it cannot be loaded."""
+    """Open a library and return its version; 0, which is no version, makes Kea refuse it."""
     try:
         return int(lib.kb_hooks_version()) if _served().open_slot(slot) else 0
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""A chain through Kea's own HooksManager: compiled Kea libraries, and Python and plain C ones between them.
+"""A chain through Kea's own HooksManager, of libraries compiled for Kea, in Python and in plain C.
 
 It is a ``pyd2.hooks.interface.Chain``. There is at most one at a time, and only the hook thread uses it
 (contract, section 7).
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
     from pyd2.update.selection import SelectKey
 
-# What Kea says of a slot that the slot's own code has said already, with the true reason.
-_SAID_BY_SLOTS: Final = frozenset({
+# Messages of Kea on a slot that the slot's own code has logged already, with the true reason.
+_LOGGED_BY_SLOTS: Final = frozenset({
     "HOOKS_INCORRECT_VERSION", "HOOKS_LIBRARY_VERSION", "HOOKS_LOAD_ERROR", "HOOKS_LOAD_EXCEPTION",
     "HOOKS_LOAD_FRAMEWORK_EXCEPTION", "HOOKS_LOAD_SUCCESS", "HOOKS_UNLOAD_ERROR", "HOOKS_UNLOAD_EXCEPTION",
     "HOOKS_UNLOAD_FRAMEWORK_EXCEPTION", "HOOKS_UNLOAD_SUCCESS", "HOOKS_VERSION_EXCEPTION",
 })
 
-# Where the messages of callouts have the library's index, the hook, the address and the duration.
+# In messages on callouts, the places of library index, hook, address and duration among the arguments.
 _CALLOUT_MESSAGES: Final = {
     "HOOKS_CALLOUT_CALLED": (0, 1, 2, 3),
     "HOOKS_CALLOUT_ERROR": (1, 0, 2, 3),
@@ -65,7 +65,7 @@ _SKIP: Final[int] = lib.KB_SKIP
 
 
 class KeaChain:
-    """The libraries in Kea's HooksManager."""
+    """The libraries in Kea's HooksManager; a ``Chain``."""
 
     def __init__(
         self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns, *,
@@ -89,7 +89,7 @@ class KeaChain:
         self._statistics: KeaStatistics | None = None
         self._other_key = self._shim.ffi.new("uintptr_t *")
         self.server: Callable[[int], DnsServer] = self._servers.server
-        """Returns the server of a C++ object; HookError when it is not known."""
+        """Returns the server of a C++ object; HookError when it is unknown."""
         arguments = Arguments(self._shim, self._keys, self)
         self._links = ""
         self._unopened: set[str] = set()
@@ -117,7 +117,7 @@ class KeaChain:
     def _load(self, entries: Sequence[HookLibrary]) -> None:
         ffi, lib = self._shim.ffi, self._shim.lib
         module = self._shim.text(lib.kb_module_path())
-        # Kea's messages name a library by its path: each slot gets a link that ends like the entry.
+        # Kea's messages name a library by its path: so each slot gets a link whose name ends like its entry.
         with self._shim.links() as directory:
             self._links = directory
             listed = ffi.new("kb_entry[]", len(entries))
@@ -147,9 +147,9 @@ class KeaChain:
 
     @property
     def select_key(self) -> SelectKey | None:
-        """What the engine asks for each server it selects; None when no library has such a callout.
+        """Chooses the key for a server, or skips the server; None when no library has such a callout.
 
-        A compiled library may register one at any time, so with one of them it is always asked.
+        A compiled library may register one at any time, so with such a library this is never None.
         """
         return self._select_key if self._compiled or self._present("select_key") else None
 
@@ -164,7 +164,7 @@ class KeaChain:
         else:
             given = keys.kept(key)
             if given is None:
-                if handles.key:  # the configured key, which libraries know
+                if handles.key:  # the configured key, whose object libraries have seen
                     keys.keep(key, handles.key)
                 given = keys.handle_of(key)
         decided = shim.lib.kb_select_key(handles.handle, given, self._other_key)
@@ -180,11 +180,11 @@ class KeaChain:
     def _offer_commands(self) -> None:
         if self._commands is not None:
             names = "".join(f"{name}\n" for name in self._commands.names)
-            with callbacks.logging_to(lambda *_: None):  # the server has registered them, and said so
+            with callbacks.logging_to(lambda *_: None):  # the server has logged the registration
                 self._shim.check(self._shim.lib.kb_commands_offer(names.encode()))
 
     def run_server_command(self, name: str, arguments: Element | None) -> Element:
-        """Carry out one of the server's own commands for a library."""
+        """Run one of the server's own commands for a library."""
         if self._commands is None or name in _RELOADING:
             raise HookError(f"a hook library cannot run {name}: it would be unloaded meanwhile")
         return self._commands.run(name, arguments)
@@ -199,8 +199,8 @@ class KeaChain:
         return b"\0" not in text and self._shim.check(self._shim.lib.kb_command_present(text)) > 0
 
     def run_command(self, name: str, request: Element) -> Element | None:
-        """Let the libraries answer a command that they registered; None: no answer is to be sent."""
-        self._tell_statistics()
+        """Run the callouts of a command that libraries registered; return their answer, None to send none."""
+        self._update_statistics()
         response = self._shim.ffi.new("kb_element **")
         element = self._shim.element(request)
         self._shim.check(self._shim.lib.kb_command_run(self._shim.bytes(name), element, response))
@@ -211,7 +211,7 @@ class KeaChain:
     def command_processed(
         self, name: str, arguments: Element | None, response: Element | None,
     ) -> Element | None:
-        """Show the libraries a command and its answer; return the answer to send, None for none."""
+        """Run command_processed for a command and its answer; return the answer to send, None for none."""
         if not self._present("command_processed"):
             return response
         given = self._shim.element(response)
@@ -225,7 +225,7 @@ class KeaChain:
     # d2_srv_configured.
 
     def configured(self, config: Config, element: Element, io_context: object = None) -> tuple[bool, str]:
-        """Tell the libraries of a new configuration; False and a text, maybe empty, when one refuses it."""
+        """Run d2_srv_configured; False and the reason, maybe empty, if a library refuses it."""
         shim, lib = self._shim, self._shim.lib
         parsed = shim.element(with_loaded_libraries(element, config))
         try:
@@ -233,7 +233,7 @@ class KeaChain:
         except BridgeError as error:
             return False, f"Kea's parser finds fault with the configuration: {error}"
         self.config, self.io_context, self._context = config, io_context, context
-        self._servers.take(config, context)
+        self._servers.replace(config, context)
         if io_context is not None:
             for slot in self._slots.values():
                 slot.attach(cast("asyncio.AbstractEventLoop", io_context))
@@ -250,43 +250,43 @@ class KeaChain:
         self._done()
         if refused:
             return False, error_text
-        # What libraries have put off until their configuration is complete runs now, as in Kea.
+        # Work that libraries postponed until the configuration is complete runs now, as in Kea.
         if lib.kb_io_poll_registered() < 0:
             return False, f"Error initializing hooks: {shim.error()}"
         self._start_pump()
         return True, ""
 
     def changed_config(self) -> Config | None:
-        """Return what libraries have made of the configuration in d2_srv_configured; None: they left it."""
+        """Return the configuration as libraries changed it in d2_srv_configured; None: they did not."""
         assert self.config is not None
         return None if self._changed is None else changed(self.config, self._changed)
 
-    def take_changed(self, config: Config) -> None:
-        """Take over the configuration that was made of what libraries have changed."""
+    def adopt_changed(self, config: Config) -> None:
+        """Use the changed configuration from now on."""
         self.config = config
-        self._servers.take(config, self._context)
+        self._servers.replace(config, self._context)
 
     def _start_pump(self) -> None:
         if self.io_context is not None and self._compiled and self._pump is None:
             loop = cast("asyncio.AbstractEventLoop", self.io_context)
-            self._pump = Pump(self._shim, loop, self._report_handler, self._between)
+            self._pump = Pump(self._shim, loop, self._report_handler, self._do_regular_work)
 
-    def _between(self) -> None:
-        """Do what is due from time to time."""
+    def _do_regular_work(self) -> None:
+        """Do what is due regularly, whether libraries ran or not."""
         self._collect_log()
         self._shim.free_deferred()
         self._keys.forget_unused()
-        self._tell_statistics()
+        self._update_statistics()
 
     def share_statistics(self, statistics: Statistics) -> None:
-        """Let libraries read the server's statistics, and the server show theirs."""
+        """Connect the server's statistics and those of libraries, both ways."""
         self._statistics = KeaStatistics(self._shim, statistics, self._keys.forget_unused)
-        self._statistics.tell()
+        self._statistics.update()
         statistics.providers.append(self._statistics)
 
-    def _tell_statistics(self) -> None:
+    def _update_statistics(self) -> None:
         if self._statistics is not None:
-            self._statistics.tell()
+            self._statistics.update()
 
     def _report_handler(self, text: str) -> None:
         self._log.emit("PYD2_HOOK_IO_ERROR", text)
@@ -294,14 +294,14 @@ class KeaChain:
     # The end.
 
     def unload(self) -> None:
-        """Unload all libraries, the last first, which leaves an empty chain; faults are only logged."""
+        """Unload all libraries, the last first. The chain is empty then; faults are only logged."""
         if self._pump is not None:
             self._pump.stop()
             self._pump = None
         if not self._loaded:
             return
         self._loaded = False
-        # Before the libraries go: their objects that nobody uses any more. The rest keeps them mapped.
+        # Free unused objects of the libraries before these are unloaded: all others keep them mapped.
         hook_thread.run_posted()
         self._keys.clear()
         self._servers.clear()
@@ -319,29 +319,29 @@ class KeaChain:
         callbacks.serve(None)
         free_closed()
 
-    # What the callbacks ask for.
+    # For the callbacks.
 
     def open_slot(self, slot: int) -> bool:
-        """Open a library and check its version; what is wrong is logged."""
+        """Open a library and check its version; a fault is logged."""
         opened = self._slots[slot].open()
         if not opened and not self._slots[slot].found:
             self._unopened.add(self._slots[slot].entry.library)
         return opened
 
     def load_slot(self, slot: int, library: CData) -> bool:
-        """Load it; what is wrong is logged."""
+        """Load the library; a fault is logged."""
         return self._slots[slot].load(library)
 
     def unload_slot(self, slot: int) -> None:
-        """Unload it; what is wrong is logged."""
+        """Unload the library; a fault is logged."""
         self._slots[slot].unload()
 
     def run_callout(self, slot: int, hook: int, number: int, handle: CData) -> bool:
-        """Run a callout; False when it returned an error, and what it raised is raised."""
+        """Run a callout; False when it returned an error. Raises what it raises."""
         return self._slots[slot].run(hook, number, handle)
 
     def _done(self) -> None:
-        """Do what is due after libraries have run."""
+        """Do what is due after each run of libraries."""
         self._shim.free_deferred()
         if self._pump is not None:
             self._pump.wake()
@@ -357,16 +357,16 @@ class KeaChain:
             self._log.emit("PYD2_HOOK_LOG_LOST", lost)
 
     def write_log(self, severity: int, logger: str, text: str) -> None:
-        """Write a message of Kea's, or of a compiled library."""
+        """Write a message of Kea or of a compiled library."""
         of_slot = bool(self._links) and self._links in text
         if of_slot:
             text = text.replace(f"{self._links}/{PYTHON_PREFIX}", PYTHON_PREFIX).replace(self._links, "")
-        line = kea_log.parse(severity, logger, text)
-        if line is None:
+        message = kea_log.parse(severity, logger, text)
+        if message is None:
             kea_log.write(self._log, severity, logger, text)
             return
-        message_id, arguments = line
-        if of_slot and message_id in _SAID_BY_SLOTS:
+        message_id, arguments = message
+        if of_slot and message_id in _LOGGED_BY_SLOTS:
             return
         if of_slot and message_id == "HOOKS_LIBRARY_CLOSED" and arguments[0] in self._unopened:
             self._unopened.remove(arguments[0])
@@ -376,7 +376,7 @@ class KeaChain:
         self._log.emit(message_id, *arguments)
 
     def _in_words_of_slot(self, message_id: str, arguments: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the arguments of a message on a slot's callout with its own place and duration."""
+        """Put the place and duration that the slot knows into the arguments of a message on its callout."""
         index, hook, address, took = _CALLOUT_MESSAGES[message_id]
         if not arguments[index].isdecimal():  # a library's own message
             return arguments

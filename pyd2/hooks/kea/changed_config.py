@@ -1,7 +1,7 @@
-"""The configuration that compiled libraries have made of Kea's objects in d2_srv_configured.
+"""The configuration as compiled libraries changed Kea's objects of it in d2_srv_configured.
 
-Field by field what they built, and not what a configuration that looks like it would mean: a server that was
-added without a key is asked without one, whatever the domain's ``key-name`` says.
+It is taken over field by field, not parsed anew: a server that was added without a key gets unsigned updates,
+whatever the domain's ``key-name`` says.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _UNUSABLE = "a hook library has made the configuration unusable: "
 
 
 def changed(config: Config, described: Element) -> Config:
-    """Return a configuration changed into what ``describe`` (cbridge/kea/configuration.h) says of it.
+    """Return a configuration with the changes that ``describe`` (cbridge/kea/configuration.h) found.
 
-    What has been put in force before the libraries are told stays, as in Kea: control socket and libraries.
-    So do the switches, which Kea does not know. Raises ConfigError when it cannot be worked by.
+    As in Kea, control socket and libraries stay: both are in force before libraries see the configuration.
+    So do the switches, which Kea does not know. Raises ConfigError when the result is not usable.
     """
     try:
         return _changed(config, described)
@@ -79,7 +79,7 @@ def _output(entry: Element) -> OutputOption:
 
 
 class _Made:
-    """What is made of descriptions; of equal keys one."""
+    """Makes the objects of descriptions; equal keys become one object."""
 
     def __init__(self, config: Config) -> None:
         self._switches = config.switches.servers

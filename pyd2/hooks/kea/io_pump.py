@@ -1,7 +1,7 @@
-"""The IO services of compiled libraries in the daemon's loop (cbridge/kea/io.h).
+"""Runs the IO services of compiled libraries in the daemon's loop (cbridge/kea/io.h).
 
-Kea's own server looks at them only when something else wakes it. Here the loop waits for their epoll
-descriptors, so timers and sockets are served on time.
+Kea's own server looks at them only when another event wakes it. Here the loop waits for their epoll
+descriptors, so their timers and sockets are served on time.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from pyd2.hooks.kea.bridge import Shim
 
 SLOW_POLL: Final = 0.1
-"""Seconds between looks without cause: work that another thread posts to a service does not always show at
-its descriptor. Kea 3.0 looks as often."""
+"""Seconds between polls without an event: work that another thread posts to a service does not always show at
+its descriptor. Kea 3.0 polls as often."""
 
 _MOST: Final = 256
 
 
 class Pump:
-    """Does the work of the services while it runs."""
+    """Does the work of the services, from its creation until ``stop``."""
 
     def __init__(
         self, shim: Shim, loop: asyncio.AbstractEventLoop, failed: Callable[[str], None],
         collect: Callable[[], object],
     ) -> None:
-        """``failed`` is told what a handler threw; ``collect`` runs at each look but those after ``wake``."""
+        """``failed`` gets the text of an exception; ``collect`` runs at each poll except after ``wake``."""
         self._shim = shim
         self._loop = loop
         self._failed = failed
@@ -40,7 +40,7 @@ class Pump:
         self._timer: asyncio.Handle = loop.call_soon(self._poll_slowly)
 
     def stop(self) -> None:
-        """Let go of the loop; before the libraries are unloaded."""
+        """Remove everything from the loop; before the libraries are unloaded."""
         self._running = False
         for descriptor in self._descriptors:
             self._loop.remove_reader(descriptor)
@@ -50,7 +50,7 @@ class Pump:
                 handle.cancel()
 
     def wake(self) -> None:
-        """Look at the services in the loop's next pass: a library has run and may have given them work."""
+        """Poll in the loop's next pass: a library has run and may have given the services work."""
         if self._woken is None and self._running:
             self._woken = self._loop.call_soon(self._poll_woken)
 
@@ -69,7 +69,7 @@ class Pump:
             self._collect()
 
     def _poll(self) -> None:
-        # After each selection in a pass of the loop: what can wait for the next slow look is not done here.
+        # This runs after each selection: work that can wait for the next slow poll is not done here.
         if not self._running:
             return
         ran = self._shim.lib.kb_io_poll()
@@ -80,7 +80,7 @@ class Pump:
             self.wake()
 
     def _watch(self) -> None:
-        """Wait for the descriptors that there are now."""
+        """Watch the descriptors that exist now, and no others."""
         count = self._shim.lib.kb_io_descriptors(self._found, _MOST)
         present = set(self._found[0 : min(count, _MOST)]) if count > 0 else set()
         for descriptor in self._descriptors - present:

@@ -1,4 +1,4 @@
-"""Keys across languages: what a compiled library sets, Python signs with, and the other way round.
+"""Keys across languages: Python signs with keys of compiled libraries, and they with keys of Python.
 
 A key of Kea's own class signs in Python, with its secret. One of a library's class signs through its own
 ``createContext``. A key of Python's becomes a ``D2TsigKey`` that compiled libraries can read and sign with.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyd2.hooks.kea.bridge import CData, Shim
 
 MOST_KEPT: Final = 256
-"""Keys that are kept for their next use: a library that makes one for each update takes no more memory."""
+"""Keys that are kept for their next use: bounds the memory if a library makes one for each update."""
 
 _FAILED: Final = "TSIG verification failed: "
 _ERRORS: Final = {"FORMERR": 1, "BADSIG": 16, "BADKEY": 17, "BADTIME": 18, "BADTRUNC": 22}
@@ -62,7 +62,7 @@ class KeaContext:
         """Octets that signing may add to the message."""
         return self._shim.check(self._shim.lib.kb_signing_length(self._handle))
 
-    def sign(self, message: bytes, qid: int, wall: int) -> bytes:  # noqa: ARG002  it reads its own clock
+    def sign(self, message: bytes, qid: int, wall: int) -> bytes:  # noqa: ARG002  the context reads its own clock
         """Return the message with its query ID and its TSIG record. Raises BridgeError."""
         shim = self._shim
         unsigned = qid.to_bytes(2, "big") + message[2:]
@@ -80,7 +80,7 @@ class KeaContext:
         return b"".join((unsigned[:10], count.to_bytes(2, "big"), unsigned[12:], octets))
 
     def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:  # noqa: ARG002  the same
-        """Return if the reply is authentic; raise ReplyError if not, BridgeError when it cannot be told."""
+        """Return if the reply is authentic; raise ReplyError if not, BridgeError when the context fails."""
         shim = self._shim
         error = shim.check(shim.lib.kb_signing_verify(self._handle, reply, len(reply)))
         if error:
@@ -88,7 +88,7 @@ class KeaContext:
 
 
 class PythonSigner:
-    """A Python key as C++ asks it to sign (pyd2.hooks.kea.callbacks)."""
+    """A Python key that C++ signs with (pyd2.hooks.kea.callbacks)."""
 
     __slots__ = ("_key",)
 
@@ -131,11 +131,11 @@ class _Kept(NamedTuple):
     key: SigningKey
     handle: CData
     of_python: bool
-    """Whether the C++ object was made for a Python key; else it came out of C++."""
+    """Whether the C++ object was made for a Python key; else a library in C++ made it."""
 
 
 class Keys:
-    """Which Python object and which C++ object are the same key."""
+    """Pairs of a Python object and a C++ object that are the same key."""
 
     def __init__(self, shim: Shim) -> None:
         self._shim = shim
@@ -150,7 +150,7 @@ class Keys:
         self._kept.clear()
 
     def forget_unused(self) -> None:
-        """Let go of keys from C++ that are held nowhere else: their statistics and libraries go with them."""
+        """Forget keys of C++ that only this object holds: their statistics and libraries go with them."""
         self._shim.lib.kb_selection_end()
         shared = self._shim.lib.kb_key_shared
         unused = [identity for identity, kept in self._kept.items()
@@ -159,7 +159,7 @@ class Keys:
             del self._handles[id(self._kept.pop(identity).key)]
 
     def keep(self, key: SigningKey, handle: CData, *, of_python: bool = False) -> None:
-        """Remember that the two are one key."""
+        """Remember that two objects are one key."""
         identity = int(self._shim.lib.kb_key_identity(handle))
         replaced = self._kept.pop(identity, None)
         if replaced is not None:
@@ -188,14 +188,14 @@ class Keys:
                 self.keep(key, handle, of_python=True)
         return handle
 
-    def key_of(self, identity: int, take: Callable[[], CData]) -> SigningKey | None:
-        """Return the Python object of a C++ key, None for the identity 0; ``take`` returns a handle on it."""
+    def key_of(self, identity: int, get_handle: Callable[[], CData]) -> SigningKey | None:
+        """Return the Python object of a C++ key, None for identity 0; ``get_handle`` makes a handle on it."""
         known = self._kept.get(identity)
         if known is not None:
             return known.key
         if not identity:
             return None
-        handle = self._shim.own(take(), self._shim.lib.kb_key_free)
+        handle = self._shim.own(get_handle(), self._shim.lib.kb_key_free)
         key = self._wrap(handle)
         self.keep(key, handle)
         return key

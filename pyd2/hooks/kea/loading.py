@@ -1,4 +1,4 @@
-"""Lists with compiled Kea libraries in them: their check, and their loading when the bridge is there."""
+"""Checks and loads lists of libraries of which some are compiled for Kea."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def check_mixed(entries: Sequence[HookLibrary], log: Log) -> list[str]:
-    """Check libraries, some of them compiled against Kea; return the names of those in error, in order."""
+    """Check libraries, some of them compiled for Kea; return the names of the bad ones, in order."""
     return [entry.library for entry in entries if not _check(entry, log)]
 
 
@@ -48,7 +48,7 @@ def _check_compiled(name: str, log: Log) -> bool:
 def load_mixed(
     entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int], commands: ServerCommands | None,
 ) -> Chain:
-    """Load libraries, some of them compiled against Kea. Raises HookError with Kea's text."""
+    """Load libraries, some of them compiled for Kea. Raises HookError with Kea's text."""
     try:
         start.shim()
     except BridgeError as error:

@@ -1,7 +1,7 @@
-"""What Kea's code and compiled libraries log, written by the server's own log (cbridge/kea/logging.h).
+"""Writes the messages of Kea's code and of compiled libraries to the server's log (cbridge/kea/logging.h).
 
-Messages of the catalogue are taken apart into ID and arguments and emitted like the server's own; those that
-speak of a slot are first put into the words of the chain without Kea. Others go to the logger of their name.
+A message of the catalogue is split into ID and arguments and logged like the server's own; the chain first
+replaces what Kea says of a slot. Other messages go to the logger of their name.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ if TYPE_CHECKING:
 
 
 class NamedLogger(Protocol):
-    """A logger whose messages are not in the catalogue."""
+    """A logger of messages that are not in the catalogue."""
 
     def message(self, severity: Severity, debuglevel: int, message_id: str, text: str) -> None:
         """Write a message, if such messages are written."""
 
 
 class ServerLog(Log, Protocol):
-    """What the bridge asks of the server's log beyond ``Log``."""
+    """The members of the server's log that the bridge needs, besides ``Log``."""
 
     followers: list[Callable[[], None]]
     """Called after each change of the levels."""
 
     def levels(self) -> Mapping[str, tuple[Severity, int]]:
-        """Return what each logger lets pass, by full name: severity and debug level; the root always."""
+        """Return the severity and debug level of loggers, by full name; the root is among them."""
 
     def logger(self, name: str) -> NamedLogger:
         """Return the logger of a full name."""
 
 
-class Line(NamedTuple):
-    """A message of the catalogue, taken apart."""
+class Message(NamedTuple):
+    """A message of the catalogue."""
 
     message_id: str
     arguments: tuple[str, ...]
 
 
-def parse(severity: int, logger: str, text: str) -> Line | None:
-    """Take a message apart; None when it is not of the catalogue.
+def parse(severity: int, logger: str, text: str) -> Message | None:
+    """Split a message into ID and arguments; None when it is not of the catalogue.
 
     A library may log under an ID of the catalogue, with a logger, a severity or a text of its own.
     """
     message_id, _, rest = text.partition(" ")
-    message = MESSAGES.get(message_id)
-    if message is None or message.logger != logger or message.severity != severity:
+    known = MESSAGES.get(message_id)
+    if known is None or known.logger != logger or known.severity != severity:
         return None
     found = _pattern(message_id).fullmatch(rest)
     if found is None:
         return None
     named = found.groupdict()
-    return Line(message_id, tuple(named[name] for name in sorted(named)))
+    return Message(message_id, tuple(named[name] for name in sorted(named)))
 
 
 @cache
@@ -74,12 +74,12 @@ def write(log: ServerLog, severity: int, logger: str, text: str) -> None:
 
 
 def write_any(log: ServerLog, severity: int, logger: str, text: str) -> None:
-    """Write a message of Kea's, of the catalogue or not."""
-    line = parse(severity, logger, text)
-    if line is None:
+    """Write a message of Kea, of the catalogue or not."""
+    message = parse(severity, logger, text)
+    if message is None:
         write(log, severity, logger, text)
     else:
-        log.emit(line.message_id, *line.arguments)
+        log.emit(message.message_id, *message.arguments)
 
 
 def follow_levels(shim: Shim, log: ServerLog) -> None:

@@ -1,4 +1,4 @@
-"""The servers of the configuration and Kea's objects of them (cbridge/kea/configuration.h)."""
+"""The DNS servers of the configuration and Kea's objects of them (cbridge/kea/configuration.h)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class ServerHandles(NamedTuple):
-    """A server and what stands for it in C++."""
+    """A server and its object in C++."""
 
     server: DnsServer
     handle: CData
     key: CData
-    """Its key; NULL when it has none."""
+    """The object of its key; NULL when it has none."""
 
 
 class Servers:
-    """The servers by their objects, in either language."""
+    """The servers by their objects in Python and in C++."""
 
     def __init__(self, shim: Shim) -> None:
         self._shim = shim
@@ -36,8 +36,8 @@ class Servers:
         self._by_id.clear()
         self._by_identity.clear()
 
-    def take(self, config: Config, context: CData) -> None:
-        """Take the servers of a configuration; ``context`` is Kea's object of it."""
+    def replace(self, config: Config, context: CData) -> None:
+        """Hold the servers of a configuration and no others; ``context`` is Kea's object of it."""
         self.clear()
         lib = self._shim.lib
         for reverse, domains in enumerate((config.forward_domains, config.reverse_domains)):
@@ -49,11 +49,11 @@ class Servers:
                         self._add(server, handle)
 
     def of(self, server: DnsServer) -> ServerHandles:
-        """Return what stands for a server. One of a former configuration gets an object of its own."""
+        """Return the objects of a server. One of an earlier configuration gets new ones."""
         return self._by_id.get(id(server)) or self._add(server, self._make(server))
 
     def server(self, identity: int) -> DnsServer:
-        """Return the server of a C++ object; HookError when it is not known."""
+        """Return the server of a C++ object; HookError when it is unknown."""
         try:
             return self._by_identity[identity]
         except KeyError:
@@ -82,7 +82,7 @@ class Servers:
 
 
 def with_loaded_libraries(element: Element, config: Config) -> Element:
-    """Return the DhcpDdns map with the full paths of its libraries, as Kea's parser keeps them."""
+    """Return the DhcpDdns map with the full paths of its libraries, as Kea's parser stores them."""
     entries = []
     for library in config.hooks_libraries:
         members = {"library": Element(library.library)}

@@ -1,4 +1,4 @@
-"""Libraries in Python and plain C in Kea's chain (cbridge/kea/slots.h): their loading and their callouts."""
+"""Slots: libraries in Python and plain C in Kea's chain (cbridge/kea/slots.h)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Callout(NamedTuple):
 
 
 class Slot:
-    """A library at its place in Kea's list; the ``Registrar`` of its handle."""
+    """A library at its place in Kea's list, with its callouts; the ``Registrar`` of its handle."""
 
     def __init__(self, shim: Shim, arguments: Arguments, entry: HookLibrary, index: int, log: Log,
                  clock: Callable[[], int]) -> None:
@@ -50,14 +50,14 @@ class Slot:
         self._loaded: LoadedLibrary | None = None
         self._handle: CData = None
         self._callouts: dict[tuple[int, int], _Callout] = {}
-        """By the number of the hook and the number that Kea tells them apart by."""
+        """By the number of the hook point, and that of the callout in this library."""
         self.took = 0
         """Nanoseconds of the last callout."""
 
-    # The library's life; Kea decides when.
+    # Opening, loading and unloading: Kea calls for them.
 
     def open(self) -> bool:
-        """Open the library and check its version; what is wrong is logged."""
+        """Open the library and check its version; a fault is logged."""
         try:
             self._library = open_library(self.entry.library, self.entry.directory)
         except HookError as error:
@@ -70,7 +70,7 @@ class Slot:
         return False
 
     def load(self, handle: CData) -> bool:
-        """Load it; what is wrong is logged."""
+        """Load the library; a fault is logged."""
         assert self._library is not None
         self._handle = handle
         self._loaded = LoadedLibrary(self._library, self._index, self, self._log)
@@ -80,7 +80,7 @@ class Slot:
             self._handle = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let what the library has in the event loop begin."""
+        """Start the library's timers in the event loop."""
         if self._loaded is not None:
             self._loaded.attach(loop)
 
@@ -90,13 +90,13 @@ class Slot:
             self._loaded.run_unload()
 
     def close(self) -> None:
-        """Close the library, after Kea has closed what stands for it; Kea has said so."""
+        """Close the library, after Kea has closed the extension in its place and has logged that."""
         library, self._library, self._loaded = self._library, None, None
         self._callouts.clear()
         if library is not None:
             library.close()
 
-    # Registrar: only while load runs.
+    # The Registrar, while load runs.
 
     def register(self, library_index: int, hook: str, callout: CalloutFunction) -> None:  # noqa: ARG002  its own
         """Register a callout; HookError when the hook has no such name or the callout cannot be called."""
@@ -155,7 +155,7 @@ class Slot:
         return bool(self._callouts)
 
     def points(self) -> list[str]:
-        """Return the points of Kea, and those that compiled libraries before this one have made."""
+        """Return the hook points of Kea, and those that earlier compiled libraries have made."""
         names = self._shim.text(self._shim.lib.kb_hook_names()).split("\n")[:-1]
         return [name for name in names if not name.startswith("$")]
 
@@ -167,10 +167,10 @@ class Slot:
     def _number_of(self, hook: str) -> int:
         return int(self._shim.lib.kb_hook_number(self._shim.bytes(hook)))
 
-    # Its callouts.
+    # Callouts.
 
     def run(self, hook_number: int, number: int, handle: CData) -> bool:
-        """Run a callout; False when it returned an error. Raises HookError that says what it raised."""
+        """Run a callout; False when it returned an error. Raises HookError with the text of its exception."""
         hook, function, _, known = self._callouts[hook_number, number]
         callout_handle = CalloutHandle(KeaUse(self._arguments, known, handle), hook, self._index)
         begin = self._clock()
@@ -186,12 +186,12 @@ class Slot:
                 self._log.emit("PYD2_HOOK_SLOW", self.entry.library, self.took // 1_000_000, hook)
 
     def place(self, hook: str, number: int) -> str:
-        """Return where a callout stands; empty when it is not known."""
+        """Return where a callout is defined; empty when that is unknown."""
         entry = self._callouts.get((self._number_of(hook), number))
         return entry.place if entry is not None else ""
 
     def took_text(self) -> str:
-        """Return how long the last callout took, as Kea prints it."""
+        """Return the duration of the last callout, as Kea prints it."""
         return duration(self.took)
 
 

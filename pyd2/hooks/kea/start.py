@@ -28,6 +28,6 @@ def shim() -> Shim:
     from pyd2.hooks.kea import callbacks
 
     made.check(made.lib.kb_start(callbacks.table(made)))
-    # At C's own exit it is too late: libraries are unloaded while Python still lives.
+    # C's own exit is too late: libraries are unloaded while Python still works.
     atexit.register(callbacks.end)
     return made

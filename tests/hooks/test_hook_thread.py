@@ -1,20 +1,21 @@
-"""A library in Python cannot end the daemon's loop, in whichever way it uses it."""
+"""The hook thread: other threads post work to it, and no library in Python ends its loop."""
 
 from __future__ import annotations
 
 import json
 from asyncio import CancelledError
+from threading import Thread, get_ident
 from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
 
-from pyd2.hooks.hook_thread import run_through
+from pyd2.hooks.hook_thread import HookThread, Inbox, run_through
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LIBRARY = """
 import asyncio
@@ -103,3 +104,49 @@ def test_what_the_work_raises_is_raised(fault: BaseException) -> None:
     with pytest.raises(type(fault)):
         run_through(loop, work(), [])
     loop.close()
+
+
+def on_another_thread(function: Callable[..., object], *arguments: object) -> None:
+    thread = Thread(target=function, args=arguments)
+    thread.start()
+    thread.join()
+
+
+def test_what_another_thread_posts_runs_on_the_hook_thread() -> None:
+    """Without a loop it waits, and then moves to the loop."""
+    loop, thread = uvloop.new_event_loop(), HookThread()
+    ran: list[tuple[str, int]] = []
+
+    def note(name: str) -> None:
+        ran.append((name, get_ident()))
+        if name == "last":
+            loop.stop()
+
+    thread.run(note, "at once")
+    on_another_thread(thread.run, note, "posted before the loop")
+    assert [name for name, _ in ran] == ["at once"]
+    thread.use_loop(loop)
+    on_another_thread(thread.run, note, "last")
+    loop.run_forever()
+    loop.close()
+    assert ran == [(name, get_ident()) for name in ("at once", "posted before the loop", "last")]
+
+
+def test_many_items_cost_one_wake_of_the_loop() -> None:
+    loop = uvloop.new_event_loop()
+    turns: list[list[int]] = []
+
+    def work() -> None:
+        turns.append([*inbox.items])
+        inbox.items.clear()
+        loop.stop()
+
+    inbox: Inbox[int] = Inbox(work, loop)
+    for posted in ([1, 2], [3], []):
+        on_another_thread(inbox.post, posted)
+    loop.run_forever()
+    on_another_thread(inbox.post, [4])
+    loop.run_forever()
+    loop.close()
+    on_another_thread(inbox.post, [5])  # the process ends: this stays
+    assert turns == [[1, 2, 3], [4]]
