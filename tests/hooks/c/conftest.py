@@ -1,4 +1,4 @@
-"""What the tests of hook libraries in C share: libraries from text, and the fixtures of tests/hooks."""
+"""What the tests of hook libraries in C share: libraries from text."""
 
 from __future__ import annotations
 
@@ -11,26 +11,10 @@ import pytest
 
 from pyd2.config.model import HookLibrary
 from pyd2.data.element import Plain, from_plain
-from tests.hooks.conftest import (
-    SERVER,
-    Clock,
-    Load,
-    RecordingLog,
-    Write,
-    clock,
-    config,
-    load,
-    log,
-    only_these_libraries,
-    write,
-)
 from tests.kit.c_libraries import PRELUDE, compile_text
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["SERVER", "Clock", "Load", "RecordingLog", "Write", "clock", "config", "load", "log",
-           "only_these_libraries", "write"]
 
 WriteC = Callable[..., HookLibrary]
 Counters = Any

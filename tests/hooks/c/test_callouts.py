@@ -10,40 +10,21 @@ import pytest
 
 from pyd2.config.model import TsigKey
 from pyd2.data.element import Element, Plain, from_plain
-from pyd2.dns.tsig import HmacKey
 from pyd2.hooks.c import api, handles
 from pyd2.hooks.c.handles import RefusedError, calls
 from pyd2.update.selection import Selection
+from tests.hooks.conftest import KEY, SERVER, ask, config, only_these_libraries, use
 
-from .conftest import SERVER, config, only_these_libraries, with_counters
+from .conftest import with_counters
 
 if TYPE_CHECKING:
-    from pyd2.dns.tsig import SigningKey
-    from pyd2.hooks.interface import Chain
 
-    from .conftest import Clock, Counters, Load, RecordingLog, Write, WriteC
+    from tests.hooks.conftest import Clock, Load, RecordingLog, Write
+
+    from .conftest import Counters, WriteC
 
 SECRET = b"0123456789abcdef"
 CONFIGURED = TsigKey("config.", "HMAC-SHA256", 0, SECRET, None, None, None)
-KEY = HmacKey("config.", "HMAC-SHA256", SECRET)
-
-
-def ask(chain: Chain, key: SigningKey | None = KEY) -> Selection:
-    select_key = chain.select_key
-    assert select_key is not None
-    return select_key(SERVER, key)
-
-
-def use(chain: Chain, hook: str) -> None:
-    """Use a hook point as the server does."""
-    if hook == "select_key":
-        ask(chain)
-    elif hook == "command_processed":
-        chain.command_processed("x", None, Element(1))
-    elif hook == "d2_srv_configured":
-        chain.configured(config(), from_plain({}))
-    else:
-        chain.run_command("trace-it", from_plain({"command": "trace-it"}))
 
 
 # The same library twice: two callouts on every hook, which pass a text on and count in the library's context.

@@ -14,16 +14,19 @@ import pytest
 from pyd2.config.model import HookLibrary
 from pyd2.data.element import from_plain
 from pyd2.hooks.choice import check_libraries
+from tests.hooks.conftest import SERVER
 from tests.kit.c_libraries import PRELUDE, ROOT, WARNINGS, compile_text, other_compilers
 from tests.kit.sanitized import SANITIZE, compile_sanitized, sanitized_tests
 
-from .conftest import SERVER, with_counters
+from .conftest import with_counters
 from .test_timers import Loop, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .conftest import Counters, Load, RecordingLog, WriteC
+    from tests.hooks.conftest import Load, RecordingLog
+
+    from .conftest import Counters, WriteC
 
 HERE = Path(__file__).parent
 HEADERS = HERE / "headers"

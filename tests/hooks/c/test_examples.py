@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import dns.message
@@ -12,30 +9,25 @@ import dns.name
 import dns.tsig
 import pytest
 
-from pyd2.config.model import DnsServer, HookLibrary, TsigKey
-from pyd2.data.element import Element, Plain, from_plain
+from pyd2.config.model import HookLibrary
+from pyd2.data.element import Plain, from_plain
 from pyd2.dns.reply import parse_reply
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError, ReplyError
-from tests.kit.c_libraries import ROOT, compile_library
+from tests.hooks.conftest import config
+from tests.hooks.examples import EXAMPLES, KEY, ask, check_audit, check_maintenance, command
+from tests.kit.c_libraries import compile_library
 
-from .conftest import SERVER, config
 from .test_keys import NOW, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pyd2.hooks.interface import Chain
-    from pyd2.update.selection import Selection
-
-    from .conftest import Load, RecordingLog
+    from tests.hooks.conftest import Load, RecordingLog
 
     Example = Callable[..., HookLibrary]
 
-EXAMPLES = ROOT / "examples" / "hooks"
-KEY = HmacKey("config.", "HMAC-SHA256", b"0123456789")
-CONFIGURED = TsigKey("config.", "HMAC-SHA256", 0, b"0123456789", None, None, None)
 needs_cplusplus = pytest.mark.peers
 """The compiler for C++ is installed with the peers, for Kea's libraries."""
 LIBRARIES = {"signer.c": ("-lcrypto",)}
@@ -63,24 +55,6 @@ def example(compiled: Callable[[str], str]) -> Example:
         return HookLibrary(compiled(name), None if parameters is None else from_plain(parameters))
 
     return example
-
-
-def server(address: str) -> DnsServer:
-    return replace(SERVER, address=ip_address(address))
-
-
-def ask(chain: Chain, address: str) -> Selection:
-    assert chain.select_key is not None
-    return chain.select_key(server(address), KEY)
-
-
-def command(chain: Chain, name: str, **arguments: Plain) -> Plain:
-    request: dict[str, Plain] = {"command": name}
-    if arguments:
-        request["arguments"] = arguments
-    answer = chain.run_command(name, from_plain(request))
-    assert isinstance(answer, Element)
-    return answer.plain()
 
 
 def test_every_example_is_here() -> None:
@@ -142,27 +116,10 @@ def test_require_keys(load: Load, example: Example) -> None:
 @needs_cplusplus
 def test_maintenance(load: Load, example: Example) -> None:
     chain = load(example("maintenance.cpp", {"servers": ["192.0.2.9"]}))
-    assert chain.commands() == ["maintenance-get", "maintenance-set"]
-    assert ask(chain, "192.0.2.9").skip
-    assert not ask(chain, "192.0.2.1").skip
-    assert command(chain, "maintenance-set", servers=["192.0.2.1", "2001:DB8::1"]) == {
-        "result": 0, "text": "2 servers are in maintenance.",
-    }
-    assert ask(chain, "192.0.2.1").skip
-    assert ask(chain, "2001:db8::1").skip
-    assert not ask(chain, "192.0.2.9").skip
-    assert command(chain, "maintenance-get") == {
-        "result": 0, "arguments": {"servers": ["192.0.2.1", "2001:db8::1"]},
-    }
+    check_maintenance(chain, {}, {"servers": 7}, {"servers": [7]})
     assert command(chain, "maintenance-set", servers=['"here"']) == {
         "result": 1, "text": "'servers' must be a list of addresses: '\"here\"' is no address",
     }
-    wrongs: list[dict[str, Plain]] = [{}, {"servers": 7}, {"servers": [7]}]
-    for wrong in wrongs:
-        answer = command(chain, "maintenance-set", **wrong)
-        assert isinstance(answer, dict)
-        assert answer["result"] == 1
-    assert ask(chain, "192.0.2.1").skip
 
 
 @needs_cplusplus
@@ -176,22 +133,10 @@ def test_maintenance_refuses_bad_parameters(load: Load, log: RecordingLog, examp
 @needs_cplusplus
 def test_audit(load: Load, example: Example, tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    audit = example("audit.c", {"file": str(path)})
-    chain = load(
-        example("key_per_server.c", {"unsigned": ["192.0.2.9"]}),
-        example("maintenance.cpp", {"servers": ["192.0.2.9"]}),
-        audit,
+    check_audit(
+        load, example("key_per_server.c", {"unsigned": ["192.0.2.9"]}),
+        example("maintenance.cpp", {"servers": ["192.0.2.9"]}), example("audit.c", {"file": str(path)}), path,
     )
-    ask(chain, "192.0.2.1")
-    ask(chain, "192.0.2.9")
-    lines = path.read_text().splitlines()
-    assert [line.split(" ", 1)[1] for line in lines] == [
-        "192.0.2.1#53 config. CONTINUE", "192.0.2.9#53 unsigned SKIP",
-    ]
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}\+00:00", line.split()[0]) for line in lines)
-    chain.unload()
-    ask(load(audit), "192.0.2.1")
-    assert len(path.read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize(("parameters", "reason"), [

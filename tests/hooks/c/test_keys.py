@@ -13,14 +13,16 @@ import pytest
 from pyd2.dns.reply import parse_reply
 from pyd2.dns.tsig import HmacKey, SigningKey
 from pyd2.errors import HookError, ReplyError
+from tests.hooks.conftest import SERVER
 
-from .conftest import SERVER, with_counters
+from .conftest import with_counters
 from .test_loading import is_mapped
 
 if TYPE_CHECKING:
     from pyd2.hooks.interface import Chain
+    from tests.hooks.conftest import Load, RecordingLog, Write
 
-    from .conftest import Counters, Load, RecordingLog, Write, WriteC
+    from .conftest import Counters, WriteC
 
 NOW = 1_800_000_000
 

@@ -15,11 +15,14 @@ from pyd2.hooks.c.handles import JSON, KEYS
 from pyd2.hooks.c.library import CALLOUTS, LIBRARIES
 from pyd2.hooks.choice import check_libraries
 from pyd2.hooks.opening import check_library
+from tests.hooks.conftest import SERVER
 
-from .conftest import SERVER, with_counters
+from .conftest import with_counters
 
 if TYPE_CHECKING:
-    from .conftest import Counters, Load, RecordingLog, Write, WriteC
+    from tests.hooks.conftest import Load, RecordingLog, Write
+
+    from .conftest import Counters, WriteC
 
 HEADER = '#include "pyd2_hook.h"\n'
 NOTHING = "static int start(void) { return 0; }\n"

@@ -36,7 +36,8 @@ def test_the_sanitizers_would_tell(glue: Path, tmp_path: Path) -> None:
     """A library that reads behind its memory ends the process with a report."""
     test = tmp_path / "test_fault.py"
     test.write_text('''
-from tests.hooks.c.conftest import clock, load, log, write_c
+from tests.hooks.c.conftest import write_c
+from tests.hooks.conftest import clock, load, log
 
 def test_fault(write_c, load):
     load(write_c("""

@@ -12,15 +12,17 @@ from pyd2.data.element import from_plain
 from pyd2.errors import HookError
 from pyd2.hooks.c import timers
 from pyd2.hooks.c.handles import calls
+from tests.hooks.conftest import config
 
-from .conftest import config, with_counters
+from .conftest import with_counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyd2.hooks.interface import Chain
+    from tests.hooks.conftest import Load, RecordingLog
 
-    from .conftest import Counters, Load, RecordingLog, WriteC
+    from .conftest import Counters, WriteC
 
 
 class Due:

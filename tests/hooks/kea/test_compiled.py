@@ -39,6 +39,17 @@ def ask(chain: Chain, key: SigningKey | None = HMAC, index: int = 0) -> Selectio
     return select_key(two.forward_domains[0].servers[index], key)
 
 
+def use(chain: Chain, hook: str) -> None:
+    """Use a hook point whose callouts change nothing."""
+    if hook == "select_key":
+        assert ask(chain) == Selection(HMAC)
+    elif hook == "command_processed":
+        answer = from_plain({"result": 0})
+        assert chain.command_processed("x", None, answer) == answer
+    else:
+        assert configure(chain) == (True, "")
+
+
 two = two_servers()
 
 
@@ -172,13 +183,7 @@ def test_order_and_privacy_in_a_chain_of_four(
     configure(chain)
     for _ in range(2):
         log.lines()
-        if hook == "select_key":
-            assert ask(chain) == Selection(HMAC)
-        elif hook == "command_processed":
-            answer = from_plain({"result": 0})
-            assert chain.command_processed("x", None, answer) == answer
-        else:
-            assert configure(chain) == (True, "")
+        use(chain, hook)
         points = (("context_create", 0, ""), (hook, 1, "AB"), ("context_destroy", 2, "ABAB"))
         assert said(log, hook, "context_") == [
             f"{point} {index} '{shared}' {count} status 0"

@@ -8,11 +8,11 @@ import pytest
 
 from pyd2.config.model import HookLibrary
 from pyd2.data.element import from_plain
-from pyd2.update.selection import Selection
 from tests.kit.c_libraries import ROOT, compile_library, compile_text
 
 from .conftest import BridgeLog, Load, configure, state
-from .test_compiled import HMAC, TRACER, ask, python_library, said
+from .test_compiled import TRACER, ask, python_library, said, use
+from .test_keys_across import READER_C
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,13 +67,7 @@ def test_order_and_privacy_in_a_chain_of_five(
     configure(chain)
     for _ in range(2):
         log.lines()
-        if hook == "select_key":
-            assert ask(chain) == Selection(HMAC)
-        elif hook == "command_processed":
-            answer = from_plain({"result": 0})
-            assert chain.command_processed("x", None, answer) == answer
-        else:
-            assert configure(chain) == (True, "")
+        use(chain, hook)
         points = (("context_create", 0, ""), (hook, 1, "AB"), ("context_destroy", 2, "ABAB"))
         assert said(log, hook, "context_") == [
             f"{point} {index} '{shared}' {count} status 0"
@@ -105,24 +99,11 @@ def test_a_compiled_library_signs_with_a_signer_in_c(
 def test_a_key_of_a_compiled_library_goes_through_c(
     load: Load, probe: Probe, log: BridgeLog, tmp_path: Path,
 ) -> None:
-    passer = compile_text(PRELUDE + """
-        static int callout(pyd2_hook_callout *callout, void *user)
-        {
-            pyd2_hook_text name, algorithm;
-            const pyd2_hook_key *key;
-            (void)user;
-            if (api->tsig_key(callout, &key) != PYD2_HOOK_OK || api->key_name(key, &name) != PYD2_HOOK_OK
-                || api->key_algorithm(key, &algorithm) != PYD2_HOOK_OK)
-                return 1;
-            say("key %s %s", name.data, algorithm.data);
-            return api->set_tsig_key(callout, NULL) | api->set_tsig_key(callout, key);
-        }
-        static int start(void) { return api->register_callout(self, T("select_key"), callout, NULL); }
-    """, tmp_path / "passer.so")
+    passer = compile_text(READER_C, tmp_path / "passer.so")
     chain = load(probe("A", select="own-key"), HookLibrary(str(passer), None), probe("B"))
     before = state(chain)["signs"]
     key = ask(chain).key
     assert key is not None
     assert len(key.create_context().sign(bytes(12), 1, 0)) > 12
-    assert said(log, "key") == ["key own. hmac-sha256."]
+    assert said(log, "read") == ["read own. hmac-sha256. True"]
     assert state(chain)["signs"] == before + 1
