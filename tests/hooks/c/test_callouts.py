@@ -364,7 +364,7 @@ def test_other_threads_are_sent_away(load: Load, write_c: WriteC, log: Recording
     log.said()
     assert ask(chain) == Selection(KEY)
     assert log.said() == [
-        "-3 -3 -3 -3 pyd2's functions may be called on the libraries' thread only", "that is no status",
+        "-3 -3 -3 -3 pyd2's functions may be called on the hook thread only", "that is no status",
     ]
 
 
