@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary, TsigKey
 from pyd2.config.output import to_element
 from pyd2.dns.tsig import HmacKey
-from pyd2.hooks.chain import load_chain
+from pyd2.hooks.choice import load_chain
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Builds ``pyd2.hooks.c_abi``: what runs hook libraries written in C (cbridge/include/pyd2_hook.h)."""
+"""Builds ``pyd2.hooks.c_abi``, which runs hook libraries written in C (cbridge/include/pyd2_hook.h)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from setuptools import Extension
 
 WITHOUT = "hook libraries in C will not load"
-"""What an installation lacks in which this could not be built."""
+"""What an installation lacks without this module."""
 
 MODULE = "pyd2.hooks.c_abi"
 HERE = Path(__file__).resolve().parent
@@ -38,7 +38,7 @@ _TYPES = """
 
 
 def _declarations(header: Path) -> str:
-    """Return what stands between the last line of preamble and the guard's end."""
+    """Return the declarations of a header: the part after its marker and before the end of its guard."""
     return header.read_text().split("to its last line. */")[1].rpartition("#endif")[0]
 
 

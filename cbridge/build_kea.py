@@ -1,7 +1,7 @@
 """Builds ``pyd2.hooks.kea_shim``: the bridge to the installed Kea, for hook libraries compiled against it.
 
-It belongs to one build of Kea, so it is made from the headers of the Kea that is installed and never shipped
-compiled. Without them pyd2 works all the same; only compiled Kea libraries do not load.
+It fits one build of Kea only, so it is compiled with the headers of the installed Kea and never shipped
+compiled. Without it pyd2 works, but libraries compiled for Kea do not load.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ if TYPE_CHECKING:
     from setuptools import Extension
 
 WITHOUT = "compiled Kea hook libraries will not load"
-"""What an installation lacks in which this could not be built."""
+"""What an installation lacks without this module."""
 
 MODULE = "pyd2.hooks.kea_shim"
 SOURCES = Path(__file__).resolve().parent / "kea"
 
-FACE = ("error", "elements", "keys", "configuration", "slots", "hooks", "commands", "io", "logging", "stats")
-"""The headers of the face, each after those that it needs."""
+HEADERS = ("error", "elements", "keys", "configuration", "slots", "hooks", "commands", "io", "logging",
+           "stats")
+"""The headers with the C interface, each after those that it needs."""
 
 LIBRARIES = ("hooks", "d2srv", "process", "cfgclient", "cc", "asiolink", "dns++", "cryptolink", "log", "util",
              "exceptions", "stats", "dhcp_ddns")
-"""Kea's libraries, without ``kea-`` in front, as Kea 2.6 names them."""
+"""Kea's libraries as Kea 2.6 names them, without the prefix ``kea-``."""
 
 IN_KEA_3 = {"cfgclient": ("config",), "dns++": ("dns",), "process": ("process", "cfgrpt")}
-"""What became of some of them in Kea 3.0."""
+"""The libraries of Kea 3.0 in place of some of them."""
 
 FLAGS = ["-std=c++17", "-O2", "-fvisibility=hidden"]
-# Kea's libraries are all there from the start: libraries that were linked without them find them.
+# All of Kea's libraries are loaded from the start, for hook libraries that were linked without them.
 LINK_FLAGS = ["-Wl,-z,now", "-Wl,--no-as-needed"]
 
 USUAL = (Path("/usr/include"), Path("/usr/local/include"))
@@ -79,19 +80,19 @@ def missing() -> str:
     return ", ".join(lacking)
 
 
-def _face() -> str:
-    """Return the declarations of the C face, without comments, as cffi reads them."""
+def _declarations() -> str:
+    """Return the declarations of the C interface, without comments, as cffi reads them."""
     parts = []
-    for name in FACE:
+    for name in HEADERS:
         text = (SOURCES / f"{name}.h").read_text()
-        face = text.partition("/* C face */")[2].partition("/* end of the C face */")[0]
-        parts.append(re.sub(r"/\*.*?\*/", "", face, flags=re.DOTALL))
+        part = text.partition("/* C interface */")[2].partition("/* end of the C interface */")[0]
+        parts.append(re.sub(r"/\*.*?\*/", "", part, flags=re.DOTALL))
     return "\n".join(parts)
 
 
-def _callback_declarations(face: str) -> str:
+def _callback_declarations(declarations: str) -> str:
     """Return the callbacks of kb_callbacks as functions written in Python, ``kb_py_NAME``."""
-    body = face.partition("typedef struct kb_callbacks {")[2].partition("}")[0]
+    body = declarations.partition("typedef struct kb_callbacks {")[2].partition("}")[0]
     declared = re.findall(r"(\w+) \(\*(\w+)\)(\([^)]*\));", body)
     assert [name for _, name, _ in declared] == list(_CALLBACKS)
     return "".join(f'extern "Python" {kind} kb_py_{name}{arguments};\n' for kind, name, arguments in declared)
@@ -101,11 +102,11 @@ def make(*, flags: Sequence[str] = (), link_flags: Sequence[str] = (), module: s
     """Return the module's description for cffi; more flags go to the compiler and the linker."""
     include = include_directory()
     ffi = FFI()
-    face = _face()
-    ffi.cdef(face + _callback_declarations(face))
+    declarations = _declarations()
+    ffi.cdef(declarations + _callback_declarations(declarations))
     ffi.set_source(
         module,
-        # One translation unit: Kea's headers, read once and not for each file, are most of the work.
+        # One translation unit: Kea's headers are most of the compiler's work, and are read once so.
         "".join(f'#include "{name}"\n'
                 for name in ("kea_abi.h", *(path.name for path in sorted(SOURCES.glob("*.cc"))))),
         source_extension=".cpp",
@@ -113,7 +114,7 @@ def make(*, flags: Sequence[str] = (), link_flags: Sequence[str] = (), module: s
         depends=[str(path) for path in sorted(SOURCES.iterdir())],
         library_dirs=[directory] if (directory := os.environ.get("KEA_LIB_DIR", "")) else [],
         libraries=[*libraries(), "log4cplus"],
-        # As a system's, for Kea's headers are not free of warnings.
+        # As system headers, because Kea's are not free of warnings.
         extra_compile_args=[*FLAGS, "-isystem", str(include), *flags],
         extra_link_args=[*LINK_FLAGS, *link_flags],
     )
@@ -121,5 +122,5 @@ def make(*, flags: Sequence[str] = (), link_flags: Sequence[str] = (), module: s
 
 
 def extensions() -> list[Extension]:
-    """Return what setuptools is to build; without the prerequisites nothing: see ``missing``."""
+    """Return what setuptools is to build: nothing if prerequisites are ``missing``."""
     return [] if missing() else [cast("Extension", make().distutils_extension("build"))]

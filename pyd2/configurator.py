@@ -18,7 +18,7 @@ from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
 from pyd2.config.redact import redact
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
-from pyd2.hooks.chain import check_libraries, load_chain
+from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.journal.lock import InUseError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyd2.config.paths import Directories
     from pyd2.config.switches import QueueSwitches
     from pyd2.data.element import Element
-    from pyd2.hooks.chain import Chain, ServerCommands
+    from pyd2.hooks.interface import Chain, ServerCommands
     from pyd2.net.control import ControlChannels
     from pyd2.observe.log import MessageLog
 
@@ -225,7 +225,7 @@ class Configurator(Checker):
         changed = chain.changed_config()
         if changed is None:
             return config
-        chain.take_changed(changed)
+        chain.adopt_changed(changed)
         if changed.loggers != config.loggers:
             self._log.configure(changed.loggers)
         return changed

@@ -27,7 +27,7 @@ from pyd2.counters import Counters
 from pyd2.data.controls import escaped
 from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
-from pyd2.hooks.home import home, run_through
+from pyd2.hooks.hook_thread import hook_thread, run_through
 from pyd2.net.control import ControlChannel, ControlChannels
 from pyd2.net.control_unix import UnixChannel
 from pyd2.net.systemd import ServiceManager
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config, ControlSocket, DnsServer
     from pyd2.data.element import Element
     from pyd2.dns.tsig import SigningKey
-    from pyd2.hooks.chain import Chain
+    from pyd2.hooks.interface import Chain
     from pyd2.packets.layer import PacketLayer
 
 APPLICATION: Final = "DhcpDdns"
@@ -203,7 +203,7 @@ class Daemon:
         counters = Counters(time.time())
         packets = _choose_packet_layer()
         packets.interfaces = SystemInterfaces()
-        home.loop = loop
+        hook_thread.use_loop(loop)
         self._left = asyncio.Event()
         self._service = Service(loop, counters, log, packets, manager, self._report_fault, self._left.set)
         self._registry = CommandRegistry(log)

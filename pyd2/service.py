@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 import uvloop
 
 from pyd2.control.commands import ShutdownType
-from pyd2.hooks.errands import ErrandRunner
+from pyd2.hooks.hook_thread import HookJobs
 from pyd2.journal.journal import Journal
 from pyd2.net.datagrams import make_datagrams
 from pyd2.net.intake import Intake
@@ -121,8 +121,8 @@ class Service:
         loop.set_exception_handler(on_fault)
         datagrams = make_datagrams(packets.name)
         self._engine = Engine(counters, log, packets=packets)
-        self._errands = ErrandRunner(home, self._bring_back, lambda: self._journal.mark)
-        self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.hand_out,
+        self._errands = HookJobs(home, self._bring_back, lambda: self._journal.mark)
+        self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.post,
                           Troubles(counters, log))
         self._journal = Journal(loop, self._pump.requests, counters, log)
         self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)

@@ -40,7 +40,7 @@ from benchmarks.hooks import (
     python_library,
 )
 from pyd2.config.model import HookLibrary
-from pyd2.hooks.chain import load_chain
+from pyd2.hooks.choice import load_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-/* See callouts.h and glue.h. */
+/* Implements callouts.h, and of glue.h the run of a callout and the known keys. */
 #include "callouts.h"
 
 #include "glue.h"
@@ -45,12 +45,12 @@ int pyd2_glue_callout(void *function, void *user, uintptr_t callout, const pyd2_
     return outcome->code != 0 || outcome->status != status || outcome->key_set;
 }
 
-/* ---- Its status ---- */
+/* ---- The status ---- */
 
 int pyd2_callout_status(const pyd2_hook_callout *callout, int *status)
 {
     struct frame *frame;
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(status);
     frame = frame_of(callout);
     if (frame == NULL)
@@ -62,7 +62,7 @@ int pyd2_callout_status(const pyd2_hook_callout *callout, int *status)
 int pyd2_callout_set_status(pyd2_hook_callout *callout, int status)
 {
     struct frame *frame;
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     frame = frame_of(callout);
     if (frame == NULL)
         return PYD2_HOOK_E_HANDLE;
@@ -72,9 +72,9 @@ int pyd2_callout_set_status(pyd2_hook_callout *callout, int status)
     return PYD2_HOOK_OK;
 }
 
-/* ---- Its key ---- */
+/* ---- The key ---- */
 
-/* Keys of libraries whose handles are valid, each in the place that its number gives it, 0 where there is none. */
+/* A hash table of valid handles of keys that libraries made; 0: empty. A later key replaces one in its place. */
 static uintptr_t known_keys[256];
 
 #define PLACE(key) known_keys[(key) % (sizeof known_keys / sizeof known_keys[0])]
@@ -89,7 +89,7 @@ void pyd2_glue_key_ends(uintptr_t key)
     struct frame *frame;
     if (PLACE(key) == key)
         PLACE(key) = 0;
-    /* It may have been set and given up in one callout: then the server has to hear of it while it is valid. */
+    /* If a callout has set and released it, the server gets it now, while it is valid. */
     for (frame = running; frame != NULL; frame = frame->outer)
         if (frame->outcome.key_set && frame->outcome.key == key) {
             frame->outcome.key_set = 0;
@@ -100,7 +100,7 @@ void pyd2_glue_key_ends(uintptr_t key)
 int pyd2_callout_tsig_key(const pyd2_hook_callout *callout, const pyd2_hook_key **key)
 {
     struct frame *frame;
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(key);
     frame = frame_of(callout);
     if (frame == NULL)
@@ -116,7 +116,7 @@ int pyd2_callout_set_tsig_key(pyd2_hook_callout *callout, const pyd2_hook_key *k
 {
     struct frame *frame;
     int code;
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     frame = frame_of(callout);
     if (frame == NULL)
         return PYD2_HOOK_E_HANDLE;
@@ -131,12 +131,12 @@ int pyd2_callout_set_tsig_key(pyd2_hook_callout *callout, const pyd2_hook_key *k
     return code;
 }
 
-/* ---- Its DNS server ---- */
+/* ---- The DNS server ---- */
 
 int pyd2_callout_current_server(const pyd2_hook_callout *callout, const pyd2_hook_server **server)
 {
     struct frame *frame;
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(server);
     frame = frame_of(callout);
     if (frame == NULL)
@@ -162,13 +162,13 @@ static const pyd2_glue_server *server_of(const pyd2_hook_server *server)
 #define SERVER_FUNCTION(member, type) \
     int pyd2_callout_server_##member(const pyd2_hook_server *server, type *out) \
     { \
-        const pyd2_glue_server *told; \
-        IN_LIBRARIES_THREAD(); \
+        const pyd2_glue_server *known; \
+        ON_HOOK_THREAD(); \
         NOT_NULL(out); \
-        told = server_of(server); \
-        if (told == NULL) \
+        known = server_of(server); \
+        if (known == NULL) \
             return PYD2_HOOK_E_HANDLE; \
-        *out = told->member; \
+        *out = known->member; \
         return PYD2_HOOK_OK; \
     }
 

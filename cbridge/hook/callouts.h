@@ -1,6 +1,6 @@
 /*
- * The callouts that are running, and what they ask for each update: status, server and key. These functions of the
- * table are answered in C where they can be; the others (table.c) are passed on to Python.
+ * The running callouts, and the functions that they call for each update: on status, server and key. C answers these
+ * where it can. The other functions (table.c) call Python.
  */
 #ifndef PYD2_CALLOUTS_H
 #define PYD2_CALLOUTS_H

@@ -1,4 +1,4 @@
-/* Downwards, from Python to C: opening a library and calling its functions. See glue.h. */
+/* Downwards, from Python to C: opens a library and calls its functions (glue.h). */
 #define _GNU_SOURCE /* dladdr */
 #include "glue.h"
 
@@ -11,7 +11,7 @@
 
 void *pyd2_glue_open(const char *path, const char **reason)
 {
-    /* Now: a missing symbol is a fault of loading. Local: libraries do not see each other's symbols. */
+    /* NOW: a missing symbol is found when loading. LOCAL: libraries do not see each other's symbols. */
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     *reason = object == NULL ? dlerror() : NULL;
     return object;

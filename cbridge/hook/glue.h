@@ -1,15 +1,15 @@
 /*
- * Between pyd2's Python code and hook libraries in C.
+ * The glue between pyd2's Python code and hook libraries in C.
  *
- * Downwards (Python to C): opening a library and calling the functions that it gave, in downward.c. Each takes
- * the library's function as an untyped pointer, because Python only stores it.
+ * Downwards (Python to C), in downward.c: opening a library and calling its functions. These are untyped pointers
+ * here, because Python only stores them.
  *
- * Upwards (C to Python): the table of pyd2_hook.h. Its functions, in table.c, check the thread and null
- * pointers (guard.h), and call the pyd2_py_ functions, which are written in Python (pyd2/hooks/c_table.py) and
- * return the same codes. Handles become numbers on the way: they are no addresses.
+ * Upwards (C to Python), in table.c: the table of pyd2_hook.h. Its functions check the thread and null pointers
+ * (guard.h), and call the pyd2_py_ functions, which are written in Python (pyd2/hooks/c/api.py) and return the same
+ * codes. Handles are numbers there.
  *
- * What callouts on select_key ask for each update, status, server and key, is answered in C, in callouts.c:
- * crossing into Python and back costs 1 to 2 us, and a whole use of hooks is to cost less than 4.
+ * callouts.c answers in C what callouts on select_key ask for each update: status, server and key. A call into Python
+ * costs 1 to 2 us, and a whole use of hooks shall cost less than 4.
  */
 #ifndef PYD2_GLUE_H
 #define PYD2_GLUE_H
@@ -18,18 +18,18 @@
 
 /* cffi reads the rest of this file, to its last line. */
 
-/* Declare the calling thread to be the libraries': the only one that may use the table. */
+/* Make the calling thread the hook thread: the only one that may use the table. */
 void pyd2_glue_claim_thread(void);
 
-/* Let nobody use the table any more: the interpreter is about to end. */
+/* Make all functions of the table fail: the interpreter is about to end. */
 void pyd2_glue_retire(void);
 
-/* Set what last_error() returns in this thread; a text that is too long is cut. */
+/* Set the text of last_error() on this thread; a long one is cut. */
 void pyd2_glue_set_error(const char *text, size_t length);
 
 /*
- * Open a shared object. Returns its handle, to be closed by pyd2_glue_close(); or null, and *reason is the
- * system's text, which lives until the next failure in this thread.
+ * Open a shared object. Returns its handle, for pyd2_glue_close(); or null, and *reason is the system's text, which
+ * lives until the next failure on this thread.
  */
 void *pyd2_glue_open(const char *path, const char **reason);
 void pyd2_glue_close(void *object);
@@ -37,48 +37,47 @@ void pyd2_glue_close(void *object);
 /* Return the address of a symbol of an open shared object, null if it has none. */
 void *pyd2_glue_symbol(void *object, const char *name);
 
-/* Return the name of the function at an address, or "" if its library does not tell it. */
+/* Return the name of the function at an address, "" if its library does not export it. */
 const char *pyd2_glue_name_of(void *function);
 
-/* Ask a library by its pyd2_hook_requires() what it was compiled for, and by its pyd2_hook_version(). */
+/* Call pyd2_hook_requires(), pyd2_hook_version(), pyd2_hook_load() or pyd2_hook_unload() of a library. */
 void pyd2_glue_requires(void *function, uint32_t *version, uint32_t *api_size);
 pyd2_hook_requirement pyd2_glue_version(void *function);
 int pyd2_glue_load(void *function, uintptr_t library, void **state);
 int pyd2_glue_unload(void *function, void *state);
 
-/* What is told of a DNS server. */
+/* What libraries can read of a DNS server. */
 typedef struct pyd2_glue_server {
     pyd2_hook_text address;
     pyd2_hook_text key_name;
     uint16_t port;
 } pyd2_glue_server;
 
-/* What a callout has returned and decided. */
+/* What a callout returned and decided. */
 typedef struct pyd2_glue_outcome {
     int code;
     int status;
-    int key_set;   /* 1 if it has set tsig_key */
-    uintptr_t key; /* to this, 0 for none */
+    int key_set;   /* 1: it set tsig_key */
+    uintptr_t key; /* the key that it set; 0: none, unsigned */
 } pyd2_glue_outcome;
 
 /*
- * Run a callout. `callout` is its handle, and the number behind that is the server's. status is what the
- * callouts before have left. server is null on hook points that have none. Returns 0 when the callout has
- * returned 0 and changed nothing that *outcome tells, which saves reading it.
+ * Run a callout. `callout` is its handle; the next number is the server's. status is that of the callouts before.
+ * server is null on hook points without one. Returns 0 if the callout returned 0 and changed nothing: *outcome need
+ * not be read then.
  */
 int pyd2_glue_callout(void *function, void *user, uintptr_t callout, const pyd2_glue_server *server,
                       int status, pyd2_glue_outcome *outcome);
 
 /*
- * Let a key be known to have a valid handle, until that ends. Keys that are not known are looked up in Python,
- * and it is no harm if there are more than are remembered.
+ * Remember a key with a valid handle, until that ends. Only some keys are remembered; others are looked up in Python.
  */
 void pyd2_glue_key_begins(uintptr_t key);
 void pyd2_glue_key_ends(uintptr_t key);
 void pyd2_glue_timer(void *function, uintptr_t timer, void *user);
 void pyd2_glue_destroy(void *function, void *value);
 
-/* The functions of a signer; those that it may leave out are passed over, and succeed. */
+/* Call a function of a signer. A function that is left out succeeds. */
 int pyd2_glue_begin(const pyd2_hook_signer *signer, void *user, void **context);
 int pyd2_glue_sign(const pyd2_hook_signer *signer, void *user, void *context, const char *data, size_t length,
                    char *mac, size_t *mac_length);

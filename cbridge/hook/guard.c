@@ -8,12 +8,12 @@
 
 static _Thread_local char error_text[1024];
 
-static pthread_t libraries_thread;
-static int in_service; /* written before the first library is loaded, and at the end of the process */
+static pthread_t hook_thread;
+static int in_service; /* set before the first library is loaded, cleared when the process ends */
 
 void pyd2_glue_claim_thread(void)
 {
-    libraries_thread = pthread_self();
+    hook_thread = pthread_self();
     __atomic_store_n(&in_service, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -47,14 +47,14 @@ int pyd2_guard_allowed(void)
         pyd2_guard_fail(PYD2_HOOK_E_THREAD, "the server has ended");
         return 0;
     }
-    if (!pthread_equal(libraries_thread, pthread_self())) {
-        pyd2_guard_fail(PYD2_HOOK_E_THREAD, "pyd2's functions may be called on the libraries' thread only");
+    if (!pthread_equal(hook_thread, pthread_self())) {
+        pyd2_guard_fail(PYD2_HOOK_E_THREAD, "pyd2's functions may be called on the hook thread only");
         return 0;
     }
     return 1;
 }
 
-/* Far more than any structure will have: a larger size is a mistake, and must not be read. */
+/* Far more than any structure will have. A larger size is a mistake: the memory may not be readable. */
 enum { LARGEST = 4096 };
 
 int pyd2_guard_copy_grown(void *known, size_t known_size, const void *given, size_t oldest, const char *name)

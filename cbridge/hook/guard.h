@@ -1,6 +1,6 @@
 /*
- * What every function of the table begins with: it checks the thread and what it was given, before any Python
- * runs. And what it ends with: handles out of numbers, and the text of an error.
+ * Used by every function of the table: checks of the thread and of the arguments, which come before any Python runs;
+ * handles made of numbers; and the text of an error.
  */
 #ifndef PYD2_GUARD_H
 #define PYD2_GUARD_H
@@ -15,17 +15,17 @@ int pyd2_guard_fail(int code, const char *text);
 
 const char *pyd2_guard_last_error(void);
 
-/* Tell whether this is the libraries' thread, and the server has not ended. */
+/* Return 1 on the hook thread while the server runs; else 0, and the reason is the last error. */
 int pyd2_guard_allowed(void);
 
 /*
- * Copy a structure of a library's, which begins with its size, into *known. The library may know an older form of it:
- * what that lacks becomes zero; `oldest` is the size of the first one. It may know a newer one: what is unknown here
- * must be zero. Returns PYD2_HOOK_OK or E_INVALID, with `name` in the error's text.
+ * Copy a structure of a library, which begins with its size, into *known. In an older form of it, members that it
+ * lacks become zero; `oldest` is the size of the first form. In a newer one, members that pyd2 does not know must be
+ * zero. Returns PYD2_HOOK_OK or E_INVALID, with `name` in the error text.
  */
 int pyd2_guard_copy_grown(void *known, size_t known_size, const void *given, size_t oldest, const char *name);
 
-#define IN_LIBRARIES_THREAD() \
+#define ON_HOOK_THREAD() \
     do { \
         if (!pyd2_guard_allowed()) \
             return PYD2_HOOK_E_THREAD; \
@@ -43,7 +43,7 @@ int pyd2_guard_copy_grown(void *known, size_t known_size, const void *given, siz
             return pyd2_guard_fail(PYD2_HOOK_E_INVALID, #text " has a length but no data"); \
     } while (0)
 
-/* Copy a structure that carries its size to `known`; see pyd2_guard_copy_grown(). */
+/* Copy a structure that carries its size to `known` by pyd2_guard_copy_grown(), or return its error. */
 #define GROWN(known, given, oldest) \
     do { \
         int code = pyd2_guard_copy_grown(&(known), sizeof(known), given, oldest, #given); \
@@ -53,7 +53,7 @@ int pyd2_guard_copy_grown(void *known, size_t known_size, const void *given, siz
 
 #define NUMBER(handle) ((uintptr_t)(handle))
 
-/* Do a call that gives a number to `number`, and hand it out as a handle if it succeeds. */
+/* Make a call that sets `number`; if it succeeds, set *out to the number as a handle. Return its code. */
 #define HAND_OUT(call, type, out) \
     do { \
         uintptr_t number = 0; \
@@ -63,8 +63,8 @@ int pyd2_guard_copy_grown(void *known, size_t known_size, const void *given, siz
         return code; \
     } while (0)
 
-/* ISO C converts no function pointer to void * or back; POSIX promises that its memory will do. */
-_Static_assert(sizeof(void *) == sizeof(void (*)(void)), "dlsym() is of no use here");
+/* ISO C does not convert between function pointers and void *; on POSIX they have the same representation. */
+_Static_assert(sizeof(void *) == sizeof(void (*)(void)), "dlsym() does not work here");
 
 static inline void *address_in(const void *variable)
 {

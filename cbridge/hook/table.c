@@ -1,4 +1,4 @@
-/* See table.h. Those of its functions that are passed on to Python stand here, by what they are about. */
+/* The table of table.h, and those of its functions that call Python. */
 #include "table.h"
 
 #include "callouts.h"
@@ -10,7 +10,7 @@
 static int register_callout(pyd2_hook_library *library, pyd2_hook_text hook,
                             pyd2_hook_callout_function *function, void *user)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(hook);
     NOT_NULL(function);
     return pyd2_py_register_callout(NUMBER(library), hook.data, hook.length, ADDRESS(function), user);
@@ -19,7 +19,7 @@ static int register_callout(pyd2_hook_library *library, pyd2_hook_text hook,
 static int register_command(pyd2_hook_library *library, pyd2_hook_text command,
                             pyd2_hook_callout_function *function, void *user)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(command);
     NOT_NULL(function);
     return pyd2_py_register_command(NUMBER(library), command.data, command.length, ADDRESS(function), user);
@@ -27,28 +27,28 @@ static int register_command(pyd2_hook_library *library, pyd2_hook_text command,
 
 static int parameters(const pyd2_hook_library *library, const pyd2_hook_json **parameters)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(parameters);
     HAND_OUT(pyd2_py_parameters(NUMBER(library), &number), const pyd2_hook_json, parameters);
 }
 
 static int library_name(const pyd2_hook_library *library, pyd2_hook_text *name)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(name);
     return pyd2_py_library_name(NUMBER(library), name);
 }
 
 static int library_index(const pyd2_hook_library *library, uint32_t *index)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(index);
     return pyd2_py_library_index(NUMBER(library), index);
 }
 
 static int write_log(const pyd2_hook_library *library, int severity, pyd2_hook_text text)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(text);
     return pyd2_py_log(NUMBER(library), severity, text.data, text.length);
 }
@@ -58,7 +58,7 @@ static int write_log(const pyd2_hook_library *library, int severity, pyd2_hook_t
 #define JSON_FUNCTION(name, type) \
     static int name(const pyd2_hook_json *json, pyd2_hook_text pointer, type *out) \
     { \
-        IN_LIBRARIES_THREAD(); \
+        ON_HOOK_THREAD(); \
         TEXT(pointer); \
         NOT_NULL(out); \
         return pyd2_py_##name(NUMBER(json), pointer.data, pointer.length, out); \
@@ -74,7 +74,7 @@ JSON_FUNCTION(json_print, pyd2_hook_text)
 
 static int json_name(const pyd2_hook_json *json, pyd2_hook_text pointer, size_t index, pyd2_hook_text *name)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(pointer);
     NOT_NULL(name);
     return pyd2_py_json_name(NUMBER(json), pointer.data, pointer.length, index, name);
@@ -82,7 +82,7 @@ static int json_name(const pyd2_hook_json *json, pyd2_hook_text pointer, size_t 
 
 static int json_quote(pyd2_hook_text text, pyd2_hook_text *quoted)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(text);
     NOT_NULL(quoted);
     return pyd2_py_json_quote(text.data, text.length, quoted);
@@ -92,14 +92,14 @@ static int json_quote(pyd2_hook_text text, pyd2_hook_text *quoted)
 
 static int hook_name(const pyd2_hook_callout *callout, pyd2_hook_text *name)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(name);
     return pyd2_py_hook_name(NUMBER(callout), name);
 }
 
 static int argument_text(const pyd2_hook_callout *callout, pyd2_hook_text name, pyd2_hook_text *text)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(name);
     NOT_NULL(text);
     return pyd2_py_argument_text(NUMBER(callout), name.data, name.length, text);
@@ -107,7 +107,7 @@ static int argument_text(const pyd2_hook_callout *callout, pyd2_hook_text name, 
 
 static int argument_json(const pyd2_hook_callout *callout, pyd2_hook_text name, const pyd2_hook_json **json)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(name);
     NOT_NULL(json);
     HAND_OUT(pyd2_py_argument_json(NUMBER(callout), name.data, name.length, &number), const pyd2_hook_json, json);
@@ -116,7 +116,7 @@ static int argument_json(const pyd2_hook_callout *callout, pyd2_hook_text name, 
 #define SET_ARGUMENT_FUNCTION(kind) \
     static int set_argument_##kind(pyd2_hook_callout *callout, pyd2_hook_text name, pyd2_hook_text kind) \
     { \
-        IN_LIBRARIES_THREAD(); \
+        ON_HOOK_THREAD(); \
         TEXT(name); \
         TEXT(kind); \
         return pyd2_py_set_argument_##kind(NUMBER(callout), name.data, name.length, kind.data, kind.length); \
@@ -128,14 +128,14 @@ SET_ARGUMENT_FUNCTION(text)
 static int set_context(pyd2_hook_callout *callout, pyd2_hook_text name, void *value,
                        pyd2_hook_destroy_function *destroy)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(name);
     return pyd2_py_set_context(NUMBER(callout), name.data, name.length, value, ADDRESS(destroy));
 }
 
 static int get_context(const pyd2_hook_callout *callout, pyd2_hook_text name, void **value)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(name);
     NOT_NULL(value);
     return pyd2_py_context(NUMBER(callout), name.data, name.length, value);
@@ -143,7 +143,7 @@ static int get_context(const pyd2_hook_callout *callout, pyd2_hook_text name, vo
 
 static int delete_context(pyd2_hook_callout *callout, pyd2_hook_text name)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(name);
     return pyd2_py_delete_context(NUMBER(callout), name.data, name.length);
 }
@@ -153,7 +153,7 @@ static int delete_context(pyd2_hook_callout *callout, pyd2_hook_text name)
 static int key_new(pyd2_hook_library *library, pyd2_hook_text name, pyd2_hook_text algorithm,
                    pyd2_hook_text secret, uint32_t digest_bits, pyd2_hook_key **key)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(name);
     TEXT(algorithm);
     TEXT(secret);
@@ -167,7 +167,7 @@ static int signer_new(pyd2_hook_library *library, pyd2_hook_text name, pyd2_hook
                       const pyd2_hook_signer *signer, void *user, pyd2_hook_key **key)
 {
     pyd2_hook_signer known;
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     TEXT(name);
     TEXT(algorithm);
     NOT_NULL(signer);
@@ -182,21 +182,21 @@ static int signer_new(pyd2_hook_library *library, pyd2_hook_text name, pyd2_hook
 
 static int key_name(const pyd2_hook_key *key, pyd2_hook_text *name)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(name);
     return pyd2_py_key_name(NUMBER(key), name);
 }
 
 static int key_algorithm(const pyd2_hook_key *key, pyd2_hook_text *algorithm)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(algorithm);
     return pyd2_py_key_algorithm(NUMBER(key), algorithm);
 }
 
 static int key_release(pyd2_hook_library *library, pyd2_hook_key *key)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     return pyd2_py_key_release(NUMBER(library), NUMBER(key));
 }
 
@@ -206,7 +206,7 @@ static int timer_start(pyd2_hook_library *library, uint32_t delay, uint32_t peri
                        pyd2_hook_timer_function *function, void *user, pyd2_hook_timer **timer)
 {
     pyd2_hook_timer *unwanted;
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     NOT_NULL(function);
     if (timer == NULL)
         timer = &unwanted;
@@ -216,7 +216,7 @@ static int timer_start(pyd2_hook_library *library, uint32_t delay, uint32_t peri
 
 static int timer_cancel(pyd2_hook_library *library, pyd2_hook_timer *timer)
 {
-    IN_LIBRARIES_THREAD();
+    ON_HOOK_THREAD();
     return pyd2_py_timer_cancel(NUMBER(library), NUMBER(timer));
 }
 

@@ -1,6 +1,6 @@
 /*
- * The functions of the table that are written in Python: pyd2/hooks/c_table.py. Each does what the function of
- * its name in pyd2_hook.h does, for arguments that were checked in C, and returns the same codes.
+ * The functions of the table that are written in Python (pyd2/hooks/c/api.py). Each implements the function of its
+ * name in pyd2_hook.h, for arguments that C has checked, and returns the same codes.
  */
 #ifndef PYD2_UPWARD_H
 #define PYD2_UPWARD_H

@@ -24,7 +24,7 @@ using isc::hooks::ServerHooks;
 
 namespace {
 
-/* One of the server's own commands, for libraries that run it. */
+/* The handler of the server's own commands, for libraries that run them. */
 struct ServerCommand {
     ConstElementPtr operator()(const std::string& name, const ConstElementPtr& arguments) const {
         const std::unique_ptr<kb_element> given(pyd2::wrap(arguments));
@@ -38,7 +38,7 @@ struct ServerCommand {
     }
 };
 
-/* What is protected in the class of Kea's CommandMgr: who answers a command, and the answering itself. */
+/* Access to protected members of Kea's CommandMgr: the handlers of commands, and running one. */
 class Manager : public BaseCommandMgr {
 public:
     static HandlerContainer& handlers() { return CommandMgr::instance().*&Manager::handlers_; }
@@ -50,7 +50,7 @@ public:
 
 std::set<std::string> offered;
 
-bool of_library(const std::string& name) {
+bool handled_by_library(const std::string& name) {
     const auto found = Manager::handlers().find(name);
     if (found == Manager::handlers().end()) {
         return false;
@@ -58,13 +58,13 @@ bool of_library(const std::string& name) {
     return name != "list-commands" && found->second.handler.target<ServerCommand>() == nullptr;
 }
 
-bool taken_away(const std::string& name) {
+bool removed(const std::string& name) {
     return offered.count(name) > 0 && Manager::handlers().count(name) == 0;
 }
 
 void offer_all() {
     for (const std::string& name : offered) {
-        if (taken_away(name)) {
+        if (removed(name)) {
             CommandMgr::instance().registerCommand(name, ServerCommand());
         }
     }
@@ -76,12 +76,12 @@ namespace pyd2 {
 
 void mend_commands() {
     auto& handlers = Manager::handlers();
-    // Never destroyed: that would run the library's code, which may be gone.
+    // Never destroyed: that would run code of the library, which may be unmapped.
     using Node = std::remove_reference_t<decltype(handlers)>::node_type;
     static auto& left = *new std::vector<Node>();
     for (auto entry = handlers.begin(); entry != handlers.end();) {
         const auto here = entry++;
-        if (of_library(here->first)) {
+        if (handled_by_library(here->first)) {
             left.push_back(handlers.extract(here));
         }
     }
@@ -103,7 +103,7 @@ int kb_commands_offer(const char* names) {
 
 int kb_command_present(const char* name) {
     return pyd2::guarded(-1, [&] {
-        return HooksManager::commandHandlersPresent(name) || of_library(name) || taken_away(name) ? 1 : 0;
+        return HooksManager::commandHandlersPresent(name) || handled_by_library(name) || removed(name) ? 1 : 0;
     });
 }
 
@@ -117,7 +117,7 @@ char* kb_command_names(void) {
             }
         }
         for (const auto& entry : Manager::handlers()) {
-            if (of_library(entry.first)) {
+            if (handled_by_library(entry.first)) {
                 names.insert(entry.first);
             }
         }

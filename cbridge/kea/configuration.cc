@@ -22,7 +22,7 @@ namespace {
 
 const std::string libraries_name = "hooks-libraries";
 
-/* Record the libraries as Kea's own parser would, without its look at the files: Python's are none to it. */
+/* Record the libraries as Kea's own parser does, but without checking the files: it would refuse Python's. */
 void record_libraries(D2CfgContext& context, const ConstElementPtr& libraries) {
     if (!libraries) {
         return;
@@ -98,7 +98,7 @@ ElementPtr pyd2::describe(D2CfgContext& config) {
 
 kb_config* kb_config_parse(const kb_element* dhcp_ddns) {
     return pyd2::guarded<kb_config*>(nullptr, [&] {
-        // A map of its own with the same members, all but the libraries, which are not for Kea's parser.
+        // A new map with the same members, without the libraries, which Kea's parser would check.
         const ElementPtr map = Element::createMap(dhcp_ddns->value->getPosition());
         for (const auto& member : dhcp_ddns->value->mapValue()) {
             if (member.first != libraries_name) {
@@ -117,10 +117,6 @@ kb_config* kb_config_parse(const kb_element* dhcp_ddns) {
 
 void kb_config_free(kb_config* config) {
     delete config;
-}
-
-kb_element* kb_config_show(kb_config* config) {
-    return pyd2::guarded<kb_element*>(nullptr, [&] { return pyd2::wrap(config->value->toElement()); });
 }
 
 kb_server* kb_config_server(kb_config* config, int reverse, const char* domain, size_t index) {

@@ -15,7 +15,7 @@ using isc::data::ElementPtr;
 
 namespace {
 
-/* Deeper than Kea's own parser goes; it bounds the recursion. */
+/* Bounds the recursion; Kea's own parser accepts fewer levels. */
 const unsigned deepest = 200;
 
 class Reader {

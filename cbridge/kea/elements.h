@@ -18,9 +18,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* C face */
+/* C interface */
 
-/* A JSON value; never of a null pointer. Owned by who holds it: kb_element_free(). */
+/* A handle on a JSON value, never on a null pointer. Its holder owns it: kb_element_free(). */
 typedef struct kb_element kb_element;
 
 /* Make a value from a block; NULL when the block is malformed. */
@@ -29,10 +29,10 @@ kb_element* kb_element_read(const uint8_t* block, size_t size);
 /* Return a value as a block of *size bytes, which kb_free() frees; NULL on failure. */
 uint8_t* kb_element_write(const kb_element* element, size_t* size);
 
-/* Free a value; others that share it keep it. NULL is allowed. */
+/* Free a handle; other holders keep the value. NULL is allowed. */
 void kb_element_free(kb_element* element);
 
-/* end of the C face */
+/* end of the C interface */
 #ifdef __cplusplus
 }
 
@@ -47,7 +47,7 @@ namespace pyd2 {
 /* Return a new kb_element, NULL for a null pointer. */
 kb_element* wrap(const isc::data::ConstElementPtr& value);
 
-/* Return what an element holds, a null pointer for NULL. */
+/* Return the value of a handle, a null pointer for NULL. */
 isc::data::ConstElementPtr unwrap(const kb_element* element);
 
 }  // namespace pyd2

@@ -1,7 +1,7 @@
 /*
- * Errors of the bridge: no C++ exception crosses its face.
+ * Errors of the bridge: no C++ exception crosses its C interface.
  *
- * A function that can fail says so by its return value (a negative number, or NULL) and leaves a text.
+ * A function that fails returns a negative number or NULL, and leaves a text.
  */
 #ifndef PYD2_KEA_ERROR_H
 #define PYD2_KEA_ERROR_H
@@ -12,15 +12,15 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* C face */
+/* C interface */
 
-/* Return the text of the last failure on this thread; it is the bridge's and stays until the next one. */
+/* Return the text of the last failure on this thread, valid until the next one. */
 const char* kb_error(void);
 
-/* Free a text or a block that a function of this face returned; NULL is allowed. */
+/* Free a text or a block that a function of the C interface returned; NULL is allowed. */
 void kb_free(void* block);
 
-/* end of the C face */
+/* end of the C interface */
 #ifdef __cplusplus
 }
 
@@ -33,10 +33,10 @@ namespace pyd2 {
 /* Remember the text of a failure for kb_error(). */
 void set_error(const std::string& text) noexcept;
 
-/* Return a copy of a text for the face's caller, who frees it with kb_free(). Throws std::bad_alloc. */
+/* Return a copy of a text, for a caller in C to free with kb_free(). Throws std::bad_alloc. */
 char* copy_text(const std::string& text);
 
-/* Run a function of the face; when it throws, remember why and return `failed`. */
+/* Run a function of the C interface; when it throws, remember the text and return `failed`. */
 template <typename Result, typename Body>
 Result guarded(Result failed, Body&& body) noexcept {
     try {

@@ -1,11 +1,11 @@
 /*
- * Generations: what keeps a compiled library mapped while something that it made is still in use.
+ * Generations keep compiled libraries mapped while an object that one of them made is in use.
  *
- * Kea closes libraries at each reconfiguration. A transaction under way may hold a key, or a signing context,
- * whose code is in one of them; the real server crashes then. Here each handle on such an object holds the
- * generation that was loaded when it was made, and gives it up after the object.
+ * Kea closes libraries at each reconfiguration. A transaction in flight may hold a key or a signing context whose
+ * code is in one of them; Kea's server crashes then. Here each handle on such an object holds the generation of
+ * libraries that were loaded when it was made, and releases it after the object.
  *
- * Used by the loop's thread only.
+ * Only the hook thread uses it.
  */
 #ifndef PYD2_KEA_GENERATION_H
 #define PYD2_KEA_GENERATION_H
@@ -18,7 +18,7 @@ namespace pyd2 {
 
 class Generation {
 public:
-    /* Take a reference on each of the libraries that are mapped; others are passed over. */
+    /* Hold each library that is mapped; ignore others. */
     explicit Generation(const std::vector<std::string>& libraries);
     ~Generation();
     Generation(const Generation&) = delete;
@@ -33,7 +33,7 @@ using GenerationPtr = std::shared_ptr<const Generation>;
 /* Return the generation in force; a null pointer when no compiled library is loaded. */
 GenerationPtr current_generation();
 
-/* Put one in force, or none; objects hold on to the former while they need it. */
+/* Put one in force, or none; objects hold the earlier one as long as they need it. */
 void set_generation(GenerationPtr generation);
 
 }  // namespace pyd2

@@ -1,4 +1,4 @@
-/* The part of slots.h that reads and sets what is in a callout's handle. */
+/* The part of slots.h that reads and sets the members of a callout's handle. */
 #include "slots.h"
 
 #include "kea_abi.h"

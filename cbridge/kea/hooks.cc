@@ -38,10 +38,10 @@ const char* const loggers_path = "shown/DhcpDdns/loggers";
 int select_key_hook = -1;
 int configured_hook = -1;
 
-/* The other key of the last selection. Few are asked for: the caller knows most of them by their identity. */
+/* The other key of the last select_key. The caller knows most keys by their identity and asks for few. */
 D2TsigKeyPtr selected;
 
-/* The use of d2_srv_configured until it is ended. */
+/* The use of hooks of d2_srv_configured, until kb_configured_end(). */
 CalloutHandlePtr configuring;
 
 int find_kea_library(dl_phdr_info* info, size_t, void* found) {
@@ -52,7 +52,7 @@ int find_kea_library(dl_phdr_info* info, size_t, void* found) {
     return 0;
 }
 
-/* Libraries that were linked without Kea's own work in Kea's server, which has them in its global scope. */
+/* Make Kea's symbols global, as in Kea's server: hook libraries linked without Kea's libraries need them. */
 void make_kea_global() {
     std::vector<std::string> paths;
     dl_iterate_phdr(find_kea_library, &paths);
@@ -72,7 +72,7 @@ int kb_start(const kb_callbacks* callbacks) {
         isc::process::Daemon::setDefaultLoggerName(process_name);
         pyd2::start_logging(process_name);
         make_kea_global();
-        // The points of libraries and of the server's program; a name that is there keeps its number.
+        // Those of Kea's libraries and of the server's program; a registered name keeps its number.
         select_key_hook = HooksManager::registerHook("select_key");
         configured_hook = HooksManager::registerHook("d2_srv_configured");
         static_cast<void>(HooksManager::registerHook("command_processed"));
@@ -144,7 +144,7 @@ int kb_unload(void) {
         HooksManager::prepareUnloadLibraries();
         pyd2::mend_commands();
         const bool gone = HooksManager::unloadLibraries();
-        // As in Kea, after the libraries: they unregister their own while they are unloaded. What they leave is
+        // As in Kea, after the unload functions, in which libraries unregister their own. What they leave is
         // destroyed while their code is still mapped.
         pyd2::clear_services();
         pyd2::set_generation(nullptr);

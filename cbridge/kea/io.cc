@@ -10,7 +10,7 @@ using isc::asiolink::IOServicePtr;
 
 namespace {
 
-/* A handler may make work for another service, or for its own: go round until all is quiet, but not for ever. */
+/* A handler may cause work in any service: so poll again until none has work, but not without end. */
 const int most_rounds = 8;
 
 /* A copy: handlers may register and unregister services. */
@@ -71,7 +71,7 @@ int kb_io_descriptors(int* descriptors, size_t most) {
         size_t count = 0;
         for (const IOServicePtr& service : services()) {
             if (service->stopped()) {
-                continue; /* it does nothing any more, so what is ready at its descriptor would stay so */
+                continue; /* a stopped service handles nothing, so its descriptor would stay readable */
             }
             if (count < most) {
                 descriptors[count] = pyd2::abi::descriptor_of(*service);

@@ -1,8 +1,8 @@
 /*
  * The IO services of compiled libraries: their timers and sockets, run by the daemon's loop.
  *
- * A library registers its own services with Kea's IOServiceMgr, or uses the server's (`io_context`). Each has
- * an epoll descriptor, which becomes readable when it has work. All of it is used by the loop's thread only.
+ * A library registers its own services with Kea's IOServiceMgr, or uses the server's (`io_context`). The epoll
+ * descriptor of a service becomes readable when the service has work. Only the hook thread uses it.
  */
 #ifndef PYD2_KEA_IO_H
 #define PYD2_KEA_IO_H
@@ -12,26 +12,25 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* C face */
+/* C interface */
 
 /*
- * Do the work that is due in all services. Returns how many handlers ran, 0 when nothing was due; after a
- * bounded number of rounds it returns although there is more. -1 when a handler threw: the text is its own,
- * and the rest is done at the next call. A library that stops the server's service stops nothing: it is
- * restarted, for others depend on it.
+ * Run the handlers that are due in all services, in a bounded number of rounds. Returns how many ran; -1 if one threw:
+ * the error is its text, and the next call runs the others. If a library stops the server's service, that is
+ * restarted, because other libraries depend on it.
  */
 int kb_io_poll(void);
 
-/* The same once, and without the server's own service: what Kea does when a configuration was accepted. */
+/* The same in one round and without the server's service: what Kea does after accepting a configuration. */
 int kb_io_poll_registered(void);
 
 /*
- * Write the descriptors to wait for, at most `most`, and return how many there are; -1 on failure. They change
+ * Write the descriptors to wait for, at most `most`, and return how many exist; -1 on failure. They may change
  * whenever libraries run.
  */
 int kb_io_descriptors(int* descriptors, size_t most);
 
-/* end of the C face */
+/* end of the C interface */
 #ifdef __cplusplus
 }
 

@@ -1,8 +1,8 @@
 /*
- * What depends on the version of Kea and of Boost: the only file to look at when either changes.
+ * All that depends on the versions of Kea and Boost: when either changes, look here only.
  *
- * Written for Kea 2.6 and 3.0 (hooks versions 206xx and 300xx) and Boost 1.83. Where two versions differ, both
- * stand here. It comes before all other headers (build_kea.py sees to that).
+ * Written for Kea 2.6 and 3.0 (hooks versions 206xx and 300xx) and Boost 1.83, with both forms where they differ.
+ * build_kea.py includes it before all other headers.
  */
 #ifndef PYD2_KEA_ABI_H
 #define PYD2_KEA_ABI_H
@@ -35,9 +35,11 @@ static_assert(KEA_HOOKS_VERSION / 100 == 206 || KEA_HOOKS_VERSION / 100 == 300,
 namespace pyd2 {
 namespace abi {
 
-/* Two private members are read: nothing public tells which descriptors to wait for, and polling without
- * them costs 1.7 % of a CPU (100 times a second) or lets timers run late. An explicit instantiation may name
- * a private member (C++17, [temp.explicit] 12). */
+/*
+ * Reads two private members: no public one has the descriptors to wait for, and polling without them costs 1.7 % of a
+ * CPU (100 times a second) or makes timers late. An explicit instantiation may name a private member (C++17,
+ * [temp.explicit] 12).
+ */
 
 std::list<isc::asiolink::IOServicePtr>& registered_services(isc::asiolink::IOServiceMgr& manager);
 int reactor_descriptor(boost::asio::detail::epoll_reactor& reactor);
@@ -59,8 +61,8 @@ struct DescriptorOf {
 template struct DescriptorOf<&boost::asio::detail::epoll_reactor::epoll_fd_>;
 
 /*
- * The epoll descriptor of a service; it stays the same while the service lives. The reactor may be here because it
- * is asked for: then the service has to be told of it, or it never looks at the descriptor, which stays readable.
+ * The epoll descriptor of a service; it stays the same while the service lives. use_service() may create the
+ * reactor: then init_task() registers it with the service, which otherwise never reads the descriptor.
  */
 inline int descriptor_of(isc::asiolink::IOService& service) {
     namespace asio = boost::asio;

@@ -98,7 +98,7 @@ uint8_t* kb_signing_sign(kb_signing* signing, const uint8_t* message, size_t len
         }
         isc::util::OutputBuffer out(512);
         if (signing->context) {
-            // Kea asks for the length before it signs, and a context may count on being asked.
+            // Kea calls getTSIGLength() before it signs, and a context may depend on that.
             static_cast<void>(signing->context->getTSIGLength());
             const uint16_t query_id = static_cast<uint16_t>(message[0] << 8 | message[1]);
             const isc::dns::ConstTSIGRecordPtr record = signing->context->sign(query_id, message, length);

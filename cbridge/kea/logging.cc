@@ -29,21 +29,21 @@ struct Line {
 };
 
 std::string root_name;
-std::thread::id loop_thread;
+std::thread::id hook_thread;
 std::mutex waiting_lock;
-std::deque<Line> waiting;  /* of other threads; guarded by waiting_lock */
-int lost = 0;              /* of other threads, beyond what may wait; guarded by waiting_lock */
+std::deque<Line> waiting;  /* lines of other threads; guarded by waiting_lock */
+int lost = 0;              /* lines of other threads that were too many; guarded by waiting_lock */
 std::atomic<bool> any_waiting{false};
 
 const size_t most_waiting = 10000;
 
-void hand_over(const Line& line) {
+void pass_on(const Line& line) {
     if (pyd2::callbacks().log != nullptr) {
         pyd2::callbacks().log(line.severity, line.logger.c_str(), line.text.c_str());
     }
 }
 
-void hand_over_waiting() {
+void pass_waiting() {
     std::deque<Line> lines;
     {
         const std::lock_guard<std::mutex> lock(waiting_lock);
@@ -51,11 +51,11 @@ void hand_over_waiting() {
         any_waiting = false;
     }
     for (const Line& line : lines) {
-        hand_over(line);
+        pass_on(line);
     }
 }
 
-/* Takes the place of Kea's files and consoles. */
+/* The only appender, in place of Kea's files and consoles. */
 class Forwarder : public log4cplus::Appender {
 public:
     ~Forwarder() override { destructorImpl(); }
@@ -65,14 +65,14 @@ protected:
     void append(const log4cplus::spi::InternalLoggingEvent& event) override {
         const isc::log::Level level = isc::log::LoggerLevelImpl::convertToBindLevel(event.getLogLevel());
         const Line line{static_cast<int>(level.severity), event.getLoggerName(), event.getMessage()};
-        if (std::this_thread::get_id() == loop_thread) {
-            if (any_waiting) {  // they came first
-                hand_over_waiting();
+        if (std::this_thread::get_id() == hook_thread) {
+            if (any_waiting) {  // they are older
+                pass_waiting();
             }
-            hand_over(line);
+            pass_on(line);
             return;
         }
-        // Python is not called from a thread of a library's: it may be at the end of its life.
+        // No Python on a thread of a library: the interpreter may be ending.
         const std::lock_guard<std::mutex> lock(waiting_lock);
         if (waiting.size() < most_waiting) {
             waiting.push_back(line);
@@ -95,7 +95,7 @@ namespace pyd2 {
 
 void start_logging(const char* root) {
     root_name = root;
-    loop_thread = std::this_thread::get_id();
+    hook_thread = std::this_thread::get_id();
     isc::log::initLogger(root_name, isc::log::INFO, 0, nullptr, true);
     use_forwarder();
 }
@@ -107,7 +107,7 @@ int kb_log_levels(const kb_level* levels, size_t count) {
         std::vector<isc::log::LoggerSpecification> specifications;
         for (size_t index = 0; index < count; ++index) {
             const kb_level& level = levels[index];
-            // No outputs, and additive: messages rise to the root's Forwarder.
+            // No outputs, and additive: messages reach the Forwarder of the root.
             specifications.emplace_back(level.logger, static_cast<isc::log::Severity>(level.severity),
                                         level.debug_level, true);
         }
@@ -119,7 +119,7 @@ int kb_log_levels(const kb_level* levels, size_t count) {
 }
 
 int kb_log_collect(void) {
-    hand_over_waiting();
+    pass_waiting();
     const std::lock_guard<std::mutex> lock(waiting_lock);
     return std::exchange(lost, 0);
 }

@@ -1,6 +1,6 @@
 /*
- * A key whose signing is written in Python, as compiled libraries see it: a D2TsigKey whose createContext()
- * returns a TSIGContext that asks Python through the callbacks of slots.h. C++ only; see keys.h for the face.
+ * A key that signs in Python, as compiled libraries see it: a D2TsigKey whose createContext() returns a TSIGContext
+ * that uses the callbacks of slots.h. C++ only; keys.h has the C interface.
  */
 #ifndef PYD2_KEA_PYTHON_KEY_H
 #define PYD2_KEA_PYTHON_KEY_H
@@ -12,7 +12,7 @@
 
 namespace pyd2 {
 
-/* Make one; the key gives `reference` back to Python when it ends. Throws when a name is none. */
+/* Make a key; it releases `reference` when it ends. Throws if a name is no domain name. */
 isc::d2::D2TsigKeyPtr make_python_key(const std::string& name, const std::string& algorithm,
                                       std::int64_t reference);
 

@@ -2,7 +2,6 @@
 
 #include "kea_abi.h"
 
-#include <exceptions/exceptions.h>
 #include <hooks/callout_handle.h>
 #include <hooks/library_handle.h>
 #include <hooks/server_hooks.h>
@@ -22,26 +21,23 @@ namespace {
 kb_callbacks python = {};
 std::string raised_text;
 
-std::vector<int> to_load;  /* the slots of the list that is being loaded */
-size_t next = 0;           /* the first of them that is not loaded */
-std::vector<int> loaded;   /* the slots whose unload is due, the last first */
+std::vector<int> to_load;  /* the slots of the list to load */
+size_t next = 0;           /* the first of these that is not loaded yet */
+std::vector<int> loaded;   /* the loaded slots, unloaded from the end */
 
 LibraryHandle& library_of(kb_library* library) {
     return *reinterpret_cast<LibraryHandle*>(library);
 }
 
-/* Turn what a callback returned into what Kea expects of a library's function. */
+/* Return the result of a callback as Kea expects it of a library, or throw. */
 int result_of(int returned) {
-    if (returned == KB_REFUSED) {
-        isc_throw(isc::Unexpected, raised_text);
-    }
     if (returned == KB_RAISED) {
         throw pyd2::Raised();
     }
     return returned;
 }
 
-/* Kea tells callouts of one library on one hook apart by their address: one function for each number. */
+/* To Kea, callouts of one library on one hook differ by address: so there is one function for each number. */
 template <int Number>
 int trampoline(CalloutHandle& handle) {
     return result_of(python.callout(handle.getCurrentLibrary(), handle.getCurrentHook(), Number,
@@ -82,7 +78,7 @@ Reference::~Reference() {
 
 }  // namespace pyd2
 
-/* What Kea finds in the extension module when it loads it as a hook library. */
+/* What Kea calls in the extension module when it loads it as a hook library. */
 extern "C" {
 #define PYD2_EXPORT __attribute__((visibility("default")))
 PYD2_EXPORT int version();

@@ -1,13 +1,13 @@
 /*
- * Slots: libraries that are not Kea's own (Python, plain C) in Kea's chain.
+ * Slots: libraries in Python and plain C in Kea's chain.
  *
- * Kea's HooksManager loads nothing but shared objects, so the extension module is one: it exports `version`,
- * `load`, `unload` and `multi_threading_compatible`, and stands in Kea's list once for each such library. Kea
- * opens the same object each time; whose turn it is, is told by the order, in which Kea loads strictly and
- * unloads strictly backwards. Callouts are told apart by the library's index, which Kea keeps in the handle.
+ * Kea's HooksManager loads shared objects only, so the extension module is a hook library itself: it exports
+ * `version`, `load`, `unload` and `multi_threading_compatible`, and is in Kea's list once for each such library, its
+ * slot. Kea opens the same object each time. It loads in the order of the list and unloads in reverse, which tells
+ * the slots apart; a callout's handle has the index of its library.
  *
- * All of it is used by the loop's thread only. Every callback returns to C++; a Python exception is kept by
- * the Python side, and its text comes through kb_raise().
+ * Only the hook thread uses it. No Python exception leaves a
+ * callback: it calls kb_raise() with the text and returns KB_RAISED.
  */
 #ifndef PYD2_KEA_SLOTS_H
 #define PYD2_KEA_SLOTS_H
@@ -19,7 +19,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* C face */
+/* C interface */
 
 /* A library that is being loaded (LibraryHandle); valid during the `load` callback only. */
 typedef struct kb_library kb_library;
@@ -28,57 +28,56 @@ typedef struct kb_library kb_library;
 typedef struct kb_handle kb_handle;
 
 enum {
-    KB_RAISED = -1,         /* Python raised; kb_raise() has the text */
-    KB_REFUSED = -2,        /* the same with HookError: to Kea one of its own exceptions */
+    KB_RAISED = -1,         /* a Python exception; kb_raise() got its text */
     KB_MOST_CALLOUTS = 64   /* of one library on one hook point */
 };
 
-/* What C++ asks of Python. `slot` is the index of the library in the list, from 1. */
+/* The functions of Python. `slot` is the index of the library in the list, from 1. Each may return KB_RAISED. */
 typedef struct kb_callbacks {
-    /* Open the library and return its version; KB_RAISED. */
+    /* Open the library and return its version, 0 if it is bad. */
     int (*version)(int slot);
-    /* Load it: 0, its error, KB_RAISED or KB_REFUSED. */
+    /* Load it: 0, or its error. */
     int (*load)(int slot, kb_library* library);
-    /* Unload it; the same. Called once for each load, whatever that returned. */
+    /* Unload it: 0, or its error. Called once for each load, whatever that returned. */
     int (*unload)(int slot);
-    /* Run a callout: the number is the one it was registered with; 0, 1 for its error, or KB_RAISED. */
+    /* Run the callout that was registered with `number`: 0, or 1 for its error. */
     int (*callout)(int slot, int hook, int number, kb_handle* handle);
-    /* A reference that Python gave is used no more. May come at any time, also after the callout. */
+    /* A reference of Python is not used any more. May come at any time. */
     void (*released)(int64_t reference);
-    /* Begin to sign with a Python key: a new reference, KB_RAISED. */
+    /* Begin to sign with a Python key; return a new reference. */
     int64_t (*signing_begin)(int64_t key);
-    /* Octets that signing adds; KB_RAISED. */
+    /* Return how many octets signing adds. */
     int64_t (*signing_length)(int64_t signing);
-    /* Sign: the size of the TSIG record, which stays until the next call; KB_RAISED. */
+    /* Sign: set *record to the TSIG record, valid until the next call, and return its size. */
     int64_t (*signing_sign)(int64_t signing, int query_id, const uint8_t* message, size_t length,
                             const uint8_t** record);
-    /* Verify: the TSIG error, 0 for none; KB_RAISED. */
+    /* Verify: return the TSIG error, 0 for none. */
     int (*signing_verify)(int64_t signing, const uint8_t* reply, size_t length);
-    /* Carry out one of the server's own commands; `arguments` is NULL for none. *answer is C++'s. KB_RAISED. */
+    /* Run one of the server's own commands; `arguments` may be NULL. C++ frees *answer. */
     int (*command)(const char* name, const kb_element* arguments, kb_element** answer);
-    /* Write a message of a Kea logger: kea-dhcp-ddns.NAME; `severity` as in logging.h. */
+    /* Write a message of a Kea logger (kea-dhcp-ddns.NAME); `severity` as in logging.h. Returns nothing. */
     void (*log)(int severity, const char* logger, const char* text);
 } kb_callbacks;
 
-/* Give the text of an exception that a callback is about to return KB_RAISED or KB_REFUSED for. */
+/* Set the text of an exception; the callback then returns KB_RAISED. */
 void kb_raise(const char* text);
 
-/* Register a callout of the library that is being loaded under a number below KB_MOST_CALLOUTS; -1. */
+/* Register a callout with a number below KB_MOST_CALLOUTS; -1 on failure. */
 int kb_library_register(kb_library* library, const char* hook, int number);
 
 /* The same for the callout of a command. */
 int kb_library_register_command(kb_library* library, const char* command, int number);
 
-/* Remove it again: 1 when it was there, 0, -1. */
+/* Remove a callout: 1 if it was registered, else 0; -1 on failure. */
 int kb_library_deregister(kb_library* library, const char* hook, int number);
 
-/* Remove all of the library's callouts from a hook point: 1 when there were any, 0, -1. */
+/* Remove all callouts of the library from a hook point: 1 if there were any, else 0; -1 on failure. */
 int kb_library_deregister_all(kb_library* library, const char* hook);
 
-/* Return the address that Kea's messages show for the callouts of a number. */
+/* Return the address that Kea's messages show for callouts with a number. */
 uintptr_t kb_callout_address(int number);
 
-/* Return the number of a hook point, as the callback `callout` gets it; -1 when there is none. */
+/* Return the number of a hook point, as the callback `callout` gets it; -1 if there is none. */
 int kb_hook_number(const char* name);
 
 /* Return the names of all hook points, sorted, each followed by a newline; kb_free() frees it. NULL on failure. */
@@ -86,7 +85,7 @@ char* kb_hook_names(void);
 
 /* The kinds of arguments. */
 enum {
-    KB_ANY = 0,      /* in a question: whatever it is */
+    KB_ANY = 0,      /* in a call that reads: any kind */
     KB_NOTHING = 1,  /* a null pointer */
     KB_TEXT = 2,
     KB_JSON = 3,
@@ -94,13 +93,12 @@ enum {
     KB_SERVER = 5,
     KB_CONFIG = 6,
     KB_SERVICE = 7,  /* an IOService */
-    KB_PYTHON = 8,   /* a reference that Python gave */
+    KB_PYTHON = 8,   /* a reference of Python */
     KB_NUMBER = 9,
     KB_FOREIGN = 10  /* a C++ value of another type */
 };
 
-/* The value of an argument. What the pointers hold belongs to the caller and is freed by its kind's function;
- * a text by kb_free(). */
+/* The value of an argument. The caller frees the text by kb_free(), the element by kb_element_free(). */
 typedef struct kb_value {
     int kind;
     int64_t number;      /* KB_NUMBER; the reference of KB_PYTHON; the identity of KB_KEY, KB_SERVER, KB_CONFIG */
@@ -109,14 +107,13 @@ typedef struct kb_value {
     kb_element* element;
 } kb_value;
 
-/* Read an argument. `kind` is what is expected, or KB_ANY. -1 when there is no such argument, or it has another
- * type: the text is Kea's. */
+/* Read an argument of a kind, or KB_ANY. -1 if there is none, or it has another type: the error is Kea's text. */
 int kb_handle_get(kb_handle* handle, const char* name, int kind, kb_value* value);
 
-/* Return a new handle on the key that is an argument; NULL when it is none. */
+/* Return a new handle on an argument that is a key; NULL if it is none. */
 kb_key* kb_handle_key(kb_handle* handle, const char* name);
 
-/* Set an argument: to a text; to a JSON value or a key, NULL for a null pointer; to a reference. -1. */
+/* Set an argument to a text, a JSON value or key (NULL: a null pointer), or a reference. -1 on failure. */
 int kb_handle_set_text(kb_handle* handle, const char* name, const char* text, size_t size);
 int kb_handle_set_element(kb_handle* handle, const char* name, const kb_element* element);
 int kb_handle_set_key(kb_handle* handle, const char* name, const kb_key* key);
@@ -129,13 +126,13 @@ char* kb_handle_names(kb_handle* handle);
 int kb_handle_status(const kb_handle* handle);
 void kb_handle_set_status(kb_handle* handle, int status);
 
-/* Return the reference that the library keeps in its own context of this use; 0 when it keeps none. */
+/* Return the reference that the library keeps in its context of this use of hooks; 0 if it keeps none. */
 int64_t kb_handle_context(kb_handle* handle);
 
-/* Keep a reference, not 0, there; `released` follows when the use ends. -1 on failure. */
+/* Keep a reference there; `released` is called when the use ends. -1 on failure. */
 int kb_handle_set_context(kb_handle* handle, int64_t reference);
 
-/* end of the C face */
+/* end of the C interface */
 #ifdef __cplusplus
 }
 
@@ -148,16 +145,16 @@ namespace pyd2 {
 const kb_callbacks& callbacks();
 void set_callbacks(const kb_callbacks& callbacks);
 
-/* Say which libraries of the list to be loaded are slots: their indexes from 1, in order. */
+/* Set the slots of the list to load: their indexes from 1, in order. */
 void set_slots(std::vector<int> slots);
 
-/* The exception of a callback that returned KB_RAISED; its text is the one given to kb_raise(). */
+/* The exception of a callback that returned KB_RAISED, with the text of kb_raise(). */
 class Raised : public std::runtime_error {
 public:
     Raised();
 };
 
-/* A reference to an object of Python's, given back when this ends. */
+/* A reference to an object of Python; it is released when this ends. */
 class Reference {
 public:
     explicit Reference(int64_t id) : id_(id) {}

@@ -1,4 +1,4 @@
-// Pass over the DNS servers that the parameter "servers" lists; the domain's next server is tried.
+// Skip the DNS servers that the parameter "servers" lists; the domain's next server is tried.
 #include <cc/data.h>
 #include <d2srv/d2_config.h>
 #include <exceptions/exceptions.h>

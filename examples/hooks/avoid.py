@@ -1,4 +1,4 @@
-"""Pass over the DNS servers that the parameter ``servers`` lists; the domain's next server is tried."""
+"""Skip the DNS servers that the parameter ``servers`` lists; the domain's next server is tried."""
 
 from pyd2.hooks import VERSION, CalloutHandle, HookError, LibraryHandle, Status
 

@@ -3,7 +3,7 @@
 //     { "command": "maintenance-set", "arguments": { "servers": [ "192.0.2.1" ] } }
 //     { "command": "maintenance-get" }
 //
-// Servers in maintenance are passed over: the next server of the domain is tried. The list is empty at first
+// Servers in maintenance are skipped: the next server of the domain is tried. The list is empty at first
 // and after each reconfiguration, unless the parameter "servers" fills it.
 // The library runs in kea-dhcp-ddns and in pyd2. To compile it:
 //
@@ -89,7 +89,7 @@ int load(LibraryHandle& handle) {
     return 0;
 }
 
-// Pass over a server in maintenance.
+// Skip a server in maintenance.
 int select_key(CalloutHandle& handle) {
     DnsServerInfoPtr server;
     handle.getArgument("current_server", server);

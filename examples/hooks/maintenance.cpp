@@ -3,7 +3,7 @@
 //     { "command": "maintenance-set", "arguments": { "servers": [ "192.0.2.1" ] } }
 //     { "command": "maintenance-get" }
 //
-// Servers in maintenance are passed over: the next server of the domain is tried. The list is empty at first
+// Servers in maintenance are skipped: the next server of the domain is tried. The list is empty at first
 // and after each reconfiguration, unless the parameter "servers" fills it.
 //
 // This is C++ that knows nothing of Kea: maintenance.cc is the same library on Kea's interface. To compile it:
@@ -44,7 +44,7 @@ public:
     void log(const std::string& text) { api_->log(library_, PYD2_HOOK_ERROR, text_of(text)); }
 
 private:
-    // What pyd2 calls: no exception may reach it.
+    // pyd2 calls this function: no exception may leave it.
     template <void (Maintenance::*function)(pyd2_hook_callout*)>
     static int run(pyd2_hook_callout* callout, void* self) noexcept {
         auto* maintenance = static_cast<Maintenance*>(self);

@@ -3,7 +3,7 @@
     { "command": "maintenance-set", "arguments": { "servers": [ "192.0.2.1" ] } }
     { "command": "maintenance-get" }
 
-Servers in maintenance are passed over: the next server of the domain is tried. The list is empty at first and
+Servers in maintenance are skipped: the next server of the domain is tried. The list is empty at first and
 after each reconfiguration, unless the parameter ``servers`` fills it.
 """
 
@@ -45,6 +45,6 @@ def maintenance_get(handle: CalloutHandle) -> None:
 
 
 def select_key(handle: CalloutHandle) -> None:
-    """Pass over a server in maintenance."""
+    """Skip a server in maintenance."""
     if str(handle.get_argument("current_server").address) in in_maintenance:
         handle.status = Status.SKIP

@@ -25,7 +25,7 @@ static int has_key_name(const pyd2_hook_json *config, const char *map)
 }
 
 /* Add to the reason the servers of one side that have no key; returns the number of them. */
-static int look(const pyd2_hook_json *config, const char *side, char *reason, size_t room)
+static int look(const pyd2_hook_json *config, const char *side, char *reason, size_t size)
 {
     char domain[96], server[192], pointer[256];
     pyd2_hook_text zone, address;
@@ -50,7 +50,7 @@ static int look(const pyd2_hook_json *config, const char *side, char *reason, si
                 continue;
             snprintf(pointer, sizeof pointer, "%s/ip-address", server);
             api->json_text(config, pyd2_hook_string(pointer), &address);
-            snprintf(reason + used, room - used, "%s %.*s of %.*s", used == 0 ? "no TSIG key for" : ",",
+            snprintf(reason + used, size - used, "%s %.*s of %.*s", used == 0 ? "no TSIG key for" : ",",
                      (int)address.length, address.data, (int)zone.length, zone.data);
             found++;
         }

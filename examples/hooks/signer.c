@@ -1,8 +1,8 @@
 /*
- * Sign with code of one's own: a key whose sign and verify are functions of this library.
+ * Sign with your own code: a key whose sign and verify are functions of this library.
  *
  * The updates to all servers are signed with a key whose secret is read from a file for each of them, so that
- * another program can change it at any time. Whoever signs with hardware or by GSS-TSIG does it at this place.
+ * another program can change it at any time. This is also the place to sign with hardware or by GSS-TSIG.
  *
  *     "hooks-libraries": [ {
  *         "library": "signer.so",
@@ -27,7 +27,7 @@ PYD2_HOOK_DEFINE_VERSION
 
 enum { MAC_SIZE = 32, MOST_SECRET = 1024 };
 
-/* What the key works on. Requests on their way use it after unload: release destroys it, not unload. */
+/* The data of the key. Requests in flight use it after unload: so release destroys it, not unload. */
 struct key {
     char secret_file[512];
 };
@@ -118,7 +118,7 @@ static int make_key(struct state *state, pyd2_hook_library *library)
     snprintf(key->secret_file, sizeof key->secret_file, "%s", file.data);
     if (api->signer_new(library, name, pyd2_hook_string("hmac-sha256"), &signer, key, &state->key)
         != PYD2_HOOK_OK) {
-        free(key); /* it was not taken over */
+        free(key); /* signer_new() failed: pyd2 does not release it */
         return 1;
     }
     return 0;

@@ -1,7 +1,7 @@
-// Sign with code of one's own: a key whose context is a class of this library.
+// Sign with your own code: a key whose context is a class of this library.
 //
 // The updates to all servers are signed with a key whose secret is read from a file for each of them, so that
-// another program can change it at any time. Whoever signs with hardware or by GSS-TSIG does it at this place.
+// another program can change it at any time. This is also the place to sign with hardware or by GSS-TSIG.
 //
 //     "hooks-libraries": [ {
 //         "library": "signer.so",

@@ -1,4 +1,4 @@
-"""Sign with code of one's own: a key whose contexts are objects of this library.
+"""Sign with your own code: a key whose contexts are objects of this library.
 
     "hooks-libraries": [ {
         "library": "signer.py",
@@ -6,7 +6,7 @@
     } ]
 
 The updates to all servers are signed with a key whose secret is read from a file for each of them, so that
-another program can change it at any time. Whoever signs with hardware or by GSS-TSIG does it at this place.
+another program can change it at any time. This is also the place to sign with hardware or by GSS-TSIG.
 The file holds the secret itself, not its base64 text; without it no update is sent.
 """
 

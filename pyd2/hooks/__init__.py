@@ -1,6 +1,6 @@
 """Hook libraries: what their authors use. docs/hooks.md is their guide.
 
-The server's side is in ``pyd2.hooks.chain``.
+The server's side is in ``pyd2.hooks.interface``.
 """
 
 from pyd2.errors import HookError

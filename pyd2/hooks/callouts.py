@@ -7,8 +7,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.errors import HookError
+from pyd2.hooks.describe import SLOW, duration, explain, place_of
 from pyd2.hooks.handle import CalloutHandle
-from pyd2.hooks.library import explain, place_of
 from pyd2.hooks.points import POINTS, Status, hook_of_command
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from pyd2.hooks.handle import Use
     from pyd2.messages import Log
 
-SLOW: Final = 10_000_000
-"""Nanoseconds after which a callout is reported: commands and other callouts wait while it runs."""
-
 CONTINUE: Final = Status.CONTINUE
-"""Looking a member up in an enumeration costs more than the rest of its use."""
+"""Looked up once: a look into the enumeration costs more than all else that is done with it."""
 
 
 class Callout(NamedTuple):
@@ -31,7 +28,7 @@ class Callout(NamedTuple):
     library: str
     function: Callable[[CalloutHandle], object]
     place: str
-    """Where it stands, which messages show."""
+    """Where the function is defined, for messages."""
 
 
 class Callouts:
@@ -55,11 +52,11 @@ class Callouts:
         return any(entry.library_index == library_index for hook in self._hooks.values() for entry in hook)
 
     def hooks(self) -> list[str]:
-        """Return all hook names in Kea's order: commands' first, since ``$`` comes before letters."""
+        """Return all hook names in Kea's order: commands first, since ``$`` sorts before letters."""
         return sorted(self._hooks)
 
     def points(self) -> list[str]:
-        """Return the points that a function attaches to by its name, in Kea's order."""
+        """Return the hook points to which a function attaches by its name, in Kea's order."""
         return list(POINTS)
 
     def register(self, library_index: int, hook: str, callout: Callable[[CalloutHandle], object]) -> None:
@@ -71,7 +68,7 @@ class Callouts:
         place = place_of(callout)
         if inspect.iscoroutinefunction(callout) or inspect.isgeneratorfunction(callout):
             raise HookError(f"callout {place} on hook {hook} cannot be async or a generator")
-        # Libraries register while they load, one after the other, so the end of the list is the right place.
+        # Libraries load one after the other and register meanwhile, so appending keeps their order.
         present.append(Callout(library_index, self._libraries[library_index - 1], callout, place))
 
     def register_command(
@@ -103,8 +100,8 @@ class Callouts:
     def run(self, hook: str, use: Use) -> Status:
         """Call the callouts of a hook in order and return the status that they leave.
 
-        An exception sets DROP and the next callouts still run; anything returned but None or 0 is an error
-        that changes nothing. KeyboardInterrupt is an exception like any other: signals come by the loop.
+        An exception sets DROP, and the next callouts still run. Any result but None and 0 is an error that
+        changes nothing. KeyboardInterrupt is an exception like any other: the loop handles signals.
         """
         use.status = CONTINUE
         callouts = self._hooks.get(hook)
@@ -156,11 +153,3 @@ class Callouts:
         removed = len(kept) < len(present)
         present[:] = kept
         return removed
-
-
-def duration(nanoseconds: int) -> str:
-    """Return a duration as Kea prints it: ``0.042 ms``, from one second on ``1.25 s``."""
-    microseconds = nanoseconds // 1000
-    if microseconds >= 1_000_000:
-        return f"{microseconds // 1_000_000}.{microseconds // 10_000 % 100:02} s"
-    return f"{microseconds // 1000}.{microseconds % 1000:03} ms"

@@ -1,6 +1,6 @@
 """What a library's functions are given: ``CalloutHandle`` in a callout, ``LibraryHandle`` in ``load``.
 
-Both are the same whatever stands behind them. A chain gives a ``Use`` and a ``Registrar``.
+Both are the same in every chain, which provides a ``Use`` and a ``Registrar`` for them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CalloutHandle:
         """The place of the library in ``hooks-libraries``, from 1."""
 
     def invalidate(self) -> None:
-        """End the handle's life; for the chain."""
+        """End the handle; for the chain."""
         self._use = None
 
     def _live(self) -> Use:
@@ -83,7 +83,7 @@ class CalloutHandle:
         return value.plain() if type(value) is Element else value
 
     def use(self) -> Use:
-        """Return what the callouts of this use share; for libraries in C, which see it in their own way."""
+        """Return what the callouts of this use share; for the handles of libraries in C."""
         return self._live()
 
     def set_argument(self, name: str, value: object) -> None:
@@ -143,7 +143,7 @@ class Registrar(Protocol):
 
 
 class LibraryLog:
-    """Writes a library's messages into the server's log, under the library's name, each in one line."""
+    """Writes messages with the library's name to the server's log, each as one line."""
 
     __slots__ = ("_library", "_log")
 
@@ -152,7 +152,7 @@ class LibraryLog:
         self._log = log
 
     def error(self, text: str) -> None:
-        """Write an ERROR: the library cannot do what it is there for."""
+        """Write an ERROR: the library cannot do its work."""
         self._log.emit("PYD2_HOOK_MESSAGE_ERROR", self._library, one_line(text))
 
     def warn(self, text: str) -> None:
@@ -188,7 +188,7 @@ class LibraryHandle:
         self.log = LibraryLog(library, log)
 
     def seal(self) -> None:
-        """End the time of registration; for the chain."""
+        """Refuse further registrations; for the chain."""
         self._registrar = None
 
     def _open(self) -> Registrar:
@@ -225,7 +225,7 @@ class LibraryHandle:
         self._open().register(self.index, hook, callout)
 
     def register_command(self, command: str, callout: Callable[[CalloutHandle], object]) -> None:
-        """Register what answers a command of the control channel, instead of a built-in of that name."""
+        """Register a callout for a command of the control channel, also in place of a built-in one."""
         self._open().register_command(self.index, command, callout)
 
     def deregister_callout(self, hook: str, callout: Callable[[CalloutHandle], object]) -> bool:

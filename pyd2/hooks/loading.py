@@ -6,16 +6,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.errors import HookError
+from pyd2.hooks.describe import explain, place_of, returned
 from pyd2.hooks.handle import LibraryHandle, Registrar
-from pyd2.hooks.library import (
-    Library,
-    check_version,
-    close_library,
-    explain,
-    open_library,
-    place_of,
-    returned,
-)
+from pyd2.hooks.opening import check_version, close_library, open_library
 from pyd2.hooks.points import POINTS
 from pyd2.hooks.python_library import PythonLibrary
 
@@ -25,17 +18,18 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import HookLibrary
     from pyd2.hooks.callouts import Callouts
+    from pyd2.hooks.library import Library
     from pyd2.messages import Log
 
 
 class Hooks(Registrar, Protocol):
-    """Where callouts are registered, with what a library needs to take its own away."""
+    """A registry of callouts from which a library's own can be removed."""
 
     def hooks(self) -> list[str]:
         """Return all hook names in Kea's order."""
 
     def points(self) -> list[str]:
-        """Return the points that a function attaches to by its name, in Kea's order."""
+        """Return the hook points to which a function attaches by its name, in Kea's order."""
 
     def present_of(self, library_index: int) -> bool:
         """Say whether a library has anything registered, a command included."""
@@ -53,7 +47,7 @@ class LoadedLibrary:
         self._log = log
 
     def load(self, entry: HookLibrary) -> bool:
-        """Register the standard callouts, then run ``load``; what is wrong is logged."""
+        """Register the standard callouts, then run ``load``; a fault is logged."""
         handle = LibraryHandle(entry.library, self._index, entry.parameters, self._callouts, self._log)
         name, log = entry.library, self._log
         try:
@@ -82,7 +76,7 @@ class LoadedLibrary:
         return good
 
     def _warn_without_callouts(self) -> None:
-        """Warn of a library in Python that the server will never call, of a misspelt name most likely."""
+        """Warn of a library in Python that the server never calls: most likely a name is misspelt."""
         if not isinstance(self._library, PythonLibrary) or self._callouts.present_of(self._index):
             return
         hint = ""
@@ -100,7 +94,7 @@ class LoadedLibrary:
                 self._log.emit("HOOKS_STD_CALLOUT_REGISTERED", self._library.name, hook, place_of(callout))
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let what the library has in the event loop begin."""
+        """Start the library's timers in the event loop."""
         self._library.attach(loop, self._log)
 
     def prepare_unload(self) -> None:
@@ -137,7 +131,7 @@ class LoadedLibrary:
 
 
 def load_library(index: int, entry: HookLibrary, callouts: Callouts, log: Log) -> LoadedLibrary | None:
-    """Open, check and load one library; None when it fails, which leaves nothing of it behind."""
+    """Open, check and load one library; None when that fails, and then nothing of it is left."""
     log.emit("HOOKS_LIBRARY_LOADING", entry.library)
     try:
         library = open_library(entry.library, entry.directory)
@@ -157,7 +151,7 @@ def load_library(index: int, entry: HookLibrary, callouts: Callouts, log: Log) -
 def load_libraries(
     entries: Sequence[HookLibrary], callouts: Callouts, log: Log,
 ) -> list[LoadedLibrary] | None:
-    """Load libraries in order; None when one fails: then those before it are unloaded, the last first."""
+    """Load libraries in order. When one fails, unload the earlier ones, the last first, and return None."""
     loaded: list[LoadedLibrary] = []
     for index, entry in enumerate(entries, start=1):
         library = load_library(index, entry, callouts, log)

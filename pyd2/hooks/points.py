@@ -29,7 +29,7 @@ class Kind(Enum):
     KEY = "a signing key, or None: unsigned"
     OBJECT = "an object of the server"
 
-    # Members are single: the hash of the object itself is right, and takes a third of Enum's own in Python.
+    # Each member exists once, so the hash of the object will do; it costs a third of Enum's own.
     __hash__ = object.__hash__
 
 
@@ -95,7 +95,7 @@ COMMAND: Final = Point(
     ),
     "none",
 )
-"""Stands for the point of every command that a library registers."""
+"""The point of every command that a library registers."""
 
 
 KINDS: Final = {
@@ -105,13 +105,18 @@ KINDS: Final = {
 """For each point the kinds of its arguments by name."""
 
 
+def has_argument(hook: str, argument: str) -> bool:
+    """Say whether a hook point of the server has an argument of that name."""
+    return argument in KINDS.get(hook, {})
+
+
 def kind_of(hook: str, argument: str) -> Kind | None:
     """Return the kind of an argument of a hook; None for a name that callouts made up."""
     return kinds_at(hook).get(argument)
 
 
 def kinds_at(hook: str) -> Mapping[str, Kind]:
-    """Return the kinds of a hook's arguments; of a point that a compiled library has made none is known."""
+    """Return the kinds of a hook's arguments; empty for a point that a compiled library has made."""
     return KINDS[COMMAND.name] if hook[0] == "$" else KINDS.get(hook, {})
 
 

@@ -1,8 +1,8 @@
 """Hook libraries written in Python: a file ``DIRECTORY/NAME.py``, or a module ``python:package.module``.
 
-Which modules those may be: pyd2.config.python_modules. Each opening runs the source afresh in a module of its
-own, under a name of its own, so that two openings share nothing. No byte code of it is written or read: a
-changed file counts at the next reload even when its size and the second of its time stamp are the same.
+pyd2.config.python_modules says which modules may be used. Each opening runs the source afresh in a new module
+with a new name, so that two openings share nothing. No byte code is written or read: a changed file counts at
+the next reload even when its size and the second of its time stamp are the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, cast
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
 from pyd2.config.python_modules import Found, find_module
 from pyd2.errors import HookError
-from pyd2.hooks.library import explain, read_library, returned
+from pyd2.hooks.describe import explain, returned
+from pyd2.hooks.library import read_library
 from pyd2.hooks.points import VERSION
 from pyd2.hooks.release import closed
 
@@ -40,7 +41,7 @@ class PythonLibrary:
     __slots__ = ("_module", "_root", "name")
 
     def __init__(self, name: str, module: ModuleType, root: str) -> None:
-        """``root`` is the name in ``sys.modules`` below which all is the library's."""
+        """All modules in ``sys.modules`` at and below the name ``root`` belong to the library."""
         self.name = name
         """The entry's ``library``."""
         self._module = module
@@ -48,7 +49,7 @@ class PythonLibrary:
 
     def function(self, name: str) -> Callable[..., object] | None:
         """Return the library's function of that name, None when it has none."""
-        # In the dict, so that no code of the library's (a module's __getattr__) runs here.
+        # From the dict, so that no code of the library (a module's __getattr__) runs here.
         found = vars(self._module).get(name)
         return cast("Callable[..., object]", found) if callable(found) else None
 
@@ -71,7 +72,7 @@ class PythonLibrary:
         Keys that are in use live on, with all that they need, until their last use ends.
         """
         own = self._root
-        # A copy, for other threads may import something meanwhile.
+        # A copy: other threads may import something meanwhile.
         names = [name for name in [*sys.modules] if name == own or name.startswith(own + ".")]
         modules: list[object] = [sys.modules.pop(name) for name in names]
         closed([self._module, *(module for module in modules if module is not self._module)])

@@ -1,12 +1,13 @@
 """Frees the modules of hook libraries in Python that were closed, without a run of the garbage collector.
 
-The functions of a module refer to its variables, and these to the functions: only the collector finds out
-that nothing else refers to either. Here it hardly ever runs, and then goes through everything there is, while
-the updates stand still. So the same is found out among the libraries' own objects: what is referred to from
-elsewhere, and what that leads to, is in use; the rest is emptied, so that reference counts free it.
+A module's functions refer to its variables, and these to the functions, so reference counts alone never free
+them. The garbage collector would, but here it hardly ever runs, and a run goes through all objects of the
+process while updates wait. So this module does the same for the libraries' own objects: one that is referred
+to from elsewhere is in use, and so is all that it leads to; the rest is emptied, and reference counts free
+it.
 
-None of the library's code runs for this: classes and attributes are read as the interpreter stores them, past
-``__class__``, ``__dict__`` and metaclasses of the library's own.
+No code of the library runs for this: classes and attributes are read as the interpreter stores them, past
+``__class__``, ``__dict__`` and metaclasses of the library.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST: Final = 100_000
-"""Objects that are looked at; what has more is left to the collector."""
+"""Objects that are looked at; libraries with more are left to the garbage collector."""
 
 _PAUSED: Final = (GeneratorType, CoroutineType, AsyncGeneratorType)
 _C_IO: Final = IOBase.__mro__[1]
@@ -42,21 +43,21 @@ _bases_of: Final = type.__dict__["__mro__"].__get__
 _globals_of: Final = cast("Any", ModuleType.__dict__)["__dict__"].__get__
 
 _closed: list[ModuleType] = []
-"""Not looked at yet."""
+"""Modules that were not looked at yet."""
 _kept: list[ModuleType] = []
-"""In use when they were looked at, by the key of an update for example: looked at once more."""
+"""Modules that were still in use, for example by the key of an update: they are looked at once more."""
 
 
 def closed(modules: Iterable[object]) -> None:
-    """Take modules that are closed; no attribute of theirs is asked for any more.
+    """Note modules as closed: nothing reads their attributes any more.
 
-    What a library has put into the place of a module is freed as one of its variables is.
+    Other objects that a library put in the place of a module are freed like its variables.
     """
     _closed.extend(cast("ModuleType", module) for module in modules if issubclass(type(module), ModuleType))
 
 
 def free_closed() -> None:
-    """Free those closed modules that are not in use; after the last local variable that refers to them."""
+    """Free closed modules that are not in use. Call it when no local variable refers to them any more."""
     if not _closed and not _kept:
         return
     new = {id(module) for module in _closed}
@@ -65,7 +66,7 @@ def free_closed() -> None:
     _closed.clear()
     if not owned.complete:
         return
-    # Twice, for a thread may take an object out of a list of the library's while one goes through all.
+    # Twice: a thread may move an object out of a list of the library while this goes through all objects.
     used = owned.used() | owned.used()
     _kept.extend(module for module in owned.modules()
                  if id(_globals_of(module)) in used and id(module) in new)
@@ -73,15 +74,15 @@ def free_closed() -> None:
 
 
 class _Owned:
-    """The objects that modules lead to, short of those of other modules and of the server."""
+    """The objects that modules lead to, without those of other modules and of the server."""
 
     def __init__(self, modules: list[ModuleType]) -> None:
         self._variables = {id(_globals_of(module)) for module in modules}
         self._names = {name for module in modules if type(name := _globals_of(module).get("__name__")) is str}
         self.objects: dict[int, Any] = {id(module): module for module in modules}
-        """By their identity."""
+        """By identity."""
         self.complete = True
-        """Whether these are all."""
+        """Whether all were found: no more than ``MOST``."""
         waiting: list[Any] = list(modules)
         while waiting:
             for value in gc.get_referents(waiting.pop()):
@@ -94,7 +95,7 @@ class _Owned:
 
     def _foreign(self, value: object) -> bool:
         kind = type(value)
-        if kind is FunctionType:  # another module's may close over the library's values
+        if kind is FunctionType:  # a function of another module may close over the library's values
             function = cast("FunctionType", value)
             return id(function.__globals__) not in self._variables and function.__closure__ is None
         if kind is dict and "__builtins__" in cast("dict[object, object]", value):
@@ -103,7 +104,7 @@ class _Owned:
             return _module_name(value) not in self._names
         if issubclass(kind, ModuleType):
             return True
-        # The server's objects lead to all of the server.
+        # An object of the server leads to the whole server.
         return value is vars(builtins) or _module_name(kind).startswith("pyd2.")
 
     def modules(self) -> list[ModuleType]:
@@ -111,7 +112,7 @@ class _Owned:
         return [value for value in self.objects.values() if issubclass(type(value), ModuleType)]
 
     def used(self) -> set[int]:
-        """Return the identities of those that can be reached from elsewhere."""
+        """Return the identities of the objects that can be reached from elsewhere."""
         probe: list[object] = []
         self.objects[id(probe)] = probe
         number = id(probe)
@@ -136,7 +137,7 @@ class _Owned:
 
 
 def _empty(unused: list[Any]) -> None:
-    """Break the circles in which objects refer to each other, unless code of a library's would run for it."""
+    """Break the reference circles of objects, unless code of a library would run for it."""
     if any(map(_ends_with_code, unused)):
         return
     # A class notices changes of its attributes only when they come through it.

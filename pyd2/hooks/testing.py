@@ -1,6 +1,6 @@
-"""Stand-ins for what the server gives to a library in Python: with them its functions are tested without one.
+"""Handles for tests of a library in Python, which then needs no server. docs/hooks.md has an example.
 
-docs/hooks.md has an example. They check what they are given as the server does, and raise the same errors.
+They check values as the server does, and raise the same errors.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pyd2.config.model import DnsServer
 from pyd2.data.element import from_plain
 from pyd2.errors import HookError
 from pyd2.hooks.callouts import Callouts
-from pyd2.hooks.chain import PythonUse
 from pyd2.hooks.handle import CalloutHandle, LibraryHandle
-from pyd2.hooks.points import Kind, hook_of_command, kind_of, kinds_at
+from pyd2.hooks.points import POINTS, Kind, hook_of_command, kind_of, kinds_at
+from pyd2.hooks.python_chain import PythonUse
 from pyd2.hooks.values import ACCEPT
 from pyd2.messages import MESSAGES
 
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 __all__ = ["HandleForLoad", "callout_handle", "dns_server", "library_handle"]
 
 _NAME: Final = "library.py"
-_SAID: Final = "PYD2_HOOK_MESSAGE_"
+_PREFIX: Final = "PYD2_HOOK_MESSAGE_"
 
 
 class _Log:
-    """Keeps what a library writes."""
+    """Keeps the messages that a library logs."""
 
     on: Final = frozenset(MESSAGES)
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, str]] = []
+        self.messages: list[tuple[str, str]] = []
 
     def emit(self, message_id: str, *arguments: object) -> None:
-        """Keep a message if it is a library's."""
-        if message_id.startswith(_SAID):
-            self.said.append((message_id.removeprefix(_SAID), str(arguments[-1])))
+        """Keep a message if a library logged it."""
+        if message_id.startswith(_PREFIX):
+            self.messages.append((message_id.removeprefix(_PREFIX), str(arguments[-1])))
 
 
 class HandleForLoad(LibraryHandle):
-    """What ``load`` is given, and what it did with it."""
+    """The handle for ``load``, with what was registered and logged through it."""
 
     __slots__ = ("_callouts", "_kept")
 
@@ -56,8 +56,8 @@ class HandleForLoad(LibraryHandle):
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        """What was written with ``handle.log``: severity (``ERROR``, ``WARN``, ``INFO``, ``DEBUG``), text."""
-        return self._kept.said
+        """What was logged by ``handle.log``: severity (``ERROR``, ``WARN``, ``INFO``, ``DEBUG``), text."""
+        return self._kept.messages
 
     def callouts(self, hook: str) -> list[Callable[[CalloutHandle], object]]:
         """Return what was registered on a hook point, in order; HookError when there is no such point."""
@@ -70,19 +70,19 @@ class HandleForLoad(LibraryHandle):
 
 
 def library_handle(parameters: Plain = None) -> HandleForLoad:
-    """Return what ``load`` is given, for an entry with these ``parameters``."""
+    """Return the handle for ``load``, of an entry with these ``parameters``."""
     return HandleForLoad(parameters)
 
 
 def callout_handle(hook_name: str, **arguments: object) -> CalloutHandle:
-    """Return what a callout is given at a hook point; for a command the point is ``$`` and its name.
+    """Return the handle for a callout on a hook point; that of a command is ``$`` and its name.
 
-    Arguments that are left out are None, texts empty. Raises HookError for those that do not fit the point.
+    Arguments that are left out are None, texts empty. Raises HookError for an argument that does not fit.
     """
     hook = hook_of_command(hook_name[1:]) if hook_name.startswith("$") else hook_name
-    kinds = kinds_at(hook)
-    if not kinds and hook not in {"context_create", "context_destroy"}:
+    if hook not in POINTS and not hook.startswith("$"):
         raise HookError(f"hook name {hook_name} is not recognized")
+    kinds = kinds_at(hook)
     unknown = sorted(set(arguments) - set(kinds))
     if unknown:
         raise HookError(f"hook {hook_name} has no argument {', '.join(unknown)}")
@@ -92,5 +92,5 @@ def callout_handle(hook_name: str, **arguments: object) -> CalloutHandle:
 
 
 def dns_server(address: str, port: int = 53, key_name: str = "") -> DnsServer:
-    """Return a server as ``select_key`` gets it. Raises ConfigError for an address that is none."""
+    """Return a server as ``select_key`` gets it. Raises ConfigError for a malformed address."""
     return DnsServer(parse_address(address), port, key_name, None, None)

@@ -1,4 +1,4 @@
-"""Values that libraries hand to the server: checked where the library's author sees the error."""
+"""Checks of the values that libraries give to the server, made where the library's author sees the error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
 
 DEEPEST: Final = 100
-"""Levels of maps and lists in a JSON value: more than Kea's own parser takes."""
+"""Levels of maps and lists in a JSON value: more than Kea's own parser accepts."""
 
 _INT64: Final = 1 << 63
 
@@ -51,7 +51,7 @@ def _key(key: object) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Say whether a str stands for bytes: surrogates other than those of ``surrogateescape`` do not."""
+    """Say whether a str can be encoded: surrogates other than those of ``surrogateescape`` cannot."""
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -60,7 +60,7 @@ def is_text(text: str) -> bool:
 
 
 def one_line(text: object) -> str:
-    """Return a library's text as it stands in the log, where a line is a message."""
+    """Return a library's text as one line, for a message of the log."""
     return " ".join(str(text).splitlines())
 
 

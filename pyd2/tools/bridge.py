@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyd2.errors import BridgeError
-from pyd2.hooks import kea_building
-from pyd2.hooks.kea_bridge import REBUILD, extension, shim, versions
-from pyd2.hooks.kea_building import BUILD, PACKAGE, sources
+from pyd2.hooks.kea import building
+from pyd2.hooks.kea.bridge import REBUILD, extension, versions
+from pyd2.hooks.kea.building import BUILD, PACKAGE, sources
+from pyd2.hooks.kea.start import shim
 
 if TYPE_CHECKING:
     import argparse
@@ -43,7 +44,7 @@ def status() -> int:
     """Print the Kea that the bridge was built for and the Kea that is installed."""
     found = importlib.util.find_spec(MODULE)
     if found is None:
-        missing = kea_building.missing()
+        missing = building.missing()
         print("bridge:  not built, so compiled Kea hook libraries do not load")
         if missing:
             print(f"missing: {missing}\n         install that, then run {BUILD}")
@@ -69,7 +70,7 @@ def status() -> int:
 
 def build() -> int:
     """Compile the bridge and put it into the package."""
-    missing = kea_building.missing()
+    missing = building.missing()
     package = PACKAGE / "hooks"
     if missing:
         print(f"pyd2ctl: missing {missing}", file=sys.stderr)
@@ -80,7 +81,7 @@ def build() -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="pyd2-bridge-") as directory:
         try:
-            made = Path(kea_building.builder().make().compile(tmpdir=directory))
+            made = Path(building.builder().make().compile(tmpdir=directory))
         except Exception as error:  # of many kinds: cffi's, setuptools's, the system's
             print(f"pyd2ctl: the bridge does not compile: {error}", file=sys.stderr)
             return 1

@@ -15,9 +15,9 @@ import pytest
 from pyd2.config.model import HookLibrary
 from pyd2.data.element import from_plain
 from pyd2.errors import HookError
-from pyd2.hooks.chain import load_chain
-from tests.bridge.conftest import COMPILE, BridgeLog
+from pyd2.hooks.choice import load_chain
 from tests.hooks.conftest import SERVER, RecordingLog
+from tests.hooks.kea.conftest import COMPILE, BridgeLog
 from tests.kit.c_libraries import PRELUDE, ROOT, compile_library, compile_text
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ SELECT = """
 import sys
 from ipaddress import ip_address
 from pyd2.config.model import DnsServer, HookLibrary
-from pyd2.hooks.chain import load_chain
+from pyd2.hooks.choice import load_chain
 from pyd2.observe.log import MessageLog
 log = MessageLog({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_SEVERITY": "ERROR"})
 chain = load_chain([HookLibrary(sys.argv[1], None)], log)
@@ -108,14 +108,14 @@ def run(library: Path, **environment: str) -> str:
 
 def test_a_crash_in_c_shows_where_it_was(tmp_path: Path) -> None:
     library = compile_text(CRASH_IN_C, tmp_path / "crash.so")
-    assert "c_library.py" in run(library, PYTHONFAULTHANDLER="1")
+    assert "c/library.py" in run(library, PYTHONFAULTHANDLER="1")
 
 
 @peers
 def test_a_crash_in_a_library_for_kea_shows_where_it_was(tmp_path: Path) -> None:
     source = tmp_path / "crash.cc"
     source.write_text(CRASH_IN_CPLUSPLUS)
-    assert "kea_chain.py" in run(compile_for_kea(source, tmp_path / "crash.so"), PYTHONFAULTHANDLER="1")
+    assert "kea/chain.py" in run(compile_for_kea(source, tmp_path / "crash.so"), PYTHONFAULTHANDLER="1")
 
 
 def test_the_sanitizers_name_the_line(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.hooks.errands import ErrandRunner
+from pyd2.hooks.hook_thread import HookJobs
 from pyd2.journal.entry import DATABASE, FOLDER
 from pyd2.journal.mark import map_mark
 from pyd2.journal.salvage import salvage
@@ -91,8 +91,8 @@ def test_the_number_is_there_only_while_a_library_is_at_work(tmp_path: Path) -> 
     errands = [Errand(lane, number, lambda: seen.append(int.from_bytes(mark[:8], "little")), print)
                for number in (7, 8)]
     loop: Any = None
-    runner = ErrandRunner(loop, lambda _: None, lambda: mark)
-    runner._waiting.extend(errands)
+    runner = HookJobs(loop, lambda _: None, lambda: mark)
+    runner._inbox.items.extend(errands)
     assert runner.run_some()
     assert seen == [7, 8]
     assert mark[:] == bytes(16)

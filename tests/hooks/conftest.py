@@ -17,13 +17,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary
-from pyd2.data.element import Plain, from_plain
-from pyd2.hooks.chain import Chain, PythonChain
+from pyd2.data.element import Element, Plain, from_plain
+from pyd2.dns.tsig import HmacKey
+from pyd2.hooks.interface import Chain
+from pyd2.hooks.python_chain import PythonChain
 from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity, Told
 from tests.kit.c_libraries import PRELUDE, compile_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pyd2.dns.tsig import SigningKey
+    from pyd2.update.selection import Selection
 
 VERSION = "def version():\n    return 20603\n"
 
@@ -86,7 +91,7 @@ Write = Callable[..., HookLibrary]
 
 def kea_chain(entries: Sequence[HookLibrary], log: RecordingLog, clock: Clock) -> Chain:
     """The chain through Kea's HooksManager."""
-    from pyd2.hooks.kea_chain import KeaChain
+    from pyd2.hooks.kea.chain import KeaChain
 
     return KeaChain(entries, log, clock)
 
@@ -172,6 +177,26 @@ def write(tmp_path: Path) -> Write:
 
 
 SERVER = DnsServer(ip_address("192.0.2.1"), 53, "", None, None)
+KEY = HmacKey("config.", "HMAC-SHA256", b"0123456789abcdef")
+
+
+def ask(chain: Chain, key: SigningKey | None = KEY) -> Selection:
+    """Select a key for ``SERVER``."""
+    select_key = chain.select_key
+    assert select_key is not None
+    return select_key(SERVER, key)
+
+
+def use(chain: Chain, hook: str) -> None:
+    """Use a hook point as the server does."""
+    if hook == "select_key":
+        ask(chain)
+    elif hook == "command_processed":
+        chain.command_processed("x", None, Element(1))
+    elif hook == "d2_srv_configured":
+        chain.configured(config(), from_plain({}))
+    else:
+        chain.run_command("trace-it", from_plain({"command": "trace-it"}))
 
 
 def config(*servers: DnsServer) -> Config:

@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.data.element import Element, from_plain
-from pyd2.dns.tsig import HmacKey, SigningKey
-from pyd2.hooks.home import home
+from pyd2.dns.tsig import HmacKey
+from pyd2.hooks.hook_thread import hook_thread
 from pyd2.messages import Severity
 from pyd2.update.selection import Selection
 
-from .conftest import SERVER, config, only_these_libraries
+from .conftest import KEY, SERVER, ask, config, only_these_libraries, use
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyd2.hooks.chain import Chain
-
     from .conftest import Clock, Load, RecordingLog, Write
-
-KEY = HmacKey("config.", "HMAC-SHA256", b"0123456789abcdef")
 
 # Writes one line in each of its callouts: two standard ones' worth on every hook, one more from load.
 TRACER = """
@@ -55,24 +51,6 @@ TRACER = """
     def d2_srv_configured(handle): say(handle, "first")
     def select_key(handle): say(handle, "first")
 """
-
-
-def ask(chain: Chain, key: SigningKey | None = KEY) -> Selection:
-    select_key = chain.select_key
-    assert select_key is not None
-    return select_key(SERVER, key)
-
-
-def use(chain: Chain, hook: str) -> None:
-    """Use a hook point as the server does."""
-    if hook == "select_key":
-        ask(chain)
-    elif hook == "command_processed":
-        chain.command_processed("x", None, Element(1))
-    elif hook == "d2_srv_configured":
-        chain.configured(config(), from_plain({}))
-    else:
-        chain.run_command("trace-it", from_plain({"command": "trace-it"}))
 
 
 @pytest.mark.parametrize("hook", ["select_key", "command_processed", "d2_srv_configured", "$trace_it"])
@@ -715,7 +693,7 @@ def test_what_another_thread_has_dropped_ends_before_its_library_goes(
     ends: list[str] = []
     monkeypatch.setattr(sys, "ends", ends, raising=False)
     chain = load(write("import sys\ndef unload(): sys.ends.append('unload')"))
-    dropping = Thread(target=home.end, args=(ends.append, "dropped"))
+    dropping = Thread(target=hook_thread.run, args=(ends.append, "dropped"))
     dropping.start()
     dropping.join()
     assert ends == []

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.config.model import DnsServer, HookLibrary, TsigKey
-from pyd2.data.element import Element, Plain, from_plain
+from pyd2.config.model import HookLibrary
+from pyd2.data.element import Plain, from_plain
 from pyd2.dns.reply import parse_reply
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError, ReplyError
-from pyd2.hooks.chain import check_libraries
+from pyd2.hooks.choice import check_libraries
 from tests.kit.dnswire import append_tsig, parse, sign
 
 from .conftest import SERVER, config
+from .examples import CONFIGURED, EXAMPLES, KEY, ask, check_audit, check_maintenance, server
 
 if TYPE_CHECKING:
-    from pyd2.hooks.chain import Chain
-    from pyd2.update.selection import Selection
+
+    from pathlib import Path
 
     from .conftest import Load, RecordingLog
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "hooks"
-KEY = HmacKey("config.", "HMAC-SHA256", b"0123456789")
-CONFIGURED = TsigKey("config.", "HMAC-SHA256", 0, b"0123456789", None, None, None)
-
-
 def example(name: str, parameters: Plain = None) -> HookLibrary:
     return HookLibrary(str(EXAMPLES / name), None if parameters is None else from_plain(parameters))
-
-
-def server(address: str) -> DnsServer:
-    return replace(SERVER, address=ip_address(address))
-
-
-def ask(chain: Chain, address: str) -> Selection:
-    assert chain.select_key is not None
-    return chain.select_key(server(address), KEY)
-
-
-def command(chain: Chain, name: str, **arguments: Plain) -> Plain:
-    assert chain.has_command(name)
-    request: dict[str, Plain] = {"command": name}
-    if arguments:
-        request["arguments"] = arguments
-    answer = chain.run_command(name, from_plain(request))
-    assert isinstance(answer, Element)
-    return answer.plain()
 
 
 def test_all_examples_pass_the_check(log: RecordingLog) -> None:
@@ -94,45 +68,15 @@ def test_require_keys(load: Load) -> None:
 
 def test_maintenance(load: Load) -> None:
     chain = load(example("maintenance.py", {"servers": ["192.0.2.9"]}))
-    assert chain.commands() == ["maintenance-get", "maintenance-set"]
-    assert ask(chain, "192.0.2.9").skip
-    assert not ask(chain, "192.0.2.1").skip
-    assert command(chain, "maintenance-set", servers=["192.0.2.1", "2001:DB8::1"]) == {
-        "result": 0, "text": "2 servers are in maintenance.",
-    }
-    assert ask(chain, "192.0.2.1").skip
-    assert ask(chain, "2001:db8::1").skip
-    assert not ask(chain, "192.0.2.9").skip
-    assert command(chain, "maintenance-get") == {
-        "result": 0, "arguments": {"servers": ["192.0.2.1", "2001:db8::1"]},
-    }
-    wrongs: list[dict[str, Plain]] = [{}, {"servers": 7}, {"servers": ["here"]}]
-    for wrong in wrongs:
-        answer = command(chain, "maintenance-set", **wrong)
-        assert isinstance(answer, dict)
-        assert answer["result"] == 1
-    assert ask(chain, "192.0.2.1").skip
+    check_maintenance(chain, {}, {"servers": 7}, {"servers": ["here"]})
 
 
 def test_audit(load: Load, tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    audit = example("audit.py", {"file": str(path)})
-    chain = load(
-        example("key_per_server.py", {"unsigned": ["192.0.2.9"]}),
-        example("maintenance.py", {"servers": ["192.0.2.9"]}),
-        audit,
+    check_audit(
+        load, example("key_per_server.py", {"unsigned": ["192.0.2.9"]}),
+        example("maintenance.py", {"servers": ["192.0.2.9"]}), example("audit.py", {"file": str(path)}), path,
     )
-    ask(chain, "192.0.2.1")
-    ask(chain, "192.0.2.9")
-    lines = path.read_text().splitlines()
-    assert [line.split(" ", 1)[1] for line in lines] == [
-        "192.0.2.1#53 config. CONTINUE", "192.0.2.9#53 unsigned SKIP",
-    ]
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}\+00:00", line.split()[0]) for line in lines)
-    chain.unload()
-    chain = load(audit)
-    ask(chain, "192.0.2.1")
-    assert len(path.read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize(("parameters", "reason"), [

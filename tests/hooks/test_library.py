@@ -10,8 +10,9 @@ import pytest
 
 from pyd2.config.model import HookLibrary
 from pyd2.errors import HookError
-from pyd2.hooks.chain import check_libraries, load_chain
-from pyd2.hooks.library import check_library, explain, open_library, place_of
+from pyd2.hooks.choice import check_libraries, load_chain
+from pyd2.hooks.describe import explain, place_of
+from pyd2.hooks.opening import check_library, open_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,8 @@ import pytest
 from pyd2.data.element import from_plain
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError
-from pyd2.hooks.chain import PythonChain, check_libraries
+from pyd2.hooks.choice import check_libraries
+from pyd2.hooks.python_chain import PythonChain
 
 from .conftest import SERVER, config, only_these_libraries
 

@@ -13,7 +13,7 @@ from pyd2.config.hooks_libraries import parse_hooks_libraries
 from pyd2.config.model import HookLibrary
 from pyd2.data.element import Element, Position, from_plain
 from pyd2.errors import ConfigError, HookError
-from pyd2.hooks.chain import check_libraries, load_chain
+from pyd2.hooks.choice import check_libraries, load_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import pytest
 
 from pyd2.errors import HookError
 from pyd2.hooks import release
-from pyd2.hooks.chain import PythonChain
+from pyd2.hooks.python_chain import PythonChain
 
 from .conftest import SERVER, only_these_libraries
 

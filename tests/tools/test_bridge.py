@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.hooks import kea_building
-from pyd2.hooks.kea_bridge import shim, versions
+from pyd2.hooks.kea import building
+from pyd2.hooks.kea.bridge import versions
+from pyd2.hooks.kea.start import shim
 from pyd2.tools import bridge
-from tests.bridge.conftest import COMPILE, EXAMPLES
-from tests.bridge.rig import rig
+from tests.hooks.kea.conftest import COMPILE, EXAMPLES
+from tests.hooks.kea.rig import rig
 from tests.kit.c_libraries import compile_library
 from tests.kit.d2 import environment
 
@@ -196,9 +197,9 @@ def test_kea_is_there_but_not_all_that_the_bridge_needs(tmp_path: Path, for_kea:
 
 def test_a_package_without_the_sources_of_the_bridge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A distribution may leave them out."""
-    monkeypatch.setattr(kea_building, "PACKAGE", tmp_path / "pyd2")
-    assert kea_building.missing().startswith("the bridge's sources (")
-    assert "which is not built: missing the bridge's sources (" in kea_building.absent()
+    monkeypatch.setattr(building, "PACKAGE", tmp_path / "pyd2")
+    assert building.missing().startswith("the bridge's sources (")
+    assert "which is not built: missing the bridge's sources (" in building.absent()
 
 
 class Builder:
@@ -223,14 +224,14 @@ def test_build_says_why_it_cannot(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     missing: str, writable: bool, reason: str,
 ) -> None:
-    monkeypatch.setattr(kea_building, "builder", lambda: Builder(missing))
+    monkeypatch.setattr(building, "builder", lambda: Builder(missing))
     monkeypatch.setattr("pyd2.tools.bridge.os.access", lambda *_: writable)
     assert bridge.build() == 1
     assert reason in capsys.readouterr().err
 
 
 def test_what_building_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    builder = kea_building.builder()
+    builder = building.builder()
     monkeypatch.delenv("KEA_INCLUDE_DIR", raising=False)
     assert builder.missing() == ""
     monkeypatch.setenv("CXX", "no-such-compiler -O2")

@@ -1,0 +1,190 @@
+"""A chain that needs no Kea: it runs hook libraries in Python and in plain C."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, cast
+
+from pyd2.errors import HookError
+from pyd2.hooks.callouts import CONTINUE, Callouts
+from pyd2.hooks.hook_thread import hook_thread
+from pyd2.hooks.interface import FAILED
+from pyd2.hooks.loading import load_libraries
+from pyd2.hooks.points import Status, command_of_hook, hook_of_command
+from pyd2.hooks.release import free_closed
+from pyd2.hooks.values import one_line
+from pyd2.update.selection import Selection
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from pyd2.config.model import Config, DnsServer, HookLibrary
+    from pyd2.data.element import Element
+    from pyd2.dns.tsig import SigningKey
+    from pyd2.hooks.interface import Statistics
+    from pyd2.messages import Log
+    from pyd2.update.selection import SelectKey
+
+
+class PythonUse:
+    """One use of hooks in a PythonChain; a ``pyd2.hooks.handle.Use``."""
+
+    __slots__ = ("_arguments", "_contexts", "status")
+
+    def __init__(self, arguments: dict[str, object]) -> None:
+        self._arguments = arguments
+        self._contexts: dict[int, dict[str, object]] = {}
+        self.status: Status = CONTINUE
+
+    def forget(self) -> None:
+        """Remove all arguments."""
+        self._arguments.clear()
+
+    def start(self, arguments: dict[str, object]) -> None:
+        """Add the arguments of the hook point to those that callouts of context_create have set."""
+        self._arguments.update(arguments)
+
+    def get(self, name: str) -> object:
+        """Return an argument; HookError when there is none of that name."""
+        try:
+            return self._arguments[name]
+        except KeyError:
+            raise HookError(f"unable to find argument with name {name}") from None
+
+    def set(self, name: str, value: object) -> None:
+        """Set an argument."""
+        self._arguments[name] = value
+
+    def names(self) -> list[str]:
+        """Return the names of the arguments, sorted."""
+        return sorted(self._arguments)
+
+    def context(self, library_index: int) -> dict[str, object]:
+        """Return the private values of a library, the dict itself."""
+        return self._contexts.setdefault(library_index, {})
+
+
+class PythonChain:
+    """A chain in Python, of libraries in Python and in plain C."""
+
+    def __init__(
+        self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns,
+    ) -> None:
+        """Load the libraries in order; ``clock`` gives nanoseconds.
+
+        Raises HookError with Kea's text when one fails to load; then none is loaded.
+        """
+        self._log = log
+        self._callouts = Callouts([entry.library for entry in entries], log, clock)
+        # The lists themselves, which change with each registration: every use looks at them.
+        self._created = self._callouts.of("context_create")
+        self._destroyed = self._callouts.of("context_destroy")
+        loaded = load_libraries(entries, self._callouts, log)
+        if loaded is None:
+            free_closed()
+            raise HookError(FAILED)
+        self._loaded = loaded
+
+    @property
+    def select_key(self) -> SelectKey | None:
+        """Chooses the key for a server, or skips the server; None when no library has such a callout."""
+        return self._select_key if self._callouts.present("select_key") else None
+
+    def _select_key(self, server: DnsServer, key: SigningKey | None) -> Selection:
+        use = self._begin({"current_server": server, "tsig_key": key})
+        status = self._callouts.run("select_key", use)
+        selected = cast("SigningKey | None", use.get("tsig_key"))
+        self._end(use)
+        return Selection(selected, status is not CONTINUE)
+
+    def commands(self) -> list[str]:
+        """Return the names of the commands that libraries answer, sorted."""
+        return sorted(
+            command_of_hook(hook)
+            for hook in self._callouts.hooks()
+            if hook.startswith("$") and self._callouts.present(hook)
+        )
+
+    def has_command(self, name: str) -> bool:
+        """Say whether a library answers a command; ``-`` and ``_`` are the same in its name."""
+        return self._callouts.present(hook_of_command(name))
+
+    def run_command(self, name: str, request: Element) -> Element | None:
+        """Run the callouts of a command that libraries registered; return their answer, None to send none."""
+        use = self._begin({})
+        # As in Kea, for commands only: arguments that callouts of context_create have set do not stay.
+        use.forget()
+        use.start({"command": request, "response": None})
+        self._callouts.run(hook_of_command(name), use)
+        response = cast("Element | None", use.get("response"))
+        self._end(use)
+        return response
+
+    def command_processed(
+        self, name: str, arguments: Element | None, response: Element | None,
+    ) -> Element | None:
+        """Run command_processed for a command and its answer; return the answer to send, None for none."""
+        if not self._callouts.present("command_processed"):
+            return response
+        use = self._begin({"name": name, "arguments": arguments, "response": response})
+        self._callouts.run("command_processed", use)
+        response = cast("Element | None", use.get("response"))
+        self._end(use)
+        return response
+
+    def configured(self, config: Config, element: Element, io_context: object = None) -> tuple[bool, str]:
+        """Run d2_srv_configured; False and the reason, maybe empty, if a library refuses it."""
+        if io_context is not None:
+            for library in self._loaded:
+                library.attach(cast("asyncio.AbstractEventLoop", io_context))
+        if not self._callouts.present("d2_srv_configured"):
+            return True, ""
+        use = self._begin(
+            {"io_context": io_context, "json_config": element, "server_config": config, "error": ""},
+        )
+        refused = self._callouts.run("d2_srv_configured", use) is Status.DROP
+        error = one_line(use.get("error")) if refused else ""
+        if refused:
+            self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error)
+        self._end(use)
+        return not refused, error
+
+    def changed_config(self) -> None:
+        """Return None: only libraries compiled for Kea can change a configuration."""
+
+    def adopt_changed(self, config: Config) -> None:
+        """Do nothing: no library changes a configuration here."""
+
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Show the statistics that libraries compiled for Kea left behind, if any were loaded before."""
+        start = sys.modules.get("pyd2.hooks.kea.start")
+        shim = None if start is None else start.started()
+        if shim is not None:
+            from pyd2.hooks.kea.statistics import LeftStatistics
+
+            statistics.providers.append(LeftStatistics(shim))
+
+    def _begin(self, arguments: dict[str, object]) -> PythonUse:
+        """Begin a use of hooks: context_create runs before the arguments are there."""
+        if not self._created:
+            return PythonUse(arguments)
+        use = PythonUse({})
+        self._callouts.run("context_create", use)
+        use.start(arguments)
+        return use
+
+    def _end(self, use: PythonUse) -> None:
+        if self._destroyed:
+            self._callouts.run("context_destroy", use)
+
+    def unload(self) -> None:
+        """Unload all libraries, the last first. The chain is empty then; faults are only logged."""
+        hook_thread.run_posted()  # objects of the libraries that the update thread dropped end before them
+        loaded, self._loaded = self._loaded, []
+        for library in reversed(loaded):
+            library.prepare_unload()
+        for library in reversed(loaded):
+            library.close()
+        free_closed()
