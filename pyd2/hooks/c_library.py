@@ -14,7 +14,7 @@ from pyd2.hooks.c_abi import ffi, lib
 from pyd2.hooks.c_calls import RefusedError, Shared, calls, numbers
 from pyd2.hooks.c_table import CALLOUTS, JSON, KEYS, LIBRARIES
 from pyd2.hooks.c_timers import Timers
-from pyd2.hooks.points import Status
+from pyd2.hooks.points import HookRules, Status
 
 if TYPE_CHECKING:
     import asyncio
@@ -173,7 +173,7 @@ class CLibrary:
                 symbol, bind = requires, self._requires
         return None if symbol is None else lambda *arguments: bind(symbol, *arguments)
 
-    def wrong_version(self, version: object) -> tuple[object, object] | None:
+    def wrong_version(self, version: object, _rules: HookRules) -> tuple[object, object] | None:
         """Say what is wrong with what ``version`` returned: that, and what is required. None: nothing."""
         assert isinstance(version, Requirement)
         if version.number != _VERSION:

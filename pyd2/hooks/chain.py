@@ -15,7 +15,7 @@ from pyd2.hooks.callouts import CONTINUE, Callouts
 from pyd2.hooks.home import home
 from pyd2.hooks.library import check_library, is_for_kea
 from pyd2.hooks.loading import load_libraries
-from pyd2.hooks.points import Status, command_of_hook, hook_of_command
+from pyd2.hooks.points import RULES, HookRules, Status, command_of_hook, hook_of_command
 from pyd2.hooks.release import free_closed
 from pyd2.hooks.values import one_line
 from pyd2.update.selection import Selection
@@ -153,13 +153,14 @@ class PythonChain:
 
     def __init__(
         self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns,
+        rules: HookRules = RULES,
     ) -> None:
         """Load the libraries in order; ``clock`` gives nanoseconds.
 
         Raises HookError with Kea's text when one fails to load; then none is loaded.
         """
         self._log = log
-        self._callouts = Callouts([entry.library for entry in entries], log, clock)
+        self._callouts = Callouts([entry.library for entry in entries], log, clock, rules)
         # The lists themselves: every use looks at them.
         self._created = self._callouts.of("context_create")
         self._destroyed = self._callouts.of("context_destroy")
@@ -287,7 +288,7 @@ def check_libraries(entries: Sequence[HookLibrary], log: Log) -> list[str]:
 
 def load_chain(
     entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns, *,
-    commands: ServerCommands | None = None,
+    commands: ServerCommands | None = None, rules: HookRules = RULES,
 ) -> Chain:
     """Load libraries; the one place that chooses the chain that runs them.
 
@@ -297,7 +298,7 @@ def load_chain(
     the new set is left, and a second call can load the old set again.
     """
     if not any(is_for_kea(entry.library) for entry in entries):
-        return PythonChain(entries, log, clock)
+        return PythonChain(entries, log, clock, rules)
     from pyd2.hooks.kea_checking import load_mixed
 
-    return load_mixed(entries, log, clock, commands)
+    return load_mixed(entries, log, clock, commands, rules)

@@ -25,7 +25,7 @@ from pyd2.hooks.kea_slots import Slot
 from pyd2.hooks.kea_statistics import KeaStatistics
 from pyd2.hooks.kea_use import Arguments
 from pyd2.hooks.library import is_for_kea
-from pyd2.hooks.points import Status
+from pyd2.hooks.points import RULES, HookRules, Status
 from pyd2.hooks.release import free_closed
 from pyd2.update.selection import Selection
 
@@ -66,7 +66,7 @@ class KeaChain:
 
     def __init__(
         self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns, *,
-        commands: ServerCommands | None = None,
+        commands: ServerCommands | None = None, rules: HookRules = RULES,
     ) -> None:
         """Load the libraries in order; ``clock`` gives nanoseconds, ``commands`` are the server's own.
 
@@ -92,7 +92,7 @@ class KeaChain:
         self._unopened: set[str] = set()
         self._compiled = any(is_for_kea(entry.library) for entry in entries)
         self._slots = {
-            index: Slot(self._shim, arguments, entry, index, log, clock)
+            index: Slot(self._shim, arguments, entry, index, log, clock, rules)
             for index, entry in enumerate(entries, start=1)
             if not is_for_kea(entry.library)
         }
@@ -360,7 +360,7 @@ class KeaChain:
         of_slot = bool(self._links) and self._links in text
         if of_slot:
             text = text.replace(f"{self._links}/{PYTHON_PREFIX}", PYTHON_PREFIX).replace(self._links, "")
-        line = kea_log.parse(severity, logger, text)
+        line = kea_log.parse(self._log.messages, severity, logger, text)
         if line is None:
             kea_log.write(self._log, severity, logger, text)
             return

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pyd2.messages import MESSAGES, Log, Severity
+from pyd2.messages import Log, Message, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +28,8 @@ class NamedLogger(Protocol):
 class ServerLog(Log, Protocol):
     """What the bridge asks of the server's log beyond ``Log``."""
 
+    messages: Mapping[str, Message]
+    """The catalogue, by ID."""
     followers: list[Callable[[], None]]
     """Called after each change of the levels."""
 
@@ -45,16 +47,16 @@ class Line(NamedTuple):
     arguments: tuple[str, ...]
 
 
-def parse(severity: int, logger: str, text: str) -> Line | None:
+def parse(messages: Mapping[str, Message], severity: int, logger: str, text: str) -> Line | None:
     """Take a message apart; None when it is not of the catalogue.
 
     A library may log under an ID of the catalogue, with a logger, a severity or a text of its own.
     """
     message_id, _, rest = text.partition(" ")
-    message = MESSAGES.get(message_id)
+    message = messages.get(message_id)
     if message is None or message.logger != logger or message.severity != severity:
         return None
-    found = _pattern(message_id).fullmatch(rest)
+    found = _pattern(message.text).fullmatch(rest)
     if found is None:
         return None
     named = found.groupdict()
@@ -62,8 +64,8 @@ def parse(severity: int, logger: str, text: str) -> Line | None:
 
 
 @cache
-def _pattern(message_id: str) -> re.Pattern[str]:
-    pattern = re.sub(r"%(\d)", r"(?P<a\1>.*)", re.escape(MESSAGES[message_id].text))
+def _pattern(text: str) -> re.Pattern[str]:
+    pattern = re.sub(r"%(\d)", r"(?P<a\1>.*)", re.escape(text))
     return re.compile(pattern, re.DOTALL)
 
 
@@ -75,7 +77,7 @@ def write(log: ServerLog, severity: int, logger: str, text: str) -> None:
 
 def write_any(log: ServerLog, severity: int, logger: str, text: str) -> None:
     """Write a message of Kea's, of the catalogue or not."""
-    line = parse(severity, logger, text)
+    line = parse(log.messages, severity, logger, text)
     if line is None:
         write(log, severity, logger, text)
     else:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
 from pyd2.errors import HookError
+from pyd2.hooks.points import RULES, HookRules
 from pyd2.regular import UnfitFileError, open_regular
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Library(Protocol):
     def function(self, name: str) -> Callable[..., object] | None:
         """Return the library's function of that name, None when it has none."""
 
-    def wrong_version(self, version: object) -> tuple[object, object] | None:
+    def wrong_version(self, version: object, rules: HookRules) -> tuple[object, object] | None:
         """Say what is wrong with what ``version`` returned: that, and what is required. None: nothing."""
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
@@ -122,7 +123,7 @@ def _unfit(content: bytes) -> str:
     return "a compiled Kea hook library runs through the bridge to Kea only"
 
 
-def check_version(library: Library, log: Log) -> bool:
+def check_version(library: Library, log: Log, rules: HookRules = RULES) -> bool:
     """Ask the library for its version; what is wrong with it is logged."""
     version = library.function("version")
     if version is None:
@@ -134,7 +135,7 @@ def check_version(library: Library, log: Log) -> bool:
         log.emit("HOOKS_VERSION_EXCEPTION", library.name)
         log.emit("PYD2_HOOK_EXCEPTION", library.name, explain(error))
         return False
-    wrong = library.wrong_version(number)
+    wrong = library.wrong_version(number, rules)
     if wrong is not None:
         log.emit("HOOKS_INCORRECT_VERSION", library.name, *wrong)
         return False

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.config.model import Logger, OutputOption
 from pyd2.data.controls import escaped, escaped_lines, indented_lines
-from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
+from pyd2.messages import OWN_MESSAGES, ROOT_LOGGER, Severity
 from pyd2.observe.appenders import LAST_PATIENCE, PATIENCE, make_output
 from pyd2.observe.entries import Known, Target
 from pyd2.observe.environment import initial_logger
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from pyd2.messages import Told
+    from pyd2.messages import LoggedRequest, Message
     from pyd2.observe.appenders import Output
 
 _LOCK_DIRECTORY: Final = "/var/run/kea"
@@ -67,12 +67,15 @@ class MessageLog:
 
     def __init__(
         self,
+        messages: Mapping[str, Message],
         environ: Mapping[str, str] = os.environ,
         *,
         verbose: bool = False,
         check_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self.messages: Final[Mapping[str, Message]] = {**messages, **OWN_MESSAGES}
+        """The catalogue: the messages of Kea and pyd2's own, by ID."""
         self.followers: list[Callable[[], None]] = []
         """Called after each change of the levels, by who calls ``configure``."""
         self._started = clock()
@@ -106,7 +109,7 @@ class MessageLog:
                 tree[full_name(logger.name)] = self._settings(logger, lent, outputs)
         targets: _Targets = {}
         known = {}
-        for message in MESSAGES.values():
+        for message in self.messages.values():
             key = message.logger, message.severity, message.debuglevel
             if key not in targets:
                 targets[key] = _find(tree, *key)
@@ -151,7 +154,7 @@ class MessageLog:
             if message is not None:
                 self._writer.put(message.target, text)
 
-    def emit_request(self, message_id: str, request: Told) -> None:
+    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
         """See Log; the lines of requests that are told of in a row are made together."""
         if isinstance(request, PackedRequest):
             with self._lock:

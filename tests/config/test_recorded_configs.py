@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from pyd2.config.output import to_element
-from pyd2.config.parse import parse_file
 from pyd2.config.paths import Directories
 from pyd2.control.commands import config_hash
 from pyd2.data.element import Element
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError
 from tests.config.kea_check import Outcome, copy_case, our_outcome, without_secrets
+from tests.kit.profile import parse_file
 
 DATA = Path(__file__).parents[1] / "conformance" / "data" / "configs"
 CASES: dict[str, dict[str, Any]] = json.loads((DATA / "expected.json").read_text())

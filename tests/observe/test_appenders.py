@@ -15,8 +15,8 @@ from pyd2.config.model import Logger, OutputOption
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe import appenders
 from pyd2.observe.appenders import Descriptor, File, Output, Syslog, rounded_size
-from pyd2.observe.log import MessageLog
 from pyd2.observe.pattern import Layout
+from tests.kit.profile import message_log
 from tests.observe import kea
 
 
@@ -54,7 +54,7 @@ def test_files_roll_as_kea_rolls_them(maxsize: int, maxver: int, width: int, tmp
               "output-options": [kea.reference_output(), rolling]}  # fmt: skip
     kea.run(real, [logger])
     option = OutputOption(str(ours / "roll.log"), maxsize=maxsize, maxver=maxver, pattern=pattern)
-    log = MessageLog({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
+    log = message_log({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
     log.configure((Logger(ROOT_LOGGER, "DEBUG", 99, (option,), None),))
     for record in kea.read_reference(real):
         log.logger(record["c"]).message(Severity[record["p"]], 0, "ID", record["m"])
@@ -95,7 +95,7 @@ def test_a_file_that_another_process_rolled_is_only_opened_anew(tmp_path: Path) 
 
 def test_a_moved_file_begins_again_when_configured_anew(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = MessageLog({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
+    log = message_log({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
     loggers = (Logger(ROOT_LOGGER, "INFO", 0, (OutputOption(str(path), pattern="%m%n"),), None),)
     log.configure(loggers)
     log.emit("DHCP_DDNS_STARTED", "1")
@@ -160,7 +160,7 @@ def test_a_missing_directory_is_looked_for_again(
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     path = tmp_path / "logs" / "d2.log"
-    log = MessageLog({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
+    log = message_log({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
     log.configure((Logger(ROOT_LOGGER, "INFO", 0, (OutputOption(str(path), pattern="%m%n"),), None),))
     log.emit("DHCP_DDNS_STARTED", "1")
     path.parent.mkdir()
