@@ -108,19 +108,19 @@ def read_table(table: str) -> dict[str, Message]:
 OWN_MESSAGES: Final[Mapping[str, Message]] = read_table("""
 [dctl]
 W   PYD2_DOMAIN_NO_FINAL_DOT domain %1 has no final dot; it is matched as %2 (%3)
-W   PYD2_DOMAIN_WILDCARD_ZONE domain * matches every name, and its updates name the zone '*.', which hardly any server has (%1)
+W   PYD2_DOMAIN_WILDCARD_ZONE domain * matches every name, but its updates name the zone '*.', which hardly any DNS server has: use the name of the domain (%1)
 
 [dhcpddns]
-W   PYD2_SHUTDOWN_INCOMPLETE the shutdown has taken %1 seconds: leaving with %2 requests not carried out
-E   PYD2_INTERNAL_ERROR unexpected error, the server goes on; please report it: %1 %2
+W   PYD2_SHUTDOWN_INCOMPLETE stopping after %1 seconds of shutdown with %2 requests not completed
+E   PYD2_INTERNAL_ERROR unexpected error, pyd2 continues; please report it: %1 %2
 
 [dhcp-to-d2]
-W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full; raise net.core.rmem_max and restart the server
-W   PYD2_SERVICE_MANAGER_UNREACHABLE %1 can not be said to the service manager at %2: %3
-W   PYD2_SOCKET_NOT_TAKEN file descriptor %1 from the service manager is closed unused: %2
-I   PYD2_SOCKET_TAKEN_OVER the service manager has kept the socket on %1 port %2 and what has arrived there
+W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full: raise net.core.rmem_max and restart the server
+W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1): %3
+W   PYD2_SOCKET_REJECTED closing file descriptor %1 from the service manager unused: %2
+I   PYD2_SOCKET_INHERITED using the socket on %1 port %2 that the service manager kept, with the datagrams that wait in it
 I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
-W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests is %1 bytes instead of %2; raise net.core.rmem_max so that bursts are not lost
+W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests has %1 bytes instead of %2: raise net.core.rmem_max so that the kernel drops nothing in a burst
 W   PYD2_QUEUE_ASIDE %1 holds %2 requests that are not carried out: it was set aside, or is of an earlier release. Look with 'pyd2ctl queue list', and remove it when it is of no use any more
 I   PYD2_QUEUE_CLOSED durable queue %1 is not asked for any more; all requests in it have ended, and it is closed
 W   PYD2_QUEUE_ELSEWHERE durable queue %1 holds %2 requests that are not carried out: they were left there when the configuration changed to another directory. Stop the server and use 'pyd2ctl queue move %3 %4'
@@ -141,22 +141,22 @@ W   PYD2_QUEUE_RESUMED durable queue %1 works again and holds all %2 requests th
 I   PYD2_QUEUE_RETIRED durable queue %1 is not asked for any more: the %2 requests in it are carried out, then it is closed. What comes from now on is not written
 E   PYD2_QUEUE_SET_ASIDE durable queue %1 can not be used (%2); it is now %3, and a new one has taken its place. %4 requests could be read from it
 W   PYD2_QUEUE_TORN the end of a durable queue was not written whole: %1. That is what a loss of power leaves of a commit that was not acknowledged; a faulty disk may also have cost requests that were taken
-I   PYD2_PTR_SUPERSEDED Request ID %1: the PTR of %2 is a newer request's now and left to it
-W   PYD2_RETRIES_LOST leaving with %1 requests that waited to be tried again; without the durable queue they are lost
-W   PYD2_RETRY_ENDED Request ID %1: given up, for %2. It failed last because of this: %3. %4
-I   PYD2_RETRY_LATER Request ID %1: failed, and is tried again within %2 seconds: %3
-W   PYD2_RETRY_SHARE_TAKEN %1 requests of domain %2 wait to be tried again, which is its share of the queue: those that fail now are given up, %3 since the last such message. Find out why its DNS servers do not take updates, or raise max-entries
-I   PYD2_REQUEST_EXPIRED Request ID %1: the lease has ended; as configured, the request is dropped: %2
-I   PYD2_REQUEST_SUPERSEDED Request ID %1: a newer request has made it superfluous while it waited: %2
+I   PYD2_PTR_SUPERSEDED Request ID %1: PTR for %2 superseded by a newer request
+W   PYD2_RETRIES_LOST stopping with %1 requests in the retry queue: they are lost, because no durable queue holds them
+W   PYD2_RETRY_ABANDONED Request ID %1: abandoned (%2); last failure: %3. %4
+I   PYD2_RETRY_SCHEDULED Request ID %1: failed, trying again within %2 seconds: %3
+W   PYD2_RETRY_SHARE_FULL %1 requests of domain %2 wait for a retry, which is its share of the queue: its requests that fail now are abandoned (%3 since the last such message). Check why its DNS servers accept no updates, or raise max-entries
+I   PYD2_REQUEST_EXPIRED Request ID %1: dropped because its lease has ended and expired is set to drop: %2
+I   PYD2_REQUEST_SUPERSEDED Request ID %1: superseded by a newer request while pending: %2
 
 [d2-to-dns]
-D70 PYD2_REPLY_IGNORED a datagram from %1 answers no update under way and is ignored: %2
-D70 PYD2_UPDATE_TCP Request ID %1: update to server %2 goes over TCP: %3
-W   PYD2_CONNECTION_CLOSED the TCP connection to DNS server %1 was closed: %2. The next update opens a new one. It happened %3 times since this was last logged, at most once a minute
-W   PYD2_NO_SOCKET no socket could be opened to DNS server %1: %2. Its updates are tried again; if they fail, raise LimitNOFILE or net.ipv4.ip_local_port_range. It happened %3 times since this was last logged, at most once a minute
-W   PYD2_REPLIES_DROPPED the kernel dropped %1 replies of DNS server %2 because a receive buffer of %3 bytes was full; their updates are tried again. If it goes on: %4
+D70 PYD2_REPLY_IGNORED ignoring a datagram from %1 that answers no pending update: %2
+D70 PYD2_UPDATE_TCP Request ID %1: sending the update to server %2 over TCP: %3
+W   PYD2_CONNECTION_CLOSED closed the TCP connection to DNS server %1: %2. The next update opens a new one. This happened %3 times since the last such message, which appears at most once a minute
+W   PYD2_NO_SOCKET cannot open a socket to DNS server %1: %2. Its updates are tried again; if they fail, raise LimitNOFILE or net.ipv4.ip_local_port_range. This happened %3 times since the last such message, which appears at most once a minute
+W   PYD2_REPLIES_DROPPED the kernel dropped %1 replies of DNS server %2 because a receive buffer of %3 bytes was full. Their updates are tried again. If this continues: %4
 W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time
-I   PYD2_SERVER_UP DNS server %1 answers again, after %2 seconds
+I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 
 [commands]
 W   PYD2_CONTROL_REQUEST_TOO_LARGE a request of more than %1 bytes over command socket %2 is refused
@@ -165,7 +165,7 @@ W   PYD2_CONTROL_REQUEST_TOO_MANY_VALUES a request of more than %1 values over c
 [hooks]
 E   PYD2_HOOK_EXCEPTION hooks library %1: %2
 E   PYD2_HOOK_IO_ERROR a handler of a hooks library's IO service failed: %1
-W   PYD2_HOOK_LOG_LOST %1 messages of threads of hooks libraries were lost: they log faster than is written
+W   PYD2_HOOK_MESSAGES_LOST lost %1 log messages of hooks library threads: the threads log faster than pyd2 writes
 D45 PYD2_HOOK_MESSAGE_DEBUG hooks library %1: %2
 E   PYD2_HOOK_MESSAGE_ERROR hooks library %1: %2
 I   PYD2_HOOK_MESSAGE_INFO hooks library %1: %2
@@ -174,7 +174,7 @@ W   PYD2_HOOK_NO_CALLOUTS hooks library %1 has neither a callout nor a command: 
 W   PYD2_HOOK_SLOW hooks library %1 took %2 ms in hook %3; commands and other callouts waited meanwhile
 
 [log]
-W   PYD2_LOCKFILE_UNUSABLE the log lock file %1 can not be used (%2); messages are written without it
-W   PYD2_LOG_LINES_LOST log lines for %2 that were lost because they could not be written: %1
+W   PYD2_LOCKFILE_UNUSABLE cannot use the log lock file %1 (%2): messages are written without it
+W   PYD2_LOG_LINES_LOST %1 log lines for %2 were lost because they could not be written
 """)  # noqa: E501  one message a line
 """The messages that only pyd2 has, by their IDs."""

@@ -353,7 +353,7 @@ class KeaChain:
     def _collect_log(self) -> None:
         lost = self._shim.lib.kb_log_collect()
         if lost:
-            self._log.emit("PYD2_HOOK_LOG_LOST", lost)
+            self._log.emit("PYD2_HOOK_MESSAGES_LOST", lost)
 
     def write_log(self, severity: int, logger: str, text: str) -> None:
         """Write a message of Kea's, or of a compiled library."""

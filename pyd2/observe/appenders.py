@@ -93,7 +93,7 @@ class Output:
         """
         self.flush(final=True)
         if self.lost and self.tells_on_stderr:
-            complain(f"log lines for {self.name} that were lost: {self.lost}")
+            complain(f"{self.lost} log lines for {self.name} were lost")
 
     def _write(self, lines: list[str]) -> None:
         raise NotImplementedError

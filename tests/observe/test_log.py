@@ -195,7 +195,7 @@ def test_an_unusable_lock_directory_costs_no_line(tmp_path: Path, capfd: pytest.
     out = capfd.readouterr().out
     message_ids = [message_id for _, _, message_id in HEAD.findall(out)]
     assert message_ids == ["DHCP_DDNS_STARTED", "PYD2_LOCKFILE_UNUSABLE", "DHCP_DDNS_STARTED"]
-    assert f"{tmp_path}/no/logger_lockfile can not be used (No such file or directory)" in out
+    assert f"cannot use the log lock file {tmp_path}/no/logger_lockfile (No such file or directory)" in out
 
 
 def test_hook_loggers(tmp_path: Path, quiet: dict[str, str]) -> None:
