@@ -332,7 +332,7 @@ def test_a_reader_that_trickles_has_one_deadline_for_all(
     output = Descriptor("stdout", writer, layout(), immediate=True)
     put(output, "x" * 999, *["y" * 999] * 1000)
     output.close(1.0)
-    assert now <= 100.0 + appenders.PATIENCE + 1.0
+    assert now <= 100.0 + appenders.WRITE_TIMEOUT + 1.0
     told = capfd.readouterr().err
     assert re.fullmatch(r"\d+ log lines for stdout were lost\n", told)
     os.close(reader)

@@ -248,7 +248,7 @@ def test_the_end_does_not_wait_for_the_disk(
     hang(disk, log)
     for number in range(1, 6):
         note(log, number)
-    monkeypatch.setattr(log_module, "LAST_PATIENCE", 0.01)
+    monkeypatch.setattr(log_module, "LAST_TIMEOUT", 0.01)
     log.close()
     wait_until(lambda: "does not come to an end: up to 6\n" in capfd.readouterr().err, "the last word")
     disk.go_on()
