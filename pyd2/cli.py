@@ -89,7 +89,7 @@ def parse(arguments: Sequence[str], release: Release) -> Run | str:
                 verbose = True
             case "v" | "V" | "W":
                 return _text(option, release)
-            case _:
+            case "c" | "t":
                 config_file = value
                 check_only = check_only or option == "t"
     if operands:
