@@ -24,7 +24,8 @@ from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary, TsigKe
 from pyd2.config.output import to_element
 from pyd2.dns.tsig import HmacKey
 from pyd2.hooks.choice import load_chain
-from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
+from pyd2.messages import ROOT_LOGGER, Severity
+from tests.kit.profile import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +123,7 @@ ELEMENT = to_element(CONFIG).map_value()["DhcpDdns"]
 class QuietLog:
     """The log at Kea's default level, INFO; what it is told goes nowhere."""
 
+    messages = MESSAGES
     on = frozenset(name for name, message in MESSAGES.items() if message.severity > Severity.DEBUG)
 
     def __init__(self) -> None:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from benchmarks.micro_engine import make_requests
 from pyd2.config.model import Logger, OutputOption
 from pyd2.messages import ROOT_LOGGER
-from pyd2.observe.log import MessageLog
 from pyd2.packets.compiled import CompiledLayer
 from pyd2.packets.packed import PackedRequest
+from tests.kit.profile import message_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def microseconds(action: Callable[[], None], write: Callable[[], None], batch: i
 def main() -> None:
     """Print a table."""
     with tempfile.TemporaryDirectory() as directory:
-        log = MessageLog({"KEA_LOCKFILE_DIR": directory, "KEA_LOGGER_DESTINATION": "/dev/null"})
+        log = message_log({"KEA_LOCKFILE_DIR": directory, "KEA_LOGGER_DESTINATION": "/dev/null"})
         option = OutputOption(str(Path(directory, "d2.log")))
         log.configure((Logger(ROOT_LOGGER, "INFO", 0, (option,), None),))
         log.start_writer()

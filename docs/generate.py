@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pyd2.messages import Message
 
 from pyd2.dns.constants import Rcode, RRClass, RRType
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate
-from pyd2.messages import MESSAGES, Severity
+from pyd2.messages import OWN_MESSAGES, Severity
+from pyd2.profiles.kea_2_6_messages import MESSAGES
 from pyd2.update.kinds import DONE, KINDS, MAX_TRIES, Kind, Step
 
 HERE = Path(__file__).parent
@@ -87,14 +90,30 @@ def _record(owner: str, record: RecordTemplate) -> str:
 def _messages() -> Iterator[str]:
     yield "# Messages"
     yield ""
-    yield "<!-- Written by docs/generate.py from pyd2/messages.py: change that, then run it. -->"
+    yield (
+        "<!-- Written by docs/generate.py from pyd2/messages.py and pyd2/profiles/kea_2_6_messages.py: "
+        "change these, then run it. -->"
+    )
     yield ""
     yield (
-        "IDs and texts are Kea's; those that begin with `PYD2_` are pyd2's own. `%1`, `%2` and so on stand "
-        "for what the message is about. A DEBUG message is written from its `debuglevel` on."
+        "`%1`, `%2` and so on stand for the arguments of a message. A DEBUG message is written from its "
+        "`debuglevel` on."
     )
+    yield ""
+    yield "## Messages of pyd2"
+    yield ""
+    yield "Kea does not have these. Their IDs begin with `PYD2_`."
+    yield from _by_logger(OWN_MESSAGES)
+    yield ""
+    yield "## Messages of Kea"
+    yield ""
+    yield "IDs, loggers, levels and texts are those of Kea 2.6."
+    yield from _by_logger(MESSAGES)
+
+
+def _by_logger(messages: Mapping[str, Message]) -> Iterator[str]:
     by_logger: dict[str, list[str]] = {}
-    for message in MESSAGES.values():
+    for message in messages.values():
         level = message.severity.name
         if message.severity == Severity.DEBUG:
             level += f" {message.debuglevel}"
@@ -102,7 +121,7 @@ def _messages() -> Iterator[str]:
         by_logger.setdefault(message.logger, []).append(f"| `{message.message_id}` | {level} | {text} |")
     for logger, rows in by_logger.items():
         yield ""
-        yield f"## {logger}"
+        yield f"### {logger}"
         yield ""
         yield "| ID | severity | text |"
         yield "|---|---|---|"

@@ -1,6 +1,6 @@
 """The command line, that of kea-dhcp-ddns flag for flag (contract, section 1).
 
-What a flag needs is imported when the flag is seen, so that ``-v`` answers at once.
+The code behind a flag is imported when the flag is seen, so that ``-v`` answers at once.
 """
 
 from __future__ import annotations
@@ -10,26 +10,18 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2 import KEA_VERSION, standard
+from pyd2 import standard
+from pyd2.profiles import release as releases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-USAGE: Final = """\
-Usage: kea-dhcp-ddns
-  -v: print version number and exit
-  -V: print extended version information and exit
-  -W: display the configuration report and exit
-  -d: optional, verbose output \n\
-  -c <config file name> : mandatory, specify name of configuration file
-  -t <config file name> : check the configuration file and exit
-"""
+    from pyd2.profiles.release import Release
 
 _UMASK: Final = 0o027
-_FLAGS: Final = "dvVW"
 _WITH_ARGUMENT: Final = "ct"
 _COMPILED_LIBRARIES: Final = frozenset({"pyd2.hooks.c_abi", "pyd2.hooks.kea_shim"})
-"""The modules through which hook libraries in C and C++ come into the process."""
+"""The modules that load hook libraries in C and C++."""
 
 
 class UsageError(Exception):
@@ -37,39 +29,43 @@ class UsageError(Exception):
 
 
 class Run(NamedTuple):
-    """What the command line asks for, when it is not one of the texts."""
+    """What to run, when the command line asks for no text."""
 
     config_file: str
     check_only: bool
     verbose: bool
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line (``sys.argv`` when none is given) and return the exit status."""
+def main(arguments: Sequence[str] | None = None, release: Release | None = None) -> int:
+    """Run the command line (``sys.argv`` when none is given) and return the exit status.
+
+    ``release`` is the Kea to behave like; None: the installed one.
+    """
+    release = release or releases.installed()
     standard.open_closed()
     os.umask(os.umask(_UMASK) | _UMASK)
     try:
-        order = parse(sys.argv[1:] if arguments is None else arguments)
+        wanted = parse(sys.argv[1:] if arguments is None else arguments, release)
     except UsageError as error:
         text = f"Usage error: {error}\n" if str(error) else ""
-        standard.write(standard.STDERR, f"{text}{USAGE}\n")
+        standard.write(standard.STDERR, f"{text}{release.usage}\n")
         return 1
-    if isinstance(order, str):
-        standard.write(standard.STDOUT, f"{order}\n")
+    if isinstance(wanted, str):
+        standard.write(standard.STDOUT, f"{wanted}\n")
         return 0
-    if order.check_only:
+    if wanted.check_only:
         from pyd2.daemon import check
 
-        return check(order.config_file, order.verbose)
-    # Each of them would end a start half-way and leave its PID file.
+        return check(release.profile, wanted.config_file, verbose=wanted.verbose)
+    # A signal during the start would end the process and leave its PID file.
     before = standard.hold_signals()
     from pyd2.daemon import run
 
-    status = run(order.config_file, order.verbose)
+    status = run(release.profile, wanted.config_file, verbose=wanted.verbose)
     if arguments is None and not _COMPILED_LIBRARIES & sys.modules.keys():
-        # Taking the interpreter down takes 30 to 80 ms, in which a server that has said goodbye still
-        # seems to run. Everything has been written and closed; only compiled hook libraries may have
-        # something left that is written at C's own exit: buffered output, a static object's end.
+        # The interpreter takes 30 to 80 ms to end, and the server would seem to run after its last message.
+        # Everything is written and closed by now. Only compiled hook libraries may still have to write
+        # something when C exits: buffered output, the end of a static object.
         os._exit(status)
     if arguments is not None:
         for number, action in before.items():
@@ -77,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def parse(arguments: Sequence[str]) -> Run | str:
+def parse(arguments: Sequence[str], release: Release) -> Run | str:
     """Read the arguments from left to right.
 
     Return what to run, or the text that ``-v``, ``-V`` or ``-W`` asks for, which ends the reading at once.
@@ -87,13 +83,13 @@ def parse(arguments: Sequence[str]) -> Run | str:
         raise UsageError("")
     config_file, check_only, verbose = "", False, False
     operands: list[str] = []
-    for option, value in _options(arguments, operands):
+    for option, value in _options(arguments, release.flags, operands):
         match option:
             case "d":
                 verbose = True
             case "v" | "V" | "W":
-                return _text(option)
-            case _:
+                return _text(option, release)
+            case "c" | "t":
                 config_file = value
                 check_only = check_only or option == "t"
     if operands:
@@ -101,16 +97,18 @@ def parse(arguments: Sequence[str]) -> Run | str:
     return Run(config_file, check_only, verbose)
 
 
-def _text(option: str) -> str:
+def _text(option: str, release: Release) -> str:
     if option == "v":
-        return KEA_VERSION
+        return release.version
     from pyd2 import report
 
-    return report.version_report() if option == "V" else report.build_report()
+    return report.version_report(release) if option == "V" else report.build_report(release)
 
 
-def _options(arguments: Sequence[str], operands: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each option with its argument, as getopt finds them; put what is no option in ``operands``.
+def _options(
+    arguments: Sequence[str], flags: str, operands: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each option with its argument, as getopt finds them; put all other words in ``operands``.
 
     Options may be joined (``-dc FILE``) and may follow operands; ``--`` ends them.
     """
@@ -126,7 +124,7 @@ def _options(arguments: Sequence[str], operands: list[str]) -> Iterator[tuple[st
         letters = os.fsencode(word[1:])  # getopt reads bytes
         while letters:
             option, letters = os.fsdecode(letters[:1]), letters[1:]
-            if option in _FLAGS:
+            if option in flags:
                 yield option, ""
             elif option in _WITH_ARGUMENT and (letters or rest):
                 yield option, os.fsdecode(letters) if letters else rest.pop(0)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyd2.hooks.interface import Chain, ServerCommands
     from pyd2.net.control import ControlChannels
     from pyd2.observe.log import MessageLog
+    from pyd2.profiles.profile import Profile
 
 _PARSING_FAILED = "Configuration parsing failed: "
 _NO_TEXT = "Text has to be provided for status_code != 0"
@@ -64,7 +65,10 @@ class RefusedConfigError(ConfigError):
 class Checker:
     """Reads and checks configurations; changes nothing. Enough for ``-t`` and ``config-test``."""
 
-    def __init__(self, log: MessageLog, directories: Directories, *, verbose: bool) -> None:
+    def __init__(
+        self, profile: Profile, log: MessageLog, directories: Directories, *, verbose: bool
+    ) -> None:
+        self._profile = profile
         self._log = log
         self._directories = directories
         self._verbose = verbose
@@ -75,7 +79,8 @@ class Checker:
         ``first``: at the start of a program, where the file may be a pipe. A daemon at work waits for none.
         """
         read = read_first_config_file if first else read_config_file
-        return read_file(path, notify=self._log.emit, read=read).map_value()["DhcpDdns"]
+        whole = read_file(path, self._profile.config, notify=self._log.emit, read=read)
+        return whole.map_value()["DhcpDdns"]
 
     def check(self, dhcp_ddns: Element) -> None:
         """Check a configuration and log the outcome. Raises ConfigError."""
@@ -112,6 +117,7 @@ class Checker:
     def _parse(self, dhcp_ddns: Element) -> Config:
         return parse_element(
             dhcp_ddns,
+            self._profile.config,
             self._directories,
             verbose=self._verbose,
             notify=self._log.emit,
@@ -128,6 +134,7 @@ class Configurator(Checker):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        profile: Profile,
         log: MessageLog,
         directories: Directories,
         channels: ControlChannels,
@@ -137,7 +144,7 @@ class Configurator(Checker):
         *,
         verbose: bool,
     ) -> None:
-        super().__init__(log, directories, verbose=verbose)
+        super().__init__(profile, log, directories, verbose=verbose)
         self._loop = loop
         self._channels = channels
         self._queue = queue
@@ -207,7 +214,7 @@ class Configurator(Checker):
             self._claim_queue(config)
             undo.callback(self._queue.unclaim)
             self._log.emit("DCTL_CONFIG_COMPLETE", config.summary())
-            filled = with_defaults(dhcp_ddns)
+            filled = with_defaults(dhcp_ddns, self._profile.config.defaults)
             accepted, text = chain.configured(config, filled, self._loop)
             if not accepted:
                 raise RefusedConfigError(text or _PARSING_FAILED + _NO_TEXT)
@@ -234,11 +241,15 @@ class Configurator(Checker):
         """Unload the libraries in force and load the new ones; always, as Kea, also if they are the same."""
         self.chain.unload()
         try:
-            return load_chain(config.hooks_libraries, self._log, commands=self._commands)
+            return self._load_chain(config)
         except HookError as error:
             self._log.emit("DHCP_DDNS_CONFIG_FAIL", error)
             self._restore_libraries()
             raise
+
+    def _load_chain(self, config: Config) -> Chain:
+        rules = self._profile.hooks
+        return load_chain(config.hooks_libraries, self._log, commands=self._commands, rules=rules)
 
     def _take_back_libraries(self, chain: Chain) -> None:
         """Undo _replace_libraries; at start, when no libraries were there before, ``unload`` does."""
@@ -254,7 +265,7 @@ class Configurator(Checker):
             self.chain = load_chain((), self._log)
         else:
             try:
-                self.chain = load_chain(self.config.hooks_libraries, self._log, commands=self._commands)
+                self.chain = self._load_chain(self.config)
             except HookError:  # logged; they have been loaded before, but files change
                 self.chain = load_chain((), self._log)
             config, filled = self._applied

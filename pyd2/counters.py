@@ -85,7 +85,7 @@ class Counters:
         self.update_timeout = Counter("update-timeout", now)
         self.update_error = Counter("update-error", now)
         self.queue_full = Counter("queue-mgr-queue-full", now)
-        """Requests lost to a full queue: a statistic of Kea 3.0, shown from the first one on."""
+        """Requests lost to a full queue: a statistic of Kea 3.0."""
         self.replies_ignored = Counter("pyd2-replies-ignored", now)
         """Datagrams of DNS servers that answer no update under way; late answers too, so that it is no
         statistic of the control channel: a server that was slow once must not change its answers.
@@ -94,16 +94,26 @@ class Counters:
         """Replies that the kernel dropped since a receive buffer was full; told like those ignored."""
         self.connections_closed = Counter("pyd2-connections-closed", now)
         """TCP connections that were closed because of what the server did; told like the replies ignored."""
+        self.of_kea: Final = (
+            self.ncr_received,
+            self.ncr_invalid,
+            self.ncr_error,
+            self.update_sent,
+            self.update_signed,
+            self.update_unsigned,
+            self.update_success,
+            self.update_timeout,
+            self.update_error,
+            self.queue_full,
+        )
+        """The statistics that some release of Kea has."""
+        self.of_pyd2: Final = (self.replies_ignored, self.replies_dropped, self.connections_closed)
+        """The others: shown when asked for by name, and not among all."""
         self.tally = Tally()
         self.keys: dict[str, KeyCounters] = {}
         """Those of the keys in the configuration."""
         self.library_keys: dict[str, KeyCounters] = {}
         """Those of other keys that hook libraries chose, the oldest first."""
-
-    @property
-    def told_by_name(self) -> tuple[Counter, ...]:
-        """Statistics that Kea does not have: told when asked for by name, and not among all."""
-        return self.replies_ignored, self.replies_dropped, self.connections_closed
 
     def key(self, key_name: str, now: float) -> KeyCounters:
         """Return the statistics of a key, made at zero when it is new (lower case, final dot)."""

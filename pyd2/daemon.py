@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from pyd2 import KEA_VERSION, standard
+from pyd2 import standard
 from pyd2.config.addresses import SystemInterfaces
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
@@ -44,13 +44,10 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
     from pyd2.hooks.interface import Chain
     from pyd2.packets.layer import PacketLayer
+    from pyd2.profiles.profile import Profile
 
 APPLICATION: Final = "DhcpDdns"
 """Kea's name for the server in its messages."""
-
-PACKAGE_TYPE: Final = "stable"
-"""What Kea says of its release in DCTL_STARTING; a ``development`` one warns."""
-
 
 PACKET_LAYER: Final = "PYD2_PACKET_LAYER"
 """The environment variable that chooses the packet layer: ``compiled`` or ``plain``."""
@@ -60,11 +57,11 @@ class LaunchError(Exception):
     """The daemon cannot start; the text follows ``Service failed: ``."""
 
 
-def run(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the command line
+def run(profile: Profile, config_file: str, *, verbose: bool) -> int:
     """Run the daemon until it is told to leave; return the exit status."""
-    log = MessageLog(verbose=verbose)
+    log = MessageLog(profile.messages, verbose=verbose)
     try:
-        return _run(config_file, log, verbose=verbose)
+        return _run(profile, config_file, log, verbose=verbose)
     except LaunchError as error:
         log.flush()
         _complain(f"Service failed: {error}")
@@ -73,11 +70,12 @@ def run(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the co
         log.close()
 
 
-def check(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the command line
+def check(profile: Profile, config_file: str, *, verbose: bool) -> int:
     """Check a configuration file (``-t``); return the exit status."""
     _collect_less()
-    log = MessageLog(verbose=verbose, check_only=True)
-    checker = Checker(log, Directories.from_environment(os.environ), verbose=verbose)
+    log = MessageLog(profile.messages, verbose=verbose, check_only=True)
+    directories = Directories.from_environment(os.environ, profile.config.paths)
+    checker = Checker(profile, log, directories, verbose=verbose)
     try:
         if not config_file:
             return _fail("JSON configuration file not specified")
@@ -125,7 +123,7 @@ def _collect_less() -> None:
     gc.set_threshold(1_000, 1, 20_000)
 
 
-def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
+def _run(profile: Profile, config_file: str, log: MessageLog, *, verbose: bool) -> int:
     manager = ServiceManager(os.environ, log)
     _raise_descriptor_limit()
     _collect_less()
@@ -144,16 +142,17 @@ def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
         log.emit("DCTL_PID_FILE_ERROR", APPLICATION, error)
         raise LaunchError(f"Launch failed: {error}") from error
     try:
-        log.emit("DCTL_STARTING", APPLICATION, os.getpid(), KEA_VERSION, PACKAGE_TYPE)
+        release = profile.release
+        log.emit("DCTL_STARTING", APPLICATION, os.getpid(), release.version, release.package_type)
         loop = uvloop.new_event_loop()
         try:
-            daemon = Daemon(loop, config_file, log, manager, verbose=verbose)
+            daemon = Daemon(loop, profile, config_file, log, manager, verbose=verbose)
             try:
                 daemon.start()
                 run_through(loop, daemon.serve(), standard.SIGNALS)
             finally:
                 daemon.end_service()
-            log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), KEA_VERSION)
+            log.emit("DCTL_SHUTDOWN", APPLICATION, os.getpid(), release.version)
             daemon.end()
         finally:
             # The loop gives the signals back to their default action, which would kill a finished server.
@@ -183,11 +182,10 @@ def _choose_packet_layer() -> PacketLayer:
 class Daemon:
     """The running server; it is the ``Server`` of the commands."""
 
-    version: Final = KEA_VERSION
-
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        profile: Profile,
         config_file: str,
         log: MessageLog,
         manager: ServiceManager,
@@ -195,7 +193,9 @@ class Daemon:
         verbose: bool,
     ) -> None:
         log.emit("DCTL_INIT_PROCESS", APPLICATION)
+        self.version: Final = profile.release.version
         self.config_file: Final = config_file
+        self._release = profile.release
         self.exit_value = 0
         self._loop = loop
         self._log = log
@@ -207,15 +207,16 @@ class Daemon:
         self._left = asyncio.Event()
         self._service = Service(loop, counters, log, packets, manager, self._report_fault, self._left.set)
         self._registry = CommandRegistry(log)
-        self._statistics = Statistics(counters, time.time, self._service.consistently)
-        self._commands = Commands(self, self._statistics, log)
+        self._statistics = Statistics(counters, profile.statistics, time.time, self._service.consistently)
+        self._commands = Commands(self, self._statistics, log, profile.commands)
         # As with Kea, a client that has its answer finds the command in the log.
         self._executor = CommandExecutor(self._process, log, log.flush)
         self._channels = ControlChannels(self._make_channel)
         self._configurator = Configurator(
             loop,
+            profile,
             log,
-            Directories.from_environment(os.environ),
+            Directories.from_environment(os.environ, profile.config.paths),
             self._channels,
             self._service,
             self._commit,
@@ -251,7 +252,7 @@ class Daemon:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, standard.SIGNALS)
         self._log.start_writer()
         self._log.emit("DCTL_RUN_PROCESS", APPLICATION)
-        self._log.emit("DHCP_DDNS_STARTED", KEA_VERSION)
+        self._log.emit("DHCP_DDNS_STARTED", self.version)
         self._commands.register(self._registry)
         self._serving = True
         self._listen()
@@ -346,14 +347,14 @@ class Daemon:
         """What -V prints, without the last newline."""
         from pyd2 import report
 
-        return report.version_report()
+        return report.version_report(self._release)
 
     @property
     def build_report(self) -> str:
         """What -W prints, last newline included."""
         from pyd2 import report
 
-        return report.build_report() + "\n"
+        return report.build_report(self._release) + "\n"
 
     @property
     def uptime(self) -> int:

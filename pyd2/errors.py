@@ -1,6 +1,6 @@
-"""The errors of pyd2, split by who is at fault.
+"""The errors of pyd2, by the part at fault.
 
-Each carries the text that an operator sees. Where Kea has a text for the same fault, it is Kea's.
+The text of each is what an operator sees. Where Kea has a text for the same fault, it is Kea's.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ _SECRET: Final = re.compile(
     r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{14,}={1,2}|"
     r"(?=[a-z0-9+/]*[A-Z])(?=[A-Z0-9+/]*[a-z])[A-Za-z0-9+/]{64})(?![A-Za-z0-9+/=])"
 )
-"""A TSIG secret: base64 with its padding, or that of the 48 octets for HMAC-SHA384, which need none."""
+"""A TSIG secret: base64 with padding, or the base64 of 48 octets (HMAC-SHA384), which has none."""
 
 
 def without_secrets(text: str) -> str:
-    """Return the text with ``*****`` for what can be nothing but a TSIG secret."""
+    """Return the text with ``*****`` in place of everything that can only be a TSIG secret."""
     return _SECRET.sub("*****", text)
 
 
@@ -27,8 +27,8 @@ class Pyd2Error(Exception):
 class ConfigError(Pyd2Error):
     """The configuration is wrong.
 
-    The text holds the place (``file:line:column`` or Kea's grammar form ``file:line.column``), and no secret
-    that stands where another text should.
+    The text holds the place (``file:line:column`` or Kea's grammar form ``file:line.column``). A secret in
+    the place of another text is hidden.
     """
 
     def __init__(self, text: str) -> None:
@@ -48,11 +48,11 @@ class JsonError(Pyd2Error):
 
 
 class TooManyValuesError(JsonError):
-    """A JSON text holds more values than its reader is to take; the text names the limit."""
+    """A JSON text holds more values than its reader allows; the text names the limit."""
 
 
 class ElementTypeError(Pyd2Error):
-    """A JSON value has another type than the reader asks for."""
+    """A JSON value has the wrong type."""
 
 
 class NcrError(Pyd2Error):

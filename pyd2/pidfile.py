@@ -18,7 +18,7 @@ DEFAULT_DIRECTORY: Final = "/run/kea"
 _PROCESS_NAME: Final = "kea-dhcp-ddns"
 _READ_LIMIT: Final = 100
 _LARGEST_PID: Final = 0x7FFFFFFF
-# A number with something after it, the newline as a rule: what a C++ stream reads and finds good.
+# A number and one more character, usually the newline: what a C++ stream reads as a good number.
 _CONTENT: Final = re.compile(rb"\s*([+-]?\d+)[^\d]")
 
 
@@ -27,11 +27,11 @@ class PidFileError(Pyd2Error):
 
 
 class AlreadyRunningError(PidFileError):
-    """The PID file names a process that lives."""
+    """The PID file names a running process."""
 
 
 def file_stem(path: str) -> str:
-    """Return the last part of a path without its last extension; empty when there is none.
+    """Return the last part of a path without its last extension, maybe empty.
 
     ``d2.json`` gives ``d2``, ``my.d2.conf`` gives ``my.d2``; ``/`` and ``.json`` have none.
     """
@@ -40,7 +40,7 @@ def file_stem(path: str) -> str:
 
 
 class PidFile:
-    """The PID file of the server with a given configuration file."""
+    """The PID file of the server that runs with a configuration file."""
 
     def __init__(self, config_file: str, environ: Mapping[str, str] = os.environ) -> None:
         directory = environ.get("KEA_PIDFILE_DIR", DEFAULT_DIRECTORY)
@@ -48,9 +48,9 @@ class PidFile:
         self._created = False
 
     def create(self) -> None:
-        """Write this process's PID, unless the file names another process that lives.
+        """Write this process's PID, unless the file names another running process.
 
-        The own PID is that of an earlier life: in a container the server has the same one each time.
+        A file with this process's own PID is stale: in a container the server has the same PID at each start.
 
         Raises AlreadyRunningError or PidFileError, with Kea's texts.
         """
@@ -58,7 +58,7 @@ class PidFile:
         if other > 0 and other != os.getpid() and _lives(other):
             raise AlreadyRunningError(f"Daemon::createPIDFile: PID: {other} exists, PID file: {self.path}")
         try:
-            # No link is followed: who may write in the directory must not choose what a daemon empties.
+            # No link is followed: a user who may write to the directory must not choose the file to empty.
             fd = open_regular(self.path, os.O_WRONLY | os.O_CREAT, follow=False)
         except OSError as error:
             raise PidFileError(f"Unable to open PID file '{self.path}' for write") from error
@@ -78,7 +78,7 @@ class PidFile:
                 Path(self.path).unlink()
 
     def _read(self) -> int:
-        """Return the PID in the file; 0 when there is no file, or none that can be opened."""
+        """Return the PID in the file; 0 if no file can be opened."""
         try:
             with os.fdopen(open_regular(self.path, follow=False), "rb") as file:
                 content = file.read(_READ_LIMIT)

@@ -1,6 +1,6 @@
-"""What ``-V``, ``-W`` and the commands ``version-get`` and ``build-report`` say (contract, section 1).
+"""The texts of ``-V``, ``-W`` and of the commands ``version-get`` and ``build-report`` (contract, section 1).
 
-Wherever tools read a number it is that of the Kea that pyd2 stands in for.
+Wherever tools read a version it is that of the Kea release that pyd2 behaves like.
 """
 
 from __future__ import annotations
@@ -13,31 +13,35 @@ import ssl
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyd2 import KEA_VERSION, __version__
+from pyd2 import __version__
+
+if TYPE_CHECKING:
+    from pyd2.profiles.release import Release
 
 
-def extended_version() -> str:
+def extended_version(release: Release) -> str:
     """Return the version with pyd2's own beside it: ``2.6.3 (pyd2 0.1.0)``."""
-    return f"{KEA_VERSION} (pyd2 {__version__})"
+    return f"{release.version} (pyd2 {__version__})"
 
 
-@cache  # it is read off files, and does not change while this process runs
-def version_report() -> str:
+@cache  # it comes from files, and does not change while this process runs
+def version_report(release: Release) -> str:
     """Return the text of ``-V``, without a newline at the end; also the ``extended`` of ``version-get``."""
-    lines = [extended_version(), "premium: no", "linked with:"]
+    lines = [extended_version(release), "premium: no", "linked with:"]
     lines += [f"- {name} {version}" for name, version in _libraries()]
     return "\n".join(lines)
 
 
 @cache
-def build_report() -> str:
+def build_report(release: Release) -> str:
     """Return the text of ``-W``, without a newline at the end; also that of the command ``build-report``."""
     sections = {
         "Package": [
             ("Name", "pyd2"),
-            ("Version", KEA_VERSION),
-            ("Extended version", extended_version()),
+            ("Version", release.version),
+            ("Extended version", extended_version(release)),
             ("OS Family", platform.system()),
             ("Machine", platform.machine()),
             ("Premium hooks", "no"),
@@ -49,7 +53,7 @@ def build_report() -> str:
             ("Executable", sys.executable),
         ],
         "Compiled parts": [(name, "yes") for name in _compiled_parts()] or [("none", "plain Python is used")],
-        # What tools that read Kea's report look for, and what is true of pyd2.
+        # Lines that tools look for in the report of Kea, with what is true of pyd2.
         "C++ Compiler": [("CXX_VERSION", "none; of the bridge to Kea: pyd2ctl bridge status")],
         "MySQL": [("MYSQL_VERSION", "none")],
         "Developer": [("Valgrind", "no")],
@@ -63,7 +67,7 @@ def build_report() -> str:
 
 
 def _libraries() -> list[tuple[str, str]]:
-    """Return what pyd2 runs with: Python, the packages it requires, OpenSSL."""
+    """Return the versions of Python, of the packages that pyd2 requires, and of OpenSSL."""
     found = [("Python", platform.python_version())]
     try:
         requirements = importlib.metadata.requires("pyd2") or []

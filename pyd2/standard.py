@@ -1,4 +1,4 @@
-"""What every start begins with: the signals, and standard descriptors that are there in any case."""
+"""The first steps of every start: hold the signals, open the standard descriptors that are closed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ STDOUT: Final = 1
 STDERR: Final = 2
 
 SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-"""Those that the daemon acts on."""
+"""The signals that the daemon acts on."""
 
 _held: Final[set[int]] = set()
-"""Those that have come before the daemon could."""
+"""The signals that came before the daemon could act on them."""
 
 
 def hold_signals() -> dict[signal.Signals, Any]:
-    """Note the signals until ``deliver_signals``; return what was done at them.
+    """Note the signals until ``deliver_signals``; return their former handlers.
 
-    They are not blocked: that would be so in programs, too, that hook libraries start meanwhile.
+    They are not blocked, because programs that hook libraries start would inherit that.
     """
     return {number: signal.signal(number, lambda number, _: _held.add(number)) for number in SIGNALS}
 
 
 def deliver_signals() -> None:
-    """Let the noted ones come once more. They are blocked, or whoever is to act on them is ready."""
+    """Send the noted signals again. They must be blocked, or their handlers ready."""
     while _held:
         os.kill(os.getpid(), _held.pop())
 
@@ -34,17 +34,17 @@ def deliver_signals() -> None:
 def open_closed() -> None:
     """Open /dev/null where a standard descriptor is closed.
 
-    The next file or socket would get its number, and the event loop ends the process when it meets that.
+    The next file or socket would get its number, and the event loop ends the process on such a descriptor.
     """
     for descriptor in (0, STDOUT, STDERR):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
 
 
 def write(descriptor: int, text: str) -> None:
-    """Write a text, bytes as they are; what cannot be written is lost, as in Kea."""
+    """Write a text with its bytes unchanged. If writing fails, the rest is lost, as in Kea."""
     data = text.encode("utf-8", "surrogateescape")
     with suppress(OSError):
         while data:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyd2 import KEA_VERSION, __version__, cli, report
+from pyd2 import __version__, cli, report
+from pyd2.profiles.release import KEA_2_6_3
 from tests.kit.d2 import environment
 from tests.kit.process import find_program
 
@@ -55,12 +56,12 @@ def test_recorded(name: str, capfd: pytest.CaptureFixture[str]) -> None:
         (["-c", ""], cli.Run("", check_only=False, verbose=False)),
         (["-d"], cli.Run("", check_only=False, verbose=True)),
         (["--"], cli.Run("", check_only=False, verbose=False)),
-        (["operand", "-v"], KEA_VERSION),
-        (["-c", "a", "-v"], KEA_VERSION),
+        (["operand", "-v"], KEA_2_6_3.version),
+        (["-c", "a", "-v"], KEA_2_6_3.version),
     ],
 )
 def test_parse(arguments: list[str], expected: object) -> None:
-    assert cli.parse(arguments) == expected
+    assert cli.parse(arguments, KEA_2_6_3) == expected
 
 
 # Command lines that end before the server would open anything: a missing file, a usage error or a text.
@@ -79,16 +80,16 @@ def test_same_verdict_as_the_real_server(words: list[str]) -> None:
         env=environment(Path("/nonexistent")) | {"KEA_LOCKFILE_DIR": "none"},
     )  # fmt: skip
     try:
-        ours = cli.parse(words)
+        ours = cli.parse(words, KEA_2_6_3)
     except cli.UsageError as error:
         text = f"Usage error: {error}\n" if str(error) else ""
-        assert kea.stderr == os.fsencode(f"{text}{cli.USAGE}\n")
+        assert kea.stderr == os.fsencode(f"{text}{KEA_2_6_3.usage}\n")
         assert (kea.returncode, kea.stdout) == (1, b"")
         return
     assert not kea.stderr.startswith(b"Usage")
     if isinstance(ours, str):
         assert kea.returncode == 0
-        if ours == KEA_VERSION:
+        if ours == KEA_2_6_3.version:
             assert kea.stdout.decode() == f"{ours}\n"
     elif ours.check_only:
         text = "Syntax check failed" if ours.config_file else "JSON configuration file not specified"
@@ -114,19 +115,20 @@ def test_the_short_version_needs_no_heavy_import() -> None:
     """-v must answer at once: neither the daemon nor the reports are loaded."""
     program = (
         "import sys; from pyd2 import cli; cli.main(['-v']); "
-        "print(*(m for m in sys.modules if m in {'asyncio', 'uvloop', 'ssl', 'dns', 'pyd2.daemon'}))"
+        "heavy = {'asyncio', 'uvloop', 'ssl', 'dns', 'dataclasses', 'pyd2.daemon', 'pyd2.profiles.kea_2_6'}; "
+        "print(*heavy.intersection(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{KEA_VERSION}\n\n"
+    assert done.stdout == f"{KEA_2_6_3.version}\n\n"
 
 
 def test_module_runs() -> None:
     done = subprocess.run([sys.executable, "-m", "pyd2", "-V"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{report.version_report()}\n"
+    assert done.stdout == f"{report.version_report(KEA_2_6_3)}\n"
 
 
 def test_extended_version() -> None:
-    lines = report.version_report().split("\n")
+    lines = report.version_report(KEA_2_6_3).split("\n")
     assert lines[:3] == [f"2.6.3 (pyd2 {__version__})", "premium: no", "linked with:"]
     names = {line.split(" ")[1] for line in lines[3:]}
     assert names >= {"Python", "uvloop", "orjson", "cffi", "dnspython", "OpenSSL"}
@@ -135,7 +137,7 @@ def test_extended_version() -> None:
 
 def test_the_build_report_has_the_labels_that_are_looked_for() -> None:
     """Those of ISC's system test of the command, as Kea's report has them."""
-    labels = [line.split(":")[0].strip() for line in report.build_report().splitlines()]
+    labels = [line.split(":")[0].strip() for line in report.build_report(KEA_2_6_3).splitlines()]
     assert labels.count("Included Hooks") == 1
     for label in ("Valgrind", "CXX_VERSION", "MYSQL_VERSION"):
         assert labels.count(label) == 1
@@ -144,7 +146,7 @@ def test_the_build_report_has_the_labels_that_are_looked_for() -> None:
 def test_build_report(capfd: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(["-W"], capfd)
     assert (status, err) == (0, "")
-    assert out == f"{report.build_report()}\n"
+    assert out == f"{report.build_report(KEA_2_6_3)}\n"
     assert out.startswith(" \n        Kea source configure results:\n     -=-=")
     assert f"Extended version:  2.6.3 (pyd2 {__version__})" in out
 

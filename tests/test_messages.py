@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import pyd2
-from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity
+from pyd2.messages import ROOT_LOGGER, Severity
+from tests.kit.profile import MESSAGES
 from tests.observe import kea
 
 DATA = Path(__file__).parent / "conformance" / "data"

@@ -60,7 +60,7 @@ def parse_unix_socket(element: Element, directories: Directories) -> UnixSocket:
     if not isinstance(name.value, str):
         raise ConfigError("'socket-name' parameter expected to be a string")
     try:
-        path = confine(name.value, directories.sockets)
+        path = confine(name.value, directories.sockets, directories.rules)
     except ConfigError as error:
         raise ConfigError(f"'socket-name' is invalid: {reason(error)}") from None
     if "\0" in path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyd2.data.element import Element, Position
@@ -13,41 +15,40 @@ if TYPE_CHECKING:
 _DEFAULT: Final = Position("<default-value>", 0, 0)
 _NO_PLACE: Final = Position("", 0, 0)
 
-GLOBAL_DEFAULTS: Final[Mapping[str, str | int]] = {
-    "ip-address": "127.0.0.1",
-    "port": 53001,
-    "dns-server-timeout": 500,
-    "ncr-protocol": "UDP",
-    "ncr-format": "JSON",
-}
-TSIG_KEY_DEFAULTS: Final[Mapping[str, str | int]] = {"digest-bits": 0}
-DOMAIN_DEFAULTS: Final[Mapping[str, str | int]] = {"key-name": ""}
-SERVER_DEFAULTS: Final[Mapping[str, str | int]] = {"hostname": "", "port": 53, "key-name": ""}
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The values of keys that are absent, by the map that they belong to."""
+
+    dhcp_ddns: Mapping[str, str | int]
+    tsig_key: Mapping[str, str | int]
+    domain: Mapping[str, str | int]
+    server: Mapping[str, str | int]
 
 
-def with_defaults(dhcp_ddns: Element) -> Element:
-    """Return the DhcpDdns map with all defaults; the given one stays as it is.
+def with_defaults(dhcp_ddns: Element, defaults: Defaults) -> Element:
+    """Return the DhcpDdns map with all defaults; the given map stays as it is.
 
-    This is the configuration that the hook point d2_srv_configured gets. Raises ElementTypeError for a value
-    that is no list or map where defaults go into one.
+    The hook point d2_srv_configured gets this configuration. Raises ElementTypeError for a value that should
+    be a list or map with defaults of its own, and is not.
     """
-    result = _filled(dhcp_ddns, GLOBAL_DEFAULTS)
+    result = _filled(dhcp_ddns, defaults.dhcp_ddns)
     members = result.map_value()
     keys = members.get("tsig-keys")
     members["tsig-keys"] = (
-        Element([]) if keys is None else _each(keys, lambda key: _filled(key, TSIG_KEY_DEFAULTS))
+        Element([]) if keys is None else _each(keys, partial(_filled, defaults=defaults.tsig_key))
     )
     for name in ("forward-ddns", "reverse-ddns"):
-        members[name] = _direction(members[name]) if name in members else Element({}, _NO_PLACE)
+        members[name] = _direction(members[name], defaults) if name in members else Element({}, _NO_PLACE)
     if "loggers" in members:
         members["loggers"] = _each(members["loggers"], _logger)
     return result
 
 
 def _filled(scope: Element, defaults: Mapping[str, str | int]) -> Element:
-    """Return a copy of a map with what it lacks."""
+    """Return a copy of a map with the defaults of the keys that it lacks."""
     for name in defaults:
-        scope.get(name)  # raises if it is no map
+        scope.get(name)  # raises if the scope is no map
     members = {name: Element(value, _DEFAULT) for name, value in defaults.items()}
     return Element(members | scope.map_value(), scope.position)
 
@@ -56,21 +57,21 @@ def _each(entries: Element, change: Callable[[Element], Element]) -> Element:
     return Element([change(entry) for entry in entries.list_value()], entries.position)
 
 
-def _direction(direction: Element) -> Element:
+def _direction(direction: Element, defaults: Defaults) -> Element:
     if not isinstance(direction.value, dict):
         raise ElementTypeError(f"find(string) called on a non-map Element in ({direction.position})")
     members = dict(direction.value)
     if "ddns-domains" in members:
-        members["ddns-domains"] = _each(members["ddns-domains"], _domain)
+        members["ddns-domains"] = _each(members["ddns-domains"], partial(_domain, defaults=defaults))
     return Element(members, direction.position)
 
 
-def _domain(domain: Element) -> Element:
-    result = _filled(domain, DOMAIN_DEFAULTS)
+def _domain(domain: Element, defaults: Defaults) -> Element:
+    result = _filled(domain, defaults.domain)
     members = result.map_value()
     if "dns-servers" in members:
         servers = members["dns-servers"]
-        members["dns-servers"] = _each(servers, lambda server: _filled(server, SERVER_DEFAULTS))
+        members["dns-servers"] = _each(servers, partial(_filled, defaults=defaults.server))
     return result
 
 

@@ -1,4 +1,4 @@
-"""The ``hooks-libraries`` (contract, section 2.2). Opening and loading them is done elsewhere."""
+"""The ``hooks-libraries`` (contract, section 2.2). ``pyd2.hooks`` opens and loads them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from pyd2.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyd2.config.paths import Directories
     from pyd2.data.element import Element, Position
 
     LibraryValidator = Callable[[Sequence[HookLibrary]], Sequence[str]]
 
 PYTHON_PREFIX: Final = "python:"
-"""Begins the name of a library that is a Python module, as in ``python:package.module``.
+"""The name of a library that is a Python module begins with this, as in ``python:package.module``.
 
-Which modules these may be: ``pyd2.config.python_modules``.
+``pyd2.config.python_modules`` says which modules are allowed.
 """
 
 
-def parse_hooks_libraries(libraries: Element, directory: str) -> tuple[HookLibrary, ...]:
+def parse_hooks_libraries(libraries: Element, directories: Directories) -> tuple[HookLibrary, ...]:
     """Return the libraries with their full paths; raises ConfigError."""
-    return tuple(_library(entry, directory) for entry in libraries.list_value())
+    return tuple(_library(entry, directories) for entry in libraries.list_value())
 
 
 def validate(libraries: Sequence[HookLibrary], position: Position, validator: LibraryValidator) -> None:
-    """Have the libraries checked; raises ConfigError that names those in error."""
+    """Check the libraries by ``validator``; raises ConfigError with the names of those in error."""
     if libraries and (wrong := validator(libraries)):
         raise ConfigError(
             "hooks libraries failed to validate - library or libraries in error are: "
@@ -39,7 +40,7 @@ def validate(libraries: Sequence[HookLibrary], position: Position, validator: Li
         )
 
 
-def _library(entry: Element, directory: str) -> HookLibrary:
+def _library(entry: Element, directories: Directories) -> HookLibrary:
     if not isinstance(entry.value, dict):
         raise ConfigError(
             "hooks library configuration error: one or more entries in the hooks-libraries list is not a map "
@@ -48,7 +49,7 @@ def _library(entry: Element, directory: str) -> HookLibrary:
     library = parameters = None
     for key, element in sorted_items(entry.value):
         if key == "library":
-            library = _path(element, directory)
+            library = _path(element, directories)
         elif key == "parameters":
             parameters = element
         else:
@@ -58,28 +59,28 @@ def _library(entry: Element, directory: str) -> HookLibrary:
             "hooks library configuration error: one or more hooks-libraries elements are missing the name of "
             f"the library ({entry.position})"
         )
-    return HookLibrary(library, parameters, entry.position, directory)
+    return HookLibrary(library, parameters, entry.position, directories.hooks)
 
 
-def _path(element: Element, directory: str) -> str:
+def _path(element: Element, directories: Directories) -> str:
     if not isinstance(element.value, str):
         raise ConfigError(
             "hooks library configuration error: value of 'library' element is not a string giving the path "
             f"to a hooks library ({element.position})"
         )
     try:
-        return _confine(element.value, directory)
+        return _confine(element.value, directories)
     except ConfigError as error:
         raise ConfigError(
             f"hooks library configuration error: {reason(error)} ({element.position})"
         ) from None
 
 
-def _confine(library: str, directory: str) -> str:
+def _confine(library: str, directories: Directories) -> str:
     if not library.startswith(PYTHON_PREFIX):
-        return confine(library, directory)
+        return confine(library, directories.hooks, directories.rules)
     try:
-        find_module(library.removeprefix(PYTHON_PREFIX), directory)
+        find_module(library.removeprefix(PYTHON_PREFIX), directories.hooks)
     except LookupError as error:
         raise ConfigError(str(error)) from error
     return library

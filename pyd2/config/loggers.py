@@ -23,16 +23,16 @@ _NEW_SPELLING: Final = {"output_options": "output-options"}
 _INT32: Final = range(-(1 << 31), 1 << 31)
 _UINT64: Final = 1 << 64
 _LARGEST_SIZE: Final = 2147483647
-"""The largest number of a log file's size, which has a unit of up to a megabyte."""
+"""The largest size of a log file, in its unit: bytes, kilobytes or megabytes."""
 
 
 def parse_loggers(
     dhcp_ddns: Element, directories: Directories, notify: Notify, *, verbose: bool
 ) -> tuple[Logger, ...]:
-    """Return the loggers of the DhcpDdns map, none when it has no ``loggers``.
+    """Return the loggers of the DhcpDdns map; none if it has no ``loggers``.
 
-    Kea does this first of all, and at start once more before that. With ``verbose`` (-d) each logger writes
-    everything, whatever is configured. Raises ConfigParserError.
+    Kea parses the loggers before all else. With ``verbose`` (-d) each logger writes everything, whatever is
+    configured. Raises ConfigParserError.
     """
     loggers = dhcp_ddns.get("loggers")
     if loggers is None:
@@ -46,8 +46,8 @@ def parse_loggers(
 def in_new_spelling(dhcp_ddns: Element) -> Element:
     """Return the DhcpDdns map with ``output-options`` where its loggers say ``output_options``.
 
-    Kea renames them when it applies a command's configuration, so its messages and libraries never see the
-    old name. The loggers must have passed parse_loggers.
+    Kea renames the key when it applies the configuration of a command, so its messages and libraries never
+    see the old name. The loggers must have passed parse_loggers.
     """
     loggers = dhcp_ddns.get("loggers")
     if loggers is None or all(entry.get("output_options") is None for entry in loggers.list_value()):
@@ -61,7 +61,7 @@ def in_new_spelling(dhcp_ddns: Element) -> Element:
 
 
 def check_sizes(loggers: tuple[Logger, ...]) -> None:
-    """Check that log4cplus could roll each file: Kea notices it only when it applies the loggers.
+    """Check that log4cplus could roll each file. Kea notices this fault only when it applies the loggers.
 
     Raises ConfigParserError.
     """
@@ -72,7 +72,7 @@ def check_sizes(loggers: tuple[Logger, ...]) -> None:
 
 
 def check_severities(loggers: tuple[Logger, ...]) -> None:
-    """Check that each logger has a severity: Kea notices it only when it prints the new configuration.
+    """Check that each logger has a severity. Kea notices this fault only when it prints the configuration.
 
     Raises ConfigParserError.
     """
@@ -103,7 +103,7 @@ def _logger(entry: Element, directories: Directories, notify: Notify, *, verbose
 
 
 def _severity(element: Element | None, notify: Notify) -> str:
-    """Return the severity in capitals; empty when there is none, INFO for an unknown one."""
+    """Return the severity in capitals: empty if absent, INFO if unknown."""
     if element is None:
         return ""
     text = element.string_value()
@@ -132,7 +132,7 @@ def _output(option: Element, directories: Directories) -> OutputOption:
     is_file = destination not in {"stdout", "stderr", "syslog"} and not destination.startswith("syslog:")
     if is_file:
         try:
-            destination = confine(destination, directories.logs)
+            destination = confine(destination, directories.logs, directories.rules)
         except ConfigError as error:
             raise ConfigError(f"invalid path in `output`: {reason(error)} ({option.position})") from None
         if "\0" in destination:
@@ -155,7 +155,7 @@ def _output(option: Element, directories: Directories) -> OutputOption:
 
 
 def _cast(element: Element) -> int:
-    """Return the number that the value's printed form is, as Kea reads these two."""
+    """Return the number in the printed form of a value, as Kea reads ``maxver`` and ``maxsize``."""
     text = to_text(element)
     if not _NUMBER.fullmatch(text):
         raise ConfigError(_BAD_CAST)

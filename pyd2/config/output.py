@@ -45,7 +45,7 @@ def to_element(config: Config) -> Element:
 
 
 def to_shown_element(config: Config) -> Element:
-    """Return what config-get shows: as to_element, without secrets if the configuration says so."""
+    """Return the map that config-get shows: to_element, with secrets hidden if so configured."""
     whole = to_element(config)
     if not config.switches.redact_secrets:
         return whole
@@ -112,7 +112,7 @@ def _output(output: OutputOption) -> Element:
         "flush": Element(output.flush),
         "pattern": Element(output.pattern),
     }
-    # Kea takes every output with "syslog:" anywhere in it for no file here.
+    # Here, Kea treats every output with "syslog:" anywhere in it as no file.
     if output.output not in _NOT_FILES and "syslog:" not in output.output:
         members["maxver"] = Element(output.maxver)
         members["maxsize"] = Element(output.maxsize)

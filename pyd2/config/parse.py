@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyd2.config.hooks_libraries import LibraryValidator
     from pyd2.config.model import HookLibrary
     from pyd2.config.paths import Directories
+    from pyd2.config.rules import ConfigRules
     from pyd2.config.tsig_keys import SecretReader
     from pyd2.config.values import Notify
 
@@ -47,17 +48,22 @@ def _nothing_wrong(_: object) -> list[str]:
 
 
 def read_file(
-    path: str, *, notify: Notify = _ignore, read: Callable[[str], bytes] = read_config_file
+    path: str, rules: ConfigRules, *,
+    notify: Notify = _ignore, read: Callable[[str], bytes] = read_config_file,
 ) -> Element:
     """Return the whole map of a configuration file, whose only member is ``DhcpDdns``.
 
     Messages: DHCP_DDNS_CONFIG_SYNTAX_WARNING. Raises ConfigSyntaxError.
     """
-    return Reader(path, read, lambda text: notify("DHCP_DDNS_CONFIG_SYNTAX_WARNING", text)).whole_file()
+    def warn(text: str) -> None:
+        notify("DHCP_DDNS_CONFIG_SYNTAX_WARNING", text)
+
+    return Reader(path, rules.grammar, read, warn).whole_file()
 
 
 def parse_file(
     path: str,
+    rules: ConfigRules,
     directories: Directories,
     *,
     verbose: bool = False,
@@ -66,9 +72,10 @@ def parse_file(
     validate_libraries: LibraryValidator = _nothing_wrong,
 ) -> Config:
     """Return the configuration of a file; raises ConfigSyntaxError, ConfigParserError or ConfigError."""
-    whole = read_file(path, notify=notify)
+    whole = read_file(path, rules, notify=notify)
     return parse_element(
         whole.map_value()["DhcpDdns"],
+        rules,
         directories,
         verbose=verbose,
         notify=notify,
@@ -79,6 +86,7 @@ def parse_file(
 
 def parse_element(
     dhcp_ddns: Element,
+    rules: ConfigRules,
     directories: Directories,
     *,
     verbose: bool = False,
@@ -96,7 +104,7 @@ def parse_element(
     """
     loggers = parse_loggers(dhcp_ddns, directories, notify, verbose=verbose)
     try:
-        filled = with_defaults(dhcp_ddns)
+        filled = with_defaults(dhcp_ddns, rules.defaults)
     except ElementTypeError as error:
         raise ConfigParserError(reason(error)) from None
     try:
@@ -140,7 +148,7 @@ def _parse(
     libraries: tuple[HookLibrary, ...] = ()
     libraries_position = NOWHERE
     if (element := members.get("hooks-libraries")) is not None:
-        libraries = hooks_libraries.parse_hooks_libraries(element, directories.hooks)
+        libraries = hooks_libraries.parse_hooks_libraries(element, directories)
         libraries_position = element.position
         hooks_libraries.validate(libraries, libraries_position, validate_libraries)
     if port == 0:

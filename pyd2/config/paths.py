@@ -1,4 +1,4 @@
-"""The directories that Kea confines hook libraries, log files and control sockets to.
+"""The only directories where Kea accepts hook libraries, log files and control sockets.
 
 Contract, section 1 (environment) and section 2.2 (the path rule).
 """
@@ -6,7 +6,7 @@ Contract, section 1 (environment) and section 2.2 (the path rule).
 from __future__ import annotations
 
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from pyd2.errors import ConfigError
@@ -18,39 +18,49 @@ _BLANKS: Final = " \t\n"
 
 
 def _default_hooks() -> str:
-    """Return where the distributions install Kea's hook libraries on this kind of machine."""
+    """Return where the distributions install the hook libraries of Kea on this kind of machine."""
     triplet = sysconfig.get_config_var("MULTIARCH")
     return f"/usr/lib/{triplet}/kea/hooks" if triplet else "/usr/lib/kea/hooks"
 
 
 @dataclass(frozen=True, slots=True)
+class PathRules:
+    """How strictly a Kea release checks paths."""
+
+    name_below_root: bool = False
+    """Whether ``/name`` means the same as ``name``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Directories:
-    """The three supported directories, without trailing slashes."""
+    """The three supported directories, without trailing slashes, and the rules for paths in them."""
 
     hooks: str
     logs: str
     sockets: str
+    rules: PathRules = field(default_factory=PathRules)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+    def from_environment(cls, environment: Mapping[str, str], rules: PathRules) -> Self:
         """Return the directories that the variables name; a variable that is set but empty counts."""
         return cls(
+            rules=rules,
             hooks=environment.get("KEA_HOOKS_PATH", _default_hooks()).rstrip("/"),
             logs=environment.get("KEA_LOG_FILE_DIR", "/var/log/kea").rstrip("/"),
             sockets=environment.get("KEA_CONTROL_SOCKET_DIR", "/run/kea").rstrip("/"),
         )
 
 
-def confine(path: str, directory: str) -> str:
-    """Return the full path of a file that may stand in this one directory only.
+def confine(path: str, directory: str, rules: PathRules) -> str:
+    """Return the full path of a file that may lie in this one directory only.
 
-    A bare name is joined to the directory; a path must name exactly this directory, or be a name behind
-    the root's slash. Raises ConfigError with Kea's reason, which has no position yet.
+    A name alone is joined to the directory; a path must name exactly this directory. Raises ConfigError with
+    Kea's reason, without a position.
     """
     path = path.strip(_BLANKS)
-    parent, _, name = path.rpartition("/")
+    parent, slash, name = path.rpartition("/")
     if not name:
         raise ConfigError(f"path: '{path}' has no filename")
-    if parent and parent != directory:
-        raise ConfigError(f"invalid path specified: '{parent}', supported path is '{directory}'")
+    if slash and parent != directory and (parent or not rules.name_below_root):
+        raise ConfigError(f"invalid path specified: '{parent or slash}', supported path is '{directory}'")
     return f"{directory}/{name}"

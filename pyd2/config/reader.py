@@ -37,8 +37,11 @@ _MOST_EXPECTED: Final = 4
 class Reader:
     """Reads one configuration file; ``warn`` gets the text of each warning, which begins with its place."""
 
-    def __init__(self, path: str, read: Callable[[str], bytes], warn: Callable[[str], None]) -> None:
-        """Open the file; raises ConfigSyntaxError, as all methods do."""
+    def __init__(
+        self, path: str, dhcp_ddns: Map, read: Callable[[str], bytes], warn: Callable[[str], None]
+    ) -> None:
+        """Open the file; ``dhcp_ddns`` is the grammar. Raises ConfigSyntaxError, as all methods do."""
+        self._dhcp_ddns = dhcp_ddns
         self._lexer = Lexer(path, read)
         self._warn = warn
         self._keywords = _NO_KEYWORDS
@@ -51,7 +54,7 @@ class Reader:
         whole = Element({}, self._position(self._expect("{")))
         content = Element({}, self._position(self._expect("DhcpDdns")))
         whole.map_value()["DhcpDdns"] = content
-        self._typed_map(grammar.DHCP_DDNS, content.map_value())
+        self._typed_map(self._dhcp_ddns, content.map_value())
         self._keywords = _TOP
         while (token := self._next()).kind == COMMA:
             self._warn_of_comma(token)
@@ -95,7 +98,7 @@ class Reader:
             shown = HIDDEN if may_be_secret(str(key.value)) else key.value
             self._fail_at(key, f'got unexpected keyword "{shown}" in {rule.name} map.')
         value = rule.keys[key.kind]
-        if isinstance(value, grammar.String) and key.kind not in grammar.EXCLUSIVE:
+        if isinstance(value, grammar.String) and key.kind not in rule.exclusive:
             if key.kind in members:
                 self._check_unique(rule.name, members, key.kind, key)
             members[key.kind] = self._string_member(value.blank, value.filled)
@@ -112,7 +115,7 @@ class Reader:
                 self._fail_at(token, value.fault)
             members[key.kind] = self._scalar(token)
         else:
-            for name in grammar.EXCLUSIVE.get(key.kind, (key.kind,)):
+            for name in rule.exclusive if key.kind in rule.exclusive else (key.kind,):
                 self._check_unique(rule.name, members, name, key)
             self._guarded_member(value, members, key)
         self._keywords = rule.keywords

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyd2.control.answer import error, success
 from pyd2.control.write import write_config
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
 
 APPLICATION = "DhcpDdns"
+
+
+class CommandRules(NamedTuple):
+    """What the commands of a Kea release are."""
+
+    names: tuple[str, ...]
+    """In the order in which Kea registers them, without list-commands."""
+    config_write: str
+    """How errors of config-write call it."""
 
 
 class ShutdownType(StrEnum):
@@ -114,11 +123,12 @@ def config_hash(config: Element) -> str:
 class Commands:
     """The built-in commands, list-commands excepted: that one is the registry's own."""
 
-    def __init__(self, server: Server, statistics: Statistics, log: Log) -> None:
+    def __init__(self, server: Server, statistics: Statistics, log: Log, rules: CommandRules) -> None:
         self._server = server
         self._statistics = statistics
         self._log = log
-        self._handlers: dict[str, Handler] = {
+        self._config_write = rules.config_write
+        handlers: dict[str, Handler] = {
             "build-report": self.build_report,
             "config-get": self.config_get,
             "config-hash-get": self.config_hash_get,
@@ -134,6 +144,7 @@ class Commands:
             "statistic-reset": self.statistic_reset,
             "statistic-reset-all": self.statistic_reset_all,
         }
+        self._handlers = {name: handlers[name] for name in rules.names}
         self.names = sorted(self._handlers)
         """Their names in Kea's order of deregistration."""
 
@@ -227,7 +238,8 @@ class Commands:
                 if filename.type_name != "string":
                     return error("passed parameter 'filename' is not a string")
                 name = filename.string_value()
-        return write_config(name, self._server.config_file, self._server.config(redacted=False))
+        config = self._server.config(redacted=False)
+        return write_config(name, self._server.config_file, config, self._config_write)
 
     def shutdown(self, arguments: Element | None) -> Element:
         """Begin to shut down; SIGTERM and SIGINT do the same as a command without arguments.

@@ -24,11 +24,12 @@ READER_SECONDS: Final = 1.0
 """How long the reader of a pipe may read nothing; the main thread waits meanwhile."""
 
 
-def write_config(name: str, config_file: str, config: Element) -> Element:
+def write_config(name: str, config_file: str, config: Element, command: str = "write-config") -> Element:
     """Write the configuration, without its hash, and return the answer.
 
     ``name`` is the file asked for; empty: ``config_file``, the one that the server was started with. A crash
-    or a full disk leaves an old file of that name whole; its mode and owner stay.
+    or a full disk leaves an old file of that name whole; its mode and owner stay. ``command`` is the name of
+    config-write in errors.
     """
     try:
         path = allowed_path(name, config_file) if name else config_file
@@ -39,7 +40,7 @@ def write_config(name: str, config_file: str, config: Element) -> Element:
         target = Path(os.path.realpath(path))
         file, temporary = _open(target)
     except (OSError, ValueError):  # ValueError: a NUL in the name
-        return error(f"Error during write-config:Unable to open file {path} for writing")
+        return error(f"Error during {command}:Unable to open file {path} for writing")
     try:
         with file:
             _write(file.fileno(), data)
@@ -50,7 +51,7 @@ def write_config(name: str, config_file: str, config: Element) -> Element:
     except OSError as fault:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        return error(f"Error during write-config:Unable to write file {path}: {fault.strerror}")
+        return error(f"Error during {command}:Unable to write file {path}: {fault.strerror}")
     arguments = Element({"filename": Element(path), "size": Element(len(data))})
     return success(f"Configuration written to {path} successful", arguments)
 

@@ -1,4 +1,4 @@
-"""The numbers of the DNS that an update client meets (RFC 1035, RFC 2136, RFC 4701, RFC 8945)."""
+"""The numbers of the DNS protocol that an update client needs (RFC 1035, RFC 2136, RFC 4701, RFC 8945)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RRClass(IntEnum):
 
 
 class Opcode(IntEnum):
-    """The operation codes that matter here."""
+    """The operation codes that pyd2 uses."""
 
     QUERY = 0
     UPDATE = 5

@@ -50,7 +50,7 @@ def plain_name_wire(text: bytes) -> bytes:
 
 
 def _parse_carefully(raw: bytes, text: str) -> bytes:
-    """Parse what has escapes or is wrong: of several faults the first from the left is Kea's reason."""
+    """Parse a text that has escapes or is wrong. The leftmost of several faults is Kea's reason."""
     if raw in {b".", b"@"}:
         return ROOT
     if not raw:
@@ -58,7 +58,7 @@ def _parse_carefully(raw: bytes, text: str) -> bytes:
     if raw[0] == _DOT:
         raise DomainNameError(f"non terminating empty label in {text}")
     wire = bytearray()
-    begin = -1  # where the open label's length stands
+    begin = -1  # the offset of the length octet of the current label
     at = 0
     while at < len(raw):
         opening = begin < 0
@@ -67,7 +67,7 @@ def _parse_carefully(raw: bytes, text: str) -> bytes:
             wire.append(0)
         octet = raw[at]
         if len(wire) >= MAX_NAME:
-            # Where a label begins, Kea trips over an assertion of its own, and its text is the reason.
+            # At the beginning of a label an assertion of Kea fails, and its text becomes the reason.
             assertion = opening and octet != _BACKSLASH
             raise DomainNameError(_ASSERTION if assertion else f"name is too long for termination in {text}")
         at += 1
@@ -78,7 +78,7 @@ def _parse_carefully(raw: bytes, text: str) -> bytes:
             begin = -1
             continue
         if octet == _BACKSLASH:
-            # A bit string label of RFC 2673, which RFC 6891 took back.
+            # A bit string label of RFC 2673, which RFC 6891 made obsolete.
             if opening and raw.startswith(b"[", at):
                 raise DomainNameError(f"invalid label type in {text}")
             octet, at = _unescape(raw, at, text)
@@ -93,7 +93,7 @@ def _parse_carefully(raw: bytes, text: str) -> bytes:
 
 
 def _unescape(raw: bytes, at: int, text: str) -> tuple[int, int]:
-    """Return the octet of the escape whose backslash stands before ``at``, and where the text goes on."""
+    """Return the octet of the escape whose backslash is before ``at``, and the offset behind the escape."""
     escape = raw[at : at + 3]
     if not escape:
         raise DomainNameError(f"incomplete textual name in {text}")
@@ -120,7 +120,7 @@ def name_text(wire: bytes) -> str:
     at = 0
     while length := wire[at]:
         label = wire[at + 1 : at + 1 + length]
-        # What remains without the plain octets needs escapes; nothing in nearly every label.
+        # The octets that are not plain need escapes; nearly every label has none.
         special = label.translate(None, _PLAIN)
         parts.append("".join([_TEXTS[octet] for octet in label]) if special else label.decode("ascii"))
         at += 1 + length
@@ -134,7 +134,7 @@ def lower(wire: bytes) -> bytes:
 
 
 class CompressionTable:
-    """The names that a message already holds, for others to point to (RFC 1035, section 4.1.4).
+    """The names in a message that later names can point to (RFC 1035, section 4.1.4).
 
     Suffixes match ignoring case, so the earlier spelling wins; the longest match is used, and the
     root is never replaced by a pointer, all as Kea does it (contract, section 6).
@@ -143,7 +143,7 @@ class CompressionTable:
     __slots__ = ("_longest", "_pointers")
 
     def __init__(self, name: bytes, offset: int) -> None:
-        """Begin with one uncompressed name that stands at an offset of the message."""
+        """Begin with one uncompressed name at an offset of the message."""
         self._pointers: dict[bytes, bytes] = {}
         self._longest = len(ROOT)
         self.add(name, offset)
@@ -156,7 +156,7 @@ class CompressionTable:
         return other
 
     def add(self, name: bytes, offset: int) -> None:
-        """Enter a name that was written at an offset, and its suffixes, as far as they are new."""
+        """Add a name that was written at an offset, and those of its suffixes that are new."""
         folded = name.lower()
         at = 0
         while folded[at] and offset + at <= _MAX_POINTER:

@@ -1,4 +1,4 @@
-"""Replies to UPDATE messages: parsed as strictly as Kea parses them, and judged (contract, section 6).
+"""Replies to UPDATE messages: parsed as strictly as in Kea, and verified (contract, section 6).
 
 Nothing of a reply counts but its response code, yet every record is walked, and one that is malformed
 spoils the whole reply. The texts are those of DHCP_DDNS_INVALID_RESPONSE.
@@ -24,7 +24,7 @@ _SECTIONS = ("QUESTION", "ANSWER", "AUTHORITY", "ADDITIONAL")
 _ADDITIONAL = 3
 _MAX_POINTERS = 127
 
-# Plain numbers: looking a member up costs more than the comparison.
+# Plain numbers, because a lookup of an enum member costs more than the comparison.
 _OPT, _TSIG = int(RRType.OPT), int(RRType.TSIG)
 _NONE, _ANY = int(RRClass.NONE), int(RRClass.ANY)
 
@@ -37,17 +37,17 @@ _TSIG_BEGIN = Struct(">HIHH")
 _TSIG_END = Struct(">HHH")
 """Original ID, error and length of the other data."""
 _Tails: TypeAlias = dict[int, tuple[bytes, int]]
-"""The names that stand at offsets of a message, and how many pointers each has in it."""
+"""The names at offsets of a message, and the number of pointers in each."""
 _TsigFields: TypeAlias = tuple[bytes, int, int, bytes, int, int, bytes]
 
 
 class Reply(NamedTuple):
-    """What of a reply matters."""
+    """The parts of a reply that the engine uses."""
 
     opcode: int
     is_response: bool
     rcode: int
-    """12 bits: that of the header, extended by an OPT record."""
+    """12 bits: the RCODE of the header, extended by an OPT record."""
     zones: int
     """Records in the zone section."""
     tsig: TsigRecord | None
@@ -81,7 +81,7 @@ def read_reply(datagram: bytes, context: SigningContext | None, wall: int) -> in
 
 
 def parse_reply(datagram: bytes) -> Reply:
-    """Walk a whole DNS message; raises ReplyError if it is malformed. Octets behind it are ignored."""
+    """Parse a whole DNS message; raises ReplyError if it is malformed. Octets behind it are ignored."""
     size = len(datagram)
     if size < _HEADER_LENGTH:
         raise ReplyError(f"Malformed DNS message (short length): {size}")
@@ -133,7 +133,7 @@ def _read_name_carefully(message: bytes, start: int, tails: _Tails) -> tuple[byt
     at = lowest = start
     end = 0
     passed: list[tuple[int, int, int]] = []
-    """Where pointers led, and the size and the number of pointers before."""
+    """The targets of pointers, with the size and the number of pointers before each."""
     try:
         while True:
             octet = message[at]
@@ -155,7 +155,7 @@ def _read_name_carefully(message: bytes, start: int, tails: _Tails) -> tuple[byt
                 end = end or at + 2
                 passed.append((pointer, size, pointers))
                 tail, more = tails.get(pointer, (b"", 0))
-                # Past a limit, the walk finds which one it is.
+                # The name exceeds a limit: the slow path finds out which one.
                 if tail and size + len(tail) <= MAX_NAME and pointers + more <= _MAX_POINTERS:
                     labels.append(tail)
                     pointers += more
@@ -253,7 +253,7 @@ def _read_beyond(what: str) -> ReplyError:
 
 
 class _Reader:
-    """A place in a record's data that moves on with each field read."""
+    """A position in the data of a record, which each read moves on."""
 
     __slots__ = ("at", "message", "tails")
 
@@ -409,4 +409,4 @@ _DATA_CHECKS: dict[tuple[int, int | None], Callable[[_Reader, int], None]] = {
     (RRType.DHCID, RRClass.IN): _check_dhcid,
     (RRType.TKEY, None): _check_tkey,
 }
-"""What Kea checks of a record's data, by type and class; None stands for every class."""
+"""The checks that Kea makes of record data, by type and class; None: every class."""

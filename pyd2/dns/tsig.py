@@ -74,7 +74,7 @@ class TsigRecord(NamedTuple):
     """The TSIG record of a reply."""
 
     length: int
-    """Octets of the record as it stood in the message, which it ends."""
+    """Octets of the record, which is the last one of the message."""
     name: bytes
     """The key's name, uncompressed."""
     algorithm: bytes
@@ -99,14 +99,14 @@ class SigningContext(Protocol):
         """Return the message to send: with its query ID and its TSIG; ``wall`` is seconds since the epoch."""
 
     def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:
-        """Return if the reply is authentic; raise ReplyError if not.
+        """Return normally if the reply is authentic; raise ReplyError if not.
 
         ``tsig`` is the reply's TSIG record as parse_reply found it.
         """
 
 
 class SigningKey(Protocol):
-    """What can sign: a key of the configuration, or one that a hook library brings."""
+    """A key that signs: from the configuration, or from a hook library."""
 
     @property
     def name(self) -> str:
@@ -142,7 +142,7 @@ class HmacKey:
         self.algorithm_wire = parse_name(self.algorithm)
         self.identity = self.name_wire + _CLASS_TTL + self.algorithm_wire
         """The signed variables that are the same in every message."""
-        # Copying a state that has the secret in it costs half of starting afresh (measured).
+        # A copy of a hash state with the secret costs half as much as a new one (measured).
         self._state = hmac.new(secret, digestmod=digest)
         self.digest_size = self._state.digest_size
         cut = (digest_bits + 7) // 8
@@ -167,8 +167,8 @@ class HmacKey:
         return state.digest()
 
     def at(self, wall: int) -> tuple[bytes, bytes]:
-        """Return what changes only with the second: the signed variables, and the record up to its MAC."""
-        dated = self._dated  # read and set as a whole, for a library may use the key in another thread
+        """Return the parts that change once a second: the signed variables, the record up to its MAC."""
+        dated = self._dated  # read and set as a whole, because a library may use the key in another thread
         if dated[0] != wall:
             time_and_fudge = wall.to_bytes(6, "big") + _u16(FUDGE)
             variables = self.identity + time_and_fudge + _NO_ERROR_NO_OTHER
@@ -182,7 +182,7 @@ class HmacKey:
 
 
 def is_shared_secret(key: SigningKey) -> bool:
-    """Whether a key signs as HmacKey does; a library's own kind of a shared secret need not."""
+    """Whether a key signs as HmacKey does. A shared secret of a hook library may sign in its own way."""
     if not isinstance(key, HmacKey):
         return False
     own = type(key)
@@ -218,7 +218,7 @@ class HmacContext:
         ))
 
     def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:
-        """Return if the reply is authentic; see SigningContext. The order of the checks is Kea's."""
+        """Verify the reply; see SigningContext. The order of the checks is that of Kea."""
         key = self._key
         tsig = check_record(tsig, key.name_wire, key.algorithm_wire, wall)
         mac = tsig.mac
@@ -233,7 +233,7 @@ class HmacContext:
 
 
 def check_record(tsig: TsigRecord | None, name: bytes, algorithm: bytes, wall: int) -> TsigRecord:
-    """Return a reply's TSIG record when all but its MAC is right; raise ReplyError if not.
+    """Return the TSIG record of a reply if all but its MAC is right; raise ReplyError if not.
 
     ``name`` and ``algorithm`` are the key's on the wire, in lower case. The order of the checks is Kea's.
     """
@@ -274,7 +274,7 @@ def short_name(wire_name: str) -> str:
 
 
 def failure(error: int) -> ReplyError:
-    """Return what verify raises for a TSIG error (RFC 8945, section 3)."""
+    """Return the error that verify raises for a TSIG error (RFC 8945, section 3)."""
     return ReplyError(f"TSIG verification failed: {_ERROR_TEXTS.get(error, error)}")
 
 

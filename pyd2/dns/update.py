@@ -1,4 +1,4 @@
-"""UPDATE messages (RFC 2136), built from pieces that are made once.
+"""UPDATE messages (RFC 2136), built from parts that are prepared once.
 
 All records of one UPDATE share their owner: the FQDN of a forward step or the reverse name of a reverse
 step. So a step's message is a template with a few holes, compiled once, and an encoding fills the holes.
@@ -27,7 +27,7 @@ _UPDATE_FLAGS = Opcode.UPDATE << 11
 
 
 class Data(Enum):
-    """What the data of a record is."""
+    """The kinds of record data."""
 
     NONE = "none"
     """No data, as in most records of class ANY and NONE."""
@@ -43,7 +43,7 @@ A_OR_AAAA: Final = None
 
 
 class RecordTemplate(NamedTuple):
-    """A record of an UPDATE; its owner is that of the whole step."""
+    """A record of an UPDATE. All records of a step have the same owner."""
 
     type: RRType | None
     """``A_OR_AAAA`` or a definite type."""
@@ -76,14 +76,14 @@ class UpdateTemplate:
 
 
 _TAIL = 3
-"""Octets at the end of a name; names that share a label share them (ignoring case), most others do not."""
+"""Octets at the end of a name: equal (ignoring case) if names share a label, else mostly different."""
 
-# What an encoding passes to its plan, by position.
+# The arguments that an encoding passes to its plan, by position.
 _ZONE, _OWNER, _AGAIN, _TTL, _ADDRESS, _DHCID, _TARGET = range(7)
 
 
 class _Plan:
-    """A template for one address family: a format with holes, and which value fills which hole."""
+    """A template for one address family: a format, and the value for each of its places."""
 
     __slots__ = ("fill", "format", "has_target")
 
@@ -136,7 +136,7 @@ class Zone:
         self.section = self.wire + RRType.SOA.to_bytes(2, "big") + RRClass.IN.to_bytes(2, "big")
         self.table = CompressionTable(self.wire, _HEADER_LENGTH)
         self.again = (0xC000 | _HEADER_LENGTH + len(self.section)).to_bytes(2, "big")
-        """A pointer to the first record's owner, which stands right behind the zone."""
+        """A pointer to the owner of the first record, directly behind the zone."""
         self.tail = self.wire[-_TAIL:].lower()
 
     def __repr__(self) -> str:

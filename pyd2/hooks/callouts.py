@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyd2.errors import HookError
 from pyd2.hooks.describe import SLOW, duration, explain, place_of
 from pyd2.hooks.handle import CalloutHandle
-from pyd2.hooks.points import POINTS, Status, hook_of_command
+from pyd2.hooks.points import RULES, HookRules, Status, hook_of_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,12 +36,14 @@ class Callouts:
 
     def __init__(
         self, libraries: Sequence[str], log: Log, clock: Callable[[], int] = perf_counter_ns,
+        rules: HookRules = RULES,
     ) -> None:
         """``libraries`` are the entries' names in order; ``clock`` gives nanoseconds."""
         self._libraries = libraries
         self._log = log
         self._clock = clock
-        self._hooks: dict[str, list[Callout]] = {hook: [] for hook in POINTS}
+        self.rules = rules
+        self._hooks: dict[str, list[Callout]] = {hook: [] for hook in rules.points}
 
     def present(self, hook: str) -> bool:
         """Say whether anything is registered on a hook."""
@@ -57,7 +59,7 @@ class Callouts:
 
     def points(self) -> list[str]:
         """Return the hook points to which a function attaches by its name, in Kea's order."""
-        return list(POINTS)
+        return list(self.rules.points)
 
     def register(self, library_index: int, hook: str, callout: Callable[[CalloutHandle], object]) -> None:
         """Register a callout; HookError when the hook has no such name or the callout cannot be called."""

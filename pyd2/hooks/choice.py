@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyd2.hooks.library import is_for_kea
 from pyd2.hooks.opening import check_library
+from pyd2.hooks.points import RULES, HookRules
 from pyd2.hooks.python_chain import PythonChain
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def check_libraries(entries: Sequence[HookLibrary], log: Log) -> list[str]:
 
 def load_chain(
     entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns, *,
-    commands: ServerCommands | None = None,
+    commands: ServerCommands | None = None, rules: HookRules = RULES,
 ) -> Chain:
     """Load libraries in the chain that can run them: Kea's if one needs Kea, else the one in Python.
 
@@ -41,7 +42,7 @@ def load_chain(
     set is left, and a second call can load the old set again.
     """
     if not any(is_for_kea(entry.library) for entry in entries):
-        return PythonChain(entries, log, clock)
+        return PythonChain(entries, log, clock, rules)
     from pyd2.hooks.kea.loading import load_mixed
 
-    return load_mixed(entries, log, clock, commands)
+    return load_mixed(entries, log, clock, commands, rules)

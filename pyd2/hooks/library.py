@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from pyd2.hooks.points import HookRules
     from pyd2.messages import Log
 
 _ELF = b"\x7fELF"
@@ -40,7 +41,7 @@ class Library(Protocol):
     def function(self, name: str) -> Callable[..., object] | None:
         """Return the library's function of that name, None when it has none."""
 
-    def wrong_version(self, version: object) -> tuple[object, object] | None:
+    def wrong_version(self, version: object, rules: HookRules) -> tuple[object, object] | None:
         """Compare what ``version`` returned: None if it fits, else what it is and what is required."""
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:

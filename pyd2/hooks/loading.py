@@ -9,7 +9,6 @@ from pyd2.errors import HookError
 from pyd2.hooks.describe import explain, place_of, returned
 from pyd2.hooks.handle import LibraryHandle, Registrar
 from pyd2.hooks.opening import check_version, close_library, open_library
-from pyd2.hooks.points import POINTS
 from pyd2.hooks.python_library import PythonLibrary
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class LoadedLibrary:
             return
         hint = ""
         for name in self._library.function_names():
-            if meant := get_close_matches(name, POINTS, 1):
+            if meant := get_close_matches(name, self._callouts.points(), 1):
                 hint = f"; is its function {name} meant for hook {meant[0]}?"
                 break
         self._log.emit("PYD2_HOOK_NO_CALLOUTS", self._library.name, hint)
@@ -139,7 +138,7 @@ def load_library(index: int, entry: HookLibrary, callouts: Callouts, log: Log) -
         log.emit("HOOKS_OPEN_ERROR", entry.library, error)
         return None
     loaded = LoadedLibrary(library, index, callouts, log)
-    if check_version(library, log):
+    if check_version(library, log, callouts.rules):
         if loaded.load(entry):
             log.emit("HOOKS_LIBRARY_LOADED", entry.library)
             return loaded

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyd2.errors import HookError
 from pyd2.hooks.describe import explain
 from pyd2.hooks.library import in_python, is_plain_c, read_library, why_unfit
+from pyd2.hooks.points import RULES, HookRules
 from pyd2.hooks.python_library import check_python, open_python
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _open_plain_c(name: str) -> Library:
     return CLibrary(name)
 
 
-def check_version(library: Library, log: Log) -> bool:
+def check_version(library: Library, log: Log, rules: HookRules = RULES) -> bool:
     """Ask the library for its version; a fault is logged."""
     version = library.function("version")
     if version is None:
@@ -54,7 +55,7 @@ def check_version(library: Library, log: Log) -> bool:
         log.emit("HOOKS_VERSION_EXCEPTION", library.name)
         log.emit("PYD2_HOOK_EXCEPTION", library.name, explain(error))
         return False
-    wrong = library.wrong_version(number)
+    wrong = library.wrong_version(number, rules)
     if wrong is not None:
         log.emit("HOOKS_INCORRECT_VERSION", library.name, *wrong)
         return False

@@ -87,6 +87,18 @@ _POINTS: Final = (
 POINTS: Final = {point.name: point for point in _POINTS}
 """The points that a function of a library's module attaches to by its name."""
 
+class HookRules(NamedTuple):
+    """What a Kea release demands of hook libraries, and the points that it offers them."""
+
+    version: int
+    """What the ``version`` function of a library in Python must return."""
+    points: tuple[str, ...]
+    """The names of the points, sorted."""
+
+
+RULES: Final = HookRules(VERSION, tuple(POINTS))
+"""The rules where no profile is given: in tests of libraries."""
+
 COMMAND: Final = Point(
     "$command",
     (

@@ -11,7 +11,7 @@ from pyd2.hooks.callouts import CONTINUE, Callouts
 from pyd2.hooks.hook_thread import hook_thread
 from pyd2.hooks.interface import FAILED
 from pyd2.hooks.loading import load_libraries
-from pyd2.hooks.points import Status, command_of_hook, hook_of_command
+from pyd2.hooks.points import RULES, HookRules, Status, command_of_hook, hook_of_command
 from pyd2.hooks.release import free_closed
 from pyd2.hooks.values import one_line
 from pyd2.update.selection import Selection
@@ -71,13 +71,14 @@ class PythonChain:
 
     def __init__(
         self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns,
+        rules: HookRules = RULES,
     ) -> None:
         """Load the libraries in order; ``clock`` gives nanoseconds.
 
         Raises HookError with Kea's text when one fails to load; then none is loaded.
         """
         self._log = log
-        self._callouts = Callouts([entry.library for entry in entries], log, clock)
+        self._callouts = Callouts([entry.library for entry in entries], log, clock, rules)
         # The lists themselves, which change with each registration: every use looks at them.
         self._created = self._callouts.of("context_create")
         self._destroyed = self._callouts.of("context_destroy")

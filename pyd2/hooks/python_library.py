@@ -22,7 +22,6 @@ from pyd2.config.python_modules import Found, find_module
 from pyd2.errors import HookError
 from pyd2.hooks.describe import explain, returned
 from pyd2.hooks.library import read_library
-from pyd2.hooks.points import VERSION
 from pyd2.hooks.release import closed
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
+    from pyd2.hooks.points import HookRules
     from pyd2.messages import Log
 
 _serial = count(1)
@@ -59,9 +59,10 @@ class PythonLibrary:
         return [name for name, value in own.items()
                 if type(value) is FunctionType and value.__globals__ is own]
 
-    def wrong_version(self, version: object) -> tuple[object, object] | None:
+    def wrong_version(self, version: object, rules: HookRules) -> tuple[object, object] | None:
         """Say what is wrong with a version."""
-        return None if type(version) is int and version == VERSION else (returned(version), VERSION)
+        right = type(version) is int and version == rules.version
+        return None if right else (returned(version), rules.version)
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
         """Do nothing: a library in Python uses the loop itself."""

@@ -16,7 +16,7 @@ from pyd2.hooks.handle import CalloutHandle, LibraryHandle
 from pyd2.hooks.points import POINTS, Kind, hook_of_command, kind_of, kinds_at
 from pyd2.hooks.python_chain import PythonUse
 from pyd2.hooks.values import ACCEPT
-from pyd2.messages import MESSAGES
+from pyd2.messages import OWN_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ _PREFIX: Final = "PYD2_HOOK_MESSAGE_"
 class _Log:
     """Keeps the messages that a library logs."""
 
-    on: Final = frozenset(MESSAGES)
+    on: Final = frozenset(OWN_MESSAGES)
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, str]] = []

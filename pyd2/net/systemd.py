@@ -109,7 +109,7 @@ class ServiceManager:
             if (host.partition("%")[0], *rest) == wanted:
                 if sock in self._unused:
                     self._unused.remove(sock)
-                    self._log.emit("PYD2_SOCKET_TAKEN_OVER", host, port)
+                    self._log.emit("PYD2_SOCKET_INHERITED", host, port)
                 return sock.dup()
         return None
 
@@ -121,7 +121,7 @@ class ServiceManager:
         for other in others:
             if other in self._unused:
                 host, port = other.getsockname()[:2]
-                self._log.emit("PYD2_SOCKET_NOT_TAKEN", other.fileno(), f"it is bound to {host} port {port}")
+                self._log.emit("PYD2_SOCKET_REJECTED", other.fileno(), f"it is bound to {host} port {port}")
             other.close()
         self._unused.clear()
         if self._address and (others or not same):
@@ -142,10 +142,10 @@ class ServiceManager:
         try:
             sock = socket.socket(fileno=number)
         except OSError as error:
-            self._log.emit("PYD2_SOCKET_NOT_TAKEN", number, error.strerror)
+            self._log.emit("PYD2_SOCKET_REJECTED", number, error.strerror)
             return
         if sock.type != socket.SOCK_DGRAM or sock.family not in (socket.AF_INET, socket.AF_INET6):
-            self._log.emit("PYD2_SOCKET_NOT_TAKEN", number, "it is no UDP socket")
+            self._log.emit("PYD2_SOCKET_REJECTED", number, "it is no UDP socket")
             sock.close()
             return
         sock.set_inheritable(False)

@@ -1,7 +1,7 @@
-"""Where log lines go: consoles, files that roll, syslog (contract, section 10).
+"""The outputs of the log: consoles, files that roll, syslog (contract, section 10).
 
-An output never raises and never waits for long. What cannot be written is kept while there is room, then
-dropped and counted in ``lost``; the log reports the count once writing works again.
+An output never raises and never waits for long. It keeps a limited amount of what it cannot write, drops the
+rest and counts it in ``lost``. The log reports the count when writing works again.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from pyd2.observe.pattern import LineWriter
 
 BUFFER_SIZE: Final = 8191
-"""Characters that an output with ``flush`` false collects before it writes: the room of a C++ file buffer."""
+"""Characters that an output with ``flush`` false collects before it writes, like a C++ file buffer."""
 LONG_LINE: Final = 1024
-"""Characters of a line that does not go through that buffer, but is written at once with what it holds."""
+"""A line of so many characters bypasses that buffer: it is written at once, after the buffer."""
 HELD_LIMIT: Final = 1 << 20
-"""Bytes kept for an output that takes no more for the moment."""
+"""Bytes kept for an output whose reader is too slow."""
 MINIMUM_ROLL_SIZE: Final = 204800
 """The smallest size at which log4cplus rolls a file; a smaller ``maxsize`` is raised to it."""
 LARGEST_SIZE: Final = 0x7FFFFFFF
-PATIENCE: Final = 0.05
-"""Seconds to wait in all for a reader that kept up the last time; also when outputs change in mid-work."""
-LAST_PATIENCE: Final = 1.0
+WRITE_TIMEOUT: Final = 0.05
+"""Seconds to wait in all for a reader that kept up before; also when outputs change."""
+LAST_TIMEOUT: Final = 1.0
 """Seconds to wait in all for a reader before the process ends."""
 _REOPEN_DELAY: Final = 1.0
 
@@ -50,11 +50,11 @@ def encode(text: str) -> bytes:
 
 
 class Output:
-    """What all outputs share: lines wait in ``pending`` until ``flush``."""
+    """The common part of all outputs. Lines wait in ``pending`` until ``flush``."""
 
     name: str
-    tells_on_stderr = True
-    """Whether losses are told on stderr."""
+    reports_on_stderr = True
+    """Whether losses are reported on stderr."""
 
     def __init__(self, layout: Layout, *, immediate: bool) -> None:
         self.pending: list[str] = []
@@ -63,7 +63,7 @@ class Output:
         self.reason = ""
         """Why lines are being lost; empty while writing works."""
         self.framed = layout.framed
-        """Whether messages stand in the lines as they are; see Layout."""
+        """Whether each line holds its message unchanged; see Layout."""
         self._layout = layout
         self._immediate = immediate
 
@@ -71,11 +71,11 @@ class Output:
         """Make ready for the first line."""
 
     def writer(self, logger: str, severity: Severity) -> LineWriter:
-        """Return what makes the entries of ``pending`` for a logger at a severity."""
+        """Return the function that makes the entries of ``pending`` for a logger at a severity."""
         return self._layout.writer(logger, severity)
 
     def flush(self, *, final: bool = False) -> None:
-        """Write the pending lines, as far as it goes. ``final``: also those that a buffer collects."""
+        """Write the pending lines as far as possible. ``final``: also those in the buffer."""
         pending = self.pending
         if not (self._immediate or final):
             lengths = list(map(len, pending))
@@ -86,21 +86,21 @@ class Output:
             pending.clear()
             self._write(lines)
 
-    def close(self, patience: float = PATIENCE) -> None:  # noqa: ARG002  only some outputs have to wait
-        """Write what is left and close. Losses that were not reported yet are told on stderr.
+    def close(self, timeout: float = WRITE_TIMEOUT) -> None:  # noqa: ARG002  only some outputs have to wait
+        """Write what is left and close. Losses that were not reported yet are reported on stderr.
 
-        ``patience`` is how many seconds the call may wait in all.
+        ``timeout``: the seconds that the call may wait in all.
         """
         self.flush(final=True)
-        if self.lost and self.tells_on_stderr:
-            complain(f"log lines for {self.name} that were lost: {self.lost}")
+        if self.lost and self.reports_on_stderr:
+            complain(f"{self.lost} log lines for {self.name} were lost")
 
     def _write(self, lines: list[str]) -> None:
         raise NotImplementedError
 
     def _lose(self, lines: int, error: OSError) -> None:
-        """Count lost lines; the first of a row is told on stderr, since the log cannot be trusted to."""
-        if not self.reason and self.tells_on_stderr:
+        """Count lost lines. The first loss is reported on stderr, since the log may not work."""
+        if not self.reason and self.reports_on_stderr:
             complain(f"Unable to write log lines to {self.name} ({error.strerror}): they are being lost")
         self.reason = error.strerror or str(error)
         self.lost += lines
@@ -120,7 +120,7 @@ class Descriptor(Output):
         self.name = name
         self._fd = fd
         self._held = b""
-        """What the descriptor did not take yet; it may begin in the middle of a line."""
+        """Text that is still to be written; it may begin in the middle of a line."""
         self._torn = False
         """The end of the last line written was lost."""
 
@@ -131,8 +131,8 @@ class Descriptor(Output):
         data = self._held + encode(text)
         if self._torn and data:
             data = b"\n" + data
-        # Something held means that the reader was too slow the last time: it gets no second wait.
-        written, error = _write_some(self._fd, data, 0.0 if self._held else PATIENCE)
+        # Held text means that the reader was too slow before: there is no second wait.
+        written, error = _write_some(self._fd, data, 0.0 if self._held else WRITE_TIMEOUT)
         if written:
             self._torn = False
         self._held = data[written:]
@@ -148,9 +148,9 @@ class Descriptor(Output):
         if error:
             self._lose(lost.count(b"\n"), error)
 
-    def close(self, patience: float = PATIENCE) -> None:
-        """Write what is left, as far as a slow reader takes it in time."""
-        ends = time.monotonic() + patience
+    def close(self, timeout: float = WRITE_TIMEOUT) -> None:
+        """Write what is left, as far as a slow reader reads it in time."""
+        ends = time.monotonic() + timeout
         self.flush(final=True)
         written, _ = _write_some(self._fd, self._held, ends - time.monotonic())
         self.lost += self._held.count(b"\n", written)
@@ -158,14 +158,14 @@ class Descriptor(Output):
         super().close()
 
 
-def _write_some(fd: int, data: bytes, patience: float) -> tuple[int, OSError | None]:
-    """Write what a descriptor takes, waiting for at most ``patience`` seconds in all.
+def _write_some(fd: int, data: bytes, timeout: float) -> tuple[int, OSError | None]:
+    """Write to a descriptor without blocking, waiting for at most ``timeout`` seconds in all.
 
-    Return the number of bytes written, and the error that broke it off if there was one. The descriptor may
-    be shared with other processes, so it is not made non-blocking.
+    Return the number of bytes written, and the error that ended it, if any. Other processes may share the
+    descriptor, so it is not made non-blocking.
     """
     written = 0
-    ends = time.monotonic() + patience
+    ends = time.monotonic() + timeout
     try:
         kind = os.fstat(fd).st_mode
         if stat.S_ISREG(kind):
@@ -176,7 +176,7 @@ def _write_some(fd: int, data: bytes, patience: float) -> tuple[int, OSError | N
         poll = select.poll()
         poll.register(fd, select.POLLOUT)
         with connection or contextlib.nullcontext():
-            # The deadline counts, not the single wait: a reader may take a little just before each ends.
+            # One deadline for all waits: a reader may read a little just before each wait ends.
             while written < len(data) and poll.poll(max(0.0, ends - time.monotonic()) * 1000):
                 # A pipe that is ready takes PIPE_BUF bytes without blocking; a socket is asked not to block.
                 chunk = data[written : written + select.PIPE_BUF]
@@ -225,19 +225,19 @@ class File(Descriptor):
                 self._put_and_roll(lines)
 
     def _put_and_roll(self, lines: list[str]) -> None:
-        room = self._room()
+        free = self._free()
         batch: list[str] = []
         for line in lines:
             batch.append(line)
-            room -= len(line)
-            if room < 0:  # at least: a character may take more bytes than one
+            free -= len(line)
+            if free < 0:  # or sooner: a character may have several bytes
                 self._put("".join(batch))
                 batch.clear()
-                room = self._room()
+                free = self._free()
         self._put("".join(batch))
-        self._room()
+        self._free()
 
-    def _room(self) -> int:
+    def _free(self) -> int:
         """Return the bytes that still fit, after rolling the file if it is over its size."""
         size = self._size()
         if size > self._maxsize:
@@ -249,7 +249,7 @@ class File(Descriptor):
         return os.fstat(self._fd).st_size if self._fd != -1 else 0
 
     def _roll(self) -> None:
-        """Rename the files one on. When another process has done so, only open the new one."""
+        """Rename each file to the next number. If another process has done so, only open the new file."""
         with contextlib.suppress(OSError):
             if Path(self.name).stat().st_size >= self._maxsize:
                 for number in range(self._maxver, 0, -1):
@@ -260,9 +260,9 @@ class File(Descriptor):
         self.open()
 
     def open(self) -> None:
-        """Open the file, or create it; a file that cannot be opened is tried again later."""
+        """Open or create the file; if that fails, try again later."""
         try:
-            # A FIFO is good, and so is a link: to /dev/stdout in containers. Nothing is ever emptied.
+            # A FIFO or a link is allowed: in containers a log is /dev/stdout. No file is ever emptied.
             self._fd = os.open(self.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | CAREFUL, 0o640)
             if self._lock:
                 self._lock.open()
@@ -277,9 +277,9 @@ class File(Descriptor):
         if self._lock:
             self._lock.close()
 
-    def close(self, patience: float = PATIENCE) -> None:
+    def close(self, timeout: float = WRITE_TIMEOUT) -> None:
         """Write what is left and close the file."""
-        super().close(patience)
+        super().close(timeout)
         self._close_file()
 
 
@@ -301,13 +301,13 @@ def is_facility(name: str) -> bool:
 class Syslog(Output):
     """The local syslog daemon. ``target`` is a facility's name in any case, or the name to log under.
 
-    Without a target the ident is ``kea-dhcp-ddns`` and the facility LOCAL0. A name that is no facility's
-    becomes the ident, with facility USER, which is where Kea's library sends it.
+    Without a target the ident is ``kea-dhcp-ddns`` and the facility LOCAL0. Another name becomes the ident,
+    with facility USER, as in the library that Kea uses.
     """
 
-    # A system without a syslog daemon is no fault to syslog(3), nor to Kea. What is lost until one runs is
-    # counted, and reported in the log then.
-    tells_on_stderr = False
+    # syslog(3) and Kea accept a system without a syslog daemon. The lines lost until one runs are counted,
+    # and the log reports the count then.
+    reports_on_stderr = False
 
     def __init__(self, layout: Layout, target: str = "", path: str = "/dev/log") -> None:
         super().__init__(layout, immediate=True)
@@ -319,7 +319,7 @@ class Syslog(Output):
         self._socket: socket.socket | None = None
 
     def writer(self, logger: str, severity: Severity) -> LineWriter:
-        """Return what makes whole datagrams: priority, time, ident and the line (RFC 3164, section 4.1)."""
+        """Return the function that makes datagrams: priority, time, ident, line (RFC 3164, section 4.1)."""
         line = self._layout.writer(logger, severity)
         priority = self._facility << 3 | _SYSLOG_SEVERITIES[severity]
         header = Layout(f"<{priority}>%D{{%b %e %H:%M:%S}} {self._ident.replace('%', '%%')}: ", 0.0)
@@ -334,7 +334,7 @@ class Syslog(Output):
                     self._socket.connect(self._path)
                 self._socket.send(encode(line))
             except OSError as error:
-                # A syslog daemon that was restarted has a new socket; it is looked for at the next write.
+                # A restarted syslog daemon has a new socket: connect again at the next write.
                 self._disconnect()
                 self._lose(len(lines) - number, error)
                 return
@@ -345,16 +345,16 @@ class Syslog(Output):
             self._socket.close()
             self._socket = None
 
-    def close(self, patience: float = PATIENCE) -> None:
+    def close(self, timeout: float = WRITE_TIMEOUT) -> None:
         """Send what is left and close the socket."""
-        super().close(patience)
+        super().close(timeout)
         self._disconnect()
 
 
 def make_output(option: OutputOption, started: float) -> Output:
     """Return the output of an ``output-options`` entry, not open yet.
 
-    One that cannot be opened counts what it loses.
+    An output that cannot be opened counts the lines that it loses.
     """
     console = {"stdout": 1, "stderr": 2}.get(option.output)
     if option.output == "syslog" or option.output.startswith("syslog:"):

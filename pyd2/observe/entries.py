@@ -1,4 +1,4 @@
-"""What waits to be written: messages without their lines yet, and where they go."""
+"""Messages that wait to be written, before their lines are made, and the outputs that they go to."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from pyd2.observe.appenders import Output
     from pyd2.observe.pattern import LineWriter
 
-TOLD_SECONDS: Final = 0.005
-"""Requests that are told of within this time have the time of the first: their lines are made together."""
+GROUP_SECONDS: Final = 0.005
+"""How long a group of requests stays open. All its lines have the time of its first request."""
 _HOLE: Final = "\0"
-"""Where the message goes in a line that is made without it."""
+"""Stands for the message in a line that is made without it."""
 
 
 class Target(NamedTuple):
-    """Where the messages of one logger at one severity go."""
+    """The destination of the messages of one logger at one severity."""
 
     writers: tuple[tuple[Output, LineWriter], ...]
-    """The outputs, each with what makes a line for it."""
+    """The outputs, each with the function that makes its lines."""
     urgent: bool
     """WARN and above are written at once."""
 
 
 Text: TypeAlias = tuple[Target, float, str]
-"""A message: where it goes, when it was emitted (seconds since the epoch), and its text, ID first."""
+"""A message: its target, when it was emitted (seconds since the epoch), and its text, ID first."""
 
 
 def put(text: Text) -> int:
-    """Hand a message's lines to its outputs; return how many characters they have about."""
+    """Add the lines of a message to its outputs; return about how many characters they have."""
     target, now, message = text
     for output, line in target.writers:
         output.pending.append(line(message, now))
@@ -41,50 +41,50 @@ def put(text: Text) -> int:
 
 
 class Known(NamedTuple):
-    """A message of the catalogue that is written."""
+    """A message of the catalogue that the present configuration writes."""
 
     template: str
     """ID and text."""
     form: str
-    """The same for the operator ``%``."""
+    """The template for the operator ``%``."""
     places: int
-    """How many arguments that takes; -1: the template is not that plain."""
+    """How many arguments ``form`` takes; -1: the template needs ``substitute``."""
     target: Target
     escape: Callable[[str], str]
-    """Makes control characters of the arguments visible."""
+    """Makes control characters in the arguments visible."""
 
     def text(self, arguments: tuple[object, ...]) -> str:
         """Return ID and text with the arguments."""
         text = self.form % arguments if len(arguments) == self.places else MARK
-        if MARK in text:  # in an argument it may be one that Kea replaces
+        if MARK in text:  # Kea replaces marks in arguments, too
             text = substitute(self.template, arguments)
         return text if text.isprintable() else self.escape(text)
 
 
-class Told:
-    """Requests that one message tells of, in a row and at about the same time."""
+class RequestGroup:
+    """Requests that one message reports within a short time: their lines are made together."""
 
     __slots__ = ("_message", "message_id", "now", "requests", "until")
 
     def __init__(self, message_id: str, message: Known, now: float) -> None:
         self.message_id: Final = message_id
         self.now: Final = now
-        self.until: Final = now + TOLD_SECONDS
+        self.until: Final = now + GROUP_SECONDS
         self.requests: Final[list[PackedRequest]] = []
         self._message: Final = message
 
     def put(self) -> int:
-        """Hand the lines to the outputs; return how many characters they have about."""
-        told = self.requests
+        """Add the lines to the outputs; return about how many characters they have."""
+        requests = self.requests
         template, form, _, target, _ = self._message
         before, between, after = form.split("%s")
         size = 0
         for output, line in target.writers:
             head, *tail = line(_HOLE, self.now).split(_HOLE)
             framed = output.framed and len(tail) == 1
-            lines = show(told, head + before, between, after + tail[0]) if framed else []
+            lines = show(requests, head + before, between, after + tail[0]) if framed else []
             if not lines or MARK in "".join(lines):
-                texts = (substitute(template, (request.request_id, request.text())) for request in told)
+                texts = (substitute(template, (request.request_id, request.text())) for request in requests)
                 lines = [line(text, self.now) for text in texts]
             output.pending.extend(lines)
             size = sum(map(len, lines))

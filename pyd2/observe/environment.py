@@ -1,4 +1,4 @@
-"""What the environment says of the log before the first configuration: Kea's KEA_LOGGER_* variables."""
+"""The log before the first configuration, as Kea's variables KEA_LOGGER_* set it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def initial_logger(
 ) -> Logger:
     """Return the root logger in force before the first configuration.
 
-    What cannot be used is told on stderr, a severity by ``bad_severity``.
+    Unusable values are reported on stderr, an unusable severity by ``bad_severity``.
     """
     debuglevel = _debuglevel(environ.get("KEA_LOGGER_DBGLEVEL"))
     severity = environ.get("KEA_LOGGER_SEVERITY", "DEBUG" if verbose else "INFO")
@@ -35,7 +35,7 @@ def initial_logger(
             "**ERROR** value for KEA_LOGGER_DESTINATION of syslog: is invalid, syslog will be used instead"
         )
     elif destination.startswith("syslog:") and not is_facility(destination[7:]):
-        destination = "syslog:user"  # here, a name of another kind is no ident
+        destination = "syslog:user"  # here, a name that is no facility is no ident either
     outputs = (OutputOption(destination, maxsize=0),)
     return Logger(ROOT_LOGGER, severity.upper(), debuglevel, outputs, user_context=None)
 

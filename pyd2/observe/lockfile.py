@@ -1,6 +1,6 @@
 """Locks shared with other processes (contract, section 1).
 
-``logger_lockfile`` is taken around each write of log lines, and the ``.lock`` of a file that rolls.
+Each write of log lines holds ``logger_lockfile``, and for a file that rolls also its ``.lock``.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Final
 
 from pyd2.regular import open_regular
 
-_PATIENCE: Final = 0.05
-"""Seconds to wait for a holder that let go the last time."""
+_TIMEOUT: Final = 0.05
+"""Seconds to wait for a process that released the lock in time before."""
 
 
 class LockFile:
     """A lock file shared with other processes; the lock is POSIX's, on the first byte, as Kea's is.
 
-    Kea waits for the lock for ever. Here a holder that does not let go costs 50 ms once, and nothing more
-    until the lock was free again: meanwhile lines are written without it.
+    Kea waits for the lock for ever. Here a process that does not release it costs 50 ms once. Until the lock
+    is free again, lines are written without it and without a wait.
     """
 
     def __init__(self, path: str, mode: int, *, whatever_umask: bool = False) -> None:
@@ -33,12 +33,12 @@ class LockFile:
         self._stuck = False
 
     def open(self) -> None:
-        """Open or create the file; raises OSError. A lock without a path is never taken."""
+        """Open or create the file; raises OSError. A lock without a path does nothing."""
         if not self.path:
             return
         flags = os.O_RDWR | os.O_CREAT
         if self._whatever_umask:
-            # Not by a change of the umask, which is that of all threads.
+            # The umask belongs to all threads, so it stays.
             with contextlib.suppress(FileExistsError):
                 self._fd = open_regular(self.path, flags | os.O_EXCL, self._mode, follow=False)
                 os.fchmod(self._fd, self._mode)
@@ -48,7 +48,7 @@ class LockFile:
     def __enter__(self) -> None:
         if self._fd == -1:
             return
-        deadline = time.monotonic() + (0.0 if self._stuck else _PATIENCE)
+        deadline = time.monotonic() + (0.0 if self._stuck else _TIMEOUT)
         while not (self._held or self._try_lock()):
             if time.monotonic() >= deadline:
                 self._stuck = True

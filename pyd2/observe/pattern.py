@@ -1,7 +1,7 @@
 """Layout patterns of log lines, as log4cplus 2 reads them (contract, section 10).
 
-A pattern is compiled once. What depends only on the logger and the severity is worked out once for each pair
-of them; what depends only on the second of the clock, once a second. A line then costs one join.
+A pattern is compiled once. The parts that depend only on the logger and the severity are made once for each
+pair of them, those that depend only on the second once a second. A line then costs one formatting.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LineWriter: TypeAlias = "Callable[[str, float], str]"
-"""Makes a line of the message's text and the time, in seconds since the epoch."""
+"""Makes a line of a message's text and the time in seconds since the epoch."""
 
 DEFAULT_PATTERN: Final = "%D{%Y-%m-%d %H:%M:%S.%q} %-5p [%c/%i.%t] %m\n"
-"""The pattern of consoles and files that have none of their own."""
+"""The default pattern of consoles and files."""
 DEFAULT_SYSLOG_PATTERN: Final = "%-5p [%c.%t] %m\n"
 
 _DEFAULT_DATE: Final = "%Y-%m-%d %H:%M:%S"
 
-# Every message of Kea comes from one function, so the place in the source is as good as constant there. So is
-# the thread: Kea's D2 has only one.
+# In Kea one function writes every message, so its place in the source is nearly constant. So is the thread:
+# Kea's D2 has only one.
 _SOURCE_FILE: Final = "logger_impl.cc"
 _SOURCE_FUNCTION: Final = (
     "void isc::log::LoggerImpl::outputRaw(const isc::log::Severity&, const std::string&)"
@@ -42,7 +42,7 @@ _SOURCE_LINES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A conversion: its letter, its option in braces, and how its text is padded or cut."""
+    """A conversion: its letter, its option in braces, and the width of its text."""
 
     letter: str = ""
     option: str = ""
@@ -54,7 +54,7 @@ class _Field:
     """Cut off the end of a text that is too long, not its head."""
 
     def fit(self, text: str) -> str:
-        """Pad or cut a text. One that was cut is not padded. Bytes count, not characters."""
+        """Pad or cut a text to its width in bytes. A text that was cut is not padded."""
         if not text.isascii():
             units = text.encode("utf-8", "surrogateescape").decode("latin-1")
             return self._fit_units(units).encode("latin-1").decode("utf-8", "surrogateescape")
@@ -111,7 +111,7 @@ def _parse(pattern: str) -> list[str | _Field]:
 
 
 def _width(digits: str | None) -> int | None:
-    # A wider field than a line can be is a typing mistake; it must not eat the memory.
+    # A huge width is a typing mistake, and must not use up the memory.
     return None if not digits else int(digits) if len(digits) < 6 else 99999
 
 
@@ -180,17 +180,17 @@ def _host_name(*, full: bool) -> str:
 
 
 class Layout:
-    """A compiled pattern. ``started`` is when the program began (seconds since the epoch), for ``%r``."""
+    """A compiled pattern. ``started`` is the start of the program (seconds since the epoch), for ``%r``."""
 
     def __init__(self, pattern: str, started: float) -> None:
         self._started = started
         self._parts = _parse(pattern)
         messages = [part for part in self._parts if isinstance(part, _Field) and part.letter == "m"]
         self.framed = messages == [_Field("m")]
-        """Whether the message stands in the line once, as it is: what is around it does not depend on it."""
+        """Whether a line holds its message once and unchanged, so that the rest does not depend on it."""
 
     def writer(self, logger: str, severity: Severity) -> LineWriter:
-        """Return what makes the lines of a logger (full name) at a severity."""
+        """Return the function that makes the lines of a logger (full name) at a severity."""
         template = ""
         moving: list[LineWriter] = []
         for part in self._parts:
@@ -207,7 +207,7 @@ class Layout:
         return line
 
     def _convert(self, field: _Field, logger: str, severity: Severity) -> str | LineWriter:
-        """Return a conversion's text, or what makes it when it changes from line to line."""
+        """Return the text of a conversion, or the function that makes it if it changes with each line."""
         moving: LineWriter
         match field.letter:
             case "d" | "D":

@@ -9,7 +9,7 @@ from pyd2.data.element import Element
 from pyd2.data.text import string_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from pyd2.counters import Counter, Counters
 
@@ -36,23 +36,24 @@ class Provider(Protocol):
 class Statistics:
     """The counters of the daemon, and what providers add.
 
-    ``clock`` returns wall-clock seconds. ``consistently`` calls a function while nobody counts, and returns
-    what it returns. ``providers`` may change at any time. A name that the counters have hides the same name
-    of a provider.
+    ``shown`` are the names of the counters that Kea has. ``clock`` returns wall-clock seconds.
+    ``consistently`` calls a function while no thread counts, and returns its result. ``providers`` may change
+    at any time. A name that the counters have hides the same name of a provider.
     """
 
     def __init__(
-        self, counters: Counters, clock: Callable[[], float],
+        self, counters: Counters, shown: Collection[str], clock: Callable[[], float],
         consistently: Callable[[Callable[[], Any]], Any] = lambda function: function(),
     ) -> None:
         self.providers: list[Provider] = []
         self._counters = counters
+        self._shown = shown
         self._clock = clock
         self._consistently = consistently
 
     def get(self, name: str) -> Element:
         """Return a map with the statistic of that name; empty if there is none."""
-        for counter in self._counters.told_by_name:
+        for counter in self._counters.of_pyd2:
             if name == counter.name:
                 return Element({name: _shown([Sample(name, counter.value, counter.changed)])})
         found = self._samples().get(name)
@@ -69,7 +70,7 @@ class Statistics:
 
     def _reset_own(self, name: str | None) -> bool:
         now = self._clock()
-        counters = [counter for counter in (*self._own(), *self._counters.told_by_name)
+        counters = [counter for counter in (*self._own(), *self._counters.of_pyd2)
                     if name is None or counter.name == name]
         for counter in counters:
             counter.reset(now)
@@ -108,21 +109,10 @@ class Statistics:
 
     def _own(self) -> Iterator[Counter]:
         counters = self._counters
-        yield from (
-            counters.ncr_received,
-            counters.ncr_invalid,
-            counters.ncr_error,
-            counters.update_sent,
-            counters.update_signed,
-            counters.update_unsigned,
-            counters.update_success,
-            counters.update_timeout,
-            counters.update_error,
-        )
-        # Kea 2.6 does not have this: shown only when it says something. What Kea never counts, replies that
-        # come too late, is told when asked for by name.
-        if counters.queue_full.value:
-            yield counters.queue_full
+        for counter in counters.of_kea:
+            # A statistic of a later Kea release is shown from its first event on.
+            if counter.value or counter.name in self._shown:
+                yield counter
         for key in (*counters.keys.values(), *counters.library_keys.values()):
             yield from (key.sent, key.success, key.timeout, key.error)
 

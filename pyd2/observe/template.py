@@ -1,4 +1,4 @@
-"""The texts of messages, with arguments in the places of their marks (contract, section 10)."""
+"""The texts of messages with their arguments filled in (contract, section 10)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _MARKS: Final = tuple(f"{MARK}{number}" for number in range(10))
 
 
 def prepare(template: str) -> tuple[str, int]:
-    """Return a template for the operator ``%`` and how many arguments it takes; -1: it is not that plain."""
+    """Return a template for the operator ``%`` and how many arguments it takes.
+
+    -1: its marks are not %1, %2, ... in this order, so ``substitute`` has to fill it in.
+    """
     marks = re.findall("%.?", template, re.DOTALL)
     if marks != [*_MARKS[1 : len(marks) + 1]]:
         return "", -1
@@ -23,7 +26,7 @@ def prepare(template: str) -> tuple[str, int]:
 def substitute(template: str, arguments: Sequence[object]) -> str:
     """Replace %1, %2, ... by the arguments, one after the other, and complain inside the text as Kea does.
 
-    An argument that holds a later mark has it replaced too: so does Kea's.
+    Like Kea, it also replaces a later mark that an argument holds.
     """
     number = 1
     for argument in arguments:

@@ -13,8 +13,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from pyd2.observe.appenders import PATIENCE, complain
-from pyd2.observe.entries import Told, put
+from pyd2.observe.appenders import WRITE_TIMEOUT, complain
+from pyd2.observe.entries import RequestGroup, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class _Switch:
         self.patience: Final = patience
 
 
-_Entry: TypeAlias = "Text | Told | _Switch | Callable[[], object]"
+_Entry: TypeAlias = "Text | RequestGroup | _Switch | Callable[[], object]"
 
 
 class LogWriter:
@@ -71,7 +71,7 @@ class LogWriter:
         self._waiting: list[_Entry] = []
         self._taken: list[_Entry] = []
         """What the thread is at work on."""
-        self._told: Told | None = None
+        self._told: RequestGroup | None = None
         """The last thing waiting, if more requests can join it."""
         self._size = 0
         self._limit = WAITING_LIMIT
@@ -124,7 +124,7 @@ class LogWriter:
             if self._size > self._limit:
                 self._drop(message.target)
                 return
-            told = self._told = Told(message_id, message, now)
+            told = self._told = RequestGroup(message_id, message, now)
             self._waiting.append(told)
         told.requests.append(request)
         self._size += _REQUEST_ROOM
@@ -165,7 +165,7 @@ class LogWriter:
         if self._thread is None:
             self._lock_file.close()
             return
-        self._thread.join(patience + 5 * PATIENCE)
+        self._thread.join(patience + 5 * WRITE_TIMEOUT)
         if self._thread.is_alive():
             self._tell_of_rest()
 
@@ -227,7 +227,7 @@ class LogWriter:
         for entry in entries:
             if isinstance(entry, tuple):
                 size += put(entry)
-            elif isinstance(entry, Told):
+            elif isinstance(entry, RequestGroup):
                 size += entry.put()
             elif isinstance(entry, _Switch):
                 self._write_pending()
@@ -286,10 +286,10 @@ class LogWriter:
     def _tell_of_rest(self) -> None:
         """Say on stderr what is lost since the thread hangs; in another one, for stderr may hang, too."""
         with self.lock:
-            lines = sum(len(entry.requests) if isinstance(entry, Told) else isinstance(entry, tuple)
+            lines = sum(len(entry.requests) if isinstance(entry, RequestGroup) else isinstance(entry, tuple)
                         for entry in (*self._taken, *self._waiting))
             lines += max(self._dropped.values(), default=0)
         text = f"log lines that were lost, for writing them does not come to an end: up to {lines}"
         last = threading.Thread(target=complain, args=(text,), daemon=True)
         last.start()
-        last.join(PATIENCE)
+        last.join(WRITE_TIMEOUT)

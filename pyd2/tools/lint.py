@@ -10,7 +10,7 @@ from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.data.controls import escaped
 from pyd2.errors import ConfigError, without_secrets
-from pyd2.messages import MESSAGES
+from pyd2.profiles.release import installed
 from pyd2.tools.lint_hints import hint
 from pyd2.tools.lint_rules import RULES, Subject
 
@@ -30,22 +30,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 def lint(file: str) -> int:
     """Print the errors and findings of a file; return the number of lines."""
-    directories = Directories.from_environment(os.environ)
+    profile = installed().profile
+    directories = Directories.from_environment(os.environ, profile.config.paths)
     lines: list[str] = []
 
     def notify(message_id: str, *details: object) -> None:
         if not message_id.startswith("PYD2_"):  # the rules report these, with their place
-            text = MESSAGES[message_id].text
+            text = profile.messages[message_id].text
             for number, detail in enumerate(details, start=1):
                 text = text.replace(f"%{number}", str(detail))
             lines.append(text)
 
     try:
-        root = read_file(file, notify=notify, read=read_first_config_file).map_value()["DhcpDdns"]
-        config = parse_element(root, directories, notify=notify)
+        whole = read_file(file, profile.config, notify=notify, read=read_first_config_file)
+        root = whole.map_value()["DhcpDdns"]
+        config = parse_element(root, profile.config, directories, notify=notify)
     except ConfigError as error:
         lines.append(f"error: {error}")
-        if instead := hint(str(error)):
+        if instead := hint(str(error), profile.config.grammar):
             lines.append(f"instead: {instead}")
         print(*map(escaped, lines), sep="\n")
         return len(lines)

@@ -7,13 +7,15 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from pyd2.config import grammar
+from pyd2.config.grammar import List, Map
 from pyd2.config.lexer import read_config_file
 from pyd2.config.switches import known_parameters
 from pyd2.dns.tsig import ALGORITHMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from pyd2.config.grammar import Value
 
 _CUTOFF: Final = 0.7
 """How similar a wrong key and a right one must be (difflib.SequenceMatcher)."""
@@ -37,14 +39,17 @@ _NO_FILE: Final = re.compile(r"(?:Unable to open|Can't open include) file (.*)$"
 _KEY: Final = re.compile(rb'"([^"\\\x00-\x1f]*)"\s*:')
 
 
-def hint(error: str) -> str:
+def hint(error: str, grammar: Map) -> str:
     """Return what to write instead of the cause of an error; empty if there is no hint."""
     found: re.Match[str] | None
     for pattern, advice in _ADVICE:
         if found := pattern.search(error):
             return advice(*found.groups())
+    if found := _NO_KEY.search(error):
+        return _of_map_key(found[1], found[2], dict(_maps(grammar)))
     if "unexpected constant string" in error and (place := _PLACE.match(error)):
-        return _of_key(_key_at(place["file"], int(place["line"]), int(place["column"])), _all_keys())
+        key = _key_at(place["file"], int(place["line"]), int(place["column"]))
+        return _of_key(key, [known for _, map_ in _maps(grammar) for known in map_.keys])
     return ""
 
 
@@ -55,8 +60,7 @@ def _of_key(key: str, known: Iterable[str]) -> str:
     return f'write "{alike[0]}"' if alike else ""
 
 
-def _of_map_key(key: str, map_name: str) -> str:
-    maps = dict(_maps(grammar.DHCP_DDNS))
+def _of_map_key(key: str, map_name: str, maps: Mapping[str, Map]) -> str:
     here = _of_key(key, [*maps[map_name].keys]) if map_name in maps else ""
     if here:
         return here
@@ -92,24 +96,18 @@ def _key_at(file: str, line: int, column: int) -> str:
     return found[1].decode("utf-8", "replace") if found else ""
 
 
-def _maps(value: grammar.Value) -> Iterator[tuple[str, grammar.Map]]:
-    if isinstance(value, grammar.List):
+def _maps(value: Value) -> Iterator[tuple[str, Map]]:
+    if isinstance(value, List):
         value = value.entry
-    if isinstance(value, grammar.Map):
+    if isinstance(value, Map):
         yield value.name, value
         for member in value.keys.values():
             yield from _maps(member)
 
 
-def _all_keys() -> Iterator[str]:
-    for _, map_ in _maps(grammar.DHCP_DDNS):
-        yield from map_.keys
-
-
 _ADVICE: Final[tuple[tuple[re.Pattern[str], Callable[..., str]], ...]] = (
-    (_NO_KEY, _of_map_key),
     (_NO_PARAMETER, lambda key, name: _of_key(key, [*known_parameters(name)])),
-    (_NO_LIBRARY_PARAMETER, lambda key: _of_key(key, [*grammar.HOOKS_LIBRARY.keys])),
+    (_NO_LIBRARY_PARAMETER, lambda key: _of_key(key, ["library", "parameters"])),
     (_NO_ALGORITHM, _of_algorithm),
     (_NO_FILE, _of_file),
 )

@@ -60,8 +60,8 @@ class LateRequests:
             self._ends.finish(transaction.ncr)
             return
         pause = self._retries.park(late, domain, retry, now)
-        if "PYD2_RETRY_LATER" in self._log.on:
-            self._log.emit("PYD2_RETRY_LATER", late.ncr.request_id, f"{pause:.1f}", failure.reason)
+        if "PYD2_RETRY_SCHEDULED" in self._log.on:
+            self._log.emit("PYD2_RETRY_SCHEDULED", late.ncr.request_id, f"{pause:.1f}", failure.reason)
 
     def note_turns(self) -> None:
         """Take note of servers that do not answer any more, or again."""
@@ -80,7 +80,7 @@ class LateRequests:
             self._counters.tally.expired += 1
             ncr = late.ncr
             failure = late.reason or "an earlier one for its name"
-            self._log.emit("PYD2_RETRY_ENDED", ncr.request_id, why, failure, ncr.text())
+            self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, why, failure, ncr.text())
             self._ends.dead.append(Dead(ncr, f"{why}; {late.reason}" if late.reason else why))
             self._ends.finish(ncr)
             retries.leave(late)

@@ -149,7 +149,7 @@ class Retries:
         """End a request that would have to wait, where its domain has no room for that."""
         why = "an earlier one for its name or address"
         self._counters.tally.failed += 1
-        self._log.emit("PYD2_RETRY_ENDED", ncr.request_id, SHARE_TAKEN, why, ncr.text())
+        self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, SHARE_TAKEN, why, ncr.text())
         self._ends.dead.append(Dead(ncr, SHARE_TAKEN))
         self._ends.finish(ncr)
         self.shares.give_up(self.shares.of(domain), wall)

@@ -81,6 +81,6 @@ class Shares:
         self._shares[share.key] = share
         share.given_up += 1
         if wall >= share.tell_at or share.tell_at > wall + TOLD_SECONDS:
-            self._log.emit("PYD2_RETRY_SHARE_TAKEN", share.requests, share.key, share.given_up)
+            self._log.emit("PYD2_RETRY_SHARE_FULL", share.requests, share.key, share.given_up)
             share.given_up = 0
             share.tell_at = wall + TOLD_SECONDS

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyd2.config.parse import DEFAULT_SUMMARY, parse_file
+from pyd2.config.parse import DEFAULT_SUMMARY
 from pyd2.config.paths import Directories
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError
-from pyd2.messages import MESSAGES
+from tests.kit.profile import MESSAGES, RULES, parse_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +73,8 @@ def our_outcome(path: str, environment: Mapping[str, str]) -> Outcome:
     summary, error = DEFAULT_SUMMARY, ""
     try:
         config = parse_file(
-            path, Directories.from_environment(environment), notify=notify, validate_libraries=validate
+            path, Directories.from_environment(environment, RULES.paths),
+            notify=notify, validate_libraries=validate,
         )
         summary = config.summary()
     except ConfigSyntaxError as fault:

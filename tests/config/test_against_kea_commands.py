@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.config.output import to_element
-from pyd2.config.parse import parse_element
 from pyd2.config.paths import Directories
 from pyd2.control.commands import config_hash
 from pyd2.data.element import Element
@@ -23,6 +22,7 @@ from tests.config.mutations import Generator
 from tests.kit import control
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
 from tests.kit.ports import PortLease
+from tests.kit.profile import RULES, parse_element
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -137,7 +137,8 @@ def ours(request: str, directories: Directories) -> Config | str:
 def directories_of(d2: D2) -> Directories:
     """Return the directories of the server under test; that of the hooks is the installation's."""
     here = str(d2.directory)
-    return Directories.from_environment({"KEA_LOG_FILE_DIR": here, "KEA_CONTROL_SOCKET_DIR": here})
+    environment = {"KEA_LOG_FILE_DIR": here, "KEA_CONTROL_SOCKET_DIR": here}
+    return Directories.from_environment(environment, RULES.paths)
 
 
 def answer_of(d2: D2, request: str) -> str:

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyd2.config.output import to_element, to_shown_element
-from pyd2.config.parse import parse_element
 from pyd2.config.paths import Directories
 from pyd2.config.reader import Reader
 from pyd2.config.redact import redact
@@ -19,12 +18,13 @@ from pyd2.data.element import Element, from_plain
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError
 from tests.config.mutations import Generator
+from tests.kit.profile import RULES, parse_element
 
 DIRECTORIES = Directories("/hooks", "/logs", "/sockets")
 
 
 def read(text: bytes) -> Element:
-    return Reader("f", lambda _: text, lambda _: None).whole_file().map_value()["DhcpDdns"]
+    return Reader("f", RULES.grammar, lambda _: text, lambda _: None).whole_file().map_value()["DhcpDdns"]
 
 
 @settings(deadline=None)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.config.loggers import in_new_spelling
-from pyd2.config.parse import parse_element, parse_file, read_file
 from pyd2.config.paths import Directories
 from pyd2.data.element import Element, Position, from_plain
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError
+from tests.kit.profile import parse_element, parse_file, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

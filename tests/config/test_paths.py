@@ -6,24 +6,26 @@ import sysconfig
 
 import pytest
 
-from pyd2.config.paths import Directories, confine
+from pyd2.config.paths import Directories, PathRules, confine
 from pyd2.errors import ConfigError
+
+RULES = PathRules(name_below_root=True)
 
 
 def test_defaults_are_the_distributions() -> None:
-    directories = Directories.from_environment({})
+    directories = Directories.from_environment({}, RULES)
     triplet = sysconfig.get_config_var("MULTIARCH")
-    assert directories == Directories(f"/usr/lib/{triplet}/kea/hooks", "/var/log/kea", "/run/kea")
+    assert directories == Directories(f"/usr/lib/{triplet}/kea/hooks", "/var/log/kea", "/run/kea", RULES)
 
 
 def test_a_system_without_triplet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sysconfig, "get_config_var", lambda _: None)
-    assert Directories.from_environment({}).hooks == "/usr/lib/kea/hooks"
+    assert Directories.from_environment({}, RULES).hooks == "/usr/lib/kea/hooks"
 
 
 def test_variables_win_and_lose_their_slashes() -> None:
     environment = {"KEA_HOOKS_PATH": "/h/", "KEA_LOG_FILE_DIR": "l//", "KEA_CONTROL_SOCKET_DIR": ""}
-    assert Directories.from_environment(environment) == Directories("/h", "l", "")
+    assert Directories.from_environment(environment, RULES) == Directories("/h", "l", "", RULES)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ def test_variables_win_and_lose_their_slashes() -> None:
     ],
 )
 def test_files_are_joined(path: str, full: str) -> None:
-    assert confine(path, "/d") == full
+    assert confine(path, "/d", RULES) == full
 
 
 @pytest.mark.parametrize(
@@ -56,5 +58,5 @@ def test_files_are_joined(path: str, full: str) -> None:
 )
 def test_other_places_are_refused(path: str, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        confine(path, "/d")
+        confine(path, "/d", RULES)
     assert str(caught.value) == text

@@ -12,12 +12,14 @@ from pyd2.config.grammar import List, Map, Value
 from pyd2.config.reader import MAX_NESTING, Reader
 from pyd2.data.element import Element, Position
 from pyd2.errors import ConfigSyntaxError
+from tests.kit.profile import RULES
 
 
 def read(body: str, warnings: list[str] | None = None) -> Element:
     """Return the DhcpDdns map of a file with the body between its braces."""
     text = '{"DhcpDdns":{' + body + "}}"
-    reader = Reader("f", lambda _: text.encode(), ([] if warnings is None else warnings).append)
+    warn = ([] if warnings is None else warnings).append
+    reader = Reader("f", RULES.grammar, lambda _: text.encode(), warn)
     return reader.whole_file().map_value()["DhcpDdns"]
 
 
@@ -81,7 +83,7 @@ def all_maps(rule: Map) -> list[Map]:
     return found
 
 
-MAPS = {rule.name: rule for rule in all_maps(grammar.DHCP_DDNS)}
+MAPS = {rule.name: rule for rule in all_maps(RULES.grammar)}
 
 EXAMPLES: dict[type, tuple[str, str]] = {
     grammar.String: ('"x"', "5"),
@@ -163,5 +165,5 @@ def test_a_warning_names_the_file_that_is_open_when_it_is_given() -> None:
     """A comma at the end of an included file is known to be too many only in the file that goes on."""
     files = {"f": b'{"DhcpDdns":{"port":5<?include "g"?>}}', "g": b","}
     warnings: list[str] = []
-    Reader("f", files.__getitem__, warnings.append).whole_file()
+    Reader("f", RULES.grammar, files.__getitem__, warnings.append).whole_file()
     assert warnings == ["f:1.1: Extraneous comma. A piece of configuration may have been omitted."]

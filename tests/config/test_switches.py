@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.config.parse import parse_element
 from pyd2.config.paths import Directories
 from pyd2.config.switches import (
     FailoverSwitches,
@@ -20,6 +19,7 @@ from pyd2.config.switches import (
 )
 from pyd2.data.element import Position, from_plain
 from pyd2.errors import ConfigError
+from tests.kit.profile import parse_element
 
 if TYPE_CHECKING:
     from pyd2.config.model import Config

@@ -272,8 +272,8 @@ def _logs_without_lock(name: str, outcome: Outcome) -> None:
     """As with a good lock directory, and one warning."""
     usual = cases.load("cli", "start-sigterm")
     outcome |= {"stderr": usual["stderr"], "log": copy.deepcopy(usual["log"])}
-    warning = ("the log lock file /nonexistent/dir/logger_lockfile can not be used (No such file or "
-               "directory); messages are written without it")
+    warning = ("cannot use the log lock file /nonexistent/dir/logger_lockfile (No such file or directory): "
+               "messages are written without it")
     outcome["log"].append(["WARN", "kea-dhcp-ddns.log", "PYD2_LOCKFILE_UNUSABLE", warning])
     outcome["actions"][1]["stderr"] = usual["actions"][2]["stderr"]
 

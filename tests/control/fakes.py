@@ -12,7 +12,7 @@ from pyd2.data.element import Element, from_plain
 from pyd2.data.json import from_json
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, Pyd2Error
-from pyd2.messages import MESSAGES
+from tests.kit.profile import MESSAGES, PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +157,7 @@ class Channel:
         self.server = FakeServer(config)
         self.statistics = FakeStatistics()
         self.registry = CommandRegistry(self.log)
-        self.commands = Commands(self.server, self.statistics, self.log)
+        self.commands = Commands(self.server, self.statistics, self.log, PROFILE.commands)
         self.commands.register(self.registry)
         self.log.take()
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pyd2.messages import MESSAGES
 from tests.control.fakes import Channel
+from tests.kit.profile import MESSAGES
 
 DATA = Path(__file__).parent.parent / "conformance" / "data" / "commands"
 CASES = {path.stem: json.loads(path.read_text()) for path in sorted(DATA.glob("*.json"))}

@@ -18,8 +18,8 @@ import pytest
 from pyd2.config import grammar
 from pyd2.counters import Counters
 from pyd2.daemon import PACKET_LAYER
-from pyd2.messages import MESSAGES
 from pyd2.tools import cli
+from tests.kit.profile import MESSAGES, PROFILE
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -144,7 +144,7 @@ def keys_of(value: grammar.Value) -> set[str]:
 def test_every_key_is_described() -> None:
     pages = ("configuration.md", "observing.md", "control.md")
     described = "".join((DOCS / page).read_text() for page in pages)
-    assert {key for key in keys_of(grammar.DHCP_DDNS) if f"`{key}`" not in described} == set()
+    assert {key for key in keys_of(PROFILE.config.grammar) if f"`{key}`" not in described} == set()
 
 
 def test_every_control_command_is_described() -> None:

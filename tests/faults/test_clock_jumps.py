@@ -88,7 +88,7 @@ def test_nothing_is_lost_and_no_timer_takes_note(d2_binary: str, bind: dns_serve
                 load.allowed = len(HOSTS)
                 wait_until(lambda: "(BADTIME)" in bind.process.output(), "BIND to refuse a signature")
                 # A timer that went by the wall clock would run out in a day, or at once and all the time.
-                d2.wait_for_log("PYD2_RETRY_LATER", 3 * len(HOSTS))
+                d2.wait_for_log("PYD2_RETRY_SCHEDULED", 3 * len(HOSTS))
                 assert requests_told(d2)["queued"]
                 clock.jump("+0")
                 ends.wait(len(HOSTS))

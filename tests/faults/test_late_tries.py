@@ -58,7 +58,7 @@ def test_what_waits_goes_on_after_a_restart_and_what_fails_is_kept(d2_binary: st
             dns.set_script([{"rcode": 0}], {}, default=REFUSED)
             first = start(d2_binary, directory, port, dns_port, 1)
             ncr.send(host.request(reverse=True), port)
-            first.wait_for_log("PYD2_RETRY_LATER", 2)
+            first.wait_for_log("PYD2_RETRY_SCHEDULED", 2)
             wait_until(lambda: told(first)["retries"]["waiting"] == 1, "the request to wait")
             assert told(first)["queue"]["entries"] == 1
             first.stop()

@@ -22,6 +22,7 @@ from tests.fuzz.config_target import use
 from tests.fuzz.mutate import any_bytes, mutate_bytes, mutate_text, mutate_values
 from tests.fuzz.runner import ACCEPTED
 from tests.fuzz.world import WALL, StrictLog
+from tests.kit.profile import PROFILE
 
 if TYPE_CHECKING:
     import random
@@ -101,7 +102,8 @@ class CommandTarget:
         self._log = StrictLog()
         self.registry = WatchedRegistry(self._log)
         server = ParsingServer(self._directory.name)
-        Commands(server, Statistics(Counters(WALL), lambda: WALL), self._log).register(self.registry)
+        statistics = Statistics(Counters(WALL), PROFILE.statistics, lambda: WALL)
+        Commands(server, statistics, self._log, PROFILE.commands).register(self.registry)
 
     def close(self) -> None:
         """Remove what config-write has left."""

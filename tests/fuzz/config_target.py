@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 from pyd2.config.output import to_element, to_shown_element
-from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.control.commands import config_hash
 from pyd2.counters import Counters
@@ -19,6 +18,7 @@ from tests.fuzz import corpora
 from tests.fuzz.mutate import any_bytes, mutate_bytes, mutate_text, mutate_values
 from tests.fuzz.runner import ACCEPTED
 from tests.fuzz.world import WALL, StrictLog
+from tests.kit.profile import parse_element, read_file
 
 if TYPE_CHECKING:
     import random

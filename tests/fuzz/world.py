@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pyd2.counters import Counters
 from pyd2.errors import Pyd2Error
-from pyd2.messages import MESSAGES
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
 from pyd2.update.kinds import KINDS
+from tests.kit.profile import MESSAGES
 from tests.update.support import draws
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pyd2.config.model import Config
-    from pyd2.messages import Told
+    from pyd2.messages import LoggedRequest
     from pyd2.update.engine import Outgoing
 
     Peer: TypeAlias = "Callable[[World, Outgoing], Iterable[bytes]]"
@@ -59,7 +59,7 @@ class StrictLog:
             text.encode("utf-8", "surrogateescape")
         self.lines.append((message_id, texts))
 
-    def emit_request(self, message_id: str, request: Told) -> None:
+    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
         self.emit(message_id, request.request_id, request.text())
 
 

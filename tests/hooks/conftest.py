@@ -21,8 +21,9 @@ from pyd2.data.element import Element, Plain, from_plain
 from pyd2.dns.tsig import HmacKey
 from pyd2.hooks.interface import Chain
 from pyd2.hooks.python_chain import PythonChain
-from pyd2.messages import MESSAGES, ROOT_LOGGER, Severity, Told
+from pyd2.messages import ROOT_LOGGER, LoggedRequest, Severity
 from tests.kit.c_libraries import PRELUDE, compile_text
+from tests.kit.profile import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ class RecordingLog:
     """Keeps every message, all of them switched on; each must be in the catalogue with its arguments."""
 
     on = frozenset(MESSAGES)
+    messages = MESSAGES
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, tuple[object, ...]]] = []
@@ -51,7 +53,7 @@ class RecordingLog:
         assert len(arguments) == len(set(re.findall(r"%\d", MESSAGES[message_id].text))), message_id
         self.entries.append((message_id, tuple(str(argument) for argument in arguments)))
 
-    def emit_request(self, message_id: str, request: Told) -> None:
+    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
         """Keep a message that tells of a request."""
         self.emit(message_id, request.request_id, request.text())
 

@@ -11,6 +11,7 @@ import pytest
 
 from pyd2.config.hooks_libraries import parse_hooks_libraries
 from pyd2.config.model import HookLibrary
+from pyd2.config.paths import Directories
 from pyd2.data.element import Element, Position, from_plain
 from pyd2.errors import ConfigError, HookError
 from pyd2.hooks.choice import check_libraries, load_chain
@@ -66,7 +67,7 @@ def parsed(name: str, directory: Path) -> HookLibrary:
     """The entry of a library as the configuration has it. Raises ConfigError."""
     position = Position("d2.json", 7, 21)
     entry = Element({"library": Element(name, position)}, position)
-    (library,) = parse_hooks_libraries(Element([entry], position), str(directory))
+    (library,) = parse_hooks_libraries(Element([entry], position), Directories(str(directory), "", ""))
     return library
 
 
@@ -237,6 +238,6 @@ def test_an_installed_package_above_that_fails(package: Path, hooks: Path, log: 
 def test_parameters_and_directory_are_kept(hooks: Path) -> None:
     (hooks / "own.py").write_text(GOOD)
     text = from_plain([{"library": "python:own", "parameters": {"a": 1}}])
-    (library,) = parse_hooks_libraries(text, str(hooks))
+    (library,) = parse_hooks_libraries(text, Directories(str(hooks), "", ""))
     assert (library.library, library.directory) == ("python:own", str(hooks))
     assert library.parameters == from_plain({"a": 1})

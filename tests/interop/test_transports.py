@@ -154,7 +154,7 @@ def test_late_tries(d2_binary: str, is_pyd2: bool, transport: str, authority: Ce
                 ends.wait(20)
                 server.process.kill()
                 load.allowed = len(hosts)
-                d2.wait_for_log("PYD2_RETRY_LATER")
+                d2.wait_for_log("PYD2_RETRY_SCHEDULED")
                 server.start()
                 ends.wait(len(hosts))
             assert _all_in_zone(server, ends, hosts)
@@ -178,7 +178,7 @@ def test_late_tries_until_the_server_has_the_right_certificate(
             _late(d2_binary, server.tls_port, {"transport": "tls", "tls-ca-file": str(authority.cert)}) \
             as (d2, ends, ncr_port):
         with Load(ncr_port, (host.request() for host in hosts), 1e6):
-            d2.wait_for_log("PYD2_RETRY_LATER", len(hosts))
+            d2.wait_for_log("PYD2_RETRY_SCHEDULED", len(hosts))
         assert server.records(ZONE) == set()
         show(certificate)
         server.process.stop()

@@ -15,7 +15,7 @@ from pyd2.counters import Counters
 from pyd2.journal.entry import Entries, Identity, StoreError
 from pyd2.journal.journal import Journal
 from pyd2.journal.states import PROMISES, TABLE, State, Trigger, moved
-from pyd2.messages import MESSAGES
+from tests.kit.profile import MESSAGES
 from tests.update.support import MemoryLog
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyd2.config.model import Logger, OutputOption
-from pyd2.messages import MESSAGES, ROOT_LOGGER, Log, Severity
-from pyd2.observe.log import MessageLog, full_name
+from pyd2.messages import ROOT_LOGGER, Log, Severity
+from pyd2.observe.log import full_name
 from pyd2.observe.template import substitute
+from tests.kit.profile import MESSAGES, message_log
 from tests.observe import kea
 
 ROOT: dict[str, Any] = {"name": ROOT_LOGGER, "severity": "INFO", "output-options": [{"output": "a.log"}]}
@@ -96,7 +97,7 @@ def test_same_messages_in_the_same_files_as_kea(
     with_pattern = json.dumps(SETUPS[setup]).replace('.log"', f'.log", "pattern": "{PATTERN}"')
     entries = json.loads(with_pattern)
     d2 = kea.run(real, entries)
-    log = MessageLog(quiet)
+    log = message_log(quiet)
     log.configure(loggers(SETUPS[setup], ours))
     for message_id in happened:
         log.emit(message_id, *["x"] * len(set(re.findall(r"%\d", MESSAGES[message_id].text))))
@@ -106,7 +107,7 @@ def test_same_messages_in_the_same_files_as_kea(
 
 
 def test_one_output_twice_writes_twice(tmp_path: Path, quiet: dict[str, str]) -> None:
-    log = MessageLog(quiet)
+    log = message_log(quiet)
     log.configure(loggers(SETUPS["one output twice"], tmp_path))
     log.emit("DHCP_DDNS_STARTED", "1")
     log.close()
@@ -114,7 +115,7 @@ def test_one_output_twice_writes_twice(tmp_path: Path, quiet: dict[str, str]) ->
 
 
 def test_on_follows_the_configuration(tmp_path: Path, quiet: dict[str, str]) -> None:
-    log = MessageLog(quiet)
+    log = message_log(quiet)
     face: Log = log
     on = face.on
     assert "DCTL_STARTING" in on
@@ -128,7 +129,7 @@ def test_on_follows_the_configuration(tmp_path: Path, quiet: dict[str, str]) -> 
 
 
 def test_without_loggers_stderr_at_info(capfd: pytest.CaptureFixture[str]) -> None:
-    log = MessageLog({"KEA_LOCKFILE_DIR": "none"}, verbose=True)
+    log = message_log({"KEA_LOCKFILE_DIR": "none"}, verbose=True)
     log.emit("DCTL_INIT_PROCESS", "DhcpDdns")
     log.configure(())
     log.emit("DCTL_INIT_PROCESS", "DhcpDdns")
@@ -158,7 +159,7 @@ def test_before_the_configuration(
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     environ = {key: value.replace("@DIR@", str(tmp_path)) for key, value in environment.items()}
-    log = MessageLog({"KEA_LOCKFILE_DIR": "none"} | environ)
+    log = message_log({"KEA_LOCKFILE_DIR": "none"} | environ)
     log.emit("DCTL_INIT_PROCESS", "DhcpDdns")
     log.emit("DCTL_STARTING", "DhcpDdns", 1, "2.6.3", "stable")
     log.close()
@@ -170,7 +171,7 @@ def test_before_the_configuration(
 
 
 def test_lock_file_beside_kea(tmp_path: Path) -> None:
-    log = MessageLog({"KEA_LOCKFILE_DIR": str(tmp_path), "KEA_LOGGER_DESTINATION": "/dev/null"})
+    log = message_log({"KEA_LOCKFILE_DIR": str(tmp_path), "KEA_LOGGER_DESTINATION": "/dev/null"})
     assert not (tmp_path / "logger_lockfile").exists()  # it comes with the first line
     log.emit("DHCP_DDNS_STARTED", "1")
     log.close()
@@ -179,7 +180,7 @@ def test_lock_file_beside_kea(tmp_path: Path) -> None:
 
 def test_check_only_locks_only_where_the_environment_says(tmp_path: Path) -> None:
     for environ in ({}, {"KEA_LOCKFILE_DIR": str(tmp_path)}):
-        log = MessageLog({"KEA_LOGGER_DESTINATION": "/dev/null"} | environ, check_only=True)
+        log = message_log({"KEA_LOGGER_DESTINATION": "/dev/null"} | environ, check_only=True)
         log.emit("DHCP_DDNS_STARTED", "1")
         log.close()
         assert (tmp_path / "logger_lockfile").exists() == bool(environ)
@@ -187,18 +188,18 @@ def test_check_only_locks_only_where_the_environment_says(tmp_path: Path) -> Non
 
 def test_an_unusable_lock_directory_costs_no_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Kea loses every message then: row 24 of docs/differences.md."""
-    log = MessageLog({"KEA_LOCKFILE_DIR": str(tmp_path / "no")})
+    log = message_log({"KEA_LOCKFILE_DIR": str(tmp_path / "no")})
     log.emit("DHCP_DDNS_STARTED", "1")
     log.emit("DHCP_DDNS_STARTED", "2")
     log.close()
     out = capfd.readouterr().out
     message_ids = [message_id for _, _, message_id in HEAD.findall(out)]
     assert message_ids == ["DHCP_DDNS_STARTED", "PYD2_LOCKFILE_UNUSABLE", "DHCP_DDNS_STARTED"]
-    assert f"{tmp_path}/no/logger_lockfile can not be used (No such file or directory)" in out
+    assert f"cannot use the log lock file {tmp_path}/no/logger_lockfile (No such file or directory)" in out
 
 
 def test_hook_loggers(tmp_path: Path, quiet: dict[str, str]) -> None:
-    log = MessageLog(quiet)
+    log = message_log(quiet)
     entries = [ROOT, {"name": "gss-tsig-hooks", "severity": "DEBUG", "debuglevel": 10}]
     log.configure(loggers(entries, tmp_path))
     gss, other = log.logger("gss-tsig-hooks"), log.logger("kea-dhcp-ddns.other")
@@ -217,7 +218,7 @@ def test_hook_loggers(tmp_path: Path, quiet: dict[str, str]) -> None:
 
 
 def test_bytes_that_are_no_utf_8(tmp_path: Path, quiet: dict[str, str]) -> None:
-    log = MessageLog(quiet)
+    log = message_log(quiet)
     log.configure(loggers([ROOT], tmp_path))
     log.emit("DHCP_DDNS_STARTED", b"\xe9\xff".decode("utf-8", "surrogateescape"))
     log.emit("DHCP_DDNS_STARTED", "\ud800")
@@ -228,7 +229,7 @@ def test_bytes_that_are_no_utf_8(tmp_path: Path, quiet: dict[str, str]) -> None:
 
 
 def test_after_close_nothing_is_written(quiet: dict[str, str], capfd: pytest.CaptureFixture[str]) -> None:
-    log = MessageLog(quiet | {"KEA_LOGGER_DESTINATION": "stdout"})
+    log = message_log(quiet | {"KEA_LOGGER_DESTINATION": "stdout"})
     hook = log.logger("x")
     log.close()
     log.emit("DCTL_STARTING", "DhcpDdns", 1, "2.6.3", "stable")

@@ -8,8 +8,8 @@ import pytest
 
 from pyd2.config.model import Logger, OutputOption
 from pyd2.messages import ROOT_LOGGER, Severity
-from pyd2.observe.log import MessageLog
 from pyd2.packets.packed import PackedRequest
+from tests.kit.profile import message_log
 from tests.packets.layers import COMPILED, PLAIN
 from tests.update.support import datagram, request
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pyd2.observe.log import MessageLog
     from pyd2.packets.layer import Request
 
 ADDED, REMOVED = "DHCP_DDNS_ADD_SUCCEEDED", "DHCP_DDNS_REMOVE_SUCCEEDED"
@@ -38,7 +39,7 @@ def read() -> list[PackedRequest]:
 
 def written(path: Path, pattern: str, tell: Callable[[MessageLog], None]) -> bytes:
     """Return what a log with a thread writes with a pattern when something is told to it."""
-    log = MessageLog({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"}, clock=lambda: NOW)
+    log = message_log({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"}, clock=lambda: NOW)
     log.configure((Logger(ROOT_LOGGER, "INFO", 0, (OutputOption(str(path), pattern=pattern),), None),))
     log.start_writer()
     tell(log)
@@ -86,7 +87,7 @@ def test_the_log_is_the_same(pattern: str, tmp_path: Path) -> None:
 
 def test_what_was_told_before_a_reconfiguration_or_the_end_is_written(tmp_path: Path) -> None:
     ncr = read()[0]
-    log = MessageLog({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
+    log = message_log({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
     log.start_writer()
     for name in ("one.log", "two.log"):
         log.configure((Logger(ROOT_LOGGER, "INFO", 0, (OutputOption(str(tmp_path / name)),), None),))

@@ -11,6 +11,7 @@ import pytest
 from pyd2.counters import MOST_LIBRARY_KEYS, Counters
 from pyd2.data.text import to_text
 from pyd2.observe.statistics import Sample, Statistics
+from tests.kit.profile import PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def counters() -> Counters:
 
 @pytest.fixture
 def statistics(counters: Counters) -> Statistics:
-    return Statistics(counters, lambda: START + 60)
+    return Statistics(counters, PROFILE.statistics, lambda: START + 60)
 
 
 def test_all_statistics_of_a_new_server(statistics: Statistics) -> None:

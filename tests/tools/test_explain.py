@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.config.parse import parse_file
 from pyd2.config.paths import Directories
 from pyd2.counters import Counters
 from pyd2.messages import RequestLog
@@ -19,6 +18,7 @@ from pyd2.tools.requests import encode, request
 from pyd2.tools.wire_text import describe_wire
 from pyd2.update.engine import Engine
 from pyd2.update.kinds import KINDS
+from tests.kit.profile import parse_file
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

@@ -16,11 +16,12 @@ from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
 from pyd2.config.switches import ServerSwitches, override_switches, parse_switches
 from pyd2.counters import Counters
 from pyd2.data.element import Element, from_plain
-from pyd2.messages import MESSAGES, Told
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing, SelectKey
+from tests.kit.profile import MESSAGES, PROFILE
 
 if TYPE_CHECKING:
+    from pyd2.messages import LoggedRequest
     from pyd2.update.errands import Errand
 
 LAYER = ""
@@ -128,7 +129,7 @@ class MemoryLog:
             text = text.replace(f"%{number}", str(argument), 1)
         self.lines.append([message.severity.name, message.logger, message_id, text])
 
-    def emit_request(self, message_id: str, request: Told) -> None:
+    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
         self.emit(message_id, request.request_id, request.text())
 
     @property
@@ -164,10 +165,8 @@ def answer(message: bytes, rcode: int = 0) -> bytes:
 
 def statistics(counters: Counters) -> dict[str, int]:
     """Return the statistics that the control channel shows, by name."""
-    other = {"keys", "library_keys", "tally", "replies_ignored", "replies_dropped", "connections_closed"}
-    plain = [value for name, value in vars(counters).items() if name not in other]
-    late = {"queue-mgr-queue-full"}
-    found = {counter.name: counter.value for counter in plain if counter.value or counter.name not in late}
+    found = {counter.name: counter.value for counter in counters.of_kea
+             if counter.value or counter.name in PROFILE.statistics}
     for key in (*counters.keys.values(), *counters.library_keys.values()):
         found |= {c.name: c.value for c in (key.sent, key.success, key.timeout, key.error)}
     return found

@@ -419,7 +419,7 @@ def shared(sick: Sick, **more: Any) -> VirtualD2:
 
 
 def told_given_up(d2: VirtualD2) -> list[str]:
-    return d2.log.texts("PYD2_RETRY_SHARE_TAKEN")
+    return d2.log.texts("PYD2_RETRY_SHARE_FULL")
 
 
 def test_a_zone_that_stays_refused_leaves_half_of_the_queue(sick: Sick) -> None:
@@ -434,8 +434,8 @@ def test_a_zone_that_stays_refused_leaves_half_of_the_queue(sick: Sick) -> None:
     assert len(dead) == 250
     assert "REFUSED from 127.0.0.1 port:1; the late requests of its domain" in dead[0].reason
     (text,) = told_given_up(d2)
-    assert text.startswith("50 requests of domain sick.test. wait to be tried again, which is its share")
-    assert "given up, 1 since the last" in text
+    assert text.startswith("50 requests of domain sick.test. wait for a retry, which is its share")
+    assert "abandoned (1 since the last" in text
     for number in range(300, 400):
         d2.request(ask(number, HEALTHY))
         d2.run(d2.now + 0.01)
@@ -462,7 +462,7 @@ def test_what_would_wait_behind_a_late_one_counts_as_well(sick: Sick) -> None:
         if not number:
             d2.run(d2.now + 0.01)
     assert (d2.engine.late, d2.counters.tally.failed) == (50, 30)
-    assert d2.log.ids.count("PYD2_RETRY_ENDED") == 30
+    assert d2.log.ids.count("PYD2_RETRY_ABANDONED") == 30
     assert d2.engine.take_dead()[0].reason == SHARE_TAKEN
 
 

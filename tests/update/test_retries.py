@@ -164,8 +164,8 @@ def test_an_addition_ends_with_its_lease() -> None:
     d2.run(d2.now + 99)
     assert d2.engine.queued == 1
     d2.run()
-    assert d2.log.ids[-1] == "PYD2_RETRY_ENDED"
-    assert "its lease has ended. It failed last because of this: REFUSED" in d2.log.lines[-1][3]
+    assert d2.log.ids[-1] == "PYD2_RETRY_ABANDONED"
+    assert "abandoned (its lease has ended); last failure: REFUSED" in d2.log.lines[-1][3]
     assert d2.now < 1000 + 100 + 300
     assert (d2.engine.queued, d2.counters.tally.expired, len(d2.engine.take_dead())) == (0, 1, 1)
 
@@ -178,7 +178,7 @@ def test_a_removal_is_tried_for_a_day_or_as_long_as_the_lease(lease: int, second
     begin = d2.now
     d2.request(request(change_type=1, lease_expires_on=expiry(d2, 0), lease_length=lease))
     d2.run()
-    assert d2.log.ids[-1] == "PYD2_RETRY_ENDED"
+    assert d2.log.ids[-1] == "PYD2_RETRY_ABANDONED"
     assert "it has been tried for long enough" in d2.log.lines[-1][3]
     assert seconds - 1 <= d2.now - begin <= seconds + 301
 

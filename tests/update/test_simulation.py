@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from pyd2.counters import Counters
-from pyd2.messages import MESSAGES
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing
+from tests.kit.profile import MESSAGES
 from tests.update import support
 from tests.update.support import MemoryLog, answer, datagram, domain, make_config, request, simple_map
 

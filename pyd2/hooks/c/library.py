@@ -13,7 +13,7 @@ from pyd2.errors import HookError
 from pyd2.hooks.c.handles import JSON, KEYS, Handles, RefusedError, Shared, calls, numbers
 from pyd2.hooks.c.timers import Timers
 from pyd2.hooks.c_abi import ffi, lib
-from pyd2.hooks.points import Status, has_argument
+from pyd2.hooks.points import HookRules, Status, has_argument
 
 if TYPE_CHECKING:
     import asyncio
@@ -174,7 +174,7 @@ class CLibrary:
                 symbol, bind = requires, self._requires
         return None if symbol is None else lambda *arguments: bind(symbol, *arguments)
 
-    def wrong_version(self, version: object) -> tuple[object, object] | None:
+    def wrong_version(self, version: object, _rules: HookRules) -> tuple[object, object] | None:
         """Compare what ``version`` returned: None if it fits, else what it is and what is required."""
         assert isinstance(version, Requirement)
         if version.number != _VERSION:

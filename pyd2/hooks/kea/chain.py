@@ -27,7 +27,7 @@ from pyd2.hooks.kea.start import shim
 from pyd2.hooks.kea.statistics import KeaStatistics
 from pyd2.hooks.kea_shim import lib
 from pyd2.hooks.library import is_for_kea
-from pyd2.hooks.points import Status
+from pyd2.hooks.points import RULES, HookRules, Status
 from pyd2.hooks.release import free_closed
 from pyd2.update.selection import Selection
 
@@ -69,7 +69,7 @@ class KeaChain:
 
     def __init__(
         self, entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int] = perf_counter_ns, *,
-        commands: ServerCommands | None = None,
+        commands: ServerCommands | None = None, rules: HookRules = RULES,
     ) -> None:
         """Load the libraries in order; ``clock`` gives nanoseconds, ``commands`` are the server's own.
 
@@ -95,7 +95,7 @@ class KeaChain:
         self._unopened: set[str] = set()
         self._compiled = any(is_for_kea(entry.library) for entry in entries)
         self._slots = {
-            index: Slot(self._shim, arguments, entry, index, log, clock)
+            index: Slot(self._shim, arguments, entry, index, log, clock, rules)
             for index, entry in enumerate(entries, start=1)
             if not is_for_kea(entry.library)
         }
@@ -354,14 +354,14 @@ class KeaChain:
     def _collect_log(self) -> None:
         lost = self._shim.lib.kb_log_collect()
         if lost:
-            self._log.emit("PYD2_HOOK_LOG_LOST", lost)
+            self._log.emit("PYD2_HOOK_MESSAGES_LOST", lost)
 
     def write_log(self, severity: int, logger: str, text: str) -> None:
         """Write a message of Kea or of a compiled library."""
         of_slot = bool(self._links) and self._links in text
         if of_slot:
             text = text.replace(f"{self._links}/{PYTHON_PREFIX}", PYTHON_PREFIX).replace(self._links, "")
-        message = kea_log.parse(severity, logger, text)
+        message = kea_log.parse(self._log.messages, severity, logger, text)
         if message is None:
             kea_log.write(self._log, severity, logger, text)
             return

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyd2.config.model import HookLibrary
     from pyd2.hooks.interface import Chain, ServerCommands
     from pyd2.hooks.kea.log import ServerLog
+    from pyd2.hooks.points import HookRules
     from pyd2.messages import Log
 
 
@@ -47,6 +48,7 @@ def _check_compiled(name: str, log: Log) -> bool:
 
 def load_mixed(
     entries: Sequence[HookLibrary], log: Log, clock: Callable[[], int], commands: ServerCommands | None,
+    rules: HookRules,
 ) -> Chain:
     """Load libraries, some of them compiled for Kea. Raises HookError with Kea's text."""
     try:
@@ -57,4 +59,4 @@ def load_mixed(
         raise HookError(FAILED) from error
     from pyd2.hooks.kea.chain import KeaChain
 
-    return KeaChain(entries, log, clock, commands=commands)
+    return KeaChain(entries, log, clock, commands=commands, rules=rules)

@@ -10,12 +10,13 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pyd2.messages import MESSAGES, Log, Severity
+from pyd2.messages import Log, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyd2.hooks.kea.bridge import Shim
+    from pyd2.messages import Message
 
 
 class NamedLogger(Protocol):
@@ -28,6 +29,8 @@ class NamedLogger(Protocol):
 class ServerLog(Log, Protocol):
     """The members of the server's log that the bridge needs, besides ``Log``."""
 
+    messages: Mapping[str, Message]
+    """The catalogue, by ID."""
     followers: list[Callable[[], None]]
     """Called after each change of the levels."""
 
@@ -38,32 +41,32 @@ class ServerLog(Log, Protocol):
         """Return the logger of a full name."""
 
 
-class Message(NamedTuple):
+class Parsed(NamedTuple):
     """A message of the catalogue."""
 
     message_id: str
     arguments: tuple[str, ...]
 
 
-def parse(severity: int, logger: str, text: str) -> Message | None:
+def parse(messages: Mapping[str, Message], severity: int, logger: str, text: str) -> Parsed | None:
     """Split a message into ID and arguments; None when it is not of the catalogue.
 
     A library may log under an ID of the catalogue, with a logger, a severity or a text of its own.
     """
     message_id, _, rest = text.partition(" ")
-    known = MESSAGES.get(message_id)
+    known = messages.get(message_id)
     if known is None or known.logger != logger or known.severity != severity:
         return None
-    found = _pattern(message_id).fullmatch(rest)
+    found = _pattern(known.text).fullmatch(rest)
     if found is None:
         return None
     named = found.groupdict()
-    return Message(message_id, tuple(named[name] for name in sorted(named)))
+    return Parsed(message_id, tuple(named[name] for name in sorted(named)))
 
 
 @cache
-def _pattern(message_id: str) -> re.Pattern[str]:
-    pattern = re.sub(r"%(\d)", r"(?P<a\1>.*)", re.escape(MESSAGES[message_id].text))
+def _pattern(text: str) -> re.Pattern[str]:
+    pattern = re.sub(r"%(\d)", r"(?P<a\1>.*)", re.escape(text))
     return re.compile(pattern, re.DOTALL)
 
 
@@ -75,7 +78,7 @@ def write(log: ServerLog, severity: int, logger: str, text: str) -> None:
 
 def write_any(log: ServerLog, severity: int, logger: str, text: str) -> None:
     """Write a message of Kea, of the catalogue or not."""
-    message = parse(severity, logger, text)
+    message = parse(log.messages, severity, logger, text)
     if message is None:
         write(log, severity, logger, text)
     else:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyd2.hooks.kea.arguments import Arguments, KnownArguments
     from pyd2.hooks.kea.bridge import CData, Shim
     from pyd2.hooks.library import Library
+    from pyd2.hooks.points import HookRules
     from pyd2.messages import Log
 
     CalloutFunction = Callable[[CalloutHandle], object]
@@ -37,13 +38,14 @@ class Slot:
     """A library at its place in Kea's list, with its callouts; the ``Registrar`` of its handle."""
 
     def __init__(self, shim: Shim, arguments: Arguments, entry: HookLibrary, index: int, log: Log,
-                 clock: Callable[[], int]) -> None:
+                 clock: Callable[[], int], rules: HookRules) -> None:
         self._shim = shim
         self._arguments = arguments
         self.entry = entry
         self._index = index
         self._log = log
         self._clock = clock
+        self._rules = rules
         self.found = False
         """Whether the library could be opened at all."""
         self._library: Library | None = None
@@ -64,7 +66,7 @@ class Slot:
             self._log.emit("HOOKS_OPEN_ERROR", self.entry.library, error)
             return False
         self.found = True
-        if check_version(self._library, self._log):
+        if check_version(self._library, self._log, self._rules):
             return True
         self.close()
         return False

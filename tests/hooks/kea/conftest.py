@@ -15,8 +15,9 @@ from pyd2.config.model import Config, DnsServer, HookLibrary, TsigKey
 from pyd2.config.output import to_element
 from pyd2.data.element import Element, Plain, from_plain
 from pyd2.hooks.choice import load_chain
-from pyd2.messages import MESSAGES, Severity
+from pyd2.messages import Severity
 from tests.hooks.conftest import RecordingLog, config
+from tests.kit.profile import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -35,12 +35,13 @@ import pyd2.daemon
 from pyd2.config.model import HookLibrary
 from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.observe.log import MessageLog
-log = MessageLog({{"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_SEVERITY": "ERROR"}})
+from pyd2.profiles.kea_2_6_messages import MESSAGES
+log = MessageLog(MESSAGES, {{"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_SEVERITY": "ERROR"}})
 entries = [HookLibrary({str(library)!r}, None)]
 assert check_libraries(entries, log) == []
 load_chain(entries, log).unload()
 with open("/proc/self/maps") as maps:
-    print(json.dumps([[name for name in sys.modules if "kea_" in name], "libkea" in maps.read()]))
+    print(json.dumps([[name for name in sys.modules if "hooks.kea_" in name], "libkea" in maps.read()]))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [[], False]

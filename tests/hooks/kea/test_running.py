@@ -18,6 +18,7 @@ from pyd2.hooks.kea.io_pump import Pump
 from pyd2.hooks.kea.start import shim
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe.statistics import Statistics
+from tests.kit.profile import PROFILE
 
 from .conftest import BridgeLog, configure, state
 from .test_compiled import OWN, ask, python_library
@@ -162,7 +163,7 @@ def test_loggers_of_libraries_follow_the_levels(probe: Probe, monkeypatch: pytes
 
 def test_statistics_are_seen_on_both_sides(probe: Probe, log: BridgeLog) -> None:
     counters = Counters(0.0)
-    statistics = Statistics(counters, lambda: 7.0)
+    statistics = Statistics(counters, PROFILE.statistics, lambda: 7.0)
     chain = load_chain([probe("A")], log)
     chain.share_statistics(statistics)
     counters.update_sent.add(5.0)

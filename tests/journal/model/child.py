@@ -25,8 +25,8 @@ import pyd2.journal.writer  # noqa: F401  loaded before the fork
 from pyd2.config.switches import QueueSwitches
 from pyd2.counters import Counters
 from pyd2.journal.journal import Journal
-from pyd2.messages import MESSAGES
 from tests.journal.model import planted
+from tests.kit.profile import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,53 @@
+"""Which Kea release pyd2 behaves like, and what the command line says of it.
+
+This module imports little, so that ``-v`` answers at once. All else that depends on the release is in its
+profile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from pyd2.profiles.profile import Profile
+
+
+class Release(NamedTuple):
+    """A release of Kea as its command line shows it."""
+
+    version: str
+    """What ``-v`` prints, such as ``2.6.3``; printed wherever tools read a number."""
+    package_type: str
+    """``stable`` or ``development``, as DCTL_STARTING says."""
+    flags: str
+    """The letters of the options without an argument."""
+    usage: str
+    """What follows a usage error, without the empty line at the end."""
+
+    @property
+    def profile(self) -> Profile:
+        """All that pyd2 does as this release does it."""
+        from pyd2.profiles.kea_2_6 import KEA_2_6
+
+        return KEA_2_6
+
+
+KEA_2_6_3: Final = Release(
+    version="2.6.3",
+    package_type="stable",
+    flags="dvVW",
+    usage="""\
+Usage: kea-dhcp-ddns
+  -v: print version number and exit
+  -V: print extended version information and exit
+  -W: display the configuration report and exit
+  -d: optional, verbose output \n\
+  -c <config file name> : mandatory, specify name of configuration file
+  -t <config file name> : check the configuration file and exit
+""",
+)
+
+
+def installed() -> Release:
+    """Return the release that pyd2 behaves like on this machine."""
+    return KEA_2_6_3

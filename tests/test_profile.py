@@ -1,0 +1,130 @@
+"""A profile of its own: what differs between Kea releases comes from the value that the start passes down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kit import control
+from tests.kit.d2 import D2, config, environment, private_directory
+from tests.kit.ports import PortLease
+from tests.kit.profile import PROFILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROGRAM = f"""\
+#!{sys.executable}
+from dataclasses import replace
+
+from pyd2.cli import main
+from pyd2.config.grammar import String
+from pyd2.config.paths import PathRules
+from pyd2.profiles.kea_2_6 import KEA_2_6
+from pyd2.profiles.release import KEA_2_6_3, Release
+
+class Other(Release):
+    @property
+    def profile(self):
+        rules, messages = KEA_2_6.config, KEA_2_6.messages
+        keys = rules.grammar.keys | {{"nickname": String(blank="no nickname")}}
+        timeout = {{**rules.defaults.dhcp_ddns, "dns-server-timeout": 700}}
+        started = messages["DHCP_DDNS_STARTED"]._replace(text="DHCP-DDNS %1 is up")
+        return replace(
+            KEA_2_6,
+            release=self,
+            config=replace(
+                rules,
+                grammar=replace(rules.grammar, keys=keys),
+                defaults=replace(rules.defaults, dhcp_ddns=timeout),
+                paths=PathRules(),
+            ),
+            messages={{**messages, "DHCP_DDNS_STARTED": started}},
+            statistics=(*KEA_2_6.statistics, "queue-mgr-queue-full"),
+            commands=KEA_2_6.commands._replace(
+                names=tuple(name for name in KEA_2_6.commands.names if name != "config-write")
+            ),
+            hooks=KEA_2_6.hooks._replace(version=29900),
+        )
+
+raise SystemExit(main(release=Other(*KEA_2_6_3)._replace(version="2.99.0", flags="dvVWX")))
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> str:
+    """A program that is pyd2 with another profile."""
+    program = tmp_path / "other-d2"
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with private_directory() as path:
+        yield path
+
+
+def run(program: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, *arguments], cwd=directory, env=environment(directory), capture_output=True, text=True,
+        check=False,
+    )
+
+
+def check(program: str, directory: Path, settings: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    (directory / "d2.json").write_text(json.dumps({"DhcpDdns": settings}))
+    return run(program, directory, "-t", "d2.json")
+
+
+def test_the_command_line(other: str, directory: Path) -> None:
+    assert run(other, directory, "-v").stdout == "2.99.0\n"
+    assert run(other, directory, "-V").stdout.startswith("2.99.0 (pyd2 ")
+    assert run(other, directory, "-X", "-v").stdout == "2.99.0\n"
+
+
+def test_the_check(other: str, directory: Path) -> None:
+    assert check(other, directory, {"nickname": "d2"}).returncode == 0
+    assert "no nickname" in check(other, directory, {"nickname": ""}).stderr
+    wrong = check(other, directory, {"nicknames": "d2"})
+    assert 'got unexpected keyword "nicknames" in DhcpDdns map.' in wrong.stderr
+    logger = {"name": "kea-dhcp-ddns", "severity": "INFO", "output-options": [{"output": "/d2.log"}]}
+    outside = check(other, directory, {"loggers": [logger]})
+    assert "invalid path specified: '/', supported path" in outside.stderr
+
+
+def test_the_daemon_and_its_control_channel(other: str, directory: Path) -> None:
+    (directory / "library.py").write_text("def version(): return 29900\n")
+    extra = {"nickname": "d2", "hooks-libraries": [{"library": str(directory / "library.py")}]}
+    program = directory / "with-hooks"
+    program.write_text(f'#!/bin/sh\nKEA_HOOKS_PATH={directory} exec {other} "$@"\n')
+    program.chmod(0o755)
+    with PortLease() as lease, D2.start(str(program), directory, config(lease.take(), extra)) as d2:
+        d2.wait_for_log("DHCP_DDNS_STARTED DHCP-DDNS 2.99.0 is up")
+        assert "DCTL_STARTING" in d2.stdout()
+        assert "version: 2.99.0 (stable)" in d2.stdout()
+        assert d2.command("version-get")["text"] == "2.99.0"
+        assert d2.command("config-get")["arguments"]["DhcpDdns"]["dns-server-timeout"] == 700
+        assert d2.statistics() == dict.fromkeys((*PROFILE.statistics, "queue-mgr-queue-full"), 0)
+        assert "config-write" not in d2.command("list-commands")["arguments"]
+        assert control.command(d2.socket, "config-write")["result"] == 2
+
+
+def test_a_hook_library_of_the_other_release(other: str, directory: Path) -> None:
+    """Libraries of 2.6.3 do not fit, and the refusal names the profile's number."""
+    (directory / "library.py").write_text("def version(): return 20603\n")
+    (directory / "d2.json").write_text(json.dumps(
+        {"DhcpDdns": {"hooks-libraries": [{"library": str(directory / "library.py")}]}}
+    ))
+    done = subprocess.run(
+        [other, "-c", "d2.json"], cwd=directory, capture_output=True, text=True, check=False,
+        env=environment(directory) | {"KEA_HOOKS_PATH": str(directory)},
+    )
+    assert done.returncode == 1
+    assert f"{directory}/library.py is at version 20603, require version 29900" in done.stdout + done.stderr
