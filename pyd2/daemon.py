@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import resource
 import signal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from pyd2 import KEA_VERSION, standard
+from pyd2 import KEA_VERSION, interpreter, standard
 from pyd2.config.addresses import SystemInterfaces
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
@@ -72,7 +71,7 @@ def run(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the co
 
 def check(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the command line
     """Check a configuration file (``-t``); return the exit status."""
-    _collect_less()
+    interpreter.collect_less()
     log = MessageLog(verbose=verbose, check_only=True)
     checker = Checker(log, Directories.from_environment(os.environ), verbose=verbose)
     try:
@@ -111,21 +110,10 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _collect_less() -> None:
-    """Let the garbage collector look rarely at what stays, for reference counts free nearly all.
-
-    A configuration of 20,000 zones makes half a million objects that stay. With Python's thresholds the
-    collector went through them again and again: half of the time in which such a configuration loads. No
-    other thread runs while it looks at some of them, so these are no more than 2,000 (a millisecond):
-    30,000 held the updates for 20 ms, and by the million they stood still for a second.
-    """
-    gc.set_threshold(1_000, 1, 20_000)
-
-
 def _run(config_file: str, log: MessageLog, *, verbose: bool) -> int:
     manager = ServiceManager(os.environ, log)
     _raise_descriptor_limit()
-    _collect_less()
+    interpreter.collect_less()
     try:
         _check_file_name(config_file)
     except LaunchError as error:
@@ -225,7 +213,8 @@ class Daemon:
     # Its life.
 
     def start(self) -> None:
-        """Read the configuration and put it in force. Raises LaunchError."""
+        """Start the update thread, read the configuration and put it in force. Raises LaunchError."""
+        self._service.start()
         try:
             self._configurator.reload(self.config_file)
         except Pyd2Error as error:

@@ -5,7 +5,7 @@ Theory of operation
 The daemon's thread reads configurations, answers commands and runs hook libraries. Each of these may take its
 time, and no DNS update waits for it: the service has a thread with an event loop of its own. The threads
 share Python's interpreter lock, which nobody holds for long: it is given up in every system call, and taken
-from who computes after ``SWITCH_SECONDS``.
+from a thread that computes after half a millisecond (``pyd2.interpreter``).
 
 The daemon calls the service by ``_call``, which runs a function in the service's thread and waits for its
 end; that is a matter of microseconds. The service never waits for the daemon: it posts to the daemon's loop.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 import traceback
 from collections import deque
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import uvloop
 
+from pyd2 import interpreter
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.errands import ErrandRunner
 from pyd2.journal.journal import Journal
@@ -55,10 +55,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-SWITCH_SECONDS: Final = 0.0005
-"""How long a thread may compute while the other one waits for the interpreter; Python's own 5 ms would be in
-each pass of the service's loop while a configuration is read."""
 
 DRAIN_SECONDS: Final = 60.0
 """How long a normal shutdown waits for the queue.
@@ -135,8 +131,11 @@ class Service:
         self._left = False
         self._patience: asyncio.TimerHandle | None = None
         """Runs out when a normal shutdown has taken too long."""
-        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread = Thread(target=self._run, name="pyd2-dns", daemon=True)
+
+    def start(self) -> None:
+        """Start the service's thread; before that, and after its end, calls run in the caller's thread."""
+        interpreter.share()
         self._thread.start()
 
     def _run(self) -> None:
@@ -355,11 +354,11 @@ class Service:
         self._journal.close()
 
     def end(self) -> None:
-        """End the thread, whatever it has to do."""
+        """End the thread, whatever it has to do, if it was started and has not ended."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-            self._loop.close()
+        self._loop.close()
 
     def log_end(self) -> None:
         """Log what Kea logs after its last message."""

@@ -1,0 +1,73 @@
+"""How the threads share Python's interpreter lock, so that none holds it for long.
+
+A thread that computes gives the lock up after ``SWITCH_SECONDS``, but not within a call into C. Three things
+held it for tens of milliseconds while a configuration of 20,000 zones was loaded, and the update thread with
+it:
+
+- the garbage collector, which looks at all objects of a generation in one go;
+- the end of a tree of a million objects, which are all freed in one go;
+- many short calls that release the lock, such as those of cffi: each of them begins anew the time after which
+  a waiting thread asks for the lock, and they have it again before that thread is awake.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may compute while another one waits for the interpreter; Python's own 5 ms would be in
+each pass of the update thread's loop while a configuration is read."""
+
+GIVE_WAY_AFTER: Final = 32
+"""Calls that release the lock, or objects to be freed, between two pauses: a millisecond's work."""
+
+_PAUSE: Final = 1e-6
+"""Seconds; the kernel makes some 60 us of it, in which a waiting thread wakes up and has the lock."""
+
+
+def share() -> None:
+    """Have Python switch threads as often as the update thread needs it."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
+def give_way() -> None:
+    """Release the lock for as long as a waiting thread needs to take it."""
+    time.sleep(_PAUSE)
+
+
+def free_in_parts(objects: list[Any]) -> None:
+    """Empty a list from its end, and give way again and again: each object frees what only it refers to."""
+    while objects:
+        del objects[-GIVE_WAY_AFTER:]
+        give_way()
+
+
+def collect_less() -> None:
+    """Let the garbage collector look rarely at what stays, for reference counts free nearly all.
+
+    With Python's thresholds the collector took half of the time in which a large configuration loads. At most
+    2,000 objects are looked at in one go, which takes a millisecond.
+    """
+    gc.set_threshold(1_000, 1, 20_000)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Make many objects that stay: the garbage collector does not run, and never looks at them afterwards.
+
+    Cycles among the objects that are there at the end are never collected. Those of hook libraries are
+    broken when these are unloaded (``pyd2.hooks.release``).
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -1,0 +1,45 @@
+"""How the threads share the interpreter lock."""
+
+import gc
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from pyd2 import interpreter
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    threshold, interval = gc.get_threshold(), sys.getswitchinterval()
+    yield
+    gc.set_threshold(*threshold)
+    sys.setswitchinterval(interval)
+    gc.unfreeze()
+
+
+def test_a_list_is_freed_from_its_end_and_others_have_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    objects = list(range(100))
+    monkeypatch.setattr(interpreter, "give_way", lambda: left.append(len(objects)))
+    interpreter.free_in_parts(objects)
+    assert left == [100 - interpreter.GIVE_WAY_AFTER * count for count in (1, 2, 3)] + [0]
+
+
+def test_what_is_made_without_collection_is_never_looked_at() -> None:
+    with interpreter.no_collection():
+        assert not gc.isenabled()
+        made = [[] for _ in range(10)]  # type: ignore[var-annotated]
+    assert gc.isenabled()
+    assert not any(one is made for one in gc.get_objects())
+
+
+def test_the_collector_never_looks_at_many_objects() -> None:
+    interpreter.collect_less()
+    young, middle, _ = gc.get_threshold()
+    assert young * (middle + 1) <= 2000
+
+
+def test_threads_that_wait_do_not_wait_long() -> None:
+    interpreter.share()
+    assert sys.getswitchinterval() == pytest.approx(interpreter.SWITCH_SECONDS)
