@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.control_socket import check_directory
-from pyd2.config.defaults import with_defaults
+from pyd2.config.disposal import Disposal
 from pyd2.config.files import read_config_file, read_first_config_file
 from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
 from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
@@ -19,6 +19,7 @@ from pyd2.config.redact import redact
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
 from pyd2.hooks.chain import check_libraries, load_chain
+from pyd2.interpreter import no_collection
 from pyd2.journal.lock import InUseError
 from pyd2.net.control import ControlChannel
 
@@ -82,7 +83,8 @@ class Checker:
         """Check a configuration and log the outcome. Raises ConfigError."""
         self._announce("check", dhcp_ddns)
         try:
-            config = self._parse(dhcp_ddns)
+            config, filled = self._parse(dhcp_ddns)
+            self.discard(dhcp_ddns, config, filled)
             self._check_socket(config)
         except ConfigParserError as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
@@ -110,14 +112,25 @@ class Checker:
             self._log.emit("DHCP_DDNS_CONFIGURE", purpose, shown)
             self._log.emit("DCTL_CONFIG_START", shown)
 
-    def _parse(self, dhcp_ddns: Element) -> Config:
-        return parse_element(
-            dhcp_ddns,
-            self._directories,
-            verbose=self._verbose,
-            notify=self._log.emit,
-            validate_libraries=lambda entries: check_libraries(entries, self._log),
-        )
+    def _parse(self, dhcp_ddns: Element) -> tuple[Config, Element]:
+        """Return the configuration of a DhcpDdns map, and the map with its defaults."""
+        filled: list[Element] = []
+        try:
+            config = parse_element(
+                dhcp_ddns,
+                self._directories,
+                verbose=self._verbose,
+                notify=self._log.emit,
+                validate_libraries=lambda entries: check_libraries(entries, self._log),
+                on_filled=filled.append,
+            )
+        except BaseException:
+            self.discard(*filled)
+            raise
+        return config, filled[0]
+
+    def discard(self, *wholes: Element | Config | None) -> None:
+        """Do nothing: a program that only checks ends soon, and frees all then."""
 
 
 class Configurator(Checker):
@@ -140,6 +153,7 @@ class Configurator(Checker):
     ) -> None:
         super().__init__(log, directories, verbose=verbose)
         self._loop = loop
+        self._disposal = Disposal(loop)
         self._new_session = new_session
         self._queue = queue
         self._commit = commit
@@ -152,7 +166,7 @@ class Configurator(Checker):
 
     def reload(self, path: str) -> None:
         """Apply a file. Raises Pyd2Error; nothing has changed then."""
-        with self._old_log_at_failure():
+        with self._old_log_at_failure(), no_collection():
             try:
                 dhcp_ddns = self.read(path, first=self.config is None)
             except ConfigSyntaxError as error:
@@ -161,7 +175,7 @@ class Configurator(Checker):
 
     def apply(self, dhcp_ddns: Element) -> None:
         """Apply a DhcpDdns map. Raises Pyd2Error; nothing has changed then."""
-        with self._old_log_at_failure():
+        with self._old_log_at_failure(), no_collection():
             self._apply(dhcp_ddns)
 
     def close_channel(self) -> None:
@@ -169,6 +183,10 @@ class Configurator(Checker):
         if self.channel is not None:
             self.channel.close()
             self.channel = None
+
+    def discard(self, *wholes: Element | Config | None) -> None:
+        """Free these a part at a time, as soon as nobody else needs them."""
+        self._disposal.add(*wholes)
 
     def unload(self) -> None:
         """Unload the hook libraries, the last step of the daemon's life."""
@@ -195,11 +213,12 @@ class Configurator(Checker):
             check_sizes(loggers)
         except ConfigParserError as error:
             raise ConfigError(f"{_PARSING_FAILED}{error}") from error
+        self.discard(dhcp_ddns)
         dhcp_ddns = in_new_spelling(dhcp_ddns)
         self._log.configure(loggers)
         self._announce("update", dhcp_ddns)
         try:
-            config = self._parse(dhcp_ddns)
+            config, filled = self._parse(dhcp_ddns)
         except ConfigParserError as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
             raise
@@ -207,6 +226,7 @@ class Configurator(Checker):
             self._log.emit("DHCP_DDNS_CONFIG_FAIL", error)
             raise
         with ExitStack() as undo:
+            undo.callback(self.discard, config, filled)
             chain = self._replace_libraries(config)
             undo.callback(self._take_back_libraries, chain)
             channel = self._open_channel(config)
@@ -214,7 +234,6 @@ class Configurator(Checker):
             self._claim_queue(config)
             undo.callback(self._queue.unclaim)
             self._log.emit("DCTL_CONFIG_COMPLETE", config.summary())
-            filled = with_defaults(dhcp_ddns)
             accepted, text = chain.configured(config, filled, self._loop)
             if not accepted:
                 raise RefusedConfigError(text or _PARSING_FAILED + _NO_TEXT)
@@ -223,6 +242,7 @@ class Configurator(Checker):
         replaced, self.channel = self.channel, channel
         if replaced is not None and replaced is not channel:
             replaced.close()
+        self.discard(self.config, *(self._applied or ()))
         self.config, self.chain, self._applied = in_force, chain, (config, filled)
         self._commit(in_force, chain, restored=False)
 
