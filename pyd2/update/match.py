@@ -55,6 +55,11 @@ class Matcher(Generic[T]):
         self._lengths = sorted({len(name) for name in self._by_name}, reverse=True)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names that are looked up."""
+        return tuple(self._by_name)
+
+    @property
     def domains(self) -> tuple[T, ...]:
         """All domains that can be found."""
         wildcard = () if self._wildcard is None else (self._wildcard,)
