@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from pyd2.packets import layer
+from pyd2.interpreter import GIVE_WAY_AFTER
+from pyd2.packets import compiled, layer
 from pyd2.packets.compiled import CompiledLayer
-from pyd2.packets.layer import make_layer
+from pyd2.packets.layer import DomainNumbers, make_layer
 from pyd2.packets.plain import PlainLayer
 
 
@@ -57,3 +58,21 @@ def test_the_plain_layer_needs_nothing_compiled() -> None:
 
 def test_each_layer_has_its_name() -> None:
     assert {make_layer(name).name for name in layer.NAMES} == set(layer.NAMES)
+
+
+def test_who_prepares_very_much_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call into C releases the interpreter, but for too short a time for a waiting thread."""
+    pauses: list[int] = []
+    monkeypatch.setattr(compiled, "give_way", lambda: pauses.append(1))
+    made = CompiledLayer()
+    for number in range(GIVE_WAY_AFTER):
+        made.zone(f"z{number}.test.")
+    assert pauses
+    pauses.clear()
+    for number in range(GIVE_WAY_AFTER):
+        made.key(f"k{number}.", "HMAC-SHA256", bytes(32), 0)
+    assert len(pauses) > 1
+    pauses.clear()
+    names = {f"z{number}.test.": number for number in range(1, 2 * GIVE_WAY_AFTER + 1)}
+    made.make_index(DomainNumbers(names, {}, {}, 0, 0))
+    assert len(pauses) == 2
