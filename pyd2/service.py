@@ -291,7 +291,7 @@ class Service:
     def _leave(self, kind: ShutdownType) -> None:
         self._leaving = kind
         if kind is not ShutdownType.NOW:
-            self._intake.stop()
+            self._intake.stop(self._leave_if_cleared)
         self._leave_if_cleared()
         if kind is ShutdownType.NORMAL and self._patience is None:
             seconds = KEPT_SECONDS if self._journal.durable else DRAIN_SECONDS
@@ -312,7 +312,7 @@ class Service:
     def _leave_if_cleared(self) -> None:
         if self._leaving is None or self._left:
             return
-        if self._journal.busy and self._leaving is not ShutdownType.NOW:
+        if (self._journal.busy or self._intake.draining) and self._leaving is not ShutdownType.NOW:
             return
         if self._engine.cleared_for_shutdown(self._leaving):
             self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)
