@@ -109,8 +109,7 @@ class NcrListener:
     def drain(self, on_closed: Callable[[], None]) -> None:
         """Close when what the kernel holds has been handed over, a batch in each turn of the loop.
 
-        ``bound_to`` is None at once. If the kernel holds less than a batch, ``on_closed`` is called before the
-        return.
+        ``bound_to`` is None at once. If the kernel holds less than a batch, all is done before this returns.
         """
         if self.socket is None:
             on_closed()
