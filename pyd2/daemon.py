@@ -265,7 +265,8 @@ class Daemon:
 
     def _process(self, request: Element) -> Element | None:
         self._service.settle()
-        return self._registry.process(request)
+        with interpreter.yielding():  # thousands of statistics, say
+            return self._registry.process(request)
 
     def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
         self._registry.hooks = chain
@@ -293,7 +294,8 @@ class Daemon:
         self._manager.reloading()
         failure = ""
         try:
-            self._configurator.reload(self.config_file)
+            with interpreter.yielding():
+                self._configurator.reload(self.config_file)
         except Pyd2Error as error:
             self._log.emit("DCTL_CFG_FILE_RELOAD_ERROR", error)
             failure = f"; the reload failed: {error}"

@@ -25,6 +25,10 @@ SWITCH_SECONDS: Final = 0.0005
 """How long a thread may compute while another one waits for the interpreter; Python's own 5 ms would be in
 each pass of the update thread's loop while a configuration is read."""
 
+YIELDING_SECONDS: Final = 0.0001
+"""The same while the main thread computes for long. A pass of the update thread's loop takes the interpreter
+some ten times, and each time may have to wait for so long."""
+
 GIVE_WAY_AFTER: Final = 32
 """Calls that release the lock, or objects to be freed, between two pauses: a millisecond's work."""
 
@@ -56,6 +60,16 @@ def collect_less() -> None:
     2,000 objects are looked at in one go, which takes a millisecond.
     """
     gc.set_threshold(1_000, 1, 20_000)
+
+
+@contextmanager
+def yielding() -> Iterator[None]:
+    """Give the interpreter up sooner than usually: the main thread computes for long. Not to be nested."""
+    sys.setswitchinterval(YIELDING_SECONDS)
+    try:
+        yield
+    finally:
+        share()
 
 
 @contextmanager

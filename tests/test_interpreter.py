@@ -43,3 +43,9 @@ def test_the_collector_never_looks_at_many_objects() -> None:
 def test_threads_that_wait_do_not_wait_long() -> None:
     interpreter.share()
     assert sys.getswitchinterval() == pytest.approx(interpreter.SWITCH_SECONDS)
+
+
+def test_who_computes_for_long_gives_up_sooner() -> None:
+    with interpreter.yielding():
+        assert sys.getswitchinterval() == pytest.approx(interpreter.YIELDING_SECONDS)
+    assert sys.getswitchinterval() == pytest.approx(interpreter.SWITCH_SECONDS)
