@@ -353,8 +353,9 @@ class Daemon:
         """Return the running configuration as a map with the member DhcpDdns."""
         config = self._configurator.config
         assert config is not None
-        whole = to_shown_element(config) if redacted else to_element(config)
-        self._configurator.discard(whole)
+        with interpreter.no_collection():
+            whole = to_shown_element(config) if redacted else to_element(config)
+            self._configurator.discard(whole)
         return whole
 
     def apply(self, config: Element) -> None:

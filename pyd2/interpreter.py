@@ -1,11 +1,12 @@
 """How the threads share Python's interpreter lock, so that none holds it for long.
 
-A thread that computes gives the lock up after ``SWITCH_SECONDS``, but not within a call into C. Three things
+A thread that computes gives the lock up after ``SWITCH_SECONDS``, but not within a call into C. Such things
 held it for tens of milliseconds while a configuration of 20,000 zones was loaded, and the update thread with
 it:
 
 - the garbage collector, which looks at all objects of a generation in one go;
-- the end of a tree of a million objects, which are all freed in one go;
+- the end of a tree of a million objects, which are all freed in one go; sorting 20,000 names, or joining a
+  text of megabytes;
 - many short calls that release the lock, such as those of cffi: each of them begins anew the time after which
   a waiting thread asks for the lock, and they have it again before that thread is awake.
 """
@@ -16,10 +17,13 @@ import gc
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from heapq import merge
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread may compute while another one waits for the interpreter; Python's own 5 ms would be in
@@ -31,6 +35,9 @@ some ten times, and each time may have to wait for so long."""
 
 GIVE_WAY_AFTER: Final = 32
 """Calls that release the lock, or objects to be freed, between two pauses: a millisecond's work."""
+
+SORTED_AT_ONCE: Final = 1024
+"""Items: a fraction of a millisecond."""
 
 _PAUSE: Final = 1e-6
 """Seconds; the kernel makes some 60 us of it, in which a waiting thread wakes up and has the lock."""
@@ -51,6 +58,12 @@ def free_in_parts(objects: list[Any]) -> None:
     while objects:
         del objects[-GIVE_WAY_AFTER:]
         give_way()
+
+
+def sorted_in_parts(items: Sequence[T], key: Callable[[T], Any]) -> list[T]:
+    """Return what ``sorted`` returns, from parts that are sorted one by one and merged in Python."""
+    parts = [sorted(items[at : at + SORTED_AT_ONCE], key=key) for at in range(0, len(items), SORTED_AT_ONCE)]
+    return list(merge(*parts, key=key))
 
 
 def collect_less() -> None:

@@ -1,6 +1,7 @@
 """How the threads share the interpreter lock."""
 
 import gc
+import random
 import sys
 from collections.abc import Iterator
 
@@ -49,3 +50,15 @@ def test_who_computes_for_long_gives_up_sooner() -> None:
     with interpreter.yielding():
         assert sys.getswitchinterval() == pytest.approx(interpreter.YIELDING_SECONDS)
     assert sys.getswitchinterval() == pytest.approx(interpreter.SWITCH_SECONDS)
+
+
+def test_sorting_in_parts_is_sorting() -> None:
+    random.seed(7)
+    count = 3 * interpreter.SORTED_AT_ONCE + 5
+    items = [(random.randrange(count // 2), number) for number in range(count)]
+
+    def key(item: tuple[int, int]) -> int:
+        return item[0]
+
+    assert interpreter.sorted_in_parts(items, key) == sorted(items, key=key)
+    assert interpreter.sorted_in_parts([], key) == []
