@@ -37,6 +37,7 @@ from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
 from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Engine
+from pyd2.update.status import servers_status
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.engine import SelectKey
     from pyd2.update.errands import Errand
+    from pyd2.update.lane import Lane
     from pyd2.update.plan import Plan
 
 P = ParamSpec("P")
@@ -71,6 +73,9 @@ UNTOLD_PART: Final = 8
 
 ENDS_AT_ONCE: Final = 32
 """Turns of the engine whose ends the durable queue is told of in one go."""
+
+SERVERS_AT_ONCE: Final = 256
+"""DNS servers whose status is put down in one go: a fraction of a millisecond."""
 
 _ROUNDS: Final = 4
 """How often libraries may have something to do while the service settles, each time for some milliseconds."""
@@ -203,17 +208,24 @@ class Service:
 
     def status(self) -> dict[str, Plain] | None:
         """Return how it goes with what goes beyond Kea; None when nothing of that is on."""
-        return self._call(self._status)
-
-    def _status(self) -> dict[str, Plain] | None:
         wall = time.time()
+        status, lanes = self._call(self._status, wall)
+        if status is not None:
+            servers: list[Plain] = []
+            for first in range(0, len(lanes), SERVERS_AT_ONCE):
+                servers += self._call(servers_status, lanes[first : first + SERVERS_AT_ONCE], wall)
+            status["servers"] = servers
+        return status
+
+    def _status(self, wall: float) -> tuple[dict[str, Plain] | None, tuple[Lane, ...]]:
+        """Return the status but that of the servers, and these."""
         queue = self._journal.status(wall)
         if queue is None and not self._engine.extended:
-            return None
+            return None, ()
         status = self._engine.status(wall)
         if queue is not None:
             status["queue"] = dict(queue)
-        return status
+        return status, self._engine.lanes
 
     def consistently(self, function: Callable[[], T]) -> T:
         """Return what a function returns that reads or changes the counters, while nobody counts."""
