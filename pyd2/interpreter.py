@@ -55,8 +55,10 @@ def give_way() -> None:
 
 def free_in_parts(objects: list[Any]) -> None:
     """Empty a list from its end, and give way again and again: each object frees what only it refers to."""
-    while objects:
+    while True:
         del objects[-GIVE_WAY_AFTER:]
+        if not objects:
+            break
         give_way()
 
 
