@@ -265,8 +265,13 @@ class Daemon:
 
     def _process(self, request: Element) -> Element | None:
         self._service.settle()
-        with interpreter.yielding():  # thousands of statistics, say
-            return self._registry.process(request)
+        self._share_more()
+        return self._registry.process(request)
+
+    def _share_more(self) -> None:
+        """Let the update thread have the interpreter soon until this pass of the loop ends."""
+        interpreter.share_more()
+        self._loop.call_soon(interpreter.share)
 
     def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
         self._registry.hooks = chain
@@ -292,10 +297,10 @@ class Daemon:
     def _on_reload_signal(self) -> None:
         self._log.emit("DCTL_CFG_FILE_RELOAD_SIGNAL_RECVD", int(signal.SIGHUP), self.config_file)
         self._manager.reloading()
+        self._share_more()
         failure = ""
         try:
-            with interpreter.yielding():
-                self._configurator.reload(self.config_file)
+            self._configurator.reload(self.config_file)
         except Pyd2Error as error:
             self._log.emit("DCTL_CFG_FILE_RELOAD_ERROR", error)
             failure = f"; the reload failed: {error}"

@@ -29,7 +29,7 @@ SWITCH_SECONDS: Final = 0.0005
 """How long a thread may compute while another one waits for the interpreter; Python's own 5 ms would be in
 each pass of the update thread's loop while a configuration is read."""
 
-YIELDING_SECONDS: Final = 0.0001
+MORE_OFTEN_SECONDS: Final = 0.0001
 """The same while the main thread computes for long. A pass of the update thread's loop takes the interpreter
 some ten times, and each time may have to wait for so long."""
 
@@ -46,6 +46,11 @@ _PAUSE: Final = 1e-6
 def share() -> None:
     """Have Python switch threads as often as the update thread needs it."""
     sys.setswitchinterval(SWITCH_SECONDS)
+
+
+def share_more() -> None:
+    """Have Python switch threads more often until ``share``: the main thread computes for long."""
+    sys.setswitchinterval(MORE_OFTEN_SECONDS)
 
 
 def give_way() -> None:
@@ -75,16 +80,6 @@ def collect_less() -> None:
     2,000 objects are looked at in one go, which takes a millisecond.
     """
     gc.set_threshold(1_000, 1, 20_000)
-
-
-@contextmanager
-def yielding() -> Iterator[None]:
-    """Give the interpreter up sooner than usually: the main thread computes for long. Not to be nested."""
-    sys.setswitchinterval(YIELDING_SECONDS)
-    try:
-        yield
-    finally:
-        share()
 
 
 @contextmanager

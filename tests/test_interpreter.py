@@ -47,10 +47,10 @@ def test_threads_that_wait_do_not_wait_long() -> None:
     assert sys.getswitchinterval() == pytest.approx(interpreter.SWITCH_SECONDS)
 
 
-def test_who_computes_for_long_gives_up_sooner() -> None:
-    with interpreter.yielding():
-        assert sys.getswitchinterval() == pytest.approx(interpreter.YIELDING_SECONDS)
-    assert sys.getswitchinterval() == pytest.approx(interpreter.SWITCH_SECONDS)
+def test_while_the_main_thread_computes_for_long_others_wait_less() -> None:
+    interpreter.share_more()
+    assert sys.getswitchinterval() == pytest.approx(interpreter.MORE_OFTEN_SECONDS)
+    assert interpreter.MORE_OFTEN_SECONDS < interpreter.SWITCH_SECONDS
 
 
 def test_sorting_in_parts_is_sorting() -> None:

@@ -35,6 +35,9 @@ _DATA = {
 _TSIG_TAIL: Final = 6
 """Octets behind the MAC of a signed message: original ID, error, length of no other data."""
 
+_BEGINS_SIZE: Final = 32
+"""Octets of a wire_name with a bit for each octet of the name."""
+
 # Looked up once: called for every message.
 unpack = ffi.unpack
 from_buffer = ffi.from_buffer
@@ -50,9 +53,15 @@ class CompiledZone(Zone):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.prepared = ffi.new("wire_name *")
-        error = lib.wire_name_set(self.prepared, self.wire, len(self.wire))
-        assert error == 0
+        # What wire_name_set does, which would release the interpreter; see CompiledLayer._give_way.
+        begins = at = 0
+        while self.wire[at]:
+            begins |= 1 << at
+            at += 1 + self.wire[at]
+        size = len(self.wire)
+        self.prepared = ffi.new(
+            "wire_name *", (self.wire, self.wire.lower(), begins.to_bytes(_BEGINS_SIZE, "little"), size)
+        )
 
 
 class CompiledKey(HmacKey):
