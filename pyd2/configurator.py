@@ -40,17 +40,17 @@ _NO_TEXT = "Text has to be provided for status_code != 0"
 
 
 class Applied(Protocol):
-    """Who works by the configuration: told when one is in force."""
+    """What puts a configuration to work."""
 
     def __call__(self, config: Config, chain: Chain, *, restored: bool) -> None:
-        """Take the configuration and its hook libraries over. Raises nothing.
+        """Work by the configuration and its hook libraries from now on. Raises nothing.
 
         ``restored``: the configuration is that of before, and only its libraries have been loaded anew.
         """
 
 
 class QueueClaims(Protocol):
-    """Who sees to it that no other process has the directory of the durable queue."""
+    """Keeps other processes from the directory of the durable queue."""
 
     def claim(self, queue: QueueSwitches) -> None:
         """Lock the directory that a configuration asks for. Raises InUseError."""
@@ -136,7 +136,7 @@ class Checker:
 class Configurator(Checker):
     """Holds what is in force: a configuration, its hook libraries and its control channel; and replaces it.
 
-    ``commit`` is told of each change; ``commands`` are the server's own, which libraries may run.
+    ``commit`` is called at each change; ``commands`` are the server's own, which libraries may run.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Configurator(Checker):
         self._commit = commit
         self._commands = commands
         self._applied: tuple[Config, Element] | None = None
-        """What libraries are told of the configuration in force: itself, and its map with its defaults."""
+        """What libraries get of the configuration in force: itself, and its map with its defaults."""
         self.config: Config | None = None
         self.chain: Chain = load_chain((), log)
         self.channel: ControlChannel | None = None
@@ -185,7 +185,7 @@ class Configurator(Checker):
             self.channel = None
 
     def discard(self, *wholes: Element | Config | None) -> None:
-        """Free these a part at a time, as soon as nobody else needs them."""
+        """Free these a part at a time, as soon as nothing else refers to them."""
         self._disposal.add(*wholes)
 
     def unload(self) -> None:
@@ -196,7 +196,7 @@ class Configurator(Checker):
     def _old_log_at_failure(self) -> Iterator[None]:
         """Log as before when a configuration fails; at start, as for an empty configuration.
 
-        One that libraries refuse at start has been complete, so its own loggers tell of it, as in Kea.
+        One that libraries refuse at start has been complete, so its own loggers log that, as in Kea.
         """
         try:
             yield
@@ -208,7 +208,7 @@ class Configurator(Checker):
 
     def _apply(self, dhcp_ddns: Element) -> None:
         try:
-            # The new loggers come first, so that they tell what is wrong with the rest.
+            # The new loggers come first, so that they log what is wrong with the rest.
             loggers = parse_loggers(dhcp_ddns, self._directories, self._log.emit, verbose=self._verbose)
             check_sizes(loggers)
         except ConfigParserError as error:
@@ -278,7 +278,7 @@ class Configurator(Checker):
         self._restore_libraries()
 
     def _restore_libraries(self) -> None:
-        """Load the libraries of the configuration in force again and tell them of it."""
+        """Load the libraries of the configuration in force again and give it to them."""
         if self.config is None or self._applied is None or not self.config.hooks_libraries:
             self.chain = load_chain((), self._log)
         else:

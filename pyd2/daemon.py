@@ -57,7 +57,7 @@ class LaunchError(Exception):
 
 
 def run(config_file: str, verbose: bool) -> int:  # noqa: FBT001  mirrors the command line
-    """Run the daemon until it is told to leave; return the exit status."""
+    """Run the daemon until a signal or a command ends it; return the exit status."""
     log = MessageLog(verbose=verbose)
     try:
         return _run(config_file, log, verbose=verbose)
@@ -198,7 +198,7 @@ class Daemon:
             loop,
             log,
             Directories.from_environment(os.environ),
-            # As with Kea, who has the answer finds the command in the log.
+            # As with Kea, the command is in the log before its answer is sent.
             lambda number: CommandSession(self._process, log, number, log.flush),
             self._service,
             self._commit,

@@ -15,29 +15,29 @@ class Waiting(Service):
 
     def __init__(self, turns: int) -> None:
         self._ended = deque(_Ended(number, [number], {}) for number in range(1, turns + 1))
-        self._untold = turns
+        self._unreported = turns
         self.planned: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-        self.told: list[int] = []
+        self.reported: list[int] = []
         self._loop = self._journal = self  # type: ignore[assignment]
 
     def call_soon(self, call: Callable[..., Any], *arguments: Any) -> None:
         self.planned.append((call, arguments))
 
     def done(self, numbers: list[int], _dead: dict[int, str]) -> None:
-        self.told += numbers
+        self.reported += numbers
 
 
-def test_ends_behind_a_log_that_hung_are_told_in_parts() -> None:
+def test_ends_behind_a_log_that_hung_are_reported_in_parts() -> None:
     service = Waiting(1000)
-    service._tell_of_some_ends(900)
-    parts = [len(service.told)]
+    service._report_some_ends(900)
+    parts = [len(service.reported)]
     while service.planned:
         call, arguments = service.planned.pop()
         call(*arguments)
-        parts.append(len(service.told) - sum(parts))
+        parts.append(len(service.reported) - sum(parts))
     assert max(parts) <= ENDS_AT_ONCE + 1
-    assert service.told == list(range(1, 901))
-    assert service._untold == 100
+    assert service.reported == list(range(1, 901))
+    assert service._unreported == 100
 
 
 class ManyServers(Service):

@@ -34,7 +34,7 @@ class Disposal:
         """By what they belong to, each list with the outermost part at its end: it goes first."""
 
     def add(self, *wholes: Element | Config | None) -> None:
-        """Free these when nobody else refers to them any more, from the next turn of the loop on."""
+        """Free these when nothing else refers to them any more, from the next turn of the loop on."""
         idle = not self._parts
         for whole in wholes:
             if whole is not None:
