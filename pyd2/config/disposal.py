@@ -12,13 +12,17 @@ from pyd2.config.model import Config
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Collection
 
     from pyd2.data.element import Element
 
-AT_ONCE: Final = 512
-"""Parts that are freed in one turn of the loop: half a millisecond."""
+AT_ONCE: Final = 1024
+"""Parts that are freed in one turn of the loop: less than a millisecond."""
 
-PAUSE: Final = 0.002
+LARGE: Final = 64
+"""Members of a map or list from which on each is a part of its own."""
+
+PAUSE: Final = 0.001
 """Seconds between two of these turns."""
 
 
@@ -54,15 +58,23 @@ class Disposal:
 
 
 def _element_parts(whole: Element) -> list[Any]:
-    """Return an element and all that stand in it, each before what stands in it."""
+    """Return an element and what stands in it, each before what stands in it.
+
+    Scalars are freed with the map or list that they stand in, unless that is large.
+    """
     parts = [whole]
     for part in parts:  # which grows meanwhile
         value = part.value
         if isinstance(value, dict):
-            parts.extend(value.values())
+            _add_inner(parts, value.values())
         elif isinstance(value, list):
-            parts.extend(value)
+            _add_inner(parts, value)
     return parts
+
+
+def _add_inner(parts: list[Element], inner: Collection[Element]) -> None:
+    large = len(inner) > LARGE
+    parts.extend([element for element in inner if large or isinstance(element.value, dict | list)])
 
 
 def _config_parts(whole: Config) -> list[Any]:
