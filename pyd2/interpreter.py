@@ -84,14 +84,12 @@ def collect_less() -> None:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Make many objects that stay: the garbage collector does not run, and never looks at them afterwards.
-
-    Cycles among the objects that are there at the end are never collected. Those of hook libraries are
-    broken when these are unloaded (``pyd2.hooks.release``).
-    """
+    """Make many objects that stay: the garbage collector does not run, and then takes them for old ones."""
     gc.disable()
     try:
         yield
     finally:
+        # Both together move all objects to the oldest generation, without looking at them.
         gc.freeze()
+        gc.unfreeze()
         gc.enable()
