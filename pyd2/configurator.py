@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.control_socket import check_directory
-from pyd2.config.defaults import with_defaults
+from pyd2.config.disposal import Disposal
 from pyd2.config.lexer import read_config_file, read_first_config_file
 from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
 from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
@@ -19,6 +19,7 @@ from pyd2.config.redact import redact
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
 from pyd2.hooks.choice import check_libraries, load_chain
+from pyd2.interpreter import no_collection
 from pyd2.journal.lock import InUseError
 
 if TYPE_CHECKING:
@@ -39,17 +40,17 @@ _NO_TEXT = "Text has to be provided for status_code != 0"
 
 
 class Applied(Protocol):
-    """Who works by the configuration: told when one is in force."""
+    """What puts a configuration to work."""
 
     def __call__(self, config: Config, chain: Chain, *, restored: bool) -> None:
-        """Take the configuration and its hook libraries over. Raises nothing.
+        """Work by the configuration and its hook libraries from now on. Raises nothing.
 
         ``restored``: the configuration is that of before, and only its libraries have been loaded anew.
         """
 
 
 class QueueClaims(Protocol):
-    """Who sees to it that no other process has the directory of the durable queue."""
+    """Keeps other processes from the directory of the durable queue."""
 
     def claim(self, queue: QueueSwitches) -> None:
         """Lock the directory that a configuration asks for. Raises InUseError."""
@@ -86,7 +87,8 @@ class Checker:
         """Check a configuration and log the outcome. Raises ConfigError."""
         self._announce("check", dhcp_ddns)
         try:
-            config = self._parse(dhcp_ddns)
+            config, filled = self._parse(dhcp_ddns)
+            self.discard(dhcp_ddns, config, filled)
             self._check_socket(config)
         except ConfigParserError as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
@@ -114,21 +116,32 @@ class Checker:
             self._log.emit("DHCP_DDNS_CONFIGURE", purpose, shown)
             self._log.emit("DCTL_CONFIG_START", shown)
 
-    def _parse(self, dhcp_ddns: Element) -> Config:
-        return parse_element(
-            dhcp_ddns,
-            self._profile.config,
-            self._directories,
-            verbose=self._verbose,
-            notify=self._log.emit,
-            validate_libraries=lambda entries: check_libraries(entries, self._log),
-        )
+    def _parse(self, dhcp_ddns: Element) -> tuple[Config, Element]:
+        """Return the configuration of a DhcpDdns map, and the map with its defaults."""
+        filled: list[Element] = []
+        try:
+            config = parse_element(
+                dhcp_ddns,
+                self._profile.config,
+                self._directories,
+                verbose=self._verbose,
+                notify=self._log.emit,
+                validate_libraries=lambda entries: check_libraries(entries, self._log),
+                on_filled=filled.append,
+            )
+        except BaseException:
+            self.discard(*filled)
+            raise
+        return config, filled[0]
+
+    def discard(self, *wholes: Element | Config | None) -> None:
+        """Do nothing: a program that only checks ends soon, and frees all then."""
 
 
 class Configurator(Checker):
     """Holds what is in force: a configuration, its hook libraries and control channels; and replaces it.
 
-    ``commit`` is told of each change; ``commands`` are the server's own, which libraries may run.
+    ``commit`` is called at each change; ``commands`` are the server's own, which libraries may run.
     """
 
     def __init__(
@@ -147,17 +160,18 @@ class Configurator(Checker):
         super().__init__(profile, log, directories, verbose=verbose)
         self._loop = loop
         self._channels = channels
+        self._disposal = Disposal(loop)
         self._queue = queue
         self._commit = commit
         self._commands = commands
         self._applied: tuple[Config, Element] | None = None
-        """What libraries are told of the configuration in force: itself, and its map with its defaults."""
+        """What libraries get of the configuration in force: itself, and its map with its defaults."""
         self.config: Config | None = None
         self.chain: Chain = load_chain((), log)
 
     def reload(self, path: str) -> None:
         """Apply a file. Raises Pyd2Error; nothing has changed then."""
-        with self._old_log_at_failure():
+        with self._old_log_at_failure(), no_collection():
             try:
                 dhcp_ddns = self.read(path, first=self.config is None)
             except ConfigSyntaxError as error:
@@ -166,8 +180,12 @@ class Configurator(Checker):
 
     def apply(self, dhcp_ddns: Element) -> None:
         """Apply a DhcpDdns map. Raises Pyd2Error; nothing has changed then."""
-        with self._old_log_at_failure():
+        with self._old_log_at_failure(), no_collection():
             self._apply(dhcp_ddns)
+
+    def discard(self, *wholes: Element | Config | None) -> None:
+        """Free these a part at a time, as soon as nothing else refers to them."""
+        self._disposal.add(*wholes)
 
     def unload(self) -> None:
         """Unload the hook libraries, the last step of the daemon's life."""
@@ -177,7 +195,7 @@ class Configurator(Checker):
     def _old_log_at_failure(self) -> Iterator[None]:
         """Log as before when a configuration fails; at start, as for an empty configuration.
 
-        One that libraries refuse at start has been complete, so its own loggers tell of it, as in Kea.
+        One that libraries refuse at start has been complete, so its own loggers log that, as in Kea.
         """
         try:
             yield
@@ -195,11 +213,12 @@ class Configurator(Checker):
             check_sizes(loggers)
         except ConfigParserError as error:
             raise ConfigError(f"{_PARSING_FAILED}{error}") from error
+        self.discard(dhcp_ddns)
         dhcp_ddns = in_new_spelling(dhcp_ddns)
         self._log.configure(loggers)
         self._announce("update", dhcp_ddns)
         try:
-            config = self._parse(dhcp_ddns)
+            config, filled = self._parse(dhcp_ddns)
         except ConfigParserError as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
             raise
@@ -207,6 +226,7 @@ class Configurator(Checker):
             self._log.emit("DHCP_DDNS_CONFIG_FAIL", error)
             raise
         with ExitStack() as undo:
+            undo.callback(self.discard, config, filled)
             chain = self._replace_libraries(config)
             undo.callback(self._take_back_libraries, chain)
             self._open_channels(config)
@@ -214,13 +234,13 @@ class Configurator(Checker):
             self._claim_queue(config)
             undo.callback(self._queue.unclaim)
             self._log.emit("DCTL_CONFIG_COMPLETE", config.summary())
-            filled = with_defaults(dhcp_ddns, self._profile.config.defaults)
             accepted, text = chain.configured(config, filled, self._loop)
             if not accepted:
                 raise RefusedConfigError(text or _PARSING_FAILED + _NO_TEXT)
             in_force = self._as_changed(chain, config)
             undo.pop_all()
         self._channels.commit()
+        self.discard(self.config, *(self._applied or ()))
         self.config, self.chain, self._applied = in_force, chain, (config, filled)
         self._commit(in_force, chain, restored=False)
 
@@ -260,7 +280,7 @@ class Configurator(Checker):
         self._restore_libraries()
 
     def _restore_libraries(self) -> None:
-        """Load the libraries of the configuration in force again and tell them of it."""
+        """Load the libraries of the configuration in force again and give it to them."""
         if self.config is None or self._applied is None or not self.config.hooks_libraries:
             self.chain = load_chain((), self._log)
         else:

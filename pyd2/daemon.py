@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import resource
 import signal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from pyd2 import standard
+from pyd2 import interpreter, standard
 from pyd2.config.addresses import SystemInterfaces
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
@@ -58,7 +57,7 @@ class LaunchError(Exception):
 
 
 def run(profile: Profile, config_file: str, *, verbose: bool) -> int:
-    """Run the daemon until it is told to leave; return the exit status."""
+    """Run the daemon until a signal or a command ends it; return the exit status."""
     log = MessageLog(profile.messages, verbose=verbose)
     try:
         return _run(profile, config_file, log, verbose=verbose)
@@ -72,7 +71,7 @@ def run(profile: Profile, config_file: str, *, verbose: bool) -> int:
 
 def check(profile: Profile, config_file: str, *, verbose: bool) -> int:
     """Check a configuration file (``-t``); return the exit status."""
-    _collect_less()
+    interpreter.collect_less()
     log = MessageLog(profile.messages, verbose=verbose, check_only=True)
     directories = Directories.from_environment(os.environ, profile.config.paths)
     checker = Checker(profile, log, directories, verbose=verbose)
@@ -112,21 +111,10 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _collect_less() -> None:
-    """Let the garbage collector look rarely at what stays, for reference counts free nearly all.
-
-    A configuration of 20,000 zones makes half a million objects that stay. With Python's thresholds the
-    collector went through them again and again: half of the time in which such a configuration loads. No
-    other thread runs while it looks at some of them, so these are no more than 2,000 (a millisecond):
-    30,000 held the updates for 20 ms, and by the million they stood still for a second.
-    """
-    gc.set_threshold(1_000, 1, 20_000)
-
-
 def _run(profile: Profile, config_file: str, log: MessageLog, *, verbose: bool) -> int:
     manager = ServiceManager(os.environ, log)
     _raise_descriptor_limit()
-    _collect_less()
+    interpreter.collect_less()
     try:
         _check_file_name(config_file)
     except LaunchError as error:
@@ -231,7 +219,8 @@ class Daemon:
     # Its life.
 
     def start(self) -> None:
-        """Read the configuration and put it in force. Raises LaunchError."""
+        """Start the update thread, read the configuration and put it in force. Raises LaunchError."""
+        self._service.start()
         try:
             self._configurator.reload(self.config_file)
         except Pyd2Error as error:
@@ -289,7 +278,13 @@ class Daemon:
 
     def _process(self, request: Element) -> Element | None:
         self._service.settle()
+        self._share_more()
         return self._registry.process(request)
+
+    def _share_more(self) -> None:
+        """Let the update thread have the interpreter soon until this pass of the loop ends."""
+        interpreter.share_more()
+        self._loop.call_soon(interpreter.share)
 
     def _commit(self, config: Config, chain: Chain, *, restored: bool) -> None:
         self._registry.hooks = chain
@@ -315,6 +310,7 @@ class Daemon:
     def _on_reload_signal(self) -> None:
         self._log.emit("DCTL_CFG_FILE_RELOAD_SIGNAL_RECVD", int(signal.SIGHUP), self.config_file)
         self._manager.reloading()
+        self._share_more()
         failure = ""
         try:
             self._configurator.reload(self.config_file)
@@ -375,7 +371,10 @@ class Daemon:
         """Return the running configuration as a map with the member DhcpDdns."""
         config = self._configurator.config
         assert config is not None
-        return to_shown_element(config) if redacted else to_element(config)
+        with interpreter.no_collection():
+            whole = to_shown_element(config) if redacted else to_element(config)
+            self._configurator.discard(whole)
+        return whole
 
     def apply(self, config: Element) -> None:
         """Make the DhcpDdns map the running configuration. Raises Pyd2Error."""

@@ -4,8 +4,8 @@ Theory of operation
 -------------------
 The daemon's thread reads configurations, answers commands and runs hook libraries. Each of these may take its
 time, and no DNS update waits for it: the service has a thread with an event loop of its own. The threads
-share Python's interpreter lock, which nobody holds for long: it is given up in every system call, and taken
-from who computes after ``SWITCH_SECONDS``.
+share Python's interpreter lock, which no thread holds for long: each system call releases it, and it is taken
+from a thread that computes after half a millisecond (``pyd2.interpreter``).
 
 The daemon calls the service by ``_call``, which runs a function in the service's thread and waits for its
 end; that is a matter of microseconds. The service never waits for the daemon: it posts to the daemon's loop.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 import traceback
 from collections import deque
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import uvloop
 
+from pyd2 import interpreter
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.hook_thread import HookJobs
 from pyd2.journal.journal import Journal
@@ -37,6 +37,7 @@ from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
 from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Engine
+from pyd2.update.status import servers_status
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,14 +53,11 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.engine import SelectKey
     from pyd2.update.errands import Errand
+    from pyd2.update.lane import Lane
     from pyd2.update.plan import Plan
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-SWITCH_SECONDS: Final = 0.0005
-"""How long a thread may compute while the other one waits for the interpreter; Python's own 5 ms would be in
-each pass of the service's loop while a configuration is read."""
 
 DRAIN_SECONDS: Final = 60.0
 """How long a normal shutdown waits for the queue.
@@ -71,11 +69,14 @@ service manager kills after 90 s what does not leave.
 KEPT_SECONDS: Final = 5.0
 """The same with a durable queue: what is left over goes on at the next start, so that a restart is quick."""
 
-UNTOLD_PART: Final = 8
+UNREPORTED_PART: Final = 8
 """One part in so many of the durable queue may be taken by what is done and not in the log yet."""
 
 ENDS_AT_ONCE: Final = 32
-"""Turns of the engine whose ends the durable queue is told of in one go."""
+"""Turns of the engine whose ends are reported to the durable queue in one go."""
+
+SERVERS_AT_ONCE: Final = 256
+"""DNS servers whose status is put down in one go: a fraction of a millisecond."""
 
 _ROUNDS: Final = 4
 """How often libraries may have something to do while the service settles, each time for some milliseconds."""
@@ -127,17 +128,20 @@ class Service:
         self._journal = Journal(loop, self._pump.requests, counters, log)
         self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
         self._ended: deque[_Ended] = deque()
-        """What the queue is not told of before its lines are in the log."""
+        """What is reported to the durable queue when its lines are in the log."""
         self._ended_number = 0
-        self._untold = 0
+        self._unreported = 0
         """Requests in ``_ended``."""
-        self._most_untold = 0
+        self._most_unreported = 0
         self._leaving: ShutdownType | None = None
         self._left = False
-        self._patience: asyncio.TimerHandle | None = None
-        """Runs out when a normal shutdown has taken too long."""
-        sys.setswitchinterval(SWITCH_SECONDS)
+        self._drain_timer: asyncio.TimerHandle | None = None
+        """Ends a normal shutdown that takes too long."""
         self._thread = Thread(target=self._run, name="pyd2-dns", daemon=True)
+
+    def start(self) -> None:
+        """Start the service's thread; before that, and after its end, calls run in the caller's thread."""
+        interpreter.share()
         self._thread.start()
 
     def _run(self) -> None:
@@ -146,7 +150,7 @@ class Service:
         try:
             self._loop.run_forever()
         except BaseException:  # what is no error, such as SystemExit, ends the loop
-            # The daemon's thread waits for this one, or answers commands while nobody makes updates.
+            # Otherwise the main thread would wait for this one, or answer commands while no updates are made.
             try:
                 self._log.emit("DHCP_DDNS_FAILED", traceback.format_exc())
                 self._log.flush()
@@ -188,7 +192,7 @@ class Service:
         before = self._engine.put_in_force(config, plan, select_key, time.monotonic(), time.time())
         self._pump.forget_unused()
         self._journal.configure(config.switches.queue)
-        self._most_untold = config.switches.queue.max_entries // UNTOLD_PART
+        self._most_unreported = config.switches.queue.max_entries // UNREPORTED_PART
         self._pump.flush()
         return before
 
@@ -204,21 +208,28 @@ class Service:
         return self._call(lambda: self._intake.state)
 
     def status(self) -> dict[str, Plain] | None:
-        """Return how it goes with what goes beyond Kea; None when nothing of that is on."""
-        return self._call(self._status)
-
-    def _status(self) -> dict[str, Plain] | None:
+        """Return the status of what goes beyond Kea; None when nothing of that is on."""
         wall = time.time()
+        status, lanes = self._call(self._status, wall)
+        if status is not None:
+            servers: list[Plain] = []
+            for first in range(0, len(lanes), SERVERS_AT_ONCE):
+                servers += self._call(servers_status, lanes[first : first + SERVERS_AT_ONCE], wall)
+            status["servers"] = servers
+        return status
+
+    def _status(self, wall: float) -> tuple[dict[str, Plain] | None, tuple[Lane, ...]]:
+        """Return the status but that of the servers, and these."""
         queue = self._journal.status(wall)
         if queue is None and not self._engine.extended:
-            return None
+            return None, ()
         status = self._engine.status(wall)
         if queue is not None:
             status["queue"] = dict(queue)
-        return status
+        return status, self._engine.lanes
 
     def consistently(self, function: Callable[[], T]) -> T:
-        """Return what a function returns that reads or changes the counters, while nobody counts."""
+        """Run a function that reads or changes the counters while no thread counts; return its result."""
         return self._call(function)
 
     def when_alive(self, answer: Callable[[], None]) -> None:
@@ -228,7 +239,7 @@ class Service:
     def settle(self) -> None:
         """Return when what has arrived until now has been dealt with, as far as it does not wait for others.
 
-        In one thread, as Kea is, that goes without saying: a command's answer tells of it.
+        In one thread, as Kea is, that goes without saying: a command's answer includes it.
         """
         for _ in range(_ROUNDS):
             for _ in range(_TURNS):
@@ -257,31 +268,31 @@ class Service:
             self._leave_if_cleared()
 
     def _after_lines(self, finished: Sequence[int], dead: Mapping[int, str]) -> None:
-        """Tell the durable queue when the lines are written: a kill must not hide the end of a request."""
+        """Report ends to the durable queue when their lines are written: a kill must not hide them."""
         self._ended_number += 1
         self._ended.append(_Ended(self._ended_number, finished, dead))
-        self._untold += len(finished)
+        self._unreported += len(finished)
         self._log.after_written(partial(self._lines_written, self._ended_number))
-        while self._untold > self._most_untold:
+        while self._unreported > self._most_unreported:
             # A log that hangs must not fill the queue, which would cost requests.
-            self._tell_of_ends(self._ended[0].number)
+            self._report_ends(self._ended[0].number)
 
     def _lines_written(self, number: int) -> None:
-        with suppress(RuntimeError):  # the loop is closed: the queue was told of all
-            self._loop.call_soon_threadsafe(self._tell_of_some_ends, number)
+        with suppress(RuntimeError):  # the loop is closed: all is reported
+            self._loop.call_soon_threadsafe(self._report_some_ends, number)
 
-    def _tell_of_some_ends(self, number: int) -> None:
-        """The same in parts: behind a log that hung, very many are told of at once."""
+    def _report_some_ends(self, number: int) -> None:
+        """The same in parts: behind a log that hung, very many are reported at once."""
         first = self._ended[0].number if self._ended else number
-        self._tell_of_ends(min(number, first + ENDS_AT_ONCE))
+        self._report_ends(min(number, first + ENDS_AT_ONCE))
         if first + ENDS_AT_ONCE < number:
-            self._loop.call_soon(self._tell_of_some_ends, number)
+            self._loop.call_soon(self._report_some_ends, number)
 
-    def _tell_of_ends(self, number: int) -> None:
+    def _report_ends(self, number: int) -> None:
         ended = self._ended
         while ended and ended[0].number <= number:
             _, finished, dead = ended.popleft()
-            self._untold -= len(finished)
+            self._unreported -= len(finished)
             self._journal.done(finished, dead)
 
     # The shutdown.
@@ -293,11 +304,11 @@ class Service:
     def _leave(self, kind: ShutdownType) -> None:
         self._leaving = kind
         if kind is not ShutdownType.NOW:
-            self._intake.stop()
+            self._intake.stop(self._leave_if_cleared)
         self._leave_if_cleared()
-        if kind is ShutdownType.NORMAL and self._patience is None:
+        if kind is ShutdownType.NORMAL and self._drain_timer is None:
             seconds = KEPT_SECONDS if self._journal.durable else DRAIN_SECONDS
-            self._patience = self._loop.call_later(seconds, self._lose_patience, seconds)
+            self._drain_timer = self._loop.call_later(seconds, self._drain_timed_out, seconds)
 
     def stay(self) -> bool:
         """Stay after all, if a shutdown is under way; return whether it is not complete already."""
@@ -306,22 +317,22 @@ class Service:
     def _stay(self) -> bool:
         if not self._left:
             self._leaving = None
-            if self._patience is not None:
-                self._patience.cancel()
-                self._patience = None
+            if self._drain_timer is not None:
+                self._drain_timer.cancel()
+                self._drain_timer = None
         return not self._left
 
     def _leave_if_cleared(self) -> None:
         if self._leaving is None or self._left:
             return
-        if self._journal.busy and self._leaving is not ShutdownType.NOW:
+        if (self._journal.busy or self._intake.draining) and self._leaving is not ShutdownType.NOW:
             return
         if self._engine.cleared_for_shutdown(self._leaving):
             self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)
             self._say_left()
 
-    def _lose_patience(self, seconds: float) -> None:
-        self._patience = None
+    def _drain_timed_out(self, seconds: float) -> None:
+        self._drain_timer = None
         if self._leaving is ShutdownType.NORMAL and not self._left:
             if not self._journal.durable:
                 left_over = self._engine.queued - self._engine.late + self._engine.active
@@ -333,11 +344,11 @@ class Service:
         self._home.call_soon_threadsafe(self._on_left)
 
     def stop_listening(self) -> None:
-        """Close the port; requests that wait for nothing but time are told of, unless they are kept."""
+        """Close the port, and log how many requests wait for their next try and are not kept."""
         self._call(self._stop_listening)
 
     def _stop_listening(self) -> None:
-        # Of those that have a place in the queue it tells itself.
+        # The durable queue logs itself how many it keeps.
         without = self._engine.queued + self._engine.active - self._journal.kept
         if (lost := min(self._engine.late, without)) > 0:
             self._log.emit("PYD2_RETRIES_LOST", lost)
@@ -352,15 +363,15 @@ class Service:
 
     def _close_journal(self) -> None:
         # If the log hangs as well: what is done is not to be done again.
-        self._tell_of_ends(self._ended_number)
+        self._report_ends(self._ended_number)
         self._journal.close()
 
     def end(self) -> None:
-        """End the thread, whatever it has to do."""
+        """End the thread, whatever it has to do, if it was started and has not ended."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-            self._loop.close()
+        self._loop.close()
 
     def log_end(self) -> None:
         """Log what Kea logs after its last message."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.config.addresses import address_text
 from pyd2.config.redact import redact
 from pyd2.data.element import Element
+from pyd2.interpreter import sorted_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +54,7 @@ def to_shown_element(config: Config) -> Element:
 
 
 def _domains(domains: tuple[DdnsDomain, ...]) -> Element:
-    return _list(_domain(domain) for domain in sorted(domains, key=_raw_name))
+    return _list(_domain(domain) for domain in sorted_in_parts(domains, _raw_name))
 
 
 def _domain(domain: DdnsDomain) -> Element:

@@ -93,11 +93,12 @@ def parse_element(
     notify: Notify = _ignore,
     read_secret: SecretReader = read_secret_file,
     validate_libraries: LibraryValidator = _nothing_wrong,
+    on_filled: Callable[[Element], None] = _ignore,
 ) -> Config:
     """Return the configuration of the DhcpDdns map, which stays as it is.
 
     ``verbose`` is the -d of the command line. ``validate_libraries`` gets the libraries, if any, and returns
-    the names of those that can not be used.
+    the names of those that can not be used. ``on_filled`` gets the map with all defaults.
 
     Raises ConfigParserError for what Kea logs as DCTL_PARSER_FAIL, ConfigError for what it logs as
     DHCP_DDNS_CONFIG_CHECK_FAIL or DHCP_DDNS_CONFIG_FAIL. The texts are Kea's.
@@ -107,6 +108,7 @@ def parse_element(
         filled = with_defaults(dhcp_ddns, rules.defaults)
     except ElementTypeError as error:
         raise ConfigParserError(reason(error)) from None
+    on_filled(filled)
     try:
         config = _parse(filled, directories, notify, read_secret, validate_libraries)
     except (ConfigError, ElementTypeError) as error:

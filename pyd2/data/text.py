@@ -6,15 +6,19 @@ Contract, section 8. The text is not always JSON again: keys are printed raw, as
 from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii  # in C: an answer may echo megabytes
+from typing import Final
 
 from pyd2.data.element import Element, sorted_items
+
+JOINED_AT_ONCE: Final = 4096
+"""Parts of a text: a fraction of a millisecond."""
 
 
 def to_text(element: Element) -> str:
     """Return the value on one line: ``{ "a": 1, "b": [ true ] }``, keys in byte order."""
-    parts: list[str] = []
+    parts = _Parts()
     _print(element, parts)
-    return "".join(parts)
+    return parts.text()
 
 
 def scalar_text(element: Element) -> str:
@@ -38,8 +42,27 @@ def string_text(value: str) -> str:
     return encode_basestring_ascii(raw)
 
 
-def _print(element: Element, parts: list[str]) -> None:
+class _Parts(list[str]):
+    """The parts of a text, joined and freed again and again: megabytes at once would hold the interpreter."""
+
+    __slots__ = ("_joined",)
+
+    def __init__(self) -> None:
+        self._joined: list[str] = []
+
+    def join(self) -> None:
+        self._joined.append("".join(self))
+        self.clear()
+
+    def text(self) -> str:
+        self.join()
+        return "".join(self._joined)
+
+
+def _print(element: Element, parts: _Parts) -> None:
     value = element.value
+    if len(parts) > JOINED_AT_ONCE:
+        parts.join()
     if isinstance(value, dict):
         separator = "{ "
         for key, item in sorted_items(value):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
@@ -48,6 +49,9 @@ class Intake:
         self._log = log
         self._manager = manager
         self._listener = self._new_listener()
+        self._draining: list[NcrListener] = []
+        """Those of other ports, closed as soon as all that the kernel holds of them is read."""
+        self._on_stopped: Callable[[], None] | None = None
         self._wanted: tuple[Address, int] | None = None
         self._drops = 0
         self._watch: asyncio.TimerHandle | None = None
@@ -76,9 +80,21 @@ class Intake:
             return f"cannot listen on {address_text(self._wanted[0])} port {self._wanted[1]} yet"
         return "not listening"
 
-    def stop(self) -> None:
-        """Close the port, for the shutdown; what has arrived is still handed over."""
-        if self._close(hand_over=True):
+    @property
+    def draining(self) -> bool:
+        """Whether a port that is to be closed still has requests that have arrived."""
+        return bool(self._draining)
+
+    def stop(self, on_stopped: Callable[[], None]) -> None:
+        """Close the port, for the shutdown; what has arrived is handed over before, in parts.
+
+        If that takes more than one turn of the loop, ``on_stopped`` is called when it is done.
+        """
+        was_open = self._forget_wanted()
+        self._drain(self._listener, _nothing)
+        if self._draining:
+            self._on_stopped = on_stopped
+        if was_open:
             self._log.emit("DHCP_DDNS_QUEUE_MGR_STOPPING", "shutdown")
             self._log_stop()
 
@@ -87,23 +103,23 @@ class Intake:
 
         What has arrived is dropped then, like what waits.
         """
-        if self._close(hand_over=False):
+        if self._forget_wanted():
             self._last_lines = _STOPPED
+        self._listener.close(hand_over=False)
+        self._end_draining()
 
     def log_end(self) -> None:
         """Log what Kea's queue manager says when it is taken down, after Kea's last message."""
         for message in self._last_lines:
             self._log.emit(message)
 
-    def _close(self, *, hand_over: bool) -> bool:
-        """Give the port back; return whether it was open."""
+    def _forget_wanted(self) -> bool:
+        """Want no port any more; return whether one is open."""
         self._wanted = None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        was_open = self._listener.bound_to is not None
-        self._listener.close(hand_over=hand_over)
-        return was_open
+        return self._listener.bound_to is not None
 
     def _start(self, address: Address, port: int) -> None:
         log = self._log
@@ -112,37 +128,73 @@ class Intake:
         elif address_text(address) not in ("127.0.0.1", "::1"):
             log.emit("DHCP_DDNS_NOT_ON_LOOPBACK", address_text(address))
         self._wanted = address, port
-        try:
-            self._bind(address, port)
-        except OSError as error:
-            reason = f"D2QueueMgr listener start failed: Open failed: {_reason(error)}"
-            log.emit("DHCP_DDNS_QUEUE_MGR_START_ERROR", reason)
+        self._bind_wanted()
         if self._watch is None:
             self._watch = self._loop.call_later(WATCH_SECONDS, self._look)
+
+    def _bind_wanted(self) -> None:
+        """Try to bind for the first time."""
+        if self._wanted is None:
+            return
+        try:
+            self._bind(*self._wanted)
+        except OSError as error:
+            reason = f"D2QueueMgr listener start failed: Open failed: {_reason(error)}"
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_START_ERROR", reason)
 
     def _new_listener(self) -> NcrListener:
         return NcrListener(self._loop, self._on_datagrams, self._receive_error, self._datagrams)
 
     def _bind(self, address: Address, port: int) -> None:
+        """Listen there, or begin to. Raises OSError when the place cannot be bound."""
         if self._listener.bound_to != (address_text(address), port):
             fresh = self._new_listener()
             try:
-                fresh.open(address, port, self._manager.find(address, port))
+                self._bind_listener(fresh, address, port)
             except OSError:
-                # The present socket may be in the way (one on all addresses, say), and its place is wrong.
                 if self._listener.bound_to is None:
                     raise
-                self._listener.close()
+                # The present socket may be in the way (one on all addresses, say), and its place is wrong.
                 self._manager.release()
-                fresh.open(address, port)
-            self._listener.close()
-            self._listener = fresh
+                self._drain(self._listener, self._bind_wanted)
+                return
+            before, self._listener = self._listener, fresh
+            # Requests are read in the order of their arrival: those of the port before come first.
+            self._drain(before, fresh.start)
             assert fresh.socket is not None
             self._manager.keep(fresh.socket)
             self._drops = 0
             if fresh.buffer_size < RECEIVE_BUFFER:
                 self._log.emit("PYD2_NCR_RECEIVE_BUFFER_SMALL", fresh.buffer_size, RECEIVE_BUFFER)
         self._log.emit("DHCP_DDNS_QUEUE_MGR_STARTED")
+
+    def _bind_listener(self, listener: NcrListener, address: Address, port: int) -> None:
+        try:
+            listener.bind(address, port, self._manager.find(address, port))
+        except OSError:
+            if not self._draining:
+                raise
+            self._end_draining()  # the port may be one of these
+            listener.bind(address, port)
+
+    def _drain(self, listener: NcrListener, then: Callable[[], None]) -> None:
+        """Close a listener when all that the kernel holds of it is handed over."""
+        if listener is self._listener:
+            self._listener = self._new_listener()
+        self._draining.append(listener)
+        listener.drain(partial(self._drained, listener, then))
+
+    def _drained(self, listener: NcrListener, then: Callable[[], None]) -> None:
+        self._draining.remove(listener)
+        then()
+        if self._on_stopped is not None and not self._draining:
+            on_stopped, self._on_stopped = self._on_stopped, None
+            on_stopped()
+
+    def _end_draining(self) -> None:
+        """Hand all over at once that is left of ports before."""
+        for listener in tuple(self._draining):
+            listener.close()
 
     def _log_stop(self) -> None:
         for message in _STOPPED:
@@ -163,7 +215,8 @@ class Intake:
     def _look(self) -> None:
         self._watch = self._loop.call_later(WATCH_SECONDS, self._look)
         if self._listener.bound_to is None:
-            self._try_again()
+            if not self._draining:
+                self._try_again()
             return
         drops = self._listener.kernel_drops()
         if drops > self._drops:
@@ -179,6 +232,10 @@ class Intake:
         except OSError:
             return  # logged when it was tried first
         self._log.emit("PYD2_NCR_PORT_BOUND", address_text(address), port)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _reason(error: OSError) -> str:

@@ -35,7 +35,7 @@ BATCH: Final = 128
 """Datagrams read before the loop gets its turn, so that a flood starves neither DNS nor control channel."""
 
 LAST_BATCHES: Final = 4096
-"""Batches read at closing: more than the kernel's buffer holds, and an end even under a flood."""
+"""Batches read before closing: more than the kernel's buffer holds, and an end even under a flood."""
 
 # Linux's <asm-generic/socket.h> and <linux/sock_diag.h>; Python's socket module does not name them.
 SO_RCVBUFFORCE: Final = 33
@@ -64,14 +64,24 @@ class NcrListener:
         """Address and port while the socket is open."""
         self.buffer_size = 0
         """What the kernel granted, in octets."""
+        self._on_closed: Callable[[], None] | None = None
+        """While ``drain`` is under way."""
 
     def open(self, address: Address, port: int, bound: socket.socket | None = None) -> None:
         """Bind and start to read; ``bound`` is a socket that is bound there already.
 
+        Raises OSError when the address cannot be bound.
+        """
+        self.bind(address, port, bound)
+        self.start()
+
+    def bind(self, address: Address, port: int, bound: socket.socket | None = None) -> None:
+        """Bind only: the kernel keeps what arrives until ``start``.
+
         No SO_REUSEADDR: a second instance must fail rather than take the traffic unnoticed.
         Raises OSError when the address cannot be bound.
         """
-        sock = bound or self._bind(address, port)
+        sock = bound or self._new_socket(address, port)
         try:
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         except PermissionError:
@@ -79,10 +89,14 @@ class NcrListener:
         self.buffer_size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         self.socket = sock
         self.bound_to = (address_text(address), port)
-        self._loop.add_reader(sock.fileno(), self._readable)
+
+    def start(self) -> None:
+        """Start to read, unless the socket has been closed again."""
+        if self.socket is not None:
+            self._loop.add_reader(self.socket.fileno(), self._readable)
 
     @staticmethod
-    def _bind(address: Address, port: int) -> socket.socket:
+    def _new_socket(address: Address, port: int) -> socket.socket:
         family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
@@ -91,6 +105,28 @@ class NcrListener:
             sock.close()
             raise
         return sock
+
+    def drain(self, on_closed: Callable[[], None]) -> None:
+        """Close when what the kernel holds has been handed over, a batch in each turn of the loop.
+
+        ``bound_to`` is None at once. If the kernel holds less than a batch, all is done before this returns.
+        """
+        if self.socket is None:
+            on_closed()
+            return
+        self.bound_to = None
+        self._on_closed = on_closed
+        self._loop.remove_reader(self.socket.fileno())
+        self._drain_some(LAST_BATCHES)
+
+    def _drain_some(self, batches: int) -> None:
+        """Read a batch of ``batches`` that may still be read."""
+        if self.socket is None:
+            return
+        if self._read(self.socket) < BATCH or batches == 1:
+            self.close(hand_over=False)
+        else:
+            self._loop.call_soon(self._drain_some, batches - 1)
 
     def close(self, *, hand_over: bool = True) -> None:
         """Stop reading and give the port back; before that, ``hand_over`` what the kernel still holds."""
@@ -104,6 +140,9 @@ class NcrListener:
         self.bound_to = None
         self._loop.remove_reader(sock.fileno())
         sock.close()
+        on_closed, self._on_closed = self._on_closed, None
+        if on_closed is not None:
+            on_closed()
 
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped at this socket for want of buffer."""

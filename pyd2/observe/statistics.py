@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pyd2.data.element import Element
 from pyd2.data.text import string_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pyd2.counters import Counter, Counters
+
+KEYS_AT_ONCE: Final = 128
+"""Keys whose statistics are read or changed while nobody counts: a fraction of a millisecond."""
 
 
 class Sample(NamedTuple):
@@ -37,8 +41,9 @@ class Statistics:
     """The counters of the daemon, and what providers add.
 
     ``shown`` are the names of the counters that Kea has. ``clock`` returns wall-clock seconds.
-    ``consistently`` calls a function while no thread counts, and returns its result. ``providers`` may change
-    at any time. A name that the counters have hides the same name of a provider.
+    ``consistently`` calls a function while no thread counts, and returns its result. All of a key is read at
+    once, and so is all that is no key's; between two keys may lie a moment, for there may be thousands.
+    ``providers`` may change at any time. A name that the counters have hides the same name of a provider.
     """
 
     def __init__(
@@ -61,42 +66,43 @@ class Statistics:
 
     def get_all(self) -> Element:
         """Return a map from each name to its list of samples, each a value and a local time."""
-        return Element({_member(name): _shown(samples) for name, samples in self._samples().items()})
+        local = cache(_local)  # of thousands of keys most have changed at the same time: when they were made
+        return Element({_member(name): _shown(samples, local) for name, samples in self._samples().items()})
 
     def reset(self, name: str) -> bool:
         """Set a statistic to zero; False if there is none of that name."""
         found = [provider.reset(name) for provider in self.providers]
-        return self._consistently(lambda: self._reset_own(name)) or any(found)
-
-    def _reset_own(self, name: str | None) -> bool:
-        now = self._clock()
-        counters = [counter for counter in (*self._own(), *self._counters.of_pyd2)
-                    if name is None or counter.name == name]
-        for counter in counters:
-            counter.reset(now)
-        return bool(counters)
+        counters = [counter for counter in self._all() if counter.name == name]
+        self._reset(counters)
+        return bool(counters) or any(found)
 
     def reset_all(self) -> None:
         """Set all statistics to zero."""
-        self._consistently(lambda: self._reset_own(None))
+        for part in self._parts():
+            self._reset(part)
+        self._reset(self._counters.of_pyd2)
         for provider in self.providers:
             provider.reset(None)
 
+    def _reset(self, counters: Sequence[Counter]) -> None:
+        now = self._clock()
+
+        def reset() -> None:
+            for counter in counters:
+                counter.reset(now)
+
+        self._consistently(reset)
+
     def own_values(self) -> list[tuple[str, int]]:
         """Return the daemon's own statistics by name, without those of providers."""
-        values: list[tuple[str, int]] = self._consistently(
-            lambda: [(counter.name, counter.value) for counter in self._own()]
-        )
-        return values
+        return [(counter.name, value) for counter, value, _ in self._read()]
 
     def adjust(self, name: str, by: int) -> None:
         """Add to a statistic of the daemon's own what a hook library has added to it."""
-        def add() -> None:
-            for counter in self._own():
+        for part in self._parts():
+            for counter in part:
                 if counter.name == name:
-                    counter.add(self._clock(), by)
-
-        self._consistently(add)
+                    self._consistently(partial(counter.add, self._clock(), by))
 
     def library_keys(self) -> list[str]:
         """Return the names of the keys of hook libraries that are counted."""
@@ -107,14 +113,26 @@ class Statistics:
         """Forget the statistics of such a key: it is there no more."""
         self._consistently(lambda: self._counters.library_keys.pop(name, None))
 
-    def _own(self) -> Iterator[Counter]:
+    def _parts(self) -> Iterator[list[Counter]]:
+        """Return all that are shown: first those that are no key's, then those of some keys at a time."""
         counters = self._counters
-        for counter in counters.of_kea:
-            # A statistic of a later Kea release is shown from its first event on.
-            if counter.value or counter.name in self._shown:
-                yield counter
-        for key in (*counters.keys.values(), *counters.library_keys.values()):
-            yield from (key.sent, key.success, key.timeout, key.error)
+        # A statistic of a later Kea release is shown from its first event on.
+        yield [counter for counter in counters.of_kea if counter.value or counter.name in self._shown]
+        keys = (*counters.keys.values(), *counters.library_keys.values())
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            some = keys[first : first + KEYS_AT_ONCE]
+            yield [counter for key in some for counter in (key.sent, key.success, key.timeout, key.error)]
+
+    def _all(self) -> Iterator[Counter]:
+        """Return all that are shown, and those that are shown only when they are asked for."""
+        for part in self._parts():
+            yield from part
+        yield from self._counters.of_pyd2
+
+    def _read(self) -> Iterator[tuple[Counter, int, float]]:
+        """Return all that are shown, with their values and the times of their last changes."""
+        for part in self._parts():
+            yield from self._consistently(partial(_values, part))
 
     def _samples(self) -> dict[str, list[Sample]]:
         """Return the samples of all, the daemon's own last, so that they win."""
@@ -122,12 +140,12 @@ class Statistics:
         for provider in self.providers:
             for sample in provider.samples():
                 found.setdefault(sample.name, []).append(sample)
-        # Nobody counts meanwhile, so that with thousands of keys only what must be done is done there.
-        own: list[tuple[Counter, int, float]] = self._consistently(
-            lambda: [(counter, counter.value, counter.changed) for counter in self._own()]
-        )
-        found.update((counter.name, [Sample(counter.name, value, at)]) for counter, value, at in own)
+        found.update((counter.name, [Sample(counter.name, value, at)]) for counter, value, at in self._read())
         return found
+
+
+def _values(counters: Sequence[Counter]) -> list[tuple[Counter, int, float]]:
+    return [(counter, counter.value, counter.changed) for counter in counters]
 
 
 def _member(name: str) -> str:
@@ -135,10 +153,10 @@ def _member(name: str) -> str:
     return string_text(name)[1:-1]
 
 
-def _shown(samples: list[Sample]) -> Element:
-    return Element([Element([Element(sample.value), Element(_local(sample.changed))]) for sample in samples])
-
-
 def _local(wall: float) -> str:
     # Kea shows local time without its zone.
     return datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _shown(samples: list[Sample], local: Callable[[float], str] = _local) -> Element:
+    return Element([Element([Element(sample.value), Element(local(sample.changed))]) for sample in samples])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyd2.dns.tsig import ALGORITHMS, HmacContext, HmacKey, is_shared_secret, short_name
 from pyd2.dns.update import Data, Zone
 from pyd2.errors import NcrError
+from pyd2.interpreter import GIVE_WAY_AFTER, give_way
 from pyd2.packets.batch import DatagramBatch, in_batches
 from pyd2.packets.packed import PackedRequest
 from pyd2.packets.plain import PlainLayer
@@ -34,6 +35,9 @@ _DATA = {
 _TSIG_TAIL: Final = 6
 """Octets behind the MAC of a signed message: original ID, error, length of no other data."""
 
+_BEGINS_SIZE: Final = 32
+"""Octets of a wire_name with a bit for each octet of the name."""
+
 # Looked up once: called for every message.
 unpack = ffi.unpack
 from_buffer = ffi.from_buffer
@@ -49,9 +53,15 @@ class CompiledZone(Zone):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.prepared = ffi.new("wire_name *")
-        error = lib.wire_name_set(self.prepared, self.wire, len(self.wire))
-        assert error == 0
+        # What wire_name_set does, which would release the interpreter; see CompiledLayer._give_way.
+        begins = at = 0
+        while self.wire[at]:
+            begins |= 1 << at
+            at += 1 + self.wire[at]
+        size = len(self.wire)
+        self.prepared = ffi.new(
+            "wire_name *", (self.wire, self.wire.lower(), begins.to_bytes(_BEGINS_SIZE, "little"), size)
+        )
 
 
 class CompiledKey(HmacKey):
@@ -117,6 +127,8 @@ class CompiledLayer(PlainLayer):
         self._room = ffi.new("uint8_t[]", ROOM)
         self._buffer = ffi.buffer(self._room)
         self._templates: dict[UpdateTemplate, Any] = {}
+        self._prepared = 0
+        """What has been prepared of configurations, in calls into C."""
 
     def read_requests(
         self, datagrams: Sequence[bytes], index: Index, numbers: Sequence[int] = ()
@@ -163,6 +175,7 @@ class CompiledLayer(PlainLayer):
             (lib.WIRE_DOMAIN_NIBBLES, nibbles),
         ):
             for text, number in entries.items():
+                self._give_way(1)
                 if lib.wire_domains_add(table, kind, text, len(text), number) != 0:
                     raise ValueError(f"domain {number} does not fit into a table of {count}")
         index: Index = table
@@ -178,11 +191,23 @@ class CompiledLayer(PlainLayer):
 
     def zone(self, name: str) -> Zone:
         """Return a prepared zone."""
+        self._give_way(2)
         return CompiledZone(name)
 
     def key(self, name: str, algorithm: str, secret: bytes, digest_bits: int) -> HmacKey:
         """Return a prepared key."""
+        self._give_way(GIVE_WAY_AFTER // 4)
         return CompiledKey(name, algorithm, secret, digest_bits)
+
+    def _give_way(self, cost: int) -> None:
+        """Let other threads run now and then: very many zones or keys may be prepared in a row.
+
+        Each call into C releases the interpreter, but for too short a time for a waiting thread.
+        """
+        before = self._prepared // GIVE_WAY_AFTER
+        self._prepared += cost
+        if self._prepared // GIVE_WAY_AFTER > before:
+            give_way()
 
     def prepare_key(self, key: SigningKey) -> SigningKey:
         """Return a key that signs alike: prepared if its contexts are those of a shared secret."""

@@ -21,7 +21,7 @@ from pyd2.update.plan import make_plan
 from pyd2.update.replies import Replies
 from pyd2.update.scheduler import Scheduler
 from pyd2.update.selection import Selection, SelectKey
-from pyd2.update.status import requests_status, servers_status
+from pyd2.update.status import requests_status
 from pyd2.update.tries import Outgoing
 
 if TYPE_CHECKING:
@@ -84,11 +84,10 @@ class Engine:
         return any(lane.health is not None for lane in self._plan.lanes)
 
     def status(self, wall: float) -> dict[str, Plain]:
-        """Return what is told of an engine that is ``extended``."""
+        """Return what is shown of an engine that is ``extended``, beside its servers (``status.py``)."""
         oldest = self._retries.oldest()
         return {
             "requests": requests_status(self._counters.tally, self.queued, self.active),
-            "servers": servers_status(self.lanes, wall),
             "retries": {
                 "waiting": self.late,
                 "oldest-age": 0 if oldest is None else max(0, int(wall - oldest)),

@@ -29,6 +29,11 @@ def with_final_dot(name: str) -> str:
     return name if name == WILDCARD or name.endswith(".") else name + "."
 
 
+def _rank(name: str) -> tuple[bool, bytes]:
+    """Return which of two spellings of a name comes first, as a key to sort by."""
+    return not name.endswith("."), name.encode("utf-8", "surrogateescape")
+
+
 class Matcher(Generic[T]):
     """Finds the domain of a name: a dictionary look-up for each length that a configured name has.
 
@@ -46,13 +51,21 @@ class Matcher(Generic[T]):
         """
         self._wildcard: T | None = None
         self._by_name: dict[str, T] = {}
-        ordered = sorted(domains, key=lambda pair: pair[0].encode("utf-8", "surrogateescape"))
-        for name, domain in sorted(ordered, key=lambda pair: not pair[0].endswith(".")):
+        spelled: dict[str, str] = {}
+        for name, domain in domains:
             if name == WILDCARD:
                 self._wildcard = domain
-            else:
-                self._by_name.setdefault(fold(with_final_dot(name)), domain)
+                continue
+            folded = fold(with_final_dot(name))
+            if folded not in spelled or _rank(name) < _rank(spelled[folded]):
+                spelled[folded] = name
+                self._by_name[folded] = domain
         self._lengths = sorted({len(name) for name in self._by_name}, reverse=True)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that are looked up."""
+        return tuple(self._by_name)
 
     @property
     def domains(self) -> tuple[T, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyd2.config.switches import Switches
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
+from pyd2.interpreter import free_in_parts
 from pyd2.packets.layer import DomainNumbers
 from pyd2.update.health import Health
 from pyd2.update.lane import Lane
@@ -192,12 +193,11 @@ class Plan:
     def take_apart(self) -> None:
         """Drop the domains when another plan is in force; transactions go on with those that they have.
 
-        One by one, since to drop many at once no other thread gets the interpreter.
+        Some at a time, since to drop many at once no other thread gets the interpreter.
         """
-        domains = list(self.domains)
-        self.domains, self.forward, self.reverse = (), Matcher(()), ReverseMatcher(())
-        while domains:
-            domains.pop()
+        parts = [*self.forward.names, *self.reverse.names, *self.domains]
+        self.domains, self.forward, self.reverse, self.index = (), Matcher(()), ReverseMatcher(()), None
+        free_in_parts(parts)
 
 
 def make_plan(

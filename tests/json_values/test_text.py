@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyd2.data.element import BigInteger, Element, Plain, from_plain
 from pyd2.data.json import from_json
 from pyd2.data.pretty import to_pretty
-from pyd2.data.text import to_text
+from pyd2.data.text import JOINED_AT_ONCE, to_text
 
 COMMANDS = Path(__file__).parent.parent / "conformance" / "data" / "commands"
 
@@ -114,3 +114,9 @@ def test_recorded_answers_print_as_they_were() -> None:
     assert len(answers) > 50
     for answer in answers:
         assert to_text(from_json(answer)) == answer
+
+
+def test_a_long_text_is_made_of_parts() -> None:
+    """Its parts are joined now and then, not all in one go."""
+    plain: Plain = {"list": [{"number": number} for number in range(JOINED_AT_ONCE)], "map": {"last": 1}}
+    assert json.loads(to_text(from_plain(plain))) == plain

@@ -12,13 +12,15 @@ import pytest
 from pyd2.counters import Counters
 from pyd2.net.datagrams import PlainDatagrams
 from pyd2.net.intake import Intake
+from pyd2.net.listener import BATCH
 from pyd2.net.systemd import ServiceManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyd2.config.addresses import Address
 
+LOOPBACK = ip_address("127.0.0.1")
 STOPPED = ["DHCP_DDNS_NCR_UDP_RECV_CANCELED", "DHCP_DDNS_QUEUE_MGR_STOPPED"]
 STARTED = ["DHCP_DDNS_QUEUE_MGR_RECONFIGURING", "DHCP_DDNS_QUEUE_MGR_STARTED"]
 
@@ -68,7 +70,7 @@ def test_a_stop_and_the_end_are_logged_as_kea_logs_them() -> None:
     """Kea's queue manager says once more that it has stopped when it is taken down at the very end."""
     def story(intake: Intake, port: int) -> None:
         intake.listen(ip_address("127.0.0.1"), port)
-        intake.stop()
+        intake.stop(lambda: None)
         intake.leave()
         intake.log_end()
 
@@ -100,3 +102,129 @@ def test_a_foreign_address_is_named_as_kea_names_it(text: str) -> None:
 @pytest.mark.parametrize("text", ["127.0.0.1", "::1"])
 def test_the_loopback_gets_no_warning(text: str) -> None:
     assert _log_of(_listen_at(text)).ids == STARTED
+
+
+class Burst:
+    """An intake with more in the kernel than is read in a turn of the loop, and what it hands over."""
+
+    COUNT = 3 * BATCH + 5
+
+    def __init__(self) -> None:
+        self.log = Lines()
+        self.batches: list[list[bytes]] = []
+        self._changed = asyncio.Event()
+        self.intake = Intake(
+            asyncio.get_running_loop(), self._keep, Counters(0.0), self.log, PlainDatagrams(),
+            ServiceManager({}, self.log),
+        )  # fmt: skip
+        self.port = _free_port()
+        self.intake.listen(LOOPBACK, self.port)
+        self.sent = [b"%d" % number for number in range(self.COUNT)]
+        send(self.port, *self.sent)
+
+    def _keep(self, datagrams: Sequence[bytes]) -> None:
+        self.batches.append(list(datagrams))
+        self._changed.set()
+
+    @property
+    def read(self) -> list[bytes]:
+        return [datagram for batch in self.batches for datagram in batch]
+
+    async def arrived(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.read) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+def send(port: int, *datagrams: bytes) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for datagram in datagrams:
+            sock.sendto(datagram, ("127.0.0.1", port))
+
+
+def test_a_move_reads_what_the_port_before_holds_in_parts_and_first() -> None:
+    async def run() -> None:
+        burst = Burst()
+        new_port = _free_port()
+        burst.intake.listen(LOOPBACK, new_port)
+        assert len(burst.batches) == 1
+        assert burst.intake.state == f"listening on 127.0.0.1 port {new_port}"
+        send(new_port, b"later")
+        await burst.arrived(burst.COUNT + 1)
+        assert burst.read == [*burst.sent, b"later"]
+        assert not burst.intake.draining
+        burst.intake.leave()
+
+    asyncio.run(run())
+
+
+def test_a_move_to_all_addresses_of_the_port_reads_in_parts_too() -> None:
+    """The present socket is in the way of the new one, which is bound when all is read."""
+    async def run() -> None:
+        burst = Burst()
+        burst.intake.listen(ip_address("0.0.0.0"), burst.port)
+        assert len(burst.batches) == 1
+        assert burst.log.ids[-1] == "DHCP_DDNS_LISTENING_ON_ALL_INTERFACES"
+        send(burst.port, b"meanwhile")
+        await burst.arrived(burst.COUNT + 1)
+        assert burst.log.ids[-1] == "DHCP_DDNS_QUEUE_MGR_STARTED"
+        send(burst.port, b"later")
+        await burst.arrived(burst.COUNT + 2)
+        assert burst.read == [*burst.sent, b"meanwhile", b"later"]
+        burst.intake.leave()
+
+    asyncio.run(run())
+
+
+def test_a_move_back_finds_the_port_free() -> None:
+    async def run() -> None:
+        burst = Burst()
+        burst.intake.listen(LOOPBACK, _free_port())
+        burst.intake.listen(LOOPBACK, burst.port)
+        assert burst.intake.state == f"listening on 127.0.0.1 port {burst.port}"
+        await burst.arrived(burst.COUNT)
+        assert burst.read == burst.sent
+        burst.intake.leave()
+
+    asyncio.run(run())
+
+
+def test_a_stop_reads_what_has_arrived_in_parts_and_says_when_it_is_done() -> None:
+    async def run() -> None:
+        burst = Burst()
+        stopped = asyncio.Event()
+        burst.intake.stop(stopped.set)
+        burst.intake.stop(stopped.set)  # a shutdown's kind may change
+        assert len(burst.batches) == 1
+        assert burst.intake.draining
+        assert burst.intake.state == "not listening"
+        async with asyncio.timeout(10):
+            await stopped.wait()
+        assert burst.read == burst.sent
+        assert not burst.intake.draining
+
+    asyncio.run(run())
+
+
+def test_who_leaves_before_all_is_read_loses_nothing() -> None:
+    async def run() -> None:
+        burst = Burst()
+        burst.intake.stop(lambda: None)
+        burst.intake.leave()
+        assert burst.read == burst.sent
+
+    asyncio.run(run())
+
+
+def test_a_stop_that_is_called_off_listens_again() -> None:
+    async def run() -> None:
+        burst = Burst()
+        burst.intake.stop(lambda: None)
+        burst.intake.listen(LOOPBACK, burst.port)
+        send(burst.port, b"later")
+        await burst.arrived(burst.COUNT + 1)
+        assert burst.read == [*burst.sent, b"later"]
+        burst.intake.leave()
+
+    asyncio.run(run())

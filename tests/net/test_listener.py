@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, ip_address
 
 import pytest
 
+from pyd2.net import listener
 from pyd2.net.listener import BATCH, DATAGRAM_LIMIT, NcrListener
 from tests.net import chosen
 
@@ -121,6 +122,67 @@ def test_closing_hands_over_a_full_buffer() -> None:
         dropped = inbox.listener.kernel_drops()
         inbox.listener.close()
         assert len(inbox.datagrams) == sent - dropped
+
+    asyncio.run(scene())
+
+
+def test_draining_hands_over_a_batch_in_each_turn() -> None:
+    async def scene() -> None:
+        inbox = Inbox()
+        inbox.listener.open(LOOPBACK, port := free_port())
+        sent = [b"%d" % number for number in range(3 * BATCH)]
+        send(port, *sent)
+        closed = asyncio.Event()
+        inbox.listener.drain(closed.set)
+        assert inbox.batches == [BATCH]
+        assert inbox.listener.bound_to is None
+        async with asyncio.timeout(10):
+            await closed.wait()
+        assert inbox.datagrams == sent
+        assert inbox.listener.socket is None
+
+    asyncio.run(scene())
+
+
+def test_draining_what_holds_nothing_is_closing() -> None:
+    async def scene() -> None:
+        inbox = Inbox()
+        closed: list[bool] = []
+        inbox.listener.drain(lambda: closed.append(True))
+        inbox.listener.open(LOOPBACK, free_port())
+        inbox.listener.drain(lambda: closed.append(True))
+        assert len(closed) == 2
+
+    asyncio.run(scene())
+
+
+def test_a_flood_does_not_keep_a_draining_listener_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        inbox = Inbox()
+        inbox.listener.open(LOOPBACK, port := free_port())
+        send(port, *[b"flood"] * 4 * BATCH)
+        monkeypatch.setattr(listener, "LAST_BATCHES", 2)
+        closed = asyncio.Event()
+        inbox.listener.drain(closed.set)
+        async with asyncio.timeout(10):
+            await closed.wait()
+        assert inbox.batches == [BATCH, BATCH]
+
+    asyncio.run(scene())
+
+
+def test_what_is_bound_and_not_started_waits_in_the_kernel() -> None:
+    async def scene() -> None:
+        inbox = Inbox()
+        inbox.listener.bind(LOOPBACK, port := free_port())
+        send(port, b"early")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not inbox.datagrams
+        inbox.listener.start()
+        await inbox.arrived(1)
+        inbox.listener.close()
+        inbox.listener.start()  # nothing happens
 
     asyncio.run(scene())
 

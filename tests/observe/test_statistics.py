@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyd2.counters import MOST_LIBRARY_KEYS, Counters
 from pyd2.data.text import to_text
-from pyd2.observe.statistics import Sample, Statistics
+from pyd2.observe.statistics import KEYS_AT_ONCE, Sample, Statistics
 from tests.kit.profile import PROFILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 START = 1767323045.123456  # 2026-01-02 03:04:05.123456 UTC
 
@@ -179,3 +179,30 @@ def test_what_a_library_adds_to_the_server_s_own_counts(statistics: Statistics, 
     statistics.adjust("update-sent", 10)
     statistics.adjust("no-such", 10)
     assert (counters.update_sent.value, counters.update_sent.changed) == (11, START + 60)
+
+
+def test_thousands_of_keys_do_not_keep_the_updates_waiting(counters: Counters) -> None:
+    """Nobody counts while statistics are read or changed: only those of some keys at a time."""
+    count = 3 * KEYS_AT_ONCE + 1
+    for number in range(count):
+        counters.key(f"k{number}.", START).sent.add(START)
+    calls = 0
+
+    def consistently(function: Callable[[], Any]) -> Any:
+        nonlocal calls
+        calls += 1
+        return function()
+
+    statistics = Statistics(counters, PROFILE.statistics, lambda: START + 60, consistently)
+    assert len(statistics.get_all().map_value()) == 9 + 4 * count
+    assert calls == 5
+    assert dict(statistics.own_values())[f"key[k{count - 1}.].update-sent"] == 1
+    assert calls == 10
+    statistics.reset_all()
+    assert calls == 16
+    assert not any(key.sent.value for key in counters.keys.values())
+    counters.keys["k7."].sent.add(START)
+    statistics.adjust("key[k7.].update-sent", 2)
+    assert (calls, counters.keys["k7."].sent.value) == (17, 3)
+    assert statistics.reset("key[k7.].update-sent")
+    assert (calls, counters.keys["k7."].sent.value) == (18, 0)

@@ -1,0 +1,95 @@
+"""How the threads share Python's interpreter lock, so that none holds it for long.
+
+A thread that computes gives the lock up after ``SWITCH_SECONDS``, but not within a call into C. Such things
+held it for tens of milliseconds while a configuration of 20,000 zones was loaded, and the update thread with
+it:
+
+- the garbage collector, which looks at all objects of a generation in one go;
+- the end of a tree of a million objects, which are all freed in one go; sorting 20,000 names, or joining a
+  text of megabytes;
+- many short calls that release the lock, such as those of cffi: each of them begins anew the time after which
+  a waiting thread asks for the lock, and they have it again before that thread is awake.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from contextlib import contextmanager
+from heapq import merge
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may compute while another one waits for the interpreter; Python's own 5 ms would be in
+each pass of the update thread's loop while a configuration is read."""
+
+MORE_OFTEN_SECONDS: Final = 0.0001
+"""The same while the main thread computes for long. A pass of the update thread's loop takes the interpreter
+some ten times, and each time may have to wait for so long."""
+
+GIVE_WAY_AFTER: Final = 32
+"""Calls that release the lock, or objects to be freed, between two pauses: a millisecond's work."""
+
+SORTED_AT_ONCE: Final = 1024
+"""Items: a fraction of a millisecond."""
+
+_PAUSE: Final = 1e-6
+"""Seconds; the kernel makes some 60 us of it, in which a waiting thread wakes up and has the lock."""
+
+
+def share() -> None:
+    """Have Python switch threads as often as the update thread needs it."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
+def share_more() -> None:
+    """Have Python switch threads more often until ``share``: the main thread computes for long."""
+    sys.setswitchinterval(MORE_OFTEN_SECONDS)
+
+
+def give_way() -> None:
+    """Release the lock for as long as a waiting thread needs to take it."""
+    time.sleep(_PAUSE)
+
+
+def free_in_parts(objects: list[Any]) -> None:
+    """Empty a list from its end, and give way again and again: each object frees what only it refers to."""
+    while True:
+        del objects[-GIVE_WAY_AFTER:]
+        if not objects:
+            break
+        give_way()
+
+
+def sorted_in_parts(items: Sequence[T], key: Callable[[T], Any]) -> list[T]:
+    """Return what ``sorted`` returns, from parts that are sorted one by one and merged in Python."""
+    parts = [sorted(items[at : at + SORTED_AT_ONCE], key=key) for at in range(0, len(items), SORTED_AT_ONCE)]
+    return list(merge(*parts, key=key))
+
+
+def collect_less() -> None:
+    """Let the garbage collector look rarely at what stays, for reference counts free nearly all.
+
+    With Python's thresholds the collector took half of the time in which a large configuration loads. At most
+    2,000 objects are looked at in one go, which takes a millisecond.
+    """
+    gc.set_threshold(1_000, 1, 20_000)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Make many objects that stay: the garbage collector does not run, and then takes them for old ones."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        # Both together move all objects to the oldest generation, without looking at them.
+        gc.freeze()
+        gc.unfreeze()
+        gc.enable()
