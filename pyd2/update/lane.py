@@ -32,7 +32,7 @@ class Lane:
 
     __slots__ = (
         "address", "errands", "health", "host", "orders", "port", "ready", "room", "room_known", "signing",
-        "silent", "slots", "spent", "text", "tls", "unanswered", "waiting", "window",
+        "silent", "slots", "spent", "text", "tls", "waiting", "window",
     )
 
     def __init__(
@@ -58,8 +58,6 @@ class Lane:
         self.room_known = False
         self.silent = False
         """Whether a try has timed out since the server last answered one."""
-        self.unanswered = False
-        """Whether a try has timed out since the shell last looked whether the kernel drops replies."""
         self.errands = 0
         """Things that libraries do at present for transactions here."""
         self.signing = 0

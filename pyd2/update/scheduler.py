@@ -7,9 +7,9 @@ waits in the lane. Kea has one queue and 32 transactions for all servers, so a d
 here it stalls its own. Every step is a dictionary look-up or the end of a deque: the cost of an event does
 not depend on how much waits.
 
-A call takes a millisecond or two, whatever there is to do: what goes beyond ``STEP`` waits for the next
-``handle_timer``, before which the shell reads what has come, and so does what further calls find to do until
-then. Lanes, and the queues of a reconfiguration, have their turns one after the other: one with much to do
+The calls of a turn of the loop take a millisecond or two together, whatever there is to do: what goes beyond
+``STEP`` waits for the next ``handle_timer``, before which the shell reads what has come, and so does what
+further calls find to do until then. Lanes, and the queues of a reconfiguration, have their turns one after the other: one with much to do
 does not keep another waiting. A lane that had nothing to do, and whose server answers, comes before those
 that have much to do or do not answer: thousands of these do not keep it waiting.
 """
@@ -20,10 +20,12 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.clients import Clients
+from pyd2.update.containers import LAST_SHARD, SHIFT
+from pyd2.update.late import Late
 from pyd2.update.late_requests import LateRequests
 from pyd2.update.matching import Matching
 from pyd2.update.queue_limit import QueueLimit
-from pyd2.update.retries import Hold, Late, Retries
+from pyd2.update.retries import AT_ONCE_TOGETHER, Retries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -31,19 +33,20 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer, Request
+    from pyd2.update.clients import Followers, Held
     from pyd2.update.driver import Driver
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Plan
 
 STEP: Final = 96
-"""What a call may cost, in steps of some 10 us."""
+"""What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us."""
 BEGINNING: Final = 1
 """Steps of a request that begins or goes on."""
-TRYING_AGAIN: Final = 2
+TRYING_AGAIN: Final = 3
 """Steps of a late one that has its next try."""
 FOR_LATE: Final = STEP // 4
 """Steps of a call that lanes leave to late requests that may begin, and to what follows from ends."""
-PARKING: Final = 4
+PARKING: Final = 6
 """Steps of one that is to be tried again later."""
 
 
@@ -72,16 +75,17 @@ class Scheduler:
         self._unserved: OrderedDict[Lane, None] = OrderedDict()
         """The other lanes for the next turn. Both are in the order of their turns."""
         self._left = STEP
-        """Steps that are left to this call; none: nor to those up to the next ``handle_timer``."""
+        """Steps that are left to the calls of this turn; none: nor to those up to ``handle_timer``."""
         self._late_left = False
         """Whether late requests may begin that had no turn yet."""
 
     # What the engine tells.
 
-    def begin_call(self) -> None:
-        """Take it that a call begins: it may cost what is allowed, unless one before has used that up."""
+    def begin_turn(self) -> None:
+        """Allow what a turn of the loop may cost, unless work is left to ``handle_timer``."""
         if self._left > 0:
             self._left = STEP
+            self.retries.at_once = AT_ONCE_TOGETHER
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
@@ -89,7 +93,7 @@ class Scheduler:
         if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in log.on:
             log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
         dhcid = hash(ncr.dhcid)
-        held = self.clients.held
+        held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
         if dhcid in held:
             self.limit.put(self.clients.followers(dhcid), ncr)
             log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self.limit.queued, self._ends.active)
@@ -101,7 +105,6 @@ class Scheduler:
 
     def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use what room some lanes have, pass on the DHCIDs of what ended, and send what was ordered."""
-        self.begin_call()
         self._serve_all(lanes, now, wall)
         self._end_call(now, wall)
 
@@ -162,6 +165,7 @@ class Scheduler:
     def handle_timer(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Do work that was put off, and use what room some lanes have."""
         self._left = STEP
+        self.retries.at_once = AT_ONCE_TOGETHER
         if self._backlog:
             self._work_off_backlog(now, wall)
         self.retries.pressing |= self.retries.any
@@ -268,7 +272,6 @@ class Scheduler:
         ``until`` is how many steps are to be left.
         """
         freed = self._ends.freed
-        held = self.clients.held
         while freed and self._left > until:
             ended = freed.popleft()
             if isinstance(ended, int):
@@ -278,11 +281,12 @@ class Scheduler:
                 self._ends.postponed -= 1
                 self._late.park(ended, now, wall)
                 dhcid = ended.transaction.dhcid
+            held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
             followers = held[dhcid]
             if followers is None:
                 del held[dhcid]
             else:
-                self._pass_on(dhcid, followers, until, now, wall)
+                self._pass_on(dhcid, held, followers, until, now, wall)
         if self.limit.full:
             self.limit.resume()
 
@@ -292,12 +296,12 @@ class Scheduler:
         return self.retries.admit(ncr, dhcid, forward or reverse, wall)
 
     def _pass_on(
-        self, dhcid: int, followers: deque[Request | Late], until: int, now: float, wall: float
+        self, dhcid: int, held: Held, followers: Followers, until: int, now: float, wall: float
     ) -> None:
         """Give a DHCID to the first that wants it and may have it."""
         retries = self.retries
-        if isinstance(followers, Hold):
-            self._late.end(followers)
+        if followers.late is not None:
+            self._late.end(followers.late, followers)
         while followers:
             if self._left <= until:
                 self._ends.freed.append(dhcid)
@@ -312,10 +316,10 @@ class Scheduler:
             ncr = self._packets.match(ncr, self.matching.plan.index)
             if not retries.any or self._admit(ncr, dhcid, wall):
                 if not followers:
-                    self.clients.held[dhcid] = None
+                    held[dhcid] = None
                 self._route(ncr, dhcid, now, wall)
                 return
-        del self.clients.held[dhcid]
+        del held[dhcid]
 
     def _work_off_backlog(self, now: float, wall: float) -> None:
         """Match requests again, one of each queue in turn."""
@@ -340,6 +344,8 @@ class Scheduler:
             self._left -= TRYING_AGAIN
             late = retries.take(now)
             if late is None:
+                if retries.pressing:
+                    continue  # there is more to look at
                 self._late_left = retries.overwriting
                 return
             self._late.try_again(late, now, wall)

@@ -17,7 +17,7 @@ from pyd2.update.engine import EXPIRIES, Engine, Outgoing
 from pyd2.update.lane import Lane
 from pyd2.update.late import Late
 from pyd2.update.retries import SHARE_TAKEN
-from pyd2.update.rooms import CROWD, GRAIN_BITS, LOOKS, Room, Rooms, rounded
+from pyd2.update.rooms import CROWD, GRAIN_BITS, LOOKS, Room, Rooms, leave_slot, rounded
 from pyd2.update.scheduler import STEP
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
@@ -203,14 +203,14 @@ def test_rivals_at_one_name_and_address_cost_the_same_however_many_they_are(
     watched = Watched(monkeypatch, sick)
     sick.rcode = Rcode.REFUSED
     looked_at = 0
-    leave = watched.engine._retries._lines._left
+    leave = watched.engine._retries._lines.leave_address
 
-    def left(late: Late, place: Any) -> None:
+    def left(late: Late) -> None:
         nonlocal looked_at
-        looked_at += 1
-        leave(late, place)
+        looked_at += late.place is not None
+        leave(late)
 
-    monkeypatch.setattr(watched.engine._retries._lines, "_left", left)
+    monkeypatch.setattr(watched.engine._retries._lines, "leave_address", left)
     for number in range(BACKLOG):
         watched.d2.request(ask(0, dhcid=f"{number:08X}", reverse_change=True, change_type=int(removed)))
         if not number:
@@ -341,8 +341,7 @@ def test_very_many_rooms_are_looked_at_in_parts() -> None:
         room = (Lane(ip_address("127.0.0.1"), 1 + number),)
         rooms.wait(one, room, 1.0, 0.0)
         if number % 50:  # the others end before: their rooms are empty
-            assert one.slot is not None
-            del one.slot[one]
+            leave_slot(one)
     heap, found = rooms._heap, []
     while (due := rooms.deadline()) is not None and due <= 2.0:
         before = len(heap)
@@ -351,7 +350,7 @@ def test_very_many_rooms_are_looked_at_in_parts() -> None:
     assert [one.dhcid for one in found if one is not None] == [0, 50]
     rooms.release()
     calls = 0
-    while rooms.any_released:
+    while rooms._released:
         before = len(rooms._released[0])
         assert rooms.take(2.0) is None
         assert before - len(rooms._released[0] if rooms._released else ()) <= LOOKS
