@@ -179,6 +179,7 @@ I   PYD2_PTR_SUPERSEDED Request ID %1: the PTR of %2 is a newer request's now an
 W   PYD2_RETRIES_LOST leaving with %1 requests that waited to be tried again; without the durable queue they are lost
 W   PYD2_RETRY_ENDED Request ID %1: given up, for %2. It failed last because of this: %3. %4
 I   PYD2_RETRY_LATER Request ID %1: failed, and is tried again within %2 seconds: %3
+W   PYD2_QUEUE_SHARE_TAKEN %1 requests wait for DNS server %2, which is its share of the queue: further ones for it are lost, %3 since the last such message. Requests for other servers still have room. Find out why the server does not take updates, or raise max-entries
 W   PYD2_RETRY_SHARE_TAKEN %1 requests of domain %2 wait to be tried again, which is its share of the queue: those that fail now are given up, %3 since the last such message. Find out why its DNS servers do not take updates, or raise max-entries
 I   PYD2_REQUEST_EXPIRED Request ID %1: the lease has ended; as configured, the request is dropped: %2
 I   PYD2_REQUEST_SUPERSEDED Request ID %1: a newer request has made it superfluous while it waited: %2

@@ -221,9 +221,10 @@ class Pump:
         self._timer_at = due
         left = due - time.monotonic()
         # uvloop rounds: less than half a millisecond would be at once, again and again until it is due.
-        self._timer = (
-            self._loop.call_later(max(TICK, left), self._due) if left > 0 else self._loop.call_soon(self._wake)
-        )
+        if left > 0:
+            self._timer = self._loop.call_later(max(TICK, left), self._due)
+        else:
+            self._due()
 
     def _due(self) -> None:
         # A turn of the loop runs its timers first, and then what was planned before: so there is one wake in

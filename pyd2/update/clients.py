@@ -9,6 +9,7 @@ from pyd2.update.containers import LAST_SHARD, SHIFT, Sharded
 
 if TYPE_CHECKING:
     from pyd2.packets.layer import Request
+    from pyd2.update.lane import Lane
     from pyd2.update.late import Late
 
     Held: TypeAlias = "dict[int, Followers | None]"
@@ -19,6 +20,8 @@ class Followers(deque["Request | Late"]):
 
     late: Late | None = None
     """The holder, if it is a retry that is under way."""
+    lane: Lane | None = None
+    """The lane that all count for: where the first request began that came here; None: none has come."""
 
 
 class Clients:
@@ -39,12 +42,16 @@ class Clients:
         """Return the part where a DHCID stands if it is held."""
         return self.held[dhcid >> SHIFT & LAST_SHARD]
 
-    def followers(self, dhcid: int) -> Followers:
-        """Return the queue behind the holder of a DHCID."""
+    def followers(self, dhcid: int, lane: Lane | None) -> Followers:
+        """Return the queue behind the holder of a DHCID; a request that begins in ``lane`` is put there."""
         held = self.part(dhcid)
         followers = held[dhcid]
         if followers is None:
             followers = held[dhcid] = Followers()
+        if followers.lane is None:
+            followers.lane = lane
+        if followers.lane is not None:
+            followers.lane.followers += 1
         return followers
 
     def hold_late(self, late: Late) -> None:

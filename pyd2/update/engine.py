@@ -250,6 +250,7 @@ class Engine:
         Those with ``numbers`` other than 0 have been admitted to the durable queue: they are never turned
         away for want of room, and ``take_finished`` tells when they have ended.
         """
+        self._scheduler.look_at_shares()
         received = 0
         left = 0  # requests that there surely is room for
         for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):

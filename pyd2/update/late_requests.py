@@ -111,7 +111,8 @@ class LateRequests:
                 return
         retries.start(late)
         if late.dhcid in self._clients.part(late.dhcid):
-            self._limit.put(self._clients.followers(late.dhcid), late)
+            lane = None if domain is None else self._failover.first_lane(domain, now)
+            self._limit.put(self._clients.followers(late.dhcid, lane), late)
         else:
             self.begin(late, now, wall)
 

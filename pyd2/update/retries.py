@@ -92,7 +92,7 @@ class Retries:
         """Whether some may begin at once."""
         self.at_once = AT_ONCE_TOGETHER
         """How many older requests this call may still supersede or overwrite."""
-        self.shares = Shares(log)
+        self.shares = Shares(counters, log)
         self._all: Chain[Late] = Chain()
         """In the order in which they began to wait."""
         self._lines = Lines()

@@ -9,9 +9,9 @@ not depend on how much waits.
 
 The calls of a turn of the loop take a millisecond or two together, whatever there is to do: what goes beyond
 ``STEP`` waits for the next ``handle_timer``, before which the shell reads what has come, and so does what
-further calls find to do until then. Lanes, and the queues of a reconfiguration, have their turns one after the other: one with much to do
-does not keep another waiting. A lane that had nothing to do, and whose server answers, comes before those
-that have much to do or do not answer: thousands of these do not keep it waiting.
+further calls find to do until then. Lanes, and the queues of a reconfiguration, have their turns one after
+the other: one with much to do does not keep another waiting. A lane that had nothing to do, and whose server
+answers, comes before those that have much to do or do not answer: thousands of these do not keep it waiting.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class Scheduler:
         """The other lanes for the next turn. Both are in the order of their turns."""
         self._left = STEP
         """Steps that are left to the calls of this turn; none: nor to those up to ``handle_timer``."""
+        self._nearly_full = False
+        """Whether so much waits that a server may have taken its share of the queue."""
         self._late_left = False
         """Whether late requests may begin that had no turn yet."""
 
@@ -87,6 +89,10 @@ class Scheduler:
             self._left = STEP
             self.retries.at_once = AT_ONCE_TOGETHER
 
+    def look_at_shares(self) -> None:
+        """See whether servers may have taken their shares of the queue, before some requests are accepted."""
+        self._nearly_full = 2 * (self.limit.queued + self.retries.waiting) >= self.limit.max_entries
+
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
         log = self._log
@@ -94,14 +100,37 @@ class Scheduler:
             log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
         dhcid = hash(ncr.dhcid)
         held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
+        if self._nearly_full and not self._has_share(ncr, dhcid, now, wall):
+            return
         if dhcid in held:
-            self.limit.put(self.clients.followers(dhcid), ncr)
+            self.limit.put(self.clients.followers(dhcid, self._first_lane(ncr, now)), ncr)
             log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self.limit.queued, self._ends.active)
             return
         if self.retries.any and not self._admit(ncr, dhcid, wall):
             return
         held[dhcid] = None
         self._route(ncr, dhcid, now, wall)
+
+    def _has_share(self, ncr: Request, dhcid: int, now: float, wall: float) -> bool:
+        """Whether a request may wait where it would have to; if not, it is lost, which is counted."""
+        if len(self.matching.plan.lanes) < 2 or ncr.number:  # the durable queue has admitted it
+            return True
+        held = self.clients.part(dhcid)
+        followers = held.get(dhcid)
+        lane = None if followers is None else followers.lane
+        lane = lane or self._first_lane(ncr, now)
+        if lane is None or (dhcid not in held and not lane.waiting):
+            return True
+        if lane.queued < self.limit.max_entries - self.limit.queued - self.retries.waiting:
+            return True
+        self.retries.shares.turn_away(lane, wall)
+        return False
+
+    def _first_lane(self, ncr: Request, now: float) -> Lane | None:
+        """Return the lane where a request begins; None: no domain fits."""
+        forward, reverse = self.matching.domains(ncr)
+        domain = forward or reverse
+        return None if domain is None else self._failover.first_lane(domain, now)
 
     def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use what room some lanes have, pass on the DHCIDs of what ended, and send what was ordered."""
@@ -308,6 +337,8 @@ class Scheduler:
                 return
             self._left -= BEGINNING
             ncr = self.limit.take(followers)
+            if followers.lane is not None:
+                followers.lane.followers -= 1
             if isinstance(ncr, Late):
                 if retries.emptied(ncr):
                     continue
