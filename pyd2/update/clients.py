@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 class Followers(deque["Request | Late"]):
     """The requests that queue behind the holder of a DHCID."""
 
-    late: Late | None = None
-    """The holder, if it is a retry that is under way."""
-    lane: Lane | None = None
-    """The lane that all count for: where the first request began that came here; None: none has come."""
+    __slots__ = ("lane", "late")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: Late | None = None
+        """The holder, if it is a retry that is under way."""
+        self.lane: Lane | None = None
+        """The lane that all count for: where the first begins that came here; None: none has come."""
 
 
 class Clients:

@@ -46,8 +46,11 @@ TRYING_AGAIN: Final = 3
 """Steps of a late one that has its next try."""
 FOR_LATE: Final = STEP // 4
 """Steps of a call that lanes leave to late requests that may begin, and to what follows from ends."""
-PARKING: Final = 6
+PARKING: Final = 4
 """Steps of one that is to be tried again later."""
+FOR_PROBES: Final = 2 * TRYING_AGAIN
+"""Steps of a call that parking leaves to retries that may begin: else nothing would find out that a server is
+back while very many requests are parked."""
 
 
 class Scheduler:
@@ -144,7 +147,7 @@ class Scheduler:
             self._late.note_turns()
         while True:
             if self._ends.freed:
-                self._settle(now, wall)
+                self._settle(now, wall, FOR_PROBES if self.retries.pressing else 0)
             if self.retries.pressing:
                 self._serve_late(now, wall)
             if not driver.ordered:

@@ -225,6 +225,42 @@ def test_rivals_at_one_name_and_address_cost_the_same_however_many_they_are(
     assert watched.most <= 2 * STEP
 
 
+def test_very_much_that_is_parked_does_not_keep_retries_from_beginning(
+    monkeypatch: pytest.MonkeyPatch, sick: Sick
+) -> None:
+    """Else nothing would find out for long that a server answers again."""
+    watched = Watched(monkeypatch, sick)
+    watched.fill()
+    engine = watched.engine
+    looked = 0
+    take = engine._retries.take
+
+    def counted(now: float) -> Late | None:
+        nonlocal looked
+        looked += 1
+        return take(now)
+
+    monkeypatch.setattr(engine._retries, "take", counted)
+    while not engine._driver.failover.down:
+        assert watched.d2.step()
+    calls = 0
+    handle_timer = engine.handle_timer
+
+    def timer(now: float, wall: float) -> None:
+        nonlocal looked, calls
+        looked = 0
+        any_before = engine._retries.any
+        handle_timer(now, wall)
+        if engine._ends.freed and any_before:
+            calls += 1
+            assert looked > 0
+
+    monkeypatch.setattr(engine, "handle_timer", timer)
+    while engine.late < BACKLOG // 2:
+        assert watched.d2.step()
+    assert calls > 10
+
+
 @pytest.mark.parametrize("same_name", [False, True])
 def test_a_request_that_overwrites_very_many_waits_for_that(
     monkeypatch: pytest.MonkeyPatch, sick: Sick, *, same_name: bool
