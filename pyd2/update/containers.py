@@ -72,11 +72,19 @@ class Chain(Generic[T]):
 
     def append(self, item: T) -> Link[T]:
         """Add an item at the end; return its place, to be given to ``remove``."""
+        link = Link(item, None)
+        self.append_link(link)
+        return link
+
+    def append_link(self, link: Link[T]) -> None:
+        """Add a link at the end that is in no chain: one that ``remove`` has taken out, for example."""
         last = self.last
-        link = self.last = Link(item, last)
         if last is None:
             self.first = link
-        return link
+        else:
+            last.behind = link
+        link.before = last
+        self.last = link
 
     def remove(self, link: Link[T]) -> None:
         """Take out the item of a link that ``append`` of this chain has returned, once."""

@@ -57,7 +57,7 @@ class Late:
         self.slot: Slot | None = None
         """Where it waits, while it is PARKED."""
         self.in_slot: Link[Late] | None = None
-        """Its place there."""
+        """Its place there; it is used again in the next slot."""
         self.in_line: Link[Late] | None = None
         """Its place in the queue of its name, while it has a forward change left."""
         self.place: Place | None = None

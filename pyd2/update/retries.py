@@ -345,6 +345,7 @@ class Retries:
             self.shares.leave(late.share, late.size)
             late.share = None
         late.state = ENDED
+        late.in_slot = None
         assert late.age is not None
         self._all.remove(late.age)
         late.age = None

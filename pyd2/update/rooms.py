@@ -51,14 +51,19 @@ def rounded(pause: float, now: float) -> float:
 def enter_slot(late: Late, slot: Slot) -> None:
     """Let a request wait in a slot."""
     late.slot = slot
-    late.in_slot = slot.append(late)
+    if late.in_slot is None:
+        late.in_slot = slot.append(late)
+    else:
+        # Used again: the garbage collector counts new objects less those that end, and would look at none
+        # while very many requests change their slots, and then at the links of all in one go.
+        slot.append_link(late.in_slot)
 
 
 def leave_slot(late: Late) -> None:
     """Let a request wait in no slot any more."""
     if late.slot is not None and late.in_slot is not None:
         late.slot.remove(late.in_slot)
-        late.slot = late.in_slot = None
+        late.slot = None
 
 
 class Room:

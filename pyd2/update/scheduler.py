@@ -42,6 +42,8 @@ STEP: Final = 96
 """What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us."""
 BEGINNING: Final = 1
 """Steps of a request that begins or goes on."""
+SENDING: Final = 2
+"""Steps of a lane whose updates are sent: a system call for each."""
 TRYING_AGAIN: Final = 3
 """Steps of a late one that has its next try."""
 FOR_LATE: Final = STEP // 4
@@ -225,6 +227,8 @@ class Scheduler:
                 if "DHCP_DDNS_AT_MAX_TRANSACTIONS" in self._log.on:
                     self._log.emit("DHCP_DDNS_AT_MAX_TRANSACTIONS", self.limit.queued, lane.window.limit)
                 return
+            if not lane.orders:
+                self._left -= SENDING
         self._left -= BEGINNING
         self.matching.begin(ncr, dhcid, forward, reverse, now, wall)
 
@@ -268,7 +272,10 @@ class Scheduler:
 
         Returns whether there is more.
         """
-        more = self._serve(lane, max(self._left - most, floor), now, wall)
+        before = self._left
+        more = self._serve(lane, max(before - most, floor), now, wall)
+        if self._left < before:
+            self._left -= SENDING
         if self.retries.any:
             self.retries.lane_served(lane)
         return more
