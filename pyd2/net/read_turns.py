@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-MOST: Final = 192
+MOST: Final = 128
 """What one turn may cost: 1 for each reply, and ``PER_SOCKET`` for each socket that is read."""
 PER_SOCKET: Final = 8
 """What it costs to read a socket and to go on with its server, in replies."""
