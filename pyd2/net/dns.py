@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from functools import partial
 from ipaddress import IPv6Address
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -19,16 +20,18 @@ from typing import TYPE_CHECKING, Final
 from pyd2.net.addresses import socket_address
 from pyd2.net.descriptors import is_shortage
 from pyd2.net.mail import EMPTY, PostedMail, PythonMail
+from pyd2.net.read_turns import LEAST, PER_SOCKET
 from pyd2.net.tcp import TcpLink
 from pyd2.update.tries import STREAM
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyd2.net.datagrams import Datagrams
     from pyd2.net.descriptors import Descriptors, Lease
     from pyd2.net.mail import Mail
+    from pyd2.net.read_turns import ReadTurns
     from pyd2.net.troubles import ServerTroubles
     from pyd2.update.engine import Outgoing
     from pyd2.update.lane import Lane
@@ -58,10 +61,10 @@ NO_SLOT: Final = -1
 """The slot of what answers nothing: the engine counts it."""
 
 BATCH: Final = 128
-"""Replies read before the loop gets its turn."""
+"""Replies that are read from one socket at a time."""
 
-READ_BATCHES: Final = 16
-"""Batches of replies read at a time: more than the kernel holds for a socket."""
+READ_MOST: Final = 2048
+"""Replies after which enough has been read from a socket: more than the kernel holds for it."""
 
 REPLY_LIMIT: Final = 8192
 """Kea's receive buffer for replies (contract, section 6)."""
@@ -93,8 +96,10 @@ class ServerSockets:
         patience: Callable[[], float],
         descriptors: Descriptors,
         troubles: ServerTroubles,
+        turns: ReadTurns,
     ) -> None:
         self._loop = loop
+        self._turns = turns
         self._datagrams = datagrams
         self._lane = lane
         self._on_replies = on_replies
@@ -143,12 +148,14 @@ class ServerSockets:
         if self._again is None:
             self._deliver(self._posted, now)
 
-    def read(self) -> None:
-        """Read the replies that have arrived, without waiting for the loop to say so."""
+    def read(self) -> Iterator[None]:
+        """Read the replies that have arrived, without waiting for the loop: a batch in each step."""
         for slot, sock in list(self._sockets.items()):
-            for _ in range(READ_BATCHES):
-                if not self._readable(sock, slot):
-                    break
+            left = READ_MOST
+            while left > 0 and sock.fileno() >= 0 and (read := self._read(sock, slot)):
+                left -= read
+                yield
+            yield
 
     def count_drops(self) -> None:
         """Count the replies that the kernel has dropped; asked for when a try stays without an answer."""
@@ -358,17 +365,27 @@ class ServerSockets:
             self._drops[slot] = drops
             self._troubles.replies_dropped(new, _buffer_size(sock), self._lane.window.cap * REPLY_MEMORY)
 
-    def _readable(self, sock: socket.socket, slot: int) -> bool:
-        """Read a batch of replies; return whether there may be more."""
-        datagrams, error = self._datagrams.receive(sock, BATCH, REPLY_LIMIT)
-        more = len(datagrams) == BATCH
+    def _readable(self, sock: socket.socket, slot: int) -> None:
+        """Read a batch of replies now, or in a later turn of the loop if this one has read enough."""
+        if self._turns.left > 0:
+            self._read(sock, slot)
+        else:
+            self._turns.put_off(sock, partial(self._read, sock, slot))
+
+    def _read(self, sock: socket.socket, slot: int) -> int:
+        """Read a batch of replies; return how many these were, or 0 if there are no more."""
+        turns = self._turns
+        count = min(BATCH, max(LEAST, turns.left))
+        datagrams, error = self._datagrams.receive(sock, count, REPLY_LIMIT)
+        turns.left -= PER_SOCKET + len(datagrams)
+        more = len(datagrams) == count
         if error or more:
             # An ICMP error for an earlier message, or one that stands behind a full batch: Kea does not see
             # those, the try goes on until its timeout (contract, section 6).
             self._loop.call_soon(self._watch_again, sock, slot)
         if datagrams:
             self._on_replies(self._lane, slot, datagrams)
-        return more
+        return count if more else 0
 
     def _watch_again(self, sock: socket.socket, slot: int) -> None:
         """Go on listening after an error on the socket: libuv stops watching it then, without a word.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import ServerSockets
+from pyd2.net.read_turns import ReadTurns
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyd2.net.datagrams import Datagrams
     from pyd2.net.troubles import Troubles
@@ -30,6 +31,9 @@ Where no send succeeds, as without a route, a request goes on to its next server
 its place: all in a row would keep the listener from reading.
 """
 
+IDLE_LOOKS: Final = 1024
+"""Servers that are looked at in turn, at most, when descriptors or ports are short."""
+
 IDLE_AT_A_TIME: Final = 32
 """Servers whose sockets are closed at a time when descriptors or ports are short."""
 
@@ -39,8 +43,11 @@ IDLE_PAUSE: Final = 0.01
 CLOSE_AT_A_TIME: Final = 32
 """Servers that are not needed any more whose sockets are closed before the loop gets its turn."""
 
-READ_SECONDS: Final = 0.1
-"""For how long it is enough to have read all sockets once, while many tries fail, some in each turn."""
+READ_SECONDS: Final = 0.01
+"""How long it is enough to have read the sockets of all servers before tries fail for want of an answer."""
+
+DROPS_AT_A_TIME: Final = 16
+"""Servers at a time whose sockets are asked for dropped replies."""
 
 FORGET_SECONDS: Final = 10.0
 """How long after a reconfiguration, and how often, to look for sockets that are not needed any more."""
@@ -63,17 +70,22 @@ class Pump:
         self._after = after
         self._hand_out = hand_out
         self._troubles = troubles
-        self._servers: dict[Lane, ServerSockets] = {}
+        self._servers: OrderedDict[Lane, ServerSockets] = OrderedDict()
+        """In the order in which they are asked to close what is idle."""
         self._unused: deque[ServerSockets] = deque()
         """Those of servers that are not needed any more, which are still to be closed."""
         self._descriptors = Descriptors(self._close_idle)
         self._look_for_idle_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._timer_at = 0.0
         self._flush_planned = False
         self._closed = False
+        self._turns = ReadTurns(loop)
         self._read_at = 0.0
-        """When all sockets were read last, in monotonic seconds."""
+        """When the reading of all sockets began that was finished last, in monotonic seconds."""
+        self._reading: Iterator[None] | None = None
+        """The one that is not finished."""
+        self._reading_since = 0.0
 
     def requests(self, datagrams: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
         """Give NameChangeRequests to the engine and send what it makes of them.
@@ -91,6 +103,7 @@ class Pump:
     def flush(self) -> None:
         """Send what the engine has ready, and set its timer."""
         engine = self._engine
+        self._turns.begin()
         # A message that cannot be sent gives the engine a turn, which may give more to send.
         for _ in range(ROUNDS):
             posted, outgoing = engine.take_posted(), engine.take_outgoing()
@@ -131,7 +144,7 @@ class Pump:
         if sockets is None:
             sockets = ServerSockets(
                 self._loop, lane, self._replies, self._failed, self._datagrams, self._patience,
-                self._descriptors, self._troubles.of(lane),
+                self._descriptors, self._troubles.of(lane), self._turns,
             )
             self._servers[lane] = sockets
         return sockets
@@ -142,7 +155,9 @@ class Pump:
         if now < self._look_for_idle_at:
             return False
         closed = 0
-        for sockets in self._servers.values():
+        for _ in range(min(IDLE_LOOKS, len(self._servers))):
+            lane, sockets = next(iter(self._servers.items()))
+            self._servers.move_to_end(lane)
             closed += sockets.close_if_idle()
             if closed == IDLE_AT_A_TIME:
                 break
@@ -206,27 +221,51 @@ class Pump:
         self._timer_at = due
         left = due - time.monotonic()
         # uvloop rounds: less than half a millisecond would be at once, again and again until it is due.
-        self._timer = self._loop.call_later(max(TICK, left) if left > 0 else 0.0, self._wake)
+        if left > 0:
+            self._timer = self._loop.call_later(max(TICK, left), self._due)
+        else:
+            self._due()
+
+    def _due(self) -> None:
+        # A turn of the loop runs its timers first, and then what was planned before: so there is one wake in
+        # a turn, and not another one for what this one leaves.
+        self._timer = self._loop.call_soon(self._wake)
 
     def _wake(self) -> None:
         self._timer = None
         now = time.monotonic()
-        read_since = self._engine.overdue(self._read_at) and now < self._read_at + READ_SECONDS
-        if self._engine.overdue(now) and not read_since:
-            # A loop that was interrupted runs its timers before it reads. A reply that came while the process
-            # stood still is in time, as it is with Kea, which reads first.
-            self._read_at = now
-            for lane, sockets in list(self._servers.items()):
-                if lane.window.in_flight:
-                    sockets.read()
-            now = time.monotonic()
-        self._engine.handle_timer(now, time.time())
+        expire = not self._engine.overdue(now) or self._has_read(now)
+        self._engine.handle_timer(time.monotonic(), time.time(), expire=expire)
         self._count_drops()
         self.flush()
 
+    def _has_read(self, now: float) -> bool:
+        """Read what has arrived from all servers, a part in each call; return whether that is done.
+
+        A loop that was interrupted runs its timers before it reads. A reply that came while the process
+        stood still is in time, as it is with Kea, which reads first.
+        """
+        if self._reading is None:
+            if now < self._read_at + READ_SECONDS or self._engine.overdue(self._read_at):
+                return True
+            self._reading, self._reading_since = self._read_all(), now
+        for _ in self._reading:
+            if self._turns.left <= 0:
+                return False
+        self._reading, self._read_at = None, self._reading_since
+        return True
+
+    def _read_all(self) -> Iterator[None]:
+        """Read from all servers that have not answered everything, a socket or less in each step."""
+        for lane, sockets in list(self._servers.items()):
+            self._turns.left -= 1  # to look at it costs something, too
+            if lane.window.in_flight:
+                yield from sockets.read()
+            else:
+                yield
+
     def _count_drops(self) -> None:
         """See whether replies are missing because the kernel has dropped them."""
-        for lane, sockets in self._servers.items():
-            if lane.unanswered:
-                lane.unanswered = False
+        for lane in self._engine.take_unanswered(DROPS_AT_A_TIME):
+            if (sockets := self._servers.get(lane)) is not None:
                 sockets.count_drops()

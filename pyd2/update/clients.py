@@ -3,39 +3,65 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from pyd2.update.retries import Hold
+from pyd2.update.containers import LAST_SHARD, SHIFT, Sharded
 
 if TYPE_CHECKING:
     from pyd2.packets.layer import Request
-    from pyd2.update.retries import Late
+    from pyd2.update.lane import Lane
+    from pyd2.update.late import Late
+
+    Held: TypeAlias = "dict[int, Followers | None]"
+
+
+class Followers(deque["Request | Late"]):
+    """The requests that queue behind the holder of a DHCID."""
+
+    __slots__ = ("lane", "late")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: Late | None = None
+        """The holder, if it is a retry that is under way."""
+        self.lane: Lane | None = None
+        """The lane that all count for: where the first begins that came here; None: none has come."""
 
 
 class Clients:
-    """Who is at work, and who waits for whom."""
+    """Per-client locks: which DHCIDs are held, and which requests wait for them."""
 
     __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self.held: dict[int, deque[Request | Late] | None] = {}
+        self.held: tuple[Held, ...] = Sharded[int, "Followers | None"]().parts
         """DHCIDs that are held, each with the requests that queue behind the holder; None: none did so yet.
 
-        They stand here by their hashes, for the sake of memory. Two that share one, which is unlikely and in
-        nobody's power, go one after the other, which does no harm.
+        They stand here by their hashes, for the sake of memory. Two that share one, which is unlikely and
+        which nobody can bring about, go one after the other, which does no harm. Each stands in the part
+        ``held[dhcid >> SHIFT & LAST_SHARD]``.
         """
 
-    def followers(self, dhcid: int) -> deque[Request | Late]:
-        """Return the queue behind the holder of a DHCID."""
-        followers = self.held[dhcid]
+    def part(self, dhcid: int) -> Held:
+        """Return the part where a DHCID stands if it is held."""
+        return self.held[dhcid >> SHIFT & LAST_SHARD]
+
+    def followers(self, dhcid: int, lane: Lane | None) -> Followers:
+        """Return the queue behind the holder of a DHCID; a request that begins in ``lane`` is put there."""
+        held = self.part(dhcid)
+        followers = held[dhcid]
         if followers is None:
-            followers = self.held[dhcid] = deque()
+            followers = held[dhcid] = Followers()
+        if followers.lane is None:
+            followers.lane = lane
+        if followers.lane is not None:
+            followers.lane.followers += 1
         return followers
 
     def hold_late(self, late: Late) -> None:
-        """Let a late request take hold of its DHCID, which is free or has just been passed on to it."""
-        followers = self.held.get(late.dhcid)
-        if isinstance(followers, Hold):
-            followers.late = late  # there may be very many, not to be copied each time
-        else:
-            self.held[late.dhcid] = Hold(late, followers)
+        """Let a retry take hold of its DHCID, which is free or has just been passed on to it."""
+        held = self.part(late.dhcid)
+        followers = held.get(late.dhcid)
+        if followers is None:
+            followers = held[late.dhcid] = Followers()
+        followers.late = late

@@ -138,7 +138,8 @@ class Engine:
         return deadline is not None and deadline <= now
 
     def take_outgoing(self) -> list[Outgoing]:
-        """Return the messages to send, in order; they are the caller's from now on."""
+        """Return the messages to send, in order; they are the caller's from now on. It ends a turn."""
+        self._scheduler.begin_turn()
         return self._driver.sender.take_outgoing()
 
     def take_finished(self) -> list[int]:
@@ -167,11 +168,17 @@ class Engine:
         return [(late.ncr.number, late.forward_left, late.reverse_left) for late in amended
                 if late.forward_left or late.reverse_left]
 
+    def take_unanswered(self, most: int) -> list[Lane]:
+        """Return so many lanes at most in which a try has timed out, for the shell to see why."""
+        unanswered = self._replies.unanswered
+        return [unanswered.popitem()[0] for _ in range(min(most, len(unanswered)))]
+
     def take_posted(self) -> list[Lane]:
         """Return the lanes to which messages have been posted in C, for who sends them from there.
 
-        Who does not ask for them gets these messages from ``take_outgoing``, too.
+        Who does not ask for them gets these messages from ``take_outgoing``, too. It ends a turn.
         """
+        self._scheduler.begin_turn()
         return self._driver.sender.take_posted()
 
     def posted(self, lane: Lane) -> list[Outgoing]:
@@ -242,7 +249,7 @@ class Engine:
         Those with ``numbers`` other than 0 have been admitted to the durable queue: they are never turned
         away for want of room, and ``take_finished`` tells when they have ended.
         """
-        self._scheduler.begin_call()
+        self._scheduler.look_at_shares()
         received = 0
         left = 0  # requests that there surely is room for
         for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):
@@ -296,14 +303,14 @@ class Engine:
         self._replies.send_failed(outgoing, error, now, wall)
         self._scheduler.finish((outgoing.lane,), now, wall)
 
-    def handle_timer(self, now: float, wall: float) -> None:
-        """Let tries fail whose time is up, and do work that was put off.
+    def handle_timer(self, now: float, wall: float, *, expire: bool = True) -> None:
+        """Fail tries whose time is up if they may ``expire`` now, and do work that was put off.
 
         There may be more to do at once: ``timer`` says so.
         """
         lanes: dict[Lane, None] = {}
-        expired = 0
-        while expired < EXPIRIES and (found := self._replies.expire(EXPIRIES - expired, now, wall)):
-            expired += len(found)
+        left = EXPIRIES if expire else 0
+        while left > 0 and (found := self._replies.expire(left, now, wall)):
+            left -= len(found)
             lanes.update(dict.fromkeys(found))
         self._scheduler.handle_timer(lanes, now, wall)

@@ -31,8 +31,8 @@ class Lane:
     """
 
     __slots__ = (
-        "address", "errands", "health", "host", "orders", "port", "ready", "room", "room_known", "signing",
-        "silent", "slots", "spent", "text", "tls", "unanswered", "waiting", "window",
+        "address", "errands", "followers", "health", "host", "orders", "port", "ready", "room", "room_known",
+        "signing", "silent", "slots", "spent", "text", "tls", "waiting", "window",
     )
 
     def __init__(
@@ -58,8 +58,6 @@ class Lane:
         self.room_known = False
         self.silent = False
         """Whether a try has timed out since the server last answered one."""
-        self.unanswered = False
-        """Whether a try has timed out since the shell last looked whether the kernel drops replies."""
         self.errands = 0
         """Things that libraries do at present for transactions here."""
         self.signing = 0
@@ -70,6 +68,13 @@ class Lane:
         """Transactions whose next update waits for room in the window; they go before new requests."""
         self.waiting: deque[Request] = deque()
         """Requests whose transaction begins at this server."""
+        self.followers = 0
+        """Requests that wait behind another one of their client, where the first of these begins here."""
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for this server and have not begun."""
+        return len(self.waiting) + self.followers
 
     def has_room(self, now: float) -> bool:
         """Whether another update may go out in this turn."""

@@ -1,8 +1,7 @@
-"""A request that is to be tried again, and how it stands with it."""
+"""A request that waits to be tried again, and its state."""
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -10,19 +9,14 @@ from pyd2.ncr import ChangeType
 from pyd2.update.transaction import Transaction
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from pyd2.packets.layer import Request
+    from pyd2.update.containers import Link
     from pyd2.update.kinds import Kind
+    from pyd2.update.lines import Place
     from pyd2.update.plan import Domain, Plan
     from pyd2.update.rooms import Slot
     from pyd2.update.shares import Share
     from pyd2.update.transaction import Failure
-
-    Place: TypeAlias = tuple[bytes, bytes, bool, bool]
-    """Where newer requests look for a reverse change that they overwrite: the address, the name, whether it
-    is guarded, and whether it stands in line at the name.
-    """
 
 REMOVAL_SECONDS: Final = 86400.0
 """How long a removal is tried at least: its record is wrong as long as it stands, and no lease ends that."""
@@ -40,8 +34,8 @@ GUARDED: Final = frozenset({4, 6})
 class Late:
     """A request that waits to be tried again, or behind one that does."""
 
-    __slots__ = ("dhcid", "forward_failure", "forward_left", "name", "ncr", "pauses", "place", "reason",
-                 "reverse_left", "share", "since", "slot", "state")
+    __slots__ = ("age", "at_place", "dhcid", "forward_failure", "forward_left", "in_line", "in_slot", "name",
+                 "ncr", "pauses", "place", "reason", "reverse_left", "share", "since", "slot", "state")
 
     def __init__(self, ncr: Request, dhcid: int, wall: float) -> None:
         self.ncr = ncr
@@ -58,10 +52,18 @@ class Late:
         self.since = wall
         """When it began to wait, in seconds since the epoch."""
         self.pauses = 0
+        self.age: Link[Late] | None = None
+        """Its place among all retries, in the order in which they began to wait; None: it is none of them."""
         self.slot: Slot | None = None
         """Where it waits, while it is PARKED."""
+        self.in_slot: Link[Late] | None = None
+        """Its place there; it is used again in the next slot."""
+        self.in_line: Link[Late] | None = None
+        """Its place in the queue of its name, while it has a forward change left."""
         self.place: Place | None = None
         """Where its reverse change is found, while newer requests may overwrite it."""
+        self.at_place: Link[Late] | None = None
+        """Its place there."""
         self.share: Share | None = None
         """Where it is counted."""
         self.state = BEHIND
@@ -104,17 +106,6 @@ class LateTransaction(Transaction):
         self.forward_done = not late.forward_left and late.forward_failure is None
         self.forward_failure = late.forward_failure
         self.reverse_done = not late.reverse_left
-
-
-class Hold(deque["Request | Late"]):
-    """What queues behind a client's late request that is under way."""
-
-    late: Late | None
-    """None: it has ended."""
-
-    def __init__(self, late: Late, followers: deque[Request | Late] | None) -> None:
-        super().__init__(followers or ())
-        self.late = late
 
 
 def makes_superfluous(ncr: Request, late: Late) -> bool:

@@ -50,6 +50,8 @@ class Replies:
         self._packets = packets
         self._successes: dict[KeyCounters | None, int] = {}
         """Updates that succeeded in this turn, by the key's statistics."""
+        self.unanswered: dict[Lane, None] = {}
+        """Lanes in which a try has timed out, until the shell takes them out."""
 
     def receive(self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: float) -> None:
         """Take what came from a server to one of its local ports."""
@@ -111,7 +113,8 @@ class Replies:
         lanes = [transaction.server.lane for transaction in expired]
         for lane in lanes:
             lane.room_known = False
-            lane.silent = lane.unanswered = True
+            lane.silent = True
+            self.unanswered[lane] = None
         for transaction, lane in zip(expired, lanes, strict=True):
             if "ASIODNS_READ_TIMEOUT" in self._log.on:
                 self._log.emit("ASIODNS_READ_TIMEOUT", lane.host, lane.port)

@@ -29,20 +29,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from pyd2.update.containers import Chain
 from pyd2.update.ends import Dead
-from pyd2.update.late import (
-    BEHIND,
-    ENDED,
-    FREE,
-    HELD,
-    UNDER_WAY,
-    Hold,
-    Late,
-    LateTransaction,
-    makes_superfluous,
-)
+from pyd2.update.late import BEHIND, ENDED, FREE, HELD, UNDER_WAY, Late, makes_superfluous
 from pyd2.update.lines import Lines
-from pyd2.update.rooms import CROWD, Room, Rooms
+from pyd2.update.rooms import CROWD, Room, Rooms, leave_slot
 from pyd2.update.shares import Shares
 
 if TYPE_CHECKING:
@@ -56,10 +47,12 @@ if TYPE_CHECKING:
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Domain
 
-__all__ = ["Hold", "Late", "LateTransaction", "Retries"]
+__all__ = ["Late", "Retries"]
 
 AT_ONCE: Final = 32
 """Older requests that a newer one supersedes or overwrites when it comes; the others, later."""
+AT_ONCE_TOGETHER: Final = 3 * AT_ONCE
+"""The same for all newer ones of a call; from then on each does so with one."""
 
 SHARE_TAKEN: Final = "the late requests of its domain take up their share of the queue"
 """Why a request is not tried again, or does not wait behind one that is."""
@@ -97,8 +90,11 @@ class Retries:
         """Those that have less to do than they came for, until the engine takes them out."""
         self.pressing = False
         """Whether some may begin at once."""
-        self.shares = Shares(log)
-        self._all: dict[Late, None] = {}
+        self.at_once = AT_ONCE_TOGETHER
+        """How many older requests this call may still supersede or overwrite."""
+        self.shares = Shares(counters, log)
+        self._all: Chain[Late] = Chain()
+        """In the order in which they began to wait."""
         self._lines = Lines()
         self._rooms = Rooms()
         self._free: deque[Late] = deque()
@@ -110,8 +106,8 @@ class Retries:
 
     def oldest(self) -> float | None:
         """Return when the one that waits longest began to, in seconds since the epoch."""
-        first = next(iter(self._all), None)
-        return None if first is None else first.since
+        first = self._all.first
+        return None if first is None else first.item.since
 
     # Requests that come.
 
@@ -162,10 +158,11 @@ class Retries:
         """
         superseded = False
         last = self._lines.last_at_name(name)
-        for _ in range(AT_ONCE):
+        for _ in range(self._at_once()):
             if last is None or not makes_superfluous(ncr, last):
                 break
             self._supersede(last)
+            self.at_once -= 1
             superseded = True
             last = self._lines.last_at_name(name)
         return last, superseded
@@ -173,11 +170,17 @@ class Retries:
     def _overwrite_some(self, ncr: Request, name: bytes) -> Iterator[Late] | None:
         """Let older requests lose their reverse change to a newer one; return the others if that are many."""
         older = self._lines.overwritten(ncr, name)
+        most = self._at_once()
         for count, late in enumerate(older, 1):
             self._overwrite(late)
-            if count == AT_ONCE:
+            self.at_once -= 1
+            if count == most:
                 return older
         return None
+
+    def _at_once(self) -> int:
+        """Return how many older requests one that comes now may supersede, and how many it may overwrite."""
+        return max(1, min(AT_ONCE, self.at_once))
 
     def _overwrite(self, late: Late) -> None:
         """Take the reverse change from a request: a newer one overwrites it."""
@@ -242,7 +245,7 @@ class Retries:
     def has_room(self, late: Late, domain: Domain, wall: float) -> bool:
         """Whether a request that has failed in a domain may wait here; if not, that is counted and told."""
         share = self.shares.of(domain)
-        if late in self._all or not self.shares.is_taken(share):
+        if late.age is not None or not self.shares.is_taken(share):
             return True
         self.shares.give_up(share, wall)
         return False
@@ -255,7 +258,7 @@ class Retries:
         pause = self._pause(late, retry)
         if (late.forward_left, late.reverse_left) != (late.ncr.forward_change, late.ncr.reverse_change):
             self._amend(late)
-        if late not in self._all:
+        if late.age is None:
             self._enter(late, domain)
             self._lines.enter_address(late)
         else:
@@ -282,7 +285,7 @@ class Retries:
 
     def _enter(self, late: Late, domain: Domain | None) -> None:
         """Take in a request that was none of ours."""
-        self._all[late] = None
+        late.age = self._all.append(late)
         self.any = True
         self._count(late, 1)
         self._lines.enter_line(late)
@@ -335,15 +338,17 @@ class Retries:
         """Take it that a request has ended."""
         if late.state == UNDER_WAY:
             self._count(late, 1)
-        elif late.slot is not None:
-            del late.slot[late]
-            late.slot = None
+        else:
+            leave_slot(late)
         self._count(late, -1)
         if late.share is not None:
             self.shares.leave(late.share, late.size)
             late.share = None
         late.state = ENDED
-        del self._all[late]
+        late.in_slot = None
+        assert late.age is not None
+        self._all.remove(late.age)
+        late.age = None
         self.any = bool(self._all)
         self._lines.leave_address(late)
         if late.forward_left:
@@ -374,7 +379,7 @@ class Retries:
 
     def deadline(self) -> float | None:
         """Return when ``take`` has something, in monotonic seconds; None: not before something comes."""
-        if self._free or self._overwriting or self._rooms.any_released:
+        if self._free or self._overwriting:
             return 0.0
         return self._rooms.deadline()
 
@@ -396,6 +401,7 @@ class Retries:
     def server_down(self, lane: Lane) -> None:
         """Look out for the return of a server that is down."""
         self._rooms.server_down(lane)
+        self.pressing |= self._rooms.any_ready
 
     def match_again(self) -> None:
         """Let all begin that wait for servers: there is a new configuration."""

@@ -1,23 +1,28 @@
-"""Where late requests wait for time and for servers: in the room of the servers that they need.
+"""Parking groups: where retries wait for time and for servers, those that need the same servers together.
 
-A room keeps those whose pause is not over in *slots*, by the time when it is. Times are rounded up, by a 32nd
-of the pause at most, so that there are few slots however much waits. All of a slot, and all of a room when
-its servers answer again, are woken at once by moving whole slots: that takes the same time for one request
-and for a million. The scheduler then takes them out one by one, as many in a turn as it has time for, from
-each room in turn. A request that ends before leaves its slot, and nothing refers to it any more.
+A group keeps those whose pause is not over in *slots*, by the time when it is. Times are rounded up, by a
+32nd of the pause at most, so that there are few slots however much waits. All of a slot, and all of a group
+when its servers answer again, are woken at once by moving whole slots: that takes the same time for one
+request and for a million. The scheduler then takes them out one by one, as many in a turn as it has time for,
+from each group in turn. A request that ends before leaves its slot, and nothing refers to it any more.
+
+There may be a group for each domain, so a call looks at some of them only, and the rest waits for the next
+calls: see ``LOOKS``.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from heapq import heappop, heappush
 from itertools import count
 from math import ceil, frexp, ldexp
 from typing import TYPE_CHECKING, Final
 
+from pyd2.update.containers import Chain
 from pyd2.update.late import PARKED, Late
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeAlias
 
     from pyd2.update.lane import Lane
@@ -29,18 +34,36 @@ GRAIN_BITS: Final = 5
 """Pauses are rounded up by a part of 2**GRAIN_BITS at most."""
 
 LOOKS: Final = 4
-"""Slots and rooms that one search for a request looks at, of those that may be very many at a time."""
+"""Slots and groups that one search for a request looks at, of those that may be very many at a time."""
 
 PROBE_SECONDS: Final = 1.0
 """How long after a request has been taken to find out about the servers the next one may be."""
 
-Slot: TypeAlias = "OrderedDict[Late, None]"
+Slot: TypeAlias = "Chain[Late]"
 
 
 def rounded(pause: float, now: float) -> float:
     """Return when a pause of so many seconds from ``now`` on is over, rounded up."""
     grain = ldexp(1.0, frexp(pause)[1] - 1 - GRAIN_BITS)
     return ceil((now + pause) / grain) * grain
+
+
+def enter_slot(late: Late, slot: Slot) -> None:
+    """Let a request wait in a slot."""
+    late.slot = slot
+    if late.in_slot is None:
+        late.in_slot = slot.append(late)
+    else:
+        # Used again: the garbage collector counts new objects less those that end, and would look at none
+        # while very many requests change their slots, and then at the links of all in one go.
+        slot.append_link(late.in_slot)
+
+
+def leave_slot(late: Late) -> None:
+    """Let a request wait in no slot any more."""
+    if late.slot is not None and late.in_slot is not None:
+        late.slot.remove(late.in_slot)
+        late.slot = None
 
 
 class Room:
@@ -77,25 +100,24 @@ class Room:
     def add_ready(self, late: Late) -> None:
         """Let a request wait for room in the lanes only."""
         if not self.woken:
-            self.woken.append(OrderedDict())
-        late.slot = self.woken[-1]
-        late.slot[late] = None
+            self.woken.append(Chain())
+        enter_slot(late, self.woken[-1])
 
     def wake(self) -> None:
         """Let all begin when there is room in the lanes."""
         for due, slot in self.slots.items():
             if slot:
                 self.woken.append(slot)
-                self.slots[due] = OrderedDict()
+                self.slots[due] = Chain()
 
     def take(self) -> Late | None:
         """Take out the first of those who may begin."""
         woken = self.woken
         while woken:
-            if woken[0]:
-                late, _ = woken[0].popitem(last=False)
-                late.slot = None
-                return late
+            first = woken[0].first
+            if first is not None:
+                leave_slot(first.item)
+                return first.item
             woken.popleft()
         return None
 
@@ -104,9 +126,9 @@ class Room:
         late = self.take()
         if late is None:
             due = min((due for due, slot in self.slots.items() if slot), default=None)
-            if due is not None:
-                late, _ = self.slots[due].popitem(last=False)
-                late.slot = None
+            if due is not None and (first := self.slots[due].first) is not None:
+                late = first.item
+                leave_slot(late)
         return late
 
 
@@ -117,24 +139,21 @@ class Rooms:
         self._rooms: dict[tuple[Lane, ...], Room] = {}
         self._by_lane: dict[Lane, list[Room]] = {}
         self._open: deque[Room] = deque()
-        """Rooms with some who may begin; they have their turns one after the other."""
+        """Groups with some who may begin; they have their turns one after the other."""
         self._crowded: dict[Lane, dict[Room, None]] = {}
-        """By lane, rooms that wait until fewer transactions wait for room there."""
+        """By lane, groups that wait until fewer transactions wait for room there."""
+        self._changed: deque[tuple[Iterator[Room], Callable[[Room], None]]] = deque()
+        """Groups whose servers have changed their state, with what is still to be done for each."""
         self._released: deque[dict[tuple[Lane, ...], Room]] = deque()
         """Those of configurations before: all in them may begin, wherever that is now."""
         self._heap: list[tuple[float, int, Room, bool]] = []
-        """When the pause of a slot ends, or (True) when to look at a room whose servers are down."""
+        """When the pause of a slot ends, or (True) when to look at a group whose servers are down."""
         self._serial = count()
 
     @property
-    def any_released(self) -> bool:
-        """Whether some are to be told where they wait now."""
-        return bool(self._released)
-
-    @property
     def any_ready(self) -> bool:
-        """Whether some wait only for room in a lane, or for nothing."""
-        return bool(self._open or self._released)
+        """Whether ``take`` may have something at once, or has more to look at."""
+        return bool(self._open or self._changed or self._released)
 
     def find(self, lanes: tuple[Lane, ...]) -> Room:
         """Return where those wait who need these servers."""
@@ -154,11 +173,10 @@ class Rooms:
         due = rounded(pause, now)
         slot = room.slots.get(due)
         if slot is None:
-            slot = room.slots[due] = OrderedDict()
+            slot = room.slots[due] = Chain()
             heappush(self._heap, (due, next(self._serial), room, False))
         late.state = PARKED
-        late.slot = slot
-        slot[late] = None
+        enter_slot(late, slot)
         self._watch(room)
         return due - now
 
@@ -170,7 +188,10 @@ class Rooms:
         self._let_begin(room)
 
     def take(self, now: float) -> Late | None:
-        """Take out one that may begin, or that is to find out whether its servers are back."""
+        """Take out one that may begin, or that is to find out whether its servers are back.
+
+        None while ``any_ready``: there is more to look at.
+        """
         return self._take_released() or self._take_due(now) or self._take_ready()
 
     def _take_released(self) -> Late | None:
@@ -215,7 +236,10 @@ class Rooms:
         return None
 
     def _take_ready(self) -> Late | None:
-        while self._open:
+        self._note_changes()
+        for _ in range(LOOKS):
+            if not self._open:
+                break
             room = self._open.popleft()
             lane = room.crowded
             if lane is not None:
@@ -226,10 +250,26 @@ class Rooms:
             room.open = False
         return None
 
+    def _note_changes(self) -> None:
+        for _ in range(LOOKS):
+            if not self._changed:
+                break
+            rooms, change = self._changed[0]
+            room = next(rooms, None)
+            if room is None:
+                self._changed.popleft()
+            else:
+                change(room)
+
+    def _change(self, rooms: Iterable[Room], change: Callable[[Room], None]) -> None:
+        """Do something for each of what may be very many groups, some now and the others in later calls."""
+        self._changed.append((iter(rooms), change))
+        self._note_changes()
+
     def has_room(self, lane: Lane) -> None:
-        """Take it that few transactions wait for room in a lane."""
-        for room in self._crowded.pop(lane, ()):
-            self._let_begin(room)
+        """Look again at groups that were left since very many transactions waited for room in a lane."""
+        if lane in self._crowded:
+            self._change(self._crowded.pop(lane), self._let_begin)
 
     def _let_begin(self, room: Room) -> None:
         if not room.open:
@@ -238,19 +278,22 @@ class Rooms:
 
     def deadline(self) -> float | None:
         """Return when ``take`` may have something, in monotonic seconds; None: not before one comes."""
+        if self._changed or self._released:
+            return 0.0
         return self._heap[0][0] if self._heap else None
 
     def server_up(self, lane: Lane) -> None:
         """Let those begin who wait for a server that answers again."""
-        for room in self._by_lane.get(lane, ()):
-            room.wake()
-            if room.woken:
-                self._let_begin(room)
+        self._change(self._by_lane.get(lane, ()), self._wake)
+
+    def _wake(self, room: Room) -> None:
+        room.wake()
+        if room.woken:
+            self._let_begin(room)
 
     def server_down(self, lane: Lane) -> None:
         """Look out for the return of a server that is down."""
-        for room in self._by_lane.get(lane, ()):
-            self._watch(room)
+        self._change(self._by_lane.get(lane, ()), self._watch)
 
     def release(self) -> None:
         """Let all begin: the servers are other ones now."""
@@ -260,6 +303,7 @@ class Rooms:
         self._by_lane = {}
         self._open = deque()
         self._crowded = {}
+        self._changed.clear()
         self._heap = []
 
     def _watch(self, room: Room) -> None:

@@ -7,11 +7,11 @@ waits in the lane. Kea has one queue and 32 transactions for all servers, so a d
 here it stalls its own. Every step is a dictionary look-up or the end of a deque: the cost of an event does
 not depend on how much waits.
 
-A call takes a millisecond or two, whatever there is to do: what goes beyond ``STEP`` waits for the next
-``handle_timer``, before which the shell reads what has come, and so does what further calls find to do until
-then. Lanes, and the queues of a reconfiguration, have their turns one after the other: one with much to do
-does not keep another waiting. A lane that had nothing to do, and whose server answers, comes before those
-that have much to do or do not answer: thousands of these do not keep it waiting.
+The calls of a turn of the loop take a millisecond or two together, whatever there is to do: what goes beyond
+``STEP`` waits for the next ``handle_timer``, before which the shell reads what has come, and so does what
+further calls find to do until then. Lanes, and the queues of a reconfiguration, have their turns one after
+the other: one with much to do does not keep another waiting. A lane that had nothing to do, and whose server
+answers, comes before those that have much to do or do not answer: thousands of these do not keep it waiting.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.clients import Clients
+from pyd2.update.containers import LAST_SHARD, SHIFT
+from pyd2.update.late import Late
 from pyd2.update.late_requests import LateRequests
 from pyd2.update.matching import Matching
 from pyd2.update.queue_limit import QueueLimit
-from pyd2.update.retries import Hold, Late, Retries
+from pyd2.update.retries import AT_ONCE_TOGETHER, Retries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -31,20 +33,26 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer, Request
+    from pyd2.update.clients import Followers, Held
     from pyd2.update.driver import Driver
     from pyd2.update.lane import Lane
     from pyd2.update.plan import Plan
 
 STEP: Final = 96
-"""What a call may cost, in steps of some 10 us."""
+"""What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us."""
 BEGINNING: Final = 1
 """Steps of a request that begins or goes on."""
-TRYING_AGAIN: Final = 2
+SENDING: Final = 2
+"""Steps of a lane whose updates are sent: a system call for each."""
+TRYING_AGAIN: Final = 3
 """Steps of a late one that has its next try."""
 FOR_LATE: Final = STEP // 4
 """Steps of a call that lanes leave to late requests that may begin, and to what follows from ends."""
 PARKING: Final = 4
 """Steps of one that is to be tried again later."""
+FOR_PROBES: Final = 2 * TRYING_AGAIN
+"""Steps of a call that parking leaves to retries that may begin: else nothing would find out that a server is
+back while very many requests are parked."""
 
 
 class Scheduler:
@@ -72,16 +80,23 @@ class Scheduler:
         self._unserved: OrderedDict[Lane, None] = OrderedDict()
         """The other lanes for the next turn. Both are in the order of their turns."""
         self._left = STEP
-        """Steps that are left to this call; none: nor to those up to the next ``handle_timer``."""
+        """Steps that are left to the calls of this turn; none: nor to those up to ``handle_timer``."""
+        self._nearly_full = False
+        """Whether so much waits that a server may have taken its share of the queue."""
         self._late_left = False
         """Whether late requests may begin that had no turn yet."""
 
     # What the engine tells.
 
-    def begin_call(self) -> None:
-        """Take it that a call begins: it may cost what is allowed, unless one before has used that up."""
+    def begin_turn(self) -> None:
+        """Allow what a turn of the loop may cost, unless work is left to ``handle_timer``."""
         if self._left > 0:
             self._left = STEP
+            self.retries.at_once = AT_ONCE_TOGETHER
+
+    def look_at_shares(self) -> None:
+        """See whether servers may have taken their shares of the queue, before some requests are accepted."""
+        self._nearly_full = 2 * (self.limit.queued + self.retries.waiting) >= self.limit.max_entries
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
@@ -89,9 +104,11 @@ class Scheduler:
         if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in log.on:
             log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
         dhcid = hash(ncr.dhcid)
-        held = self.clients.held
+        held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
+        if self._nearly_full and not self._has_share(ncr, dhcid, now, wall):
+            return
         if dhcid in held:
-            self.limit.put(self.clients.followers(dhcid), ncr)
+            self.limit.put(self.clients.followers(dhcid, self._first_lane(ncr, now)), ncr)
             log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self.limit.queued, self._ends.active)
             return
         if self.retries.any and not self._admit(ncr, dhcid, wall):
@@ -99,9 +116,29 @@ class Scheduler:
         held[dhcid] = None
         self._route(ncr, dhcid, now, wall)
 
+    def _has_share(self, ncr: Request, dhcid: int, now: float, wall: float) -> bool:
+        """Whether a request may wait where it would have to; if not, it is lost, which is counted."""
+        if len(self.matching.plan.lanes) < 2 or ncr.number:  # the durable queue has admitted it
+            return True
+        held = self.clients.part(dhcid)
+        followers = held.get(dhcid)
+        lane = None if followers is None else followers.lane
+        lane = lane or self._first_lane(ncr, now)
+        if lane is None or (dhcid not in held and not lane.waiting):
+            return True
+        if lane.queued < self.limit.max_entries - self.limit.queued - self.retries.waiting:
+            return True
+        self.retries.shares.turn_away(lane, wall)
+        return False
+
+    def _first_lane(self, ncr: Request, now: float) -> Lane | None:
+        """Return the lane where a request begins; None: no domain fits."""
+        forward, reverse = self.matching.domains(ncr)
+        domain = forward or reverse
+        return None if domain is None else self._failover.first_lane(domain, now)
+
     def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use what room some lanes have, pass on the DHCIDs of what ended, and send what was ordered."""
-        self.begin_call()
         self._serve_all(lanes, now, wall)
         self._end_call(now, wall)
 
@@ -112,7 +149,7 @@ class Scheduler:
             self._late.note_turns()
         while True:
             if self._ends.freed:
-                self._settle(now, wall)
+                self._settle(now, wall, FOR_PROBES if self.retries.pressing else 0)
             if self.retries.pressing:
                 self._serve_late(now, wall)
             if not driver.ordered:
@@ -162,6 +199,7 @@ class Scheduler:
     def handle_timer(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Do work that was put off, and use what room some lanes have."""
         self._left = STEP
+        self.retries.at_once = AT_ONCE_TOGETHER
         if self._backlog:
             self._work_off_backlog(now, wall)
         self.retries.pressing |= self.retries.any
@@ -189,6 +227,8 @@ class Scheduler:
                 if "DHCP_DDNS_AT_MAX_TRANSACTIONS" in self._log.on:
                     self._log.emit("DHCP_DDNS_AT_MAX_TRANSACTIONS", self.limit.queued, lane.window.limit)
                 return
+            if not lane.orders:
+                self._left -= SENDING
         self._left -= BEGINNING
         self.matching.begin(ncr, dhcid, forward, reverse, now, wall)
 
@@ -232,7 +272,10 @@ class Scheduler:
 
         Returns whether there is more.
         """
-        more = self._serve(lane, max(self._left - most, floor), now, wall)
+        before = self._left
+        more = self._serve(lane, max(before - most, floor), now, wall)
+        if self._left < before:
+            self._left -= SENDING
         if self.retries.any:
             self.retries.lane_served(lane)
         return more
@@ -268,7 +311,6 @@ class Scheduler:
         ``until`` is how many steps are to be left.
         """
         freed = self._ends.freed
-        held = self.clients.held
         while freed and self._left > until:
             ended = freed.popleft()
             if isinstance(ended, int):
@@ -278,11 +320,12 @@ class Scheduler:
                 self._ends.postponed -= 1
                 self._late.park(ended, now, wall)
                 dhcid = ended.transaction.dhcid
+            held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
             followers = held[dhcid]
             if followers is None:
                 del held[dhcid]
             else:
-                self._pass_on(dhcid, followers, until, now, wall)
+                self._pass_on(dhcid, held, followers, until, now, wall)
         if self.limit.full:
             self.limit.resume()
 
@@ -292,18 +335,20 @@ class Scheduler:
         return self.retries.admit(ncr, dhcid, forward or reverse, wall)
 
     def _pass_on(
-        self, dhcid: int, followers: deque[Request | Late], until: int, now: float, wall: float
+        self, dhcid: int, held: Held, followers: Followers, until: int, now: float, wall: float
     ) -> None:
         """Give a DHCID to the first that wants it and may have it."""
         retries = self.retries
-        if isinstance(followers, Hold):
-            self._late.end(followers)
+        if followers.late is not None:
+            self._late.end(followers.late, followers)
         while followers:
             if self._left <= until:
                 self._ends.freed.append(dhcid)
                 return
             self._left -= BEGINNING
             ncr = self.limit.take(followers)
+            if followers.lane is not None:
+                followers.lane.followers -= 1
             if isinstance(ncr, Late):
                 if retries.emptied(ncr):
                     continue
@@ -312,10 +357,10 @@ class Scheduler:
             ncr = self._packets.match(ncr, self.matching.plan.index)
             if not retries.any or self._admit(ncr, dhcid, wall):
                 if not followers:
-                    self.clients.held[dhcid] = None
+                    held[dhcid] = None
                 self._route(ncr, dhcid, now, wall)
                 return
-        del self.clients.held[dhcid]
+        del held[dhcid]
 
     def _work_off_backlog(self, now: float, wall: float) -> None:
         """Match requests again, one of each queue in turn."""
@@ -340,6 +385,8 @@ class Scheduler:
             self._left -= TRYING_AGAIN
             late = retries.take(now)
             if late is None:
+                if retries.pressing:
+                    continue  # there is more to look at
                 self._late_left = retries.overwriting
                 return
             self._late.try_again(late, now, wall)

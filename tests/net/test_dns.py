@@ -17,6 +17,7 @@ from pyd2.net import dns
 from pyd2.net.datagrams import Datagrams
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import RENEW_SECONDS, ServerSockets
+from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Outgoing
 from pyd2.update.lane import Lane
@@ -69,7 +70,7 @@ class Rig:
         self.sockets = ServerSockets(
             asyncio.get_running_loop(), lane, self._replied, lambda *failure: self.failures.append(failure),
             datagrams or chosen.datagrams, lambda: 0.5, self.descriptors,
-            Troubles(self.counters, self.log).of(lane),
+            Troubles(self.counters, self.log).of(lane), ReadTurns(asyncio.get_running_loop()),
         )
 
     def _replied(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
@@ -371,8 +372,8 @@ def test_what_the_kernel_drops_is_counted_and_told_once_a_minute(new_peer: NewPe
             _, source = peer.receive()
             for _ in range(JUNK):
                 peer.socket.sendto(b"twelve bytes", source)
-            for _ in range(JUNK // (dns.BATCH * dns.READ_BATCHES) + 1):
-                rig.sockets.read()
+            for _ in range(JUNK // dns.READ_MOST + 1):
+                list(rig.sockets.read())
             dropped += JUNK - rig.replies.qsize()
             while not rig.replies.empty():
                 rig.replies.get_nowait()

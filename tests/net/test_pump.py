@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 import uvloop
@@ -82,7 +83,7 @@ def test_what_has_ended_right_before_the_end_is_passed_on(packet_layer: str) -> 
             server.sendto(answer(update), client)
             while engine.active:  # in one turn of the loop, with what follows
                 for sockets in pump._servers.values():
-                    sockets.read()
+                    list(sockets.read())
             pump.close()
         assert finished == [7]
 
@@ -215,9 +216,10 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
     monkeypatch.setattr(pyd2.net.pump, "READ_SECONDS", 60.0, raising=False)
     read, parts = 0, []
 
-    def counted(_sockets: ServerSockets) -> None:
+    def counted(_sockets: ServerSockets) -> Iterator[None]:
         nonlocal read
         read += 1
+        yield
 
     monkeypatch.setattr(ServerSockets, "read", counted)
 

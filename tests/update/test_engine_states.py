@@ -199,7 +199,7 @@ class EngineStates(RuleBasedStateMachine):
         engine = self.d2.engine
         assert sorted(self.ended) == sorted(self.accepted)
         assert (engine.active, engine.queued, engine.timer()) == (0, 0, None)
-        assert engine._scheduler.clients.held == {}
+        assert not any(engine._scheduler.clients.held)
         assert engine._driver.tries.in_flight == 0
         assert engine._limit.octets == 0
         assert engine._driver.ends.freed == deque()

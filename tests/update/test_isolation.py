@@ -4,9 +4,11 @@ The tests count the work of each call: that is the same on each machine.
 """
 
 import gc
+import sys
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from itertools import pairwise
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from pyd2.update.engine import EXPIRIES, Engine, Outgoing
 from pyd2.update.lane import Lane
 from pyd2.update.late import Late
 from pyd2.update.retries import SHARE_TAKEN
-from pyd2.update.rooms import CROWD, GRAIN_BITS, LOOKS, Room, Rooms, rounded
+from pyd2.update.rooms import CROWD, GRAIN_BITS, LOOKS, Room, Rooms, leave_slot, rounded
 from pyd2.update.scheduler import STEP
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
@@ -203,14 +205,14 @@ def test_rivals_at_one_name_and_address_cost_the_same_however_many_they_are(
     watched = Watched(monkeypatch, sick)
     sick.rcode = Rcode.REFUSED
     looked_at = 0
-    leave = watched.engine._retries._lines._left
+    leave = watched.engine._retries._lines.leave_address
 
-    def left(late: Late, place: Any) -> None:
+    def left(late: Late) -> None:
         nonlocal looked_at
-        looked_at += 1
-        leave(late, place)
+        looked_at += late.place is not None
+        leave(late)
 
-    monkeypatch.setattr(watched.engine._retries._lines, "_left", left)
+    monkeypatch.setattr(watched.engine._retries._lines, "leave_address", left)
     for number in range(BACKLOG):
         watched.d2.request(ask(0, dhcid=f"{number:08X}", reverse_change=True, change_type=int(removed)))
         if not number:
@@ -221,6 +223,42 @@ def test_rivals_at_one_name_and_address_cost_the_same_however_many_they_are(
     watched.d2.run()
     assert watched.d2.counters.tally.done == BACKLOG
     assert watched.most <= 2 * STEP
+
+
+def test_very_much_that_is_parked_does_not_keep_retries_from_beginning(
+    monkeypatch: pytest.MonkeyPatch, sick: Sick
+) -> None:
+    """Else nothing would find out for long that a server answers again."""
+    watched = Watched(monkeypatch, sick)
+    watched.fill()
+    engine = watched.engine
+    looked = 0
+    take = engine._retries.take
+
+    def counted(now: float) -> Late | None:
+        nonlocal looked
+        looked += 1
+        return take(now)
+
+    monkeypatch.setattr(engine._retries, "take", counted)
+    while not engine._driver.failover.down:
+        assert watched.d2.step()
+    calls = 0
+    handle_timer = engine.handle_timer
+
+    def timer(now: float, wall: float) -> None:
+        nonlocal looked, calls
+        looked = 0
+        any_before = engine._retries.any
+        handle_timer(now, wall)
+        if engine._ends.freed and any_before:
+            calls += 1
+            assert looked > 0
+
+    monkeypatch.setattr(engine, "handle_timer", timer)
+    while engine.late < BACKLOG // 2:
+        assert watched.d2.step()
+    assert calls > 10
 
 
 @pytest.mark.parametrize("same_name", [False, True])
@@ -341,8 +379,7 @@ def test_very_many_rooms_are_looked_at_in_parts() -> None:
         room = (Lane(ip_address("127.0.0.1"), 1 + number),)
         rooms.wait(one, room, 1.0, 0.0)
         if number % 50:  # the others end before: their rooms are empty
-            assert one.slot is not None
-            del one.slot[one]
+            leave_slot(one)
     heap, found = rooms._heap, []
     while (due := rooms.deadline()) is not None and due <= 2.0:
         before = len(heap)
@@ -351,12 +388,64 @@ def test_very_many_rooms_are_looked_at_in_parts() -> None:
     assert [one.dhcid for one in found if one is not None] == [0, 50]
     rooms.release()
     calls = 0
-    while rooms.any_released:
+    while rooms._released:
         before = len(rooms._released[0])
         assert rooms.take(2.0) is None
         assert before - len(rooms._released[0] if rooms._released else ()) <= LOOKS
         calls += 1
     assert calls >= 100 / LOOKS
+
+
+# Containers.
+
+
+def largest(root: object) -> tuple[int, object]:
+    """Return the octets of the largest container that is copied when it grows, and a sample of it."""
+    seen: set[int] = set()
+    most: tuple[int, object] = (0, None)
+    todo: list[object] = [root]
+    while todo:
+        found = todo.pop()
+        if id(found) in seen or isinstance(found, type | ModuleType | FunctionType):
+            continue
+        seen.add(id(found))
+        if isinstance(found, dict | set | list) and sys.getsizeof(found) > most[0]:
+            most = sys.getsizeof(found), (type(found), next(iter(found), None))
+        todo += gc.get_referents(found)
+    return most
+
+
+def test_no_container_of_the_engine_is_copied_to_grow_with_what_waits(sick: Sick) -> None:
+    """A dictionary of 100,000 entries has 5 MB, a list 800 KB; to copy one holds the update thread."""
+    count, parked = 100_000, 20_000
+    d2 = VirtualD2(make_config(zones()), sick, debuglevel=-1, keep_sent=False)
+    fields: dict[str, Any] = {"fqdn": f"h000000.{SICK}", "dhcid": "00000000", "ip_address": "10.100.100.100",
+              "reverse_change": True}
+    template = datagram(ask(0, **fields))
+
+    def made(number: int) -> bytes:
+        high, middle, low = number // 10000, number // 100 % 100, number % 100
+        return (template.replace(b"h000000", b"h%06d" % number).replace(b"00000000", b"%08X" % number)
+                .replace(b"10.100.100.100", b"10.%d.%d.%d" % (100 + high, 100 + middle, 100 + low)))
+
+    for first in range(0, count, 100):
+        d2.engine.receive_requests([made(number) for number in range(first, first + 100)], d2.now, d2.wall)
+        d2.flush()
+    assert d2.engine.queued + d2.engine.active == count
+    assert largest(d2.engine)[0] < 1 << 16, largest(d2.engine)
+    while d2.engine.late < parked:
+        assert d2.step()
+    assert largest(d2.engine)[0] < 1 << 16, largest(d2.engine)
+
+
+def test_a_queue_of_one_client_is_not_copied(sick: Sick) -> None:
+    d2 = VirtualD2(make_config(zones()), sick, debuglevel=-1, keep_sent=False)
+    for number in range(10):
+        d2.request(ask(number, dhcid="AA"))
+    (before,) = (followers for part in d2.engine._scheduler.clients.held for followers in part.values())
+    d2.run(d2.now + 30)
+    queues = [followers for part in d2.engine._scheduler.clients.held for followers in part.values()]
+    assert not queues or queues == [before]
 
 
 def late(number: int) -> Late:
@@ -488,3 +577,39 @@ def test_the_share_holds_for_requests_of_the_durable_queue(sick: Sick) -> None:
     d2.run(d2.now + 0.5)
     assert d2.engine.late == 50
     assert len(d2.engine.take_finished()) == len(d2.engine.take_dead()) == 40
+
+
+# The share of the queue of each server.
+
+
+@pytest.mark.parametrize("one_client", [False, True])
+def test_what_waits_for_a_silent_server_leaves_half_of_the_queue(sick: Sick, *, one_client: bool) -> None:
+    """Also when it stands behind other requests of its client; what is lost is counted and logged."""
+    domains = [domain(SICK, SICK_PORT), domain(HEALTHY, HEALTHY_PORT)]
+    body = simple_map(domains, settings={"user-context": {"pyd2": {"queue": {"max-entries": 400}}}})
+    d2 = VirtualD2(make_config(body), sick)
+    client = {"dhcid": "AA"} if one_client else {}
+    for number in range(1000):
+        d2.engine.receive_request(datagram(ask(number, **client)), d2.now, d2.wall)
+    lost = d2.counters.queue_full.value
+    assert d2.engine.queued == 200
+    assert lost == d2.counters.tally.lost == 1000 - d2.engine.queued - d2.engine.active
+    (text,) = d2.log.texts("PYD2_QUEUE_SHARE_FULL")
+    assert f"DNS server {d2.engine.lanes[0].text}" in text
+    for number in range(100):
+        d2.request(ask((1 << 20) + number, HEALTHY))
+    d2.run()
+    assert d2.counters.queue_full.value == lost
+    assert d2.counters.tally.done == 100
+    assert d2.counters.tally.failed == 1000 - lost
+    assert all(lane.queued == 0 for lane in d2.engine.lanes)
+
+
+def test_the_only_server_may_use_the_whole_queue(sick: Sick) -> None:
+    body = simple_map([domain(SICK, SICK_PORT)],
+                      settings={"user-context": {"pyd2": {"queue": {"max-entries": 400}}}})
+    d2 = VirtualD2(make_config(body), sick)
+    for number in range(1000):
+        d2.engine.receive_request(datagram(ask(number)), d2.now, d2.wall)
+    assert d2.engine.queued == 400
+    assert not d2.log.texts("PYD2_QUEUE_SHARE_FULL")

@@ -191,7 +191,7 @@ class RetryStates(RuleBasedStateMachine):
         engine = self.d2.engine
         assert not self.held
         assert (engine.active, engine.queued, engine.late, engine.timer()) == (0, 0, 0, None)
-        assert not engine._scheduler.clients.held
+        assert not any(engine._scheduler.clients.held)
         assert not engine._retries._lines._names
         assert not engine._retries._lines._places
         assert not engine._retries._lines._unguarded

@@ -1,0 +1,40 @@
+"""What is read from DNS servers in one turn of the loop."""
+
+import asyncio
+import socket
+from functools import partial
+from itertools import pairwise
+
+import uvloop
+
+from pyd2.net.read_turns import MOST, PER_SOCKET, ReadTurns
+
+
+def test_sockets_beyond_what_a_turn_may_cost_have_the_next_ones_in_their_order() -> None:
+    count = 4 * MOST // PER_SOCKET
+    read: list[int] = []
+
+    async def scenario() -> list[int]:
+        turns = ReadTurns(asyncio.get_running_loop())
+        sockets = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(count)]
+
+        def read_one(number: int) -> None:
+            turns.left -= PER_SOCKET
+            read.append(number)
+
+        for number, sock in enumerate(sockets):
+            turns.put_off(sock, partial(read_one, number))
+            turns.put_off(sock, partial(read_one, -1))  # it waits already
+        sockets[1].close()
+        seen = [0]
+        while len(read) < count - 1:
+            await asyncio.sleep(0)
+            turns.begin()  # gives no more to others while sockets wait
+            seen.append(len(read))
+        for sock in sockets:
+            sock.close()
+        return [after - before for before, after in pairwise(seen)]
+
+    parts = uvloop.run(scenario())
+    assert max(parts) <= MOST // PER_SOCKET
+    assert read == [0, *range(2, count)]
