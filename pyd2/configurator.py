@@ -19,8 +19,8 @@ from pyd2.config.redact import redact
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
 from pyd2.hooks.chain import check_libraries, load_chain
-from pyd2.journal.lock import InUseError
 from pyd2.net.control import ControlChannel
+from pyd2.queue.sqlite.lock import InUseError
 
 if TYPE_CHECKING:
     import asyncio

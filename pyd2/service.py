@@ -31,11 +31,11 @@ import uvloop
 
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.errands import ErrandRunner
-from pyd2.journal.journal import Journal
 from pyd2.net.datagrams import make_datagrams
 from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
 from pyd2.net.troubles import Troubles
+from pyd2.queue.durable import DurableQueue
 from pyd2.update.engine import Engine
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Service:
         self._errands = ErrandRunner(home, self._bring_back, lambda: self._journal.mark)
         self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.hand_out,
                           Troubles(counters, log))
-        self._journal = Journal(loop, self._pump.requests, counters, log)
+        self._journal = DurableQueue(loop, self._pump.requests, counters, log)
         self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
         self._ended: deque[_Ended] = deque()
         """What the queue is not told of before its lines are in the log."""
@@ -170,7 +170,7 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See Journal; not in the service's thread, for it waits for a disk."""
+        """See DurableQueue; not in the service's thread, for it waits for a disk."""
         self._journal.claim(queue)
 
     def unclaim(self) -> None:

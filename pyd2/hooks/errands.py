@@ -29,7 +29,7 @@ class ErrandRunner:
         self._give_back = give_back
         self._find_mark = find_mark
         """Returns where to store, in the first 8 octets, the number of the request that libraries are at work
-        for: what stands there when the process dies tells which request it was (journal/opening.py)."""
+        for: what stands there when the process dies tells which request it was (queue/sqlite/opening.py)."""
         self._waiting: deque[Errand[Any]] = deque()
         self._planned = False
         """Whether the loop will see to them: set behind, and cleared before, a change of ``_waiting``."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.data.controls import escaped
 from pyd2.errors import NcrError, Pyd2Error
-from pyd2.journal import elsewhere, folder
-from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, StoreError
-from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.salvage import read_copy
-from pyd2.journal.store import Store
 from pyd2.ncr import decode
+from pyd2.queue.interface import DATABASE, DeadLetter, Entries, Entry, StoreError
+from pyd2.queue.sqlite import elsewhere, folder
+from pyd2.queue.sqlite.lock import DirectoryLock, InUseError
+from pyd2.queue.sqlite.salvage import read_copy
+from pyd2.queue.sqlite.store import Store
 from pyd2.tools.requests import datagram
 
 if TYPE_CHECKING:

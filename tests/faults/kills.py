@@ -24,8 +24,8 @@ from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.journal.entry import DATABASE, Entry
-from pyd2.journal.salvage import salvage
+from pyd2.queue.interface import DATABASE, Entry
+from pyd2.queue.sqlite.salvage import salvage
 from tests.faults.load import Host, domain
 from tests.kit import dns_servers, ncr
 from tests.kit.d2 import D2, config, is_listening, private_directory

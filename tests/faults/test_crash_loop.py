@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.hooks.errands import ErrandRunner
-from pyd2.journal.entry import DATABASE, FOLDER
-from pyd2.journal.mark import map_mark
-from pyd2.journal.salvage import salvage
+from pyd2.queue.interface import DATABASE, FOLDER
+from pyd2.queue.sqlite.mark import map_mark
+from pyd2.queue.sqlite.salvage import salvage
 from pyd2.tools.cli import main as pyd2ctl
 from pyd2.update.errands import Errand
 from tests.faults.load import Host, domain, forward
-from tests.journal.played import Daemon, fill, in_file, names, play
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 from tests.kit.scripted_dns import ScriptedDns
 from tests.kit.waiting import wait_until
+from tests.queue.played import Daemon, fill, in_file, names, play
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,8 +110,8 @@ def test_a_request_that_has_ended_is_not_counted(tmp_path: Path) -> None:
         daemon.use(tmp_path)
         await daemon.until_begun(*names(1, 2))
         assert "PYD2_QUEUE_KILLER" not in daemon.log.ids
-        assert daemon.journal.mark is not None
-        assert daemon.journal.mark[:8] == bytes(8)
+        assert daemon.queue.mark is not None
+        assert daemon.queue.mark[:8] == bytes(8)
 
     for number in (0, 99, 1):
         mark = map_mark(tmp_path / DATABASE)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pyd2.journal.database import VERSION
-from pyd2.journal.entry import DATABASE, FOLDER
-from pyd2.journal.rows import ROW
-from pyd2.journal.salvage import salvage
+from pyd2.queue.interface import DATABASE, FOLDER
+from pyd2.queue.sqlite.database import VERSION
+from pyd2.queue.sqlite.rows import ROW
+from pyd2.queue.sqlite.salvage import salvage
 from pyd2.tools.cli import main as pyd2ctl
 from tests.faults import disks, kills
 from tests.faults.load import Host, domain, forward

@@ -1,0 +1,198 @@
+"""The SQLite database of the durable queue: whose it is, how it is set up, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import sys
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from pyd2.queue.interface import StoreError, os_fault
+from pyd2.regular import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+VERSION: Final = 4
+"""The form of the file, in ``PRAGMA user_version``."""
+
+_APPLICATION_ID: Final = 0x70796432
+_WAL_LIMIT: Final = 16 * 1024 * 1024
+"""Octets to which a WAL file that had to grow is cut again."""
+PAGE: Final = 8192
+"""Octets of a page in a new file: half as many to write as with SQLite's 4096, and no more octets."""
+_CHECKPOINT: Final = 1500
+"""Pages in the WAL that move to the database together: most were written again and again meanwhile."""
+_FREE_PAGES: Final = 512
+"""Unused pages that the file may keep."""
+_REPLACED: Final = "{}: it has been removed, or another file has been put in its place"
+_TO_WRITE: Final = "make it writable for the daemon, with its folder: 'chown -R' to the daemon's user"
+_MENDS: Final = {
+    sqlite3.SQLITE_FULL: "make room there",
+    sqlite3.SQLITE_READONLY: _TO_WRITE,
+    sqlite3.SQLITE_CANTOPEN: "see that it and its folder belong to the daemon's user ('chown -R')",
+    sqlite3.SQLITE_PERM: _TO_WRITE,
+    sqlite3.SQLITE_IOERR: "look at the disk",
+}
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading, but no link, and nothing that could block. Raises OSError."""
+    return os.fdopen(open_regular(str(path), follow=False), "rb")
+
+
+class Database:
+    """An open file. Any method raises StoreError; it is of no further use then, but for ``close``."""
+
+    def __init__(self, path: Path, *, read_only: bool, create: bool) -> None:
+        """Open the file; ``create`` makes it if it is not there. It is to be checked before anything else."""
+        self.path: Final = path
+        self._files: Final = path, path.with_name(path.name + "-wal")
+        mode = "ro" if read_only else "rwc" if create else "rw"
+        with self.failing():
+            # In a directory that belongs to another user than the daemon's a link could lead anywhere.
+            linked = path.is_symlink() or path.parent.is_symlink()
+            if linked or (path.exists() and not path.is_file()):
+                text = f"{path}: it, or its folder, is a symbolic link or no plain file"
+                raise StoreError(text, foreign=True)
+            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+            before = path.stat() if path.exists() else None
+            self._sqlite = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            opened = path.stat()
+        self.execute: Final = self._sqlite.execute
+        """SQLite's; only within ``failing`` or a transaction."""
+        self.device_and_inode: Final = opened.st_dev, opened.st_ino
+        """What the file system knows the file by that SQLite has open."""
+        self._seen = [(*self.device_and_inode, 0)]
+        """Device, inode and size of the database and its WAL behind the last commit."""
+        if before is not None and not os.path.samestat(before, opened):
+            self.close()
+            raise StoreError(_REPLACED.format(path))
+        self._compacted = False
+        """Whether pages were given back."""
+
+    def close(self) -> None:
+        """Close the file; what was committed stays."""
+        with contextlib.suppress(sqlite3.Error):
+            self._sqlite.close()
+
+    def check(self) -> bool:
+        """See that it is one of ours; return whether it is empty."""
+        with self.failing():
+            version = self.value("PRAGMA user_version")
+            application = self.value("PRAGMA application_id")
+            empty: bool = self.value("SELECT count(*) FROM sqlite_schema") == 0
+        if not empty and application != _APPLICATION_ID:
+            raise StoreError(f"{self.path} is no file of pyd2: move it away", foreign=True)
+        if not empty and version != VERSION:
+            text = (
+                f"{self.path} has version {version}, and this pyd2 knows {VERSION}: "
+                "let the pyd2 that wrote it work it off, or move the file away"
+            )
+            raise StoreError(text, foreign=True)
+        return empty
+
+    def set_up(self, *, empty: bool) -> None:
+        """Set the ways of working that are not kept in the file, and in an empty one those that are."""
+        with self.failing():
+            if empty:
+                self.execute(f"PRAGMA page_size = {PAGE}")
+                self.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self.execute("PRAGMA temp_store = MEMORY")
+            self.execute("PRAGMA journal_mode = WAL")
+            self.execute("PRAGMA synchronous = FULL")
+            self.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+            self.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+
+    def make(self, schema: Sequence[str]) -> None:
+        """Make it ours, in the present form, with these tables; within a transaction."""
+        self.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        for statement in schema:
+            self.execute(statement)
+        self.execute(f"PRAGMA user_version = {VERSION}")
+
+    def note_place(self) -> None:
+        """Keep how the files look behind a commit, for ``check_place``; they must be those of before it."""
+        seen = self._look()
+        # A commit may cut the WAL to its limit, and after compact the database.
+        least = (0 if self._compacted else sys.maxsize), _WAL_LIMIT
+        known = [(*one[:2], min(one[2], size)) for one, size in zip(self._seen, least, strict=False)]
+        self._compare(known, seen)
+        self._seen = seen
+
+    @property
+    def wal_size(self) -> int:
+        """How many octets the WAL had behind the last commit."""
+        return self._seen[1][2]
+
+    def check_place(self) -> None:
+        """See that the files are as they were left: SQLite goes on writing what was removed or moved away."""
+        self._compare(self._seen, self._look())
+
+    def _compare(self, known: list[tuple[int, int, int]], seen: list[tuple[int, int, int]]) -> None:
+        for path, before, now in zip(self._files, known, seen, strict=False):
+            if now[:2] != before[:2]:
+                raise StoreError(_REPLACED.format(path))
+            if now[2] < before[2]:
+                raise StoreError(f"{path}: it has been cut from {before[2]} to {now[2]} octets")
+
+    def _look(self) -> list[tuple[int, int, int]]:
+        with self.failing():
+            found = [path.stat() for path in self._files]
+        return [(one.st_dev, one.st_ino, one.st_size) for one in found]
+
+    def compact(self) -> None:
+        """Give unused pages back to the file system, some at a time."""
+        with self.failing():
+            free: int = self.value("PRAGMA freelist_count")
+            if free > _FREE_PAGES:
+                # It steps once for each page; execute would stop at the first.
+                self._compacted = True
+                self._sqlite.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES})")
+                self.note_place()
+
+    def value(self, statement: str, *values: int | bytes) -> Any:  # noqa: ANN401  what SQLite returns
+        """Return the first value that a statement finds; only within ``failing`` or a transaction."""
+        return self.execute(statement, values).fetchone()[0]
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all changes or none. On leaving, they are on the disk."""
+        with self.failing():
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                if self._sqlite.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read one state of the file, whatever is written meanwhile."""
+        with self.failing():
+            self.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            # Extended codes have the primary one in their low octet.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+                raise StoreError(f"{self.path}: {error}", damaged=True) from error
+            mend = _MENDS.get(code)
+            text = f"{self.path}: {error}" + (f" ({mend})" if mend else "")
+            raise StoreError(text) from error
+        except OSError as error:
+            raise os_fault(error) from error
