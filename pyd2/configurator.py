@@ -20,7 +20,7 @@ from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
 from pyd2.hooks.chain import check_libraries, load_chain
 from pyd2.net.control import ControlChannel
-from pyd2.queue.sqlite.lock import InUseError
+from pyd2.queue.interface import InUseError
 
 if TYPE_CHECKING:
     import asyncio

@@ -36,6 +36,7 @@ from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
 from pyd2.net.troubles import Troubles
 from pyd2.queue.durable import DurableQueue
+from pyd2.queue.sqlite.stores import SqliteStores
 from pyd2.update.engine import Engine
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ class Service:
         self._errands = ErrandRunner(home, self._bring_back, lambda: self._journal.mark)
         self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.hand_out,
                           Troubles(counters, log))
-        self._journal = DurableQueue(loop, self._pump.requests, counters, log)
-        self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
+        self._journal = DurableQueue(loop, self._pump.requests, counters, log, SqliteStores(loop, log))
+        self._intake = Intake(loop, self._journal.accept, counters, log, datagrams, manager)
         self._ended: deque[_Ended] = deque()
         """What the queue is not told of before its lines are in the log."""
         self._ended_number = 0

@@ -1,31 +1,29 @@
-"""The durable queue as the daemon's loop sees it. Nothing here blocks, and no disk's fault stops a request.
+"""The queue between the listener and the engine. Nothing here blocks, and no disk's fault stops a request.
 
 Theory of operation
 -------------------
-A request that comes in gets a number, waits until the writer's thread says that it is on the disk, and only
-then goes to the engine: so whatever was begun is in the file, and what was begun and not done is begun again
-after a kill. When the engine is done with it, its number goes to the writer, which removes it. All requests
-not yet done are held here too (``pending``): the file is their mirror.
+A request that comes in gets a number and goes to the store. It waits until the store reports that it is on
+the disk, and only then goes to the engine: so whatever was begun is on the disk, and what was begun and not
+done is begun again after a kill. When the engine is done with it, the store removes it. All requests that are
+not done are held here, too (``pending``): the store is their mirror.
 
-When the file fails, or the disk does not answer, the waiting requests go to the engine at once, and so do
-those that follow. ``lifecycle`` has the file and its states, and ``release`` the way to the engine.
+When the store fails, or the disk does not answer, the waiting requests go to the engine at once, and so do
+those that follow. ``lifecycle`` has the states of the store, and ``release`` the way to the engine.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyd2.data.element import NOWHERE
 from pyd2.queue import lifecycle
-from pyd2.queue.interface import DATABASE, DeadLetter, Entries
+from pyd2.queue.interface import DeadLetter, Entries
 from pyd2.queue.lifecycle import Lifecycle
-from pyd2.queue.limit import Limit
 from pyd2.queue.pending import Pending
 from pyd2.queue.release import CHUNK, Release
 from pyd2.queue.states import State
+from pyd2.update.queue_limit import FullQueue
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,15 +33,14 @@ if TYPE_CHECKING:
     from pyd2.config.switches import QueueSwitches
     from pyd2.counters import Counters
     from pyd2.messages import Log
-    from pyd2.queue.sqlite.elsewhere import NoteOfNextStart
-    from pyd2.queue.sqlite.writer import Writer
+    from pyd2.queue.interface import QueueStore, QueueStores
 
 
 class DurableQueue:
-    """Between the listener and the engine; without a durable queue it passes on what it gets.
+    """Without a durable queue it passes on what it gets.
 
-    ``carry_out(datagrams, numbers)`` gets the requests that may begin, with their numbers to be given back to
-    ``done``; without numbers when nobody need hear of their end.
+    ``carry_out(datagrams, numbers)`` gets the requests that may begin, with the numbers that ``done`` takes;
+    without numbers if their end need not be reported. ``stores`` has the stores by their directories.
     """
 
     def __init__(
@@ -52,24 +49,26 @@ class DurableQueue:
         carry_out: Callable[[Sequence[bytes], Sequence[int]], None],
         counters: Counters,
         log: Log,
+        stores: QueueStores,
     ) -> None:
-        self._loop = loop
         self._carry_out = carry_out
-        self._release = Release(loop, carry_out)
-        self._limit = Limit(counters, log)
+        self._counters = counters
         self._log = log
+        self._stores = stores
+        self._limit = FullQueue(counters, log)
+        self._release = Release(loop, carry_out)
         self._pending = Pending()
-        self._lifecycle = Lifecycle(loop, self._pending, self._release, log, self._go_on)
+        self._lifecycle = Lifecycle(loop, self._pending, self._release, log, stores, self._go_on)
         self._configured = ""
-        """The directory that the configuration names; another one is used from the next start on."""
-        self._claimed: Writer | None = None
-        """Has the lock of the directory that the next configuration names."""
-        self._note: NoteOfNextStart | None = None
-        """The note in the directory that was named last and is to be used from the next start on."""
+        """The directory that the configuration names; another one than the present is for the next start."""
+        self._claimed: QueueStore | None = None
+        """The store of the directory that the next configuration names, with its lock."""
+        self._note: str | None = ""
+        """What the message says of the note in that directory; None: it is the present one."""
         self._held: list[bytes] = []
-        """Requests that wait until the file is open."""
+        """Requests that wait until the store is open."""
 
-    # What the daemon asks.
+    # What the service asks.
 
     @property
     def durable(self) -> bool:
@@ -78,7 +77,7 @@ class DurableQueue:
 
     @property
     def kept(self) -> int:
-        """How many requests have a place in the queue; at a stop it tells what becomes of them."""
+        """How many requests have a place in the queue; at a stop it logs what becomes of them."""
         return len(self._pending)
 
     @property
@@ -88,47 +87,46 @@ class DurableQueue:
 
     @property
     def mark(self) -> mmap.mmap | None:
-        """Where to store which request a library is at work for; None when its number is not in the file."""
+        """Where to write the number of the request that a library works on; None if the store has it not."""
         return self._lifecycle.mark
 
     def status(self, wall: float) -> dict[str, str | int] | None:
-        """Return what the operator is told of it; None without a durable queue. The age is in seconds."""
-        lifecycle = self._lifecycle
-        if lifecycle.state is State.CLOSED:
+        """Return the queue's part of the status; None without a durable queue. The age is in seconds."""
+        life = self._lifecycle
+        if life.state is State.CLOSED:
             return None
         oldest = self._pending.oldest()
-        in_memory = lifecycle.state in (State.UNUSABLE, State.RESUMING)
+        in_memory = life.state in (State.UNUSABLE, State.RESUMING)
         status = {
-            "file": str(lifecycle.path),
-            "state": f"memory only: {lifecycle.reason}" if in_memory else lifecycle.state.value,
+            "file": str(life.path),
+            "state": f"memory only: {life.reason}" if in_memory else life.state.value,
             "entries": len(self._pending),
             "oldest-age": max(0, int(wall - oldest)) if oldest is not None else 0,
-            "dead-letters": lifecycle.writer.dead_count if lifecycle.writer is not None else 0,
+            "dead-letters": life.store.dead_count if life.store is not None else 0,
         }
-        if self._configured != lifecycle.directory and lifecycle.state is not State.RETIRED:
-            status["next-start"] = str(Path(self._configured, DATABASE))
+        if self._configured != life.directory and life.state is not State.RETIRED:
+            status["next-start"] = str(self._stores.path(self._configured))
         return status
 
     def claim(self, switches: QueueSwitches) -> None:
-        """Lock the directory that a configuration asks for, before it is in force; waits 3 seconds at most.
+        """Lock the directory that a configuration names, before it is in force; waits 3 seconds at most.
 
-        One that is to be used from the next start on gets a note of the present one instead.
+        A directory that is for the next start gets a note of the present one instead.
 
-        Raises InUseError when another process has it. What else may be wrong with it is no reason to refuse
-        a configuration: the daemon then works without the file.
+        Raises InUseError when another process has it. Another fault of the directory is no reason to refuse a
+        configuration: the daemon then works without the store.
         """
         self.unclaim()
         if switches.type != "durable":
             return
-        writer = self._lifecycle.writer
-        if writer is not None and not writer.closing:
-            if switches.directory != self._lifecycle.directory:
-                from pyd2.queue.sqlite.elsewhere import NoteOfNextStart
-
-                self._note = NoteOfNextStart(switches.directory, writer.directory)
-                self._note.wait(lifecycle.STALL_SECONDS)
+        life = self._lifecycle
+        if life.store is not None and not life.store.closing:
+            if switches.directory != life.directory:
+                self._note = self._stores.leave_note(
+                    switches.directory, life.store.directory, lifecycle.STALL_SECONDS
+                )
             return
-        self._claimed = self._lifecycle.new_writer(switches.directory)
+        self._claimed = life.new_store(switches.directory)
         try:
             self._claimed.wait_for_lock(lifecycle.STALL_SECONDS)
         except BaseException:
@@ -136,41 +134,59 @@ class DurableQueue:
             raise
 
     def unclaim(self) -> None:
-        """Take back ``claim``."""
+        """Undo ``claim``."""
         if self._claimed is not None:
             self._claimed.close(lifecycle.STALL_SECONDS)
             self._claimed = None
 
     def configure(self, switches: QueueSwitches) -> None:
         """Work by the configuration whose directory was claimed."""
-        self._limit.most = switches.max_entries
-        lifecycle = self._lifecycle
+        self._limit.max_entries = switches.max_entries
+        life = self._lifecycle
         if switches.type != "durable":
-            if lifecycle.state not in (State.CLOSED, State.RETIRED):
-                lifecycle.retire()
-            elif lifecycle.writer is None and switches.position != NOWHERE:
-                from pyd2.queue.sqlite.elsewhere import tell_of_left
-
-                tell_of_left(switches.directory, self._say)
+            if life.state not in (State.CLOSED, State.RETIRED):
+                life.retire()
+            elif life.store is None and switches.position != NOWHERE:
+                self._stores.report_left(switches.directory)
             return
-        if lifecycle.state in (State.CLOSED, State.RETIRED):
+        if life.state in (State.CLOSED, State.RETIRED):
             claimed, self._claimed = self._claimed, None
-            lifecycle.open(switches.directory, claimed)
-        if switches.directory not in (lifecycle.directory, self._configured):
-            text = self._note.text if self._note is not None else ""
-            if text is None:
+            life.open(switches.directory, claimed)
+        if switches.directory not in (life.directory, self._configured):
+            if self._note is None:
                 return
-            self._log.emit("PYD2_QUEUE_NEXT_START", lifecycle.path, Path(switches.directory, DATABASE),
-                           lifecycle.directory, switches.directory, text)
+            self._log.emit("PYD2_QUEUE_NEXT_START", life.path, self._stores.path(switches.directory),
+                           life.directory, switches.directory, self._note)
         self._configured = switches.directory
+
+    def close(self) -> None:
+        """Write what is to be written and close the store, at the end of the daemon. Blocks for that."""
+        self.unclaim()
+        life = self._lifecycle
+        path, retired = life.path, life.state is State.RETIRED
+        if life.store is None or life.state is State.CLOSED:
+            return
+        written = life.close(self._held)
+        waiting = len(self._pending) + len(self._held)
+        if not waiting:
+            return
+        if not written:
+            self._log.emit("PYD2_QUEUE_LOST", waiting, path)
+        elif retired:
+            self._log.emit("PYD2_QUEUE_KEPT_RETIRED", waiting, path, life.directory)
+        elif self._configured != life.directory:
+            self._log.emit("PYD2_QUEUE_KEPT_ELSEWHERE", waiting, path, self._stores.path(self._configured),
+                           life.directory, self._configured)
+        else:
+            self._log.emit("PYD2_QUEUE_KEPT", waiting, path)
 
     # Requests.
 
-    def take(self, datagrams: Sequence[bytes]) -> None:
-        """Take what was read from the socket."""
-        lifecycle = self._lifecycle
-        if lifecycle.state in (State.CLOSED, State.RETIRED):
-            if lifecycle.unread:
+    def accept(self, datagrams: Sequence[bytes]) -> None:
+        """Accept what was read from the socket."""
+        life = self._lifecycle
+        if life.state in (State.CLOSED, State.RETIRED):
+            if life.unread:
                 self._pending.note_newer(datagrams)
             if not self._release.busy:
                 self._carry_out(datagrams, ())
@@ -179,26 +195,28 @@ class DurableQueue:
             return
         self._release.burst = len(datagrams) >= CHUNK
         wall = time.time()
-        room = self._limit.most - len(self._pending) - len(self._held)
-        if len(datagrams) > room:
-            self._limit.drop(len(datagrams) - max(0, room), wall)
-            datagrams = datagrams[: max(0, room)]
-        if lifecycle.state is State.OPENING:
+        free = max(0, self._limit.max_entries - len(self._pending) - len(self._held))
+        if len(datagrams) > free:
+            lost = len(datagrams) - free
+            self._counters.tally.received += lost  # the engine, which counts the others, never sees these
+            self._limit.drop(wall, lost)
+            datagrams = datagrams[:free]
+        if life.state is State.OPENING:
             self._held += datagrams
             return
         entries = self._pending.number(datagrams, wall)
         self._release.add(entries)
-        if lifecycle.state is State.IN_USE:
-            lifecycle.write(entries)
+        if life.state is State.IN_USE:
+            life.append(entries)
             self._release.go_on()
             return
-        if lifecycle.unread:
+        if life.unread:
             self._pending.note_newer(datagrams)
         self._release.up_to(self._pending.last)
 
     def amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
-        """Take it that requests have only these changes left to make, forward and reverse, by number."""
-        from pyd2.queue.changes import with_changes
+        """Note that requests have only these changes left to make, forward and reverse, by number."""
+        from pyd2.queue.ncrs import with_changes
 
         amended = []
         for number, forward, reverse in changes:
@@ -208,48 +226,23 @@ class DurableQueue:
                 entry = entry._replace(datagram=datagram)
                 self._pending.change(entry)
                 amended.append(entry)
-        self._lifecycle.amend(amended)
+        self._lifecycle.replace(amended)
 
     def done(self, numbers: Sequence[int], dead: Mapping[int, str]) -> None:
-        """Take it that requests have ended for good; the ``dead`` ones are dead letters, with reasons."""
+        """Remove requests that have ended for good; the ``dead`` ones become dead letters, with reasons."""
         letters = []
         for number, reason in dead.items():
             entry = self._pending.get(number)
             if entry is not None:
                 letters.append(DeadLetter(number, entry.taken, time.time(), reason, entry.datagram))
         self._pending.forget(numbers)
-        self._lifecycle.remove(numbers, letters)
-        self._limit.look(len(self._pending))
-
-    def close(self) -> None:
-        """Write what is to be written and close the file, at the end of the daemon. Blocks for that."""
-        self.unclaim()
-        lifecycle = self._lifecycle
-        state = lifecycle.state
-        if lifecycle.writer is None or state is State.CLOSED:
-            return
-        written = lifecycle.close(self._held)
-        waiting = len(self._pending) + len(self._held)
-        if not waiting:
-            return
-        if not written:
-            self._log.emit("PYD2_QUEUE_LOST", waiting, lifecycle.path)
-        elif state is State.RETIRED:
-            self._log.emit("PYD2_QUEUE_KEPT_RETIRED", waiting, lifecycle.path, lifecycle.directory)
-        elif self._configured != lifecycle.directory:
-            self._log.emit("PYD2_QUEUE_KEPT_ELSEWHERE", waiting, lifecycle.path,
-                           Path(self._configured, DATABASE), lifecycle.directory, self._configured)
-        else:
-            self._log.emit("PYD2_QUEUE_KEPT", waiting, lifecycle.path)
+        self._lifecycle.drop(numbers, letters)
+        if self._limit.full:
+            self._limit.resume_at(len(self._pending))
 
     def _go_on(self) -> None:
-        """Let all requests begin that have come, and take those that waited for the file."""
+        """Begin all requests that have come, and accept those that waited for the store."""
         self._release.up_to(self._pending.last)
         held, self._held = self._held, []
         if held:
-            self.take(held)
-
-    def _say(self, message_id: str, *arguments: object) -> None:
-        """Log a message of another thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody is there to be told
-            self._loop.call_soon_threadsafe(self._log.emit, message_id, *arguments)
+            self.accept(held)

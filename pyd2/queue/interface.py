@@ -1,36 +1,36 @@
-"""What the durable queue holds, and what it may say: all that is needed where there is none."""
+"""The durable queue's interface to its store: the verbs, what the store reports, and the values between them.
+
+A store holds the requests that are not done. Four verbs carry them: ``read`` what was left, ``append`` what
+has come, ``replace`` what has changed, ``drop`` what is done. A store works in a thread of its own, and
+reports to its listener in the update thread; no call waits for it, but for ``wait_for_lock`` and ``close``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import starmap
-from typing import TYPE_CHECKING, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 from pyd2.errors import Pyd2Error
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator
-
-FOLDER: Final = "pyd2-queue"
-"""The folder in the queue's directory that holds the database and its WAL: they move together."""
-
-DATABASE: Final = f"{FOLDER}/queue.sqlite3"
-"""The database's path in the queue's directory."""
+    from pathlib import Path
 
 
 class Entry(NamedTuple):
-    """A request that is not yet done."""
+    """A request that is not done."""
 
     number: int
     """Its place in the order of arrival, from 1."""
     taken: float
-    """When it was read from the socket: seconds since the epoch."""
+    """When it was read from the socket, in seconds since the epoch."""
     datagram: bytes
 
 
 class Entries(Sequence[Entry]):
-    """Requests by the column: what is done to all of them runs in C."""
+    """Requests by the column, so that work on all of them runs in C."""
 
     __slots__ = ("datagrams", "numbers", "taken")
 
@@ -41,13 +41,13 @@ class Entries(Sequence[Entry]):
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> Entries:
-        """Return the same requests in this form."""
+        """Return the same requests by the column."""
         if isinstance(entries, Entries):
             return entries
         return cls(*map(list, zip(*entries, strict=True))) if entries else cls([], [], [])
 
     def extend(self, more: Entries) -> None:
-        """Add those that follow."""
+        """Add requests at the end."""
         self.numbers += more.numbers
         self.taken += more.taken
         self.datagrams += more.datagrams
@@ -63,41 +63,35 @@ class Entries(Sequence[Entry]):
     @overload
     def __getitem__(self, place: slice) -> Entries: ...
     def __getitem__(self, place: int | slice) -> Entry | Entries:
-        if isinstance(place, slice):
-            return Entries(self.numbers[place], self.taken[place], self.datagrams[place])
-        return Entry(self.numbers[place], self.taken[place], self.datagrams[place])
+        columns = self.numbers[place], self.taken[place], self.datagrams[place]
+        return Entries(*columns) if isinstance(place, slice) else Entry(*columns)  # type: ignore[arg-type]
 
 
 class DeadLetter(NamedTuple):
-    """A request that has failed for good though such are tried again."""
+    """A request that has failed for good though such requests are tried again."""
 
     number: int
-    """Its own, counted from 1; before it is in the file that of the request, or 0."""
+    """Its own, from 1; before the store has it, that of the request, or 0."""
     taken: float
-    """When it was read from the socket: seconds since the epoch."""
+    """When it was read from the socket, in seconds since the epoch."""
     died: float
     """When it was given up."""
     reason: str
     datagram: bytes
 
 
-@dataclass(slots=True)
-class Changes:
-    """What the file is to be told."""
+class Held(NamedTuple):
+    """What the store is to hold, or a part of that."""
 
-    more: Entries = field(default_factory=lambda: Entries([], [], []))
-    """Requests that it does not hold yet."""
-    amended: list[Entry] = field(default_factory=list)
-    gone: list[int] = field(default_factory=list)
-    """Numbers of requests that are done."""
-    dead: list[DeadLetter] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.more or self.amended or self.gone or self.dead)
+    entries: Entries
+    dead: list[DeadLetter]
+    """Dead letters to add; with the last part."""
+    complete: bool
+    """Whether it is the last part."""
 
 
 class Identity(NamedTuple):
-    """What a file is: another file in its place, or an older copy, has another one."""
+    """What tells a store's content from that of another one, or of an older copy."""
 
     device: int
     inode: int
@@ -105,24 +99,24 @@ class Identity(NamedTuple):
 
 
 class StoreError(Pyd2Error):
-    """The file cannot be used; the text says why, and what to do."""
+    """The store cannot be used; the text says why, and how to mend it."""
 
     def __init__(self, text: str, *, damaged: bool = False, foreign: bool = False) -> None:
         super().__init__(text)
         self.damaged = damaged
-        """Its content is broken: no waiting will mend it."""
+        """The content is broken; waiting does not help."""
         self.foreign = foreign
-        """It is none of ours, or of a later version: hands off."""
+        """It is not pyd2's, or of a later version: do not modify it."""
         self.identity: Identity | None = None
-        """What the file is now, if that is known."""
+        """What it is now, if that is known."""
 
 
 class OtherFileError(StoreError):
-    """The file in the place is not the one that was read."""
+    """The content is not what was read before."""
 
 
 class UnwritableError(StoreError):
-    """The file can be read, but not written."""
+    """The content can be read, but not changed."""
 
     def __init__(self, text: str, entries: Entries, identity: Identity) -> None:
         super().__init__(text)
@@ -130,7 +124,98 @@ class UnwritableError(StoreError):
         self.identity = identity
 
 
-def os_fault(error: OSError) -> StoreError:
-    """Return what the operating system says as one of ours."""
-    mend = " (let it belong to the daemon's user: 'chown -R')" if isinstance(error, PermissionError) else ""
-    return StoreError(f"{error.filename}: {error.strerror}{mend}")
+class InUseError(Pyd2Error):
+    """Another process uses the store."""
+
+
+class QueueStore(Protocol):
+    """The store of one directory, from the moment that a configuration claims it until ``close``."""
+
+    directory: str
+    closing: bool
+    steps: int
+    """Rises while the store is read: the disk answers."""
+    dead_count: int
+    """Dead letters in it, approximately."""
+    mark: mmap.mmap | None
+    """Where to write the number of a request while a hook library works on it: it outlives the process."""
+
+    def wait_for_lock(self, timeout: float) -> None:
+        """Wait ``timeout`` seconds for the lock. Raises InUseError; other faults are reported by ``read``."""
+
+    def read(self, known: Identity | None) -> None:
+        """Open the store. Other content than ``known`` is unread; the listener gets it (``found``)."""
+
+    def append(self, entries: Entries) -> None:
+        """Add requests; ``safe`` reports that they are on the disk."""
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """Put requests in the place of those with their numbers."""
+
+    def drop(self, numbers: Sequence[int], dead: Sequence[DeadLetter]) -> None:
+        """Remove requests that are done, and add dead letters."""
+
+    def mirror(self, *, renumbered: bool) -> None:
+        """Forget what was handed over, and ask anew what to hold (``ready``), until ``restored``.
+
+        ``renumbered``: its requests have other numbers now than those that it holds.
+        """
+
+    def close(
+        self, timeout: float | None, held: tuple[Identity, Held] | None = None, behind: Sequence[bytes] = ()
+    ) -> bool:
+        """Write what was handed over, close the store and give up the lock.
+
+        ``held``: all that the store with this identity is to hold, if it does not work now: it is tried once
+        more. ``behind``: requests without numbers, to be added at the end. Waits ``timeout`` seconds (None:
+        not at all); returns whether all was written.
+        """
+
+
+class StoreListener(Protocol):
+    """What a store reports, in the update thread; only ``store``, which is in use, does."""
+
+    store: QueueStore | None
+
+    def found(self, entries: Entries) -> None:
+        """Some requests of an unread store, in their order."""
+
+    def opened(self, identity: Identity) -> None:
+        """All requests were read."""
+
+    def ready(self, after: int) -> Held:
+        """Return what the store is to hold behind a number: some of it."""
+
+    def restored(self, identity: Identity) -> None:
+        """The store holds what it was told to hold."""
+
+    def safe(self, number: int) -> None:
+        """The requests up to this number are on the disk."""
+
+    def buried(self, count: int) -> None:
+        """So many dead letters are on the disk."""
+
+    def failed(self, fault: StoreError) -> None:
+        """The store does not work; ``read`` tries again."""
+
+    def ended(self) -> None:
+        """The store is closed."""
+
+
+class QueueStores(Protocol):
+    """A kind of store; each directory holds one."""
+
+    def path(self, directory: str) -> Path:
+        """Return what messages name."""
+
+    def open(self, directory: str, listener: StoreListener, after: QueueStore | None) -> QueueStore:
+        """Return the store of a directory; it locks that when ``after`` has given up its own lock."""
+
+    def leave_note(self, directory: str, present: str, seconds: float) -> str | None:
+        """Note in a directory, which the next start uses, that the present one holds requests.
+
+        Waits so many seconds at most; returns what the message says of the note, None if both are the same.
+        """
+
+    def report_left(self, directory: str) -> None:
+        """Log, without waiting, whether a directory that is not in use holds requests."""

@@ -1,4 +1,4 @@
-"""The way of requests from the queue to the engine: some at a time, in their order, when they may begin."""
+"""The way of requests to the engine: in their order, when they may begin, some at a time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from pyd2.queue.interface import Entries
 
 CHUNK: Final = 128
-"""Requests handed to the engine at a time: as many as the listener reads at a time."""
+"""Requests that the engine gets at a time: as many as the listener reads at a time."""
 
 _PUT_OFF: Final = 8
-"""How many turns in a row the engine is kept waiting while the listener reads as many as it can: what waits
-here is on the disk, and what waits in the kernel may be lost."""
+"""Turns in a row that the engine waits while the listener reads as many as it can: what waits here is on the
+disk, what waits in the kernel may be lost."""
 
 
 class Release:
-    """Those that the engine has not got; ``carry_out(datagrams, numbers)`` gets them."""
+    """The requests that the engine has not got; ``carry_out(datagrams, numbers)`` gets them."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, carry_out: Callable[[Sequence[bytes], Sequence[int]], None]
@@ -28,28 +28,28 @@ class Release:
         self._loop = loop
         self._carry_out = carry_out
         self._waiting: deque[Entries] = deque()
-        """As they came in; none has more than the engine gets at a time."""
+        """As they came in; none has more than CHUNK."""
         self.safe = 0
         """Requests up to this number may begin."""
         self.burst = False
         """Whether the listener has just read as many as it can."""
         self._put_off = 0
-        """Turns that the engine has been kept waiting for that."""
+        """Turns that the engine has waited for that."""
         self._releasing = False
 
     @property
     def busy(self) -> bool:
-        """Whether there are any."""
+        """Whether requests wait."""
         return bool(self._waiting)
 
     @property
     def some_may_begin(self) -> bool:
         """Whether the first of them may begin."""
-        # What came together is safe together.
+        # Requests that came together are safe together.
         return bool(self._waiting) and self._waiting[0].numbers[-1] <= self.safe
 
     def add(self, entries: Entries) -> None:
-        """Let requests wait until they may begin."""
+        """Add requests, which wait until they may begin."""
         if len(entries) <= CHUNK:
             if entries:
                 self._waiting.append(entries)
@@ -58,7 +58,7 @@ class Release:
             self._waiting.append(entries[at : at + CHUNK])
 
     def up_to(self, number: int) -> None:
-        """Let the requests up to this number begin."""
+        """Allow the requests up to this number to begin."""
         self.safe = max(self.safe, number)
         self.go_on()
 

@@ -1,18 +1,18 @@
-"""The states of the durable queue: one table of what each promises and of every way from one to another.
+"""The states of the durable queue: one table of what each promises and of every transition between them.
 
 Theory of operation
 -------------------
-The queue is in one state at a time, and leaves it only by ``moved``, which looks the way up in ``TABLE``: a
-way that is not there is a defect and ends the daemon's service. Each way has the message that tells of it.
+The queue is in one state at a time, and leaves it only by ``moved``, which looks the transition up in
+``TABLE``: one that is not there is a defect and ends the daemon's service. Most have a message.
 
-A request that comes in is *taken* when it may begin. While the queue is in use that is when the request is on
-the disk. A file is known by its device, its inode and 16 random octets that a daemon writes into it at each
-opening (``entry.Identity``). What is in the place and is not the file that was read is *unread*: nothing in
-it is removed. When this daemon has used no file yet, the requests of an unread one go on as far as no newer
-request of the same client was taken meanwhile (``late.py``); else the file is set aside.
+A request that comes in is *taken* when it may begin. While the queue is in use, that is when the request is
+on the disk. A store's content is known by its ``Identity``: in SQLite device and inode of the file, and 16
+random octets that a daemon writes into it at each opening. Content that this daemon has not read is *unread*:
+nothing of it is removed. When this daemon has used no store yet, the requests of an unread one are carried
+out as far as no newer request of the same client was taken meanwhile (``ncrs``); else it is set aside.
 
 No change removes the only copy of a request: a new file is complete and on the disk before the old one leaves
-its place (``folder.py``).
+its place (``sqlite/folder.py``).
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Promise(NamedTuple):
     """What a state promises, in words."""
 
     new: str
-    """For a request that comes."""
+    """For a new request."""
     ended: str
-    """For one that has ended."""
+    """For a request that has ended."""
     stop: str
-    """For those that wait, when the daemon stops."""
+    """For the requests that wait, when the daemon stops."""
     kill: str
-    """The same, when it is killed or the power fails."""
+    """For them, when it is killed or the power fails."""
 
 
 class Trigger(Enum):
@@ -109,12 +109,12 @@ TABLE: Final[dict[tuple[State, Trigger], tuple[State, str]]] = {
     **{(state, Trigger.STOPPED): (State.CLOSED, "PYD2_QUEUE_KEPT or PYD2_QUEUE_LOST, if requests wait")
        for state in State if state is not State.CLOSED},
 }  # fmt: skip
-"""The state to which a trigger leads, and the message that tells of it."""
+"""The state to which a trigger leads, and the message that is logged."""
 
 
-def moved(state: State, trigger: Trigger) -> State:
-    """Return the state that follows. Raises RuntimeError for a way that the table does not have."""
+def moved(state: State, trigger: Trigger) -> tuple[State, str]:
+    """Return the state that follows, and the message. Raises RuntimeError if the table has none."""
     try:
-        return TABLE[state, trigger][0]
+        return TABLE[state, trigger]
     except KeyError:
         raise RuntimeError(f"the durable queue is {state.value}, and {trigger.value}") from None

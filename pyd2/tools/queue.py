@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from pyd2.data.controls import escaped
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
-from pyd2.queue.interface import DATABASE, DeadLetter, Entries, Entry, StoreError
-from pyd2.queue.sqlite import elsewhere, folder
-from pyd2.queue.sqlite.lock import DirectoryLock, InUseError
-from pyd2.queue.sqlite.salvage import read_copy
+from pyd2.queue.interface import DeadLetter, Entries, Entry, InUseError, StoreError
+from pyd2.queue.sqlite import DATABASE, elsewhere, folder
+from pyd2.queue.sqlite.lock import DirectoryLock
+from pyd2.queue.sqlite.salvage import salvage
 from pyd2.queue.sqlite.store import Store
 from pyd2.tools.requests import datagram
 
@@ -143,7 +143,7 @@ def _move(arguments: argparse.Namespace) -> int:
         folder.settle(to)
         if not Path(to, DATABASE).exists():
             folder.replace(to, Entries([], [], []), [])
-        with contextlib.closing(Store(to, create=False)) as target:
+        with Store(to, create=False) as target:
             entries, dead = source.read(), source.read_dead()
             generation = source.identity().generation
             if not target.has_moved(generation):
@@ -189,16 +189,13 @@ def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
     _must_exist(place)
     directory, name = str(place.parent), place.name
     try:
-        store = Store(directory, name, read_only=True)
-        try:
+        with Store(directory, name, read_only=True) as store:
             return store.read_dead() if dead else store.read()
-        finally:
-            store.close()
     except StoreError as error:
         if error.foreign:
             raise
         print(f"pyd2ctl queue: {error}; what can be read follows", file=sys.stderr)
-        found = read_copy(directory, name)
+        found = salvage(directory, name)
         return found.dead if dead else found.entries
 
 
@@ -210,7 +207,7 @@ def _locked(directory: str) -> Iterator[Store]:
     with _directory_locked(directory):
         folder.settle(directory)
         _must_exist(Path(directory, DATABASE))
-        with contextlib.closing(Store(directory, create=False)) as store:
+        with Store(directory, create=False) as store:
             yield store
 
 

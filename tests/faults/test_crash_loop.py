@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.hooks.errands import ErrandRunner
-from pyd2.queue.interface import DATABASE, FOLDER
-from pyd2.queue.sqlite.mark import map_mark
+from pyd2.queue.sqlite import DATABASE, FOLDER
+from pyd2.queue.sqlite.database import map_mark
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.tools.cli import main as pyd2ctl
 from pyd2.update.errands import Errand
@@ -69,7 +69,7 @@ def test_a_request_that_kills_twice_is_a_dead_letter_and_the_others_go_on(
             first.wait_for_listener(port)
             ncr.send(Host(1, "deadly.example.").request(), port)
             assert first.process.wait_for_exit() < 0
-            assert len(salvage(str(queue))) == 1
+            assert len(salvage(str(queue)).entries) == 1
             assert start(2).process.wait_for_exit() < 0
             with start(3) as third:
                 third.wait_for_log("PYD2_QUEUE_KILLER")
@@ -77,7 +77,7 @@ def test_a_request_that_kills_twice_is_a_dead_letter_and_the_others_go_on(
                 third.wait_for_listener(port)
                 ncr.send(Host(2, "example.com.").request(), port)
                 third.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED")
-                wait_until(lambda: not salvage(str(queue)), "the queue to be empty")
+                wait_until(lambda: not salvage(str(queue)).entries, "the queue to be empty")
         assert pyd2ctl(["queue", "list", "--dead", str(queue)]) == 0
         assert "deadly.example." in capsys.readouterr().out
 

@@ -12,6 +12,7 @@ from pyd2.queue.durable import DurableQueue
 from pyd2.queue.interface import Entry
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.queue.sqlite.store import Store
+from pyd2.queue.sqlite.stores import SqliteStores
 from tests.update.support import MemoryLog
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Daemon:
         self.loop = loop
         self.log = MemoryLog()
         self.counters = Counters()
-        self.queue = DurableQueue(loop, self._carry_out, self.counters, self.log)
+        self.queue = DurableQueue(loop, self._carry_out, self.counters, self.log,
+                                  SqliteStores(loop, self.log))
         self.begun: dict[bytes, int] = {}
         """Requests that were carried out, with their numbers, in order."""
         self.watch: Callable[[bytes], None] = lambda _: None
@@ -80,7 +82,7 @@ def play(scene: Callable[[Daemon], Awaitable[None]]) -> None:
 
 def in_file(directory: Path) -> list[bytes]:
     """What a start would find, from a copy."""
-    return [entry.datagram for entry in salvage(str(directory))]
+    return [entry.datagram for entry in salvage(str(directory)).entries]
 
 
 def fill(directory: Path, *datagrams: bytes) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from pyd2.config.switches import QueueSwitches
 from pyd2.ncr import decode
-from pyd2.queue.interface import DATABASE
-from pyd2.queue.sqlite.lock import DirectoryLock, InUseError
+from pyd2.queue.interface import InUseError
+from pyd2.queue.sqlite import DATABASE
+from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
 from tests.kit import ncr
 from tests.queue.played import Daemon, fill, in_file, names, play
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def test_without_it_requests_pass_at_once() -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(None)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         assert list(daemon.begun.items()) == [(b"request 1", 0), (b"request 2", 0)]
         assert daemon.queue.status(0.0) is None
         assert not daemon.log.ids
@@ -37,10 +38,10 @@ def test_a_request_begins_when_it_is_on_the_disk(tmp_path: Path) -> None:
 
         daemon.watch = watch
         daemon.use(tmp_path)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         assert not daemon.begun
         await daemon.until_begun(*names(1, 2))
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         assert b"request 3" not in daemon.begun
         await daemon.until_begun(*names(3))
         assert list(daemon.begun) == names(1, 2, 3)
@@ -53,7 +54,7 @@ def test_a_request_begins_when_it_is_on_the_disk(tmp_path: Path) -> None:
 def test_what_is_done_is_removed(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1, 2, 3))
+        daemon.queue.accept(names(1, 2, 3))
         await daemon.until_begun(*names(1, 2, 3))
         daemon.end(*names(2))
         await daemon.until(lambda: in_file(tmp_path) == names(1, 3))
@@ -71,7 +72,7 @@ def test_a_start_goes_on_in_the_old_order(tmp_path: Path) -> None:
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1000))
+        daemon.queue.accept(names(1000))
         await daemon.until_begun(*names(*range(1001)))
         assert list(daemon.begun) == names(*range(1001))
         assert daemon.log.texts("PYD2_QUEUE_OPENED")[0].endswith("is in use; 1000 requests in it go on")
@@ -85,7 +86,7 @@ def test_the_end_writes_what_was_taken_and_says_how_much_is_left(tmp_path: Path)
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         daemon.queue.close()
         (text,) = daemon.log.texts("PYD2_QUEUE_KEPT")
         assert text.startswith(f"leaving with 2 requests not carried out; they are in {tmp_path / DATABASE}")
@@ -98,9 +99,9 @@ def test_the_end_writes_what_was_taken_and_says_how_much_is_left(tmp_path: Path)
 def test_more_than_the_limit_is_counted_and_told_once(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path, max_entries=10)
-        daemon.queue.take(names(*range(8)))
-        daemon.queue.take(names(*range(8, 13)))
-        daemon.queue.take(names(13))
+        daemon.queue.accept(names(*range(8)))
+        daemon.queue.accept(names(*range(8, 13)))
+        daemon.queue.accept(names(13))
         await daemon.until_begun(*names(*range(10)))
         assert daemon.counters.queue_full.value == 4
         # The engine, which counts all others, never sees these.
@@ -110,7 +111,7 @@ def test_more_than_the_limit_is_counted_and_told_once(tmp_path: Path) -> None:
         assert "DHCP_DDNS_QUEUE_MGR_RESUMING" not in daemon.log.ids
         daemon.end(*names(1))
         assert daemon.log.ids.count("DHCP_DDNS_QUEUE_MGR_RESUMING") == 1
-        daemon.queue.take(names(14))
+        daemon.queue.accept(names(14))
         await daemon.until_begun(*names(14))
 
     play(scene)
@@ -142,24 +143,24 @@ def test_a_claim_is_taken_back(tmp_path: Path) -> None:
 def test_from_memory_to_disk_and_back(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(None)
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         daemon.use(tmp_path)
-        daemon.queue.take(names(2, 3))
+        daemon.queue.accept(names(2, 3))
         await daemon.until_begun(*names(2, 3))
         daemon.use(None)
-        daemon.queue.take(names(4))
+        daemon.queue.accept(names(4))
         assert list(daemon.begun) == names(1, 2, 3, 4)
         assert in_file(tmp_path) == names(2, 3)
         daemon.end(*names(1, 2, 4))
         await daemon.until(lambda: in_file(tmp_path) == names(3))
         daemon.use(tmp_path)
-        daemon.queue.take(names(5))
+        daemon.queue.accept(names(5))
         await daemon.until_begun(*names(5))
         assert in_file(tmp_path) == names(3, 5)
         daemon.use(None)
         daemon.end(*names(3, 5))
         daemon.use(tmp_path)
-        daemon.queue.take(names(6))
+        daemon.queue.accept(names(6))
         await daemon.until_begun(*names(6))
         assert in_file(tmp_path) == names(6)
 
@@ -170,9 +171,9 @@ def test_to_memory_while_requests_wait_for_the_disk(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         daemon.use(None)
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         assert list(daemon.begun) == names(1, 2, 3)
         daemon.end(*names(1, 2))
         await daemon.until_logged("PYD2_QUEUE_CLOSED")
@@ -187,7 +188,7 @@ def test_what_fails_for_good_becomes_a_dead_letter(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
-        daemon.queue.take(names(1, 2, 3))
+        daemon.queue.accept(names(1, 2, 3))
         await daemon.until(lambda: len(daemon.begun) == 3)
         daemon.queue.done([1, 2], {2: "REFUSED"})
         await daemon.until(lambda: len(in_file(tmp_path)) == 1)
@@ -209,7 +210,7 @@ def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
-        daemon.queue.take([octets, *names(2)])
+        daemon.queue.accept([octets, *names(2)])
         await daemon.until(lambda: len(daemon.begun) == 2)
         daemon.queue.amend([(1, False, True), (99, True, False)])
         daemon.end(*names(2))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.queue import lifecycle
-from pyd2.queue.interface import DATABASE, DeadLetter
-from pyd2.queue.newer import REASON
+from pyd2.queue.interface import DeadLetter, InUseError
+from pyd2.queue.ncrs import REASON
+from pyd2.queue.sqlite import DATABASE
 from pyd2.queue.sqlite.database import VERSION
-from pyd2.queue.sqlite.lock import DirectoryLock, InUseError
+from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
 from tests.kit import ncr
 from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
@@ -39,19 +40,19 @@ def test_a_directory_that_cannot_be_used_costs_no_request(tmp_path: Path) -> Non
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(directory)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         await daemon.until_begun(*names(1, 2))
         assert daemon.log.ids == ["PYD2_QUEUE_FAILED"]
         status = daemon.queue.status(0)
         assert status is not None
         assert str(status["state"]).startswith("memory only: ")
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         assert list(daemon.begun) == names(1, 2, 3)
         daemon.end(*names(1))
         directory.parent.mkdir()
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
         assert in_file(directory) == names(2, 3)
-        daemon.queue.take(names(4))
+        daemon.queue.accept(names(4))
         assert b"request 4" not in daemon.begun
         await daemon.until_begun(*names(4))
         assert daemon.log.ids == ["PYD2_QUEUE_FAILED", "PYD2_QUEUE_RESUMED"]
@@ -86,15 +87,15 @@ def test_a_full_disk_costs_no_request_and_what_is_done_is_removed(
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1, 2, 3))
+        daemon.queue.accept(names(1, 2, 3))
         await daemon.until_begun(*names(1, 2, 3))
         sick.code = sqlite3.SQLITE_FULL
         daemon.end(*names(1))
-        daemon.queue.take(names(4))
+        daemon.queue.accept(names(4))
         await daemon.until_begun(*names(4))
         await daemon.until(lambda: in_file(tmp_path) == names(2, 3))
         daemon.end(*names(2))
-        daemon.queue.take(names(5))
+        daemon.queue.accept(names(5))
         await daemon.until(lambda: in_file(tmp_path) == names(3))
         sick.code = 0
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
@@ -123,12 +124,12 @@ def test_what_ends_and_comes_while_the_file_is_tried_again(
         daemon.use(tmp_path)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
         sick.code = sqlite3.SQLITE_IOERR
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         await daemon.until_begun(*names(1, 2))
         sick.code = 0
         await daemon.until(waiting.is_set)
         daemon.end(*names(1))
-        daemon.queue.take(names(3, 4))
+        daemon.queue.accept(names(3, 4))
         assert list(daemon.begun) == names(2, 3, 4)
         daemon.end(*names(3))
         gate.set()
@@ -147,13 +148,13 @@ def test_a_disk_that_does_not_answer_costs_no_request(
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         gate.clear()
-        daemon.queue.take(names(2))
+        daemon.queue.accept(names(2))
         await daemon.until_begun(*names(2))
         assert "the disk has not answered for 0.05 seconds" in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         daemon.end(*names(1))
         gate.set()
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
@@ -170,7 +171,7 @@ def test_a_file_that_is_gone_is_missed(tmp_path: Path, monkeypatch: pytest.Monke
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(folder)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         await daemon.until_begun(*names(1, 2))
         if what == "the directory":
             shutil.rmtree(folder)
@@ -179,7 +180,7 @@ def test_a_file_that_is_gone_is_missed(tmp_path: Path, monkeypatch: pytest.Monke
         if what == "another file in its place":
             Store(str(folder)).close()
         daemon.end(*names(1))
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
         await daemon.until(lambda: in_file(folder) == names(2, 3))
         assert daemon.log.ids.count("PYD2_QUEUE_FAILED") == 1
@@ -204,7 +205,7 @@ def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path: Path
         assert f"it is now {path.parent}.aside-1" in text
         assert "2 requests could be read" in text
         assert in_file(tmp_path) == names(1, 3)
-        daemon.queue.take(names(4))
+        daemon.queue.accept(names(4))
         await daemon.until_begun(*names(4))
         assert in_file(tmp_path) == names(1, 3, 4)
 
@@ -223,10 +224,10 @@ def test_a_file_that_gets_damaged_is_written_anew(tmp_path: Path, monkeypatch: p
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         await daemon.until_begun(*names(1, 2))
         sick.code = sqlite3.SQLITE_CORRUPT
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         await daemon.until_begun(*names(3))
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
         assert in_file(tmp_path) == names(1, 2, 3)
@@ -245,7 +246,7 @@ def test_a_file_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(2))
+        daemon.queue.accept(names(2))
         await daemon.until_begun(*names(2))
         (text,) = daemon.log.texts("PYD2_QUEUE_FAILED")
         assert f"has version {VERSION + 1}, and this pyd2 knows {VERSION}" in text
@@ -269,7 +270,7 @@ def test_a_file_that_could_not_be_read_at_the_start_goes_on_when_it_can(tmp_path
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take([newer1])
+        daemon.queue.accept([newer1])
         await daemon.until_begun(newer1)
         daemon.end(newer1)
         (tmp_path / "hidden").replace(tmp_path / DATABASE)
@@ -288,7 +289,7 @@ def test_a_file_that_could_not_be_read_at_the_start_goes_on_when_it_can(tmp_path
 def test_leaving_while_the_file_does_not_work_is_said(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path / "absent" / "queue")
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         daemon.queue.close()
         assert len(daemon.log.texts("PYD2_QUEUE_LOST")) == 1

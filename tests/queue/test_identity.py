@@ -13,8 +13,7 @@ import pytest
 
 from pyd2.config.switches import QueueSwitches
 from pyd2.queue import lifecycle
-from pyd2.queue.interface import DATABASE, FOLDER
-from pyd2.queue.sqlite import folder
+from pyd2.queue.sqlite import DATABASE, FOLDER, folder
 from pyd2.queue.sqlite.lock import DirectoryLock
 from tests.kit import ncr
 from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
@@ -53,7 +52,7 @@ def everywhere(directory: Path) -> set[bytes]:
 def in_file_of(aside: Path) -> list[bytes]:
     from pyd2.queue.sqlite.salvage import salvage
 
-    return [entry.datagram for entry in salvage(str(aside), "queue.sqlite3")]
+    return [entry.datagram for entry in salvage(str(aside), "queue.sqlite3").entries]
 
 
 def test_a_file_that_comes_into_the_place_is_not_emptied(tmp_path: Path) -> None:
@@ -64,7 +63,7 @@ def test_a_file_that_comes_into_the_place_is_not_emptied(tmp_path: Path) -> None
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(queue)
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         put_in_place(queue, other)
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
@@ -83,7 +82,7 @@ def test_an_older_copy_of_the_file_itself_is_another_file(tmp_path: Path) -> Non
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(queue)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         await daemon.until_begun(*names(1, 2))
         shutil.copytree(queue, copy)
         daemon.end(*names(1))
@@ -104,7 +103,7 @@ def test_what_an_operator_does_to_the_file_is_noticed_without_a_further_request(
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(*range(20)))
+        daemon.queue.accept(names(*range(20)))
         await daemon.until_begun(*names(*range(20)))
         if how == "wal removed":
             wal.unlink()
@@ -128,12 +127,12 @@ def test_a_directory_spelled_in_another_way_is_the_same(tmp_path: Path, spelled:
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(queue)
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         other = QueueSwitches("durable", spelled.format(queue))
         daemon.queue.claim(other)
         daemon.queue.configure(other)
-        daemon.queue.take(names(2))
+        daemon.queue.accept(names(2))
         await daemon.until_begun(*names(1, 2))
         await daemon.until(lambda: in_file(queue) == names(1, 2))
         assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
@@ -159,7 +158,7 @@ def test_a_folder_or_file_that_is_a_link_is_not_followed(tmp_path: Path, when: s
             await daemon.until_logged("PYD2_QUEUE_OPENED")
             folder.rename(queue / "away")
             folder.symlink_to(other / "pyd2-queue")
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         await daemon.until_logged("PYD2_QUEUE_FAILED")
         await daemon.until(lambda: "is a symbolic link or no" in daemon.log.texts("PYD2_QUEUE_FAILED")[-1])
@@ -180,7 +179,7 @@ def test_a_special_file_blocks_nothing(tmp_path: Path, name: str) -> None:
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(2))
+        daemon.queue.accept(names(2))
         await daemon.until_begun(*names(2))
         await daemon.until(lambda: daemon.log.ids)
 
@@ -199,7 +198,7 @@ def test_requests_do_not_wait_for_a_disk_that_does_not_answer_at_the_opening(
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take([newer])
+        daemon.queue.accept([newer])
         await daemon.until_begun(newer)
         assert "the disk has not answered for 0.05 seconds" in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
         gate.set()
@@ -231,7 +230,7 @@ def test_a_claim_does_not_wait_for_a_disk_that_does_not_answer(
         daemon.use(tmp_path)
         assert not gate.is_set()
         rescue.cancel()
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         gate.set()
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
@@ -245,7 +244,7 @@ def test_a_stop_while_the_file_is_opened_writes_what_has_come(tmp_path: Path) ->
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         daemon.queue.close()
         assert daemon.log.ids == ["PYD2_QUEUE_KEPT"]
 
@@ -258,11 +257,11 @@ def test_a_stop_tries_once_more_to_write_what_waits(tmp_path: Path, monkeypatch:
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         shutil.rmtree(tmp_path / "pyd2-queue")
         await daemon.until_logged("PYD2_QUEUE_FAILED")
-        daemon.queue.take(names(2))
+        daemon.queue.accept(names(2))
         daemon.queue.close()
         assert "PYD2_QUEUE_KEPT" in daemon.log.ids
 
@@ -284,7 +283,7 @@ def test_a_file_of_roots_is_told_of_and_works_as_soon_as_it_is_given_back() -> N
             os.seteuid(NOBODY)
             try:
                 daemon.use(directory)
-                daemon.queue.take(names(3))
+                daemon.queue.accept(names(3))
                 await daemon.until_begun(*names(3))
                 assert "'chown -R'" in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
                 os.seteuid(0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pyd2.queue import lifecycle
-from pyd2.queue.interface import DATABASE
+from pyd2.queue.sqlite import DATABASE
 from pyd2.queue.sqlite.store import Store
 from pyd2.queue.states import State
 from tests.queue.played import Daemon, in_file
@@ -140,7 +140,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.taken += new
 
         async def take() -> None:
-            self.daemon.queue.take(new)
+            self.daemon.queue.accept(new)
 
         self.loop.run_until_complete(take())
 

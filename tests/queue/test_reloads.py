@@ -12,9 +12,9 @@ import pytest
 from pyd2.config.switches import QueueSwitches
 from pyd2.data.element import Position
 from pyd2.queue import lifecycle
-from pyd2.queue.interface import DATABASE, FOLDER, StoreError
-from pyd2.queue.sqlite import elsewhere
-from pyd2.queue.sqlite.lock import DirectoryLock, InUseError
+from pyd2.queue.interface import InUseError, StoreError
+from pyd2.queue.sqlite import DATABASE, FOLDER, elsewhere
+from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
 from pyd2.tools.cli import main
 from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
@@ -45,12 +45,12 @@ def test_another_directory_is_used_from_the_next_start_on(tmp_path: Path) -> Non
 
     async def before(daemon: Daemon) -> None:
         daemon.use(one)
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         for _ in range(2):
             daemon.use(two)
         await daemon.until_logged("PYD2_QUEUE_NEXT_START")
-        daemon.queue.take(names(2))
+        daemon.queue.accept(names(2))
         await daemon.until_begun(*names(1, 2))
         await daemon.until(lambda: in_file(one) == names(1, 2))
         status = daemon.queue.status(0.0)
@@ -136,7 +136,7 @@ def test_a_note_is_left_though_the_present_disk_does_not_answer(
         await daemon.until_logged("PYD2_QUEUE_OPENED")
         monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.5)
         gate.clear()
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         daemon.use(two)
         assert elsewhere.named(str(two)) == [str(one)]
@@ -197,7 +197,7 @@ def test_back_to_the_present_directory_there_is_nothing_to_say(tmp_path: Path) -
         daemon.use(tmp_path / "two")
         await daemon.until_logged("PYD2_QUEUE_NEXT_START")
         daemon.use(tmp_path / "one")
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         daemon.queue.close()
         assert daemon.log.ids[-1] == "PYD2_QUEUE_KEPT"
@@ -225,13 +225,13 @@ def test_a_stop_after_a_reload_to_memory_says_the_truth(tmp_path: Path) -> None:
     """It said both that requests are lost and that they go on at the next start."""
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         await daemon.until_begun(*names(1, 2))
         daemon.use(None)
         (text,) = daemon.log.texts("PYD2_QUEUE_RETIRED")
         assert "the 2 requests in it are carried out, then it is closed" in text
         assert daemon.queue.kept == 2
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         assert daemon.queue.kept == 2
         daemon.end(*names(1))
         daemon.queue.close()
@@ -254,7 +254,7 @@ def test_a_start_without_it_tells_of_requests_that_were_left(tmp_path: Path) -> 
         await daemon.until_logged("PYD2_QUEUE_NOT_USED")
         (text,) = daemon.log.texts("PYD2_QUEUE_NOT_USED")
         assert text.startswith(f"durable queue {tmp_path / DATABASE} holds 2 requests that are not ")
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         assert list(daemon.begun) == names(3)
         assert daemon.queue.status(0.0) is None
 
@@ -268,9 +268,9 @@ def test_to_memory_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.Mo
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         daemon.use(None)
-        daemon.queue.take(names(4))
+        daemon.queue.accept(names(4))
         assert list(daemon.begun) == names(3, 4)
         gate.set()
         await daemon.until_begun(*names(1, 2))
@@ -289,9 +289,9 @@ def test_to_memory_and_back_while_the_file_is_read(tmp_path: Path, monkeypatch: 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
         daemon.use(None)
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         daemon.use(tmp_path)
-        daemon.queue.take(names(4))
+        daemon.queue.accept(names(4))
         assert list(daemon.begun) == names(3)
         gate.set()
         await daemon.until_begun(*names(1, 2, 4))
@@ -314,7 +314,7 @@ def test_a_retired_file_that_cannot_be_emptied_is_named(
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         daemon.use(None)
         daemon.end(*names(1))
@@ -336,14 +336,14 @@ def test_requests_of_a_file_that_was_left_behind_keep_their_numbers(tmp_path: Pa
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(queue)
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
         daemon.use(None)
         (queue / FOLDER).rename(tmp_path / "away")
         (other / FOLDER).rename(queue / FOLDER)
         await daemon.until_logged("PYD2_QUEUE_LEFT_BEHIND")
         daemon.use(queue)
-        daemon.queue.take(names(2))
+        daemon.queue.accept(names(2))
         await daemon.until_begun(*names(11, 12, 2))
         await daemon.until(lambda: in_file(queue) == names(1, 11, 12, 2))
         daemon.end(*names(1))
@@ -368,7 +368,7 @@ def test_a_file_that_failed_is_emptied_when_it_is_retired(
         daemon.use(tmp_path)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
         monkeypatch.setattr(Store, "write", failing)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         await daemon.until_begun(*names(1, 2))
         daemon.use(None)
         daemon.end(*names(1, 2))
@@ -392,7 +392,7 @@ def test_a_dead_letter_outlives_a_commit_that_fails(tmp_path: Path, monkeypatch:
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1, 2, 3))
+        daemon.queue.accept(names(1, 2, 3))
         await daemon.until_begun(*names(1, 2, 3))
         daemon.queue.done([1, 2], {1: "REFUSED"})
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
@@ -408,10 +408,10 @@ def test_a_dead_letter_outlives_a_fault(tmp_path: Path) -> None:
     """It was in no file and in no memory when the file did not work at that moment."""
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        daemon.queue.take(names(1, 2))
+        daemon.queue.accept(names(1, 2))
         await daemon.until_begun(*names(1, 2))
         os.truncate(tmp_path / DATABASE, 0)
-        daemon.queue.take(names(3))
+        daemon.queue.accept(names(3))
         await daemon.until_logged("PYD2_QUEUE_FAILED")
         daemon.queue.done([1], {1: "REFUSED"})
         await daemon.until_logged("PYD2_QUEUE_RESUMED")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pyd2.queue.interface import DATABASE, FOLDER, DeadLetter, Entries, Entry
+from pyd2.queue.interface import DeadLetter, Entries, Entry
+from pyd2.queue.sqlite import DATABASE, FOLDER
 from pyd2.queue.sqlite.folder import NEW, replace
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store

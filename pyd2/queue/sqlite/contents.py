@@ -11,7 +11,7 @@ _TIDY: Final = 4096
 """Notes of requests that are done are worked in when there are so many."""
 
 _PART: Final = 8
-"""Or more, when so many times as many requests stand there: each is looked at for that."""
+"""Or more, when the rows have so many times as many requests: each is looked at for that."""
 
 
 class Tidied(NamedTuple):
@@ -20,7 +20,7 @@ class Tidied(NamedTuple):
     gone: list[int]
     """Rows to remove."""
     left: dict[int, set[int]]
-    """Of these, the requests that are not done, by the row: they move."""
+    """The requests of these rows that are not done, by the row: they move."""
     still: set[int]
     """What is to be noted anew, of rows where removing does not pay yet."""
 
@@ -34,23 +34,23 @@ class Contents:
         self.done: set[int] = set()
         """Requests noted as done, in the file or not."""
         self._count = 0
-        """Requests in the rows, those that are done included."""
+        """Requests in the rows, done ones included."""
         self._most_noted = _TIDY
         self._last = 0
         """No request has a higher number."""
         self.next_row = 1
         self.next_note = -1
-        """Notes are rows, too; theirs go down."""
+        """Notes are rows, too; their numbers go down."""
 
     def add(self, row: int, numbers: Sequence[int]) -> None:
-        """Take it that a row was added; ``numbers`` ascend."""
+        """Note that a row was added; ``numbers`` ascend."""
         self._rows[row] = numbers
         self._count += len(numbers)
         self._last = max(self._last, numbers[-1])
         self.next_row = max(self.next_row, row + 1)
 
     def has_any(self, numbers: Sequence[int]) -> bool:
-        """Whether one of these numbers, which ascend, has a request in the file already, done or not."""
+        """Whether a row has a request with one of these numbers, which ascend, done or not."""
         if numbers[0] > self._last:
             return False
         wanted = set(numbers)
@@ -65,17 +65,13 @@ class Contents:
         """Return the numbers of the requests that are not done."""
         return set().union(*self._rows.values()) - self.done
 
-    def find(self, numbers: Collection[int]) -> Iterator[tuple[int, set[int]]]:
-        """Return the rows with requests of these numbers that are not done, and which they have."""
+    def find(self, numbers: Collection[int]) -> Iterator[int]:
+        """Return the rows with requests of these numbers that are not done."""
         wanted = set(numbers) - self.done
-        if not wanted:
-            return
-        low, high = min(wanted), max(wanted)
+        low, high = min(wanted, default=1), max(wanted, default=0)
         for row, others in self._rows.items():
-            if others[0] <= high and others[-1] >= low:
-                found = wanted.intersection(others)
-                if found:
-                    yield row, found
+            if others[0] <= high and others[-1] >= low and not wanted.isdisjoint(others):
+                yield row
 
     def note(self, numbers: Iterable[int]) -> bool:
         """Note requests as done; return whether it is time to ``tidy``."""
@@ -83,17 +79,16 @@ class Contents:
         return len(self.done) >= max(self._most_noted, self._count // _PART)
 
     def tidy(self, *, all_rows: bool = False) -> Tidied:
-        """Take the rows out that are done, and those that have any: all of them, or where it pays."""
-        done = self.done
+        """Remove the rows that are done, and those that are partly done: all of them, or where it pays."""
         tidied = Tidied([], {}, set())
         begun: list[tuple[int, Sequence[int], set[int]]] = []
         for row, numbers in self._rows.items():
-            ended = done.intersection(numbers)
+            ended = self.done.intersection(numbers)
             if len(ended) == len(numbers):
                 tidied.gone.append(row)
             elif ended:
                 begun.append((row, numbers, ended))
-        # Few are those that the engine is at: to move them would be work for nothing, soon they are gone.
+        # The engine works on the few: they are gone soon, to move them would be work for nothing.
         stay = not all_rows and sum(len(numbers) for _, numbers, _ in begun) <= _TIDY
         for row, numbers, ended in begun:
             if stay or (not all_rows and 2 * len(ended) < len(numbers)):

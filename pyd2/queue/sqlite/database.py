@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from pyd2.queue.interface import StoreError, os_fault
+from pyd2.queue.interface import StoreError
 from pyd2.regular import open_regular
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _CHECKPOINT: Final = 1500
 """Pages in the WAL that move to the database together: most were written again and again meanwhile."""
 _FREE_PAGES: Final = 512
 """Unused pages that the file may keep."""
+_MARK: Final = "at-work"
 _REPLACED: Final = "{}: it has been removed, or another file has been put in its place"
 _TO_WRITE: Final = "make it writable for the daemon, with its folder: 'chown -R' to the daemon's user"
 _MENDS: Final = {
@@ -43,6 +45,44 @@ def open_plain(path: Path) -> BinaryIO:
     return os.fdopen(open_regular(str(path), follow=False), "rb")
 
 
+def os_fault(error: OSError) -> StoreError:
+    """Return an error of the operating system as one of the store."""
+    mend = " (let it belong to the daemon's user: 'chown -R')" if isinstance(error, PermissionError) else ""
+    return StoreError(f"{error.filename}: {error.strerror}{mend}")
+
+
+@contextlib.contextmanager
+def failing() -> Iterator[None]:
+    """Turn errors of the operating system into the store's."""
+    try:
+        yield
+    except OSError as error:
+        raise os_fault(error) from error
+
+
+def map_mark(database: Path) -> mmap.mmap | None:
+    """Make a new mark beside a database; None if that fails.
+
+    It is mapped into memory, and what is written there outlives the process: the number of the request on
+    which a hook library works, and the length of the WAL, 8 octets each.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.suppress(OSError):
+        with os.fdopen(os.open(database.with_name(_MARK), flags, 0o640), "rb") as file:
+            os.ftruncate(file.fileno(), 16)
+            mark = mmap.mmap(file.fileno(), 16)
+        mark[:] = bytes(16)
+        return mark
+    return None
+
+
+def read_mark(database: Path) -> tuple[int, int]:
+    """Return what a killed process has left: the number of the request, and the WAL's length; else zeros."""
+    with contextlib.suppress(OSError), open_plain(database.with_name(_MARK)) as mark:
+        return int.from_bytes(mark.read(8), "little"), int.from_bytes(mark.read(8), "little")
+    return 0, 0
+
+
 class Database:
     """An open file. Any method raises StoreError; it is of no further use then, but for ``close``."""
 
@@ -57,33 +97,45 @@ class Database:
             if linked or (path.exists() and not path.is_file()):
                 text = f"{path}: it, or its folder, is a symbolic link or no plain file"
                 raise StoreError(text, foreign=True)
-            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
             before = path.stat() if path.exists() else None
+            uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._sqlite = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
             opened = path.stat()
         self.execute: Final = self._sqlite.execute
         """SQLite's; only within ``failing`` or a transaction."""
         self.device_and_inode: Final = opened.st_dev, opened.st_ino
-        """What the file system knows the file by that SQLite has open."""
+        """Of the file that SQLite has open."""
         self._seen = [(*self.device_and_inode, 0)]
         """Device, inode and size of the database and its WAL behind the last commit."""
+        self.mark: mmap.mmap | None = None
+        """It tells how long the WAL is: after a kill that must not be shorter."""
+        self._compacted = False
+        """Whether pages were given back."""
         if before is not None and not os.path.samestat(before, opened):
             self.close()
             raise StoreError(_REPLACED.format(path))
-        self._compacted = False
-        """Whether pages were given back."""
 
-    def close(self) -> None:
-        """Close the file; what was committed stays."""
+    def map_mark(self) -> mmap.mmap | None:
+        """Make a new mark beside the file, and keep it."""
+        self.mark = map_mark(self.path)
+        return self.mark
+
+    def close(self, *, worked_in: bool = False) -> None:
+        """Close the file; what was committed stays. ``worked_in``: nothing is left for a mark to tell."""
+        if worked_in:
+            with contextlib.suppress(OSError):
+                self.path.with_name(_MARK).unlink()
         with contextlib.suppress(sqlite3.Error):
             self._sqlite.close()
 
-    def check(self) -> bool:
-        """See that it is one of ours; return whether it is empty."""
+    def check(self, *, may_be_empty: bool) -> bool:
+        """See that it is pyd2's; return whether it is empty."""
         with self.failing():
             version = self.value("PRAGMA user_version")
             application = self.value("PRAGMA application_id")
             empty: bool = self.value("SELECT count(*) FROM sqlite_schema") == 0
+        if empty and not may_be_empty:
+            raise StoreError(f"{self.path}: it is empty", damaged=True)
         if not empty and application != _APPLICATION_ID:
             raise StoreError(f"{self.path} is no file of pyd2: move it away", foreign=True)
         if not empty and version != VERSION:
@@ -107,7 +159,7 @@ class Database:
             self.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
 
     def make(self, schema: Sequence[str]) -> None:
-        """Make it ours, in the present form, with these tables; within a transaction."""
+        """Make it pyd2's, in the present form, with these tables; within a transaction."""
         self.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         for statement in schema:
             self.execute(statement)
@@ -115,33 +167,28 @@ class Database:
 
     def note_place(self) -> None:
         """Keep how the files look behind a commit, for ``check_place``; they must be those of before it."""
-        seen = self._look()
         # A commit may cut the WAL to its limit, and after compact the database.
         least = (0 if self._compacted else sys.maxsize), _WAL_LIMIT
-        known = [(*one[:2], min(one[2], size)) for one, size in zip(self._seen, least, strict=False)]
-        self._compare(known, seen)
-        self._seen = seen
-
-    @property
-    def wal_size(self) -> int:
-        """How many octets the WAL had behind the last commit."""
-        return self._seen[1][2]
+        self._seen = self._look([(*one[:2], min(one[2], size))
+                                 for one, size in zip(self._seen, least, strict=False)])  # fmt: skip
+        if self.mark is not None:
+            self.mark[8:] = self._seen[1][2].to_bytes(8, "little")
 
     def check_place(self) -> None:
         """See that the files are as they were left: SQLite goes on writing what was removed or moved away."""
-        self._compare(self._seen, self._look())
+        self._look(self._seen)
 
-    def _compare(self, known: list[tuple[int, int, int]], seen: list[tuple[int, int, int]]) -> None:
+    def _look(self, known: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+        """Return how the files look: not removed, replaced or shorter than what is known of them."""
+        with self.failing():
+            found = [path.stat() for path in self._files]
+        seen = [(one.st_dev, one.st_ino, one.st_size) for one in found]
         for path, before, now in zip(self._files, known, seen, strict=False):
             if now[:2] != before[:2]:
                 raise StoreError(_REPLACED.format(path))
             if now[2] < before[2]:
                 raise StoreError(f"{path}: it has been cut from {before[2]} to {now[2]} octets")
-
-    def _look(self) -> list[tuple[int, int, int]]:
-        with self.failing():
-            found = [path.stat() for path in self._files]
-        return [(one.st_dev, one.st_ino, one.st_size) for one in found]
+        return seen
 
     def compact(self) -> None:
         """Give unused pages back to the file system, some at a time."""
@@ -183,16 +230,13 @@ class Database:
 
     @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours."""
+        """Turn SQLite's errors, and the operating system's, into the store's."""
         try:
-            yield
+            with failing():
+                yield
         except sqlite3.Error as error:
             # Extended codes have the primary one in their low octet.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-                raise StoreError(f"{self.path}: {error}", damaged=True) from error
-            mend = _MENDS.get(code)
-            text = f"{self.path}: {error}" + (f" ({mend})" if mend else "")
-            raise StoreError(text) from error
-        except OSError as error:
-            raise os_fault(error) from error
+            damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+            mend = f" ({_MENDS[code]})" if code in _MENDS else ""
+            raise StoreError(f"{self.path}: {error}{mend}", damaged=damaged) from error

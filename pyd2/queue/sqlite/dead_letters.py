@@ -30,7 +30,7 @@ SCHEMA: Final = """
 
 
 def bury(database: Database, letters: Sequence[DeadLetter]) -> None:
-    """Add letters, and drop the oldest if there are too many; within a transaction."""
+    """Add dead letters, and remove the oldest if there are too many; within a transaction."""
     add = "INSERT INTO dead (taken, died, reason, datagram, crc) VALUES (?, ?, ?, ?, ?)"
     for letter in letters:
         database.execute(add, (*letter[1:], crc32(letter.datagram)))
@@ -38,13 +38,13 @@ def bury(database: Database, letters: Sequence[DeadLetter]) -> None:
 
 
 def remove(database: Database, numbers: Sequence[int]) -> None:
-    """Remove letters by their numbers; within a transaction."""
+    """Remove dead letters by their numbers; within a transaction."""
     some = orjson.dumps(numbers).decode()
     database.execute("DELETE FROM dead WHERE number IN (SELECT value FROM json_each(?))", (some,))
 
 
 def read(database: Database, *, sound: bool = False) -> list[DeadLetter]:
-    """Return the letters, the oldest first; ``sound``: without those that are damaged. Raises StoreError."""
+    """Return them, the oldest first; ``sound``: without damaged ones. Raises StoreError."""
     select = "SELECT number, taken, died, reason, datagram, crc FROM dead ORDER BY number"
     found = []
     with database.failing():
@@ -54,10 +54,3 @@ def read(database: Database, *, sound: bool = False) -> list[DeadLetter]:
             elif not sound:
                 raise StoreError(f"{database.path}: dead letter {number} is damaged", damaged=True)
     return found
-
-
-def count(database: Database) -> int:
-    """Return how many letters there are. Raises StoreError."""
-    with database.failing():
-        found: int = database.value("SELECT count(*) FROM dead")
-        return found

@@ -1,4 +1,4 @@
-"""Requests of the durable queue in directories that are not in use: the note that names them, and who tells.
+"""Requests of the durable queue in directories that are not in use, and the note that names them.
 
 A note in a directory names those in which a daemon that was configured for it has left requests. The disks of
 such directories may fail or hang, which may be why they were left: threads of their own look at them, and
@@ -11,18 +11,21 @@ import contextlib
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyd2.queue.interface import DATABASE, FOLDER, StoreError
-from pyd2.queue.sqlite.database import open_plain
-from pyd2.queue.sqlite.folder import failing, give_to_owner, sync
+from pyd2.queue.interface import StoreError
+from pyd2.queue.sqlite import DATABASE, FOLDER
+from pyd2.queue.sqlite.database import failing, open_plain
+from pyd2.queue.sqlite.folder import give_to_owner, sync
 from pyd2.queue.sqlite.salvage import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from pyd2.queue.sqlite.opening import Say
+Report = Callable[..., None]
+"""Logs a message, by its ID, with its arguments."""
 
 UNKNOWN: Final = "an unknown number of"
 """For what cannot be counted, in messages."""
@@ -35,14 +38,14 @@ _WRITING: Final = threading.Lock()
 
 def named(directory: str) -> list[str]:
     """Return the directories that the note in a directory names."""
-    # A note that is no plain file, or cannot be read, says nothing.
+    # A note that is no plain file, or cannot be read, names none.
     with contextlib.suppress(OSError, ValueError), open_plain(Path(directory, _NOTE)) as note:
         return [name for name in json.loads(note.read(_MOST_OCTETS)) if isinstance(name, str)]
     return []
 
 
 def point(directory: str, to: Sequence[str]) -> None:
-    """Note in a directory that others hold requests; for none the note goes. Raises StoreError."""
+    """Note in a directory that others hold requests; for none the note is removed. Raises StoreError."""
     note = Path(directory, _NOTE)
     with _WRITING, failing():
         if not to:
@@ -62,58 +65,52 @@ def point(directory: str, to: Sequence[str]) -> None:
         sync(directory)
 
 
-class NoteOfNextStart:
-    """Puts the present directory into the note of the one that the next start uses."""
+def leave_note(directory: str, present: str, seconds: float) -> str | None:
+    """Add the present directory to the note in the one that the next start uses; see QueueStores."""
+    texts: list[str | None] = [". No note of that is there yet: the disk does not answer"]
 
-    def __init__(self, directory: str, present: str) -> None:
-        """Begin with it; both are paths of directories."""
-        self.text: str | None = ". No note of that is there yet: the disk does not answer"
-        """What is to be said of it; None: it is the present directory, spelled another way."""
-        self._thread = _started(lambda: self._leave(directory, present))
-
-    def wait(self, seconds: float) -> None:
-        """Wait so long for the note to be on the disk."""
-        self._thread.join(seconds)
-
-    def _leave(self, directory: str, present: str) -> None:
-        if is_same(directory, present):
-            self.text = None
-            return
+    def leave() -> None:
         try:
+            if is_same(directory, present):
+                texts.append(None)
+                return
             point(directory, list(dict.fromkeys([*named(directory), present])))
+            texts.append("")
         except StoreError as error:
-            self.text = f". No note of that could be left there: {error}"
-        else:
-            self.text = ""
+            texts.append(f". No note of that could be left there: {error}")
+
+    _started(leave).join(seconds)
+    return texts[-1]
 
 
-def tell_of_named(directory: str, say: Say) -> None:
-    """Tell, in a thread, of the requests in the directories that the note in this one names."""
+def report_named(directory: str, report: Report) -> None:
+    """Log, from a thread, the requests in the directories that the note in this one names."""
     names = named(directory)
+
+    def look() -> None:
+        left = []
+        for other in names:
+            number = _left_in(other)
+            if number != 0:
+                left.append(other)
+                report("PYD2_QUEUE_ELSEWHERE", Path(other, DATABASE), number or UNKNOWN, other, directory)
+        if left != names:
+            with contextlib.suppress(StoreError):  # the next start reports it again
+                point(directory, left)
+
     if names:
-        _started(lambda: _tell_of_named(directory, names, say))
+        _started(look)
 
 
-def _tell_of_named(directory: str, names: Sequence[str], say: Say) -> None:
-    left = []
-    for other in names:
-        number = _left_in(other)
-        if number != 0:
-            left.append(other)
-            say("PYD2_QUEUE_ELSEWHERE", Path(other, DATABASE), number or UNKNOWN, other, directory)
-    if left != names:
-        with contextlib.suppress(StoreError):  # it is told again at the next start
-            point(directory, left)
+def report_left(directory: str, report: Report) -> None:
+    """Log, from a thread, requests that are left where the configuration asks for no durable queue now."""
 
-
-def tell_of_left(directory: str, say: Say) -> None:
-    """Tell, in a thread, of requests that are left where the configuration asks for no durable queue now."""
-    def tell() -> None:
+    def look() -> None:
         number = _left_in(directory)
         if number != 0:
-            say("PYD2_QUEUE_NOT_USED", Path(directory, DATABASE), number or UNKNOWN)
+            report("PYD2_QUEUE_NOT_USED", Path(directory, DATABASE), number or UNKNOWN)
 
-    _started(tell)
+    _started(look)
 
 
 def is_same(one: str, other: str) -> bool:
@@ -132,7 +129,7 @@ def _left_in(directory: str) -> int | None:
         return 0
     except OSError:
         return None
-    return count(path, lambda: None)
+    return count(path)
 
 
 def _started(run: Callable[[], None]) -> threading.Thread:

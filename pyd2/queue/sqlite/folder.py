@@ -8,7 +8,6 @@ that ``settle`` puts there at the next start. All functions raise StoreError, an
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -17,19 +16,19 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.queue.interface import DATABASE, FOLDER, StoreError, os_fault
+from pyd2.queue.interface import StoreError
+from pyd2.queue.sqlite import DATABASE, FOLDER
+from pyd2.queue.sqlite.database import failing
 from pyd2.queue.sqlite.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pyd2.queue.interface import DeadLetter, Entries, Identity
 
 NEW: Final = f"{FOLDER}.new"
 _NEW_DATABASE: Final = f"{NEW}/{Path(DATABASE).name}"
 _ASIDE: Final = re.compile(rf"{FOLDER}\.aside-[0-9]+")
-_OLD_DATABASE: Final = "pyd2-queue.sqlite3"
-"""Where the file was before the first release."""
 
 
 def settle(directory: str) -> bool:
@@ -38,12 +37,12 @@ def settle(directory: str) -> bool:
     with failing():
         if not os.path.lexists(new):
             return False
-        if not os.path.lexists(place) and _is_complete(directory):
-            new.rename(place)
-            sync(directory)
-            return True
-        remove_new(directory)
-        return False
+        if os.path.lexists(place) or not _is_complete(directory):
+            remove_new(directory)
+            return False
+        new.rename(place)
+        sync(directory)
+        return True
 
 
 class Replaced(NamedTuple):
@@ -60,12 +59,9 @@ def replace(directory: str, entries: Entries, dead: Sequence[DeadLetter]) -> Rep
     place, new = Path(directory, FOLDER), Path(directory, NEW)
     with failing():
         remove_new(directory)
-    store = Store(directory, _NEW_DATABASE)
-    try:
+    with Store(directory, _NEW_DATABASE) as store:
         store.replace(entries, dead)
         identity = store.identity()
-    finally:
-        store.close()
     with failing():
         give_to_owner(directory, new)
         sync(new)
@@ -90,28 +86,22 @@ def remove_new(directory: str) -> None:
 
 
 def others(directory: str) -> list[Path]:
-    """Return the databases of other folders and times that a start does not read."""
+    """Return the databases of folders that were set aside."""
     with failing():
         names = sorted(path.name for path in Path(directory).iterdir() if _ASIDE.fullmatch(path.name))
-        found = [Path(directory, name, Path(DATABASE).name) for name in names]
-        if Path(directory, _OLD_DATABASE).is_file():
-            found.append(Path(directory, _OLD_DATABASE))
-        return found
+        return [Path(directory, name, Path(DATABASE).name) for name in names]
 
 
 def _is_complete(directory: str) -> bool:
     try:
-        store = Store(directory, _NEW_DATABASE, create=False, read_only=True)
+        with Store(directory, _NEW_DATABASE, create=False, read_only=True) as store:
+            return store.complete
     except StoreError:
         return False
-    try:
-        return store.complete
-    finally:
-        store.close()
 
 
 def give_to_owner(directory: str, made: Path) -> None:
-    """Let what root has made belong to whom the directory belongs: the daemon must be able to use it."""
+    """Give what root has made to the directory's owner: the daemon must be able to use it."""
     if os.geteuid() != 0:
         return
     owner = Path(directory).stat()
@@ -134,12 +124,3 @@ def sync(directory: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def failing() -> Iterator[None]:
-    """Turn errors of the operating system into ours."""
-    try:
-        yield
-    except OSError as error:
-        raise os_fault(error) from error

@@ -8,27 +8,22 @@ import os
 from pathlib import Path
 from typing import Final
 
-from pyd2.errors import Pyd2Error
+from pyd2.queue.interface import InUseError
 
 _DIRECTORY_MODE: Final = 0o750
-
-
-class InUseError(Pyd2Error):
-    """Another process has the directory."""
 
 
 class DirectoryLock:
     """Holds a directory until it is released or the process ends, however it ends.
 
-    It is on the directory itself: no file can be removed, belong to somebody else, or be a link.
+    The lock is on the directory itself: no file can be removed, belong to another user, or be a link.
     """
 
     def __init__(self, directory: str) -> None:
-        """Take the lock; the directory is made if only its last part is missing.
+        """Lock the directory, which is made if only its last part is missing.
 
         Raises InUseError when another process has it, OSError when the directory cannot be used.
         """
-        self.directory: Final = directory
         with contextlib.suppress(FileExistsError):
             Path(directory).mkdir(_DIRECTORY_MODE)
         self._descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -46,22 +41,21 @@ class DirectoryLock:
         return False
 
     def release(self) -> None:
-        """Give the directory back."""
+        """Release the directory."""
         os.close(self._descriptor)
 
 
 def _holder(directory: os.stat_result) -> str:
-    """Return which process has the lock, as far as the kernel tells: proc(5), /proc/locks."""
+    """Return which process has the lock, as far as the kernel says: proc(5), /proc/locks."""
     holder = "another process"
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
             if fields[1] != "FLOCK":
-                continue  # among them those that wait, which begin with "->"
+                continue  # among them the processes that wait, which begin with "->"
             major, minor, inode = fields[5].split(":")
-            device = os.makedev(int(major, 16), int(minor, 16))
             if int(inode) == directory.st_ino:
                 holder = f"process {fields[4]}"
-                if device == directory.st_dev:
+                if os.makedev(int(major, 16), int(minor, 16)) == directory.st_dev:
                     break  # in some file systems the kernel's device is not that of stat
     return holder

@@ -1,7 +1,7 @@
-"""Rows of the durable queue's file: one holds many requests, or a note of many that are done.
+"""Rows of the durable queue's file: one holds many requests, or notes many that are done.
 
-A row has two octet strings, the head and the datagrams, and a CRC-32: SQLite finds torn pages, but no
-flipped bits.
+A row has two octet strings, the head and the datagrams, and a CRC-32: SQLite finds torn pages, but no flipped
+bits.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ _HEAD: Final = 24
 def pack(entries: Entries) -> tuple[bytes, int, bytes]:
     """Return a row's head, the CRC-32 of that, and the datagrams, one behind the other.
 
-    The head has of each request the number, then the times, the sizes, and CRC-32s of the datagrams.
+    The head has the numbers of the requests, then their times, their sizes, and CRC-32s of the datagrams.
     """
-    n = len(entries)
-    datagrams = entries.datagrams
+    n, datagrams = len(entries), entries.datagrams
     head = struct.pack(
         f"<{n}q{n}d{n}I{n}I",
         *entries.numbers, *entries.taken, *map(len, datagrams), *map(crc32, datagrams),
@@ -54,15 +53,15 @@ def sound(head: object, crc: object, datagrams: object) -> list[Entry]:
     return found
 
 
-def numbers(head: object) -> Sequence[int] | None:
-    """Return the numbers of a row's requests; None for what is no head."""
+def numbers(head: object) -> Sequence[int]:
+    """Return the numbers of a row's requests; none for what is no head."""
     if not isinstance(head, bytes) or len(head) % _HEAD:
-        return None
+        return ()
     return struct.unpack_from(f"<{len(head) // _HEAD}q", head)
 
 
 def pack_note(done: Sequence[int]) -> tuple[bytes, int, bytes]:
-    """Return a row that notes requests as done; their numbers stand in the place of datagrams."""
+    """Return a row that notes requests as done; their numbers are in the place of datagrams."""
     octets = struct.pack(f"<{len(done)}q", *done)
     return b"", crc32(octets), octets
 

@@ -1,14 +1,11 @@
-"""The file of the durable queue: an SQLite database in WAL mode, which holds the requests not yet done.
+"""The file of the durable queue: an SQLite database in WAL mode, which holds the requests that are not done.
 
-Of a request it holds the datagram as it came, so that it goes through the same door again after a restart. A
-row holds up to ROW requests: SQLite's work is by the row, and Python does nothing by the request but what
-runs in C. That a request is done is noted in rows, too; from time to time those that are done go, and what is
-left of the others moves together. Most commits are a single statement: with each the thread gives up the
+Of a request it holds the datagram as it came: the same code reads it again after a restart. A row holds up to
+ROW requests: SQLite's work is by the row, and Python does nothing by the request but what runs in C. That a
+request is done is noted in rows, too; from time to time done requests are removed, and what is left of their
+rows moves together. Most commits are a single statement: with each the thread gives up the
 interpreter several times, and waits until it gets it back. ``synchronous=FULL``: what was committed survives
 the loss of power. All methods block; none locks.
-
-``rows`` says what a row looks like, ``contents`` knows what is in which, ``letters`` has the dead letters,
-``database`` is SQLite.
 """
 
 from __future__ import annotations
@@ -18,15 +15,14 @@ import sqlite3
 import time
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import orjson
 
-from pyd2.queue.interface import DATABASE, DeadLetter, Entries, Entry, Identity, OtherFileError, StoreError
-from pyd2.queue.sqlite import dead_letters, rows
+from pyd2.queue.interface import DeadLetter, Entries, Entry, Identity, OtherFileError, StoreError
+from pyd2.queue.sqlite import DATABASE, dead_letters, rows
 from pyd2.queue.sqlite.contents import Contents
 from pyd2.queue.sqlite.database import Database
-from pyd2.queue.sqlite.mark import remove_mark
 from pyd2.queue.sqlite.rows import ROW
 
 if TYPE_CHECKING:
@@ -83,8 +79,8 @@ class Store:
         """Open the file, or make it, with its folder.
 
         ``read_only`` is for looking into the file of a daemon that runs; it sees what is committed. ``only``:
-        raise OtherFileError, and change nothing, when it is another file. ``own``: it is a daemon's now.
-        ``step`` is called now and then while much is read.
+        raise OtherFileError, and change nothing, when it is another file. ``own``: a daemon uses it now; it
+        gets a new generation. ``step`` is called now and then while much is read.
         """
         path = Path(directory, name)
         if create:
@@ -92,37 +88,36 @@ class Store:
                 path.parent.mkdir(0o750)
         self._db: Final = Database(path, read_only=read_only, create=create)
         self.path: Final = path
+        self.check_place: Final = self._db.check_place
+        self.compact: Final = self._db.compact
+        self.map_mark: Final = self._db.map_mark
         self._step: Final = step
         self._prepared = False
         self._contents: Contents | None = None
         """None: not known, for it has not been read, or something went wrong since."""
         try:
-            empty = self._db.check()
-            self._compare(only, may_be_empty=create, empty=empty)
+            empty = self._db.check(may_be_empty=create)
+            if only is not None:
+                self._compare(only)
             if not read_only:
                 self._prepare(empty=empty, own=own or empty)
         except StoreError:
             self.close()
             raise
-        self.check_place: Final = self._db.check_place
-        self.compact: Final = self._db.compact
+
+    def _compare(self, only: Identity) -> None:
+        if self.identity() != only:
+            raise OtherFileError(f"{self.path}: another file, or an older copy, has been put in its place")
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
-        if self._prepared:
-            remove_mark(self.path)
-        self._db.close()
+        self._db.close(worked_in=self._prepared)
 
-    @property
-    def wal_size(self) -> int:
-        """How many octets the WAL had behind the last commit."""
-        return self._db.wal_size
+    def __enter__(self) -> Self:
+        return self
 
-    def _compare(self, only: Identity | None, *, may_be_empty: bool, empty: bool) -> None:
-        if empty and not may_be_empty:
-            raise StoreError(f"{self.path}: it is empty", damaged=True)
-        if only is not None and self.identity() != only:
-            raise OtherFileError(f"{self.path}: another file, or an older copy, has been put in its place")
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def identity(self) -> Identity:
         """Return what the file is."""
@@ -210,7 +205,7 @@ class Store:
         with self._knowing() as contents:
             self._db.check_place()
             with self._db.transaction():
-                for row, _ in list(contents.find(amended)):
+                for row in list(contents.find(amended)):
                     some = [amended.get(entry.number, entry) for entry in self._row(row)]
                     self._db.execute(_AMEND, (*rows.pack(Entries.of(some)), row))
             self._db.note_place()
@@ -265,12 +260,14 @@ class Store:
         self.write([entry for entry in entries if entry.number not in present], (), dead)
 
     def read_dead(self, *, sound: bool = False) -> list[DeadLetter]:
-        """Return the dead letters, the oldest first; ``sound``: without those that are damaged."""
+        """Return the dead letters, the oldest first; ``sound``: without damaged ones."""
         return dead_letters.read(self._db, sound=sound)
 
     def count_dead(self) -> int:
         """Return how many dead letters there are."""
-        return dead_letters.count(self._db)
+        with self._db.failing():
+            found: int = self._db.value("SELECT count(*) FROM dead")
+        return found
 
     def _prepare(self, *, empty: bool, own: bool) -> None:
         """Set the file up if it is new, and work in what was noted."""
@@ -352,15 +349,18 @@ class Store:
     def _unpack(self, row: int, head: object, crc: object, datagrams: object) -> list[Entry]:
         entries = rows.sound(head, crc, datagrams)
         if len(entries) < len(self._numbers(row, head)):
-            raise StoreError(f"{self.path}: row {row} is damaged", damaged=True)
+            raise self._damaged(f"row {row}")
         return entries
 
     def _numbers(self, row: int, head: object) -> Sequence[int]:
         """Return the numbers of a row's requests."""
         numbers = rows.numbers(head)
         if not numbers:
-            raise StoreError(f"{self.path}: row {row} is damaged", damaged=True)
+            raise self._damaged(f"row {row}")
         return numbers
+
+    def _damaged(self, what: str) -> StoreError:
+        return StoreError(f"{self.path}: {what} is damaged", damaged=True)
 
     def _read_done(self) -> set[int]:
         """Return the numbers of requests that are done though their rows are there."""
@@ -368,7 +368,7 @@ class Store:
         for crc, octets in self._db.execute(_SELECT_NOTES):
             numbers = rows.unpack_note(crc, octets)
             if numbers is None:
-                raise StoreError(f"{self.path}: a note of what is done is damaged", damaged=True)
+                raise self._damaged("a note of what is done")
             done.update(numbers)
         return done
 

@@ -18,14 +18,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyd2.queue.changes
 import pyd2.queue.durable
+import pyd2.queue.ncrs
 import pyd2.queue.sqlite.store
 import pyd2.queue.sqlite.writer  # noqa: F401  loaded before the fork
 from pyd2.config.switches import QueueSwitches
 from pyd2.counters import Counters
 from pyd2.messages import MESSAGES
 from pyd2.queue.durable import DurableQueue
+from pyd2.queue.sqlite.stores import SqliteStores
 from tests.queue.model import planted
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Process:
         self._channel = channel
         self._page = page
         self._input = b""
-        self._queue = DurableQueue(loop, self._carry_out, Counters(), self)
+        self._queue = DurableQueue(loop, self._carry_out, Counters(), self, SqliteStores(loop, self))
         self._numbers: dict[int, int] = {}
         """Of requests that were carried out, by the test's own number."""
         channel.setblocking(True)
@@ -124,7 +125,7 @@ class Process:
         return self._do_look()
 
     def _do_take(self, datagrams: Sequence[str]) -> dict[str, Any]:
-        self._queue.take([datagram.encode("latin-1") for datagram in datagrams])
+        self._queue.accept([datagram.encode("latin-1") for datagram in datagrams])
         return self._do_look()
 
     def _do_done(self, which: Sequence[int], dead: Sequence[int]) -> None:

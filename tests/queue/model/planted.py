@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 def _acknowledge_early() -> None:
     """Requests begin when they come, and are written later."""
-    take = durable.DurableQueue.take
+    accept = durable.DurableQueue.accept
 
     def early(self: durable.DurableQueue, datagrams: Sequence[bytes]) -> None:
-        take(self, datagrams)
+        accept(self, datagrams)
         self._release.up_to(1 << 60)
 
-    durable.DurableQueue.take = early  # type: ignore[method-assign]
+    durable.DurableQueue.accept = early  # type: ignore[method-assign]
 
 
 def _forget_removals() -> None:
@@ -35,14 +35,14 @@ def _forget_removals() -> None:
 
 def _lose_one_in_ten() -> None:
     """A commit leaves a request out now and then."""
-    hand_over = writer.Writer.write
+    hand_over = writer.Writer.append
 
     def lossy(self: writer.Writer, entries: Entries) -> None:
         left = Entries.of([entry for entry in entries if entry.number % 10 != 0])
         if left:
             hand_over(self, left)
 
-    writer.Writer.write = lossy  # type: ignore[method-assign]
+    writer.Writer.append = lossy  # type: ignore[method-assign]
 
 
 def _do_not_sync() -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.queue.sqlite.lock import DirectoryLock, InUseError
+from pyd2.queue.interface import InUseError
+from pyd2.queue.sqlite.lock import DirectoryLock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pyd2.queue.interface import DATABASE, FOLDER, DeadLetter, Entry, StoreError
+from pyd2.queue.interface import DeadLetter, Entry, StoreError
+from pyd2.queue.sqlite import DATABASE, FOLDER
 from pyd2.queue.sqlite.database import VERSION, Database
 from pyd2.queue.sqlite.rows import ROW
 from pyd2.queue.sqlite.salvage import salvage
@@ -91,12 +92,12 @@ def test_what_is_done_is_skipped_however_much_there_is_of_it(store: Store, folde
     store.write(entries(*numbers))
     store.write((), [number for number in numbers if number not in {1500, 2999, 3000}])
     assert rows(store) == (100, 3197)
-    for found in (store.read(), salvage(folder)):
+    for found in (store.read(), salvage(folder).entries):
         assert found == entries(1500, 2999, 3000)
     store.write(entries(*range(4001, 5001)), range(4001, 5001))
     # The notes have been worked in, but for those of the few rows that have something left: these stay.
     assert rows(store) == (2, 61)
-    for found in (store.read(), salvage(folder)):
+    for found in (store.read(), salvage(folder).entries):
         assert found == entries(1500, 2999, 3000)
     store.close()
     with closing(Store(folder)) as again:
@@ -262,7 +263,7 @@ def test_a_later_version_is_left_alone(store: Store, folder: str) -> None:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
     before = Path(folder, DATABASE).read_bytes()
-    for attempt in (lambda: Store(folder), lambda: salvage(folder)):
+    for attempt in (lambda: Store(folder), lambda: salvage(folder).entries):
         text = f"has version {VERSION + 1}, and this pyd2 knows {VERSION}: let"
         with pytest.raises(StoreError, match=text) as caught:
             attempt()
@@ -286,7 +287,7 @@ def test_what_is_no_database_is_damaged(folder: str) -> None:
     with pytest.raises(StoreError, match="file is not a database") as caught:
         Store(folder)
     assert caught.value.damaged
-    assert salvage(folder) == []
+    assert salvage(folder).entries == []
 
 
 def test_a_flipped_bit_in_a_request_is_found(store: Store, folder: str) -> None:
@@ -301,7 +302,7 @@ def test_a_flipped_bit_in_a_request_is_found(store: Store, folder: str) -> None:
         store.read()
     store.close()
     assert caught.value.damaged
-    assert salvage(folder) == entries(*range(1, 57), *range(58, 101))
+    assert salvage(folder).entries == entries(*range(1, 57), *range(58, 101))
 
 
 def test_a_flipped_bit_in_a_note_loses_nothing(store: Store, folder: str) -> None:
@@ -316,7 +317,7 @@ def test_a_flipped_bit_in_a_note_loses_nothing(store: Store, folder: str) -> Non
     with pytest.raises(StoreError, match="a note of what is done is damaged") as caught:
         reopened(folder)
     assert caught.value.damaged
-    assert salvage(folder) == entries(*range(2, 11))
+    assert salvage(folder).entries == entries(*range(2, 11))
 
 
 def test_what_lies_around_a_broken_page_is_salvaged(store: Store, folder: str) -> None:
@@ -332,7 +333,7 @@ def test_what_lies_around_a_broken_page_is_salvaged(store: Store, folder: str) -
         store.read()
     store.close()
     assert caught.value.damaged
-    found = salvage(folder)
+    found = salvage(folder).entries
     assert {1, 1000} <= {entry.number for entry in found}
     assert 1000 - 8 * ROW < len(found) < 1000
     assert found == entries(*(entry.number for entry in found))
@@ -360,7 +361,7 @@ def test_nothing_wrong_is_read_whatever_page_is_damaged(store: Store, folder: st
         try:
             found = reopened(folder)
         except StoreError as error:
-            found = [] if error.foreign else salvage(folder)
+            found = [] if error.foreign else salvage(folder).entries
         assert all(left.get(entry.number) == entry for entry in found), f"page at {begin}"
 
 

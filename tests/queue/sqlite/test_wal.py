@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.queue.interface import DATABASE, FOLDER
-from pyd2.queue.sqlite import wal
+from pyd2.queue.interface import StoreError
+from pyd2.queue.sqlite import DATABASE, FOLDER, wal
 from pyd2.queue.sqlite.store import Store
 from tests.queue.played import Daemon, in_file, names, play
 from tests.queue.sqlite.test_store import copied, entries
@@ -56,7 +57,7 @@ def frame_with(path: Path, text: bytes) -> int:
 
 def test_a_whole_wal_is_whole(killed: Path) -> None:
     steps = []
-    assert wal.examine(wal_of(killed), lambda: steps.append(1)) is None
+    assert wal.examine(wal_of(killed), lambda: steps.append(1)) == ""
     assert len(steps) >= 40
     before = wal_of(killed).read_bytes()
     wal.mend(wal_of(killed))
@@ -68,16 +69,19 @@ def test_commits_behind_a_damaged_frame_go_on(killed: Path, where: str) -> None:
     """94 of 100 requests were gone, without a message."""
     frame = frame_with(wal_of(killed), b"7" + b"." * 299)
     flip(wal_of(killed), frame + {"page": FRAME + 100, "page number": 3, "salt": 9, "checksum": 18}[where])
-    verdict = wal.examine(wal_of(killed), lambda: None)
-    assert verdict is not None
-    assert verdict.lost
-    assert 32 <= verdict.commits <= 34
+    with pytest.raises(StoreError) as raised:
+        wal.examine(wal_of(killed), lambda: None)
+    assert raised.value.damaged
+    verdict = str(raised.value)
+    found = re.fullmatch(r".*: frame \d+ is damaged, and SQLite would leave out (\d+) commits .*", verdict)
+    assert found is not None
+    assert 32 <= int(found[1]) <= 34
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(killed)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
         (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
-        assert f"{wal_of(killed)}: frame {verdict.frame} is damaged, and SQLite would leave out " in text
+        assert verdict in text
         assert f"{killed / FOLDER}.aside-1" in text
         await daemon.until(lambda: len(daemon.begun) >= 39)
 
@@ -107,7 +111,7 @@ def test_an_end_that_was_not_written_is_no_fault(killed: Path, way: str) -> None
     octets = wal_of(killed).read_bytes()
     last = HEADER + ((len(octets) - HEADER) // (FRAME + PAGE) - 1) * (FRAME + PAGE)
     wal_of(killed).write_bytes(octets[:last] + (b"" if way == "cut" else bytes(len(octets) - last)))
-    assert wal.examine(wal_of(killed), lambda: None) is None
+    assert wal.examine(wal_of(killed), lambda: None) == ""
 
 
 @pytest.mark.parametrize("at", [0, 5, 10, 17, 25])
@@ -126,9 +130,9 @@ def test_a_damaged_header_costs_nothing(killed: Path, at: int) -> None:
 @pytest.mark.parametrize("octets", [b"", b"x" * 31, struct.pack(">8I", 0x377F0682, *[0] * 7), bytes(99999)])
 def test_what_is_no_wal_is_left_to_sqlite(tmp_path: Path, octets: bytes) -> None:
     path = tmp_path / "wal"
-    assert wal.examine(path, lambda: None) is None
+    assert wal.examine(path, lambda: None) == ""
     path.write_bytes(octets)
-    assert wal.examine(path, lambda: None) is None
+    assert wal.examine(path, lambda: None) == ""
 
 
 @pytest.mark.parametrize("left", [None, 0, HEADER + 10 * (FRAME + PAGE)])
@@ -140,7 +144,7 @@ def test_a_wal_that_is_missing_or_cut_after_a_kill_is_told(tmp_path: Path, left:
     async def before(daemon: Daemon) -> None:
         daemon.use(queue)
         for number in range(20):
-            daemon.queue.take(names(number))
+            daemon.queue.accept(names(number))
             await daemon.until_begun(*names(number))
         shutil.copytree(queue, there)  # what a kill leaves
 
@@ -193,7 +197,7 @@ def test_a_database_goes_on_after_a_mend(killed: Path, tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(killed)
         await daemon.until_logged("PYD2_QUEUE_OPENED")
-        daemon.queue.take(names(1))
+        daemon.queue.accept(names(1))
         await daemon.until_begun(*names(1))
 
     flip(wal_of(killed), frame_with(wal_of(killed), b"20" + b"." * 298) + FRAME + 500)

@@ -1,4 +1,4 @@
-"""Requests of a file that could be read only when others had been carried out: which of them still go on."""
+"""What the queue reads in requests: whose they are, when a file was read late, and what is left of one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
+from pyd2.data.element import Element
+from pyd2.data.json import from_json
 from pyd2.errors import NcrError
 from pyd2.ncr import decode
 from pyd2.queue.interface import DeadLetter, Entries, Entry
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_CLIENTS: Final = 100_000
-"""Clients that are remembered; from then on no request of the file goes on."""
+"""Clients that are remembered; if there are more, no request of a late file is carried out."""
 
 _DHCID: Final = re.compile(rb'"dhcid"\s*:\s*"((?:[0-9A-Fa-f]{2})+)"')
 
@@ -26,21 +30,22 @@ REASON_UNKNOWN: Final = (
 
 
 class Newer:
-    """The clients that had a request taken while the file was not read."""
+    """The clients whose requests were accepted while the file was unread."""
 
     def __init__(self) -> None:
         self._clients: set[bytes] = set()
         self.kept = 0
-        """Requests of the file that go on."""
+        """Requests of the file that are carried out."""
         self.dead = 0
+        """Requests of the file that became dead letters."""
 
     def add(self, datagrams: Iterable[bytes]) -> None:
-        """Remember the clients of requests that begin now."""
+        """Remember the clients of these requests."""
         if len(self._clients) <= MOST_CLIENTS:
             self._clients.update(map(_client, datagrams))
 
     def judge(self, found: Entries) -> tuple[Entries, list[DeadLetter]]:
-        """Return which requests of the file go on, and the others as dead letters."""
+        """Return those requests of the file that are carried out, and the others as dead letters."""
         unknown = len(self._clients) > MOST_CLIENTS
         kept: list[Entry] = []
         dead = []
@@ -56,9 +61,18 @@ class Newer:
 
 
 def _client(datagram: bytes) -> bytes:
-    """Return a request's DHCID; of one that has none, its octets."""
+    """Return a request's DHCID; if it has none, its octets."""
     try:
         return decode(datagram).dhcid
     except NcrError:  # also for an address with a zone, which only the listener can look up
         found = _DHCID.search(datagram)
         return bytes.fromhex(found[1].decode()) if found else datagram
+
+
+def with_changes(datagram: bytes, *, forward: bool, reverse: bool) -> bytes:
+    """Return a valid request's datagram as a request for these changes only."""
+    length = int.from_bytes(datagram[:2], "big")
+    fields = from_json(datagram[2 : 2 + length]).map_value()
+    fields |= {"forward-change": Element(forward), "reverse-change": Element(reverse)}
+    text = orjson.dumps({name: element.plain() for name, element in fields.items()})
+    return len(text).to_bytes(2, "big") + text
