@@ -72,7 +72,7 @@ class DurableQueue:
 
     @property
     def durable(self) -> bool:
-        """Whether what is not done is on the disk, and is kept at a stop."""
+        """Whether requests that are not done are on the disk, and are kept at a stop."""
         return self._lifecycle.state in (State.IN_USE, State.OPENING)
 
     @property
@@ -88,7 +88,8 @@ class DurableQueue:
     @property
     def mark(self) -> mmap.mmap | None:
         """Where to write the number of the request that a library works on; None if the store has it not."""
-        return self._lifecycle.mark
+        life = self._lifecycle
+        return life.store.mark if life.mirrored and life.store is not None else None
 
     def status(self, wall: float) -> dict[str, str | int] | None:
         """Return the queue's part of the status; None without a durable queue. The age is in seconds."""

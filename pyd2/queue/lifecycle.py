@@ -12,7 +12,6 @@ from pyd2.queue.states import State, Trigger, moved
 
 if TYPE_CHECKING:
     import asyncio
-    import mmap
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -82,11 +81,6 @@ class Lifecycle:
     def unread(self) -> bool:
         """Whether the store holds requests that have not been read yet."""
         return self._known is None and self.state is not State.CLOSED
-
-    @property
-    def mark(self) -> mmap.mmap | None:
-        """Where to write the number of the request that a library works on; None if the store has it not."""
-        return self.store.mark if self.mirrored and self.store is not None else None
 
     @property
     def _used(self) -> QueueStore:

@@ -60,7 +60,7 @@ class Trigger(Enum):
 
 
 _IN_MEMORY: Final = "begins at once, from memory"
-_NAMED: Final = "lost, and told with their number and the file"
+_NAMED: Final = "lost, and logged with their number and the file"
 
 PROMISES: Final = {
     State.CLOSED: Promise(_IN_MEMORY, "nothing to do", "as in Kea", "lost, as in Kea"),

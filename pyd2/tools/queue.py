@@ -101,7 +101,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     for entry in _entries(arguments.path, dead=arguments.dead):
         length = int.from_bytes(entry.datagram[:2], "big")
-        # In a request that was taken they stand only where they mean nothing.
+        # A request that was accepted has them only where JSON ignores them.
         text = _CONTROLS.sub(b" ", entry.datagram[2 : 2 + length])
         sys.stdout.buffer.write(text + b"\n")
     sys.stdout.buffer.flush()
@@ -134,7 +134,7 @@ def _requeue(arguments: argparse.Namespace) -> int:
 def _move(arguments: argparse.Namespace) -> int:
     """Put the requests of one directory behind those of another, dead letters too, and remove them there.
 
-    What was taken over is noted with it, so that a kill before the removal does not double it.
+    The target notes which file it took over, so that a kill before the removal does not double requests.
     """
     to = arguments.to
     if elsewhere.is_same(arguments.path, to):
