@@ -95,6 +95,9 @@ FOUND = {
     "a retired file is replaced, and the durable queue asked for again": [
         *BEGUN, ("reload_kind", []), ("place_foreign", [6]), *[("wait", [])] * 4, ("reload_kind", []),
         ("wait", []), ("done", [[0]]), ("wait", []), ("crash", [])],
+    "another daemon's file comes into the directory of the next start": [
+        ("hang", []), ("begin", []), ("reload_elsewhere", []), ("place_foreign", [1]), ("mend", []),
+        ("settle", [])],
     "a second daemon, and nothing but the database": [*BEGUN, ("delete_small_files", []), ("second", [])],
 }  # fmt: skip
 """What the model found once, by name: in this queue, or in the one before."""

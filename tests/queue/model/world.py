@@ -345,6 +345,8 @@ class World:
         if request.destroyed is not None and request.place != place and request.place in self.left:
             return  # it is told when that directory is used again
         found = files.holding(request.which)
+        if place != self.place and any(path.is_relative_to(self.place) for path in found):
+            return  # the operator has put it where the next start reads it
         if any(path.is_relative_to(self.backup) for path in found):
             request.loose = True
             return
