@@ -14,7 +14,8 @@ those that follow. ``lifecycle`` has the states of the store, and ``release`` th
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 from pyd2.data.element import NOWHERE
 from pyd2.queue import lifecycle
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from pyd2.queue.interface import QueueStore, QueueStores
 
 
+HELD_PART: Final = 1024
+"""Requests that waited for the store and begin in one turn of the loop."""
+
+
 class DurableQueue:
     """Without a durable queue it passes on what it gets.
 
@@ -51,6 +56,7 @@ class DurableQueue:
         log: Log,
         stores: QueueStores,
     ) -> None:
+        self._loop = loop
         self._carry_out = carry_out
         self._counters = counters
         self._log = log
@@ -65,8 +71,10 @@ class DurableQueue:
         """The store of the directory that the next configuration names, with its lock."""
         self._note: str | None = ""
         """What the message says of the note in that directory; None: it is the present one."""
-        self._held: list[bytes] = []
-        """Requests that wait until the store is open."""
+        self._held: deque[bytes] = deque()
+        """Requests that wait until the store is open, and those that came behind them."""
+        self._beginning = False
+        """Whether more of them begin in the next turn of the loop."""
 
     # What the service asks.
 
@@ -167,7 +175,9 @@ class DurableQueue:
         path, retired = life.path, life.state is State.RETIRED
         if life.store is None or life.state is State.CLOSED:
             return
-        written = life.close(self._held)
+        while self._held and life.state is not State.OPENING:
+            self._begin_held()
+        written = life.close(list(self._held))
         waiting = len(self._pending) + len(self._held)
         if not waiting:
             return
@@ -185,6 +195,21 @@ class DurableQueue:
 
     def accept(self, datagrams: Sequence[bytes]) -> None:
         """Accept what was read from the socket."""
+        if self._lifecycle.state not in (State.CLOSED, State.RETIRED):
+            self._release.burst = len(datagrams) >= CHUNK
+            free = max(0, self._limit.max_entries - len(self._pending) - len(self._held))
+            if len(datagrams) > free:
+                lost = len(datagrams) - free
+                self._counters.tally.received += lost  # the engine, which counts the others, never sees these
+                self._limit.drop(time.time(), lost)
+                datagrams = datagrams[:free]
+        if self._held or self._lifecycle.state is State.OPENING:
+            self._held += datagrams
+        else:
+            self._begin(datagrams)
+
+    def _begin(self, datagrams: Sequence[bytes]) -> None:
+        """Hand requests to the store, if one is in use, and to the engine, if they need not wait for that."""
         life = self._lifecycle
         if life.state in (State.CLOSED, State.RETIRED):
             if life.unread:
@@ -194,18 +219,7 @@ class DurableQueue:
             else:
                 self._release.add(Entries([0] * len(datagrams), [0.0] * len(datagrams), list(datagrams)))
             return
-        self._release.burst = len(datagrams) >= CHUNK
-        wall = time.time()
-        free = max(0, self._limit.max_entries - len(self._pending) - len(self._held))
-        if len(datagrams) > free:
-            lost = len(datagrams) - free
-            self._counters.tally.received += lost  # the engine, which counts the others, never sees these
-            self._limit.drop(wall, lost)
-            datagrams = datagrams[:free]
-        if life.state is State.OPENING:
-            self._held += datagrams
-            return
-        entries = self._pending.number(datagrams, wall)
+        entries = self._pending.number(datagrams, time.time())
         self._release.add(entries)
         if life.state is State.IN_USE:
             life.append(entries)
@@ -242,8 +256,19 @@ class DurableQueue:
             self._limit.resume_at(len(self._pending))
 
     def _go_on(self) -> None:
-        """Begin all requests that have come, and accept those that waited for the store."""
+        """Begin all requests that have come, and then those that waited for the store."""
         self._release.up_to(self._pending.last)
-        held, self._held = self._held, []
-        if held:
-            self.accept(held)
+        if self._held and not self._beginning:
+            self._begin_held()
+
+    def _begin_held(self) -> None:
+        """Begin some of the requests that waited for the store; the others follow in the next turn."""
+        self._beginning = False
+        if self._lifecycle.state is State.OPENING:  # once more
+            return
+        some = [self._held.popleft() for _ in range(min(HELD_PART, len(self._held)))]
+        if some:
+            self._begin(some)
+        if self._held:
+            self._beginning = True
+            self._loop.call_soon(self._begin_held)

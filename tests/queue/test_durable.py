@@ -17,6 +17,7 @@ from tests.kit import ncr
 from tests.queue.played import Daemon, fill, in_file, names, play
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -219,3 +220,42 @@ def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:
     play(scene)
     (left,) = in_file(tmp_path)
     assert decode(left).text() == decode(octets).without_forward().text()
+
+
+def test_many_that_waited_for_the_file_begin_in_parts_and_in_their_order(tmp_path: Path) -> None:
+    """All at once they would hold the update thread."""
+    fill(tmp_path, *names(*range(10)))
+    late: list[bytes] = []
+
+    async def scene(daemon: Daemon) -> None:
+        parts: list[int] = []
+        begin = daemon.queue._begin
+
+        def counted(datagrams: Sequence[bytes]) -> None:
+            parts.append(len(datagrams))
+            begin(datagrams)
+            if len(parts) == 2:
+                late.extend(names(*range(5010, 5020)))
+                daemon.queue.accept(late)
+
+        daemon.queue._begin = counted  # type: ignore[method-assign]
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(*range(10, 5010)))
+        await daemon.until_begun(*names(*range(5020)))
+        assert list(daemon.begun) == names(*range(5020))
+        assert parts == [1024, 1024, 1024, 1024, 914]
+
+    play(scene)
+    assert in_file(tmp_path) == names(*range(5020))
+
+
+def test_a_stop_while_they_begin_in_parts_writes_all(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(*range(5000)))
+        await daemon.until(lambda: daemon.log.ids == ["PYD2_QUEUE_OPENED"])
+        daemon.queue.close()
+        assert daemon.log.texts("PYD2_QUEUE_KEPT")[0].startswith("leaving with 5000 requests")
+
+    play(scene)
+    assert in_file(tmp_path) == names(*range(5000))

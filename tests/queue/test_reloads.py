@@ -229,7 +229,7 @@ def test_a_stop_after_a_reload_to_memory_says_the_truth(tmp_path: Path) -> None:
         await daemon.until_begun(*names(1, 2))
         daemon.use(None)
         (text,) = daemon.log.texts("PYD2_QUEUE_RETIRED")
-        assert "the 2 requests in it are carried out, then it is closed" in text
+        assert "its 2 requests are carried out, then it is closed" in text
         assert daemon.queue.kept == 2
         daemon.queue.accept(names(3))
         assert daemon.queue.kept == 2
