@@ -20,7 +20,7 @@ from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
 from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.interpreter import no_collection
-from pyd2.journal.lock import InUseError
+from pyd2.queue.interface import InUseError
 
 if TYPE_CHECKING:
     import asyncio

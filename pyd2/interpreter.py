@@ -77,8 +77,8 @@ def collect_less() -> None:
     """Let the garbage collector look rarely at what stays, for reference counts free nearly all.
 
     With Python's thresholds the collector took half of the time in which a large configuration loads. No
-    other thread runs while it looks at objects, so these are few: it counts new objects less those that ended,
-    so that 800 may be 3,000, which takes a millisecond.
+    other thread runs while it looks at objects, so these are few: it counts new objects less those that
+    ended, so that 800 may be 3,000, which takes a millisecond.
     """
     gc.set_threshold(400, 0, 100_000)
 

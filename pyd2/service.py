@@ -31,11 +31,12 @@ import uvloop
 from pyd2 import interpreter
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.hook_thread import HookJobs
-from pyd2.journal.journal import Journal
 from pyd2.net.datagrams import make_datagrams
 from pyd2.net.intake import Intake
 from pyd2.net.pump import Pump
 from pyd2.net.troubles import Troubles
+from pyd2.queue.durable import DurableQueue
+from pyd2.queue.sqlite.stores import SqliteStores
 from pyd2.update.engine import Engine
 from pyd2.update.status import servers_status
 
@@ -125,8 +126,8 @@ class Service:
         self._errands = HookJobs(home, self._bring_back, lambda: self._journal.mark)
         self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.post,
                           Troubles(counters, log))
-        self._journal = Journal(loop, self._pump.requests, counters, log)
-        self._intake = Intake(loop, self._journal.take, counters, log, datagrams, manager)
+        self._journal = DurableQueue(loop, self._pump.requests, counters, log, SqliteStores(loop, log))
+        self._intake = Intake(loop, self._journal.accept, counters, log, datagrams, manager)
         self._ended: deque[_Ended] = deque()
         """What is reported to the durable queue when its lines are in the log."""
         self._ended_number = 0
@@ -175,7 +176,7 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See Journal; not in the service's thread, for it waits for a disk."""
+        """See DurableQueue; not in the service's thread, for it waits for a disk."""
         self._journal.claim(queue)
 
     def unclaim(self) -> None:

@@ -93,7 +93,7 @@ class HookJobs:
         """``give_back`` gets finished jobs, on the hook thread.
 
         ``find_mark`` returns where to store, in the first 8 octets, the number of a job's request, or None:
-        if the process dies in a job, the number tells which request it was for (journal/opening.py).
+        if the process dies in a job, the number tells which request it was for (queue/sqlite/opening.py).
         """
         self._inbox: Inbox[Errand[Any]] = Inbox(self._run, loop)
         self._give_back = give_back

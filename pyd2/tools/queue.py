@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.data.controls import escaped
 from pyd2.errors import NcrError, Pyd2Error
-from pyd2.journal import elsewhere, folder
-from pyd2.journal.entry import DATABASE, DeadLetter, Entries, Entry, StoreError
-from pyd2.journal.lock import DirectoryLock, InUseError
-from pyd2.journal.salvage import read_copy
-from pyd2.journal.store import Store
 from pyd2.ncr import decode
+from pyd2.queue.interface import DeadLetter, Entries, Entry, InUseError, StoreError
+from pyd2.queue.sqlite import DATABASE, elsewhere, folder
+from pyd2.queue.sqlite.lock import DirectoryLock
+from pyd2.queue.sqlite.salvage import salvage
+from pyd2.queue.sqlite.store import Store
 from pyd2.tools.requests import datagram
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     for entry in _entries(arguments.path, dead=arguments.dead):
         length = int.from_bytes(entry.datagram[:2], "big")
-        # In a request that was taken they stand only where they mean nothing.
+        # A request that was accepted has them only where JSON ignores them.
         text = _CONTROLS.sub(b" ", entry.datagram[2 : 2 + length])
         sys.stdout.buffer.write(text + b"\n")
     sys.stdout.buffer.flush()
@@ -134,7 +134,7 @@ def _requeue(arguments: argparse.Namespace) -> int:
 def _move(arguments: argparse.Namespace) -> int:
     """Put the requests of one directory behind those of another, dead letters too, and remove them there.
 
-    What was taken over is noted with it, so that a kill before the removal does not double it.
+    The target notes which file it took over, so that a kill before the removal does not double requests.
     """
     to = arguments.to
     if elsewhere.is_same(arguments.path, to):
@@ -143,7 +143,7 @@ def _move(arguments: argparse.Namespace) -> int:
         folder.settle(to)
         if not Path(to, DATABASE).exists():
             folder.replace(to, Entries([], [], []), [])
-        with contextlib.closing(Store(to, create=False)) as target:
+        with Store(to, create=False) as target:
             entries, dead = source.read(), source.read_dead()
             generation = source.identity().generation
             if not target.has_moved(generation):
@@ -189,16 +189,13 @@ def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
     _must_exist(place)
     directory, name = str(place.parent), place.name
     try:
-        store = Store(directory, name, read_only=True)
-        try:
+        with Store(directory, name, read_only=True) as store:
             return store.read_dead() if dead else store.read()
-        finally:
-            store.close()
     except StoreError as error:
         if error.foreign:
             raise
         print(f"pyd2ctl queue: {error}; what can be read follows", file=sys.stderr)
-        found = read_copy(directory, name)
+        found = salvage(directory, name)
         return found.dead if dead else found.entries
 
 
@@ -210,7 +207,7 @@ def _locked(directory: str) -> Iterator[Store]:
     with _directory_locked(directory):
         folder.settle(directory)
         _must_exist(Path(directory, DATABASE))
-        with contextlib.closing(Store(directory, create=False)) as store:
+        with Store(directory, create=False) as store:
             yield store
 
 

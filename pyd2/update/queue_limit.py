@@ -1,7 +1,7 @@
-"""The limit of the queue, and what happens when it is reached (contract, section 4; decision 6).
+"""The limit of a queue, and what happens when it is reached (contract, section 4; decision 6).
 
-All requests that wait count together, wherever they do so: behind another one of their client, in a lane, or
-to be tried again.
+The engine counts all requests that wait together: behind another one of their client, in a server lane, or to
+be tried again. The durable queue counts its own.
 """
 
 from __future__ import annotations
@@ -30,21 +30,43 @@ OCTETS_PER_ENTRY: Final = 512
 """Octets of queued requests for each entry of the queue's limit: four times what most requests have."""
 
 
-class QueueLimit:
-    """What is queued, and how much may be."""
+class FullQueue:
+    """Counts requests for which a queue has no place; logs when it becomes full, and when it no longer is."""
 
-    def __init__(self, driver: Driver, retries: Retries, counters: Counters, log: Log) -> None:
-        self._tries = driver.tries
-        self._ends = driver.ends
-        self._retries = retries
+    def __init__(self, counters: Counters, log: Log) -> None:
         self._counters = counters
         self._log = log
         self.max_entries = Switches().queue.max_entries
+        self.full = False
+
+    def drop(self, wall: float, lost: int = 1) -> None:
+        """Count requests that are lost, at ``wall`` in seconds since the epoch."""
+        self._counters.queue_full.add(wall, lost)
+        self._counters.tally.lost += lost
+        if not self.full:
+            self.full = True
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self.max_entries)
+
+    def resume_at(self, waiting: int) -> None:
+        """Accept requests again, if only so many still wait that the queue counts as full no more."""
+        resume_at = self.max_entries * RESUME_PERCENT // 100
+        if waiting <= resume_at:
+            self.full = False
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, self.max_entries)
+
+
+class QueueLimit(FullQueue):
+    """What the engine has queued, and how much may be."""
+
+    def __init__(self, driver: Driver, retries: Retries, counters: Counters, log: Log) -> None:
+        super().__init__(counters, log)
+        self._tries = driver.tries
+        self._ends = driver.ends
+        self._retries = retries
         self.queued = 0
         """Requests in queues, without those that wait to be tried again."""
         self.octets = 0
         """Of these."""
-        self.full = False
 
     def put(self, queue: deque[_Queued], ncr: _Queued) -> None:
         """Put a request into a queue."""
@@ -65,20 +87,9 @@ class QueueLimit:
         octets = self.max_entries * OCTETS_PER_ENTRY - self.octets - self._retries.octets
         return min(room, -(-octets // LARGEST_REQUEST))
 
-    def drop(self, wall: float) -> None:
-        """Take it that a request came for which there is no room; ``wall`` is seconds since the epoch."""
-        self._counters.queue_full.add(wall)
-        self._counters.tally.lost += 1
-        if not self.full:
-            self.full = True
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_FULL", self.max_entries)
-
     def resume(self) -> None:
-        """Take requests again, if enough of them have gone since the queue was full."""
-        resume_at = self.max_entries * RESUME_PERCENT // 100
-        if self._entries() <= resume_at:
-            self.full = False
-            self._log.emit("DHCP_DDNS_QUEUE_MGR_RESUMING", resume_at, self.max_entries)
+        """Accept requests again, if enough of them have gone since the queue was full."""
+        self.resume_at(self._entries())
 
     def _entries(self) -> int:
         """Requests held that wait for something else than a reply."""

@@ -24,8 +24,8 @@ from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.journal.entry import DATABASE, Entry
-from pyd2.journal.salvage import salvage
+from pyd2.queue.sqlite import DATABASE
+from pyd2.queue.sqlite.salvage import salvage
 from tests.faults.load import Host, domain
 from tests.kit import dns_servers, ncr
 from tests.kit.d2 import D2, config, is_listening, private_directory
@@ -35,6 +35,7 @@ from tests.kit.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyd2.queue.interface import Entry
     from tests.kit.dns_servers import DnsServer, Record
 
 ZONE: Final = "example.com."
@@ -165,7 +166,7 @@ class Site:
 
     def _in_file(self) -> list[Key]:
         """Read a copy of the file: what a start would find."""
-        return [_key(entry) for entry in salvage(str(self._directory / "queue"))]
+        return [_key(entry) for entry in salvage(str(self._directory / "queue")).entries]
 
     def _keep_files(self) -> None:
         """Put a copy of database and WAL in the place of all files of the queue."""

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.hooks.hook_thread import HookJobs
-from pyd2.journal.entry import DATABASE, FOLDER
-from pyd2.journal.mark import map_mark
-from pyd2.journal.salvage import salvage
+from pyd2.queue.sqlite import DATABASE, FOLDER
+from pyd2.queue.sqlite.database import map_mark
+from pyd2.queue.sqlite.salvage import salvage
 from pyd2.tools.cli import main as pyd2ctl
 from pyd2.update.errands import Errand
 from tests.faults.load import Host, domain, forward
-from tests.journal.played import Daemon, fill, in_file, names, play
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 from tests.kit.scripted_dns import ScriptedDns
 from tests.kit.waiting import wait_until
+from tests.queue.played import Daemon, fill, in_file, names, play
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def test_a_request_that_kills_twice_is_a_dead_letter_and_the_others_go_on(
             first.wait_for_listener(port)
             ncr.send(Host(1, "deadly.example.").request(), port)
             assert first.process.wait_for_exit() < 0
-            assert len(salvage(str(queue))) == 1
+            assert len(salvage(str(queue)).entries) == 1
             assert start(2).process.wait_for_exit() < 0
             with start(3) as third:
                 third.wait_for_log("PYD2_QUEUE_KILLER")
@@ -77,7 +77,7 @@ def test_a_request_that_kills_twice_is_a_dead_letter_and_the_others_go_on(
                 third.wait_for_listener(port)
                 ncr.send(Host(2, "example.com.").request(), port)
                 third.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED")
-                wait_until(lambda: not salvage(str(queue)), "the queue to be empty")
+                wait_until(lambda: not salvage(str(queue)).entries, "the queue to be empty")
         assert pyd2ctl(["queue", "list", "--dead", str(queue)]) == 0
         assert "deadly.example." in capsys.readouterr().out
 
@@ -110,8 +110,8 @@ def test_a_request_that_has_ended_is_not_counted(tmp_path: Path) -> None:
         daemon.use(tmp_path)
         await daemon.until_begun(*names(1, 2))
         assert "PYD2_QUEUE_KILLER" not in daemon.log.ids
-        assert daemon.journal.mark is not None
-        assert daemon.journal.mark[:8] == bytes(8)
+        assert daemon.queue.mark is not None
+        assert daemon.queue.mark[:8] == bytes(8)
 
     for number in (0, 99, 1):
         mark = map_mark(tmp_path / DATABASE)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pyd2.journal.database import VERSION
-from pyd2.journal.entry import DATABASE, FOLDER
-from pyd2.journal.rows import ROW
-from pyd2.journal.salvage import salvage
+from pyd2.queue.sqlite import DATABASE, FOLDER
+from pyd2.queue.sqlite.database import VERSION
+from pyd2.queue.sqlite.rows import ROW
+from pyd2.queue.sqlite.salvage import salvage
 from pyd2.tools.cli import main as pyd2ctl
 from tests.faults import disks, kills
 from tests.faults.load import Host, domain, forward
@@ -72,7 +72,7 @@ class Site:
 
     def waiting(self) -> int:
         """Return how many requests stand in the file."""
-        return len(salvage(str(self.queue)))
+        return len(salvage(str(self.queue)).entries)
 
     def until_waiting(self, count: int) -> None:
         """Wait until so many requests stand in the file."""
@@ -131,7 +131,7 @@ def test_the_files_can_be_read_by_owner_and_group_only(d2_binary: str) -> None:
     with _site(d2_binary) as site, site.start({"directory": str(site.queue / "made")}) as d2:
         site.send(1)
         made = site.queue / "made"
-        wait_until(lambda: (made / DATABASE).exists() and salvage(str(made)), "the request in the file")
+        wait_until(lambda: (made / DATABASE).exists() and salvage(made).entries, "the request in the file")
         for folder in (made, (made / DATABASE).parent):
             assert folder.stat().st_mode & 0o777 == 0o750
         for file in (made / DATABASE).parent.iterdir():

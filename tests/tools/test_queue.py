@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pyd2.journal.entry import DATABASE, FOLDER, DeadLetter, Entries, Entry
-from pyd2.journal.folder import NEW, replace
-from pyd2.journal.lock import DirectoryLock
-from pyd2.journal.store import Store
+from pyd2.queue.interface import DeadLetter, Entries, Entry
+from pyd2.queue.sqlite import DATABASE, FOLDER
+from pyd2.queue.sqlite.folder import NEW, replace
+from pyd2.queue.sqlite.lock import DirectoryLock
+from pyd2.queue.sqlite.store import Store
 from pyd2.tools.cli import main
-from tests.journal.played import fill
 from tests.kit import ncr
+from tests.queue.played import fill
 
 NAMES = [f"host{number}.example.com." for number in range(4)]
 

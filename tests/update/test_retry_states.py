@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from pyd2.dns.constants import Rcode
-from pyd2.journal.changes import with_changes
+from pyd2.queue.ncrs import with_changes
 from pyd2.update.engine import Outgoing
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, draws, make_config, request, simple_map

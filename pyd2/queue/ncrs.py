@@ -1,0 +1,88 @@
+"""What the queue reads in requests: whose they are, when a file was read late, and what is left of one."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from pyd2.data.element import Element
+from pyd2.data.json import from_json
+from pyd2.errors import NcrError
+from pyd2.ncr import decode
+from pyd2.queue.interface import DeadLetter, Entries, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_CLIENTS: Final = 100_000
+"""Clients that are remembered; if there are more, no request of a late file is carried out."""
+
+_DHCID: Final = re.compile(rb'"dhcid"\s*:\s*"((?:[0-9A-Fa-f]{2})+)"')
+
+REASON: Final = "the queue's file could be read only when a newer request of this client had been carried out"
+REASON_UNKNOWN: Final = (
+    f"the queue's file could be read only when newer requests of more than {MOST_CLIENTS} clients had been "
+    "carried out, so that this client may be one of them"
+)
+
+
+class Newer:
+    """The clients whose requests were accepted while the file was unread."""
+
+    def __init__(self) -> None:
+        self._clients: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        """By their last octet: a set of all of them would take 4 ms when it grows."""
+        self.kept = 0
+        """Requests of the file that are carried out."""
+        self.dead = 0
+        """Requests of the file that became dead letters."""
+
+    def add(self, datagrams: Iterable[bytes]) -> None:
+        """Remember the clients of these requests."""
+        if self._count() <= MOST_CLIENTS:
+            for client in map(_client, datagrams):
+                self._clients[client[-1:]].add(client)
+
+    def _count(self) -> int:
+        return sum(map(len, self._clients.values()))
+
+    def _is_newer(self, datagram: bytes) -> bool:
+        client = _client(datagram)
+        return client in self._clients.get(client[-1:], ())
+
+    def judge(self, found: Entries) -> tuple[Entries, list[DeadLetter]]:
+        """Return those requests of the file that are carried out, and the others as dead letters."""
+        unknown = self._count() > MOST_CLIENTS
+        kept: list[Entry] = []
+        dead = []
+        for entry in found:
+            if not self._clients or not (unknown or self._is_newer(entry.datagram)):
+                kept.append(entry)
+            else:
+                reason = REASON_UNKNOWN if unknown else REASON
+                dead.append(DeadLetter(0, entry.taken, time.time(), reason, entry.datagram))
+        self.kept += len(kept)
+        self.dead += len(dead)
+        return Entries.of(kept), dead
+
+
+def _client(datagram: bytes) -> bytes:
+    """Return a request's DHCID; if it has none, its octets."""
+    try:
+        return decode(datagram).dhcid
+    except NcrError:  # also for an address with a zone, which only the listener can look up
+        found = _DHCID.search(datagram)
+        return bytes.fromhex(found[1].decode()) if found else datagram
+
+
+def with_changes(datagram: bytes, *, forward: bool, reverse: bool) -> bytes:
+    """Return a valid request's datagram as a request for these changes only."""
+    length = int.from_bytes(datagram[:2], "big")
+    fields = from_json(datagram[2 : 2 + length]).map_value()
+    fields |= {"forward-change": Element(forward), "reverse-change": Element(reverse)}
+    text = orjson.dumps({name: element.plain() for name, element in fields.items()})
+    return len(text).to_bytes(2, "big") + text

@@ -1,0 +1,120 @@
+"""The states of the durable queue: one table of what each promises and of every transition between them.
+
+Theory of operation
+-------------------
+The queue is in one state at a time, and leaves it only by ``moved``, which looks the transition up in
+``TABLE``: one that is not there is a defect and ends the daemon's service. Most have a message.
+
+A request that comes in is *taken* when it may begin. While the queue is in use, that is when the request is
+on the disk. A store's content is known by its ``Identity``: in SQLite device and inode of the file, and 16
+random octets that a daemon writes into it at each opening. Content that this daemon has not read is *unread*:
+nothing of it is removed. When this daemon has used no store yet, the requests of an unread one are carried
+out as far as no newer request of the same client was taken meanwhile (``ncrs``); else it is set aside.
+
+No change removes the only copy of a request: a new file is complete and on the disk before the old one leaves
+its place (``sqlite/folder.py``).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class State(Enum):
+    """Where the durable queue stands."""
+
+    CLOSED = "closed"
+    OPENING = "opening"
+    IN_USE = "in use"
+    UNUSABLE = "unusable"
+    RESUMING = "resuming"
+    RETIRED = "retired"
+
+
+class Promise(NamedTuple):
+    """What a state promises, in words."""
+
+    new: str
+    """For a new request."""
+    ended: str
+    """For a request that has ended."""
+    stop: str
+    """For the requests that wait, when the daemon stops."""
+    kill: str
+    """For them, when it is killed or the power fails."""
+
+
+class Trigger(Enum):
+    """What leads from one state to another."""
+
+    WANTED = "the configuration asks for the durable queue"
+    READ = "the file is open and was read"
+    RESTORED = "the file holds what waits"
+    STALLED = "the disk has not answered for 3 seconds"
+    FAILED = "the file cannot be used"
+    RETRY = "it is time to try again (1 to 30 seconds)"
+    WAIVED = "the configuration asks for it no more"
+    EMPTIED = "all requests of the file have ended"
+    STOPPED = "the daemon stops"
+
+
+_IN_MEMORY: Final = "begins at once, from memory"
+_NAMED: Final = "lost, and logged with their number and the file"
+
+PROMISES: Final = {
+    State.CLOSED: Promise(_IN_MEMORY, "nothing to do", "as in Kea", "lost, as in Kea"),
+    State.OPENING: Promise(
+        "waits for the file, 3 seconds if the disk does not answer", "none has begun",
+        "written behind those of the file", "those of the file are kept; no new one was taken",
+    ),
+    State.IN_USE: Promise(
+        "begins when it is on the disk", "removed within 40 ms",
+        "kept in the file; the message names it", "kept in the file",
+    ),
+    State.UNUSABLE: Promise(
+        _IN_MEMORY, "removed when the file works again",
+        "one more try to write them; else " + _NAMED,
+        "those of the file go on, ended ones again; others are lost",
+    ),
+    State.RESUMING: Promise(
+        _IN_MEMORY, "removed with the next write",
+        "written if the disk answers within 10 seconds; else " + _NAMED,
+        "those of the file go on, ended ones again; others are lost",
+    ),
+    State.RETIRED: Promise(
+        _IN_MEMORY + ", and is not written", "removed within 40 ms, if it is in the file",
+        "those of the file are kept, and the message names it", "those of the file are kept in it",
+    ),
+}  # fmt: skip
+
+TABLE: Final[dict[tuple[State, Trigger], tuple[State, str]]] = {
+    (State.CLOSED, Trigger.WANTED): (State.OPENING, ""),
+    (State.OPENING, Trigger.READ): (State.IN_USE, "PYD2_QUEUE_OPENED"),
+    (State.OPENING, Trigger.RESTORED): (State.IN_USE, "PYD2_QUEUE_OPENED"),
+    (State.OPENING, Trigger.STALLED): (State.RESUMING, "PYD2_QUEUE_FAILED"),
+    (State.OPENING, Trigger.FAILED): (State.UNUSABLE, "PYD2_QUEUE_FAILED"),
+    (State.OPENING, Trigger.WAIVED): (State.RETIRED, "PYD2_QUEUE_RETIRED"),
+    (State.IN_USE, Trigger.STALLED): (State.RESUMING, "PYD2_QUEUE_FAILED"),
+    (State.IN_USE, Trigger.FAILED): (State.UNUSABLE, "PYD2_QUEUE_FAILED"),
+    (State.IN_USE, Trigger.WAIVED): (State.RETIRED, "PYD2_QUEUE_RETIRED"),
+    (State.UNUSABLE, Trigger.RETRY): (State.RESUMING, ""),
+    (State.UNUSABLE, Trigger.WAIVED): (State.RETIRED, "PYD2_QUEUE_RETIRED"),
+    (State.RESUMING, Trigger.RESTORED): (State.IN_USE, "PYD2_QUEUE_RESUMED"),
+    (State.RESUMING, Trigger.FAILED): (State.UNUSABLE, "PYD2_QUEUE_FAILED"),
+    (State.RESUMING, Trigger.WAIVED): (State.RETIRED, "PYD2_QUEUE_RETIRED"),
+    (State.RETIRED, Trigger.WANTED): (State.OPENING, ""),
+    (State.RETIRED, Trigger.EMPTIED): (State.CLOSED, "PYD2_QUEUE_CLOSED"),
+    (State.RETIRED, Trigger.FAILED): (State.CLOSED, "PYD2_QUEUE_LEFT_BEHIND"),
+    **{(state, Trigger.STOPPED): (State.CLOSED, "PYD2_QUEUE_KEPT or PYD2_QUEUE_LOST, if requests wait")
+       for state in State if state is not State.CLOSED},
+}  # fmt: skip
+"""The state to which a trigger leads, and the message that is logged."""
+
+
+def moved(state: State, trigger: Trigger) -> tuple[State, str]:
+    """Return the state that follows, and the message. Raises RuntimeError if the table has none."""
+    try:
+        return TABLE[state, trigger]
+    except KeyError:
+        raise RuntimeError(f"the durable queue is {state.value}, and {trigger.value}") from None

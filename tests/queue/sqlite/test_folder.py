@@ -1,0 +1,193 @@
+"""A new file takes the place of another: at no moment of a kill are requests in a file that nobody names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.queue.interface import Entries
+from pyd2.queue.sqlite import DATABASE, FOLDER, elsewhere, folder
+from pyd2.queue.sqlite.store import Store
+from tests.queue.played import Daemon, fill, in_file, names, play
+from tests.queue.sqlite.test_store import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+STEPS = ("chown", "fsync", "mkdir", "rename", "rmdir", "unlink")
+"""The system calls by which files and folders are made, moved and removed."""
+
+
+class KilledError(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A queue with 100 requests, one of which is damaged; in its WAL, as nobody has closed it."""
+    queue, made = tmp_path / "queue", tmp_path / "made"
+    queue.mkdir()
+    made.mkdir()
+    store = Store(str(made))
+    store.write(entries(*range(1, 101)))
+    store.close()
+    store = Store(str(made))
+    store.write(entries(101, 102))
+    shutil.copytree(made, queue, dirs_exist_ok=True)
+    store.close()
+    path = queue / DATABASE
+    octets = bytearray(path.read_bytes())
+    octets[octets.index(b"57....") + 100] ^= 1
+    path.write_bytes(octets)
+    return queue
+
+
+def steps_of(work: Callable[[], object], monkeypatch: pytest.MonkeyPatch, kill_at: int) -> int:
+    """Do work, and be killed before a step; return how many there were."""
+    count = 0
+
+    def stepping(call: Callable[..., object]) -> Callable[..., object]:
+        def step(*arguments: object, **named: object) -> object:
+            nonlocal count
+            if count == kill_at:
+                raise KilledError
+            count += 1
+            return call(*arguments, **named)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        for name in STEPS:
+            patch.setattr(os, name, stepping(getattr(os, name)))
+        with suppress(KilledError):
+            work()
+    return count
+
+
+def test_a_kill_at_each_step_of_a_salvage_leaves_all_that_can_be_read_in_the_place(
+    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the renaming of the old file and the writing of the new one, nobody named the file."""
+    readable = {entry.number for entry in entries(*range(1, 57), *range(58, 103))}
+    killed, step = True, 0
+    while killed:
+        copy = tmp_path / f"copy{step}"
+        shutil.copytree(damaged, copy)
+        known = Entries.of(entries(*sorted(readable)))
+        done = steps_of(lambda: folder.replace(str(copy), known, []), monkeypatch, step)  # noqa: B023
+        killed = done == step
+        folder.settle(str(copy))
+        store = Store(str(copy), create=False)
+        try:
+            found = {entry.number for entry in store.readable()}
+        finally:
+            store.close()
+        assert found == readable, f"killed at step {step}"
+        asides = folder.others(str(copy))
+        assert not (copy / folder.NEW).exists()
+        whole = [path for path in [copy / DATABASE, *asides] if b"57...." in path.read_bytes()]
+        assert whole, "the damaged file is in its place or set aside"
+        for path in asides:
+            # Database and WAL move together.
+            assert (path.with_name("queue.sqlite3-wal")).exists()
+        step += 1
+    assert step > 8
+
+
+def test_a_start_finishes_what_a_kill_has_interrupted_and_tells(tmp_path: Path) -> None:
+    fill(tmp_path, *names(1, 2))
+    (tmp_path / FOLDER).rename(tmp_path / f"{FOLDER}.aside-1")
+    store = Store(str(tmp_path), f"{folder.NEW}/queue.sqlite3")
+    store.replace(entries(1))
+    store.close()
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until(lambda: daemon.begun)
+        assert "PYD2_QUEUE_FINISHED" in daemon.log.ids
+        (text,) = daemon.log.texts("PYD2_QUEUE_ASIDE")
+        assert text.startswith(f"{tmp_path / FOLDER}.aside-1 holds 2 requests that are not carried out")
+
+    play(scene)
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_what_was_not_put_in_the_place_of_a_file_is_a_copy_and_goes(tmp_path: Path, complete: bool) -> None:
+    fill(tmp_path, *names(1, 2))
+    new = tmp_path / folder.NEW
+    if complete:
+        store = Store(str(tmp_path), f"{folder.NEW}/queue.sqlite3")
+        store.replace(entries(7))
+        store.close()
+    else:
+        (new / f"{folder.NEW}-xyz").mkdir(parents=True)
+        (new / f"{folder.NEW}-xyz" / "queue.sqlite3").write_bytes(b"a copy of a salvage")
+    assert not folder.settle(str(tmp_path))
+    assert not new.exists()
+    assert in_file(tmp_path) == names(1, 2)
+
+
+def test_kills_during_a_salvage_leave_no_copies_behind(damaged: Path) -> None:
+    """A loop of crashes filled the disk with them."""
+    code = ("import os, sys\nfrom pyd2.queue.sqlite import salvage, wal\n"
+            "wal.mend = lambda path: os.kill(os.getpid(), 9)\n"
+            "salvage.salvage(sys.argv[1], locked=True)\n")
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", code, str(damaged)], check=False).returncode == -9
+        (new,) = (path for path in damaged.iterdir() if path.name != FOLDER)
+        assert new.name == folder.NEW
+        assert len(list(new.iterdir())) == 1
+    folder.settle(str(damaged))
+    assert [path.name for path in damaged.iterdir()] == [FOLDER]
+
+
+def test_each_file_that_was_set_aside_is_told_at_each_start_by_name(tmp_path: Path) -> None:
+    for number in (1, 2):
+        aside = tmp_path / f"{FOLDER}.aside-{number}"
+        fill(tmp_path, *names(*range(number * 3)))
+        (tmp_path / FOLDER).rename(aside)
+    (tmp_path / f"{FOLDER}.aside-3").mkdir()
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        texts = [text.partition(" requests")[0] for text in daemon.log.texts("PYD2_QUEUE_ASIDE")]
+        assert texts == [f"{tmp_path / FOLDER}.aside-1 holds 3", f"{tmp_path / FOLDER}.aside-2 holds 6",
+                         f"{tmp_path / FOLDER}.aside-3 holds an unknown number of"]
+
+    for _ in range(2):
+        play(scene)
+
+
+def test_there_may_be_many_of_them(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{FOLDER}.aside-{number}").mkdir()
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        texts = daemon.log.texts("PYD2_QUEUE_ASIDE")
+        assert len(texts) == 17
+        assert texts[-1].startswith("each of 24 more like ")
+
+    play(scene)
+
+
+def test_a_note_of_another_directory_is_read_only_from_a_plain_file(tmp_path: Path) -> None:
+    assert elsewhere.named(str(tmp_path)) == []
+    elsewhere.point(str(tmp_path), ["/one", "/two"])
+    assert elsewhere.named(str(tmp_path)) == ["/one", "/two"]
+    elsewhere.point(str(tmp_path), [])
+    assert not list(tmp_path.iterdir())
+    os.mkfifo(tmp_path / f"{FOLDER}.elsewhere")
+    assert elsewhere.named(str(tmp_path)) == []
+    (tmp_path / f"{FOLDER}.elsewhere").unlink()
+    (tmp_path / f"{FOLDER}.elsewhere").symlink_to("/etc/passwd")
+    assert elsewhere.named(str(tmp_path)) == []

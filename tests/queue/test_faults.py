@@ -1,0 +1,318 @@
+"""Faults of the disk: no request waits for it in vain, and the file catches up."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyd2.queue import lifecycle
+from pyd2.queue.interface import DeadLetter, InUseError
+from pyd2.queue.ncrs import REASON
+from pyd2.queue.sqlite import DATABASE
+from pyd2.queue.sqlite.database import VERSION
+from pyd2.queue.sqlite.lock import DirectoryLock
+from pyd2.queue.sqlite.store import Store
+from tests.kit import ncr
+from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pyd2.queue.interface import Entries, Entry
+    from pyd2.queue.sqlite.contents import Contents
+
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "RETRY_SECONDS", (0.02,))
+
+
+def test_a_directory_that_cannot_be_used_costs_no_request(tmp_path: Path) -> None:
+    """It appears later; then all that waits is written."""
+    directory = tmp_path / "absent" / "queue"
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(directory)
+        daemon.queue.accept(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        assert daemon.log.ids == ["PYD2_QUEUE_FAILED"]
+        status = daemon.queue.status(0)
+        assert status is not None
+        assert str(status["state"]).startswith("memory only: ")
+        daemon.queue.accept(names(3))
+        assert list(daemon.begun) == names(1, 2, 3)
+        daemon.end(*names(1))
+        directory.parent.mkdir()
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(directory) == names(2, 3)
+        daemon.queue.accept(names(4))
+        assert b"request 4" not in daemon.begun
+        await daemon.until_begun(*names(4))
+        assert daemon.log.ids == ["PYD2_QUEUE_FAILED", "PYD2_QUEUE_RESUMED"]
+
+    play(scene)
+
+
+class _Sick:
+    """Makes a store's commits fail while it is sick; ``before`` is called first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.code = 0
+        self.before: Callable[[], None] = lambda: None
+        healthy = Store._add
+
+        def add(store: Store, contents: Contents, entries: Entries) -> list[Any]:
+            if self.code:
+                self.before()
+                error = sqlite3.OperationalError("sick")
+                error.sqlite_errorcode = self.code
+                with store._db.failing():
+                    raise error
+            return healthy(store, contents, entries)
+
+        monkeypatch.setattr(Store, "_add", add)
+
+
+def test_a_full_disk_costs_no_request_and_what_is_done_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = _Sick(monkeypatch)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(1, 2, 3))
+        await daemon.until_begun(*names(1, 2, 3))
+        sick.code = sqlite3.SQLITE_FULL
+        daemon.end(*names(1))
+        daemon.queue.accept(names(4))
+        await daemon.until_begun(*names(4))
+        await daemon.until(lambda: in_file(tmp_path) == names(2, 3))
+        daemon.end(*names(2))
+        daemon.queue.accept(names(5))
+        await daemon.until(lambda: in_file(tmp_path) == names(3))
+        sick.code = 0
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(tmp_path) == names(3, 4, 5)
+        (text,) = daemon.log.texts("PYD2_QUEUE_FAILED")
+        assert f"the durable queue does not work: {tmp_path / DATABASE}: sick (make room there)." in text
+
+    play(scene)
+
+
+def test_what_ends_and_comes_while_the_file_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = _Sick(monkeypatch)
+    gate, waiting = threading.Event(), threading.Event()
+    reconcile = Store.reconcile
+
+    def slow(store: Store, entries: Sequence[Entry], dead: Sequence[DeadLetter]) -> None:
+        waiting.set()
+        assert gate.wait(PATIENCE)
+        reconcile(store, entries, dead)
+
+    monkeypatch.setattr(Store, "reconcile", slow)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        sick.code = sqlite3.SQLITE_IOERR
+        daemon.queue.accept(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        sick.code = 0
+        await daemon.until(waiting.is_set)
+        daemon.end(*names(1))
+        daemon.queue.accept(names(3, 4))
+        assert list(daemon.begun) == names(2, 3, 4)
+        daemon.end(*names(3))
+        gate.set()
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        await daemon.until(lambda: in_file(tmp_path) == names(2, 4))
+
+    play(scene)
+
+
+def test_a_disk_that_does_not_answer_costs_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = gated(monkeypatch, "write")
+    gate.set()
+    monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.05)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(1))
+        await daemon.until_begun(*names(1))
+        gate.clear()
+        daemon.queue.accept(names(2))
+        await daemon.until_begun(*names(2))
+        assert "the disk has not answered for 0.05 seconds" in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
+        daemon.queue.accept(names(3))
+        daemon.end(*names(1))
+        gate.set()
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        await daemon.until(lambda: in_file(tmp_path) == names(2, 3))
+
+    play(scene)
+
+
+@pytest.mark.parametrize("what", ["the directory", "the file", "another file in its place"])
+def test_a_file_that_is_gone_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """SQLite would go on writing to where nobody finds it; a second daemon would not see the lock."""
+    monkeypatch.setattr("pyd2.queue.sqlite.writer.HOUSE_SECONDS", 0.01)
+    folder = tmp_path / "queue"
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(folder)
+        daemon.queue.accept(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        if what == "the directory":
+            shutil.rmtree(folder)
+        else:
+            (folder / DATABASE).unlink()
+        if what == "another file in its place":
+            Store(str(folder)).close()
+        daemon.end(*names(1))
+        daemon.queue.accept(names(3))
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        await daemon.until(lambda: in_file(folder) == names(2, 3))
+        assert daemon.log.ids.count("PYD2_QUEUE_FAILED") == 1
+        assert str(folder / DATABASE) in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
+        with pytest.raises(InUseError):
+            DirectoryLock(str(folder))
+
+    play(scene)
+
+
+def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path: Path) -> None:
+    fill(tmp_path, *names(1, 2, 3))
+    path = tmp_path / DATABASE
+    octets = bytearray(path.read_bytes())
+    octets[octets.index(b"request 2") + 1] ^= 1
+    path.write_bytes(octets)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_begun(*names(1, 3))
+        (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
+        assert f"it is now {path.parent}.aside-1" in text
+        assert "2 requests could be read" in text
+        assert in_file(tmp_path) == names(1, 3)
+        daemon.queue.accept(names(4))
+        await daemon.until_begun(*names(4))
+        assert in_file(tmp_path) == names(1, 3, 4)
+
+    play(scene)
+
+
+def test_a_file_that_gets_damaged_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = _Sick(monkeypatch)
+
+    def damage() -> None:
+        sick.code = 0
+        for name in (DATABASE, f"{DATABASE}-wal"):
+            (tmp_path / name).write_bytes(b"damaged " * 4096)
+
+    sick.before = damage
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        sick.code = sqlite3.SQLITE_CORRUPT
+        daemon.queue.accept(names(3))
+        await daemon.until_begun(*names(3))
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(tmp_path) == names(1, 2, 3)
+        assert daemon.log.ids == ["PYD2_QUEUE_OPENED", "PYD2_QUEUE_FAILED", "PYD2_QUEUE_SET_ASIDE",
+                                  "PYD2_QUEUE_RESUMED"]  # fmt: skip
+
+    play(scene)
+
+
+def test_a_file_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
+    fill(tmp_path, *names(1))
+    with sqlite3.connect(tmp_path / DATABASE) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    before = (tmp_path / DATABASE).read_bytes()
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(2))
+        await daemon.until_begun(*names(2))
+        (text,) = daemon.log.texts("PYD2_QUEUE_FAILED")
+        assert f"has version {VERSION + 1}, and this pyd2 knows {VERSION}" in text
+        assert (tmp_path / DATABASE).read_bytes() == before
+        (tmp_path / DATABASE).rename(tmp_path / "moved")
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(tmp_path) == names(2)
+        assert daemon.log.ids == ["PYD2_QUEUE_FAILED", "PYD2_QUEUE_SET_ASIDE", "PYD2_QUEUE_RESUMED"]
+
+    play(scene)
+
+
+def test_a_file_that_could_not_be_read_at_the_start_goes_on_when_it_can(tmp_path: Path) -> None:
+    """But for requests of clients that had a newer one meanwhile."""
+    host1, host2 = (ncr.request(f"host{n}.example.com.", "192.0.2.1", ncr.dhcid(b"client", f"{n}"))
+                    for n in (1, 2))
+    old1, old2, newer1 = map(ncr.datagram, (host1, host2, {**host1, "lease-length": 99}))
+    fill(tmp_path, old1, old2)
+    (tmp_path / DATABASE).rename(tmp_path / "hidden")
+    (tmp_path / DATABASE).symlink_to(DATABASE)  # to itself: not to be opened, and replaced in one step
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept([newer1])
+        await daemon.until_begun(newer1)
+        daemon.end(newer1)
+        (tmp_path / "hidden").replace(tmp_path / DATABASE)
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert in_file(tmp_path) == [old2]
+        assert list(daemon.begun) == [old2]
+        (text,) = daemon.log.texts("PYD2_QUEUE_LATE")
+        assert f"{tmp_path / DATABASE} could be read only now: 1 requests in it go on, and 1 are dead" in text
+
+    play(scene)
+    with closing(Store(str(tmp_path))) as store:
+        (letter,) = store.read_dead()
+    assert (letter.datagram, letter.reason) == (old1, REASON)
+
+
+def test_leaving_while_the_file_does_not_work_is_said(tmp_path: Path) -> None:
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path / "absent" / "queue")
+        daemon.queue.accept(names(1))
+        await daemon.until_begun(*names(1))
+        daemon.queue.close()
+        assert len(daemon.log.texts("PYD2_QUEUE_LOST")) == 1
+
+    play(scene)
+
+
+def test_a_damaged_dead_letter_is_told_at_the_start_and_the_others_stay(tmp_path: Path) -> None:
+    """It stayed in the file without a word until somebody asked for the dead letters, who got none."""
+    fill(tmp_path, *names(1))
+    store = Store(str(tmp_path))
+    store.write([], [], [DeadLetter(0, 1.0, 2.0, "REFUSED", datagram) for datagram in names(7, 8)])
+    store.close()
+    database = tmp_path / DATABASE
+    database.write_bytes(database.read_bytes().replace(b"request 7", b"REQUEST 7"))
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_begun(*names(1))
+        (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
+        assert "dead letter 1 is damaged" in text
+
+    play(scene)
+    store = Store(str(tmp_path), read_only=True)
+    assert [letter.datagram for letter in store.read_dead()] == names(8)
+    store.close()
