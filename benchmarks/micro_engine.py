@@ -26,7 +26,7 @@ from pyd2.update.engine import Engine, Outgoing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyd2.update.lane import Lane
+    from pyd2.update.server.lane import Lane
 
 KEY = TsigKey("k.example", "HMAC-SHA256", 0, b"secret-secret-secret-secret", None, None, None)
 

@@ -14,7 +14,7 @@ from pyd2.dns.constants import Rcode, RRClass, RRType
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate
 from pyd2.messages import OWN_MESSAGES, Severity
 from pyd2.profiles.kea_2_6_messages import MESSAGES
-from pyd2.update.kinds import DONE, KINDS, MAX_TRIES, Kind, Step
+from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES, Kind, Step
 
 HERE = Path(__file__).parent
 
@@ -39,7 +39,7 @@ def _joined(lines: Iterable[str]) -> str:
 def _transactions() -> Iterator[str]:
     yield "# Transactions"
     yield ""
-    yield "<!-- Written by docs/generate.py from pyd2/update/kinds.py: change that, then run it. -->"
+    yield "<!-- Written by docs/generate.py from pyd2/update/model/kinds.py: change that, then run it. -->"
     yield ""
     yield (
         "A request's `change-type` and `conflict-resolution-mode` choose one of eight kinds. Its forward "

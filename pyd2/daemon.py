@@ -35,7 +35,7 @@ from pyd2.observe.statistics import Statistics
 from pyd2.packets.layer import make_layer
 from pyd2.pidfile import AlreadyRunningError, PidFile, PidFileError, file_stem
 from pyd2.service import Service
-from pyd2.update.selection import Selection
+from pyd2.update.drive.server_choice import Selection
 
 if TYPE_CHECKING:
     from pyd2.config.model import Config, ControlSocket, DnsServer

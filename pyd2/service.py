@@ -9,7 +9,7 @@ from a thread that computes after half a millisecond (``pyd2.interpreter``).
 
 The daemon calls the service by ``_call``, which runs a function in the service's thread and waits for its
 end; that is a matter of microseconds. The service never waits for the daemon: it posts to the daemon's loop.
-What it wants of hook libraries goes there as errands (``update/errands.py``) and comes back when it is done.
+What it wants of hook libraries goes there as errands (``update/drive/hook_jobs.py``) and comes back when it is done.
 If its thread fails, the process ends, with exit status 1: a service manager can start it again.
 """
 
@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from pyd2.net.systemd import ServiceManager
     from pyd2.observe.log import MessageLog
     from pyd2.packets.layer import PacketLayer
+    from pyd2.update.drive.hook_jobs import Errand
     from pyd2.update.engine import SelectKey
-    from pyd2.update.errands import Errand
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Plan
+    from pyd2.update.model.plan import Plan
+    from pyd2.update.server.lane import Lane
 
 P = ParamSpec("P")
 T = TypeVar("T")

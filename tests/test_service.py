@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pyd2.service import ENDS_AT_ONCE, SERVERS_AT_ONCE, Service, _Ended
-from pyd2.update.lane import Lane
+from pyd2.update.server.lane import Lane
 
 
 class Waiting(Service):

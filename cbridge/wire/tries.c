@@ -7,7 +7,7 @@
 #include "error.h"
 #include "try_table.h"
 
-/* Python reads events as pairs of int32_t (pyd2/update/compiled_tries.py). */
+/* Python reads events as pairs of int32_t (pyd2/update/inflight/native.py). */
 _Static_assert(sizeof(wire_event) == 2 * sizeof(int32_t), "an event is two numbers");
 _Static_assert(offsetof(wire_event, outcome) == sizeof(int32_t), "an event is two numbers");
 

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* The figures are those of pyd2/update/window.py, measured against BIND. Updates, and seconds. */
+/* The figures are those of pyd2/update/server/window.py, measured against BIND. Updates, and seconds. */
 static const double
     START = 32,          /* the window at first and after a pause: what Kea allows in all */
     FLOOR = 4,           /* the smallest window, and the one that measures the empty path */

@@ -1,6 +1,6 @@
 """The hook thread: all library code runs on it, one call at a time. It is the daemon's main thread.
 
-The update thread hands work to it: hook jobs (``pyd2.update.errands``), and library objects whose last use
+The update thread hands work to it: hook jobs (``pyd2.update.drive.hook_jobs``), and library objects whose last use
 ends there, for only the hook thread may destroy them.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
     from mmap import mmap
 
-    from pyd2.update.errands import Errand
+    from pyd2.update.drive.hook_jobs import Errand
 
 T = TypeVar("T")
 

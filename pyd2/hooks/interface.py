@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import Config
     from pyd2.data.element import Element
-    from pyd2.update.selection import SelectKey
+    from pyd2.update.drive.server_choice import SelectKey
 
 FAILED: Final = "One or more hook libraries failed to load"
 """Kea's text for a failed load; the log holds the reason."""

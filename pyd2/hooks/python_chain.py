@@ -14,7 +14,7 @@ from pyd2.hooks.loading import load_libraries
 from pyd2.hooks.points import RULES, HookRules, Status, command_of_hook, hook_of_command
 from pyd2.hooks.release import free_closed
 from pyd2.hooks.values import one_line
-from pyd2.update.selection import Selection
+from pyd2.update.drive.server_choice import Selection
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
     from pyd2.hooks.interface import Statistics
     from pyd2.messages import Log
-    from pyd2.update.selection import SelectKey
+    from pyd2.update.drive.server_choice import SelectKey
 
 
 class PythonUse:

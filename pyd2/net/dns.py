@@ -22,7 +22,7 @@ from pyd2.net.descriptors import is_shortage
 from pyd2.net.mail import EMPTY, PostedMail, PythonMail
 from pyd2.net.read_turns import LEAST, PER_SOCKET
 from pyd2.net.tcp import TcpLink
-from pyd2.update.tries import STREAM
+from pyd2.update.inflight.contract import STREAM
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pyd2.net.read_turns import ReadTurns
     from pyd2.net.troubles import ServerTroubles
     from pyd2.update.engine import Outgoing
-    from pyd2.update.lane import Lane
+    from pyd2.update.server.lane import Lane
 
 SLOTS: Final = 4
 """Local UDP ports in use per DNS server under load."""

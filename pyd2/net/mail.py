@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pyd2.update.tries import Outgoing
+from pyd2.update.inflight.contract import Outgoing
 
 if TYPE_CHECKING:
     import socket
 
     from pyd2.net.datagrams import Datagrams
-    from pyd2.update.lane import Lane
+    from pyd2.update.server.lane import Lane
 
 EMPTY: Final = -1
 

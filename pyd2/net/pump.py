@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pyd2.net.datagrams import Datagrams
     from pyd2.net.troubles import Troubles
+    from pyd2.update.drive.hook_jobs import Errand
     from pyd2.update.engine import Engine, Outgoing
-    from pyd2.update.errands import Errand
-    from pyd2.update.lane import Lane
+    from pyd2.update.server.lane import Lane
 
 
 TICK: Final = 0.001

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
-    from pyd2.update.lane import Lane
+    from pyd2.update.server.lane import Lane
 
 SILENCE_SECONDS: Final = 60.0
 """How long a message about a server is not repeated."""

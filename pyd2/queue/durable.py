@@ -24,7 +24,7 @@ from pyd2.queue.lifecycle import Lifecycle
 from pyd2.queue.pending import Pending
 from pyd2.queue.release import CHUNK, Release
 from pyd2.queue.states import State
-from pyd2.update.queue_limit import FullQueue
+from pyd2.update.schedule.queue_limit import FullQueue
 
 if TYPE_CHECKING:
     import asyncio

@@ -25,9 +25,9 @@ from pyd2.profiles.release import installed
 from pyd2.tools.requests import Identifier, dhcid
 from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagram
 from pyd2.tools.wire_text import describe_wire
-from pyd2.update.kinds import DONE, KINDS, MAX_TRIES
-from pyd2.update.match import WILDCARD
-from pyd2.update.plan import make_plan
+from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES
+from pyd2.update.model.plan import make_plan
+from pyd2.update.model.zones import WILDCARD
 
 if TYPE_CHECKING:
     import argparse
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config, DdnsDomain
     from pyd2.dns.update import Zone
     from pyd2.ncr import NameChangeRequest
-    from pyd2.update.kinds import Kind, Step
-    from pyd2.update.match import Matcher
-    from pyd2.update.plan import Domain, Server
+    from pyd2.update.model.kinds import Kind, Step
+    from pyd2.update.model.plan import Domain, Server
+    from pyd2.update.model.zones import Matcher
 
 
 _OF_ITS_MACHINE = frozenset({"control-socket", "hooks-libraries", "loggers"})

@@ -14,8 +14,8 @@ from pyd2.dns.names import parse_name
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
 from pyd2.messages import ROOT_LOGGER
-from pyd2.update.match import WILDCARD, fold, with_final_dot
-from pyd2.update.plan import MAX_TIMEOUT
+from pyd2.update.model.plan import MAX_TIMEOUT
+from pyd2.update.model.zones import WILDCARD, fold, with_final_dot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

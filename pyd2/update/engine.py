@@ -4,9 +4,9 @@ The shell around it calls a ``receive_...`` method for what arrives, sends what 
 and calls ``handle_timer`` when ``timer`` says. ``now`` is monotonic seconds, never going back; ``wall`` is
 seconds since the epoch.
 
-A request passes from the scheduler (``scheduler.py``: when it has its turn) through the matching
-(``matching.py``: which domains, which kind) to the driver (``driver.py``: step by step, server by server).
-What becomes of its tries comes back to the driver through ``replies.py``; what has ended is in ``ends.py``.
+A request passes from the scheduler (``schedule/scheduler.py``: when it has its turn) through the matching
+(``schedule/routing.py``: which domains, which kind) to the driver (``drive/driver.py``: step by step, server by server).
+What becomes of its tries comes back to the driver through ``drive/replies.py``; what has ended is in ``drive/outcomes.py``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.errors import NcrError
 from pyd2.packets.layer import PacketLayer, make_layer
-from pyd2.update.driver import Driver
-from pyd2.update.ends import Dead
-from pyd2.update.plan import make_plan
-from pyd2.update.replies import Replies
-from pyd2.update.scheduler import Scheduler
-from pyd2.update.selection import Selection, SelectKey
+from pyd2.update.drive.driver import Driver
+from pyd2.update.drive.outcomes import Dead
+from pyd2.update.drive.replies import Replies
+from pyd2.update.drive.server_choice import Selection, SelectKey
+from pyd2.update.inflight.contract import Outgoing
+from pyd2.update.model.plan import make_plan
+from pyd2.update.schedule.scheduler import Scheduler
 from pyd2.update.status import requests_status
-from pyd2.update.tries import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
     from pyd2.messages import RequestLog
-    from pyd2.update.errands import Errand
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Plan
-    from pyd2.update.transaction import Transaction
+    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.model.plan import Plan
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
 
 __all__ = ["Dead", "Engine", "Outgoing", "SelectKey", "Selection"]
 

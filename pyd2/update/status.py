@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from pyd2.counters import Tally
     from pyd2.data.element import Plain
-    from pyd2.update.lane import Lane
+    from pyd2.update.server.lane import Lane
 
 
 def requests_status(tally: Tally, queued: int, active: int) -> dict[str, Plain]:

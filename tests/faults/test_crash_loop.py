@@ -12,7 +12,7 @@ from pyd2.queue.sqlite import DATABASE, FOLDER
 from pyd2.queue.sqlite.database import map_mark
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.tools.cli import main as pyd2ctl
-from pyd2.update.errands import Errand
+from pyd2.update.drive.hook_jobs import Errand
 from tests.faults.load import Host, domain, forward
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, private_directory

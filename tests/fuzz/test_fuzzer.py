@@ -14,8 +14,8 @@ from pyd2.dns.reply import Reply, parse_reply
 from pyd2.dns.tsig import HmacContext
 from pyd2.errors import ReplyError
 from pyd2.ncr import NameChangeRequest, decode
-from pyd2.update.driver import Driver
-from pyd2.update.replies import Replies
+from pyd2.update.drive.driver import Driver
+from pyd2.update.drive.replies import Replies
 from tests.fuzz import world
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.runner import Input, Report, Target, family, minimise, run_target, table
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pyd2.data.element import Element
-    from pyd2.update.transaction import Transaction
+    from pyd2.update.model.transaction import Transaction
 
     Plant = Callable[[pytest.MonkeyPatch], None]
 

@@ -10,7 +10,7 @@ from pyd2.counters import Counters
 from pyd2.errors import Pyd2Error
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
-from pyd2.update.kinds import KINDS
+from pyd2.update.model.kinds import KINDS
 from tests.kit.profile import MESSAGES
 from tests.update.support import draws
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyd2.dns.tsig import SigningKey
-    from pyd2.update.selection import Selection
+    from pyd2.update.drive.server_choice import Selection
 
 VERSION = "def version():\n    return 20603\n"
 

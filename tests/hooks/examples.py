@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import HookLibrary
     from pyd2.hooks.interface import Chain
-    from pyd2.update.selection import Selection
+    from pyd2.update.drive.server_choice import Selection
 
     from .conftest import Load
 

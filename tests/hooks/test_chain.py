@@ -12,7 +12,7 @@ from pyd2.data.element import Element, from_plain
 from pyd2.dns.tsig import HmacKey
 from pyd2.hooks.hook_thread import hook_thread
 from pyd2.messages import Severity
-from pyd2.update.selection import Selection
+from pyd2.update.drive.server_choice import Selection
 
 from .conftest import KEY, SERVER, ask, config, only_these_libraries, use
 

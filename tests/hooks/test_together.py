@@ -23,7 +23,7 @@ from tests.update.support import outgoing_after_errands
 from .conftest import config
 
 if TYPE_CHECKING:
-    from pyd2.update.selection import SelectKey
+    from pyd2.update.drive.server_choice import SelectKey
 
     from .conftest import Load, RecordingLog, Write
 

@@ -20,9 +20,9 @@ from pyd2.net.dns import RENEW_SECONDS, ServerSockets
 from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Outgoing
-from pyd2.update.lane import Lane
-from pyd2.update.tries import STREAM
-from pyd2.update.window import Window
+from pyd2.update.inflight.contract import STREAM
+from pyd2.update.server.lane import Lane
+from pyd2.update.server.window import Window
 from tests.net import chosen
 from tests.update.support import MemoryLog
 

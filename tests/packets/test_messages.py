@@ -14,7 +14,7 @@ from pyd2.dns.names import name_text, parse_name, reverse_name, reverse_name_wir
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate, UpdateTemplate
 from pyd2.packets.compiled import ROOM, CompiledZone, prepare_template
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.kinds import KINDS, Step
+from pyd2.update.model.kinds import KINDS, Step
 from tests.packets.layers import COMPILED, PLAIN, outcome
 
 ZONES = ("example.com.", ".", "com.", "a.b.c.d.e.f.", "2.0.192.in-addr.arpa.", "8.B.D.0.1.0.0.2.ip6.arpa.",

@@ -17,7 +17,7 @@ from pyd2.packets.batch import to_batch
 from pyd2.packets.layer import DomainNumbers
 from pyd2.packets.packed import _FQDN_SIZE, _HEAD, _KIND, _WAYS, PackedRequest, show
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.match import Matcher, ReverseMatcher
+from pyd2.update.model.zones import Matcher, ReverseMatcher
 from tests.packets.layers import COMPILED, PLAIN
 from tests.update.support import datagram, request
 

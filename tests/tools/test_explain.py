@@ -17,7 +17,7 @@ from pyd2.tools.cli import main
 from pyd2.tools.requests import encode, request
 from pyd2.tools.wire_text import describe_wire
 from pyd2.update.engine import Engine
-from pyd2.update.kinds import KINDS
+from pyd2.update.model.kinds import KINDS
 from tests.kit.profile import parse_file
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Final
 from pyd2.counters import Counters
 from pyd2.packets.layer import NAMES, make_layer
 from pyd2.update.engine import Engine, Outgoing
-from pyd2.update.window import CAP
+from pyd2.update.server.window import CAP
 from tests.update.support import MemoryLog, answer, datagram, domain, make_config, request, simple_map
 
 ROUND_TRIP: Final = 0.01

@@ -22,7 +22,7 @@ from tests.kit.profile import MESSAGES, PROFILE
 
 if TYPE_CHECKING:
     from pyd2.messages import LoggedRequest
-    from pyd2.update.errands import Errand
+    from pyd2.update.drive.hook_jobs import Errand
 
 LAYER = ""
 """The packet layer of the engines that are made here; conftest.py sets each in turn."""

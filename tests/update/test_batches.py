@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pyd2.counters import Counters
 from pyd2.dns.tsig import HmacKey
 from pyd2.packets.layer import make_layer
+from pyd2.update.drive.server_choice import Selection
 from pyd2.update.engine import Engine
-from pyd2.update.selection import Selection
 from tests.kit.dnswire import parse
 from tests.update import support
 from tests.update.support import (
@@ -31,10 +31,10 @@ from tests.update.support import (
 if TYPE_CHECKING:
     from pyd2.config.model import DnsServer
     from pyd2.dns.tsig import SigningKey
+    from pyd2.update.drive.server_choice import SelectKey
     from pyd2.update.engine import Outgoing
-    from pyd2.update.lane import Lane
-    from pyd2.update.selection import SelectKey
-    from pyd2.update.transaction import Transaction
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
 
 SECRET = b"secret-secret-secret-secret"
 KEY = {"name": "k.test", "algorithm": "HMAC-SHA256", "secret": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"}

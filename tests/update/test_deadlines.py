@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyd2.update.deadlines import Deadlines
+from pyd2.update.inflight.deadlines import Deadlines
 
 if TYPE_CHECKING:
-    from pyd2.update.transaction import Transaction
+    from pyd2.update.model.transaction import Transaction
 
 
 class Try:

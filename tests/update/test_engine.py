@@ -14,8 +14,8 @@ from pyd2.config.model import DnsServer
 from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing, Selection, SelectKey
-from pyd2.update.queue_limit import LARGEST_REQUEST, OCTETS_PER_ENTRY
-from pyd2.update.scheduler import STEP
+from pyd2.update.schedule.queue_limit import LARGEST_REQUEST, OCTETS_PER_ENTRY
+from pyd2.update.schedule.scheduler import STEP
 from tests.kit import replies
 from tests.kit.dnswire import parse
 from tests.update import support

@@ -17,8 +17,8 @@ from hypothesis.stateful import (
 )
 
 from pyd2.update.engine import Outgoing
-from pyd2.update.lane import Lane
-from pyd2.update.transaction import Transaction
+from pyd2.update.model.transaction import Transaction
+from pyd2.update.server.lane import Lane
 from tests.update.support import VirtualD2, answer, domain, draws, make_config, request, simple_map
 
 FINAL = re.compile(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.dns.tsig import HmacKey
+from pyd2.update.drive.hook_jobs import MOST
 from pyd2.update.engine import Selection
-from pyd2.update.errands import MOST
 from tests.update.support import VirtualD2, dead, domain, make_config, ok, request, simple_map
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import DnsServer
     from pyd2.dns.tsig import SigningContext, SigningKey, TsigRecord
-    from pyd2.update.errands import Errand
+    from pyd2.update.drive.hook_jobs import Errand
 
 
 class LazyD2(VirtualD2):

@@ -16,11 +16,11 @@ import pytest
 from pyd2.dns.constants import Rcode
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import EXPIRIES, Engine, Outgoing
-from pyd2.update.lane import Lane
-from pyd2.update.late import Late
-from pyd2.update.retries import SHARE_TAKEN
-from pyd2.update.rooms import CROWD, GRAIN_BITS, LOOKS, Room, Rooms, leave_slot, rounded
-from pyd2.update.scheduler import STEP
+from pyd2.update.retry.parking import CROWD, GRAIN_BITS, LOOKS, Room, Rooms, leave_slot, rounded
+from pyd2.update.retry.request import Late
+from pyd2.update.retry.retry_queue import SHARE_TAKEN
+from pyd2.update.schedule.scheduler import STEP
+from pyd2.update.server.lane import Lane
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
 

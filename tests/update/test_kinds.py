@@ -9,7 +9,7 @@ import pytest
 from pyd2.dns.constants import Rcode
 from pyd2.dns.update import Data, RecordTemplate
 from pyd2.ncr import ChangeType, ConflictResolutionMode
-from pyd2.update.kinds import DONE, KINDS, NAME_ADD, Kind, Step
+from pyd2.update.model.kinds import DONE, KINDS, NAME_ADD, Kind, Step
 from tests.kit.profile import MESSAGES
 
 CONTRACT = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from pyd2.update.lane import Lane
+from pyd2.update.server.lane import Lane
 
 
 @pytest.mark.parametrize(("address", "text"), [

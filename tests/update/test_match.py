@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyd2.dns.names import reverse_name
-from pyd2.update.match import Matcher, ReverseMatcher, with_final_dot
+from pyd2.update.model.zones import Matcher, ReverseMatcher, with_final_dot
 
 
 def kea_match(name: str, domains: list[str]) -> str | None:

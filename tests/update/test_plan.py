@@ -5,8 +5,8 @@ from typing import Any
 
 from pyd2.counters import Counters
 from pyd2.packets.plain import PlainLayer
-from pyd2.update.plan import Plan, make_plan
-from pyd2.update.window import CAP, START
+from pyd2.update.model.plan import Plan, make_plan
+from pyd2.update.server.window import CAP, START
 from tests.update.support import domain, make_config, simple_map, statistics
 
 KEYS = [

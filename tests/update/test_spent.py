@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.spent import MOST, PERIOD, SpentIds
+from pyd2.update.server.id_quarantine import MOST, PERIOD, SpentIds
 from tests.update.support import VirtualD2, answer, dead, domain, draws, make_config, request, simple_map
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyd2.update.compiled_tries import CompiledWindow
-from pyd2.update.window import CAP, FLOOR, START, Updates, Window
+from pyd2.update.inflight.native import CompiledWindow
+from pyd2.update.server.window import CAP, FLOOR, START, Updates, Window
 
 TIMEOUT = 0.5
 

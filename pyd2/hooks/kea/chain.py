@@ -29,7 +29,7 @@ from pyd2.hooks.kea_shim import lib
 from pyd2.hooks.library import is_for_kea
 from pyd2.hooks.points import RULES, HookRules, Status
 from pyd2.hooks.release import free_closed
-from pyd2.update.selection import Selection
+from pyd2.update.drive.server_choice import Selection
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pyd2.hooks.kea.bridge import CData
     from pyd2.hooks.kea.log import ServerLog
     from pyd2.messages import Log
-    from pyd2.update.selection import SelectKey
+    from pyd2.update.drive.server_choice import SelectKey
 
 # Messages of Kea on a slot that the slot's own code has logged already, with the true reason.
 _LOGGED_BY_SLOTS: Final = frozenset({

@@ -12,7 +12,7 @@ from pyd2.config.model import TsigKey
 from pyd2.data.element import Element, Plain, from_plain
 from pyd2.hooks.c import api, handles
 from pyd2.hooks.c.handles import RefusedError, calls
-from pyd2.update.selection import Selection
+from pyd2.update.drive.server_choice import Selection
 from tests.hooks.conftest import KEY, SERVER, ask, config, only_these_libraries, use
 
 from .conftest import with_counters

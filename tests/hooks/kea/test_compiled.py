@@ -17,7 +17,7 @@ from pyd2.errors import HookError, ReplyError
 from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.hooks.hook_thread import hook_thread
 from pyd2.hooks.kea import start
-from pyd2.update.selection import Selection
+from pyd2.update.drive.server_choice import Selection
 
 from .conftest import KEY, SERVERS, SOURCES, BridgeLog, Compile, Load, configure, state, two_servers
 

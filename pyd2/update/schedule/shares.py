@@ -14,13 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.switches import Switches
-from pyd2.update.queue_limit import OCTETS_PER_ENTRY
+from pyd2.update.schedule.queue_limit import OCTETS_PER_ENTRY
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Domain
+    from pyd2.update.model.plan import Domain
+    from pyd2.update.server.lane import Lane
 
 TOLD_SECONDS: Final = 60.0
 """How often it is told of a domain that requests are given up."""

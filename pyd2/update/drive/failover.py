@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyd2.messages import Log
-    from pyd2.update.health import Health
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Domain, Server
-    from pyd2.update.transaction import Transaction
-    from pyd2.update.tries import Event
+    from pyd2.update.inflight.contract import Event
+    from pyd2.update.model.plan import Domain, Server
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.breaker import Health
+    from pyd2.update.server.lane import Lane
 
 
 class Failover:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from pyd2.update.chosen import ChosenKeys
+from pyd2.update.drive.library_key import ChosenKeys
 
 if TYPE_CHECKING:
     from pyd2.config.model import DnsServer
     from pyd2.counters import Counters
     from pyd2.dns.tsig import SigningKey
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.plan import Server
-    from pyd2.update.transaction import Transaction
+    from pyd2.update.model.plan import Server
+    from pyd2.update.model.transaction import Transaction
 
 
 class Selection(NamedTuple):

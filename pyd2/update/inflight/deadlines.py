@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyd2.update.transaction import Transaction
+    from pyd2.update.model.transaction import Transaction
 
 
 class Deadlines:

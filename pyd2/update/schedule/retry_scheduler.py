@@ -1,25 +1,25 @@
-"""Late requests in the engine: parked when a try has failed, begun again when ``retries.py`` says so."""
+"""Late requests in the engine: parked when a try has failed, begun again when ``retry/retry_queue.py`` says so."""
 
 from __future__ import annotations
 
 import gc
 from typing import TYPE_CHECKING, Final
 
-from pyd2.update.ends import Dead
-from pyd2.update.late import Late, LateTransaction
-from pyd2.update.matching import KINDS_BY_NUMBER
-from pyd2.update.retries import SHARE_TAKEN
+from pyd2.update.drive.outcomes import Dead
+from pyd2.update.retry.request import Late, LateTransaction
+from pyd2.update.retry.retry_queue import SHARE_TAKEN
+from pyd2.update.schedule.routing import KINDS_BY_NUMBER
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer, Request
-    from pyd2.update.clients import Clients, Followers
-    from pyd2.update.driver import Driver
-    from pyd2.update.ends import Postponed
-    from pyd2.update.matching import Matching
-    from pyd2.update.queue_limit import QueueLimit
-    from pyd2.update.retries import Retries
+    from pyd2.update.drive.driver import Driver
+    from pyd2.update.drive.outcomes import Postponed
+    from pyd2.update.retry.retry_queue import Retries
+    from pyd2.update.schedule.client_locks import Clients, Followers
+    from pyd2.update.schedule.queue_limit import QueueLimit
+    from pyd2.update.schedule.routing import Matching
 
 
 PARKED_UNSEEN: Final = 64

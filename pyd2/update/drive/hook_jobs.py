@@ -13,7 +13,7 @@ from pyd2.errors import HookError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyd2.update.lane import Lane
+    from pyd2.update.server.lane import Lane
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ Three bad tries with one server, and the step gives up on it: usually the direct
 first step, with the domain's next server; where ``other_server`` is False the transaction fails. With
 fail-over, which is a switch, the next server is asked there too, and after SERVFAIL, REFUSED and NOTAUTH.
 
-The driver in ``driver.py`` walks these tables. Nothing else knows what a kind does.
+The driver in ``drive/driver.py`` walks these tables. Nothing else knows what a kind does.
 """
 
 from __future__ import annotations

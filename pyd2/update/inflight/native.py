@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 from pyd2.packets.batch import in_batches
 from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.kinds import DONE
-from pyd2.update.tries import ALONE, JUDGE, NEXT, Event, Outgoing, RandomNumbers, Route
-from pyd2.update.window import CAP
+from pyd2.update.inflight.contract import ALONE, JUDGE, NEXT, Event, Outgoing, RandomNumbers, Route
+from pyd2.update.model.kinds import DONE
+from pyd2.update.server.window import CAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import UpdateTemplate, Zone
-    from pyd2.update.kinds import Step
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Server
-    from pyd2.update.transaction import Transaction
-    from pyd2.update.tries import Turn
+    from pyd2.update.inflight.contract import Turn
+    from pyd2.update.model.kinds import Step
+    from pyd2.update.model.plan import Server
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
 
 _BATCH: Final = int(lib.WIRE_BATCH_MAX)
 _SPARE: Final = 16

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import RequestLog
     from pyd2.packets.layer import Request
-    from pyd2.update.transaction import Failure, Transaction
-    from pyd2.update.tries import Tries
+    from pyd2.update.inflight.contract import Tries
+    from pyd2.update.model.transaction import Failure, Transaction
 
 
 class Postponed(NamedTuple):

@@ -19,13 +19,13 @@ from math import ceil, frexp, ldexp
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
-from pyd2.update.late import PARKED, Late
+from pyd2.update.retry.request import PARKED, Late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeAlias
 
-    from pyd2.update.lane import Lane
+    from pyd2.update.server.lane import Lane
 
 CROWD: Final = 64
 """Transactions waiting for room in a lane from which on no late ones join them."""

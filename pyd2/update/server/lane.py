@@ -11,17 +11,17 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pyd2.config.addresses import address_text
-from pyd2.update.errands import MOST
-from pyd2.update.spent import SpentIds
-from pyd2.update.window import Window
+from pyd2.update.drive.hook_jobs import MOST
+from pyd2.update.server.id_quarantine import SpentIds
+from pyd2.update.server.window import Window
 
 if TYPE_CHECKING:
     from pyd2.config.addresses import Address
     from pyd2.config.tls import TlsSwitches
     from pyd2.packets.layer import Request
-    from pyd2.update.health import Health
-    from pyd2.update.transaction import Transaction
-    from pyd2.update.window import Updates
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.breaker import Health
+    from pyd2.update.server.window import Updates
 
 
 class Lane:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
-from pyd2.update.plan import MAX_TIMEOUT
-from pyd2.update.tries import STREAM, Outgoing, Turn
+from pyd2.update.inflight.contract import STREAM, Outgoing, Turn
+from pyd2.update.model.plan import MAX_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.lane import Lane
-    from pyd2.update.transaction import Transaction
-    from pyd2.update.tries import Tries
+    from pyd2.update.inflight.contract import Tries
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
 
 
 class UnsendableError(Pyd2Error):

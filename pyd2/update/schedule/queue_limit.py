@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import Request
-    from pyd2.update.driver import Driver
-    from pyd2.update.retries import Late, Retries
+    from pyd2.update.drive.driver import Driver
+    from pyd2.update.retry.retry_queue import Late, Retries
 
 _Queued = TypeVar("_Queued", "Request", "Request | Late")
 

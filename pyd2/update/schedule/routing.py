@@ -1,6 +1,6 @@
 """From a request to its transaction: the domains that its changes belong to, or why there is none.
 
-See contract, section 4. How a domain is found for a name is told in ``match.py``.
+See contract, section 4. How a domain is found for a name is told in ``model/zones.py``.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Final
 from pyd2.dns.names import reverse_name
 from pyd2.ncr import ChangeType, ConflictResolutionMode
 from pyd2.packets.packed import PackedRequest
-from pyd2.update.ends import Dead
-from pyd2.update.kinds import KINDS
-from pyd2.update.plan import Plan
-from pyd2.update.transaction import Transaction
+from pyd2.update.drive.outcomes import Dead
+from pyd2.update.model.kinds import KINDS
+from pyd2.update.model.plan import Plan
+from pyd2.update.model.transaction import Transaction
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import Request
-    from pyd2.update.driver import Driver
-    from pyd2.update.plan import Domain
-    from pyd2.update.queue_limit import QueueLimit
+    from pyd2.update.drive.driver import Driver
+    from pyd2.update.model.plan import Domain
+    from pyd2.update.schedule.queue_limit import QueueLimit
 
 KINDS_BY_NUMBER: Final = tuple(
     KINDS[change, mode] for change in ChangeType for mode in ConflictResolutionMode

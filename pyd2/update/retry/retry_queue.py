@@ -30,11 +30,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
-from pyd2.update.ends import Dead
-from pyd2.update.late import BEHIND, ENDED, FREE, HELD, UNDER_WAY, Late, makes_superfluous
-from pyd2.update.lines import Lines
-from pyd2.update.rooms import CROWD, Room, Rooms, leave_slot
-from pyd2.update.shares import Shares
+from pyd2.update.drive.outcomes import Dead
+from pyd2.update.retry.ordering import Lines
+from pyd2.update.retry.parking import CROWD, Room, Rooms, leave_slot
+from pyd2.update.retry.request import BEHIND, ENDED, FREE, HELD, UNDER_WAY, Late, makes_superfluous
+from pyd2.update.schedule.shares import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import Request
-    from pyd2.update.ends import Ends
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Domain
+    from pyd2.update.drive.outcomes import Ends
+    from pyd2.update.model.plan import Domain
+    from pyd2.update.server.lane import Lane
 
 __all__ = ["Late", "Retries"]
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, rcode_text
 from pyd2.dns.reply import read_reply
-from pyd2.update.chosen import LibraryKey
-from pyd2.update.kinds import DONE, MAX_ROUNDS, MAX_TRIES
-from pyd2.update.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
-from pyd2.update.tries import NEXT
+from pyd2.update.drive.library_key import LibraryKey
+from pyd2.update.inflight.contract import NEXT
+from pyd2.update.model.kinds import DONE, MAX_ROUNDS, MAX_TRIES
+from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters, KeyCounters
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.driver import Driver
-    from pyd2.update.errands import Errand
-    from pyd2.update.lane import Lane
-    from pyd2.update.transaction import Transaction
-    from pyd2.update.tries import Outgoing
+    from pyd2.update.drive.driver import Driver
+    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.inflight.contract import Outgoing
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
 
 _MAY_PASS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED), int(Rcode.NOTAUTH)})
 """Response codes that say something about the server, and not about the update."""

@@ -9,8 +9,8 @@ from pyd2.update.containers import LAST_SHARD, SHIFT, Sharded
 
 if TYPE_CHECKING:
     from pyd2.packets.layer import Request
-    from pyd2.update.lane import Lane
-    from pyd2.update.late import Late
+    from pyd2.update.retry.request import Late
+    from pyd2.update.server.lane import Lane
 
     Held: TypeAlias = "dict[int, Followers | None]"
 

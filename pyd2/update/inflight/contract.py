@@ -1,8 +1,8 @@
 """The mechanism of tries: which of them are under way, where their replies come, and when their time is up.
 
-What is to be tried is the business of ``driver.py``, and what follows from its outcome that of
-``replies.py``. There are two sorts with one face: the one here in Python, which is the reference, and
-``compiled_tries.py``, which also makes, signs and judges the usual updates in C, by the batch.
+What is to be tried is the business of ``drive/driver.py``, and what follows from its outcome that of
+``drive/replies.py``. There are two sorts with one face: the one here in Python, which is the reference, and
+``inflight/native.py``, which also makes, signs and judges the usual updates in C, by the batch.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
-from pyd2.update.deadlines import Deadlines
-from pyd2.update.window import Window
+from pyd2.update.inflight.deadlines import Deadlines
+from pyd2.update.server.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import Zone
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.kinds import Step
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Server
-    from pyd2.update.transaction import Transaction
-    from pyd2.update.window import Updates
+    from pyd2.update.model.kinds import Step
+    from pyd2.update.model.plan import Server
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
+    from pyd2.update.server.window import Updates
 
 JUDGE: Final = -1
 """In an event: the reply is still to be judged."""
@@ -216,7 +216,7 @@ class PlainTries(RandomNumbers):
     def take(
         self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool  # noqa: ARG002
     ) -> list[Event]:
-        """See Tries; what C decides here is decided by ``replies.py``."""
+        """See Tries; what C decides here is decided by ``drive/replies.py``."""
         return [self._take(lane, slot, datagram, turn.now) for datagram in datagrams]
 
     def _take(self, lane: Lane, slot: int, datagram: bytes, now: float) -> Event:
@@ -273,6 +273,6 @@ def make_tries(packets: PacketLayer) -> Tries:
     """Return what goes with a packet layer."""
     if packets.name != "compiled":
         return PlainTries()
-    from pyd2.update.compiled_tries import CompiledTries
+    from pyd2.update.inflight.native import CompiledTries
 
     return CompiledTries()

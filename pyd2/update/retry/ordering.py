@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.update.containers import Chain, Link, Sharded
-from pyd2.update.late import BEHIND, FREE, GUARDED, Late
+from pyd2.update.retry.request import BEHIND, FREE, GUARDED, Late
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""The driver: walks the tables of ``kinds.py`` for every transaction, and has its updates sent.
+"""The driver: walks the tables of ``model/kinds.py`` for every transaction, and has its updates sent.
 
 It takes a transaction from where it begins through its directions, steps and servers to its end. What
-becomes of a try is seen in ``replies.py``, which tells the driver where to go on.
+becomes of a try is seen in ``drive/replies.py``, which tells the driver where to go on.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyd2.packets.packed import PackedRequest
-from pyd2.update.chosen import LibraryKey
-from pyd2.update.ends import Ends
-from pyd2.update.errands import Errands
-from pyd2.update.failover import Failover
-from pyd2.update.plan import MAX_TIMEOUT
-from pyd2.update.selection import Selector
-from pyd2.update.sending import Sender, UnsendableError, sign
-from pyd2.update.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
-from pyd2.update.tries import ALONE, Route, make_tries
+from pyd2.update.drive.failover import Failover
+from pyd2.update.drive.hook_jobs import Errands
+from pyd2.update.drive.library_key import LibraryKey
+from pyd2.update.drive.outcomes import Ends
+from pyd2.update.drive.sender import Sender, UnsendableError, sign
+from pyd2.update.drive.server_choice import Selector
+from pyd2.update.inflight.contract import ALONE, Route, make_tries
+from pyd2.update.model.plan import MAX_TIMEOUT
+from pyd2.update.model.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import RequestLog
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.errands import Errand
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Domain, Server
-    from pyd2.update.selection import Selection
-    from pyd2.update.sending import Draft, Signed
-    from pyd2.update.transaction import Transaction
+    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.sender import Draft, Signed
+    from pyd2.update.drive.server_choice import Selection
+    from pyd2.update.model.plan import Domain, Server
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
 
 _WHERE_IT_ENDED: Final = " : current state: [ 1 END_ST ] next event: [ 3 FAIL_EVT ]"
 """What Kea's state machine, which pyd2 does not have, says behind each error that stops it."""

@@ -19,13 +19,13 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
-from pyd2.update.clients import Clients
 from pyd2.update.containers import LAST_SHARD, SHIFT
-from pyd2.update.late import Late
-from pyd2.update.late_requests import LateRequests
-from pyd2.update.matching import Matching
-from pyd2.update.queue_limit import QueueLimit
-from pyd2.update.retries import AT_ONCE_TOGETHER, Retries
+from pyd2.update.retry.request import Late
+from pyd2.update.retry.retry_queue import AT_ONCE_TOGETHER, Retries
+from pyd2.update.schedule.client_locks import Clients
+from pyd2.update.schedule.queue_limit import QueueLimit
+from pyd2.update.schedule.retry_scheduler import LateRequests
+from pyd2.update.schedule.routing import Matching
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer, Request
-    from pyd2.update.clients import Followers, Held
-    from pyd2.update.driver import Driver
-    from pyd2.update.lane import Lane
-    from pyd2.update.plan import Plan
+    from pyd2.update.drive.driver import Driver
+    from pyd2.update.model.plan import Plan
+    from pyd2.update.schedule.client_locks import Followers, Held
+    from pyd2.update.server.lane import Lane
 
 STEP: Final = 96
 """What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us."""

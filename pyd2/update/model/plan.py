@@ -10,10 +10,10 @@ from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
 from pyd2.interpreter import free_in_parts
 from pyd2.packets.layer import DomainNumbers
-from pyd2.update.health import Health
-from pyd2.update.lane import Lane
-from pyd2.update.match import Matcher, ReverseMatcher
-from pyd2.update.window import CAP, Window
+from pyd2.update.model.zones import Matcher, ReverseMatcher
+from pyd2.update.server.breaker import Health
+from pyd2.update.server.lane import Lane
+from pyd2.update.server.window import CAP, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.update import Zone
     from pyd2.packets.layer import Index, PacketLayer
-    from pyd2.update.kinds import Step
-    from pyd2.update.tries import Route
-    from pyd2.update.window import Updates
+    from pyd2.update.inflight.contract import Route
+    from pyd2.update.model.kinds import Step
+    from pyd2.update.server.window import Updates
 
 MAX_TIMEOUT: Final = 2**31 - 1
 """Milliseconds; Kea accepts longer ones in a configuration and then cannot send (contract, section 2.2)."""

@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pyd2.ncr import ChangeType
-from pyd2.update.transaction import Transaction
+from pyd2.update.model.transaction import Transaction
 
 if TYPE_CHECKING:
     from pyd2.packets.layer import Request
     from pyd2.update.containers import Link
-    from pyd2.update.kinds import Kind
-    from pyd2.update.lines import Place
-    from pyd2.update.plan import Domain, Plan
-    from pyd2.update.rooms import Slot
-    from pyd2.update.shares import Share
-    from pyd2.update.transaction import Failure
+    from pyd2.update.model.kinds import Kind
+    from pyd2.update.model.plan import Domain, Plan
+    from pyd2.update.model.transaction import Failure
+    from pyd2.update.retry.ordering import Place
+    from pyd2.update.retry.parking import Slot
+    from pyd2.update.schedule.shares import Share
 
 REMOVAL_SECONDS: Final = 86400.0
 """How long a removal is tried at least: its record is wrong as long as it stands, and no lease ends that."""

@@ -1,0 +1,1 @@
+"""A transaction's way: its steps, servers, keys and outcome."""

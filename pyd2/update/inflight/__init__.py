@@ -1,0 +1,1 @@
+"""Updates under way: their query IDs, deadlines and replies."""

@@ -1,0 +1,1 @@
+"""Requests that are tried again later."""
