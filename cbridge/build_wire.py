@@ -17,9 +17,9 @@ WITHOUT = "pyd2 works with its packet layer in Python, which needs more CPU time
 MODULE = "pyd2.packets.wire"
 SOURCES = Path(__file__).resolve().parent / "wire"
 
-FACE = (
-    "error", "name", "request", "update", "tsig", "reply", "datagrams", "packed", "shown", "window", "spent",
-    "outbox", "tries",
+INTERFACE = (
+    "error", "name", "request", "update", "tsig", "reply", "datagrams", "packed", "shown", "window",
+    "quarantine", "outbox", "tries",
 )
 """The headers that Python sees, each after those that it needs."""
 
@@ -34,11 +34,11 @@ def _declarations(header: str) -> str:
 def make(**options: Any) -> FFI:  # noqa: ANN401  options of the compiler, as setuptools has them
     """Return the module's description for cffi; ``options`` go to the compiler."""
     ffi = FFI()
-    ffi.cdef("\n".join(map(_declarations, FACE)))
+    ffi.cdef("\n".join(map(_declarations, INTERFACE)))
     options = {"extra_compile_args": FLAGS, "libraries": ["crypto"], **options}
     ffi.set_source(
         MODULE,
-        "".join(f'#include "{header}.h"\n' for header in FACE),
+        "".join(f'#include "{header}.h"\n' for header in INTERFACE),
         sources=[str(path) for path in sorted(SOURCES.glob("*.c"))],
         include_dirs=[str(SOURCES)],
         depends=[str(path) for path in sorted(SOURCES.glob("*.h"))],

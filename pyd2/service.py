@@ -7,10 +7,10 @@ time, and no DNS update waits for it: the service has a thread with an event loo
 share Python's interpreter lock, which no thread holds for long: each system call releases it, and it is taken
 from a thread that computes after half a millisecond (``pyd2.interpreter``).
 
-The daemon calls the service by ``_call``, which runs a function in the service's thread and waits for its
-end; that is a matter of microseconds. The service never waits for the daemon: it posts to the daemon's loop.
-What it wants of hook libraries goes there as errands (``update/drive/hook_jobs.py``) and comes back when it is done.
-If its thread fails, the process ends, with exit status 1: a service manager can start it again.
+The daemon calls the service by ``_call``, which runs a function on the update thread and waits for its end;
+that takes microseconds. The service never waits for the daemon: it posts to the daemon's loop. Calls of hook
+libraries go there as hook jobs (``update/drive/hook_jobs.py``), and their results come back.
+If the update thread fails, the process ends with exit status 1: a service manager can start it again.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from pyd2 import interpreter
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.hook_thread import HookJobs
 from pyd2.net.datagrams import make_datagrams
+from pyd2.net.engine_io import EngineIO
 from pyd2.net.intake import Intake
-from pyd2.net.pump import Pump
 from pyd2.net.troubles import Troubles
 from pyd2.queue.durable import DurableQueue
 from pyd2.queue.sqlite.stores import SqliteStores
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pyd2.net.systemd import ServiceManager
     from pyd2.observe.log import MessageLog
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.engine import SelectKey
     from pyd2.update.model.plan import Plan
     from pyd2.update.server.lane import Lane
@@ -123,11 +123,11 @@ class Service:
         loop.set_exception_handler(on_fault)
         datagrams = make_datagrams(packets.name)
         self._engine = Engine(counters, log, packets=packets)
-        self._errands = HookJobs(home, self._bring_back, lambda: self._journal.mark)
-        self._pump = Pump(loop, self._engine, self._after_work, datagrams, self._errands.post,
+        self._hook_jobs = HookJobs(home, self._bring_back, lambda: self._queue.mark)
+        self._engine_io = EngineIO(loop, self._engine, self._after_work, datagrams, self._hook_jobs.post,
                           Troubles(counters, log))
-        self._journal = DurableQueue(loop, self._pump.requests, counters, log, SqliteStores(loop, log))
-        self._intake = Intake(loop, self._journal.accept, counters, log, datagrams, manager)
+        self._queue = DurableQueue(loop, self._engine_io.requests, counters, log, SqliteStores(loop, log))
+        self._intake = Intake(loop, self._queue.accept, counters, log, datagrams, manager)
         self._ended: deque[_Ended] = deque()
         """What is reported to the durable queue when its lines are in the log."""
         self._ended_number = 0
@@ -177,11 +177,11 @@ class Service:
 
     def claim(self, queue: QueueSwitches) -> None:
         """See DurableQueue; not in the service's thread, for it waits for a disk."""
-        self._journal.claim(queue)
+        self._queue.claim(queue)
 
     def unclaim(self) -> None:
         """Take back ``claim``."""
-        self._journal.unclaim()
+        self._queue.unclaim()
 
     def configure(self, config: Config, select_key: SelectKey | None) -> None:
         """Work by a new configuration; see Engine. ``select_key`` will be called in the daemon's thread."""
@@ -191,10 +191,10 @@ class Service:
 
     def _put_in_force(self, config: Config, plan: Plan, select_key: SelectKey | None) -> Plan:
         before = self._engine.put_in_force(config, plan, select_key, time.monotonic(), time.time())
-        self._pump.forget_unused()
-        self._journal.configure(config.switches.queue)
+        self._engine_io.forget_unused()
+        self._queue.configure(config.switches.queue)
         self._most_unreported = config.switches.queue.max_entries // UNREPORTED_PART
-        self._pump.flush()
+        self._engine_io.flush()
         return before
 
     def listen(self, address: Address, port: int) -> None:
@@ -221,7 +221,7 @@ class Service:
 
     def _status(self, wall: float) -> tuple[dict[str, Plain] | None, tuple[Lane, ...]]:
         """Return the status but that of the servers, and these."""
-        queue = self._journal.status(wall)
+        queue = self._queue.status(wall)
         if queue is None and not self._engine.extended:
             return None, ()
         status = self._engine.status(wall)
@@ -245,14 +245,14 @@ class Service:
         for _ in range(_ROUNDS):
             for _ in range(_TURNS):
                 self._call(_turn)
-            if not self._errands.run_some():
+            if not self._hook_jobs.run_some():
                 break
 
     # What libraries are to do.
 
-    def _bring_back(self, errands: Sequence[Errand[Any]]) -> None:
+    def _bring_back(self, hook_jobs: Sequence[HookJob[Any]]) -> None:
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._pump.errands_done, errands)
+            self._loop.call_soon_threadsafe(self._engine_io.hook_jobs_done, hook_jobs)
 
     # What has ended.
 
@@ -260,25 +260,25 @@ class Service:
         """Pass on which requests have ended, each time the engine has had a turn."""
         amended = self._engine.take_amended()
         if amended:
-            self._journal.amend(amended)
+            self._queue.amend(amended)
         finished = self._engine.take_finished()
         dead = {request.ncr.number: request.reason for request in self._engine.take_dead()}
         if finished:
-            self._after_lines(finished, dead)
+            self._after_log_lines(finished, dead)
         if self._leaving is not None:
             self._leave_if_cleared()
 
-    def _after_lines(self, finished: Sequence[int], dead: Mapping[int, str]) -> None:
+    def _after_log_lines(self, finished: Sequence[int], dead: Mapping[int, str]) -> None:
         """Report ends to the durable queue when their lines are written: a kill must not hide them."""
         self._ended_number += 1
         self._ended.append(_Ended(self._ended_number, finished, dead))
         self._unreported += len(finished)
-        self._log.after_written(partial(self._lines_written, self._ended_number))
+        self._log.after_written(partial(self._log_lines_written, self._ended_number))
         while self._unreported > self._most_unreported:
             # A log that hangs must not fill the queue, which would cost requests.
             self._report_ends(self._ended[0].number)
 
-    def _lines_written(self, number: int) -> None:
+    def _log_lines_written(self, number: int) -> None:
         with suppress(RuntimeError):  # the loop is closed: all is reported
             self._loop.call_soon_threadsafe(self._report_some_ends, number)
 
@@ -294,7 +294,7 @@ class Service:
         while ended and ended[0].number <= number:
             _, finished, dead = ended.popleft()
             self._unreported -= len(finished)
-            self._journal.done(finished, dead)
+            self._queue.done(finished, dead)
 
     # The shutdown.
 
@@ -308,7 +308,7 @@ class Service:
             self._intake.stop(self._leave_if_cleared)
         self._leave_if_cleared()
         if kind is ShutdownType.NORMAL and self._drain_timer is None:
-            seconds = KEPT_SECONDS if self._journal.durable else DRAIN_SECONDS
+            seconds = KEPT_SECONDS if self._queue.durable else DRAIN_SECONDS
             self._drain_timer = self._loop.call_later(seconds, self._drain_timed_out, seconds)
 
     def stay(self) -> bool:
@@ -326,7 +326,7 @@ class Service:
     def _leave_if_cleared(self) -> None:
         if self._leaving is None or self._left:
             return
-        if (self._journal.busy or self._intake.draining) and self._leaving is not ShutdownType.NOW:
+        if (self._queue.busy or self._intake.draining) and self._leaving is not ShutdownType.NOW:
             return
         if self._engine.cleared_for_shutdown(self._leaving):
             self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)
@@ -335,7 +335,7 @@ class Service:
     def _drain_timed_out(self, seconds: float) -> None:
         self._drain_timer = None
         if self._leaving is ShutdownType.NORMAL and not self._left:
-            if not self._journal.durable:
+            if not self._queue.durable:
                 left_over = self._engine.queued - self._engine.late + self._engine.active
                 self._log.emit("PYD2_SHUTDOWN_INCOMPLETE", round(seconds), left_over)
             self._say_left()
@@ -350,22 +350,22 @@ class Service:
 
     def _stop_listening(self) -> None:
         # The durable queue logs itself how many it keeps.
-        without = self._engine.queued + self._engine.active - self._journal.kept
+        without = self._engine.queued + self._engine.active - self._queue.kept
         if (lost := min(self._engine.late, without)) > 0:
             self._log.emit("PYD2_RETRIES_LOST", lost)
         self._intake.leave()
 
     def close(self) -> None:
         """Close the sockets and the durable queue, which is written before, and end the thread."""
-        self._call(self._pump.close)
+        self._call(self._engine_io.close)
         self._log.flush()
-        self._call(self._close_journal)
+        self._call(self._close_queue)
         self.end()
 
-    def _close_journal(self) -> None:
+    def _close_queue(self) -> None:
         # If the log hangs as well: what is done is not to be done again.
         self._report_ends(self._ended_number)
-        self._journal.close()
+        self._queue.close()
 
     def end(self) -> None:
         """End the thread, whatever it has to do, if it was started and has not ended."""

@@ -18,7 +18,7 @@ class Waiting(Service):
         self._unreported = turns
         self.planned: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.reported: list[int] = []
-        self._loop = self._journal = self  # type: ignore[assignment]
+        self._loop = self._queue = self  # type: ignore[assignment]
 
     def call_soon(self, call: Callable[..., Any], *arguments: Any) -> None:
         self.planned.append((call, arguments))
@@ -46,7 +46,7 @@ class ManyServers(Service):
     def __init__(self, count: int) -> None:
         lanes = tuple(Lane(IPv4Address(number), 53) for number in range(count))
         self._engine: Any = SimpleNamespace(extended=True, lanes=lanes, status=lambda _: {"requests": {}})
-        self._journal: Any = SimpleNamespace(status=lambda _: None)
+        self._queue: Any = SimpleNamespace(status=lambda _: None)
         self.sizes: list[int] = []
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

@@ -14,12 +14,12 @@ static void set_header(struct mmsghdr *header, struct iovec *part, void *octets,
     header->msg_hdr.msg_iovlen = 1;
 }
 
-int wire_receive(int socket, uint8_t *room, size_t room_size, size_t size, uint32_t sizes[WIRE_BATCH_MAX],
+int wire_receive(int socket, uint8_t *room, size_t buffer_size, size_t size, uint32_t sizes[WIRE_BATCH_MAX],
                  size_t count) {
     struct mmsghdr headers[WIRE_BATCH_MAX];
     struct iovec parts[WIRE_BATCH_MAX];
     count = count < WIRE_BATCH_MAX ? count : WIRE_BATCH_MAX;
-    if (size == 0 || count > room_size / size) {
+    if (size == 0 || count > buffer_size / size) {
         return -EINVAL;
     }
     memset(headers, 0, count * sizeof headers[0]);

@@ -12,7 +12,7 @@ enum { WIRE_BATCH_MAX = 128 };
  * room, one behind the other; what is longer is cut. `sizes` tells how long each is. Returns their number, at
  * most WIRE_BATCH_MAX, or an errno, negated. An error behind a datagram is kept by the kernel for the next call.
  */
-int wire_receive(int socket, uint8_t *room, size_t room_size, size_t size, uint32_t sizes[WIRE_BATCH_MAX],
+int wire_receive(int socket, uint8_t *room, size_t buffer_size, size_t size, uint32_t sizes[WIRE_BATCH_MAX],
                  size_t count);
 
 /*

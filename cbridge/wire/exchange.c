@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "error.h"
-#include "letters.h"
+#include "outgoing.h"
 #include "octets.h"
 #include "packed.h"
 #include "reply.h"
@@ -36,7 +36,7 @@ static int draw(sending *common) {
         memcpy(&bits, next, sizeof bits);
         uint64_t query = (uint64_t)common->turn->slot << 16 | (bits & 0xFFFF);
         if (wire_tries_find(common->tries, common->lane, query) == WIRE_NONE &&
-            !wire_spent_has(&common->lane->spent, (uint16_t)query)) {
+            !wire_quarantine_has(&common->lane->quarantined, (uint16_t)query)) {
             return bits & 0xFFFF;
         }
     }
@@ -56,10 +56,10 @@ static int write_update(const wire_route *route, const wire_packed *head, const 
 static wire_try *send_one(sending *common, const wire_route *route, uint32_t number, const wire_packed *head,
                           const uint8_t *behind) {
     uint8_t message[ROOM];
-    if (!common->possible || !wire_tries_make_room(common->tries, number)) {
+    if (!common->possible || !wire_tries_reserve(common->tries, number)) {
         return NULL;
     }
-    uint8_t *room = wire_lane_room(common->lane, ROOM);
+    uint8_t *room = wire_lane_reserve(common->lane, ROOM);
     int size = write_update(route, head, behind, message);
     int query_id = room != NULL && size >= 0 ? draw(common) : -1;
     if (query_id < 0) {

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "spent.h"
+#include "quarantine.h"
 #include "window.h"
 
 /* A message of the outbox. */
@@ -14,19 +14,19 @@ typedef struct {
     uint32_t query_id;
     uint32_t at; /* where it stands in `octets` */
     uint32_t size;
-} wire_letter;
+} wire_outgoing;
 
 /* All that C knows of a DNS server. */
 typedef struct {
     wire_window window;
-    wire_spent spent;
-    wire_letter *letters;
+    wire_quarantine quarantined;
+    wire_outgoing *messages;
     uint8_t *octets;
-    uint32_t first; /* the letters before it are sent */
+    uint32_t first; /* the messages before it are sent */
     uint32_t count;
     uint32_t room;
     uint32_t used; /* octets */
-    uint32_t octets_room;
+    uint32_t octets_size;
 } wire_lane;
 
 /* Return a lane with a window of at most `cap`; null without memory. */
@@ -34,12 +34,12 @@ wire_lane *wire_lane_new(int32_t cap);
 void wire_lane_free(wire_lane *lane);
 
 /*
- * Send letters from a connected socket, those of the first one's slot that stand together. Returns their number,
+ * Send messages from a connected socket, those of the first one's slot that stand together. Returns their number,
  * or the errno of the first, negated; what is sent has left the outbox.
  */
 int wire_lane_send(wire_lane *lane, int socket);
 
-/* Take the first letter out without sending it. */
+/* Take the first message out without sending it. */
 void wire_lane_skip(wire_lane *lane);
 
 #endif

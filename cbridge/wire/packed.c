@@ -96,7 +96,7 @@ int wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size_
     entry *place = find_place(domains, (unsigned)kind, text, size);
     if (place->number == 0) {
         if (domains->left == 0) {
-            return WIRE_NO_ROOM;
+            return WIRE_NO_SPACE;
         }
         domains->left--;
     }
@@ -178,7 +178,7 @@ int wire_match(const wire_domains *domains, uint8_t *packed, size_t size) {
 }
 
 void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t stride, const uint32_t *sizes,
-                        const uint64_t *numbers, size_t count, uint8_t *packed, size_t packed_room,
+                        const uint64_t *numbers, size_t count, uint8_t *packed, size_t packed_size_max,
                         uint32_t *packed_sizes) {
     wire_request request;
     const uint8_t *datagram = room;
@@ -188,10 +188,10 @@ void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t
             continue;
         }
         size_t size = sizeof(wire_packed) + request.dhcid_size + request.fqdn_wire_size;
-        if (size > packed_room) {
+        if (size > packed_size_max) {
             continue;
         }
-        packed_room -= size;
+        packed_size_max -= size;
         wire_packed head = {
             .number = numbers != NULL ? numbers[i] : 0,
             .lease_length = request.lease_length,

@@ -47,7 +47,7 @@ wire_domains *wire_domains_new(size_t count, uint32_t forward_wildcard, uint32_t
 void wire_domains_free(wire_domains *domains);
 
 /*
- * Add one of them. A text beyond 255 octets can match nothing and is left out. Returns 0; WIRE_NO_ROOM if there were as
+ * Add one of them. A text beyond 255 octets can match nothing and is left out. Returns 0; WIRE_NO_SPACE if there were as
  * many as there is room for; WIRE_UNUSUAL for a kind that is none, and for the number 0, which stands for none.
  */
 int wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size_t size, uint32_t number);
@@ -61,11 +61,11 @@ int wire_match(const wire_domains *domains, uint8_t *packed, size_t size);
 /*
  * Read datagrams that stand `stride` octets apart (0: one directly behind the other), and leave the packed and
  * matched requests one behind the other in `packed`. `packed_sizes` tells the size of each, 0 where the datagram
- * needs a second look, or its request does not fit into what is left of the `packed_room` octets there. `numbers` are
+ * needs a second look, or its request does not fit into what is left of the `packed_size_max` octets there. `numbers` are
  * those of the durable queue; null: they have none.
  */
 void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t stride, const uint32_t *sizes,
-                        const uint64_t *numbers, size_t count, uint8_t *packed, size_t packed_room,
+                        const uint64_t *numbers, size_t count, uint8_t *packed, size_t packed_size_max,
                         uint32_t *packed_sizes);
 
 #endif

@@ -117,7 +117,7 @@ int wire_request_show(const uint8_t *packed, size_t size, uint8_t *text, size_t 
     if (!take_request(&reader, &parts) || wire_left(&reader) > 0 || !put_request(&writer, &parts)) {
         return WIRE_UNUSUAL;
     }
-    return writer.full ? WIRE_NO_ROOM : (int)wire_written(&writer);
+    return writer.full ? WIRE_NO_SPACE : (int)wire_written(&writer);
 }
 
 int wire_requests_show(const uint8_t *packed, size_t size, const wire_line *line, uint8_t *text, size_t room,

@@ -54,7 +54,7 @@ static void link_try(wire_tries *tries, int32_t number) {
     *place = number;
 }
 
-bool wire_tries_make_room(wire_tries *tries, uint32_t number) {
+bool wire_tries_reserve(wire_tries *tries, uint32_t number) {
     if (number < tries->room) {
         return true;
     }
@@ -147,8 +147,8 @@ void wire_tries_end(wire_tries *tries, int32_t number) {
 int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
                      double timeout) {
     uint32_t queue = 0;
-    if (!wire_tries_make_room(tries, number) || !wire_tries_find_queue(tries, timeout, &queue)) {
-        return WIRE_NO_ROOM;
+    if (!wire_tries_reserve(tries, number) || !wire_tries_find_queue(tries, timeout, &queue)) {
+        return WIRE_NO_SPACE;
     }
     wire_try *try = wire_tries_add(tries, lane, query, number, now, queue);
     try->route = NULL;
@@ -173,7 +173,7 @@ size_t wire_tries_expire(wire_tries *tries, double now, int32_t *numbers, size_t
         while (found < count && (first = tries->queues[i].first) != WIRE_NONE && tries->tries[first].deadline <= now) {
             wire_lane *lane = tries->tries[first].lane;
             wire_window_timed_out(&lane->window, tries->tries[first].sent_at, now);
-            wire_spent_add(&lane->spent, (uint16_t)tries->tries[first].query, now);
+            wire_quarantine_add(&lane->quarantined, (uint16_t)tries->tries[first].query, now);
             wire_tries_end(tries, first);
             numbers[found++] = first;
         }

@@ -61,7 +61,7 @@ int64_t wire_tries_query(const wire_tries *tries, uint32_t number, const wire_la
 
 /*
  * Enter a try whose message is the caller's to send and whose reply is the caller's to judge. It counts in the
- * lane's window. Returns 0, or WIRE_NO_ROOM without memory.
+ * lane's window. Returns 0, or WIRE_NO_SPACE without memory.
  */
 int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
                      double timeout);

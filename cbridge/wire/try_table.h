@@ -43,7 +43,7 @@ struct wire_tries {
 };
 
 /* Make room for a transaction's number. */
-bool wire_tries_make_room(wire_tries *tries, uint32_t number);
+bool wire_tries_reserve(wire_tries *tries, uint32_t number);
 
 /* Leave the number of the queue of a timeout. Returns whether there is one, or memory for a new one. */
 bool wire_tries_find_queue(wire_tries *tries, double timeout, uint32_t *found);

@@ -110,15 +110,15 @@ void wire_put_variables(wire_writer *writer, const wire_key *key, uint64_t when,
 }
 
 int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall,
-              uint8_t *room, size_t room_size) {
+              uint8_t *room, size_t buffer_size) {
     if (size < WIRE_HEADER_SIZE || (message[10] == 0xFF && message[11] == 0xFF) || wall >> 48 != 0) {
         return WIRE_UNUSUAL;
     }
-    wire_writer writer = wire_write_to(room, room_size);
+    wire_writer writer = wire_write_to(room, buffer_size);
     wire_put_u16(&writer, query_id);
     wire_put(&writer, message + 2, size - 2);
     if (writer.full) {
-        return WIRE_NO_ROOM;
+        return WIRE_NO_SPACE;
     }
     uint8_t variables[WIRE_VARIABLES_MAX];
     uint8_t mac[EVP_MAX_MD_SIZE];
@@ -144,5 +144,5 @@ int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query
     wire_put(&writer, mac, key->mac_size);
     wire_put_u16(&writer, query_id);
     wire_put_u32(&writer, 0); /* no error, no other data */
-    return writer.full ? WIRE_NO_ROOM : (int)wire_written(&writer);
+    return writer.full ? WIRE_NO_SPACE : (int)wire_written(&writer);
 }

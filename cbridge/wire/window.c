@@ -79,7 +79,7 @@ static void after_idle(wire_window *window, double now) {
     begin_round(window, now);
 }
 
-int32_t wire_window_room(wire_window *window, double now) {
+int32_t wire_window_free_places(wire_window *window, double now) {
     if (window->in_flight == 0 && now - window->idle_since > most_of(IDLE, 4 * least_of(window->base, IDLE))) {
         after_idle(window, now);
     }

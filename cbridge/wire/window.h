@@ -37,7 +37,7 @@ void wire_window_init(wire_window *window, int32_t cap);
 void wire_window_set_cap(wire_window *window, int32_t cap);
 
 /* Return how many updates may go out now; asked before the first of those that go out together. */
-int32_t wire_window_room(wire_window *window, double now);
+int32_t wire_window_free_places(wire_window *window, double now);
 
 /* Return when there is room again that pacing has taken away; infinity: not before a reply. */
 double wire_window_paced_until(const wire_window *window);

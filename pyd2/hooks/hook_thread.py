@@ -1,7 +1,7 @@
 """The hook thread: all library code runs on it, one call at a time. It is the daemon's main thread.
 
-The update thread hands work to it: hook jobs (``pyd2.update.drive.hook_jobs``), and library objects whose last use
-ends there, for only the hook thread may destroy them.
+The update thread hands work to it: hook jobs (``pyd2.update.drive.hook_jobs``), and library objects whose
+last use ends there, for only the hook thread may destroy them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
     from mmap import mmap
 
-    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.hook_jobs import HookJob
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class HookJobs:
     """Runs hook jobs in order on the hook thread, between the other work of its loop."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, give_back: Callable[[Sequence[Errand[Any]]], None],
+        self, loop: asyncio.AbstractEventLoop, give_back: Callable[[Sequence[HookJob[Any]]], None],
         find_mark: Callable[[], mmap | None] = lambda: None,
     ) -> None:
         """``give_back`` gets finished jobs, on the hook thread.
@@ -95,11 +95,11 @@ class HookJobs:
         ``find_mark`` returns where to store, in the first 8 octets, the number of a job's request, or None:
         if the process dies in a job, the number tells which request it was for (queue/sqlite/opening.py).
         """
-        self._inbox: Inbox[Errand[Any]] = Inbox(self._run, loop)
+        self._inbox: Inbox[HookJob[Any]] = Inbox(self._run, loop)
         self._give_back = give_back
         self._find_mark = find_mark
 
-    def post(self, jobs: Sequence[Errand[Any]]) -> None:
+    def post(self, jobs: Sequence[HookJob[Any]]) -> None:
         """Have further jobs run; for the update thread."""
         self._inbox.post(jobs)
 

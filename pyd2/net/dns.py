@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.net.addresses import socket_address
 from pyd2.net.descriptors import is_shortage
-from pyd2.net.mail import EMPTY, PostedMail, PythonMail
+from pyd2.net.outbox import EMPTY, NativeOutbox, PythonOutbox
 from pyd2.net.read_turns import LEAST, PER_SOCKET
 from pyd2.net.tcp import TcpLink
 from pyd2.update.inflight.contract import STREAM
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pyd2.net.datagrams import Datagrams
     from pyd2.net.descriptors import Descriptors, Lease
-    from pyd2.net.mail import Mail
+    from pyd2.net.outbox import Outbox
     from pyd2.net.read_turns import ReadTurns
     from pyd2.net.troubles import ServerTroubles
     from pyd2.update.engine import Outgoing
@@ -105,7 +105,7 @@ class ServerSockets:
         self._on_replies = on_replies
         self._on_failure = on_failure
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
-        self._patience = patience
+        self._timeout = patience
         self._descriptors = descriptors
         self._troubles = troubles
         self._sockets: dict[int, socket.socket] = {}
@@ -125,8 +125,8 @@ class ServerSockets:
         """Runs while there are sockets."""
         self._drops: dict[int, int] = {}
         """By slot: replies that the kernel has dropped, as far as they are counted."""
-        self._mail = PythonMail(datagrams)
-        self._posted: PostedMail | None = None
+        self._outbox = PythonOutbox(datagrams)
+        self._posted: NativeOutbox | None = None
         self._again: asyncio.TimerHandle | None = None
         """Runs while the kernel has no room: then all waits, so that the order is kept."""
         self._tcp: TcpLink[Outgoing] | None = None
@@ -137,14 +137,14 @@ class ServerSockets:
             if outgoing.tcp:
                 self._send_over_tcp(outgoing)
             else:
-                self._mail.add(outgoing)
+                self._outbox.add(outgoing)
         if self._again is None:
-            self._deliver(self._mail, now)
+            self._deliver(self._outbox, now)
 
     def send_posted(self, now: float) -> None:
         """Send what the compiled tries have posted to the lane."""
         if self._posted is None:
-            self._posted = PostedMail(self._lane)
+            self._posted = NativeOutbox(self._lane)
         if self._again is None:
             self._deliver(self._posted, now)
 
@@ -170,14 +170,14 @@ class ServerSockets:
             self._again.cancel()
         if self._rest_timer is not None:
             self._rest_timer.cancel()
-        self._mail.clear()
+        self._outbox.clear()
         if self._posted is not None:
             self._posted.clear()
         self._close_ports()
 
     def close_if_idle(self) -> bool:
         """Close all sockets if nothing is under way; return whether there were any."""
-        waiting = self._mail.slot != EMPTY or (self._posted is not None and self._posted.slot != EMPTY)
+        waiting = self._outbox.slot != EMPTY or (self._posted is not None and self._posted.slot != EMPTY)
         if self._lane.window.in_flight or self._lane.signing or waiting:
             return False
         connected = self._tcp is not None and self._tcp.close_if_idle()
@@ -209,11 +209,11 @@ class ServerSockets:
         if self._tcp is None:
             self._tcp = TcpLink(
                 self._loop, str(self._lane.address), self._lane.port, self._tcp_replies, self._on_failure,
-                self._troubles.connection_closed, self._patience, self._descriptors, self._lane.tls,
+                self._troubles.connection_closed, self._timeout, self._descriptors, self._lane.tls,
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 
-    def _deliver(self, mail: Mail, now: float) -> None:
+    def _deliver(self, mail: Outbox, now: float) -> None:
         """Send over UDP what there is, and report what cannot be sent."""
         failed: list[tuple[Outgoing, int | str]] = []
         self._used = True
@@ -224,7 +224,7 @@ class ServerSockets:
         for outgoing, error in failed:
             self._on_failure(outgoing, error)
 
-    def _send_all(self, mail: Mail, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
+    def _send_all(self, mail: Outbox, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
         """Send until nothing is left, or the kernel has no room; what cannot be sent goes to ``failed``."""
         hidden = False  # whether the first message has met an error that may be an earlier one's
         while (slot := mail.slot) != EMPTY:
@@ -271,7 +271,7 @@ class ServerSockets:
     def _deliver_again(self) -> None:
         self._again = None
         now = self._loop.time()
-        for mail in (self._mail, self._posted):
+        for mail in (self._outbox, self._posted):
             if mail is not None and self._again is None:
                 self._deliver(mail, now)
 
@@ -340,7 +340,7 @@ class ServerSockets:
         slots = self._lane.slots
         slots[slots.index(slot)] = fresh
         del self._renew_at[slot]
-        linger = min(self._patience() + LINGER_MARGIN, LINGER_MAX) if slot in self._spoken else 0.0
+        linger = min(self._timeout() + LINGER_MARGIN, LINGER_MAX) if slot in self._spoken else 0.0
         self._lingering[slot] = self._loop.call_later(linger, self._close_replaced, slot)
 
     def _close_replaced(self, slot: int) -> None:

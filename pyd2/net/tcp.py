@@ -139,7 +139,7 @@ class TcpLink(Generic[Sent]):
         self._on_replies = on_replies
         self._on_failure = on_failure
         self._on_closed = on_closed
-        self._patience = patience
+        self._timeout = patience
         self._descriptors = descriptors
         self._tls = tls
         self._connection: _Connection | None = None
@@ -217,7 +217,7 @@ class TcpLink(Generic[Sent]):
         try:
             lease = self._descriptors.take()
             new_connection = partial(_Connection, self._opened, self._read, self._ended, lease.release)
-            async with asyncio.timeout(max(CONNECT_SECONDS, self._patience())):
+            async with asyncio.timeout(max(CONNECT_SECONDS, self._timeout())):
                 if tls is None:
                     await self._loop.create_connection(new_connection, self._address, self._port)
                 else:
@@ -294,7 +294,7 @@ class TcpLink(Generic[Sent]):
 
     def _pause(self) -> None:
         """Let the next connection wait a little: the server may end each one at once."""
-        self._not_before = self._loop.time() + min(AGAIN_SECONDS, self._patience() / 4)
+        self._not_before = self._loop.time() + min(AGAIN_SECONDS, self._timeout() / 4)
 
     def _close_idle(self) -> None:
         left = self._moved_at + IDLE_SECONDS - self._loop.time()
@@ -308,7 +308,7 @@ class TcpLink(Generic[Sent]):
     # Messages.
 
     def _wait_for(self, query_id: bytes, sent: Sent, framed: bytes) -> None:
-        deadline = self._loop.time() + self._patience()
+        deadline = self._loop.time() + self._timeout()
         self._waiting.pop(query_id, None)  # so that the new one is the last
         self._waiting[query_id] = _Waiting(sent, framed, self._answered, deadline)
         if self._expiry is None:

@@ -41,9 +41,9 @@ _TOGETHER: Final = 1 << 20
 """Characters that are written together at most."""
 
 # What the entries of the queue count for, beside the characters of a text.
-_TEXT_ROOM: Final = 128
-_REQUEST_ROOM: Final = 512
-_CALL_ROOM: Final = 1024
+_TEXT_SIZE: Final = 128
+_REQUEST_SIZE: Final = 512
+_CALL_SIZE: Final = 1024
 
 
 class _Switch:
@@ -108,7 +108,7 @@ class LogWriter:
         if self._size > self._limit and threading.current_thread() is not self._thread:
             self._drop(target)
             return
-        self._size += len(text) + _TEXT_ROOM
+        self._size += len(text) + _TEXT_SIZE
         self._told = None
         self._waiting.append((target, self._clock(), text))
         if self._idle or target.urgent:
@@ -128,7 +128,7 @@ class LogWriter:
             told = self._told = RequestGroup(message_id, message, now)
             self._waiting.append(told)
         told.requests.append(request)
-        self._size += _REQUEST_ROOM
+        self._size += _REQUEST_SIZE
         if self._idle:
             self._wake()
 
@@ -171,7 +171,7 @@ class LogWriter:
             self._tell_of_rest()
 
     def _add(self, entry: _Switch | Callable[[], object], *, urgent: bool = False) -> None:
-        self._size += _CALL_ROOM
+        self._size += _CALL_SIZE
         self._told = None
         self._waiting.append(entry)
         if self._idle or urgent:

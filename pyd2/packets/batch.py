@@ -13,10 +13,10 @@ from pyd2.packets.wire import ffi
 class DatagramBatch(Sequence[bytes]):
     """Datagrams as C takes them. What ``wire_receive`` left may change when the owner receives again."""
 
-    __slots__ = ("_count", "room", "sizes", "stride")
+    __slots__ = ("_count", "buffer", "sizes", "stride")
 
-    def __init__(self, room: Any, stride: int, sizes: Any, count: int) -> None:  # noqa: ANN401  cffi's objects
-        self.room = room
+    def __init__(self, buffer: Any, stride: int, sizes: Any, count: int) -> None:  # noqa: ANN401  cffi's objects
+        self.buffer = buffer
         """The octets of all."""
         self.stride = stride
         """How far the beginnings of two neighbours are apart; 0: they stand one directly behind the other."""
@@ -35,7 +35,7 @@ class DatagramBatch(Sequence[bytes]):
         sizes: list[int] = ffi.unpack(self.sizes, self._count)  # type: ignore[assignment]
         end = self._begin(self._count)
         begins = range(0, end, self.stride) if self.stride else accumulate(sizes, initial=0)
-        octets = ffi.buffer(self.room, end)
+        octets = ffi.buffer(self.buffer, end)
         return iter([octets[begin : begin + size] for size, begin in zip(sizes, begins, strict=False)])
 
     @overload
@@ -46,11 +46,11 @@ class DatagramBatch(Sequence[bytes]):
         if isinstance(index, slice):
             first, end, _ = index.indices(self._count)
             return DatagramBatch(
-                self.room + self._begin(first), self.stride, self.sizes + first, max(0, end - first)
+                self.buffer + self._begin(first), self.stride, self.sizes + first, max(0, end - first)
             )
         if not 0 <= index < self._count:
             raise IndexError(index)
-        return bytes(ffi.buffer(self.room + self._begin(index), self.sizes[index]))
+        return bytes(ffi.buffer(self.buffer + self._begin(index), self.sizes[index]))
 
     def _begin(self, index: int) -> int:
         """Return where a datagram begins, or the end of all."""
@@ -73,6 +73,6 @@ def to_batch(datagrams: Sequence[bytes]) -> DatagramBatch:
     """Return datagrams as a batch; those that are one already are not copied."""
     if isinstance(datagrams, DatagramBatch):
         return datagrams
-    room = ffi.from_buffer("uint8_t[]", b"".join(datagrams))
+    buffer = ffi.from_buffer("uint8_t[]", b"".join(datagrams))
     sizes = ffi.from_buffer("uint32_t[]", array("I", map(len, datagrams)))
-    return DatagramBatch(room, 0, sizes, len(datagrams))
+    return DatagramBatch(buffer, 0, sizes, len(datagrams))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyd2.dns.update import UpdateTemplate
     from pyd2.packets.layer import DomainNumbers, Index, Request
 
-ROOM: Final = 2048
+OUTPUT_SIZE: Final = 2048
 """Octets of the longest message that is written in C."""
 
 _DATA = {
@@ -67,7 +67,7 @@ class CompiledZone(Zone):
 class CompiledKey(HmacKey):
     """A shared secret that C knows, too; ``prepared`` is None where libcrypto does not do its digest."""
 
-    __slots__ = ("buffer", "prepared", "room")
+    __slots__ = ("octets", "output", "prepared")
 
     def __init__(self, name: str, algorithm: str, secret: bytes, digest_bits: int) -> None:
         super().__init__(name, algorithm, secret, digest_bits)
@@ -76,8 +76,8 @@ class CompiledKey(HmacKey):
             ALGORITHMS[algorithm.lower()].digest.encode(), secret, len(secret), self.mac_size,
         )
         self.prepared: Any = ffi.gc(key, lib.wire_key_free) if key else None
-        self.room = ffi.new("uint8_t[]", ROOM)
-        self.buffer = ffi.buffer(self.room)
+        self.output = ffi.new("uint8_t[]", OUTPUT_SIZE)
+        self.octets = ffi.buffer(self.output)
 
     def create_context(self) -> HmacContext:
         """Return the context of one message."""
@@ -106,11 +106,11 @@ class CompiledContext(HmacContext):
     def sign(self, message: bytes, qid: int, wall: int) -> bytes:
         """Return the message with its query ID and its TSIG record; see SigningContext."""
         key = self._key
-        size = _sign(key.prepared, message, len(message), qid, wall, key.room, ROOM)
+        size = _sign(key.prepared, message, len(message), qid, wall, key.output, OUTPUT_SIZE)
         if size < 0:
             return super().sign(message, qid, wall)
-        self._request_mac = key.buffer[size - _TSIG_TAIL - key.mac_size : size - _TSIG_TAIL]
-        signed: bytes = key.buffer[:size]
+        self._request_mac = key.octets[size - _TSIG_TAIL - key.mac_size : size - _TSIG_TAIL]
+        signed: bytes = key.octets[:size]
         return signed
 
 
@@ -124,8 +124,8 @@ class CompiledLayer(PlainLayer):
         self._packed = ffi.new("uint8_t[]", lib.WIRE_BATCH_MAX * lib.WIRE_PACKED_MAX)
         self._packed_buffer = ffi.buffer(self._packed)
         self._packed_sizes = ffi.new("uint32_t[]", lib.WIRE_BATCH_MAX)
-        self._room = ffi.new("uint8_t[]", ROOM)
-        self._buffer = ffi.buffer(self._room)
+        self._output = ffi.new("uint8_t[]", OUTPUT_SIZE)
+        self._buffer = ffi.buffer(self._output)
         self._templates: dict[UpdateTemplate, Any] = {}
         self._prepared = 0
         """What has been prepared of configurations, in calls into C."""
@@ -143,7 +143,7 @@ class CompiledLayer(PlainLayer):
         self, batch: DatagramBatch, index: Index, numbers: Sequence[int], found: list[Request | NcrError]
     ) -> None:
         lib.wire_requests_read(
-            self._no_domains if index is None else index, batch.room, batch.stride, batch.sizes,
+            self._no_domains if index is None else index, batch.buffer, batch.stride, batch.sizes,
             from_buffer("uint64_t[]", array("Q", numbers)) if numbers else ffi.NULL, len(batch), self._packed,
             len(self._packed), self._packed_sizes,
         )
@@ -226,7 +226,7 @@ class CompiledLayer(PlainLayer):
         assert isinstance(zone, CompiledZone)
         size = _write_update(
             prepared, zone.prepared, owner, len(owner), target, len(target), address, len(address), dhcid,
-            len(dhcid), ttl, self._room, ROOM,
+            len(dhcid), ttl, self._output, OUTPUT_SIZE,
         )
         if size < 0:
             return super().encode_update(template, zone, owner, target, address, dhcid, ttl)
@@ -246,7 +246,7 @@ class CompiledLayer(PlainLayer):
 
 
 def _new_domains(count: int, forward_wildcard: int, reverse_wildcard: int) -> Any:  # noqa: ANN401  of cffi's
-    """Return a table with room for a number of domains."""
+    """Return a table for a number of domains."""
     table = lib.wire_domains_new(count, forward_wildcard, reverse_wildcard)
     if not table:
         raise MemoryError("no memory for the domains of a configuration")

@@ -18,11 +18,11 @@ except ImportError:
     pass  # then nobody packs requests
 else:
     _LINES: Final = 128
-    _ROOM: Final = 1 << 16
+    _BUFFER_SIZE: Final = 1 << 16
     """Octets for so many lines as they mostly are; much more would be mapped and zeroed with each call."""
     _SHOWN_MAX: Final = int(lib.WIRE_SHOWN_MAX)
-    _new_room: Final = ffi.new_allocator(should_clear_after_alloc=False)
-    """Each call has a room of its own, for several threads show requests."""
+    _new_buffer: Final = ffi.new_allocator(should_clear_after_alloc=False)
+    """Each call has a buffer of its own, for several threads show requests."""
     _show: Final = lib.wire_request_show
     _show_lines: Final = lib.wire_requests_show
 
@@ -178,9 +178,9 @@ class PackedRequest(bytes):
 
     def text(self) -> str:
         """See NameChangeRequest."""
-        room = _new_room("uint8_t[]", _SHOWN_MAX)
-        size = _show(self, len(self), room, _SHOWN_MAX)
-        return ffi.buffer(room)[:size].decode("ascii") if size >= 0 else self.unpacked().text()
+        buffer = _new_buffer("uint8_t[]", _SHOWN_MAX)
+        size = _show(self, len(self), buffer, _SHOWN_MAX)
+        return ffi.buffer(buffer)[:size].decode("ascii") if size >= 0 else self.unpacked().text()
 
 
 def show(requests: Sequence[PackedRequest], before: str, between: str, after: str) -> list[str]:
@@ -192,13 +192,13 @@ def show(requests: Sequence[PackedRequest], before: str, between: str, after: st
     octets = [part.encode("utf-8", "surrogateescape") for part in frame]
     kept = [ffi.from_buffer("char[]", part) for part in octets]
     line = ffi.new("wire_line *", (*kept, *map(len, octets)))
-    room, marks = _new_room("uint8_t[]", _ROOM), _new_room("uint32_t[]", _LINES)
-    shown = ffi.buffer(room)
+    buffer, marks = _new_buffer("uint8_t[]", _BUFFER_SIZE), _new_buffer("uint32_t[]", _LINES)
+    shown = ffi.buffer(buffer)
     lines: list[str] = []
     while len(lines) < len(requests):
         left = requests[len(lines) : len(lines) + _LINES]
         records = b"".join(left)
-        count = _show_lines(records, len(records), line, room, _ROOM, marks, len(left))
+        count = _show_lines(records, len(records), line, buffer, _BUFFER_SIZE, marks, len(left))
         if count <= 0:
             request = left[0]
             lines.append(f"{before}{request.request_id}{between}{request.text()}{after}")

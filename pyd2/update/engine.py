@@ -4,9 +4,10 @@ The shell around it calls a ``receive_...`` method for what arrives, sends what 
 and calls ``handle_timer`` when ``timer`` says. ``now`` is monotonic seconds, never going back; ``wall`` is
 seconds since the epoch.
 
-A request passes from the scheduler (``schedule/scheduler.py``: when it has its turn) through the matching
-(``schedule/routing.py``: which domains, which kind) to the driver (``drive/driver.py``: step by step, server by server).
-What becomes of its tries comes back to the driver through ``drive/replies.py``; what has ended is in ``drive/outcomes.py``.
+The scheduler (``schedule/scheduler.py``) gives a request its turn, the routing (``schedule/routing.py``)
+finds its domains and its kind, and the driver (``drive/driver.py``) takes it step by step and server by
+server to its end. ``drive/replies.py`` brings the outcome of each try back to the driver;
+``drive/outcomes.py`` holds what has ended.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
     from pyd2.messages import RequestLog
-    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.model.plan import Plan
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
@@ -81,7 +82,7 @@ class Engine:
     @property
     def extended(self) -> bool:
         """Whether requests are tried again, or servers passed over, in some domain."""
-        return any(lane.health is not None for lane in self._plan.lanes)
+        return any(lane.breaker is not None for lane in self._plan.lanes)
 
     def status(self, wall: float) -> dict[str, Plain]:
         """Return what is shown of an engine that is ``extended``, beside its servers (``status.py``)."""
@@ -189,9 +190,9 @@ class Engine:
         """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
         return self._driver.tries.pending(lane)
 
-    def take_errands(self) -> list[Errand[Any]]:
-        """Return what hook libraries are to do; ``run`` each where they run, and bring it to end_errands."""
-        return self._driver.errands.take()
+    def take_hook_jobs(self) -> list[HookJob[Any]]:
+        """Return the hook jobs to ``run`` on the hook thread, each then to be passed to end_hook_jobs."""
+        return self._driver.hook_jobs.take()
 
     # What happens.
 
@@ -227,9 +228,9 @@ class Engine:
         plan.put_in_force()
         self._counters.keep_keys(plan.keys)
         failover = self._driver.failover
-        failover.down = {lane for lane in failover.down if lane.health is not None and lane.health.down}
+        failover.down = {lane for lane in failover.down if lane.breaker is not None and lane.breaker.down}
         self._driver.selector.select_key = select_key
-        self._driver.selector.chosen_keys.clear()
+        self._driver.selector.selected_keys.clear()
         self._driver.sender.timeout_ms = config.dns_server_timeout
         now_in_use = self.lanes
         if failover.down:
@@ -292,11 +293,11 @@ class Engine:
         self._replies.receive(lane, slot, datagrams, now, wall)
         self._scheduler.finish((lane,), now, wall)
 
-    def end_errands(self, errands: Sequence[Errand[Any]], now: float, wall: float) -> None:
-        """Take errands back that are done: their transactions go on."""
-        for errand in errands:
-            self._driver.errands.end(errand, now, wall)
-        self._scheduler.finish(dict.fromkeys(errand.lane for errand in errands), now, wall)
+    def end_hook_jobs(self, hook_jobs: Sequence[HookJob[Any]], now: float, wall: float) -> None:
+        """Take hook_jobs back that are done: their transactions go on."""
+        for job in hook_jobs:
+            self._driver.hook_jobs.end(job, now, wall)
+        self._scheduler.finish(dict.fromkeys(job.lane for job in hook_jobs), now, wall)
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
         """Take it that a message could not be sent, or its TCP connection failed; ``error`` is the errno."""

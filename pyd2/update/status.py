@@ -27,7 +27,7 @@ def servers_status(lanes: Iterable[Lane], wall: float) -> list[Plain]:
 
 
 def _server_status(lane: Lane, wall: float) -> dict[str, Plain]:
-    health = lane.health
+    health = lane.breaker
     status: dict[str, Plain] = {
         "address": lane.host, "port": lane.port,
         "state": "down" if health is not None and health.down else "up",

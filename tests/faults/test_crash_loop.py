@@ -12,7 +12,7 @@ from pyd2.queue.sqlite import DATABASE, FOLDER
 from pyd2.queue.sqlite.database import map_mark
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.tools.cli import main as pyd2ctl
-from pyd2.update.drive.hook_jobs import Errand
+from pyd2.update.drive.hook_jobs import HookJob
 from tests.faults.load import Host, domain, forward
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, private_directory
@@ -88,11 +88,11 @@ def test_the_number_is_there_only_while_a_library_is_at_work(tmp_path: Path) -> 
     assert mark is not None
     seen = []
     lane: Any = None
-    errands = [Errand(lane, number, lambda: seen.append(int.from_bytes(mark[:8], "little")), print)
+    hook_jobs = [HookJob(lane, number, lambda: seen.append(int.from_bytes(mark[:8], "little")), print)
                for number in (7, 8)]
     loop: Any = None
     runner = HookJobs(loop, lambda _: None, lambda: mark)
-    runner._inbox.items.extend(errands)
+    runner._inbox.items.extend(hook_jobs)
     assert runner.run_some()
     assert seen == [7, 8]
     assert mark[:] == bytes(16)

@@ -1,4 +1,4 @@
-"""Late tries of a real daemon with the durable queue: over restarts, and up to the dead letters."""
+"""Retries of a real daemon with the durable queue: over restarts, and up to the dead letters."""
 
 import json
 import subprocess

@@ -18,7 +18,7 @@ from pyd2.counters import Counters
 from pyd2.data.element import Plain, from_plain
 from pyd2.update.engine import Engine
 from tests.kit.ncr import datagram, request
-from tests.update.support import outgoing_after_errands
+from tests.update.support import outgoing_after_hook_jobs
 
 from .conftest import config
 
@@ -116,7 +116,7 @@ def update(select_key: SelectKey | None, log: RecordingLog) -> list[tuple[str, s
     ncr = request("host.example.com.", "192.0.2.77", "0001", reverse=False)
     engine.receive_request(datagram(ncr), 0.0, wall)
     sent = [(str(outgoing.lane.address), signer(outgoing.message))
-            for outgoing in outgoing_after_errands(engine, 0.0, wall)]
+            for outgoing in outgoing_after_hook_jobs(engine, 0.0, wall)]
     assert engine.active == len(sent)
     return sent
 

@@ -22,7 +22,7 @@ from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Outgoing
 from pyd2.update.inflight.contract import STREAM
 from pyd2.update.server.lane import Lane
-from pyd2.update.server.window import Window
+from pyd2.update.server.window import PythonWindow
 from tests.net import chosen
 from tests.update.support import MemoryLog
 
@@ -396,7 +396,7 @@ def test_the_receive_buffer_holds_what_answers_a_whole_window(new_peer: NewPeer,
 
     async def run() -> None:
         peer = new_peer()
-        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port, Window(cap)))
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port, PythonWindow(cap)))
         rig.send(b"question")
         granted = rig.sockets._sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         wanted = cap * dns.REPLY_MEMORY

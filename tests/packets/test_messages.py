@@ -12,7 +12,7 @@ from pyd2 import ncr
 from pyd2.dns.constants import RRClass, RRType
 from pyd2.dns.names import name_text, parse_name, reverse_name, reverse_name_wire
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate, UpdateTemplate
-from pyd2.packets.compiled import ROOM, CompiledZone, prepare_template
+from pyd2.packets.compiled import OUTPUT_SIZE, CompiledZone, prepare_template
 from pyd2.packets.wire import ffi, lib
 from pyd2.update.model.kinds import KINDS, Step
 from tests.packets.layers import COMPILED, PLAIN, outcome
@@ -102,12 +102,12 @@ def test_a_message_that_does_not_fit_is_declined() -> None:
     template = prepare_template(step.template)
     zone = PREPARED[0][1].prepared
     arguments: Any = (template, zone, b"\1a\0", 3, b"\1a\0", 3, bytes(4), 4, b"dhcid", 5, 1)
-    room = ffi.new("uint8_t[]", ROOM)
-    size = lib.wire_update_write(*arguments, room, ROOM)
+    room = ffi.new("uint8_t[]", OUTPUT_SIZE)
+    size = lib.wire_update_write(*arguments, room, OUTPUT_SIZE)
     whole = ffi.buffer(room)[:size]
     for less in range(size):
         room[less] = 0xAA
-        assert lib.wire_update_write(*arguments, room, less) == lib.WIRE_NO_ROOM
+        assert lib.wire_update_write(*arguments, room, less) == lib.WIRE_NO_SPACE
         assert room[less] == 0xAA
     assert lib.wire_update_write(*arguments, room, size) == size
     assert ffi.buffer(room)[:size] == whole

@@ -28,10 +28,10 @@ def test_an_outbox_that_is_never_empty_does_not_grow() -> None:
         engine.receive_request(datagram(fields), 0.0, 0.0)
 
     def take_first() -> tuple[int, bytes]:
-        letter = box.letters[box.first]
-        message = bytes(ffi.buffer(box.octets + letter.at, letter.size))
-        assert int.from_bytes(message[:2], "big") == letter.query_id
-        slot: int = letter.slot
+        first = box.messages[box.first]
+        message = bytes(ffi.buffer(box.octets + first.at, first.size))
+        assert int.from_bytes(message[:2], "big") == first.query_id
+        slot: int = first.slot
         lib.wire_lane_skip(box)
         return slot, message
 
@@ -44,6 +44,6 @@ def test_an_outbox_that_is_never_empty_does_not_grow() -> None:
         assert box.count - box.first == TOGETHER - 1
         engine.receive_replies(lane, slot, [answer(message)], 0.0, 0.0)
         ask(TOGETHER + number)
-        rooms.add((box.room, box.octets_room))
+        rooms.add((box.room, box.octets_size))
     assert len(rooms) < 4
     assert max(rooms) < (4 * TOGETHER, 2048 * TOGETHER)

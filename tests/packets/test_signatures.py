@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyd2.dns.names import name_text, parse_name
 from pyd2.dns.tsig import ALGORITHMS, HmacKey
 from pyd2.dns.update import Zone
-from pyd2.packets.compiled import ROOM, CompiledContext, CompiledKey
+from pyd2.packets.compiled import OUTPUT_SIZE, CompiledContext, CompiledKey
 from pyd2.packets.wire import ffi, lib
 from tests.packets.layers import COMPILED, PLAIN
 
@@ -53,7 +53,7 @@ def test_signed_messages(
 
 def test_a_message_too_long_for_c_is_signed_all_the_same() -> None:
     plain, compiled = (key.create_context() for key in keys("hmac-sha512"))
-    for size in (ROOM - 300, ROOM - 100, ROOM, 65000):
+    for size in (OUTPUT_SIZE - 300, OUTPUT_SIZE - 100, OUTPUT_SIZE, 65000):
         assert compiled.sign(MESSAGE + bytes(size), 7, NOW) == plain.sign(MESSAGE + bytes(size), 7, NOW)
         assert compiled._request_mac == plain._request_mac
 

@@ -22,7 +22,7 @@ from tests.kit.profile import MESSAGES, PROFILE
 
 if TYPE_CHECKING:
     from pyd2.messages import LoggedRequest
-    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.hook_jobs import HookJob
 
 LAYER = ""
 """The packet layer of the engines that are made here; conftest.py sets each in turn."""
@@ -172,18 +172,18 @@ def statistics(counters: Counters) -> dict[str, int]:
     return found
 
 
-def outgoing_after_errands(engine: Engine, now: float, wall: float) -> list[Outgoing]:
+def outgoing_after_hook_jobs(engine: Engine, now: float, wall: float) -> list[Outgoing]:
     """Return what an engine sends when all has been done that libraries are to do."""
-    while errands := engine.take_errands():
-        for errand in errands:
-            errand.run()
-        engine.end_errands(errands, now, wall)
+    while hook_jobs := engine.take_hook_jobs():
+        for job in hook_jobs:
+            job.run()
+        engine.end_hook_jobs(hook_jobs, now, wall)
     return engine.take_outgoing()
 
 
-def no_errands(errands: Sequence[Errand[Any]]) -> None:
-    """Take errands where there are no libraries."""
-    raise AssertionError(f"there is no library for {errands}")
+def no_hook_jobs(hook_jobs: Sequence[HookJob[Any]]) -> None:
+    """Take hook_jobs where there are no libraries."""
+    raise AssertionError(f"there is no library for {hook_jobs}")
 
 
 @dataclass
@@ -226,7 +226,7 @@ class VirtualD2:
 
     def flush(self) -> None:
         """Hand the messages to the peer."""
-        while outgoing := outgoing_after_errands(self.engine, self.now, self.wall):
+        while outgoing := outgoing_after_hook_jobs(self.engine, self.now, self.wall):
             for message in outgoing:
                 if self.keep_sent:
                     self.sent.append((self.now, message))

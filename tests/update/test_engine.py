@@ -928,7 +928,7 @@ def test_a_paced_lane_is_served_by_the_timer() -> None:
         sent = 0
         while lane.window.in_flight < lane.window.limit:
             now += 0.0002
-            for _ in range(lane.window.room(now)):
+            for _ in range(lane.window.free_places(now)):
                 lane.window.sent()
                 sent += 1
         now += 0.02

@@ -16,9 +16,17 @@ import pytest
 from pyd2.dns.constants import Rcode
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import EXPIRIES, Engine, Outgoing
-from pyd2.update.retry.parking import CROWD, GRAIN_BITS, LOOKS, Room, Rooms, leave_slot, rounded
-from pyd2.update.retry.request import Late
-from pyd2.update.retry.retry_queue import SHARE_TAKEN
+from pyd2.update.retry.parking import (
+    GRAIN_BITS,
+    LARGE_GROUP,
+    LOOKS,
+    ParkingGroup,
+    ParkingGroups,
+    leave_slot,
+    rounded,
+)
+from pyd2.update.retry.request import RetryRequest
+from pyd2.update.retry.retry_queue import SHARE_FULL
 from pyd2.update.schedule.scheduler import STEP
 from pyd2.update.server.lane import Lane
 from tests.kit.dnswire import parse
@@ -207,7 +215,7 @@ def test_rivals_at_one_name_and_address_cost_the_same_however_many_they_are(
     looked_at = 0
     leave = watched.engine._retries._lines.leave_address
 
-    def left(late: Late) -> None:
+    def left(late: RetryRequest) -> None:
         nonlocal looked_at
         looked_at += late.place is not None
         leave(late)
@@ -235,7 +243,7 @@ def test_very_much_that_is_parked_does_not_keep_retries_from_beginning(
     looked = 0
     take = engine._retries.take
 
-    def counted(now: float) -> Late | None:
+    def counted(now: float) -> RetryRequest | None:
         nonlocal looked
         looked += 1
         return take(now)
@@ -344,7 +352,7 @@ def test_rooms_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
     """They are looked at again when fewer transactions wait for room there."""
     looked_at = 0
 
-    class CountedRoom(Room):
+    class CountedGroup(ParkingGroup):
         __slots__ = ()
 
         @property
@@ -353,17 +361,17 @@ def test_rooms_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
             looked_at += 1
             return super().crowded
 
-    rooms = Rooms()
+    rooms = ParkingGroups()
     lanes = [Lane(ip_address("127.0.0.1"), 1 + number) for number in range(100)]
     for number, lane in enumerate(lanes):
-        lane.ready.extend([None] * CROWD)  # type: ignore[list-item]
-        rooms._rooms[lane,] = CountedRoom((lane,))
+        lane.ready.extend([None] * LARGE_GROUP)  # type: ignore[list-item]
+        rooms._groups[lane,] = CountedGroup((lane,))
         rooms.make_ready(late(number), (lane,))
     assert [rooms.take(0.0) for _ in range(50)] == [None] * 50
     assert looked_at == 100
     assert not rooms.any_ready
     lanes[7].ready.pop()
-    rooms.has_room(lanes[7])
+    rooms.has_free_place(lanes[7])
     found = rooms.take(0.0)
     assert found is not None
     assert found.dhcid == 7
@@ -373,7 +381,7 @@ def test_rooms_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
 
 def test_very_many_rooms_are_looked_at_in_parts() -> None:
     """When the pauses of all end in one moment, and when there is a new configuration."""
-    rooms = Rooms()
+    rooms = ParkingGroups()
     for number in range(100):
         one = late(number)
         room = (Lane(ip_address("127.0.0.1"), 1 + number),)
@@ -448,11 +456,11 @@ def test_a_queue_of_one_client_is_not_copied(sick: Sick) -> None:
     assert not queues or queues == [before]
 
 
-def late(number: int) -> Late:
+def late(number: int) -> RetryRequest:
     """Return a late request."""
     (ncr,) = make_layer("plain").read_requests([datagram(ask(number))], None)
     assert not isinstance(ncr, Exception)
-    return Late(ncr, number, 0.0)
+    return RetryRequest(ncr, number, 0.0)
 
 
 # The timers of late requests.
@@ -473,7 +481,7 @@ def test_timers_and_memory_are_bounded_by_what_waits(monkeypatch: pytest.MonkeyP
     d2 = VirtualD2(make_config(body), peer, debuglevel=-1, keep_sent=False)
     for number in range(600):
         d2.request(ask(number))
-    heap = d2.engine._retries._rooms
+    heap = d2.engine._retries._groups
     most = 0
     for _ in range(1000):
         d2.run(d2.now + 4)
@@ -482,7 +490,7 @@ def test_timers_and_memory_are_bounded_by_what_waits(monkeypatch: pytest.MonkeyP
     assert most <= 200
     gc.collect()
     waiting = d2.engine._retries._all
-    ended = [found for found in gc.get_objects() if isinstance(found, Late) and found not in waiting]
+    ended = [found for found in gc.get_objects() if isinstance(found, RetryRequest) and found not in waiting]
     assert not ended
 
 
@@ -552,7 +560,7 @@ def test_what_would_wait_behind_a_late_one_counts_as_well(sick: Sick) -> None:
             d2.run(d2.now + 0.01)
     assert (d2.engine.late, d2.counters.tally.failed) == (50, 30)
     assert d2.log.ids.count("PYD2_RETRY_ABANDONED") == 30
-    assert d2.engine.take_dead()[0].reason == SHARE_TAKEN
+    assert d2.engine.take_dead()[0].reason == SHARE_FULL
 
 
 def test_a_newer_request_takes_the_place_of_its_own_older_one(sick: Sick) -> None:

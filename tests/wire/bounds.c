@@ -2,7 +2,7 @@
 /* Calls that no caller of today makes: each must be answered within bounds. The case is the argument. */
 #include "error.h"
 #include "harness.h"
-#include "letters.h"
+#include "outgoing.h"
 #include "packed.h"
 #include "tries.h"
 
@@ -68,7 +68,7 @@ static void domains(void) {
     CHECK(four != NULL);
     for (uint32_t i = 0; i < 26; i++) {
         text[0] = (uint8_t)('a' + i);
-        CHECK(wire_domains_add(four, WIRE_DOMAIN_NAME, text, sizeof text, i + 1) == (i < 4 ? 0 : WIRE_NO_ROOM));
+        CHECK(wire_domains_add(four, WIRE_DOMAIN_NAME, text, sizeof text, i + 1) == (i < 4 ? 0 : WIRE_NO_SPACE));
     }
     text[0] = 'a';
     CHECK(wire_domains_add(four, WIRE_DOMAIN_NAME, text, sizeof text, 70) == 0); /* it is there: in its place */
@@ -107,23 +107,23 @@ static void many(void) {
 /* An outbox whose sizes no longer fit into 32 bits. */
 static void outbox(void) {
     wire_lane *lane = wire_lane_new(10);
-    CHECK(lane != NULL && wire_lane_room(lane, 100) != NULL);
-    uint32_t octets_room = lane->octets_room;
-    lane->used = lane->octets_room = UINT32_MAX - 100;
-    CHECK(wire_lane_room(lane, 2048) == NULL);
-    CHECK(lane->octets_room == UINT32_MAX - 100);
-    lane->used = lane->octets_room = (uint32_t)1 << 31; /* twice that is 0 in 32 bits; 4 GiB are not to be had here */
-    CHECK(wire_lane_room(lane, 2048) == NULL);
-    CHECK(lane->octets_room == (uint32_t)1 << 31);
+    CHECK(lane != NULL && wire_lane_reserve(lane, 100) != NULL);
+    uint32_t octets_size = lane->octets_size;
+    lane->used = lane->octets_size = UINT32_MAX - 100;
+    CHECK(wire_lane_reserve(lane, 2048) == NULL);
+    CHECK(lane->octets_size == UINT32_MAX - 100);
+    lane->used = lane->octets_size = (uint32_t)1 << 31; /* twice that is 0 in 32 bits; 4 GiB are not to be had here */
+    CHECK(wire_lane_reserve(lane, 2048) == NULL);
+    CHECK(lane->octets_size == (uint32_t)1 << 31);
     lane->used = 0;
-    lane->octets_room = octets_room;
+    lane->octets_size = octets_size;
     uint32_t room = lane->room;
     lane->count = lane->room = (uint32_t)1 << 31;
-    CHECK(wire_lane_room(lane, 100) == NULL);
+    CHECK(wire_lane_reserve(lane, 100) == NULL);
     CHECK(lane->room == (uint32_t)1 << 31);
     lane->count = 0;
     lane->room = room;
-    CHECK(wire_lane_room(lane, 2048) != NULL);
+    CHECK(wire_lane_reserve(lane, 2048) != NULL);
     wire_lane_free(lane);
 }
 

@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(wire_match(domains, copy, packed_sizes[0]) == 0);
         CHECK(memcmp(copy, packed, packed_sizes[0]) == 0);
         CHECK(wire_request_show(copy, packed_sizes[0], text, sizeof text) > 0);
-        CHECK(wire_request_show(copy, packed_sizes[0], text, 100) == WIRE_NO_ROOM);
+        CHECK(wire_request_show(copy, packed_sizes[0], text, 100) == WIRE_NO_SPACE);
         CHECK(wire_request_show(copy, packed_sizes[0] - 1, text, sizeof text) == WIRE_UNUSUAL);
         show_lines(copy, packed_sizes[0]);
         free(copy);

@@ -158,12 +158,12 @@ static void do_one(world *w, input *from) {
 static void check_outbox(const wire_lane *lane) {
     uint32_t at = lane->first < lane->count ? lane->letters[lane->first].at : lane->used;
     for (uint32_t i = lane->first; i < lane->count; i++) {
-        const wire_letter *letter = &lane->letters[i];
+        const wire_outgoing *letter = &lane->letters[i];
         CHECK(letter->at == at && letter->size > 2 && letter->size <= lane->used - at);
         CHECK((uint32_t)(lane->octets[at] << 8 | lane->octets[at + 1]) == letter->query_id);
         at += letter->size;
     }
-    CHECK(at == lane->used && lane->used <= lane->octets_room && lane->count <= lane->room);
+    CHECK(at == lane->used && lane->used <= lane->octets_size && lane->count <= lane->room);
 }
 
 static void check(const world *w) {

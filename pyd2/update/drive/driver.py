@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.packets.packed import PackedRequest
 from pyd2.update.drive.failover import Failover
-from pyd2.update.drive.hook_jobs import Errands
+from pyd2.update.drive.hook_jobs import PendingJobs
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.outcomes import Ends
 from pyd2.update.drive.sender import Sender, UnsendableError, sign
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import RequestLog
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.drive.sender import Draft, Signed
     from pyd2.update.drive.server_choice import Selection
     from pyd2.update.model.plan import Domain, Server
@@ -46,7 +46,7 @@ class Driver:
         self.tries = make_tries(packets)
         self.failover = Failover(log)
         self.selector = Selector(counters, packets)
-        self.errands = Errands()
+        self.hook_jobs = PendingJobs()
         self.sender = Sender(self.tries, packets, counters, log)
         self.ends = Ends(self.tries, counters, log)
         self.ordered: list[Lane] = []
@@ -108,18 +108,18 @@ class Driver:
             self.selector.take(transaction, server)
             self._begin_direction(transaction, now, wall)
         else:
-            self.errands.add(
+            self.hook_jobs.add(
                 server.lane, transaction.ncr.number, partial(select_key, server.config, server.offered_key),
                 partial(self._selected, transaction, server, event, reason),
             )
 
     def _selected(
-        self, transaction: Transaction, server: Server, event: str, reason: str, errand: Errand[Selection],
+        self, transaction: Transaction, server: Server, event: str, reason: str, job: HookJob[Selection],
         now: float, wall: float,
     ) -> None:
         """Take what libraries have selected for a server; the rest is for who finds no other one."""
         try:
-            selection = errand.result()
+            selection = job.result()
             if not selection.skip:
                 self.selector.take_selected(transaction, server, selection.key, wall)
         except Exception as error:  # whatever a library does, the engine goes on
@@ -167,7 +167,7 @@ class Driver:
     def offer(self, transaction: Transaction, now: float, wall: float) -> None:
         """Send the next update, now or when the lane has room."""
         lane = transaction.server.lane
-        if lane.ready or (lane.room <= 0 if lane.room_known else not lane.has_room(now)):
+        if lane.ready or (lane.free_places <= 0 if lane.free_places_known else not lane.has_free_place(now)):
             lane.ready.append(transaction)
             self.held.add(lane)
         else:
@@ -195,7 +195,7 @@ class Driver:
         transaction.context = None
         transaction.tcp = False
         transaction.tries += 1
-        lane.room -= 1
+        lane.free_places -= 1
         if not lane.orders:
             self.ordered.append(lane)
         lane.orders.append(transaction)
@@ -235,25 +235,25 @@ class Driver:
             if isinstance(key, LibraryKey):
                 lane = transaction.server.lane
                 lane.signing += 1
-                lane.room_known = False
+                lane.free_places_known = False
                 then = partial(self._signed, transaction, draft)
-                self.errands.add(lane, transaction.ncr.number, signing, then)
+                self.hook_jobs.add(lane, transaction.ncr.number, signing, then)
             else:
                 sender.complete(transaction, draft, signing, now, wall)
         except UnsendableError as error:
             self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)
 
     def _signed(
-        self, transaction: Transaction, draft: Draft, errand: Errand[Signed], now: float, wall: float
+        self, transaction: Transaction, draft: Draft, job: HookJob[Signed], now: float, wall: float
     ) -> None:
         """Take what a library has signed."""
         lane = transaction.server.lane
         lane.signing -= 1
-        lane.room_known = False
+        lane.free_places_known = False
         if not self.sender.holds(transaction, draft):
             self._send_alone(transaction, now, wall)
             return
         try:
-            self.sender.complete(transaction, draft, errand.result, now, wall)
+            self.sender.complete(transaction, draft, job.result, now, wall)
         except UnsendableError as error:
             self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)

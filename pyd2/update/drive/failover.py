@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyd2.update.inflight.contract import Event
     from pyd2.update.model.plan import Domain, Server
     from pyd2.update.model.transaction import Transaction
-    from pyd2.update.server.breaker import Health
+    from pyd2.update.server.breaker import CircuitBreaker
     from pyd2.update.server.lane import Lane
 
 
@@ -32,14 +32,14 @@ class Failover:
 
     # How the servers are.
 
-    def heard(self, lane: Lane, health: Health, events: Sequence[Event], wall: float) -> None:
+    def heard(self, lane: Lane, health: CircuitBreaker, events: Sequence[Event], wall: float) -> None:
         """Take it that these came from a server; what answers a try under way shows that it is up."""
         if any(transaction is not None for transaction, _, _ in events) and health.heard():
             self.down.discard(lane)
             self.turned.append(lane)
             self._log.emit("PYD2_SERVER_UP", lane.text, max(0, round(wall - health.since)))
 
-    def silent(self, lane: Lane, health: Health, now: float, wall: float) -> None:
+    def silent(self, lane: Lane, health: CircuitBreaker, now: float, wall: float) -> None:
         """Take it that a server has left a try without an answer."""
         if health.silent(now, wall):
             self.down.add(lane)
@@ -51,8 +51,8 @@ class Failover:
 
         ``patience`` is the seconds that the update waits for its answer.
         """
-        if lane.health is not None and lane.health.down:
-            lane.health.probed(now, patience)
+        if lane.breaker is not None and lane.breaker.down:
+            lane.breaker.probed(now, patience)
 
     # Who is asked.
 

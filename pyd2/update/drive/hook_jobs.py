@@ -1,7 +1,7 @@
 """What hook libraries are to do for a transaction: choose a key, sign an update, verify a reply.
 
 Libraries run in one thread and may take their time, which nobody else is to wait for. So the engine does not
-call them: it hands out errands, and the transaction goes on when its errand comes back.
+call them: it hands out hook_jobs, and the transaction goes on when its job comes back.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST: Final = 96
-"""Errands out for the transactions of a lane from which on no further ones begin there."""
+"""PendingJobs out for the transactions of a lane from which on no further ones begin there."""
 
 
-class Errand(Generic[T]):
+class HookJob(Generic[T]):
     """One thing to be done where libraries run: ``run`` it there, and give it back to the engine."""
 
     __slots__ = ("_fault", "_result", "_work", "lane", "number", "then")
@@ -59,22 +59,22 @@ def _text(error: BaseException) -> str:
         return f"{name}, whose text cannot be had"
 
 
-Then: TypeAlias = "Callable[[Errand[T], float, float], None]"
-"""How a transaction goes on with its errand done, at ``now`` and ``wall``."""
+Then: TypeAlias = "Callable[[HookJob[T], float, float], None]"
+"""How a transaction goes on with its job done, at ``now`` and ``wall``."""
 
 
-class Errands:
+class PendingJobs:
     """Those that the engine has to hand out."""
 
     def __init__(self) -> None:
-        self._waiting: list[Errand[Any]] = []
+        self._waiting: list[HookJob[Any]] = []
 
     def add(self, lane: Lane, number: int, work: Callable[[], T], then: Then[T]) -> None:
         """Have work done for a transaction that is at a lane's server; ``number`` is its request's."""
-        lane.errands += 1
-        self._waiting.append(Errand(lane, number, work, then))
+        lane.hook_jobs += 1
+        self._waiting.append(HookJob(lane, number, work, then))
 
-    def take(self) -> list[Errand[Any]]:
+    def take(self) -> list[HookJob[Any]]:
         """Return those to be done, in their order."""
         waiting = self._waiting
         if waiting:
@@ -82,7 +82,7 @@ class Errands:
         return waiting
 
     @staticmethod
-    def end(errand: Errand[Any], now: float, wall: float) -> None:
-        """Let the transaction of an errand that is done go on."""
-        errand.lane.errands -= 1
-        errand.then(errand, now, wall)
+    def end(job: HookJob[Any], now: float, wall: float) -> None:
+        """Let the transaction of an job that is done go on."""
+        job.lane.hook_jobs -= 1
+        job.then(job, now, wall)

@@ -32,7 +32,7 @@ class LibraryKey:
         return self._given.create_context()
 
 
-class ChosenKey:
+class SelectedKey:
     """A key that a library has chosen, or that it wants none."""
 
     __slots__ = ("_given", "_routes", "key")
@@ -53,22 +53,22 @@ class ChosenKey:
         return found
 
 
-class ChosenKeys:
+class SelectedKeys:
     """Those of a configuration, by identity: libraries mostly choose the same ones again."""
 
     def __init__(self, packets: PacketLayer) -> None:
         self._packets = packets
-        self._kept: dict[int, ChosenKey] = {}
+        self._kept: dict[int, SelectedKey] = {}
 
     def clear(self) -> None:
         """Forget all; updates under way go on with what they have."""
         self._kept.clear()
 
-    def of(self, key: SigningKey | None) -> ChosenKey:
+    def of(self, key: SigningKey | None) -> SelectedKey:
         """Return what was prepared for a key, prepared now if it is new."""
         found = self._kept.get(id(key))
         if found is None:
-            found = ChosenKey(key, self._packets)
+            found = SelectedKey(key, self._packets)
             if isinstance(found.key, LibraryKey):
                 return found  # it signs in its own way, and ends with its library's last use of it
             self._kept[id(key)] = found

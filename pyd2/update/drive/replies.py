@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.drive.driver import Driver
-    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.inflight.contract import Outgoing
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
@@ -61,11 +61,11 @@ class Replies:
         goes_on = silent and self._selector.select_key is None and not lane.ready
         gone_on: list[Transaction] = []
         events = self._tries.take(lane, slot, datagrams, self._sender.turn(lane, now, wall), goes_on=goes_on)
-        lane.room_known = False
+        lane.free_places_known = False
         if lane.silent and any(transaction is not None for transaction, _, _ in events):
             lane.silent = False
-        if lane.health is not None:
-            self._failover.heard(lane, lane.health, events, wall)
+        if lane.breaker is not None:
+            self._failover.heard(lane, lane.breaker, events, wall)
         for transaction, rcode, datagram in events:
             if transaction is None:
                 self._ignore(lane, datagram, wall)
@@ -101,7 +101,7 @@ class Replies:
             if not _has_alternative(transaction):
                 return
         self._tries.withdraw(lane, query, now)
-        lane.room_known = False
+        lane.free_places_known = False
         self._unanswered(transaction, now, wall, was_sent=False)
 
     def expire(self, most: int, now: float, wall: float) -> list[Lane]:
@@ -112,7 +112,7 @@ class Replies:
         expired = self._tries.expire(now, most)
         lanes = [transaction.server.lane for transaction in expired]
         for lane in lanes:
-            lane.room_known = False
+            lane.free_places_known = False
             lane.silent = True
             self.unanswered[lane] = None
         for transaction, lane in zip(expired, lanes, strict=True):
@@ -133,7 +133,7 @@ class Replies:
         """Judge a reply that was not yet."""
         context, transaction.context = transaction.context, None
         if context is not None and isinstance(transaction.key, LibraryKey):
-            self._driver.errands.add(
+            self._driver.hook_jobs.add(
                 transaction.server.lane, transaction.ncr.number,
                 partial(read_reply, datagram, context, int(wall)),
                 partial(self._verified, transaction, datagram),
@@ -143,10 +143,10 @@ class Replies:
             self._judged(transaction, datagram, reading, now, wall)
 
     def _verified(
-        self, transaction: Transaction, datagram: bytes, errand: Errand[int], now: float, wall: float
+        self, transaction: Transaction, datagram: bytes, job: HookJob[int], now: float, wall: float
     ) -> None:
         """Take what a library says of a reply."""
-        self._judged(transaction, datagram, errand.result, now, wall)
+        self._judged(transaction, datagram, job.result, now, wall)
         self._count_successes(wall)
 
     def _judged(
@@ -239,8 +239,8 @@ class Replies:
             self._count_successes(wall)
             return
         lane = transaction.server.lane
-        if lane.health is not None:
-            self._failover.silent(lane, lane.health, now, wall)
+        if lane.breaker is not None:
+            self._failover.silent(lane, lane.breaker, now, wall)
         self._counters.update_timeout.add(wall)
         if transaction.key_counters is not None:
             transaction.key_counters.timeout.add(wall)

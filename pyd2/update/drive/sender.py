@@ -114,7 +114,7 @@ class Sender:
         lane.orders = []
         alone = self._tries.send(lane, transactions, self.turn(lane, now, wall))
         self.posted.append(lane)
-        lane.room_known = False
+        lane.free_places_known = False
         if not alone:
             self.count_sent(transactions, wall)
             return []
@@ -181,7 +181,7 @@ class Sender:
             self.count_sent((transaction,), wall)
         slot = STREAM if transaction.tcp else draft.slot
         self._tries.enter(transaction, lane, slot << 16 | draft.query_id, now, self.timeout_ms / 1000)
-        lane.room_known = False
+        lane.free_places_known = False
         self._outgoing.append(Outgoing(lane, slot, draft.query_id, transaction.tcp, message))
 
     def _build(self, transaction: Transaction) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from pyd2.update.drive.library_key import ChosenKeys
+from pyd2.update.drive.library_key import SelectedKeys
 
 if TYPE_CHECKING:
     from pyd2.config.model import DnsServer
@@ -39,7 +39,7 @@ class Selector:
         self._counters = counters
         self.select_key: SelectKey | None = None
         """None: no library has callouts there, and each server's key is the configured one."""
-        self.chosen_keys = ChosenKeys(packets)
+        self.selected_keys = SelectedKeys(packets)
 
     def take(self, transaction: Transaction, server: Server) -> None:
         """Let a transaction go on with a server and its configured key."""
@@ -54,7 +54,7 @@ class Selector:
         """Let a transaction go on with a server and the key that libraries have selected for it."""
         self.take(transaction, server)
         if selected is not server.offered_key:
-            chosen = self.chosen_keys.of(selected)
+            chosen = self.selected_keys.of(selected)
             key = transaction.key = chosen.key
             transaction.key_counters = (
                 None if key is None else self._counters.library_key(key.name, wall)

@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from pyd2.update.inflight.deadlines import Deadlines
-from pyd2.update.server.window import Window
+from pyd2.update.server.window import PythonWindow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.plan import Server
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
-    from pyd2.update.server.window import Updates
+    from pyd2.update.server.window import InFlightWindow
 
 JUDGE: Final = -1
 """In an event: the reply is still to be judged."""
@@ -91,7 +91,7 @@ class Tries(Protocol):
     def in_flight(self) -> int:
         """Tries under way."""
 
-    def new_window(self) -> Updates:
+    def new_window(self) -> InFlightWindow:
         """Return the window of a new lane."""
 
     def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
@@ -168,7 +168,7 @@ class RandomNumbers:
         return self._draw() >> 16
 
 
-class PlainTries(RandomNumbers):
+class PythonTries(RandomNumbers):
     """See Tries."""
 
     def __init__(self) -> None:
@@ -177,9 +177,9 @@ class PlainTries(RandomNumbers):
         self._deadlines = Deadlines()
         self._pending: dict[Lane, dict[int, Transaction]] = {}
 
-    def new_window(self) -> Updates:
+    def new_window(self) -> InFlightWindow:
         """See Tries."""
-        return Window()
+        return PythonWindow()
 
     def route(self, _server: Server, _zone: Zone | None, _step: Step, _key: SigningKey | None) -> Route:
         """See Tries."""
@@ -194,7 +194,7 @@ class PlainTries(RandomNumbers):
 
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""
-        return query not in self.pending(lane) and query & 0xFFFF not in lane.spent
+        return query not in self.pending(lane) and query & 0xFFFF not in lane.quarantined
 
     def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
         """See Tries."""
@@ -245,7 +245,7 @@ class PlainTries(RandomNumbers):
         lane = first.server.lane
         self._end(lane, first.query)
         lane.window.timed_out(first.sent_at, now)
-        lane.spent.add(first.query & 0xFFFF, now)
+        lane.quarantined.add(first.query & 0xFFFF, now)
         return [first]
 
     def find(self, lane: Lane, query: int) -> Transaction | None:
@@ -272,7 +272,7 @@ class PlainTries(RandomNumbers):
 def make_tries(packets: PacketLayer) -> Tries:
     """Return what goes with a packet layer."""
     if packets.name != "compiled":
-        return PlainTries()
-    from pyd2.update.inflight.native import CompiledTries
+        return PythonTries()
+    from pyd2.update.inflight.native import NativeTries
 
-    return CompiledTries()
+    return NativeTries()

@@ -37,8 +37,8 @@ _send: Final = lib.wire_tries_send
 _unpack: Final = ffi.unpack
 
 
-class CompiledWindow:
-    """See Updates; with it, all that C knows of a lane."""
+class NativeWindow:
+    """See InFlightWindow; with it, all that C knows of a lane."""
 
     __slots__ = ("_window", "lane")
 
@@ -51,53 +51,53 @@ class CompiledWindow:
 
     @property
     def in_flight(self) -> int:
-        """See Updates."""
+        """See InFlightWindow."""
         count: int = self._window.in_flight
         return count
 
     @property
     def limit(self) -> int:
-        """See Updates."""
+        """See InFlightWindow."""
         limit: int = self._window.limit
         return limit
 
     @property
     def cap(self) -> int:
-        """See Updates."""
+        """See InFlightWindow."""
         return int(self._window.cap)
 
     def set_cap(self, cap: int) -> None:
-        """See Updates."""
+        """See InFlightWindow."""
         lib.wire_window_set_cap(self._window, cap)
 
-    def room(self, now: float) -> int:
-        """See Updates."""
-        room: int = lib.wire_window_room(self._window, now)
-        return room
+    def free_places(self, now: float) -> int:
+        """See InFlightWindow."""
+        free_places: int = lib.wire_window_free_places(self._window, now)
+        return free_places
 
     def paced_until(self) -> float:
-        """See Updates."""
+        """See InFlightWindow."""
         moment: float = lib.wire_window_paced_until(self._window)
         return moment
 
     def sent(self) -> None:
-        """See Updates."""
+        """See InFlightWindow."""
         lib.wire_window_sent(self._window)
 
     def replied(self, sent_at: float, now: float) -> None:
-        """See Updates."""
+        """See InFlightWindow."""
         lib.wire_window_replied(self._window, sent_at, now)
 
     def timed_out(self, sent_at: float, now: float) -> None:
-        """See Updates."""
+        """See InFlightWindow."""
         lib.wire_window_timed_out(self._window, sent_at, now)
 
     def withdrawn(self, now: float) -> None:
-        """See Updates."""
+        """See InFlightWindow."""
         lib.wire_window_withdrawn(self._window, now)
 
 
-class CompiledTries(RandomNumbers):
+class NativeTries(RandomNumbers):
     """See Tries."""
 
     def __init__(self) -> None:
@@ -123,9 +123,9 @@ class CompiledTries(RandomNumbers):
         count: int = lib.wire_tries_count(self._tries)
         return count
 
-    def new_window(self) -> CompiledWindow:
+    def new_window(self) -> NativeWindow:
         """See Tries."""
-        return CompiledWindow()
+        return NativeWindow()
 
     def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
         """See Tries."""
@@ -153,7 +153,7 @@ class CompiledTries(RandomNumbers):
         """See Tries."""
         box = _c_lane(lane)
         return (lib.wire_tries_find(self._tries, box, query) < 0
-                and not lib.wire_spent_has(ffi.addressof(box, "spent"), query & 0xFFFF))
+                and not lib.wire_quarantine_has(ffi.addressof(box, "quarantined"), query & 0xFFFF))
 
     def _number(self, transaction: Transaction) -> int:
         """Return a transaction's number, a new one if it has none yet."""
@@ -213,9 +213,9 @@ class CompiledTries(RandomNumbers):
         box = _c_lane(lane)
         found = []
         while box.first < box.count:
-            letter = box.letters[box.first]
-            message = bytes(ffi.buffer(box.octets + letter.at, letter.size))
-            found.append(Outgoing(lane, letter.slot, letter.query_id, False, message))  # noqa: FBT003
+            first = box.messages[box.first]
+            message = bytes(ffi.buffer(box.octets + first.at, first.size))
+            found.append(Outgoing(lane, first.slot, first.query_id, False, message))  # noqa: FBT003
             lib.wire_lane_skip(box)
         return found
 
@@ -229,7 +229,7 @@ class CompiledTries(RandomNumbers):
             count = len(batch)
             kept = self._set_turn(turn, count)
             _take(
-                self._tries, _c_lane(lane), slot & 0xFFFFFFFF, batch.room, batch.stride, batch.sizes, count,
+                self._tries, _c_lane(lane), slot & 0xFFFFFFFF, batch.buffer, batch.stride, batch.sizes, count,
                 self._turn, self._events,
             )
             del kept
@@ -289,5 +289,5 @@ class CompiledTries(RandomNumbers):
 
 def _c_lane(lane: Lane) -> Any:  # noqa: ANN401  cffi's objects have no types
     """Return what C knows of a lane."""
-    window: Any = lane.window  # a CompiledWindow
+    window: Any = lane.window  # a NativeWindow
     return window.lane

@@ -11,9 +11,9 @@ from pyd2.errors import DomainNameError
 from pyd2.interpreter import free_in_parts
 from pyd2.packets.layer import DomainNumbers
 from pyd2.update.model.zones import Matcher, ReverseMatcher
-from pyd2.update.server.breaker import Health
+from pyd2.update.server.breaker import CircuitBreaker
 from pyd2.update.server.lane import Lane
-from pyd2.update.server.window import CAP, Window
+from pyd2.update.server.window import CAP, PythonWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import Index, PacketLayer
     from pyd2.update.inflight.contract import Route
     from pyd2.update.model.kinds import Step
-    from pyd2.update.server.window import Updates
+    from pyd2.update.server.window import InFlightWindow
 
 MAX_TIMEOUT: Final = 2**31 - 1
 """Milliseconds; Kea accepts longer ones in a configuration and then cannot send (contract, section 2.2)."""
@@ -52,16 +52,16 @@ class Limits(NamedTuple):
 def _set_threshold(lane: Lane, threshold: int | None) -> None:
     """Let a server's health be known from so many tries without an answer on; None: nobody asks."""
     if threshold is None:
-        lane.health = None
-    elif lane.health is None:
-        lane.health = Health(threshold)
+        lane.breaker = None
+    elif lane.breaker is None:
+        lane.breaker = CircuitBreaker(threshold)
     else:
-        lane.health.threshold = threshold
+        lane.breaker.threshold = threshold
 
 
 def _keep_to(lane: Lane, limits: Limits) -> None:
     lane.window.set_cap(limits.cap)
-    lane.room_known = False
+    lane.free_places_known = False
     _set_threshold(lane, limits.threshold)
 
 
@@ -98,7 +98,7 @@ class Server:
 
     def usable(self, now: float) -> bool:
         """Whether the server is not passed over: it is up, or may be asked whether it is."""
-        health = self.lane.health
+        health = self.lane.breaker
         return self.failover is None or health is None or not health.down or health.may_probe(now)
 
 
@@ -206,7 +206,7 @@ def make_plan(
     counters: Counters,
     wall: float,
     packets: PacketLayer,
-    new_window: Callable[[], Updates] = Window,
+    new_window: Callable[[], InFlightWindow] = PythonWindow,
 ) -> Plan:
     """Prepare a configuration; nothing works by it before it is put in force.
 

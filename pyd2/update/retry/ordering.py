@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.update.containers import Chain, Link, Sharded
-from pyd2.update.retry.request import BEHIND, FREE, GUARDED, Late
+from pyd2.update.retry.request import BEHIND, FREE, GUARDED, RetryRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     """
 
 
-class Place(Chain[Late]):
+class Place(Chain[RetryRequest]):
     """Requests with a reverse change left that newer requests overwrite under the same conditions."""
 
     __slots__ = ("key", "link")
@@ -31,11 +31,11 @@ class Place(Chain[Late]):
         """Its place among those of its address that are not guarded."""
 
 
-class Lines:
+class NameQueues:
     """Which request comes behind which. Each step costs the same, however many share a name or an address."""
 
     def __init__(self) -> None:
-        self._names: Sharded[bytes, Link[Late]] = Sharded()
+        self._names: Sharded[bytes, Link[RetryRequest]] = Sharded()
         """The last of each per-name queue: of those with a forward change left. Only the first may begin."""
         self._places: Sharded[Key, Place] = Sharded()
         """Those with a reverse change left."""
@@ -44,28 +44,28 @@ class Lines:
 
     # Names.
 
-    def last_at_name(self, name: bytes) -> Late | None:
+    def last_at_name(self, name: bytes) -> RetryRequest | None:
         """Return the last in the queue of a name, in lower case; None: there is no queue."""
         last = self._names.part(name).get(name)
         return None if last is None else last.item
 
     @staticmethod
-    def stands(late: Late) -> bool:
+    def stands(late: RetryRequest) -> bool:
         """Whether a request stands in the queue of its name."""
         return late.in_line is not None
 
     @staticmethod
-    def is_first(late: Late) -> bool:
+    def is_first(late: RetryRequest) -> bool:
         """Whether no other request stands before one that has a forward change left."""
         return late.in_line is not None and late.in_line.before is None
 
     @staticmethod
-    def follower(late: Late) -> Late | None:
+    def follower(late: RetryRequest) -> RetryRequest | None:
         """Return the request right behind another one in the queue of their name."""
         behind = None if late.in_line is None else late.in_line.behind
         return None if behind is None else behind.item
 
-    def enter_line(self, late: Late) -> None:
+    def enter_line(self, late: RetryRequest) -> None:
         """Let a request queue at its name; its state says then whether it may begin."""
         late.state = FREE
         if late.forward_left:
@@ -75,7 +75,7 @@ class Lines:
                 late.state = BEHIND
             late.in_line = names[late.name] = Link(late, last)
 
-    def leave_name(self, late: Late) -> Late | None:
+    def leave_name(self, late: RetryRequest) -> RetryRequest | None:
         """Let a request leave the queue of its name; return the next one if that may begin now."""
         link = late.in_line
         assert link is not None
@@ -95,7 +95,7 @@ class Lines:
 
     # Addresses.
 
-    def enter_address(self, late: Late) -> None:
+    def enter_address(self, late: RetryRequest) -> None:
         """Let newer requests find a request that they overwrite, where it stands now."""
         key = (late.ncr.address, late.name, late.guarded, late.forward_left) if late.reverse_left else None
         if key == (None if late.place is None else late.place.key):
@@ -113,7 +113,7 @@ class Lines:
         late.place = place
         late.at_place = place.append(late)
 
-    def leave_address(self, late: Late) -> None:
+    def leave_address(self, late: RetryRequest) -> None:
         """Let no newer request find a request any more."""
         place, link = late.place, late.at_place
         if place is None or link is None:
@@ -129,7 +129,7 @@ class Lines:
                 if not places:
                     del self._unguarded.part(address)[address]
 
-    def overwritten(self, ncr: Request, name: bytes) -> Iterator[Late]:
+    def overwritten(self, ncr: Request, name: bytes) -> Iterator[RetryRequest]:
         """Take out, one after the other, those whose reverse change a newer request overwrites.
 
         ``name`` is its name in lower case. If the newer request has a forward change, it waits for those in
@@ -145,7 +145,7 @@ class Lines:
             while (other := self._of_another_name(address, name)) is not None:
                 yield self._take_last(other)
 
-    def _take_last(self, place: Place) -> Late:
+    def _take_last(self, place: Place) -> RetryRequest:
         assert place.last is not None
         late = place.last.item
         self.leave_address(late)

@@ -19,7 +19,7 @@ from math import ceil, frexp, ldexp
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
-from pyd2.update.retry.request import PARKED, Late
+from pyd2.update.retry.request import PARKED, RetryRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pyd2.update.server.lane import Lane
 
-CROWD: Final = 64
+LARGE_GROUP: Final = 64
 """Transactions waiting for room in a lane from which on no late ones join them."""
 
 GRAIN_BITS: Final = 5
@@ -39,7 +39,7 @@ LOOKS: Final = 4
 PROBE_SECONDS: Final = 1.0
 """How long after a request has been taken to find out about the servers the next one may be."""
 
-Slot: TypeAlias = "Chain[Late]"
+Slot: TypeAlias = "Chain[RetryRequest]"
 
 
 def rounded(pause: float, now: float) -> float:
@@ -48,7 +48,7 @@ def rounded(pause: float, now: float) -> float:
     return ceil((now + pause) / grain) * grain
 
 
-def enter_slot(late: Late, slot: Slot) -> None:
+def enter_slot(late: RetryRequest, slot: Slot) -> None:
     """Let a request wait in a slot."""
     late.slot = slot
     if late.in_slot is None:
@@ -59,14 +59,14 @@ def enter_slot(late: Late, slot: Slot) -> None:
         slot.append_link(late.in_slot)
 
 
-def leave_slot(late: Late) -> None:
+def leave_slot(late: RetryRequest) -> None:
     """Let a request wait in no slot any more."""
     if late.slot is not None and late.in_slot is not None:
         late.slot.remove(late.in_slot)
         late.slot = None
 
 
-class Room:
+class ParkingGroup:
     """Those who wait for the same servers."""
 
     __slots__ = ("lanes", "open", "slots", "watched", "woken")
@@ -85,19 +85,19 @@ class Room:
     @property
     def down(self) -> bool:
         """Whether none of the servers answers."""
-        return all(lane.health is not None and lane.health.down for lane in self.lanes)
+        return all(lane.breaker is not None and lane.breaker.down for lane in self.lanes)
 
     @property
     def probe_at(self) -> float:
         """When one of the servers, all of which are down, may be tried, in monotonic seconds."""
-        return min(lane.health.probe_at for lane in self.lanes if lane.health is not None)
+        return min(lane.breaker.probe_at for lane in self.lanes if lane.breaker is not None)
 
     @property
     def crowded(self) -> Lane | None:
         """The lane for which there is no point in beginning more, if there is one."""
-        return next((lane for lane in self.lanes if len(lane.ready) >= CROWD), None)
+        return next((lane for lane in self.lanes if len(lane.ready) >= LARGE_GROUP), None)
 
-    def add_ready(self, late: Late) -> None:
+    def add_ready(self, late: RetryRequest) -> None:
         """Let a request wait for room in the lanes only."""
         if not self.woken:
             self.woken.append(Chain())
@@ -110,7 +110,7 @@ class Room:
                 self.woken.append(slot)
                 self.slots[due] = Chain()
 
-    def take(self) -> Late | None:
+    def take(self) -> RetryRequest | None:
         """Take out the first of those who may begin."""
         woken = self.woken
         while woken:
@@ -121,7 +121,7 @@ class Room:
             woken.popleft()
         return None
 
-    def take_any(self) -> Late | None:
+    def take_any(self) -> RetryRequest | None:
         """Take out one, the first whose pause ends if none may begin."""
         late = self.take()
         if late is None:
@@ -132,21 +132,21 @@ class Room:
         return late
 
 
-class Rooms:
+class ParkingGroups:
     """All of them. ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
-        self._rooms: dict[tuple[Lane, ...], Room] = {}
-        self._by_lane: dict[Lane, list[Room]] = {}
-        self._open: deque[Room] = deque()
+        self._groups: dict[tuple[Lane, ...], ParkingGroup] = {}
+        self._by_lane: dict[Lane, list[ParkingGroup]] = {}
+        self._open: deque[ParkingGroup] = deque()
         """Groups with some who may begin; they have their turns one after the other."""
-        self._crowded: dict[Lane, dict[Room, None]] = {}
+        self._crowded: dict[Lane, dict[ParkingGroup, None]] = {}
         """By lane, groups that wait until fewer transactions wait for room there."""
-        self._changed: deque[tuple[Iterator[Room], Callable[[Room], None]]] = deque()
+        self._changed: deque[tuple[Iterator[ParkingGroup], Callable[[ParkingGroup], None]]] = deque()
         """Groups whose servers have changed their state, with what is still to be done for each."""
-        self._released: deque[dict[tuple[Lane, ...], Room]] = deque()
+        self._released: deque[dict[tuple[Lane, ...], ParkingGroup]] = deque()
         """Those of configurations before: all in them may begin, wherever that is now."""
-        self._heap: list[tuple[float, int, Room, bool]] = []
+        self._heap: list[tuple[float, int, ParkingGroup, bool]] = []
         """When the pause of a slot ends, or (True) when to look at a group whose servers are down."""
         self._serial = count()
 
@@ -155,16 +155,16 @@ class Rooms:
         """Whether ``take`` may have something at once, or has more to look at."""
         return bool(self._open or self._changed or self._released)
 
-    def find(self, lanes: tuple[Lane, ...]) -> Room:
+    def find(self, lanes: tuple[Lane, ...]) -> ParkingGroup:
         """Return where those wait who need these servers."""
-        found = self._rooms.get(lanes)
+        found = self._groups.get(lanes)
         if found is None:
-            found = self._rooms[lanes] = Room(lanes)
+            found = self._groups[lanes] = ParkingGroup(lanes)
             for lane in lanes:
                 self._by_lane.setdefault(lane, []).append(found)
         return found
 
-    def wait(self, late: Late, lanes: tuple[Lane, ...], pause: float, now: float) -> float:
+    def wait(self, late: RetryRequest, lanes: tuple[Lane, ...], pause: float, now: float) -> float:
         """Let a request wait for so many seconds at least, or until its servers answer again.
 
         Returns how many seconds that are at most.
@@ -180,21 +180,21 @@ class Rooms:
         self._watch(room)
         return due - now
 
-    def make_ready(self, late: Late, lanes: tuple[Lane, ...]) -> None:
+    def make_ready(self, late: RetryRequest, lanes: tuple[Lane, ...]) -> None:
         """Let a request wait for room in the lanes only."""
         room = self.find(lanes)
         late.state = PARKED
         room.add_ready(late)
         self._let_begin(room)
 
-    def take(self, now: float) -> Late | None:
+    def take(self, now: float) -> RetryRequest | None:
         """Take out one that may begin, or that is to find out whether its servers are back.
 
         None while ``any_ready``: there is more to look at.
         """
         return self._take_released() or self._take_due(now) or self._take_ready()
 
-    def _take_released(self) -> Late | None:
+    def _take_released(self) -> RetryRequest | None:
         while self._released:
             rooms = self._released[0]
             for _ in range(LOOKS):
@@ -211,7 +211,7 @@ class Rooms:
             self._released.popleft()
         return None
 
-    def _take_due(self, now: float) -> Late | None:
+    def _take_due(self, now: float) -> RetryRequest | None:
         """Wake those whose pause is over; take one that is to find out whether its servers are back."""
         heap = self._heap
         for _ in range(LOOKS):
@@ -235,7 +235,7 @@ class Rooms:
                 return late
         return None
 
-    def _take_ready(self) -> Late | None:
+    def _take_ready(self) -> RetryRequest | None:
         self._note_changes()
         for _ in range(LOOKS):
             if not self._open:
@@ -261,17 +261,17 @@ class Rooms:
             else:
                 change(room)
 
-    def _change(self, rooms: Iterable[Room], change: Callable[[Room], None]) -> None:
+    def _change(self, rooms: Iterable[ParkingGroup], change: Callable[[ParkingGroup], None]) -> None:
         """Do something for each of what may be very many groups, some now and the others in later calls."""
         self._changed.append((iter(rooms), change))
         self._note_changes()
 
-    def has_room(self, lane: Lane) -> None:
+    def has_free_place(self, lane: Lane) -> None:
         """Look again at groups that were left since very many transactions waited for room in a lane."""
         if lane in self._crowded:
             self._change(self._crowded.pop(lane), self._let_begin)
 
-    def _let_begin(self, room: Room) -> None:
+    def _let_begin(self, room: ParkingGroup) -> None:
         if not room.open:
             room.open = True
             self._open.append(room)
@@ -286,7 +286,7 @@ class Rooms:
         """Let those begin who wait for a server that answers again."""
         self._change(self._by_lane.get(lane, ()), self._wake)
 
-    def _wake(self, room: Room) -> None:
+    def _wake(self, room: ParkingGroup) -> None:
         room.wake()
         if room.woken:
             self._let_begin(room)
@@ -297,16 +297,16 @@ class Rooms:
 
     def release(self) -> None:
         """Let all begin: the servers are other ones now."""
-        if self._rooms:
-            self._released.append(self._rooms)
-        self._rooms = {}
+        if self._groups:
+            self._released.append(self._groups)
+        self._groups = {}
         self._by_lane = {}
         self._open = deque()
         self._crowded = {}
         self._changed.clear()
         self._heap = []
 
-    def _watch(self, room: Room) -> None:
+    def _watch(self, room: ParkingGroup) -> None:
         if not room.watched and room.down:
             room.watched = True
             heappush(self._heap, (room.probe_at, next(self._serial), room, True))

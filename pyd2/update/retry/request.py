@@ -31,7 +31,7 @@ GUARDED: Final = frozenset({4, 6})
 """Kinds of requests, by number, that remove a PTR only if it holds their own name."""
 
 
-class Late:
+class RetryRequest:
     """A request that waits to be tried again, or behind one that does."""
 
     __slots__ = ("age", "at_place", "dhcid", "forward_failure", "forward_left", "in_line", "in_slot", "name",
@@ -52,17 +52,17 @@ class Late:
         self.since = wall
         """When it began to wait, in seconds since the epoch."""
         self.pauses = 0
-        self.age: Link[Late] | None = None
+        self.age: Link[RetryRequest] | None = None
         """Its place among all retries, in the order in which they began to wait; None: it is none of them."""
         self.slot: Slot | None = None
         """Where it waits, while it is PARKED."""
-        self.in_slot: Link[Late] | None = None
+        self.in_slot: Link[RetryRequest] | None = None
         """Its place there; it is used again in the next slot."""
-        self.in_line: Link[Late] | None = None
+        self.in_line: Link[RetryRequest] | None = None
         """Its place in the queue of its name, while it has a forward change left."""
         self.place: Place | None = None
         """Where its reverse change is found, while newer requests may overwrite it."""
-        self.at_place: Link[Late] | None = None
+        self.at_place: Link[RetryRequest] | None = None
         """Its place there."""
         self.share: Share | None = None
         """Where it is counted."""
@@ -93,13 +93,14 @@ class Late:
         return "" if wall < end else "it has been tried for long enough"
 
 
-class LateTransaction(Transaction):
+class RetryTransaction(Transaction):
     """A transaction that goes on with what an earlier one has left over."""
 
     __slots__ = ("late",)
 
     def __init__(
-        self, late: Late, ncr: Request, kind: Kind, plan: Plan, forward: Domain | None, reverse: Domain | None
+        self, late: RetryRequest, ncr: Request, kind: Kind, plan: Plan, forward: Domain | None,
+        reverse: Domain | None,
     ) -> None:
         super().__init__(ncr, late.dhcid, kind, plan, forward, reverse)
         self.late = late
@@ -108,7 +109,7 @@ class LateTransaction(Transaction):
         self.reverse_done = not late.reverse_left
 
 
-def makes_superfluous(ncr: Request, late: Late) -> bool:
+def makes_superfluous(ncr: Request, late: RetryRequest) -> bool:
     """Whether the zones end up the same without an older request at the same name, now the last before this.
 
     It must be the same client's, for the same address and by the same rules, and the newer one must make all

@@ -2,9 +2,9 @@
 
 Theory of operation
 -------------------
-A request that has failed for a reason that may pass becomes a *late* one: it gives its client (its DHCID)
-free and waits here, longer each time, or until a server that was down answers again. Late ones stand in the
-room of the servers that they need; all of a room come back together when one of these servers does.
+A request that has failed for a reason that may pass enters the retry queue: it releases its client (its
+DHCID) and waits here, longer each time, or until a server that was down answers again. Requests that need the
+same servers wait in one parking group; the group is released when one of these servers answers.
 
 Nothing may be applied out of order, so a request that comes meanwhile is looked at (``admit``):
 
@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
 from pyd2.update.drive.outcomes import Dead
-from pyd2.update.retry.ordering import Lines
-from pyd2.update.retry.parking import CROWD, Room, Rooms, leave_slot
-from pyd2.update.retry.request import BEHIND, ENDED, FREE, HELD, UNDER_WAY, Late, makes_superfluous
+from pyd2.update.retry.ordering import NameQueues
+from pyd2.update.retry.parking import LARGE_GROUP, ParkingGroup, ParkingGroups, leave_slot
+from pyd2.update.retry.request import BEHIND, ENDED, FREE, HELD, UNDER_WAY, RetryRequest, makes_superfluous
 from pyd2.update.schedule.shares import Shares
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
     from pyd2.update.model.plan import Domain
     from pyd2.update.server.lane import Lane
 
-__all__ = ["Late", "Retries"]
+__all__ = ["RetryQueue", "RetryRequest"]
 
 AT_ONCE: Final = 32
 """Older requests that a newer one supersedes or overwrites when it comes; the others, later."""
 AT_ONCE_TOGETHER: Final = 3 * AT_ONCE
 """The same for all newer ones of a call; from then on each does so with one."""
 
-SHARE_TAKEN: Final = "the late requests of its domain take up their share of the queue"
+SHARE_FULL: Final = "the late requests of its domain take up their share of the queue"
 """Why a request is not tried again, or does not wait behind one that is."""
 
 
@@ -63,15 +63,15 @@ class Overwriting:
 
     __slots__ = ("behind", "late", "older")
 
-    def __init__(self, late: Late, older: Iterator[Late]) -> None:
+    def __init__(self, late: RetryRequest, older: Iterator[RetryRequest]) -> None:
         self.late = late
         self.older = older
         """Those that have not been dealt with."""
-        self.behind: deque[Late] = deque()
+        self.behind: deque[RetryRequest] = deque()
         """Requests for the same address that came meanwhile."""
 
 
-class Retries:
+class RetryQueue:
     """All late requests. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
     def __init__(self, counters: Counters, log: Log, draw: Callable[[], int], ends: Ends) -> None:
@@ -81,23 +81,23 @@ class Retries:
         self._draw = draw
         self._ends = ends
         self.waiting = 0
-        """Late requests that are not under way."""
+        """Retries that are not under way."""
         self.octets = 0
         """Of these."""
         self.any = False
         """Whether there are late requests, those under way included."""
-        self.amended: list[Late] = []
+        self.amended: list[RetryRequest] = []
         """Those that have less to do than they came for, until the engine takes them out."""
         self.pressing = False
         """Whether some may begin at once."""
         self.at_once = AT_ONCE_TOGETHER
         """How many older requests this call may still supersede or overwrite."""
         self.shares = Shares(counters, log)
-        self._all: Chain[Late] = Chain()
+        self._all: Chain[RetryRequest] = Chain()
         """In the order in which they began to wait."""
-        self._lines = Lines()
-        self._rooms = Rooms()
-        self._free: deque[Late] = deque()
+        self._lines = NameQueues()
+        self._groups = ParkingGroups()
+        self._free: deque[RetryRequest] = deque()
         """Those who have to find their room."""
         self._overwriting: dict[bytes, Overwriting] = {}
         """By address, in the order of their turns."""
@@ -128,7 +128,7 @@ class Retries:
             return False
         else:
             older = self._overwrite_some(ncr, name) if ncr.reverse_change and before is None else None
-        late = Late(ncr, dhcid, wall)
+        late = RetryRequest(ncr, dhcid, wall)
         self._enter(late, domain)
         if before is not None:
             late.state = HELD
@@ -145,12 +145,12 @@ class Retries:
         """End a request that would have to wait, where its domain has no room for that."""
         why = "an earlier one for its name or address"
         self._counters.tally.failed += 1
-        self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, SHARE_TAKEN, why, ncr.text())
-        self._ends.dead.append(Dead(ncr, SHARE_TAKEN))
+        self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, SHARE_FULL, why, ncr.text())
+        self._ends.dead.append(Dead(ncr, SHARE_FULL))
         self._ends.finish(ncr)
         self.shares.give_up(self.shares.of(domain), wall)
 
-    def _supersede_at_name(self, ncr: Request, name: bytes) -> tuple[Late | None, bool]:
+    def _supersede_at_name(self, ncr: Request, name: bytes) -> tuple[RetryRequest | None, bool]:
         """End the last in the line at a name that a newer request makes superfluous.
 
         Returns who is last then, and whether any has ended. If that are very many, some are left to be
@@ -167,7 +167,7 @@ class Retries:
             last = self._lines.last_at_name(name)
         return last, superseded
 
-    def _overwrite_some(self, ncr: Request, name: bytes) -> Iterator[Late] | None:
+    def _overwrite_some(self, ncr: Request, name: bytes) -> Iterator[RetryRequest] | None:
         """Let older requests lose their reverse change to a newer one; return the others if that are many."""
         older = self._lines.overwritten(ncr, name)
         most = self._at_once()
@@ -182,7 +182,7 @@ class Retries:
         """Return how many older requests one that comes now may supersede, and how many it may overwrite."""
         return max(1, min(AT_ONCE, self.at_once))
 
-    def _overwrite(self, late: Late) -> None:
+    def _overwrite(self, late: RetryRequest) -> None:
         """Take the reverse change from a request: a newer one overwrites it."""
         late.reverse_left = False
         self._amend(late)
@@ -217,7 +217,7 @@ class Retries:
         """Whether there is more of that to do."""
         return bool(self._overwriting)
 
-    def _let_go(self, late: Late) -> None:
+    def _let_go(self, late: RetryRequest) -> None:
         """Let a request go on that was held until what it overwrites has been dealt with."""
         if late.state != HELD:
             return  # it has ended, or was given up before it waited
@@ -229,12 +229,12 @@ class Retries:
             self._free.append(late)
             self.pressing = True
 
-    def _amend(self, late: Late) -> None:
+    def _amend(self, late: RetryRequest) -> None:
         """Let it be known what is left of a request: after a restart it must not do more than that."""
         if late.ncr.number and (late.forward_left or late.reverse_left):
             self.amended.append(late)
 
-    def _supersede(self, late: Late) -> None:
+    def _supersede(self, late: RetryRequest) -> None:
         self._counters.tally.superseded += 1
         self._log.emit("PYD2_REQUEST_SUPERSEDED", late.ncr.request_id, late.ncr.text())
         self._ends.finish(late.ncr)
@@ -242,7 +242,7 @@ class Retries:
 
     # Requests that have failed.
 
-    def has_room(self, late: Late, domain: Domain, wall: float) -> bool:
+    def has_free_place(self, late: RetryRequest, domain: Domain, wall: float) -> bool:
         """Whether a request that has failed in a domain may wait here; if not, that is counted and told."""
         share = self.shares.of(domain)
         if late.age is not None or not self.shares.is_taken(share):
@@ -250,7 +250,7 @@ class Retries:
         self.shares.give_up(share, wall)
         return False
 
-    def park(self, late: Late, domain: Domain, retry: RetrySwitches, now: float) -> float:
+    def park(self, late: RetryRequest, domain: Domain, retry: RetrySwitches, now: float) -> float:
         """Let a request wait for its next try; return how many seconds at most.
 
         What is left of it to do must be up to date.
@@ -264,26 +264,26 @@ class Retries:
         else:
             self._return(late, domain)
         if late.state != ENDED and late.state != BEHIND:
-            return self._rooms.wait(late, domain.lanes, pause, now)
+            return self._groups.wait(late, domain.lanes, pause, now)
         return pause
 
-    def put_off(self, late: Late, lanes: tuple[Lane, ...], retry: RetrySwitches, now: float) -> None:
+    def put_off(self, late: RetryRequest, lanes: tuple[Lane, ...], retry: RetrySwitches, now: float) -> None:
         """Let a request that could not begin wait on."""
-        self._rooms.wait(late, lanes, self._pause(late, retry), now)
+        self._groups.wait(late, lanes, self._pause(late, retry), now)
 
-    def make_ready(self, late: Late, lanes: tuple[Lane, ...]) -> None:
+    def make_ready(self, late: RetryRequest, lanes: tuple[Lane, ...]) -> None:
         """Let a request begin when there is room in the lanes."""
-        self._rooms.make_ready(late, lanes)
+        self._groups.make_ready(late, lanes)
         self.pressing = True
 
-    def _pause(self, late: Late, retry: RetrySwitches) -> float:
+    def _pause(self, late: RetryRequest, retry: RetrySwitches) -> float:
         """Draw how many seconds to wait: each time up to twice as long."""
         longest = min(retry.max_delay, retry.initial_delay * 2.0 ** min(late.pauses + 1, 32))
         late.pauses += 1
         # From half of that up to a 32nd less, by which rooms may round it up.
         return max(retry.initial_delay, longest * (0.5 + self._draw() * 15 / (32 * 65536)))
 
-    def _enter(self, late: Late, domain: Domain | None) -> None:
+    def _enter(self, late: RetryRequest, domain: Domain | None) -> None:
         """Take in a request that was none of ours."""
         late.age = self._all.append(late)
         self.any = True
@@ -292,7 +292,7 @@ class Retries:
         if domain is not None:
             self._count_in(late, domain)
 
-    def _count_in(self, late: Late, domain: Domain) -> None:
+    def _count_in(self, late: RetryRequest, domain: Domain) -> None:
         share = self.shares.of(domain)
         if share is not late.share:
             if late.share is not None:
@@ -300,7 +300,7 @@ class Retries:
             late.share = share
             self.shares.enter(share, late.size)
 
-    def _return(self, late: Late, domain: Domain) -> None:
+    def _return(self, late: RetryRequest, domain: Domain) -> None:
         """Take back a request that was under way and first in its line."""
         self._count(late, 1)
         self._count_in(late, domain)
@@ -318,23 +318,23 @@ class Retries:
 
     # Requests that begin and end.
 
-    def take(self, now: float) -> Late | None:
+    def take(self, now: float) -> RetryRequest | None:
         """Return a request that may be tried now, if there is one."""
         while self._free:
             late = self._free.popleft()
             if late.state == FREE:
                 return late
-        found = self._rooms.take(now)
+        found = self._groups.take(now)
         if found is None:
-            self.pressing = self._rooms.any_ready
+            self.pressing = self._groups.any_ready
         return found
 
-    def start(self, late: Late) -> None:
+    def start(self, late: RetryRequest) -> None:
         """Take it that a request is under way."""
         self._count(late, -1)
         late.state = UNDER_WAY
 
-    def leave(self, late: Late) -> None:
+    def leave(self, late: RetryRequest) -> None:
         """Take it that a request has ended."""
         if late.state == UNDER_WAY:
             self._count(late, 1)
@@ -354,24 +354,24 @@ class Retries:
         if late.forward_left:
             self._leave_name(late)
 
-    def emptied(self, late: Late) -> bool:
+    def emptied(self, late: RetryRequest) -> bool:
         """Whether newer requests have left nothing of one that was under way; then it ends."""
         if late.forward_left or late.reverse_left:
             return False
         self._supersede(late)
         return True
 
-    def under_way(self, late: Late) -> bool:
+    def under_way(self, late: RetryRequest) -> bool:
         """Whether a request has begun and neither ended nor come back."""
         return late.state == UNDER_WAY
 
-    def _leave_name(self, late: Late) -> None:
+    def _leave_name(self, late: RetryRequest) -> None:
         follower = self._lines.leave_name(late)
         if follower is not None:
             self._free.append(follower)
             self.pressing = True
 
-    def _count(self, late: Late, by: int) -> None:
+    def _count(self, late: RetryRequest, by: int) -> None:
         self.waiting += by
         self.octets += by * late.size
 
@@ -381,29 +381,29 @@ class Retries:
         """Return when ``take`` has something, in monotonic seconds; None: not before something comes."""
         if self._free or self._overwriting:
             return 0.0
-        return self._rooms.deadline()
+        return self._groups.deadline()
 
-    def room(self, lanes: tuple[Lane, ...]) -> Room:
+    def room(self, lanes: tuple[Lane, ...]) -> ParkingGroup:
         """Return where those wait who need these servers."""
-        return self._rooms.find(lanes)
+        return self._groups.find(lanes)
 
     def lane_served(self, lane: Lane) -> None:
         """Let those begin who wait until fewer transactions wait for room in a lane."""
-        if len(lane.ready) < CROWD:
-            self._rooms.has_room(lane)
-            self.pressing |= self._rooms.any_ready
+        if len(lane.ready) < LARGE_GROUP:
+            self._groups.has_free_place(lane)
+            self.pressing |= self._groups.any_ready
 
     def server_up(self, lane: Lane) -> None:
         """Let those begin who wait for a server that answers again."""
-        self._rooms.server_up(lane)
-        self.pressing |= self._rooms.any_ready
+        self._groups.server_up(lane)
+        self.pressing |= self._groups.any_ready
 
     def server_down(self, lane: Lane) -> None:
         """Look out for the return of a server that is down."""
-        self._rooms.server_down(lane)
-        self.pressing |= self._rooms.any_ready
+        self._groups.server_down(lane)
+        self.pressing |= self._groups.any_ready
 
     def match_again(self) -> None:
         """Let all begin that wait for servers: there is a new configuration."""
-        self._rooms.release()
+        self._groups.release()
         self.pressing = self.any

@@ -9,26 +9,26 @@ from pyd2.update.containers import LAST_SHARD, SHIFT, Sharded
 
 if TYPE_CHECKING:
     from pyd2.packets.layer import Request
-    from pyd2.update.retry.request import Late
+    from pyd2.update.retry.request import RetryRequest
     from pyd2.update.server.lane import Lane
 
     Held: TypeAlias = "dict[int, Followers | None]"
 
 
-class Followers(deque["Request | Late"]):
+class Followers(deque["Request | RetryRequest"]):
     """The requests that queue behind the holder of a DHCID."""
 
     __slots__ = ("lane", "late")
 
     def __init__(self) -> None:
         super().__init__()
-        self.late: Late | None = None
+        self.late: RetryRequest | None = None
         """The holder, if it is a retry that is under way."""
         self.lane: Lane | None = None
         """The lane that all count for: where the first begins that came here; None: none has come."""
 
 
-class Clients:
+class ClientLocks:
     """Per-client locks: which DHCIDs are held, and which requests wait for them."""
 
     __slots__ = ("held",)
@@ -58,7 +58,7 @@ class Clients:
             followers.lane.followers += 1
         return followers
 
-    def hold_late(self, late: Late) -> None:
+    def hold_retry(self, late: RetryRequest) -> None:
         """Let a retry take hold of its DHCID, which is free or has just been passed on to it."""
         held = self.part(late.dhcid)
         followers = held.get(late.dhcid)

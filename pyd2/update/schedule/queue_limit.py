@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
     from pyd2.packets.layer import Request
     from pyd2.update.drive.driver import Driver
-    from pyd2.update.retry.retry_queue import Late, Retries
+    from pyd2.update.retry.retry_queue import RetryQueue, RetryRequest
 
-_Queued = TypeVar("_Queued", "Request", "Request | Late")
+_Queued = TypeVar("_Queued", "Request", "Request | RetryRequest")
 
 RESUME_PERCENT: Final = 80
 """The queue counts as full until it is down to this part of its limit."""
@@ -58,7 +58,7 @@ class FullQueue:
 class QueueLimit(FullQueue):
     """What the engine has queued, and how much may be."""
 
-    def __init__(self, driver: Driver, retries: Retries, counters: Counters, log: Log) -> None:
+    def __init__(self, driver: Driver, retries: RetryQueue, counters: Counters, log: Log) -> None:
         super().__init__(counters, log)
         self._tries = driver.tries
         self._ends = driver.ends

@@ -1,4 +1,4 @@
-"""Late requests in the engine: parked when a try has failed, begun again when ``retry/retry_queue.py`` says so."""
+"""Retries in the engine: parked when a try has failed, begun again when ``retry/retry_queue.py`` says so."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import gc
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.drive.outcomes import Dead
-from pyd2.update.retry.request import Late, LateTransaction
-from pyd2.update.retry.retry_queue import SHARE_TAKEN
+from pyd2.update.retry.request import RetryRequest, RetryTransaction
+from pyd2.update.retry.retry_queue import SHARE_FULL
 from pyd2.update.schedule.routing import KINDS_BY_NUMBER
 
 if TYPE_CHECKING:
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import PacketLayer, Request
     from pyd2.update.drive.driver import Driver
     from pyd2.update.drive.outcomes import Postponed
-    from pyd2.update.retry.retry_queue import Retries
-    from pyd2.update.schedule.client_locks import Clients, Followers
+    from pyd2.update.retry.retry_queue import RetryQueue
+    from pyd2.update.schedule.client_locks import ClientLocks, Followers
     from pyd2.update.schedule.queue_limit import QueueLimit
-    from pyd2.update.schedule.routing import Matching
+    from pyd2.update.schedule.routing import Routing
 
 
 PARKED_UNSEEN: Final = 64
 """Requests that are parked between two looks of the garbage collector."""
 
 
-class LateRequests:
+class RetryScheduler:
     """The course of late requests. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
     def __init__(
-        self, driver: Driver, retries: Retries, clients: Clients, limit: QueueLimit, matching: Matching,
+        self, driver: Driver, retries: RetryQueue, clients: ClientLocks, limit: QueueLimit, matching: Routing,
         counters: Counters, log: Log, packets: PacketLayer,
     ) -> None:
         self._driver = driver
@@ -48,9 +48,9 @@ class LateRequests:
     def park(self, postponed: Postponed, now: float, wall: float) -> None:
         """Let a request wait that has failed and is to be tried again, if its domain has room for it."""
         transaction, failure, retry = postponed
-        late = transaction.late if isinstance(transaction, LateTransaction) else None
+        late = transaction.late if isinstance(transaction, RetryTransaction) else None
         if late is None:
-            late = Late(transaction.ncr, transaction.dhcid, wall)
+            late = RetryRequest(transaction.ncr, transaction.dhcid, wall)
         late.reason = failure.reason
         late.forward_left = late.forward_left and not transaction.forward_done
         earlier = transaction.forward_failure
@@ -59,11 +59,11 @@ class LateRequests:
             late.forward_failure = earlier
         late.reverse_left = late.reverse_left and not transaction.reverse_done
         domain = (transaction.forward if late.forward_left else None) or transaction.domain
-        if not self._retries.has_room(late, domain, wall):
+        if not self._retries.has_free_place(late, domain, wall):
             outcome = transaction.outcome(failure.event)
             self._log.emit(transaction.kind.failed, transaction.ncr.request_id, outcome)
             self._counters.tally.failed += 1
-            self._ends.dead.append(Dead(transaction.ncr, f"{failure.reason}; {SHARE_TAKEN}"))
+            self._ends.dead.append(Dead(transaction.ncr, f"{failure.reason}; {SHARE_FULL}"))
             self._ends.finish(transaction.ncr)
             return
         pause = self._retries.park(late, domain, retry, now)
@@ -85,7 +85,7 @@ class LateRequests:
             else:
                 self._retries.server_up(lane)
 
-    def try_again(self, late: Late, now: float, wall: float) -> None:
+    def try_again(self, late: RetryRequest, now: float, wall: float) -> None:
         """Begin a late request, or let it wait on, for its servers or its client."""
         retries = self._retries
         why = late.over(wall)
@@ -116,9 +116,9 @@ class LateRequests:
         else:
             self.begin(late, now, wall)
 
-    def begin(self, late: Late, now: float, wall: float) -> None:
+    def begin(self, late: RetryRequest, now: float, wall: float) -> None:
         """Begin the transaction of a late request, which takes hold of its client."""
-        self._clients.hold_late(late)
+        self._clients.hold_retry(late)
         matching = self._matching
         ncr = late.ncr = self._packets.match(late.ncr, matching.plan.index)
         found: Request | None = ncr
@@ -135,10 +135,10 @@ class LateRequests:
             matching.drop_unmatched(ncr, found, late.dhcid)
         else:
             kind = KINDS_BY_NUMBER[found.kind]
-            transaction = LateTransaction(late, found, kind, matching.plan, forward, reverse)
+            transaction = RetryTransaction(late, found, kind, matching.plan, forward, reverse)
             self._driver.begin(transaction, now, wall)
 
-    def end(self, late: Late, followers: Followers) -> None:
+    def end(self, late: RetryRequest, followers: Followers) -> None:
         """Note that the transaction of a retry has ended, which held the client of ``followers``."""
         if self._retries.under_way(late):
             self._retries.leave(late)

@@ -30,7 +30,7 @@ KINDS_BY_NUMBER: Final = tuple(
 """By the number that a request tells."""
 
 
-class Matching:
+class Routing:
     """Begins transactions by the plan in force. ``now`` is monotonic seconds, ``wall`` since the epoch."""
 
     def __init__(self, driver: Driver, limit: QueueLimit, counters: Counters, log: Log) -> None:

@@ -20,12 +20,12 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import LAST_SHARD, SHIFT
-from pyd2.update.retry.request import Late
-from pyd2.update.retry.retry_queue import AT_ONCE_TOGETHER, Retries
-from pyd2.update.schedule.client_locks import Clients
+from pyd2.update.retry.request import RetryRequest
+from pyd2.update.retry.retry_queue import AT_ONCE_TOGETHER, RetryQueue
+from pyd2.update.schedule.client_locks import ClientLocks
 from pyd2.update.schedule.queue_limit import QueueLimit
-from pyd2.update.schedule.retry_scheduler import LateRequests
-from pyd2.update.schedule.routing import Matching
+from pyd2.update.schedule.retry_scheduler import RetryScheduler
+from pyd2.update.schedule.routing import Routing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -46,7 +46,7 @@ SENDING: Final = 2
 """Steps of a lane whose updates are sent: a system call for each."""
 TRYING_AGAIN: Final = 3
 """Steps of a late one that has its next try."""
-FOR_LATE: Final = STEP // 4
+FOR_RETRIES: Final = STEP // 4
 """Steps of a call that lanes leave to late requests that may begin, and to what follows from ends."""
 PARKING: Final = 4
 """Steps of one that is to be tried again later."""
@@ -64,11 +64,11 @@ class Scheduler:
         self._failover = driver.failover
         self._log = log
         self._packets = packets
-        self.clients = Clients()
-        self.retries = Retries(counters, log, driver.tries.draw_place, driver.ends)
+        self.clients = ClientLocks()
+        self.retries = RetryQueue(counters, log, driver.tries.draw_place, driver.ends)
         self.limit = QueueLimit(driver, self.retries, counters, log)
-        self.matching = Matching(driver, self.limit, counters, log)
-        self._late = LateRequests(
+        self.matching = Routing(driver, self.limit, counters, log)
+        self._late = RetryScheduler(
             driver, self.retries, self.clients, self.limit, self.matching, counters, log, packets
         )
         self._backlog: deque[deque[Request]] = deque()
@@ -83,7 +83,7 @@ class Scheduler:
         """Steps that are left to the calls of this turn; none: nor to those up to ``handle_timer``."""
         self._nearly_full = False
         """Whether so much waits that a server may have taken its share of the queue."""
-        self._late_left = False
+        self._retries_left = False
         """Whether late requests may begin that had no turn yet."""
 
     # What the engine tells.
@@ -151,7 +151,7 @@ class Scheduler:
             if self._ends.freed:
                 self._settle(now, wall, FOR_PROBES if self.retries.pressing else 0)
             if self.retries.pressing:
-                self._serve_late(now, wall)
+                self._serve_retries(now, wall)
             if not driver.ordered:
                 break
             # What cannot be made has made room again.
@@ -184,13 +184,13 @@ class Scheduler:
 
     def timer(self) -> float | None:
         """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
-        if self.busy or self._late_left:
+        if self.busy or self._retries_left:
             return 0.0
         deadline = self._driver.tries.deadline()
         if self.retries.any:
-            late_due = self.retries.deadline()
-            if late_due is not None:
-                deadline = late_due if deadline is None else min(deadline, late_due)
+            retry_due = self.retries.deadline()
+            if retry_due is not None:
+                deadline = retry_due if deadline is None else min(deadline, retry_due)
         if not self._paced:
             return deadline
         paced_until = min(lane.window.paced_until() for lane in self._paced)
@@ -265,7 +265,7 @@ class Scheduler:
 
     def _floor(self) -> int:
         """Return how many steps lanes leave to others."""
-        return FOR_LATE if self.retries.pressing or self._ends.freed else 0
+        return FOR_RETRIES if self.retries.pressing or self._ends.freed else 0
 
     def _serve_part(self, lane: Lane, most: int, floor: int, now: float, wall: float) -> bool:
         """Use what room a lane has, in so many steps at most and with ``floor`` of them left.
@@ -289,7 +289,7 @@ class Scheduler:
         matching = self.matching
         others = bool(self._ends.freed)  # what ended elsewhere has its time at the end of the call
         while lane.ready or lane.waiting:
-            if not (lane.has_room(now) if lane.ready else lane.may_begin(now)):
+            if not (lane.has_free_place(now) if lane.ready else lane.may_begin(now)):
                 driver.held.add(lane)
                 return False
             if self._left <= until:
@@ -349,7 +349,7 @@ class Scheduler:
             ncr = self.limit.take(followers)
             if followers.lane is not None:
                 followers.lane.followers -= 1
-            if isinstance(ncr, Late):
+            if isinstance(ncr, RetryRequest):
                 if retries.emptied(ncr):
                     continue
                 self._late.begin(ncr, now, wall)
@@ -375,10 +375,10 @@ class Scheduler:
             if self._ends.freed:
                 self._settle(now, wall, STEP // 2)
 
-    def _serve_late(self, now: float, wall: float) -> None:
+    def _serve_retries(self, now: float, wall: float) -> None:
         """Try late requests again that may be."""
         retries = self.retries
-        self._late_left = True
+        self._retries_left = True
         while self._left > 0:
             if retries.overwriting:
                 self._left -= retries.overwrite(self._left // 2 + 1)
@@ -387,7 +387,7 @@ class Scheduler:
             if late is None:
                 if retries.pressing:
                     continue  # there is more to look at
-                self._late_left = retries.overwriting
+                self._retries_left = retries.overwriting
                 return
             self._late.try_again(late, now, wall)
             if self._ends.freed:

@@ -15,7 +15,7 @@ LONGEST_PAUSE: Final = 5.0
 """Seconds between two such updates at most: how much later its return is noticed."""
 
 
-class Health:
+class CircuitBreaker:
     """The health of one server. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
     __slots__ = ("_failures", "_pause", "down", "probe_at", "since", "threshold")

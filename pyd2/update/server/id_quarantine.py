@@ -4,7 +4,7 @@ The reply to such a try may still come. Kea has closed its socket by then; here 
 reply would be taken for the answer to another update if that had the same query ID. So the ID is left alone
 for a while: for longer than new tries go out from one socket.
 
-``cbridge/wire/spent.c`` is the same in C, for the compiled tries; the tests run both side by side.
+``cbridge/wire/quarantine.c`` is the same in C, for the compiled tries; the tests run both side by side.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST: Final = 4096
 """IDs of one period that are left alone: with more, too few would be left to draw from."""
 
 
-class SpentIds:
+class QuarantinedIds:
     """The IDs of the present period and of the one before. Times are monotonic seconds."""
 
     __slots__ = ("_before", "_now", "_since")

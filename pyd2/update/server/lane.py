@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from pyd2.config.addresses import address_text
 from pyd2.update.drive.hook_jobs import MOST
-from pyd2.update.server.id_quarantine import SpentIds
-from pyd2.update.server.window import Window
+from pyd2.update.server.id_quarantine import QuarantinedIds
+from pyd2.update.server.window import PythonWindow
 
 if TYPE_CHECKING:
     from pyd2.config.addresses import Address
     from pyd2.config.tls import TlsSwitches
     from pyd2.packets.layer import Request
     from pyd2.update.model.transaction import Transaction
-    from pyd2.update.server.breaker import Health
-    from pyd2.update.server.window import Updates
+    from pyd2.update.server.breaker import CircuitBreaker
+    from pyd2.update.server.window import InFlightWindow
 
 
 class Lane:
@@ -31,12 +31,29 @@ class Lane:
     """
 
     __slots__ = (
-        "address", "errands", "followers", "health", "host", "orders", "port", "ready", "room", "room_known",
-        "signing", "silent", "slots", "spent", "text", "tls", "waiting", "window",
+        "address",
+        "breaker",
+        "followers",
+        "free_places",
+        "free_places_known",
+        "hook_jobs",
+        "host",
+        "orders",
+        "port",
+        "quarantined",
+        "ready",
+        "signing",
+        "silent",
+        "slots",
+        "text",
+        "tls",
+        "waiting",
+        "window",
     )
 
     def __init__(
-        self, address: Address, port: int, window: Updates | None = None, tls: TlsSwitches | None = None
+        self, address: Address, port: int, window: InFlightWindow | None = None,
+        tls: TlsSwitches | None = None,
     ) -> None:
         self.address = address
         self.port = port
@@ -46,19 +63,19 @@ class Lane:
         """The address as Kea prints it."""
         self.text = f"{self.host} port:{port}"
         """As the log names the server."""
-        self.health: Health | None = None
+        self.breaker: CircuitBreaker | None = None
         """Whether the server answers, if a switch needs to know."""
-        self.window = window or Window()
+        self.window = window or PythonWindow()
         self.slots = [0]
         """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""
-        self.spent = SpentIds()
+        self.quarantined = QuarantinedIds()
         """Query IDs that are left alone, of tries in Python."""
-        self.room = 0
-        """Updates that may still go out in this turn of the engine; right if ``room_known``."""
-        self.room_known = False
+        self.free_places = 0
+        """Updates that may still go out in this turn of the engine; right if ``free_places_known``."""
+        self.free_places_known = False
         self.silent = False
         """Whether a try has timed out since the server last answered one."""
-        self.errands = 0
+        self.hook_jobs = 0
         """Things that libraries do at present for transactions here."""
         self.signing = 0
         """Of these, updates that are signed: they have their room in the window already."""
@@ -76,21 +93,21 @@ class Lane:
         """Requests that wait for this server and have not begun."""
         return len(self.waiting) + self.followers
 
-    def has_room(self, now: float) -> bool:
+    def has_free_place(self, now: float) -> bool:
         """Whether another update may go out in this turn."""
-        if not self.room_known:
-            self.room = self.window.room(now) - len(self.orders) - self.signing
+        if not self.free_places_known:
+            self.free_places = self.window.free_places(now) - len(self.orders) - self.signing
             # That there is none is asked again: with the time, pacing makes room.
-            self.room_known = self.room > 0
-        return self.room > 0
+            self.free_places_known = self.free_places > 0
+        return self.free_places > 0
 
     def may_begin(self, now: float) -> bool:
         """Whether another transaction may begin: who waits for libraries has not used the room yet."""
-        return self.errands < MOST and self.has_room(now)
+        return self.hook_jobs < MOST and self.has_free_place(now)
 
     def waits_for_pace(self) -> bool:
         """Whether what waits here may go on with the time alone, and not only when a library is done."""
-        if self.signing or (self.errands >= MOST and not self.ready):
+        if self.signing or (self.hook_jobs >= MOST and not self.ready):
             return False
         return self.window.paced_until() < inf
 

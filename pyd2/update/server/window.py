@@ -52,7 +52,7 @@ _BURST_TIME: Final = 0.002
 """Seconds of the pace that may go out together: as often as the loop's timer can wake us."""
 
 
-class Updates(Protocol):
+class InFlightWindow(Protocol):
     """The face of a window: how many updates may be under way. All times are monotonic seconds."""
 
     @property
@@ -70,11 +70,11 @@ class Updates(Protocol):
     def set_cap(self, cap: int) -> None:
         """Change the largest window; updates already under way stay."""
 
-    def room(self, now: float) -> int:
+    def free_places(self, now: float) -> int:
         """Return how many updates may go out now; asked before the first of those that go out together."""
 
     def paced_until(self) -> float:
-        """Return when there is room again that pacing has taken away; infinity: not before a reply."""
+        """Return when pacing frees a place again; infinity: not before a reply."""
 
     def sent(self) -> None:
         """Count an update that goes out."""
@@ -89,8 +89,8 @@ class Updates(Protocol):
         """Count an update that could not be sent after all: it says nothing about the server."""
 
 
-class Window:
-    """The window of one server; see Updates."""
+class PythonWindow:
+    """The window of one server; see InFlightWindow."""
 
     __slots__ = (
         "_answered", "_base", "_base_at", "_cap", "_count", "_cut_at", "_growth", "_idle_since", "_least",
@@ -131,21 +131,21 @@ class Window:
         self._start = float(min(START, cap))
         self._resize(min(self._size, self._cap))
 
-    def room(self, now: float) -> int:
+    def free_places(self, now: float) -> int:
         """Return how many updates may go out now; asked before the first of those that go out together."""
         if not self.in_flight and now - self._idle_since > max(_IDLE, 4 * min(self._base, _IDLE)):
             self._after_idle(now)
-        room = self.limit - self.in_flight
+        free_places = self.limit - self.in_flight
         pace = self._pace()
-        if pace and room > 0:
+        if pace and free_places > 0:
             tokens = self._tokens + (now - self._tokens_at) * pace
             self._tokens = min(tokens, max(_BURST, pace * _BURST_TIME))
             self._tokens_at = now
-            return int(min(room, self._tokens))
-        return room
+            return int(min(free_places, self._tokens))
+        return free_places
 
     def paced_until(self) -> float:
-        """Return when there is room again that pacing has taken away; infinity: not before a reply."""
+        """Return when pacing frees a place again; infinity: not before a reply."""
         pace = self._pace()
         if not pace or self.in_flight >= self.limit:
             return inf

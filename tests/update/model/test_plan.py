@@ -29,7 +29,7 @@ def limits(plan: Plan) -> dict[int, int]:
         for _ in range(60):
             now += 0.01
             sent = 0
-            while window.room(now) > 0:
+            while window.free_places(now) > 0:
                 window.sent()
                 sent += 1
             now += 0.0005
@@ -66,10 +66,10 @@ def test_a_plan_that_is_not_in_force_leaves_lanes_alone() -> None:
     after = make_plan(config, before.lanes, Counters(), 0.0, PlainLayer())
     (lane,) = before.lanes
     assert after.lanes == (lane,)
-    assert (limits(before), lane.health) == ({1: CAP}, None)
+    assert (limits(before), lane.breaker) == ({1: CAP}, None)
     after.put_in_force()
     assert limits(before) == {1: 4}
-    assert lane.health is not None
+    assert lane.breaker is not None
 
 
 def test_windows_begin_at_32_and_end_at_96_or_as_asked() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyd2.net.datagrams import Datagrams
     from pyd2.net.troubles import Troubles
-    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.engine import Engine, Outgoing
     from pyd2.update.server.lane import Lane
 
@@ -53,16 +53,16 @@ FORGET_SECONDS: Final = 10.0
 """How long after a reconfiguration, and how often, to look for sockets that are not needed any more."""
 
 
-class Pump:
+class EngineIO:
     """The shell around the engine: it reads the clocks and owns the sockets towards the DNS servers.
 
     ``after`` runs whenever the engine has done something; ``hand_out`` gets what libraries are to do, to be
-    brought back to ``errands_done``.
+    brought back to ``hook_jobs_done``.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, engine: Engine, after: Callable[[], None],
-        datagrams: Datagrams, hand_out: Callable[[Sequence[Errand[Any]]], None], troubles: Troubles,
+        datagrams: Datagrams, hand_out: Callable[[Sequence[HookJob[Any]]], None], troubles: Troubles,
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
@@ -95,9 +95,9 @@ class Pump:
         self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
         self._plan_flush()
 
-    def errands_done(self, errands: Sequence[Errand[Any]]) -> None:
+    def hook_jobs_done(self, hook_jobs: Sequence[HookJob[Any]]) -> None:
         """Take back what libraries have done."""
-        self._engine.end_errands(errands, time.monotonic(), time.time())
+        self._engine.end_hook_jobs(hook_jobs, time.monotonic(), time.time())
         self._plan_flush()
 
     def flush(self) -> None:
@@ -123,8 +123,8 @@ class Pump:
                 self._sockets(lane).send(batch, now)
         else:
             self._plan_flush()
-        if errands := engine.take_errands():
-            self._hand_out(errands)
+        if hook_jobs := engine.take_hook_jobs():
+            self._hand_out(hook_jobs)
         self._set_timer()
         self._after()
 
@@ -143,7 +143,7 @@ class Pump:
         sockets = self._servers.get(lane)
         if sockets is None:
             sockets = ServerSockets(
-                self._loop, lane, self._replies, self._failed, self._datagrams, self._patience,
+                self._loop, lane, self._replies, self._failed, self._datagrams, self._timeout,
                 self._descriptors, self._troubles.of(lane), self._turns,
             )
             self._servers[lane] = sockets
@@ -165,7 +165,7 @@ class Pump:
             self._look_for_idle_at = now + IDLE_PAUSE
         return closed > 0
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         return self._engine.timeout
 
     def forget_unused(self) -> None:

@@ -12,7 +12,7 @@ from pyd2.ncr import ChangeType, ConflictResolutionMode
 from pyd2.update.model.kinds import DONE, KINDS, NAME_ADD, Kind, Step
 from tests.kit.profile import MESSAGES
 
-CONTRACT = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()
+CONTRACT = (Path(__file__).parents[3] / "docs" / "contract.md").read_text()
 ALL_STEPS = [(kind, step) for kind in KINDS.values() for step in kind.steps.values()]
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
-import pyd2.net.pump
+import pyd2.net.engine_io
 from pyd2.counters import Counters
 from pyd2.net.dns import ServerSockets
-from pyd2.net.pump import CLOSE_AT_A_TIME, Pump
+from pyd2.net.engine_io import CLOSE_AT_A_TIME, EngineIO
 from pyd2.net.troubles import Troubles
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing
@@ -24,7 +24,7 @@ from tests.update.support import (
     datagram,
     domain,
     make_config,
-    no_errands,
+    no_hook_jobs,
     request,
     simple_map,
 )
@@ -44,19 +44,19 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
             zone = domain("example.com.", server.getsockname()[1])
             config = make_config(simple_map([zone], settings={"dns-server-timeout": 2}))
             engine.configure(config, None, time.monotonic(), time.time())
-            pump = Pump(asyncio.get_running_loop(), engine,
-                        lambda: None if engine.active else ended.set(), chosen.datagrams, no_errands,
+            engine_io = EngineIO(asyncio.get_running_loop(), engine,
+                        lambda: None if engine.active else ended.set(), chosen.datagrams, no_hook_jobs,
                         Troubles(counters, log))
-            pump.requests([datagram(request(reverse_change=False))])
-            pump.flush()
+            engine_io.requests([datagram(request(reverse_change=False))])
+            engine_io.flush()
             update, client = server.recvfrom(65535)
             server.sendto(answer(update), client)
             while not engine.overdue(time.monotonic()):
                 pass
-            pump._wake()
+            engine_io._wake()
             async with asyncio.timeout(10):
                 await ended.wait()
-            pump.close()
+            engine_io.close()
         assert log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
         assert (counters.update_sent.value, counters.update_timeout.value) == (1, 0)
 
@@ -74,17 +74,17 @@ def test_what_has_ended_right_before_the_end_is_passed_on(packet_layer: str) -> 
             server.settimeout(10)
             zone = domain("example.com.", server.getsockname()[1])
             engine.configure(make_config(simple_map([zone])), None, time.monotonic(), time.time())
-            pump = Pump(asyncio.get_running_loop(), engine,
-                        lambda: finished.extend(engine.take_finished()), chosen.datagrams, no_errands,
+            engine_io = EngineIO(asyncio.get_running_loop(), engine,
+                        lambda: finished.extend(engine.take_finished()), chosen.datagrams, no_hook_jobs,
                         Troubles(counters, log))
-            pump.requests([datagram(request(reverse_change=False))], [7])
-            pump.flush()
+            engine_io.requests([datagram(request(reverse_change=False))], [7])
+            engine_io.flush()
             update, client = server.recvfrom(65535)
             server.sendto(answer(update), client)
             while engine.active:  # in one turn of the loop, with what follows
-                for sockets in pump._servers.values():
+                for sockets in engine_io._servers.values():
                     list(sockets.read())
-            pump.close()
+            engine_io.close()
         assert finished == [7]
 
     uvloop.run(scenario())
@@ -110,8 +110,8 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
             settings={"dns-server-timeout": 20, "user-context": {"pyd2": {"failover": failover}}},
         ))
         engine.configure(config, None, time.monotonic(), time.time())
-        pump = Pump(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams,
-                    no_errands, Troubles(counters, log))
+        engine_io = EngineIO(loop, engine, lambda: None if engine.active else ended.set(),
+                             chosen.datagrams, no_hook_jobs, Troubles(counters, log))
         left = []
 
         def look() -> None:
@@ -119,14 +119,14 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
             if engine.queued:
                 loop.call_soon(look)
 
-        pump.requests([
+        engine_io.requests([
             datagram(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}", reverse_change=False))
             for number in range(count)
         ])
         look()
         async with asyncio.timeout(60):
             await ended.wait()
-        pump.close()
+        engine_io.close()
         assert len(left) > 5
         assert max(before - after for before, after in itertools.pairwise(left)) < count / 5
         # One that waits longer than its timeout to be sent is tried at the first server again.
@@ -146,10 +146,10 @@ def test_an_answer_that_the_kernel_drops_is_told_of_when_its_try_times_out(packe
             config = make_config(simple_map([zone], settings={"dns-server-timeout": 300}))
             engine.configure(config, None, time.monotonic(), time.time())
             loop = asyncio.get_running_loop()
-            pump = Pump(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams,
-                        no_errands, Troubles(counters, log))
-            pump.requests([datagram(request(reverse_change=False))])
-            pump.flush()
+            engine_io = EngineIO(loop, engine, lambda: None if engine.active else ended.set(),
+                             chosen.datagrams, no_hook_jobs, Troubles(counters, log))
+            engine_io.requests([datagram(request(reverse_change=False))])
+            engine_io.flush()
             update, client = server.recvfrom(65535)
             for _ in range(4000):
                 server.sendto(bytes(12), client)
@@ -158,7 +158,7 @@ def test_an_answer_that_the_kernel_drops_is_told_of_when_its_try_times_out(packe
             async with asyncio.timeout(10):
                 await ended.wait()
             loop.remove_reader(server.fileno())
-            pump.close()
+            engine_io.close()
         assert log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
         assert counters.replies_dropped.value > 0
         assert log.ids.count("PYD2_REPLIES_DROPPED") == 1
@@ -185,20 +185,20 @@ def test_sockets_of_idle_servers_give_way(packet_layer: str, monkeypatch: pytest
                 loop.add_reader(server.fileno(), _answer_one, server)
             zones = [domain(f"z{at}.example.", server.getsockname()[1]) for at, server in enumerate(servers)]
             engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
-            pump = Pump(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams,
-                        no_errands, Troubles(counters, log))
+            engine_io = EngineIO(loop, engine, lambda: None if engine.active else ended.set(),
+                             chosen.datagrams, no_hook_jobs, Troubles(counters, log))
             for turn in range(3):
                 for at in range(count):
                     ended.clear()
-                    pump.requests([datagram(request(
+                    engine_io.requests([datagram(request(
                         fqdn=f"h.z{at}.example.", dhcid=f"{turn:04X}{at:04X}", reverse_change=False,
                     ))])
                     async with asyncio.timeout(10):
                         await ended.wait()
-            assert pump._descriptors._used <= most
+            assert engine_io._descriptors._used <= most
             for server in servers:
                 loop.remove_reader(server.fileno())
-            pump.close()
+            engine_io.close()
         assert log.ids == ["DHCP_DDNS_ADD_SUCCEEDED"] * (3 * count)
 
     uvloop.run(scenario())
@@ -213,7 +213,7 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
     packet_layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading those of all servers before each part would cost more than the part."""
-    monkeypatch.setattr(pyd2.net.pump, "READ_SECONDS", 60.0, raising=False)
+    monkeypatch.setattr(pyd2.net.engine_io, "READ_SECONDS", 60.0, raising=False)
     read, parts = 0, []
 
     def counted(_sockets: ServerSockets) -> Iterator[None]:
@@ -240,16 +240,16 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
                 if not engine.active:
                     ended.set()
 
-            pump = Pump(asyncio.get_running_loop(), engine, after, chosen.datagrams, no_errands,
+            engine_io = EngineIO(asyncio.get_running_loop(), engine, after, chosen.datagrams, no_hook_jobs,
                         Troubles(counters, MemoryLog(-1)))
             for number in range(400):
                 ncr = request(fqdn=f"h{number}.z{number % 20}.test.", dhcid=f"{number:04X}",
                               reverse_change=False)
-                pump.requests([datagram(ncr)])
-            pump.flush()
+                engine_io.requests([datagram(ncr)])
+            engine_io.flush()
             async with asyncio.timeout(60):
                 await ended.wait()
-            pump.close()
+            engine_io.close()
 
     uvloop.run(scenario())
     busy = sum(before != after for before, after in itertools.pairwise(parts))
@@ -278,24 +278,25 @@ def test_sockets_of_servers_that_are_gone_are_closed_in_parts(
         zones = [domain(f"z{at}.example.", 1 + at) for at in range(count)]
         config = make_config(simple_map(zones, settings={"dns-server-timeout": 1}))
         engine.configure(config, None, time.monotonic(), time.time())
-        pump = Pump(asyncio.get_running_loop(), engine, lambda: None if engine.active else ended.set(),
-                    chosen.datagrams, no_errands, Troubles(counters, log))
-        pump.requests([
+        loop = asyncio.get_running_loop()
+        engine_io = EngineIO(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams,
+                             no_hook_jobs, Troubles(counters, log))
+        engine_io.requests([
             datagram(request(fqdn=f"h.z{at}.example.", dhcid=f"{at:08X}", reverse_change=False))
             for at in range(count)
         ])
         async with asyncio.timeout(10):
             await ended.wait()
-        assert pump._descriptors._used >= count
+        assert engine_io._descriptors._used >= count
         engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
-        pump.forget_unused()
+        engine_io.forget_unused()
         seen = [closed]
         async with asyncio.timeout(10):
             while closed < count:
                 await asyncio.sleep(0)
                 seen.append(closed)
-        assert pump._descriptors._used == 0
-        pump.close()
+        assert engine_io._descriptors._used == 0
+        engine_io.close()
         return seen
 
     seen = uvloop.run(scenario())
@@ -309,15 +310,15 @@ def test_sockets_that_are_being_closed_are_closed_at_the_end(packet_layer: str) 
         engine = Engine(counters, log, packets=make_layer(packet_layer))
         zones = [domain(f"z{at}.example.", 1 + at) for at in range(CLOSE_AT_A_TIME + 1)]
         engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
-        pump = Pump(asyncio.get_running_loop(), engine, lambda: None, chosen.datagrams, no_errands,
+        engine_io = EngineIO(asyncio.get_running_loop(), engine, lambda: None, chosen.datagrams, no_hook_jobs,
                     Troubles(counters, log))
         for lane in engine.lanes:
-            pump._sockets(lane).send([Outgoing(lane, 0, 1, False, bytes(12))], time.monotonic())
+            engine_io._sockets(lane).send([Outgoing(lane, 0, 1, False, bytes(12))], time.monotonic())
         engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
-        pump.forget_unused()
-        assert pump._descriptors._used == 1
-        pump.close()
-        assert pump._descriptors._used == 0
+        engine_io.forget_unused()
+        assert engine_io._descriptors._used == 1
+        engine_io.close()
+        assert engine_io._descriptors._used == 0
         await asyncio.sleep(0)
 
     uvloop.run(scenario())

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyd2.update.inflight.native import CompiledWindow
-from pyd2.update.server.window import CAP, FLOOR, START, Updates, Window
+from pyd2.update.inflight.native import NativeWindow
+from pyd2.update.server.window import CAP, FLOOR, START, InFlightWindow, PythonWindow
 
 TIMEOUT = 0.5
 
@@ -49,7 +49,7 @@ class Server:
 class Load:
     """Keeps a window full, and looks at it."""
 
-    def __init__(self, window: Updates, server: Server) -> None:
+    def __init__(self, window: InFlightWindow, server: Server) -> None:
         self.window = window
         self.server = server
         self.now = 0.0
@@ -59,7 +59,7 @@ class Load:
 
     def run(self, until: float) -> None:
         while self.now < until:
-            while self.window.room(self.now) > 0:
+            while self.window.free_places(self.now) > 0:
                 self.window.sent()
                 self.number += 1
                 at = self.server.take(self.now)
@@ -78,12 +78,12 @@ class Load:
 
 def test_begins_with_keas_number() -> None:
     assert START == 32
-    assert Window().limit == 32
+    assert PythonWindow().limit == 32
 
 
 @pytest.mark.parametrize("cap", [1, 2, 31, 32, 33, 96, 500])
 def test_never_above_its_cap(cap: int) -> None:
-    load = Load(Window(cap), Server(0.02, 0.0001, quota=10_000))
+    load = Load(PythonWindow(cap), Server(0.02, 0.0001, quota=10_000))
     load.run(2)
     assert load.most <= cap
     assert load.window.limit <= cap
@@ -93,14 +93,14 @@ def test_the_default_cap_stays_below_binds_quota() -> None:
     assert CAP < 100
     server = Server(0.02, 0.0001, quota=100)
     server.pauses = [(2.0, 2.3), (4.0, 4.2)]
-    load = Load(Window(), server)
+    load = Load(PythonWindow(), server)
     load.run(6)
     assert server.dropped == 0
     assert load.timeouts == 0
 
 
 def test_a_distant_server_is_kept_busy() -> None:
-    load = Load(Window(), Server(0.02, 0.00005))
+    load = Load(PythonWindow(), Server(0.02, 0.00005))
     load.run(10)
     # Kea's 32 would give 32 / 20 ms.
     assert load.done > 2.5 * 10 * 32 / 0.02
@@ -108,7 +108,7 @@ def test_a_distant_server_is_kept_busy() -> None:
 
 
 def test_a_near_server_gets_no_long_queue() -> None:
-    load = Load(Window(5000), Server(0.0001, 0.0001, quota=10_000))
+    load = Load(PythonWindow(5000), Server(0.0001, 0.0001, quota=10_000))
     load.run(5)
     # One update is enough to keep it busy; what stands there beyond that is delay for nothing.
     assert max(limit for at, limit in load.limits if at > 1) <= 64
@@ -117,7 +117,7 @@ def test_a_near_server_gets_no_long_queue() -> None:
 
 def test_it_shrinks_when_the_server_slows_down() -> None:
     server = Server(0.02, 0.0001, quota=10_000)
-    load = Load(Window(1000), server)
+    load = Load(PythonWindow(1000), server)
     load.run(4)
     assert load.window.limit > 150
     server.service = 0.001
@@ -128,9 +128,9 @@ def test_it_shrinks_when_the_server_slows_down() -> None:
 
 
 def test_losses_halve_it_once_per_loss() -> None:
-    window = Window()
+    window = PythonWindow()
     for _ in range(32):
-        window.room(0.0)
+        window.free_places(0.0)
         window.sent()
     window.replied(0.0, 0.01)
     for _ in range(31):
@@ -139,12 +139,12 @@ def test_losses_halve_it_once_per_loss() -> None:
 
 
 def test_not_below_its_floor() -> None:
-    window = Window()
+    window = PythonWindow()
     now = 0.0
     for _ in range(20):
-        window.room(now)
+        window.free_places(now)
         window.sent()
-        window.room(now)
+        window.free_places(now)
         window.sent()
         window.replied(now, now + 0.001)
         window.timed_out(now, now + 0.5)
@@ -154,7 +154,7 @@ def test_not_below_its_floor() -> None:
 
 def test_a_crowded_server_gets_fewer() -> None:
     server = Server(0.0002, 0.001, quota=10)
-    load = Load(Window(), server)
+    load = Load(PythonWindow(), server)
     load.run(20)
     assert load.timeouts < 0.05 * load.done
     assert load.done > 0.3 * 20 / 0.001
@@ -162,7 +162,7 @@ def test_a_crowded_server_gets_fewer() -> None:
 
 def test_after_a_time_without_losses_it_is_back_at_keas_number() -> None:
     server = Server(0.001, 0.0001)
-    load = Load(Window(), server)
+    load = Load(PythonWindow(), server)
     load.run(1)
     server.pauses = [(load.now, load.now + 0.7)]
     load.run(8)
@@ -170,7 +170,7 @@ def test_after_a_time_without_losses_it_is_back_at_keas_number() -> None:
 
 
 def test_a_dead_server_keeps_keas_number() -> None:
-    load = Load(Window(), Server(0.02, 0.0001, quota=0))
+    load = Load(PythonWindow(), Server(0.02, 0.0001, quota=0))
     load.run(20)
     assert load.done == 0
     assert {limit for _, limit in load.limits} == {START}
@@ -178,7 +178,7 @@ def test_a_dead_server_keeps_keas_number() -> None:
 
 def test_a_server_that_dies_comes_down_to_keas_number_and_back() -> None:
     server = Server(0.02, 0.00005)
-    load = Load(Window(), server)
+    load = Load(PythonWindow(), server)
     load.run(3)
     assert load.window.limit == CAP
     server.quota = 0
@@ -189,8 +189,8 @@ def test_a_server_that_dies_comes_down_to_keas_number_and_back() -> None:
     assert max(limit for at, limit in load.limits if at > 12) > 80
 
 
-@pytest.mark.parametrize("kind", [Window, CompiledWindow])
-def test_a_server_that_dies_while_the_path_is_measured_keeps_keas_number(kind: type[Updates]) -> None:
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+def test_a_server_that_dies_while_the_path_is_measured_keeps_keas_number(kind: type[InFlightWindow]) -> None:
     """The few updates of a measurement must not be all that it ever gets: others wait behind them."""
     server = Server(0.02, 0.00005)
     load = Load(kind(), server)
@@ -204,7 +204,7 @@ def test_a_server_that_dies_while_the_path_is_measured_keeps_keas_number(kind: t
 def test_the_empty_path_is_measured_again() -> None:
     """The path grows longer: without a new measurement the old base would hold the window down for ever."""
     server = Server(0.002, 0.0002, quota=10_000)
-    load = Load(Window(500), server)
+    load = Load(PythonWindow(500), server)
     load.run(3)
     server.delay = 0.02
     load.run(9)
@@ -216,36 +216,36 @@ def test_the_empty_path_is_measured_again() -> None:
 
 
 def test_a_pause_brings_it_back_to_the_start() -> None:
-    load = Load(Window(), Server(0.02, 0.00005))
+    load = Load(PythonWindow(), Server(0.02, 0.00005))
     load.run(3)
     window = load.window
     assert window.limit > START
     while window.in_flight:
         now, _, sent_at, _ = heapq.heappop(load.events)
         window.replied(sent_at, now)
-    window.room(now + 0.04)
+    window.free_places(now + 0.04)
     window.sent()
     assert window.limit > START
     window.replied(now + 0.04, now + 0.06)
-    window.room(now + 10)
+    window.free_places(now + 10)
     window.sent()
     assert window.limit == START
 
 
 def test_a_withdrawn_update_says_nothing() -> None:
-    window = Window()
+    window = PythonWindow()
     before = window.limit
     for _ in range(100):
-        window.room(0.0)
+        window.free_places(0.0)
         window.sent()
         window.withdrawn(0.0)
     assert (window.limit, window.in_flight) == (before, 0)
 
 
 def test_the_cap_may_change_under_way() -> None:
-    window = Window()
+    window = PythonWindow()
     for _ in range(32):
-        window.room(0.0)
+        window.free_places(0.0)
         window.sent()
     window.set_cap(8)
     assert (window.limit, window.in_flight) == (8, 32)
@@ -256,12 +256,12 @@ def test_the_cap_may_change_under_way() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["sent", "replied", "timed_out", "withdrawn"]),
                           st.floats(0, 2)), max_size=200), st.integers(1, 200))
 def test_there_is_always_room_for_something(events: list[tuple[str, float]], cap: int) -> None:
-    window = Window(cap)
+    window = PythonWindow(cap)
     now, under_way = 0.0, []
     for event, pause in events:
         now += pause
         if event == "sent":
-            if window.room(now) > 0:
+            if window.free_places(now) > 0:
                 window.sent()
                 under_way.append(now)
         elif under_way:
@@ -276,7 +276,7 @@ def test_there_is_always_room_for_something(events: list[tuple[str, float]], cap
 
 # Pacing.
 
-def paced(window: Updates, base: float = 0.02, size: int = 1000) -> float:
+def paced(window: InFlightWindow, base: float = 0.02, size: int = 1000) -> float:
     """Let a window grow over a distant, quick server; return the time."""
     window.set_cap(size)
     now = 0.0
@@ -284,7 +284,7 @@ def paced(window: Updates, base: float = 0.02, size: int = 1000) -> float:
         sent = []
         while window.in_flight < window.limit:
             now += 0.0001
-            for _ in range(window.room(now)):
+            for _ in range(window.free_places(now)):
                 window.sent()
                 sent.append(now)
         for sent_at in sent:
@@ -293,30 +293,32 @@ def paced(window: Updates, base: float = 0.02, size: int = 1000) -> float:
     return now
 
 
-@pytest.mark.parametrize("kind", [Window, CompiledWindow])
-def test_a_large_window_to_a_distant_server_is_paced(kind: type[Updates]) -> None:
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+def test_a_large_window_to_a_distant_server_is_paced(kind: type[InFlightWindow]) -> None:
     window = kind()
     now = paced(window) + 0.04
     pace = 1.25 * 1000 / 0.02
-    first = window.room(now)
+    first = window.free_places(now)
     assert first == int(pace * 0.002) == 125
     for _ in range(first):
         window.sent()
-    assert window.room(now) == 0
+    assert window.free_places(now) == 0
     assert window.paced_until() == pytest.approx(now + 0.001)
-    assert window.room(now + 0.001) == pytest.approx(pace * 0.001, abs=1)
+    assert window.free_places(now + 0.001) == pytest.approx(pace * 0.001, abs=1)
     for _ in range(1000 - first):
         window.sent()
-    assert window.room(now + 1) == 0
+    assert window.free_places(now + 1) == 0
     assert window.paced_until() == inf
 
 
-@pytest.mark.parametrize("kind", [Window, CompiledWindow])
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
 @pytest.mark.parametrize(("base", "size"), [(0.0005, 1000), (0.02, 96)])
-def test_near_servers_and_small_windows_are_not_paced(kind: type[Updates], base: float, size: int) -> None:
+def test_near_servers_and_small_windows_are_not_paced(
+    kind: type[InFlightWindow], base: float, size: int
+) -> None:
     window = kind()
     now = paced(window, base, size)
-    assert window.room(now + base) == size
+    assert window.free_places(now + base) == size
     assert window.paced_until() == inf
 
 
@@ -325,14 +327,14 @@ def test_near_servers_and_small_windows_are_not_paced(kind: type[Updates], base:
     st.floats(1e-6, 0.2), st.integers(1, 400),
 ), max_size=200))
 def test_c_is_the_same(cap: int, steps: list[tuple[str, float, int]]) -> None:
-    python, compiled = Window(cap), CompiledWindow(cap)
+    python, compiled = PythonWindow(cap), NativeWindow(cap)
     sent: deque[float] = deque()
     now = 0.0
     for what, seconds, number in steps:
         now += seconds
         if what == "send":
-            room = python.room(now)
-            assert compiled.room(now) == room
+            room = python.free_places(now)
+            assert compiled.free_places(now) == room
             for _ in range(min(room, number)):
                 python.sent()
                 compiled.sent()

@@ -1,4 +1,4 @@
-"""How often updates over one TCP connection have the same query ID: ``python -m tests.update.collisions``.
+"""How often updates over one TCP connection share a query ID: ``python -m tests.update.inflight.collisions``.
 
 The engine sends updates over TCP in virtual time, 96 under way; the connection's other end keeps, as
 ``pyd2.net.tcp`` does, what is not answered by query ID.
@@ -61,7 +61,7 @@ def collisions(layer: str, count: int) -> tuple[int, int]:
 
 def main() -> int:
     """Print the collisions on each packet layer; return 1 if there were any."""
-    parser = argparse.ArgumentParser(prog="python -m tests.update.collisions", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.update.inflight.collisions", description=__doc__)
     parser.add_argument("--updates", type=int, default=1_000_000, help="how many (default %(default)s)")
     options = parser.parse_args()
     total = 0

@@ -219,8 +219,8 @@ def test_what_was_passed_over_is_asked_in_the_end() -> None:
     peer.answers |= {1: [Rcode.NOERROR], 2: [Rcode.REFUSED]}
     d2.sent.clear()
     lane = d2.engine.lanes[0]
-    assert lane.health is not None
-    lane.health.probe_at = d2.now + 100
+    assert lane.breaker is not None
+    lane.breaker.probe_at = d2.now + 100
     many(d2, 1, 50)
     d2.run()
     assert ports(d2) == [2, 1]

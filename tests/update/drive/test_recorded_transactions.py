@@ -12,7 +12,7 @@ from tests.kit import replies
 from tests.kit.dnswire import describe, parse
 from tests.update.support import SendError, VirtualD2, make_config, statistics
 
-CASES = Path(__file__).parents[1] / "conformance" / "data" / "transactions"
+CASES = Path(__file__).parents[2] / "conformance" / "data" / "transactions"
 NAMES = sorted(path.stem for path in CASES.glob("*.json"))
 PORTS = {53981: "A", 53982: "B", 53983: "C"}
 

@@ -22,7 +22,7 @@ from tests.update.support import (
     datagram,
     domain,
     make_config,
-    outgoing_after_errands,
+    outgoing_after_hook_jobs,
     request,
     simple_map,
     statistics,
@@ -76,7 +76,7 @@ class Batches:
 
     def turn(self) -> bool:
         """Let the servers answer what goes out."""
-        outgoing = outgoing_after_errands(self.engine, self.now, self.wall)
+        outgoing = outgoing_after_hook_jobs(self.engine, self.now, self.wall)
         batches: dict[tuple[Lane, int], list[bytes]] = {}
         for message in outgoing:
             reply = self.serve(message)
@@ -212,12 +212,12 @@ def test_what_a_library_s_key_signs_goes_by_the_batch() -> None:
     requests = [datagram(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}"))
                 for number in range(3)]
     batches.engine.receive_requests(requests, batches.now, batches.wall)
-    outgoing = outgoing_after_errands(batches.engine, batches.now, batches.wall)
+    outgoing = outgoing_after_hook_jobs(batches.engine, batches.now, batches.wall)
     assert [parse(message.message).tsig is not None for message in outgoing] == [True] * 3
     assert len(alone) == (0 if support.LAYER == "compiled" else 3)
-    assert driver.selector.chosen_keys.of(chooser.key) is driver.selector.chosen_keys.of(chooser.key)
+    assert driver.selector.selected_keys.of(chooser.key) is driver.selector.selected_keys.of(chooser.key)
     batches.engine.configure(make_config(map_), None, batches.now, batches.wall)
-    assert not driver.selector.chosen_keys._kept
+    assert not driver.selector.selected_keys._kept
 
 
 def test_a_library_s_own_kind_of_a_shared_secret_signs_itself() -> None:
@@ -235,9 +235,9 @@ def test_the_reverse_direction_follows_at_once() -> None:
     batches = Batches(support.LAYER, simple_map(
         [domain("example.com.", 1)], [domain("2.0.192.in-addr.arpa.", 1)]), -1, 64)
     batches.engine.receive_requests([datagram(request())], batches.now, batches.wall)
-    (first,) = outgoing_after_errands(batches.engine, batches.now, batches.wall)
+    (first,) = outgoing_after_hook_jobs(batches.engine, batches.now, batches.wall)
     batches.reply(first.lane, first.slot, [answer(first.message)])
-    (second,) = outgoing_after_errands(batches.engine, batches.now, batches.wall)
+    (second,) = outgoing_after_hook_jobs(batches.engine, batches.now, batches.wall)
     assert parse(second.message).zone[0].startswith("2.0.192.in-addr.arpa. ")
     found = statistics(batches.counters)
     assert (found["update-sent"], found["update-success"], batches.engine.active) == (2, 1, 1)

@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import DnsServer
     from pyd2.dns.tsig import SigningContext, SigningKey, TsigRecord
-    from pyd2.update.drive.hook_jobs import Errand
+    from pyd2.update.drive.hook_jobs import HookJob
 
 
 class LazyD2(VirtualD2):
-    """An engine whose errands are done when the test says so."""
+    """An engine whose hook_jobs are done when the test says so."""
 
     def __post_init__(self) -> None:
-        self.errands: list[Errand[Any]] = []
+        self.hook_jobs: list[HookJob[Any]] = []
         super().__post_init__()
 
     def flush(self) -> None:
-        self.errands += self.engine.take_errands()
+        self.hook_jobs += self.engine.take_hook_jobs()
         super().flush()
 
-    def do_errands(self) -> None:
-        errands, self.errands = self.errands, []
-        for errand in errands:
-            errand.run()
-        self.engine.end_errands(errands, self.now, self.wall)
+    def do_hook_jobs(self) -> None:
+        hook_jobs, self.hook_jobs = self.hook_jobs, []
+        for job in hook_jobs:
+            job.run()
+        self.engine.end_hook_jobs(hook_jobs, self.now, self.wall)
         self.flush()
 
 
@@ -58,7 +58,7 @@ def lazy(select_key: Any = configured, *domains: dict[str, Any]) -> LazyD2:
 def test_a_transaction_waits_for_its_selection_and_no_other_one_does() -> None:
     d2 = lazy()
     d2.request(forward(1))
-    (errand,) = d2.errands
+    (job,) = d2.hook_jobs
     assert (d2.engine.active, d2.sent, d2.engine.timer()) == (1, [], None)
     # A configuration without such libraries: what begins now is not held up by what they still do.
     d2.select_key = None
@@ -66,8 +66,8 @@ def test_a_transaction_waits_for_its_selection_and_no_other_one_does() -> None:
     d2.request(forward(2))
     d2.run()
     assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 1
-    errand.run()
-    d2.engine.end_errands([errand], d2.now, d2.wall)
+    job.run()
+    d2.engine.end_hook_jobs([job], d2.now, d2.wall)
     d2.flush()
     d2.run()
     assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 2
@@ -83,7 +83,7 @@ def test_a_transaction_goes_on_whose_plan_was_taken_apart() -> None:
     before.take_apart()
     assert (before.domains, bool(before.forward)) == ((), False)
     assert [lane.port for lane in engine.lanes] == [2, 1]
-    d2.do_errands()
+    d2.do_hook_jobs()
     d2.run()
     assert [outgoing.lane.port for _, outgoing in d2.sent] == [1]
     assert (engine.active, d2.log.ids[-1]) == (0, "DHCP_DDNS_ADD_SUCCEEDED")
@@ -94,10 +94,10 @@ def test_only_so_many_wait_for_libraries_and_the_rest_in_the_queue() -> None:
     count = 3 * MOST
     for number in range(count):
         d2.request(forward(number))
-    assert (d2.engine.active, len(d2.errands)) == (MOST, MOST)
-    while d2.errands:
-        assert len(d2.errands) <= MOST
-        d2.do_errands()
+    assert (d2.engine.active, len(d2.hook_jobs)) == (MOST, MOST)
+    while d2.hook_jobs:
+        assert len(d2.hook_jobs) <= MOST
+        d2.do_hook_jobs()
         d2.run()
     assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == count
 
@@ -112,7 +112,7 @@ def test_a_paced_lane_that_waits_for_libraries_needs_no_timer() -> None:
         sent = 0
         while lane.window.in_flight < lane.window.limit:
             d2.now += 0.0002
-            for _ in range(lane.window.room(d2.now)):
+            for _ in range(lane.window.free_places(d2.now)):
                 lane.window.sent()
                 sent += 1
         d2.now += 0.02
@@ -120,20 +120,20 @@ def test_a_paced_lane_that_waits_for_libraries_needs_no_timer() -> None:
             lane.window.replied(d2.now - 0.02, d2.now)
     for number in range(2 * MOST):
         d2.request(forward(number))
-    assert lane.errands == MOST
+    assert lane.hook_jobs == MOST
     assert lane.window.paced_until() <= d2.now
     assert d2.engine.timer() is None
-    d2.do_errands()
-    assert (lane.errands, len(d2.sent)) == (MOST, MOST)
+    d2.do_hook_jobs()
+    assert (lane.hook_jobs, len(d2.sent)) == (MOST, MOST)
 
 
 def test_the_requests_of_one_client_keep_their_order_while_libraries_work() -> None:
     d2 = lazy()
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         d2.request(forward(1, ip_address=address))
-    while d2.errands:
-        assert len(d2.errands) == 1
-        d2.do_errands()
+    while d2.hook_jobs:
+        assert len(d2.hook_jobs) == 1
+        d2.do_hook_jobs()
         d2.run()
     texts = d2.log.texts("DHCP_DDNS_ADD_SUCCEEDED")
     assert [text.count(f"192.0.2.{number}") for number, text in enumerate(texts, 1)] == [1, 1, 1]
@@ -150,7 +150,7 @@ def test_libraries_get_a_configured_key_that_the_engine_does_not_sign_with() -> 
     zones = simple_map((domain("example.com.", 1, **{"key-name": "k."}),), (), {"tsig-keys": [secret]})
     d2 = LazyD2(make_config(zones), ok, select_key=select_key)
     d2.request(forward(1))
-    d2.do_errands()
+    d2.do_hook_jobs()
     # Its contexts are Python's: those in C have one room for each key, which the engine's thread works in.
     assert [type(key) for key in seen] == [HmacKey]
     assert seen[0] is not d2.engine._plan.domains[1].servers[0].key  # type: ignore[union-attr]
@@ -189,18 +189,18 @@ def test_what_signs_in_its_own_way_does_so_as_an_errand_and_its_context_ends_the
     key = OwnKey()
     d2 = lazy(lambda server, _: Selection(key))
     d2.request(forward(1))
-    d2.do_errands()  # the selection
+    d2.do_hook_jobs()  # the selection
     assert (key.made, d2.sent) == (0, [])
-    d2.do_errands()  # the signature
+    d2.do_hook_jobs()  # the signature
     assert (key.made, len(d2.sent)) == (1, 1)
     d2.run()
-    (errand,) = d2.errands  # the reply is to be verified
+    (job,) = d2.hook_jobs  # the reply is to be verified
     assert d2.engine.active == 1
-    errand.run()
+    job.run()
     gc.collect()
     assert not key.contexts
-    d2.engine.end_errands([errand], d2.now, d2.wall)
-    d2.errands.clear()
+    d2.engine.end_hook_jobs([job], d2.now, d2.wall)
+    d2.hook_jobs.clear()
     assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
 
 
@@ -212,12 +212,12 @@ def test_what_is_being_signed_has_its_room_in_the_window() -> None:
     (lane,) = d2.engine.lanes
     for number in range(20):
         d2.request(forward(number))
-    while d2.errands:
-        d2.do_errands()
+    while d2.hook_jobs:
+        d2.do_hook_jobs()
         assert lane.signing + lane.window.in_flight <= 2
         d2.run()
     assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 20
-    assert (lane.signing, lane.errands, d2.engine.active) == (0, 0, 0)
+    assert (lane.signing, lane.hook_jobs, d2.engine.active) == (0, 0, 0)
 
 
 class SilentError(Exception):
@@ -239,10 +239,10 @@ def test_whatever_a_library_s_key_raises_costs_no_more_than_its_request(
     d2 = lazy(lambda server, _: Selection(RaisingKey()))
     for number in range(2):
         d2.request(forward(number))
-    d2.do_errands()
-    d2.do_errands()
+    d2.do_hook_jobs()
+    d2.do_hook_jobs()
     (lane,) = d2.engine.lanes
-    assert (d2.engine.active, lane.errands, d2.log.ids[-1]) == (0, 0, "DHCP_DDNS_ADD_FAILED")
+    assert (d2.engine.active, lane.hook_jobs, d2.log.ids[-1]) == (0, 0, "DHCP_DDNS_ADD_FAILED")
     told = d2.log.texts("DHCP_DDNS_TRANS_SEND_ERROR")
     assert [line.endswith(f": {text}") for line in told] == [True, True]
 
@@ -256,9 +256,9 @@ def test_what_a_library_s_error_holds_ends_where_libraries_run() -> None:
     key = RaisingKey()
     d2 = lazy(lambda server, _: Selection(key))
     d2.request(forward(1))
-    d2.do_errands()
-    (errand,) = d2.errands
-    errand.run()
+    d2.do_hook_jobs()
+    (job,) = d2.hook_jobs
+    job.run()
     gc.collect()
     assert (key.made, len(key.contexts)) == (1, 0)
 
@@ -268,7 +268,7 @@ def test_a_draft_whose_id_or_port_has_gone_while_it_was_signed_is_made_anew(gone
     key = OwnKey()
     d2 = lazy(lambda server, _: Selection(key))
     d2.request(forward(1))
-    d2.do_errands()
+    d2.do_hook_jobs()
     (lane,) = d2.engine.lanes
     if gone == "port":
         lane.slots[:] = [slot + 10 for slot in lane.slots]
@@ -276,13 +276,13 @@ def test_a_draft_whose_id_or_port_has_gone_while_it_was_signed_is_made_anew(gone
         tries = d2.engine._driver.tries
         free, answers = tries.is_free, iter([False])
         tries.is_free = lambda *place: next(answers, True) and free(*place)  # type: ignore[method-assign]
-    d2.do_errands()
+    d2.do_hook_jobs()
     assert d2.sent == []
-    d2.do_errands()
+    d2.do_hook_jobs()
     (sent,) = d2.sent
     assert sent[1].slot in lane.slots
     while d2.engine.active:
         d2.run()
-        d2.do_errands()
+        d2.do_hook_jobs()
     assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
     assert d2.counters.update_sent.value == 1

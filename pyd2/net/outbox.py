@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EMPTY: Final = -1
 
 
-class Mail(Protocol):
+class Outbox(Protocol):
     """The face."""
 
     @property
@@ -36,7 +36,7 @@ class Mail(Protocol):
         """Throw all away."""
 
 
-class PythonMail:
+class PythonOutbox:
     """Messages made in Python."""
 
     def __init__(self, datagrams: Datagrams) -> None:
@@ -49,11 +49,11 @@ class PythonMail:
 
     @property
     def slot(self) -> int:
-        """See Mail."""
+        """See Outbox."""
         return self._waiting[0].slot if self._waiting else EMPTY
 
     def send(self, sock: socket.socket) -> tuple[int, int]:
-        """See Mail."""
+        """See Outbox."""
         slot = self.slot
         messages = []
         for outgoing in self._waiting:
@@ -66,49 +66,49 @@ class PythonMail:
         return sent, error
 
     def skip(self) -> Outgoing:
-        """See Mail."""
+        """See Outbox."""
         return self._waiting.popleft()
 
     def clear(self) -> None:
-        """See Mail."""
+        """See Outbox."""
         self._waiting.clear()
 
 
-class PostedMail:
+class NativeOutbox:
     """Messages that the compiled tries have posted to a lane."""
 
     def __init__(self, lane: Lane) -> None:
         from pyd2.packets.wire import lib
 
         self._lane = lane
-        window: Any = lane.window  # a CompiledWindow
+        window: Any = lane.window  # a NativeWindow
         self._box: Any = window.lane
         self._send = lib.wire_lane_send
         self._skip = lib.wire_lane_skip
 
     @property
     def slot(self) -> int:
-        """See Mail."""
+        """See Outbox."""
         box = self._box
         if box.first == box.count:
             return EMPTY
-        slot: int = box.letters[box.first].slot
+        slot: int = box.messages[box.first].slot
         return slot
 
     def send(self, sock: socket.socket) -> tuple[int, int]:
-        """See Mail."""
+        """See Outbox."""
         sent: int = self._send(self._box, sock.fileno())
         return (sent, 0) if sent >= 0 else (0, -sent)
 
     def skip(self) -> Outgoing:
-        """See Mail."""
+        """See Outbox."""
         box = self._box
-        letter = box.letters[box.first]
-        outgoing = Outgoing(self._lane, letter.slot, letter.query_id, tcp=False, message=b"")
+        first = box.messages[box.first]
+        outgoing = Outgoing(self._lane, first.slot, first.query_id, tcp=False, message=b"")
         self._skip(box)
         return outgoing
 
     def clear(self) -> None:
-        """See Mail."""
+        """See Outbox."""
         while self.slot != EMPTY:
             self._skip(self._box)

@@ -1,4 +1,4 @@
-"""Late tries: what fails for a reason that may pass is tried again, and nothing is applied out of order."""
+"""Retries: what fails for a reason that may pass is tried again, and nothing is applied out of order."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

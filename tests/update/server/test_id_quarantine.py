@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.server.id_quarantine import MOST, PERIOD, SpentIds
+from pyd2.update.server.id_quarantine import MOST, PERIOD, QuarantinedIds
 from tests.update.support import VirtualD2, answer, dead, domain, draws, make_config, request, simple_map
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test_a_late_reply_is_never_the_answer_to_another_update() -> None:
 
 
 def test_they_come_again_after_a_while() -> None:
-    spent = SpentIds()
+    spent = QuarantinedIds()
     spent.add(1, 100.0)
     spent.add(2, 100.0 + PERIOD + 1)
     assert 1 in spent
@@ -44,19 +44,19 @@ def test_they_come_again_after_a_while() -> None:
 
 
 def test_enough_are_left_to_draw_from() -> None:
-    spent = SpentIds()
+    spent = QuarantinedIds()
     for number in range(65536):
         spent.add(number, 1.0)
-    assert sum(number in spent for number in range(65536)) == MOST == lib.WIRE_SPENT_MAX
+    assert sum(number in spent for number in range(65536)) == MOST == lib.WIRE_QUARANTINE_MAX
 
 
 @given(st.lists(st.tuples(st.integers(0, 65535), st.floats(0, 2 * PERIOD)), max_size=60))
 def test_c_is_the_same(steps: list[tuple[int, float]]) -> None:
-    python, compiled = SpentIds(), ffi.gc(ffi.new("wire_spent *"), lib.wire_spent_free)
+    python, compiled = QuarantinedIds(), ffi.gc(ffi.new("wire_quarantine *"), lib.wire_quarantine_free)
     now = 100.0
     for number, seconds in steps:
         now += seconds
         python.add(number, now)
-        lib.wire_spent_add(compiled, number, now)
+        lib.wire_quarantine_add(compiled, number, now)
         for one in {number, number ^ 1, 0, *(before for before, _ in steps)}:
-            assert lib.wire_spent_has(compiled, one) == (one in python)
+            assert lib.wire_quarantine_has(compiled, one) == (one in python)

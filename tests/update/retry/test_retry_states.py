@@ -1,4 +1,4 @@
-"""Late tries under random histories: in the end the zones must be as if nothing had ever been wrong.
+"""Retries under random histories: in the end the zones must be as if nothing had ever been wrong.
 
 Behind the servers stands one set of zones, kept by the rules of RFC 2136. The test lets servers be silent,
 refuse, lose answers and come back, in a stream of requests with reconfigurations and restarts; then it lets

@@ -16,14 +16,14 @@ import pytest
 import uvloop
 
 from pyd2.counters import Counters
-from pyd2.net.pump import Pump
+from pyd2.net.engine_io import EngineIO
 from pyd2.net.troubles import Troubles
 from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
 from tests.kit.dnswire import parse
 from tests.kit.process import find_program
 from tests.net import chosen
-from tests.update.support import MemoryLog, datagram, domain, make_config, no_errands, request, simple_map
+from tests.update.support import MemoryLog, datagram, domain, make_config, no_hook_jobs, request, simple_map
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +39,7 @@ ICMP_UNREACHABLE, HOST_PROHIBITED = 3, 10
 
 
 class Rig:
-    """An engine with its pump, and a server on the loopback; all goes out from one port."""
+    """An engine with its engine_io, and a server on the loopback; all goes out from one port."""
 
     def __init__(self, layer: str) -> None:
         self.counters = Counters()
@@ -51,8 +51,8 @@ class Rig:
             [domain("example.com.", self.place[1])], settings={"dns-server-timeout": 60_000}))
         self.engine.configure(config, None, time.monotonic(), time.time())
         (self.lane,) = self.engine.lanes
-        self.pump = Pump(asyncio.get_running_loop(), self.engine, lambda: None, chosen.datagrams, no_errands,
-                         Troubles(self.counters, log))
+        self.engine_io = EngineIO(asyncio.get_running_loop(), self.engine, lambda: None, chosen.datagrams,
+                                  no_hook_jobs, Troubles(self.counters, log))
 
     @staticmethod
     def _bind(port: int) -> socket.socket:
@@ -63,18 +63,18 @@ class Rig:
 
     @property
     def sockets(self) -> ServerSockets:
-        return self.pump._sockets(self.lane)
+        return self.engine_io._sockets(self.lane)
 
     def rebind(self) -> None:
         """Let the server come back."""
         self.server = self._bind(self.place[1])
 
     def request(self, first: int, count: int = 1) -> None:
-        self.pump.requests([
+        self.engine_io.requests([
             datagram(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}", reverse_change=False))
             for number in range(first, first + count)
         ])
-        self.pump.flush()
+        self.engine_io.flush()
 
     def receive(self) -> tuple[str, tuple[str, int]]:
         """Return the name that the next update is for, and where it came from."""
@@ -82,7 +82,7 @@ class Rig:
         return owner(message), source
 
     def close(self) -> None:
-        self.pump.close()
+        self.engine_io.close()
         self.server.close()
 
 
@@ -162,7 +162,7 @@ def test_a_full_kernel_delays_updates_and_loses_none(packet_layer: str) -> None:
         loop = asyncio.get_running_loop()
         one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         with other:
-            rig.sockets._sockets[0], rig.sockets._leases[0] = one, rig.pump._descriptors.take()
+            rig.sockets._sockets[0], rig.sockets._leases[0] = one, rig.engine_io._descriptors.take()
             loop.add_reader(one.fileno(), lambda: None)
             junk = 0
             with contextlib.suppress(BlockingIOError):
