@@ -37,13 +37,14 @@ def test_an_outbox_that_is_never_empty_does_not_grow() -> None:
 
     for number in range(TOGETHER):
         ask(number)
-    rooms = set()
+    sizes = set()
     for number in range(5000):
         slot, message = take_first()
         assert parse(message).update[0].split()[0] == f"h{number}.example.com."
         assert box.count - box.first == TOGETHER - 1
         engine.receive_replies(lane, slot, [answer(message)], 0.0, 0.0)
         ask(TOGETHER + number)
-        rooms.add((box.room, box.octets_size))
-    assert len(rooms) < 4
-    assert max(rooms) < (4 * TOGETHER, 2048 * TOGETHER)
+        engine.handle_timer(0.0, 0.0)  # as the loop does when a turn has used up its steps
+        sizes.add((box.room, box.octets_size))
+    assert len(sizes) < 4
+    assert max(sizes) < (4 * TOGETHER, 2048 * TOGETHER)
