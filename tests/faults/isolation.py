@@ -377,16 +377,18 @@ class Row:
 
     def text(self) -> str:
         """Return a line of the table."""
-        cpu, clock = 1000 * self.holds.cpu, 1000 * self.holds.clock
+        holds = self.holds
+        stolen = f"{holds.beyond_stolen}, {1000 * holds.stolen:.1f}" if holds.beyond_stolen else "0"
         return (f"| {self.kind} | {self.switches} | {self.beside.lost} of {self.beside.sent} "
-                f"| {self.alone.p99:.1f} | {self.beside.p99:.1f} | {self.beside.longest:.0f} | {cpu:.1f} "
-                f"| {clock:.1f} | {self.holds.beyond} of {self.holds.runs} | {self.notes} "
-                f"| {'yes' if self.fine else 'NO'} |")
+                f"| {self.alone.p99:.1f} | {self.beside.p99:.1f} | {self.beside.longest:.0f} "
+                f"| {1000 * holds.cpu:.1f} | {1000 * holds.clock:.1f} | {holds.beyond} of {holds.runs} "
+                f"| {stolen} | {self.notes} | {'yes' if self.fine else 'NO'} |")
 
 
 HEAD: Final = (
     "| load | switches | healthy zone lost | p99 alone, ms | p99 beside, ms | longest, ms | held, ms of CPU "
-    "| held, ms by the clock | beyond 5 ms of CPU | what was done | kept |\n" + "|---" * 11 + "|"
+    "| held, ms by the clock | beyond 5 ms of CPU | the same with time that the host took: number, ms "
+    "| what was done | kept |\n" + "|---" * 12 + "|"
 )
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pyd2.update.schedule.client_locks import Followers, Held
     from pyd2.update.server.lane import Lane
 
-STEP: Final = 96
+STEP: Final = 48
 """What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us."""
 BEGINNING: Final = 1
 """Steps of a request that begins or goes on."""
