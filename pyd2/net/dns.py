@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.net.addresses import socket_address
 from pyd2.net.descriptors import is_shortage
-from pyd2.net.outbox import EMPTY, NativeOutbox, PythonOutbox
+from pyd2.net.outbox import EMPTY, PythonOutbox
 from pyd2.net.read_turns import LEAST, PER_SOCKET
 from pyd2.net.tcp import TcpLink
 from pyd2.update.inflight.contract import STREAM
@@ -125,8 +125,8 @@ class ServerSockets:
         """Runs while there are sockets."""
         self._drops: dict[int, int] = {}
         """By slot: replies that the kernel has dropped, as far as they are counted."""
-        self._outbox = PythonOutbox(datagrams)
-        self._posted: NativeOutbox | None = None
+        self._outbox = PythonOutbox(datagrams.send)
+        self._posted: Outbox | None = None
         self._again: asyncio.TimerHandle | None = None
         """Runs while the kernel has no room: then all waits, so that the order is kept."""
         self._tcp: TcpLink[Outgoing] | None = None
@@ -142,9 +142,9 @@ class ServerSockets:
             self._deliver(self._outbox, now)
 
     def send_posted(self, now: float) -> None:
-        """Send what the compiled tries have posted to the lane."""
+        """Send what the tries have posted to the lane."""
         if self._posted is None:
-            self._posted = NativeOutbox(self._lane)
+            self._posted = self._datagrams.posted(self._lane)
         if self._again is None:
             self._deliver(self._posted, now)
 

@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (ConfigError, NcrError, ValueError) as error:
         print(f"pyd2ctl explain: {escaped(str(error))}", file=sys.stderr)
         return 1
-    kind = KINDS[ncr.change_type, ncr.conflict_resolution_mode]
+    kind = KINDS[ncr.kind]
     print(f"Request   {ncr.change_type.name.lower()} {ncr.fqdn} {ncr.address_text}, "
           f"{ncr.conflict_resolution_mode}: kind {kind.name}")
     print(f"          request ID {ncr.request_id}")
