@@ -172,7 +172,8 @@ static bool read_lease_length(wire_reader *reader, wire_request *request) {
     return true;
 }
 
-static bool read_mode(wire_reader *reader, enum wire_change_type change_type, uint8_t *kind) {
+/* Add the mode to a kind, which has the change type already. */
+static bool read_mode(wire_reader *reader, uint8_t *kind) {
     enum wire_mode mode;
     if (SKIP(reader, "check-with-dhcid\"")) {
         mode = WIRE_CHECK_WITH_DHCID;
@@ -185,7 +186,7 @@ static bool read_mode(wire_reader *reader, enum wire_change_type change_type, ui
     } else {
         return false;
     }
-    *kind = (uint8_t)(change_type * WIRE_MODES + mode);
+    *kind = (uint8_t)(*kind + mode);
     return true;
 }
 
@@ -205,7 +206,7 @@ int wire_request_read(wire_request *request, const uint8_t *datagram, size_t siz
     if (!SKIP(&reader, "0") && !SKIP(&reader, "1")) {
         return WIRE_UNUSUAL;
     }
-    enum wire_change_type change_type = reader.at[-1] == '1' ? WIRE_REMOVE : WIRE_ADD;
+    request->kind = (uint8_t)(WIRE_MODES * (reader.at[-1] == '1' ? WIRE_REMOVE : WIRE_ADD));
     bool usual = NEXT_FIELD(&reader, "forward-change") && read_flag(&reader, &request->forward_change) &&
                  NEXT_FIELD(&reader, "reverse-change") && read_flag(&reader, &request->reverse_change) &&
                  NEXT_FIELD(&reader, "fqdn") && SKIP(&reader, "\"") &&
@@ -217,7 +218,7 @@ int wire_request_read(wire_request *request, const uint8_t *datagram, size_t siz
                  read_time(&reader, datagram, request) &&
                  NEXT_FIELD(&reader, "lease-length") && read_lease_length(&reader, request) &&
                  NEXT_FIELD(&reader, "conflict-resolution-mode") && SKIP(&reader, "\"") &&
-                 read_mode(&reader, change_type, &request->kind) &&
+                 read_mode(&reader, &request->kind) &&
                  SKIP(&reader, "}") && wire_left(&reader) == 0;
     /* A request for nothing is for the exact way to refuse. */
     return usual && (request->forward_change || request->reverse_change) ? 0 : WIRE_UNUSUAL;
