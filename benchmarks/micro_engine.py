@@ -15,12 +15,12 @@ from ipaddress import ip_address
 from math import inf
 from typing import TYPE_CHECKING
 
+from pyd2.backend import NAMES, make_backend
 from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
 from pyd2.counters import Counters
 from pyd2.dns.tsig import HmacKey
 from pyd2.messages import RequestLog
 from pyd2.packets.batch import to_batch
-from pyd2.packets.layer import NAMES, make_layer
 from pyd2.update.engine import Engine, Outgoing
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Bench:
     def __init__(self, key: TsigKey | None, layer: str) -> None:
         self.counters = Counters()
         self._compiled = layer == "compiled"
-        self._engine = Engine(self.counters, QuietLog(), packets=make_layer(layer))
+        self._engine = Engine(self.counters, QuietLog(), make_backend(layer))
         self._now, self._wall = 1.0, time.time()
         self._engine.configure(make_config(key), None, self._now, self._wall)
         self._key = HmacKey(key.name, key.algorithm, key.secret) if key else None

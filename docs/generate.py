@@ -53,7 +53,7 @@ def _transactions() -> Iterator[str]:
         "Records are written as RFC 2136 means them: class NONE or ANY with TTL 0 requires absence or "
         "presence, or deletes."
     )
-    for kind in KINDS.values():
+    for kind in KINDS:
         yield from _kind(kind)
 
 

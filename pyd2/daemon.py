@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from pyd2 import interpreter, standard
+from pyd2.backend import make_backend
 from pyd2.config.addresses import SystemInterfaces
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
@@ -32,17 +33,16 @@ from pyd2.net.control_unix import UnixChannel
 from pyd2.net.systemd import ServiceManager
 from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
-from pyd2.packets.layer import make_layer
 from pyd2.pidfile import AlreadyRunningError, PidFile, PidFileError, file_stem
 from pyd2.service import Service
 from pyd2.update.drive.server_choice import Selection
 
 if TYPE_CHECKING:
+    from pyd2.backend import Backend
     from pyd2.config.model import Config, ControlSocket, DnsServer
     from pyd2.data.element import Element
     from pyd2.dns.tsig import SigningKey
     from pyd2.hooks.interface import Chain
-    from pyd2.packets.layer import PacketLayer
     from pyd2.profiles.profile import Profile
 
 APPLICATION: Final = "DhcpDdns"
@@ -158,11 +158,11 @@ def _check_file_name(config_file: str) -> None:
         raise LaunchError(f"config file:{config_file} is missing file name")
 
 
-def _choose_packet_layer() -> PacketLayer:
-    """Return the packet layer that the environment asks for, else the best there is."""
+def _choose_backend() -> Backend:
+    """Return the back end that the environment asks for, else the best there is."""
     name = os.environ.get(PACKET_LAYER, "")
     try:
-        return make_layer(name)
+        return make_backend(name)
     except (ImportError, ValueError) as error:
         raise LaunchError(f"{PACKET_LAYER} is {name}: {error}") from error
 
@@ -189,11 +189,11 @@ class Daemon:
         self._log = log
         self._manager = manager
         counters = Counters(time.time())
-        packets = _choose_packet_layer()
-        packets.interfaces = SystemInterfaces()
+        backend = _choose_backend()
+        backend.packets.interfaces = SystemInterfaces()
         hook_thread.use_loop(loop)
         self._left = asyncio.Event()
-        self._service = Service(loop, counters, log, packets, manager, self._report_fault, self._left.set)
+        self._service = Service(loop, counters, log, backend, manager, self._report_fault, self._left.set)
         self._registry = CommandRegistry(log)
         self._statistics = Statistics(counters, profile.statistics, time.time, self._service.consistently)
         self._commands = Commands(self, self._statistics, log, profile.commands)

@@ -11,8 +11,16 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from typing import Any
+
+
+class ShowMany(Protocol):
+    """Returns a text for each request: ``before``, its ID, ``between``, its fields, ``after``."""
+
+    def __call__(self, requests: Sequence[Any], before: str, between: str, after: str) -> list[str]:
+        """See the class; all requests are of one class."""
 
 
 class LoggedRequest(Protocol):
@@ -21,6 +29,10 @@ class LoggedRequest(Protocol):
     @property
     def request_id(self) -> str:
         """Its DHCID in hexadecimal digits."""
+
+    @property
+    def show_many(self) -> ShowMany | None:
+        """Makes a text for each of many such requests at once; None: each is shown on its own."""
 
     def text(self) -> str:
         """Its fields, in several lines."""

@@ -7,15 +7,17 @@ from binascii import unhexlify
 from copy import copy
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
 
+from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop, inet_pton
 from pyd2.data.json import from_json
 from pyd2.data.zone import NO_INTERFACES, zone_text
 from pyd2.dns.names import name_text, parse_name
 from pyd2.errors import DomainNameError, ElementTypeError, JsonError, NcrError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from pyd2.data.element import Element
     from pyd2.data.zone import Interfaces
 
@@ -39,6 +41,35 @@ class ConflictResolutionMode(StrEnum):
     NO_CHECK_WITHOUT_DHCID = "no-check-without-dhcid"
 
 
+class RequestKind(IntEnum):
+    """What a request asks for, as one number: how its DNS entries change, and how clients are told apart.
+
+    What follows from it stands in ``pyd2/update/model/kinds.py``. The numbers are those of C, too
+    (``cbridge/wire/request.h``).
+    """
+
+    ADD_CHECK_WITH_DHCID = ChangeType.ADD, ConflictResolutionMode.CHECK_WITH_DHCID
+    ADD_NO_CHECK_WITH_DHCID = ChangeType.ADD, ConflictResolutionMode.NO_CHECK_WITH_DHCID
+    ADD_CHECK_EXISTS_WITH_DHCID = ChangeType.ADD, ConflictResolutionMode.CHECK_EXISTS_WITH_DHCID
+    ADD_NO_CHECK_WITHOUT_DHCID = ChangeType.ADD, ConflictResolutionMode.NO_CHECK_WITHOUT_DHCID
+    REMOVE_CHECK_WITH_DHCID = ChangeType.REMOVE, ConflictResolutionMode.CHECK_WITH_DHCID
+    REMOVE_NO_CHECK_WITH_DHCID = ChangeType.REMOVE, ConflictResolutionMode.NO_CHECK_WITH_DHCID
+    REMOVE_CHECK_EXISTS_WITH_DHCID = ChangeType.REMOVE, ConflictResolutionMode.CHECK_EXISTS_WITH_DHCID
+    REMOVE_NO_CHECK_WITHOUT_DHCID = ChangeType.REMOVE, ConflictResolutionMode.NO_CHECK_WITHOUT_DHCID
+
+    change_type: ChangeType
+    mode: ConflictResolutionMode
+
+    def __new__(cls, change_type: ChangeType, mode: ConflictResolutionMode) -> Self:
+        """Make the next member; they are numbered from 0."""
+        number = len(cls.__members__)
+        kind = int.__new__(cls, number)
+        kind._value_ = number
+        kind.change_type = change_type
+        kind.mode = mode
+        return kind
+
+
 class NameChangeRequest:
     """One request, checked.
 
@@ -48,6 +79,13 @@ class NameChangeRequest:
     __slots__ = ("address", "address_text", "change_type", "conflict_resolution_mode", "dhcid",
                  "forward_change", "fqdn", "fqdn_wire", "lease_expires_on", "lease_length", "number",
                  "reverse_change")
+
+    packed = False
+    """Whether it is in the form that C reads (``pyd2.packets.packed``)."""
+    domains = None
+    """The numbers of its domains, which only packed requests tell."""
+    show_many = None
+    """See pyd2.messages.LoggedRequest."""
 
     def __init__(
         self,
@@ -82,7 +120,7 @@ class NameChangeRequest:
         """Seconds; the TTL of what is added."""
         self.conflict_resolution_mode = conflict_resolution_mode
         self.number = 0
-        """What the engine was given with the request, to tell its end by; 0: nobody asks."""
+        """Its number in the durable queue; 0: it is in none."""
 
     @property
     def request_id(self) -> str:
@@ -91,12 +129,12 @@ class NameChangeRequest:
 
     @property
     def kind(self) -> int:
-        """What is to happen and how, as one number: four times the change type, and the mode's place."""
-        return 4 * self.change_type + _MODE_PLACES[self.conflict_resolution_mode]
+        """Its RequestKind."""
+        return _KINDS[self.change_type, self.conflict_resolution_mode]
 
     @property
     def size(self) -> int:
-        """How much room it takes up in a queue, about, in octets."""
+        """How much memory it takes up in a queue, about, in octets."""
         return len(self.dhcid) + 2 * len(self.fqdn_wire) + 100
 
     def without_forward(self) -> NameChangeRequest:
@@ -126,7 +164,7 @@ class NameChangeRequest:
         )
 
 
-_MODE_PLACES = {mode: place for place, mode in enumerate(ConflictResolutionMode)}
+_KINDS = {(kind.change_type, kind.mode): kind for kind in RequestKind}
 _MODES = {mode.value: mode for mode in ConflictResolutionMode}
 _BLANKS = b"\t\n\v\f\r "
 _PAD = 0x3D

@@ -31,7 +31,6 @@ import uvloop
 from pyd2 import interpreter
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.hook_thread import HookJobs
-from pyd2.net.datagrams import make_datagrams
 from pyd2.net.engine_io import EngineIO
 from pyd2.net.intake import Intake
 from pyd2.net.troubles import Troubles
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
+    from pyd2.backend import Backend
     from pyd2.config.addresses import Address
     from pyd2.config.model import Config
     from pyd2.config.switches import QueueSwitches
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from pyd2.data.element import Plain
     from pyd2.net.systemd import ServiceManager
     from pyd2.observe.log import MessageLog
-    from pyd2.packets.layer import PacketLayer
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.engine import SelectKey
     from pyd2.update.model.plan import Plan
@@ -111,7 +110,7 @@ class Service:
         home: asyncio.AbstractEventLoop,
         counters: Counters,
         log: MessageLog,
-        packets: PacketLayer,
+        backend: Backend,
         manager: ServiceManager,
         on_fault: Callable[[asyncio.AbstractEventLoop, dict[str, object]], None],
         on_left: Callable[[], None],
@@ -121,8 +120,8 @@ class Service:
         self._on_left = on_left
         loop = self._loop = uvloop.new_event_loop()
         loop.set_exception_handler(on_fault)
-        datagrams = make_datagrams(packets.name)
-        self._engine = Engine(counters, log, packets=packets)
+        datagrams = backend.datagrams
+        self._engine = Engine(counters, log, backend)
         self._hook_jobs = HookJobs(home, self._bring_back, lambda: self._queue.mark)
         self._engine_io = EngineIO(loop, self._engine, self._after_work, datagrams, self._hook_jobs.post,
                           Troubles(counters, log))

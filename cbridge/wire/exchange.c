@@ -1,4 +1,4 @@
-/* Updates out and replies in, by the batch; the face is in tries.h. */
+/* Updates out and replies in, by the batch; the interface is in tries.h. */
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 #include "try_table.h"
 #include "tsig_key.h"
 
-enum { UDP_MAX = 512, ROOM = 2048, TRUNCATED = 2, SIGNATURE_TAIL = 6 };
+enum { UDP_MAX = 512, MESSAGE_MAX = 2048, TRUNCATED = 2, SIGNATURE_TAIL = 6 };
 
 /* What the updates of one call have in common. */
 typedef struct {
@@ -22,7 +22,7 @@ typedef struct {
     bool possible;
 } sending;
 
-static sending begin(wire_tries *tries, wire_lane *lane, const wire_turn *turn) {
+static sending begin_batch(wire_tries *tries, wire_lane *lane, const wire_turn *turn) {
     sending common = {.tries = tries, .lane = lane, .turn = turn};
     common.random = wire_read_from(turn->random, turn->random_size);
     common.possible = wire_tries_find_queue(tries, turn->timeout, &common.queue);
@@ -30,9 +30,9 @@ static sending begin(wire_tries *tries, wire_lane *lane, const wire_turn *turn) 
 }
 
 /* Draw a query ID that is free, and was not in use just now. Returns it, or -1 when there is nothing left to draw from. */
-static int draw(sending *common) {
+static int draw_query_id(sending *common) {
     uint32_t bits;
-    for (const uint8_t *next; (next = wire_take(&common->random, sizeof bits)) != NULL;) {
+    for (const uint8_t *next; (next = wire_read_octets(&common->random, sizeof bits)) != NULL;) {
         memcpy(&bits, next, sizeof bits);
         uint64_t query = (uint64_t)common->turn->slot << 16 | (bits & 0xFFFF);
         if (wire_tries_find(common->tries, common->lane, query) == WIRE_NONE &&
@@ -44,33 +44,33 @@ static int draw(sending *common) {
 }
 
 /* Write the update of a packed request without its query ID. Returns its size or an enum wire_error. */
-static int write_update(const wire_route *route, const wire_packed *head, const uint8_t *behind, uint8_t *room) {
+static int write_update(const wire_route *route, const wire_packed *head, const uint8_t *behind, uint8_t *buffer) {
     const uint8_t *dhcid = behind;
     const uint8_t *fqdn = behind + head->dhcid_size;
     return wire_update_write(route->update, route->zone, fqdn, route->forward ? head->fqdn_size : 0, fqdn,
                              head->fqdn_size, head->address, head->address_size, dhcid, head->dhcid_size,
-                             head->lease_length, room, ROOM);
+                             head->lease_length, buffer, MESSAGE_MAX);
 }
 
 /* Make a transaction's update, enter its try and post it. Returns the try, or null if nothing has been done. */
 static wire_try *send_one(sending *common, const wire_route *route, uint32_t number, const wire_packed *head,
                           const uint8_t *behind) {
-    uint8_t message[ROOM];
+    uint8_t message[MESSAGE_MAX];
     if (!common->possible || !wire_tries_reserve(common->tries, number)) {
         return NULL;
     }
-    uint8_t *room = wire_lane_reserve(common->lane, ROOM);
+    uint8_t *buffer = wire_lane_reserve(common->lane, MESSAGE_MAX);
     int size = write_update(route, head, behind, message);
-    int query_id = room != NULL && size >= 0 ? draw(common) : -1;
+    int query_id = buffer != NULL && size >= 0 ? draw_query_id(common) : -1;
     if (query_id < 0) {
         return NULL;
     }
     if (route->key != NULL) {
-        size = wire_sign(route->key, message, (size_t)size, (uint16_t)query_id, common->turn->wall, room, ROOM);
+        size = wire_sign(route->key, message, (size_t)size, (uint16_t)query_id, common->turn->wall, buffer, MESSAGE_MAX);
     } else {
-        memcpy(room, message, (size_t)size);
-        room[0] = (uint8_t)(query_id >> 8);
-        room[1] = (uint8_t)query_id;
+        memcpy(buffer, message, (size_t)size);
+        buffer[0] = (uint8_t)(query_id >> 8);
+        buffer[1] = (uint8_t)query_id;
     }
     if (size < 0 || size > UDP_MAX) {
         return NULL;
@@ -82,7 +82,7 @@ static wire_try *send_one(sending *common, const wire_route *route, uint32_t num
     try->mac_size = 0;
     if (route->key != NULL) {
         try->mac_size = (uint8_t)route->key->mac_size;
-        memcpy(try->mac, room + size - SIGNATURE_TAIL - try->mac_size, try->mac_size);
+        memcpy(try->mac, buffer + size - SIGNATURE_TAIL - try->mac_size, try->mac_size);
     }
     wire_lane_add(common->lane, common->turn->slot, (uint32_t)query_id, (uint32_t)size);
     return try;
@@ -92,15 +92,15 @@ int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, c
                     const wire_route *const *then, const uint32_t *numbers, size_t count, const uint8_t *records,
                     size_t records_size, uint32_t *declined) {
     wire_reader reader = wire_read_from(records, records_size);
-    sending common = begin(tries, lane, turn);
+    sending common = begin_batch(tries, lane, turn);
     int left_out = 0;
     for (size_t i = 0; i < count; i++) {
         wire_packed head = {0};
-        const uint8_t *record = wire_take(&reader, sizeof head);
+        const uint8_t *record = wire_read_octets(&reader, sizeof head);
         if (record != NULL) {
             memcpy(&head, record, sizeof head);
         }
-        const uint8_t *behind = wire_take(&reader, (size_t)head.dhcid_size + head.fqdn_size);
+        const uint8_t *behind = wire_read_octets(&reader, (size_t)head.dhcid_size + head.fqdn_size);
         wire_try *try = NULL;
         if (record != NULL && behind != NULL) {
             try = send_one(&common, routes[i], numbers[i], &head, behind);
@@ -118,8 +118,8 @@ int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, c
     return left_out;
 }
 
-/* Go on to a transaction's next update, if the window has room. Returns whether that is done. */
-static bool go_on(sending *common, const wire_route *then, uint32_t number, const uint8_t *record) {
+/* Go on to a transaction's next update, if the window has a free place. Returns whether that is done. */
+static bool send_next(sending *common, const wire_route *then, uint32_t number, const uint8_t *record) {
     const wire_window *window = &common->lane->window;
     wire_packed head;
     memcpy(&head, record, sizeof head);
@@ -127,10 +127,10 @@ static bool go_on(sending *common, const wire_route *then, uint32_t number, cons
            send_one(common, then, number, &head, record + sizeof head) != NULL;
 }
 
-void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t stride,
+void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *datagrams, size_t stride,
                      const uint32_t *sizes, size_t count, const wire_turn *turn, wire_event *events) {
-    sending common = begin(tries, lane, turn);
-    const uint8_t *reply = room;
+    sending common = begin_batch(tries, lane, turn);
+    const uint8_t *reply = datagrams;
     for (size_t i = 0; i < count; reply = wire_next_datagram(reply, stride, sizes[i]), i++) {
         int32_t number = WIRE_NONE;
         if (sizes[i] >= 2) {
@@ -149,7 +149,7 @@ void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const ui
         wire_window_replied(&lane->window, try->sent_at, turn->now);
         wire_tries_end(tries, number);
         if (turn->goes_on && try->then != NULL && events[i].outcome >= 0 && try->route->done >> rcode & 1 &&
-            go_on(&common, try->then, (uint32_t)number, try->record)) {
+            send_next(&common, try->then, (uint32_t)number, try->record)) {
             events[i].outcome = WIRE_TRY_NEXT;
         }
     }

@@ -17,7 +17,7 @@ typedef struct {
 } wire_reader;
 
 static inline wire_reader wire_read_from(const uint8_t *octets, size_t size) {
-    /* No octets may be a null pointer, to which C lets nobody add, not even nothing. */
+    /* No octets may be a null pointer, and NULL + 0 is undefined behaviour in C. */
     return (wire_reader){octets, size > 0 ? octets + size : octets, false};
 }
 
@@ -26,7 +26,7 @@ static inline size_t wire_left(const wire_reader *reader) {
 }
 
 /* Return the next octets and go on behind them, or null if there are not as many. */
-static inline const uint8_t *wire_take(wire_reader *reader, size_t size) {
+static inline const uint8_t *wire_read_octets(wire_reader *reader, size_t size) {
     if (size > wire_left(reader)) {
         reader->missing = true;
         reader->at = reader->end;
@@ -38,7 +38,7 @@ static inline const uint8_t *wire_take(wire_reader *reader, size_t size) {
 }
 
 static inline uint64_t wire_get_uint(wire_reader *reader, size_t size) {
-    const uint8_t *octets = wire_take(reader, size);
+    const uint8_t *octets = wire_read_octets(reader, size);
     uint64_t value = 0;
     for (size_t i = 0; octets != NULL && i < size; i++) {
         value = value << 8 | octets[i];
@@ -66,8 +66,8 @@ typedef struct {
     bool full;
 } wire_writer;
 
-static inline wire_writer wire_write_to(uint8_t *room, size_t size) {
-    return (wire_writer){room, room, room + size, false};
+static inline wire_writer wire_write_to(uint8_t *buffer, size_t size) {
+    return (wire_writer){buffer, buffer, buffer + size, false};
 }
 
 static inline size_t wire_written(const wire_writer *writer) {

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datagrams.h"
 #include "outgoing.h"
 
 wire_lane *wire_lane_new(int32_t cap) {
@@ -24,15 +23,8 @@ void wire_lane_free(wire_lane *lane) {
     }
 }
 
-/* Begin at the beginning again when nothing is left. */
-static void tidy(wire_lane *lane) {
-    if (lane->first == lane->count) {
-        lane->first = lane->count = lane->used = 0;
-    }
-}
-
-/* Take up the room of what is sent: where the kernel is never quick enough, the outbox is never empty. */
-static void close_up(wire_lane *lane) {
+/* Use the memory of what is sent again: where the kernel is never quick enough, the outbox is never empty. */
+static void outbox_compact(wire_lane *lane) {
     uint32_t gone = lane->messages[lane->first].at;
     lane->count -= lane->first;
     lane->used -= gone;
@@ -45,34 +37,34 @@ static void close_up(wire_lane *lane) {
 }
 
 uint8_t *wire_lane_reserve(wire_lane *lane, uint32_t size) {
-    bool full = lane->count == lane->room || lane->octets_size - lane->used < size;
+    bool full = lane->count == lane->capacity || lane->octets_capacity - lane->used < size;
     if (full && lane->first > lane->count / 2) { /* rarely enough to cost nothing */
-        close_up(lane);
+        outbox_compact(lane);
     }
-    if (lane->count == lane->room) {
-        if (lane->room > UINT32_MAX / 2) {
+    if (lane->count == lane->capacity) {
+        if (lane->capacity > UINT32_MAX / 2) {
             return NULL;
         }
-        uint32_t room = lane->room > 0 ? 2 * lane->room : 64;
-        wire_outgoing *messages = realloc(lane->messages, room * sizeof *messages);
+        uint32_t capacity = lane->capacity > 0 ? 2 * lane->capacity : 64;
+        wire_outgoing *messages = realloc(lane->messages, capacity * sizeof *messages);
         if (messages == NULL) {
             return NULL;
         }
         lane->messages = messages;
-        lane->room = room;
+        lane->capacity = capacity;
     }
-    if (lane->octets_size - lane->used < size) {
-        uint64_t wanted = 2 * (uint64_t)lane->octets_size + size;
-        uint32_t room = wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX; /* messages tell their places in 32 bits */
-        if (room - lane->used < size) {
+    if (lane->octets_capacity - lane->used < size) {
+        uint64_t wanted = 2 * (uint64_t)lane->octets_capacity + size;
+        uint32_t capacity = wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX; /* messages tell their places in 32 bits */
+        if (capacity - lane->used < size) {
             return NULL;
         }
-        uint8_t *octets = realloc(lane->octets, room);
+        uint8_t *octets = realloc(lane->octets, capacity);
         if (octets == NULL) {
             return NULL;
         }
         lane->octets = octets;
-        lane->octets_size = room;
+        lane->octets_capacity = capacity;
     }
     return lane->octets + lane->used;
 }
@@ -82,28 +74,8 @@ void wire_lane_add(wire_lane *lane, uint32_t slot, uint32_t query_id, uint32_t s
     lane->used += size;
 }
 
-int wire_lane_send(wire_lane *lane, int socket) {
-    uint32_t sizes[WIRE_BATCH_MAX];
-    uint32_t count = 0;
-    const wire_outgoing *first = lane->messages + lane->first;
-    while (count < WIRE_BATCH_MAX && lane->first + count < lane->count && first[count].slot == first->slot) {
-        sizes[count] = first[count].size;
-        count++;
-    }
-    if (count == 0) {
-        return 0;
-    }
-    int sent = wire_send(socket, lane->octets + first->at, lane->used - first->at, sizes, count);
-    if (sent > 0) {
-        lane->first += (uint32_t)sent;
-        tidy(lane);
-    }
-    return sent;
-}
-
 void wire_lane_skip(wire_lane *lane) {
     if (lane->first < lane->count) {
-        lane->first++;
-        tidy(lane);
+        wire_lane_sent(lane, 1);
     }
 }

@@ -24,22 +24,16 @@ typedef struct {
     uint8_t *octets;
     uint32_t first; /* the messages before it are sent */
     uint32_t count;
-    uint32_t room;
-    uint32_t used; /* octets */
-    uint32_t octets_size;
+    uint32_t capacity; /* of `messages` */
+    uint32_t used;     /* octets */
+    uint32_t octets_capacity;
 } wire_lane;
 
 /* Return a lane with a window of at most `cap`; null without memory. */
 wire_lane *wire_lane_new(int32_t cap);
 void wire_lane_free(wire_lane *lane);
 
-/*
- * Send messages from a connected socket, those of the first one's slot that stand together. Returns their number,
- * or the errno of the first, negated; what is sent has left the outbox.
- */
-int wire_lane_send(wire_lane *lane, int socket);
-
-/* Take the first message out without sending it. */
+/* Remove the first message without sending it. */
 void wire_lane_skip(wire_lane *lane);
 
 #endif

@@ -1,13 +1,21 @@
-/* Filling the outbox. Not for Python. */
+/* The outbox from inside. Not for Python. */
 #ifndef PYD2_WIRE_OUTGOING_H
 #define PYD2_WIRE_OUTGOING_H
 
 #include "outbox.h"
 
-/* Return room for the octets of one more message, at least `size`; null without memory. */
+/* Return where the octets of one more message go, at least `size` of them; null without memory. */
 uint8_t *wire_lane_reserve(wire_lane *lane, uint32_t size);
 
-/* Add the message whose octets stand in that room. */
+/* Add the message whose octets stand there. */
 void wire_lane_add(wire_lane *lane, uint32_t slot, uint32_t query_id, uint32_t size);
+
+/* Remove the first messages, which are sent. When nothing is left, the outbox begins at its beginning again. */
+static inline void wire_lane_sent(wire_lane *lane, uint32_t count) {
+    lane->first += count;
+    if (lane->first == lane->count) {
+        lane->first = lane->count = lane->used = 0;
+    }
+}
 
 #endif

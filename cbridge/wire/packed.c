@@ -177,11 +177,11 @@ int wire_match(const wire_domains *domains, uint8_t *packed, size_t size) {
     return 0;
 }
 
-void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t stride, const uint32_t *sizes,
+void wire_requests_read(const wire_domains *domains, const uint8_t *datagrams, size_t stride, const uint32_t *sizes,
                         const uint64_t *numbers, size_t count, uint8_t *packed, size_t packed_size_max,
                         uint32_t *packed_sizes) {
     wire_request request;
-    const uint8_t *datagram = room;
+    const uint8_t *datagram = datagrams;
     for (size_t i = 0; i < count; datagram = wire_next_datagram(datagram, stride, sizes[i]), i++) {
         packed_sizes[i] = 0;
         if (wire_request_read(&request, datagram, sizes[i]) != 0) {
@@ -197,7 +197,7 @@ void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t
             .lease_length = request.lease_length,
             .dhcid_size = request.dhcid_size,
             .fqdn_size = (uint8_t)request.fqdn_wire_size,
-            .kind = (uint8_t)(4 * request.change_type + request.mode),
+            .kind = request.kind,
             .ways = (uint8_t)((request.forward_change ? WIRE_FORWARD : 0) |
                               (request.reverse_change ? WIRE_REVERSE : 0)),
             .address_size = request.address_size,

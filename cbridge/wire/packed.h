@@ -18,7 +18,7 @@ typedef struct {
     uint32_t reverse; /* the same for the reverse domain */
     uint16_t dhcid_size;
     uint8_t fqdn_size;
-    uint8_t kind; /* 4 * change type + mode */
+    uint8_t kind; /* below WIRE_REQUEST_KINDS */
     uint8_t ways; /* 1: forward change, 2: reverse change */
     uint8_t address_size;
     uint8_t expires[14];
@@ -42,13 +42,13 @@ enum wire_domain_kind {
     WIRE_DOMAIN_KINDS
 };
 
-/* Return room for a number of domains, with those that match what no other does (0: none); null: no memory. */
+/* Return a table for a number of domains, with those that match what no other does (0: none); null: no memory. */
 wire_domains *wire_domains_new(size_t count, uint32_t forward_wildcard, uint32_t reverse_wildcard);
 void wire_domains_free(wire_domains *domains);
 
 /*
- * Add one of them. A text beyond 255 octets can match nothing and is left out. Returns 0; WIRE_NO_SPACE if there were as
- * many as there is room for; WIRE_UNUSUAL for a kind that is none, and for the number 0, which stands for none.
+ * Add one of them. A text beyond 255 octets can match nothing and is left out. Returns 0; WIRE_NO_SPACE if the table
+ * is full; WIRE_UNUSUAL for a kind that is none, and for the number 0, which stands for none.
  */
 int wire_domains_add(wire_domains *domains, int kind, const uint8_t *text, size_t size, uint32_t number);
 
@@ -64,7 +64,7 @@ int wire_match(const wire_domains *domains, uint8_t *packed, size_t size);
  * needs a second look, or its request does not fit into what is left of the `packed_size_max` octets there. `numbers` are
  * those of the durable queue; null: they have none.
  */
-void wire_requests_read(const wire_domains *domains, const uint8_t *room, size_t stride, const uint32_t *sizes,
+void wire_requests_read(const wire_domains *domains, const uint8_t *datagrams, size_t stride, const uint32_t *sizes,
                         const uint64_t *numbers, size_t count, uint8_t *packed, size_t packed_size_max,
                         uint32_t *packed_sizes);
 

@@ -8,7 +8,7 @@ enum { WORDS = 65536 / 64 };
 static const double PERIOD = 10;
 
 /* Let a period begin, in the memory of the one that is forgotten. */
-static void turn(wire_quarantine *quarantine, double now) {
+static void begin_period(wire_quarantine *quarantine, double now) {
     uint64_t *forgotten = quarantine->bits[1];
     quarantine->bits[1] = quarantine->bits[0];
     quarantine->bits[0] = forgotten;
@@ -21,7 +21,7 @@ static void turn(wire_quarantine *quarantine, double now) {
 
 void wire_quarantine_add(wire_quarantine *quarantine, uint16_t query_id, double now) {
     if (now - quarantine->since > PERIOD) {
-        turn(quarantine, now);
+        begin_period(quarantine, now);
     }
     if (quarantine->count >= WIRE_QUARANTINE_MAX) {
         return;

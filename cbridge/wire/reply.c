@@ -62,11 +62,11 @@ static int verify(const uint8_t *reply, size_t size, size_t at, wire_key *key, c
     }
     uint64_t when = wire_get_uint(&reader, 8);
     size_t mac_size = wire_get_u16(&reader);
-    const uint8_t *mac = wire_take(&reader, mac_size);
-    const uint8_t *original_id = wire_take(&reader, 2);
+    const uint8_t *mac = wire_read_octets(&reader, mac_size);
+    const uint8_t *original_id = wire_read_octets(&reader, 2);
     unsigned error = wire_get_u16(&reader);
     size_t other_size = wire_get_u16(&reader);
-    const uint8_t *other = wire_take(&reader, other_size);
+    const uint8_t *other = wire_read_octets(&reader, other_size);
     uint64_t signed_at = when >> 16;
     bool in_time = signed_at <= wall + WIRE_FUDGE && wall <= signed_at + WIRE_FUDGE;
     if (reader.missing || wire_left(&reader) != 0 || !in_time || mac_size < key->mac_size ||

@@ -172,18 +172,21 @@ static bool read_lease_length(wire_reader *reader, wire_request *request) {
     return true;
 }
 
-static bool read_mode(wire_reader *reader, uint8_t *mode) {
+/* Add the mode to a kind, which has the change type already. */
+static bool read_mode(wire_reader *reader, uint8_t *kind) {
+    enum wire_mode mode;
     if (SKIP(reader, "check-with-dhcid\"")) {
-        *mode = 0;
+        mode = WIRE_CHECK_WITH_DHCID;
     } else if (SKIP(reader, "no-check-with-dhcid\"")) {
-        *mode = 1;
+        mode = WIRE_NO_CHECK_WITH_DHCID;
     } else if (SKIP(reader, "check-exists-with-dhcid\"")) {
-        *mode = 2;
+        mode = WIRE_CHECK_EXISTS_WITH_DHCID;
     } else if (SKIP(reader, "no-check-without-dhcid\"")) {
-        *mode = 3;
+        mode = WIRE_NO_CHECK_WITHOUT_DHCID;
     } else {
         return false;
     }
+    *kind = (uint8_t)(*kind + mode);
     return true;
 }
 
@@ -203,7 +206,7 @@ int wire_request_read(wire_request *request, const uint8_t *datagram, size_t siz
     if (!SKIP(&reader, "0") && !SKIP(&reader, "1")) {
         return WIRE_UNUSUAL;
     }
-    request->change_type = reader.at[-1] == '1';
+    request->kind = (uint8_t)(WIRE_MODES * (reader.at[-1] == '1' ? WIRE_REMOVE : WIRE_ADD));
     bool usual = NEXT_FIELD(&reader, "forward-change") && read_flag(&reader, &request->forward_change) &&
                  NEXT_FIELD(&reader, "reverse-change") && read_flag(&reader, &request->reverse_change) &&
                  NEXT_FIELD(&reader, "fqdn") && SKIP(&reader, "\"") &&
@@ -215,7 +218,7 @@ int wire_request_read(wire_request *request, const uint8_t *datagram, size_t siz
                  read_time(&reader, datagram, request) &&
                  NEXT_FIELD(&reader, "lease-length") && read_lease_length(&reader, request) &&
                  NEXT_FIELD(&reader, "conflict-resolution-mode") && SKIP(&reader, "\"") &&
-                 read_mode(&reader, &request->mode) &&
+                 read_mode(&reader, &request->kind) &&
                  SKIP(&reader, "}") && wire_left(&reader) == 0;
     /* A request for nothing is for the exact way to refuse. */
     return usual && (request->forward_change || request->reverse_change) ? 0 : WIRE_UNUSUAL;

@@ -9,10 +9,20 @@
 
 enum { WIRE_DATAGRAM_MAX = 4096, WIRE_DHCID_MAX = 2048 };
 
-/*
- * A request. What is text stands in the datagram, at these offsets. Python reads the fields before `address`
- * all at once: there is no padding between them.
- */
+enum wire_change_type { WIRE_ADD, WIRE_REMOVE, WIRE_CHANGE_TYPES };
+
+enum wire_mode {
+    WIRE_CHECK_WITH_DHCID,
+    WIRE_NO_CHECK_WITH_DHCID,
+    WIRE_CHECK_EXISTS_WITH_DHCID,
+    WIRE_NO_CHECK_WITHOUT_DHCID,
+    WIRE_MODES
+};
+
+/* A request's kind is its change type * WIRE_MODES + its mode: RequestKind in pyd2/ncr.py has the same numbers. */
+enum { WIRE_REQUEST_KINDS = WIRE_CHANGE_TYPES * WIRE_MODES };
+
+/* A request. What is text stands in the datagram, at these offsets. */
 typedef struct {
     uint32_t lease_length;
     uint16_t fqdn_at;      /* the FQDN's text, without a final dot */
@@ -22,12 +32,10 @@ typedef struct {
     uint16_t address_text_size;
     uint16_t dhcid_size;
     uint16_t lease_expires_on_at; /* 14 digits */
-    uint8_t change_type;   /* 0: add, 1: remove */
+    uint8_t kind;
     uint8_t forward_change;
     uint8_t reverse_change;
-    uint8_t mode;          /* in the order of the Python enumeration */
     uint8_t address_size;  /* 4 or 16 */
-    uint8_t reserved;
     uint8_t address[16];
     uint8_t fqdn_wire[WIRE_NAME_MAX];
     uint8_t dhcid[WIRE_DHCID_MAX];

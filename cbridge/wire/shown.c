@@ -16,7 +16,7 @@ static void put_text(wire_writer *writer, const char *text) {
 static void put_name(wire_writer *writer, wire_reader *name) {
     uint8_t size;
     while ((size = (uint8_t)wire_get_uint(name, 1)) > 0) {
-        const uint8_t *label = wire_take(name, size);
+        const uint8_t *label = wire_read_octets(name, size);
         if (label != NULL) {
             wire_put(writer, label, size);
         }
@@ -66,14 +66,17 @@ typedef struct {
     wire_reader fqdn;
 } request_parts;
 
-static bool take_request(wire_reader *packed, request_parts *parts) {
-    const uint8_t *octets = wire_take(packed, sizeof parts->head);
+static bool read_parts(wire_reader *packed, request_parts *parts) {
+    const uint8_t *octets = wire_read_octets(packed, sizeof parts->head);
     if (octets == NULL) {
         return false;
     }
     memcpy(&parts->head, octets, sizeof parts->head);
-    const uint8_t *dhcid = wire_take(packed, parts->head.dhcid_size);
-    const uint8_t *fqdn = wire_take(packed, parts->head.fqdn_size);
+    if (parts->head.kind >= WIRE_REQUEST_KINDS) {
+        return false;
+    }
+    const uint8_t *dhcid = wire_read_octets(packed, parts->head.dhcid_size);
+    const uint8_t *fqdn = wire_read_octets(packed, parts->head.fqdn_size);
     if (dhcid == NULL || fqdn == NULL) {
         return false;
     }
@@ -83,13 +86,20 @@ static bool take_request(wire_reader *packed, request_parts *parts) {
 }
 
 static bool put_request(wire_writer *writer, const request_parts *parts) {
-    static const char *const types[] = {"Type: 0 (CHG_ADD)", "Type: 1 (CHG_REMOVE)"};
-    static const char *const modes[] = {"check-with-dhcid", "no-check-with-dhcid", "check-exists-with-dhcid",
-                                        "no-check-without-dhcid"};
+    static const char *const types[WIRE_CHANGE_TYPES] = {
+        [WIRE_ADD] = "Type: 0 (CHG_ADD)",
+        [WIRE_REMOVE] = "Type: 1 (CHG_REMOVE)",
+    };
+    static const char *const modes[WIRE_MODES] = {
+        [WIRE_CHECK_WITH_DHCID] = "check-with-dhcid",
+        [WIRE_NO_CHECK_WITH_DHCID] = "no-check-with-dhcid",
+        [WIRE_CHECK_EXISTS_WITH_DHCID] = "check-exists-with-dhcid",
+        [WIRE_NO_CHECK_WITHOUT_DHCID] = "no-check-without-dhcid",
+    };
     const wire_packed *head = &parts->head;
     wire_reader fqdn = parts->fqdn;
     wire_reader dhcid = parts->dhcid;
-    put_text(writer, types[head->kind >> 2 & 1]);
+    put_text(writer, types[head->kind / WIRE_MODES]);
     put_text(writer, head->ways & WIRE_FORWARD ? "\nForward Change: yes" : "\nForward Change: no");
     put_text(writer, head->ways & WIRE_REVERSE ? "\nReverse Change: yes" : "\nReverse Change: no");
     put_text(writer, "\nFQDN: [");
@@ -105,29 +115,29 @@ static bool put_request(wire_writer *writer, const request_parts *parts) {
     put_text(writer, "\nLease Length: ");
     put_number(writer, head->lease_length);
     put_text(writer, "\nConflict Resolution Mode: ");
-    put_text(writer, modes[head->kind & 3]);
+    put_text(writer, modes[head->kind % WIRE_MODES]);
     put_text(writer, "\n");
     return !fqdn.missing && wire_left(&fqdn) == 0;
 }
 
-int wire_request_show(const uint8_t *packed, size_t size, uint8_t *text, size_t room) {
+int wire_request_show(const uint8_t *packed, size_t size, uint8_t *text, size_t capacity) {
     wire_reader reader = wire_read_from(packed, size);
-    wire_writer writer = wire_write_to(text, room);
+    wire_writer writer = wire_write_to(text, capacity);
     request_parts parts;
-    if (!take_request(&reader, &parts) || wire_left(&reader) > 0 || !put_request(&writer, &parts)) {
+    if (!read_parts(&reader, &parts) || wire_left(&reader) > 0 || !put_request(&writer, &parts)) {
         return WIRE_UNUSUAL;
     }
     return writer.full ? WIRE_NO_SPACE : (int)wire_written(&writer);
 }
 
-int wire_requests_show(const uint8_t *packed, size_t size, const wire_line *line, uint8_t *text, size_t room,
+int wire_requests_show(const uint8_t *packed, size_t size, const wire_line *line, uint8_t *text, size_t capacity,
                        uint32_t *ends, size_t count) {
     wire_reader reader = wire_read_from(packed, size);
-    wire_writer writer = wire_write_to(text, room);
+    wire_writer writer = wire_write_to(text, capacity);
     int lines = 0;
     while (wire_left(&reader) > 0 && (size_t)lines < count) {
         request_parts parts;
-        if (!take_request(&reader, &parts)) {
+        if (!read_parts(&reader, &parts)) {
             return WIRE_UNUSUAL;
         }
         wire_reader dhcid = parts.dhcid;

@@ -16,13 +16,13 @@ typedef struct {
 } wire_line;
 
 /* Write the text of a packed request. Returns its size, or an enum wire_error: WIRE_UNUSUAL if it is none. */
-int wire_request_show(const uint8_t *packed, size_t size, uint8_t *text, size_t room);
+int wire_request_show(const uint8_t *packed, size_t size, uint8_t *text, size_t capacity);
 
 /*
- * Write a line for each of the packed requests that stand there one behind the other, as far as there is room for
- * lines and for the ends: ends[i] is where line i ends. Returns how many were written, or an enum wire_error.
+ * Write a line for each of the packed requests that stand there one behind the other, as far as the buffers
+ * have space for lines and for ends: ends[i] is where line i ends. Returns how many were written, or an enum wire_error.
  */
-int wire_requests_show(const uint8_t *packed, size_t size, const wire_line *line, uint8_t *text, size_t room,
+int wire_requests_show(const uint8_t *packed, size_t size, const wire_line *line, uint8_t *text, size_t capacity,
                        uint32_t *ends, size_t count);
 
 #endif

@@ -35,7 +35,7 @@ static size_t place_of(const wire_tries *tries, const wire_lane *lane, uint64_t 
 }
 
 int32_t wire_tries_find(const wire_tries *tries, const wire_lane *lane, uint64_t query) {
-    int32_t at = tries->room > 0 ? tries->table[place_of(tries, lane, query)] : WIRE_NONE;
+    int32_t at = tries->capacity > 0 ? tries->table[place_of(tries, lane, query)] : WIRE_NONE;
     while (at != WIRE_NONE && (tries->tries[at].query != query || tries->tries[at].lane != lane)) {
         at = tries->tries[at].chain;
     }
@@ -43,7 +43,7 @@ int32_t wire_tries_find(const wire_tries *tries, const wire_lane *lane, uint64_t
 }
 
 int64_t wire_tries_query(const wire_tries *tries, uint32_t number, const wire_lane *lane) {
-    bool found = number < tries->room && tries->tries[number].lane == lane;
+    bool found = number < tries->capacity && tries->tries[number].lane == lane;
     return found ? (int64_t)tries->tries[number].query : WIRE_NONE;
 }
 
@@ -55,31 +55,31 @@ static void link_try(wire_tries *tries, int32_t number) {
 }
 
 bool wire_tries_reserve(wire_tries *tries, uint32_t number) {
-    if (number < tries->room) {
+    if (number < tries->capacity) {
         return true;
     }
-    size_t room = tries->room > 0 ? 2 * tries->room : 64;
-    while (room <= number) {
-        room *= 2;
+    size_t capacity = tries->capacity > 0 ? 2 * tries->capacity : 64;
+    while (capacity <= number) {
+        capacity *= 2;
     }
-    wire_try *states = realloc(tries->tries, room * sizeof *states);
+    wire_try *states = realloc(tries->tries, capacity * sizeof *states);
     if (states == NULL) {
         return false;
     }
     tries->tries = states;
-    int32_t *table = malloc(room * sizeof *table);
+    int32_t *table = malloc(capacity * sizeof *table);
     if (table == NULL) {
         return false;
     }
-    memset(states + tries->room, 0, (room - tries->room) * sizeof *states);
+    memset(states + tries->capacity, 0, (capacity - tries->capacity) * sizeof *states);
     free(tries->table);
     tries->table = table;
-    tries->room = room;
-    tries->mask = room - 1;
-    for (size_t i = 0; i < room; i++) {
+    tries->capacity = capacity;
+    tries->mask = capacity - 1;
+    for (size_t i = 0; i < capacity; i++) {
         table[i] = WIRE_NONE;
     }
-    for (size_t i = 0; i < room; i++) {
+    for (size_t i = 0; i < capacity; i++) {
         if (states[i].lane != NULL) {
             link_try(tries, (int32_t)i);
         }
@@ -193,7 +193,7 @@ double wire_tries_deadline(const wire_tries *tries) {
 }
 
 size_t wire_tries_mac(const wire_tries *tries, uint32_t number, uint8_t mac[WIRE_MAC_MAX]) {
-    if (number >= tries->room) {
+    if (number >= tries->capacity) {
         return 0;
     }
     const wire_try *try = &tries->tries[number];

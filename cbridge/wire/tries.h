@@ -1,4 +1,4 @@
-/* The tries under way: who waits for which reply, from where, until when. No sockets and no clock here. */
+/* The tries under way: which transaction waits for which reply, from where, until when. No sockets, no clock. */
 #ifndef PYD2_WIRE_TRIES_H
 #define PYD2_WIRE_TRIES_H
 
@@ -77,10 +77,10 @@ int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, c
                     size_t records_size, uint32_t *declined);
 
 /*
- * Take datagrams, which came to a slot of a lane and stand `stride` octets apart (0: one directly behind the other):
+ * Read datagrams, which came to a slot of a lane and stand `stride` octets apart (0: one directly behind the other):
  * end the tries that they answer and leave an event for each.
  */
-void wire_tries_take(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *room, size_t stride,
+void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *datagrams, size_t stride,
                      const uint32_t *sizes, size_t count, const wire_turn *turn, wire_event *events);
 
 /* End the try of a message that could not be sent. Returns its transaction, or -1 if there is no such try. */

@@ -34,7 +34,7 @@ typedef struct {
 
 struct wire_tries {
     wire_try *tries;
-    size_t room;
+    size_t capacity;
     int32_t *table;
     size_t mask;
     wire_deadlines *queues;
@@ -42,17 +42,17 @@ struct wire_tries {
     uint32_t count;
 };
 
-/* Make room for a transaction's number. */
+/* Have a place for a transaction's number. Returns whether there is one, or memory for it. */
 bool wire_tries_reserve(wire_tries *tries, uint32_t number);
 
 /* Leave the number of the queue of a timeout. Returns whether there is one, or memory for a new one. */
 bool wire_tries_find_queue(wire_tries *tries, double timeout, uint32_t *found);
 
-/* Enter a try for which there is room; the caller sets what is left. */
+/* Enter a try whose place is reserved; the caller sets what is left. */
 wire_try *wire_tries_add(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
                          uint32_t queue_number);
 
-/* Take a try out; its lane's window is the caller's to tell. */
+/* Remove a try; counting it in its lane's window is the caller's task. */
 void wire_tries_end(wire_tries *tries, int32_t number);
 
 #endif

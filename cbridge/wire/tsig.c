@@ -110,11 +110,11 @@ void wire_put_variables(wire_writer *writer, const wire_key *key, uint64_t when,
 }
 
 int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall,
-              uint8_t *room, size_t buffer_size) {
+              uint8_t *buffer, size_t buffer_size) {
     if (size < WIRE_HEADER_SIZE || (message[10] == 0xFF && message[11] == 0xFF) || wall >> 48 != 0) {
         return WIRE_UNUSUAL;
     }
-    wire_writer writer = wire_write_to(room, buffer_size);
+    wire_writer writer = wire_write_to(buffer, buffer_size);
     wire_put_u16(&writer, query_id);
     wire_put(&writer, message + 2, size - 2);
     if (writer.full) {
@@ -125,14 +125,14 @@ int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query
     uint64_t when = wall << 16 | WIRE_FUDGE;
     wire_writer signed_too = wire_write_to(variables, sizeof variables);
     wire_put_variables(&signed_too, key, when, 0, 0);
-    wire_part parts[] = {{room, size}, {variables, wire_written(&signed_too)}};
+    wire_part parts[] = {{buffer, size}, {variables, wire_written(&signed_too)}};
     int error = wire_hmac(key, parts, 2, mac);
     if (error != 0) {
         return error;
     }
-    unsigned additional = (unsigned)(room[10] << 8 | room[11]) + 1;
-    room[10] = (uint8_t)(additional >> 8);
-    room[11] = (uint8_t)additional;
+    unsigned additional = (unsigned)(buffer[10] << 8 | buffer[11]) + 1;
+    buffer[10] = (uint8_t)(additional >> 8);
+    buffer[11] = (uint8_t)additional;
     wire_put(&writer, key->name, key->name_size);
     wire_put_u16(&writer, WIRE_TYPE_TSIG);
     wire_put_u16(&writer, WIRE_CLASS_ANY);

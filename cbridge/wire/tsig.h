@@ -27,6 +27,6 @@ void wire_key_free(wire_key *key);
  * what was written or an enum wire_error.
  */
 int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall,
-              uint8_t *room, size_t buffer_size);
+              uint8_t *buffer, size_t buffer_size);
 
 #endif

@@ -96,12 +96,12 @@ static int put_target(wire_writer *writer, const message_layout *layout, const u
 int wire_update_write(const wire_template *update, const wire_name *zone, const uint8_t *owner,
                       size_t owner_size, const uint8_t *target, size_t target_size, const uint8_t *address,
                       size_t address_size, const uint8_t *dhcid, size_t dhcid_size, uint32_t ttl,
-                      uint8_t *room, size_t buffer_size) {
+                      uint8_t *buffer, size_t buffer_size) {
     int count = update->prerequisites + update->updates;
     if (count > WIRE_RECORDS_MAX || dhcid_size > UINT16_MAX || (address_size != 4 && address_size != 16)) {
         return WIRE_UNUSUAL;
     }
-    wire_writer writer = wire_write_to(room, buffer_size);
+    wire_writer writer = wire_write_to(buffer, buffer_size);
     message_layout layout = {.zone = zone};
     int error = owner_size > 0 ? wire_name_set(&layout.owner, owner, owner_size)
                                : wire_name_set_reverse(&layout.owner, address, address_size);

@@ -35,6 +35,6 @@ typedef struct {
 int wire_update_write(const wire_template *update, const wire_name *zone, const uint8_t *owner,
                       size_t owner_size, const uint8_t *target, size_t target_size, const uint8_t *address,
                       size_t address_size, const uint8_t *dhcid, size_t dhcid_size, uint32_t ttl,
-                      uint8_t *room, size_t buffer_size);
+                      uint8_t *buffer, size_t buffer_size);
 
 #endif

@@ -83,15 +83,15 @@ int32_t wire_window_free_places(wire_window *window, double now) {
     if (window->in_flight == 0 && now - window->idle_since > most_of(IDLE, 4 * least_of(window->base, IDLE))) {
         after_idle(window, now);
     }
-    int32_t room = window->limit - window->in_flight;
+    int32_t free_places = window->limit - window->in_flight;
     double rate = pace(window);
-    if (rate > 0 && room > 0) {
+    if (rate > 0 && free_places > 0) {
         double tokens = window->tokens + (now - window->tokens_at) * rate;
         window->tokens = least_of(tokens, most_of(BURST, rate * BURST_TIME));
         window->tokens_at = now;
-        room = (int32_t)least_of(room, window->tokens);
+        free_places = (int32_t)least_of(free_places, window->tokens);
     }
-    return room;
+    return free_places;
 }
 
 double wire_window_paced_until(const wire_window *window) {

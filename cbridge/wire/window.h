@@ -39,7 +39,7 @@ void wire_window_set_cap(wire_window *window, int32_t cap);
 /* Return how many updates may go out now; asked before the first of those that go out together. */
 int32_t wire_window_free_places(wire_window *window, double now);
 
-/* Return when there is room again that pacing has taken away; infinity: not before a reply. */
+/* Return when pacing frees a place again; infinity: not before a reply. */
 double wire_window_paced_until(const wire_window *window);
 
 /* Count an update that goes out. */

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.net.addresses import socket_address
 from pyd2.net.descriptors import is_shortage
-from pyd2.net.outbox import EMPTY, NativeOutbox, PythonOutbox
+from pyd2.net.outbox import EMPTY, PythonOutbox
 from pyd2.net.read_turns import LEAST, PER_SOCKET
 from pyd2.net.tcp import TcpLink
 from pyd2.update.inflight.contract import STREAM
@@ -125,8 +125,8 @@ class ServerSockets:
         """Runs while there are sockets."""
         self._drops: dict[int, int] = {}
         """By slot: replies that the kernel has dropped, as far as they are counted."""
-        self._outbox = PythonOutbox(datagrams)
-        self._posted: NativeOutbox | None = None
+        self._outbox = PythonOutbox(datagrams.send)
+        self._posted: Outbox | None = None
         self._again: asyncio.TimerHandle | None = None
         """Runs while the kernel has no room: then all waits, so that the order is kept."""
         self._tcp: TcpLink[Outgoing] | None = None
@@ -142,9 +142,9 @@ class ServerSockets:
             self._deliver(self._outbox, now)
 
     def send_posted(self, now: float) -> None:
-        """Send what the compiled tries have posted to the lane."""
+        """Send what the tries have posted to the lane."""
         if self._posted is None:
-            self._posted = NativeOutbox(self._lane)
+            self._posted = self._datagrams.posted(self._lane)
         if self._again is None:
             self._deliver(self._posted, now)
 
@@ -213,26 +213,26 @@ class ServerSockets:
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 
-    def _deliver(self, mail: Outbox, now: float) -> None:
+    def _deliver(self, outbox: Outbox, now: float) -> None:
         """Send over UDP what there is, and report what cannot be sent."""
         failed: list[tuple[Outgoing, int | str]] = []
         self._used = True
-        self._send_all(mail, now, failed)
+        self._send_all(outbox, now, failed)
         if len(self._lane.slots) < SLOTS and self._lane.window.in_flight >= LOAD:
             self._widen(now)
-        # Not before: what the engine has to send instead may come into the same mail, and fail, too.
+        # Not before: what the engine has to send instead may come into the same outbox, and fail, too.
         for outgoing, error in failed:
             self._on_failure(outgoing, error)
 
-    def _send_all(self, mail: Outbox, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
+    def _send_all(self, outbox: Outbox, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
         """Send until nothing is left, or the kernel has no room; what cannot be sent goes to ``failed``."""
         hidden = False  # whether the first message has met an error that may be an earlier one's
-        while (slot := mail.slot) != EMPTY:
+        while (slot := outbox.slot) != EMPTY:
             sock = self._sockets.get(slot)
             if sock is None:
                 if slot not in self._lane.slots:
                     # Its port is closed: the message has waited too long, and its try is over.
-                    mail.skip()
+                    outbox.skip()
                     continue
                 try:
                     sock = self._open(slot, now)
@@ -241,9 +241,9 @@ class ServerSockets:
                         self._lane.slots.remove(slot)  # the others are open
                     if is_shortage(error):
                         self._troubles.no_socket(error.strerror or str(error))
-                    failed.append((mail.skip(), error.errno or str(error)))
+                    failed.append((outbox.skip(), error.errno or str(error)))
                     continue
-            sent, error_number = mail.send(sock)
+            sent, error_number = outbox.send(sock)
             if sent:
                 hidden = False
                 self._spoken.add(slot)
@@ -256,13 +256,13 @@ class ServerSockets:
                 hidden = True
             elif error_number == errno.ECONNREFUSED:
                 # Only ICMP says so, and Kea never hears of it: the try waits for its timeout.
-                mail.skip()
+                outbox.skip()
                 hidden = False
             elif error_number:
-                failed.append((mail.skip(), error_number))
+                failed.append((outbox.skip(), error_number))
                 hidden = False
                 self._leave_failed(slot, now)
-            elif mail.slot == slot:
+            elif outbox.slot == slot:
                 # The system call has kept to itself why it stopped; it may have been such an ICMP error.
                 self._loop.call_soon(self._watch_again, sock, slot)
             if now > self._renew_at.get(slot, now):
@@ -271,9 +271,9 @@ class ServerSockets:
     def _deliver_again(self) -> None:
         self._again = None
         now = self._loop.time()
-        for mail in (self._outbox, self._posted):
-            if mail is not None and self._again is None:
-                self._deliver(mail, now)
+        for outbox in (self._outbox, self._posted):
+            if outbox is not None and self._again is None:
+                self._deliver(outbox, now)
 
     def _open(self, slot: int, now: float) -> socket.socket:
         """Open the socket of a slot. Raises OSError."""

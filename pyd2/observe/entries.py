@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.observe.template import MARK, substitute
-from pyd2.packets.packed import PackedRequest, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyd2.messages import LoggedRequest
     from pyd2.observe.appenders import Output
     from pyd2.observe.pattern import LineWriter
 
@@ -70,19 +70,21 @@ class RequestGroup:
         self.message_id: Final = message_id
         self.now: Final = now
         self.until: Final = now + GROUP_SECONDS
-        self.requests: Final[list[PackedRequest]] = []
+        self.requests: Final[list[LoggedRequest]] = []
         self._message: Final = message
 
     def put(self) -> int:
         """Add the lines to the outputs; return about how many characters they have."""
         requests = self.requests
+        show_many = requests[0].show_many
+        assert show_many is not None
         template, form, _, target, _ = self._message
         before, between, after = form.split("%s")
         size = 0
         for output, line in target.writers:
             head, *tail = line(_HOLE, self.now).split(_HOLE)
             framed = output.framed and len(tail) == 1
-            lines = show(requests, head + before, between, after + tail[0]) if framed else []
+            lines = show_many(requests, head + before, between, after + tail[0]) if framed else []
             if not lines or MARK in "".join(lines):
                 texts = (substitute(template, (request.request_id, request.text())) for request in requests)
                 lines = [line(text, self.now) for text in texts]

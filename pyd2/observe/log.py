@@ -24,7 +24,6 @@ from pyd2.observe.environment import initial_logger
 from pyd2.observe.lockfile import LockFile
 from pyd2.observe.template import prepare
 from pyd2.observe.writer import LogWriter
-from pyd2.packets.packed import PackedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -156,11 +155,11 @@ class MessageLog:
 
     def emit_request(self, message_id: str, request: LoggedRequest) -> None:
         """See Log. The lines of requests that follow each other are made together."""
-        if isinstance(request, PackedRequest):
+        if request.show_many is None:
+            self.emit(message_id, request.request_id, request.text())
+        else:
             with self._lock:
                 self._writer.tell(message_id, request, self._known)
-        else:
-            self.emit(message_id, request.request_id, request.text())
 
     def logger(self, name: str) -> NamedLogger:
         """Return the logger of a hook library; ``name`` is as in a ``loggers`` entry."""

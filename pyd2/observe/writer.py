@@ -20,10 +20,10 @@ from pyd2.observe.entries import RequestGroup, put
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pyd2.messages import LoggedRequest
     from pyd2.observe.appenders import Output
     from pyd2.observe.entries import Known, Target, Text
     from pyd2.observe.lockfile import LockFile
-    from pyd2.packets.packed import PackedRequest
 
 WAITING_LIMIT: Final = 16 << 20
 """Octets, about, that may wait for a disk that does not answer."""
@@ -114,7 +114,7 @@ class LogWriter:
         if self._idle or target.urgent:
             self._wake(urgent=target.urgent)
 
-    def tell(self, message_id: str, request: PackedRequest, known: Mapping[str, Known]) -> None:
+    def tell(self, message_id: str, request: LoggedRequest, known: Mapping[str, Known]) -> None:
         """Write a message that tells of a request, if it is ``known``."""
         now = self._clock()
         told = self._told

@@ -1,4 +1,4 @@
-"""Datagrams that lie in one piece of memory, for C; for Python they are a sequence of octet strings."""
+"""Datagrams in one piece of memory, for C; for Python they are a sequence of octet strings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyd2.packets.wire import ffi
 
 
 class DatagramBatch(Sequence[bytes]):
-    """Datagrams as C takes them. What ``wire_receive`` left may change when the owner receives again."""
+    """Datagrams as C reads them. Those of ``wire_receive`` may change with its next call."""
 
     __slots__ = ("_count", "buffer", "sizes", "stride")
 
@@ -19,7 +19,7 @@ class DatagramBatch(Sequence[bytes]):
         self.buffer = buffer
         """The octets of all."""
         self.stride = stride
-        """How far the beginnings of two neighbours are apart; 0: they stand one directly behind the other."""
+        """Octets between the beginnings of two datagrams; 0: they follow each other directly."""
         self.sizes = sizes
         self._count = count
 

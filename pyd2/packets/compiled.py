@@ -7,6 +7,7 @@ what is wrong with it, if anything is: only the plain layer refuses.
 from __future__ import annotations
 
 from array import array
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.dns.tsig import ALGORITHMS, HmacContext, HmacKey, is_shared_secret, short_name
@@ -126,7 +127,6 @@ class CompiledLayer(PlainLayer):
         self._packed_sizes = ffi.new("uint32_t[]", lib.WIRE_BATCH_MAX)
         self._output = ffi.new("uint8_t[]", OUTPUT_SIZE)
         self._buffer = ffi.buffer(self._output)
-        self._templates: dict[UpdateTemplate, Any] = {}
         self._prepared = 0
         """What has been prepared of configurations, in calls into C."""
 
@@ -220,9 +220,7 @@ class CompiledLayer(PlainLayer):
         ttl: int,
     ) -> bytes:
         """Return an UPDATE message with query ID 0 and without TSIG."""
-        prepared = self._templates.get(template)
-        if prepared is None:
-            prepared = self._templates[template] = prepare_template(template)
+        prepared = prepare_template(template)
         assert isinstance(zone, CompiledZone)
         size = _write_update(
             prepared, zone.prepared, owner, len(owner), target, len(target), address, len(address), dhcid,
@@ -257,8 +255,9 @@ def _octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+@cache
 def prepare_template(template: UpdateTemplate) -> Any:  # noqa: ANN401  cffi's objects have no types
-    """Return a template as C wants it."""
+    """Return a template as C wants it. There is one for each step of the tables."""
     records = [
         (record.type or 0, record.rrclass, _DATA[record.data], record.with_ttl)
         for record in (*template.prerequisites, *template.updates)

@@ -1,10 +1,8 @@
-"""The face of a packet layer, and which one there is."""
+"""The interface of a packet layer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
-
-from pyd2.packets.plain import PlainLayer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,9 +13,6 @@ if TYPE_CHECKING:
     from pyd2.errors import NcrError
     from pyd2.ncr import NameChangeRequest
     from pyd2.packets.packed import PackedRequest
-
-NAMES = ("compiled", "plain")
-"""The packet layers, the preferred one first."""
 
 Request: TypeAlias = "NameChangeRequest | PackedRequest"
 Index: TypeAlias = "object | None"
@@ -87,21 +82,3 @@ class PacketLayer(Protocol):
 
     def read_reply(self, datagram: bytes, context: SigningContext | None, wall: int) -> int:
         """Return the response code of a server's reply; raises ReplyError. See pyd2.dns.reply.read_reply."""
-
-
-def make_layer(name: str = "") -> PacketLayer:
-    """Return a packet layer by its name; without one, the compiled layer if it was built, else the plain one.
-
-    Raises ImportError when the compiled layer is asked for and was not built, ValueError for another name.
-    """
-    if name not in ("", *NAMES):
-        raise ValueError(f"there is no packet layer {name}: choose {' or '.join(NAMES)}")
-    if name == "plain":
-        return PlainLayer()
-    try:
-        from pyd2.packets.compiled import CompiledLayer
-    except ImportError:
-        if name:
-            raise
-        return PlainLayer()
-    return CompiledLayer()

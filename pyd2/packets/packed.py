@@ -6,29 +6,27 @@ or a hook library asks for it.
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6, inet_ntop
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from pyd2.ncr import ChangeType, ConflictResolutionMode, NameChangeRequest
-
-try:
-    from pyd2.packets.wire import ffi, lib
-except ImportError:
-    pass  # then nobody packs requests
-else:
-    _LINES: Final = 128
-    _BUFFER_SIZE: Final = 1 << 16
-    """Octets for so many lines as they mostly are; much more would be mapped and zeroed with each call."""
-    _SHOWN_MAX: Final = int(lib.WIRE_SHOWN_MAX)
-    _new_buffer: Final = ffi.new_allocator(should_clear_after_alloc=False)
-    """Each call has a buffer of its own, for several threads show requests."""
-    _show: Final = lib.wire_request_show
-    _show_lines: Final = lib.wire_requests_show
+from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop
+from pyd2.ncr import NameChangeRequest, RequestKind
+from pyd2.packets.wire import ffi, lib
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
+
+    from pyd2.ncr import ChangeType, ConflictResolutionMode
+
+_LINES: Final = 128
+_BUFFER_SIZE: Final = 1 << 16
+"""Octets for so many lines as they mostly are; much more would be mapped and zeroed with each call."""
+_SHOWN_MAX: Final = int(lib.WIRE_SHOWN_MAX)
+_new_buffer: Final = ffi.new_allocator(should_clear_after_alloc=False)
+"""Each call has a buffer of its own, since several threads show requests."""
+_show: Final = lib.wire_request_show
+_show_lines: Final = lib.wire_requests_show
 
 _HEAD: Final = Struct("=QIIIHBBBB14s16s")
 """wire_packed: number, TTL, domains, sizes of DHCID and FQDN, kind, ways, address size, expiry, address."""
@@ -36,20 +34,23 @@ _DOMAINS: Final = Struct("=12xII")
 _DHCID_SIZE: Final = Struct("=20xH").unpack_from
 _NUMBER: Final = Struct("=Q").unpack_from
 _BEHIND: Final = _HEAD.size
-_FQDN_SIZE: Final = 22
-_KIND: Final = 23
-_WAYS: Final = 24
-_FORWARD: Final = 1
-_REVERSE: Final = 2
+_FQDN_SIZE: Final = ffi.offsetof("wire_packed", "fqdn_size")
+_KIND: Final = ffi.offsetof("wire_packed", "kind")
+_WAYS: Final = ffi.offsetof("wire_packed", "ways")
+_FORWARD: Final = int(lib.WIRE_FORWARD)
+_REVERSE: Final = int(lib.WIRE_REVERSE)
 
-_MODES: Final = tuple(ConflictResolutionMode)
-_MODE_NUMBERS: Final = {mode: number for number, mode in enumerate(_MODES)}
+_KINDS: Final = tuple(RequestKind)
+assert len(_KINDS) == lib.WIRE_REQUEST_KINDS
 
 
 class PackedRequest(bytes):
-    """A request with the face of NameChangeRequest."""
+    """A request with the interface of NameChangeRequest."""
 
     __slots__ = ()
+
+    packed = True
+    """See NameChangeRequest."""
 
     @classmethod
     def pack(cls, ncr: NameChangeRequest) -> Self | None:
@@ -61,8 +62,7 @@ class PackedRequest(bytes):
             return None
         head = _HEAD.pack(
             ncr.number, ncr.lease_length, 0, 0, len(ncr.dhcid), len(ncr.fqdn_wire),
-            4 * ncr.change_type + _MODE_NUMBERS[ncr.conflict_resolution_mode],
-            _FORWARD * ncr.forward_change + _REVERSE * ncr.reverse_change, len(ncr.address),
+            ncr.kind, _FORWARD * ncr.forward_change + _REVERSE * ncr.reverse_change, len(ncr.address),
             ncr.lease_expires_on.encode("ascii"), ncr.address,
         )
         return cls(head + ncr.dhcid + ncr.fqdn_wire)
@@ -76,12 +76,12 @@ class PackedRequest(bytes):
     @property
     def change_type(self) -> ChangeType:
         """See NameChangeRequest."""
-        return ChangeType(self[_KIND] >> 2)
+        return _KINDS[self[_KIND]].change_type
 
     @property
     def conflict_resolution_mode(self) -> ConflictResolutionMode:
         """See NameChangeRequest."""
-        return _MODES[self[_KIND] & 3]
+        return _KINDS[self[_KIND]].mode
 
     @property
     def kind(self) -> int:
@@ -182,36 +182,36 @@ class PackedRequest(bytes):
         size = _show(self, len(self), buffer, _SHOWN_MAX)
         return ffi.buffer(buffer)[:size].decode("ascii") if size >= 0 else self.unpacked().text()
 
+    @staticmethod
+    def show_many(requests: Sequence[PackedRequest], before: str, between: str, after: str) -> list[str]:
+        """Return a text for each request; see pyd2.messages.ShowMany.
 
-def show(requests: Sequence[PackedRequest], before: str, between: str, after: str) -> list[str]:
-    """Return a line for each request: ``before``, its ID, ``between``, its text, ``after``.
-
-    The lines of many cost one call of C: at INFO, which is usual, there is one for each request.
-    """
-    frame = before, between, after
-    octets = [part.encode("utf-8", "surrogateescape") for part in frame]
-    kept = [ffi.from_buffer("char[]", part) for part in octets]
-    line = ffi.new("wire_line *", (*kept, *map(len, octets)))
-    buffer, marks = _new_buffer("uint8_t[]", _BUFFER_SIZE), _new_buffer("uint32_t[]", _LINES)
-    shown = ffi.buffer(buffer)
-    lines: list[str] = []
-    while len(lines) < len(requests):
-        left = requests[len(lines) : len(lines) + _LINES]
-        records = b"".join(left)
-        count = _show_lines(records, len(records), line, buffer, _BUFFER_SIZE, marks, len(left))
-        if count <= 0:
-            request = left[0]
-            lines.append(f"{before}{request.request_id}{between}{request.text()}{after}")
-            continue
-        ends: list[int] = ffi.unpack(marks, count)  # type: ignore[assignment]
-        text = shown[: ends[-1]]
-        bounds = zip((0, *ends), ends, strict=False)
-        if text.isascii():
-            characters = text.decode("ascii")
-            lines += [characters[begin:end] for begin, end in bounds]
-        else:
-            lines += [text[begin:end].decode("utf-8", "surrogateescape") for begin, end in bounds]
-    return lines
+        The lines of many cost one call of C: at INFO, which is usual, there is one for each request.
+        """
+        frame = before, between, after
+        octets = [part.encode("utf-8", "surrogateescape") for part in frame]
+        kept = [ffi.from_buffer("char[]", part) for part in octets]
+        line = ffi.new("wire_line *", (*kept, *map(len, octets)))
+        buffer, marks = _new_buffer("uint8_t[]", _BUFFER_SIZE), _new_buffer("uint32_t[]", _LINES)
+        shown = ffi.buffer(buffer)
+        lines: list[str] = []
+        while len(lines) < len(requests):
+            left = requests[len(lines) : len(lines) + _LINES]
+            records = b"".join(left)
+            count = _show_lines(records, len(records), line, buffer, _BUFFER_SIZE, marks, len(left))
+            if count <= 0:
+                request = left[0]
+                lines.append(f"{before}{request.request_id}{between}{request.text()}{after}")
+                continue
+            ends: list[int] = ffi.unpack(marks, count)  # type: ignore[assignment]
+            text = shown[: ends[-1]]
+            bounds = zip((0, *ends), ends, strict=False)
+            if text.isascii():
+                characters = text.decode("ascii")
+                lines += [characters[begin:end] for begin, end in bounds]
+            else:
+                lines += [text[begin:end].decode("utf-8", "surrogateescape") for begin, end in bounds]
+        return lines
 
 
 def _plain_text(wire: bytes) -> str:

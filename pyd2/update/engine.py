@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.errors import NcrError
-from pyd2.packets.layer import PacketLayer, make_layer
 from pyd2.update.drive.driver import Driver
 from pyd2.update.drive.outcomes import Dead
 from pyd2.update.drive.replies import Replies
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pyd2.data.element import Plain
     from pyd2.messages import RequestLog
     from pyd2.update.drive.hook_jobs import HookJob
+    from pyd2.update.inflight.contract import EngineBackend
     from pyd2.update.model.plan import Plan
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
@@ -47,12 +47,12 @@ EXPIRIES: Final = 64
 class Engine:
     """The whole of the update service but its sockets and its clock."""
 
-    def __init__(self, counters: Counters, log: RequestLog, *, packets: PacketLayer | None = None) -> None:
-        """Make an engine without a configuration; ``packets`` is the packet layer, the best by default."""
-        self._packets = packets or make_layer()
+    def __init__(self, counters: Counters, log: RequestLog, backend: EngineBackend) -> None:
+        """Make an engine without a configuration; ``backend`` serves no other engine."""
+        self._packets = backend.packets
         self._counters = counters
         self._log = log
-        self._driver = Driver(counters, log, self._packets)
+        self._driver = Driver(counters, log, backend)
         self._ends = self._driver.ends
         self._replies = Replies(self._driver, counters, log, self._packets)
         self._scheduler = Scheduler(self._driver, counters, log, self._packets)

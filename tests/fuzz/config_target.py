@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from pyd2.backend import make_backend
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
 from pyd2.control.commands import config_hash
@@ -37,7 +38,7 @@ def use(dhcp_ddns: Element) -> Config:
     """Return the configuration of a DhcpDdns map once everything that uses one has used it."""
     log = StrictLog()
     config = parse_element(dhcp_ddns, _DIRECTORIES, notify=log.emit, read_secret=_read_secret)
-    Engine(Counters(), log).configure(config, None, 0.0, WALL)
+    Engine(Counters(), log, make_backend()).configure(config, None, 0.0, WALL)
     for element in (to_element(config), to_shown_element(config)):
         to_text(element).encode("utf-8", "surrogateescape")
         to_pretty(element).encode("utf-8", "surrogateescape")

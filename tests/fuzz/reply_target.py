@@ -167,7 +167,7 @@ def _outcome(lines: list[tuple[str, tuple[str, ...]]]) -> str:
 
 
 def _can_be_signed(body: bytes) -> bool:
-    """Whether there is a header whose count of additional records has room for the TSIG."""
+    """Whether there is a header whose count of additional records leaves a place for the TSIG."""
     return len(body) >= 12 and body[10:12] != b"\xff\xff"
 
 

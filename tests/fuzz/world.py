@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pyd2.backend import make_backend
 from pyd2.counters import Counters
 from pyd2.errors import Pyd2Error
-from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
 from pyd2.update.model.kinds import KINDS
 from tests.kit.profile import MESSAGES
@@ -29,7 +29,7 @@ WALL = 1_700_000_000.0
 """Seconds since the epoch, all the time: signatures are the same in every run."""
 QUERY_ID = 0x1234
 TERMINAL = frozenset(
-    {kind.succeeded for kind in KINDS.values()} | {kind.failed for kind in KINDS.values()}
+    {kind.succeeded for kind in KINDS} | {kind.failed for kind in KINDS}
 ) | {"DHCP_DDNS_REQUEST_DROPPED", "DHCP_DDNS_NO_FWD_MATCH_ERROR", "DHCP_DDNS_NO_REV_MATCH_ERROR"}
 """The messages that end a request: each request gets one of them."""
 
@@ -73,7 +73,7 @@ class World:
     def __init__(self, config: Config, peer: Peer, *, fixed_ids: bool = False) -> None:
         self.log = StrictLog()
         self.counters = Counters()
-        self.engine = Engine(self.counters, self.log, packets=make_layer(LAYER))
+        self.engine = Engine(self.counters, self.log, make_backend(LAYER))
         self.peer = peer
         self.now = 0.0
         self.fixed_ids = fixed_ids

@@ -12,6 +12,7 @@ import dns.name
 import dns.tsig
 import pytest
 
+from pyd2.backend import make_backend
 from pyd2.config.model import DnsServer, TsigKey
 from pyd2.control.registry import CommandRegistry
 from pyd2.counters import Counters
@@ -111,7 +112,7 @@ SERVERS = [DnsServer(ip_address(f"192.0.2.{n}"), 53, "", CONFIGURED, None) for n
 def update(select_key: SelectKey | None, log: RecordingLog) -> list[tuple[str, str]]:
     """Send a request through an engine; return the server that is asked and the key that signed."""
     wall = time.time()  # dnspython compares it with the clock
-    engine = Engine(Counters(), log)
+    engine = Engine(Counters(), log, make_backend())
     engine.configure(replace(config(*SERVERS), tsig_keys=(CONFIGURED,)), select_key, 0.0, wall)
     ncr = request("host.example.com.", "192.0.2.77", "0001", reverse=False)
     engine.receive_request(datagram(ncr), 0.0, wall)

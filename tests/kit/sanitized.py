@@ -27,7 +27,7 @@ def compile_sanitized(
     builder: str, directory: Path, make: str, sources: Path = ROOT / "cbridge",
 ) -> Path:
     """Compile a module of cbridge/ or of a copy; ``make`` is the call for it, with ``flags`` in hand."""
-    program = f"import sys; from {builder} import make; directory, *flags = sys.argv[1:]; "
+    program = f"import sys; from {builder} import *; directory, *flags = sys.argv[1:]; "
     program += f"{make}.compile(tmpdir=directory)"
     command = [sys.executable, "-c", program, str(directory), *SANITIZE]
     env = os.environ | {"PYTHONPATH": str(sources)}

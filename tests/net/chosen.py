@@ -1,5 +1,6 @@
-"""The datagrams that the tests work with; conftest.py sets each kind in turn."""
+"""The back end that the tests work with, and its datagrams; conftest.py sets each in turn."""
 
-from pyd2.net.datagrams import Datagrams, PlainDatagrams
+from pyd2.net.datagrams import Datagrams, PythonDatagrams
 
-datagrams: Datagrams = PlainDatagrams()
+name = "plain"
+datagrams: Datagrams = PythonDatagrams()

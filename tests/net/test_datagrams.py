@@ -1,4 +1,4 @@
-"""Datagrams by the batch, compiled and plain: the same to who uses them."""
+"""Datagrams by the batch, in C and in Python: both do the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.net.datagrams import BATCH, LIMIT, CompiledDatagrams, Datagrams, PlainDatagrams, make_datagrams
+from pyd2.net.datagrams import BATCH, LIMIT, Datagrams
 from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -28,11 +28,6 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         one.connect(other.getsockname())
         other.connect(one.getsockname())
         yield one, other
-
-
-def test_each_layer_has_its_kind() -> None:
-    assert type(make_datagrams("compiled")) is CompiledDatagrams
-    assert type(make_datagrams("plain")) is PlainDatagrams
 
 
 def test_messages_arrive_whole_and_in_order(datagrams: Datagrams) -> None:
@@ -143,13 +138,14 @@ def test_a_closed_socket_is_an_error(datagrams: Datagrams) -> None:
 
 
 def test_c_stays_within_its_buffers() -> None:
-    from pyd2.packets.wire import ffi, lib
+    from pyd2.net.wire_io import lib
+    from pyd2.packets.wire import ffi
 
     with pair() as (one, other):
-        room, sizes = ffi.new("uint8_t[]", 100), ffi.new("uint32_t[]", BATCH)
+        buffer, sizes = ffi.new("uint8_t[]", 100), ffi.new("uint32_t[]", BATCH)
         for count, size in ((3, 40), (1, 101), (101, 1), (1, 0)):
-            assert lib.wire_receive(other.fileno(), room, 100, size, sizes, count) == -errno.EINVAL
+            assert lib.wire_receive(other.fileno(), buffer, 100, size, sizes, count) == -errno.EINVAL
         sizes[0], sizes[1] = 60, 41
-        assert lib.wire_send(one.fileno(), room, 100, sizes, 2) == -errno.EINVAL
+        assert lib.wire_send(one.fileno(), buffer, 100, sizes, 2) == -errno.EINVAL
         sizes[1] = 40
-        assert lib.wire_send(one.fileno(), room, 100, sizes, 2) == 2
+        assert lib.wire_send(one.fileno(), buffer, 100, sizes, 2) == 2

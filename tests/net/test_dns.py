@@ -14,7 +14,7 @@ import uvloop
 
 from pyd2.counters import Counters
 from pyd2.net import dns
-from pyd2.net.datagrams import Datagrams
+from pyd2.net.datagrams import Datagrams, PythonDatagrams
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import RENEW_SECONDS, ServerSockets
 from pyd2.net.read_turns import ReadTurns
@@ -214,7 +214,7 @@ def test_a_message_too_large_for_udp_fails_at_once(new_peer: NewPeer) -> None:
     uvloop.run(run())
 
 
-class FullKernel:
+class FullKernel(PythonDatagrams):
     """Datagrams that find no room for the first sends."""
 
     def __init__(self, refusals: list[int]) -> None:

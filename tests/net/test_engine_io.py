@@ -11,11 +11,11 @@ import pytest
 import uvloop
 
 import pyd2.net.engine_io
+from pyd2.backend import make_backend
 from pyd2.counters import Counters
 from pyd2.net.dns import ServerSockets
 from pyd2.net.engine_io import CLOSE_AT_A_TIME, EngineIO
 from pyd2.net.troubles import Troubles
-from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing
 from tests.net import chosen
 from tests.update.support import (
@@ -37,7 +37,7 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
 
     async def scenario() -> None:
         counters, log, ended = Counters(), MemoryLog(), asyncio.Event()
-        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        engine = Engine(counters, log, make_backend(packet_layer))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
             server.bind(("127.0.0.1", 0))
             server.settimeout(10)
@@ -68,7 +68,7 @@ def test_what_has_ended_right_before_the_end_is_passed_on(packet_layer: str) -> 
 
     async def scenario() -> None:
         counters, log, finished = Counters(), MemoryLog(), list[int]()
-        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        engine = Engine(counters, log, make_backend(packet_layer))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
             server.bind(("127.0.0.1", 0))
             server.settimeout(10)
@@ -97,7 +97,7 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
     async def scenario() -> None:
         loop, counters, ended = asyncio.get_running_loop(), Counters(), asyncio.Event()
         log = MemoryLog(0)
-        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        engine = Engine(counters, log, make_backend(packet_layer))
         # EACCES, as for any broadcast.
         servers = [
             {"ip-address": "255.255.255.255", "port": 53 + number,
@@ -138,7 +138,7 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
 def test_an_answer_that_the_kernel_drops_is_told_of_when_its_try_times_out(packet_layer: str) -> None:
     async def scenario() -> None:
         counters, log, ended = Counters(), MemoryLog(0), asyncio.Event()
-        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        engine = Engine(counters, log, make_backend(packet_layer))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
             server.bind(("127.0.0.1", 0))
             server.settimeout(10)
@@ -173,7 +173,7 @@ def test_sockets_of_idle_servers_give_way(packet_layer: str, monkeypatch: pytest
 
     async def scenario() -> None:
         counters, log, ended = Counters(), MemoryLog(0), asyncio.Event()
-        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        engine = Engine(counters, log, make_backend(packet_layer))
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:
             servers = []
@@ -225,7 +225,7 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
 
     async def scenario() -> None:
         counters, ended = Counters(), asyncio.Event()
-        engine = Engine(counters, MemoryLog(-1), packets=make_layer(packet_layer))
+        engine = Engine(counters, MemoryLog(-1), make_backend(packet_layer))
         with contextlib.ExitStack() as stack:
             silent = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(20)]
             for server in silent:
@@ -274,7 +274,7 @@ def test_sockets_of_servers_that_are_gone_are_closed_in_parts(
 
     async def scenario() -> list[int]:
         counters, log, ended = Counters(), MemoryLog(0), asyncio.Event()
-        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        engine = Engine(counters, log, make_backend(packet_layer))
         zones = [domain(f"z{at}.example.", 1 + at) for at in range(count)]
         config = make_config(simple_map(zones, settings={"dns-server-timeout": 1}))
         engine.configure(config, None, time.monotonic(), time.time())
@@ -307,7 +307,7 @@ def test_sockets_of_servers_that_are_gone_are_closed_in_parts(
 def test_sockets_that_are_being_closed_are_closed_at_the_end(packet_layer: str) -> None:
     async def scenario() -> None:
         counters, log = Counters(), MemoryLog(0)
-        engine = Engine(counters, log, packets=make_layer(packet_layer))
+        engine = Engine(counters, log, make_backend(packet_layer))
         zones = [domain(f"z{at}.example.", 1 + at) for at in range(CLOSE_AT_A_TIME + 1)]
         engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
         engine_io = EngineIO(asyncio.get_running_loop(), engine, lambda: None, chosen.datagrams, no_hook_jobs,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.counters import Counters
-from pyd2.net.datagrams import PlainDatagrams
+from pyd2.net.datagrams import PythonDatagrams
 from pyd2.net.intake import Intake
 from pyd2.net.listener import BATCH
 from pyd2.net.systemd import ServiceManager
@@ -51,7 +51,7 @@ def _log_of(story: Callable[[Intake, int], None]) -> Lines:
     async def run() -> Lines:
         log = Lines()
         intake = Intake(
-            asyncio.get_running_loop(), lambda _: None, Counters(0.0), log, PlainDatagrams(),
+            asyncio.get_running_loop(), lambda _: None, Counters(0.0), log, PythonDatagrams(),
             ServiceManager({}, log),
         )  # fmt: skip
         story(intake, _free_port())
@@ -114,7 +114,7 @@ class Burst:
         self.batches: list[list[bytes]] = []
         self._changed = asyncio.Event()
         self.intake = Intake(
-            asyncio.get_running_loop(), self._keep, Counters(0.0), self.log, PlainDatagrams(),
+            asyncio.get_running_loop(), self._keep, Counters(0.0), self.log, PythonDatagrams(),
             ServiceManager({}, self.log),
         )  # fmt: skip
         self.port = _free_port()

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
+from pyd2.backend import make_backend
 from pyd2.counters import Counters
 from pyd2.net.engine_io import EngineIO
 from pyd2.net.troubles import Troubles
-from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine
 from tests.kit.dnswire import parse
 from tests.kit.process import find_program
@@ -44,7 +44,7 @@ class Rig:
     def __init__(self, layer: str) -> None:
         self.counters = Counters()
         log = MemoryLog(0)
-        self.engine = Engine(self.counters, log, packets=make_layer(layer))
+        self.engine = Engine(self.counters, log, make_backend(layer))
         self.server = self._bind(0)
         self.place: tuple[str, int] = self.server.getsockname()
         config = make_config(simple_map(
@@ -157,7 +157,7 @@ def test_a_firewalls_answer_to_an_earlier_update_costs_none(packet_layer: str) -
 
 
 def test_a_full_kernel_delays_updates_and_loses_none(packet_layer: str) -> None:
-    """As much goes out at a time as the kernel has room for, in order."""
+    """As much goes out at a time as fits into the kernel's buffer, in order."""
     async def scenario(rig: Rig) -> None:
         loop = asyncio.get_running_loop()
         one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)

@@ -21,6 +21,7 @@ def test_other_numbers_in_c_change_nothing(tmp_path: Path) -> None:
     header.write_text(text)
     make = 'make(extra_compile_args=["-std=c11", "-g", *flags], extra_link_args=flags, libraries=["crypto"])'
     layer = compile_sanitized("build_wire", tmp_path, make, sources)
-    done = sanitized_tests("pyd2.packets.wire", layer, str(ROOT / "tests" / "update" / "test_batches.py"))
+    tests = ROOT / "tests" / "update" / "drive" / "test_batches.py"
+    done = sanitized_tests("pyd2.packets.wire", layer, str(tests))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert re.search(r"^\d+ passed", done.stdout, re.MULTILINE)

@@ -1,64 +1,12 @@
-"""Which packet layer there is."""
-
-import subprocess
-import sys
+"""What the compiled layer prepares."""
 
 import pytest
 
 from pyd2.interpreter import GIVE_WAY_AFTER
-from pyd2.packets import compiled, layer
+from pyd2.packets import compiled
 from pyd2.packets.compiled import CompiledLayer, CompiledZone
-from pyd2.packets.layer import DomainNumbers, make_layer
-from pyd2.packets.plain import PlainLayer
+from pyd2.packets.layer import DomainNumbers
 from pyd2.packets.wire import ffi, lib
-
-
-def test_the_compiled_layer_is_preferred() -> None:
-    assert type(make_layer()) is CompiledLayer
-
-
-@pytest.mark.parametrize(("name", "kind"), [("plain", PlainLayer), ("compiled", CompiledLayer)])
-def test_a_layer_can_be_chosen(name: str, kind: type) -> None:
-    made = make_layer(name)
-    assert type(made) is kind
-    assert made.name == name
-
-
-def test_a_name_of_no_layer_is_refused() -> None:
-    with pytest.raises(ValueError, match="there is no packet layer Plain: choose compiled or plain"):
-        make_layer("Plain")
-
-
-@pytest.fixture
-def not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyd2.packets.compiled", None)
-
-
-@pytest.mark.usefixtures("not_built")
-def test_without_a_compiler_the_plain_layer_does_the_work() -> None:
-    assert type(make_layer()) is PlainLayer
-
-
-@pytest.mark.usefixtures("not_built")
-def test_a_layer_that_was_not_built_is_not_replaced_in_silence() -> None:
-    with pytest.raises(ImportError):
-        make_layer("compiled")
-
-
-def test_the_plain_layer_needs_nothing_compiled() -> None:
-    program = (
-        "import sys\n"
-        "sys.modules['pyd2.packets.wire'] = None\n"
-        "from pyd2.packets.layer import make_layer\n"
-        "assert make_layer().name == 'plain'\n"
-        "assert '_cffi_backend' not in sys.modules\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_each_layer_has_its_name() -> None:
-    assert {make_layer(name).name for name in layer.NAMES} == set(layer.NAMES)
 
 
 def test_who_prepares_very_much_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,19 +8,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pyd2 import ncr
 from pyd2.dns.constants import RRClass, RRType
 from pyd2.dns.names import name_text, parse_name, reverse_name, reverse_name_wire
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate, UpdateTemplate
 from pyd2.packets.compiled import OUTPUT_SIZE, CompiledZone, prepare_template
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.model.kinds import KINDS, Step
+from pyd2.update.model.kinds import KINDS, NAME_ADD, Step
 from tests.packets.layers import COMPILED, PLAIN, outcome
 
 ZONES = ("example.com.", ".", "com.", "a.b.c.d.e.f.", "2.0.192.in-addr.arpa.", "8.B.D.0.1.0.0.2.ip6.arpa.",
          "arpa.", "eXample.com.", r"od\.d.\000\255.test.", ".".join(["z" * 61] * 4) + ".")  # fmt: skip
 PREPARED = [(PLAIN.zone(zone), CompiledZone(zone)) for zone in ZONES]
-STEPS = [step for kind in KINDS.values() for step in kind.steps.values()]
+STEPS = [step for kind in KINDS for step in kind.steps.values()]
 
 LABELS = (b"a", b"B", b"b", b"com", b"COM", b"example", b"eXaMple", b"2", b"0", b"192", b"in-addr", b"arpa",
           b"ip6", b"test", b"x" * 63, b"\0\xff.", b"@[")  # fmt: skip
@@ -98,16 +97,16 @@ def test_names_that_are_none(wire: bytes) -> None:
 
 
 def test_a_message_that_does_not_fit_is_declined() -> None:
-    step = KINDS[ncr.ChangeType.ADD, ncr.ConflictResolutionMode.CHECK_WITH_DHCID].first_reverse
+    step = NAME_ADD.first_reverse
     template = prepare_template(step.template)
     zone = PREPARED[0][1].prepared
     arguments: Any = (template, zone, b"\1a\0", 3, b"\1a\0", 3, bytes(4), 4, b"dhcid", 5, 1)
-    room = ffi.new("uint8_t[]", OUTPUT_SIZE)
-    size = lib.wire_update_write(*arguments, room, OUTPUT_SIZE)
-    whole = ffi.buffer(room)[:size]
+    buffer = ffi.new("uint8_t[]", OUTPUT_SIZE)
+    size = lib.wire_update_write(*arguments, buffer, OUTPUT_SIZE)
+    whole = ffi.buffer(buffer)[:size]
     for less in range(size):
-        room[less] = 0xAA
-        assert lib.wire_update_write(*arguments, room, less) == lib.WIRE_NO_SPACE
-        assert room[less] == 0xAA
-    assert lib.wire_update_write(*arguments, room, size) == size
-    assert ffi.buffer(room)[:size] == whole
+        buffer[less] = 0xAA
+        assert lib.wire_update_write(*arguments, buffer, less) == lib.WIRE_NO_SPACE
+        assert buffer[less] == 0xAA
+    assert lib.wire_update_write(*arguments, buffer, size) == size
+    assert ffi.buffer(buffer)[:size] == whole

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyd2.dns.names import parse_name
-from pyd2.ncr import NameChangeRequest
+from pyd2.ncr import ConflictResolutionMode, NameChangeRequest, RequestKind
 from pyd2.packets import compiled
 from pyd2.packets.batch import to_batch
 from pyd2.packets.layer import DomainNumbers
-from pyd2.packets.packed import _FQDN_SIZE, _HEAD, _KIND, _WAYS, PackedRequest, show
+from pyd2.packets.packed import _FQDN_SIZE, _HEAD, _KIND, _WAYS, PackedRequest
 from pyd2.packets.wire import ffi, lib
 from pyd2.update.model.zones import Matcher, ReverseMatcher
 from tests.packets.layers import COMPILED, PLAIN
 from tests.update.support import datagram, request
 
-FACE = ("change_type", "conflict_resolution_mode", "kind", "forward_change", "reverse_change", "dhcid",
-        "fqdn_wire", "fqdn", "address", "address_text", "lease_expires_on", "lease_length", "request_id",
-        "number")
+INTERFACE = ("change_type", "conflict_resolution_mode", "kind", "forward_change", "reverse_change", "dhcid",
+             "fqdn_wire", "fqdn", "address", "address_text", "lease_expires_on", "lease_length", "request_id",
+             "number")
 MODES = ["check-with-dhcid", "no-check-with-dhcid", "check-exists-with-dhcid", "no-check-without-dhcid"]
 
 labels = st.sampled_from(["a", "B", "ab", "com", "Com", "x-y", "_z", "a1"])
@@ -37,14 +37,15 @@ requests = st.builds(
 
 
 @given(requests, st.integers(0, 2**64 - 1))
-def test_the_same_face(fields: dict[str, Any], number: int) -> None:
+def test_the_same_interface(fields: dict[str, Any], number: int) -> None:
     data = datagram(fields)
     plain = PLAIN.decode(data)
     (read,) = COMPILED.read_requests([data], None)
     assert isinstance(read, PackedRequest)
     for packed in (read, PackedRequest.pack(plain)):
         assert packed == read
-        assert {name: getattr(packed, name) for name in FACE} == {name: getattr(plain, name) for name in FACE}
+        said, expected = ([getattr(ncr, name) for name in INTERFACE] for ncr in (packed, plain))
+        assert said == expected
         assert packed.text() == plain.text()
         assert packed.without_forward().text() == plain.without_forward().text()
         assert packed.without_reverse().text() == plain.without_reverse().text()
@@ -59,7 +60,7 @@ def test_lines_of_many_are_made_at_once(several: list[dict[str, Any]], frame: st
     found = COMPILED.read_requests([datagram(fields) for fields in several], None)
     read = [ncr for ncr in found if isinstance(ncr, PackedRequest)] * times
     assert len(read) == times * len(several)
-    assert show(read, frame, "\udcff: ", "\n") == [
+    assert PackedRequest.show_many(read, frame, "\udcff: ", "\n") == [
         f"{frame}{request.request_id}\udcff: {request.text()}\n" for request in read
     ]
 
@@ -157,6 +158,28 @@ def test_python_and_c_have_the_same_layout() -> None:
     assert places["fqdn_size"] == _FQDN_SIZE
     assert places["kind"] == _KIND
     assert places["ways"] == _WAYS
+
+
+@pytest.mark.parametrize("kind", RequestKind)
+def test_python_and_c_have_the_same_kinds(kind: RequestKind) -> None:
+    fields = request(change_type=int(kind.change_type), conflict_resolution_mode=str(kind.mode))
+    (read,) = COMPILED.read_requests([datagram(fields)], None)
+    assert isinstance(read, PackedRequest)
+    assert (read.kind, read.change_type, read.conflict_resolution_mode) == (kind, kind.change_type, kind.mode)
+    assert kind == kind.change_type * lib.WIRE_MODES + list(ConflictResolutionMode).index(kind.mode)
+
+
+def test_a_kind_that_c_does_not_know_is_not_taken_for_another_one() -> None:
+    """A fifth mode gets a number of its own: C declines it, and so does Python where C has more of them."""
+    assert len(RequestKind) == lib.WIRE_REQUEST_KINDS
+    (read,) = COMPILED.read_requests([datagram(request())], None)
+    assert isinstance(read, PackedRequest)
+    octets = bytearray(read)
+    octets[_KIND] = lib.WIRE_REQUEST_KINDS
+    text = ffi.new("uint8_t[]", lib.WIRE_SHOWN_MAX)
+    assert lib.wire_request_show(bytes(octets), len(octets), text, len(text)) == lib.WIRE_UNUSUAL
+    with pytest.raises(IndexError):
+        _ = PackedRequest(octets).conflict_resolution_mode
 
 
 class Memory:

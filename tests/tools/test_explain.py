@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.backend import make_backend
 from pyd2.config.paths import Directories
 from pyd2.counters import Counters
 from pyd2.messages import RequestLog
-from pyd2.ncr import ChangeType, ConflictResolutionMode
+from pyd2.ncr import ChangeType
 from pyd2.tools.cli import main
 from pyd2.tools.requests import encode, request
 from pyd2.tools.wire_text import describe_wire
 from pyd2.update.engine import Engine
-from pyd2.update.model.kinds import KINDS
+from pyd2.update.model.kinds import KINDS, Kind
 from tests.kit.profile import parse_file
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def config(tmp_path: Path) -> str:
 
 def sent_by_engine(config: str, values: dict[str, Any]) -> list[bytes]:
     """Return the UPDATEs of a request whose every update is answered with NOERROR."""
-    engine = Engine(Counters(), _Silence())
+    engine = Engine(Counters(), _Silence(), make_backend())
     engine.configure(parse_file(config, Directories("", "", "")), None, 0.0, 0.0)
     engine.receive_request(encode(values), 0.0, 0.0)
     sent = []
@@ -75,9 +76,10 @@ def lines_of(wire: bytes) -> str:
 
 
 @pytest.mark.parametrize(("kind", "address"), list(product(KINDS, ["192.0.2.10", "2001:db8::10"])))
-def test_it_shows_what_the_engine_sends(kind: tuple[ChangeType, ConflictResolutionMode], address: str,
-                                        config: str, capsys: pytest.CaptureFixture[str]) -> None:
-    change, mode = kind
+def test_it_shows_what_the_engine_sends(
+    kind: Kind, address: str, config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, mode = kind.change_type, kind.mode
     options = ["--remove"] if change is ChangeType.REMOVE else []
     assert main(["explain", config, "Host.example.com", address, "--dhcid", DHCID, "--ttl", "77",
                  "--mode", str(mode), *options]) == 0
@@ -87,7 +89,7 @@ def test_it_shows_what_the_engine_sends(kind: tuple[ChangeType, ConflictResoluti
     at = 0
     for wire in sent:
         at = out.index(lines_of(wire), at)
-    assert f"kind {KINDS[kind].name}\n" in out
+    assert f"kind {kind.name}\n" in out
     assert f"request ID {DHCID}\n" in out
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyd2.packets.layer import NAMES
+from pyd2.backend import NAMES
 from tests.update import support
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from pyd2.backend import make_backend
 from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
 from pyd2.config.switches import ServerSwitches, override_switches, parse_switches
 from pyd2.counters import Counters
 from pyd2.data.element import Element, from_plain
-from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing, SelectKey
 from tests.kit.profile import MESSAGES, PROFILE
 
@@ -207,7 +207,7 @@ class VirtualD2:
         self._number = 0
         self.log = MemoryLog(self.debuglevel)
         self.counters = Counters()
-        self.engine = Engine(self.counters, self.log, packets=make_layer(LAYER))
+        self.engine = Engine(self.counters, self.log, make_backend(LAYER))
         self.configure(self.config)
 
     @property

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from pyd2.backend import make_backend
 from pyd2.config.model import DnsServer
 from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
-from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing, Selection, SelectKey
 from pyd2.update.schedule.queue_limit import LARGEST_REQUEST, OCTETS_PER_ENTRY
 from pyd2.update.schedule.scheduler import STEP
@@ -903,7 +903,7 @@ def test_when_the_daemon_may_leave() -> None:
 
 def test_before_the_first_configuration_requests_go_nowhere() -> None:
     d2 = VirtualD2(make_config(simple_map()), ok)
-    engine = Engine(d2.counters, d2.log, packets=make_layer(support.LAYER))
+    engine = Engine(d2.counters, d2.log, make_backend(support.LAYER))
     engine.receive_request(datagram(request()), 0.0, 0.0)
     assert d2.log.ids[-2:] == ["DHCP_DDNS_REQUEST_DROPPED", "DHCP_DDNS_NO_ELIGIBLE_JOBS"]
     assert engine.take_outgoing() == []

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from pyd2.backend import make_backend
 from pyd2.dns.constants import Rcode
-from pyd2.packets.layer import make_layer
 from pyd2.update.engine import EXPIRIES, Engine, Outgoing
 from pyd2.update.retry.parking import (
     GRAIN_BITS,
@@ -458,7 +458,7 @@ def test_a_queue_of_one_client_is_not_copied(sick: Sick) -> None:
 
 def late(number: int) -> RetryRequest:
     """Return a late request."""
-    (ncr,) = make_layer("plain").read_requests([datagram(ask(number))], None)
+    (ncr,) = make_backend("plain").packets.read_requests([datagram(ask(number))], None)
     assert not isinstance(ncr, Exception)
     return RetryRequest(ncr, number, 0.0)
 

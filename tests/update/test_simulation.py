@@ -4,8 +4,8 @@ import heapq
 from collections.abc import Iterable
 from typing import Any
 
+from pyd2.backend import make_backend
 from pyd2.counters import Counters
-from pyd2.packets.layer import make_layer
 from pyd2.update.engine import Engine, Outgoing
 from tests.kit.profile import MESSAGES
 from tests.update import support
@@ -42,7 +42,7 @@ class World:
     def __init__(self, requests: Iterable[tuple[float, dict[str, Any]]]) -> None:
         self.now = 0.0
         self.log = OutcomeLog(self)
-        self.engine = Engine(Counters(), self.log, packets=make_layer(support.LAYER))
+        self.engine = Engine(Counters(), self.log, make_backend(support.LAYER))
         zones = [domain(f"{name}.test.", PORTS[name]) for name in ZONES]
         self.engine.configure(make_config(simple_map(zones)), None, 0.0, 0.0)
         self.events: list[tuple[float, int, Outgoing | None, bytes]] = []

@@ -35,7 +35,7 @@ static void requests(void) {
     uint8_t datagrams[COUNT * (2 + LENGTH)];
     uint32_t sizes[COUNT];
     uint32_t packed_sizes[COUNT];
-    static uint8_t room[COUNT * WIRE_PACKED_MAX];
+    static uint8_t buffer[COUNT * WIRE_PACKED_MAX];
     wire_domains *domains = wire_domains_new(0, 0, 0);
     CHECK(domains != NULL);
     for (size_t i = 0; i < COUNT; i++) {
@@ -45,7 +45,7 @@ static void requests(void) {
         memcpy(at + 2, REQUEST, LENGTH);
         sizes[i] = 2 + LENGTH;
     }
-    wire_requests_read(domains, datagrams, 0, sizes, NULL, COUNT, room, sizeof room, packed_sizes);
+    wire_requests_read(domains, datagrams, 0, sizes, NULL, COUNT, buffer, sizeof buffer, packed_sizes);
     uint32_t one = packed_sizes[0];
     CHECK(one > sizeof(wire_packed) && packed_sizes[2] == one);
     for (size_t size = 0; size <= COUNT * one; size++) {
@@ -55,13 +55,13 @@ static void requests(void) {
         for (size_t i = 0; i < COUNT; i++) {
             CHECK(packed_sizes[i] == (size >= (i + 1) * one ? one : 0));
         }
-        CHECK(memcmp(small, room, size / one * one) == 0);
+        CHECK(memcmp(small, buffer, size / one * one) == 0);
         free(small);
     }
     wire_domains_free(domains);
 }
 
-/* More domains than there is room for; what is looked up then is found or not, but the search ends. */
+/* More domains than the table holds; what is looked up then is found or not, but the search ends. */
 static void domains(void) {
     uint8_t text[2] = {'a', '.'};
     wire_domains *four = wire_domains_new(4, 9, 0);
@@ -108,21 +108,21 @@ static void many(void) {
 static void outbox(void) {
     wire_lane *lane = wire_lane_new(10);
     CHECK(lane != NULL && wire_lane_reserve(lane, 100) != NULL);
-    uint32_t octets_size = lane->octets_size;
-    lane->used = lane->octets_size = UINT32_MAX - 100;
+    uint32_t octets_capacity = lane->octets_capacity;
+    lane->used = lane->octets_capacity = UINT32_MAX - 100;
     CHECK(wire_lane_reserve(lane, 2048) == NULL);
-    CHECK(lane->octets_size == UINT32_MAX - 100);
-    lane->used = lane->octets_size = (uint32_t)1 << 31; /* twice that is 0 in 32 bits; 4 GiB are not to be had here */
+    CHECK(lane->octets_capacity == UINT32_MAX - 100);
+    lane->used = lane->octets_capacity = (uint32_t)1 << 31; /* twice that is 0 in 32 bits; 4 GiB are not to be had here */
     CHECK(wire_lane_reserve(lane, 2048) == NULL);
-    CHECK(lane->octets_size == (uint32_t)1 << 31);
+    CHECK(lane->octets_capacity == (uint32_t)1 << 31);
     lane->used = 0;
-    lane->octets_size = octets_size;
-    uint32_t room = lane->room;
-    lane->count = lane->room = (uint32_t)1 << 31;
+    lane->octets_capacity = octets_capacity;
+    uint32_t capacity = lane->capacity;
+    lane->count = lane->capacity = (uint32_t)1 << 31;
     CHECK(wire_lane_reserve(lane, 100) == NULL);
-    CHECK(lane->room == (uint32_t)1 << 31);
+    CHECK(lane->capacity == (uint32_t)1 << 31);
     lane->count = 0;
-    lane->room = room;
+    lane->capacity = capacity;
     CHECK(wire_lane_reserve(lane, 2048) != NULL);
     wire_lane_free(lane);
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE.parents[1] / "cbridge" / "wire"
+IO_SOURCES = SOURCES.parent / "wire_io"
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
 SANITIZERS = ("-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 
@@ -15,6 +16,11 @@ SANITIZERS = ("-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all
 def sources() -> list[Path]:
     """Return the C files of the packet layer."""
     return sorted(SOURCES.glob("*.c"))
+
+
+def all_sources() -> list[Path]:
+    """Return these and the C files of the system calls."""
+    return [*sources(), *sorted(IO_SOURCES.glob("*.c"))]
 
 
 def compile_c(compiler: str, *arguments: str | Path) -> None:

@@ -21,7 +21,7 @@ static wire_domains *make_domains(void) {
     return domains;
 }
 
-/* Show lines of a request that stands there twice, in enough room, in too little, and up to a count. */
+/* Show lines of a request that stands there twice, in a buffer that is large enough, in one that is not, and up to a count. */
 static void show_lines(const uint8_t *packed, size_t size) {
     static const wire_line line = {"before ", " between ", " after", 7, 9, 6};
     static uint8_t lines[2 * WIRE_SHOWN_MAX];

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(request->lease_expires_on_at + 14U < size);
         CHECK(request->address_size == 4 || request->address_size == 16);
         CHECK(request->dhcid_size > 0 && request->dhcid_size <= WIRE_DHCID_MAX);
-        CHECK(request->change_type < 2 && request->mode < 4 && request->lease_length < 1000000000);
+        CHECK(request->kind < WIRE_REQUEST_KINDS && request->lease_length < 1000000000);
         CHECK(request->forward_change < 2 && request->reverse_change < 2);
         CHECK(request->forward_change || request->reverse_change);
     }

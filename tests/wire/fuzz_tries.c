@@ -26,13 +26,13 @@ typedef struct {
 } world;
 
 /* Write a packed request; its DHCID has as many octets as is said. Returns its size. */
-static size_t write_record(uint8_t *room, size_t dhcid_size) {
+static size_t write_record(uint8_t *buffer, size_t dhcid_size) {
     static const uint8_t fqdn[] = "\4host\7example\3com";
     wire_packed head = {.lease_length = 60, .dhcid_size = (uint16_t)dhcid_size, .fqdn_size = sizeof fqdn,
                         .ways = WIRE_FORWARD | WIRE_REVERSE, .address_size = 4};
-    memcpy(room, &head, sizeof head);
-    memset(room + sizeof head, 7, dhcid_size);
-    memcpy(room + sizeof head + dhcid_size, fqdn, sizeof fqdn);
+    memcpy(buffer, &head, sizeof head);
+    memset(buffer + sizeof head, 7, dhcid_size);
+    memcpy(buffer + sizeof head + dhcid_size, fqdn, sizeof fqdn);
     return sizeof head + dhcid_size + sizeof fqdn;
 }
 
@@ -42,7 +42,7 @@ static void send_some(world *w, input *from) {
     uint32_t declined[TRANSACTIONS];
     const wire_route *routes[TRANSACTIONS];
     const wire_route *then[TRANSACTIONS];
-    size_t room = 0;
+    size_t used = 0;
     size_t count = 0;
     uint8_t *records = NULL;
     for (uint32_t number = 0; number < TRANSACTIONS && from->left > 0; number++) {
@@ -52,19 +52,19 @@ static void send_some(world *w, input *from) {
         }
         uint8_t record[WIRE_PACKED_MAX];
         size_t size = write_record(record, what % 5 == 0 ? 600 : what);
-        records = realloc(records, room + size);
+        records = realloc(records, used + size);
         CHECK(records != NULL);
-        memcpy(records + room, record, size);
-        room += size;
+        memcpy(records + used, record, size);
+        used += size;
         routes[count] = what % 2 ? &w->forward : &w->reverse;
         then[count] = what % 4 ? &w->reverse : NULL;
         numbers[count++] = number;
     }
     if (count > 0 && next_octet(from) % 4 == 0) {
-        room -= 1; /* the last record is cut */
-        records = realloc(records, room);
+        used -= 1; /* the last record is cut */
+        records = realloc(records, used);
     }
-    int left_out = wire_tries_send(w->tries, w->lanes[lane], &w->turn, routes, then, numbers, count, records, room,
+    int left_out = wire_tries_send(w->tries, w->lanes[lane], &w->turn, routes, then, numbers, count, records, used,
                                    declined);
     CHECK(left_out >= 0 && (size_t)left_out <= count);
     for (size_t i = 0, at = 0; i < count; i++) {
@@ -83,19 +83,19 @@ static void take_some(world *w, input *from) {
     uint32_t sizes[4];
     wire_event events[4];
     size_t count = 0;
-    uint8_t *room = calloc(4, 64);
-    CHECK(room != NULL);
+    uint8_t *buffer = calloc(4, 64);
+    CHECK(buffer != NULL);
     for (uint32_t number = 0; number < TRANSACTIONS && count < 4; number++) {
         int64_t query = wire_tries_query(w->tries, number, w->lanes[lane]);
         if (query >= 0 && query >> 16 == slot) {
             uint8_t reply[12] = {(uint8_t)(query >> 8), (uint8_t)query, (uint8_t)(0xA8 | (next_octet(from) & 2)),
                                  next_octet(from) % 12};
-            memcpy(room + 64 * count, reply, sizeof reply);
+            memcpy(buffer + 64 * count, reply, sizeof reply);
             sizes[count++] = next_octet(from) % 8 ? sizeof reply : next_octet(from) % 12;
         }
     }
     w->turn.goes_on = next_octet(from) % 2;
-    wire_tries_take(w->tries, w->lanes[lane], slot, room, 64, sizes, count, &w->turn, events);
+    wire_tries_read_replies(w->tries, w->lanes[lane], slot, buffer, 64, sizes, count, &w->turn, events);
     for (size_t i = 0; i < count; i++) {
         if (events[i].outcome == WIRE_NO_TRY) {
             CHECK(events[i].number == -1);
@@ -106,7 +106,7 @@ static void take_some(world *w, input *from) {
             w->under_way[events[i].number] = 0;
         }
     }
-    free(room);
+    free(buffer);
 }
 
 static void do_one(world *w, input *from) {
@@ -154,16 +154,16 @@ static void do_one(world *w, input *from) {
     }
 }
 
-/* The letters stand one behind the other, each with its own message. */
+/* The messages of the outbox stand one behind the other, and each has the octets of its own. */
 static void check_outbox(const wire_lane *lane) {
-    uint32_t at = lane->first < lane->count ? lane->letters[lane->first].at : lane->used;
+    uint32_t at = lane->first < lane->count ? lane->messages[lane->first].at : lane->used;
     for (uint32_t i = lane->first; i < lane->count; i++) {
-        const wire_outgoing *letter = &lane->letters[i];
-        CHECK(letter->at == at && letter->size > 2 && letter->size <= lane->used - at);
-        CHECK((uint32_t)(lane->octets[at] << 8 | lane->octets[at + 1]) == letter->query_id);
-        at += letter->size;
+        const wire_outgoing *message = &lane->messages[i];
+        CHECK(message->at == at && message->size > 2 && message->size <= lane->used - at);
+        CHECK((uint32_t)(lane->octets[at] << 8 | lane->octets[at + 1]) == message->query_id);
+        at += message->size;
     }
-    CHECK(at == lane->used && lane->used <= lane->octets_size && lane->count <= lane->room);
+    CHECK(at == lane->used && lane->used <= lane->octets_capacity && lane->count <= lane->capacity);
 }
 
 static void check(const world *w) {

@@ -1,6 +1,6 @@
 /*
  * Fuzzes the encoder, and the signing of what it wrote: the input has the records of the template, the sizes of
- * the names, the DHCID and the room, and their octets. Names are read back from the message.
+ * the names, the DHCID and the buffer, and their octets. Names are read back from the message.
  */
 #include "error.h"
 #include "harness.h"
@@ -20,13 +20,13 @@ static void check_first_owner(const uint8_t *message, size_t size, size_t at, co
 static void check_signing(const uint8_t *message, size_t size, const uint8_t *name, size_t name_size, size_t buffer_size) {
     wire_key *key = wire_key_new(name, name_size, ALGORITHM, sizeof ALGORITHM, "sha256", name, name_size, 32);
     CHECK(key != NULL);
-    uint8_t *room = malloc(buffer_size > 0 ? buffer_size : 1);
-    CHECK(room != NULL);
-    int written = wire_sign(key, message, size, 0x1234, 1700000000, room, buffer_size);
+    uint8_t *buffer = malloc(buffer_size > 0 ? buffer_size : 1);
+    CHECK(buffer != NULL);
+    int written = wire_sign(key, message, size, 0x1234, 1700000000, buffer, buffer_size);
     CHECK(written <= (int)buffer_size);
-    CHECK(written < 0 || (room[0] == 0x12 && room[11] == message[11] + 1 && (size_t)written > size));
+    CHECK(written < 0 || (buffer[0] == 0x12 && buffer[11] == message[11] + 1 && (size_t)written > size));
     CHECK(written >= 0 || written == WIRE_NO_SPACE);
-    free(room);
+    free(buffer);
     wire_key_free(key);
 }
 
@@ -48,25 +48,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         octets[i] = next_octets(&from, &sizes[i]);
     }
     uint8_t *address = next_octets(&from, &address_size);
-    uint8_t *room = malloc(buffer_size > 0 ? buffer_size : 1);
-    CHECK(room != NULL);
+    uint8_t *buffer = malloc(buffer_size > 0 ? buffer_size : 1);
+    CHECK(buffer != NULL);
     wire_name zone;
     wire_name owner;
     if (wire_name_set(&zone, octets[0], sizes[0]) == 0) {
         int written = wire_update_write(&update, &zone, octets[1], sizes[1], octets[2], sizes[2], address,
-                                        address_size, octets[3], sizes[3], 3600, room, buffer_size);
+                                        address_size, octets[3], sizes[3], 3600, buffer, buffer_size);
         CHECK(written <= (int)buffer_size);
         if (written > 0) {
             int found = sizes[1] > 0 ? wire_name_set(&owner, octets[1], sizes[1])
                                      : wire_name_set_reverse(&owner, address, address_size);
             CHECK(found == 0);
             if (update.prerequisites + update.updates > 0) {
-                check_first_owner(room, (size_t)written, 12 + zone.size + 4, &owner);
+                check_first_owner(buffer, (size_t)written, 12 + zone.size + 4, &owner);
             }
-            check_signing(room, (size_t)written, owner.wire, owner.size, buffer_size);
+            check_signing(buffer, (size_t)written, owner.wire, owner.size, buffer_size);
         }
     }
-    free(room);
+    free(buffer);
     free(address);
     for (int i = 0; i < 4; i++) {
         free(octets[i]);

@@ -9,24 +9,23 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from pyd2.packets.packed import PackedRequest
 from pyd2.update.drive.failover import Failover
 from pyd2.update.drive.hook_jobs import PendingJobs
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.outcomes import Ends
 from pyd2.update.drive.sender import Sender, UnsendableError, sign
 from pyd2.update.drive.server_choice import Selector
-from pyd2.update.inflight.contract import ALONE, Route, make_tries
 from pyd2.update.model.plan import MAX_TIMEOUT
+from pyd2.update.model.route import ALONE, Route
 from pyd2.update.model.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import RequestLog
-    from pyd2.packets.layer import PacketLayer
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.drive.sender import Draft, Signed
     from pyd2.update.drive.server_choice import Selection
+    from pyd2.update.inflight.contract import EngineBackend
     from pyd2.update.model.plan import Domain, Server
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
@@ -41,13 +40,13 @@ class Driver:
     All times: ``now`` is monotonic seconds, ``wall`` is seconds since the epoch.
     """
 
-    def __init__(self, counters: Counters, log: RequestLog, packets: PacketLayer) -> None:
+    def __init__(self, counters: Counters, log: RequestLog, backend: EngineBackend) -> None:
         self._log = log
-        self.tries = make_tries(packets)
+        self.tries = backend.tries
         self.failover = Failover(log)
-        self.selector = Selector(counters, packets)
+        self.selector = Selector(counters, backend.packets)
         self.hook_jobs = PendingJobs()
-        self.sender = Sender(self.tries, packets, counters, log)
+        self.sender = Sender(self.tries, backend.packets, counters, log)
         self.ends = Ends(self.tries, counters, log)
         self.ordered: list[Lane] = []
         """Lanes that have orders."""
@@ -185,7 +184,7 @@ class Driver:
         if (
             not route.address
             or transaction.spare_rcode is not None
-            or not isinstance(transaction.ncr, PackedRequest)
+            or not transaction.ncr.packed
             or self.sender.timeout_ms > MAX_TIMEOUT
         ):
             self._send_alone(transaction, now, wall)

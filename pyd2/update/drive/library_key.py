@@ -9,9 +9,9 @@ from pyd2.dns.tsig import is_shared_secret
 if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.packets.layer import PacketLayer
-    from pyd2.update.inflight.contract import Route
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
+    from pyd2.update.model.route import Route
 
 MOST: Final = 256
 """Keys that are kept prepared: a library that makes one for each update takes no more memory."""

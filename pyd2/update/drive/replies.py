@@ -60,7 +60,8 @@ class Replies:
         silent = not told and _TOLD.isdisjoint(log.on)
         goes_on = silent and self._selector.select_key is None and not lane.ready
         gone_on: list[Transaction] = []
-        events = self._tries.take(lane, slot, datagrams, self._sender.turn(lane, now, wall), goes_on=goes_on)
+        turn = self._sender.turn(lane, now, wall)
+        events = self._tries.read_replies(lane, slot, datagrams, turn, goes_on=goes_on)
         lane.free_places_known = False
         if lane.silent and any(transaction is not None for transaction, _, _ in events):
             lane.silent = False

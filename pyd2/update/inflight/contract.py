@@ -1,17 +1,13 @@
-"""The mechanism of tries: which of them are under way, where their replies come, and when their time is up.
+"""The interface of tries: which updates are under way, where their replies come, and when their time is up.
 
-What is to be tried is the business of ``drive/driver.py``, and what follows from its outcome that of
-``drive/replies.py``. There are two sorts with one face: the one here in Python, which is the reference, and
-``inflight/native.py``, which also makes, signs and judges the usual updates in C, by the batch.
+``drive/driver.py`` decides what is sent, ``drive/replies.py`` what follows from the outcome. There are two
+implementations: ``inflight/python.py``, which is the reference, and ``inflight/native.py``, which also makes,
+signs and judges the usual updates in C, by the batch. ``pyd2.backend`` chooses.
 """
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
-
-from pyd2.update.inflight.deadlines import Deadlines
-from pyd2.update.server.window import PythonWindow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +17,7 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
+    from pyd2.update.model.route import Route
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
     from pyd2.update.server.window import InFlightWindow
@@ -42,28 +39,12 @@ class Turn(NamedTuple):
     """The lane's local port."""
 
 
-class Route:
-    """A step at a server, prepared to be sent by the batch."""
-
-    __slots__ = ("address", "kept")
-
-    def __init__(self, address: int = 0, *kept: object) -> None:
-        self.address = address
-        """Where C finds it; 0: such updates are not sent by the batch."""
-        self.kept = kept
-        """What must live as long as the route."""
-
-
 STREAM: Final = 0xFFFFFFFE
 """The slot of all tries over TCP or TLS to a server: they share one connection, and so its query IDs."""
 
-ALONE: Final = Route()
-"""The route of updates that are made one by one."""
-
-
 Event: TypeAlias = "tuple[Transaction | None, int, bytes]"
 """What came of a datagram from a server: the transaction whose try has ended (None: it answers no try under
-way), and the response code of a reply that counts, or JUDGE and the datagram.
+way), and the response code of a reply that counts, or JUDGE and the datagram, or NEXT.
 """
 
 
@@ -116,12 +97,12 @@ class Tries(Protocol):
         """
 
     def posted(self, lane: Lane) -> list[Outgoing]:
-        """Take out the messages that ``send`` has posted to a lane."""
+        """Remove the messages that ``send`` has posted to a lane, and return them."""
 
-    def take(
+    def read_replies(
         self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool
     ) -> list[Event]:
-        """Take datagrams that came to a slot of a lane; end the tries that they answer.
+        """Read datagrams that came to a slot of a lane; end the tries that they answer.
 
         ``goes_on``: a transaction that has completed its forward direction may go on where ``then`` leads.
         """
@@ -139,140 +120,19 @@ class Tries(Protocol):
         """Return when the time of a try is up next, or None if nothing is under way."""
 
     def forget(self, transaction: Transaction) -> None:
-        """Take it that a transaction has ended."""
+        """Drop what is kept for a transaction, which has ended."""
 
     def pending(self, lane: Lane) -> Mapping[int, Transaction]:
         """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
 
 
-class RandomNumbers:
-    """Draws local ports and query IDs."""
+class EngineBackend(Protocol):
+    """What the engine needs of a back end (``pyd2.backend``). A back end serves one engine."""
 
-    def __init__(self) -> None:
-        self.random = b""
-        """What has been drawn in advance, four octets for each number."""
+    @property
+    def packets(self) -> PacketLayer:
+        """The codec."""
 
-    def _draw(self) -> int:
-        return int.from_bytes(self._draw_some(1), "little")
-
-    def _draw_some(self, count: int) -> bytes:
-        """Draw numbers as C takes them."""
-        size = 4 * count
-        if len(self.random) < size:
-            self.random += secrets.token_bytes(max(4096, size))
-        drawn, self.random = self.random[:size], self.random[size:]
-        return drawn
-
-    def draw_place(self) -> int:
-        """See Tries."""
-        return self._draw() >> 16
-
-
-class PythonTries(RandomNumbers):
-    """See Tries."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.in_flight = 0
-        self._deadlines = Deadlines()
-        self._pending: dict[Lane, dict[int, Transaction]] = {}
-
-    def new_window(self) -> InFlightWindow:
-        """See Tries."""
-        return PythonWindow()
-
-    def route(self, _server: Server, _zone: Zone | None, _step: Step, _key: SigningKey | None) -> Route:
-        """See Tries."""
-        return ALONE
-
-    def draw_query_id(self, lane: Lane, slot: int) -> int:
-        """See Tries."""
-        while True:
-            query_id = self._draw() & 0xFFFF
-            if self.is_free(lane, slot << 16 | query_id):
-                return query_id
-
-    def is_free(self, lane: Lane, query: int) -> bool:
-        """See Tries."""
-        return query not in self.pending(lane) and query & 0xFFFF not in lane.quarantined
-
-    def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
-        """See Tries."""
-        transaction.query = query
-        transaction.sent_at = now
-        self._pending.setdefault(lane, {})[query] = transaction
-        self._deadlines.add(transaction, now, timeout)
-        self.in_flight += 1
-        lane.window.sent()
-
-    def send(self, _lane: Lane, transactions: Sequence[Transaction], _turn: Turn) -> list[int]:
-        """See Tries."""
-        return list(range(len(transactions)))
-
-    def posted(self, _lane: Lane) -> list[Outgoing]:
-        """See Tries."""
-        return []
-
-    def take(
-        self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool  # noqa: ARG002
-    ) -> list[Event]:
-        """See Tries; what C decides here is decided by ``drive/replies.py``."""
-        return [self._take(lane, slot, datagram, turn.now) for datagram in datagrams]
-
-    def _take(self, lane: Lane, slot: int, datagram: bytes, now: float) -> Event:
-        transaction = None
-        if len(datagram) >= 2:
-            transaction = self._end(lane, slot << 16 | datagram[0] << 8 | datagram[1])
-        if transaction is not None:
-            lane.window.replied(transaction.sent_at, now)
-        return transaction, JUDGE, datagram
-
-    def _end(self, lane: Lane, query: int) -> Transaction | None:
-        pending = self._pending.get(lane)
-        transaction = pending.pop(query, None) if pending is not None else None
-        if transaction is not None:
-            del transaction.fifo[transaction]
-            self.in_flight -= 1
-            if not pending:
-                del self._pending[lane]
-        return transaction
-
-    def expire(self, now: float, most: int) -> list[Transaction]:  # noqa: ARG002
-        """See Tries; here it is one at a time."""
-        first = self._deadlines.first_expired(now)
-        if first is None:
-            return []
-        lane = first.server.lane
-        self._end(lane, first.query)
-        lane.window.timed_out(first.sent_at, now)
-        lane.quarantined.add(first.query & 0xFFFF, now)
-        return [first]
-
-    def find(self, lane: Lane, query: int) -> Transaction | None:
-        """See Tries."""
-        return self.pending(lane).get(query)
-
-    def withdraw(self, lane: Lane, query: int, now: float) -> None:
-        """See Tries."""
-        self._end(lane, query)
-        lane.window.withdrawn(now)
-
-    def deadline(self) -> float | None:
-        """See Tries."""
-        return self._deadlines.next()
-
-    def forget(self, transaction: Transaction) -> None:
-        """See Tries."""
-
-    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
-        """See Tries."""
-        return self._pending.get(lane, {})
-
-
-def make_tries(packets: PacketLayer) -> Tries:
-    """Return what goes with a packet layer."""
-    if packets.name != "compiled":
-        return PythonTries()
-    from pyd2.update.inflight.native import NativeTries
-
-    return NativeTries()
+    @property
+    def tries(self) -> Tries:
+        """The tries of the engine's lanes; it makes their windows, too."""

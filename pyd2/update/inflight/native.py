@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 from pyd2.packets.batch import in_batches
 from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.inflight.contract import ALONE, JUDGE, NEXT, Event, Outgoing, RandomNumbers, Route
+from pyd2.update.inflight.contract import JUDGE, NEXT, Event, Outgoing
+from pyd2.update.inflight.random_numbers import RandomNumbers
 from pyd2.update.model.kinds import DONE
+from pyd2.update.model.route import ALONE, Route
 from pyd2.update.server.window import CAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pyd2.dns.tsig import SigningKey
-    from pyd2.dns.update import UpdateTemplate, Zone
+    from pyd2.dns.update import Zone
+    from pyd2.packets.wire import WireLane
     from pyd2.update.inflight.contract import Turn
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
@@ -32,7 +35,7 @@ _POINTER: Final = "Q" if ffi.sizeof("void *") == 8 else "I"
 """The type code of arrays whose numbers C takes for pointers."""
 
 _WENT_ON: Final = int(lib.WIRE_TRY_NEXT)
-_take: Final = lib.wire_tries_take
+_read_replies: Final = lib.wire_tries_read_replies
 _send: Final = lib.wire_tries_send
 _unpack: Final = ffi.unpack
 
@@ -40,14 +43,14 @@ _unpack: Final = ffi.unpack
 class NativeWindow:
     """See InFlightWindow; with it, all that C knows of a lane."""
 
-    __slots__ = ("_window", "lane")
+    __slots__ = ("_window", "native")
 
     def __init__(self, cap: int = CAP) -> None:
         lane = lib.wire_lane_new(cap)
         if not lane:
             raise MemoryError("no memory for a DNS server's lane")
-        self.lane: Any = ffi.gc(lane, lib.wire_lane_free)
-        self._window: Any = ffi.addressof(self.lane[0], "window")
+        self.native: WireLane = ffi.gc(lane, lib.wire_lane_free)
+        self._window: Any = ffi.addressof(lane[0], "window")
 
     @property
     def in_flight(self) -> int:
@@ -109,7 +112,6 @@ class NativeTries(RandomNumbers):
         self._transactions: list[Transaction | None] = []
         """By number."""
         self._free: list[int] = []
-        self._templates: dict[UpdateTemplate, Any] = {}
         self._events: Any = ffi.new("wire_event[]", _BATCH)
         self._events_as_numbers: Any = ffi.cast("int32_t *", self._events)
         self._numbers: Any = ffi.new("int32_t[]", _BATCH)
@@ -132,9 +134,7 @@ class NativeTries(RandomNumbers):
         signs = key is None or (isinstance(key, CompiledKey) and key.prepared is not None)
         if server.tcp or not signs or not isinstance(zone, CompiledZone):
             return ALONE
-        template = self._templates.get(step.template)
-        if template is None:
-            template = self._templates[step.template] = prepare_template(step.template)
+        template = prepare_template(step.template)
         prepared = key.prepared if isinstance(key, CompiledKey) else ffi.NULL
         route = ffi.new("wire_route *", {
             "update": template, "zone": zone.prepared, "key": prepared, "forward": step.forward,
@@ -151,9 +151,10 @@ class NativeTries(RandomNumbers):
 
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""
-        box = _c_lane(lane)
+        box = lane.native
+        assert box is not None
         return (lib.wire_tries_find(self._tries, box, query) < 0
-                and not lib.wire_quarantine_has(ffi.addressof(box, "quarantined"), query & 0xFFFF))
+                and not lib.wire_quarantine_has(ffi.addressof(box.quarantined), query & 0xFFFF))
 
     def _number(self, transaction: Transaction) -> int:
         """Return a transaction's number, a new one if it has none yet."""
@@ -177,7 +178,7 @@ class NativeTries(RandomNumbers):
     def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
         """See Tries."""
         number = self._number(transaction)
-        if lib.wire_tries_enter(self._tries, _c_lane(lane), query, number, now, timeout) != 0:
+        if lib.wire_tries_enter(self._tries, lane.native, query, number, now, timeout) != 0:
             raise MemoryError("no memory for a try")
 
     def _set_turn(self, turn: Turn, count: int) -> bytes:
@@ -201,7 +202,7 @@ class NativeTries(RandomNumbers):
             self._declined = ffi.new("uint32_t[]", 2 * count)
         kept = self._set_turn(turn, count)
         left_out: int = _send(
-            self._tries, _c_lane(lane), self._turn, ffi.from_buffer("wire_route *[]", routes),
+            self._tries, lane.native, self._turn, ffi.from_buffer("wire_route *[]", routes),
             ffi.from_buffer("wire_route *[]", then), ffi.from_buffer("uint32_t[]", numbers), count, records,
             len(records), self._declined,
         )
@@ -210,7 +211,8 @@ class NativeTries(RandomNumbers):
 
     def posted(self, lane: Lane) -> list[Outgoing]:
         """See Tries."""
-        box = _c_lane(lane)
+        box = lane.native
+        assert box is not None
         found = []
         while box.first < box.count:
             first = box.messages[box.first]
@@ -219,7 +221,7 @@ class NativeTries(RandomNumbers):
             lib.wire_lane_skip(box)
         return found
 
-    def take(
+    def read_replies(
         self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool
     ) -> list[Event]:
         """See Tries."""
@@ -228,8 +230,8 @@ class NativeTries(RandomNumbers):
         for batch in in_batches(datagrams, _BATCH):
             count = len(batch)
             kept = self._set_turn(turn, count)
-            _take(
-                self._tries, _c_lane(lane), slot & 0xFFFFFFFF, batch.buffer, batch.stride, batch.sizes, count,
+            _read_replies(
+                self._tries, lane.native, slot & 0xFFFFFFFF, batch.buffer, batch.stride, batch.sizes, count,
                 self._turn, self._events,
             )
             del kept
@@ -263,12 +265,12 @@ class NativeTries(RandomNumbers):
 
     def find(self, lane: Lane, query: int) -> Transaction | None:
         """See Tries."""
-        number: int = lib.wire_tries_find(self._tries, _c_lane(lane), query)
+        number: int = lib.wire_tries_find(self._tries, lane.native, query)
         return self._transactions[number] if number >= 0 else None
 
     def withdraw(self, lane: Lane, query: int, now: float) -> None:
         """See Tries."""
-        lib.wire_tries_withdraw(self._tries, _c_lane(lane), query, now)
+        lib.wire_tries_withdraw(self._tries, lane.native, query, now)
 
     def deadline(self) -> float | None:
         """See Tries."""
@@ -277,7 +279,7 @@ class NativeTries(RandomNumbers):
 
     def pending(self, lane: Lane) -> Mapping[int, Transaction]:
         """See Tries."""
-        box = _c_lane(lane)
+        box = lane.native
         found: dict[int, Transaction] = {}
         for transaction in self._transactions:
             if transaction is not None:
@@ -285,9 +287,3 @@ class NativeTries(RandomNumbers):
                 if query >= 0:
                     found[query] = transaction
         return found
-
-
-def _c_lane(lane: Lane) -> Any:  # noqa: ANN401  cffi's objects have no types
-    """Return what C knows of a lane."""
-    window: Any = lane.window  # a NativeWindow
-    return window.lane

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, RRClass, RRType
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate, UpdateTemplate
-from pyd2.ncr import ChangeType, ConflictResolutionMode
+from pyd2.ncr import RequestKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,22 +80,25 @@ class Step:
 class Kind:
     """A kind of transaction."""
 
-    __slots__ = ("change_type", "failed", "first_forward", "first_reverse", "mode", "name", "steps",
-                 "succeeded")
+    __slots__ = ("change_type", "failed", "first_forward", "first_reverse", "guarded", "mode", "name",
+                 "request_kind", "steps", "succeeded")
 
     def __init__(
-        self, name: str, change_type: ChangeType, mode: ConflictResolutionMode, *,
-        forward: tuple[Step, ...], reverse: tuple[Step, ...],
+        self, name: str, request_kind: RequestKind, *, forward: tuple[Step, ...], reverse: tuple[Step, ...]
     ) -> None:
         self.name = name
-        self.change_type = change_type
-        self.mode = mode
+        self.request_kind = request_kind
+        """The requests that it serves."""
+        self.change_type = request_kind.change_type
+        self.mode = request_kind.mode
         self.steps = {step.name: step for step in (*forward, *reverse)}
         """All steps by name, forward ones first, in the order of the contract."""
         self.first_forward = forward[0]
         self.first_reverse = reverse[0]
-        self.succeeded = f"DHCP_DDNS_{change_type.name}_SUCCEEDED"
-        self.failed = f"DHCP_DDNS_{change_type.name}_FAILED"
+        self.guarded: bool = _PTR_IS_OURS in self.first_reverse.template.prerequisites
+        """Whether it changes a PTR only if that points to the request's own name."""
+        self.succeeded = f"DHCP_DDNS_{self.change_type.name}_SUCCEEDED"
+        self.failed = f"DHCP_DDNS_{self.change_type.name}_FAILED"
 
     def __repr__(self) -> str:
         return f"<Kind {self.name}>"
@@ -143,7 +146,7 @@ _REMOVE_PTR_IF_OURS = Step(
 )
 
 NAME_ADD: Final = Kind(
-    "NameAdd", ChangeType.ADD, ConflictResolutionMode.CHECK_WITH_DHCID,
+    "NameAdd", RequestKind.ADD_CHECK_WITH_DHCID,
     # RFC 4703, section 5.3.1: take the name if it is free; if not, it must carry this client's DHCID (5.3.2).
     forward=(
         _ADD_IF_NAME_IS_FREE,
@@ -158,7 +161,7 @@ NAME_ADD: Final = Kind(
 )
 
 CHECK_EXISTS_ADD: Final = Kind(
-    "CheckExistsAdd", ChangeType.ADD, ConflictResolutionMode.CHECK_EXISTS_WITH_DHCID,
+    "CheckExistsAdd", RequestKind.ADD_CHECK_EXISTS_WITH_DHCID,
     # As NameAdd, but any DHCID will do: what a DHCP client owns may be taken, static entries may not.
     forward=(
         _ADD_IF_NAME_IS_FREE,
@@ -173,7 +176,7 @@ CHECK_EXISTS_ADD: Final = Kind(
 )
 
 SIMPLE_ADD: Final = Kind(
-    "SimpleAdd", ChangeType.ADD, ConflictResolutionMode.NO_CHECK_WITH_DHCID,
+    "SimpleAdd", RequestKind.ADD_NO_CHECK_WITH_DHCID,
     # Nobody is asked: whatever the name held is replaced.
     forward=(
         Step(
@@ -186,7 +189,7 @@ SIMPLE_ADD: Final = Kind(
 )
 
 SIMPLE_ADD_WITHOUT_DHCID: Final = Kind(
-    "SimpleAddWithoutDHCID", ChangeType.ADD, ConflictResolutionMode.NO_CHECK_WITHOUT_DHCID,
+    "SimpleAddWithoutDHCID", RequestKind.ADD_NO_CHECK_WITHOUT_DHCID,
     forward=(
         Step(
             "REPLACING_FWD_ADDRS", "FORWARD_ADD", "Forward Add",
@@ -204,7 +207,7 @@ SIMPLE_ADD_WITHOUT_DHCID: Final = Kind(
 )
 
 NAME_REMOVE: Final = Kind(
-    "NameRemove", ChangeType.REMOVE, ConflictResolutionMode.CHECK_WITH_DHCID,
+    "NameRemove", RequestKind.REMOVE_CHECK_WITH_DHCID,
     # RFC 4703, section 5.5: first the address, then the rest of the name if no address is left.
     forward=(
         Step(
@@ -225,7 +228,7 @@ NAME_REMOVE: Final = Kind(
 )
 
 CHECK_EXISTS_REMOVE: Final = Kind(
-    "CheckExistsRemove", ChangeType.REMOVE, ConflictResolutionMode.CHECK_EXISTS_WITH_DHCID,
+    "CheckExistsRemove", RequestKind.REMOVE_CHECK_EXISTS_WITH_DHCID,
     forward=(
         Step(
             "REMOVING_FWD_ADDRS", "FORWARD_REMOVE_ADDRS", "Forward A/AAAA Remove",
@@ -245,7 +248,7 @@ CHECK_EXISTS_REMOVE: Final = Kind(
 )
 
 SIMPLE_REMOVE: Final = Kind(
-    "SimpleRemove", ChangeType.REMOVE, ConflictResolutionMode.NO_CHECK_WITH_DHCID,
+    "SimpleRemove", RequestKind.REMOVE_NO_CHECK_WITH_DHCID,
     forward=(
         Step(
             "REMOVING_FWD_RRS", "FORWARD_REMOVE_RRS", "Forward RR Remove",
@@ -263,7 +266,7 @@ SIMPLE_REMOVE: Final = Kind(
 )
 
 SIMPLE_REMOVE_WITHOUT_DHCID: Final = Kind(
-    "SimpleRemoveWithoutDHCID", ChangeType.REMOVE, ConflictResolutionMode.NO_CHECK_WITHOUT_DHCID,
+    "SimpleRemoveWithoutDHCID", RequestKind.REMOVE_NO_CHECK_WITHOUT_DHCID,
     forward=(
         Step(
             "REMOVING_FWD_RRS", "FORWARD_REMOVE_RRS", "Forward RR Remove",
@@ -280,11 +283,11 @@ SIMPLE_REMOVE_WITHOUT_DHCID: Final = Kind(
     ),
 )
 
-KINDS: Final = {
-    (kind.change_type, kind.mode): kind
-    for kind in (
-        NAME_ADD, CHECK_EXISTS_ADD, SIMPLE_ADD, SIMPLE_ADD_WITHOUT_DHCID,
-        NAME_REMOVE, CHECK_EXISTS_REMOVE, SIMPLE_REMOVE, SIMPLE_REMOVE_WITHOUT_DHCID,
-    )
-}
-"""Which kind serves which request (contract, section 5.1)."""
+KINDS: Final = (
+    NAME_ADD, SIMPLE_ADD, CHECK_EXISTS_ADD, SIMPLE_ADD_WITHOUT_DHCID,
+    NAME_REMOVE, SIMPLE_REMOVE, CHECK_EXISTS_REMOVE, SIMPLE_REMOVE_WITHOUT_DHCID,
+)
+"""By RequestKind: which kind serves which request (contract, section 5.1)."""
+
+GUARDED: Final = frozenset(kind.request_kind for kind in KINDS if kind.guarded)
+"""The requests whose reverse step is guarded."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.update import Zone
     from pyd2.packets.layer import Index, PacketLayer
-    from pyd2.update.inflight.contract import Route
     from pyd2.update.model.kinds import Step
+    from pyd2.update.model.route import Route
     from pyd2.update.server.window import InFlightWindow
 
 MAX_TIMEOUT: Final = 2**31 - 1

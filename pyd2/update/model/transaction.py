@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from pyd2.counters import KeyCounters
     from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.packets.layer import Request
-    from pyd2.update.inflight.contract import Route
     from pyd2.update.model.kinds import Kind, Step
     from pyd2.update.model.plan import Domain, Plan, Server
+    from pyd2.update.model.route import Route
 
 # The events that a failed transaction reports as its last; names of Kea's state model.
 UPDATE_FAILED: Final = "UPDATE_FAILED_EVT"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.update.containers import Chain, Link, Sharded
-from pyd2.update.retry.request import BEHIND, FREE, GUARDED, RetryRequest
+from pyd2.update.model.kinds import GUARDED
+from pyd2.update.retry.request import BEHIND, FREE, RetryRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pyd2.ncr import ChangeType
+from pyd2.update.model.kinds import GUARDED
 from pyd2.update.model.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ PARKED, FREE, BEHIND, HELD, UNDER_WAY, ENDED = range(6)
 to be told where it waits; it waits behind an earlier one for its name; it waits until what it overwrites has
 been dealt with; its transaction is under way; it has ended.
 """
-
-GUARDED: Final = frozenset({4, 6})
-"""Kinds of requests, by number, that remove a PTR only if it holds their own name."""
 
 
 class RetryRequest:
@@ -121,7 +119,7 @@ def makes_superfluous(ncr: Request, late: RetryRequest) -> bool:
         late.state != UNDER_WAY
         and older.address == ncr.address
         and older.dhcid == ncr.dhcid
-        and older.kind & 3 == ncr.kind & 3
+        and older.conflict_resolution_mode is ncr.conflict_resolution_mode
         and (ncr.change_type is ChangeType.ADD or older.change_type is ChangeType.REMOVE)
         and (ncr.forward_change or not late.forward_left)
         and (ncr.reverse_change or not late.reverse_left)

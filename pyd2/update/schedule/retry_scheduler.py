@@ -6,9 +6,9 @@ import gc
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.drive.outcomes import Dead
+from pyd2.update.model.kinds import KINDS
 from pyd2.update.retry.request import RetryRequest, RetryTransaction
 from pyd2.update.retry.retry_queue import SHARE_FULL
-from pyd2.update.schedule.routing import KINDS_BY_NUMBER
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
@@ -134,7 +134,7 @@ class RetryScheduler:
         if found is None or (forward is None and reverse is None):
             matching.drop_unmatched(ncr, found, late.dhcid)
         else:
-            kind = KINDS_BY_NUMBER[found.kind]
+            kind = KINDS[found.kind]
             transaction = RetryTransaction(late, found, kind, matching.plan, forward, reverse)
             self._driver.begin(transaction, now, wall)
 

@@ -6,11 +6,10 @@ See contract, section 4. How a domain is found for a name is told in ``model/zon
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pyd2.dns.names import reverse_name
-from pyd2.ncr import ChangeType, ConflictResolutionMode
-from pyd2.packets.packed import PackedRequest
+from pyd2.ncr import ChangeType
 from pyd2.update.drive.outcomes import Dead
 from pyd2.update.model.kinds import KINDS
 from pyd2.update.model.plan import Plan
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from pyd2.update.drive.driver import Driver
     from pyd2.update.model.plan import Domain
     from pyd2.update.schedule.queue_limit import QueueLimit
-
-KINDS_BY_NUMBER: Final = tuple(
-    KINDS[change, mode] for change in ChangeType for mode in ConflictResolutionMode
-)
-"""By the number that a request tells."""
 
 
 class Routing:
@@ -44,8 +38,9 @@ class Routing:
     def domains(self, ncr: Request) -> tuple[Domain | None, Domain | None]:
         """Return the domains of a request's forward and reverse change."""
         plan = self.plan
-        if isinstance(ncr, PackedRequest):
-            forward, reverse = ncr.domains
+        numbers = ncr.domains
+        if numbers is not None:
+            forward, reverse = numbers
             return plan.domains[forward], plan.domains[reverse]
         return (
             plan.forward.find(ncr.fqdn) if ncr.forward_change else None,
@@ -75,7 +70,7 @@ class Routing:
         if found is None or (forward is None and reverse is None):
             self.drop_unmatched(ncr, found, dhcid)
         else:
-            kind = KINDS_BY_NUMBER[found.kind]
+            kind = KINDS[found.kind]
             self._driver.begin(Transaction(found, dhcid, kind, self.plan, forward, reverse), now, wall)
 
     def without_forward(self, ncr: Request) -> Request | None:

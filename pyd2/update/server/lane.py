@@ -38,6 +38,7 @@ class Lane:
         "free_places_known",
         "hook_jobs",
         "host",
+        "native",
         "orders",
         "port",
         "quarantined",
@@ -66,6 +67,8 @@ class Lane:
         self.breaker: CircuitBreaker | None = None
         """Whether the server answers, if a switch needs to know."""
         self.window = window or PythonWindow()
+        self.native = self.window.native
+        """The same lane in C; None: its tries are in Python."""
         self.slots = [0]
         """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""
         self.quarantined = QuarantinedIds()

@@ -21,7 +21,10 @@ The figures were found by measuring against BIND, near and 20 ms away. BIND drop
 from __future__ import annotations
 
 from math import inf
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from pyd2.packets.wire import WireLane
 
 START: Final = 32
 """Updates under way at first, and after a pause: what Kea allows in all."""
@@ -53,7 +56,11 @@ _BURST_TIME: Final = 0.002
 
 
 class InFlightWindow(Protocol):
-    """The face of a window: how many updates may be under way. All times are monotonic seconds."""
+    """The interface of a window. All times are monotonic seconds."""
+
+    @property
+    def native(self) -> WireLane | None:
+        """What C knows of the lane whose window this is; None: nothing."""
 
     @property
     def in_flight(self) -> int:
@@ -91,6 +98,8 @@ class InFlightWindow(Protocol):
 
 class PythonWindow:
     """The window of one server; see InFlightWindow."""
+
+    native = None
 
     __slots__ = (
         "_answered", "_base", "_base_at", "_cap", "_count", "_cut_at", "_growth", "_idle_since", "_least",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from pyd2.backend import make_backend
 from pyd2.counters import Counters
 from pyd2.dns.tsig import HmacKey
-from pyd2.packets.layer import make_layer
 from pyd2.update.drive.server_choice import Selection
 from pyd2.update.engine import Engine
 from tests.kit.dnswire import parse
@@ -54,7 +54,7 @@ class Batches:
         if debuglevel < 0:
             self.log.on = frozenset(name for name in self.log.on if "SUCCEEDED" in name or "FAILED" in name)
         self.counters = Counters()
-        self.engine = Engine(self.counters, self.log, packets=make_layer(layer))
+        self.engine = Engine(self.counters, self.log, make_backend(layer))
         self.now, self.wall = 1000.0, 1_900_000_000.0
         self.size = size
         self.sent: Counter[tuple[int, bytes]] = Counter()
@@ -226,7 +226,7 @@ def test_a_library_s_own_kind_of_a_shared_secret_signs_itself() -> None:
             return super().digest(data)[::-1]
 
     key = Key("k.test", "HMAC-SHA256", SECRET)
-    layer = make_layer(support.LAYER)
+    layer = make_backend(support.LAYER).packets
     assert layer.prepare_key(key) is key
 
 

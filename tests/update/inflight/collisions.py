@@ -9,8 +9,8 @@ import sys
 from collections import deque
 from typing import Final
 
+from pyd2.backend import NAMES, make_backend
 from pyd2.counters import Counters
-from pyd2.packets.layer import NAMES, make_layer
 from pyd2.update.engine import Engine, Outgoing
 from pyd2.update.server.window import CAP
 from tests.update.support import MemoryLog, answer, datagram, domain, make_config, request, simple_map
@@ -23,7 +23,7 @@ TURN: Final = 16
 def collisions(layer: str, count: int) -> tuple[int, int]:
     """Carry out updates; return how many had the ID of another one, and how many were under way at most."""
     counters = Counters()
-    engine = Engine(counters, MemoryLog(0), packets=make_layer(layer))
+    engine = Engine(counters, MemoryLog(0), make_backend(layer))
     settings = {"user-context": {"pyd2": {"lanes": {"transport": "tcp"}}}}
     now = wall = 1000.0
     engine.configure(make_config(simple_map([domain("example.com.", 1)], settings=settings)), None, now, wall)

@@ -8,12 +8,12 @@ import pytest
 
 from pyd2.dns.constants import Rcode
 from pyd2.dns.update import Data, RecordTemplate
-from pyd2.ncr import ChangeType, ConflictResolutionMode
-from pyd2.update.model.kinds import DONE, KINDS, NAME_ADD, Kind, Step
+from pyd2.ncr import ChangeType, ConflictResolutionMode, RequestKind
+from pyd2.update.model.kinds import DONE, GUARDED, KINDS, NAME_ADD, Kind, Step
 from tests.kit.profile import MESSAGES
 
 CONTRACT = (Path(__file__).parents[3] / "docs" / "contract.md").read_text()
-ALL_STEPS = [(kind, step) for kind in KINDS.values() for step in kind.steps.values()]
+ALL_STEPS = [(kind, step) for kind in KINDS for step in kind.steps.values()]
 
 
 def row_text(record: RecordTemplate, forward: bool) -> str:
@@ -43,7 +43,7 @@ def contract_table(kind: str) -> dict[str, list[str]]:
     ("SimpleRemove", ("noerror", "rest", "bad")),
 ])
 def test_the_tables_are_the_contracts(name: str, columns: tuple[str, ...]) -> None:
-    (kind,) = [kind for kind in KINDS.values() if kind.name == name]
+    (kind,) = [kind for kind in KINDS if kind.name == name]
     table = contract_table(name)
     assert list(table) == list(kind.steps)
     for state, (title, prerequisites, updates, *rest) in table.items():
@@ -80,7 +80,7 @@ def texts(kind: Kind, state: str) -> tuple[list[str], list[str]]:
 
 
 def test_what_the_contract_says_in_words() -> None:
-    by_name = {kind.name: kind for kind in KINDS.values()}
+    by_name = {kind.name: kind for kind in KINDS}
     check_add = by_name["CheckExistsAdd"]
     assert check_add.steps["ADDING_FWD_ADDRS"] is NAME_ADD.steps["ADDING_FWD_ADDRS"]
     assert check_add.steps["REPLACING_REV_PTRS"] is NAME_ADD.steps["REPLACING_REV_PTRS"]
@@ -100,9 +100,16 @@ def test_what_the_contract_says_in_words() -> None:
 
 
 def test_every_kind_of_request_has_its_kind() -> None:
-    assert set(KINDS) == set(itertools.product(ChangeType, ConflictResolutionMode))
-    names = [kind.name for kind in KINDS.values()]
+    """A new mode or change type needs a member of RequestKind and a kind of its own."""
+    assert [kind.request_kind for kind in KINDS] == list(RequestKind) == list(range(len(KINDS)))
+    asked = [(kind.change_type, kind.mode) for kind in RequestKind]
+    assert asked == list(itertools.product(ChangeType, ConflictResolutionMode))
+    names = [kind.name for kind in KINDS]
     assert len(set(names)) == 8
+
+
+def test_removals_that_look_at_the_dhcid_leave_the_ptr_of_another_name() -> None:
+    assert {RequestKind.REMOVE_CHECK_WITH_DHCID, RequestKind.REMOVE_CHECK_EXISTS_WITH_DHCID} == GUARDED
 
 
 @pytest.mark.parametrize(("kind", "step"), ALL_STEPS)
@@ -116,7 +123,7 @@ def test_every_step_is_whole(kind: Kind, step: Step) -> None:
         assert to == DONE or kind.steps[to].forward is step.forward
 
 
-@pytest.mark.parametrize("kind", KINDS.values())
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_step_can_be_reached_and_left(kind: Kind) -> None:
     for first, forward in ((kind.first_forward, True), (kind.first_reverse, False)):
         reached, todo = set(), [first]

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "outgoing.h"
+
 /* Point each message's header at its part of a batch. */
 static void set_header(struct mmsghdr *header, struct iovec *part, void *octets, size_t size) {
     part->iov_base = octets;
@@ -14,7 +16,7 @@ static void set_header(struct mmsghdr *header, struct iovec *part, void *octets,
     header->msg_hdr.msg_iovlen = 1;
 }
 
-int wire_receive(int socket, uint8_t *room, size_t buffer_size, size_t size, uint32_t sizes[WIRE_BATCH_MAX],
+int wire_receive(int socket, uint8_t *buffer, size_t buffer_size, size_t size, uint32_t sizes[WIRE_BATCH_MAX],
                  size_t count) {
     struct mmsghdr headers[WIRE_BATCH_MAX];
     struct iovec parts[WIRE_BATCH_MAX];
@@ -24,7 +26,7 @@ int wire_receive(int socket, uint8_t *room, size_t buffer_size, size_t size, uin
     }
     memset(headers, 0, count * sizeof headers[0]);
     for (size_t i = 0; i < count; i++) {
-        set_header(&headers[i], &parts[i], room + i * size, size);
+        set_header(&headers[i], &parts[i], buffer + i * size, size);
     }
     int received;
     do {
@@ -54,4 +56,22 @@ int wire_send(int socket, const uint8_t *octets, size_t octets_size, const uint3
         sent = sendmmsg(socket, headers, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     return sent >= 0 ? sent : -errno;
+}
+
+int wire_lane_send(wire_lane *lane, int socket) {
+    uint32_t sizes[WIRE_BATCH_MAX];
+    uint32_t count = 0;
+    const wire_outgoing *first = lane->messages + lane->first;
+    while (count < WIRE_BATCH_MAX && lane->first + count < lane->count && first[count].slot == first->slot) {
+        sizes[count] = first[count].size;
+        count++;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    int sent = wire_send(socket, lane->octets + first->at, lane->used - first->at, sizes, count);
+    if (sent > 0) {
+        wire_lane_sent(lane, (uint32_t)sent);
+    }
+    return sent;
 }

@@ -1,0 +1,125 @@
+"""Tries in Python: the reference. Each update is made, signed and judged on its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyd2.update.inflight.contract import JUDGE
+from pyd2.update.inflight.deadlines import Deadlines
+from pyd2.update.inflight.random_numbers import RandomNumbers
+from pyd2.update.model.route import ALONE
+from pyd2.update.server.window import PythonWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyd2.dns.tsig import SigningKey
+    from pyd2.dns.update import Zone
+    from pyd2.update.inflight.contract import Event, Outgoing, Turn
+    from pyd2.update.model.kinds import Step
+    from pyd2.update.model.plan import Server
+    from pyd2.update.model.route import Route
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
+    from pyd2.update.server.window import InFlightWindow
+
+
+class PythonTries(RandomNumbers):
+    """See Tries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_flight = 0
+        self._deadlines = Deadlines()
+        self._pending: dict[Lane, dict[int, Transaction]] = {}
+
+    def new_window(self) -> InFlightWindow:
+        """See Tries."""
+        return PythonWindow()
+
+    def route(self, _server: Server, _zone: Zone | None, _step: Step, _key: SigningKey | None) -> Route:
+        """See Tries."""
+        return ALONE
+
+    def draw_query_id(self, lane: Lane, slot: int) -> int:
+        """See Tries."""
+        while True:
+            query_id = self._draw() & 0xFFFF
+            if self.is_free(lane, slot << 16 | query_id):
+                return query_id
+
+    def is_free(self, lane: Lane, query: int) -> bool:
+        """See Tries."""
+        return query not in self.pending(lane) and query & 0xFFFF not in lane.quarantined
+
+    def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
+        """See Tries."""
+        transaction.query = query
+        transaction.sent_at = now
+        self._pending.setdefault(lane, {})[query] = transaction
+        self._deadlines.add(transaction, now, timeout)
+        self.in_flight += 1
+        lane.window.sent()
+
+    def send(self, _lane: Lane, transactions: Sequence[Transaction], _turn: Turn) -> list[int]:
+        """See Tries."""
+        return list(range(len(transactions)))
+
+    def posted(self, _lane: Lane) -> list[Outgoing]:
+        """See Tries."""
+        return []
+
+    def read_replies(
+        self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool  # noqa: ARG002
+    ) -> list[Event]:
+        """See Tries; what C decides here is decided by ``drive/replies.py``."""
+        return [self._read(lane, slot, datagram, turn.now) for datagram in datagrams]
+
+    def _read(self, lane: Lane, slot: int, datagram: bytes, now: float) -> Event:
+        transaction = None
+        if len(datagram) >= 2:
+            transaction = self._end(lane, slot << 16 | datagram[0] << 8 | datagram[1])
+        if transaction is not None:
+            lane.window.replied(transaction.sent_at, now)
+        return transaction, JUDGE, datagram
+
+    def _end(self, lane: Lane, query: int) -> Transaction | None:
+        pending = self._pending.get(lane)
+        transaction = pending.pop(query, None) if pending is not None else None
+        if transaction is not None:
+            del transaction.fifo[transaction]
+            self.in_flight -= 1
+            if not pending:
+                del self._pending[lane]
+        return transaction
+
+    def expire(self, now: float, most: int) -> list[Transaction]:  # noqa: ARG002
+        """See Tries; here it is one at a time."""
+        first = self._deadlines.first_expired(now)
+        if first is None:
+            return []
+        lane = first.server.lane
+        self._end(lane, first.query)
+        lane.window.timed_out(first.sent_at, now)
+        lane.quarantined.add(first.query & 0xFFFF, now)
+        return [first]
+
+    def find(self, lane: Lane, query: int) -> Transaction | None:
+        """See Tries."""
+        return self.pending(lane).get(query)
+
+    def withdraw(self, lane: Lane, query: int, now: float) -> None:
+        """See Tries."""
+        self._end(lane, query)
+        lane.window.withdrawn(now)
+
+    def deadline(self) -> float | None:
+        """See Tries."""
+        return self._deadlines.next()
+
+    def forget(self, transaction: Transaction) -> None:
+        """See Tries."""
+
+    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+        """See Tries."""
+        return self._pending.get(lane, {})

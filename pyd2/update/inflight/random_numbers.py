@@ -1,0 +1,28 @@
+"""Random numbers for local ports and query IDs, from the system's generator."""
+
+from __future__ import annotations
+
+import secrets
+
+
+class RandomNumbers:
+    """Draws local ports and query IDs."""
+
+    def __init__(self) -> None:
+        self.random = b""
+        """What has been drawn in advance, four octets for each number."""
+
+    def _draw(self) -> int:
+        return int.from_bytes(self._draw_some(1), "little")
+
+    def _draw_some(self, count: int) -> bytes:
+        """Draw numbers as C takes them."""
+        size = 4 * count
+        if len(self.random) < size:
+            self.random += secrets.token_bytes(max(4096, size))
+        drawn, self.random = self.random[:size], self.random[size:]
+        return drawn
+
+    def draw_place(self) -> int:
+        """See Tries."""
+        return self._draw() >> 16
