@@ -2,7 +2,7 @@
 
 A timer of that thread's loop runs each millisecond and notes how long it was since the last time, by the
 clock and in CPU time of the thread: what lies between two runs is work that nothing else could interrupt. On
-a machine that does much else the clock also tells of others' work; the CPU time does not.
+a busy machine the clock includes other work; the CPU time does not.
 """
 
 import mmap
@@ -38,7 +38,7 @@ class Holds(NamedTuple):
 
 
 class Probe:
-    """The timer. ``file`` is shared with who looks at it, and cleared when its last octet is not 0."""
+    """The timer. ``file`` is shared with its reader, and cleared when its last octet is not 0."""
 
     def __init__(self, loop: Any, file: Path) -> None:
         self._loop = loop

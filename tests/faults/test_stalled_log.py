@@ -1,4 +1,4 @@
-"""A disk that does not answer those who write the log on it."""
+"""A disk that does not answer when the log is written to it."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ class Site:
         return self.directory / "stalled"
 
     def carry_out(self) -> None:
-        """Have some requests carried out, to their ends: the durable queue has room for the next ones."""
+        """Carry out some requests completely, so that the durable queue is empty for the next ones."""
         before = self.succeeded()
         for number in range(COUNT):
             ncr.send(Host(number, ZONE).request(), self.port)
