@@ -251,7 +251,7 @@ class Daemon:
             try:
                 await self._left.wait()
             except asyncio.CancelledError:  # by a library that cancels all tasks that there are
-                message = "the server's task was cancelled, by a hook library most likely; it goes on"
+                message = "the server's task was cancelled, most likely by a hook library; it continues"
                 self._report_fault(self._loop, {"message": message})
         self._manager.stopping()
         self._service.stop_listening()

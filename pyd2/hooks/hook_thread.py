@@ -150,6 +150,6 @@ def run_through(
             # The loop does not see a signal that comes while it does not run.
             signal.pthread_sigmask(signal.SIG_BLOCK, signals)
             loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, signals)
-            message = "the event loop was ended, by a hook library most likely; it goes on"
+            message = "the event loop was ended, most likely by a hook library; it continues"
             loop.call_exception_handler({"message": message, "exception": error})
     task.result()

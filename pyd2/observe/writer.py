@@ -292,7 +292,7 @@ class LogWriter:
             lines = sum(len(entry.requests) if isinstance(entry, RequestGroup) else isinstance(entry, tuple)
                         for entry in (*self._taken, *self._waiting))
             lines += max(self._dropped.values(), default=0)
-        text = f"log lines that were lost, for writing them does not come to an end: up to {lines}"
+        text = f"up to {lines} log lines are lost: the disk or terminal did not accept them in time"
         last = threading.Thread(target=complain, args=(text,), daemon=True)
         last.start()
         last.join(WRITE_TIMEOUT)

@@ -250,7 +250,7 @@ def test_the_end_does_not_wait_for_the_disk(
         note(log, number)
     monkeypatch.setattr(log_module, "LAST_TIMEOUT", 0.01)
     log.close()
-    wait_until(lambda: "does not come to an end: up to 6\n" in capfd.readouterr().err, "the last word")
+    wait_until(lambda: "up to 6 log lines are lost: " in capfd.readouterr().err, "the last word")
     disk.go_on()
     wait_until(lambda: noted(tmp_path / "a.log") == [str(number) for number in range(6)], "the lines")
 
