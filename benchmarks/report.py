@@ -103,7 +103,7 @@ def markdown(about: Mapping[str, Any], results: Mapping[str, Runs], plots: Seque
         f"| machine | {about['cpu']}, {about['memory_mb']} MB, {about['system']} |",
         f"| versions | {named}, Python {about['python']}, {about['openssl']}, {about['compiler']} |",
         f"| run | {about['runs']} of each case, {about['seconds']} s each, {privileges}, {before} |",
-        "", "### What was to be reached", "", *_goals(results), "", "### Plots", "",
+        "", "### Goals", "", *_goals(results), "", "### Plots", "",
         *(f"![{title}](results/{file})" for file, title in plots),
         "", "### All cases", "",
         f"| case | {' | '.join(HEADINGS)} |", f"|---|---|{'---:|' * (len(HEADINGS) - 1)}",
