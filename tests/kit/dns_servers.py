@@ -137,7 +137,7 @@ server:
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
-    tcp-io-timeout: 60000  # ms; after 500 it would hang up on a machine that stands still
+    tcp-io-timeout: 60000  # ms; after 500 it would hang up when the machine pauses
     # secured
 log:
   - target: stderr
