@@ -16,6 +16,7 @@ from pyd2.profiles import release as releases
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyd2.profiles.profile import Profile
     from pyd2.profiles.release import Release
 
 _UMASK: Final = 0o027
@@ -36,12 +37,12 @@ class Run(NamedTuple):
     verbose: bool
 
 
-def main(arguments: Sequence[str] | None = None, release: Release | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, profile: Profile | None = None) -> int:
     """Run the command line (``sys.argv`` when none is given) and return the exit status.
 
-    ``release`` is the Kea to behave like; None: the installed one.
+    ``profile`` is the Kea to behave like; None: the installed one.
     """
-    release = release or releases.installed()
+    release = releases.installed() if profile is None else profile.release
     standard.open_closed()
     os.umask(os.umask(_UMASK) | _UMASK)
     try:
@@ -56,12 +57,12 @@ def main(arguments: Sequence[str] | None = None, release: Release | None = None)
     if wanted.check_only:
         from pyd2.daemon import check
 
-        return check(release.profile, wanted.config_file, verbose=wanted.verbose)
+        return check(profile or _installed_profile(), wanted.config_file, verbose=wanted.verbose)
     # A signal during the start would end the process and leave its PID file.
     before = standard.hold_signals()
     from pyd2.daemon import run
 
-    status = run(release.profile, wanted.config_file, verbose=wanted.verbose)
+    status = run(profile or _installed_profile(), wanted.config_file, verbose=wanted.verbose)
     if arguments is None and not _COMPILED_LIBRARIES & sys.modules.keys():
         # The interpreter takes 30 to 80 ms to end, and the server would seem to run after its last message.
         # Everything is written and closed by now. Only compiled hook libraries may still have to write
@@ -71,6 +72,12 @@ def main(arguments: Sequence[str] | None = None, release: Release | None = None)
         for number, action in before.items():
             signal.signal(number, action)
     return status
+
+
+def _installed_profile() -> Profile:
+    from pyd2.profiles.installed import PROFILE
+
+    return PROFILE
 
 
 def parse(arguments: Sequence[str], release: Release) -> Run | str:

@@ -26,33 +26,28 @@ from pyd2.cli import main
 from pyd2.config.grammar import String
 from pyd2.config.paths import PathRules
 from pyd2.profiles.kea_2_6 import KEA_2_6
-from pyd2.profiles.release import KEA_2_6_3, Release
 
-class Other(Release):
-    @property
-    def profile(self):
-        rules, messages = KEA_2_6.config, KEA_2_6.messages
-        keys = rules.grammar.keys | {{"nickname": String(blank="no nickname")}}
-        timeout = {{**rules.defaults.dhcp_ddns, "dns-server-timeout": 700}}
-        started = messages["DHCP_DDNS_STARTED"]._replace(text="DHCP-DDNS %1 is up")
-        return replace(
-            KEA_2_6,
-            release=self,
-            config=replace(
-                rules,
-                grammar=replace(rules.grammar, keys=keys),
-                defaults=replace(rules.defaults, dhcp_ddns=timeout),
-                paths=PathRules(),
-            ),
-            messages={{**messages, "DHCP_DDNS_STARTED": started}},
-            statistics=(*KEA_2_6.statistics, "queue-mgr-queue-full"),
-            commands=KEA_2_6.commands._replace(
-                names=tuple(name for name in KEA_2_6.commands.names if name != "config-write")
-            ),
-            hooks=KEA_2_6.hooks._replace(version=29900),
-        )
-
-raise SystemExit(main(release=Other(*KEA_2_6_3)._replace(version="2.99.0", flags="dvVWX")))
+rules, messages = KEA_2_6.config, KEA_2_6.messages
+keys = rules.grammar.keys | {{"nickname": String(blank="no nickname")}}
+timeout = {{**rules.defaults.dhcp_ddns, "dns-server-timeout": 700}}
+started = messages["DHCP_DDNS_STARTED"]._replace(text="DHCP-DDNS %1 is up")
+profile = replace(
+    KEA_2_6,
+    release=KEA_2_6.release._replace(version="2.99.0", flags="dvVWX"),
+    config=replace(
+        rules,
+        grammar=replace(rules.grammar, keys=keys),
+        defaults=replace(rules.defaults, dhcp_ddns=timeout),
+        paths=PathRules(),
+    ),
+    messages={{**messages, "DHCP_DDNS_STARTED": started}},
+    statistics=(*KEA_2_6.statistics, "queue-mgr-queue-full"),
+    commands=KEA_2_6.commands._replace(
+        names=tuple(name for name in KEA_2_6.commands.names if name != "config-write")
+    ),
+    hooks=KEA_2_6.hooks._replace(version=29900),
+)
+raise SystemExit(main(profile=profile))
 """
 
 

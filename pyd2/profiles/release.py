@@ -1,15 +1,12 @@
 """Which Kea release pyd2 behaves like, and what the command line says of it.
 
 This module imports little, so that ``-v`` answers at once. All else that depends on the release is in its
-profile.
+profile (``profiles/installed.py``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from pyd2.profiles.profile import Profile
+from typing import Final, NamedTuple
 
 
 class Release(NamedTuple):
@@ -23,13 +20,6 @@ class Release(NamedTuple):
     """The letters of the options without an argument."""
     usage: str
     """What follows a usage error, without the empty line at the end."""
-
-    @property
-    def profile(self) -> Profile:
-        """All that pyd2 does as this release does it."""
-        from pyd2.profiles.kea_2_6 import KEA_2_6
-
-        return KEA_2_6
 
 
 KEA_2_6_3: Final = Release(

@@ -21,7 +21,7 @@ from pyd2.dns.update import MAX_UDP_MESSAGE, encode_update
 from pyd2.errors import ConfigError, NcrError
 from pyd2.ncr import decode
 from pyd2.packets.plain import PlainLayer
-from pyd2.profiles.release import installed
+from pyd2.profiles.installed import PROFILE
 from pyd2.tools.requests import Identifier, dhcid
 from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagram
 from pyd2.tools.wire_text import describe_wire
@@ -107,7 +107,7 @@ def _read(file: str) -> tuple[Config, bool]:
 
     The second value is whether it has hook libraries. Raises ConfigError.
     """
-    rules = installed().profile.config
+    rules = PROFILE.config
     whole = read_file(file, rules).map_value()["DhcpDdns"]
     members = whole.map_value()
     kept = {name: value for name, value in members.items() if name not in _OF_ITS_MACHINE}

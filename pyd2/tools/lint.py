@@ -10,7 +10,7 @@ from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.data.controls import escaped
 from pyd2.errors import ConfigError, without_secrets
-from pyd2.profiles.release import installed
+from pyd2.profiles.installed import PROFILE
 from pyd2.tools.lint_hints import hint
 from pyd2.tools.lint_rules import RULES, Subject
 
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def lint(file: str) -> int:
     """Print the errors and findings of a file; return the number of lines."""
-    profile = installed().profile
+    profile = PROFILE
     directories = Directories.from_environment(os.environ, profile.config.paths)
     lines: list[str] = []
 
