@@ -54,7 +54,7 @@ def test_only_its_own_zone_waits_for_it(d2_binary: str, name: str) -> None:
         assert server.connections > 0
         if name in SUCCEED:
             assert ends.succeeded(rude) == rude
-        reasons = re.findall(r"PYD2_CONNECTION_CLOSED closed .*?: (.*?)\. The next", d2.stdout())
+        reasons = re.findall(r"PYD2_CONNECTION_CLOSED closed .* port:\d+: (.*?)\. The next", d2.stdout())
         assert reasons[:1] == ([CLOSED[name]] if name in CLOSED else [])
         assert len(reasons) <= 1
         counter = "pyd2-connections-closed"
