@@ -2,7 +2,7 @@
 
 A timer of that thread's loop runs each millisecond and notes how long it was since the last time, by the
 clock and in CPU time of the thread: what lies between two runs is work that nothing else could interrupt. On
-a busy machine the clock includes other work; the CPU time does not.
+a machine that does much else the clock also tells of others' work; the CPU time does not.
 """
 
 import mmap

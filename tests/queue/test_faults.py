@@ -18,7 +18,7 @@ from pyd2.queue.sqlite.database import VERSION
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
 from tests.kit import ncr
-from tests.queue.played import TIMEOUT, Daemon, fill, gated, in_file, names, play
+from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,7 +115,7 @@ def test_what_ends_and_comes_while_the_file_is_tried_again(
 
     def slow(store: Store, entries: Sequence[Entry], dead: Sequence[DeadLetter]) -> None:
         waiting.set()
-        assert gate.wait(TIMEOUT)
+        assert gate.wait(PATIENCE)
         reconcile(store, entries, dead)
 
     monkeypatch.setattr(Store, "reconcile", slow)

@@ -16,7 +16,7 @@ from pyd2.queue import lifecycle
 from pyd2.queue.sqlite import DATABASE, FOLDER, folder
 from pyd2.queue.sqlite.lock import DirectoryLock
 from tests.kit import ncr
-from tests.queue.played import TIMEOUT, Daemon, fill, gated, in_file, names, play
+from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +225,7 @@ def test_a_claim_does_not_wait_for_a_disk_that_does_not_answer(
     monkeypatch.setattr(DirectoryLock, "__init__", slow)
 
     async def scene(daemon: Daemon) -> None:
-        rescue = threading.Timer(TIMEOUT, gate.set)
+        rescue = threading.Timer(PATIENCE, gate.set)
         rescue.start()
         daemon.use(tmp_path)
         assert not gate.is_set()

@@ -17,7 +17,7 @@ from pyd2.queue.sqlite import DATABASE, FOLDER, elsewhere
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
 from pyd2.tools.cli import main
-from tests.queue.played import TIMEOUT, Daemon, fill, gated, in_file, names, play
+from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +106,7 @@ def test_a_reload_says_so_also_when_the_other_disk_does_not_answer(
     point = elsewhere.point
 
     def slow(directory: str, to: Sequence[str]) -> None:
-        assert gate.wait(TIMEOUT)
+        assert gate.wait(PATIENCE)
         point(directory, to)
 
     async def scene(daemon: Daemon) -> None:
@@ -158,7 +158,7 @@ def test_a_directory_that_was_left_and_cannot_be_read_holds_nothing_up(
     if answer == "nothing":
         one.mkdir()
         fill(one, *names(1))
-        monkeypatch.setattr("pyd2.queue.sqlite.elsewhere.count", lambda *_: gate.wait(TIMEOUT) and None)
+        monkeypatch.setattr("pyd2.queue.sqlite.elsewhere.count", lambda *_: gate.wait(PATIENCE) and None)
 
     async def scene(daemon: Daemon) -> None:
         monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.5)

@@ -138,12 +138,12 @@ def main() -> int:
                         help="instead: the same scenario, with a cut of power at each fsync")
     parser.add_argument("--every", type=int, default=1, help="only each so many-th of --enumerate or --power")
     parser.add_argument("--without", nargs="*", default=[], metavar="STEP", help="steps that are left out")
-    parser.add_argument("--patience", type=float, default=world.TIMEOUT, metavar="SECONDS",
+    parser.add_argument("--patience", type=float, default=world.PATIENCE, metavar="SECONDS",
                         help="how long what must come may take")
     parser.add_argument("--tries", type=int, default=3, help="of a script")
     arguments = parser.parse_args()
     LEFT_OUT.update(arguments.without)
-    world.TIMEOUT = process.ANSWER_SECONDS = arguments.patience
+    world.PATIENCE = process.ANSWER_SECONDS = arguments.patience
     arguments.findings.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pyd2-model-", dir=SCRATCH) as scratch, \
             server(Path(scratch), arguments.defect) as there:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.queue.model.faults import Act, Operation
 
-TIMEOUT = 20.0
+PATIENCE = 20.0
 """Seconds that something which must come may take on a loaded machine."""
 
 CLIENTS: Final = 6
@@ -248,7 +248,7 @@ class World:
 
     def settle(self) -> None:
         """Wait until all is carried out and, if nothing prevents that, the file holds just what waits."""
-        end = time.monotonic() + TIMEOUT
+        end = time.monotonic() + PATIENCE
         reply = self.call("look")
         while reply is not None and not self._settled(reply):
             if time.monotonic() > end:
@@ -295,7 +295,7 @@ class World:
                 request.sealed = True
 
     def _why(self, reply: dict[str, Any]) -> str:
-        text = f"after {TIMEOUT:g} s {reply}, and {len(self.numbers)} wait"
+        text = f"after {PATIENCE:g} s {reply}, and {len(self.numbers)} wait"
         if reply["status"] is not None:
             contents = read(self.used(reply))
             missing = sorted(self._expected().keys() - contents.waiting.keys())
