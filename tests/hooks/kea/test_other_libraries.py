@@ -265,6 +265,6 @@ def test_a_library_that_stops_the_server_s_service_stops_nothing(
 def test_what_a_thread_logs_too_fast_is_counted(d2_binary: str, worker: Path, port: int) -> None:
     with rig(d2_binary, [(worker, {"port": port, "dns-port": 1})]) as at:
         assert at.d2.command("worker-flood")["result"] == 0
-        at.d2.wait_for_log("PYD2_HOOK_MESSAGES_LOST 2000 messages")
+        at.d2.wait_for_log("PYD2_HOOK_MESSAGES_LOST lost 2000 log messages")
         assert at.d2.stdout().count("PROBE_WORKS flood: ") == 10000
         assert at.d2.stop() == 0
