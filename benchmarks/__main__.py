@@ -37,7 +37,7 @@ README: Final = HERE / "README.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for; return 1 when a run went wrong."""
+    """Measure the chosen cases; return 1 when a run failed."""
     options = parser().parse_args(arguments)
     if options.render:
         publish(json.loads((RESULTS / "results.json").read_text()))

@@ -1,8 +1,8 @@
 """The cases, as a table.
 
-Every case is run on every D2, each with the same configuration but for its hook libraries. What the load
-generator is told stands in ``load``: see ``load/options.c``. A window of 500 requests is what fits into the
-queue of the real server, which takes 1,024.
+Every case is run on every D2, each with the same configuration except for its hook libraries. ``load`` has
+the load generator's options (``load/options.c``). A window of 500 requests fits into the queue of the real
+server, which holds 1,024.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Case:
     load: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
     other_load: tuple[str, ...] | None = None
-    """What the load generator is told for other D2s than pyd2; None: the same."""
+    """The load generator's options for other D2s than pyd2; None: the same."""
     beside: tuple[str, ...] = ()
-    """What a second load generator is told, which runs meanwhile, has a DNS server of its own, and whose
-    requests are in no figure; needs the setting of the same name. Empty: there is none."""
+    """Options of a second load generator that runs meanwhile, with its own DNS server. Its requests are in no
+    figure; needs the setting of the same name. Empty: there is none."""
     library: str = ""
     """An entry of libraries.py."""
     env: tuple[tuple[str, str], ...] = ()

@@ -132,7 +132,7 @@ def running(subject: Subject, text: str, directory: Path, ports: tuple[int, int]
     file.write_text(text)
     words = {"{}": str(file), "{ncr-port}": str(ports[0]), "{dns-port}": str(ports[1])}
     command = [words.get(part, part) for part in subject.command]
-    # What stands in the caller's environment must not be measured: compiled Python files not kept, say.
+    # The caller's environment must not change the result, for example by not keeping compiled Python files.
     own = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
     folders = dict.fromkeys(_KEA_DIRECTORIES, str(directory))
     daemon = Daemon(command, directory, ports[0], {**own, **folders, **env})
@@ -163,7 +163,7 @@ def is_bound(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses at the moment, for UDP and TCP."""
+    """Return a port that is free at the moment, for UDP and TCP."""
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
             udp.bind(("127.0.0.1", 0))

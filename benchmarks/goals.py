@@ -1,4 +1,4 @@
-"""What was to be reached, and whether it is."""
+"""The goals of the benchmarks, and whether they are reached."""
 
 from __future__ import annotations
 

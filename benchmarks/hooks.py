@@ -121,7 +121,7 @@ ELEMENT = to_element(CONFIG).map_value()["DhcpDdns"]
 
 
 class QuietLog:
-    """The log at Kea's default level, INFO; what it is told goes nowhere."""
+    """The log at Kea's default level, INFO; it discards all messages."""
 
     messages = MESSAGES
     on = frozenset(name for name, message in MESSAGES.items() if message.severity > Severity.DEBUG)

@@ -141,16 +141,16 @@ class Bench:
                 yield figures
             finally:
                 process.terminate()
-            told = process.communicate()[0]
-        found = _sound(f"{case.name}, beside", told)
+            output = process.communicate()[0]
+        found = _sound(f"{case.name}, beside", output)
         if not found["completed"]:
             raise BenchmarkError(f"{case.name}: none of the requests beside was carried out")
         figures |= {f"beside_{name}": found[name] for name in ("completed", "p50_ms", "max_ms")}
 
 
-def _sound(what: str, told: str) -> Run:
-    """Return the figures that a load generator tells. Raises BenchmarkError when they are worth nothing."""
-    figures: dict[str, Any] = json.loads(told)
+def _sound(what: str, output: str) -> Run:
+    """Return the figures that a load generator printed. Raises BenchmarkError when they are invalid."""
+    figures: dict[str, Any] = json.loads(output)
     wrong = {name: figures[name] for name in _WRONG if figures.get(name)}
     if wrong:
         raise BenchmarkError(f"{what} is worth nothing: {wrong}")
@@ -169,6 +169,6 @@ def _children_cpu(pid: int) -> float:
 
 
 def raise_limits() -> None:
-    """Let this process and its children open as many files as the system lets them."""
+    """Allow this process and its children as many open files as the system permits."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

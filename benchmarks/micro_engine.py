@@ -100,7 +100,7 @@ class Bench:
         engine, wall, clock = self._engine, self._wall, time.process_time
         requests = make_requests(first, count)
         before = self.counters.update_success.value
-        spent = 0.0
+        used = 0.0
         for start in range(0, count, under_way):
             batch = self._batch(requests[start : start + under_way])
             begin = clock()
@@ -108,7 +108,7 @@ class Bench:
             engine.timer()
             posted = engine.take_posted()
             outgoing = engine.take_outgoing()
-            spent += clock() - begin
+            used += clock() - begin
             while posted or outgoing:
                 self._now += 0.0001
                 for lane in posted:
@@ -123,9 +123,9 @@ class Bench:
                 engine.timer()
                 posted = engine.take_posted()
                 outgoing = engine.take_outgoing()
-                spent += clock() - begin
+                used += clock() - begin
         assert self.counters.update_success.value - before == 2 * count, vars(self.counters)
-        return spent
+        return used
 
     def _batch(self, datagrams: Sequence[bytes]) -> Sequence[bytes]:
         """Return datagrams as the sockets would give them."""

@@ -47,12 +47,12 @@ def main() -> None:
         log.start_writer()
         (request,) = CompiledLayer().read_requests(make_requests(0, 1), None)
         assert isinstance(request, PackedRequest)
-        told = partial(log.emit_request, "DHCP_DDNS_ADD_SUCCEEDED", request)
+        ended = partial(log.emit_request, "DHCP_DDNS_ADD_SUCCEEDED", request)
         other = partial(log.emit, "DHCP_DDNS_STARTED", REQUEST_ID)
         suppressed = partial(log.emit, "DHCP_DDNS_STARTING_TRANSACTION", REQUEST_ID)
         print("CPU time per message            caller   process")
         some = 10, 100, 1000
-        rows = ("request", told, some), ("other message", other, some), ("suppressed", suppressed, (1000,))
+        rows = ("request", ended, some), ("other message", other, some), ("suppressed", suppressed, (1000,))
         for title, action, batches in rows:
             for batch in batches:
                 caller, process = microseconds(action, log.flush, batch)

@@ -41,7 +41,7 @@ def spread(runs: Sequence[Run], figure: str) -> str:
 
 
 def lost(runs: Sequence[Run]) -> str:
-    """Return what was lost of what was sent, all runs together; empty when nothing was sent."""
+    """Return how many of the sent requests were lost in all runs; empty when none was sent."""
     sent = sum(run.get("sent", 0) for run in runs)
     gone = sum(run.get("lost", 0) for run in runs)
     if not sent:
@@ -103,7 +103,7 @@ def markdown(about: Mapping[str, Any], results: Mapping[str, Runs], plots: Seque
         f"| machine | {about['cpu']}, {about['memory_mb']} MB, {about['system']} |",
         f"| versions | {named}, Python {about['python']}, {about['openssl']}, {about['compiler']} |",
         f"| run | {about['runs']} of each case, {about['seconds']} s each, {privileges}, {before} |",
-        "", "### What was to be reached", "", *_goals(results), "", "### Plots", "",
+        "", "### Goals", "", *_goals(results), "", "### Plots", "",
         *(f"![{title}](results/{file})" for file, title in plots),
         "", "### All cases", "",
         f"| case | {' | '.join(HEADINGS)} |", f"|---|---|{'---:|' * (len(HEADINGS) - 1)}",
@@ -130,7 +130,7 @@ def _goals(results: Mapping[str, Runs]) -> list[str]:
 
 
 def between_markers(text: str, fresh: str) -> str:
-    """Return a document with what stands between its markers replaced. Raises ValueError without markers."""
+    """Return a document with the text between its markers replaced. Raises ValueError without markers."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

@@ -134,7 +134,7 @@ def limit(settings: Settings, port: int, seconds: float, in_flight: int) -> floa
 def check(port: int, hosts: int) -> None:
     """Look whether a server holds what additions for this many hosts leave there; some of them are looked at.
 
-    The D2s' statistics do not tell: a refusal counts as a success there. Raises BenchmarkError.
+    The D2s' statistics do not show it: a refusal counts as a success there. Raises BenchmarkError.
     """
     for host in sorted({*range(0, hosts, max(1, hosts // 20)), hosts - 1}):
         name = dns.name.from_text(f"h{host:08}.bench.example.")

@@ -28,7 +28,7 @@ class Settings:
     severity: str = "WARN"
     timeout_ms: int = 500
     user_context: dict[str, Any] = field(default_factory=dict)
-    """What stands under ``"pyd2"``, with @DIRECTORY@ for the D2's; Kea accepts and ignores it."""
+    """The switches under ``"pyd2"``, with @DIRECTORY@ for the D2's; Kea accepts and ignores it."""
 
     @property
     def address(self) -> str:

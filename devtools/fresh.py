@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 PROGRAMS = {"debootstrap": "debootstrap", "unshare": "util-linux", "setpriv": "util-linux", "tar": "tar"}
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SUITES: dict[str, tuple[str, ...]] = {"trixie": ("demo", "test"), "testing": ("demo",)}
-"""Of each suite what is run there."""
+"""The commands that run in each suite."""
 MINUTES = {"system": 40, "clone": 5, "demo": 20, "test": 120}
 """The longest that a step may take."""
 KEPT_DAYS = 7
 """A new system is kept packed for as long."""
 PROGRESS_SECONDS = 60.0
 SHOWN_LINES = 40
-ROOM = 6 * 2**30  # octets: the system, the packages of the real servers, and a second for the packed system
+NEEDED_SPACE = 6 * 2**30  # octets: the system, the packages of the real servers, and the packed system
 
 NAMESPACES = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid",
               "--fork", "--kill-child")
-# The first process in a new system: bash, for it also takes note of processes that nobody waits for.
+# The first process in a new system: bash, because it also reaps orphaned processes.
 ENTER = """
 set -e
 root=$1; shift
@@ -91,7 +91,7 @@ def plan(arguments: list[str]) -> Plan:
 
 
 def cache_folder() -> Path:
-    """Return the folder of this command: packed systems, one system at work, the logs."""
+    """Return the folder of this command: packed systems, the system in use, the logs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "pyd2-fresh"
 
 
@@ -261,8 +261,8 @@ def alone() -> Iterator[None]:
         except BlockingIOError:
             raise DevError(f"another ./dev fresh is at work in {folder}") from None
         free = shutil.disk_usage(folder).free
-        if free < ROOM:
-            raise DevError(f"{folder} has {free >> 30} GiB free, and {ROOM >> 30} are needed; "
+        if free < NEEDED_SPACE:
+            raise DevError(f"{folder} has {free >> 30} GiB free, and {NEEDED_SPACE >> 30} are needed; "
                            "XDG_CACHE_HOME moves it")
         yield
 
@@ -282,7 +282,7 @@ def check_namespaces() -> None:
 
 
 def end_on_signals() -> None:
-    """End at a signal as at Ctrl-C: what was made is taken away."""
+    """End at a signal as at Ctrl-C: the new system is removed."""
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -291,7 +291,7 @@ def end_on_signals() -> None:
 
 
 def carry_out(checkout: Path, asked: Plan) -> int:
-    """Run what was asked for; return 0 when all of it went well."""
+    """Run the chosen commands; return 0 if all succeeded."""
     end_on_signals()
     check_namespaces()
     passed: list[str] = []

@@ -15,7 +15,7 @@ from pathlib import Path
 # Of the environment: proxies, what pip reads, and where certificates are.
 PASSED = re.compile(r"(?:(?:https?|ftp|all|no)_proxy|PIP_\w+|SSL_CERT_(?:FILE|DIR)|REQUESTS_CA_BUNDLE)",
                     re.IGNORECASE)
-# Of apt's: how it fetches. Hooks, pins and sources stay here, for they name what is installed here.
+# Of apt's: how it fetches. Hooks, pins and sources stay here, because they name packages installed here.
 ACQUIRE = re.compile(r"Acquire::(?!IndexTargets|Changelogs|Snapshots|CompressionTypes|cdrom|Languages)"
                      r"\S+ \"[^\"]+\";")
 FILE_NAME = re.compile(r"(?:^|[\s\"'=])(/[^\s\"';]+)")

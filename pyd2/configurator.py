@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.config.control_socket import check_directory
-from pyd2.config.disposal import Disposal
 from pyd2.config.lexer import read_config_file, read_first_config_file
 from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
 from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
 from pyd2.config.redact import redact
 from pyd2.data.text import to_text
+from pyd2.disposal import Disposal
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
 from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.interpreter import no_collection
@@ -40,7 +40,7 @@ _NO_TEXT = "Text has to be provided for status_code != 0"
 
 
 class Applied(Protocol):
-    """What puts a configuration to work."""
+    """Puts a configuration into effect."""
 
     def __call__(self, config: Config, chain: Chain, *, restored: bool) -> None:
         """Work by the configuration and its hook libraries from now on. Raises nothing.
@@ -77,7 +77,7 @@ class Checker:
     def read(self, path: str, *, first: bool = True) -> Element:
         """Return the DhcpDdns map of a file. Raises ConfigSyntaxError.
 
-        ``first``: at the start of a program, where the file may be a pipe. A daemon at work waits for none.
+        ``first``: at the start of a program, where the file may be a pipe. A running daemon waits for none.
         """
         read = read_first_config_file if first else read_config_file
         whole = read_file(path, self._profile.config, notify=self._log.emit, read=read)
@@ -165,7 +165,7 @@ class Configurator(Checker):
         self._commit = commit
         self._commands = commands
         self._applied: tuple[Config, Element] | None = None
-        """What libraries get of the configuration in force: itself, and its map with its defaults."""
+        """The configuration in force as libraries get it: the object, and its map with all defaults."""
         self.config: Config | None = None
         self.chain: Chain = load_chain((), log)
 

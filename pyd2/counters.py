@@ -49,7 +49,7 @@ class KeyCounters:
 
 
 class Tally:
-    """What has become of the requests; they are not shown as statistics, for Kea has none of these.
+    """The outcomes of requests; they are not shown as statistics, because Kea has none of these.
 
     Those received are the sum of all others and of those that are still held.
     """
@@ -64,7 +64,7 @@ class Tally:
         self.unmatched = 0
         """Dropped because no domain fits."""
         self.expired = 0
-        """Not tried any more because the lease has ended, or a removal was tried for long enough."""
+        """Given up because the lease has ended, or because a removal was tried for long enough."""
         self.superseded = 0
         """Made superfluous by a newer request while they waited to be tried again."""
         self.lost = 0
@@ -91,9 +91,9 @@ class Counters:
         statistic of the control channel: a server that was slow once must not change its answers.
         """
         self.replies_dropped = Counter("pyd2-replies-dropped", now)
-        """Replies that the kernel dropped since a receive buffer was full; told like those ignored."""
+        """Replies that the kernel dropped from a full receive buffer; shown like ``replies_ignored``."""
         self.connections_closed = Counter("pyd2-connections-closed", now)
-        """TCP connections that were closed because of what the server did; told like the replies ignored."""
+        """TCP connections that were closed because of what the server did; shown like ``replies_ignored``."""
         self.of_kea: Final = (
             self.ncr_received,
             self.ncr_invalid,

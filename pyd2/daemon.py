@@ -251,7 +251,7 @@ class Daemon:
             try:
                 await self._left.wait()
             except asyncio.CancelledError:  # by a library that cancels all tasks that there are
-                message = "the server's task was cancelled, by a hook library most likely; it goes on"
+                message = "the server's task was cancelled, most likely by a hook library; it continues"
                 self._report_fault(self._loop, {"message": message})
         self._manager.stopping()
         self._service.stop_listening()
@@ -282,7 +282,7 @@ class Daemon:
         return self._registry.process(request)
 
     def _share_more(self) -> None:
-        """Let the update thread have the interpreter soon until this pass of the loop ends."""
+        """Give the update thread the interpreter sooner until this pass of the loop ends."""
         interpreter.share_more()
         self._loop.call_soon(interpreter.share)
 
@@ -331,7 +331,7 @@ class Daemon:
         self._commands.shutdown(None)
 
     def _report_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        """Log what no other part has caught; the server goes on."""
+        """Log an exception that no other part has caught; the server continues."""
         fault = context.get("exception")
         trace = "".join(traceback.format_exception(fault)) if isinstance(fault, BaseException) else ""
         self._log.emit("PYD2_INTERNAL_ERROR", context.get("message"), trace)
@@ -340,14 +340,14 @@ class Daemon:
 
     @property
     def extended_version(self) -> str:
-        """What -V prints, without the last newline."""
+        """The output of -V, without the last newline."""
         from pyd2 import report
 
         return report.version_report(self._release)
 
     @property
     def build_report(self) -> str:
-        """What -W prints, last newline included."""
+        """The output of -W, with the last newline."""
         from pyd2 import report
 
         return report.build_report(self._release) + "\n"
@@ -363,7 +363,7 @@ class Daemon:
         return int(time.monotonic() - self._applied_at)
 
     def extensions(self) -> Element | None:
-        """Return how it goes with what goes beyond Kea, if any of that is on."""
+        """Return the state of durable queue, retries and fail-over, as far as they are on."""
         status = self._service.status()
         return None if status is None else from_plain(status)
 

@@ -1,14 +1,13 @@
 """How the threads share Python's interpreter lock, so that none holds it for long.
 
-A thread that computes gives the lock up after ``SWITCH_SECONDS``, but not within a call into C. Such things
-held it for tens of milliseconds while a configuration of 20,000 zones was loaded, and the update thread with
-it:
+A thread that computes gives the lock up after ``SWITCH_SECONDS``, but not within a call into C. These held
+the lock, and so the update thread, for tens of milliseconds while a configuration of 20,000 zones was loaded:
 
-- the garbage collector, which looks at all objects of a generation in one go;
-- the end of a tree of a million objects, which are all freed in one go; sorting 20,000 names, or joining a
+- the garbage collector, which examines all objects of a generation at once;
+- the end of a tree of a million objects, which are all freed at once; sorting 20,000 names, or joining a
   text of megabytes;
-- many short calls that release the lock, such as those of cffi: each of them begins anew the time after which
-  a waiting thread asks for the lock, and they have it again before that thread is awake.
+- many short calls that release the lock, such as those of cffi: each restarts the interval after which a
+  waiting thread asks for the lock, and takes the lock again before that thread is awake.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SWITCH_SECONDS: Final = 0.0005
-"""How long a thread may compute while another one waits for the interpreter; Python's own 5 ms would be in
+"""How long a thread may compute while another one waits for the interpreter. Python's own 5 ms would delay
 each pass of the update thread's loop while a configuration is read."""
 
 MORE_OFTEN_SECONDS: Final = 0.0001
-"""The same while the main thread computes for long. A pass of the update thread's loop takes the interpreter
-some ten times, and each time may have to wait for so long."""
+"""The same during long work of the main thread. A pass of the update thread's loop takes the interpreter some
+ten times, and each time may have to wait for so long."""
 
 GIVE_WAY_AFTER: Final = 32
 """Calls that release the lock, or objects to be freed, between two pauses: a millisecond's work."""
@@ -49,7 +48,7 @@ def share() -> None:
 
 
 def share_more() -> None:
-    """Have Python switch threads more often until ``share``: the main thread computes for long."""
+    """Have Python switch threads more often until ``share``, for long work of the main thread."""
     sys.setswitchinterval(MORE_OFTEN_SECONDS)
 
 
@@ -59,7 +58,7 @@ def give_way() -> None:
 
 
 def free_in_parts(objects: list[Any]) -> None:
-    """Empty a list from its end, and give way again and again: each object frees what only it refers to."""
+    """Empty a list from its end in parts, and give way between them."""
     while True:
         del objects[-GIVE_WAY_AFTER:]
         if not objects:
@@ -68,13 +67,13 @@ def free_in_parts(objects: list[Any]) -> None:
 
 
 def sorted_in_parts(items: Sequence[T], key: Callable[[T], Any]) -> list[T]:
-    """Return what ``sorted`` returns, from parts that are sorted one by one and merged in Python."""
+    """Sort like ``sorted``, but in parts, which are merged in Python."""
     parts = [sorted(items[at : at + SORTED_AT_ONCE], key=key) for at in range(0, len(items), SORTED_AT_ONCE)]
     return list(merge(*parts, key=key))
 
 
 def collect_less() -> None:
-    """Let the garbage collector look rarely at what stays, for reference counts free nearly all.
+    """Make the garbage collector examine lasting objects rarely: reference counts free nearly all others.
 
     With Python's thresholds the collector took half of the time in which a large configuration loads. No
     other thread runs while it looks at objects, so these are few: it counts new objects less those that
@@ -85,7 +84,7 @@ def collect_less() -> None:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Make many objects that stay: the garbage collector does not run, and then takes them for old ones."""
+    """Create many lasting objects without the garbage collector; afterwards it treats them as old ones."""
     gc.disable()
     try:
         yield

@@ -58,7 +58,7 @@ class PidFile:
         if other > 0 and other != os.getpid() and _lives(other):
             raise AlreadyRunningError(f"Daemon::createPIDFile: PID: {other} exists, PID file: {self.path}")
         try:
-            # No link is followed: a user who may write to the directory must not choose the file to empty.
+            # No link is followed: a user that may write to the directory must not choose the file to empty.
             fd = open_regular(self.path, os.O_WRONLY | os.O_CREAT, follow=False)
         except OSError as error:
             raise PidFileError(f"Unable to open PID file '{self.path}' for write") from error

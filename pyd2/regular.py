@@ -14,7 +14,7 @@ import time
 from typing import Final
 
 CAREFUL: Final = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-"""Flags with which opening waits for nobody, and a terminal does not become the daemon's."""
+"""Flags with which opening never blocks, and a terminal does not become the daemon's."""
 
 PIPE_SECONDS: Final = 10.0
 """How long the writer of a pipe may be silent."""

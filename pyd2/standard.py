@@ -18,7 +18,7 @@ _held: Final[set[int]] = set()
 
 
 def hold_signals() -> dict[signal.Signals, Any]:
-    """Note the signals until ``deliver_signals``; return their former handlers.
+    """Note the signals until ``deliver_signals``; return their previous handlers.
 
     They are not blocked, because programs that hook libraries start would inherit that.
     """

@@ -198,7 +198,7 @@ def read_report(report: Path) -> list[Found]:
 def is_ours(found: Found, folders: tuple[Path, ...]) -> bool:
     """Tell whether something is to be judged: each wrong access, and each leak of code below these folders.
 
-    A leak belongs to who allocated: of pyd2's code and the interpreter's, the one nearer to the allocation.
+    A leak belongs to the code that allocated: pyd2's or the interpreter's, whichever is nearer.
     What a callout in Python makes the interpreter allocate is the interpreter's; that it does not grow is
     what soak() shows.
     """

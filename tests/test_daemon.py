@@ -17,7 +17,7 @@ from tests.kit.ports import PortLease
 from tests.kit.process import find_program
 
 
-def test_who_has_the_answer_finds_the_command_in_the_log(d2_binary: str) -> None:
+def test_a_command_is_in_the_log_before_its_answer(d2_binary: str) -> None:
     with PortLease() as lease, private_directory() as directory, \
             D2.start(d2_binary, directory, config(lease.take())) as d2:
         for number in range(20):
@@ -25,7 +25,7 @@ def test_who_has_the_answer_finds_the_command_in_the_log(d2_binary: str) -> None
             assert f"Received command 'number-{number}'" in d2.stdout()
 
 
-def test_who_sees_a_connection_closed_finds_it_in_the_log(d2_binary: str, is_pyd2: bool) -> None:
+def test_a_closed_connection_is_in_the_log_before_the_client_sees_it(d2_binary: str, is_pyd2: bool) -> None:
     logger = {"name": "kea-dhcp-ddns", "severity": "DEBUG", "debuglevel": 99,
               "output-options": [{"output": "stdout"}]}
     with PortLease() as lease, private_directory() as directory, \
@@ -100,8 +100,8 @@ def _send(port: int, count: int) -> None:
         ncr.send(ncr.datagram(ncr.request(name, "192.0.2.1", ncr.dhcid(b"c", name), reverse=False)), port)
 
 
-def test_signals_are_the_first_thread_s(d2_binary: str, is_pyd2: bool) -> None:
-    """Another thread that took one would be interrupted in what it does for the DNS."""
+def test_signals_are_for_the_main_thread(d2_binary: str, is_pyd2: bool) -> None:
+    """A signal in another thread would interrupt its work for the DNS."""
     if not is_pyd2:
         return  # a word about how pyd2 is made
     wanted = sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
@@ -206,12 +206,12 @@ def load(handle):
 
 def end_updates(handle):
     (updates,) = [thread for thread in threading.enumerate() if thread.name == "pyd2-dns"]
-    updates._target.__self__._loop.call_soon_threadsafe(sys.exit, "as told")
+    updates._target.__self__._loop.call_soon_threadsafe(sys.exit, "as asked")
 """
 
 
 def test_a_daemon_that_makes_no_more_updates_ends(d2_binary: str, is_pyd2: bool) -> None:
-    """Whatever ends their thread: the service manager then starts another daemon, which goes on."""
+    """Whatever ends the update thread: the service manager then starts another daemon."""
     if not is_pyd2:
         return
     with PortLease() as lease, private_directory() as directory:
@@ -223,10 +223,10 @@ def test_a_daemon_that_makes_no_more_updates_ends(d2_binary: str, is_pyd2: bool)
             with contextlib.suppress(OSError):  # it may end before it closes the connection
                 control.exchange(d2.socket, ['{ "command": "end-updates" }'])
             assert d2.process.wait_for_exit() == 1
-            assert "SystemExit: as told" in d2.stdout()
+            assert "SystemExit: as asked" in d2.stdout()
 
 
-def test_a_normal_stop_does_not_wait_for_a_dead_server_for_ever(tmp_path: Path) -> None:
+def test_a_normal_stop_gives_a_dead_server_up(tmp_path: Path) -> None:
     impatient = tmp_path / "impatient-pyd2"
     impatient.write_text(
         f"#!{sys.executable}\n"
@@ -286,8 +286,8 @@ def test_after_a_stop_at_once_nothing_more_begins(d2_binary: str) -> None:
 
 
 @pytest.mark.peers
-def test_a_stop_at_once_tells_of_the_tries_that_it_breaks_off(d2_binary: str) -> None:
-    told = []
+def test_a_stop_at_once_logs_the_tries_that_it_cancels(d2_binary: str) -> None:
+    logged = []
     for binary in (find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server"), d2_binary):
         with PortLease() as lease, private_directory() as directory, \
                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
@@ -300,13 +300,13 @@ def test_a_stop_at_once_tells_of_the_tries_that_it_breaks_off(d2_binary: str) ->
                 d2.command("shutdown", {"type": "now"})
                 assert d2.process.wait_for_exit() == 0
                 end = d2.stdout().partition("DCTL_SHUTDOWN ")[2]
-            told.append([line.partition("] ")[2].replace(str(dns_port), "PORT")
+            logged.append([line.partition("] ")[2].replace(str(dns_port), "PORT")
                          for line in end.splitlines() if "asiodns" in line])
-    real, ours = told
+    real, ours = logged
     assert ours == real == ["ASIODNS_FETCH_STOPPED upstream fetch to 127.0.0.1(PORT) has been stopped"] * 2
 
 
-def test_a_library_that_refuses_the_first_configuration_is_told_of_in_its_log(d2_binary: str) -> None:
+def test_the_log_names_a_library_that_refuses_the_first_configuration(d2_binary: str) -> None:
     """As the real server was seen to do: that configuration's loggers are in force already."""
     with PortLease() as lease, private_directory() as directory:
         library = directory / "refusing.py"

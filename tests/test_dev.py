@@ -127,7 +127,7 @@ def test_private_paths_are_found(dev: ModuleType, tmp_path: Path, monkeypatch: p
     subprocess.run(["git", "-C", tmp_path, "add", "good"], check=True)
     assert dev.private_paths() == 0
     (tmp_path / "bad").write_text(f"first\nsee {'/'.join(['', 'home', 'me', 'notes'])}\n")
-    assert dev.private_paths() == 0, "what git does not know is nobody's business"
+    assert dev.private_paths() == 0, "files that git does not know are ignored"
     subprocess.run(["git", "-C", tmp_path, "add", "bad"], check=True)
     assert dev.private_paths() == 1
     assert capsys.readouterr().out == f"bad:2: names {'/'.join(['', 'home', 'me'])}\n"

@@ -1,4 +1,4 @@
-"""./dev fresh, without a system of its own: what it is asked for, what it hands on, what it leaves behind.
+"""./dev fresh, without a new system: its options, what it passes on, and what it leaves.
 
 With root the namespaces are real: a folder with nothing but /bin/sh's parts is entered.
 """
@@ -56,20 +56,20 @@ def test_other_words_are_refused(line: str, capsys: pytest.CaptureFixture[str]) 
     assert "usage: ./dev fresh" in capsys.readouterr().err
 
 
-def test_another_user_than_root_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_refuses_another_user_than_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(DevError, match="needs root"):
         fresh.check_root()
 
 
 def test_two_do_not_work_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fresh, "ROOM", 0)
+    monkeypatch.setattr(fresh, "NEEDED_SPACE", 0)
     with fresh.alone(), pytest.raises(DevError, match=r"another \./dev fresh is at work"), fresh.alone():
         pass
 
 
-def test_a_disk_without_room_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fresh, "ROOM", 2**80)
+def test_a_full_disk_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh, "NEEDED_SPACE", 2**80)
     with pytest.raises(DevError, match=r"GiB free, and .* are needed"), fresh.alone():
         pass
 
@@ -94,7 +94,7 @@ def test_a_step_shows_its_progress_and_its_last_line(cache: Path, monkeypatch: p
 
     def say(self: fresh.Steps, text: str) -> None:
         shown(self, text)
-        if text.endswith("half") and waits:  # the step goes on when its progress has been shown
+        if text.endswith("half") and waits:  # the step continues when its progress has been shown
             waits.clear()
             (cache / "pipe").write_text("go\n")
 

@@ -27,7 +27,7 @@ def test_the_contracts_hold() -> None:
 
 
 def test_each_module_has_a_layer() -> None:
-    """A module that no contract names would be free to import what it likes."""
+    """A module that no contract names could import anything."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     named = {name.strip().removeprefix("pyd2.") for layer in layers for name in layer.split("|")}
@@ -45,7 +45,7 @@ def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
 
 
 def test_the_threads_are_those_that_are_described_and_nothing_forks() -> None:
-    """Each has a place where what it shares with others is dealt with: docs/architecture.md names them."""
+    """docs/architecture.md describes each of them."""
     words = (r"\bThread\(", "ThreadPool", "run_in_executor", "to_thread", "start_new_thread", r"\bfork\(",
              "multiprocessing")
     starts = re.compile("|".join(words))

@@ -74,7 +74,7 @@ def test_a_directory_in_its_place(pid_file: PidFile) -> None:
         pid_file.create()
 
 
-def test_no_room(pid_file: PidFile) -> None:
+def test_a_full_disk(pid_file: PidFile) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
@@ -103,7 +103,7 @@ def test_remove_twice(pid_file: PidFile) -> None:
 
 
 def test_no_link_is_followed(pid_file: PidFile, tmp_path: Path) -> None:
-    """Who may write in the directory does not choose which file a daemon with rights empties."""
+    """A user that may write in the directory cannot choose which file a privileged daemon empties."""
     target = tmp_path / "precious"
     target.write_bytes(b"4194305\n")  # above the largest PID that Linux gives
     Path(pid_file.path).symlink_to(target)

@@ -47,8 +47,8 @@ def test_what_is_missing_for_the_bridge_is_said_last(tmp_path: Path) -> None:
     assert last.endswith("; install that, then run pyd2ctl bridge build")
 
 
-def test_who_needs_the_bridge_may_require_it(tmp_path: Path) -> None:
-    """Then building fails at once, with the reason, which pip shows."""
+def test_the_bridge_can_be_required(tmp_path: Path) -> None:
+    """Then the build fails at once, and pip shows the reason."""
     done = build_without_kea(tmp_path, PYD2_REQUIRE_BRIDGE="1")
     assert done.returncode == 1
     assert "the headers of Kea (Debian: kea-dev)" in done.stdout

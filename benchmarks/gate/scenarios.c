@@ -14,7 +14,7 @@
 #include "tsig.h"
 #include "update.h"
 
-enum { TIMES = 1000, WALL = 1800000000, ROOM = 2048, MAC_SIZE = 32};
+enum { TIMES = 1000, WALL = 1800000000, CAPACITY = 2048, MAC_SIZE = 32};
 enum { A = 1, PTR = 12, AAAA = 28, DHCID = 49, ANY = 255, IN = 1, NONE = 254 };
 
 #define CHECK(condition)                                                                                \
@@ -49,12 +49,12 @@ static wire_name forward_zone;
 static wire_name reverse_zone;
 static wire_name reverse_zone6;
 static wire_key *key;
-static uint8_t update[ROOM];
+static uint8_t update[CAPACITY];
 static size_t update_size;
 static uint8_t request_mac[MAC_SIZE];
-static uint8_t reply[ROOM]; /* signed */
+static uint8_t reply[CAPACITY]; /* signed */
 static size_t reply_size;
-static uint8_t room[ROOM];
+static uint8_t buffer[CAPACITY];
 
 static uint8_t *put(uint8_t *at, const void *octets, size_t size) {
     memcpy(at, octets, size);
@@ -70,11 +70,11 @@ static void prepare_reply(void) {
     static const uint8_t class_and_ttl[] = {0, 255, 0, 0, 0, 0};
     static const uint8_t when[] = {0, 0, (uint8_t)(WALL >> 24), (uint8_t)(WALL >> 16 & 255),
                                    (uint8_t)(WALL >> 8 & 255), (uint8_t)(WALL & 255), 300 >> 8, 300 & 255};
-    uint8_t covered[ROOM] = {0, MAC_SIZE};
+    uint8_t covered[CAPACITY] = {0, MAC_SIZE};
     uint8_t mac[EVP_MAX_MD_SIZE];
-    int size = wire_sign(key, update, update_size, 0x1234, WALL, room, sizeof room);
+    int size = wire_sign(key, update, update_size, 0x1234, WALL, buffer, sizeof buffer);
     CHECK(size > 0);
-    memcpy(request_mac, room + size - 6 - MAC_SIZE, MAC_SIZE);
+    memcpy(request_mac, buffer + size - 6 - MAC_SIZE, MAC_SIZE);
     memcpy(covered + 2, request_mac, MAC_SIZE);
     uint8_t *at = covered + 2 + MAC_SIZE;
     uint8_t *message = at;
@@ -125,21 +125,21 @@ static int decode(void) {
 
 static int encode_forward(void) {
     return wire_update_write(&ADD, &forward_zone, FQDN, sizeof FQDN, FQDN, sizeof FQDN, IPV4, sizeof IPV4, ID,
-                             sizeof ID, 3600, room, sizeof room);
+                             sizeof ID, 3600, buffer, sizeof buffer);
 }
 
 static int encode_reverse(void) {
     return wire_update_write(&REVERSE, &reverse_zone, NULL, 0, FQDN, sizeof FQDN, IPV4, sizeof IPV4, ID, sizeof ID,
-                             3600, room, sizeof room);
+                             3600, buffer, sizeof buffer);
 }
 
 static int encode_reverse_ipv6(void) {
     return wire_update_write(&REVERSE, &reverse_zone6, NULL, 0, FQDN, sizeof FQDN, IPV6, sizeof IPV6, ID, sizeof ID,
-                             3600, room, sizeof room);
+                             3600, buffer, sizeof buffer);
 }
 
 static int sign(void) {
-    return wire_sign(key, update, update_size, 0x1234, WALL, room, sizeof room);
+    return wire_sign(key, update, update_size, 0x1234, WALL, buffer, sizeof buffer);
 }
 
 static int verify_reply(void) {

@@ -5,12 +5,12 @@
 
 #include "fail.h"
 
-static void *grow(void *memory, size_t *room, size_t needed, size_t size) {
-    if (needed <= *room) {
+static void *grow(void *memory, size_t *capacity, size_t needed, size_t size) {
+    if (needed <= *capacity) {
         return memory;
     }
-    *room = *room > 0 ? 2 * *room : 65536;
-    memory = realloc(memory, *room * size);
+    *capacity = *capacity > 0 ? 2 * *capacity : 65536;
+    memory = realloc(memory, *capacity * size);
     if (memory == NULL) {
         FAIL("no memory");
     }
@@ -25,7 +25,7 @@ uint8_t steps_of(const load_options *options, bool removes) {
 }
 
 void book_sent(book *of, uint8_t steps, uint64_t due) {
-    of->entries = grow(of->entries, &of->room, of->sent + 1U, sizeof *of->entries);
+    of->entries = grow(of->entries, &of->capacity, of->sent + 1U, sizeof *of->entries);
     of->entries[of->sent++] = (entry){.due_ns = due, .left = steps};
 }
 
@@ -41,7 +41,7 @@ void book_completed(book *of, uint32_t index, uint64_t now) {
     of->last_ns = now;
     if (of->latencies_from_ns > 0 && request->due_ns >= of->latencies_from_ns) {
         of->latencies =
-            grow(of->latencies, &of->latencies_room, of->latencies_count + 1, sizeof *of->latencies);
+            grow(of->latencies, &of->latencies_capacity, of->latencies_count + 1, sizeof *of->latencies);
         of->latencies[of->latencies_count++] = (uint32_t)((now - request->due_ns) / 100);
     }
 }

@@ -18,7 +18,7 @@ typedef struct {
 typedef struct {
     uint32_t first; /* host of the first entry */
     entry *entries;
-    size_t room;
+    size_t capacity;
     uint32_t sent;
     uint32_t completed;
     uint32_t given_up; /* without an answer for too long, and not answered since */
@@ -31,7 +31,7 @@ typedef struct {
     uint64_t latencies_from_ns; /* requests due since then have their time taken */
     uint32_t *latencies;      /* in tenths of a microsecond */
     size_t latencies_count;
-    size_t latencies_room;
+    size_t latencies_capacity;
     uint32_t oldest; /* all before this entry are complete or given up */
 } book;
 

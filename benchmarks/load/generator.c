@@ -132,7 +132,7 @@ static bool is_over(const generator *of, uint64_t now) {
     case DRAINING: {
         uint64_t progress = requests->last_ns > of->sent_ns ? requests->last_ns : of->sent_ns;
         return options->hold || requests->completed == requests->sent || lasted > DRAIN_S ||
-               (now > progress && seconds_between(progress, now) > options->patience);
+               (now > progress && seconds_between(progress, now) > options->timeout);
     }
     default:
         return false;
@@ -148,8 +148,8 @@ bool generator_work(generator *of, uint64_t now) {
     }
     if (of->options->window > 0 && !of->options->hold && now >= of->look_ns) {
         of->look_ns = now + LOOK_MS * NS_PER_MS;
-        uint64_t patience = (uint64_t)(of->options->patience * (double)NS_PER_S);
-        book_give_up(of->requests, now > patience ? now - patience : 0);
+        uint64_t timeout = (uint64_t)(of->options->timeout * (double)NS_PER_S);
+        book_give_up(of->requests, now > timeout ? now - timeout : 0);
     }
     uint32_t count = allowed(of, now);
     if (count > 0) {

@@ -25,7 +25,7 @@ static const char HELP[] =
     "  --hold               answer nothing until the window is full, and fill it as fast as the D2 reads\n"
     "  --warmup S           seconds before the figures begin (0.5)\n"
     "  --seconds S          seconds of the figures (2)\n"
-    "  --patience S         seconds without an answer after which a request is lost (3)\n"
+    "  --timeout S          seconds without an answer after which a request is lost (3)\n"
     "  --delay-ms MS        answer this much later (0)\n"
     "  --loss PERCENT       leave this part of the updates without an answer (0)\n"
     "  --seed N             which of them (1)\n"
@@ -62,7 +62,7 @@ static enum change read_change(const char *text) {
 
 enum {
     ADDRESS = 1, NCR_PORT, DNS_PORT, PID, CHANGE, MODE, IPV6, DIRECTION, DOMAINS, FIRST, WINDOW, RATE, BURST, RAMP,
-    HOLD, WARMUP, SECONDS, PATIENCE, DELAY, LOSS, SEED, CONFLICTS, KEY, CONTROL, HELP_ASKED
+    HOLD, WARMUP, SECONDS, TIMEOUT, DELAY, LOSS, SEED, CONFLICTS, KEY, CONTROL, HELP_ASKED
 };
 
 static const struct option OPTIONS[] = {
@@ -74,7 +74,7 @@ static const struct option OPTIONS[] = {
     {"window", required_argument, NULL, WINDOW}, {"rate", required_argument, NULL, RATE},
     {"burst", required_argument, NULL, BURST}, {"ramp", required_argument, NULL, RAMP},
     {"hold", no_argument, NULL, HOLD}, {"warmup", required_argument, NULL, WARMUP},
-    {"seconds", required_argument, NULL, SECONDS}, {"patience", required_argument, NULL, PATIENCE},
+    {"seconds", required_argument, NULL, SECONDS}, {"timeout", required_argument, NULL, TIMEOUT},
     {"delay-ms", required_argument, NULL, DELAY}, {"loss", required_argument, NULL, LOSS},
     {"seed", required_argument, NULL, SEED}, {"conflicts", required_argument, NULL, CONFLICTS},
     {"key", required_argument, NULL, KEY}, {"control", required_argument, NULL, CONTROL},
@@ -103,7 +103,7 @@ static void set(load_options *options, int option, const char *value) {
     case HOLD: options->hold = true; break;
     case WARMUP: options->warmup = number(value, 0, 600); break;
     case SECONDS: options->seconds = number(value, 0.01, 600); break;
-    case PATIENCE: options->patience = number(value, 0.01, 600); break;
+    case TIMEOUT: options->timeout = number(value, 0.01, 600); break;
     case DELAY: options->delay_ms = number(value, 0, 10000); break;
     case LOSS: options->loss = number(value, 0, 100); break;
     case SEED: options->seed = count(value); break;
@@ -118,7 +118,7 @@ static void set(load_options *options, int option, const char *value) {
 load_options options_read(int argc, char **argv) {
     load_options options = {
         .address = "127.0.0.1", .mode = "check-with-dhcid", .forward = true, .reverse = true, .domains = 1,
-        .ramp = 2, .warmup = 0.5, .seconds = 2, .patience = 3, .seed = 1,
+        .ramp = 2, .warmup = 0.5, .seconds = 2, .timeout = 3, .seed = 1,
     };
     int option;
     while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {

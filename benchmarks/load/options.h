@@ -29,7 +29,7 @@ typedef struct {
     bool hold;
     double warmup;
     double seconds;
-    double patience;
+    double timeout;
     /* the DNS server */
     double delay_ms;
     double loss;

@@ -76,12 +76,12 @@ static size_t write_update(uint8_t *message, uint16_t id, uint32_t host, bool re
 }
 
 /* Add an update to those that leave next. */
-static void send_update(datagram *room, datagram **batch, unsigned *count, uint32_t host, bool reverse) {
+static void send_update(datagram *outgoing, datagram **batch, unsigned *count, uint32_t host, bool reverse) {
     uint16_t id = next_id++;
     hosts[id] = host;
     reverse_next[id] = !reverse;
-    batch[*count] = &room[*count];
-    room[*count].size = write_update(room[*count].octets, id, host, reverse);
+    batch[*count] = &outgoing[*count];
+    outgoing[*count].size = write_update(outgoing[*count].octets, id, host, reverse);
     ++*count;
 }
 
@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
     int requests = socket_bound(options.address, options.ncr_port);
     int server = socket_connected(options.address, options.dns_port);
     datagram *arrived = get_memory(BATCH, sizeof *arrived);
-    datagram *room = get_memory(BATCH, sizeof *room);
+    datagram *outgoing = get_memory(BATCH, sizeof *outgoing);
     datagram *batch[BATCH];
     for (;;) {
         struct pollfd events[] = {{.fd = requests, .events = POLLIN}, {.fd = server, .events = POLLIN}};
@@ -100,7 +100,7 @@ int main(int argc, char **argv) {
         for (unsigned i = 0; i < replies; i++) {
             uint16_t id = get_u16(arrived[i].octets);
             if (reverse_next[id]) {
-                send_update(room, batch, &count, hosts[id], true);
+                send_update(outgoing, batch, &count, hosts[id], true);
             }
         }
         send_batch(server, batch, count);
@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
             arrived[i].octets[arrived[i].size < DATAGRAM_MAX ? arrived[i].size : DATAGRAM_MAX - 1] = '\0';
             const char *number = strstr((const char *)arrived[i].octets + 2, before);
             if (number != NULL) {
-                send_update(room, batch, &count, (uint32_t)strtoul(number + sizeof before - 1, NULL, 10), false);
+                send_update(outgoing, batch, &count, (uint32_t)strtoul(number + sizeof before - 1, NULL, 10), false);
             }
         }
         send_batch(server, batch, count);

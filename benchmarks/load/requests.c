@@ -38,10 +38,10 @@ static char *put(char *at, const char *text, size_t size) {
     return at + size;
 }
 
-size_t request_write(const host_plan *plan, bool removes, uint32_t host, uint8_t room[REQUEST_MAX]) {
+size_t request_write(const host_plan *plan, bool removes, uint32_t host, uint8_t buffer[REQUEST_MAX]) {
     static const char address[] = "\",\"ip-address\":\"";
     static const char dhcid[] = "\",\"dhcid\":\"";
-    char *begin = (char *)room + 2;
+    char *begin = (char *)buffer + 2;
     char *at = put(begin, heads[removes], strlen(heads[removes]));
     at += host_fqdn(plan, host, at);
     at = put(at, address, sizeof address - 1);
@@ -53,7 +53,7 @@ size_t request_write(const host_plan *plan, bool removes, uint32_t host, uint8_t
     }
     at = put(at, tail, strlen(tail));
     size_t size = (size_t)(at - begin);
-    room[0] = (uint8_t)(size >> 8);
-    room[1] = (uint8_t)size;
+    buffer[0] = (uint8_t)(size >> 8);
+    buffer[1] = (uint8_t)size;
     return size + 2;
 }

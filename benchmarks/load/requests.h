@@ -14,6 +14,6 @@ bool request_removes(const load_options *options, uint32_t host);
 void requests_prepare(const load_options *options);
 
 /* Write a host's request with its length in front; return the size of the datagram. */
-size_t request_write(const host_plan *plan, bool removes, uint32_t host, uint8_t room[REQUEST_MAX]);
+size_t request_write(const host_plan *plan, bool removes, uint32_t host, uint8_t buffer[REQUEST_MAX]);
 
 #endif

@@ -43,7 +43,7 @@ static unsigned decide(sink *of, const update *asked) {
     return NOERROR;
 }
 
-/* Write the reply to an update; it may be one that nobody gets. */
+/* Write the reply to an update; it may be one that is never sent. */
 static void answer(sink *of, const datagram *request, reply *to_be, uint64_t wall) {
     const uint8_t *octets = request->octets;
     uint8_t *message = to_be->message.octets;

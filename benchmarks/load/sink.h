@@ -1,4 +1,4 @@
-/* The DNS server that the updates go to: it believes everything, keeps nothing, and answers as it is told. */
+/* The DNS server that the updates go to: it accepts everything, stores nothing, and answers as the options say. */
 #ifndef LOAD_SINK_H
 #define LOAD_SINK_H
 

@@ -13,19 +13,19 @@ static const char COMMAND[] =
     "{\"command\":\"statistic-get\",\"arguments\":{\"name\":\"update-success\"}}";
 
 /* Exchange a command for its answer; returns the answer's size. */
-static size_t ask(int connection, const struct sockaddr_un *to, char *room, size_t size) {
-    const struct timeval patience = {20, 0};
+static size_t ask(int connection, const struct sockaddr_un *to, char *buffer, size_t size) {
+    const struct timeval limit = {20, 0};
     size_t filled = 0;
-    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     if (connect(connection, (const struct sockaddr *)to, sizeof *to) != 0 ||
         write(connection, COMMAND, sizeof COMMAND - 1) < 0) {
         return 0;
     }
     shutdown(connection, SHUT_WR);
-    for (ssize_t more; (more = read(connection, room + filled, size - filled)) != 0;) {
+    for (ssize_t more; (more = read(connection, buffer + filled, size - filled)) != 0;) {
         if (more > 0) {
             filled += (size_t)more;
-        } else if (errno != EINTR) { /* with a timeout it also ends when the process was stopped and goes on */
+        } else if (errno != EINTR) { /* with a time limit, read also ends when the process was paused */
             break;
         }
     }

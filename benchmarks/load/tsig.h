@@ -27,7 +27,7 @@ typedef struct {
  */
 bool tsig_verify(tsig_key *key, const uint8_t *message, size_t size, size_t at, uint64_t wall, tsig_mac *mac);
 
-/* Put a TSIG record behind a reply that has room for it; return the size of the reply with it. */
+/* Append a TSIG record to a reply whose buffer is large enough; return the size of the reply with it. */
 size_t tsig_sign(tsig_key *key, uint8_t *reply, size_t size, const tsig_mac *request_mac, uint64_t wall);
 
 #endif

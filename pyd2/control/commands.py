@@ -25,7 +25,7 @@ APPLICATION = "DhcpDdns"
 
 
 class CommandRules(NamedTuple):
-    """What the commands of a Kea release are."""
+    """The commands of a Kea release."""
 
     names: tuple[str, ...]
     """In the order in which Kea registers them, without list-commands."""
@@ -53,15 +53,15 @@ class Server(Protocol):
 
     @property
     def version(self) -> str:
-        """What -v prints, without the newline."""
+        """The output of -v, without the newline."""
 
     @property
     def extended_version(self) -> str:
-        """What -V prints, without the last newline."""
+        """The output of -V, without the last newline."""
 
     @property
     def build_report(self) -> str:
-        """What -W prints, last newline included."""
+        """The output of -W, with the last newline."""
 
     @property
     def uptime(self) -> int:

@@ -1,6 +1,6 @@
 """Carries out one command: from its text to the bytes of its answer.
 
-How a command and its answer are marked off on a connection is the business of a framing.
+A framing decides how a command and its answer are delimited on a connection.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 MAX_VALUES = 400_000
 """The most values in a command, each map and list counted as one: a config-set with 50,000 zones has 350,000.
 
-A command is read in one go, and no other work of the main thread runs meanwhile. On a busy core 400,000
-values took 1.3 s as a list of integers, 2.7 s as a map and 4 s with an escape in each key and string, up to
-250 bytes a value.
+A command is read without interruption; no other work of the main thread runs meanwhile. On a busy core
+400,000 values took 1.3 s as a list of integers, 2.7 s as a map and 4 s with an escape in each key and string,
+up to 250 bytes a value.
 """
 
 

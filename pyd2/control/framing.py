@@ -23,7 +23,7 @@ from using up the memory. It guards against accidents: a client that may connect
 
 
 class FramingState(Enum):
-    """What the bytes so far amount to."""
+    """The state of the request after the bytes so far."""
 
     NEEDS_DATA = auto()
     COMPLETE = auto()

@@ -54,7 +54,7 @@ class Callouts:
         return any(entry.library_index == library_index for hook in self._hooks.values() for entry in hook)
 
     def hooks(self) -> list[str]:
-        """Return all hook names in Kea's order: commands first, since ``$`` sorts before letters."""
+        """Return all hook names in Kea's order: commands first, since ``$`` sorts first."""
         return sorted(self._hooks)
 
     def points(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a library's functions are given: ``CalloutHandle`` in a callout, ``LibraryHandle`` in ``load``.
+"""The arguments of a library's functions: ``CalloutHandle`` in a callout, ``LibraryHandle`` in ``load``.
 
 Both are the same in every chain, which provides a ``Use`` and a ``Registrar`` for them.
 """
@@ -169,7 +169,7 @@ class LibraryLog:
 
 
 class LibraryHandle:
-    """What ``load`` is given: the library's parameters, its log, and the registration of callouts.
+    """The argument of ``load``: the library's parameters, its log, and the registration of callouts.
 
     Callouts are registered while ``load`` runs, not later; parameters and log stay usable until ``unload``.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SLICE: Final = 0.002
-"""Seconds after which finished hook jobs go back, and the loop does other work before it goes on."""
+"""Seconds after which finished hook jobs go back, and the loop does other work before it continues."""
 
 
 class Inbox(Generic[T]):
@@ -132,7 +132,7 @@ class HookJobs:
 def run_through(
     loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], signals: Iterable[int],
 ) -> None:
-    """Run the loop until ``work`` is done, whatever callbacks and tasks of libraries raise meanwhile.
+    """Run the loop until ``work`` is done, whatever callbacks and tasks of libraries raise.
 
     SystemExit and KeyboardInterrupt end a loop, and so does its ``stop``. Here its exception handler reports
     them, and the loop continues. ``signals`` are those that the loop handles. Raises what ``work`` raises.
@@ -150,6 +150,6 @@ def run_through(
             # The loop does not see a signal that comes while it does not run.
             signal.pthread_sigmask(signal.SIG_BLOCK, signals)
             loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, signals)
-            message = "the event loop was ended, by a hook library most likely; it goes on"
+            message = "the event loop was ended, most likely by a hook library; it continues"
             loop.call_exception_handler({"message": message, "exception": error})
     task.result()

@@ -48,7 +48,7 @@ class Library(Protocol):
         """Start the library's timers in the event loop; calls after the first change nothing."""
 
     def close(self) -> None:
-        """Close the library: its functions are not used any more."""
+        """Close the library: its functions are no longer used."""
 
 
 def in_python(name: str) -> bool:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VERSION: Final = 20603
-"""What a library's ``version`` function returns: the hooks version of Kea 2.6.3, for Python libraries too."""
+"""The result of a library's ``version`` function: Kea 2.6.3's hooks version, for Python libraries too."""
 
 
 class Status(IntEnum):

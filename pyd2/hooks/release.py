@@ -49,7 +49,7 @@ _kept: list[ModuleType] = []
 
 
 def closed(modules: Iterable[object]) -> None:
-    """Note modules as closed: nothing reads their attributes any more.
+    """Note modules as closed: nothing reads their attributes from now on.
 
     Other objects that a library put in the place of a module are freed like its variables.
     """
@@ -57,7 +57,7 @@ def closed(modules: Iterable[object]) -> None:
 
 
 def free_closed() -> None:
-    """Free closed modules that are not in use. Call it when no local variable refers to them any more."""
+    """Free closed modules that are not in use. Call it when no local variable refers to them."""
     if not _closed and not _kept:
         return
     new = {id(module) for module in _closed}

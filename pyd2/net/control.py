@@ -37,9 +37,9 @@ class ControlChannel(Protocol):
 class ControlChannels:
     """The channels of the configuration in force.
 
-    A change has two steps: ``prepare`` opens what is new beside what is open, then ``commit`` closes what is
-    no longer wanted, or ``roll_back`` undoes the first step. A channel whose socket stays as it is in the
-    configuration is not touched.
+    A change has two steps: ``prepare`` opens the new channels beside the open ones, then ``commit`` closes
+    those that are no longer wanted, or ``roll_back`` undoes the first step. A channel whose socket does not
+    change is not touched.
 
     ``make`` returns a channel, not yet open, for a socket of the configuration.
     """
@@ -48,7 +48,7 @@ class ControlChannels:
         self._make = make
         self._current: list[tuple[ControlSocket, ControlChannel]] = []
         self._next: list[tuple[ControlSocket, ControlChannel]] = []
-        """What is to be current after ``commit``."""
+        """The channels that are current after ``commit``."""
 
     def prepare(self, sockets: Iterable[ControlSocket]) -> None:
         """Open the channels that are new. Raises as ``ControlChannel.open``; then nothing has changed."""

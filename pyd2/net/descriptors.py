@@ -19,7 +19,7 @@ _SHORTAGE: Final = frozenset({
     errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOBUFS,
     errno.ENOMEM,
 })
-"""What the kernel says when descriptors, local ports or memory are used up."""
+"""The kernel's errors when descriptors, local ports or memory are exhausted."""
 
 T = TypeVar("T", bound="socket.socket")
 
@@ -36,7 +36,7 @@ class Lease:
         self._on_release: Callable[[], None] | None = on_release
 
     def release(self) -> None:
-        """Count it no more."""
+        """Stop counting it."""
         if self._on_release is not None:
             self._on_release()
             self._on_release = None
@@ -45,7 +45,7 @@ class Lease:
 class Descriptors:
     """Counts the sockets to DNS servers, and keeps a reserve of file descriptors for all else.
 
-    ``close_idle`` closes sockets that nobody needs at present, and returns whether there were any.
+    ``close_idle`` closes idle sockets, and returns whether there were any.
     """
 
     def __init__(self, close_idle: Callable[[], bool]) -> None:

@@ -27,7 +27,7 @@ WATCH_SECONDS: Final = 1.0
 """How often a busy port is tried again and the kernel's drops are looked at."""
 
 _STOPPED: Final = ("DHCP_DDNS_NCR_UDP_RECV_CANCELED", "DHCP_DDNS_QUEUE_MGR_STOPPED")
-"""What Kea logs when it stops to listen."""
+"""The message that Kea logs when it stops listening."""
 
 
 class Intake:
@@ -86,7 +86,7 @@ class Intake:
         return bool(self._draining)
 
     def stop(self, on_stopped: Callable[[], None]) -> None:
-        """Close the port, for the shutdown; what has arrived is handed over before, in parts.
+        """Close the port, for the shutdown; before that, hand over the datagrams that have arrived, in parts.
 
         If that takes more than one turn of the loop, ``on_stopped`` is called when it is done.
         """
@@ -101,7 +101,7 @@ class Intake:
     def leave(self) -> None:
         """Close the port if it is still open, as it is when the shutdown is to be ``now``.
 
-        What has arrived is dropped then, like what waits.
+        Datagrams that have arrived are then dropped, as is the queue.
         """
         if self._forget_wanted():
             self._last_lines = _STOPPED
@@ -114,7 +114,7 @@ class Intake:
             self._log.emit(message)
 
     def _forget_wanted(self) -> bool:
-        """Want no port any more; return whether one is open."""
+        """Stop wanting a port; return whether one is open."""
         self._wanted = None
         if self._watch is not None:
             self._watch.cancel()

@@ -1,6 +1,6 @@
 """The UDP socket on which NameChangeRequests arrive (contract, section 3).
 
-The socket is drained at once whenever it is readable: what waits, waits in the engine's queue, which is
+The socket is drained at once whenever it is readable: requests wait in the engine's queue, which is
 counted and bounded, and not in the kernel's buffer, which drops in silence.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RECEIVE_BUFFER: Final = 128 * 1024 * 1024
 """Octets asked of the kernel; it holds some 200,000 requests. Linux's default holds about 170.
 
-Memory is taken only by what waits; ``net.ipv4.udp_mem``, a part of the machine's memory, bounds it.
+Only waiting datagrams take memory; ``net.ipv4.udp_mem``, a part of the machine's memory, bounds it.
 """
 
 DATAGRAM_LIMIT: Final = 4096
@@ -63,7 +63,7 @@ class NcrListener:
         self.bound_to: tuple[str, int] | None = None
         """Address and port while the socket is open."""
         self.buffer_size = 0
-        """What the kernel granted, in octets."""
+        """The size that the kernel granted, in octets."""
         self._on_closed: Callable[[], None] | None = None
         """While ``drain`` is under way."""
 
@@ -107,7 +107,7 @@ class NcrListener:
         return sock
 
     def drain(self, on_closed: Callable[[], None]) -> None:
-        """Close when what the kernel holds has been handed over, a batch in each turn of the loop.
+        """Close once the kernel's datagrams have been handed over, a batch in each turn of the loop.
 
         ``bound_to`` is None at once. If the kernel holds less than a batch, all is done before this returns.
         """
@@ -129,7 +129,7 @@ class NcrListener:
             self._loop.call_soon(self._drain_some, batches - 1)
 
     def close(self, *, hand_over: bool = True) -> None:
-        """Stop reading and give the port back; before that, ``hand_over`` what the kernel still holds."""
+        """Stop reading and close the port; before that, ``hand_over`` the kernel's datagrams."""
         sock = self.socket
         if sock is None:
             return

@@ -42,9 +42,9 @@ _SOURCE_LINES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A conversion: its letter, its option in braces, and the width of its text."""
+    """A conversion: its specifier character, its option in braces, and the width of its text."""
 
-    letter: str = ""
+    specifier: str = ""
     option: str = ""
     minimum: int = 0
     maximum: int | None = None
@@ -67,11 +67,11 @@ class _Field:
 
 
 _CONVERSION: Final = re.compile(
-    r"%(?P<flags>-*+)(?P<minimum>\d*+)(?:\.(?P<head>-*+)(?P<maximum>\d++))?(?P<letter>.)",
+    r"%(?P<flags>-*+)(?P<minimum>\d*+)(?:\.(?P<head>-*+)(?P<maximum>\d++))?(?P<specifier>.)",
     re.ASCII | re.DOTALL,
 )
 _AFTER_DOT: Final = re.compile(r"-*+.?", re.DOTALL)
-_LETTERS: Final = "bcdDEFhHilLmMnprtTxX"
+_SPECIFIERS: Final = "bcdDEFhHilLmMnprtTxX"
 _WITH_OPTION: Final = "cdDEX"
 
 
@@ -88,23 +88,23 @@ def _parse(pattern: str) -> list[str | _Field]:
             at = end
             continue
         at = match.end()
-        letter = match["letter"]
+        specifier = match["specifier"]
         if match[0] == "%%":
             parts.append("%")
-        elif letter == ".":  # without digits after it a dot makes all this literal, with what stands there
+        elif specifier == ".":  # without digits after it a dot makes all this literal
             after = _AFTER_DOT.match(pattern, at)
             at = after.end() if after else at
             parts.append(pattern[match.start() : at])
-        elif letter not in _LETTERS:
+        elif specifier not in _SPECIFIERS:
             parts.append(match[0])
         else:
             option = ""
-            if letter in _WITH_OPTION and pattern.startswith("{", at):
+            if specifier in _WITH_OPTION and pattern.startswith("{", at):
                 end = pattern.find("}", at)
                 # Without its closing brace the option swallows the rest of the pattern, and counts as none.
                 option, at = (pattern[at + 1 : end], end + 1) if end != -1 else ("", len(pattern))
             parts.append(_Field(
-                letter, option, _width(match["minimum"]) or 0, _width(match["maximum"]),
+                specifier, option, _width(match["minimum"]) or 0, _width(match["maximum"]),
                 bool(match["flags"]), bool(match["head"]),
             ))  # fmt: skip
     return parts
@@ -185,7 +185,7 @@ class Layout:
     def __init__(self, pattern: str, started: float) -> None:
         self._started = started
         self._parts = _parse(pattern)
-        messages = [part for part in self._parts if isinstance(part, _Field) and part.letter == "m"]
+        messages = [part for part in self._parts if isinstance(part, _Field) and part.specifier == "m"]
         self.framed = messages == [_Field("m")]
         """Whether a line holds its message once and unchanged, so that the rest does not depend on it."""
 
@@ -209,16 +209,16 @@ class Layout:
     def _convert(self, field: _Field, logger: str, severity: Severity) -> str | LineWriter:
         """Return the text of a conversion, or the function that makes it if it changes with each line."""
         moving: LineWriter
-        match field.letter:
+        match field.specifier:
             case "d" | "D":
-                moving = _Date(field.option, utc=field.letter == "d")
+                moving = _Date(field.option, utc=field.specifier == "d")
             case "m":
                 moving = _message
             case "r":
                 moving = self._since_start
             case _:
                 return field.fit(_fixed(field, logger, severity))
-        if replace(field, letter="", option="") == _Field():
+        if replace(field, specifier="", option="") == _Field():
             return moving
         return lambda message, now: field.fit(moving(message, now))
 
@@ -231,7 +231,7 @@ def _message(message: str, _now: float) -> str:
 
 
 def _fixed(field: _Field, logger: str, severity: Severity) -> str:
-    match field.letter:
+    match field.specifier:
         case "c":
             return _tail(logger, field.option)
         case "p":
@@ -245,7 +245,7 @@ def _fixed(field: _Field, logger: str, severity: Severity) -> str:
         case "n":
             return "\n"
         case "h" | "H":
-            return _host_name(full=field.letter == "H")
+            return _host_name(full=field.specifier == "H")
         case "E":
             return os.environ.get(field.option, "")
         case "F" | "b":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counter, Counters
 
 KEYS_AT_ONCE: Final = 128
-"""Keys whose statistics are read or changed while nobody counts: a fraction of a millisecond."""
+"""Keys whose statistics are read or changed at a time; counting stops for a fraction of a millisecond."""
 
 
 class Sample(NamedTuple):
@@ -110,7 +110,7 @@ class Statistics:
         return names
 
     def forget_library_key(self, name: str) -> None:
-        """Forget the statistics of such a key: it is there no more."""
+        """Forget the statistics of a key that is gone."""
         self._consistently(lambda: self._counters.library_keys.pop(name, None))
 
     def _parts(self) -> Iterator[list[Counter]]:

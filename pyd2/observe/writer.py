@@ -1,8 +1,8 @@
-"""Writes the log: a queue of what is to be written, and the thread that works it off.
+"""Writes the log: a queue of entries, and the log thread that writes them.
 
-Whoever emits adds to the queue under a lock; the thread takes all of it under the lock, and makes and writes
-the lines without, so that nobody waits for a disk. All that depends on an order stands in the queue: the
-lines, the change of the outputs, and the calls for when what is before them has been written.
+Any thread adds to the queue under a lock. The log thread takes all entries under the lock, but formats and
+writes the lines without it, so that no other thread waits for a disk. The queue holds all that must keep its
+order: the lines, changes of the outputs, and calls to make once the entries before them are written.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ WAITING_LIMIT: Final = 16 << 20
 GATHER_SECONDS: Final = 0.02
 """How long a line waits for others that are written with it; WARN and above do not.
 
-Each round hands the interpreter to and fro between the threads, some ten times; so rounds are not shorter.
+Each round switches between the threads some ten times, so shorter rounds would cost too much.
 """
 
 FLUSH_SECONDS: Final = 1.0
 """How long a flush waits for a disk that does not answer."""
 
 _TOGETHER: Final = 1 << 20
-"""Characters that are written together at most."""
+"""Characters after which the lines made so far are written."""
 
-# What the entries of the queue count for, beside the characters of a text.
+# The sizes of the queue's entries, without the characters of a text.
 _TEXT_SIZE: Final = 128
 _REQUEST_SIZE: Final = 512
 _CALL_SIZE: Final = 1024
 
 
 class _Switch:
-    """Other outputs from here on; the present ones are closed, ``patience`` seconds for all."""
+    """A change of the outputs: the present ones are closed, within ``timeout`` seconds for all."""
 
-    def __init__(self, outputs: Sequence[Output], patience: float) -> None:
+    def __init__(self, outputs: Sequence[Output], timeout: float) -> None:
         self.outputs: Final = outputs
-        self.patience: Final = patience
+        self.timeout: Final = timeout
 
 
 _Entry: TypeAlias = "Text | RequestGroup | _Switch | Callable[[], object]"
 
 
 class LogWriter:
-    """Before ``start`` each thing is written at once, by who adds it; that is then the only thread."""
+    """Before ``start``, the thread that adds an entry writes it at once; it is then the only thread."""
 
     def __init__(self, lock_file: LockFile, emit: Callable[..., None], clock: Callable[[], float]) -> None:
-        """``emit`` is the log's, for what is to be said of the log itself."""
+        """``emit`` is the log's; it emits messages about the log itself."""
         self.lock: Final = threading.RLock()
-        """Guards the queue, and in the log what decides where messages go."""
+        """Guards the queue, and the log's tables of where messages go."""
         self._changed = threading.Condition(self.lock)
         self._lock_file = lock_file
         self._lock_opened = False
@@ -71,25 +71,25 @@ class LogWriter:
         self._clock = clock
         self._waiting: list[_Entry] = []
         self._taken: list[_Entry] = []
-        """What the thread is at work on."""
-        self._told: RequestGroup | None = None
-        """The last thing waiting, if more requests can join it."""
+        """The entries that the thread is writing."""
+        self._group: RequestGroup | None = None
+        """The last entry waiting, if more requests can join it."""
         self._size = 0
         self._limit = WAITING_LIMIT
-        """What ``_size`` may be, with what is being written taken off."""
+        """The limit of ``_size``: WAITING_LIMIT less what the thread is writing."""
         self._dropped: dict[Output, int] = {}
-        """Lines for which there was no room."""
+        """Lines beyond the limit."""
         self._thread: threading.Thread | None = None
         self._idle = True
-        """Whether what is added is to be seen to: the thread sleeps, or there is none."""
+        """Whether a new entry must wake the thread: it sleeps, or there is none."""
         self._hurry = False
         self._closing = False
         self._overdue: threading.Event | None = None
-        """Of a flush that was not waited for to its end."""
+        """The event of a flush that timed out."""
         self._outputs: Sequence[Output] = ()
 
     def start(self) -> None:
-        """Let a thread write from now on; signals are not for it."""
+        """Start the log thread, with all signals blocked."""
         if self._thread is not None:
             return
         thread = threading.Thread(target=self._run, name="pyd2-log", daemon=True)
@@ -101,39 +101,39 @@ class LogWriter:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    # What is added; the lock is held for the first two.
+    # Adding entries; the caller of the first two holds the lock.
 
     def put(self, target: Target, text: str) -> None:
-        """Write a text where a target says. There is always room for what the thread says of the log."""
+        """Write a text to a target. The limit does not apply to the log thread's own messages."""
         if self._size > self._limit and threading.current_thread() is not self._thread:
             self._drop(target)
             return
         self._size += len(text) + _TEXT_SIZE
-        self._told = None
+        self._group = None
         self._waiting.append((target, self._clock(), text))
         if self._idle or target.urgent:
             self._wake(urgent=target.urgent)
 
     def tell(self, message_id: str, request: LoggedRequest, known: Mapping[str, Known]) -> None:
-        """Write a message that tells of a request, if it is ``known``."""
+        """Write a message about a request, if it is ``known``."""
         now = self._clock()
-        told = self._told
-        if told is None or message_id != told.message_id or not told.now <= now < told.until:
+        group = self._group
+        if group is None or message_id != group.message_id or not group.now <= now < group.until:
             message = known.get(message_id)
             if message is None:
                 return
             if self._size > self._limit:
                 self._drop(message.target)
                 return
-            told = self._told = RequestGroup(message_id, message, now)
-            self._waiting.append(told)
-        told.requests.append(request)
+            group = self._group = RequestGroup(message_id, message, now)
+            self._waiting.append(group)
+        group.requests.append(request)
         self._size += _REQUEST_SIZE
         if self._idle:
             self._wake()
 
     def after_written(self, call: Callable[[], object]) -> None:
-        """Run ``call`` when what is there now has been written; see the log."""
+        """Run ``call`` when the present entries have been written (``MessageLog.after_written``)."""
         with self.lock:
             if (self._waiting or self._taken) and self._size <= self._limit:
                 self._add(call)
@@ -141,7 +141,7 @@ class LogWriter:
         call()
 
     def flush(self) -> None:
-        """Write what is there, and wait for that; see the log."""
+        """Write the present entries, and wait for that (``MessageLog.flush``)."""
         if self._thread is None:
             self._write_pending()
             return
@@ -153,26 +153,26 @@ class LogWriter:
         if not written.wait(FLUSH_SECONDS):
             self._overdue = written
 
-    def switch(self, outputs: Sequence[Output], patience: float) -> None:
-        """Close the outputs, after what is there now has been written, and open these."""
+    def switch(self, outputs: Sequence[Output], timeout: float) -> None:
+        """Close the outputs once the present entries have been written, and open these."""
         with self.lock:
-            self._add(_Switch(outputs, patience), urgent=True)
+            self._add(_Switch(outputs, timeout), urgent=True)
 
-    def close(self, patience: float) -> None:
-        """Write what is there, close the outputs and end the thread, within about so many seconds."""
+    def close(self, timeout: float) -> None:
+        """Write the present entries, close the outputs and end the thread, within about so many seconds."""
         with self.lock:
             self._closing = True
-            self.switch((), patience)
+            self.switch((), timeout)
         if self._thread is None:
             self._lock_file.close()
             return
-        self._thread.join(patience + 5 * WRITE_TIMEOUT)
+        self._thread.join(timeout + 5 * WRITE_TIMEOUT)
         if self._thread.is_alive():
-            self._tell_of_rest()
+            self._report_rest()
 
     def _add(self, entry: _Switch | Callable[[], object], *, urgent: bool = False) -> None:
         self._size += _CALL_SIZE
-        self._told = None
+        self._group = None
         self._waiting.append(entry)
         if self._idle or urgent:
             self._wake(urgent=urgent)
@@ -204,7 +204,7 @@ class LogWriter:
                 self._taken = self._take()
             try:
                 self._write(self._taken)
-            except Exception:  # whatever it is, the log goes on
+            except Exception:  # the log must continue after any error
                 complain(f"Unable to write log lines: {traceback.format_exc()}")
         self._lock_file.close()
 
@@ -218,7 +218,7 @@ class LogWriter:
 
     def _take(self) -> list[_Entry]:
         taken, self._waiting = self._waiting, []
-        self._told = None
+        self._group = None
         if self._thread is not None:
             self._limit = WAITING_LIMIT - self._size
         self._size = 0
@@ -271,7 +271,7 @@ class LogWriter:
 
     def _change_outputs(self, switch: _Switch) -> None:
         self._count_dropped()
-        ends = time.monotonic() + switch.patience
+        ends = time.monotonic() + switch.timeout
         with self._lock_file:
             for output in self._outputs:
                 output.close(max(0.0, ends - time.monotonic()))
@@ -286,13 +286,13 @@ class LogWriter:
             for output, lines in dropped.items():
                 output.lost += lines
 
-    def _tell_of_rest(self) -> None:
-        """Say on stderr what is lost since the thread hangs; in another one, for stderr may hang, too."""
+    def _report_rest(self) -> None:
+        """Report on stderr the lines that a hanging thread loses; from another thread, as stderr may hang."""
         with self.lock:
             lines = sum(len(entry.requests) if isinstance(entry, RequestGroup) else isinstance(entry, tuple)
                         for entry in (*self._taken, *self._waiting))
             lines += max(self._dropped.values(), default=0)
-        text = f"log lines that were lost, for writing them does not come to an end: up to {lines}"
+        text = f"up to {lines} log lines are lost: the disk or terminal did not accept them in time"
         last = threading.Thread(target=complain, args=(text,), daemon=True)
         last.start()
         last.join(WRITE_TIMEOUT)

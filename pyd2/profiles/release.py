@@ -17,7 +17,7 @@ class Release(NamedTuple):
     package_type: str
     """``stable`` or ``development``, as DCTL_STARTING says."""
     flags: str
-    """The letters of the options without an argument."""
+    """The options without an argument, one character each."""
     usage: str
     """What follows a usage error, without the empty line at the end."""
 

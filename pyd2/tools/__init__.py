@@ -1,1 +1,1 @@
-"""Tools that an operator runs beside the daemon: ``pyd2ctl``."""
+"""The operator's tools: ``pyd2ctl``."""

@@ -22,7 +22,7 @@ _COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run ``pyd2ctl`` with the given arguments (default: the process's) and return its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog="pyd2ctl", description="What an operator runs beside pyd2.")
+    parser = argparse.ArgumentParser(prog="pyd2ctl", description="The operator's tools for pyd2.")
     parser.add_argument("--version", action="version", version=f"pyd2ctl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():

@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the daemon to run (default: this pyd2), such as /usr/sbin/kea-dhcp-ddns")
     parser.add_argument("--dns", type=Endpoint.parse, metavar="ADDRESS:PORT",
                         help=f"use this DNS server, a primary for {FORWARD} {REVERSE4} {REVERSE6} "
-                             "that accepts updates; default: one of the demo's own")
+                             "that accepts updates; default: the demo's own")
     parser.add_argument("--key", type=parse_key, metavar="[ALG:]NAME:SECRET",
                         help="with --dns: its TSIG key")
     parser.add_argument("--log", action="store_true", help="show the daemon's log at the end")

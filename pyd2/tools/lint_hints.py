@@ -22,9 +22,9 @@ _CUTOFF: Final = 0.7
 
 _OTHERS: Final = {
     "logging": 'loggers belong in DhcpDdns: move the list there, as "loggers": [ ... ]',
-    "dhcp4": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
-    "dhcp6": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
-    "control-agent": "this daemon reads only DhcpDdns: each of Kea's servers has a file of its own",
+    "dhcp4": "this daemon reads only DhcpDdns: each Kea server has its own file",
+    "dhcp6": "this daemon reads only DhcpDdns: each Kea server has its own file",
+    "control-agent": "this daemon reads only DhcpDdns: each Kea server has its own file",
     "control-sockets": "Kea 3.0 has this list; Kea 2.6 has one socket: "
                        '"control-socket": { "socket-type": "unix", "socket-name": ... }',
 }  # fmt: skip

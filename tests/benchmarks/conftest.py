@@ -45,7 +45,7 @@ class Load:
             yield process
 
     def figures_of(self, process: Process, *, stopped: bool = False) -> dict[str, Any]:
-        """Return the figures of a run beside the test, once it has ended or, if ``stopped``, been told to."""
+        """Return the figures of a run beside the test, once it has ended; ``stopped`` stops it first."""
         assert (process.stop() if stopped else process.wait_for_exit()) == 0, process.output()
         figures: dict[str, Any] = json.loads(process.stdout())
         return figures

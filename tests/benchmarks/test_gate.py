@@ -1,4 +1,4 @@
-"""The gate of instruction counts: what it finds, and that nothing is dearer than recorded."""
+"""The gate of instruction counts: it finds increases, and nothing costs more than recorded."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The load generator and its DNS sink: they lose nothing, and say the truth.
 
-Nothing here depends on how fast the machine is, nor fails when it stands still for some seconds: what a run
+Nothing here depends on how fast the machine is, nor fails when it pauses for some seconds: what a run
 by the clock completes while its figures are taken may be nothing; a burst is always measured as a whole.
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.conftest import Load
 
 QUICK = ("--warmup", "0.05", "--seconds", "0.2")
-PATIENT = ("--patience", "30")
+PATIENT = ("--timeout", "30")
 HEALTHY = dict.fromkeys(["lost", "late", "kernel_drops", "repeated", "malformed", "unknown", "unverified",
                          "ignored", "sink_drops"], 0)
 
@@ -66,7 +66,7 @@ def test_a_rate_is_kept(reflected: Load) -> None:
 
 
 def test_a_request_has_waited_since_it_was_due(load: Load, station: Station) -> None:
-    """Also while the generator did not come to send it: else what is slow would seem quick."""
+    """Including the time in which the generator was late: else a slow server would seem fast."""
     options = ("--rate", "100", "--warmup", "0", "--seconds", "60", "--direction", "forward")
     with load.running(*options) as process:
         station.request()
@@ -91,14 +91,14 @@ def test_replies_are_late_by_the_delay(reflected: Load) -> None:
 
 def test_lost_updates_lose_requests(reflected: Load) -> None:
     """The reflector sends nothing again: each lost update loses a request, as does a late one."""
-    figures = reflected.run("--burst", "1000", "--loss", "5", "--patience", "0.3")
+    figures = reflected.run("--burst", "1000", "--loss", "5", "--timeout", "0.3")
     assert figures["sent"] == 1000
     assert figures["lost"] >= figures["ignored"] > 0
     assert figures["completed"] == figures["sent"] - figures["lost"]
 
 
 def test_silence_is_reported_as_loss(load: Load) -> None:
-    figures = load.run("--burst", "10", "--patience", "0.2")
+    figures = load.run("--burst", "10", "--timeout", "0.2")
     assert (figures["sent"], figures["completed"], figures["lost"]) == (10, 0, 10)
     assert figures["p50_ms"] is None
 
@@ -183,7 +183,7 @@ def reverse(signed: Keys | None = None) -> dns.update.UpdateMessage:
 def test_replies_are_what_a_server_sends(load: Load, station: Station, algorithm: str) -> None:
     signed = keyring(algorithm) if algorithm else None
     key = ("--key", f"{algorithm}:{KEY_NAME}:{SECRET}") if algorithm else ()
-    with load.running("--burst", "1", "--patience", "20", *key) as process:
+    with load.running("--burst", "1", "--timeout", "20", *key) as process:
         request = station.request()
         assert (request.fqdn, request.address_text) == ("h00000000.bench.example.", "10.0.0.0")
         assert request.change_type is ChangeType.ADD
@@ -205,7 +205,7 @@ def test_what_is_not_signed_right_is_refused(load: Load, station: Station, wrong
               "another secret": keyring("HMAC-SHA256", base64.b64encode(b"x" * 32).decode()),
               "another algorithm": keyring("HMAC-SHA512")}
     key = f"HMAC-SHA256:{KEY_NAME}:{SECRET}"
-    with load.running("--burst", "1", "--patience", "60", "--key", key) as process:
+    with load.running("--burst", "1", "--timeout", "60", "--key", key) as process:
         station.request()
         message = add(signed=others[wrong])
         station._server.send(message.to_wire())
@@ -216,7 +216,7 @@ def test_what_is_not_signed_right_is_refused(load: Load, station: Station, wrong
 
 
 def test_a_conflict_is_met_once(load: Load, station: Station) -> None:
-    with load.running("--burst", "1", "--patience", "20", "--conflicts", "100") as process:
+    with load.running("--burst", "1", "--timeout", "20", "--conflicts", "100") as process:
         station.request()
         assert station.ask(add()).rcode() == dns.rcode.YXDOMAIN
         assert station.ask(replace()).rcode() == dns.rcode.NOERROR
@@ -226,7 +226,7 @@ def test_a_conflict_is_met_once(load: Load, station: Station) -> None:
 
 
 def test_an_update_that_comes_twice_counts_once(load: Load, station: Station) -> None:
-    with load.running("--burst", "1", "--patience", "20") as process:
+    with load.running("--burst", "1", "--timeout", "20") as process:
         station.request()
         for message in (add(), add(), reverse()):
             assert station.ask(message).rcode() == dns.rcode.NOERROR
@@ -236,7 +236,7 @@ def test_an_update_that_comes_twice_counts_once(load: Load, station: Station) ->
 
 def answered(load: Load, station: Station, seed: str) -> set[int]:
     """Send 100 updates to a sink that loses half of all; return the IDs of those that were answered."""
-    with load.running("--burst", "1", "--patience", "60", "--loss", "50", "--seed", seed) as process:
+    with load.running("--burst", "1", "--timeout", "60", "--loss", "50", "--seed", seed) as process:
         station.request()
         for number in range(100):
             station._server.send(number.to_bytes(2) + add().to_wire()[2:])
@@ -265,7 +265,7 @@ def test_a_seed_says_which_updates_are_lost(load: Load, station: Station) -> Non
 
 
 def test_rubbish_is_counted(load: Load, station: Station) -> None:
-    with load.running("--burst", "1", "--patience", "60") as process:
+    with load.running("--burst", "1", "--timeout", "60") as process:
         station.request()
         rng = random.Random(1)
         whole = add().to_wire()

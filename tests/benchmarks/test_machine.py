@@ -39,7 +39,7 @@ def write(repository: Path, name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["pyd2.py", "benchmarks/cases.py"])
-def test_a_change_of_what_is_measured_is_told(git: Callable[..., str], tmp_path: Path, name: str) -> None:
+def test_a_changed_source_makes_the_commit_dirty(git: Callable[..., str], tmp_path: Path, name: str) -> None:
     assert commit(tmp_path) == git("rev-parse", "--short", "HEAD")
     write(tmp_path, name, "second")
     assert commit(tmp_path) == git("rev-parse", "--short", "HEAD") + "-dirty"

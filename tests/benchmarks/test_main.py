@@ -30,7 +30,7 @@ BY_NAME = {case.name: case for case in CASES}
 def steady(name: str) -> Case:
     """Return a case in which nothing is tried again because the machine has stalled for a while."""
     case = BY_NAME[name]
-    return replace(case, load=(*case.load, "--patience", "30"),
+    return replace(case, load=(*case.load, "--timeout", "30"),
                    settings=replace(case.settings, timeout_ms=20_000))
 
 
@@ -168,7 +168,7 @@ def test_publishing_part_keeps_the_rest(results: Path) -> None:
 def test_part_of_another_measurement_is_not_published(results: Path, change: dict[str, Any],
                                                       monkeypatch: pytest.MonkeyPatch,
                                                       capsys: pytest.CaptureFixture[str]) -> None:
-    """The head of the tables says once for all cases what was measured where and how."""
+    """The heading of the tables describes the measurement once for all cases."""
     command.publish({"about": ABOUT, "results": {"add": both(), "remove": both()}})
     before = results.read_text()
     monkeypatch.setattr(machine, "about", lambda _: ABOUT | change)

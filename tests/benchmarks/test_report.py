@@ -92,7 +92,7 @@ def test_runs_that_went_wrong_have_lost_nothing_and_proved_nothing() -> None:
 
 
 @pytest.mark.parametrize("figure", ["lost", "timeouts"])
-def test_what_happened_in_one_run_only_is_told(figure: str) -> None:
+def test_a_fault_in_one_run_only_is_reported(figure: str) -> None:
     aim = Goal("", "add", figure, 0, None, "", "", more=False)
     assert aim.measure({"add": {"pyd2": [figures(1, 1), figures(1, 1, **{figure: 7}), figures(1, 1)]}}) == 7.0
 

@@ -43,7 +43,7 @@ REFUSED_AT_ONCE = (
 )
 """What Kea takes from a command, though it can not work, or aborts on (decided: ours refuses it).
 
-Kea may go on and find another fault.
+Kea may continue and find another fault.
 """
 
 REFUSED_AT_LAST = (

@@ -91,7 +91,7 @@ def test_secrets_are_shown_unless_switched_off() -> None:
     ],
 )
 def test_redacted_keys(value: Any, redacted: Any) -> None:
-    """Also what stands in the wrong place or under a mistyped name is hidden."""
+    """Secrets in the wrong place or under a mistyped name are hidden, too."""
     assert redact(from_plain({"tsig-keys": value})).plain() == {"tsig-keys": redacted}
     misnamed = from_plain({"tsig_keys": [{"secret": "s"}]})
     assert redact(misnamed).plain() == {"tsig_keys": [{"secret": "*****"}]}

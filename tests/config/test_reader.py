@@ -162,7 +162,7 @@ def test_nesting_has_a_limit_and_an_error() -> None:
 
 
 def test_a_warning_names_the_file_that_is_open_when_it_is_given() -> None:
-    """A comma at the end of an included file is known to be too many only in the file that goes on."""
+    """A comma at the end of an included file is known to be superfluous only in the including file."""
     files = {"f": b'{"DhcpDdns":{"port":5<?include "g"?>}}', "g": b","}
     warnings: list[str] = []
     Reader("f", RULES.grammar, files.__getitem__, warnings.append).whole_file()

@@ -1,4 +1,4 @@
-"""The recorded cases that pyd2 deals with otherwise on purpose, and what it must do instead.
+"""The recorded cases in which pyd2 differs on purpose, and its own behaviour there.
 
 Each deviation names the paragraph of docs/differences.md that gives the reason. It turns the recorded
 outcome into pyd2's by editing a copy of it; everything that it doesn't touch must be as recorded.
@@ -129,11 +129,11 @@ _SECRET_FAULTS = {
 
 def _no_secret(name: str, outcome: Outcome) -> None:
     """Where Kea shows the secret, the place of its fault."""
-    shown, told = _SECRET_FAULTS[name]
+    shown, ours = _SECRET_FAULTS[name]
     for run in (outcome["test"], outcome["start"]):
-        run["stderr"] = run["stderr"].replace(shown, told)
+        run["stderr"] = run["stderr"].replace(shown, ours)
         for entry in run["log"]:
-            entry[3] = entry[3].replace(shown, told)
+            entry[3] = entry[3].replace(shown, ours)
 
 
 def _controls_shown(name: str, outcome: Outcome) -> None:

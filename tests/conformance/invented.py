@@ -1,8 +1,8 @@
-"""Transaction cases that nobody recorded, in the form of the recorded ones; side_by_side.py tries them.
+"""Generated transaction cases, in the form of the recorded ones; side_by_side.py tries them.
 
-The recorded cases are points in a space: what is asked for, what the servers answer, how they sign it, which
-names and domains there are. This module goes through that space: some 120,000 cases. What is drawn by lot
-(several requests, odd mixtures) depends on the seed.
+The recorded cases are points in a space: the request, the servers' answers and signatures, names and domains.
+This module covers that space: some 120,000 cases. Random ones (several requests, odd mixtures) depend on the
+seed.
 """
 
 import random
@@ -16,7 +16,7 @@ from tests.kit.d2 import CONTROL_SOCKET
 from tests.kit.replies import Action
 
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
-A, B, C, NOBODY = 53981, 53982, 53983, 53989
+A, B, C, CLOSED = 53981, 53982, 53983, 53989
 FORWARD, REVERSE4, REVERSE6 = "example.com.", "2.0.192.in-addr.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa."
 CLIENT = "000101C4DAB1D7E0C2BB6C9E4A4E4B8D4B34F2AB9FEE2D0C0CD2A1A8F1BB0CD1F4B5A0"
 
@@ -95,7 +95,7 @@ _FAILING_OVER = {
     "plain": _config([_domain(FORWARD, A)], [_domain(REVERSE4, A), _domain(REVERSE6, A)]),
     "two": _config([_domain(FORWARD, A, B)], [_domain(REVERSE4, A, B), _domain(REVERSE6, A, B)]),
     "three": _config([_domain(FORWARD, A, B, C)], [_domain(REVERSE4, C, B, A), _domain(REVERSE6, B)]),
-    "dead-first": _config([_domain(FORWARD, NOBODY, B)], [_domain(REVERSE4, B), _domain(REVERSE6, NOBODY)]),
+    "dead-first": _config([_domain(FORWARD, CLOSED, B)], [_domain(REVERSE4, B), _domain(REVERSE6, CLOSED)]),
 }
 _SEVERAL_KEYS = {
     "two-keys": _config(
@@ -262,7 +262,7 @@ def _by_lot(chance: random.Random) -> Iterator[Case]:
 
 
 def families(seed: int) -> list[list[Case]]:
-    """Return all cases by what they are about, each under a name of its own."""
+    """Return all cases by their subject, each with its own name."""
     chance = random.Random(seed)
     return [list(_answers()), *(list(family(chance)) for family in (_signatures, _matches, _sizes, _by_lot))]
 

@@ -33,7 +33,7 @@ _SIGNATURE = re.compile(
 
 
 class Difference(NamedTuple):
-    """A case and what came of it."""
+    """A case and its outcome."""
 
     case: invented.Case
     real: Outcome
@@ -56,7 +56,7 @@ class Difference(NamedTuple):
 
 
 def run(station: Station, case: invented.Case) -> Outcome:
-    """Let a D2 do a case; several clients come one after the other."""
+    """Run a case on a D2; several clients come one after the other."""
     recorded = case.recorded()
     station.prepare(recorded["config"], case.replies)
     d2, clients = station.d2, len({request["dhcid"] for request in case.requests})

@@ -49,7 +49,7 @@ class Lines:
 
 
 class FakeServer:
-    """A daemon that notes what it is asked to do. ``refusal`` is what each configuration is answered with."""
+    """A daemon that records its calls. ``refusal`` is the answer to each configuration."""
 
     config_file = "d2.json"
     version = "2.6.3"

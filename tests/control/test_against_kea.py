@@ -187,7 +187,7 @@ REQUESTS = (
 def requests(draw: st.DrawFn) -> bytes:
     """Draw a request, sound or not, with one byte too many, too few or wrong at most.
 
-    One byte makes neither a shutdown nor a configuration of what is none.
+    One changed byte turns no other command into a shutdown or a configuration.
     """
     request = draw(REQUESTS).encode()
     at = draw(st.integers(0, len(request)))

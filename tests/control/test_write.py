@@ -126,7 +126,7 @@ def test_a_failure_leaves_the_old_file_whole(
     assert names(tmp_path) == ["d2.json"]
 
 
-def test_who_reads_meanwhile_reads_the_old_file_to_its_end(tmp_path: Path) -> None:
+def test_an_open_reader_gets_the_old_file_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "d2.json"
     path.write_bytes(b"old")
     with path.open("rb") as reader:

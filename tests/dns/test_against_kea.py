@@ -51,7 +51,7 @@ class Kea:
         self.port = port
         directory = stack.enter_context(private_directory())
         binary = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
-        # No reply comes too late: on a machine that stands still nothing is sent again.
+        # No reply comes too late: even if the machine pauses, nothing is sent again.
         body = {"dns-server-timeout": 20000, **body}
         settings = config(port, body, severity=severity, debuglevel=debuglevel)
         self.d2 = stack.enter_context(D2.start(binary, directory, settings))

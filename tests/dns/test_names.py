@@ -99,7 +99,7 @@ def test_octets_that_are_no_utf8_are_kept() -> None:
 
 
 def test_names_are_lowered_without_touching_lengths() -> None:
-    # 63 is the largest length there is; 65 would be a letter.
+    # 63 is the largest length there is; 65 would be an upper case A.
     label = b"\x3f" + b"Z" * 63
     assert lower(label + b"\x01A\0") == b"\x3f" + b"z" * 63 + b"\x01a\0"
 

@@ -87,7 +87,7 @@ def keyring(key: HmacKey) -> dict[dns.name.Name, dns.tsig.Key]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let dnspython believe that it is NOW."""
+    """Make dnspython's clock show NOW."""
     monkeypatch.setattr("time.time", lambda: float(NOW))
 
 

@@ -1,4 +1,4 @@
-"""UPDATE messages: the recorded ones, the contract's dumps, and dnspython as the judge of what they say."""
+"""UPDATE messages: the recorded ones, the contract's dumps, and dnspython as the oracle."""
 
 from __future__ import annotations
 
@@ -252,8 +252,8 @@ def test_what_no_message_can_hold_is_an_error(size: int) -> None:
 
 
 def test_a_message_may_be_as_large_as_tcp_carries() -> None:
-    room = MAX_MESSAGE - len(encode_update(kinds.ADD_NEW, Zone("example.com."), HOST, HOST, V4, b"", 1))
-    made = encode_update(kinds.ADD_NEW, Zone("example.com."), HOST, HOST, V4, bytes(room), 1)
+    largest = MAX_MESSAGE - len(encode_update(kinds.ADD_NEW, Zone("example.com."), HOST, HOST, V4, b"", 1))
+    made = encode_update(kinds.ADD_NEW, Zone("example.com."), HOST, HOST, V4, bytes(largest), 1)
     assert len(made) == MAX_MESSAGE
 
 

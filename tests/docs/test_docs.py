@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.config import grammar
+from pyd2.config.switches import known_parameters
 from pyd2.counters import Counters
 from pyd2.daemon import PACKET_LAYER
 from pyd2.tools import cli
@@ -145,6 +146,18 @@ def test_every_key_is_described() -> None:
     pages = ("configuration.md", "observing.md", "control.md")
     described = "".join((DOCS / page).read_text() for page in pages)
     assert {key for key in keys_of(PROFILE.config.grammar) if f"`{key}`" not in described} == set()
+
+
+def test_every_switch_is_described() -> None:
+    """As ``block.name`` in the table of switches; those of TLS have a table of their own."""
+    text = (DOCS / "configuration.md").read_text()
+    described = set(re.findall(r"`([a-z.-]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+    blocks = {name: set(known_parameters(f"pyd2.{name}")) for name in known_parameters("pyd2")}
+    switches = {f"{block}.{name}" for block, names in blocks.items() for name in names}
+    switches |= {name for name, names in blocks.items() if not names}
+    assert len(switches) > 15
+    short = {name: name.removeprefix("lanes.") for name in switches if name.startswith("lanes.tls-")}
+    assert {name for name in switches if short.get(name, name) not in described} == set()
 
 
 def test_every_control_command_is_described() -> None:

@@ -28,7 +28,8 @@ NOT_OURS = {
 """Files that are not read, and why."""
 
 OTHER_MEANING = {
-    "journal": re.compile(r"systemd|journal(ctl|d|_mode|_size_limit)|-journal\b|rollback", re.IGNORECASE),
+    "journal": re.compile(r"systemd|journal(ctl|d|_mode|_size_limit|-db)|-journal\b|rollback", re.IGNORECASE),
+    "mail": re.compile(r'"kern": 0'),
     "letter": re.compile(r"dead[ _-]?letter|letter case|capital|upper|lower", re.IGNORECASE),
 }
 """Lines on which a retired word means what everybody means by it."""

@@ -24,7 +24,7 @@ def small_disk(directory: Path, size: int) -> Iterator[bool]:
 
 
 def fill(process: Process, directory: Path, size: int, *, mounted: bool) -> Mend:
-    """Leave no room in a small disk, or let the process write no file beyond a size; return the mend."""
+    """Fill a small disk, or limit the size of the process's files; return the function that repairs it."""
     if mounted:
         ballast = directory / "ballast"
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:

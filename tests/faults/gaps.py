@@ -21,7 +21,7 @@ from tests.kit.waiting import wait_until
 ZONE: Final = "gap.test."
 UPDATES: Final = 20
 NCR_PORTS: Final = {"kea": 53001, "pyd2": 53002}
-"""In a namespace in which nobody else is."""
+"""In a namespace without other processes."""
 
 
 class Responder:
@@ -41,7 +41,7 @@ class Responder:
         self._thread.start()
 
     def close(self) -> None:
-        """Close the port: who asks gets an ICMP message."""
+        """Close the port: a client gets an ICMP message."""
         with contextlib.suppress(OSError):  # it is not connected; this wakes the thread all the same
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -95,7 +95,7 @@ class Site:
         return d2
 
     def _warm_up(self, name: str) -> None:
-        """Let a server make an update, however often it takes until its port is open."""
+        """Make a server send an update, and repeat the request until its port is open."""
         def made() -> bool:
             self._send(name, self._hosts(1)[0])
             return self._ends[name].read() > 0

@@ -21,7 +21,7 @@ from tests.kit import ncr
 ROOT: Final = Path(__file__).resolve().parents[2]
 ZONE: Final = "healthy.test."
 _OWNER: Final = 12 + len(ZONE) + 1 + 4
-"""Where the owner of an update's first record stands: behind the header and the zone."""
+"""The offset of the owner of an update's first record: behind the header and the zone."""
 GRACE: Final = 20.0
 """Seconds that are waited for the last updates."""
 
@@ -66,7 +66,7 @@ class Healthy:
         self._order(f"start {port} {rate}")
 
     def stop(self) -> Figures:
-        """Stop, and wait for what is under way."""
+        """Stop, and wait for updates under way."""
         self._order("stop")
         return Figures(**json.loads(self._read()))
 

@@ -6,7 +6,7 @@ lost, the 99th percentile of its delay (from the request to its update) alone an
 long the thread of the updates was held at most, in CPU time of that thread and by the clock.
 
 The law: none lost, a delay beside that is at most 10 ms above that alone, and a thread that is held for 5 ms
-at most. On a machine that does much else the clock tells of that, too: the CPU time is what counts.
+at most. On a busy machine the clock includes other work; so the CPU time counts.
 """
 
 import base64
@@ -42,7 +42,7 @@ SWITCHES: Final[dict[str, dict[str, Any]]] = {
 }
 NOERROR, REFUSED = 0, 5
 QUIET: Final = 8.0
-"""Seconds after which a server that is back, and was not asked, will not be asked any more."""
+"""Seconds after which a server that is back, and was not asked, will not be asked at all."""
 BURST: Final = 5000.0
 """Requests per second where there are very many: fewer than the daemon takes on a machine that does much
 else. What it cannot take waits in the kernel, before anybody can see whose it is.
@@ -50,7 +50,7 @@ else. What it cannot take waits in the kernel, before anybody can see whose it i
 
 
 class SickServer:
-    """A DNS server, or many, on ports of their own, that do as they are told."""
+    """A DNS server, or many, on ports of their own, with the answers that a test sets."""
 
     def __init__(self, count: int = 1) -> None:
         self.rcode: int | None = None
@@ -131,10 +131,10 @@ class Site:
         return sent
 
     def status(self) -> dict[str, Any]:
-        """Return what status-get tells of what goes beyond Kea."""
+        """Return the part of status-get's answer that Kea does not have."""
         assert self.d2 is not None
-        told: dict[str, Any] = self.d2.command("status-get")["arguments"].get("pyd2", {})
-        return told
+        status: dict[str, Any] = self.d2.command("status-get")["arguments"].get("pyd2", {})
+        return status
 
     def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait until something holds, looking now and then; return whether it does."""
@@ -304,7 +304,7 @@ def _many_keys(site: Site) -> None:
 
 
 def _use_all_keys(site: Site) -> None:
-    """Updates signed with very many keys, and someone who asks for the statistics of all."""
+    """Updates signed with very many keys, and a client that asks for the statistics of all."""
     count = len(site.body["tsig-keys"])
     end = threading.Event()
     asked = 0
@@ -343,7 +343,7 @@ def _hanging_log(site: Site) -> None:
 
 def _write_much(site: Site) -> None:
     sent = site.send(_ask(range(int(site.seconds * 500))), 500)
-    site.notes = f"{sent} more requests, nobody reads the log"
+    site.notes = f"{sent} more requests, the log has no reader"
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -414,7 +414,7 @@ def measure(
                            f'-m tests.faults.probe {seen} "$@"\n')
         program.chmod(0o700)
         d2 = site.d2 = D2.start(str(program), directory, config(site.port, site.body))
-        stack.callback(d2.process.kill)  # what waits need not end
+        stack.callback(d2.process.kill)  # waiting requests need not end
         d2.wait_for_listener(site.port)
         time.sleep(0.5)
         healthy.start(site.port, rate)

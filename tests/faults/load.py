@@ -17,7 +17,7 @@ from tests.kit.d2 import D2
 from tests.kit.waiting import wait_until
 
 TICK: Final = 0.005
-"""Seconds between two looks at what is due to be sent."""
+"""Seconds between two rounds of sending."""
 
 _FINAL: Final = re.compile(
     rb"^(\S+ \S+) .*DHCP_DDNS_(ADD|REMOVE)_(SUCCEEDED|FAILED) \S+ Request ID ([0-9A-F]+)"
@@ -84,7 +84,7 @@ class Load:
                         return
                     try:
                         sock.send(request)
-                    except ConnectionRefusedError:  # an earlier one found nobody: this one is sent again
+                    except ConnectionRefusedError:  # of an earlier one, at a closed port: repeat this one
                         sock.send(request)
                     self.sent_at.append(time.time())
                 self._stop.wait(TICK)

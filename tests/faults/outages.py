@@ -1,4 +1,4 @@
-"""Measured runs with late tries: a DNS server that is away for a while, and a network that spoils much."""
+"""Measured runs with retries: a DNS server that is down for a while, and a network that damages messages."""
 
 import contextlib
 import signal
@@ -23,7 +23,7 @@ RETRY: Final[dict[str, Any]] = {"user-context": {"pyd2": {"retry": {"enabled": T
 
 
 def settings(dns_port: int, key: TsigKey | None = None) -> dict[str, Any]:
-    """Return what a D2 works by: a forward and a reverse zone at one server, and late tries."""
+    """Return a D2's configuration: a forward and a reverse zone at one server, and retries."""
     named = {"key-name": key.name} if key else {}
     return {
         "forward-ddns": {"ddns-domains": [domain(ZONE, dns_port, **named)]},
@@ -33,11 +33,12 @@ def settings(dns_port: int, key: TsigKey | None = None) -> dict[str, Any]:
     }
 
 
-def requests_told(d2: D2) -> dict[str, int]:
-    """Return what status-get tells of the requests, which must add up."""
-    told: dict[str, int] = d2.command("status-get")["arguments"]["pyd2"]["requests"]
-    assert told["received"] == sum(count for name, count in told.items() if name != "received"), told
-    return told
+def request_counts(d2: D2) -> dict[str, int]:
+    """Return the numbers of requests by their state, from status-get; they must add up."""
+    requests: dict[str, int] = d2.command("status-get")["arguments"]["pyd2"]["requests"]
+    others = sum(count for name, count in requests.items() if name != "received")
+    assert requests["received"] == others, requests
+    return requests
 
 
 def outage(binary: str, seconds: float, rate: float) -> bool:
@@ -55,24 +56,24 @@ def outage(binary: str, seconds: float, rate: float) -> bool:
             pause.wait(LEAD)
             bind.process.stop(signal.SIGKILL)
             pause.wait(seconds)
-            waiting = requests_told(d2)["queued"]
+            waiting = request_counts(d2)["queued"]
             bind.start()
             back = time.time()
             wait_until(lambda: not load.running, "the last request to be sent", 2 * seconds + 60)
         with contextlib.suppress(AssertionError):
-            # How long that takes, with much that has waited, is the server's affair.
+            # With so many waiting requests the time depends on the server.
             wait_until(lambda: ends.read() >= len(hosts), "the end of all requests", 120)
-        told = requests_told(d2)
-        if not told["active"]:
+        requests = request_counts(d2)
+        if not requests["active"]:
             check_balance(d2)
         before = [host for host, at in zip(hosts, load.sent_at, strict=True) if at < back]
         took = max((ends.at[host.dhcid] - back for host in before if host.dhcid in ends.at), default=0.0)
         held = {owner for zone in (ZONE, REVERSE) for owner, _, _, _ in bind.records(zone)}
     missing = [host for host in hosts if host.name not in held or host.pointer not in held]
     print(f"BIND away for {seconds:g} s at {rate:g} requests/s: {len(hosts)} sent, {waiting} waited when it "
-          f"came back, the last of those sent before was done {took:.1f} s later; {told['done']} done, "
-          f"{told['failed']} failed; {len(missing)} hosts not in the zones")
-    return not missing and told["done"] == len(hosts)
+          f"came back, the last of those sent before was done {took:.1f} s later; {requests['done']} done, "
+          f"{requests['failed']} failed; {len(missing)} hosts not in the zones")
+    return not missing and requests["done"] == len(hosts)
 
 
 def _zones(binary: str, count: int, faults: Faults) -> tuple[list[set[Record]], str]:
@@ -100,16 +101,17 @@ def _zones(binary: str, count: int, faults: Faults) -> tuple[list[set[Record]], 
                 ncr.send(request, port)
             wait_until(lambda: _ended(d2) >= sent, "the end of a phase", 120)  # noqa: B023  called at once
             proxy.settle()
-        told = requests_told(d2)
+        requests = request_counts(d2)
         counts = check_balance(d2)
         bad = counts["update-timeout"] + counts["update-error"]
-        text = f"{told['done']} done, {told['failed']} failed, {bad} of {counts['update-sent']} tries bad"
+        text = f"{requests['done']} done, {requests['failed']} failed, "
+        text += f"{bad} of {counts['update-sent']} tries bad"
         return [bind.records(ZONE), bind.records(REVERSE)], text
 
 
 def _ended(d2: D2) -> int:
-    told = requests_told(d2)
-    return told["received"] - told["queued"] - told["active"]
+    requests = request_counts(d2)
+    return requests["received"] - requests["queued"] - requests["active"]
 
 
 def _moved(host: Host) -> bytes:

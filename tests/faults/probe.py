@@ -45,7 +45,7 @@ class Holds(NamedTuple):
 
 
 class Probe:
-    """The timer. ``file`` is shared with who looks at it, and cleared when its last octet is not 0."""
+    """The timer. ``file`` is shared with its reader, and cleared when its last octet is not 0."""
 
     def __init__(self, loop: Any, file: Path) -> None:
         self._loop = loop

@@ -33,7 +33,7 @@ def _site(binary: str) -> Iterator[tuple[D2, int, DnsServer, dict[str, Any]]]:
         settings = config(port, forward(*domains))
         directory = stack.enter_context(private_directory())
         d2 = D2.start(binary, directory, settings)
-        stack.callback(d2.process.kill)  # what waits for the dead server need not end
+        stack.callback(d2.process.kill)  # requests that wait for the dead server need not end
         d2.wait_for_listener(port)
         yield d2, port, bind, settings
 

@@ -20,7 +20,7 @@ from tests.kit.waiting import wait_until
 HEALTHY, RUDE = "healthy.test.", "rude.test."
 OVER_TCP: Final[dict[str, Any]] = {"user-context": {"pyd2": {"lanes": {"transport": "tcp"}}}}
 _BLOCK: Final = 1 << 18
-"""Octets written at a time by who writes without end."""
+"""Octets of each write of a server that writes without end."""
 
 Way = Callable[["Peer"], None]
 
@@ -158,7 +158,7 @@ WAYS: Final[dict[str, Way]] = {
     "empty messages": _empty,
     "messages of 1 to 11 octets": _short,
     "a message that never ends": _never_ending,
-    "messages that nobody asked for": _unasked,
+    "unexpected messages": _unasked,
     "messages of 65,535 octets": _flood,
     "an answer octet by octet": _drip,
     "reads nothing": _deaf,
@@ -256,8 +256,8 @@ def rude(binary: str, seconds: float, rate: float) -> bool:
     print(f"{'the server of the other zone':<32}{'lost':>6}{'p50 ms':>8}{'p99 ms':>8}{'command ms':>12}"
           f"{'CPU':>6}{'connections':>13}{'closed':>8}{'ignored':>9}")
     with dns_servers.bind([HEALTHY]) as bind:
-        nobody = ("(no requests for it)", _silent)
-        for name, way in [nobody, *WAYS.items(), nobody]:
+        alone = ("(no requests for it)", _silent)
+        for name, way in [alone, *WAYS.items(), alone]:
             fine = _measure(binary, name, way, share, rate, bind.port) and fine
     return fine
 

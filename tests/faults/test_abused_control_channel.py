@@ -90,7 +90,7 @@ def test_a_command_10000_deep_is_refused(d2_binary: str, opening: str, middle: s
         assert d2.command("list-commands")["result"] == 0
 
 
-def test_a_hundred_idle_clients_keep_nobody_waiting(d2_binary: str) -> None:
+def test_a_hundred_idle_clients_delay_no_other(d2_binary: str) -> None:
     with _d2(d2_binary) as d2, contextlib.ExitStack() as stack:
         idle = []
         for _ in range(100):

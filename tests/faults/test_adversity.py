@@ -23,7 +23,7 @@ HOSTS = 120
 FINAL = re.compile(r"DHCP_DDNS_(ADD|REMOVE)_(SUCCEEDED|FAILED) DHCP_DDNS Request ID ([0-9A-F]+)")
 
 BAD = Faults(lose=0.1, delay=0.3, delay_seconds=0.1, duplicate=0.1, cut=0.03, wrong_id=0.1, wrong_source=0.1)
-"""What an unsigned update can be expected to outlive: nothing changes what it says."""
+"""Faults that an unsigned update must survive: none of them changes its content."""
 
 
 class Host:
@@ -46,7 +46,7 @@ class Site:
         self.d2, self.port, self.proxy, self.bind = d2, port, proxy, bind
 
     def carry_out(self, change: int, hosts: Iterable[Host]) -> dict[str, str]:
-        """Send a request for each host and return how each ended, by DHCID, as the log tells."""
+        """Send a request for each host and return how each ended, by DHCID, according to the log."""
         mark = len(self.d2.stdout())
         wanted = list(hosts)
         for host in wanted:
@@ -119,7 +119,7 @@ def _check(site: Site) -> None:
         if gone[host.dhcid] == "SUCCEEDED":
             assert host.name not in held
             assert host.owner not in held
-    for host in hosts[1::2]:  # whom nobody has touched
+    for host in hosts[1::2]:  # these did not change
         if ends[host.dhcid] == "SUCCEEDED":
             assert {kind for kind, _ in held[host.name]} == {"A", "DHCID"}
     assert site.statistics()["ncr-received"] == HOSTS + len(leaving)
@@ -147,7 +147,7 @@ def test_signed_with_wrong_bits(d2_binary: str, seed: int) -> None:
 
 
 def test_truncated_replies_and_a_tcp_connection_that_breaks(d2_binary: str, is_pyd2: bool) -> None:
-    """Decisions, row 2: what was truncated is repeated over TCP, and TCP may fail in any octet."""
+    """Decisions, row 2: truncated replies are repeated over TCP, and TCP may fail at any octet."""
     faults = Faults(lose=0.05, flag_tc=0.5, break_tcp=0.02)
     with _site(d2_binary, faults, 5) as site:
         _check(site)
@@ -174,6 +174,6 @@ def test_a_network_that_dies_and_comes_back(d2_binary: str) -> None:
         assert set(site.carry_out(ncr.ADD, late).values()) == {"SUCCEEDED"}
         assert set(site.hosts_in_zones()) == {name for host in late for name in (host.name, host.owner)}
         counts = site.statistics()
-        # On a machine that stands still for a while, what was answered late is sent again.
+        # If the machine pauses, updates that were answered late are sent again.
         assert counts["update-timeout"] >= 60
         assert counts["update-success"] >= 40

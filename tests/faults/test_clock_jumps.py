@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults.load import Ends, Host, Load, check_balance, domain
-from tests.faults.outages import requests_told
+from tests.faults.outages import request_counts
 from tests.kit import dns_servers
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
@@ -71,7 +71,7 @@ def _settings(port: int, directory: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("offset", ["-1d", "+1h"])
 def test_nothing_is_lost_and_no_timer_takes_note(d2_binary: str, bind: dns_servers.DnsServer,
                                                  offset: str) -> None:
-    """While it is off BIND refuses the signatures; what was refused is tried again all the while."""
+    """While the clock is off, BIND refuses the signatures, and refused updates are tried again."""
     with PortLease() as lease, private_directory() as directory:
         port = lease.take()
         clock = Clock(directory / "clock")
@@ -89,11 +89,11 @@ def test_nothing_is_lost_and_no_timer_takes_note(d2_binary: str, bind: dns_serve
                 wait_until(lambda: "(BADTIME)" in bind.process.output(), "BIND to refuse a signature")
                 # A timer that went by the wall clock would run out in a day, or at once and all the time.
                 d2.wait_for_log("PYD2_RETRY_SCHEDULED", 3 * len(HOSTS))
-                assert requests_told(d2)["queued"]
+                assert request_counts(d2)["queued"]
                 clock.jump("+0")
                 ends.wait(len(HOSTS))
-            told = requests_told(d2)
-            assert (told["received"], told["done"]) == (len(HOSTS), len(HOSTS))
+            requests = request_counts(d2)
+            assert (requests["received"], requests["done"]) == (len(HOSTS), len(HOSTS))
             check_balance(d2)
         held = {owner for zone in (ZONE, REVERSE) for owner, _, _, _ in bind.records(zone)}
     assert held == {name for host in HOSTS for name in (host.name, host.pointer)}

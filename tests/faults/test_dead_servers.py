@@ -53,7 +53,7 @@ def test_a_dead_server_does_not_keep_other_zones_waiting(d2_binary: str, is_pyd2
                 before.count("DHCP_DDNS_ADD_FAILED") >= 32
             wait_until(lambda: d2.stdout().count("DHCP_DDNS_ADD_FAILED") == 100, "the end of all others")
             counts = d2.statistics()
-        # On a machine that stands still for a while the healthy server's update may be sent twice.
+        # If the machine pauses, the healthy server's update may be sent twice.
         assert counts["update-success"] == 1
         assert counts["update-sent"] == counts["update-timeout"] + 1 >= 301
 
@@ -101,7 +101,7 @@ def test_a_server_that_restarts_under_load_holds_what_is_logged(d2_binary: str, 
         assert done <= held <= {host.name for host in hosts}
         assert 100 <= len(done) < len(hosts)
         assert counts["update-timeout"] >= 3 * (len(hosts) - len(done))
-        # Whom an outage has caught is told by name, with its address.
+        # The log names each host that an outage has affected, with its address.
         for host in hosts:
             if host.name not in done:
                 assert f"FQDN: [{host.name}]" in d2.stdout()

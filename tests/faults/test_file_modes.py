@@ -1,4 +1,4 @@
-"""The files of a running D2: who may read them, and what is not in them."""
+"""The files of a running D2: their modes, and no secrets in them."""
 
 import json
 import os

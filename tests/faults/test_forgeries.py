@@ -13,7 +13,7 @@ from tests.kit.ports import PortLease
 pytestmark = [pytest.mark.faults, pytest.mark.peers]
 
 ZONE = "example.com."
-FORGERIES = 100  # what a socket's buffer holds several times over, so that the true reply finds room
+FORGERIES = 100  # a socket's buffer holds several times as many, so the true reply still fits
 
 
 @pytest.mark.parametrize("fault", ["wrong_id", "wrong_source"])

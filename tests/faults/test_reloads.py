@@ -73,7 +73,7 @@ def _between_requests(load: Load, steps: Iterable[Callable[[], None]]) -> None:
 @pytest.mark.parametrize("ways", [(_sighup,), (_config_reload, _config_set)],
                          ids=["signals", "commands"])
 def test_a_stream_of_requests_goes_on(d2_binary: str, is_pyd2: bool, ways: tuple[Reload, ...]) -> None:
-    """Each reload also brings or takes another domain. The socket stays what it is all the time."""
+    """Each reload also brings or takes another domain. The socket stays the same all the time."""
     hosts = [Host(number, ZONE) for number in range(HOSTS)]
     with _site(d2_binary) as (d2, port, bind, settings):
         own = settings["DhcpDdns"]
@@ -116,7 +116,7 @@ def test_the_queue_changes_its_place_in_a_stream_of_requests(d2_binary: str, is_
 
 
 def test_what_has_arrived_at_the_old_port_is_carried_out(d2_binary: str, is_pyd2: bool) -> None:
-    """The port changes while requests wait in the kernel; the daemon stands still until all is there."""
+    """The port changes while requests wait in the kernel; the daemon is stopped until all are there."""
     hosts = [Host(number, ZONE) for number in range(100)]
     with _site(d2_binary) as (d2, port, bind, settings), PortLease() as lease:
         new_port = lease.take()

@@ -57,7 +57,7 @@ def corrupted(rng: random.Random, key: str) -> str:
 
 
 def texts(rng: random.Random, port: int) -> Iterator[str]:
-    """Return configurations in which the secret, or what stands beside it, is mistyped."""
+    """Return configurations in which the secret, or something beside it, is mistyped."""
     logger = {"name": "kea-dhcp-ddns", "severity": "DEBUG", "debuglevel": 99,
               "output-options": [{"output": "stdout"}, {"output": "d2.log"}]}
     whole = json.dumps({"DhcpDdns": {"port": port, "control-socket": CONTROL_SOCKET, "loggers": [logger],

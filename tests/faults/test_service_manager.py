@@ -1,4 +1,4 @@
-"""A D2 under a service manager such as systemd: what it says, and that a restart loses nothing."""
+"""A D2 under a service manager such as systemd: its notifications, and restarts that lose nothing."""
 
 import contextlib
 import json
@@ -145,7 +145,7 @@ def test_a_watchdog_for_another_process_does_not(d2_binary: str) -> None:
         assert not [message for message in site.manager.hear() if "WATCHDOG" in message]
 
 
-def test_a_manager_that_has_gone_is_told_of_and_done_without(d2_binary: str) -> None:
+def test_a_manager_that_has_gone_is_logged_and_not_needed(d2_binary: str) -> None:
     with _site() as site, site.manager.start(d2_binary, env={"NOTIFY_SOCKET": "/nonexistent/notify"}) as d2:
         d2.wait_for_commands()
         assert _count(d2, "PYD2_SERVICE_MANAGER_UNREACHABLE") >= 1
@@ -165,7 +165,7 @@ def test_a_socket_that_is_handed_over_is_used_with_what_has_arrived(d2_binary: s
             d2.wait_for_log(SUCCEEDED, 51)
 
 
-def test_sockets_that_nobody_needs_are_closed_and_told_of(d2_binary: str) -> None:
+def test_unused_sockets_are_closed_and_logged(d2_binary: str) -> None:
     with _site() as site, PortLease() as lease, _bound(lease.take()) as elsewhere, \
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream, \
             site.path.open() as file, site.manager.start(d2_binary, [elsewhere, stream, file]) as d2:
@@ -173,8 +173,8 @@ def test_sockets_that_nobody_needs_are_closed_and_told_of(d2_binary: str) -> Non
         assert _count(d2, "PYD2_SOCKET_REJECTED") == 3
         for number, why in ((3, f"it is bound to 127.0.0.1 port {elsewhere.getsockname()[1]}"),
                             (4, "it is no UDP socket"), (5, "Socket operation on non-socket")):
-            told = f"closing file descriptor {number} from the service manager unused: {why}"
-            assert told in d2.stdout()
+            line = f"closing file descriptor {number} from the service manager unused: {why}"
+            assert line in d2.stdout()
         _send(site.port, 1)
         d2.wait_for_log(SUCCEEDED)
 
@@ -226,7 +226,7 @@ sys.exit(main())
 """
 
 
-def test_a_reload_that_breaks_inside_is_told_of_and_the_manager_does_not_wait(is_pyd2: bool) -> None:
+def test_a_reload_with_an_internal_error_is_reported_and_the_manager_does_not_wait(is_pyd2: bool) -> None:
     if not is_pyd2:
         pytest.skip("it is pyd2 that is broken here")
     with _site() as site:

@@ -72,7 +72,7 @@ def test_a_signal_during_a_long_start_waits(d2_binary: str, is_pyd2: bool, numbe
         pid_file = directory / "d2.kea-dhcp-ddns.pid"
         d2 = D2(d2_binary, directory)
         try:
-            # The start goes on only when it has its configuration.
+            # The start continues only when it has its configuration.
             fifo.wait_for_reader(d2)
             d2.process.send_signal(number)
             fifo.give(json.dumps(settings))

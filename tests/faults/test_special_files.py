@@ -26,7 +26,7 @@ def lanes(**files: str) -> dict[str, Any]:
 
 
 def bodies(path: str) -> dict[str, dict[str, Any]]:
-    """Return what names a file, by what is to be said when it is none."""
+    """Return the parameters that name a file, by the error when it is none."""
     logger = {"name": "kea-dhcp-ddns", "severity": "INFO", "output-options": [{"output": path, "maxsize": 0}]}
     return {
         "'tls-ca-file'": lanes(ca=path),
@@ -83,7 +83,7 @@ def test_a_pipe_may_give_the_first_configuration(d2_binary: str) -> None:
 
 
 def said_by(directory: Path, *command: str) -> str:
-    """Run a program that refuses the configuration; return what it says."""
+    """Run a program that refuses the configuration; return its message."""
     done = subprocess.run(command, cwd=directory, env=environment(directory), capture_output=True, text=True,
                           timeout=60, check=False)
     assert done.returncode == 1, done

@@ -1,4 +1,4 @@
-"""A disk that does not answer those who write the log on it."""
+"""A disk that does not answer when the log is written to it."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ class Site:
         return self.directory / "stalled"
 
     def carry_out(self) -> None:
-        """Have some requests carried out, to their ends: the durable queue has room for the next ones."""
+        """Carry out some requests completely, so that the durable queue is empty for the next ones."""
         before = self.succeeded()
         for number in range(COUNT):
             ncr.send(Host(number, ZONE).request(), self.port)
@@ -108,7 +108,7 @@ def test_the_end_comes_while_the_log_hangs(site: Site) -> None:
     site.carry_out()
     site.d2.process.send_signal(signal.SIGTERM)
     assert site.d2.process.wait_for_exit() == 0
-    assert "log lines that were lost, for writing them does not come to an end" in site.d2.stderr()
+    assert "log lines are lost: the disk or terminal did not accept them in time" in site.d2.stderr()
 
 
 @pytest.mark.parametrize("site", [COUNT + COUNT // 2], indirect=True)

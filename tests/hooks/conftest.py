@@ -54,7 +54,7 @@ class RecordingLog:
         self.entries.append((message_id, tuple(str(argument) for argument in arguments)))
 
     def emit_request(self, message_id: str, request: LoggedRequest) -> None:
-        """Keep a message that tells of a request."""
+        """Keep a message about a request."""
         self.emit(message_id, request.request_id, request.text())
 
     def lines(self, least: Severity = Severity.INFO) -> list[str]:
@@ -76,7 +76,7 @@ class RecordingLog:
 
 
 class Clock:
-    """A clock that stands still unless a test gives it steps, in nanoseconds."""
+    """A clock that moves only in the steps of a test, in nanoseconds."""
 
     def __init__(self) -> None:
         self.now = 0

@@ -90,7 +90,7 @@ def test_a_use_leaves_nothing_for_the_next(load: Load, write: Write, log: Record
 
 
 def test_without_callouts_nothing_is_asked(load: Load, write: Write) -> None:
-    """The engine pays nothing for hooks that nobody uses, and context_create does not run for them."""
+    """Unused hook points cost the engine nothing, and context_create does not run for them."""
     chain = load(write("""
         def context_create(handle): raise RuntimeError
     """))

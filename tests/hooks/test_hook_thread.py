@@ -73,7 +73,7 @@ def test_what_ends_a_loop_does_not_end_the_daemon(d2_binary: str, is_pyd2: bool,
             assert d2.stop() == 0
             text = d2.stdout()
     what = "the server's task was cancelled" if how.startswith("cancel") else "the event loop was ended"
-    assert text.count(f"{what}, by a hook library most likely; it goes on") == 2
+    assert text.count(f"{what}, most likely by a hook library; it continues") == 2
     assert "DCTL_SHUTDOWN DhcpDdns has shut down" in text
 
 

@@ -253,7 +253,7 @@ def test_after_a_failed_reload_the_old_set_loads_again(load: Load, write: Write,
 
 
 def test_a_key_outlives_its_library(load: Load, write: Write) -> None:
-    """A transaction under way goes on to sign and verify with the key that it was given."""
+    """A transaction under way continues to sign and verify with its key."""
     chain = load(write("""
         from pyd2.hooks import TsigKey
         class Key:

@@ -55,7 +55,7 @@ def hooks(tmp_path: Path) -> Path:
 
 
 def declare(site: Path, *entries: str) -> None:
-    """Let a package declare libraries, as pip installs it."""
+    """Make a package declare libraries, as pip installs it."""
     metadata = site / "acme_hooks-1.0.dist-info"
     metadata.mkdir(exist_ok=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-hooks\nVersion: 1.0\n")

@@ -1,4 +1,4 @@
-"""The stand-ins behave as what the server gives, and the guide's test of a library is one that runs."""
+"""The test handles behave like those of the server, and the guide's test of a library is one that runs."""
 
 from __future__ import annotations
 

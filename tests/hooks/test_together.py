@@ -1,4 +1,4 @@
-"""Libraries at work with those who use them: the command registry and the engine."""
+"""Libraries together with the command registry and the engine."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ def returning_clients(seed: int, count: int) -> tuple[list[Request], list[Reques
     A client renews, moves between three addresses of each family, is on both at once, leaves and comes back;
     often its next request comes while the one before is under way, since the stream need not wait between
     requests. Kea has one transaction at a time for a DHCID and keeps the order of its requests, so all that
-    happens to a client is determined, provided that nobody else touches its names and addresses: the order
-    between DHCIDs is free. Strangers hold some of the names beforehand and then stay silent, so that
+    happens to a client is determined, if no other client touches its names and addresses: the order between
+    DHCIDs is free. Strangers hold some of the names beforehand and then stay silent, so that
     conflict resolution (RFC 4703, section 5.3) meets resistance.
     """
     chance = random.Random(seed)
@@ -141,7 +141,7 @@ class Feeder:
             self._wait(unfinished=0)
 
     def pour(self, stream: Sequence[Request]) -> None:
-        """Send the stream without waiting for anything but room in the D2's queue; then wait for its end."""
+        """Send the stream as fast as the D2's queue accepts it; then wait for its end."""
         for request in stream:
             self._wait(unfinished=_UNFINISHED)
             self._send(request)
@@ -170,10 +170,10 @@ def history(log: Sequence[Sequence[str]], dns_port: int) -> dict[str, list[tuple
 
     The DNS server's port is masked, as it differs between the two that are compared.
     """
-    told: dict[str, list[tuple[str, str]]] = {}
+    messages: dict[str, list[tuple[str, str]]] = {}
     for _, _, message, text in log:
         found = re.search(r"Request ID ([0-9A-F]+)", text)
         if found:
             masked = text.replace(f"port:{dns_port}", "port:DNS")
-            told.setdefault(found.group(1), []).append((message, masked))
-    return told
+            messages.setdefault(found.group(1), []).append((message, masked))
+    return messages

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.peers
 @contextlib.contextmanager
 def _outcome(binary: str, serve: Serve, key: TsigKey | None,
              send: Callable[[stream.Feeder], None]) -> Iterator[dict[str, Any]]:
-    """Let one D2 have requests and yield what came of them."""
+    """Send requests to one D2 and yield their outcome."""
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(PortLease()).take()
         server = stack.enter_context(serve(stream.ZONES, key))
@@ -46,7 +46,7 @@ def _outcome(binary: str, serve: Serve, key: TsigKey | None,
 
 def _compare(d2_binary: str, serve: Serve, key: TsigKey | None,
              send: Callable[[stream.Feeder], None]) -> dict[str, Any]:
-    """Send the same to the real server and to the D2 under test, compare, and return what came of it."""
+    """Send the same to the real server and to the D2 under test, compare, and return the outcome."""
     real = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
     with _outcome(real, serve, key, send) as wanted, _outcome(d2_binary, serve, key, send) as got:
         assert got["statistics"] == wanted["statistics"]

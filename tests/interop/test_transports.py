@@ -30,7 +30,7 @@ CALM = Faults()
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """Who vouches for the servers."""
+    """The certificate authority of the servers."""
     return make_authority(tmp_path_factory.mktemp("authority"))
 
 
@@ -138,7 +138,7 @@ def _late(binary: str, port: int, lanes: dict[str, Any]) -> Iterator[tuple[D2, E
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
-def test_late_tries(d2_binary: str, is_pyd2: bool, transport: str, authority: Certificate,
+def test_retries(d2_binary: str, is_pyd2: bool, transport: str, authority: Certificate,
                     certificate: Certificate) -> None:
     """The server is killed while the connection is in use, and comes back."""
     if not is_pyd2:
@@ -161,7 +161,7 @@ def test_late_tries(d2_binary: str, is_pyd2: bool, transport: str, authority: Ce
             check_balance(d2)
 
 
-def test_late_tries_until_the_server_has_the_right_certificate(
+def test_retries_until_the_server_has_the_right_certificate(
     d2_binary: str, is_pyd2: bool, tmp_path: Path, authority: Certificate, certificate: Certificate
 ) -> None:
     if not is_pyd2:
@@ -222,7 +222,7 @@ def test_certificates_that_cannot_be_read_for_the_moment_hold_up_no_other_server
         with D2.start(d2_binary, directory, config(port, body)) as d2:
             d2.wait_for_listener(port)
             trusted.unlink()
-            os.mkfifo(trusted)  # opening it in the plain way would not come to an end
+            os.mkfifo(trusted)  # a plain open would block for ever
             ends = Ends(d2)
             with Load(port, (host.request() for host in (other, *hosts)), 1e6):
                 ends.wait(len(hosts))

@@ -18,7 +18,7 @@ from pyd2.data.text import JOINED_AT_ONCE, to_text
 COMMANDS = Path(__file__).parent.parent / "conformance" / "data" / "commands"
 
 # Keys are printed raw, so only such keys give JSON again. Floats keep six digits, and one whose text has an
-# exponent but no point (1e+10.0) is no number any more; both are Kea's ways.
+# exponent but no point (1e+10.0) is no longer a number; both are Kea's ways.
 KEYS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters='"\\'), max_size=6)
 SCALARS = (
     st.none()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.kit.waiting import PATIENCE, wait_until
+from tests.kit.waiting import TIMEOUT, wait_until
 
 Address = tuple[Any, ...]
 
@@ -40,18 +40,18 @@ class Faults:
 
     lose: float = 0.0
     delay: float = 0.0
-    """Comes late, by up to ``delay_seconds``; what was sent later overtakes it."""
+    """Comes late, by up to ``delay_seconds``; later messages overtake it."""
     delay_seconds: float = 0.1
     duplicate: float = 0.0
     """Comes twice, the copy as late as ``delay`` says."""
     cut: float = 0.0
     """Ends at some octet."""
     flip: float = 0.0
-    """One bit is wrong. Without TSIG nobody can tell, so the zone may then hold anything."""
+    """One bit is wrong. Without TSIG this goes unnoticed, so the zone may then hold anything."""
     flag_tc: float = 0.0
     """A reply says that it is truncated."""
     wrong_id: float = 0.0
-    """Before a reply comes a forged REFUSED with a query ID that nobody uses."""
+    """Before a reply comes a forged REFUSED with an unused query ID."""
     wrong_source: float = 0.0
     """Before a reply comes a forged REFUSED with the right query ID from another port."""
     forgeries: int = 1
@@ -112,14 +112,14 @@ class Adversity:
         self._faults = faults
 
     def settle(self) -> None:
-        """Return when nothing is held back any more; new messages must not be on their way."""
+        """Return when no message is held back; no new ones may be on their way."""
         wait_until(lambda: not self._held, "the messages that were held back")
 
     def close(self) -> None:
         """Stop."""
         self._stopping = True
         os.write(self._wake_write, b"x")
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         assert not self._thread.is_alive(), "the proxy doesn't stop"
         for sock in [self._udp, self._tcp, self._elsewhere, *self._askers.values(), *self._pairs]:
             sock.close()
@@ -277,7 +277,7 @@ class Adversity:
 
 
 def _forged(reply: bytes) -> bytes:
-    """Return a reply as a forger makes it who can't sign: header and zone, REFUSED."""
+    """Return a reply as a forger without the key makes it: header and zone, REFUSED."""
     if len(reply) < _HEADER:
         return reply
     return reply[:3] + bytes([reply[3] & 0xF0 | _REFUSED]) + reply[4:]
@@ -290,6 +290,6 @@ def _send(sock: socket.socket, message: bytes, peer: Address | None = None) -> N
         else:
             sock.sendto(message, peer)
     except OSError as error:
-        # The peer is away or has no room: lost, as networks do. A closed socket's asker was forgotten.
+        # The peer is away or its buffer is full: lost, as in a network. A closed socket's client is gone.
         if error.errno not in (errno.ECONNREFUSED, errno.EAGAIN, errno.EBADF):
             raise

@@ -36,7 +36,7 @@ def compile_library(source: Path, target: Path, *options: str) -> Path:
 
 
 def compile_text(text: str, target: Path, *options: str) -> Path:
-    """Compile the text of a library in C; its source stands beside the target."""
+    """Compile the text of a library in C; its source is beside the target."""
     source = target.with_suffix(".c")
     source.write_text(text)
     return compile_library(source, target, *options)

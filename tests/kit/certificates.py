@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS, made with openssl: an authority, and what it vouches for."""
+"""Certificates for tests of TLS, made with openssl: an authority, and certificates that it signs."""
 
 import subprocess
 from dataclasses import dataclass

@@ -117,7 +117,7 @@ def may_time_out(case: Case) -> bool:
 def _patient(case: Case) -> Mapping[str, Any]:
     """Return the configuration of a transaction, with more time for a try where that changes nothing else.
 
-    With a long time where all servers answer, a machine that stands still makes no further try. It also hides
+    With a long time where all servers answer, a paused machine makes no further try. It also hides
     a D2 that is slow: that is for the benchmarks to show.
     """
     config: Mapping[str, Any] = case["config"]
@@ -130,7 +130,7 @@ def _patient(case: Case) -> Mapping[str, Any]:
 def _with_time(config: Mapping[str, Any], timeout: int) -> dict[str, Any]:
     """Return a configuration with another time for each try, in milliseconds.
 
-    A machine that stands still for a moment must not make a try out of an answer that was not awaited.
+    A pause of the machine must not cause another try.
     """
     return {"DhcpDdns": config["DhcpDdns"] | {"dns-server-timeout": timeout}}
 
@@ -266,7 +266,7 @@ def _request(d2: D2, step: Case, ports: PortMap, mark: int) -> Outcome:
 # ---------------------------------------------------------------------------------- command line
 
 def run_cli(binary: str, case: Case) -> Outcome:
-    """Start with the case's arguments, carry out its actions, and see what is left."""
+    """Start with the case's arguments, carry out its actions, and look at the result."""
     files = {name: content if isinstance(content, str) else json.dumps(content)
              for name, content in case["files"].items()}
     with _ports_of(files.values()) as ports, private_directory() as directory:
@@ -316,7 +316,7 @@ def _wait_for_lines(d2: D2, case: Case) -> None:
 
 
 def _kind(action: Case) -> str:
-    """An action is recorded as a map; the first key tells what was done."""
+    """An action is recorded as a map; the first key names the kind of action."""
     return next(iter(action)).split(":")[0]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.kit.waiting import PATIENCE, wait_until
+from tests.kit.waiting import TIMEOUT, wait_until
 
 _SIOCOUTQ = 0x5411  # bytes written that the peer hasn't read yet (Linux)
 
@@ -19,7 +19,7 @@ def _unread_by_peer(sock: socket.socket) -> int:
 
 
 def exchange(path: Path, chunks: Iterable[str | bytes], *, half_close: bool = False,
-             timeout: float = PATIENCE) -> bytes:
+             timeout: float = TIMEOUT) -> bytes:
     """Send a request in the given pieces and return the whole answer.
 
     A piece goes out when the server has read the one before. `half_close` ends the request

@@ -14,12 +14,12 @@ from typing import Any, Self
 
 from tests.kit import control
 from tests.kit.process import Process
-from tests.kit.waiting import PATIENCE, WaitTimeoutError, wait_until
+from tests.kit.waiting import TIMEOUT, WaitTimeoutError, wait_until
 
 CONTROL_SOCKET = {"socket-type": "unix", "socket-name": "d2.sock"}
 STARTED = "DHCP_DDNS_STARTED"
 NO_LISTENER = "DHCP_DDNS_QUEUE_MGR_START_ERROR"
-# A command no server has: its one log line can be told from all others, and taken out again.
+# A command no server has: its one log line differs from all others, and can be removed again.
 _BARRIER = "tests-barrier"
 
 
@@ -115,7 +115,7 @@ class D2:
         except OSError:
             return False
 
-    def wait_for_commands(self, timeout: float = PATIENCE) -> None:
+    def wait_for_commands(self, timeout: float = TIMEOUT) -> None:
         """Wait until the control channel answers; fail if the server ends first."""
         def ready() -> bool:
             if self.answers_commands():
@@ -126,7 +126,7 @@ class D2:
         wait_until(ready, "the control channel to answer", timeout)
 
     def barrier(self) -> None:
-        """Return when the server has done, and logged, what it had to do before this call.
+        """Return when the server has done and logged all work from before this call.
 
         Commands run in the main loop, so an answer means that the loop has been round. A server
         without a control channel, or one that has ended, is left alone.
@@ -135,7 +135,7 @@ class D2:
             if not self.answers_commands():
                 return
 
-    def wait_for_log(self, pattern: str, count: int = 1, start: int = 0, timeout: float = PATIENCE) -> None:
+    def wait_for_log(self, pattern: str, count: int = 1, start: int = 0, timeout: float = TIMEOUT) -> None:
         """Wait until stdout, from character `start`, holds `count` matches, or the server ends."""
         found = re.compile(pattern)
         try:
@@ -144,7 +144,7 @@ class D2:
         except WaitTimeoutError as error:
             raise WaitTimeoutError(f"{error}; it ends with\n{self.stdout()[-4000:]}") from None
 
-    def wait_for_listener(self, port: int, timeout: float = PATIENCE) -> None:
+    def wait_for_listener(self, port: int, timeout: float = TIMEOUT) -> None:
         """Wait until the server is bound to its port, or has said why it can't, or has ended."""
         wait_until(lambda: is_listening(port) or NO_LISTENER in self.process.output() or not self.alive,
                    f"a listener on port {port}", timeout)

@@ -19,7 +19,7 @@ from tests.kit.ports import PortLease
 from tests.kit.process import Process, find_program
 
 SUFFIX = "example.com."
-# A burst of removals can overrun the receive buffer of the D2's socket, with nobody to see it.
+# A burst of removals can overrun the receive buffer of the D2's socket, unnoticed.
 _RECLAIM = {"reclaim-timer-wait-time": 1, "max-reclaim-leases": 100, "max-reclaim-time": 0}
 _RELEASE = 7  # DHCP message type (RFC 2132, section 9.6)
 
@@ -105,7 +105,7 @@ def kea_dhcp(family: int, d2_port: int, lifetime: int) -> Iterator[DhcpServer]:
 
 
 def perfdhcp(server: DhcpServer, clients: int, rate: int) -> str:
-    """Let that many clients get a lease each, `rate` of them a second. Return the report.
+    """Make that many clients get a lease each, `rate` of them a second. Return the report.
 
     Each call has the same clients: one that got no answer within a second can get its lease in a second call.
     """

@@ -1,8 +1,8 @@
 """Real DNS servers on a free port of 127.0.0.1: BIND, Knot DNS and PowerDNS.
 
 Each takes the zones it is to serve and, if updates must be signed, the key; it is ready when its
-constructor returns. Zone transfers are open. Each runs in a directory of its own and as the user
-who runs the tests.
+constructor returns. Zone transfers are open. Each runs in its own directory, as the user of the
+tests.
 """
 
 import contextlib
@@ -93,7 +93,7 @@ def _served(directory: Path, name: str, argv: Sequence[str], port: int,
 def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
          tls: Certificate | None = None, clients: Certificate | None = None,
          options: str = "") -> Iterator[DnsServer]:
-    """Run BIND. ``clients``, with ``tls``: who must vouch for a client over TLS."""
+    """Run BIND. ``clients``, with ``tls``: the authority that must have signed a client's certificate."""
     program = find_program("named", "bind9")
     with PortLease() as lease, private_directory() as directory:
         port = port or lease.take()
@@ -137,7 +137,7 @@ server:
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
-    tcp-io-timeout: 60000  # ms; after 500 it would hang up on a machine that stands still
+    tcp-io-timeout: 60000  # ms; after 500 it would hang up when the machine pauses
     # secured
 log:
   - target: stderr

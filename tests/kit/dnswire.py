@@ -128,7 +128,7 @@ def _canonical(name: dns.name.Name) -> bytes:
 
 
 def mac(secret: bytes, tsig: Tsig, unsigned: bytes, request_mac: bytes | None = None) -> bytes:
-    """Return the full MAC over a message, under the ID that stands in it (RFC 8945, section 4.3)."""
+    """Return the full MAC over a message, under the ID in it (RFC 8945, section 4.3)."""
     digest = hmac.new(secret, digestmod=_DIGESTS[tsig.algorithm.to_text().lower()])
     if request_mac is not None:
         digest.update(struct.pack("!H", len(request_mac)) + request_mac)

@@ -14,7 +14,7 @@ from tests.kit.process import find_program
 NEAR_ADDRESS: Final = "10.77.0.1"
 FAR_ADDRESS: Final = "10.77.0.2"
 OTHER_ADDRESS: Final = "10.77.0.3"
-"""One that nobody has."""
+"""An address that no interface has."""
 _NEWNET: Final = 0x40000000
 _numbers = itertools.count()
 

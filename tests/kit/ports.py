@@ -1,6 +1,6 @@
 """Free ports, handed out so that no two tests, in this process or another, get the same one.
 
-A port is free when nobody holds its lock file and nobody is bound to it. All ports lie below the
+A port is free when no process holds its lock file and no socket is bound to it. All ports lie below the
 kernel's ephemeral range, so that no outgoing socket takes one between the check and its use.
 All have five digits, so that a text keeps its length when its ports are replaced, and lie above 20603,
 the version that hook libraries give: where ports are replaced in a text that names it, it must stay.

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.kit.waiting import PATIENCE, wait_until
+from tests.kit.waiting import TIMEOUT, wait_until
 
 _running: set["Process"] = set()
 
@@ -83,7 +83,7 @@ class Process:
         """Send a signal to this very process."""
         self._popen.send_signal(number)
 
-    def wait_for_exit(self, timeout: float = PATIENCE) -> int:
+    def wait_for_exit(self, timeout: float = TIMEOUT) -> int:
         """Return the exit status once the program has ended. Raises WaitTimeoutError."""
         wait_until(lambda: not self.alive, f"the end of {self.name} (pid {self.pid})", timeout)
         _running.discard(self)
@@ -91,7 +91,7 @@ class Process:
         assert status is not None
         return status
 
-    def wait_for_output(self, pattern: str, timeout: float = PATIENCE) -> None:
+    def wait_for_output(self, pattern: str, timeout: float = TIMEOUT) -> None:
         """Wait until stdout or stderr contains the regular expression; fail if the program ends first."""
         found = re.compile(pattern)
 
@@ -104,7 +104,7 @@ class Process:
 
         wait_until(look, f"{pattern!r} in the output of {self.name}", timeout)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = PATIENCE) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = TIMEOUT) -> int:
         """Signal the program and return its exit status. Kills it, and raises, if it doesn't leave."""
         if self.alive:
             self._popen.send_signal(number)
@@ -141,4 +141,4 @@ class Process:
 
 def version_report(binary: str) -> str:
     """Return what a D2 says about itself with -V."""
-    return subprocess.run([binary, "-V"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+    return subprocess.run([binary, "-V"], capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from tests.kit import replies
 from tests.kit.dnswire import Keys, Message, describe, parse
-from tests.kit.waiting import PATIENCE
+from tests.kit.waiting import TIMEOUT
 
 Address = tuple[Any, ...]
 
@@ -117,13 +117,13 @@ class ScriptedDns:
         with self._lock:
             self._on_idle = done
         os.write(self._wake_write, b"i")
-        assert done.wait(PATIENCE), "the scripted DNS server hangs"
+        assert done.wait(TIMEOUT), "the scripted DNS server hangs"
 
     def close(self) -> None:
         """Stop serving."""
         self._stopping = True
         os.write(self._wake_write, b"x")
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         assert not self._thread.is_alive(), "the scripted DNS server doesn't stop"
         for sock in [*self._sockets, *self._buffers]:
             sock.close()

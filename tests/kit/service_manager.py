@@ -1,4 +1,4 @@
-"""Plays the service manager's part: it hears what a D2 says of itself, keeps its sockets and hands them over.
+"""Plays the service manager: it receives a D2's notifications, keeps its sockets and hands them over.
 
 The protocols are those of sd_notify(3), sd_listen_fds(3) and file-descriptor stores (systemd.service(5)).
 """
@@ -70,7 +70,7 @@ class ServiceManager:
         return D2(sys.executable, self._directory, args, env={**own, **(env or {})}, descriptors=numbers)
 
     def hear(self) -> list[dict[str, str]]:
-        """Read what was said; return all messages so far."""
+        """Read new notifications; return all messages so far."""
         while True:
             try:
                 text, extra, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(64))

@@ -1,4 +1,4 @@
-"""The rig's one way to wait: ask a condition until it holds or the deadline passes."""
+"""The only way to wait in tests: check a condition until it holds or the deadline passes."""
 
 import time
 from collections.abc import Callable
@@ -6,20 +6,20 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 60.0
-"""Seconds that are waited for what is sure to come: a machine that does much else may take long for it."""
+TIMEOUT = 60.0
+"""Seconds to wait for an event that is sure to happen: a busy machine may take long."""
 
-_PAUSE = 0.004  # seconds between two looks; short against what is waited for, long against a look
+_PAUSE = 0.004  # seconds between two checks: short compared with the wait, long compared with a check
 
 
 class WaitTimeoutError(AssertionError):
-    """What was waited for didn't come about before the deadline."""
+    """The condition did not hold before the deadline."""
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
+def wait_until(condition: Callable[[], T], what: str, timeout: float = TIMEOUT) -> T:
     """Return the first true value of `condition()`.
 
-    `what` says what was waited for and stands in the error. `timeout` is in seconds.
+    `what` names the condition in the error. `timeout` is in seconds.
     Raises WaitTimeoutError.
     """
     deadline = time.monotonic() + timeout

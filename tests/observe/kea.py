@@ -34,7 +34,7 @@ def reference_output() -> dict[str, object]:
 
 
 def read_reference(directory: Path) -> list[dict[str, str]]:
-    """Return the messages that ``reference_output`` recorded, by the conversions' letters."""
+    """Return the messages that ``reference_output`` recorded, by the conversions' specifiers."""
     records = (directory / REFERENCE).read_text(encoding="latin-1").split("\x1e")[:-1]
     return [
         dict(zip(("s", "Q", "i", "t", "T", "c", "p", "m"), record.split("\x1f"), strict=True))

@@ -142,7 +142,7 @@ def test_sizes_beyond_32_bits(maxsize: int, expected: int) -> None:
     assert rounded_size(maxsize) == expected
 
 
-def test_a_full_disk_is_survived_and_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_survived_and_reported(capfd: pytest.CaptureFixture[str]) -> None:
     output = plain_file(Path("/dev/full"))
     put(output, "one", "two")
     put(output, "three")
@@ -283,7 +283,7 @@ def test_syslog_datagrams(target: str, severity: Severity, head: bytes, tmp_path
 def test_a_syslog_daemon_that_restarts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = str(tmp_path / "log")
     output = Syslog(layout(), "", path)
-    put(output, "nobody there")
+    put(output, "no reader")
     for number in range(2):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
             daemon.bind(path)
@@ -333,7 +333,7 @@ def test_a_reader_that_trickles_has_one_deadline_for_all(
     put(output, "x" * 999, *["y" * 999] * 1000)
     output.close(1.0)
     assert now <= 100.0 + appenders.WRITE_TIMEOUT + 1.0
-    told = capfd.readouterr().err
-    assert re.fullmatch(r"\d+ log lines for stdout were lost\n", told)
+    report = capfd.readouterr().err
+    assert re.fullmatch(r"\d+ log lines for stdout were lost\n", report)
     os.close(reader)
     os.close(writer)

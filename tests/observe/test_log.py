@@ -116,8 +116,8 @@ def test_one_output_twice_writes_twice(tmp_path: Path, quiet: dict[str, str]) ->
 
 def test_on_follows_the_configuration(tmp_path: Path, quiet: dict[str, str]) -> None:
     log = message_log(quiet)
-    face: Log = log
-    on = face.on
+    interface: Log = log
+    on = interface.on
     assert "DCTL_STARTING" in on
     assert "DHCP_DDNS_STARTING_TRANSACTION" not in on
     log.configure(loggers([{**ROOT, "severity": "DEBUG", "debuglevel": 50}], tmp_path))

@@ -1,4 +1,4 @@
-"""Messages that tell of requests are made many at a time, and nobody can tell by the log."""
+"""Messages about requests are formatted in batches, and the log is the same as without."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def read() -> list[PackedRequest]:
     return [ncr for ncr in COMPILED.read_requests(DATAGRAMS, None) if isinstance(ncr, PackedRequest)]
 
 
-def written(path: Path, pattern: str, tell: Callable[[MessageLog], None]) -> bytes:
-    """Return what a log with a thread writes with a pattern when something is told to it."""
+def written(path: Path, pattern: str, emit: Callable[[MessageLog], None]) -> bytes:
+    """Return what a log with a thread writes with a pattern when ``emit`` emits messages."""
     log = message_log({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"}, clock=lambda: NOW)
     log.configure((Logger(ROOT_LOGGER, "INFO", 0, (OutputOption(str(path), pattern=pattern),), None),))
     log.start_writer()
-    tell(log)
+    emit(log)
     log.flush()
     octets = path.read_bytes()
     log.close()
@@ -51,8 +51,8 @@ def written(path: Path, pattern: str, tell: Callable[[MessageLog], None]) -> byt
     return octets
 
 
-def tell_one_by_one(log: MessageLog, message_id: str, requests: list[Request]) -> None:
-    """Tell of requests as any message does."""
+def emit_one_by_one(log: MessageLog, message_id: str, requests: list[Request]) -> None:
+    """Emit messages about requests one by one."""
     for ncr in requests:
         log.emit(message_id, ncr.request_id, ncr.text())
 
@@ -66,26 +66,26 @@ def test_the_log_is_the_same(pattern: str, tmp_path: Path) -> None:
         for ncr in packed:
             log.emit_request(ADDED, ncr)
         log.emit("DHCP_DDNS_STARTED", "between")
-        for told in (packed[0], packed[1], plain[1], packed[3]):
-            log.emit_request(ADDED, told)
+        for other in (packed[0], packed[1], plain[1], packed[3]):
+            log.emit_request(ADDED, other)
         for ncr in packed[:3]:
             log.emit_request(REMOVED, ncr)
         log.logger("hook").message(Severity.ERROR, 0, "OTHER", "at once")
         log.emit_request(REMOVED, packed[3])
 
     def by_arguments(log: MessageLog) -> None:
-        tell_one_by_one(log, ADDED, [*packed])
+        emit_one_by_one(log, ADDED, [*packed])
         log.emit("DHCP_DDNS_STARTED", "between")
-        tell_one_by_one(log, ADDED, [packed[0], packed[1], plain[1], packed[3]])
-        tell_one_by_one(log, REMOVED, [*packed[:3]])
+        emit_one_by_one(log, ADDED, [packed[0], packed[1], plain[1], packed[3]])
+        emit_one_by_one(log, REMOVED, [*packed[:3]])
         log.logger("hook").message(Severity.ERROR, 0, "OTHER", "at once")
-        tell_one_by_one(log, REMOVED, [packed[3]])
+        emit_one_by_one(log, REMOVED, [packed[3]])
 
     path = tmp_path / "d2.log"
     assert written(path, pattern, by_request) == written(path, pattern, by_arguments)
 
 
-def test_what_was_told_before_a_reconfiguration_or_the_end_is_written(tmp_path: Path) -> None:
+def test_messages_before_a_reconfiguration_or_the_end_are_written(tmp_path: Path) -> None:
     ncr = read()[0]
     log = message_log({"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_DESTINATION": "/dev/null"})
     log.start_writer()

@@ -122,7 +122,7 @@ def test_what_kea_2_6_does_not_count_is_shown_when_it_happened(
     assert '"queue-mgr-queue-full": [ [ 1, ' in to_text(statistics.get_all())
 
 
-def test_ignored_replies_are_told_only_when_asked_for(statistics: Statistics, counters: Counters) -> None:
+def test_ignored_replies_are_shown_only_when_asked_for(statistics: Statistics, counters: Counters) -> None:
     counters.replies_ignored.add(START)
     assert to_text(statistics.get("pyd2-replies-ignored")).startswith('{ "pyd2-replies-ignored": [ [ 1, ')
     assert "pyd2-replies-ignored" not in to_text(statistics.get_all())
@@ -182,7 +182,7 @@ def test_what_a_library_adds_to_the_server_s_own_counts(statistics: Statistics, 
 
 
 def test_thousands_of_keys_do_not_keep_the_updates_waiting(counters: Counters) -> None:
-    """Nobody counts while statistics are read or changed: only those of some keys at a time."""
+    """Counting stops while statistics are read or changed, so this covers only some keys at a time."""
     count = 3 * KEYS_AT_ONCE + 1
     for number in range(count):
         counters.key(f"k{number}.", START).sent.add(START)

@@ -16,7 +16,7 @@ from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe import log as log_module
 from pyd2.observe import writer
 from tests.kit.profile import message_log
-from tests.kit.waiting import PATIENCE, wait_until
+from tests.kit.waiting import TIMEOUT, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ NOTED, URGENT = "DHCP_DDNS_STARTED", "DHCP_DDNS_QUEUE_MGR_START_ERROR"
 
 
 class Disk:
-    """What is written to the files of a directory hangs when told to."""
+    """Writes to the files of a directory hang on request."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory = directory
@@ -63,7 +63,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MessageLog]:
     """A log with a thread that writes ``a.log``."""
-    monkeypatch.setattr(writer, "FLUSH_SECONDS", PATIENCE)
+    monkeypatch.setattr(writer, "FLUSH_SECONDS", TIMEOUT)
     log = message_log({"KEA_LOCKFILE_DIR": str(tmp_path), "KEA_LOGGER_DESTINATION": "/dev/null"})
     configure(log, tmp_path / "a.log")
     log.start_writer()
@@ -85,13 +85,13 @@ def noted(path: Path) -> list[str]:
 
 
 def hang(disk: Disk, log: MessageLog) -> None:
-    """Let the thread hang in the midst of writing the line ``0``."""
+    """Make the thread hang while it writes the line ``0``."""
     disk.stall()
     note(log, 0)
-    assert disk.hanging.wait(PATIENCE)
+    assert disk.hanging.wait(TIMEOUT)
 
 
-def test_who_logs_does_not_wait_for_the_disk(disk: Disk, log: MessageLog, tmp_path: Path) -> None:
+def test_logging_does_not_wait_for_the_disk(disk: Disk, log: MessageLog, tmp_path: Path) -> None:
     hang(disk, log)
     for number in range(1, 1000):
         note(log, number)
@@ -115,7 +115,7 @@ def test_a_flush_waits_once_for_a_disk_that_does_not_answer(
     disk.go_on()
     overdue = log._writer._overdue
     assert overdue is not None
-    assert overdue.wait(PATIENCE)
+    assert overdue.wait(TIMEOUT)
     note(log, 1)
     log.flush()
     note(log, 2)
@@ -193,7 +193,7 @@ def test_a_call_is_run_though_lines_are_lost(log: MessageLog, capfd: pytest.Capt
     note(log, 1)
     done = threading.Event()
     log.after_written(done.set)
-    assert done.wait(PATIENCE)
+    assert done.wait(TIMEOUT)
     assert "Unable to write log lines to /dev/full" in capfd.readouterr().err
 
 
@@ -206,14 +206,14 @@ def test_a_call_that_fails_costs_nothing_but_itself(disk: Disk, log: MessageLog,
     log.after_written(fail)
     log.after_written(done.set)
     disk.go_on()
-    assert done.wait(PATIENCE)
+    assert done.wait(TIMEOUT)
     log.flush()
     text = (tmp_path / "a.log").read_text()
     assert "PYD2_INTERNAL_ERROR" in text
     assert "RuntimeError: no loop" in text
 
 
-def test_what_waits_is_limited_and_what_is_lost_is_told(
+def test_waiting_lines_are_limited_and_lost_ones_are_reported(
     disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "WAITING_LIMIT", 10_000)
@@ -228,9 +228,9 @@ def test_what_waits_is_limited_and_what_is_lost_is_told(
     assert called == [1]
     disk.go_on()
     for name in ("a.log", "b.log"):
-        told = re.compile(f"PYD2_LOG_LINES_LOST ([0-9]+) log lines for {tmp_path / name} were lost")
-        wait_until(lambda told=told: told.search((tmp_path / "a.log").read_text()), "the report")  # type: ignore[misc]
-        found = told.search((tmp_path / "a.log").read_text())
+        report = re.compile(f"PYD2_LOG_LINES_LOST ([0-9]+) log lines for {tmp_path / name} were lost")
+        wait_until(lambda report=report: report.search((tmp_path / "a.log").read_text()), "the report")  # type: ignore[misc]
+        found = report.search((tmp_path / "a.log").read_text())
         assert found
         kept = noted(tmp_path / name)
         assert kept == [str(number) for number in range(len(kept))]
@@ -250,7 +250,7 @@ def test_the_end_does_not_wait_for_the_disk(
         note(log, number)
     monkeypatch.setattr(log_module, "LAST_TIMEOUT", 0.01)
     log.close()
-    wait_until(lambda: "does not come to an end: up to 6\n" in capfd.readouterr().err, "the last word")
+    wait_until(lambda: "up to 6 log lines are lost: " in capfd.readouterr().err, "the last word")
     disk.go_on()
     wait_until(lambda: noted(tmp_path / "a.log") == [str(number) for number in range(6)], "the lines")
 

@@ -59,7 +59,7 @@ def copy_sources(directory: Path) -> None:
 
 
 def hide_log4cplus(directory: Path) -> None:
-    """Let the copied sources look for headers where all but those of log4cplus are."""
+    """Make the copied sources look for headers in a folder without those of log4cplus."""
     headers = directory / "headers"
     headers.mkdir()
     for name in ("kea", "boost"):
@@ -78,7 +78,7 @@ def pip(action: str, directory: Path, *options: str, **env: str) -> subprocess.C
 
 
 def build_wheel(directory: Path, missing: str, **env: str) -> Path:
-    """Build a wheel without the bridge, for want of what is missing, which is said behind all else."""
+    """Build a wheel without the bridge; the last line says what is missing."""
     done = pip("wheel", directory, "-v", "-w", "made", **env)
     assert done.returncode == 0, done.stdout + done.stderr
     line = ("pyd2: compiled Kea hook libraries will not load: "
@@ -165,7 +165,7 @@ def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea:
 
 
 def test_kea_is_there_but_not_all_that_the_bridge_needs(tmp_path: Path, for_kea: Path) -> None:
-    """With kea-dev and g++ alone: who wants the bridge hears at each step which package is missing."""
+    """With kea-dev and g++ alone: each step names the package that is missing."""
     source = tmp_path / "source"
     copy_sources(source)
     hide_log4cplus(source)

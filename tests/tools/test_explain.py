@@ -202,7 +202,7 @@ def test_a_fault_in_the_zones_still_has_its_place(capsys: pytest.CaptureFixture[
     assert "forward.json:1:" in fault
 
 
-def test_late_tries_and_fail_over_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_retries_and_fail_over_are_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     own = {"pyd2": {"retry": {"enabled": True}, "failover": {"enabled": True}}}
     file = tmp_path / "own.json"
     file.write_text(json.dumps({"DhcpDdns": {**CONFIG, "user-context": own}}))

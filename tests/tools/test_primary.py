@@ -25,7 +25,7 @@ HOST = dns.name.from_text("host.example.com.")
 DHCID = "AAIBY2/AuCccgoJbsaxcQc9TUapptP69"
 KEY = dns.tsig.Key("k.example.", "c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "hmac-sha256.")
 OTHER_SECRET = dns.tsig.Key("k.example.", "b3RoZXItb3RoZXItb3RoZXItb3Q=", "hmac-sha256.")
-UNKNOWN_KEY = dns.tsig.Key("nobody.example.", "c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "hmac-sha256.")
+UNKNOWN_KEY = dns.tsig.Key("unknown.example.", "c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "hmac-sha256.")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``pyd2ctl queue``: what it shows, what it changes, and what it leaves to a stopped daemon."""
+"""``pyd2ctl queue``: its output, its changes, and its refusals while a daemon runs."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ WRONG_TYPE: int = lib.PYD2_HOOK_E_TYPE
 
 
 def _exported(function: F) -> F:
-    """Let the glue call a function as ``pyd2_py_NAME``."""
+    """Make a function available to the glue as ``pyd2_py_NAME``."""
     name = f"pyd2_py{function.__name__}"
     export: Any = ffi.def_extern  # its annotation does not say that it is a decorator
     export(name=name, error=lib.PYD2_HOOK_E_INTERNAL, onerror=calls.failed)(function)

@@ -231,7 +231,7 @@ class KeaChain:
         try:
             context = shim.own(lib.kb_config_parse(parsed), lib.kb_config_free)
         except BridgeError as error:
-            return False, f"Kea's parser finds fault with the configuration: {error}"
+            return False, f"Kea's parser refuses the configuration: {error}"
         self.config, self.io_context, self._context = config, io_context, context
         self._servers.replace(config, context)
         if io_context is not None:
@@ -307,7 +307,7 @@ class KeaChain:
         self._servers.clear()
         self._context = None
         if self._shim.check(self._shim.lib.kb_unload()):
-            self._log.emit("DCTL_UNLOAD_LIBRARIES_ERROR", "a callout is still at work")
+            self._log.emit("DCTL_UNLOAD_LIBRARIES_ERROR", "a callout is still running")
         self._forget()
 
     def _forget(self) -> None:

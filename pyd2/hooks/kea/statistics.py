@@ -22,7 +22,7 @@ class Sample(NamedTuple):
 
 
 class LeftStatistics:
-    """The statistics in Kea's StatsMgr of compiled libraries that are not loaded any more; a provider.
+    """The statistics in Kea's StatsMgr of compiled libraries that are no longer loaded; a provider.
 
     As in Kea, they stay until the server ends. A name of the server's own statistics is not shown.
     """
@@ -46,7 +46,7 @@ class KeaStatistics(LeftStatistics):
     """The statistics in Kea's StatsMgr; a provider of ``pyd2.observe.statistics``."""
 
     def __init__(self, shim: Shim, own: Statistics, forget_unused: Callable[[], None]) -> None:
-        """``forget_unused`` forgets the keys that libraries do not hold any more."""
+        """``forget_unused`` forgets the keys that no library holds."""
         super().__init__(shim)
         self._own = own
         if shim.reported is None:  # Kea has just set all of these to zero
@@ -65,7 +65,7 @@ class KeaStatistics(LeftStatistics):
             if self._value(f"key[{key}].update-sent") is None:
                 self._own.forget_library_key(key)
         for name, reported in self._reported.items():
-            # Kea's keys restart theirs at each reconfiguration; the server's own go on.
+            # Kea's keys restart theirs at each reconfiguration; the server's own continue.
             value = None if name.startswith("key[") else self._value(name)
             if value is not None and value != reported:
                 self._reported[name] = value

@@ -46,5 +46,5 @@ def counters() -> Counters:
 
 
 def with_counters(counters: Counters, **parameters: Plain) -> Plain:
-    """Return parameters that tell a library where the test's counters are."""
+    """Return parameters with the addresses of the test's counters."""
     return {"counters": ctypes.addressof(counters), **parameters}

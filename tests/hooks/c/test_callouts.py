@@ -369,7 +369,7 @@ def test_other_threads_are_sent_away(load: Load, write_c: WriteC, log: Recording
 
 
 def test_outside_of_a_call_nothing_is_lent() -> None:
-    """A fault of the code above: what nobody ends would stay for ever."""
+    """A fault of pyd2's own code: the object would stay for ever."""
     for lend in (lambda: handles.JSON.lend(Element(1)), lambda: calls.lend_text(None, "text")):
         with pytest.raises(RefusedError, match="nothing can be lent outside of a call"):
             lend()
@@ -684,7 +684,7 @@ def test_a_library_refuses_a_configuration(load: Load, write_c: WriteC, log: Rec
 def test_a_fault_of_the_server_passes_through_a_library(
     load: Load, write_c: WriteC, log: RecordingLog, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """C sees an error code; what Python raised goes on behind it. So does a fault of pyd2's own."""
+    """C sees an error code; the exception of Python continues behind it. So does a fault of pyd2's own."""
     chain = load(write_c("""
         static int callout(pyd2_hook_callout *callout, void *user)
         {

@@ -148,7 +148,7 @@ def test_a_library_of_any_header_runs(
 def test_it_runs_on_the_table_of_before_1_0_too(
     tmp_path: Path, age: Callable[[Path], tuple[str, str]],
 ) -> None:
-    """The host is what that pyd2 was, its table ends where its memory ends, and nobody reads behind it."""
+    """The host is that pyd2. Its table ends where its memory ends; the library reads nothing behind it."""
     host = tmp_path / "host"
     build("gcc", HEADERS / "host_before_1_0.c", "-I", BEFORE_1_0, *SANITIZE, "-g", "-o", host)
     path = compile_with(age, COMMON, tmp_path / "common.so", *SANITIZE)
@@ -334,7 +334,7 @@ def test_each_error_has_a_text(write_c: WriteC, load: Load, log: RecordingLog) -
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_nobody_warns(compiler: str, tmp_path: Path) -> None:
+def test_there_are_no_warnings(compiler: str, tmp_path: Path) -> None:
     """The glue, the header in C and in C++, and the examples."""
     to = ("-O2", "-I", INCLUDE, "-c", "-o", tmp_path / "object.o")
     strict = ("-Wconversion", "-Wcast-qual", *to)
@@ -349,7 +349,7 @@ def test_nobody_warns(compiler: str, tmp_path: Path) -> None:
 
 @pytest.mark.peers  # the compiler for C++ is installed with them
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_nobody_warns_in_cplusplus(compiler: str, tmp_path: Path) -> None:
+def test_there_are_no_warnings_in_cplusplus(compiler: str, tmp_path: Path) -> None:
     name, dash, version = compiler.partition("-")
     cplusplus = TO_CPLUSPLUS[name] + dash + version
     if shutil.which(cplusplus) is None:

@@ -101,7 +101,7 @@ def test_timers_run_when_they_are_due(load: Load, write_c: WriteC, log: Recordin
     assert log.said() == []
     loop.pass_time(0.085)
     assert log.said() == ["often 0 1", "often 0 1"]
-    serve(chain, loop)  # told again, nothing begins anew
+    serve(chain, loop)  # the same configuration again: no timer restarts
     loop.pass_time(0.1)
     assert log.said() == [
         "once 1 0", "own 0 ", "own again -2 this library has no such timer, or it has ended", "new 0 ",

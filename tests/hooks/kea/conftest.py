@@ -156,7 +156,7 @@ def configure(chain: Chain, what: Config | None = None, io_context: object = Non
 
 
 def state(chain: Chain, name: str = "A", **arguments: Plain) -> dict[str, Any]:
-    """Ask a probe what it has seen."""
+    """Ask a probe for its observations."""
     request = from_plain({"command": f"{name}-state", "arguments": dict(arguments)})
     response = chain.run_command(f"{name}-state", request)
     assert isinstance(response, Element)

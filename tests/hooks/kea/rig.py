@@ -99,7 +99,7 @@ def rig(binary: str, libraries: list[tuple[Path, Mapping[str, Any] | None]], *,
         made = config(port, {
             "tsig-keys": [{"name": "config.", "algorithm": "HMAC-SHA256", "secret": SECRET}],
             "forward-ddns": {"ddns-domains": [{"name": "example.com.", "dns-servers": servers}]},
-            # No answer comes too late: on a machine that stands still nothing is sent again.
+            # No answer comes too late: even if the machine pauses, nothing is sent again.
             "dns-server-timeout": 20000,
             "hooks-libraries": entries, **named(user or {}),
         }, severity="DEBUG", debuglevel=99)

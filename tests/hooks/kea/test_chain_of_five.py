@@ -36,7 +36,7 @@ PYTHON = """
     context_create = context_destroy = select_key = d2_srv_configured = command_processed = trace
 """
 ACTS = {
-    "nothing": "pass", "throw": "raise ValueError('told to throw')", "error": "return 7",
+    "nothing": "pass", "throw": "raise ValueError('asked to throw')", "error": "return 7",
     "skip": "handle.status = 1", "drop": "handle.status = 2", "park": "handle.status = 3",
     "wrong": "handle.set_argument('tsig_key', 4711.5)",
 }
@@ -94,7 +94,7 @@ class Five:
         return HookLibrary(str(compile_text(text, self._directory / f"{name}.so")), None)
 
     def chain(self, languages: Iterable[str], act: str) -> list[HookLibrary]:
-        """Return five libraries; the third does what is told."""
+        """Return five libraries; the third does what ``act`` says."""
         return [self.library(language, name, act if name == "C" else "nothing")
                 for language, name in zip(languages, "ABCDE", strict=True)]
 
@@ -175,13 +175,13 @@ def test_a_value_of_the_wrong_type(load: Load, five: Five, log: BridgeLog, langu
         with pytest.raises(HookError, match="bad_any_cast"):
             ask(chain)
     elif language == "c":
-        assert ask(chain).key is HMAC  # it was told so, and goes on
+        assert ask(chain).key is HMAC  # the error is its own, and the chain continues
     else:
         assert ask(chain).skip
 
 
 LOADS = {
-    "python": ("raise RuntimeError('told to')", "HOOKS_LOAD_EXCEPTION"),
+    "python": ("raise RuntimeError('as asked')", "HOOKS_LOAD_EXCEPTION"),
     "c": ("return 3;", "HOOKS_LOAD_ERROR"),
     "kea": ("throw", "HOOKS_LOAD_FRAMEWORK_EXCEPTION"),
     "kea-error": ("error", "HOOKS_LOAD_ERROR"),
@@ -236,7 +236,7 @@ def test_a_load_that_fails_in_the_fourth_of_five(five: Five, log: BridgeLog, how
 
 
 UNLOADS = {
-    "python": ("raise RuntimeError('told to')", "HOOKS_UNLOAD_EXCEPTION"),
+    "python": ("raise RuntimeError('as asked')", "HOOKS_UNLOAD_EXCEPTION"),
     "c": ("return 3;", "HOOKS_UNLOAD_ERROR"),
     "kea": ("throw", "HOOKS_UNLOAD_FRAMEWORK_EXCEPTION"),
     "kea-error": ("error", "HOOKS_UNLOAD_ERROR"),

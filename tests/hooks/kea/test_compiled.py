@@ -89,7 +89,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_library_that_does_not_fit(log: BridgeLog, compile_library: Compile, fault: int) -> None:
-    """Found by the check and by the load, in Kea's words; the daemon goes on."""
+    """Found by the check and by the load, in Kea's words; the daemon continues."""
     options = (f"-DFAULT={fault}", *(("-Wl,-z,lazy",) if fault == 3 else ()))
     entry = HookLibrary(str(compile_library(SOURCES / "faults.cc", *options)), None)
     expected = FAULTS[fault].format(entry.library)
@@ -216,7 +216,7 @@ def test_what_a_callout_does_to_the_selection(
     log.lines()
     assert ask(chain).skip is skip
     faults = [line for line in log.lines() if line.startswith("HOOKS_CALLOUT_E")]
-    reasons = {"throw": "the probe was told to throw", "throw-int": "Unspecified exception"}
+    reasons = {"throw": "the probe was asked to throw", "throw-int": "Unspecified exception"}
     assert len(faults) == (action in {"throw", "throw-int", "error"})
     if action in reasons:
         assert f"): {reasons[action]} (" in faults[0]
@@ -232,8 +232,8 @@ def test_the_server_and_the_key_are_the_configuration_s(load: Load, probe: Probe
     ]
 
 
-def test_a_server_of_a_former_configuration(load: Load, probe: Probe, log: BridgeLog) -> None:
-    """Requests under way go on with the servers and keys they have."""
+def test_a_server_of_the_previous_configuration(load: Load, probe: Probe, log: BridgeLog) -> None:
+    """Requests under way keep their servers and keys."""
     chain = load(probe("A"))
     configure(chain)
     assert chain.select_key is not None

@@ -120,11 +120,11 @@ def test_a_key_goes_from_one_language_to_another(
     secret_size = 16 if kind == "plain" or source == "kea" else 0
     # The last one is compiled: it sees a D2TsigKey, with its secret where the key has one.
     assert lines[-1] == f"server 192.0.2.1 port:53 key {name} {secret_size}"
-    told = [line for line in lines if line.startswith("read ")]
+    readings = [line for line in lines if line.startswith("read ")]
     if to == "kea":
         assert sum(line.startswith(f"signed {name} 0 ANY TSIG hmac-sha256. ") for line in lines) == 2
     else:
-        assert {line.replace("sha256. ", "sha256 ") for line in told} == {f"read {name} hmac-sha256 True"}
+        assert {line.replace("sha256. ", "sha256 ") for line in readings} == {f"read {name} hmac-sha256 True"}
     signed = key.create_context().sign(bytes(12), 0x1234, 1_700_000_000)
     tsig = describe(parse(signed), "A", {name: SECRET})["tsig"]
     assert (tsig["name"], tsig["algorithm"]) == (name, "hmac-sha256.")

@@ -1,4 +1,4 @@
-"""Every fault of loading, in both servers: what is said at the start and by a command, and what goes on."""
+"""Every fault of loading, in both servers: at the start and by a command, and its effects."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_at_the_start(d2_binary: str, make: Make) -> None:
 
 
 def test_by_a_command(d2_binary: str, make: Make) -> None:
-    """The configuration is refused with the same answer, and the server goes on."""
+    """The configuration is refused with the same answer, and the server continues."""
     outcomes = []
     for binary in binaries(d2_binary):
         with rig(binary, []) as at:

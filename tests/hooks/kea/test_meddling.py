@@ -1,4 +1,4 @@
-"""Libraries that change the configuration they are told of, or use Kea's CommandMgr, in both servers."""
+"""Libraries that change the configuration they get, or use Kea's CommandMgr, in both servers."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_another_port_for_requests(d2_binary: str, library: Path) -> None:
 
 
 def test_a_configuration_made_unusable_is_refused(d2_binary: str, library: Path) -> None:
-    """The real server goes on with a domain that has no server."""
+    """The real server continues with a domain that has no server."""
     with rig(d2_binary, [(library, {})]) as at:
         wanted = json.loads(json.dumps(at.made))
         wanted["DhcpDdns"]["hooks-libraries"][0]["parameters"]["configured"] = "spoil"
@@ -176,7 +176,7 @@ def test_a_changed_configuration_comes_back_after_a_failed_reload(d2_binary: str
 # Commands.
 
 def commands(at: Rig) -> list[Any]:
-    """The answers that tell who answers what."""
+    """The answers that show which code answers each command."""
     own = at.d2.command("meddler-own", {"a": 1})
     thrown = at.d2.command("meddler-own", {"throw": True})
     version = at.d2.command("version-get")

@@ -43,7 +43,7 @@ USER = {
 def test_all_that_there_is_to_read(
     d2_binary: str, compile_library: Compile, parameters: dict[str, Any] | None,
 ) -> None:
-    """The same parameters, objects and JSON to the letter, and the same positions."""
+    """Exactly the same parameters, objects and JSON, and the same positions."""
     library = compile_library(SOURCES / "walker.cc")
     user = USER if parameters else None
     _, _, lines = compare(d2_binary, [(library, parameters)], lambda _: None, user=user)
@@ -175,21 +175,21 @@ def echoed(at: Rig, port: int) -> str:
         return asking.recv(512).decode()
 
 
-def told(at: Rig) -> dict[str, int]:
+def counted(at: Rig) -> dict[str, int]:
     """Return what the library has counted."""
     found: dict[str, int] = at.d2.command("worker-tell")["arguments"]
     return found
 
 
 def of_worker(lines: list[str]) -> list[str]:
-    """Without what was asked until it was so.
+    """Without the lines of repeated queries.
 
     That the library's own request has gone out comes last: in pyd2 it is received in another thread. Control
     characters are as pyd2 shows them, escaped.
     """
-    told = [escaped_lines(line) for line in lines
+    kept = [escaped_lines(line) for line in lines
             if "$worker_tell" not in line and "from a thread" not in line]
-    return sorted(told, key=lambda line: "PROBE_WORKS request" in line)
+    return sorted(kept, key=lambda line: "PROBE_WORKS request" in line)
 
 
 def test_work_beside_the_server(d2_binary: str, worker: Path, port: int) -> None:
@@ -197,13 +197,13 @@ def test_work_beside_the_server(d2_binary: str, worker: Path, port: int) -> None
     def scenario(at: Rig) -> list[Any]:
         found: list[Any] = [echoed(at, port), at.d2.command("worker-point")]
         found += [at.d2.command("worker-run", {"wait": True}), at.d2.command("worker-run")]
-        wake_until(at, lambda: told(at)["exited"] == 7)
+        wake_until(at, lambda: counted(at)["exited"] == 7)
         found.append(at.d2.command("worker-update"))
         wake_until(at, lambda: "PROBE_WORKS update" in at.d2.stdout())
         found.append(at.d2.command("worker-request", {"port": at.port}))
         at.d2.wait_for_log(DONE)
         at.update(2)
-        wake_until(at, lambda: min(told(at).values()) > 0)
+        wake_until(at, lambda: min(counted(at).values()) > 0)
         found.append(at.d2.command("config-reload")["text"])
         at.d2.barrier()
         at.d2.wait_for_listener(at.port)
@@ -256,8 +256,8 @@ def test_a_library_that_stops_the_server_s_service_stops_nothing(
     """The real server ends."""
     with rig(d2_binary, [(worker, {"port": port, "dns-port": 1})]) as at:
         assert at.d2.command("worker-stop")["result"] == 0
-        before = told(at)["main-ticks"]
-        wait_until(lambda: told(at)["main-ticks"] > before, "the timer on the server's service")
+        before = counted(at)["main-ticks"]
+        wait_until(lambda: counted(at)["main-ticks"] > before, "the timer on the server's service")
         at.update(1)
         assert at.d2.stop() == 0
 

@@ -107,7 +107,7 @@ def test_at_the_start(servers: tuple[str, str], probe_library: Path, manner: dic
 
 
 def reload(binary: str, library: Path, manner: dict[str, str], way: str) -> Made:
-    """Let a server reload; return its log from then on."""
+    """Make a server reload; return its log from then on."""
     with private_directory() as directory, PortLease() as lease:
         port = lease.take()
         write(directory, port, library, {})

@@ -44,7 +44,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
 async def until(true: Callable[[], bool]) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110  what it waits for is in no hand that could set an event
+        while not true():  # noqa: ASYNC110  nothing here can set an event
             await asyncio.sleep(0.005)
 
 
@@ -110,7 +110,7 @@ def test_what_other_threads_log_and_post_arrives(run: Run, probe: Probe, log: Br
 def test_work_that_a_thread_posts_to_the_server_s_own_service_is_done(
     run: Run, probe: Probe, log: BridgeLog,
 ) -> None:
-    """All of it, in the loop's thread, while the other one goes on posting."""
+    """All of it, in the loop's thread, while the other one keeps posting."""
     async def work() -> None:
         chain = load_chain([probe("A", configured="main-thread")], log)
         before = int(state(chain)["ticks"])

@@ -24,7 +24,7 @@ def test_callouts_and_reloads_of_each_kind_leave_nothing() -> None:
     assert kinds == [kind for kind in KINDS if kind not in WRONG]
 
 
-def test_growth_is_told() -> None:
+def test_growth_is_reported() -> None:
     done = soak("--callouts", "40", "--reloads", "1", "--kind", "python", "--limit", "-1")
     assert (done.returncode, done.stderr) == (1, "")
     assert re.match(r"python +40 callouts +\d+ KiB", done.stdout)

@@ -24,14 +24,14 @@ COMMON = "what both sides know"
 
 
 class TkeyServer:
-    """Answers on a port of 127.0.0.1; ``agreed`` is told each key's name and secret before the answer."""
+    """Answers on a port of 127.0.0.1; before an answer it calls ``agreed`` with the key's name and secret."""
 
     def __init__(self, port: int, agreed: Callable[[str, bytes], None]) -> None:
         self._agreed = agreed
         self._may_answer = threading.Event()
         self._may_answer.set()
         self.garbage = False
-        """Answer with what is no DNS message but for its ID."""
+        """Answer with a message that is invalid except for its ID."""
         self.keys: dict[str, bytes] = {}
         """The keys that were agreed on, by name."""
         self.asked: list[str] = []
@@ -57,11 +57,11 @@ class TkeyServer:
             assert not thread.is_alive()
 
     def hold(self) -> None:
-        """Answer nobody until ``release``."""
+        """Hold all answers until ``release``."""
         self._may_answer.clear()
 
     def release(self) -> None:
-        """Answer who waits, and who comes."""
+        """Answer the waiting clients, and new ones."""
         self._may_answer.set()
 
     def wait_for(self, count: int) -> None:
@@ -92,7 +92,7 @@ class TkeyServer:
                 connection.sendall(struct.pack("!H", len(answer)) + answer)
                 stream.read()
             except OSError:
-                return  # who asked is gone: it was unloaded meanwhile
+                return  # the client is gone: it was unloaded meanwhile
 
     def _answer(self, query: dns.message.Message) -> bytes:
         name = query.question[0].name

@@ -1,5 +1,5 @@
 // A hook library for the tests, compiled against Kea alone, that does what few do: it changes the configuration
-// that it is told of, and registers, replaces, removes and runs commands in Kea's CommandMgr.
+// that it gets, and registers, replaces, removes and runs commands in Kea's CommandMgr.
 #include <asiolink/io_address.h>
 #include <cc/command_interpreter.h>
 #include <cc/data.h>
@@ -101,7 +101,7 @@ void build(d2::D2CfgContext& config, const std::string& how) {
 
 ConstElementPtr answer(const std::string& name, const ConstElementPtr& arguments) {
     if (arguments && arguments->getType() == Element::map && arguments->get("throw")) {
-        isc_throw(Unexpected, name << " was told to throw");
+        isc_throw(Unexpected, name << " was asked to throw");
     }
     return config::createAnswer(0, "meddler " + name, arguments);
 }

@@ -98,7 +98,7 @@ void leave_trace(CalloutHandle& handle, const std::string& hook) {
 
 int act(CalloutHandle& handle, const std::string& action) {
     if (action == "wrong") {
-        // Each point's own output, with a value of a type that nobody expects there.
+        // Each point's own output, with a value of an unexpected type.
         const std::vector<std::string> names = handle.getArgumentNames();
         for (const char* const output : {"tsig_key", "error", "response"}) {
             if (std::find(names.begin(), names.end(), output) != names.end()) {
@@ -112,7 +112,7 @@ int act(CalloutHandle& handle, const std::string& action) {
     } else if (action == "park") {
         handle.setStatus(CalloutHandle::NEXT_STEP_PARK);
     } else if (action == "throw") {
-        isc_throw(Unexpected, "the probe was told to throw");
+        isc_throw(Unexpected, "the probe was asked to throw");
     } else if (action == "throw-int") {
         throw 42;
     } else if (action == "error") {

@@ -1,5 +1,5 @@
-// A hook library for the tests, compiled against Kea alone: keys of every kind, and keys whose contexts tell what is
-// asked of them and fail where they are told to. The command `signers-set` says how the next update is signed.
+// A hook library for the tests, compiled against Kea alone: keys of every kind, and keys whose contexts log each
+// call and fail on request. The command `signers-set` says how the next update is signed.
 #include <asiolink/io_address.h>
 #include <cc/command_interpreter.h>
 #include <cc/data.h>
@@ -124,7 +124,7 @@ const std::map<std::string, std::function<D2TsigKeyPtr()>> plain_keys = {
     {"gss-tsig", [] { return named("1234.own.", Name("gss-tsig"), 0); }},
     {"no-secret", [] { return named("own.", TSIGKey::HMACSHA256_NAME(), 0); }},
     {"wrong-secret", [] { return named("own.", TSIGKey::HMACSHA256_NAME(), 15); }},
-    {"unknown", [] { return named("nobody.", TSIGKey::HMACSHA256_NAME()); }},
+    {"unknown", [] { return named("unknown.", TSIGKey::HMACSHA256_NAME()); }},
     {"null", [] { return D2TsigKeyPtr(); }},
     {"configured", last_configured},
     {"kept", kept_key},

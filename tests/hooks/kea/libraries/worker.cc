@@ -103,14 +103,14 @@ int run_program(CalloutHandle& handle) {
 }
 
 // An update and a request of the library's own.
-class Told : public DNSClient::Callback {
+class UpdateDone : public DNSClient::Callback {
 public:
     void operator()(DNSClient::Status status) override {
         say("update", std::to_string(status) + " " + (response ? response->getRcode().toText() : "nothing"));
     }
     D2UpdateMessagePtr response;
 };
-Told told;
+UpdateDone update_done;
 std::unique_ptr<DNSClient> client;
 
 int send_update(CalloutHandle& handle) {
@@ -121,8 +121,8 @@ int send_update(CalloutHandle& handle) {
     rrset->addRdata(dns::rdata::createRdata(dns::RRType::A(), dns::RRClass::IN(), "192.0.2.9"));
     message.addRRset(D2UpdateMessage::SECTION_UPDATE, rrset);
     say("rrset", rrset->toText());
-    told.response.reset();
-    client.reset(new DNSClient(told.response, &told, DNSClient::UDP));
+    update_done.response.reset();
+    client.reset(new DNSClient(update_done.response, &update_done, DNSClient::UDP));
     client->doUpdate(main_service, IOAddress("127.0.0.1"), static_cast<uint16_t>(number_of("dns-port")), message, 20000,
                      d2::D2TsigKeyPtr(new d2::D2TsigKey("own.:MDEyMzQ1Njc4OWFiY2RlZg==:hmac-sha256")));
     handle.setArgument("response", config::createAnswer(0, "sent"));
@@ -194,7 +194,7 @@ int tell(CalloutHandle& handle) {
     if (spawned) {
         answer->set("exited", Element::create(spawned->isRunning(process) ? -1L : spawned->getExitStatus(process)));
     }
-    handle.setArgument("response", config::createAnswer(0, "told", answer));
+    handle.setArgument("response", config::createAnswer(0, "counted", answer));
     return 0;
 }
 
@@ -206,9 +206,9 @@ void log_everything() {
     LOG_ERROR(logger, "PROBE_WORKS").arg("\xff no UTF-8").arg("\xc3\xa9");
     LOG_FATAL(logger, "PROBE_WORKS").arg("%2 in an argument").arg("%1");
     LOG_INFO(below, "PROBE_PLAIN");
-    LOG_INFO(logger, "PROBE_PLAIN").arg("more than there is room for");
-    LOG_INFO(logger, "PROBE_UNKNOWN").arg("an ID that nobody has registered");
-    // IDs of the server's, by who may not use them.
+    LOG_INFO(logger, "PROBE_PLAIN").arg("more arguments than placeholders");
+    LOG_INFO(logger, "PROBE_UNKNOWN").arg("an unregistered ID");
+    // IDs of the server, which a library may not use.
     LOG_ERROR(hooks_logger, "HOOKS_LIBRARY_LOADED").arg("no library");
     LOG_WARN(logger, "DHCP_DDNS_STARTED").arg("9.9.9");
     log::Logger callouts("callouts");

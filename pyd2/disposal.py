@@ -1,7 +1,7 @@
-"""Frees configurations that are no longer needed, a part at a time.
+"""Frees old configurations in parts.
 
-One of 20,000 zones is a million objects. They would be freed in one go, when the last reference to the whole
-ends, and no other thread would run for that time.
+A configuration of 20,000 zones is a million objects. Python would free them all at once when the last
+reference ends, and no other thread would run for that time.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ AT_ONCE: Final = 1024
 """Parts that are freed in one turn of the loop: less than a millisecond."""
 
 LARGE: Final = 64
-"""Members of a map or list from which on each is a part of its own."""
+"""From so many members on, each member of a map or list is a part of its own."""
 
 PAUSE: Final = 0.001
 """Seconds between two of these turns."""
 
 
 class Disposal:
-    """Holds each part of what it gets, and drops the parts in later turns of an event loop.
+    """Refers to each part of old configurations, and drops the parts in later turns of an event loop.
 
-    Parts that others still refer to stay. Nothing is changed: hook libraries may have kept the whole.
+    Parts that other objects refer to stay. No part is changed: hook libraries may have kept the whole.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._parts: list[list[Any]] = []
-        """By what they belong to, each list with the outermost part at its end: it goes first."""
+        """One list for each whole, with the outermost part at its end: it is dropped first."""
 
     def add(self, *wholes: Element | Config | None) -> None:
-        """Free these when nothing else refers to them any more, from the next turn of the loop on."""
+        """Free these once nothing else refers to them, from the next turn of the loop on."""
         idle = not self._parts
         for whole in wholes:
             if whole is not None:
@@ -58,12 +58,12 @@ class Disposal:
 
 
 def _element_parts(whole: Element) -> list[Any]:
-    """Return an element and what stands in it, each before what stands in it.
+    """Return an element and the elements in it, outer ones first.
 
-    Scalars are freed with the map or list that they stand in, unless that is large.
+    Scalars are freed with their map or list, unless that is large.
     """
     parts = [whole]
-    for part in parts:  # which grows meanwhile
+    for part in parts:  # the list grows meanwhile
         value = part.value
         if isinstance(value, dict):
             _add_inner(parts, value.values())

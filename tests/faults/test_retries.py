@@ -17,7 +17,7 @@ from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 
-ZONE, REVERSE = "late.test.", "10.in-addr.arpa."
+ZONE, REVERSE = "retry.test.", "10.in-addr.arpa."
 REFUSED, NXRRSET = {"rcode": 5}, {"rcode": 8}
 
 
@@ -44,34 +44,34 @@ def start(binary: str, directory: Path, port: int, dns_port: int, life: int) -> 
     return d2
 
 
-def told(d2: D2) -> dict[str, Any]:
+def status(d2: D2) -> dict[str, Any]:
     found: dict[str, Any] = d2.command("status-get")["arguments"]["pyd2"]
     return found
 
 
-def test_what_waits_goes_on_after_a_restart_and_what_fails_is_kept(d2_binary: str) -> None:
+def test_waiting_requests_are_resumed_after_a_restart_and_failed_ones_are_kept(d2_binary: str) -> None:
     host = Host(1, ZONE)
     with PortLease() as lease, private_directory() as directory:
         port, dns_port = lease.take(), lease.take()
         with ScriptedDns({"A": dns_port}) as dns:
-            # The forward part is done; the reverse part is refused for as long as the first life lasts.
+            # The forward part succeeds; the reverse part is refused until the restart.
             dns.set_script([{"rcode": 0}], {}, default=REFUSED)
             first = start(d2_binary, directory, port, dns_port, 1)
             ncr.send(host.request(reverse=True), port)
             first.wait_for_log("PYD2_RETRY_SCHEDULED", 2)
-            wait_until(lambda: told(first)["retries"]["waiting"] == 1, "the request to wait")
-            assert told(first)["queue"]["entries"] == 1
+            wait_until(lambda: status(first)["retries"]["waiting"] == 1, "the request to wait")
+            assert status(first)["queue"]["entries"] == 1
             first.stop()
             assert "PYD2_QUEUE_KEPT" in first.stdout()
 
             dns.set_script([], {}, default=NXRRSET)
             second = start(d2_binary, directory, port, dns_port, 2)
             second.wait_for_log("DHCP_DDNS_ADD_FAILED")
-            # What the first life has done is not done again.
+            # The second daemon does not repeat the forward part.
             assert "DHCP_DDNS_REVERSE_REPLACE_REJECTED" in second.stdout()
             assert "DHCP_DDNS_FORWARD" not in second.stdout()
-            wait_until(lambda: told(second)["queue"]["dead-letters"] == 1, "the dead letter")
-            requests = told(second)["requests"]
+            wait_until(lambda: status(second)["queue"]["dead-letters"] == 1, "the dead letter")
+            requests = status(second)["requests"]
             assert (requests["received"], requests["failed"], requests["queued"]) == (1, 1, 0)
             second.stop()
         program = [sys.executable, "-m", "pyd2.tools", "queue", "list", "--dead", str(directory / "queue")]

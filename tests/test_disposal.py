@@ -1,4 +1,4 @@
-"""How a configuration that is not needed any more is freed."""
+"""How an old configuration is freed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.config.disposal import AT_ONCE, Disposal
 from pyd2.config.paths import Directories
 from pyd2.data.element import Element, from_plain
+from pyd2.disposal import AT_ONCE, Disposal
 from tests.kit.profile import RULES, parse_element
 
 if TYPE_CHECKING:
