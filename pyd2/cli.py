@@ -128,13 +128,13 @@ def _options(
         if not word.startswith("-") or word == "-":
             operands.append(word)
             continue
-        letters = os.fsencode(word[1:])  # getopt reads bytes
-        while letters:
-            option, letters = os.fsdecode(letters[:1]), letters[1:]
+        cluster = os.fsencode(word[1:])  # getopt reads bytes
+        while cluster:
+            option, cluster = os.fsdecode(cluster[:1]), cluster[1:]
             if option in flags:
                 yield option, ""
-            elif option in _WITH_ARGUMENT and (letters or rest):
-                yield option, os.fsdecode(letters) if letters else rest.pop(0)
-                letters = b""
+            elif option in _WITH_ARGUMENT and (cluster or rest):
+                yield option, os.fsdecode(cluster) if cluster else rest.pop(0)
+                cluster = b""
             else:
                 raise UsageError(f"unsupported option: -{option}")
