@@ -49,13 +49,13 @@ FAILED_SECONDS: Final = 0.25
 """Age from which on a socket that cannot send gives way to another one."""
 
 LINGER_MARGIN: Final = 1.0
-"""How much longer than a try waits a replaced socket goes on listening for the replies to what it sent."""
+"""How much longer than a try waits a replaced socket still listens for the replies to what it sent."""
 
 LINGER_MAX: Final = 60.0
 """Seconds after which a replaced socket is closed, however long tries wait."""
 
 PAUSE_SECONDS: Final = 0.001
-"""How long to wait when the kernel has no room for a datagram."""
+"""How long to wait when the kernel's send buffer is full."""
 
 NO_SLOT: Final = -1
 """The slot of what answers nothing: the engine counts it."""
@@ -83,7 +83,7 @@ class ServerSockets:
     """Sends to one DNS server and reads its replies.
 
     ``on_replies(lane, slot, datagrams)`` gets what the server answers; ``on_failure(outgoing, error)`` gets
-    what cannot be sent, with the errno or the reason. ``patience`` gives the seconds a try waits.
+    what cannot be sent, with the errno or the reason. ``timeout`` gives the seconds a try waits.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ServerSockets:
         on_replies: Callable[[Lane, int, Sequence[bytes]], None],
         on_failure: Callable[[Outgoing, int | str], None],
         datagrams: Datagrams,
-        patience: Callable[[], float],
+        timeout: Callable[[], float],
         descriptors: Descriptors,
         troubles: ServerTroubles,
         turns: ReadTurns,
@@ -105,7 +105,7 @@ class ServerSockets:
         self._on_replies = on_replies
         self._on_failure = on_failure
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
-        self._timeout = patience
+        self._timeout = timeout
         self._descriptors = descriptors
         self._troubles = troubles
         self._sockets: dict[int, socket.socket] = {}
@@ -128,7 +128,7 @@ class ServerSockets:
         self._outbox = PythonOutbox(datagrams)
         self._posted: NativeOutbox | None = None
         self._again: asyncio.TimerHandle | None = None
-        """Runs while the kernel has no room: then all waits, so that the order is kept."""
+        """Runs while the kernel's send buffer is full: then all messages wait, to keep their order."""
         self._tcp: TcpLink[Outgoing] | None = None
 
     def send(self, messages: list[Outgoing], now: float) -> None:
@@ -213,26 +213,26 @@ class ServerSockets:
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 
-    def _deliver(self, mail: Outbox, now: float) -> None:
+    def _deliver(self, outbox: Outbox, now: float) -> None:
         """Send over UDP what there is, and report what cannot be sent."""
         failed: list[tuple[Outgoing, int | str]] = []
         self._used = True
-        self._send_all(mail, now, failed)
+        self._send_all(outbox, now, failed)
         if len(self._lane.slots) < SLOTS and self._lane.window.in_flight >= LOAD:
             self._widen(now)
-        # Not before: what the engine has to send instead may come into the same mail, and fail, too.
+        # Not before: what the engine has to send instead may come into the same outbox, and fail, too.
         for outgoing, error in failed:
             self._on_failure(outgoing, error)
 
-    def _send_all(self, mail: Outbox, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
-        """Send until nothing is left, or the kernel has no room; what cannot be sent goes to ``failed``."""
+    def _send_all(self, outbox: Outbox, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
+        """Send until nothing is left, or the kernel's buffer is full; ``failed`` gets what cannot be sent."""
         hidden = False  # whether the first message has met an error that may be an earlier one's
-        while (slot := mail.slot) != EMPTY:
+        while (slot := outbox.slot) != EMPTY:
             sock = self._sockets.get(slot)
             if sock is None:
                 if slot not in self._lane.slots:
                     # Its port is closed: the message has waited too long, and its try is over.
-                    mail.skip()
+                    outbox.skip()
                     continue
                 try:
                     sock = self._open(slot, now)
@@ -241,9 +241,9 @@ class ServerSockets:
                         self._lane.slots.remove(slot)  # the others are open
                     if is_shortage(error):
                         self._troubles.no_socket(error.strerror or str(error))
-                    failed.append((mail.skip(), error.errno or str(error)))
+                    failed.append((outbox.skip(), error.errno or str(error)))
                     continue
-            sent, error_number = mail.send(sock)
+            sent, error_number = outbox.send(sock)
             if sent:
                 hidden = False
                 self._spoken.add(slot)
@@ -256,13 +256,13 @@ class ServerSockets:
                 hidden = True
             elif error_number == errno.ECONNREFUSED:
                 # Only ICMP says so, and Kea never hears of it: the try waits for its timeout.
-                mail.skip()
+                outbox.skip()
                 hidden = False
             elif error_number:
-                failed.append((mail.skip(), error_number))
+                failed.append((outbox.skip(), error_number))
                 hidden = False
                 self._leave_failed(slot, now)
-            elif mail.slot == slot:
+            elif outbox.slot == slot:
                 # The system call has kept to itself why it stopped; it may have been such an ICMP error.
                 self._loop.call_soon(self._watch_again, sock, slot)
             if now > self._renew_at.get(slot, now):
@@ -271,9 +271,9 @@ class ServerSockets:
     def _deliver_again(self) -> None:
         self._again = None
         now = self._loop.time()
-        for mail in (self._outbox, self._posted):
-            if mail is not None and self._again is None:
-                self._deliver(mail, now)
+        for outbox in (self._outbox, self._posted):
+            if outbox is not None and self._again is None:
+                self._deliver(outbox, now)
 
     def _open(self, slot: int, now: float) -> socket.socket:
         """Open the socket of a slot. Raises OSError."""
@@ -288,7 +288,7 @@ class ServerSockets:
     def _connected(self) -> socket.socket:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            # What answers a whole window may stand in one socket, and what nobody asked for beside it.
+            # The replies to a whole window may wait in one socket, and unsolicited messages beside them.
             buffer = self._lane.window.cap * REPLY_MEMORY
             if buffer > _buffer_size(sock):
                 try:
@@ -323,7 +323,7 @@ class ServerSockets:
             # No more sockets are to be had: an old one is better than none.
             self._renew_at[slot] = now + RENEW_SECONDS
             return
-        if slot in self._lane.slots:  # else it was closed to make room for this one
+        if slot in self._lane.slots:  # else it was closed in favour of this one
             self._replace(slot, fresh)
 
     def _leave_failed(self, slot: int, now: float) -> None:
@@ -380,8 +380,8 @@ class ServerSockets:
         turns.left -= PER_SOCKET + len(datagrams)
         more = len(datagrams) == count
         if error or more:
-            # An ICMP error for an earlier message, or one that stands behind a full batch: Kea does not see
-            # those, the try goes on until its timeout (contract, section 6).
+            # An ICMP error for an earlier message, or one behind a full batch: Kea does not see
+            # those, the try waits until its timeout (contract, section 6).
             self._loop.call_soon(self._watch_again, sock, slot)
         if datagrams:
             self._on_replies(self._lane, slot, datagrams)
@@ -404,5 +404,5 @@ class ServerSockets:
 
 
 def _buffer_size(sock: socket.socket) -> int:
-    """Return the octets of a receive buffer as they are asked for; the kernel tells the double."""
+    """Return the octets of a receive buffer as they are asked for; the kernel reports the double."""
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
