@@ -7,7 +7,7 @@ engine reads what it has added.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -60,18 +60,12 @@ class Output(NamedTuple):
     """Requests that have failed for good; if they have numbers, these are in ``finished``, too."""
 
 
-NOTHING: Final = Output()
-
-
 class OutputBuffer:
     """Where the parts of the engine add what is for the shell."""
 
-    __slots__ = ("amended", "dead_letters", "finished", "hook_jobs", "outgoing", "posted")
+    __slots__ = ("amended", "dead_letters", "finished", "hook_jobs", "outgoing", "posted", "slot")
 
     def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
         self.posted: dict[Lane, None] = {}
         self.outgoing: list[Outgoing] = []
         self.hook_jobs: list[HookJob[Any]] = []
@@ -79,6 +73,11 @@ class OutputBuffer:
         self.amended: list[RetryRequest] = []
         """Requests whose ``forward_left`` and ``reverse_left`` count when the shell collects them."""
         self.dead_letters: list[DeadLetter] = []
+        self.slot = -1
+        """A random number that chooses the local port for all messages of this output; -1: not drawn yet.
+
+        What goes out together goes from one port: a single system call can send it.
+        """
 
     def __bool__(self) -> bool:
         return bool(
@@ -88,14 +87,26 @@ class OutputBuffer:
 
     def drain(self) -> Output:
         """Return all there is, and begin anew."""
-        if not self:
-            return NOTHING
-        amended = [
-            Amendment(retry.ncr.number, retry.forward_left, retry.reverse_left) for retry in self.amended
-            if retry.forward_left or retry.reverse_left
-        ] if self.amended else ()
+        self.slot = -1
         output = Output(
-            self.posted, self.outgoing, self.hook_jobs, self.finished, amended, self.dead_letters
+            self.posted or (), self.outgoing or (), self.hook_jobs or (), self.finished or (),
+            self._amendments() if self.amended else (), self.dead_letters or (),
         )
-        self._clear()
+        if self.posted:
+            self.posted = {}
+        if self.outgoing:
+            self.outgoing = []
+        if self.hook_jobs:
+            self.hook_jobs = []
+        if self.finished:
+            self.finished = []
+        if self.dead_letters:
+            self.dead_letters = []
         return output
+
+    def _amendments(self) -> list[Amendment]:
+        amended, self.amended = self.amended, []
+        return [
+            Amendment(retry.ncr.number, retry.forward_left, retry.reverse_left) for retry in amended
+            if retry.forward_left or retry.reverse_left
+        ]

@@ -73,10 +73,6 @@ class Driver:
         """Seconds that a try waits for its reply, at present."""
         return self.sender.timeout_ms / 1000
 
-    def begin_turn(self) -> None:
-        """Let what is sent from now on go out from another local port."""
-        self.sender.slot = -1
-
     def begin(self, transaction: Transaction, now: float, wall: float) -> None:
         """Start a transaction."""
         self._ends.active += 1

@@ -71,11 +71,6 @@ class Sender:
         self._counters = counters
         self._log = log
         self._output = output
-        self.slot = -1
-        """The local port of the messages that go out together; -1: the next message draws it.
-
-        What goes out together goes from one port: a single system call can send it.
-        """
         self.timeout_ms = 500
         """How long a try waits for its reply."""
 
@@ -85,9 +80,10 @@ class Sender:
 
     def _slot_of(self, lane: Lane) -> int:
         """Return the lane's local port for what goes out together now."""
-        if self.slot < 0:
-            self.slot = self._tries.draw_place()
-        return lane.slots[self.slot % len(lane.slots)]
+        output = self._output
+        if output.slot < 0:
+            output.slot = self._tries.draw_place()
+        return lane.slots[output.slot % len(lane.slots)]
 
     # By the batch.
 

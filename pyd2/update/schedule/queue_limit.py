@@ -119,7 +119,7 @@ class QueueLimit(FullQueue):
     @property
     def shares_matter(self) -> bool:
         """Whether so much waits that a server may have taken its share."""
-        return 2 * self.free <= self.max_entries
+        return 2 * (self.queued + self._retries.waiting) >= self.max_entries
 
     def turn_away(self, lane: Lane, wall: float) -> bool:
         """Count a request as lost if its server has taken its share; return whether it has."""

@@ -98,7 +98,6 @@ class Scheduler:
 
     def begin_turn(self) -> None:
         """Allow what a turn of the loop may cost, unless work is left to ``handle_timer``."""
-        self._driver.begin_turn()
         if self._left > 0 or not self._work_left:
             self._left = STEP
             self._retries.at_once = AT_ONCE_TOGETHER
