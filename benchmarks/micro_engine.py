@@ -106,13 +106,11 @@ class Bench:
             begin = clock()
             engine.receive_requests(batch, self._now, wall)
             engine.timer()
-            posted = engine.take_posted()
-            outgoing = engine.take_outgoing()
+            output = engine.collect_output()
             used += clock() - begin
-            while posted or outgoing:
+            while output.posted or output.outgoing:
                 self._now += 0.0001
-                for lane in posted:
-                    outgoing += engine.posted(lane)
+                outgoing = engine.messages(output)
                 answers: dict[tuple[Lane, int], list[bytes]] = {}
                 for message in outgoing:
                     answers.setdefault((message.lane, message.slot), []).append(self._answer(message))
@@ -121,8 +119,7 @@ class Bench:
                 for (lane, slot), replies in batches:
                     engine.receive_replies(lane, slot, replies, self._now, wall)
                 engine.timer()
-                posted = engine.take_posted()
-                outgoing = engine.take_outgoing()
+                output = engine.collect_output()
                 used += clock() - begin
         assert self.counters.update_success.value - before == 2 * count, vars(self.counters)
         return used

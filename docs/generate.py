@@ -1,4 +1,4 @@
-"""Write transactions.md and messages.md from the tables in the code: ``python docs/generate.py``."""
+"""Write transactions.md, messages.md and the table in retry.md from the code: ``python docs/generate.py``."""
 
 from __future__ import annotations
 
@@ -15,21 +15,31 @@ from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate
 from pyd2.messages import OWN_MESSAGES, Severity
 from pyd2.profiles.kea_2_6_messages import MESSAGES
 from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES, Kind, Step
+from pyd2.update.retry.states import MEANINGS, RULES, Event, State
 
 HERE = Path(__file__).parent
+
+_STATES_BEGIN = (
+    "<!-- Written by docs/generate.py from pyd2/update/retry/states.py: change that, then run it. -->"
+)
+_STATES_END = "<!-- End of what docs/generate.py writes. -->"
 
 _DATA = {Data.NONE: "", Data.ADDRESS: " addr", Data.DHCID: " id", Data.TARGET: " F"}
 
 
 def main() -> None:
-    """Write both pages beside this file."""
+    """Write the pages beside this file."""
     for name, text in pages().items():
         (HERE / name).write_text(text)
 
 
 def pages() -> dict[str, str]:
-    """Return the text of each generated page by its file name."""
-    return {"transactions.md": _joined(_transactions()), "messages.md": _joined(_messages())}
+    """Return the text of each page with something generated, by its file name."""
+    return {
+        "transactions.md": _joined(_transactions()),
+        "messages.md": _joined(_messages()),
+        "retry.md": _with_retry_states((HERE / "retry.md").read_text()),
+    }
 
 
 def _joined(lines: Iterable[str]) -> str:
@@ -126,6 +136,30 @@ def _by_logger(messages: Mapping[str, Message]) -> Iterator[str]:
         yield "| ID | severity | text |"
         yield "|---|---|---|"
         yield from rows
+
+
+def _with_retry_states(page: str) -> str:
+    """Return a page with the tables of the states of a retry between their two marks."""
+    before, rest = page.split(_STATES_BEGIN)
+    _, after = rest.split(_STATES_END)
+    return before + _STATES_BEGIN + "\n" + _joined(_retry_states()) + "\n" + _STATES_END + after
+
+
+def _retry_states() -> Iterator[str]:
+    yield ""
+    yield "| state | meaning |"
+    yield "|---|---|"
+    for state, meaning in MEANINGS.items():
+        yield f"| {_plain(state)} | {meaning} |"
+    yield ""
+    yield "| state | event | next state | when |"
+    yield "|---|---|---|---|"
+    for rule in RULES:
+        yield f"| {_plain(rule.state)} | {_plain(rule.event)} | {_plain(rule.to)} | {rule.why} |"
+
+
+def _plain(name: State | Event) -> str:
+    return name.name.lower().replace("_", " ")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ GIVE_WAY_AFTER: Final = 32
 SORTED_AT_ONCE: Final = 1024
 """Items: a fraction of a millisecond."""
 
+KEPT_UNSEEN: Final = 64
+"""Kept objects, each with what it refers to, between two looks of the garbage collector."""
+
 _PAUSE: Final = 1e-6
 """Seconds; the kernel makes some 60 us of it, in which a waiting thread wakes up and has the lock."""
 
@@ -80,6 +83,25 @@ def collect_less() -> None:
     ended, so that 800 may be 3,000, which takes a millisecond.
     """
     gc.set_threshold(400, 0, 100_000)
+
+
+class KeptObjects:
+    """Objects that stay while as many others end.
+
+    The garbage collector counts new objects less those that end, so it would look at none of them for long,
+    and then at 100,000 in one go: 50 ms. Here it looks at some at a time.
+    """
+
+    __slots__ = ("_count",)
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self) -> None:
+        """Count an object, and have the garbage collector look at the young ones from time to time."""
+        self._count += 1
+        if self._count % KEPT_UNSEEN == 0:
+            gc.collect(1)
 
 
 @contextmanager

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.engine import SelectKey
     from pyd2.update.model.plan import Plan
+    from pyd2.update.output import Output
     from pyd2.update.server.lane import Lane
 
 P = ParamSpec("P")
@@ -123,8 +124,9 @@ class Service:
         datagrams = backend.datagrams
         self._engine = Engine(counters, log, backend)
         self._hook_jobs = HookJobs(home, self._bring_back, lambda: self._queue.mark)
-        self._engine_io = EngineIO(loop, self._engine, self._after_work, datagrams, self._hook_jobs.post,
-                          Troubles(counters, log))
+        self._engine_io = EngineIO(
+            loop, self._engine, self._report, datagrams, self._hook_jobs.post, Troubles(counters, log)
+        )
         self._queue = DurableQueue(loop, self._engine_io.requests, counters, log, SqliteStores(loop, log))
         self._intake = Intake(loop, self._queue.accept, counters, log, datagrams, manager)
         self._ended: deque[_Ended] = deque()
@@ -255,15 +257,13 @@ class Service:
 
     # What has ended.
 
-    def _after_work(self) -> None:
-        """Pass on which requests have ended, each time the engine has had a turn."""
-        amended = self._engine.take_amended()
-        if amended:
-            self._queue.amend(amended)
-        finished = self._engine.take_finished()
-        dead = {request.ncr.number: request.reason for request in self._engine.take_dead()}
-        if finished:
-            self._after_log_lines(finished, dead)
+    def _report(self, output: Output) -> None:
+        """Report to the durable queue what the engine has done in a turn."""
+        if output.amended:
+            self._queue.amend(output.amended)
+        if output.finished:
+            dead = {letter.ncr.number: letter.reason for letter in output.dead_letters}
+            self._after_log_lines(output.finished, dead)
         if self._leaving is not None:
             self._leave_if_cleared()
 
@@ -335,7 +335,7 @@ class Service:
         self._drain_timer = None
         if self._leaving is ShutdownType.NORMAL and not self._left:
             if not self._queue.durable:
-                left_over = self._engine.queued - self._engine.late + self._engine.active
+                left_over = self._engine.queued - self._engine.retries + self._engine.active
                 self._log.emit("PYD2_SHUTDOWN_INCOMPLETE", round(seconds), left_over)
             self._say_left()
 
@@ -350,7 +350,7 @@ class Service:
     def _stop_listening(self) -> None:
         # The durable queue logs itself how many it keeps.
         without = self._engine.queued + self._engine.active - self._queue.kept
-        if (lost := min(self._engine.late, without)) > 0:
+        if (lost := min(self._engine.retries, without)) > 0:
             self._log.emit("PYD2_RETRIES_LOST", lost)
         self._intake.leave()
 

@@ -49,13 +49,13 @@ FAILED_SECONDS: Final = 0.25
 """Age from which on a socket that cannot send gives way to another one."""
 
 LINGER_MARGIN: Final = 1.0
-"""How much longer than a try waits a replaced socket goes on listening for the replies to what it sent."""
+"""How much longer than a try waits a replaced socket still listens for the replies to what it sent."""
 
 LINGER_MAX: Final = 60.0
 """Seconds after which a replaced socket is closed, however long tries wait."""
 
 PAUSE_SECONDS: Final = 0.001
-"""How long to wait when the kernel has no room for a datagram."""
+"""How long to wait when the kernel's send buffer is full."""
 
 NO_SLOT: Final = -1
 """The slot of what answers nothing: the engine counts it."""
@@ -83,7 +83,7 @@ class ServerSockets:
     """Sends to one DNS server and reads its replies.
 
     ``on_replies(lane, slot, datagrams)`` gets what the server answers; ``on_failure(outgoing, error)`` gets
-    what cannot be sent, with the errno or the reason. ``patience`` gives the seconds a try waits.
+    what cannot be sent, with the errno or the reason. ``timeout`` gives the seconds a try waits.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ServerSockets:
         on_replies: Callable[[Lane, int, Sequence[bytes]], None],
         on_failure: Callable[[Outgoing, int | str], None],
         datagrams: Datagrams,
-        patience: Callable[[], float],
+        timeout: Callable[[], float],
         descriptors: Descriptors,
         troubles: ServerTroubles,
         turns: ReadTurns,
@@ -105,7 +105,7 @@ class ServerSockets:
         self._on_replies = on_replies
         self._on_failure = on_failure
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
-        self._timeout = patience
+        self._timeout = timeout
         self._descriptors = descriptors
         self._troubles = troubles
         self._sockets: dict[int, socket.socket] = {}
@@ -128,7 +128,7 @@ class ServerSockets:
         self._outbox = PythonOutbox(datagrams.send)
         self._posted: Outbox | None = None
         self._again: asyncio.TimerHandle | None = None
-        """Runs while the kernel has no room: then all waits, so that the order is kept."""
+        """Runs while the kernel's send buffer is full: then all messages wait, to keep their order."""
         self._tcp: TcpLink[Outgoing] | None = None
 
     def send(self, messages: list[Outgoing], now: float) -> None:
@@ -225,7 +225,7 @@ class ServerSockets:
             self._on_failure(outgoing, error)
 
     def _send_all(self, outbox: Outbox, now: float, failed: list[tuple[Outgoing, int | str]]) -> None:
-        """Send until nothing is left, or the kernel has no room; what cannot be sent goes to ``failed``."""
+        """Send until nothing is left, or the kernel's buffer is full; ``failed`` gets what cannot be sent."""
         hidden = False  # whether the first message has met an error that may be an earlier one's
         while (slot := outbox.slot) != EMPTY:
             sock = self._sockets.get(slot)
@@ -288,7 +288,7 @@ class ServerSockets:
     def _connected(self) -> socket.socket:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            # What answers a whole window may stand in one socket, and what nobody asked for beside it.
+            # The replies to a whole window may wait in one socket, and unsolicited messages beside them.
             buffer = self._lane.window.cap * REPLY_MEMORY
             if buffer > _buffer_size(sock):
                 try:
@@ -323,7 +323,7 @@ class ServerSockets:
             # No more sockets are to be had: an old one is better than none.
             self._renew_at[slot] = now + RENEW_SECONDS
             return
-        if slot in self._lane.slots:  # else it was closed to make room for this one
+        if slot in self._lane.slots:  # else it was closed in favour of this one
             self._replace(slot, fresh)
 
     def _leave_failed(self, slot: int, now: float) -> None:
@@ -380,8 +380,8 @@ class ServerSockets:
         turns.left -= PER_SOCKET + len(datagrams)
         more = len(datagrams) == count
         if error or more:
-            # An ICMP error for an earlier message, or one that stands behind a full batch: Kea does not see
-            # those, the try goes on until its timeout (contract, section 6).
+            # An ICMP error for an earlier message, or one behind a full batch: Kea does not see
+            # those, the try waits until its timeout (contract, section 6).
             self._loop.call_soon(self._watch_again, sock, slot)
         if datagrams:
             self._on_replies(self._lane, slot, datagrams)
@@ -404,5 +404,5 @@ class ServerSockets:
 
 
 def _buffer_size(sock: socket.socket) -> int:
-    """Return the octets of a receive buffer as they are asked for; the kernel tells the double."""
+    """Return the octets of a receive buffer as they are asked for; the kernel reports the double."""
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyd2.net.troubles import Troubles
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.engine import Engine, Outgoing
+    from pyd2.update.output import Output
     from pyd2.update.server.lane import Lane
 
 
@@ -56,18 +57,18 @@ FORGET_SECONDS: Final = 10.0
 class EngineIO:
     """The shell around the engine: it reads the clocks and owns the sockets towards the DNS servers.
 
-    ``after`` runs whenever the engine has done something; ``hand_out`` gets what libraries are to do, to be
-    brought back to ``hook_jobs_done``.
+    ``report`` gets each output of the engine, for what is not the network's; it is called after each turn.
+    ``hand_out`` gets hook jobs, to be given back to ``hook_jobs_done``.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, engine: Engine, after: Callable[[], None],
+        self, loop: asyncio.AbstractEventLoop, engine: Engine, report: Callable[[Output], None],
         datagrams: Datagrams, hand_out: Callable[[Sequence[HookJob[Any]]], None], troubles: Troubles,
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
         self._engine = engine
-        self._after = after
+        self._report = report
         self._hand_out = hand_out
         self._troubles = troubles
         self._servers: OrderedDict[Lane, ServerSockets] = OrderedDict()
@@ -90,13 +91,13 @@ class EngineIO:
     def requests(self, datagrams: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
         """Give NameChangeRequests to the engine and send what it makes of them.
 
-        ``numbers`` tells those of the durable queue; without it they have none.
+        ``numbers`` are those that they have in the durable queue; without it they have none.
         """
         self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
         self._plan_flush()
 
     def hook_jobs_done(self, hook_jobs: Sequence[HookJob[Any]]) -> None:
-        """Take back what libraries have done."""
+        """Give hook jobs that are done back to the engine."""
         self._engine.end_hook_jobs(hook_jobs, time.monotonic(), time.time())
         self._plan_flush()
 
@@ -104,32 +105,37 @@ class EngineIO:
         """Send what the engine has ready, and set its timer."""
         engine = self._engine
         self._turns.begin()
-        # A message that cannot be sent gives the engine a turn, which may give more to send.
         for _ in range(ROUNDS):
-            posted, outgoing = engine.take_posted(), engine.take_outgoing()
-            if not posted and not outgoing:
+            output = engine.collect_output()
+            if output.posted or output.outgoing:
+                self._send(output)
+            if output.hook_jobs:
+                self._hand_out(output.hook_jobs)
+            self._report(output)
+            # A message that cannot be sent gives the engine a turn, which may give more to send.
+            if not engine.has_output:
                 break
-            now = time.monotonic()
-            for lane in dict.fromkeys(posted):
-                self._sockets(lane).send_posted(now)
-            batches: dict[Lane, list[Outgoing]] = {}
-            for message in outgoing:
-                batch = batches.get(message.lane)
-                if batch is None:
-                    batches[message.lane] = [message]
-                else:
-                    batch.append(message)
-            for lane, batch in batches.items():
-                self._sockets(lane).send(batch, now)
         else:
             self._plan_flush()
-        if hook_jobs := engine.take_hook_jobs():
-            self._hand_out(hook_jobs)
         self._set_timer()
-        self._after()
+
+    def _send(self, output: Output) -> None:
+        """Send the messages of an output, those to one server together."""
+        now = time.monotonic()
+        for lane in output.posted:
+            self._sockets(lane).send_posted(now)
+        batches: dict[Lane, list[Outgoing]] = {}
+        for message in output.outgoing:
+            batch = batches.get(message.lane)
+            if batch is None:
+                batches[message.lane] = [message]
+            else:
+                batch.append(message)
+        for lane, batch in batches.items():
+            self._sockets(lane).send(batch, now)
 
     def _plan_flush(self) -> None:
-        """Let the loop flush when it has done what it has to do now, such as to read all readable sockets."""
+        """Have the loop flush when it has done its present work, such as to read all readable sockets."""
         if not self._flush_planned:
             self._flush_planned = True
             self._loop.call_soon(self._planned_flush)
@@ -198,7 +204,8 @@ class EngineIO:
             sockets.close()
         self._servers.clear()
         self._unused.clear()
-        self._after()  # of what was read in this turn: the flush that is planned for it does nothing now
+        # What ended in this turn: the flush that is planned for it does nothing now.
+        self._report(self._engine.collect_output())
 
     def _replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
         self._engine.receive_replies(lane, slot, datagrams, time.monotonic(), time.time())
@@ -266,6 +273,6 @@ class EngineIO:
 
     def _count_drops(self) -> None:
         """See whether replies are missing because the kernel has dropped them."""
-        for lane in self._engine.take_unanswered(DROPS_AT_A_TIME):
+        for lane in self._engine.pop_unanswered(DROPS_AT_A_TIME):
             if (sockets := self._servers.get(lane)) is not None:
                 sockets.count_drops()

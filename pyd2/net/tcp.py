@@ -114,7 +114,7 @@ class TcpLink(Generic[Sent]):
     what was sent and the reason, for what is unanswered when the connection cannot be made or ends.
     ``on_closed`` gets the reason when a connection is closed because of what the server does.
 
-    ``patience`` gives the seconds a message waits. Then it is forgotten without a report, for its sender has
+    ``timeout`` gives the seconds a message waits. Then it is forgotten without a report, for its sender has
     a timer of its own. If no answer at all came meanwhile, the connection is given up, so that updates whose
     time has passed do not stay queued in it.
 
@@ -129,7 +129,7 @@ class TcpLink(Generic[Sent]):
         on_replies: Callable[[Sequence[bytes], Sequence[bytes]], None],
         on_failure: Callable[[Sent, str], None],
         on_closed: Callable[[str], None],
-        patience: Callable[[], float],
+        timeout: Callable[[], float],
         descriptors: Descriptors,
         tls: TlsSwitches | None = None,
     ) -> None:
@@ -139,14 +139,14 @@ class TcpLink(Generic[Sent]):
         self._on_replies = on_replies
         self._on_failure = on_failure
         self._on_closed = on_closed
-        self._timeout = patience
+        self._timeout = timeout
         self._descriptors = descriptors
         self._tls = tls
         self._connection: _Connection | None = None
         """The present one; what comes from others counts no more."""
         self._connecting: asyncio.Task[None] | None = None
         self._reading: asyncio.Future[SSLContext] | None = None
-        """Of the certificates. It goes on when the time for a connection is up: the next one waits for it."""
+        """Of the certificates. It continues when a connection's time is up: the next one waits for it."""
         self._not_before = 0.0
         """When the next connection may be opened, in the loop's time; ``_again`` runs until then."""
         self._again: asyncio.TimerHandle | None = None
@@ -396,16 +396,16 @@ class TcpLink(Generic[Sent]):
 def _in_thread(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> asyncio.Future[T]:
     """Call a function in a thread of its own, which the end of the process does not wait for."""
     outcome: asyncio.Future[T] = loop.create_future()
-    outcome.add_done_callback(asyncio.Future.exception)  # perhaps nobody asks for it any more
+    outcome.add_done_callback(asyncio.Future.exception)  # perhaps no caller waits for it any more
 
     def call() -> None:
-        tell: tuple[Callable[[Any], None], object]
+        report: tuple[Callable[[Any], None], object]
         try:
-            tell = outcome.set_result, function()
+            report = outcome.set_result, function()
         except Exception as error:
-            tell = outcome.set_exception, error
+            report = outcome.set_exception, error
         with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(*tell)
+            loop.call_soon_threadsafe(*report)
 
     Thread(target=call, name="pyd2-tls", daemon=True).start()
     return outcome

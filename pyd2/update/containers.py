@@ -33,7 +33,7 @@ class Sharded(Generic[K, V]):
         """The part of a key is ``parts[hash(key) >> SHIFT & LAST_SHARD]``."""
 
     def part(self, key: K) -> dict[K, V]:
-        """Return the dictionary where a key stands if it is there."""
+        """Return the dictionary that has a key if any has."""
         return self.parts[hash(key) >> SHIFT & LAST_SHARD]
 
     def __len__(self) -> int:

@@ -1,13 +1,14 @@
 """The engine: requests come in, UPDATE messages go out, replies come in; no IO, no clock.
 
-The shell around it calls a ``receive_...`` method for what arrives, sends what ``take_outgoing`` returns,
-and calls ``handle_timer`` when ``timer`` says. ``now`` is monotonic seconds, never going back; ``wall`` is
-seconds since the epoch.
+The shell around it calls a ``receive_...`` method for what arrives, deals with what ``collect_output``
+returns, and calls ``handle_timer`` when ``timer`` says. ``now`` is monotonic seconds, never going back;
+``wall`` is seconds since the epoch.
 
 The scheduler (``schedule/scheduler.py``) gives a request its turn, the routing (``schedule/routing.py``)
 finds its domains and its kind, and the driver (``drive/driver.py``) takes it step by step and server by
 server to its end. ``drive/replies.py`` brings the outcome of each try back to the driver;
-``drive/outcomes.py`` holds what has ended.
+``drive/outcomes.py`` ends transactions and requests. What that means for others is put on the agenda
+(``agenda.py``), which the scheduler works off, and into the output for the shell (``output.py``).
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.errors import NcrError
+from pyd2.update.agenda import Agenda
 from pyd2.update.drive.driver import Driver
-from pyd2.update.drive.outcomes import Dead
+from pyd2.update.drive.outcomes import Ends
 from pyd2.update.drive.replies import Replies
 from pyd2.update.drive.server_choice import Selection, SelectKey
 from pyd2.update.inflight.contract import Outgoing
 from pyd2.update.model.plan import make_plan
+from pyd2.update.output import DeadLetter, Output, OutputBuffer
+from pyd2.update.retry.retry_queue import RetryQueue
+from pyd2.update.schedule.queue_limit import QueueLimit
+from pyd2.update.schedule.routing import Routing
 from pyd2.update.schedule.scheduler import Scheduler
 from pyd2.update.status import requests_status
 
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
 
-__all__ = ["Dead", "Engine", "Outgoing", "SelectKey", "Selection"]
+__all__ = ["DeadLetter", "Engine", "Outgoing", "Output", "SelectKey", "Selection"]
 
 
 EXPIRIES: Final = 64
@@ -45,22 +51,26 @@ EXPIRIES: Final = 64
 
 
 class Engine:
-    """The whole of the update service but its sockets and its clock."""
+    """The update service without its sockets and its clock."""
 
     def __init__(self, counters: Counters, log: RequestLog, backend: EngineBackend) -> None:
         """Make an engine without a configuration; ``backend`` serves no other engine."""
-        self._packets = backend.packets
+        packets, tries = self._packets, self._tries = backend.packets, backend.tries
         self._counters = counters
         self._log = log
-        self._driver = Driver(counters, log, backend)
-        self._ends = self._driver.ends
-        self._replies = Replies(self._driver, counters, log, self._packets)
-        self._scheduler = Scheduler(self._driver, counters, log, self._packets)
-        self._retries = self._scheduler.retries
-        self._limit = self._scheduler.limit
-        self._plan = self._scheduler.matching.plan
+        agenda, output = self._agenda, self._output = Agenda(), OutputBuffer()
+        ends = self._ends = Ends(tries, counters, log, agenda, output)
+        driver = self._driver = Driver(backend, ends, agenda, output, counters, log)
+        self._replies = Replies(driver, counters, log, packets, output)
+        retries = self._retries = RetryQueue(counters, log, tries.draw_place, ends, agenda, output)
+        limit = self._limit = QueueLimit(tries, ends, agenda, retries, counters, log)
+        routing = Routing(driver, ends, limit, counters, log)
+        self._scheduler = Scheduler(
+            driver, ends, agenda, retries, limit, routing, counters, log, packets
+        )
+        self._plan = routing.plan
         self._old_plans: list[Plan] = []
-        """Those that active transactions began under."""
+        """Plans that active transactions began under."""
 
     # What the shell asks.
 
@@ -72,12 +82,12 @@ class Engine:
     @property
     def queued(self) -> int:
         """Requests whose transaction has not begun, or has ended and is to be tried again."""
-        return self._limit.queued + self.late
+        return self._limit.queued + self.retries
 
     @property
-    def late(self) -> int:
+    def retries(self) -> int:
         """Of the queued requests, those that wait to be tried again or behind such a one."""
-        return self._retries.waiting + self._ends.postponed
+        return self._retries.waiting + self._agenda.postponed
 
     @property
     def extended(self) -> bool:
@@ -85,12 +95,12 @@ class Engine:
         return any(lane.breaker is not None for lane in self._plan.lanes)
 
     def status(self, wall: float) -> dict[str, Plain]:
-        """Return what is shown of an engine that is ``extended``, beside its servers (``status.py``)."""
+        """Return what status-get shows of an ``extended`` engine beside its servers (``status.py``)."""
         oldest = self._retries.oldest()
         return {
             "requests": requests_status(self._counters.tally, self.queued, self.active),
             "retries": {
-                "waiting": self.late,
+                "waiting": self.retries,
                 "oldest-age": 0 if oldest is None else max(0, int(wall - oldest)),
             },
         }
@@ -99,7 +109,7 @@ class Engine:
     def lanes(self) -> tuple[Lane, ...]:
         """The DNS servers in use: those of the configuration, and those that active transactions may go to.
 
-        The shell keeps sockets for these; those of other lanes it can close.
+        The shell keeps sockets for these; it can close those of other lanes.
         """
         old = [lane for plan in self._old_plans if plan.active for lane in plan.lanes]
         if not old:
@@ -109,7 +119,7 @@ class Engine:
     @property
     def timeout(self) -> float:
         """Seconds that a try waits for its reply, at present."""
-        return self._driver.sender.timeout_ms / 1000
+        return self._driver.timeout
 
     @property
     def outlives_configuration(self) -> bool:
@@ -120,8 +130,8 @@ class Engine:
         """Whether the daemon may leave, once the listener is closed.
 
         ``kind`` is ``normal``, ``drain_first`` or ``now`` (contract, section 1). Requests that wait begin
-        in any case while the engine is served, so a normal shutdown drains what Kea's would. Nobody waits
-        for those that are tried again later: that may be hours.
+        in any case while the engine is served, so a normal shutdown drains what Kea's would. It does not wait
+        for retries: these may take hours.
         """
         if kind == "now":
             return True
@@ -130,69 +140,41 @@ class Engine:
         return kind == "normal" or not self._limit.queued
 
     def timer(self) -> float | None:
-        """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives."""
+        """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives.
+
+        0 says at once: a turn had not enough time for all there was to do.
+        """
         return self._scheduler.timer()
 
     def overdue(self, now: float) -> bool:
         """Whether the time of some try is up: it fails at ``handle_timer`` unless its reply comes before."""
-        deadline = self._driver.tries.deadline()
+        deadline = self._tries.deadline()
         return deadline is not None and deadline <= now
 
-    def take_outgoing(self) -> list[Outgoing]:
-        """Return the messages to send, in order; they are the caller's from now on. It ends a turn."""
+    @property
+    def has_output(self) -> bool:
+        """Whether ``collect_output`` returns anything."""
+        return bool(self._output)
+
+    def collect_output(self) -> Output:
+        """Return what is for the shell since the last call, which ends a turn; it is the caller's now."""
         self._scheduler.begin_turn()
-        return self._driver.sender.take_outgoing()
+        return self._output.drain()
 
-    def take_finished(self) -> list[int]:
-        """Return the numbers of the requests that have ended for good, in the order of their ends."""
-        finished = self._ends.finished
-        if finished:
-            self._ends.finished = []
-        return finished
+    def messages(self, output: Output) -> list[Outgoing]:
+        """Return all messages of an output, for a shell that cannot send from C what is posted there."""
+        found = list(output.outgoing)
+        for lane in output.posted:
+            found += self._tries.posted(lane)
+        return found
 
-    def take_dead(self) -> list[Dead]:
-        """Return the requests that have failed for good though such are tried again."""
-        dead = self._ends.dead
-        if dead:
-            self._ends.dead = []
-        return dead
-
-    def take_amended(self) -> list[tuple[int, bool, bool]]:
-        """Return the numbers of requests that have less left to do, each with its forward and reverse change.
-
-        After a restart they must come as requests for these changes only: newer ones may have been carried
-        out meanwhile that what they have done already, or leave to others, must not undo.
-        """
-        if not self._retries.amended:
-            return []  # as in all turns without late tries
-        amended, self._retries.amended = self._retries.amended, []
-        return [(late.ncr.number, late.forward_left, late.reverse_left) for late in amended
-                if late.forward_left or late.reverse_left]
-
-    def take_unanswered(self, most: int) -> list[Lane]:
-        """Return so many lanes at most in which a try has timed out, for the shell to see why."""
-        unanswered = self._replies.unanswered
-        return [unanswered.popitem()[0] for _ in range(min(most, len(unanswered)))]
-
-    def take_posted(self) -> list[Lane]:
-        """Return the lanes to which messages have been posted in C, for who sends them from there.
-
-        Who does not ask for them gets these messages from ``take_outgoing``, too. It ends a turn.
-        """
-        self._scheduler.begin_turn()
-        return self._driver.sender.take_posted()
-
-    def posted(self, lane: Lane) -> list[Outgoing]:
-        """Return the messages that have been posted to a lane, for who cannot send them from there."""
-        return self._driver.tries.posted(lane)
+    def pop_unanswered(self, most: int) -> list[Lane]:
+        """Return ``most`` lanes at most in which a try has timed out, for the shell to see why; each once."""
+        return self._replies.pop_unanswered(most)
 
     def pending(self, lane: Lane) -> Mapping[int, Transaction]:
         """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
-        return self._driver.tries.pending(lane)
-
-    def take_hook_jobs(self) -> list[HookJob[Any]]:
-        """Return the hook jobs to ``run`` on the hook thread, each then to be passed to end_hook_jobs."""
-        return self._driver.hook_jobs.take()
+        return self._tries.pending(lane)
 
     # What happens.
 
@@ -204,10 +186,10 @@ class Engine:
         """Return a configuration prepared to be put in force; ``lanes`` are the present ones.
 
         With many zones this takes a second. It touches nothing that the engine works with, so it may be
-        called in another thread than all else.
+        called on another thread than everything else.
         """
         plan = make_plan(
-            config, lanes, self._counters, wall, self._packets, self._driver.tries.new_window
+            config, lanes, self._counters, wall, self._packets, self._tries.new_window
         )
         plan.prepare_lanes(self._plan, lanes)
         return plan
@@ -227,38 +209,32 @@ class Engine:
         before, self._plan = self._plan, plan
         plan.put_in_force()
         self._counters.keep_keys(plan.keys)
-        failover = self._driver.failover
-        failover.down = {lane for lane in failover.down if lane.breaker is not None and lane.breaker.down}
-        self._driver.selector.select_key = select_key
-        self._driver.selector.selected_keys.clear()
-        self._driver.sender.timeout_ms = config.dns_server_timeout
         now_in_use = self.lanes
-        if failover.down:
-            failover.down.intersection_update(now_in_use)
+        self._driver.configure(config.dns_server_timeout, select_key, now_in_use)
         self._scheduler.match_again(plan, lanes, now_in_use, now, wall)
         return before
 
     def receive_request(self, datagram: bytes, now: float, wall: float, number: int = 0) -> None:
-        """Take a datagram from the NCR port; see receive_requests."""
+        """Receive a datagram from the NCR port; see receive_requests."""
         self.receive_requests((datagram,), now, wall, (number,) if number else ())
 
     def receive_requests(
         self, datagrams: Sequence[bytes], now: float, wall: float, numbers: Sequence[int] = ()
     ) -> None:
-        """Take datagrams from the NCR port.
+        """Receive datagrams from the NCR port.
 
-        Those with ``numbers`` other than 0 have been admitted to the durable queue: they are never turned
-        away for want of room, and ``take_finished`` tells when they have ended.
+        Those with ``numbers`` other than 0 have been admitted to the durable queue: they are accepted however
+        full the engine's queue is, and ``Output.finished`` has the number when the request has ended.
         """
         self._scheduler.look_at_shares()
         received = 0
-        left = 0  # requests that there surely is room for
+        left = 0  # free places that there are for sure
         for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):
             if isinstance(ncr, NcrError):
                 self._counters.ncr_invalid.add(wall)
                 self._log.emit("DHCP_DDNS_INVALID_NCR", ncr)
                 if numbers and numbers[place]:
-                    self._ends.finished.append(numbers[place])
+                    self._output.finished.append(numbers[place])
             else:
                 received += 1
                 if numbers and numbers[place]:
@@ -266,7 +242,7 @@ class Engine:
                     self._scheduler.accept(ncr, now, wall)
                     continue
                 if left <= 0:
-                    left = self._limit.room()
+                    left = self._limit.free_places()
                 if left <= 0:
                     self._limit.drop(wall)
                 else:
@@ -278,13 +254,13 @@ class Engine:
         self._scheduler.finish((), now, wall)
 
     def receive_reply(self, lane: Lane, slot: int, datagram: bytes, now: float, wall: float) -> None:
-        """Take a DNS message from a lane's server; see receive_replies."""
+        """Receive a DNS message from a lane's server; see receive_replies."""
         self.receive_replies(lane, slot, (datagram,), now, wall)
 
     def receive_replies(
         self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: float
     ) -> None:
-        """Take DNS messages from a lane's server.
+        """Receive DNS messages from a lane's server.
 
         The shell has made sure that they came from the server's address and port, or over a connection to it.
         ``slot`` is that of the Outgoing whose local port or connection they came to. A message that answers
@@ -294,13 +270,13 @@ class Engine:
         self._scheduler.finish((lane,), now, wall)
 
     def end_hook_jobs(self, hook_jobs: Sequence[HookJob[Any]], now: float, wall: float) -> None:
-        """Take hook_jobs back that are done: their transactions go on."""
+        """Continue the transactions of hook jobs that are done."""
         for job in hook_jobs:
-            self._driver.hook_jobs.end(job, now, wall)
+            job.end(now, wall)
         self._scheduler.finish(dict.fromkeys(job.lane for job in hook_jobs), now, wall)
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
-        """Take it that a message could not be sent, or its TCP connection failed; ``error`` is the errno."""
+        """Note that a message could not be sent, or its TCP connection failed; ``error``: errno or reason."""
         self._replies.send_failed(outgoing, error, now, wall)
         self._scheduler.finish((outgoing.lane,), now, wall)
 

@@ -1,4 +1,4 @@
-"""What status-get tells of the engine when a switch is on that goes beyond Kea."""
+"""What status-get shows of the engine when a switch is on that goes beyond Kea."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def requests_status(tally: Tally, queued: int, active: int) -> dict[str, Plain]:
 
 
 def servers_status(lanes: Iterable[Lane], wall: float) -> list[Plain]:
-    """Return how each DNS server is; ``wall`` is seconds since the epoch."""
+    """Return the status of each DNS server; ``wall`` is seconds since the epoch."""
     return [_server_status(lane, wall) for lane in lanes]
 
 
 def _server_status(lane: Lane, wall: float) -> dict[str, Plain]:
-    health = lane.breaker
+    breaker = lane.breaker
     status: dict[str, Plain] = {
         "address": lane.host, "port": lane.port,
-        "state": "down" if health is not None and health.down else "up",
+        "state": "down" if breaker is not None and breaker.down else "up",
         "in-flight": lane.window.in_flight, "waiting": len(lane.ready) + len(lane.waiting),
     }
-    if health is not None and health.down:
-        status["down-for"] = max(0, int(wall - health.since))
+    if breaker is not None and breaker.down:
+        status["down-for"] = max(0, int(wall - breaker.since))
     return status

@@ -20,7 +20,8 @@ def defined(path: Path) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         if isinstance(node, ast.ClassDef):
-            found.update(f"{node.name}.{member.name}" for member in node.body if isinstance(member, ast.FunctionDef))
+            methods = [member for member in node.body if isinstance(member, ast.FunctionDef)]
+            found.update(f"{node.name}.{method.name}" for method in methods)
     return found
 
 

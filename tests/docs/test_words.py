@@ -84,7 +84,7 @@ def text_of(path: Path) -> str:
 @cache
 def pattern(retired: str) -> re.Pattern[str]:
     """Return what finds a retired word as a part of a name, or a phrase in a text; its plural, too."""
-    words = r"\s+".join(map(re.escape, retired.split()))
+    words = r"[\s_]+".join(map(re.escape, retired.split()))
     return re.compile(rf"(?<![A-Za-z]){words}s?(?![A-Za-z])", re.IGNORECASE)
 
 

@@ -89,7 +89,7 @@ class ReplyTarget:
         if found is None:
             world = World(_CONFIG, self._answer, fixed_ids=True)
             world.receive(ncr(setup))
-            sent = world.engine.take_outgoing()
+            sent = world.engine.messages(world.engine.collect_output())
             found = self._requests[setup] = parse(sent[0].message)
         return found
 

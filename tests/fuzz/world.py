@@ -106,7 +106,7 @@ class World:
         engine = self.engine
         for _ in range(_MOST_STEPS):
             self._fix_ids()
-            outgoing = engine.take_outgoing()
+            outgoing = engine.messages(engine.collect_output())
             if outgoing:
                 for message in outgoing:
                     self._serve(message)

@@ -16,7 +16,7 @@ from pyd2.counters import Counters
 from pyd2.net.dns import ServerSockets
 from pyd2.net.engine_io import CLOSE_AT_A_TIME, EngineIO
 from pyd2.net.troubles import Troubles
-from pyd2.update.engine import Engine, Outgoing
+from pyd2.update.engine import Engine, Outgoing, Output
 from tests.net import chosen
 from tests.update.support import (
     MemoryLog,
@@ -45,7 +45,7 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
             config = make_config(simple_map([zone], settings={"dns-server-timeout": 2}))
             engine.configure(config, None, time.monotonic(), time.time())
             engine_io = EngineIO(asyncio.get_running_loop(), engine,
-                        lambda: None if engine.active else ended.set(), chosen.datagrams, no_hook_jobs,
+                        lambda _: None if engine.active else ended.set(), chosen.datagrams, no_hook_jobs,
                         Troubles(counters, log))
             engine_io.requests([datagram(request(reverse_change=False))])
             engine_io.flush()
@@ -75,7 +75,7 @@ def test_what_has_ended_right_before_the_end_is_passed_on(packet_layer: str) -> 
             zone = domain("example.com.", server.getsockname()[1])
             engine.configure(make_config(simple_map([zone])), None, time.monotonic(), time.time())
             engine_io = EngineIO(asyncio.get_running_loop(), engine,
-                        lambda: finished.extend(engine.take_finished()), chosen.datagrams, no_hook_jobs,
+                        lambda output: finished.extend(output.finished), chosen.datagrams, no_hook_jobs,
                         Troubles(counters, log))
             engine_io.requests([datagram(request(reverse_change=False))], [7])
             engine_io.flush()
@@ -110,7 +110,7 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
             settings={"dns-server-timeout": 20, "user-context": {"pyd2": {"failover": failover}}},
         ))
         engine.configure(config, None, time.monotonic(), time.time())
-        engine_io = EngineIO(loop, engine, lambda: None if engine.active else ended.set(),
+        engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(),
                              chosen.datagrams, no_hook_jobs, Troubles(counters, log))
         left = []
 
@@ -146,7 +146,7 @@ def test_an_answer_that_the_kernel_drops_is_told_of_when_its_try_times_out(packe
             config = make_config(simple_map([zone], settings={"dns-server-timeout": 300}))
             engine.configure(config, None, time.monotonic(), time.time())
             loop = asyncio.get_running_loop()
-            engine_io = EngineIO(loop, engine, lambda: None if engine.active else ended.set(),
+            engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(),
                              chosen.datagrams, no_hook_jobs, Troubles(counters, log))
             engine_io.requests([datagram(request(reverse_change=False))])
             engine_io.flush()
@@ -185,7 +185,7 @@ def test_sockets_of_idle_servers_give_way(packet_layer: str, monkeypatch: pytest
                 loop.add_reader(server.fileno(), _answer_one, server)
             zones = [domain(f"z{at}.example.", server.getsockname()[1]) for at, server in enumerate(servers)]
             engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
-            engine_io = EngineIO(loop, engine, lambda: None if engine.active else ended.set(),
+            engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(),
                              chosen.datagrams, no_hook_jobs, Troubles(counters, log))
             for turn in range(3):
                 for at in range(count):
@@ -235,12 +235,12 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
             config = make_config(simple_map(zones, settings={"dns-server-timeout": 2}))
             engine.configure(config, None, time.monotonic(), time.time())
 
-            def after() -> None:
+            def report(_: Output) -> None:
                 parts.append(counters.update_timeout.value)
                 if not engine.active:
                     ended.set()
 
-            engine_io = EngineIO(asyncio.get_running_loop(), engine, after, chosen.datagrams, no_hook_jobs,
+            engine_io = EngineIO(asyncio.get_running_loop(), engine, report, chosen.datagrams, no_hook_jobs,
                         Troubles(counters, MemoryLog(-1)))
             for number in range(400):
                 ncr = request(fqdn=f"h{number}.z{number % 20}.test.", dhcid=f"{number:04X}",
@@ -279,7 +279,7 @@ def test_sockets_of_servers_that_are_gone_are_closed_in_parts(
         config = make_config(simple_map(zones, settings={"dns-server-timeout": 1}))
         engine.configure(config, None, time.monotonic(), time.time())
         loop = asyncio.get_running_loop()
-        engine_io = EngineIO(loop, engine, lambda: None if engine.active else ended.set(), chosen.datagrams,
+        engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(), chosen.datagrams,
                              no_hook_jobs, Troubles(counters, log))
         engine_io.requests([
             datagram(request(fqdn=f"h.z{at}.example.", dhcid=f"{at:08X}", reverse_change=False))
@@ -310,8 +310,8 @@ def test_sockets_that_are_being_closed_are_closed_at_the_end(packet_layer: str) 
         engine = Engine(counters, log, make_backend(packet_layer))
         zones = [domain(f"z{at}.example.", 1 + at) for at in range(CLOSE_AT_A_TIME + 1)]
         engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
-        engine_io = EngineIO(asyncio.get_running_loop(), engine, lambda: None, chosen.datagrams, no_hook_jobs,
-                    Troubles(counters, log))
+        engine_io = EngineIO(asyncio.get_running_loop(), engine, lambda _: None, chosen.datagrams,
+                             no_hook_jobs, Troubles(counters, log))
         for lane in engine.lanes:
             engine_io._sockets(lane).send([Outgoing(lane, 0, 1, False, bytes(12))], time.monotonic())
         engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())

@@ -51,7 +51,7 @@ class Rig:
             [domain("example.com.", self.place[1])], settings={"dns-server-timeout": 60_000}))
         self.engine.configure(config, None, time.monotonic(), time.time())
         (self.lane,) = self.engine.lanes
-        self.engine_io = EngineIO(asyncio.get_running_loop(), self.engine, lambda: None, chosen.datagrams,
+        self.engine_io = EngineIO(asyncio.get_running_loop(), self.engine, lambda _: None, chosen.datagrams,
                                   no_hook_jobs, Troubles(self.counters, log))
 
     @staticmethod

@@ -37,10 +37,10 @@ def framed(data: bytes) -> bytes:
 class Rig:
     """A link to a server that ``serve`` plays; collects replies and failures by what was sent."""
 
-    def __init__(self, serve: Serve, patience: float = 10.0, tls: TlsSwitches | None = None) -> None:
+    def __init__(self, serve: Serve, timeout: float = 10.0, tls: TlsSwitches | None = None) -> None:
         self.serve = serve
         self.tls = tls
-        self.patience = patience
+        self.timeout = timeout
         self.connections = 0
         self.accepted = asyncio.Event()
         self.open: set[asyncio.Task[None] | None] = set()
@@ -55,7 +55,7 @@ class Rig:
         self.link: TcpLink[str] = TcpLink(
             asyncio.get_running_loop(), "127.0.0.1", self.port, self._replied,
             lambda sent, reason: self.events.put_nowait(("failure", sent, reason)),
-            self.closings.append, lambda: self.patience, self.descriptors, self.tls,
+            self.closings.append, lambda: self.timeout, self.descriptors, self.tls,
         )  # fmt: skip
         return self
 
@@ -174,7 +174,7 @@ def test_a_stuck_connection_is_given_up_with_what_is_queued_in_it() -> None:
             writer.write(framed(await read_message(reader)))
             await reader.read()
 
-    rig = Rig(serve, patience=0.2)
+    rig = Rig(serve, timeout=0.2)
 
     async def run() -> None:
         async with rig:
@@ -182,7 +182,7 @@ def test_a_stuck_connection_is_given_up_with_what_is_queued_in_it() -> None:
             async with asyncio.timeout(10):
                 await rig.accepted.wait()
                 await asyncio.wait({task for task in rig.open if task is not None})
-            rig.patience = 10.0
+            rig.timeout = 10.0
             rig.send(message(2), "anew")
             assert await rig.event() == ("reply", "anew", message(2))
             assert rig.connections == 2
@@ -242,12 +242,12 @@ def test_what_is_sent_while_a_stuck_connection_is_given_up_takes_a_new_one(
 ) -> None:
     """As the engine does: its timer for a try is the same, and so the next try comes in the same turn."""
     async def run() -> None:
-        async with Rig(answering(silent), patience=0.2) as rig:
+        async with Rig(answering(silent), timeout=0.2) as rig:
             expire = rig.link._expire
 
             def expire_and_send() -> None:
                 expire()
-                rig.patience = 10.0
+                rig.timeout = 10.0
                 rig.send(message(2), "anew")
 
             monkeypatch.setattr(rig.link, "_expire", expire_and_send)
@@ -267,11 +267,11 @@ def test_a_message_that_never_ends_does_not_keep_a_connection_alive() -> None:
                 await asyncio.sleep(0.01)
 
     async def run() -> None:
-        async with Rig(answering(endless), patience=0.2) as rig:
+        async with Rig(answering(endless), timeout=0.2) as rig:
             rig.send(message(1), "into the void")
             await rig.accepted.wait()
             await asyncio.wait({task for task in rig.open if task is not None}, timeout=10)
-            rig.patience = 10.0
+            rig.timeout = 10.0
             rig.send(message(2), "anew")
             assert await rig.event() == ("reply", "anew", message(2))
 
@@ -306,9 +306,9 @@ def test_a_message_has_all_its_time_once_the_connection_is_there() -> None:
         await reader.read()
 
     async def run() -> None:
-        async with Rig(slow, patience=1.0) as rig:
+        async with Rig(slow, timeout=1.0) as rig:
             rig.send(message(1), "far away")
-            rig.patience = 10.0
+            rig.timeout = 10.0
             assert await rig.event() == ("reply", "far away", message(1))
             assert rig.connections == 1
 
@@ -332,7 +332,7 @@ def test_a_host_that_does_not_even_refuse_is_asked_anew(monkeypatch: pytest.Monk
 
     async def run() -> None:
         listener, asking = _deaf_listener()
-        async with Rig(silent, patience=0.3) as rig:
+        async with Rig(silent, timeout=0.3) as rig:
             rig.link._port = listener.getsockname()[1]
             expired = asyncio.Event()
             expire = rig.link._expire
@@ -348,7 +348,7 @@ def test_a_host_that_does_not_even_refuse_is_asked_anew(monkeypatch: pytest.Monk
             rig.send(message(2), "too early")
             assert await rig.event() == ("failure", "too early", "no connection in time")
             rig.link._port = rig.port
-            rig.patience = 10.0
+            rig.timeout = 10.0
             rig.serve = answering()
             rig.send(message(3), "back")
             assert await rig.event() == ("reply", "back", message(3))
@@ -367,7 +367,7 @@ def test_a_handshake_that_stalls_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with Rig(silent, tls=OPPORTUNISTIC) as rig:
             rig.send(message(1), "one")
-            rig.patience = 0.1
+            rig.timeout = 0.1
             assert await rig.event() == ("failure", "one", "no connection in time")
 
     uvloop.run(run())
@@ -402,7 +402,7 @@ def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
 
     async def run() -> None:
         before = threading.active_count()
-        async with Rig(silent, patience=0.01, tls=TlsSwitches(ca_file=stalled)) as rig:
+        async with Rig(silent, timeout=0.01, tls=TlsSwitches(ca_file=stalled)) as rig:
             for number in range(40):
                 rig.send(message(number), "one")
                 assert rig.link._connecting is not None
@@ -415,7 +415,7 @@ def test_certificates_that_cannot_be_read_are_waited_for_in_one_thread(
                     await other.accepted.wait()
             finally:
                 answers.set()
-            rig.patience = 10
+            rig.timeout = 10
             rig.send(message(1), "one")
             _, _, reason = await rig.event()
             assert "'tls-ca-file'" in str(reason)

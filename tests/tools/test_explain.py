@@ -60,7 +60,7 @@ def sent_by_engine(config: str, values: dict[str, Any]) -> list[bytes]:
     engine.configure(parse_file(config, Directories("", "", "")), None, 0.0, 0.0)
     engine.receive_request(encode(values), 0.0, 0.0)
     sent = []
-    while outgoing := engine.take_outgoing():
+    while outgoing := engine.messages(engine.collect_output()):
         for update in outgoing:
             sent.append(update.message)
             reply = update.message[:2] + b"\xa8\x00" + bytes(8)

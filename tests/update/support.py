@@ -23,6 +23,7 @@ from tests.kit.profile import MESSAGES, PROFILE
 if TYPE_CHECKING:
     from pyd2.messages import LoggedRequest
     from pyd2.update.drive.hook_jobs import HookJob
+    from pyd2.update.output import Amendment, DeadLetter
 
 LAYER = ""
 """The packet layer of the engines that are made here; conftest.py sets each in turn."""
@@ -172,17 +173,26 @@ def statistics(counters: Counters) -> dict[str, int]:
     return found
 
 
+def collect_messages(engine: Engine) -> list[Outgoing]:
+    """Return the messages that an engine has to send."""
+    return engine.messages(engine.collect_output())
+
+
 def outgoing_after_hook_jobs(engine: Engine, now: float, wall: float) -> list[Outgoing]:
-    """Return what an engine sends when all has been done that libraries are to do."""
-    while hook_jobs := engine.take_hook_jobs():
-        for job in hook_jobs:
+    """Return what an engine sends when all hook jobs are done."""
+    outgoing = []
+    while True:
+        output = engine.collect_output()
+        outgoing += engine.messages(output)
+        if not output.hook_jobs:
+            return outgoing
+        for job in output.hook_jobs:
             job.run()
-        engine.end_hook_jobs(hook_jobs, now, wall)
-    return engine.take_outgoing()
+        engine.end_hook_jobs(output.hook_jobs, now, wall)
 
 
 def no_hook_jobs(hook_jobs: Sequence[HookJob[Any]]) -> None:
-    """Take hook_jobs where there are no libraries."""
+    """Refuse hook jobs where there are no libraries."""
     raise AssertionError(f"there is no library for {hook_jobs}")
 
 
@@ -200,6 +210,9 @@ class VirtualD2:
     engine: Engine = field(init=False)
     sent: list[tuple[float, Outgoing]] = field(default_factory=list)
     keep_sent: bool = True
+    finished: list[int] = field(default_factory=list)
+    amended: list[Amendment] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._wall_offset = time.time() - self.now
@@ -224,9 +237,38 @@ class VirtualD2:
         self.engine.receive_request(data, self.now, self.wall)
         self.flush()
 
+    def pop_finished(self) -> list[int]:
+        """Return the numbers of the requests that have ended since the last call."""
+        finished, self.finished = self.finished, []
+        return finished
+
+    def pop_dead_letters(self) -> list[DeadLetter]:
+        """Return the requests that have failed for good since the last call."""
+        dead_letters, self.dead_letters = self.dead_letters, []
+        return dead_letters
+
+    def collect(self) -> list[Outgoing]:
+        """Return what the engine has to send when all hook jobs are done; keep the rest of its output."""
+        outgoing = []
+        while True:
+            output = self.engine.collect_output()
+            outgoing += self.engine.messages(output)
+            self.finished += output.finished
+            self.amended += output.amended
+            self.dead_letters += output.dead_letters
+            if not output.hook_jobs or not self.run_hook_jobs(output.hook_jobs):
+                return outgoing
+
+    def run_hook_jobs(self, hook_jobs: Sequence[HookJob[Any]]) -> bool:
+        """Run hook jobs and give them back to the engine; return whether that was done."""
+        for job in hook_jobs:
+            job.run()
+        self.engine.end_hook_jobs(hook_jobs, self.now, self.wall)
+        return True
+
     def flush(self) -> None:
         """Hand the messages to the peer."""
-        while outgoing := outgoing_after_hook_jobs(self.engine, self.now, self.wall):
+        while outgoing := self.collect():
             for message in outgoing:
                 if self.keep_sent:
                     self.sent.append((self.now, message))

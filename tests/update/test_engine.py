@@ -14,7 +14,8 @@ from pyd2.backend import make_backend
 from pyd2.config.model import DnsServer
 from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
 from pyd2.update.engine import Engine, Outgoing, Selection, SelectKey
-from pyd2.update.schedule.queue_limit import LARGEST_REQUEST, OCTETS_PER_ENTRY
+from pyd2.update.retry.shares import OCTETS_PER_ENTRY
+from pyd2.update.schedule.queue_limit import LARGEST_REQUEST
 from pyd2.update.schedule.scheduler import STEP
 from tests.kit import replies
 from tests.kit.dnswire import parse
@@ -24,6 +25,7 @@ from tests.update.support import (
     SendError,
     VirtualD2,
     answer,
+    collect_messages,
     datagram,
     dead,
     domain,
@@ -86,7 +88,7 @@ def test_what_goes_out_together_goes_from_one_port_and_what_follows_from_any() -
     for turn in range(200):
         for number in range(5):
             d2.engine.receive_request(datagram(forward(5 * turn + number)), d2.now, d2.wall)
-        messages = d2.engine.take_outgoing()
+        messages = collect_messages(d2.engine)
         slots = {message.slot for message in messages}
         assert len(slots) == 1
         used |= slots
@@ -906,7 +908,7 @@ def test_before_the_first_configuration_requests_go_nowhere() -> None:
     engine = Engine(d2.counters, d2.log, make_backend(support.LAYER))
     engine.receive_request(datagram(request()), 0.0, 0.0)
     assert d2.log.ids[-2:] == ["DHCP_DDNS_REQUEST_DROPPED", "DHCP_DDNS_NO_ELIGIBLE_JOBS"]
-    assert engine.take_outgoing() == []
+    assert not engine.has_output
 
 
 def test_ipv6_servers() -> None:

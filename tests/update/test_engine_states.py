@@ -202,7 +202,7 @@ class EngineStates(RuleBasedStateMachine):
         assert not any(engine._scheduler.clients.held)
         assert engine._driver.tries.in_flight == 0
         assert engine._limit.octets == 0
-        assert engine._driver.ends.freed == deque()
+        assert engine._agenda.freed == deque()
         assert engine.lanes == engine._plan.lanes
         assert not any(self.pending(lane) or lane.ready or lane.waiting for lane in self.lanes)
 

@@ -27,7 +27,8 @@ from pyd2.update.retry.parking import (
 )
 from pyd2.update.retry.request import RetryRequest
 from pyd2.update.retry.retry_queue import SHARE_FULL
-from pyd2.update.schedule.scheduler import STEP
+from pyd2.update.retry.states import Event
+from pyd2.update.schedule.scheduler import BEGINNING, SENDING, STEP
 from pyd2.update.server.lane import Lane
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
@@ -84,9 +85,9 @@ class Watched:
         self.d2 = VirtualD2(make_config(zones(**more)), peer, debuglevel=-1, keep_sent=False)
         engine = self.d2.engine
         for place, name in (
-            (engine._driver, "begin"), (engine._scheduler._late, "park"), (engine._scheduler, "_route"),
-            (engine._scheduler._late, "try_again"), (engine._retries, "_overwrite"),
-            (engine._retries, "_supersede"),
+            (engine._driver, "begin"), (engine._scheduler, "_route"),
+            (engine._scheduler._retry_scheduler, "park"), (engine._scheduler._retry_scheduler, "try_again"),
+            (engine._retries, "_overwrite"), (engine._retries, "_supersede"),
         ):
             monkeypatch.setattr(place, name, self._counted(getattr(place, name)))
         for name in ("handle_timer", "receive_replies", "put_in_force", "receive_requests"):
@@ -141,12 +142,12 @@ def test_a_backlog_whose_server_goes_down_is_parked_in_parts(
     while not watched.engine._driver.failover.down:
         assert watched.d2.step()
     assert watched.engine.queued > BACKLOG - STEP * 2
-    assert watched.engine.late < 2 * STEP
-    while watched.engine.late < BACKLOG // 2:
+    assert watched.engine.retries < 2 * STEP
+    while watched.engine.retries < BACKLOG // 2:
         assert watched.d2.step()
     assert watched.healthy() < 5
     watched.d2.run(watched.d2.now + 10)
-    assert watched.engine.late >= BACKLOG - 2
+    assert watched.engine.retries >= BACKLOG - 2
     assert watched.most <= 2 * STEP
 
 
@@ -156,10 +157,10 @@ def test_a_backlog_whose_server_comes_back_is_begun_in_parts(
     watched = Watched(monkeypatch, sick)
     watched.fill()
     watched.d2.run(watched.d2.now + 30)
-    assert watched.engine.late >= BACKLOG - 2
+    assert watched.engine.retries >= BACKLOG - 2
     watched.most = 0
     sick.rcode = Rcode.NOERROR
-    while watched.engine.late >= BACKLOG - 2:
+    while watched.engine.retries >= BACKLOG - 2:
         assert watched.d2.step()
     assert watched.healthy() < 5
     watched.d2.run()
@@ -198,7 +199,7 @@ def test_one_client_with_very_much_does_not_hold_the_others(
             watched.d2.wall,
         )
     watched.d2.run(watched.d2.now + 0.5)
-    assert watched.engine.late == BACKLOG
+    assert watched.engine.retries == BACKLOG
     assert watched.most <= 2 * STEP
     sick.rcode = Rcode.NOERROR
     watched.d2.run()
@@ -213,19 +214,19 @@ def test_rivals_at_one_name_and_address_cost_the_same_however_many_they_are(
     watched = Watched(monkeypatch, sick)
     sick.rcode = Rcode.REFUSED
     looked_at = 0
-    leave = watched.engine._retries._lines.leave_address
+    leave = watched.engine._retries._names.leave_address
 
-    def left(late: RetryRequest) -> None:
+    def left(retry: RetryRequest) -> None:
         nonlocal looked_at
-        looked_at += late.place is not None
-        leave(late)
+        looked_at += retry.ptr_group is not None
+        leave(retry)
 
-    monkeypatch.setattr(watched.engine._retries._lines, "leave_address", left)
+    monkeypatch.setattr(watched.engine._retries._names, "leave_address", left)
     for number in range(BACKLOG):
         watched.d2.request(ask(0, dhcid=f"{number:08X}", reverse_change=True, change_type=int(removed)))
         if not number:
             watched.d2.run(watched.d2.now + 0.01)
-    assert watched.engine.late == BACKLOG
+    assert watched.engine.retries == BACKLOG
     assert looked_at <= 2
     sick.rcode = Rcode.NOERROR
     watched.d2.run()
@@ -241,14 +242,14 @@ def test_very_much_that_is_parked_does_not_keep_retries_from_beginning(
     watched.fill()
     engine = watched.engine
     looked = 0
-    take = engine._retries.take
+    pop = engine._retries.pop
 
     def counted(now: float) -> RetryRequest | None:
         nonlocal looked
         looked += 1
-        return take(now)
+        return pop(now)
 
-    monkeypatch.setattr(engine._retries, "take", counted)
+    monkeypatch.setattr(engine._retries, "pop", counted)
     while not engine._driver.failover.down:
         assert watched.d2.step()
     calls = 0
@@ -259,12 +260,12 @@ def test_very_much_that_is_parked_does_not_keep_retries_from_beginning(
         looked = 0
         any_before = engine._retries.any
         handle_timer(now, wall)
-        if engine._ends.freed and any_before:
+        if engine._agenda.freed and any_before:
             calls += 1
             assert looked > 0
 
     monkeypatch.setattr(engine, "handle_timer", timer)
-    while engine.late < BACKLOG // 2:
+    while engine.retries < BACKLOG // 2:
         assert watched.d2.step()
     assert calls > 10
 
@@ -285,7 +286,7 @@ def test_a_request_that_overwrites_very_many_waits_for_that(
         )
     d2.flush()
     d2.run(d2.now + 0.5)
-    assert watched.engine.late == BACKLOG
+    assert watched.engine.retries == BACKLOG
     watched.most = 0
     newest: dict[str, Any] = {"ip_address": "10.0.0.1", "forward_change": False, "reverse_change": True}
     for number in range(BACKLOG, BACKLOG + 3):
@@ -300,7 +301,7 @@ def test_a_request_that_overwrites_very_many_waits_for_that(
     # The PTR is the newest one's, and was not touched after that.
     pointers = [name for name in sick.names if name.endswith("in-addr.arpa.")]
     assert 1 <= len(pointers) <= 3
-    assert not watched.engine._retries._lines._places
+    assert not watched.engine._retries._names._ptr_groups
 
 
 def test_tries_that_fail_at_once_are_dealt_with_in_parts(monkeypatch: pytest.MonkeyPatch, sick: Sick) -> None:
@@ -348,8 +349,8 @@ def test_very_many_servers_that_do_not_answer_have_no_turn_before_one_that_does(
             assert calls < 5
 
 
-def test_rooms_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
-    """They are looked at again when fewer transactions wait for room there."""
+def test_groups_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
+    """They are looked at again when fewer transactions wait for free places there."""
     looked_at = 0
 
     class CountedGroup(ParkingGroup):
@@ -361,45 +362,45 @@ def test_rooms_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
             looked_at += 1
             return super().crowded
 
-    rooms = ParkingGroups()
+    groups = ParkingGroups()
     lanes = [Lane(ip_address("127.0.0.1"), 1 + number) for number in range(100)]
     for number, lane in enumerate(lanes):
         lane.ready.extend([None] * LARGE_GROUP)  # type: ignore[list-item]
-        rooms._groups[lane,] = CountedGroup((lane,))
-        rooms.make_ready(late(number), (lane,))
-    assert [rooms.take(0.0) for _ in range(50)] == [None] * 50
+        groups._groups[lane,] = CountedGroup((lane,))
+        groups.make_ready(ready_retry(number), (lane,))
+    assert [groups.pop(0.0) for _ in range(50)] == [None] * 50
     assert looked_at == 100
-    assert not rooms.any_ready
+    assert not groups.any_ready
     lanes[7].ready.pop()
-    rooms.has_free_place(lanes[7])
-    found = rooms.take(0.0)
+    groups.has_free_place(lanes[7])
+    found = groups.pop(0.0)
     assert found is not None
     assert found.dhcid == 7
-    assert rooms.take(0.0) is None
+    assert groups.pop(0.0) is None
     assert looked_at <= 102
 
 
-def test_very_many_rooms_are_looked_at_in_parts() -> None:
+def test_very_many_groups_are_looked_at_in_parts() -> None:
     """When the pauses of all end in one moment, and when there is a new configuration."""
-    rooms = ParkingGroups()
+    groups = ParkingGroups()
     for number in range(100):
-        one = late(number)
-        room = (Lane(ip_address("127.0.0.1"), 1 + number),)
-        rooms.wait(one, room, 1.0, 0.0)
-        if number % 50:  # the others end before: their rooms are empty
+        one = ready_retry(number)
+        lanes = (Lane(ip_address("127.0.0.1"), 1 + number),)
+        groups.wait(one, lanes, 1.0, 0.0)
+        if number % 50:  # the others end before: their groups are empty
             leave_slot(one)
-    heap, found = rooms._heap, []
-    while (due := rooms.deadline()) is not None and due <= 2.0:
+    heap, found = groups._heap, []
+    while (due := groups.deadline()) is not None and due <= 2.0:
         before = len(heap)
-        found.append(rooms.take(2.0))
+        found.append(groups.pop(2.0))
         assert before - len(heap) <= LOOKS
     assert [one.dhcid for one in found if one is not None] == [0, 50]
-    rooms.release()
+    groups.release()
     calls = 0
-    while rooms._released:
-        before = len(rooms._released[0])
-        assert rooms.take(2.0) is None
-        assert before - len(rooms._released[0] if rooms._released else ()) <= LOOKS
+    while groups._released:
+        before = len(groups._released[0])
+        assert groups.pop(2.0) is None
+        assert before - len(groups._released[0] if groups._released else ()) <= LOOKS
         calls += 1
     assert calls >= 100 / LOOKS
 
@@ -441,7 +442,7 @@ def test_no_container_of_the_engine_is_copied_to_grow_with_what_waits(sick: Sick
         d2.flush()
     assert d2.engine.queued + d2.engine.active == count
     assert largest(d2.engine)[0] < 1 << 16, largest(d2.engine)
-    while d2.engine.late < parked:
+    while d2.engine.retries < parked:
         assert d2.step()
     assert largest(d2.engine)[0] < 1 << 16, largest(d2.engine)
 
@@ -456,14 +457,50 @@ def test_a_queue_of_one_client_is_not_copied(sick: Sick) -> None:
     assert not queues or queues == [before]
 
 
-def late(number: int) -> RetryRequest:
-    """Return a late request."""
+def ready_retry(number: int) -> RetryRequest:
+    """Return a retry that may be parked."""
     (ncr,) = make_backend("plain").packets.read_requests([datagram(ask(number))], None)
     assert not isinstance(ncr, Exception)
-    return RetryRequest(ncr, number, 0.0)
+    retry = RetryRequest(ncr, number, 0.0)
+    retry.change(Event.IS_FIRST)
+    return retry
 
 
-# The timers of late requests.
+# A turn that has used exactly the steps it may.
+
+
+def _with_all_steps_used() -> VirtualD2:
+    """Return a service whose turn has begun as many requests as it may, and has no work left."""
+    zones = [domain(f"z{number}.test.", 1 + number) for number in range(3)]
+    d2 = VirtualD2(make_config(simple_map(zones)), lambda *_: (), debuglevel=-1)
+    for number in range(STEP // (BEGINNING + SENDING)):
+        d2.engine.receive_request(datagram(ask(number, f"z{number % 3}.test.")), d2.now, d2.wall)
+    assert d2.engine._scheduler._left == 0
+    assert d2.engine.active == STEP // (BEGINNING + SENDING)
+    timer = d2.engine.timer()
+    assert timer is not None
+    assert timer > d2.now
+    return d2
+
+
+def test_what_comes_in_a_turn_without_steps_left_has_the_timer_called_at_once() -> None:
+    d2 = _with_all_steps_used()
+    active = d2.engine.active
+    d2.engine.receive_request(datagram(ask(1 << 20, "z0.test.")), d2.now, d2.wall)
+    assert (d2.engine.active, d2.engine.queued, d2.engine.timer()) == (active, 1, 0.0)
+    d2.engine.handle_timer(d2.now, d2.wall)
+    assert (d2.engine.active, d2.engine.queued) == (active + 1, 0)
+
+
+def test_the_turn_after_one_without_work_left_has_all_its_steps() -> None:
+    d2 = _with_all_steps_used()
+    active = d2.engine.active
+    d2.engine.collect_output()
+    d2.engine.receive_request(datagram(ask(1 << 20, "z0.test.")), d2.now, d2.wall)
+    assert (d2.engine.active, d2.engine.queued) == (active + 1, 0)
+
+
+# The timers of retries.
 
 
 def test_timers_and_memory_are_bounded_by_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,8 +522,8 @@ def test_timers_and_memory_are_bounded_by_what_waits(monkeypatch: pytest.MonkeyP
     most = 0
     for _ in range(1000):
         d2.run(d2.now + 4)
-        most = max(most, len(heap._heap) - 2 * d2.engine.late)
-    assert 200 < d2.engine.late < 600
+        most = max(most, len(heap._heap) - 2 * d2.engine.retries)
+    assert 200 < d2.engine.retries < 600
     assert most <= 200
     gc.collect()
     waiting = d2.engine._retries._all
@@ -525,11 +562,11 @@ def test_a_zone_that_stays_refused_leaves_half_of_the_queue(sick: Sick) -> None:
         d2.request(ask(number))
         d2.run(d2.now + 0.01)
     tally = d2.counters.tally
-    assert (d2.engine.late, tally.failed, tally.lost) == (50, 250, 0)
+    assert (d2.engine.retries, tally.failed, tally.lost) == (50, 250, 0)
     assert d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 250
-    dead = d2.engine.take_dead()
+    dead = d2.pop_dead_letters()
     assert len(dead) == 250
-    assert "REFUSED from 127.0.0.1 port:1; the late requests of its domain" in dead[0].reason
+    assert "REFUSED from 127.0.0.1 port:1; the retries of its domain" in dead[0].reason
     (text,) = told_given_up(d2)
     assert text.startswith("50 requests of domain sick.test. wait for a retry, which is its share")
     assert "abandoned (1 since the last" in text
@@ -541,7 +578,7 @@ def test_a_zone_that_stays_refused_leaves_half_of_the_queue(sick: Sick) -> None:
     for number in range(400, 500):
         d2.request(ask(number, "ill.test."))
     d2.run(d2.now + 60)
-    assert d2.engine.late == 75
+    assert d2.engine.retries == 75
     d2.request(ask(500))
     d2.run(d2.now + 0.1)
     assert "sick.test." in told_given_up(d2)[-1]
@@ -558,9 +595,9 @@ def test_what_would_wait_behind_a_late_one_counts_as_well(sick: Sick) -> None:
         d2.request(ask(0, dhcid=f"{number:08X}"))
         if not number:
             d2.run(d2.now + 0.01)
-    assert (d2.engine.late, d2.counters.tally.failed) == (50, 30)
+    assert (d2.engine.retries, d2.counters.tally.failed) == (50, 30)
     assert d2.log.ids.count("PYD2_RETRY_ABANDONED") == 30
-    assert d2.engine.take_dead()[0].reason == SHARE_FULL
+    assert d2.pop_dead_letters()[0].reason == SHARE_FULL
 
 
 def test_a_newer_request_takes_the_place_of_its_own_older_one(sick: Sick) -> None:
@@ -569,11 +606,11 @@ def test_a_newer_request_takes_the_place_of_its_own_older_one(sick: Sick) -> Non
     for number in range(60):
         d2.request(ask(number))
         d2.run(d2.now + 0.01)
-    d2.engine.take_dead()
+    d2.pop_dead_letters()
     for number in range(50):
         d2.request(ask(number, lease_length=7200))
     d2.run(d2.now + 0.01)
-    assert (d2.engine.late, d2.counters.tally.superseded, d2.engine.take_dead()) == (50, 50, [])
+    assert (d2.engine.retries, d2.counters.tally.superseded, d2.pop_dead_letters()) == (50, 50, [])
 
 
 def test_the_share_holds_for_requests_of_the_durable_queue(sick: Sick) -> None:
@@ -583,8 +620,8 @@ def test_the_share_holds_for_requests_of_the_durable_queue(sick: Sick) -> None:
         d2.engine.receive_request(datagram(ask(number)), d2.now, d2.wall, number)
     d2.flush()
     d2.run(d2.now + 0.5)
-    assert d2.engine.late == 50
-    assert len(d2.engine.take_finished()) == len(d2.engine.take_dead()) == 40
+    assert d2.engine.retries == 50
+    assert len(d2.pop_finished()) == len(d2.pop_dead_letters()) == 40
 
 
 # The share of the queue of each server.

@@ -9,7 +9,16 @@ from pyd2.counters import Counters
 from pyd2.update.engine import Engine, Outgoing
 from tests.kit.profile import MESSAGES
 from tests.update import support
-from tests.update.support import MemoryLog, answer, datagram, domain, make_config, request, simple_map
+from tests.update.support import (
+    MemoryLog,
+    answer,
+    collect_messages,
+    datagram,
+    domain,
+    make_config,
+    request,
+    simple_map,
+)
 
 HOSTS = 10_000
 ARRIVALS = 200.0
@@ -85,7 +94,7 @@ class World:
                     engine.receive_request(data, self.now, self.now)
                 else:
                     engine.receive_reply(outgoing.lane, outgoing.slot, data, self.now, self.now)
-            for message in engine.take_outgoing():
+            for message in collect_messages(engine):
                 self.serve(message)
 
 

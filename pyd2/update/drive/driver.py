@@ -1,18 +1,17 @@
 """The driver: walks the tables of ``model/kinds.py`` for every transaction, and has its updates sent.
 
-It takes a transaction from where it begins through its directions, steps and servers to its end. What
-becomes of a try is seen in ``drive/replies.py``, which tells the driver where to go on.
+It takes a transaction from where it begins through its directions, steps and servers to its end.
+``drive/replies.py`` finds the outcome of each try and calls the driver to continue.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.update.drive.failover import Failover
-from pyd2.update.drive.hook_jobs import PendingJobs
+from pyd2.update.drive.hook_jobs import HookJob
 from pyd2.update.drive.library_key import LibraryKey
-from pyd2.update.drive.outcomes import Ends
 from pyd2.update.drive.sender import Sender, UnsendableError, sign
 from pyd2.update.drive.server_choice import Selector
 from pyd2.update.model.plan import MAX_TIMEOUT
@@ -20,15 +19,22 @@ from pyd2.update.model.route import ALONE, Route
 from pyd2.update.model.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from pyd2.counters import Counters
     from pyd2.messages import RequestLog
-    from pyd2.update.drive.hook_jobs import HookJob
+    from pyd2.update.agenda import Agenda
+    from pyd2.update.drive.hook_jobs import Then
+    from pyd2.update.drive.outcomes import Ends
     from pyd2.update.drive.sender import Draft, Signed
-    from pyd2.update.drive.server_choice import Selection
+    from pyd2.update.drive.server_choice import Selection, SelectKey
     from pyd2.update.inflight.contract import EngineBackend
     from pyd2.update.model.plan import Domain, Server
     from pyd2.update.model.transaction import Transaction
+    from pyd2.update.output import OutputBuffer
     from pyd2.update.server.lane import Lane
+
+T = TypeVar("T")
 
 _WHERE_IT_ENDED: Final = " : current state: [ 1 END_ST ] next event: [ 3 FAIL_EVT ]"
 """What Kea's state machine, which pyd2 does not have, says behind each error that stops it."""
@@ -40,22 +46,34 @@ class Driver:
     All times: ``now`` is monotonic seconds, ``wall`` is seconds since the epoch.
     """
 
-    def __init__(self, counters: Counters, log: RequestLog, backend: EngineBackend) -> None:
+    def __init__(
+        self, backend: EngineBackend, ends: Ends, agenda: Agenda, output: OutputBuffer, counters: Counters,
+        log: RequestLog,
+    ) -> None:
         self._log = log
+        self._output = output
+        self._ordered = agenda.ordered
+        self._full = agenda.full
+        self._ends = ends
         self.tries = backend.tries
-        self.failover = Failover(log)
+        self.failover = Failover(log, agenda)
         self.selector = Selector(counters, backend.packets)
-        self.hook_jobs = PendingJobs()
-        self.sender = Sender(self.tries, backend.packets, counters, log)
-        self.ends = Ends(self.tries, counters, log)
-        self.ordered: list[Lane] = []
-        """Lanes that have orders."""
-        self.held: set[Lane] = set()
-        """Lanes that had no room for something, until the engine takes them out."""
+        self.sender = Sender(backend.tries, backend.packets, counters, log, output)
+
+    def configure(self, timeout_ms: int, select_key: SelectKey | None, lanes: Collection[Lane]) -> None:
+        """Work by another configuration, in which these are the lanes in use."""
+        self.failover.configure(lanes)
+        self.selector.configure(select_key)
+        self.sender.timeout_ms = timeout_ms
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a try waits for its reply, at present."""
+        return self.sender.timeout_ms / 1000
 
     def begin(self, transaction: Transaction, now: float, wall: float) -> None:
         """Start a transaction."""
-        self.ends.active += 1
+        self._ends.active += 1
         transaction.plan.active += 1
         log = self._log
         if "DHCP_DDNS_STARTING_TRANSACTION" in log.on:
@@ -72,14 +90,14 @@ class Driver:
         transaction.passed_over = ()
         if self.selector.select_key is None and not self.failover.down:
             transaction.next_server = 1
-            self.selector.take(transaction, domain.servers[0])
+            self.selector.use(transaction, domain.servers[0])
             self._begin_direction(transaction, now, wall)
         else:
             transaction.next_server = 0
             self.go_to_next_server(transaction, NO_MORE_SERVERS, "no server is left to be asked", now, wall)
 
     def direction_done(self, transaction: Transaction, now: float, wall: float) -> None:
-        """Take it that a direction has been completed."""
+        """Continue a transaction that has completed a direction."""
         if transaction.step.forward:
             transaction.forward_done = True
             if transaction.reverse is not None:
@@ -88,9 +106,9 @@ class Driver:
         else:
             transaction.reverse_done = True
             if transaction.forward_failure is not None:
-                self.ends.fail(transaction, transaction.forward_failure)
+                self._ends.fail(transaction, transaction.forward_failure)
                 return
-        self.ends.succeed(transaction)
+        self._ends.succeed(transaction)
 
     def go_to_next_server(
         self, transaction: Transaction, event: str, reason: str, now: float, wall: float
@@ -104,29 +122,34 @@ class Driver:
         if server is None:
             self.fail(transaction, event, reason, now, wall, may_pass=True)
         elif select_key is None:
-            self.selector.take(transaction, server)
+            self.selector.use(transaction, server)
             self._begin_direction(transaction, now, wall)
         else:
-            self.hook_jobs.add(
+            self.offload(
                 server.lane, transaction.ncr.number, partial(select_key, server.config, server.offered_key),
                 partial(self._selected, transaction, server, event, reason),
             )
+
+    def offload(self, lane: Lane, number: int, work: Callable[[], T], then: Then[T]) -> None:
+        """Have libraries do work for a transaction at a lane's server; ``number`` is its request's."""
+        lane.hook_jobs += 1
+        self._output.hook_jobs.append(HookJob(lane, number, work, then))
 
     def _selected(
         self, transaction: Transaction, server: Server, event: str, reason: str, job: HookJob[Selection],
         now: float, wall: float,
     ) -> None:
-        """Take what libraries have selected for a server; the rest is for who finds no other one."""
+        """Use what libraries have selected for a server; ``event`` and ``reason`` if no other is left."""
         try:
             selection = job.result()
             if not selection.skip:
-                self.selector.take_selected(transaction, server, selection.key, wall)
+                self.selector.use_selected(transaction, server, selection.key, wall)
         except Exception as error:  # whatever a library does, the engine goes on
             self._log.emit(
                 "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id,
                 f"{error}{_WHERE_IT_ENDED}",
             )
-            self.ends.give_up(transaction, str(error))
+            self._ends.give_up(transaction, str(error))
             return
         if selection.skip:
             self.go_to_next_server(transaction, event, reason, now, wall)
@@ -136,7 +159,7 @@ class Driver:
     def _begin_direction(self, transaction: Transaction, now: float, wall: float) -> None:
         """Begin the direction's first step at the server that was chosen."""
         if self.failover.down:
-            self.failover.asked(transaction.server.lane, now, self.sender.timeout_ms / 1000)
+            self.failover.asked(transaction.server.lane, now, self.timeout)
         kind = transaction.kind
         transaction.step = (
             kind.first_forward if transaction.domain is transaction.forward else kind.first_reverse
@@ -148,7 +171,7 @@ class Driver:
         self, transaction: Transaction, event: str, reason: str, now: float, wall: float, *,
         may_pass: bool = False,
     ) -> None:
-        """Take it that a direction has failed; ``may_pass``: another time it may not."""
+        """Continue or end a transaction, a direction of which has failed; ``may_pass``: for now only."""
         failure = Failure(event, reason, transaction.retry if may_pass else None)
         if transaction.domain is transaction.forward:
             if transaction.reverse is not None and transaction.partial_success:
@@ -156,24 +179,24 @@ class Driver:
                 self._enter(transaction, transaction.reverse, now, wall)
                 return
         elif transaction.forward_failure is not None:
-            # What has failed first is told, and with a chance for the one or the other there is one for all.
+            # What failed first is reported; the request is tried again if either failure may pass.
             first = transaction.forward_failure
             failure = Failure(first.event, first.reason, first.retry or failure.retry)
-        self.ends.fail(transaction, failure)
+        self._ends.fail(transaction, failure)
 
     # How its updates are sent.
 
     def offer(self, transaction: Transaction, now: float, wall: float) -> None:
-        """Send the next update, now or when the lane has room."""
+        """Send the next update, now or when the lane has a free place."""
         lane = transaction.server.lane
         if lane.ready or (lane.free_places <= 0 if lane.free_places_known else not lane.has_free_place(now)):
             lane.ready.append(transaction)
-            self.held.add(lane)
+            self._full.add(lane)
         else:
             self.send(transaction, now, wall)
 
     def send(self, transaction: Transaction, now: float, wall: float) -> None:
-        """Send the update of the transaction's step; the caller has seen that its lane has room."""
+        """Send the update of the transaction's step; the caller has seen that its lane has a free place."""
         server = transaction.server
         lane = server.lane
         step = transaction.step
@@ -196,7 +219,7 @@ class Driver:
         transaction.tries += 1
         lane.free_places -= 1
         if not lane.orders:
-            self.ordered.append(lane)
+            self._ordered.append(lane)
         lane.orders.append(transaction)
         if "DHCP_DDNS_UPDATE_REQUEST_SENT" in self._log.on:
             # Then its message comes where Kea's does, before anything else happens.
@@ -218,7 +241,8 @@ class Driver:
 
     def flush(self, now: float, wall: float) -> list[Lane]:
         """Send the updates that were ordered; return the lanes they went to."""
-        lanes, self.ordered = self.ordered, []
+        lanes = self._ordered.copy()
+        self._ordered.clear()
         for lane in lanes:
             for transaction in self.sender.send_orders(lane, now, wall):
                 self._send_alone(transaction, now, wall)
@@ -236,7 +260,7 @@ class Driver:
                 lane.signing += 1
                 lane.free_places_known = False
                 then = partial(self._signed, transaction, draft)
-                self.hook_jobs.add(lane, transaction.ncr.number, signing, then)
+                self.offload(lane, transaction.ncr.number, signing, then)
             else:
                 sender.complete(transaction, draft, signing, now, wall)
         except UnsendableError as error:
@@ -245,7 +269,7 @@ class Driver:
     def _signed(
         self, transaction: Transaction, draft: Draft, job: HookJob[Signed], now: float, wall: float
     ) -> None:
-        """Take what a library has signed."""
+        """Send what a library has signed."""
         lane = transaction.server.lane
         lane.signing -= 1
         lane.free_places_known = False

@@ -10,9 +10,10 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pyd2.messages import Log
+    from pyd2.update.agenda import Agenda
     from pyd2.update.inflight.contract import Event
     from pyd2.update.model.plan import Domain, Server
     from pyd2.update.model.transaction import Transaction
@@ -21,40 +22,45 @@ if TYPE_CHECKING:
 
 
 class Failover:
-    """How the servers are. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+    """Server health and choice. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, agenda: Agenda) -> None:
         self._log = log
+        self._agenda = agenda
         self.down: set[Lane] = set()
         """Servers that are known not to answer."""
-        self.turned: list[Lane] = []
-        """Those of which that has become known, or that answer again, until the engine takes them out."""
 
-    # How the servers are.
+    def configure(self, lanes: Collection[Lane]) -> None:
+        """Forget servers whose breaker is closed or off now, and those that are not in use any more."""
+        self.down = {lane for lane in self.down if lane.breaker is not None and lane.breaker.down}
+        if self.down:
+            self.down.intersection_update(lanes)
 
-    def heard(self, lane: Lane, health: CircuitBreaker, events: Sequence[Event], wall: float) -> None:
-        """Take it that these came from a server; what answers a try under way shows that it is up."""
-        if any(transaction is not None for transaction, _, _ in events) and health.heard():
+    # Which servers answer.
+
+    def heard(self, lane: Lane, breaker: CircuitBreaker, events: Sequence[Event], wall: float) -> None:
+        """Note what came from a server; what answers a try under way shows that it is up."""
+        if any(transaction is not None for transaction, _, _ in events) and breaker.heard():
             self.down.discard(lane)
-            self.turned.append(lane)
-            self._log.emit("PYD2_SERVER_UP", lane.text, max(0, round(wall - health.since)))
+            self._agenda.turned.append(lane)
+            self._log.emit("PYD2_SERVER_UP", lane.text, max(0, round(wall - breaker.since)))
 
-    def silent(self, lane: Lane, health: CircuitBreaker, now: float, wall: float) -> None:
-        """Take it that a server has left a try without an answer."""
-        if health.silent(now, wall):
+    def silent(self, lane: Lane, breaker: CircuitBreaker, now: float, wall: float) -> None:
+        """Note that a server has left a try without an answer."""
+        if breaker.silent(now, wall):
             self.down.add(lane)
-            self.turned.append(lane)
-            self._log.emit("PYD2_SERVER_DOWN", lane.text, health.threshold)
+            self._agenda.turned.append(lane)
+            self._log.emit("PYD2_SERVER_DOWN", lane.text, breaker.threshold)
 
-    def asked(self, lane: Lane, now: float, patience: float) -> None:
-        """Take it that an update goes to a server; one that is down is not asked again so soon.
+    def asked(self, lane: Lane, now: float, timeout: float) -> None:
+        """Note that an update goes to a server; one that is down is not asked again so soon.
 
-        ``patience`` is the seconds that the update waits for its answer.
+        ``timeout`` is the seconds that the update waits for its answer.
         """
         if lane.breaker is not None and lane.breaker.down:
-            lane.breaker.probed(now, patience)
+            lane.breaker.probed(now, timeout)
 
-    # Who is asked.
+    # Which server is asked.
 
     def first_lane(self, domain: Domain, now: float) -> Lane:
         """Return the lane where a direction begins, while some servers are down."""
@@ -64,8 +70,8 @@ class Failover:
     def next_server(self, transaction: Transaction, now: float) -> Server | None:
         """Return the server of the domain to ask next, or None if there is none.
 
-        One that is down is passed over, and asked in the end all the same if nobody tries again later:
-        nothing is to be lost that Kea would not lose.
+        A server that is down is passed over. Without retries it is asked in the end all the same: nothing is
+        to be lost that Kea would not lose.
         """
         servers = transaction.domain.servers
         while transaction.next_server < len(servers):

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pyd2.update.model.plan import Server
     from pyd2.update.model.route import Route
 
-MOST: Final = 256
+MAX_KEPT: Final = 256
 """Keys that are kept prepared: a library that makes one for each update takes no more memory."""
 
 
 class LibraryKey:
-    """A key that signs in a library's own way: where libraries run, and nowhere else. A ``SigningKey``."""
+    """A key that signs in a library's own way: on the hook thread only. A ``SigningKey``."""
 
     __slots__ = ("_given", "algorithm", "name")
 
@@ -61,7 +61,7 @@ class SelectedKeys:
         self._kept: dict[int, SelectedKey] = {}
 
     def clear(self) -> None:
-        """Forget all; updates under way go on with what they have."""
+        """Forget all keys; updates under way keep those that they have."""
         self._kept.clear()
 
     def of(self, key: SigningKey | None) -> SelectedKey:
@@ -72,6 +72,6 @@ class SelectedKeys:
             if isinstance(found.key, LibraryKey):
                 return found  # it signs in its own way, and ends with its library's last use of it
             self._kept[id(key)] = found
-            if len(self._kept) > MOST:
+            if len(self._kept) > MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
         return found

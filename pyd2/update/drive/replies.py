@@ -27,19 +27,22 @@ if TYPE_CHECKING:
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.inflight.contract import Outgoing
     from pyd2.update.model.transaction import Transaction
+    from pyd2.update.output import OutputBuffer
     from pyd2.update.server.lane import Lane
 
 _MAY_PASS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED), int(Rcode.NOTAUTH)})
 """Response codes that say something about the server, and not about the update."""
 
-_TOLD: Final = frozenset({"DHCP_DDNS_UPDATE_REQUEST_SENT", "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED"})
-"""Messages that tell of the single updates of a transaction."""
+_OF_SINGLE_UPDATES: Final = frozenset({"DHCP_DDNS_UPDATE_REQUEST_SENT", "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED"})
+"""Messages about the single updates of a transaction."""
 
 
 class Replies:
-    """Takes what comes from servers. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+    """Receives what comes from servers. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
-    def __init__(self, driver: Driver, counters: Counters, log: Log, packets: PacketLayer) -> None:
+    def __init__(
+        self, driver: Driver, counters: Counters, log: Log, packets: PacketLayer, output: OutputBuffer
+    ) -> None:
         self._driver = driver
         self._tries = driver.tries
         self._sender = driver.sender
@@ -48,18 +51,18 @@ class Replies:
         self._counters = counters
         self._log = log
         self._packets = packets
+        self._output = output
         self._successes: dict[KeyCounters | None, int] = {}
         """Updates that succeeded in this turn, by the key's statistics."""
-        self.unanswered: dict[Lane, None] = {}
-        """Lanes in which a try has timed out, until the shell takes them out."""
+        self._unanswered_lanes: dict[Lane, None] = {}
 
     def receive(self, lane: Lane, slot: int, datagrams: Sequence[bytes], now: float, wall: float) -> None:
-        """Take what came from a server to one of its local ports."""
+        """Receive what came from a server to one of its local ports."""
         log = self._log
-        told = "ASIODNS_FETCH_COMPLETED" in log.on
-        silent = not told and _TOLD.isdisjoint(log.on)
+        logged = "ASIODNS_FETCH_COMPLETED" in log.on
+        silent = not logged and _OF_SINGLE_UPDATES.isdisjoint(log.on)
         goes_on = silent and self._selector.select_key is None and not lane.ready
-        gone_on: list[Transaction] = []
+        continued: list[Transaction] = []
         turn = self._sender.turn(lane, now, wall)
         events = self._tries.read_replies(lane, slot, datagrams, turn, goes_on=goes_on)
         lane.free_places_known = False
@@ -71,18 +74,23 @@ class Replies:
             if transaction is None:
                 self._ignore(lane, datagram, wall)
                 continue
-            if told:
+            if logged:
                 log.emit("ASIODNS_FETCH_COMPLETED", lane.host, lane.port)
             if rcode >= 0:
                 self._answered(transaction, rcode, now, wall)
             elif rcode == NEXT:
-                gone_on.append(transaction)
+                continued.append(transaction)
             else:
                 self._judge(transaction, datagram, now, wall)
-        if gone_on:
-            self._follow(gone_on, lane, wall)
+        if continued:
+            self._follow(continued, lane, wall)
         if self._successes:
             self._count_successes(wall)
+
+    def pop_unanswered(self, most: int) -> list[Lane]:
+        """Return ``most`` lanes at most in which a try has timed out, each once."""
+        lanes = self._unanswered_lanes
+        return [lanes.popitem()[0] for _ in range(min(most, len(lanes)))]
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
         """Log that a message could not be sent, or that its connection has failed.
@@ -115,7 +123,7 @@ class Replies:
         for lane in lanes:
             lane.free_places_known = False
             lane.silent = True
-            self.unanswered[lane] = None
+            self._unanswered_lanes[lane] = None
         for transaction, lane in zip(expired, lanes, strict=True):
             if "ASIODNS_READ_TIMEOUT" in self._log.on:
                 self._log.emit("ASIODNS_READ_TIMEOUT", lane.host, lane.port)
@@ -134,7 +142,7 @@ class Replies:
         """Judge a reply that was not yet."""
         context, transaction.context = transaction.context, None
         if context is not None and isinstance(transaction.key, LibraryKey):
-            self._driver.hook_jobs.add(
+            self._driver.offload(
                 transaction.server.lane, transaction.ncr.number,
                 partial(read_reply, datagram, context, int(wall)),
                 partial(self._verified, transaction, datagram),
@@ -146,14 +154,14 @@ class Replies:
     def _verified(
         self, transaction: Transaction, datagram: bytes, job: HookJob[int], now: float, wall: float
     ) -> None:
-        """Take what a library says of a reply."""
+        """Use what a library says of a reply."""
         self._judged(transaction, datagram, job.result, now, wall)
         self._count_successes(wall)
 
     def _judged(
         self, transaction: Transaction, datagram: bytes, result: Callable[[], int], now: float, wall: float
     ) -> None:
-        """Take the response code of a reply, or what is wrong with it, as ``result`` returns or raises it."""
+        """Use the response code of a reply, or what is wrong with it, as ``result`` returns or raises it."""
         try:
             rcode = result()
         except Exception as error:  # mostly ReplyError, but a library's key may raise anything
@@ -189,7 +197,7 @@ class Replies:
             transaction.route = transaction.then
             transaction.tries = 1
         self._sender.count_sent(transactions, wall)
-        self._sender.posted.append(lane)
+        self._output.posted[lane] = None
 
     def _count_successes(self, wall: float) -> None:
         for key_counters, count in self._successes.items():
@@ -201,7 +209,7 @@ class Replies:
     # What follows.
 
     def _answered(self, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
-        """Take the answer to a try; the caller counts the successes when it has done with all it has."""
+        """Use the answer to a try; the caller counts the successes when it is done with all replies."""
         transaction.spare_rcode = None
         counters = transaction.key_counters
         self._successes[counters] = self._successes.get(counters, 0) + 1

@@ -1,6 +1,6 @@
 """Sending updates: by the batch as the tries make them, or single messages made here, in Python.
 
-Single are those over TCP and TLS, those with keys of libraries, and all that the tries decline.
+Messages over TCP and TLS, those with keys of libraries, and all that the tries decline are made one by one.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.inflight.contract import Tries
     from pyd2.update.model.transaction import Transaction
+    from pyd2.update.output import OutputBuffer
     from pyd2.update.server.lane import Lane
 
 
 class UnsendableError(Pyd2Error):
-    """An update cannot be made or signed; that has been told. The text is the reason."""
+    """An update cannot be made or signed; that has been logged. The text is the reason."""
 
     def __init__(self, reason: str, *, may_pass: bool) -> None:
         super().__init__(reason)
@@ -60,51 +61,29 @@ def sign(key: SigningKey | None, draft: Draft, wall: int) -> Signed:
 
 
 class Sender:
-    """Where updates go out. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+    """Sends updates. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
-    def __init__(self, tries: Tries, packets: PacketLayer, counters: Counters, log: Log) -> None:
+    def __init__(
+        self, tries: Tries, packets: PacketLayer, counters: Counters, log: Log, output: OutputBuffer
+    ) -> None:
         self._tries = tries
         self._packets = packets
         self._counters = counters
         self._log = log
-        self._slot = -1
-        """The local port of the messages that go out together; -1: the next one draws it."""
-        self.posted: list[Lane] = []
-        """Lanes to which the tries have posted messages."""
-        self._outgoing: list[Outgoing] = []
+        self._output = output
         self.timeout_ms = 500
-
-    # What the shell sends.
-
-    def take_outgoing(self) -> list[Outgoing]:
-        """Return the messages to send, and let those that follow go out from another local port.
-
-        What goes out together goes from one port: a single system call can send it.
-        """
-        outgoing = self._outgoing
-        self._outgoing = []
-        for lane in self.take_posted():
-            outgoing += self._tries.posted(lane)
-        self._slot = -1
-        return outgoing
-
-    def take_posted(self) -> list[Lane]:
-        """Return the lanes to which the tries have posted messages, which the caller sends from there."""
-        posted = self.posted
-        if posted:
-            self.posted = []
-            self._slot = -1
-        return posted
+        """How long a try waits for its reply."""
 
     def turn(self, lane: Lane, now: float, wall: float) -> Turn:
-        """Return what goes for all that is sent to a server now."""
+        """Return what holds for all that is sent to a server now."""
         return Turn(now, int(wall), self.timeout_ms / 1000, self._slot_of(lane))
 
     def _slot_of(self, lane: Lane) -> int:
         """Return the lane's local port for what goes out together now."""
-        if self._slot < 0:
-            self._slot = self._tries.draw_place()
-        return lane.slots[self._slot % len(lane.slots)]
+        output = self._output
+        if output.slot < 0:
+            output.slot = self._tries.draw_place()
+        return lane.slots[output.slot % len(lane.slots)]
 
     # By the batch.
 
@@ -113,7 +92,7 @@ class Sender:
         transactions = lane.orders
         lane.orders = []
         alone = self._tries.send(lane, transactions, self.turn(lane, now, wall))
-        self.posted.append(lane)
+        self._output.posted[lane] = None
         lane.free_places_known = False
         if not alone:
             self.count_sent(transactions, wall)
@@ -158,7 +137,7 @@ class Sender:
         repeated = transaction.spare_rcode is not None
         try:
             if self.timeout_ms > MAX_TIMEOUT:
-                raise Pyd2Error(  # noqa: TRY301  told like all else that keeps an update from being sent
+                raise Pyd2Error(  # noqa: TRY301  logged like all else that keeps an update from being sent
                     f"A timeout value for DNS Update request must not exceed {MAX_TIMEOUT}."
                     f" Provided timeout value is '{self.timeout_ms}'"
                 )
@@ -182,7 +161,7 @@ class Sender:
         slot = STREAM if transaction.tcp else draft.slot
         self._tries.enter(transaction, lane, slot << 16 | draft.query_id, now, self.timeout_ms / 1000)
         lane.free_places_known = False
-        self._outgoing.append(Outgoing(lane, slot, draft.query_id, transaction.tcp, message))
+        self._output.outgoing.append(Outgoing(lane, slot, draft.query_id, transaction.tcp, message))
 
     def _build(self, transaction: Transaction) -> bytes:
         ncr = transaction.ncr
@@ -202,7 +181,7 @@ class Sender:
     # Statistics.
 
     def count_sent(self, transactions: Sequence[Transaction], wall: float) -> None:
-        """Count tries that went out, and tell of them."""
+        """Count and log tries that went out."""
         counters = self._counters
         keys = [transaction.key_counters for transaction in transactions]
         # One key for all is the usual case, and one that goes quickly.

@@ -1,4 +1,4 @@
-"""Choosing the server that a transaction goes on with, and its key: with the ``select_key`` hook point.
+"""Choosing the server that a transaction continues with, and its key: the ``select_key`` hook point.
 
 See contract, section 7.
 """
@@ -39,24 +39,29 @@ class Selector:
         self._counters = counters
         self.select_key: SelectKey | None = None
         """None: no library has callouts there, and each server's key is the configured one."""
-        self.selected_keys = SelectedKeys(packets)
+        self._selected_keys = SelectedKeys(packets)
 
-    def take(self, transaction: Transaction, server: Server) -> None:
-        """Let a transaction go on with a server and its configured key."""
+    def configure(self, select_key: SelectKey | None) -> None:
+        """Have another ``select_key`` hook point called, or none, and forget the keys that were selected."""
+        self.select_key = select_key
+        self._selected_keys.clear()
+
+    def use(self, transaction: Transaction, server: Server) -> None:
+        """Set the server that a transaction continues with, and its configured key."""
         transaction.server = server
         transaction.key = server.key
         transaction.key_counters = server.key_counters
         transaction.routes = server.routes
 
-    def take_selected(
+    def use_selected(
         self, transaction: Transaction, server: Server, selected: SigningKey | None, wall: float
     ) -> None:
-        """Let a transaction go on with a server and the key that libraries have selected for it."""
-        self.take(transaction, server)
+        """Set the server that a transaction continues with, and the key that libraries have selected."""
+        self.use(transaction, server)
         if selected is not server.offered_key:
-            chosen = self.selected_keys.of(selected)
-            key = transaction.key = chosen.key
+            library_key = self._selected_keys.of(selected)
+            key = transaction.key = library_key.key
             transaction.key_counters = (
                 None if key is None else self._counters.library_key(key.name, wall)
             )
-            transaction.routes = chosen.routes(server)
+            transaction.routes = library_key.routes(server)

@@ -41,7 +41,7 @@ class Limits(NamedTuple):
     cap: int
     """Updates under way at most."""
     threshold: int | None
-    """Tries without an answer after which the server counts as down; None: nobody asks."""
+    """Tries without an answer after which the server counts as down; None: no circuit breaker."""
 
     def and_also(self, other: Limits) -> Limits:
         """Return what suits both: several domains may name one server, and the most careful is safe."""
@@ -50,7 +50,7 @@ class Limits(NamedTuple):
 
 
 def _set_threshold(lane: Lane, threshold: int | None) -> None:
-    """Let a server's health be known from so many tries without an answer on; None: nobody asks."""
+    """Set after how many tries without an answer a lane's circuit breaker opens; None: it has none."""
     if threshold is None:
         lane.breaker = None
     elif lane.breaker is None:
@@ -81,7 +81,7 @@ class Server:
         self.key = key
         self.offered_key = offered_key
         """The same key as libraries get it: they may sign with it in their thread while this one does with
-        ``key``, whose work in C has one room.
+        ``key``, whose work in C has one buffer.
         """
         self.key_counters = key_counters
         self.tcp = tcp
@@ -98,8 +98,8 @@ class Server:
 
     def usable(self, now: float) -> bool:
         """Whether the server is not passed over: it is up, or may be asked whether it is."""
-        health = self.lane.breaker
-        return self.failover is None or health is None or not health.down or health.may_probe(now)
+        breaker = self.lane.breaker
+        return self.failover is None or breaker is None or not breaker.down or breaker.may_probe(now)
 
 
 class Domain:
@@ -159,7 +159,7 @@ class Plan:
         for domain in (*forward.domains, *reverse.domains):
             numbers.setdefault(domain, len(numbers) + 1)
         self.domains: tuple[Domain | None, ...] = (None, *numbers)
-        """By the numbers that packed requests tell."""
+        """By the numbers that packed requests have."""
         self.index: Index = None
         """The same domains, as the packet layer finds them."""
         if packets is not None:
@@ -191,7 +191,7 @@ class Plan:
         self._changed = {}
 
     def take_apart(self) -> None:
-        """Drop the domains when another plan is in force; transactions go on with those that they have.
+        """Drop the domains when another plan is in force; transactions keep those that they have.
 
         Some at a time, since to drop many at once no other thread gets the interpreter.
         """

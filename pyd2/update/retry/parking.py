@@ -1,9 +1,9 @@
 """Parking groups: where retries wait for time and for servers, those that need the same servers together.
 
-A group keeps those whose pause is not over in *slots*, by the time when it is. Times are rounded up, by a
-32nd of the pause at most, so that there are few slots however much waits. All of a slot, and all of a group
-when its servers answer again, are woken at once by moving whole slots: that takes the same time for one
-request and for a million. The scheduler then takes them out one by one, as many in a turn as it has time for,
+A group keeps the requests whose pause is not over in *slots*, by the time when it is. Times are rounded up,
+by a 32nd of the pause at most, so that there are few slots however much waits. All of a slot, and all of a
+group when its servers answer again, are woken at once by moving whole slots: that takes the same time for one
+request and for a million. The scheduler then removes them one by one, as many in a turn as it has time for,
 from each group in turn. A request that ends before leaves its slot, and nothing refers to it any more.
 
 There may be a group for each domain, so a call looks at some of them only, and the rest waits for the next
@@ -19,16 +19,17 @@ from math import ceil, frexp, ldexp
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
-from pyd2.update.retry.request import PARKED, RetryRequest
+from pyd2.update.retry.states import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeAlias
 
+    from pyd2.update.retry.request import RetryRequest
     from pyd2.update.server.lane import Lane
 
 LARGE_GROUP: Final = 64
-"""Transactions waiting for room in a lane from which on no late ones join them."""
+"""Transactions waiting for free places of a lane from which on no retries join them."""
 
 GRAIN_BITS: Final = 5
 """Pauses are rounded up by a part of 2**GRAIN_BITS at most."""
@@ -37,7 +38,7 @@ LOOKS: Final = 4
 """Slots and groups that one search for a request looks at, of those that may be very many at a time."""
 
 PROBE_SECONDS: Final = 1.0
-"""How long after a request has been taken to find out about the servers the next one may be."""
+"""How long after one request was sent to find out about the servers the next one may be."""
 
 Slot: TypeAlias = "Chain[RetryRequest]"
 
@@ -48,37 +49,37 @@ def rounded(pause: float, now: float) -> float:
     return ceil((now + pause) / grain) * grain
 
 
-def enter_slot(late: RetryRequest, slot: Slot) -> None:
-    """Let a request wait in a slot."""
-    late.slot = slot
-    if late.in_slot is None:
-        late.in_slot = slot.append(late)
+def enter_slot(retry: RetryRequest, slot: Slot) -> None:
+    """Add a request to a slot."""
+    retry.slot = slot
+    if retry.in_slot is None:
+        retry.in_slot = slot.append(retry)
     else:
         # Used again: the garbage collector counts new objects less those that end, and would look at none
         # while very many requests change their slots, and then at the links of all in one go.
-        slot.append_link(late.in_slot)
+        slot.append_link(retry.in_slot)
 
 
-def leave_slot(late: RetryRequest) -> None:
-    """Let a request wait in no slot any more."""
-    if late.slot is not None and late.in_slot is not None:
-        late.slot.remove(late.in_slot)
-        late.slot = None
+def leave_slot(retry: RetryRequest) -> None:
+    """Remove a request from the slot that it waits in, if there is one."""
+    if retry.slot is not None and retry.in_slot is not None:
+        retry.slot.remove(retry.in_slot)
+        retry.slot = None
 
 
 class ParkingGroup:
-    """Those who wait for the same servers."""
+    """The requests that wait for the same servers."""
 
     __slots__ = ("lanes", "open", "slots", "watched", "woken")
 
     def __init__(self, lanes: tuple[Lane, ...]) -> None:
         self.lanes = lanes
         self.slots: dict[float, Slot] = {}
-        """Those whose pause is not over, by the end of it; a slot that is empty stays until then."""
+        """The requests whose pause is not over, by the end of it; a slot that is empty stays until then."""
         self.woken: deque[Slot] = deque()
-        """Those who may begin when there is room in the lanes."""
+        """The requests that may begin when the lanes have free places."""
         self.open = False
-        """Whether the scheduler looks here for some who may begin."""
+        """Whether the scheduler looks here for requests that may begin."""
         self.watched = False
         """Whether the heap has an entry to try one of them while all servers are down."""
 
@@ -97,21 +98,21 @@ class ParkingGroup:
         """The lane for which there is no point in beginning more, if there is one."""
         return next((lane for lane in self.lanes if len(lane.ready) >= LARGE_GROUP), None)
 
-    def add_ready(self, late: RetryRequest) -> None:
-        """Let a request wait for room in the lanes only."""
+    def add_ready(self, retry: RetryRequest) -> None:
+        """Add a request that waits for free places of the lanes only."""
         if not self.woken:
             self.woken.append(Chain())
-        enter_slot(late, self.woken[-1])
+        enter_slot(retry, self.woken[-1])
 
     def wake(self) -> None:
-        """Let all begin when there is room in the lanes."""
+        """Let all requests begin when the lanes have free places."""
         for due, slot in self.slots.items():
             if slot:
                 self.woken.append(slot)
                 self.slots[due] = Chain()
 
-    def take(self) -> RetryRequest | None:
-        """Take out the first of those who may begin."""
+    def pop(self) -> RetryRequest | None:
+        """Remove and return the first request that may begin, if there is one."""
         woken = self.woken
         while woken:
             first = woken[0].first
@@ -121,42 +122,42 @@ class ParkingGroup:
             woken.popleft()
         return None
 
-    def take_any(self) -> RetryRequest | None:
-        """Take out one, the first whose pause ends if none may begin."""
-        late = self.take()
-        if late is None:
+    def pop_any(self) -> RetryRequest | None:
+        """Remove and return a request: the first whose pause ends if none may begin."""
+        retry = self.pop()
+        if retry is None:
             due = min((due for due, slot in self.slots.items() if slot), default=None)
             if due is not None and (first := self.slots[due].first) is not None:
-                late = first.item
-                leave_slot(late)
-        return late
+                retry = first.item
+                leave_slot(retry)
+        return retry
 
 
 class ParkingGroups:
-    """All of them. ``now`` is monotonic seconds."""
+    """All parking groups. ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[Lane, ...], ParkingGroup] = {}
         self._by_lane: dict[Lane, list[ParkingGroup]] = {}
         self._open: deque[ParkingGroup] = deque()
-        """Groups with some who may begin; they have their turns one after the other."""
+        """Groups with requests that may begin; they have their turns one after the other."""
         self._crowded: dict[Lane, dict[ParkingGroup, None]] = {}
-        """By lane, groups that wait until fewer transactions wait for room there."""
+        """By lane, groups that wait until fewer transactions wait for its free places."""
         self._changed: deque[tuple[Iterator[ParkingGroup], Callable[[ParkingGroup], None]]] = deque()
         """Groups whose servers have changed their state, with what is still to be done for each."""
         self._released: deque[dict[tuple[Lane, ...], ParkingGroup]] = deque()
-        """Those of configurations before: all in them may begin, wherever that is now."""
+        """Groups of earlier configurations: all requests in them may begin, wherever that is now."""
         self._heap: list[tuple[float, int, ParkingGroup, bool]] = []
         """When the pause of a slot ends, or (True) when to look at a group whose servers are down."""
         self._serial = count()
 
     @property
     def any_ready(self) -> bool:
-        """Whether ``take`` may have something at once, or has more to look at."""
+        """Whether ``pop`` may have something at once, or has more to look at."""
         return bool(self._open or self._changed or self._released)
 
     def find(self, lanes: tuple[Lane, ...]) -> ParkingGroup:
-        """Return where those wait who need these servers."""
+        """Return the group of the requests that need these servers."""
         found = self._groups.get(lanes)
         if found is None:
             found = self._groups[lanes] = ParkingGroup(lanes)
@@ -164,139 +165,139 @@ class ParkingGroups:
                 self._by_lane.setdefault(lane, []).append(found)
         return found
 
-    def wait(self, late: RetryRequest, lanes: tuple[Lane, ...], pause: float, now: float) -> float:
-        """Let a request wait for so many seconds at least, or until its servers answer again.
+    def wait(self, retry: RetryRequest, lanes: tuple[Lane, ...], pause: float, now: float) -> float:
+        """Park a request for so many seconds at least, or until its servers answer again.
 
         Returns how many seconds that are at most.
         """
-        room = self.find(lanes)
+        group = self.find(lanes)
         due = rounded(pause, now)
-        slot = room.slots.get(due)
+        slot = group.slots.get(due)
         if slot is None:
-            slot = room.slots[due] = Chain()
-            heappush(self._heap, (due, next(self._serial), room, False))
-        late.state = PARKED
-        enter_slot(late, slot)
-        self._watch(room)
+            slot = group.slots[due] = Chain()
+            heappush(self._heap, (due, next(self._serial), group, False))
+        retry.change(Event.PARKS)
+        enter_slot(retry, slot)
+        self._watch(group)
         return due - now
 
-    def make_ready(self, late: RetryRequest, lanes: tuple[Lane, ...]) -> None:
-        """Let a request wait for room in the lanes only."""
-        room = self.find(lanes)
-        late.state = PARKED
-        room.add_ready(late)
-        self._let_begin(room)
+    def make_ready(self, retry: RetryRequest, lanes: tuple[Lane, ...]) -> None:
+        """Add a request that waits for free places of the lanes only."""
+        group = self.find(lanes)
+        retry.change(Event.PARKS)
+        group.add_ready(retry)
+        self._let_begin(group)
 
-    def take(self, now: float) -> RetryRequest | None:
-        """Take out one that may begin, or that is to find out whether its servers are back.
+    def pop(self, now: float) -> RetryRequest | None:
+        """Remove and return a request that may begin, or that is to find out whether its servers are back.
 
         None while ``any_ready``: there is more to look at.
         """
-        return self._take_released() or self._take_due(now) or self._take_ready()
+        return self._pop_released() or self._pop_due(now) or self._pop_ready()
 
-    def _take_released(self) -> RetryRequest | None:
+    def _pop_released(self) -> RetryRequest | None:
         while self._released:
-            rooms = self._released[0]
+            groups = self._released[0]
             for _ in range(LOOKS):
-                if not rooms:
+                if not groups:
                     break
-                lanes, room = rooms.popitem()
-                room.wake()
-                late = room.take()
-                if late is not None:
-                    rooms[lanes] = room
-                    return late
-            if rooms:
+                lanes, group = groups.popitem()
+                group.wake()
+                retry = group.pop()
+                if retry is not None:
+                    groups[lanes] = group
+                    return retry
+            if groups:
                 break
             self._released.popleft()
         return None
 
-    def _take_due(self, now: float) -> RetryRequest | None:
-        """Wake those whose pause is over; take one that is to find out whether its servers are back."""
+    def _pop_due(self, now: float) -> RetryRequest | None:
+        """Wake the requests whose pause is over; return one that finds out whether its servers are back."""
         heap = self._heap
         for _ in range(LOOKS):
             if not heap or heap[0][0] > now:
                 break
-            due, _, room, watching = heappop(heap)
+            due, _, group, watching = heappop(heap)
             if not watching:
-                slot = room.slots.pop(due)
+                slot = group.slots.pop(due)
                 if slot:
-                    room.woken.append(slot)
-                    self._let_begin(room)
+                    group.woken.append(slot)
+                    self._let_begin(group)
                 continue
-            room.watched = False
-            if not room.down:
+            group.watched = False
+            if not group.down:
                 continue
-            if room.probe_at > now:
-                self._watch(room)
-            elif (late := room.take_any()) is not None:
-                heappush(heap, (now + PROBE_SECONDS, next(self._serial), room, True))
-                room.watched = True
-                return late
+            if group.probe_at > now:
+                self._watch(group)
+            elif (retry := group.pop_any()) is not None:
+                heappush(heap, (now + PROBE_SECONDS, next(self._serial), group, True))
+                group.watched = True
+                return retry
         return None
 
-    def _take_ready(self) -> RetryRequest | None:
+    def _pop_ready(self) -> RetryRequest | None:
         self._note_changes()
         for _ in range(LOOKS):
             if not self._open:
                 break
-            room = self._open.popleft()
-            lane = room.crowded
+            group = self._open.popleft()
+            lane = group.crowded
             if lane is not None:
-                self._crowded.setdefault(lane, {})[room] = None
-            elif (late := room.take()) is not None:
-                self._open.append(room)
-                return late
-            room.open = False
+                self._crowded.setdefault(lane, {})[group] = None
+            elif (retry := group.pop()) is not None:
+                self._open.append(group)
+                return retry
+            group.open = False
         return None
 
     def _note_changes(self) -> None:
         for _ in range(LOOKS):
             if not self._changed:
                 break
-            rooms, change = self._changed[0]
-            room = next(rooms, None)
-            if room is None:
+            groups, change = self._changed[0]
+            group = next(groups, None)
+            if group is None:
                 self._changed.popleft()
             else:
-                change(room)
+                change(group)
 
-    def _change(self, rooms: Iterable[ParkingGroup], change: Callable[[ParkingGroup], None]) -> None:
-        """Do something for each of what may be very many groups, some now and the others in later calls."""
-        self._changed.append((iter(rooms), change))
+    def _change(self, groups: Iterable[ParkingGroup], change: Callable[[ParkingGroup], None]) -> None:
+        """Change each of what may be very many groups, some now and the others in later calls."""
+        self._changed.append((iter(groups), change))
         self._note_changes()
 
     def has_free_place(self, lane: Lane) -> None:
-        """Look again at groups that were left since very many transactions waited for room in a lane."""
+        """Look again at groups that wait for free places of a lane."""
         if lane in self._crowded:
             self._change(self._crowded.pop(lane), self._let_begin)
 
-    def _let_begin(self, room: ParkingGroup) -> None:
-        if not room.open:
-            room.open = True
-            self._open.append(room)
+    def _let_begin(self, group: ParkingGroup) -> None:
+        if not group.open:
+            group.open = True
+            self._open.append(group)
 
     def deadline(self) -> float | None:
-        """Return when ``take`` may have something, in monotonic seconds; None: not before one comes."""
+        """Return when ``pop`` may have something, in monotonic seconds; None: not before one comes."""
         if self._changed or self._released:
             return 0.0
         return self._heap[0][0] if self._heap else None
 
     def server_up(self, lane: Lane) -> None:
-        """Let those begin who wait for a server that answers again."""
+        """Let the requests begin that wait for a server that answers again."""
         self._change(self._by_lane.get(lane, ()), self._wake)
 
-    def _wake(self, room: ParkingGroup) -> None:
-        room.wake()
-        if room.woken:
-            self._let_begin(room)
+    def _wake(self, group: ParkingGroup) -> None:
+        group.wake()
+        if group.woken:
+            self._let_begin(group)
 
     def server_down(self, lane: Lane) -> None:
         """Look out for the return of a server that is down."""
         self._change(self._by_lane.get(lane, ()), self._watch)
 
     def release(self) -> None:
-        """Let all begin: the servers are other ones now."""
+        """Let all requests begin: the servers are other ones now."""
         if self._groups:
             self._released.append(self._groups)
         self._groups = {}
@@ -306,7 +307,7 @@ class ParkingGroups:
         self._changed.clear()
         self._heap = []
 
-    def _watch(self, room: ParkingGroup) -> None:
-        if not room.watched and room.down:
-            room.watched = True
-            heappush(self._heap, (room.probe_at, next(self._serial), room, True))
+    def _watch(self, group: ParkingGroup) -> None:
+        if not group.watched and group.down:
+            group.watched = True
+            heappush(self._heap, (group.probe_at, next(self._serial), group, True))

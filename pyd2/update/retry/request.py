@@ -6,39 +6,44 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pyd2.ncr import ChangeType
+from pyd2.update.containers import Chain
 from pyd2.update.model.kinds import GUARDED
 from pyd2.update.model.transaction import Transaction
+from pyd2.update.retry.states import State, next_state
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from pyd2.packets.layer import Request
     from pyd2.update.containers import Link
     from pyd2.update.model.kinds import Kind
     from pyd2.update.model.plan import Domain, Plan
     from pyd2.update.model.transaction import Failure
-    from pyd2.update.retry.ordering import Place
-    from pyd2.update.retry.parking import Slot
-    from pyd2.update.schedule.shares import Share
+    from pyd2.update.retry.shares import Share
+    from pyd2.update.retry.states import Event
+
+    PtrKey: TypeAlias = tuple[bytes, bytes, bool, bool]
+    """What newer requests look for: the address, the name, whether the reverse change is guarded, and
+    whether the request is also in the queue of its name.
+    """
 
 REMOVAL_SECONDS: Final = 86400.0
 """How long a removal is tried at least: its record is wrong as long as it stands, and no lease ends that."""
 
-PARKED, FREE, BEHIND, HELD, UNDER_WAY, ENDED = range(6)
-"""The states of a late request: it waits in a room for its time, for its servers or for room in a lane; it is
-to be told where it waits; it waits behind an earlier one for its name; it waits until what it overwrites has
-been dealt with; its transaction is under way; it has ended.
-"""
 
 
 class RetryRequest:
-    """A request that waits to be tried again, or behind one that does."""
+    """A request that waits to be tried again, or behind one that does. ``states.py`` has its states."""
 
-    __slots__ = ("age", "at_place", "dhcid", "forward_failure", "forward_left", "in_line", "in_slot", "name",
-                 "ncr", "pauses", "place", "reason", "reverse_left", "share", "since", "slot", "state")
+    __slots__ = (
+        "_state", "age", "dhcid", "forward_failure", "forward_left", "in_name_queue", "in_ptr_group",
+        "in_slot", "name", "ncr", "pauses", "ptr_group", "reason", "reverse_left", "share", "since", "slot",
+    )
 
     def __init__(self, ncr: Request, dhcid: int, wall: float) -> None:
         self.ncr = ncr
         self.dhcid = dhcid
-        """What holds the client."""
+        """The hash of its DHCID: what holds its client."""
         self.name = ncr.fqdn_wire.lower()
         self.forward_left = ncr.forward_change
         """Whether the forward change is still to be made."""
@@ -52,23 +57,32 @@ class RetryRequest:
         self.pauses = 0
         self.age: Link[RetryRequest] | None = None
         """Its place among all retries, in the order in which they began to wait; None: it is none of them."""
-        self.slot: Slot | None = None
-        """Where it waits, while it is PARKED."""
+        self.slot: Chain[RetryRequest] | None = None
+        """The slot of its parking group, while it is PARKED."""
         self.in_slot: Link[RetryRequest] | None = None
         """Its place there; it is used again in the next slot."""
-        self.in_line: Link[RetryRequest] | None = None
+        self.in_name_queue: Link[RetryRequest] | None = None
         """Its place in the queue of its name, while it has a forward change left."""
-        self.place: Place | None = None
-        """Where its reverse change is found, while newer requests may overwrite it."""
-        self.at_place: Link[RetryRequest] | None = None
+        self.ptr_group: PtrGroup | None = None
+        """Where newer requests find its reverse change, while they may overwrite it."""
+        self.in_ptr_group: Link[RetryRequest] | None = None
         """Its place there."""
         self.share: Share | None = None
-        """Where it is counted."""
-        self.state = BEHIND
+        """The share of its domain, in which it is counted."""
+        self._state = State.NEW
+
+    @property
+    def state(self) -> State:
+        """What it waits for; only ``change`` sets it."""
+        return self._state
+
+    def change(self, event: Event) -> None:
+        """Let an event lead to the next state. Raises TransitionError if no rule of states.py says where."""
+        self._state = next_state(self._state, event)
 
     @property
     def size(self) -> int:
-        """How much room it takes up in a queue, about, in octets."""
+        """About how many octets it takes up in a queue."""
         return self.ncr.size
 
     @property
@@ -91,36 +105,48 @@ class RetryRequest:
         return "" if wall < end else "it has been tried for long enough"
 
 
+class PtrGroup(Chain[RetryRequest]):
+    """Requests with a reverse change left that newer requests overwrite under the same conditions."""
+
+    __slots__ = ("key", "link")
+
+    def __init__(self, key: PtrKey) -> None:
+        super().__init__()
+        self.key = key
+        self.link: Link[PtrGroup] | None = None
+        """Its link in the chain of its address, if it is not guarded."""
+
+
 class RetryTransaction(Transaction):
     """A transaction that goes on with what an earlier one has left over."""
 
-    __slots__ = ("late",)
+    __slots__ = ("retried",)
 
     def __init__(
-        self, late: RetryRequest, ncr: Request, kind: Kind, plan: Plan, forward: Domain | None,
+        self, retry: RetryRequest, ncr: Request, kind: Kind, plan: Plan, forward: Domain | None,
         reverse: Domain | None,
     ) -> None:
-        super().__init__(ncr, late.dhcid, kind, plan, forward, reverse)
-        self.late = late
-        self.forward_done = not late.forward_left and late.forward_failure is None
-        self.forward_failure = late.forward_failure
-        self.reverse_done = not late.reverse_left
+        super().__init__(ncr, retry.dhcid, kind, plan, forward, reverse)
+        self.retried = retry
+        self.forward_done = not retry.forward_left and retry.forward_failure is None
+        self.forward_failure = retry.forward_failure
+        self.reverse_done = not retry.reverse_left
 
 
-def makes_superfluous(ncr: Request, late: RetryRequest) -> bool:
+def makes_superfluous(ncr: Request, retry: RetryRequest) -> bool:
     """Whether the zones end up the same without an older request at the same name, now the last before this.
 
     It must be the same client's, for the same address and by the same rules, and the newer one must make all
     changes that the older one has left. A removal does not make an addition superfluous: that would also have
     taken away the address that the client had before.
     """
-    older = late.ncr
+    older = retry.ncr
     return (
-        late.state != UNDER_WAY
+        retry.state is not State.UNDER_WAY
         and older.address == ncr.address
         and older.dhcid == ncr.dhcid
         and older.conflict_resolution_mode is ncr.conflict_resolution_mode
         and (ncr.change_type is ChangeType.ADD or older.change_type is ChangeType.REMOVE)
-        and (ncr.forward_change or not late.forward_left)
-        and (ncr.reverse_change or not late.reverse_left)
+        and (ncr.forward_change or not retry.forward_left)
+        and (ncr.reverse_change or not retry.reverse_left)
     )

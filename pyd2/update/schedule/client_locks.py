@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 class Followers(deque["Request | RetryRequest"]):
     """The requests that queue behind the holder of a DHCID."""
 
-    __slots__ = ("lane", "late")
+    __slots__ = ("lane", "retry")
 
     def __init__(self) -> None:
         super().__init__()
-        self.late: RetryRequest | None = None
+        self.retry: RetryRequest | None = None
         """The holder, if it is a retry that is under way."""
         self.lane: Lane | None = None
-        """The lane that all count for: where the first begins that came here; None: none has come."""
+        """The lane for which all of them count: where the first of them begins; None: there was none yet."""
 
 
 class ClientLocks:
@@ -37,13 +37,13 @@ class ClientLocks:
         self.held: tuple[Held, ...] = Sharded[int, "Followers | None"]().parts
         """DHCIDs that are held, each with the requests that queue behind the holder; None: none did so yet.
 
-        They stand here by their hashes, for the sake of memory. Two that share one, which is unlikely and
-        which nobody can bring about, go one after the other, which does no harm. Each stands in the part
+        The keys are their hashes, which saves memory. Two that share a hash, which is unlikely and which
+        nobody can bring about, go one after the other, which does no harm. Each is in the part
         ``held[dhcid >> SHIFT & LAST_SHARD]``.
         """
 
     def part(self, dhcid: int) -> Held:
-        """Return the part where a DHCID stands if it is held."""
+        """Return the part that has a DHCID if it is held."""
         return self.held[dhcid >> SHIFT & LAST_SHARD]
 
     def followers(self, dhcid: int, lane: Lane | None) -> Followers:
@@ -58,10 +58,10 @@ class ClientLocks:
             followers.lane.followers += 1
         return followers
 
-    def hold_retry(self, late: RetryRequest) -> None:
-        """Let a retry take hold of its DHCID, which is free or has just been passed on to it."""
-        held = self.part(late.dhcid)
-        followers = held.get(late.dhcid)
+    def hold_retry(self, retry: RetryRequest) -> None:
+        """Lock the client of a retry, which is free or has just been passed on to it."""
+        held = self.part(retry.dhcid)
+        followers = held.get(retry.dhcid)
         if followers is None:
-            followers = held[late.dhcid] = Followers()
-        followers.late = late
+            followers = held[retry.dhcid] = Followers()
+        followers.retry = retry

@@ -2,6 +2,11 @@
 
 The engine counts all requests that wait together: behind another one of their client, in a server lane, or to
 be tried again. The durable queue counts its own.
+
+Of the requests that have not begun, those that wait for one server, and those behind them of the same
+clients, never take more of the queue than all requests that wait leave free. What comes beyond that is lost,
+as from a full queue. A server that is the only one of a configuration has no share: it may use the whole
+queue. ``retry/shares.py`` has the same rule for the retries of a domain.
 """
 
 from __future__ import annotations
@@ -9,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.config.switches import Switches
+from pyd2.update.retry.shares import OCTETS_PER_ENTRY, BeyondShare
 
 if TYPE_CHECKING:
     from collections import deque
@@ -16,8 +22,12 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import Request
-    from pyd2.update.drive.driver import Driver
-    from pyd2.update.retry.retry_queue import RetryQueue, RetryRequest
+    from pyd2.update.agenda import Agenda
+    from pyd2.update.drive.outcomes import Ends
+    from pyd2.update.inflight.contract import Tries
+    from pyd2.update.retry.request import RetryRequest
+    from pyd2.update.retry.retry_queue import RetryQueue
+    from pyd2.update.server.lane import Lane
 
 _Queued = TypeVar("_Queued", "Request", "Request | RetryRequest")
 
@@ -26,12 +36,10 @@ RESUME_PERCENT: Final = 80
 
 LARGEST_REQUEST: Final = 8192
 """Octets that a request takes up at most: a datagram has 4096."""
-OCTETS_PER_ENTRY: Final = 512
-"""Octets of queued requests for each entry of the queue's limit: four times what most requests have."""
 
 
 class FullQueue:
-    """Counts requests for which a queue has no place; logs when it becomes full, and when it no longer is."""
+    """Counts requests for which a queue has no free place; logs when it becomes full and when no longer."""
 
     def __init__(self, counters: Counters, log: Log) -> None:
         self._counters = counters
@@ -58,34 +66,44 @@ class FullQueue:
 class QueueLimit(FullQueue):
     """What the engine has queued, and how much may be."""
 
-    def __init__(self, driver: Driver, retries: RetryQueue, counters: Counters, log: Log) -> None:
+    def __init__(
+        self, tries: Tries, ends: Ends, agenda: Agenda, retries: RetryQueue, counters: Counters, log: Log
+    ) -> None:
         super().__init__(counters, log)
-        self._tries = driver.tries
-        self._ends = driver.ends
+        self._tries = tries
+        self._ends = ends
+        self._agenda = agenda
         self._retries = retries
         self.queued = 0
         """Requests in queues, without those that wait to be tried again."""
         self.octets = 0
         """Of these."""
+        self._beyond: dict[str, BeyondShare] = {}
+        """By server, requests that were lost since it had taken its share."""
 
     def put(self, queue: deque[_Queued], ncr: _Queued) -> None:
-        """Put a request into a queue."""
+        """Append a request to a queue."""
         queue.append(ncr)
         self.queued += 1
         self.octets += ncr.size
 
-    def take(self, queue: deque[_Queued]) -> _Queued:
-        """Take the first request out of a queue."""
+    def pop(self, queue: deque[_Queued]) -> _Queued:
+        """Remove and return the first request of a queue."""
         ncr = queue.popleft()
         self.queued -= 1
         self.octets -= ncr.size
         return ncr
 
-    def room(self) -> int:
-        """Return how many requests at least can be taken."""
-        room = self.max_entries - self._entries()
+    @property
+    def free(self) -> int:
+        """Entries that the requests not begun, and the retries, leave free; it may be below zero."""
+        return self.max_entries - self.queued - self._retries.waiting
+
+    def free_places(self) -> int:
+        """Return how many requests at least can be accepted: by their number and by their octets."""
+        entries = self.max_entries - self._entries()
         octets = self.max_entries * OCTETS_PER_ENTRY - self.octets - self._retries.octets
-        return min(room, -(-octets // LARGEST_REQUEST))
+        return min(entries, -(-octets // LARGEST_REQUEST))
 
     def resume(self) -> None:
         """Accept requests again, if enough of them have gone since the queue was full."""
@@ -93,5 +111,22 @@ class QueueLimit(FullQueue):
 
     def _entries(self) -> int:
         """Requests held that wait for something else than a reply."""
-        late = self._retries.waiting + self._ends.postponed
-        return self.queued + late + self._ends.active - self._tries.in_flight
+        retries = self._retries.waiting + self._agenda.postponed
+        return self.queued + retries + self._ends.active - self._tries.in_flight
+
+    # The share of one server.
+
+    @property
+    def shares_matter(self) -> bool:
+        """Whether so much waits that a server may have taken its share."""
+        return 2 * (self.queued + self._retries.waiting) >= self.max_entries
+
+    def turn_away(self, lane: Lane, wall: float) -> bool:
+        """Count a request as lost if its server has taken its share; return whether it has."""
+        if lane.queued < self.free:
+            return False
+        self._counters.queue_full.add(wall)
+        self._counters.tally.lost += 1
+        if lost := self._beyond.setdefault(lane.text, BeyondShare()).add(wall):
+            self._log.emit("PYD2_QUEUE_SHARE_FULL", lane.queued, lane.text, lost)
+        return True

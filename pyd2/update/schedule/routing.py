@@ -1,6 +1,6 @@
 """From a request to its transaction: the domains that its changes belong to, or why there is none.
 
-See contract, section 4. How a domain is found for a name is told in ``model/zones.py``.
+See contract, section 4. ``model/zones.py`` finds the domain of a name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pyd2.dns.names import reverse_name
 from pyd2.ncr import ChangeType
-from pyd2.update.drive.outcomes import Dead
 from pyd2.update.model.kinds import KINDS
 from pyd2.update.model.plan import Plan
 from pyd2.update.model.transaction import Transaction
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
     from pyd2.packets.layer import Request
     from pyd2.update.drive.driver import Driver
+    from pyd2.update.drive.outcomes import Ends
     from pyd2.update.model.plan import Domain
     from pyd2.update.schedule.queue_limit import QueueLimit
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 class Routing:
     """Begins transactions by the plan in force. ``now`` is monotonic seconds, ``wall`` since the epoch."""
 
-    def __init__(self, driver: Driver, limit: QueueLimit, counters: Counters, log: Log) -> None:
+    def __init__(
+        self, driver: Driver, ends: Ends, limit: QueueLimit, counters: Counters, log: Log
+    ) -> None:
         self._driver = driver
-        self._ends = driver.ends
+        self._ends = ends
         self._limit = limit
         self._counters = counters
         self._log = log
@@ -56,7 +58,7 @@ class Routing:
         now: float,
         wall: float,
     ) -> None:
-        """Begin the transaction of a request that was matched, or say why there is none."""
+        """Begin the transaction of a request that was matched, or log why there is none."""
         found: Request | None = ncr
         if self.plan.switches.expired == "drop" and _adds_ended_lease(ncr, wall):
             self._log.emit("PYD2_REQUEST_EXPIRED", ncr.request_id, ncr.text())
@@ -98,12 +100,12 @@ class Routing:
         return ncr
 
     def drop_unmatched(self, ncr: Request, found: Request | None, dhcid: int) -> None:
-        """Drop a request; ``found`` is what was left of it when there was no domain, unless that was said."""
+        """Drop a request; ``found`` is what had no domain left, unless that was logged."""
         if found is not None and "DHCP_DDNS_REQUEST_DROPPED" in self._log.on:
             self._log.emit("DHCP_DDNS_REQUEST_DROPPED", found.request_id, found.text())
         self._counters.tally.unmatched += 1
         if self.plan.retries:
-            self._ends.dead.append(Dead(ncr, "no domain fits"))
+            self._ends.add_dead_letter(ncr, "no domain fits")
         self._drop(ncr, dhcid)
 
     def _drop(self, ncr: Request, dhcid: int) -> None:

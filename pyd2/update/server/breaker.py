@@ -16,7 +16,7 @@ LONGEST_PAUSE: Final = 5.0
 
 
 class CircuitBreaker:
-    """The health of one server. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+    """The circuit breaker of one server. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
     __slots__ = ("_failures", "_pause", "down", "probe_at", "since", "threshold")
 
@@ -32,14 +32,14 @@ class CircuitBreaker:
         self._pause = FIRST_PAUSE
 
     def heard(self) -> bool:
-        """Take it that the server has answered; return whether it was down."""
+        """Note that the server has answered; return whether it was down."""
         self._failures = 0
         was_down = self.down
         self.down = False
         return was_down
 
     def silent(self, now: float, wall: float) -> bool:
-        """Take it that a try was not answered; return whether the server has just gone down."""
+        """Note that a try was not answered; return whether the server has just gone down."""
         self._failures += 1
         if not self.down and self._failures >= self.threshold:
             self.down = True
@@ -53,8 +53,8 @@ class CircuitBreaker:
         """Whether an update may go to the server, which is down, to find out."""
         return now >= self.probe_at
 
-    def probed(self, now: float, patience: float) -> None:
-        """Take it that an update goes there, which is answered within ``patience`` seconds or not at all."""
+    def probed(self, now: float, timeout: float) -> None:
+        """Note that an update goes there, which is answered within ``timeout`` seconds or not at all."""
         if self.may_probe(now):
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
-            self.probe_at = now + patience + self._pause
+            self.probe_at = now + timeout + self._pause

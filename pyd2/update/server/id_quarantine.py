@@ -1,6 +1,6 @@
 """Query IDs whose time was up a short while ago.
 
-The reply to such a try may still come. Kea has closed its socket by then; here the socket goes on, and the
+The reply to such a try may still come. Kea has closed its socket by then; here the socket stays open, and the
 reply would be taken for the answer to another update if that had the same query ID. So the ID is left alone
 for a while: for longer than new tries go out from one socket.
 

@@ -1,4 +1,4 @@
-"""A lane: all that goes on with one DNS server (an address and a port), apart from all other servers.
+"""A lane: the traffic with one DNS server (an address and a port), apart from all other servers.
 
 Each server has its own window of updates under way and its own queue, so that a dead server costs only
 the zones that use it (decision 9). A lane outlives reconfigurations, and what it learned with it.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
-from pyd2.update.drive.hook_jobs import MOST
 from pyd2.update.server.id_quarantine import QuarantinedIds
 from pyd2.update.server.window import PythonWindow
 
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.breaker import CircuitBreaker
     from pyd2.update.server.window import InFlightWindow
+
+MAX_HOOK_JOBS: Final = 96
+"""Hook jobs of a lane's transactions from which on no further ones begin there."""
 
 
 class Lane:
@@ -72,20 +74,20 @@ class Lane:
         self.slots = [0]
         """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""
         self.quarantined = QuarantinedIds()
-        """Query IDs that are left alone, of tries in Python."""
+        """Quarantined query IDs, of tries in Python."""
         self.free_places = 0
         """Updates that may still go out in this turn of the engine; right if ``free_places_known``."""
         self.free_places_known = False
         self.silent = False
         """Whether a try has timed out since the server last answered one."""
         self.hook_jobs = 0
-        """Things that libraries do at present for transactions here."""
+        """Hook jobs under way for transactions here."""
         self.signing = 0
-        """Of these, updates that are signed: they have their room in the window already."""
+        """Of these, updates that are signed: they have their places in the window already."""
         self.orders: list[Transaction] = []
         """Transactions whose next update goes out with the others at the end of the turn."""
         self.ready: deque[Transaction] = deque()
-        """Transactions whose next update waits for room in the window; they go before new requests."""
+        """Transactions whose next update waits for a free place; they go before new requests."""
         self.waiting: deque[Request] = deque()
         """Requests whose transaction begins at this server."""
         self.followers = 0
@@ -100,17 +102,17 @@ class Lane:
         """Whether another update may go out in this turn."""
         if not self.free_places_known:
             self.free_places = self.window.free_places(now) - len(self.orders) - self.signing
-            # That there is none is asked again: with the time, pacing makes room.
+            # That there is none is asked again: pacing frees places with the time.
             self.free_places_known = self.free_places > 0
         return self.free_places > 0
 
     def may_begin(self, now: float) -> bool:
-        """Whether another transaction may begin: who waits for libraries has not used the room yet."""
-        return self.hook_jobs < MOST and self.has_free_place(now)
+        """Whether another transaction may begin: those with hook jobs have not used their free places yet."""
+        return self.hook_jobs < MAX_HOOK_JOBS and self.has_free_place(now)
 
     def waits_for_pace(self) -> bool:
-        """Whether what waits here may go on with the time alone, and not only when a library is done."""
-        if self.signing or (self.hook_jobs >= MOST and not self.ready):
+        """Whether what waits here may continue with the time alone, and not only after a hook job."""
+        if self.signing or (self.hook_jobs >= MAX_HOOK_JOBS and not self.ready):
             return False
         return self.window.paced_until() < inf
 

@@ -2,7 +2,7 @@
 
 The window starts at Kea's 32. Once per round trip it looks at the least reply time of the round:
 
-- ``queued = size * (1 - base / least)`` is what stands at the server all the time (``base``: best time seen);
+- ``queued = size * (1 - base / least)`` is what waits at the server all the time (``base``: best time seen);
 - little queued and the window used up: the server could do more, so grow, quickly at first;
 - much queued: shrink to what keeps the server busy;
 - a reply missed while others came: the server drops what is too much, so halve.
@@ -56,7 +56,7 @@ _BURST_TIME: Final = 0.002
 
 
 class InFlightWindow(Protocol):
-    """The interface of a window. All times are monotonic seconds."""
+    """Flow control towards one server: how many updates may be under way. All times are monotonic seconds."""
 
     @property
     def native(self) -> WireLane | None:

@@ -215,9 +215,9 @@ def test_what_a_library_s_key_signs_goes_by_the_batch() -> None:
     outgoing = outgoing_after_hook_jobs(batches.engine, batches.now, batches.wall)
     assert [parse(message.message).tsig is not None for message in outgoing] == [True] * 3
     assert len(alone) == (0 if support.LAYER == "compiled" else 3)
-    assert driver.selector.selected_keys.of(chooser.key) is driver.selector.selected_keys.of(chooser.key)
+    assert driver.selector._selected_keys.of(chooser.key) is driver.selector._selected_keys.of(chooser.key)
     batches.engine.configure(make_config(map_), None, batches.now, batches.wall)
-    assert not driver.selector.selected_keys._kept
+    assert not driver.selector._selected_keys._kept
 
 
 def test_a_library_s_own_kind_of_a_shared_secret_signs_itself() -> None:

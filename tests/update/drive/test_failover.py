@@ -320,7 +320,7 @@ def test_with_late_tries_what_is_left_is_tried_again(forward: Rcode, reverse: Rc
     if forward is Rcode.NXRRSET:
         (text,) = d2.log.texts("DHCP_DDNS_ADD_FAILED")
         assert "Forward change: failed,  Reverse change: completed," in text
-        assert len(d2.engine.take_dead()) == 1
+        assert len(d2.pop_dead_letters()) == 1
     else:
         assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
     assert d2.engine.active == d2.engine.queued == 0

@@ -13,7 +13,16 @@ from pyd2.backend import NAMES, make_backend
 from pyd2.counters import Counters
 from pyd2.update.engine import Engine, Outgoing
 from pyd2.update.server.window import CAP
-from tests.update.support import MemoryLog, answer, datagram, domain, make_config, request, simple_map
+from tests.update.support import (
+    MemoryLog,
+    answer,
+    collect_messages,
+    datagram,
+    domain,
+    make_config,
+    request,
+    simple_map,
+)
 
 ROUND_TRIP: Final = 0.01
 TURN: Final = 16
@@ -39,7 +48,7 @@ def collisions(layer: str, count: int) -> tuple[int, int]:
         while engine.queued < CAP and sent + engine.queued < count:
             engine.receive_request(requests[0], now, wall)
             requests.rotate(-1)
-            for outgoing in engine.take_outgoing():
+            for outgoing in collect_messages(engine):
                 found += outgoing.query_id in under_way
                 under_way[outgoing.query_id] = outgoing
                 sent += 1
@@ -48,7 +57,7 @@ def collisions(layer: str, count: int) -> tuple[int, int]:
         for query_id in list(under_way)[:TURN]:
             outgoing = under_way.pop(query_id)
             engine.receive_reply(lane, outgoing.slot, answer(outgoing.message), now, wall)
-        for outgoing in engine.take_outgoing():
+        for outgoing in collect_messages(engine):
             found += outgoing.query_id in under_way
             under_way[outgoing.query_id] = outgoing
             sent += 1

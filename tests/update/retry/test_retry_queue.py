@@ -94,7 +94,7 @@ def test_what_may_pass_is_tried_again_until_it_succeeds(fault: Rcode | int | Non
     d2 = virtual(servers)
     d2.request(request())
     d2.run(d2.now + 60)
-    assert (d2.engine.active, d2.engine.queued, d2.engine.late) == (0, 1, 1)
+    assert (d2.engine.active, d2.engine.queued, d2.engine.retries) == (0, 1, 1)
     assert "DHCP_DDNS_ADD_FAILED" not in d2.log.ids
     balanced(d2)
     server.rcode, server.error = Rcode.NOERROR, 0
@@ -114,7 +114,7 @@ def test_what_cannot_pass_ends_as_with_kea(rcode: Rcode) -> None:
     d2.run()
     assert len(d2.sent) == 1
     assert d2.log.ids[-1] == "DHCP_DDNS_ADD_FAILED"
-    (dead,) = d2.engine.take_dead()
+    (dead,) = d2.pop_dead_letters()
     assert dead.ncr.fqdn == "host.example.com."
     assert dead.reason.startswith(rcode.name)
     balanced(d2)
@@ -127,7 +127,7 @@ def test_without_the_switch_nothing_is_tried_again() -> None:
     d2.request(request())
     d2.run()
     assert len(d2.sent) == 1
-    assert d2.engine.take_dead() == []
+    assert d2.pop_dead_letters() == []
 
 
 def test_the_pauses_grow_within_their_bounds() -> None:
@@ -167,7 +167,7 @@ def test_an_addition_ends_with_its_lease() -> None:
     assert d2.log.ids[-1] == "PYD2_RETRY_ABANDONED"
     assert "abandoned (its lease has ended); last failure: REFUSED" in d2.log.lines[-1][3]
     assert d2.now < 1000 + 100 + 300
-    assert (d2.engine.queued, d2.counters.tally.expired, len(d2.engine.take_dead())) == (0, 1, 1)
+    assert (d2.engine.queued, d2.counters.tally.expired, len(d2.pop_dead_letters())) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(("lease", "seconds"), [(3600, 86400), (2 * 86400, 2 * 86400)])
@@ -319,7 +319,7 @@ def test_a_late_request_without_a_domain_ends() -> None:
     d2.configure(make_config(simple_map([domain("other.test.", OTHER_PORT)], settings=context())))
     d2.run()
     assert "DHCP_DDNS_NO_FWD_MATCH_ERROR" in d2.log.ids
-    assert (d2.engine.queued, d2.counters.tally.unmatched, len(d2.engine.take_dead())) == (0, 1, 1)
+    assert (d2.engine.queued, d2.counters.tally.unmatched, len(d2.pop_dead_letters())) == (0, 1, 1)
     balanced(d2)
 
 
@@ -374,10 +374,10 @@ def test_a_late_request_keeps_its_number_until_it_ends() -> None:
         d2.engine.receive_request(data, d2.now, d2.wall, number)
         d2.flush()
         d2.run(d2.now + 3)
-        assert d2.engine.take_finished() == ([] if number == 7 else [7])
+        assert d2.pop_finished() == ([] if number == 7 else [7])
     servers.by_port[DNS_PORT].rcode = Rcode.NOERROR
     d2.run()
-    assert d2.engine.take_finished() == [8]
+    assert d2.pop_finished() == [8]
 
 
 def test_late_requests_count_against_the_queues_limit() -> None:
@@ -391,7 +391,7 @@ def test_late_requests_count_against_the_queues_limit() -> None:
         d2.request(request(dhcid=f"{number:08X}", fqdn=name, reverse_change=False))
         d2.run(d2.now + 0.1)
     assert (d2.engine.queued, d2.counters.tally.failed) == (2, 3)  # see test_isolation.py
-    assert d2.engine._limit.room() == 1
+    assert d2.engine._limit.free_places() == 1
     balanced(d2)
     assert d2.engine.cleared_for_shutdown("normal")
 

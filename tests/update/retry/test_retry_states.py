@@ -7,15 +7,20 @@ all be well, and compares the zones with those of a daemon that nobody disturbed
 
 import random
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+import pyd2.update
 from pyd2.dns.constants import Rcode
 from pyd2.queue.ncrs import with_changes
 from pyd2.update.engine import Outgoing
+from pyd2.update.retry.request import RetryRequest
+from pyd2.update.retry.states import MEANINGS, RULES, Event, State, TransitionError, next_state
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, draws, make_config, request, simple_map
 
@@ -84,6 +89,20 @@ def _config(a: tuple[int, ...], b: tuple[int, ...], failover: bool) -> Any:
                                   {"user-context": {"pyd2": own}}))
 
 
+def _reachable(state: State) -> set[State]:
+    """Return the states that the table leads to from one, in any number of changes."""
+    found, todo = {state}, [state]
+    while todo:
+        before = todo.pop()
+        new = {rule.to for rule in RULES if rule.state is before} - found
+        found |= new
+        todo += new
+    return found
+
+
+REACHABLE = {state: _reachable(state) for state in State}
+
+
 class RetryStates(RuleBasedStateMachine):
     """The test plays the DHCP server, the DNS servers, the operator and the machine that loses power."""
 
@@ -102,11 +121,14 @@ class RetryStates(RuleBasedStateMachine):
         self.requests: list[bytes] = []
         self.held: dict[int, bytes] = {}
         """What the durable queue would hold, by number."""
+        self.seen: dict[RetryRequest, State] = {}
+        """The retries that have not ended, with the state that each had when the test looked last."""
         self.d2 = self.start()
 
     def start(self) -> VirtualD2:
         d2 = VirtualD2(self.configs[self.config], self.take, debuglevel=-1, keep_sent=False)
         d2.engine._driver.tries.random = draws(BITS)
+        self.seen = {}
         return d2
 
     def take(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
@@ -169,9 +191,10 @@ class RetryStates(RuleBasedStateMachine):
             self.give(number, data)
 
     def forget_finished(self) -> None:
-        for number, forward, reverse in self.d2.engine.take_amended():
+        amended, self.d2.amended = self.d2.amended, []
+        for number, forward, reverse in amended:
             self.held[number] = with_changes(self.held[number], forward=forward, reverse=reverse)
-        for number in self.d2.engine.take_finished():
+        for number in self.d2.pop_finished():
             del self.held[number]
 
     @invariant()
@@ -184,17 +207,28 @@ class RetryStates(RuleBasedStateMachine):
         assert tally.received == gone + engine.queued + engine.active
         assert len(self.held) == engine.queued + engine.active
 
+    @invariant()
+    def states_change_by_the_table(self) -> None:
+        for retry in self.d2.engine._retries._all:
+            self.seen.setdefault(retry, State.NEW)
+        for retry, before in self.seen.items():
+            assert retry.state in REACHABLE[before]
+        self.seen = {retry: retry.state for retry in self.seen if retry.state is not State.ENDED}
+        assert set(self.seen) == set(self.d2.engine._retries._all)
+
     def teardown(self) -> None:
         self.faults = dict.fromkeys(PORTS, "none")
         self.d2.run()
         self.each_request_is_somewhere()
         engine = self.d2.engine
         assert not self.held
-        assert (engine.active, engine.queued, engine.late, engine.timer()) == (0, 0, 0, None)
+        self.states_change_by_the_table()
+        assert not self.seen
+        assert (engine.active, engine.queued, engine.retries, engine.timer()) == (0, 0, 0, None)
         assert not any(engine._scheduler.clients.held)
-        assert not engine._retries._lines._names
-        assert not engine._retries._lines._places
-        assert not engine._retries._lines._unguarded
+        assert not engine._retries._names._names
+        assert not engine._retries._names._ptr_groups
+        assert not engine._retries._names._unguarded
         assert not engine._retries.shares._shares
         assert engine._retries.octets == engine._limit.octets == 0
         found, self.zones = self.zones, Zones()
@@ -212,7 +246,32 @@ class FailoverStates(RetryStates):
     families = 2
 
 
-def test_nothing_is_left_of_a_late_request_that_waits_for_its_client() -> None:
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", Event)
+def test_what_is_not_in_the_table_is_refused(state: State, event: Event) -> None:
+    allowed = [rule.to for rule in RULES if (rule.state, rule.event) == (state, event)]
+    if allowed:
+        assert [next_state(state, event)] == allowed
+    else:
+        with pytest.raises(TransitionError, match=f"{state.name} cannot change by {event.name}"):
+            next_state(state, event)
+
+
+def test_each_state_is_explained_and_reached_and_left_but_for_the_first_and_the_last() -> None:
+    assert set(MEANINGS) == set(State)
+    assert {rule.to for rule in RULES} == set(State) - {State.NEW}
+    assert {rule.state for rule in RULES} == set(State) - {State.ENDED}
+
+
+def test_only_the_table_changes_a_state() -> None:
+    """``RetryRequest.state`` is a property that cannot be set; the attribute behind it is its module's."""
+    package = Path(pyd2.update.__file__).parent
+    modules = [path.name for path in package.rglob("*.py") if "._state" in path.read_text()]
+    assert modules == ["request.py"]
+    assert vars(RetryRequest)["state"].fset is None
+
+
+def test_nothing_is_left_of_a_retry_that_waits_for_its_client() -> None:
     """A newer one overwrites its reverse change, all that is left of it, when it has its next try already."""
     states = FailoverStates()
     states.break_server(2, Rcode.REFUSED)

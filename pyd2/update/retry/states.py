@@ -1,0 +1,109 @@
+"""The states of a request in the retry queue: a table that says which event leads from which state to which.
+
+``RetryRequest.change`` is the only place where a state changes, and it refuses what is not in the table.
+docs/retry.md shows the table, printed from here by docs/generate.py.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from pyd2.errors import Pyd2Error
+
+
+class State(IntEnum):
+    """What a request waits for. An IntEnum, since its hash and comparison are in C."""
+
+    NEW = 0
+    READY = 1
+    BEHIND = 2
+    HELD = 3
+    PARKED = 4
+    UNDER_WAY = 5
+    ENDED = 6
+
+
+class Event(IntEnum):
+    """What happens to a request."""
+
+    IS_FIRST = 0
+    IS_BEHIND = 1
+    OVERWRITES_MANY = 2
+    PARKS = 3
+    BEGINS = 4
+    FAILS = 5
+    ENDS = 6
+
+
+MEANINGS: Final = {
+    State.NEW: "It is not in the retry queue yet.",
+    State.READY: "Nothing is before it: the scheduler tries it, or parks it, as soon as it can.",
+    State.BEHIND: "It waits in the queue of its name for an earlier change of the same name.",
+    State.HELD: "It waits until older requests have lost the PTR changes that it overwrites.",
+    State.PARKED: "It waits in a parking group for the end of its pause, for its servers or for free places.",
+    State.UNDER_WAY: "Its transaction is under way, or waits for another one of its client.",
+    State.ENDED: "It is done, given up or superseded, and no longer in the retry queue.",
+}
+"""In plain words, each with the request as its subject."""
+
+
+class Rule(NamedTuple):
+    """One row of the table."""
+
+    state: State
+    event: Event
+    to: State
+    why: str
+    """The rule in one sentence."""
+
+
+RULES: Final = (
+    Rule(State.NEW, Event.IS_FIRST, State.READY,
+         "It has failed, and no earlier change of its name waits."),
+    Rule(State.NEW, Event.IS_BEHIND, State.BEHIND,
+         "An earlier change of its name waits, and the changes of one name keep their order."),
+    Rule(State.NEW, Event.OVERWRITES_MANY, State.HELD,
+         "More older requests lose their PTR change to it, or to one before it, than one turn deals with."),
+    Rule(State.HELD, Event.IS_FIRST, State.READY,
+         "All PTR changes that it overwrites are dealt with, and no earlier change of its name waits."),
+    Rule(State.HELD, Event.IS_BEHIND, State.BEHIND,
+         "All PTR changes that it overwrites are dealt with, but an earlier change of its name waits."),
+    Rule(State.BEHIND, Event.IS_FIRST, State.READY,
+         "The last change of its name that was before it has ended."),
+    Rule(State.READY, Event.PARKS, State.PARKED,
+         "It waits for the end of its pause, or its servers are down or have no free places."),
+    Rule(State.PARKED, Event.PARKS, State.PARKED,
+         "It was woken, but its servers are still down or have no free places."),
+    Rule(State.READY, Event.BEGINS, State.UNDER_WAY,
+         "Its servers have free places."),
+    Rule(State.PARKED, Event.BEGINS, State.UNDER_WAY,
+         "Its pause is over, a server answers again, or it is sent to find out whether one does."),
+    Rule(State.UNDER_WAY, Event.FAILS, State.READY,
+         "It has failed again, for a reason that may pass; it keeps its place in the queue of its name."),
+    Rule(State.READY, Event.ENDS, State.ENDED,
+         "A newer request makes it superfluous, or it has been tried for long enough."),
+    Rule(State.BEHIND, Event.ENDS, State.ENDED,
+         "A newer request makes it superfluous."),
+    Rule(State.HELD, Event.ENDS, State.ENDED,
+         "A newer request makes it superfluous."),
+    Rule(State.PARKED, Event.ENDS, State.ENDED,
+         "A newer request makes it superfluous, or it has been tried for long enough."),
+    Rule(State.UNDER_WAY, Event.ENDS, State.ENDED,
+         "Its transaction has ended for good, or newer requests have left nothing of it."),
+)
+"""All changes that there are."""
+
+_NEXT: Final = {(rule.state, rule.event): rule.to for rule in RULES}
+
+
+class TransitionError(Pyd2Error):
+    """A change that is not in the table: the retry queue has a bug."""
+
+
+def next_state(state: State, event: Event) -> State:
+    """Return the state that an event leads to. Raises TransitionError if the table has no such rule."""
+    try:
+        return _NEXT[state, event]
+    except KeyError:
+        raise TransitionError(f"a retry that is {state.name} cannot change by {event.name}") from None
