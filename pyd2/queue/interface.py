@@ -211,11 +211,5 @@ class QueueStores(Protocol):
     def open(self, directory: str, listener: StoreListener, after: QueueStore | None) -> QueueStore:
         """Return the store of a directory; it locks that when ``after`` has given up its own lock."""
 
-    def leave_note(self, directory: str, present: str, seconds: float) -> str | None:
-        """Note in a directory, which the next start uses, that the present one holds requests.
-
-        Waits so many seconds at most; returns what the message says of the note, None if both are the same.
-        """
-
     def report_left(self, directory: str) -> None:
         """Log, without waiting, whether a directory that is not in use holds requests."""

@@ -202,7 +202,7 @@ def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path: Path
         daemon.use(tmp_path)
         await daemon.until_begun(*names(1, 3))
         (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
-        assert f"it is now {path.parent}.aside-1" in text
+        assert f"it was renamed to {path.parent}.aside-1" in text
         assert "2 requests could be read" in text
         assert in_file(tmp_path) == names(1, 3)
         daemon.queue.accept(names(4))
@@ -278,7 +278,7 @@ def test_a_file_that_could_not_be_read_at_the_start_goes_on_when_it_can(tmp_path
         assert in_file(tmp_path) == [old2]
         assert list(daemon.begun) == [old2]
         (text,) = daemon.log.texts("PYD2_QUEUE_LATE")
-        assert f"{tmp_path / DATABASE} could be read only now: 1 requests in it go on, and 1 are dead" in text
+        assert f"{tmp_path / DATABASE} could be read only now: 1 of its requests are processed, and" in text
 
     play(scene)
     with closing(Store(str(tmp_path))) as store:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyd2.queue.interface import DeadLetter, Entries, Held, OtherFileError, StoreError, UnwritableError
-from pyd2.queue.sqlite import DATABASE, folder, wal
+from pyd2.queue.sqlite import DATABASE, UNKNOWN, folder, wal
 from pyd2.queue.sqlite.database import failing, read_mark
-from pyd2.queue.sqlite.elsewhere import UNKNOWN
 from pyd2.queue.sqlite.salvage import Found, count, salvage
 from pyd2.queue.sqlite.store import Store
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyd2.queue.interface import Identity
-    from pyd2.queue.sqlite.elsewhere import Report
+    from pyd2.queue.sqlite.writer import Report
 
 MOST_OTHERS: Final = 16
 """Files that were set aside that a start reports one by one."""
@@ -90,14 +89,10 @@ class Opening:
         """Return the file in the place, and the request on which a library worked when the process ended."""
         if not os.path.lexists(self._path):
             raise OtherFileError(f"{self._path}: it is not there any more")
-        number, size = read_mark(self._path)
-        log = self._path.with_name(f"{self._path.name}-wal")
+        number = read_mark(self._path)
         with failing():
-            torn = wal.examine(log, self._step)
-            left = log.stat().st_size if log.exists() else 0
+            torn = wal.examine(self._path.with_name(f"{self._path.name}-wal"), self._step)
         store = self._open_only(self._known)
-        if left < size:
-            self._report("PYD2_QUEUE_CUT", log, left, size)
         if torn:
             self._report("PYD2_QUEUE_TORN", torn)
         return store, number

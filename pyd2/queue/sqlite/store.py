@@ -40,6 +40,7 @@ _SCHEMA: Final = (
     """
     CREATE TABLE file (
       generation BLOB NOT NULL,    -- 16 random octets, new at each opening by a daemon
+      open INTEGER NOT NULL,       -- whether a daemon has it open, or was killed: then there is a WAL
       created REAL NOT NULL,       -- in seconds since the epoch
       complete INTEGER NOT NULL    -- whether it may take its place (folder.py)
     )
@@ -90,7 +91,6 @@ class Store:
         self.path: Final = path
         self.check_place: Final = self._db.check_place
         self.compact: Final = self._db.compact
-        self.map_mark: Final = self._db.map_mark
         self._step: Final = step
         self._prepared = False
         self._contents: Contents | None = None
@@ -99,8 +99,10 @@ class Store:
             empty = self._db.check(may_be_empty=create)
             if only is not None:
                 self._compare(only)
+            elif not (read_only or empty):
+                self._see_wal()
             if not read_only:
-                self._prepare(empty=empty, own=own or empty)
+                self._prepare(empty=empty, own=own)
         except StoreError:
             self.close()
             raise
@@ -109,8 +111,20 @@ class Store:
         if self.identity() != only:
             raise OtherFileError(f"{self.path}: another file, or an older copy, has been put in its place")
 
+    def _see_wal(self) -> None:
+        """Raise StoreError if somebody has removed the WAL that a killed daemon has left."""
+        with self._db.failing():
+            was_open = self._db.value("SELECT open FROM file")
+        if was_open and not self._db.has_wal:
+            text = "was removed after the server had been killed, and the requests in it are lost"
+            raise StoreError(f"{self.path}-wal {text}", damaged=True)
+
     def close(self) -> None:
         """Close the file; what was committed stays."""
+        if self._prepared:
+            with contextlib.suppress(sqlite3.Error):
+                # Before SQLite removes the WAL.
+                self._db.execute("UPDATE file SET open = 0 WHERE open")
         self._db.close(worked_in=self._prepared)
 
     def __enter__(self) -> Self:
@@ -276,9 +290,7 @@ class Store:
         with self._db.transaction():
             if empty:
                 self._db.make(_SCHEMA)
-                self._db.execute("INSERT INTO file VALUES (zeroblob(16), ?, 0)", (time.time(),))
-            if own:
-                self._db.execute("UPDATE file SET generation = randomblob(16)")
+                self._db.execute("INSERT INTO file VALUES (randomblob(16), 0, ?, 0)", (time.time(),))
             self._contents = contents = self._load()
             # The next number is one more than that of the last entry: none that is noted may be beyond it.
             self._tidy(contents, all_rows=True)
@@ -288,6 +300,10 @@ class Store:
         with self._db.failing():
             # What a transaction that was broken off has left in the WAL must not look like one that was lost.
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if own:
+                self._db.execute("UPDATE file SET generation = randomblob(16), open = 1")
+                # The database says so itself as soon as the WAL, which holds it now, is there for certain.
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._db.note_place()
         self._prepared = True
 

@@ -9,23 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.queue.interface import Entries, Entry, Held, InUseError, StoreError, UnwritableError
-from pyd2.queue.sqlite.database import os_fault
+from pyd2.queue.sqlite.database import map_mark, os_fault
 from pyd2.queue.sqlite.dead_letters import MOST_DEAD
-from pyd2.queue.sqlite.elsewhere import report_named
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.opening import Opening, report_aside
 
 if TYPE_CHECKING:
     import asyncio
     import mmap
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pyd2.queue.interface import DeadLetter, Identity, StoreListener
-    from pyd2.queue.sqlite.elsewhere import Report
     from pyd2.queue.sqlite.store import Store
 
 GROUP: Final = 256
@@ -46,6 +45,8 @@ HOUSE_SECONDS: Final = 1.0
 PIECE: Final = 256
 """Requests of a file that the listener gets at a time."""
 
+Report = Callable[..., None]
+"""Logs a message, by its ID, with its arguments."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -217,14 +218,13 @@ class Writer:
             self._take_lock()
             if not self._others_reported:
                 report_aside(self.directory, self._report, self._step)
-                report_named(self.directory, self._report)
                 self._others_reported = True
             store, entries = Opening(
                 self.directory, self._known, self._ask_for_held, self._report, self._step
             ).open()
             identity = store.identity()
             self.dead_count = store.count_dead()
-            self.mark = store.map_mark()
+            self.mark = map_mark(store.path)
             if entries is None:
                 self._tell(self._listener.restored, identity)
             else:

@@ -246,9 +246,14 @@ class World:
         """Whether nothing stands in the queue's way."""
         return not self.error and not self.hanging
 
+    @staticmethod
+    def deadline() -> float:
+        """Return the monotonic second until which something that must come may take."""
+        return time.monotonic() + PATIENCE
+
     def settle(self) -> None:
         """Wait until all is carried out and, if nothing prevents that, the file holds just what waits."""
-        end = time.monotonic() + PATIENCE
+        end = self.deadline()
         reply = self.call("look")
         while reply is not None and not self._settled(reply):
             if time.monotonic() > end:
