@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pyd2.queue.interface import Entries, Entry
-    from pyd2.queue.sqlite.contents import Contents
-
+    from pyd2.queue.interface import Entry
 
 
 @pytest.fixture(autouse=True)
@@ -66,18 +64,18 @@ class _Sick:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.code = 0
         self.before: Callable[[], None] = lambda: None
-        healthy = Store._add
+        healthy = Store._change
 
-        def add(store: Store, contents: Contents, entries: Entries) -> list[Any]:
-            if self.code:
+        def change(store: Store, entries: Sequence[Entry], removed: Sequence[int]) -> None:
+            if self.code and entries:
                 self.before()
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = self.code
                 with store._db.failing():
                     raise error
-            return healthy(store, contents, entries)
+            healthy(store, entries, removed)
 
-        monkeypatch.setattr(Store, "_add", add)
+        monkeypatch.setattr(Store, "_change", change)
 
 
 def test_a_full_disk_costs_no_request_and_what_is_done_is_removed(

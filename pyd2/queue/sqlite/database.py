@@ -219,16 +219,6 @@ class Database:
                 raise
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Read one state of the file, whatever is written meanwhile."""
-        with self.failing():
-            self.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self.execute("COMMIT")
-
-    @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
         """Turn SQLite's errors, and the operating system's, into the store's."""
         try:

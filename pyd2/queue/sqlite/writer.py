@@ -317,7 +317,7 @@ class Writer:
         house_at = time.monotonic() + HOUSE_SECONDS
         while True:
             with self._changed:
-                self._wait(store)
+                self._wait()
                 changes, self._changes = self._changes, _Changes()
                 behind, self._behind = self._behind, []
                 mirror, self._mirror = self._mirror, None
@@ -344,15 +344,13 @@ class Writer:
             if changes.more:
                 self._wait_for_more(now + GROUP_SECONDS)
 
-    def _wait(self, store: Store) -> None:
+    def _wait(self) -> None:
         """Wait for something to commit; removals wait a while for something else."""
 
         def urgent() -> bool:
             return bool(self._changes.more or self._mirror is not None or self.closing)
 
-        # While there are requests in the file, it must be looked for in its place.
-        self._changed.wait_for(lambda: urgent() or bool(self._changes),
-                               None if store.empty else HOUSE_SECONDS)
+        self._changed.wait_for(lambda: urgent() or bool(self._changes), HOUSE_SECONDS)
         if self._changes:
             self._changed.wait_for(urgent, REMOVE_SECONDS)
 

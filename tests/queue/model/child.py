@@ -41,7 +41,6 @@ IMPATIENT = {
     "OPEN_SECONDS": 0.25,
     "CLOSE_SECONDS": 2.0,
     "_CHECKPOINT": 40,
-    "_TIDY": 16,
     "_FREE_PAGES": 4,
 }
 """Times and sizes of the queue, wherever in it they stand: the test need not wait as long as an operator,
