@@ -187,7 +187,7 @@ class StoreListener(Protocol):
         """Return what the store is to hold behind a number: some of it."""
 
     def restored(self, identity: Identity) -> None:
-        """The store holds what it was told to hold."""
+        """The store holds what ``ready`` returned."""
 
     def safe(self, number: int) -> None:
         """The requests up to this number are on the disk."""

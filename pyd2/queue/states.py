@@ -54,7 +54,7 @@ class Trigger(Enum):
     STALLED = "the disk has not answered for 3 seconds"
     FAILED = "the file cannot be used"
     RETRY = "it is time to try again (1 to 30 seconds)"
-    WAIVED = "the configuration asks for it no more"
+    WAIVED = "the configuration no longer asks for it"
     EMPTIED = "all requests of the file have ended"
     STOPPED = "the daemon stops"
 

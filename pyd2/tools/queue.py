@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         status: int = arguments.act(arguments)
     except InUseError as error:
         print(f"pyd2ctl queue: {error}, which holds these requests in memory: stop it first. To have a "
-              "request carried out again meanwhile, use 'export' and 'pyd2ctl send --file'", file=sys.stderr)
+              "request processed again meanwhile, use 'export' and 'pyd2ctl send --file'", file=sys.stderr)
         return 1
     except (Pyd2Error, OSError, ValueError) as error:
         print(f"pyd2ctl queue: {escaped(str(error))}", file=sys.stderr)

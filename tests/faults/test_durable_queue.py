@@ -219,7 +219,7 @@ def test_a_full_disk(d2_binary: str) -> None:
 
 
 def test_a_read_only_directory(d2_binary: str) -> None:
-    """What waits in the file is carried out all the same, and removed when the directory can be written."""
+    """What waits in the file is processed all the same, and removed when the directory can be written."""
     with _site(d2_binary) as site:
         d2 = site.start()
         site.send(*range(100))

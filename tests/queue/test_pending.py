@@ -90,7 +90,7 @@ class MirrorMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.step == "mirrored")
     @rule()
     def fails(self) -> None:
-        self.pending.forget_told()
+        self.pending.forget_handed_over()
         self.step = "none"
 
     @precondition(lambda self: self.step == "none")

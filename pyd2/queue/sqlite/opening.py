@@ -75,7 +75,7 @@ class Opening:
                 return self._replaced(error)
             found = None
             if self._known is None and not error.foreign:
-                # It cannot be written, but its requests are carried out all the same.
+                # It cannot be written, but its requests are processed all the same.
                 with contextlib.suppress(StoreError):
                     found = salvage(self._directory, step=self._step)
             if found is None or found.identity is None:

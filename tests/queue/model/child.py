@@ -65,7 +65,7 @@ class Process:
         self._input = b""
         self._queue = DurableQueue(loop, self._carry_out, Counters(), self, SqliteStores(loop, self))
         self._numbers: dict[int, int] = {}
-        """Of requests that were carried out, by the test's own number."""
+        """Of requests that were processed, by the test's own number."""
         channel.setblocking(True)
         loop.add_reader(channel, self._read)
 

@@ -164,7 +164,7 @@ class Steps(World):
     # The operator.
 
     def _older(self) -> None:
-        """Take it that what is done may come back."""
+        """Note that what is done may come back."""
         self.meddled = True
         for request in self.requests.values():
             request.loose = True
@@ -281,7 +281,7 @@ class Steps(World):
         cut(self.base)
 
     def _takes_away(self) -> None:
-        """Take it that what he has destroyed he takes away himself, before or after a daemon sees it."""
+        """Note that he takes away what he has destroyed, before or after a daemon sees it."""
         self._older()
         for request in self._here():
             request.told = request.told or request.destroyed is not None
