@@ -121,7 +121,7 @@ class Opening:
         if deaths < MOST_DEATHS:
             return entries
         entry = entries[entries.numbers.index(number)]
-        reason = f"the process ended {deaths} times while a hook library was at work for it"
+        reason = f"the process ended {deaths} times while a hook library handled it"
         store.write((), [number], [DeadLetter(0, entry.taken, time.time(), reason, entry.datagram)])
         self._report("PYD2_QUEUE_KILLER", number, store.path, deaths)
         return Entries.of([other for other in entries if other.number != number])
