@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +16,10 @@ from pyd2.queue.sqlite.salvage import Found, count, salvage
 from pyd2.queue.sqlite.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyd2.queue.interface import Identity
-    from pyd2.queue.sqlite.writer import Report
+
+Report = Callable[..., None]
+"""Logs a message, by its ID, with its arguments."""
 
 MOST_OTHERS: Final = 16
 """Files that were set aside that a start reports one by one."""

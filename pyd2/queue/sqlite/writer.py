@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -22,9 +21,10 @@ from pyd2.queue.sqlite.opening import Opening, report_aside
 if TYPE_CHECKING:
     import asyncio
     import mmap
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyd2.queue.interface import DeadLetter, Identity, StoreListener
+    from pyd2.queue.sqlite.opening import Report
     from pyd2.queue.sqlite.store import Store
 
 GROUP: Final = 256
@@ -44,9 +44,6 @@ HOUSE_SECONDS: Final = 1.0
 
 PIECE: Final = 256
 """Requests of a file that the listener gets at a time."""
-
-Report = Callable[..., None]
-"""Logs a message, by its ID, with its arguments."""
 
 T = TypeVar("T")
 R = TypeVar("R")
