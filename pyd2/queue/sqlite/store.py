@@ -111,7 +111,7 @@ class Store:
         with self._db.failing():
             was_open = self._db.value("SELECT open FROM file")
         if was_open and not self._db.has_wal:
-            text = "was removed after the server had been killed, and the requests in it are lost"
+            text = "was removed after the server had been killed, and the requests in it may be lost"
             raise StoreError(f"{self.path}-wal {text}", damaged=True)
 
     def close(self) -> None:

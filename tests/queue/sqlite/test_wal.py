@@ -15,6 +15,7 @@ import pytest
 from pyd2.queue.interface import StoreError
 from pyd2.queue.sqlite import DATABASE, FOLDER, wal
 from pyd2.queue.sqlite.store import Store
+from pyd2.tools.cli import main
 from tests.queue.played import Daemon, in_file, names, play
 from tests.queue.sqlite.test_store import copied, entries
 
@@ -150,6 +151,20 @@ def test_the_last_commit_goes_on_where_a_kill_has_left_the_index(tmp_path: Path,
         await daemon.until(lambda: len(daemon.begun) >= (2 if where in ("page", "missing") else 3))
 
     play(scene)
+
+
+@pytest.mark.parametrize("action", [["count"], ["remove", "--all"]])
+def test_what_the_tool_does_after_a_kill_does_not_look_like_a_loss(tmp_path: Path, action: list[str]) -> None:
+    made, queue = tmp_path / "made", tmp_path / "queue"
+    made.mkdir()
+    store = Store(str(made), own=True)
+    store.write(entries(1, 2))
+    shutil.copytree(made, queue)
+    store.close()
+    assert main(["queue", action[0], str(queue), *action[1:]]) == 0
+    assert wal_of(queue).exists() is (action == ["count"])
+    with Store(str(queue), own=True) as store:
+        assert len(store.read()) == (2 if action == ["count"] else 0)
 
 
 @pytest.mark.parametrize("octets", [b"", b"x" * 31, struct.pack(">8I", 0x377F0682, *[0] * 7), bytes(99999)])
