@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 Report = Callable[..., None]
 """Logs a message, by its ID, with its arguments."""
 
-MOST_OTHERS: Final = 16
-"""Files that were set aside that a start reports one by one."""
-
 MOST_DEATHS: Final = 2
 """A request on which a hook library worked so often when the process ended is a dead letter."""
 
@@ -130,11 +127,7 @@ class Opening:
 
 def report_aside(directory: str, report: Report, step: Callable[[], None]) -> None:
     """Log each file in a directory that was set aside and holds requests."""
-    others = folder.others(directory)
-    for path in others[:MOST_OTHERS]:
+    for path in folder.others(directory):
         number = count(path, step)
         if number != 0:
             report("PYD2_QUEUE_ASIDE", path.parent, number or UNKNOWN)
-    if len(others) > MOST_OTHERS:
-        more = f"each of {len(others) - MOST_OTHERS} more like {others[-1]}"
-        report("PYD2_QUEUE_ASIDE", more, UNKNOWN)

@@ -168,7 +168,7 @@ class Store:
         """Return what can be read of a damaged file: from both ends up to what SQLite cannot read."""
         found: dict[int, Entry] = {}
         for order in ("ASC", "DESC"):
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
                 for row in self._db.execute(f"{_SELECT} {order}"):
                     if _is_sound(*row):
                         found[row[0]] = Entry(row[0], row[1], row[3])

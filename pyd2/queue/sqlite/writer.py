@@ -219,6 +219,7 @@ class Writer:
             store, entries = Opening(
                 self.directory, self._known, self._ask_for_held, self._report, self._step
             ).open()
+            self._take_lock()  # another directory may have come into its place meanwhile
             identity = store.identity()
             self.dead_count = store.count_dead()
             self.mark = map_mark(store.path)

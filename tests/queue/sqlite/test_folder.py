@@ -164,17 +164,3 @@ def test_each_file_that_was_set_aside_is_told_at_each_start_by_name(tmp_path: Pa
 
     for _ in range(2):
         play(scene)
-
-
-def test_there_may_be_many_of_them(tmp_path: Path) -> None:
-    for number in range(40):
-        (tmp_path / f"{FOLDER}.aside-{number}").mkdir()
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(tmp_path)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        texts = daemon.log.texts("PYD2_QUEUE_ASIDE")
-        assert len(texts) == 17
-        assert texts[-1].startswith("each of 24 more like ")
-
-    play(scene)

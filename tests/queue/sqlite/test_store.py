@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -256,6 +257,20 @@ def test_what_is_no_database_is_damaged(folder: str) -> None:
         Store(folder)
     assert caught.value.damaged
     assert salvage(folder).entries == []
+
+
+def test_a_damaged_name_in_the_schema_is_damage(store: Store, folder: str) -> None:
+    """SQLite names it in the error, whose text is not UTF-8 then: the file was tried again for ever."""
+    store.write(entries(1))
+    store.close()
+    path = Path(folder, DATABASE)
+    octets = path.read_bytes()
+    for at in (found.start() for found in re.finditer(b"sqlite_sequence", octets)):
+        path.write_bytes(octets[: at + 13] + b"\xe3" + octets[at + 14 :])
+        with pytest.raises(StoreError) as caught:
+            reopened(folder)
+        assert caught.value.damaged
+        assert salvage(folder).entries in ([], entries(1))
 
 
 def test_a_flipped_bit_in_a_request_is_found(store: Store, folder: str) -> None:
