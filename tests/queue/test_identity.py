@@ -13,13 +13,18 @@ import pytest
 
 from pyd2.config.switches import QueueSwitches
 from pyd2.queue import lifecycle
+from pyd2.queue.interface import InUseError
 from pyd2.queue.sqlite import DATABASE, FOLDER, folder
 from pyd2.queue.sqlite.lock import DirectoryLock
+from pyd2.queue.sqlite.opening import Opening
 from tests.kit import ncr
 from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyd2.queue.interface import Entries
+    from pyd2.queue.sqlite.store import Store
 
 NOBODY = 65534
 
@@ -327,5 +332,28 @@ def test_a_file_that_takes_the_place_of_a_new_one_at_once_is_not_taken_for_it(
         assert in_file(here) == names(1, 2)
         assert set(names(8, 9)) <= everywhere(here)
         assert "PYD2_QUEUE_SET_ASIDE" in daemon.log.ids
+
+    play(scene)
+
+
+def test_the_directory_in_which_the_file_was_opened_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another directory came into the place between the lock and the opening; a second daemon used it, too."""
+    queue = tmp_path / "queue"
+    opening = Opening.open
+
+    def overtaken(self: Opening) -> tuple[Store, Entries | None]:
+        queue.rename(tmp_path / "away")
+        queue.mkdir()
+        return opening(self)
+
+    monkeypatch.setattr(Opening, "open", overtaken)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(queue)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        with pytest.raises(InUseError):
+            DirectoryLock(str(queue))
 
     play(scene)
