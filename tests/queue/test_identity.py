@@ -339,7 +339,7 @@ def test_a_file_that_takes_the_place_of_a_new_one_at_once_is_not_taken_for_it(
 def test_the_directory_in_which_the_file_was_opened_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another directory came into the place between the lock and the opening; a second daemon used it, too."""
+    """Another directory came into the place behind the lock; a second daemon could use it, too."""
     queue = tmp_path / "queue"
     opening = Opening.open
 
