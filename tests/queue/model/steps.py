@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -10,7 +11,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.queue.model.contents import SUFFIXES, databases
+from tests.queue.model.contents import SUFFIXES, databases, files
 from tests.queue.model.faults import Act
 from tests.queue.model.process import Ended
 from tests.queue.model.world import MOST, Violation, World
@@ -186,7 +187,8 @@ class Steps(World):
         """Cut the database."""
         for path in databases(self.place):
             self._destroyed()
-            os.truncate(path, min(size, path.stat().st_size))
+            with contextlib.suppress(FileNotFoundError):  # the daemon has set it aside meanwhile
+                os.truncate(path, min(size, path.stat().st_size))
 
     def flip(self, where: float, bit: int, wal: bool) -> None:
         """Flip a bit in the database or its WAL, while no daemon uses it."""
@@ -216,10 +218,10 @@ class Steps(World):
     def delete_small_files(self) -> None:
         """Remove what is neither the database nor SQLite's: a lock that "is in the way", or a note."""
         ours = {str(path) for path in databases(self.place)}
-        for path in self.place.rglob("*") if self.place.is_dir() else ():
+        for path in files(self.place):
             if path.is_file() and str(path) not in ours and not path.name.endswith(SUFFIXES) \
                     and "aside" not in str(path):
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def move_away(self) -> None:
         """Move the directory to another place."""
