@@ -133,26 +133,24 @@ W   PYD2_SOCKET_REJECTED closing file descriptor %1 from the service manager unu
 I   PYD2_SOCKET_INHERITED using the socket on %1 port %2 that the service manager kept, with the datagrams that wait in it
 I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
 W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests has %1 bytes instead of %2: raise net.core.rmem_max so that the kernel drops nothing in a burst
-W   PYD2_QUEUE_ASIDE %1 holds %2 requests that are not carried out: it was set aside. Look with 'pyd2ctl queue list', put back what is missing, and remove it
-I   PYD2_QUEUE_CLOSED durable queue %1 is empty and closed; the configuration no longer asks for it
-W   PYD2_QUEUE_ELSEWHERE durable queue %1 holds %2 requests that are not carried out: they were left there when the configuration changed to another directory. Stop the server and use 'pyd2ctl queue move %3 %4'
-E   PYD2_QUEUE_CUT %1 has only %2 octets and had %3 when the server was killed: it was removed or cut since, and the requests that were in it are lost. If there is a copy, 'pyd2ctl queue export' reads it
-E   PYD2_QUEUE_FAILED the durable queue does not work: %1. Requests are carried out from memory; those that wait are lost if the server ends. The server tries the queue again after 1 to 30 seconds
-W   PYD2_QUEUE_FINISHED durable queue %1: a new file that a kill had kept from its place was complete, and is in use now
-I   PYD2_QUEUE_KEPT leaving with %1 requests not carried out; they are in %2 and go on at the next start
-W   PYD2_QUEUE_KEPT_ELSEWHERE leaving with %1 requests not carried out; they are in %2, but the configuration names %3: use 'pyd2ctl queue move %4 %5' before the next start
-W   PYD2_QUEUE_KEPT_RETIRED leaving with %1 requests not carried out; they are in %2, but the configuration asks for no durable queue: they go on at a start with a durable queue in %3
-E   PYD2_QUEUE_KILLER request %1 in durable queue %2 is a dead letter now: the process ended %3 times while a hook library was at work for it. Look with 'pyd2ctl queue list --dead'
-W   PYD2_QUEUE_LATE durable queue %1 could be read only now: %2 requests in it go on, and %3 are dead letters, since newer requests of their clients were carried out meanwhile. Look with 'pyd2ctl queue list --dead %4'
-E   PYD2_QUEUE_LEFT_BEHIND durable queue %1 is no longer asked for, and could not be emptied: %2. Its requests would be carried out again if this directory is used again: remove the file before
-E   PYD2_QUEUE_LOST leaving with %1 requests that are not carried out or not removed from %2, which does not work
-W   PYD2_QUEUE_NEXT_START durable queue %1 stays in use until the next start, and %2 is used from then on. If requests are left then, 'pyd2ctl queue move %3 %4' takes them along%5
-W   PYD2_QUEUE_NOT_USED durable queue %1 holds %2 requests that are not carried out: the configuration asks for no durable queue. They go on when it does, or look with 'pyd2ctl queue list'
-I   PYD2_QUEUE_OPENED durable queue %1 is in use; %2 requests in it go on
+W   PYD2_QUEUE_ASIDE %1 holds %2 requests, but was set aside: pyd2 does not process them. Look at them with 'pyd2ctl queue list', put back what is missing with 'export' and 'requeue --file', then remove it
+I   PYD2_QUEUE_CLOSED durable queue %1 is empty and closed: the configuration no longer asks for a durable queue
+E   PYD2_QUEUE_FAILED the durable queue does not work: %1. pyd2 processes requests from memory, and tries the queue again after 1 to 30 seconds; requests that wait are lost if the server ends before
+W   PYD2_QUEUE_FINISHED durable queue %1: a crash had interrupted the change to a new file; that file was complete, and is in use now
+I   PYD2_QUEUE_KEPT stopping with %1 requests that are not processed; they are in %2, and are processed after the next start
+W   PYD2_QUEUE_KEPT_ELSEWHERE stopping with %1 requests that are not processed; they are in %2, but the configuration names %3: run 'pyd2ctl queue move %4 %5' before the next start
+W   PYD2_QUEUE_KEPT_RETIRED stopping with %1 requests that are not processed; they are in %2, but the configuration asks for no durable queue: they are processed after a start with a durable queue in %3
+E   PYD2_QUEUE_KILLER request %1 of durable queue %2 is a dead letter now: the process ended %3 times while a hook library handled it. Look at it with 'pyd2ctl queue list --dead', and mend the library
+W   PYD2_QUEUE_LATE durable queue %1 could be read only now: %2 of its requests are processed, and %3 are dead letters, because newer requests of their clients were processed meanwhile. Look at these with 'pyd2ctl queue list --dead %4'
+E   PYD2_QUEUE_LEFT_BEHIND the configuration no longer asks for durable queue %1, which could not be emptied: %2. Remove it before this directory is used again, or its requests are processed a second time
+E   PYD2_QUEUE_LOST stopping while durable queue %2 does not work: %1 requests are lost, or are still in it and are processed again
+W   PYD2_QUEUE_NEXT_START durable queue %1 stays in use until the next start, which uses %2. If requests are left in the first one then, stop the server and run 'pyd2ctl queue move %3 %4'
+W   PYD2_QUEUE_NOT_USED durable queue %1 holds %2 requests, but the configuration asks for no durable queue. They are processed when it does; look at them with 'pyd2ctl queue list'
+I   PYD2_QUEUE_OPENED durable queue %1 is in use and holds %2 requests
 W   PYD2_QUEUE_RESUMED durable queue %1 works again and holds all %2 requests that wait
-I   PYD2_QUEUE_RETIRED durable queue %1 is no longer asked for: its %2 requests are carried out, then it is closed. New requests are not written
-E   PYD2_QUEUE_SET_ASIDE durable queue %1 cannot be used (%2); it is now %3, and a new one has taken its place. %4 requests could be read from it
-W   PYD2_QUEUE_TORN the end of a durable queue was not written whole: %1. That is what a loss of power leaves of a commit that was not acknowledged; a faulty disk may also have cost requests that were taken
+I   PYD2_QUEUE_RETIRED the configuration no longer asks for durable queue %1: pyd2 processes the %2 requests in it, then closes it. New requests are not written
+E   PYD2_QUEUE_SET_ASIDE durable queue %1 cannot be used (%2): it was renamed to %3, and a new one is in its place. %4 requests could be read from the old one
+W   PYD2_QUEUE_TORN the last write to a durable queue is not complete: %1. After a loss of power that is normal, and the write was not acknowledged; otherwise check the disk: accepted requests may be lost
 I   PYD2_PTR_SUPERSEDED Request ID %1: PTR for %2 superseded by a newer request
 W   PYD2_RETRIES_LOST stopping with %1 requests in the retry queue: they are lost, because no durable queue holds them
 W   PYD2_RETRY_ABANDONED Request ID %1: abandoned (%2); last failure: %3. %4

@@ -51,7 +51,7 @@ def test_the_threads_are_those_that_are_described_and_nothing_forks() -> None:
     starts = re.compile("|".join(words))
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "pyd2").rglob("*.py")
              if starts.search(path.read_text())}
-    assert found == {"pyd2/queue/sqlite/elsewhere.py", "pyd2/queue/sqlite/writer.py", "pyd2/net/tcp.py",
+    assert found == {"pyd2/queue/sqlite/stores.py", "pyd2/queue/sqlite/writer.py", "pyd2/net/tcp.py",
                      "pyd2/observe/writer.py", "pyd2/service.py"}
 
 

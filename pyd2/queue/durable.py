@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from os.path import normpath
 from typing import TYPE_CHECKING, Final
 
 from pyd2.data.element import NOWHERE
@@ -69,8 +70,6 @@ class DurableQueue:
         """The directory that the configuration names; another one than the present is for the next start."""
         self._claimed: QueueStore | None = None
         """The store of the directory that the next configuration names, with its lock."""
-        self._note: str | None = ""
-        """What the message says of the note in that directory; None: it is the present one."""
         self._held: deque[bytes] = deque()
         """Requests that wait until the store is open, and those that came behind them."""
         self._beginning = False
@@ -120,20 +119,14 @@ class DurableQueue:
     def claim(self, switches: QueueSwitches) -> None:
         """Lock the directory that a configuration names, before it is in force; waits 3 seconds at most.
 
-        A directory that is for the next start gets a note of the present one instead.
+        One that is for the next start is not locked.
 
         Raises InUseError when another process has it. Another fault of the directory is no reason to refuse a
         configuration: the daemon then works without the store.
         """
         self.unclaim()
-        if switches.type != "durable":
-            return
         life = self._lifecycle
-        if life.store is not None and not life.store.closing:
-            if switches.directory != life.directory:
-                self._note = self._stores.leave_note(
-                    switches.directory, life.store.directory, lifecycle.STALL_SECONDS
-                )
+        if switches.type != "durable" or (life.store is not None and not life.store.closing):
             return
         self._claimed = life.new_store(switches.directory)
         try:
@@ -161,12 +154,12 @@ class DurableQueue:
         if life.state in (State.CLOSED, State.RETIRED):
             claimed, self._claimed = self._claimed, None
             life.open(switches.directory, claimed)
-        if switches.directory not in (life.directory, self._configured):
-            if self._note is None:
-                return
-            self._log.emit("PYD2_QUEUE_NEXT_START", life.path, self._stores.path(switches.directory),
-                           life.directory, switches.directory, self._note)
-        self._configured = switches.directory
+        directory = life.directory if normpath(switches.directory) == normpath(life.directory) \
+            else switches.directory
+        if directory not in (life.directory, self._configured):
+            self._log.emit("PYD2_QUEUE_NEXT_START", life.path, self._stores.path(directory),
+                           life.directory, directory)
+        self._configured = directory
 
     def close(self) -> None:
         """Write what is to be written and close the store, at the end of the daemon. Blocks for that."""

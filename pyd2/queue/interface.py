@@ -187,7 +187,7 @@ class StoreListener(Protocol):
         """Return what the store is to hold behind a number: some of it."""
 
     def restored(self, identity: Identity) -> None:
-        """The store holds what it was told to hold."""
+        """The store holds what ``ready`` returned."""
 
     def safe(self, number: int) -> None:
         """The requests up to this number are on the disk."""
@@ -210,12 +210,6 @@ class QueueStores(Protocol):
 
     def open(self, directory: str, listener: StoreListener, after: QueueStore | None) -> QueueStore:
         """Return the store of a directory; it locks that when ``after`` has given up its own lock."""
-
-    def leave_note(self, directory: str, present: str, seconds: float) -> str | None:
-        """Note in a directory, which the next start uses, that the present one holds requests.
-
-        Waits so many seconds at most; returns what the message says of the note, None if both are the same.
-        """
 
     def report_left(self, directory: str) -> None:
         """Log, without waiting, whether a directory that is not in use holds requests."""

@@ -226,7 +226,7 @@ class Lifecycle:
             self._used.close(None)
             return
         self._fail(Trigger.FAILED, str(fault))
-        self._pending.forget_told()
+        self._pending.forget_handed_over()
         delay = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
         self._retry = self._loop.call_later(delay, self._try_again)
         self._failures += 1
@@ -301,7 +301,7 @@ class Lifecycle:
             return
         if self.state is State.IN_USE:
             self._used.mirror(renumbered=False)
-            self._pending.forget_told()
+            self._pending.forget_handed_over()
         self._fail(Trigger.STALLED, f"{self.path}: the disk has not answered for {STALL_SECONDS:g} seconds")
 
     def _progress(self) -> tuple[int, int] | None:

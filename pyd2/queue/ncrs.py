@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_CLIENTS: Final = 100_000
-"""Clients that are remembered; if there are more, no request of a late file is carried out."""
+"""Clients that are remembered; if there are more, no request of a late file is processed."""
 
 _DHCID: Final = re.compile(rb'"dhcid"\s*:\s*"((?:[0-9A-Fa-f]{2})+)"')
 
-REASON: Final = "the queue's file could be read only when a newer request of this client had been carried out"
+REASON: Final = "the queue's file could be read only when a newer request of this client had been processed"
 REASON_UNKNOWN: Final = (
     f"the queue's file could be read only when newer requests of more than {MOST_CLIENTS} clients had been "
-    "carried out, so that this client may be one of them"
+    "processed, so that this client may be one of them"
 )
 
 
@@ -37,7 +37,7 @@ class Newer:
         self._clients: defaultdict[bytes, set[bytes]] = defaultdict(set)
         """By their last octet: a set of all of them would take 4 ms when it grows."""
         self.kept = 0
-        """Requests of the file that are carried out."""
+        """Requests of the file that are processed."""
         self.dead = 0
         """Requests of the file that became dead letters."""
 
@@ -55,7 +55,7 @@ class Newer:
         return client in self._clients.get(client[-1:], ())
 
     def judge(self, found: Entries) -> tuple[Entries, list[DeadLetter]]:
-        """Return those requests of the file that are carried out, and the others as dead letters."""
+        """Return those requests of the file that are processed, and the others as dead letters."""
         unknown = self._count() > MOST_CLIENTS
         kept: list[Entry] = []
         dead = []

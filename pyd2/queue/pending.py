@@ -30,15 +30,15 @@ class Pending:
         self._blocks: dict[int, dict[int, tuple[float, bytes]]] = {}
         """By the number's upper bits, then by the number: when each was accepted, and its datagram."""
         self._count = 0
-        self._told = 0
-        """The store was told of requests up to this number; of higher ones it knows nothing."""
+        self._handed_over = 0
+        """The store got the requests up to this number; it knows nothing of higher ones."""
         self._gone: list[int] = []
-        """Requests that it was told of and that have ended."""
+        """Requests that it got and that have ended."""
         self._amended: list[int] = []
-        """Requests that it was told of and that have changed."""
+        """Requests that it got and that have changed."""
         self._dead: list[DeadLetter] = []
         """Those that are not known to be in the store."""
-        self._dead_told = 0
+        self._dead_handed_over = 0
         """So many of the first of them were handed over with what the store is to hold."""
         self._next = 1
         """The number of the next request."""
@@ -117,7 +117,7 @@ class Pending:
         self._newer_clients().add(datagrams)
 
     def add_found(self, entries: Entries) -> tuple[Entries, bool]:
-        """Add requests of the store; return those that are carried out, and whether they may begin now."""
+        """Add requests of the store; return those that are processed, and whether they may begin now."""
         if self._fresh:
             # Never less than before: that requests up to a number are safe was reported of others.
             self._next = max(self._next, entries.numbers[-1] + 1)
@@ -141,7 +141,7 @@ class Pending:
         self._newer = self._newer or Newer()
         return self._newer
 
-    # What the store is told.
+    # What the store gets.
 
     def bury(self, dead: Sequence[DeadLetter]) -> None:
         """Keep dead letters until they are in the store."""
@@ -149,26 +149,26 @@ class Pending:
         excess = len(self._dead) - MOST_DEAD
         if excess > 0:
             self.buried(excess)
-            self._dead_told = max(0, self._dead_told - excess)
+            self._dead_handed_over = max(0, self._dead_handed_over - excess)
 
     def buried(self, count: int) -> None:
         """Forget so many of the first dead letters."""
         del self._dead[:count]
 
     def note(self, gone: Iterable[int] = (), amended: Iterable[int] = ()) -> None:
-        """Keep what the store is not told now, of requests that it was told of."""
-        told = self._told
-        self._gone += (number for number in gone if number <= told)
-        self._amended += (number for number in amended if number <= told)
+        """Keep what the store does not get now, of requests that it has."""
+        handed_over = self._handed_over
+        self._gone += (number for number in gone if number <= handed_over)
+        self._amended += (number for number in amended if number <= handed_over)
 
     def hold(self, after: int) -> Held:
         """Return the part behind a number of what the store is to hold; 0: it begins anew."""
         if after == 0:
-            self.forget_told()
-        entries = self._untold()
-        complete = self._told >= self._last_held()
+            self.forget_handed_over()
+        entries = self._next_part()
+        complete = self._handed_over >= self._last_held()
         if complete:
-            self._dead_told = len(self._dead)
+            self._dead_handed_over = len(self._dead)
         return Held(entries, list(self._dead) if complete else [], complete)
 
     def hold_all(self) -> Held:
@@ -182,30 +182,30 @@ class Pending:
 
     def more(self) -> tuple[Entries, list[Entry], bool]:
         """Return some requests that came since ``hold``, some that changed, and whether these are all."""
-        entries = self._untold()
+        entries = self._next_part()
         some, self._amended = self._amended[: 1 << BLOCK_BITS], self._amended[1 << BLOCK_BITS :]
         amended = [entry for entry in map(self.get, some) if entry is not None]
-        return entries, amended, not self._amended and self._told >= self._last_held()
+        return entries, amended, not self._amended and self._handed_over >= self._last_held()
 
     def ended(self) -> tuple[list[int], list[DeadLetter]]:
         """Return the requests that have ended since ``hold``, and the dead letters."""
-        self.buried(self._dead_told)
-        gone, self._gone, self._dead_told = self._gone, [], 0
+        self.buried(self._dead_handed_over)
+        gone, self._gone, self._dead_handed_over = self._gone, [], 0
         return gone, list(self._dead)
 
-    def forget_told(self) -> None:
-        """Forget what the store was told: it will be told anew what it is to hold."""
-        self._told = 0
-        self._gone, self._amended, self._dead_told = [], [], 0
+    def forget_handed_over(self) -> None:
+        """Forget what the store got: it will ask for all that it is to hold."""
+        self._handed_over = 0
+        self._gone, self._amended, self._dead_handed_over = [], [], 0
 
-    def _untold(self) -> Entries:
-        """Return the requests of the first block that the store was not told of; now it is."""
-        told = self._told
+    def _next_part(self) -> Entries:
+        """Return the requests of the first block that the store has not got; now it gets them."""
+        handed_over = self._handed_over
         for place, block in self._blocks.items():
-            if place >= told >> BLOCK_BITS:
-                numbers = [number for number in block if number > told]
+            if place >= handed_over >> BLOCK_BITS:
+                numbers = [number for number in block if number > handed_over]
                 if numbers:
-                    self._told = numbers[-1]
+                    self._handed_over = numbers[-1]
                     taken, datagrams = zip(*map(block.__getitem__, numbers), strict=True)
                     return Entries(numbers, list(taken), list(datagrams))
         return Entries([], [], [])

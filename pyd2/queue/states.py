@@ -1,9 +1,10 @@
-"""The states of the durable queue: one table of what each promises and of every transition between them.
+"""The states of the durable queue: one table of every transition between them.
 
 Theory of operation
 -------------------
 The queue is in one state at a time, and leaves it only by ``moved``, which looks the transition up in
-``TABLE``: one that is not there is a defect and ends the daemon's service. Most have a message.
+``TABLE``: one that is not there is a defect and ends the daemon's service. Most have a message. What each
+state promises stands in docs/durable-queue.md.
 
 A request that comes in is *taken* when it may begin. While the queue is in use, that is when the request is
 on the disk. A store's content is known by its ``Identity``: in SQLite device and inode of the file, and 16
@@ -18,7 +19,7 @@ its place (``sqlite/folder.py``).
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 
 class State(Enum):
@@ -32,19 +33,6 @@ class State(Enum):
     RETIRED = "retired"
 
 
-class Promise(NamedTuple):
-    """What a state promises, in words."""
-
-    new: str
-    """For a new request."""
-    ended: str
-    """For a request that has ended."""
-    stop: str
-    """For the requests that wait, when the daemon stops."""
-    kill: str
-    """For them, when it is killed or the power fails."""
-
-
 class Trigger(Enum):
     """What leads from one state to another."""
 
@@ -54,39 +42,10 @@ class Trigger(Enum):
     STALLED = "the disk has not answered for 3 seconds"
     FAILED = "the file cannot be used"
     RETRY = "it is time to try again (1 to 30 seconds)"
-    WAIVED = "the configuration asks for it no more"
+    WAIVED = "the configuration no longer asks for it"
     EMPTIED = "all requests of the file have ended"
     STOPPED = "the daemon stops"
 
-
-_IN_MEMORY: Final = "begins at once, from memory"
-_NAMED: Final = "lost, and logged with their number and the file"
-
-PROMISES: Final = {
-    State.CLOSED: Promise(_IN_MEMORY, "nothing to do", "as in Kea", "lost, as in Kea"),
-    State.OPENING: Promise(
-        "waits for the file, 3 seconds if the disk does not answer", "none has begun",
-        "written behind those of the file", "those of the file are kept; no new one was taken",
-    ),
-    State.IN_USE: Promise(
-        "begins when it is on the disk", "removed within 40 ms",
-        "kept in the file; the message names it", "kept in the file",
-    ),
-    State.UNUSABLE: Promise(
-        _IN_MEMORY, "removed when the file works again",
-        "one more try to write them; else " + _NAMED,
-        "those of the file go on, ended ones again; others are lost",
-    ),
-    State.RESUMING: Promise(
-        _IN_MEMORY, "removed with the next write",
-        "written if the disk answers within 10 seconds; else " + _NAMED,
-        "those of the file go on, ended ones again; others are lost",
-    ),
-    State.RETIRED: Promise(
-        _IN_MEMORY + ", and is not written", "removed within 40 ms, if it is in the file",
-        "those of the file are kept, and the message names it", "those of the file are kept in it",
-    ),
-}  # fmt: skip
 
 TABLE: Final[dict[tuple[State, Trigger], tuple[State, str]]] = {
     (State.CLOSED, Trigger.WANTED): (State.OPENING, ""),

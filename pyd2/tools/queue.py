@@ -14,7 +14,7 @@ from pyd2.data.controls import escaped
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
 from pyd2.queue.interface import DeadLetter, Entries, Entry, InUseError, StoreError
-from pyd2.queue.sqlite import DATABASE, elsewhere, folder
+from pyd2.queue.sqlite import DATABASE, folder
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.queue.sqlite.store import Store
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         status: int = arguments.act(arguments)
     except InUseError as error:
         print(f"pyd2ctl queue: {error}, which holds these requests in memory: stop it first. To have a "
-              "request carried out again meanwhile, use 'export' and 'pyd2ctl send --file'", file=sys.stderr)
+              "request processed again meanwhile, use 'export' and 'pyd2ctl send --file'", file=sys.stderr)
         return 1
     except (Pyd2Error, OSError, ValueError) as error:
         print(f"pyd2ctl queue: {escaped(str(error))}", file=sys.stderr)
@@ -137,8 +137,9 @@ def _move(arguments: argparse.Namespace) -> int:
     The target notes which file it took over, so that a kill before the removal does not double requests.
     """
     to = arguments.to
-    if elsewhere.is_same(arguments.path, to):
-        raise ValueError(f"{arguments.path} and {to} are the same directory")
+    with contextlib.suppress(FileNotFoundError):
+        if Path(to).samefile(arguments.path):
+            raise ValueError(f"{arguments.path} and {to} are the same directory")
     with _locked(arguments.path) as source, _directory_locked(to):
         folder.settle(to)
         if not Path(to, DATABASE).exists():
@@ -151,8 +152,6 @@ def _move(arguments: argparse.Namespace) -> int:
                 moved = [entry._replace(number=number) for number, entry in enumerate(entries, first)]
                 target.replace([*target.read(), *moved], dead, moved=generation)
         source.give_away()
-        left = [name for name in elsewhere.named(to) if not elsewhere.is_same(name, arguments.path)]
-        elsewhere.point(to, left)
     print(f"moved {len(entries)}, and {len(dead)} dead letter{'' if len(dead) == 1 else 's'}")
     return 0
 

@@ -194,7 +194,7 @@ def settings(port: int, dns_port: int) -> dict[str, Any]:
 
 
 def undisturbed(binary: str, requests: list[bytes]) -> list[set[Record]]:
-    """Return the zones after a D2 that nobody disturbs has carried out the requests."""
+    """Return the zones after a D2 that nobody disturbs has processed the requests."""
     with _bind() as bind, PortLease() as lease, private_directory() as directory:
         port = lease.take()
         with D2.start(binary, directory, config(port, settings(port, bind.port))) as d2, \

@@ -73,7 +73,7 @@ def test_a_request_that_kills_twice_is_a_dead_letter_and_the_others_go_on(
             assert start(2).process.wait_for_exit() < 0
             with start(3) as third:
                 third.wait_for_log("PYD2_QUEUE_KILLER")
-                assert "the process ended 2 times while a hook library was at work for it" in third.stdout()
+                assert "the process ended 2 times while a hook library handled it" in third.stdout()
                 third.wait_for_listener(port)
                 ncr.send(Host(2, "example.com.").request(), port)
                 third.wait_for_log("DHCP_DDNS_ADD_SUCCEEDED")
@@ -95,9 +95,9 @@ def test_the_number_is_there_only_while_a_library_is_at_work(tmp_path: Path) -> 
     runner._inbox.items.extend(hook_jobs)
     assert runner.run_some()
     assert seen == [7, 8]
-    assert mark[:] == bytes(16)
+    assert mark[:] == bytes(8)
     path = next((tmp_path / FOLDER).iterdir())
-    assert path.read_bytes() == bytes(16)
+    assert path.read_bytes() == bytes(8)
     mark[:8] = (9).to_bytes(8, "little")
     assert path.read_bytes()[0] == 9
 

@@ -123,4 +123,4 @@ def test_a_log_that_hangs_fills_no_queue_and_has_nothing_done_again(site: Site, 
     (site.directory / "d2.log").unlink()
     with D2.start(d2_binary, site.directory, (site.directory / "d2.json").read_text()):
         wait_until(lambda: "PYD2_QUEUE_OPENED" in site.lines(), "the queue")
-    assert "0 requests in it go on" in site.lines().rpartition("PYD2_QUEUE_OPENED")[2]
+    assert "is in use and holds 0 requests" in site.lines().rpartition("PYD2_QUEUE_OPENED")[2]

@@ -34,7 +34,7 @@ class Daemon:
         self.queue = DurableQueue(loop, self._carry_out, self.counters, self.log,
                                   SqliteStores(loop, self.log))
         self.begun: dict[bytes, int] = {}
-        """Requests that were carried out, with their numbers, in order."""
+        """Requests that were processed, with their numbers, in order."""
         self.watch: Callable[[bytes], None] = lambda _: None
 
     def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:

@@ -76,7 +76,7 @@ def test_a_start_goes_on_in_the_old_order(tmp_path: Path) -> None:
         daemon.queue.accept(names(1000))
         await daemon.until_begun(*names(*range(1001)))
         assert list(daemon.begun) == names(*range(1001))
-        assert daemon.log.texts("PYD2_QUEUE_OPENED")[0].endswith("is in use; 1000 requests in it go on")
+        assert daemon.log.texts("PYD2_QUEUE_OPENED")[0].endswith("is in use and holds 1000 requests")
         daemon.end(*names(*range(990)))
 
     play(scene)
@@ -90,7 +90,8 @@ def test_the_end_writes_what_was_taken_and_says_how_much_is_left(tmp_path: Path)
         daemon.queue.accept(names(1, 2))
         daemon.queue.close()
         (text,) = daemon.log.texts("PYD2_QUEUE_KEPT")
-        assert text.startswith(f"leaving with 2 requests not carried out; they are in {tmp_path / DATABASE}")
+        assert text.startswith("stopping with 2 requests that are not processed; they are in "
+                               f"{tmp_path / DATABASE}")
 
     play(scene)
     assert in_file(tmp_path) == names(1, 2)
@@ -255,7 +256,7 @@ def test_a_stop_while_they_begin_in_parts_writes_all(tmp_path: Path) -> None:
         daemon.queue.accept(names(*range(5000)))
         await daemon.until(lambda: daemon.log.ids == ["PYD2_QUEUE_OPENED"])
         daemon.queue.close()
-        assert daemon.log.texts("PYD2_QUEUE_KEPT")[0].startswith("leaving with 5000 requests")
+        assert daemon.log.texts("PYD2_QUEUE_KEPT")[0].startswith("stopping with 5000 requests")
 
     play(scene)
     assert in_file(tmp_path) == names(*range(5000))

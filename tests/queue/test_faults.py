@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pyd2.queue.interface import Entries, Entry
-    from pyd2.queue.sqlite.contents import Contents
-
+    from pyd2.queue.interface import Entry
 
 
 @pytest.fixture(autouse=True)
@@ -66,18 +64,18 @@ class _Sick:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.code = 0
         self.before: Callable[[], None] = lambda: None
-        healthy = Store._add
+        healthy = Store._change
 
-        def add(store: Store, contents: Contents, entries: Entries) -> list[Any]:
-            if self.code:
+        def change(store: Store, entries: Sequence[Entry], removed: Sequence[int]) -> None:
+            if self.code and entries:
                 self.before()
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = self.code
                 with store._db.failing():
                     raise error
-            return healthy(store, contents, entries)
+            healthy(store, entries, removed)
 
-        monkeypatch.setattr(Store, "_add", add)
+        monkeypatch.setattr(Store, "_change", change)
 
 
 def test_a_full_disk_costs_no_request_and_what_is_done_is_removed(
@@ -202,7 +200,7 @@ def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path: Path
         daemon.use(tmp_path)
         await daemon.until_begun(*names(1, 3))
         (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
-        assert f"it is now {path.parent}.aside-1" in text
+        assert f"it was renamed to {path.parent}.aside-1" in text
         assert "2 requests could be read" in text
         assert in_file(tmp_path) == names(1, 3)
         daemon.queue.accept(names(4))
@@ -278,7 +276,7 @@ def test_a_file_that_could_not_be_read_at_the_start_goes_on_when_it_can(tmp_path
         assert in_file(tmp_path) == [old2]
         assert list(daemon.begun) == [old2]
         (text,) = daemon.log.texts("PYD2_QUEUE_LATE")
-        assert f"{tmp_path / DATABASE} could be read only now: 1 requests in it go on, and 1 are dead" in text
+        assert f"{tmp_path / DATABASE} could be read only now: 1 of its requests are processed, and" in text
 
     play(scene)
     with closing(Store(str(tmp_path))) as store:

@@ -13,13 +13,18 @@ import pytest
 
 from pyd2.config.switches import QueueSwitches
 from pyd2.queue import lifecycle
+from pyd2.queue.interface import InUseError
 from pyd2.queue.sqlite import DATABASE, FOLDER, folder
 from pyd2.queue.sqlite.lock import DirectoryLock
+from pyd2.queue.sqlite.opening import Opening
 from tests.kit import ncr
 from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pyd2.queue.interface import Entries
+    from pyd2.queue.sqlite.store import Store
 
 NOBODY = 65534
 
@@ -70,7 +75,7 @@ def test_a_file_that_comes_into_the_place_is_not_emptied(tmp_path: Path) -> None
         assert in_file(queue) == names(1)
         assert everywhere(queue) == set(names(1, 11, 12, 13))
         (text,) = daemon.log.texts("PYD2_QUEUE_SET_ASIDE")
-        assert f"it is now {queue / 'pyd2-queue'}.aside-1" in text
+        assert f"it was renamed to {queue / 'pyd2-queue'}.aside-1" in text
         assert "3 requests could be read" in text
 
     play(scene)
@@ -120,10 +125,9 @@ def test_what_an_operator_does_to_the_file_is_noticed_without_a_further_request(
     play(scene)
 
 
-@pytest.mark.parametrize("spelled", ["{}/", "{}/../queue", "{}-link"])
+@pytest.mark.parametrize("spelled", ["{}/", "{}/../queue"])
 def test_a_directory_spelled_in_another_way_is_the_same(tmp_path: Path, spelled: str) -> None:
     queue = tmp_path / "queue"
-    (tmp_path / "queue-link").symlink_to("queue")
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(queue)
@@ -206,7 +210,8 @@ def test_requests_do_not_wait_for_a_disk_that_does_not_answer_at_the_opening(
         await daemon.until_begun(*names(1))
         assert list(daemon.begun) == [newer, *names(1)]
         await daemon.until(lambda: in_file(tmp_path) == [newer, *names(1)])
-        assert "1 requests in it go on, and 1 are dead letters" in daemon.log.texts("PYD2_QUEUE_LATE")[0]
+        (text,) = daemon.log.texts("PYD2_QUEUE_LATE")
+        assert "1 of its requests are processed, and 1 are dead letters" in text
 
     play(scene)
 
@@ -327,5 +332,28 @@ def test_a_file_that_takes_the_place_of_a_new_one_at_once_is_not_taken_for_it(
         assert in_file(here) == names(1, 2)
         assert set(names(8, 9)) <= everywhere(here)
         assert "PYD2_QUEUE_SET_ASIDE" in daemon.log.ids
+
+    play(scene)
+
+
+def test_the_directory_in_which_the_file_was_opened_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another directory came into the place behind the lock; a second daemon could use it, too."""
+    queue = tmp_path / "queue"
+    opening = Opening.open
+
+    def overtaken(self: Opening) -> tuple[Store, Entries | None]:
+        queue.rename(tmp_path / "away")
+        queue.mkdir()
+        return opening(self)
+
+    monkeypatch.setattr(Opening, "open", overtaken)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(queue)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        with pytest.raises(InUseError):
+            DirectoryLock(str(queue))
 
     play(scene)

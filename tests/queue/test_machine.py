@@ -23,8 +23,7 @@ from tests.queue.sqlite.test_store import copied
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from pyd2.queue.interface import Entries, Entry
-    from pyd2.queue.sqlite.contents import Contents
+    from pyd2.queue.interface import Entry
 
 
 class Watched(Daemon):
@@ -64,7 +63,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(lifecycle, "RETRY_SECONDS", (0.005,))
         self.patch.setattr(Store, "write", self.looking_around(Store.write))
-        self.patch.setattr(Store, "_add", self.failing(Store._add))
+        self.patch.setattr(Store, "_change", self.failing(Store._change))
         self.make_sick(sick=False)
         self.start()
 
@@ -102,14 +101,14 @@ class QueueMachine(RuleBasedStateMachine):
 
         return looking
 
-    def failing(self, add: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-        def fail(store: Store, contents: Contents, entries: Entries) -> list[Any]:
-            if self.sick:
+    def failing(self, change: Callable[..., None]) -> Callable[..., None]:
+        def fail(store: Store, entries: Sequence[Entry], removed: Sequence[int]) -> None:
+            if entries and self.sick:
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL
                 with store._db.failing():
                     raise error
-            return add(store, contents, entries)
+            change(store, entries, removed)
 
         return fail
 

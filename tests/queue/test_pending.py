@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pyd2.queue import pending
-from pyd2.queue.interface import DeadLetter, Entries
+from pyd2.queue.interface import DeadLetter, Entries, Entry
 from pyd2.queue.pending import BLOCK_BITS, Pending
 
 PICKS = st.lists(st.integers(0, 10**6), max_size=12)
@@ -90,7 +90,7 @@ class MirrorMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.step == "mirrored")
     @rule()
     def fails(self) -> None:
-        self.pending.forget_told()
+        self.pending.forget_handed_over()
         self.step = "none"
 
     @precondition(lambda self: self.step == "none")
@@ -172,3 +172,21 @@ def test_dead_letters_that_are_too_many_are_not_counted_as_told(
     waiting.bury(letters[told:])
     _, dead = waiting.ended()
     assert [letter.number for letter in dead] == list(range(max(2, told), 6))
+
+
+def test_requests_by_the_column_are_what_they_are_one_by_one() -> None:
+    one_by_one = [Entry(number, number / 2, b"%d" % number) for number in range(1, 6)]
+    entries = Entries.of(one_by_one)
+    assert (list(entries), entries[2], list(entries[1:3])) == (one_by_one, one_by_one[2], one_by_one[1:3])
+    assert list(Entries.of([])) == []
+    entries.extend(Entries.of([Entry(9, 1.0, b"9")]))
+    assert list(entries) == [*one_by_one, Entry(9, 1.0, b"9")]
+
+
+def test_pending_requests_stay_in_their_order() -> None:
+    pending = Pending()
+    pending._add(Entries.of([Entry(1, 1.0, b"a"), Entry(2, 2.0, b"b"), Entry(3, 3.0, b"c")]))
+    pending.forget([1, 99])
+    pending.change(Entry(3, 3.0, b"less"))
+    assert list(pending.hold(0).entries) == [Entry(2, 2.0, b"b"), Entry(3, 3.0, b"less")]
+    assert (len(pending), pending.oldest(), pending.get(1), pending.get(2)) == (2, 2.0, None, (2, 2.0, b"b"))

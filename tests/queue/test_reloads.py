@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,11 @@ from pyd2.config.switches import QueueSwitches
 from pyd2.data.element import Position
 from pyd2.queue import lifecycle
 from pyd2.queue.interface import InUseError, StoreError
-from pyd2.queue.sqlite import DATABASE, FOLDER, elsewhere
+from pyd2.queue.sqlite import DATABASE, FOLDER
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
 from pyd2.tools.cli import main
-from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
+from tests.queue.played import Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,21 +55,13 @@ def test_another_directory_is_used_from_the_next_start_on(tmp_path: Path) -> Non
         status = daemon.queue.status(0.0)
         assert status is not None
         assert (status["file"], status["next-start"]) == (str(one / DATABASE), str(two / DATABASE))
-        assert elsewhere.named(str(two)) == [str(one)]
         daemon.queue.close()
         (text,) = daemon.log.texts("PYD2_QUEUE_NEXT_START")
-        assert text.startswith(f"durable queue {one / DATABASE} stays in use until the next start, and "
-                               f"{two / DATABASE} is used from then on")
+        assert text.startswith(f"durable queue {one / DATABASE} stays in use until the next start, which "
+                               f"uses {two / DATABASE}.")
         (text,) = daemon.log.texts("PYD2_QUEUE_KEPT_ELSEWHERE")
         assert str(one / DATABASE) in text
         assert f"pyd2ctl queue move {one} {two}" in text
-
-    async def after(daemon: Daemon) -> None:
-        daemon.use(two)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        (text,) = daemon.log.texts("PYD2_QUEUE_ELSEWHERE")
-        assert text.startswith(f"durable queue {one / DATABASE} holds 2 requests that are not carried out")
-        assert not daemon.begun
 
     async def at_last(daemon: Daemon) -> None:
         daemon.use(two)
@@ -78,116 +69,8 @@ def test_another_directory_is_used_from_the_next_start_on(tmp_path: Path) -> Non
         assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
 
     play(before)
-    for _ in range(2):
-        play(after)
     assert main(["queue", "move", str(one), str(two)]) == 0
     play(at_last)
-
-
-def test_the_note_is_there_before_a_reload_is_answered(tmp_path: Path) -> None:
-    """A kill just behind it left the requests in a file that nobody named."""
-    one, two = tmp_path / "one", tmp_path / "two"
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(one)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        daemon.use(two)
-        assert daemon.log.ids[-1] == "PYD2_QUEUE_NEXT_START"
-        assert elsewhere.named(str(two)) == [str(one)]
-
-    play(scene)
-
-
-def test_a_reload_says_so_also_when_the_other_disk_does_not_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    gate = threading.Event()
-    point = elsewhere.point
-
-    def slow(directory: str, to: Sequence[str]) -> None:
-        assert gate.wait(PATIENCE)
-        point(directory, to)
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(one)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.05)
-        monkeypatch.setattr(elsewhere, "point", slow)
-        daemon.use(two)
-        (text,) = daemon.log.texts("PYD2_QUEUE_NEXT_START")
-        assert text.endswith("No note of that is there yet: the disk does not answer")
-        gate.set()
-        await daemon.until(lambda: two.exists() and elsewhere.named(str(two)) == [str(one)])
-
-    play(scene)
-
-
-def test_a_note_is_left_though_the_present_disk_does_not_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That may be why another directory is named; it came only when the present one answered again."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    gate = gated(monkeypatch, "write")
-    gate.set()
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(one)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.5)
-        gate.clear()
-        daemon.queue.accept(names(1))
-        await daemon.until_begun(*names(1))
-        daemon.use(two)
-        assert elsewhere.named(str(two)) == [str(one)]
-        gate.set()
-
-    play(scene)
-
-
-@pytest.mark.parametrize("answer", ["an error", "nothing"])
-def test_a_directory_that_was_left_and_cannot_be_read_holds_nothing_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
-) -> None:
-    """Its disk may be why another directory is used: the queue there could never be opened."""
-    two = tmp_path / "two"
-    one = tmp_path / ("n" * 300 if answer == "an error" else "one")
-    two.mkdir()
-    elsewhere.point(str(two), [str(one)])
-    gate = threading.Event()
-    if answer == "nothing":
-        one.mkdir()
-        fill(one, *names(1))
-        monkeypatch.setattr("pyd2.queue.sqlite.elsewhere.count", lambda *_: gate.wait(PATIENCE) and None)
-
-    async def scene(daemon: Daemon) -> None:
-        monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.5)
-        daemon.use(two)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        assert "PYD2_QUEUE_FAILED" not in daemon.log.ids
-        gate.set()
-        await daemon.until_logged("PYD2_QUEUE_ELSEWHERE")
-        (text,) = daemon.log.texts("PYD2_QUEUE_ELSEWHERE")
-        assert "holds an unknown number of requests" in text
-        assert elsewhere.named(str(two)) == [str(one)]
-
-    play(scene)
-
-
-def test_a_directory_that_was_left_empty_is_not_named_again(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    two.mkdir()
-    elsewhere.point(str(two), [str(one), str(tmp_path / "gone")])
-    one.mkdir()
-    fill(one)
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(two)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
-        assert elsewhere.named(str(two)) == []
-
-    play(scene)
 
 
 def test_back_to_the_present_directory_there_is_nothing_to_say(tmp_path: Path) -> None:
@@ -205,19 +88,6 @@ def test_back_to_the_present_directory_there_is_nothing_to_say(tmp_path: Path) -
     play(scene)
 
 
-def test_a_directory_in_which_no_note_can_be_left_is_named_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(tmp_path / "one")
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        daemon.use(tmp_path / "file" / "two")
-        await daemon.until_logged("PYD2_QUEUE_NEXT_START")
-        assert "No note of that could be left there: " in daemon.log.texts("PYD2_QUEUE_NEXT_START")[0]
-
-    play(scene)
-
-
 # To memory, and back.
 
 
@@ -229,14 +99,14 @@ def test_a_stop_after_a_reload_to_memory_says_the_truth(tmp_path: Path) -> None:
         await daemon.until_begun(*names(1, 2))
         daemon.use(None)
         (text,) = daemon.log.texts("PYD2_QUEUE_RETIRED")
-        assert "its 2 requests are carried out, then it is closed" in text
+        assert "pyd2 processes the 2 requests in it, then closes it" in text
         assert daemon.queue.kept == 2
         daemon.queue.accept(names(3))
         assert daemon.queue.kept == 2
         daemon.end(*names(1))
         daemon.queue.close()
         (text,) = daemon.log.texts("PYD2_QUEUE_KEPT_RETIRED")
-        assert text.startswith("leaving with 1 requests not carried out; they are in "
+        assert text.startswith("stopping with 1 requests that are not processed; they are in "
                                f"{tmp_path / DATABASE}, but the configuration asks for no durable queue")
 
     play(scene)
@@ -253,7 +123,7 @@ def test_a_start_without_it_tells_of_requests_that_were_left(tmp_path: Path) -> 
         daemon.queue.configure(QueueSwitches("memory", str(tmp_path), position=Position("f", 1, 2)))
         await daemon.until_logged("PYD2_QUEUE_NOT_USED")
         (text,) = daemon.log.texts("PYD2_QUEUE_NOT_USED")
-        assert text.startswith(f"durable queue {tmp_path / DATABASE} holds 2 requests that are not ")
+        assert text.startswith(f"durable queue {tmp_path / DATABASE} holds 2 requests, but ")
         daemon.queue.accept(names(3))
         assert list(daemon.begun) == names(3)
         assert daemon.queue.status(0.0) is None

@@ -124,7 +124,7 @@ def test_a_file_that_was_set_aside(folder: str, capsys: pytest.CaptureFixture[st
     assert main(["queue", "list", str(aside)]) == 0
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()] == ["11", "13"]
-    assert "row 1 is damaged; what can be read follows" in shown.err
+    assert "request 12 is damaged; what can be read follows" in shown.err
 
 
 def test_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,9 @@
 """The durable queue's store in SQLite.
 
-``store`` is the file: ``rows`` of requests, whose ``contents`` it knows, and ``dead_letters``, in a
-``database``. ``folder`` puts a file in the place of another, ``opening`` finds out
-what lies there, for which ``wal`` looks for lost commits, and ``salvage`` reads what is left of a damaged
-file. ``lock`` keeps a second daemon off, and ``writer`` is the queue thread, which does all that.
-``elsewhere`` has the directories that are not in use, and ``stores`` is what the queue above gets.
+``store`` is the file: requests and ``dead_letters``, in a ``database``. ``folder`` puts a file in the place
+of another, ``opening`` finds out what lies there, for which ``wal`` looks for lost commits, and ``salvage``
+reads what is left of a damaged file. ``lock`` keeps a second daemon off, and ``writer`` is the queue thread,
+which does all that. ``stores`` is what the queue above gets.
 """
 
 from typing import Final
@@ -14,3 +13,6 @@ FOLDER: Final = "pyd2-queue"
 
 DATABASE: Final = f"{FOLDER}/queue.sqlite3"
 """The database's path in the queue's directory."""
+
+UNKNOWN: Final = "an unknown number of"
+"""For what cannot be counted, in messages."""

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-VERSION: Final = 4
+VERSION: Final = 5
 """The form of the file, in ``PRAGMA user_version``."""
 
 _APPLICATION_ID: Final = 0x70796432
+_WAL_HEADER: Final = 32
+"""Octets."""
 _WAL_LIMIT: Final = 16 * 1024 * 1024
 """Octets to which a WAL file that had to grow is cut again."""
 PAGE: Final = 8192
@@ -64,23 +66,23 @@ def map_mark(database: Path) -> mmap.mmap | None:
     """Make a new mark beside a database; None if that fails.
 
     It is mapped into memory, and what is written there outlives the process: the number of the request on
-    which a hook library works, and the length of the WAL, 8 octets each.
+    which a hook library works, in 8 octets.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with contextlib.suppress(OSError):
         with os.fdopen(os.open(database.with_name(_MARK), flags, 0o640), "rb") as file:
-            os.ftruncate(file.fileno(), 16)
-            mark = mmap.mmap(file.fileno(), 16)
-        mark[:] = bytes(16)
+            os.ftruncate(file.fileno(), 8)
+            mark = mmap.mmap(file.fileno(), 8)
+        mark[:] = bytes(8)
         return mark
     return None
 
 
-def read_mark(database: Path) -> tuple[int, int]:
-    """Return what a killed process has left: the number of the request, and the WAL's length; else zeros."""
+def read_mark(database: Path) -> int:
+    """Return the number of the request that a killed process has left in its mark; else 0."""
     with contextlib.suppress(OSError), open_plain(database.with_name(_MARK)) as mark:
-        return int.from_bytes(mark.read(8), "little"), int.from_bytes(mark.read(8), "little")
-    return 0, 0
+        return int.from_bytes(mark.read(8), "little")
+    return 0
 
 
 class Database:
@@ -107,18 +109,18 @@ class Database:
         """Of the file that SQLite has open."""
         self._seen = [(*self.device_and_inode, 0)]
         """Device, inode and size of the database and its WAL behind the last commit."""
-        self.mark: mmap.mmap | None = None
-        """It tells how long the WAL is: after a kill that must not be shorter."""
         self._compacted = False
         """Whether pages were given back."""
         if before is not None and not os.path.samestat(before, opened):
             self.close()
             raise StoreError(_REPLACED.format(path))
 
-    def map_mark(self) -> mmap.mmap | None:
-        """Make a new mark beside the file, and keep it."""
-        self.mark = map_mark(self.path)
-        return self.mark
+    @property
+    def has_wal(self) -> bool:
+        """Whether the WAL is there and holds more than its header."""
+        with contextlib.suppress(OSError):
+            return self._files[1].stat().st_size > _WAL_HEADER
+        return False
 
     def close(self, *, worked_in: bool = False) -> None:
         """Close the file; what was committed stays. ``worked_in``: nothing is left for a mark to tell."""
@@ -171,8 +173,6 @@ class Database:
         least = (0 if self._compacted else sys.maxsize), _WAL_LIMIT
         self._seen = self._look([(*one[:2], min(one[2], size))
                                  for one, size in zip(self._seen, least, strict=False)])  # fmt: skip
-        if self.mark is not None:
-            self.mark[8:] = self._seen[1][2].to_bytes(8, "little")
 
     def check_place(self) -> None:
         """See that the files are as they were left: SQLite goes on writing what was removed or moved away."""
@@ -219,22 +219,13 @@ class Database:
                 raise
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Read one state of the file, whatever is written meanwhile."""
-        with self.failing():
-            self.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self.execute("COMMIT")
-
-    @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
         """Turn SQLite's errors, and the operating system's, into the store's."""
         try:
             with failing():
                 yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # The text of an error may name what is damaged.
             # Extended codes have the primary one in their low octet.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
             damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)

@@ -5,24 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyd2.queue.interface import DeadLetter, Entries, Held, OtherFileError, StoreError, UnwritableError
-from pyd2.queue.sqlite import DATABASE, folder, wal
+from pyd2.queue.sqlite import DATABASE, UNKNOWN, folder, wal
 from pyd2.queue.sqlite.database import failing, read_mark
-from pyd2.queue.sqlite.elsewhere import UNKNOWN
 from pyd2.queue.sqlite.salvage import Found, count, salvage
 from pyd2.queue.sqlite.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyd2.queue.interface import Identity
-    from pyd2.queue.sqlite.elsewhere import Report
 
-MOST_OTHERS: Final = 16
-"""Files that were set aside that a start reports one by one."""
+Report = Callable[..., None]
+"""Logs a message, by its ID, with its arguments."""
 
 MOST_DEATHS: Final = 2
 """A request on which a hook library worked so often when the process ended is a dead letter."""
@@ -76,7 +73,7 @@ class Opening:
                 return self._replaced(error)
             found = None
             if self._known is None and not error.foreign:
-                # It cannot be written, but its requests are carried out all the same.
+                # It cannot be written, but its requests are processed all the same.
                 with contextlib.suppress(StoreError):
                     found = salvage(self._directory, step=self._step)
             if found is None or found.identity is None:
@@ -90,14 +87,10 @@ class Opening:
         """Return the file in the place, and the request on which a library worked when the process ended."""
         if not os.path.lexists(self._path):
             raise OtherFileError(f"{self._path}: it is not there any more")
-        number, size = read_mark(self._path)
-        log = self._path.with_name(f"{self._path.name}-wal")
+        number = read_mark(self._path)
         with failing():
-            torn = wal.examine(log, self._step)
-            left = log.stat().st_size if log.exists() else 0
+            torn = wal.examine(self._path.with_name(f"{self._path.name}-wal"), self._step)
         store = self._open_only(self._known)
-        if left < size:
-            self._report("PYD2_QUEUE_CUT", log, left, size)
         if torn:
             self._report("PYD2_QUEUE_TORN", torn)
         return store, number
@@ -126,7 +119,7 @@ class Opening:
         if deaths < MOST_DEATHS:
             return entries
         entry = entries[entries.numbers.index(number)]
-        reason = f"the process ended {deaths} times while a hook library was at work for it"
+        reason = f"the process ended {deaths} times while a hook library handled it"
         store.write((), [number], [DeadLetter(0, entry.taken, time.time(), reason, entry.datagram)])
         self._report("PYD2_QUEUE_KILLER", number, store.path, deaths)
         return Entries.of([other for other in entries if other.number != number])
@@ -134,11 +127,7 @@ class Opening:
 
 def report_aside(directory: str, report: Report, step: Callable[[], None]) -> None:
     """Log each file in a directory that was set aside and holds requests."""
-    others = folder.others(directory)
-    for path in others[:MOST_OTHERS]:
+    for path in folder.others(directory):
         number = count(path, step)
         if number != 0:
             report("PYD2_QUEUE_ASIDE", path.parent, number or UNKNOWN)
-    if len(others) > MOST_OTHERS:
-        more = f"each of {len(others) - MOST_OTHERS} more like {others[-1]}"
-        report("PYD2_QUEUE_ASIDE", more, UNKNOWN)

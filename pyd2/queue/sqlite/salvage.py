@@ -44,7 +44,7 @@ def salvage(
     with _scratch(str(directory) if locked else None) as scratch:
         copy = Path(scratch, path.name)
         with failing():
-            for suffix in ("", "-wal"):
+            for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     _copy(Path(f"{path}{suffix}"), Path(f"{copy}{suffix}"), step)
             if not copy.exists():

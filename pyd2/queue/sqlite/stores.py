@@ -1,12 +1,13 @@
-"""SQLite stores by their directories. SQLite and the rest are loaded when the first one is opened."""
+"""SQLite stores by their directories. SQLite is loaded when the first one is opened or looked at."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyd2.queue.sqlite import DATABASE
+from pyd2.queue.sqlite import DATABASE, UNKNOWN
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,17 +34,23 @@ class SqliteStores:
         assert after is None or isinstance(after, writer.Writer)
         return writer.Writer(self._loop, listener, self._report, directory, after)
 
-    def leave_note(self, directory: str, present: str, seconds: float) -> str | None:
-        """Leave it from a thread."""
-        from pyd2.queue.sqlite.elsewhere import leave_note
-
-        return leave_note(directory, present, seconds)
-
     def report_left(self, directory: str) -> None:
-        """Log it from a thread."""
-        from pyd2.queue.sqlite.elsewhere import report_left
+        """Log it from a thread: the disk may hang."""
+        def look() -> None:
+            from pyd2.queue.sqlite.salvage import count
 
-        report_left(directory, self._report)
+            path = self.path(directory)
+            try:
+                path.stat()
+            except (FileNotFoundError, NotADirectoryError, ValueError):
+                return
+            except OSError:
+                pass  # it may hold requests
+            number = count(path)
+            if number != 0:
+                self._report("PYD2_QUEUE_NOT_USED", path, number or UNKNOWN)
+
+        threading.Thread(target=look, name="pyd2-queue-left", daemon=True).start()
 
     def _report(self, message_id: str, *arguments: object) -> None:
         """Log a message of another thread."""

@@ -1,11 +1,14 @@
-"""The WAL of a database that was not closed: whether SQLite will leave out commits that were acknowledged.
+"""The WAL of a database that was not closed: whether SQLite would leave out commits that were acknowledged.
 
-SQLite replays a WAL up to the first frame whose checksum is wrong, and reports nothing of those behind it: a
-flipped bit costs all later commits. The format: <https://www.sqlite.org/fileformat2.html#walformat>.
+SQLite replays a WAL up to the first frame whose checksum or salt is wrong, and reports nothing of those
+behind it: a flipped bit costs all later commits. How many frames are committed stands in the ``-shm`` file,
+which a kill leaves as it is; after a loss of power nothing is known of that. The formats:
+<https://www.sqlite.org/fileformat2.html#walformat> and <https://www.sqlite.org/walformat.html>.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +26,8 @@ _LITTLE: Final = b"\x37\x7f\x06\x82"
 _BIG: Final = b"\x37\x7f\x06\x83"
 """Of big-endian ones; such a WAL is left to SQLite."""
 _FORMAT: Final = 3007000
+_INDEX: Final = 48
+"""Octets of the header of a ``-shm`` file, which stands there twice: SQLite writes the second one first."""
 _MOST: Final = 256 * 1024 * 1024
 """Octets that are checked; a longer WAL holds one transaction that is longer than all others together."""
 
@@ -32,7 +37,8 @@ _Sums = tuple[int, int]
 class _Wal:
     """The frames of the present cycle of a WAL; those of earlier cycles have another salt."""
 
-    def __init__(self, octets: bytes) -> None:
+    def __init__(self, octets: bytes, index: bytes) -> None:
+        """Work on the octets of a WAL, and those of the ``-shm`` file's two headers."""
         head = octets[:_HEADER]
         self._octets = octets
         self.sound = head[:4] == _LITTLE and _sums(head[:24], (0, 0)) == struct.unpack(">2I", head[24:])
@@ -45,14 +51,30 @@ class _Wal:
         self.salt = head[16:24]
         self.first: _Sums = struct.unpack(">2I", head[24:])
         self._page = int.from_bytes(head[8:12], "big")
+        self.committed = _committed(index, self.salt)
+        """So many frames were committed for certain; 0 if that is not known."""
 
-    def frames(self) -> Iterator[tuple[bool, _Sums, bytes]]:
-        """Give whether each frame is the last one of a transaction, its checksums, and what they are of."""
-        for at in range(_HEADER, len(self._octets) - _FRAME - self._page + 1, _FRAME + self._page):
+    def frames(self) -> Iterator[tuple[bool, _Sums | None, bytes]]:
+        """Give whether each frame is the last one of a transaction, its checksums, and what they are of.
+
+        A frame that was committed and has a wrong salt has no checksums.
+        """
+        places = range(_HEADER, len(self._octets) - _FRAME - self._page + 1, _FRAME + self._page)
+        for number, at in enumerate(places, 1):
             head = self._octets[at : at + _FRAME]
-            if head[8:16] == self.salt:
+            salted = head[8:16] == self.salt
+            if salted or number <= self.committed:
                 page = self._octets[at + _FRAME : at + _FRAME + self._page]
-                yield head[4:8] != b"\0\0\0\0", struct.unpack(">2I", head[16:]), head[:8] + page
+                sums = struct.unpack(">2I", head[16:]) if salted else None
+                yield head[4:8] != b"\0\0\0\0", sums, head[:8] + page
+
+
+def _committed(index: bytes, salt: bytes) -> int:
+    """Return how many frames of the WAL with this salt are committed, by the headers of the ``-shm`` file."""
+    for head in (index[:_INDEX], index[_INDEX : 2 * _INDEX]):
+        if len(head) == _INDEX and _sums(head[:40], (0, 0)) == struct.unpack("<2I", head[40:]):
+            return int.from_bytes(head[16:20], "little") if head[32:40] == salt else 0
+    return 0
 
 
 def _sums(octets: bytes, before: _Sums) -> _Sums:
@@ -74,37 +96,40 @@ def _read(path: Path) -> _Wal | None:
         return None
     if octets[:4] == _BIG or not _HEADER + _FRAME < len(octets) <= _MOST:
         return None
-    return _Wal(octets)
+    index = b""
+    with contextlib.suppress(OSError), open_plain(path.with_name(path.name[:-4] + "-shm")) as file:
+        index = file.read(2 * _INDEX)
+    return _Wal(octets, index)
 
 
 def examine(path: Path, step: Callable[[], None]) -> str:
-    """Return which commits SQLite will leave out of a WAL, in words; empty if none.
+    """Return where a WAL was not written whole, in words, if no acknowledged commit is missing; else empty.
 
-    Raises StoreError if one of them was acknowledged for certain: another transaction began behind it. Raises
-    OSError, too.
+    Raises StoreError if SQLite would leave out an acknowledged commit: the frame was committed by the
+    ``-shm`` file, or another transaction began behind it. Raises OSError, too.
     """
     wal = _read(path)
     if wal is None:
         return ""
     before = wal.first
-    broken = 0 if wal.sound else 1
-    commits = 0
-    lost = not wal.sound
-    for number, (ends, sums, octets) in enumerate(wal.frames(), 1):
+    whole = commits = 0
+    broken = lost = not wal.sound
+    for ends, sums, octets in wal.frames():
         if not broken:
             step()
             # A frame that is missing among them, for its salt is broken, leaves a gap that the sums show.
             if _sums(octets, before) == sums:
                 before = sums
+                whole += 1
                 continue
-            broken = number
+            broken = True
         lost = lost or commits > 0
         commits += ends
-    text = (f"{path}: frame {broken} is damaged, and SQLite would leave out {commits} commits from there on"
-            if commits else "")  # fmt: skip
-    if commits and lost:
+    text = f"{path}: frame {whole + 1} is damaged or missing, and SQLite leaves out all that follows"
+    if whole < wal.committed or (commits and lost):
         raise StoreError(text, damaged=True)
-    return text
+    # What a kill has interrupted was not acknowledged.
+    return text if commits and not wal.committed else ""
 
 
 def mend(path: Path) -> None:

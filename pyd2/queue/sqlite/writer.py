@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.queue.interface import Entries, Entry, Held, InUseError, StoreError, UnwritableError
-from pyd2.queue.sqlite.database import os_fault
+from pyd2.queue.sqlite.database import map_mark, os_fault
 from pyd2.queue.sqlite.dead_letters import MOST_DEAD
-from pyd2.queue.sqlite.elsewhere import report_named
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.opening import Opening, report_aside
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyd2.queue.interface import DeadLetter, Identity, StoreListener
-    from pyd2.queue.sqlite.elsewhere import Report
+    from pyd2.queue.sqlite.opening import Report
     from pyd2.queue.sqlite.store import Store
 
 GROUP: Final = 256
@@ -45,7 +44,6 @@ HOUSE_SECONDS: Final = 1.0
 
 PIECE: Final = 256
 """Requests of a file that the listener gets at a time."""
-
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -217,14 +215,14 @@ class Writer:
             self._take_lock()
             if not self._others_reported:
                 report_aside(self.directory, self._report, self._step)
-                report_named(self.directory, self._report)
                 self._others_reported = True
             store, entries = Opening(
                 self.directory, self._known, self._ask_for_held, self._report, self._step
             ).open()
+            self._take_lock()  # another directory may have come into its place meanwhile
             identity = store.identity()
             self.dead_count = store.count_dead()
-            self.mark = store.map_mark()
+            self.mark = map_mark(store.path)
             if entries is None:
                 self._tell(self._listener.restored, identity)
             else:
@@ -317,7 +315,7 @@ class Writer:
         house_at = time.monotonic() + HOUSE_SECONDS
         while True:
             with self._changed:
-                self._wait(store)
+                self._wait()
                 changes, self._changes = self._changes, _Changes()
                 behind, self._behind = self._behind, []
                 mirror, self._mirror = self._mirror, None
@@ -344,15 +342,13 @@ class Writer:
             if changes.more:
                 self._wait_for_more(now + GROUP_SECONDS)
 
-    def _wait(self, store: Store) -> None:
+    def _wait(self) -> None:
         """Wait for something to commit; removals wait a while for something else."""
 
         def urgent() -> bool:
             return bool(self._changes.more or self._mirror is not None or self.closing)
 
-        # While there are requests in the file, it must be looked for in its place.
-        self._changed.wait_for(lambda: urgent() or bool(self._changes),
-                               None if store.empty else HOUSE_SECONDS)
+        self._changed.wait_for(lambda: urgent() or bool(self._changes), HOUSE_SECONDS)
         if self._changes:
             self._changed.wait_for(urgent, REMOVE_SECONDS)
 

@@ -41,7 +41,6 @@ IMPATIENT = {
     "OPEN_SECONDS": 0.25,
     "CLOSE_SECONDS": 2.0,
     "_CHECKPOINT": 40,
-    "_TIDY": 16,
     "_FREE_PAGES": 4,
 }
 """Times and sizes of the queue, wherever in it they stand: the test need not wait as long as an operator,
@@ -66,7 +65,7 @@ class Process:
         self._input = b""
         self._queue = DurableQueue(loop, self._carry_out, Counters(), self, SqliteStores(loop, self))
         self._numbers: dict[int, int] = {}
-        """Of requests that were carried out, by the test's own number."""
+        """Of requests that were processed, by the test's own number."""
         channel.setblocking(True)
         loop.add_reader(channel, self._read)
 

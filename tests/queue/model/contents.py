@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -84,9 +85,14 @@ def _scratch(path: Path) -> Path | None:
     return None
 
 
+def files(directory: Path) -> list[Path]:
+    """Return what is below a directory, but for folders; a daemon may remove some of it meanwhile."""
+    return sorted(Path(folder, name) for folder, _, names in os.walk(directory) for name in names)
+
+
 def databases(directory: Path, *, aside: bool = False) -> Iterator[Path]:
     """Return the SQLite files below a directory; without what was set aside."""
-    for path in sorted(directory.rglob("*")):
+    for path in files(directory):
         if ("aside" in str(path.relative_to(directory))) is aside and path.is_file():
             with contextlib.suppress(OSError), path.open("rb") as file:
                 if file.read(len(HEADER)) == HEADER:
@@ -96,7 +102,7 @@ def databases(directory: Path, *, aside: bool = False) -> Iterator[Path]:
 def everything(directory: Path) -> dict[Path, set[int]]:
     """Return which requests lie where below a directory, waiting or dead; to explain a violation."""
     found = {}
-    for path in sorted(directory.rglob("*")):
+    for path in files(directory):
         if path.is_file() and not path.name.endswith(SUFFIXES):
             with contextlib.suppress(OSError), path.open("rb") as file:
                 if file.read(len(HEADER)) == HEADER:

@@ -36,7 +36,7 @@ class Request:
     told: bool = False
     """Whether it is accounted for by a message, for good."""
     handed: int = 0
-    """How often it was carried out."""
+    """How often it was processed."""
 
 
 @dataclass

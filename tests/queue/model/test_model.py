@@ -74,6 +74,8 @@ BEGUN: list[tuple[str, list[Any]]] = [("begin", []), ("take", [[0, 1, 1, 2]]), (
 
 FOUND = {
     "the WAL is removed after a kill": [*BEGUN, ("crash", []), ("delete_wal", [])],
+    "the WAL is removed after a kill, and then the small files": [
+        *BEGUN, ("crash", []), ("delete_wal", []), ("delete_small_files", [])],
     "the WAL is removed under the daemon": [*BEGUN, ("delete_wal", []), ("settle", [])],
     "a bit of the WAL's header is flipped": [*BEGUN, ("crash", []), ("flip", [0.0, 3, True])],
     "a bit of the WAL is flipped": [

@@ -1,10 +1,9 @@
 """A daemon's life with a durable queue, and the account of every request in it.
 
-The law: no request that was taken ends neither done, nor waiting, nor told of by name of the file that holds
-it. *Taken* is what was handed to the engine while the queue said that it is durable, and what it held when it
-said that it works again. Where the operator destroys what a queue holds (removes its WAL, cuts or damages its
-database) less can be asked: the loss must be told, by a message that names the queue. What he moves away
-himself he knows of.
+The law: each request that was taken ends done, or waits, or a message names the file that holds it. *Taken*
+is what was handed to the engine while the queue said that it is durable, and what it held when it said that
+it works again. Where the operator destroys what a queue holds (removes its WAL, cuts or damages its database)
+the law asks less: a message must name the queue. What he moves away himself he knows of.
 """
 
 from __future__ import annotations
@@ -83,9 +82,9 @@ class World:
     def _fresh(self) -> None:
         """Know nothing of a process: there is none, or a new one."""
         self.numbers: dict[int, int] = {}
-        """Of requests that the present process has carried out and that have not ended."""
+        """Of requests that the present process has processed and that have not ended."""
         self._order: dict[int, int] = {}
-        """The last request that it has carried out, by client."""
+        """The last request that it has processed, by client."""
         self._sent: set[int] = set()
         self._recovered: set[int] = set()
         self.failed = False
@@ -148,7 +147,7 @@ class World:
             self.over(killed=False)
 
     def over(self, *, killed: bool = True) -> None:
-        """Take it that the process has ended."""
+        """Note that the process has ended."""
         self.hear()
         assert self.child is not None
         self.last_count = self.child.page.count
@@ -177,7 +176,7 @@ class World:
         getattr(self, f"_hear_{event['event']}")(event)
 
     def hear_again(self, events: Iterable[dict[str, Any]], upto: int, requests: Iterable[Request]) -> None:
-        """Take it that a process has told what another one had told up to an operation, of these requests."""
+        """Work in what a process told of these requests up to an operation, as if the present one told it."""
         self._processes += 1
         for request in requests:
             if request.which not in self.requests:
@@ -214,7 +213,7 @@ class World:
         for number, fields in event["requests"]:
             request = self.requests.get(fields["lease-length"])
             if request is None or fields["fqdn"] != _name(request.client):
-                raise Violation("mirror", f"carried out and never sent: {fields}")
+                raise Violation("mirror", f"processed and never sent: {fields}")
             self._carried_out(request, fields)
             if number:
                 self.numbers[request.which] = number
@@ -226,12 +225,12 @@ class World:
         if which in self.numbers:
             raise Violation("twice", f"request {which} begins twice in one process")
         if last > which and not request.loose and self.requests[last].place == request.place:
-            raise Violation("order", f"request {which} is carried out after {last} of the same client")
+            raise Violation("order", f"request {which} is processed after {last} of the same client")
         self._order[request.client] = max(last, which)
         if which not in self._sent:
             self._recovered.add(which)
             if request.ended and request.sealed and not request.loose:
-                raise Violation("twice", f"request {which} was done and removed, and is carried out again")
+                raise Violation("twice", f"request {which} was done and removed, and is processed again")
             form = (fields["forward-change"], fields["reverse-change"])
             if form not in (request.every_form if request.loose else request.forms):
                 raise Violation("amend", f"request {which} comes back as {form}, and was {request.forms}")
@@ -246,9 +245,14 @@ class World:
         """Whether nothing stands in the queue's way."""
         return not self.error and not self.hanging
 
+    @staticmethod
+    def deadline() -> float:
+        """Return the monotonic second until which something that must come may take."""
+        return time.monotonic() + PATIENCE
+
     def settle(self) -> None:
-        """Wait until all is carried out and, if nothing prevents that, the file holds just what waits."""
-        end = time.monotonic() + PATIENCE
+        """Wait until all is processed and, if nothing prevents that, the file holds just what waits."""
+        end = self.deadline()
         reply = self.call("look")
         while reply is not None and not self._settled(reply):
             if time.monotonic() > end:
@@ -401,7 +405,7 @@ class World:
             self.call("done", which=which_ones, dead=which_ones if dead else [])
 
     def amend(self, some: Iterable[int]) -> None:
-        """Take it that the forward change of some requests is made, or the reverse one."""
+        """Have the forward change of some requests made, or the reverse one."""
         changes = []
         for which in sorted(self.numbers):
             request = self.requests[which]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.queue.interface import Entries
-from pyd2.queue.sqlite import DATABASE, FOLDER, elsewhere, folder
+from pyd2.queue.sqlite import DATABASE, FOLDER, folder
 from pyd2.queue.sqlite.store import Store
 from tests.queue.played import Daemon, fill, in_file, names, play
 from tests.queue.sqlite.test_store import entries
@@ -113,7 +113,7 @@ def test_a_start_finishes_what_a_kill_has_interrupted_and_tells(tmp_path: Path) 
         await daemon.until(lambda: daemon.begun)
         assert "PYD2_QUEUE_FINISHED" in daemon.log.ids
         (text,) = daemon.log.texts("PYD2_QUEUE_ASIDE")
-        assert text.startswith(f"{tmp_path / FOLDER}.aside-1 holds 2 requests that are not carried out")
+        assert text.startswith(f"{tmp_path / FOLDER}.aside-1 holds 2 requests, but was set aside")
 
     play(scene)
 
@@ -164,30 +164,3 @@ def test_each_file_that_was_set_aside_is_told_at_each_start_by_name(tmp_path: Pa
 
     for _ in range(2):
         play(scene)
-
-
-def test_there_may_be_many_of_them(tmp_path: Path) -> None:
-    for number in range(40):
-        (tmp_path / f"{FOLDER}.aside-{number}").mkdir()
-
-    async def scene(daemon: Daemon) -> None:
-        daemon.use(tmp_path)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
-        texts = daemon.log.texts("PYD2_QUEUE_ASIDE")
-        assert len(texts) == 17
-        assert texts[-1].startswith("each of 24 more like ")
-
-    play(scene)
-
-
-def test_a_note_of_another_directory_is_read_only_from_a_plain_file(tmp_path: Path) -> None:
-    assert elsewhere.named(str(tmp_path)) == []
-    elsewhere.point(str(tmp_path), ["/one", "/two"])
-    assert elsewhere.named(str(tmp_path)) == ["/one", "/two"]
-    elsewhere.point(str(tmp_path), [])
-    assert not list(tmp_path.iterdir())
-    os.mkfifo(tmp_path / f"{FOLDER}.elsewhere")
-    assert elsewhere.named(str(tmp_path)) == []
-    (tmp_path / f"{FOLDER}.elsewhere").unlink()
-    (tmp_path / f"{FOLDER}.elsewhere").symlink_to("/etc/passwd")
-    assert elsewhere.named(str(tmp_path)) == []

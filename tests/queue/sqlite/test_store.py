@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sqlite3
-import struct
 import tempfile
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pyd2.queue.interface import DeadLetter, Entry, StoreError
 from pyd2.queue.sqlite import DATABASE, FOLDER
 from pyd2.queue.sqlite.database import VERSION, Database
-from pyd2.queue.sqlite.rows import ROW
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.queue.sqlite.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from typing import Any
 
 FILES = (DATABASE, DATABASE + "-wal")
@@ -82,29 +80,6 @@ def test_any_number_of_rows(store: Store, count: int) -> None:
     assert store.read() == entries(1)
 
 
-def rows(store: Store) -> tuple[int, int]:
-    """Return how many rows there are of requests, and how many requests are noted as done."""
-    return store._db.value("SELECT count(*) FROM batch WHERE id > 0"), len(store._read_done())
-
-
-def test_what_is_done_is_skipped_however_much_there_is_of_it(store: Store, folder: str) -> None:
-    numbers = range(1, 3201)
-    store.write(entries(*numbers))
-    store.write((), [number for number in numbers if number not in {1500, 2999, 3000}])
-    assert rows(store) == (100, 3197)
-    for found in (store.read(), salvage(folder).entries):
-        assert found == entries(1500, 2999, 3000)
-    store.write(entries(*range(4001, 5001)), range(4001, 5001))
-    # The notes have been worked in, but for those of the few rows that have something left: these stay.
-    assert rows(store) == (2, 61)
-    for found in (store.read(), salvage(folder).entries):
-        assert found == entries(1500, 2999, 3000)
-    store.close()
-    with closing(Store(folder)) as again:
-        assert rows(again) == (1, 0)
-        assert again.read() == entries(1500, 2999, 3000)
-
-
 def test_few_that_stay_do_not_keep_the_many_that_go(store: Store, folder: str) -> None:
     """One in ten is for a server that is dead: its requests stay, and hold no place for the others."""
     stay = []
@@ -115,9 +90,6 @@ def test_few_that_stay_do_not_keep_the_many_that_go(store: Store, folder: str) -
         stay += [number for number in new if not number % 10]
     store.write((), [number for number in range(99_501, 100_001) if number % 10])
     assert store.read() == entries(*stay)
-    count, noted = rows(store)
-    assert count < len(stay) / 32 + 4096 / 32 + 50
-    assert noted < 2 * 4096
     assert store._db.value("PRAGMA page_count") * 8192 < 3 * 350 * len(stay) + 5_000_000
 
 
@@ -131,9 +103,6 @@ def test_the_order_of_the_ends_does_not_matter(store: Store, folder: str) -> Non
         store.write((), numbers[at : at + 700])
         left -= set(numbers[at : at + 700])
         assert {entry.number for entry in store.read()} == left
-        count, noted = rows(store)
-        assert noted <= 4096 + 2 * len(left)
-        assert count <= len(left) + 4096 / 32 + 1
     assert reopened(folder) == []
 
 
@@ -174,7 +143,7 @@ def test_reconciling_keeps_what_is_there(store: Store) -> None:
 
 def test_a_transaction_that_fails_leaves_nothing(store: Store, folder: str) -> None:
     store.write(entries(1))
-    with pytest.raises(StoreError, match=f"{DATABASE}: a request has the number of another one"):
+    with pytest.raises(StoreError, match=f"{DATABASE}: UNIQUE constraint failed: request.number"):
         store.write([*entries(2), Entry(1, 0, b"a second one of this number")], [1])
     assert store.read() == entries(1)
     store.close()
@@ -210,13 +179,13 @@ def test_a_file_that_is_cut_within_a_commit_is_noticed(
     store: Store, folder: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     store.write(entries(1))
-    insert = Store._insert
+    change = Store._change
 
-    def cutting(store: Store, fresh: Sequence[Any]) -> None:
-        insert(store, fresh)
+    def cutting(store: Store, *changes: Any) -> None:
+        change(store, *changes)
         os.truncate(Path(folder, name), 100)
 
-    monkeypatch.setattr(Store, "_insert", cutting)
+    monkeypatch.setattr(Store, "_change", cutting)
     with pytest.raises(StoreError, match=r"it has been cut from [0-9]+ to 100 octets"):
         store.write(entries(2))
 
@@ -290,6 +259,20 @@ def test_what_is_no_database_is_damaged(folder: str) -> None:
     assert salvage(folder).entries == []
 
 
+def test_a_damaged_name_in_the_schema_is_damage(store: Store, folder: str) -> None:
+    """SQLite names it in the error, whose text is not UTF-8 then: the file was tried again for ever."""
+    store.write(entries(1))
+    store.close()
+    path = Path(folder, DATABASE)
+    octets = path.read_bytes()
+    for at in (found.start() for found in re.finditer(b"sqlite_sequence", octets)):
+        path.write_bytes(octets[: at + 13] + b"\xe3" + octets[at + 14 :])
+        with pytest.raises(StoreError) as caught:
+            reopened(folder)
+        assert caught.value.damaged
+        assert salvage(folder).entries in ([], entries(1))
+
+
 def test_a_flipped_bit_in_a_request_is_found(store: Store, folder: str) -> None:
     store.write(entries(*range(1, 101)))
     store.close()
@@ -298,26 +281,11 @@ def test_a_flipped_bit_in_a_request_is_found(store: Store, folder: str) -> None:
     octets[octets.index(b"57....") + 100] ^= 1
     path.write_bytes(octets)
     store = Store(folder)
-    with pytest.raises(StoreError, match="row 2 is damaged") as caught:
+    with pytest.raises(StoreError, match="request 57 is damaged") as caught:
         store.read()
     store.close()
     assert caught.value.damaged
     assert salvage(folder).entries == entries(*range(1, 57), *range(58, 101))
-
-
-def test_a_flipped_bit_in_a_note_loses_nothing(store: Store, folder: str) -> None:
-    """It could name another request as done. What this note named is done once more, and no other."""
-    store.write(entries(*range(1, 11)), [1])
-    store.write((), [2, 3])
-    store.close()
-    path = Path(folder, DATABASE)
-    octets = bytearray(path.read_bytes())
-    octets[octets.index(struct.pack("<2q", 2, 3))] ^= 4  # 6 instead of 2
-    path.write_bytes(octets)
-    with pytest.raises(StoreError, match="a note of what is done is damaged") as caught:
-        reopened(folder)
-    assert caught.value.damaged
-    assert salvage(folder).entries == entries(*range(2, 11))
 
 
 def test_what_lies_around_a_broken_page_is_salvaged(store: Store, folder: str) -> None:
@@ -335,7 +303,7 @@ def test_what_lies_around_a_broken_page_is_salvaged(store: Store, folder: str) -
     assert caught.value.damaged
     found = salvage(folder).entries
     assert {1, 1000} <= {entry.number for entry in found}
-    assert 1000 - 8 * ROW < len(found) < 1000
+    assert 900 < len(found) < 1000
     assert found == entries(*(entry.number for entry in found))
 
 
@@ -362,7 +330,8 @@ def test_nothing_wrong_is_read_whatever_page_is_damaged(store: Store, folder: st
             found = reopened(folder)
         except StoreError as error:
             found = [] if error.foreign else salvage(folder).entries
-        assert all(left.get(entry.number) == entry for entry in found), f"page at {begin}"
+        for entry in found:
+            assert entry.datagram == left[entry.number].datagram, f"page at {begin}"
 
 
 def test_a_directory_that_is_not_there(folder: str) -> None:
@@ -429,12 +398,6 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = {entry.number: entry for entry in entries(*range(self.next, self.next + 3))}
         self.next += 3
         self.store.replace(list(self.model.values()))
-        self.committed()
-
-    @rule()
-    def tidy(self) -> None:
-        with self.store._knowing() as contents, self.store._db.transaction():
-            self.store._tidy(contents)
         self.committed()
 
     @rule()
