@@ -238,13 +238,13 @@ class DurableQueue:
 
     def done(self, numbers: Sequence[int], dead: Mapping[int, str]) -> None:
         """Remove requests that have ended for good; the ``dead`` ones become dead letters, with reasons."""
-        letters = []
+        dead_letters = []
         for number, reason in dead.items():
             entry = self._pending.get(number)
             if entry is not None:
-                letters.append(DeadLetter(number, entry.taken, time.time(), reason, entry.datagram))
+                dead_letters.append(DeadLetter(number, entry.taken, time.time(), reason, entry.datagram))
         self._pending.forget(numbers)
-        self._lifecycle.drop(numbers, letters)
+        self._lifecycle.drop(numbers, dead_letters)
         if self._limit.full:
             self._limit.resume_at(len(self._pending))
 

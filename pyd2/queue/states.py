@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 The queue is in one state at a time, and leaves it only by ``moved``, which looks the transition up in
 ``TABLE``: one that is not there is a defect and ends the daemon's service. Most have a message. What each
-state promises stands in docs/durable-queue.md.
+state promises is in docs/durable-queue.md.
 
 A request that comes in is *taken* when it may begin. While the queue is in use, that is when the request is
 on the disk. A store's content is known by its ``Identity``: in SQLite device and inode of the file, and 16

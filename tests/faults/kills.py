@@ -1,6 +1,6 @@
 """Kills a D2 with a durable queue again and again, under load: ``python -m tests.faults.kills --count 100``.
 
-Each request is told by its client (DHCID) and its lease length. It was taken if it stands in the file after
+A client (DHCID) and a lease length identify each request. It was taken if the file has it after
 the kill, or the log tells its end. Of what was sent between two taken ones nothing may be missing; each
 client's requests must end in order; and the zones must be those of a D2 that got the same requests and was
 left alone.
@@ -63,7 +63,7 @@ class Life:
     """What stood in the file at the start."""
     sent: list[Key] = field(default_factory=list)
     after: list[Key] = field(default_factory=list)
-    """What stands in the file at the end."""
+    """What the file holds at the end."""
     ended: list[Key] = field(default_factory=list)
     """What the log says has ended, in order."""
     way: str = ""
@@ -194,7 +194,7 @@ def settings(port: int, dns_port: int) -> dict[str, Any]:
 
 
 def undisturbed(binary: str, requests: list[bytes]) -> list[set[Record]]:
-    """Return the zones after a D2 that nobody disturbs has processed the requests."""
+    """Return the zones after a D2 without a kill has processed the requests."""
     with _bind() as bind, PortLease() as lease, private_directory() as directory:
         port = lease.take()
         with D2.start(binary, directory, config(port, settings(port, bind.port))) as d2, \
@@ -251,12 +251,12 @@ def run(binary: str, count: int, seed: int) -> str:
         site.drain()
         taken = site.taken()
         found = zones(bind)
-        ways_told = site.ways()
+        kills = site.ways()
     expected = undisturbed(binary, list(taken.values()))
     assert found == expected, [zone ^ other for zone, other in zip(found, expected, strict=True)]
     again = sum(len({*life.before} & {*earlier.ended}) for earlier, life in pairwise(site.lives))
     waiting = [len(life.before) for life in site.lives]
-    return (f"{ways_told}: {len(site.requests)} requests sent, {len(taken)} taken, none of them lost, "
+    return (f"{kills}: {len(site.requests)} requests sent, {len(taken)} taken, none of them lost, "
             f"none out of order; {sum(waiting)} stood in the file at a start (at most {max(waiting)}), "
             f"{again} were done twice; both zones as without disturbance ({sum(map(len, found))} records)")
 

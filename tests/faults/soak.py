@@ -90,7 +90,7 @@ class Outcome:
 
 
 def soak(binary: str, seconds: float, rate: float, report: Callable[[str], None] = lambda _: None) -> Outcome:
-    """Run for so long at ``rate`` requests per second; ``report`` is told of each sample."""
+    """Run for so long at ``rate`` requests per second; ``report`` gets each sample."""
     with contextlib.ExitStack() as stack:
         lease = stack.enter_context(PortLease())
         port, rough_port = lease.take(), lease.take()
@@ -140,7 +140,7 @@ def soak(binary: str, seconds: float, rate: float, report: Callable[[str], None]
             wait_until(lambda: _queued(d2) == 0, "the queue to be empty", 10)
         outcome.queued = _queued(d2)
         outcome.statistics = check_balance(d2)
-        changes = [end for told in ends.by_dhcid.values() for _, end in told]
+        changes = [end for reported in ends.by_dhcid.values() for _, end in reported]
         outcome.succeeded, outcome.failed = changes.count("SUCCEEDED"), changes.count("FAILED")
         held = {owner for zone in (HEALTHY, ROUGH) for owner, _, _, _ in bind.records(zone)}
         outcome.complaints = list(_complaints(outcome, hosts, ends, held))

@@ -36,7 +36,7 @@ def _only_pyd2(is_pyd2: bool) -> None:
 
 @dataclass
 class Site:
-    """Where a D2 with a durable queue runs, before a DNS server that is silent until it is told otherwise."""
+    """Where a D2 with a durable queue runs, before a DNS server that answers when a test says so."""
 
     binary: str
     directory: Path
@@ -195,7 +195,7 @@ def test_reloads_from_memory_to_disk_and_back_and_to_a_directory_for_the_next_st
 
 
 def test_a_full_disk(d2_binary: str) -> None:
-    """Updates go on from memory; with room again, all that waits is written, and survives a kill."""
+    """Updates go on from memory; with space again, all that waits is written, and survives a kill."""
     with _site(d2_binary) as site, disks.small_disk(site.queue, 1 << 20) as mounted:
         d2 = site.start()
         site.send(*range(100))
@@ -207,7 +207,7 @@ def test_a_full_disk(d2_binary: str) -> None:
             number += 100
             wait_until(lambda: d2.statistics()["ncr-received"] == number, "requests to begin")  # noqa: B023
         assert d2.stdout().count("PYD2_QUEUE_FAILED") == 1
-        assert "(make room there)" in d2.stdout() or not mounted
+        assert "(free some space there)" in d2.stdout() or not mounted
         mend()
         d2.wait_for_log("PYD2_QUEUE_RESUMED", timeout=40)
         site.until_waiting(number)

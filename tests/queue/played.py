@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class Daemon:
@@ -55,7 +55,7 @@ class Daemon:
         self.queue.done([number for number in numbers if number], {})
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
-        for _ in range(int(PATIENCE / 0.002)):
+        for _ in range(int(TIMEOUT / 0.002)):
             if condition():
                 return
             await asyncio.sleep(0.002)
@@ -102,7 +102,7 @@ def gated(monkeypatch: pytest.MonkeyPatch, method: str) -> threading.Event:
     original = getattr(Store, method)
 
     def slow(store: Store, *arguments: Any) -> Any:
-        assert gate.wait(PATIENCE)
+        assert gate.wait(TIMEOUT)
         return original(store, *arguments)
 
     monkeypatch.setattr(Store, method, slow)

@@ -98,7 +98,7 @@ def test_the_end_writes_what_was_taken_and_says_how_much_is_left(tmp_path: Path)
     DirectoryLock(str(tmp_path)).release()
 
 
-def test_more_than_the_limit_is_counted_and_told_once(tmp_path: Path) -> None:
+def test_more_than_the_limit_is_counted_and_logged_once(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path, max_entries=10)
         daemon.queue.accept(names(*range(8)))
@@ -199,9 +199,9 @@ def test_what_fails_for_good_becomes_a_dead_letter(tmp_path: Path) -> None:
 
     play(scene)
     store = Store(str(tmp_path))
-    (letter,) = store.read_dead()
+    (dead_letter,) = store.read_dead()
     store.close()
-    assert (letter.reason, letter.datagram) == ("REFUSED", b"request 2")
+    assert (dead_letter.reason, dead_letter.datagram) == ("REFUSED", b"request 2")
 
 
 def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:

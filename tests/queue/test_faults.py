@@ -18,7 +18,7 @@ from pyd2.queue.sqlite.database import VERSION
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
 from tests.kit import ncr
-from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
+from tests.queue.played import TIMEOUT, Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +99,8 @@ def test_a_full_disk_costs_no_request_and_what_is_done_is_removed(
         await daemon.until_logged("PYD2_QUEUE_RESUMED")
         assert in_file(tmp_path) == names(3, 4, 5)
         (text,) = daemon.log.texts("PYD2_QUEUE_FAILED")
-        assert f"the durable queue does not work: {tmp_path / DATABASE}: sick (make room there)." in text
+        failure = f"{tmp_path / DATABASE}: sick (free some space there)."
+        assert f"the durable queue does not work: {failure}" in text
 
     play(scene)
 
@@ -113,7 +114,7 @@ def test_what_ends_and_comes_while_the_file_is_tried_again(
 
     def slow(store: Store, entries: Sequence[Entry], dead: Sequence[DeadLetter]) -> None:
         waiting.set()
-        assert gate.wait(PATIENCE)
+        assert gate.wait(TIMEOUT)
         reconcile(store, entries, dead)
 
     monkeypatch.setattr(Store, "reconcile", slow)
@@ -163,7 +164,7 @@ def test_a_disk_that_does_not_answer_costs_no_request(
 
 @pytest.mark.parametrize("what", ["the directory", "the file", "another file in its place"])
 def test_a_file_that_is_gone_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """SQLite would go on writing to where nobody finds it; a second daemon would not see the lock."""
+    """SQLite would go on writing to a file without a name; a second daemon would not see the lock."""
     monkeypatch.setattr("pyd2.queue.sqlite.writer.HOUSE_SECONDS", 0.01)
     folder = tmp_path / "queue"
 
@@ -280,8 +281,8 @@ def test_a_file_that_could_not_be_read_at_the_start_goes_on_when_it_can(tmp_path
 
     play(scene)
     with closing(Store(str(tmp_path))) as store:
-        (letter,) = store.read_dead()
-    assert (letter.datagram, letter.reason) == (old1, REASON)
+        (dead_letter,) = store.read_dead()
+    assert (dead_letter.datagram, dead_letter.reason) == (old1, REASON)
 
 
 def test_leaving_while_the_file_does_not_work_is_said(tmp_path: Path) -> None:
@@ -295,7 +296,7 @@ def test_leaving_while_the_file_does_not_work_is_said(tmp_path: Path) -> None:
     play(scene)
 
 
-def test_a_damaged_dead_letter_is_told_at_the_start_and_the_others_stay(tmp_path: Path) -> None:
+def test_a_damaged_dead_letter_is_reported_at_the_start_and_the_others_stay(tmp_path: Path) -> None:
     """It stayed in the file without a word until somebody asked for the dead letters, who got none."""
     fill(tmp_path, *names(1))
     store = Store(str(tmp_path))
@@ -312,5 +313,5 @@ def test_a_damaged_dead_letter_is_told_at_the_start_and_the_others_stay(tmp_path
 
     play(scene)
     store = Store(str(tmp_path), read_only=True)
-    assert [letter.datagram for letter in store.read_dead()] == names(8)
+    assert [dead_letter.datagram for dead_letter in store.read_dead()] == names(8)
     store.close()

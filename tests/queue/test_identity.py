@@ -18,7 +18,7 @@ from pyd2.queue.sqlite import DATABASE, FOLDER, folder
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.opening import Opening
 from tests.kit import ncr
-from tests.queue.played import PATIENCE, Daemon, fill, gated, in_file, names, play
+from tests.queue.played import TIMEOUT, Daemon, fill, gated, in_file, names, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyd2.queue.interface import Entries
     from pyd2.queue.sqlite.store import Store
 
-NOBODY = 65534
+UNPRIVILEGED = 65534
 
 
 @pytest.fixture(autouse=True)
@@ -230,7 +230,7 @@ def test_a_claim_does_not_wait_for_a_disk_that_does_not_answer(
     monkeypatch.setattr(DirectoryLock, "__init__", slow)
 
     async def scene(daemon: Daemon) -> None:
-        rescue = threading.Timer(PATIENCE, gate.set)
+        rescue = threading.Timer(TIMEOUT, gate.set)
         rescue.start()
         daemon.use(tmp_path)
         assert not gate.is_set()
@@ -275,17 +275,17 @@ def test_a_stop_tries_once_more_to_write_what_waits(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_file_of_roots_is_told_of_and_works_as_soon_as_it_is_given_back() -> None:
+def test_a_file_of_roots_is_reported_and_works_as_soon_as_it_is_given_back() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         fill(directory, *names(1, 2))
-        os.chown(directory, NOBODY, NOBODY)
+        os.chown(directory, UNPRIVILEGED, UNPRIVILEGED)
         paths = list(directory.rglob("*"))
         for path in paths:
             path.chmod(0o700 if path.is_dir() else 0o600)
 
         async def scene(daemon: Daemon) -> None:
-            os.seteuid(NOBODY)
+            os.seteuid(UNPRIVILEGED)
             try:
                 daemon.use(directory)
                 daemon.queue.accept(names(3))
@@ -293,8 +293,8 @@ def test_a_file_of_roots_is_told_of_and_works_as_soon_as_it_is_given_back() -> N
                 assert "'chown -R'" in daemon.log.texts("PYD2_QUEUE_FAILED")[0]
                 os.seteuid(0)
                 for path in paths:
-                    os.chown(path, NOBODY, NOBODY)
-                os.seteuid(NOBODY)
+                    os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
+                os.seteuid(UNPRIVILEGED)
                 await daemon.until_logged("PYD2_QUEUE_RESUMED")
                 assert list(daemon.begun) == names(3, 1, 2)
                 assert in_file(directory) == names(3, 1, 2)

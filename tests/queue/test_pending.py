@@ -15,7 +15,7 @@ PICKS = st.lists(st.integers(0, 10**6), max_size=12)
 
 
 class MirrorMachine(RuleBasedStateMachine):
-    """Requests come, change and end while a store is told what it is to hold; blocks have 4 numbers.
+    """Requests come, change and end while a store learns what it is to hold; blocks have 4 numbers.
 
     The store is played: it refuses what it has already, and the removal of what it has not.
     """
@@ -78,7 +78,7 @@ class MirrorMachine(RuleBasedStateMachine):
                 self.pending.note(amended=[number])
 
     def appended(self, entries: Entries) -> None:
-        assert not set(entries.numbers) & set(self.store), "the store is told twice"
+        assert not set(entries.numbers) & set(self.store), "the store learns of it twice"
         assert entries.numbers == sorted(entries.numbers)
         self.store |= dict(zip(entries.numbers, entries.datagrams, strict=True))
 
@@ -160,18 +160,18 @@ def test_no_step_looks_at_the_whole_backlog() -> None:
     assert max(parts) <= 1 << BLOCK_BITS
 
 
-@pytest.mark.parametrize("told", [0, 3])
-def test_dead_letters_that_are_too_many_are_not_counted_as_told(
-    told: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reported", [0, 3])
+def test_dead_letters_that_are_too_many_are_not_counted_as_reported(
+    reported: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending, "MOST_DEAD", 4)
     waiting = Pending()
-    letters = [DeadLetter(number, 1.0, 2.0, "why", b"x") for number in range(6)]
-    waiting.bury(letters[:told])
-    assert len(waiting.hold(0).dead) == told
-    waiting.bury(letters[told:])
+    dead_letters = [DeadLetter(number, 1.0, 2.0, "why", b"x") for number in range(6)]
+    waiting.bury(dead_letters[:reported])
+    assert len(waiting.hold(0).dead) == reported
+    waiting.bury(dead_letters[reported:])
     _, dead = waiting.ended()
-    assert [letter.number for letter in dead] == list(range(max(2, told), 6))
+    assert [dead_letter.number for dead_letter in dead] == list(range(max(2, reported), 6))
 
 
 def test_requests_by_the_column_are_what_they_are_one_by_one() -> None:

@@ -271,7 +271,7 @@ def test_a_dead_letter_outlives_a_commit_that_fails(tmp_path: Path, monkeypatch:
 
     play(scene)
     with closing(Store(str(tmp_path))) as store:
-        assert [letter.datagram for letter in store.read_dead()] == names(1)
+        assert [dead_letter.datagram for dead_letter in store.read_dead()] == names(1)
 
 
 def test_a_dead_letter_outlives_a_fault(tmp_path: Path) -> None:
@@ -290,4 +290,4 @@ def test_a_dead_letter_outlives_a_fault(tmp_path: Path) -> None:
 
     play(scene)
     with closing(Store(str(tmp_path))) as store:
-        assert [letter.datagram for letter in store.read_dead()] == names(1, 2)
+        assert [dead_letter.datagram for dead_letter in store.read_dead()] == names(1, 2)

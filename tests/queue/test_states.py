@@ -109,7 +109,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 @pytest.mark.parametrize(("state", "trigger"), list(TABLE))
-def test_each_way_is_taken_and_told(stage: Stage, state: State, trigger: Trigger) -> None:
+def test_each_way_is_taken_and_logged(stage: Stage, state: State, trigger: Trigger) -> None:
     for step in WAYS[state]:
         stage.fire(step)
         if step is Trigger.READ and trigger is Trigger.STOPPED:

@@ -34,7 +34,7 @@ _MARK: Final = "at-work"
 _REPLACED: Final = "{}: it has been removed, or another file has been put in its place"
 _TO_WRITE: Final = "make it writable for the daemon, with its folder: 'chown -R' to the daemon's user"
 _MENDS: Final = {
-    sqlite3.SQLITE_FULL: "make room there",
+    sqlite3.SQLITE_FULL: "free some space there",
     sqlite3.SQLITE_READONLY: _TO_WRITE,
     sqlite3.SQLITE_CANTOPEN: "see that it and its folder belong to the daemon's user ('chown -R')",
     sqlite3.SQLITE_PERM: _TO_WRITE,

@@ -29,11 +29,11 @@ SCHEMA: Final = """
     """
 
 
-def bury(database: Database, letters: Sequence[DeadLetter]) -> None:
+def bury(database: Database, dead_letters: Sequence[DeadLetter]) -> None:
     """Add dead letters, and remove the oldest if there are too many; within a transaction."""
     add = "INSERT INTO dead (taken, died, reason, datagram, crc) VALUES (?, ?, ?, ?, ?)"
-    for letter in letters:
-        database.execute(add, (*letter[1:], crc32(letter.datagram)))
+    for dead_letter in dead_letters:
+        database.execute(add, (*dead_letter[1:], crc32(dead_letter.datagram)))
     database.execute("DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?", (MOST_DEAD,))
 
 

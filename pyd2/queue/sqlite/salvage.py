@@ -65,7 +65,7 @@ def salvage(
 
 
 def count(path: Path, step: Callable[[], None] = lambda: None) -> int | None:
-    """Return how many requests a file holds; None when that cannot be told, or would take long."""
+    """Return how many requests a file holds; None when that is unknown, or would take long."""
     try:
         with Store(path.parent, path.name, read_only=True, create=False, step=step) as store:
             return store.count()

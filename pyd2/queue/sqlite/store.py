@@ -255,7 +255,7 @@ class Store:
     def reconcile(self, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
         """Make these the only entries, and add dead letters.
 
-        First the others go, in a transaction of their own: a full disk may have room for that, and a request
+        First the others go, in a transaction of their own: a full disk may have space for that, and a request
         that was done must not come back.
         """
         held = {entry.number: entry.datagram for entry in self.read()}

@@ -1,7 +1,7 @@
 """The WAL of a database that was not closed: whether SQLite would leave out commits that were acknowledged.
 
 SQLite replays a WAL up to the first frame whose checksum or salt is wrong, and reports nothing of those
-behind it: a flipped bit costs all later commits. How many frames are committed stands in the ``-shm`` file,
+behind it: a flipped bit costs all later commits. The ``-shm`` file says how many frames are committed,
 which a kill leaves as it is; after a loss of power nothing is known of that. The formats:
 <https://www.sqlite.org/fileformat2.html#walformat> and <https://www.sqlite.org/walformat.html>.
 """

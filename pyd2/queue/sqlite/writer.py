@@ -370,9 +370,9 @@ class Writer:
         try:
             store.write(changes.more, changes.gone, changes.dead)
         except StoreError:
-            # A full disk may still have room for this, and what was done must not be done again.
-            letters = {letter.number for letter in changes.dead}
-            rest = [number for number in changes.gone if number not in letters]
+            # A full disk may still have space for this, and what was done must not be done again.
+            dead_letters = {dead_letter.number for dead_letter in changes.dead}
+            rest = [number for number in changes.gone if number not in dead_letters]
             if (changes.more or changes.dead) and rest:
                 store.write((), rest)
             raise

@@ -138,12 +138,12 @@ def main() -> int:
                         help="instead: the same scenario, with a cut of power at each fsync")
     parser.add_argument("--every", type=int, default=1, help="only each so many-th of --enumerate or --power")
     parser.add_argument("--without", nargs="*", default=[], metavar="STEP", help="steps that are left out")
-    parser.add_argument("--patience", type=float, default=world.PATIENCE, metavar="SECONDS",
+    parser.add_argument("--timeout", type=float, default=world.TIMEOUT, metavar="SECONDS",
                         help="how long what must come may take")
     parser.add_argument("--tries", type=int, default=3, help="of a script")
     arguments = parser.parse_args()
     LEFT_OUT.update(arguments.without)
-    world.PATIENCE = process.ANSWER_SECONDS = arguments.patience
+    world.TIMEOUT = process.ANSWER_SECONDS = arguments.timeout
     arguments.findings.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pyd2-model-", dir=SCRATCH) as scratch, \
             server(Path(scratch), arguments.defect) as there:
@@ -154,10 +154,10 @@ def main() -> int:
             return 1 if table.violations else 0
         if arguments.replay is None:
             return 1 if run(there, arguments.steps, arguments.seed, arguments.findings) else 0
-        told = json.loads(arguments.replay.read_text())
-        script = told["script"]
+        reported = json.loads(arguments.replay.read_text())
+        script = reported["script"]
         if arguments.shrink:
-            script = shrink(there, script, told["violation"].split(":")[0], arguments.tries)
+            script = shrink(there, script, reported["violation"].split(":")[0], arguments.tries)
             print(json.dumps(script))
         found = [once(there, script) for _ in range(arguments.tries)]
         for one in found:

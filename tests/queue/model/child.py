@@ -1,7 +1,7 @@
 """A server that forks processes with a queue each, between a listener and an engine that the test plays.
 
 It runs under faults.c. Of what happens in the queue each process tells at once, over its socket: what was
-told before a kill stays readable.
+reported before a kill stays readable.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _hurry() -> None:
 
 
 class Process:
-    """A queue, told what to do by lines of JSON."""
+    """A queue, driven by lines of JSON."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, channel: socket.socket, page: mmap.mmap) -> None:
         self._loop = loop
@@ -72,13 +72,13 @@ class Process:
     # What the queue calls.
 
     def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
-        told = []
+        reported = []
         for datagram, number in zip(datagrams, numbers or [0] * len(datagrams), strict=True):
             fields = json.loads(datagram[2 : 2 + int.from_bytes(datagram[:2], "big")])
             self._numbers[fields["lease-length"]] = number
-            told.append([number, fields])
+            reported.append([number, fields])
         durable = self._queue.durable and bool(numbers)
-        self._tell({"event": "out", "requests": told, "durable": durable})
+        self._tell({"event": "out", "requests": reported, "durable": durable})
 
     def emit(self, message_id: str, *arguments: object) -> None:
         """Log a message."""
@@ -117,7 +117,7 @@ class Process:
         switches = QueueSwitches(kind, directory, most)
         try:
             self._queue.claim(switches)
-        except Exception as error:  # told
+        except Exception as error:  # reported to the model
             self._queue.unclaim()
             return {"refused": f"{type(error).__name__}: {error}"}
         self._queue.configure(switches)
@@ -131,8 +131,8 @@ class Process:
         numbers = [self._numbers.pop(one) for one in which]
         self._tell({"event": "ended", "which": which, "dead": dead})
         both = zip(which, numbers, strict=True)
-        letters = {number: "it was refused" for one, number in both if one in dead}
-        self._queue.done([number for number in numbers if number], letters)
+        dead_letters = {number: "it was refused" for one, number in both if one in dead}
+        self._queue.done([number for number in numbers if number], dead_letters)
 
     def _do_amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
         self._queue.amend([(self._numbers[one], forward, reverse) for one, forward, reverse in changes])

@@ -69,8 +69,8 @@ def read(path: Path, *, dead: bool = True) -> Contents:
         except (OSError, shutil.Error) as error:
             return Contents({}, {}, f"it changes meanwhile: {error}")
         waiting, complaint = export(copy, dead=False)
-        letters, more = export(copy, dead=True) if dead else ([], "")
-    return Contents(_by_number(waiting), _by_number(letters), complaint + more)
+        dead_letters, more = export(copy, dead=True) if dead else ([], "")
+    return Contents(_by_number(waiting), _by_number(dead_letters), complaint + more)
 
 
 def _by_number(requests: Iterable[dict[str, Any]]) -> dict[int, dict[str, Any]]:

@@ -61,7 +61,7 @@ struct page {
 _Static_assert(sizeof(struct record) == PATH_SIZE, "faults.py reads the records");
 _Static_assert(sizeof(struct page) == 40 + (ROOTS + 1 + RECORDS) * PATH_SIZE, "faults.py knows the layout");
 
-/* What stands in the trace before a path, a second path, and octets. */
+/* What the trace has before a path, a second path, and octets. */
 struct traced {
     uint64_t number;
     uint64_t offset;
@@ -403,7 +403,7 @@ static int allocated(int file, off_t offset, off_t size)
 int posix_fallocate(int file, off_t offset, off_t size) { return allocated(file, offset, size); }
 int posix_fallocate64(int file, off_t offset, off_t size) { return allocated(file, offset, size); }
 
-/* Which file it is cannot be told: each counts, while some folder is watched. */
+/* Which file it is is unknown: each counts, while some folder is watched. */
 int msync(void *memory, size_t size, int flags)
 {
     struct operation operation;

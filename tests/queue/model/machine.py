@@ -33,7 +33,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     server: ClassVar[Server]
     report: ClassVar[Callable[[Steps, Violation], bool] | None] = None
-    """Who is told of a violation; returns whether the run goes on, with another world."""
+    """Called with a violation; returns whether the run goes on, with another world."""
     on_end: ClassVar[Callable[[Steps], None] | None] = None
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 Of a file there is for certain what it held at its last fsync; of what was written since, any sectors may be
 there. Names (made, renamed, removed) are on the disk when their directory was synced; of later ones those up
-to some moment are, as with a file system that keeps a journal of them.
+to some moment are, as with a journaling file system.
 """
 
 from __future__ import annotations
@@ -204,9 +204,9 @@ def cut_power(
         changes = list(read_trace(scratch / f"trace-{number}"))
         world = before.restore()
         disk = Disk(world.directories)
-        told = {event["at"] for event in events if event["event"] == "out"}
+        reported = {event["at"] for event in events if event["event"] == "out"}
         for change in changes:
-            moments = ["after"] if change.number in told else []
+            moments = ["after"] if change.number in reported else []
             if change.kind == "fsync":
                 table.syncs += 1
                 moments = ["before", "after"]

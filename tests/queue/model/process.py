@@ -40,7 +40,7 @@ class Child:
         self._input = b""
         self.page: Final = page
         self.events: list[dict[str, Any]] = []
-        """What it has told, the oldest first; the reader takes them out."""
+        """Its events, the oldest first; the reader takes them out."""
         self.alive = True
         self._channel.settimeout(ANSWER_SECONDS)
         self.pid: int = self._reply()["pid"]
@@ -86,8 +86,8 @@ class Child:
                 raise Ended
             self._input += octets
         line, self._input = self._input.split(b"\n", 1)
-        told: dict[str, Any] = json.loads(line)
-        return told
+        reported: dict[str, Any] = json.loads(line)
+        return reported
 
     def _drain(self) -> None:
         while True:

@@ -33,7 +33,7 @@ class Request:
     """Whether it may come back though it is done: an older file was put there, or the file failed."""
     destroyed: int | None = None
     """The number of messages before the operator destroyed the file that held it."""
-    told: bool = False
+    reported: bool = False
     """Whether it is accounted for by a message, for good."""
     handed: int = 0
     """How often it was processed."""

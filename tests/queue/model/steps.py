@@ -84,7 +84,7 @@ class Steps(World):
         self._swap()
         self.left.pop(self.place, None)
         # What the operator has put into one that is not in use yet he knows of, and of a retired one
-        # the daemon has told him. A daemon that has died first was not told of the other directory.
+        # the daemon has reported it. A daemon that has died first did not know of the other directory.
         was_used = self.kind == "durable" and reply["status"] is not None and self.in_use == before
         self.left[before] = since if self.configure() and was_used else None
 
@@ -286,7 +286,7 @@ class Steps(World):
         """Note that he takes away what he has destroyed, before or after a daemon sees it."""
         self._older()
         for request in self._here():
-            request.told = request.told or request.destroyed is not None
+            request.reported = request.reported or request.destroyed is not None
 
     def _here(self) -> list[Request]:
         """Return the requests of the directory at which he is: he destroys nothing in the other one."""

@@ -123,7 +123,7 @@ DEFECTS: dict[str, list[tuple[str, list[Any]]]] = {
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str) -> None:
-    monkeypatch.setattr("tests.queue.model.world.PATIENCE", 4.0)
+    monkeypatch.setattr("tests.queue.model.world.TIMEOUT", 4.0)
     with server(tmp_path, defect) as there, pytest.raises(Violation):
         play(there, DEFECTS[defect])
 

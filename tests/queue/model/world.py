@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.queue.model.faults import Act, Operation
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds that something which must come may take on a loaded machine."""
 
 CLIENTS: Final = 6
@@ -164,7 +164,7 @@ class World:
     # What the daemon tells.
 
     def hear(self) -> None:
-        """Work in what the process has told."""
+        """Account for the events of the process."""
         assert self.child is not None
         events, self.child.events = self.child.events, []
         if self.trace is not None:
@@ -176,7 +176,7 @@ class World:
         getattr(self, f"_hear_{event['event']}")(event)
 
     def hear_again(self, events: Iterable[dict[str, Any]], upto: int, requests: Iterable[Request]) -> None:
-        """Work in what a process told of these requests up to an operation, as if the present one told it."""
+        """Account for the events of a process up to an operation, as if they were of the present one."""
         self._processes += 1
         for request in requests:
             if request.which not in self.requests:
@@ -242,13 +242,13 @@ class World:
 
     @property
     def usable(self) -> bool:
-        """Whether nothing stands in the queue's way."""
+        """Whether nothing keeps the queue from working."""
         return not self.error and not self.hanging
 
     @staticmethod
     def deadline() -> float:
         """Return the monotonic second until which something that must come may take."""
-        return time.monotonic() + PATIENCE
+        return time.monotonic() + TIMEOUT
 
     def settle(self) -> None:
         """Wait until all is processed and, if nothing prevents that, the file holds just what waits."""
@@ -293,13 +293,13 @@ class World:
             self.accounted = True
         for request in self.requests.values():
             if request.which in self.numbers:
-                request.place, request.destroyed, request.told = place, None, False
+                request.place, request.destroyed, request.reported = place, None, False
                 request.forms = request.forms[-1:]
             elif request.ended and request.place == place:
                 request.sealed = True
 
     def _why(self, reply: dict[str, Any]) -> str:
-        text = f"after {PATIENCE:g} s {reply}, and {len(self.numbers)} wait"
+        text = f"after {TIMEOUT:g} s {reply}, and {len(self.numbers)} wait"
         if reply["status"] is not None:
             contents = read(self.used(reply))
             missing = sorted(self._expected().keys() - contents.waiting.keys())
@@ -314,7 +314,7 @@ class World:
         waits = self._recovered | self.numbers.keys()
         files = Files(self.base, self.named())
         for request in self.requests.values():
-            if not request.taken or request.told or request.which in self._sent:
+            if not request.taken or request.reported or request.which in self._sent:
                 continue
             if request.which in waits:
                 continue
@@ -337,17 +337,17 @@ class World:
         """Find a request that neither waits nor is done."""
         for path in files.named:
             if request.which in files.in_one(path):
-                request.told = True
+                request.reported = True
                 sound = request.destroyed is None and not request.loose
                 if sound and not request.dead and self.was_late and not self._superseded(request):
                     text = f"request {request.which} does not go on, and its file {path} was sound"
                     raise Violation("stays", text)
                 return
         if request.destroyed is not None and self._complained(request.destroyed, request.place):
-            request.told = True
+            request.reported = True
             return
         if request.destroyed is not None and request.place != place and request.place in self.left:
-            return  # it is told when that directory is used again
+            return  # it is reported when that directory is used again
         found = files.holding(request.which)
         if place != self.place and any(path.is_relative_to(self.place) for path in found):
             return  # the operator has put it where the next start reads it

@@ -1,4 +1,4 @@
-"""A new file takes the place of another: at no moment of a kill are requests in a file that nobody names."""
+"""A new file takes the place of another: after a kill at any moment the log names each file with requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class KilledError(BaseException):
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
-    """A queue with 100 requests, one of which is damaged; in its WAL, as nobody has closed it."""
+    """A queue with 100 requests, one of which is damaged; in its WAL, as it was not closed."""
     queue, made = tmp_path / "queue", tmp_path / "made"
     queue.mkdir()
     made.mkdir()
@@ -74,7 +74,7 @@ def steps_of(work: Callable[[], object], monkeypatch: pytest.MonkeyPatch, kill_a
 def test_a_kill_at_each_step_of_a_salvage_leaves_all_that_can_be_read_in_the_place(
     damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the renaming of the old file and the writing of the new one, nobody named the file."""
+    """Between the renaming of the old file and the writing of the new one, nothing named the file."""
     readable = {entry.number for entry in entries(*range(1, 57), *range(58, 103))}
     killed, step = True, 0
     while killed:
@@ -148,7 +148,7 @@ def test_kills_during_a_salvage_leave_no_copies_behind(damaged: Path) -> None:
     assert [path.name for path in damaged.iterdir()] == [FOLDER]
 
 
-def test_each_file_that_was_set_aside_is_told_at_each_start_by_name(tmp_path: Path) -> None:
+def test_each_file_that_was_set_aside_is_named_at_each_start(tmp_path: Path) -> None:
     for number in (1, 2):
         aside = tmp_path / f"{FOLDER}.aside-{number}"
         fill(tmp_path, *names(*range(number * 3)))

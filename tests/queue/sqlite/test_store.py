@@ -412,7 +412,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def kill_and_start(self) -> None:
-        """Go on with a copy of the files, as nobody closed them."""
+        """Go on with a copy of the files, as they were not closed."""
         place = tempfile.TemporaryDirectory()
         copied(self.folder, Path(place.name))
         self.store.close()
@@ -451,7 +451,7 @@ def test_only_the_newest_dead_letters_are_kept(tmp_path: Path, monkeypatch: pyte
         store.write([Entry(number + 1, 1.0, b"%d" % number)], [number + 1],
                     [DeadLetter(0, 1.0, 2.0, "why", b"%d" % number)])
     assert store.read() == []
-    assert [letter.datagram for letter in store.read_dead()] == [b"%d" % number for number in range(15, 25)]
+    assert [dead.datagram for dead in store.read_dead()] == [b"%d" % number for number in range(15, 25)]
     assert store.count_dead() == 10
     store.close()
 
@@ -459,12 +459,12 @@ def test_only_the_newest_dead_letters_are_kept(tmp_path: Path, monkeypatch: pyte
 def test_dead_letters_outlive_the_requests(tmp_path: Path) -> None:
     """What replaces the entries, and what notes the end of some, does not touch them."""
     store = Store(str(tmp_path))
-    store.write((), (), [DeadLetter(0, 1.0, 2.0, "why", b"letter")])
+    store.write((), (), [DeadLetter(0, 1.0, 2.0, "why", b"request")])
     store.replace([Entry(1, 1.0, b"a")])
     store.reconcile([])
     store.close()
     store = Store(str(tmp_path))
-    assert store.read_dead() == [DeadLetter(1, 1.0, 2.0, "why", b"letter")]
+    assert store.read_dead() == [DeadLetter(1, 1.0, 2.0, "why", b"request")]
     store.close()
 
 

@@ -176,7 +176,7 @@ def test_what_is_no_wal_is_left_to_sqlite(tmp_path: Path, octets: bytes) -> None
 
 
 @pytest.mark.parametrize("left", [None, 0, HEADER + 10 * (FRAME + PAGE)])
-def test_a_wal_that_is_missing_or_cut_after_a_kill_is_told(tmp_path: Path, left: int | None) -> None:
+def test_a_wal_that_is_missing_or_cut_after_a_kill_is_reported(tmp_path: Path, left: int | None) -> None:
     """Its requests were gone, without a word."""
     there = tmp_path / "copy"
     queue = tmp_path / "queue"
@@ -209,7 +209,7 @@ def test_a_wal_that_is_missing_or_cut_after_a_kill_is_told(tmp_path: Path, left:
 
 
 def test_nothing_wrong_goes_on_whatever_octet_is_damaged(killed: Path, tmp_path: Path) -> None:
-    """What is missing is told. It is one row, or when a page's number is damaged the rows of another page."""
+    """What is missing is reported: one row, or when a page's number is damaged the rows of another page."""
     chance = random.Random(7)
     right = {entry.datagram for entry in entries(*range(1, 41))}
     size = wal_of(killed).stat().st_size
@@ -224,8 +224,8 @@ def test_nothing_wrong_goes_on_whatever_octet_is_damaged(killed: Path, tmp_path:
             await daemon.until_logged("PYD2_QUEUE_OPENED")
             await daemon.until(lambda: not daemon.queue.busy)
             assert set(daemon.begun) <= right
-            told = {"PYD2_QUEUE_SET_ASIDE", "PYD2_QUEUE_TORN"} & set(daemon.log.ids)
-            assert len(daemon.begun) == 40 or told
+            reported = {"PYD2_QUEUE_SET_ASIDE", "PYD2_QUEUE_TORN"} & set(daemon.log.ids)
+            assert len(daemon.begun) == 40 or reported
             assert len(daemon.begun) >= 40 - PAGE // 350
 
         play(scene)
