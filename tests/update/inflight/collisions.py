@@ -61,8 +61,9 @@ def collisions(layer: str, count: int) -> tuple[int, int]:
             found += outgoing.query_id in under_way
             under_way[outgoing.query_id] = outgoing
             sent += 1
-        # Where a collision has kept an update without its answer.
-        if not under_way and engine.active and (timer := engine.timer()) is not None:
+        # A turn may leave work to the timer, and a collision keeps an update without its answer.
+        timer = engine.timer()
+        if timer is not None and (timer <= now or not under_way):
             now = max(now, timer)
             engine.handle_timer(now, wall)
     return found, most
