@@ -101,7 +101,7 @@ def read_table(table: str) -> dict[str, Message]:
     """Return the messages of a table by their IDs.
 
     A heading in brackets is a logger's name below the root. Each line after it is a message: its level
-    (``Dn``: DEBUG with debug level n; else the first letter of INFO, WARN, ERROR or FATAL), its ID, its text.
+    (``Dn``: DEBUG with debug level n; else the initial of INFO, WARN, ERROR or FATAL), its ID, its text.
     """
     messages: dict[str, Message] = {}
     logger = ""

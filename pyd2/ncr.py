@@ -33,7 +33,7 @@ class ChangeType(IntEnum):
 
 
 class ConflictResolutionMode(StrEnum):
-    """How clients that want the same name are told apart."""
+    """How an update distinguishes clients that want the same name."""
 
     CHECK_WITH_DHCID = "check-with-dhcid"
     NO_CHECK_WITH_DHCID = "no-check-with-dhcid"
@@ -42,9 +42,9 @@ class ConflictResolutionMode(StrEnum):
 
 
 class RequestKind(IntEnum):
-    """What a request asks for, as one number: how its DNS entries change, and how clients are told apart.
+    """What a request asks for, as one number: how its DNS entries change, and its conflict resolution mode.
 
-    What follows from it stands in ``pyd2/update/model/kinds.py``. The numbers are those of C, too
+    ``pyd2/update/model/kinds.py`` says what each kind does. C uses the same numbers
     (``cbridge/wire/request.h``).
     """
 

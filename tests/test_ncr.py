@@ -137,9 +137,9 @@ def test_the_length_decides_what_is_read() -> None:
 
 
 def test_the_longest_request_that_fits_is_decoded() -> None:
-    room = ncr.MAX_DATAGRAM - len(datagram({**USUAL, "dhcid": ""}))
-    assert len(decode(datagram({**USUAL, "dhcid": "ab" * (room // 2)})).dhcid) == room // 2
-    longer = datagram({**USUAL, "dhcid": "ab" * (room // 2 + 1)})
+    free = ncr.MAX_DATAGRAM - len(datagram({**USUAL, "dhcid": ""}))
+    assert len(decode(datagram({**USUAL, "dhcid": "ab" * (free // 2)})).dhcid) == free // 2
+    longer = datagram({**USUAL, "dhcid": "ab" * (free // 2 + 1)})
     assert rejection(longer).endswith("InputBuffer::peekVector read beyond end of buffer")
 
 

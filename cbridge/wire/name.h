@@ -8,7 +8,7 @@
 
 enum { WIRE_NAME_MAX = 255 };
 
-/* An uncompressed name with its labels found. Compares without regard to the case of ASCII letters. */
+/* An uncompressed name with its labels found. The comparison ignores the case of ASCII characters. */
 typedef struct {
     uint8_t wire[WIRE_NAME_MAX];  /* as it was given */
     uint8_t lower[WIRE_NAME_MAX]; /* in lower case */

@@ -5,7 +5,7 @@
 #include "name.h"
 #include "octets.h"
 
-/* ASCII only, whatever the locale. Lengths are at most 63 and so never look like letters. */
+/* ASCII only, whatever the locale. A length is at most 63, which is below 'A': it never changes. */
 static inline uint8_t wire_to_lower(uint8_t octet) {
     return octet >= 'A' && octet <= 'Z' ? octet | 0x20 : octet;
 }

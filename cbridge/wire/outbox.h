@@ -12,7 +12,7 @@
 typedef struct {
     uint32_t slot;
     uint32_t query_id;
-    uint32_t at; /* where it stands in `octets` */
+    uint32_t at; /* its offset in `octets` */
     uint32_t size;
 } wire_outgoing;
 

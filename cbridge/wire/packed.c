@@ -71,7 +71,7 @@ void wire_domains_free(wire_domains *domains) {
 
 /* Return the place of a text, or the free one where it would stand: half of the places or more are always free. */
 static entry *find_place(const wire_domains *domains, unsigned kind, const uint8_t *text, size_t size) {
-    /* FNV-1a. The texts are the operator's own: nobody else can make them collide. */
+    /* FNV-1a. The texts come from the configuration only: clients cannot make them collide. */
     uint64_t hash = 0xCBF29CE484222325 ^ kind;
     for (size_t i = 0; i < size; i++) {
         hash = (hash ^ text[i]) * 0x100000001B3;

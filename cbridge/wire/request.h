@@ -22,7 +22,7 @@ enum wire_mode {
 /* A request's kind is its change type * WIRE_MODES + its mode: RequestKind in pyd2/ncr.py has the same numbers. */
 enum { WIRE_REQUEST_KINDS = WIRE_CHANGE_TYPES * WIRE_MODES };
 
-/* A request. What is text stands in the datagram, at these offsets. */
+/* A request. Its texts stay in the datagram, at these offsets. */
 typedef struct {
     uint32_t lease_length;
     uint16_t fqdn_at;      /* the FQDN's text, without a final dot */

@@ -9,7 +9,7 @@
 
 enum { WIRE_SHOWN_MAX = 512 + 4 * WIRE_DHCID_MAX + WIRE_NAME_MAX }; /* octets of an ID and a text at most */
 
-/* What stands in a line around a request's ID and text. */
+/* The parts of a log line around a request's ID and text. */
 typedef struct {
     const char *before, *between, *after;
     size_t before_size, between_size, after_size;

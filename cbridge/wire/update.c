@@ -16,7 +16,7 @@ enum {
 typedef struct {
     const wire_name *zone;
     wire_name owner;
-    size_t owner_at; /* where the first record's owner stands in the message */
+    size_t owner_at; /* offset of the first record's owner in the message */
     bool owner_is_short; /* whether it is no longer than a pointer to it */
 } message_layout;
 
@@ -29,8 +29,8 @@ static bool begins_label(const wire_name *name, size_t at) {
 }
 
 /*
- * Write a name, its longest suffix that stands in the message already as a pointer; the root never is one.
- * `owner` tells whether the owner's labels stand there, too.
+ * Write a name. A pointer replaces its longest suffix that the message already contains, except the root.
+ * `owner` says whether the message already contains the owner's labels, too.
  */
 static void put_name(wire_writer *writer, const message_layout *layout, const wire_name *name, bool owner) {
     for (size_t at = 0; begins_label(name, at); at += 1U + name->wire[at]) {

@@ -24,7 +24,7 @@ SHIFT: Final = 20
 
 
 class Sharded(Generic[K, V]):
-    """A dictionary in ``SHARDS`` parts. Nobody can choose the part of a key: hashes of octets are random."""
+    """A dictionary in ``SHARDS`` parts. Clients cannot choose a key's part: hashes of octets are random."""
 
     __slots__ = ("parts",)
 

@@ -141,7 +141,7 @@ class CommandTarget:
         self._log.lines.clear()
         if answer is None:
             assert ANSWER.fullmatch(session.timed_out())
-            yield "incomplete: the client would be told of its time-out"
+            yield "incomplete: the client would get the answer of a time-out"
             return
         found = ANSWER.fullmatch(answer)
         assert found is not None, f"this is no answer: {answer[:200]!r}"

@@ -238,7 +238,7 @@ def peak_memory(pid: int | str = "self") -> int:
 
 
 def table(reports: Sequence[Report]) -> str:
-    """Return the reports as text: a line for each target, and below it what its inputs were told."""
+    """Return the reports as text: a line for each target, and below it the answers to its inputs."""
     lines = [
         (
             f"{'target':8} {'inputs':>8} {'accepted':>8} {'rejected':>8} {'faults':>6} {'slow':>5}"

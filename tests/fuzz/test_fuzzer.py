@@ -180,7 +180,7 @@ def test_what_is_printed_of_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Slow:
-    """A target for which an input of the letter x takes half a second of a clock that is not real."""
+    """A target for which the input x takes half a second of a clock that is not real."""
 
     name = "slow"
     used = 0.0

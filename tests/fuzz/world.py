@@ -135,7 +135,7 @@ class World:
     def _check_idle(self) -> None:
         engine, counters = self.engine, self.counters
         assert (engine.active, engine.queued, engine._driver.tries.in_flight) == (0, 0, 0)
-        assert not any(engine._scheduler.clients.held), "a DHCID is held by nobody"
+        assert not any(engine._scheduler.clients.held), "a DHCID is held without a transaction"
         assert all(not engine.pending(lane) and not lane.ready and not lane.waiting for lane in engine.lanes)
         assert all(lane.window.in_flight == 0 for lane in engine.lanes)
         ends = Counter(texts[0] for message_id, texts in self.log.lines if message_id in TERMINAL)

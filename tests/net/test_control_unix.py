@@ -54,7 +54,7 @@ def control_socket(directory: str, name: str, **members: Any) -> UnixSocket:
 
 @pytest.fixture
 def directory() -> Iterator[str]:
-    """A short path, for a socket's path has room for 107 bytes only."""
+    """A short path: the path of a socket has 107 bytes at most."""
     with tempfile.TemporaryDirectory(prefix="d2.") as path:
         Path(path).chmod(0o750)
         yield path
@@ -508,7 +508,7 @@ def test_the_same_path_changes_hands_without_a_gap(directory: str, log: Lines, r
         async with channel(directory, log) as old:
             idle_reader, idle_writer = await asyncio.open_unix_connection(old.path)
             await until(lambda: "COMMAND_SOCKET_CONNECTION_OPENED" in log.ids())
-            waiting = socket.socket(socket.AF_UNIX)  # it has connected, but nobody has accepted it yet
+            waiting = socket.socket(socket.AF_UNIX)  # connected, but not accepted yet
             waiting.connect(old.path)
             waiting.send(b"waiting.")
             inode = Path(old.path).stat().st_ino

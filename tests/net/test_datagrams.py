@@ -96,13 +96,13 @@ def test_a_full_kernel_stops_the_batch(datagrams: Datagrams) -> None:
         assert datagrams.send(one, messages[at : at + 1]) == (1, 0)
 
 
-def test_the_error_of_an_earlier_message_is_told_once(datagrams: Datagrams) -> None:
+def test_the_error_of_an_earlier_message_is_reported_once(datagrams: Datagrams) -> None:
     with pair() as (one, other):
         place = other.getsockname()
         other.close()
-        one.send(b"to nobody")
+        one.send(b"to a closed port")
         wait_until(lambda: one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED, "ICMP")
-        one.send(b"to nobody")  # its error stands there now
+        one.send(b"to a closed port")  # the socket has its error now
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as back:
             back.bind(place)
             back.settimeout(10)
@@ -116,7 +116,7 @@ def test_datagrams_around_an_error_are_kept(datagrams: Datagrams) -> None:
         other.send(b"before")
         place = other.getsockname()
         other.close()
-        one.send(b"to nobody")
+        one.send(b"to a closed port")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as back:
             back.bind(place)
             back.sendto(b"behind", one.getsockname())

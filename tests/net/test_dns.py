@@ -215,7 +215,7 @@ def test_a_message_too_large_for_udp_fails_at_once(new_peer: NewPeer) -> None:
 
 
 class FullKernel(PythonDatagrams):
-    """Datagrams that find no room for the first sends."""
+    """Datagrams whose first sends find the kernel's buffer full."""
 
     def __init__(self, refusals: list[int]) -> None:
         self.refusals = refusals
@@ -362,7 +362,7 @@ JUNK = 4000
 """Datagrams that no receive buffer for 96 replies holds."""
 
 
-def test_what_the_kernel_drops_is_counted_and_told_once_a_minute(new_peer: NewPeer) -> None:
+def test_what_the_kernel_drops_is_counted_and_logged_once_a_minute(new_peer: NewPeer) -> None:
     async def run() -> None:
         peer = new_peer()
         rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
@@ -460,7 +460,7 @@ def test_without_another_port_under_load_those_that_are_open_serve(
     uvloop.run(run())
 
 
-def test_that_no_socket_can_be_opened_is_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_no_socket_can_be_opened_is_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         rig = Rig(Lane(ip_address("127.0.0.1"), 53))
 

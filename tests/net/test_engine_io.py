@@ -135,7 +135,7 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
     uvloop.run(scenario())
 
 
-def test_an_answer_that_the_kernel_drops_is_told_of_when_its_try_times_out(packet_layer: str) -> None:
+def test_an_answer_that_the_kernel_drops_is_logged_when_its_try_times_out(packet_layer: str) -> None:
     async def scenario() -> None:
         counters, log, ended = Counters(), MemoryLog(0), asyncio.Event()
         engine = Engine(counters, log, make_backend(packet_layer))
@@ -260,7 +260,7 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
 def test_sockets_of_servers_that_are_gone_are_closed_in_parts(
     packet_layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reload that takes thousands of servers away keeps nobody waiting while their sockets are closed."""
+    """A reload that removes thousands of servers delays no request while their sockets are closed."""
     count = 3 * CLOSE_AT_A_TIME + 1
     closed = 0
     close = ServerSockets.close

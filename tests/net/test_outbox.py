@@ -140,7 +140,7 @@ def as_root(test: str) -> None:
 
 
 def test_a_firewalls_answer_to_an_earlier_update_costs_none(packet_layer: str) -> None:
-    """Not only closed ports are told of by ICMP; whatever it is, it says nothing about the next update."""
+    """ICMP reports more than closed ports; no ICMP message says anything about the next update."""
     if os.geteuid() != 0:  # only root sends ICMP messages
         as_root("test_a_firewalls_answer_to_an_earlier_update_costs_none")
         return

@@ -92,14 +92,14 @@ def test_a_socket_that_is_kept_is_found_again_whatever_became_of_the_first(host:
 
 
 def test_a_status_is_one_line(tmp_path: Path) -> None:
-    """A text of several lines could say what nobody meant to say."""
+    """A text of several lines could set other variables of the service manager."""
     with service_manager.ServiceManager(tmp_path) as played:
         ServiceManager({"NOTIFY_SOCKET": played.address}, Lines()).ready("no\nMAINPID=1\n \udcff")
         assert played.hear() == [{"READY": "1", "STATUS": "no MAINPID=1 ?"}]
 
 
-@pytest.mark.parametrize("address", ["/nonexistent/notify", "@pyd2-nobody", "vsock:2:1234", "x" * 200])
-def test_a_manager_out_of_reach_is_told_of(address: str) -> None:
+@pytest.mark.parametrize("address", ["/nonexistent/notify", "@pyd2-absent", "vsock:2:1234", "x" * 200])
+def test_a_manager_out_of_reach_is_logged(address: str) -> None:
     log = Lines()
     ServiceManager({"NOTIFY_SOCKET": address}, log).stopping()
     ((message, said, where, reason),) = log.lines

@@ -136,7 +136,7 @@ def test_one_connection_serves_until_the_server_closes_it_then_a_new_one() -> No
     asyncio.run(run())
 
 
-def test_nobody_listens() -> None:
+def test_no_server_listens() -> None:
     async def serve(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         raise AssertionError
 
@@ -151,7 +151,7 @@ def test_nobody_listens() -> None:
     asyncio.run(run())
 
 
-def test_a_reply_to_nothing_is_told_as_such() -> None:
+def test_a_reply_to_nothing_is_reported_as_such() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         query = await read_message(reader)
         writer.write(framed(message(99)) + framed(query))

@@ -183,7 +183,7 @@ def test_servers_that_callouts_skip_are_no_recursion() -> None:
 
 # Lanes.
 
-def test_a_dead_server_keeps_nobody_else_waiting() -> None:
+def test_a_dead_server_delays_no_other_server() -> None:
     def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
         return dead(outgoing, now) if outgoing.lane.port == 9 else [(0.001, answer(outgoing.message))]
 
@@ -673,8 +673,8 @@ def test_the_limit_bounds_octets_too() -> None:
     d2 = limited(Held(), 100)
     for number in range(100):
         d2.request(forward(number, dhcid=f"{number:04X}" * 900))
-    room = 100 * OCTETS_PER_ENTRY
-    assert room <= d2.engine._limit.octets < room + LARGEST_REQUEST
+    capacity = 100 * OCTETS_PER_ENTRY
+    assert capacity <= d2.engine._limit.octets < capacity + LARGEST_REQUEST
     assert d2.counters.queue_full.value == 100 - 2 - d2.engine.queued > 0
     assert "DHCP_DDNS_QUEUE_MGR_QUEUE_FULL" in d2.log.ids
 
@@ -867,7 +867,7 @@ def test_ended_leases_may_be_dropped() -> None:
 
 
 def test_replies_do_not_wait_for_a_lane_that_is_dropped_whole() -> None:
-    """Requests that are only dropped take no room of the window; they are worked off in parts."""
+    """Requests that are only dropped use no place of the window; the engine drops them in parts."""
     held = Held()
     context = {"pyd2": {"expired": "drop", "lanes": {"max-in-flight": 1}}}
     d2 = virtual(held, settings={"user-context": context})
@@ -921,7 +921,7 @@ def test_ipv6_servers() -> None:
 
 
 def test_a_paced_lane_is_served_by_the_timer() -> None:
-    """What the pace held back goes out when there is room again, with no reply and no request to wake it."""
+    """When places are free again, held-back requests go out without a reply or request to wake the lane."""
     held = Held()
     context = {"pyd2": {"lanes": {"max-in-flight": 2000}}}
     d2 = virtual(held, settings={"user-context": context, "dns-server-timeout": 60000})

@@ -84,7 +84,7 @@ class EngineStates(RuleBasedStateMachine):
         full = self.d2.counters.queue_full
         if full.value == before:
             self.accepted[self.serial] = client
-        room = {lane: lane.window.limit - lane.window.in_flight for lane in self.d2.engine.lanes}
+        places = {lane: lane.window.limit - lane.window.in_flight for lane in self.d2.engine.lanes}
         first = len(self.messages)
         self.d2.request(request(
             dhcid=client, fqdn=name, change_type=change, conflict_resolution_mode=mode,
@@ -92,7 +92,7 @@ class EngineStates(RuleBasedStateMachine):
         ))
         if full.value != before:
             del self.accepted[self.serial]
-        for lane, free in room.items():
+        for lane, free in places.items():
             assert sum(message.lane is lane for message in self.messages[first:]) <= max(free, 0)
 
     @precondition(lambda self: self.messages)

@@ -40,7 +40,7 @@ BACKLOG = 2000
 
 
 class Sick:
-    """Two servers: one answers everything, the other as it is told; None: not at all."""
+    """Two servers: one answers everything, the other as the test sets it; None: not at all."""
 
     def __init__(self) -> None:
         self.rcode: Rcode | None = None
@@ -61,7 +61,7 @@ class Sick:
 
 
 def zones(port: int = SICK_PORT, **more: Any) -> dict[str, Any]:
-    """Return a configuration with a sick and a healthy zone, and late tries."""
+    """Return a configuration with a sick and a healthy zone, and retries."""
     own = {"retry": RETRY, "failover": {"enabled": True}, **more}
     return simple_map([domain(SICK, port), domain(HEALTHY, HEALTHY_PORT)],
                       [domain("10.in-addr.arpa.", port)], {"user-context": {"pyd2": own}})
@@ -552,7 +552,7 @@ def shared(sick: Sick, **more: Any) -> VirtualD2:
     return VirtualD2(make_config(body), sick, **more)
 
 
-def told_given_up(d2: VirtualD2) -> list[str]:
+def logged_given_up(d2: VirtualD2) -> list[str]:
     return d2.log.texts("PYD2_RETRY_SHARE_FULL")
 
 
@@ -567,22 +567,22 @@ def test_a_zone_that_stays_refused_leaves_half_of_the_queue(sick: Sick) -> None:
     dead = d2.pop_dead_letters()
     assert len(dead) == 250
     assert "REFUSED from 127.0.0.1 port:1; the retries of its domain" in dead[0].reason
-    (text,) = told_given_up(d2)
+    (text,) = logged_given_up(d2)
     assert text.startswith("50 requests of domain sick.test. wait for a retry, which is its share")
     assert "abandoned (1 since the last" in text
     for number in range(300, 400):
         d2.request(ask(number, HEALTHY))
         d2.run(d2.now + 0.01)
     assert (tally.done, tally.lost) == (100, 0)
-    # Another zone that fails has a share, too, and after a minute it is told again.
+    # Another zone that fails has a share, too, and after a minute the message is logged again.
     for number in range(400, 500):
         d2.request(ask(number, "ill.test."))
     d2.run(d2.now + 60)
     assert d2.engine.retries == 75
     d2.request(ask(500))
     d2.run(d2.now + 0.1)
-    assert "sick.test." in told_given_up(d2)[-1]
-    assert "250 since the last" in told_given_up(d2)[-1]
+    assert "sick.test." in logged_given_up(d2)[-1]
+    assert "250 since the last" in logged_given_up(d2)[-1]
     sick.rcode = Rcode.NOERROR
     d2.run()
     assert tally.done == 100 + 75

@@ -72,16 +72,16 @@ static void domains(void) {
     }
     text[0] = 'a';
     CHECK(wire_domains_add(four, WIRE_DOMAIN_NAME, text, sizeof text, 70) == 0); /* it is there: in its place */
-    for (int letter = 'a'; letter <= 'z'; letter++) {
+    for (int label = 'a'; label <= 'z'; label++) {
         static const char name[] = {1, 'x', 0};
         uint8_t packed[sizeof(wire_packed) + sizeof name];
         wire_packed head = {.fqdn_size = sizeof name, .ways = WIRE_FORWARD, .address_size = 4};
         memcpy(packed, &head, sizeof head);
         memcpy(packed + sizeof head, name, sizeof name);
-        packed[sizeof head + 1] = (uint8_t)letter;
+        packed[sizeof head + 1] = (uint8_t)label;
         CHECK(wire_match(four, packed, sizeof packed) == 0);
         memcpy(&head, packed, sizeof head);
-        CHECK(head.forward == (letter == 'a' ? 70 : letter <= 'd' ? (uint32_t)(letter - 'a' + 1) : 9));
+        CHECK(head.forward == (label == 'a' ? 70 : label <= 'd' ? (uint32_t)(label - 'a' + 1) : 9));
     }
     wire_domains_free(four);
 }

@@ -30,7 +30,7 @@ def bounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_call_that_nobody_makes_stays_within_bounds(bounds: Path, case: str) -> None:
+def test_a_call_that_pyd2_never_makes_stays_within_bounds(bounds: Path, case: str) -> None:
     env = os.environ | {"ASAN_OPTIONS": "max_allocation_size_mb=1024:allocator_may_return_null=1"}
     done = subprocess.run([bounds, case], capture_output=True, text=True, check=False, env=env)
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-A request says *add* or *remove*, and how clients that want the same name are told apart (its conflict
+A request says *add* or *remove*, and how updates distinguish clients that want the same name (its conflict
 resolution mode). The two together choose the kind. A kind has steps; each sends one UPDATE and goes by the
 RCODE of the reply. The forward steps (A or AAAA, and DHCID, at the FQDN) come first, then the reverse step
 (PTR at the reverse name), each direction only if the request asks for it::
@@ -177,7 +177,7 @@ CHECK_EXISTS_ADD: Final = Kind(
 
 SIMPLE_ADD: Final = Kind(
     "SimpleAdd", RequestKind.ADD_NO_CHECK_WITH_DHCID,
-    # Nobody is asked: whatever the name held is replaced.
+    # No prerequisites: the update replaces the addresses and the DHCID of any client.
     forward=(
         Step(
             "REPLACING_FWD_ADDRS", "FORWARD_ADD", "Forward Add",

@@ -1,7 +1,7 @@
 r"""Which configured domain is responsible for a name (contract, section 4).
 
 Kea compares texts: a domain matches a name that equals it, or that ends in it behind a dot, ignoring the
-case of ASCII letters; the longest such domain wins. Escapes are not undone, so ``com.`` also matches
+case of ASCII characters; the longest such domain wins. Escapes are not undone, so ``com.`` also matches
 ``a\.com.``, whose first label holds the dot. The domain ``*`` matches what no other does.
 
 One difference (decision 19): a domain configured without its final dot matches as if it had one.

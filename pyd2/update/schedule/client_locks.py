@@ -37,8 +37,8 @@ class ClientLocks:
         self.held: tuple[Held, ...] = Sharded[int, "Followers | None"]().parts
         """DHCIDs that are held, each with the requests that queue behind the holder; None: none did so yet.
 
-        The keys are their hashes, which saves memory. Two that share a hash, which is unlikely and which
-        nobody can bring about, go one after the other, which does no harm. Each is in the part
+        The keys are their hashes, which saves memory. Two DHCIDs that share a hash go one after the other,
+        which does no harm; this is unlikely, and clients cannot bring it about. Each is in the part
         ``held[dhcid >> SHIFT & LAST_SHARD]``.
         """
 

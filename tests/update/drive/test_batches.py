@@ -1,4 +1,4 @@
-"""By the batch, with nothing told of single updates: the same work is done as message by message."""
+"""Batches, which log nothing about single updates, do the same work as single messages."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_a_library_s_own_kind_of_a_shared_secret_signs_itself() -> None:
 
 
 def test_the_reverse_direction_follows_at_once() -> None:
-    """When nothing is told and the server is the same, one turn brings the answer and the next update."""
+    """When nothing is logged and the server is the same, one turn brings the answer and the next update."""
     batches = Batches(support.LAYER, simple_map(
         [domain("example.com.", 1)], [domain("2.0.192.in-addr.arpa.", 1)]), -1, 64)
     batches.engine.receive_requests([datagram(request())], batches.now, batches.wall)

@@ -235,7 +235,7 @@ def test_servers_that_refuse_are_not_down() -> None:
     assert "PYD2_SERVER_DOWN" not in d2.log.ids
 
 
-def test_with_late_tries_nothing_is_sent_to_servers_that_are_all_down() -> None:
+def test_with_retries_nothing_is_sent_to_servers_that_are_all_down() -> None:
     settings = context()
     settings["user-context"]["pyd2"]["retry"] = {"enabled": True}
     peer = Rcodes({1: [None], 2: [None]})
@@ -302,7 +302,7 @@ def test_both_directions_may_fail() -> None:
 
 @pytest.mark.parametrize("forward", [Rcode.SERVFAIL, Rcode.NXRRSET])
 @pytest.mark.parametrize("reverse", [Rcode.NOERROR, Rcode.SERVFAIL])
-def test_with_late_tries_what_is_left_is_tried_again(forward: Rcode, reverse: Rcode) -> None:
+def test_with_retries_what_is_left_is_tried_again(forward: Rcode, reverse: Rcode) -> None:
     settings = context(**{"partial-success": True})
     settings["user-context"]["pyd2"]["retry"] = {"enabled": True}
     peer = Rcodes({1: [forward], 2: [reverse]})

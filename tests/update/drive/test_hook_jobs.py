@@ -152,7 +152,7 @@ def test_libraries_get_a_configured_key_that_the_engine_does_not_sign_with() -> 
     d2 = LazyD2(make_config(zones), ok, select_key=select_key)
     d2.request(forward(1))
     d2.do_hook_jobs()
-    # Its contexts are Python's: those in C have one room for each key, which the engine's thread works in.
+    # Its contexts are Python's: C has one buffer for each key, and the update thread uses that.
     assert [type(key) for key in seen] == [HmacKey]
     assert seen[0] is not d2.engine._plan.domains[1].servers[0].key  # type: ignore[union-attr]
     # Chosen again, it is the configured key: with its routes and its statistics.
@@ -186,7 +186,7 @@ class OwnContext:
         """Take everything for authentic: the peer does not sign."""
 
 
-def test_what_signs_in_its_own_way_does_so_as_an_errand_and_its_context_ends_there() -> None:
+def test_a_key_that_signs_in_its_own_way_does_so_in_a_hook_job_and_its_context_ends_there() -> None:
     key = OwnKey()
     d2 = lazy(lambda server, _: Selection(key))
     d2.request(forward(1))
@@ -205,7 +205,7 @@ def test_what_signs_in_its_own_way_does_so_as_an_errand_and_its_context_ends_the
     assert d2.log.ids[-1] == "DHCP_DDNS_ADD_SUCCEEDED"
 
 
-def test_what_is_being_signed_has_its_room_in_the_window() -> None:
+def test_an_update_that_is_being_signed_has_its_place_in_the_window() -> None:
     key = OwnKey()
     context = {"pyd2": {"lanes": {"max-in-flight": 2}}}
     zones = simple_map((domain("example.com.", 1),), (), {"user-context": context})
@@ -244,8 +244,8 @@ def test_whatever_a_library_s_key_raises_costs_no_more_than_its_request(
     d2.do_hook_jobs()
     (lane,) = d2.engine.lanes
     assert (d2.engine.active, lane.hook_jobs, d2.log.ids[-1]) == (0, 0, "DHCP_DDNS_ADD_FAILED")
-    told = d2.log.texts("DHCP_DDNS_TRANS_SEND_ERROR")
-    assert [line.endswith(f": {text}") for line in told] == [True, True]
+    logged = d2.log.texts("DHCP_DDNS_TRANS_SEND_ERROR")
+    assert [line.endswith(f": {text}") for line in logged] == [True, True]
 
 
 def test_what_a_library_s_error_holds_ends_where_libraries_run() -> None:

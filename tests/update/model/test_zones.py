@@ -61,7 +61,7 @@ def test_escapes_stay_escaped() -> None:
     assert matcher("com.").find("a\\.com.") == "com."
 
 
-def test_only_ascii_letters_fold() -> None:
+def test_only_ascii_characters_fold() -> None:
     # The Kelvin sign is a k in lower case, for Python.
     assert matcher("\u212a.").find("k.") is None
 

@@ -28,7 +28,7 @@ DNS_PORT, OTHER_PORT = 1, 2
 
 
 def context(**retry: Any) -> dict[str, Any]:
-    """Return a map's user-context with late tries."""
+    """Return a map's user-context with retries."""
     return {"user-context": {"pyd2": {"retry": {"enabled": True, **retry}}}}
 
 
@@ -38,7 +38,7 @@ def expiry(d2: VirtualD2, seconds: float) -> str:
 
 
 class Server:
-    """A DNS server that can be told what to do; ``seen`` tells which updates it has answered."""
+    """A DNS server whose answers a test chooses; ``seen`` has the updates that it has answered."""
 
     def __init__(self) -> None:
         self.rcode: Rcode | None = Rcode.NOERROR
@@ -298,7 +298,7 @@ def test_a_name_waits_for_its_turn_whoever_asks() -> None:
     assert d2.counters.tally.done == 2
 
 
-def test_late_requests_are_matched_again_and_tried_at_a_reconfiguration() -> None:
+def test_retries_are_matched_again_and_tried_at_a_reconfiguration() -> None:
     servers = Servers()
     servers.by_port[DNS_PORT].rcode = None
     d2 = virtual(servers, context(**{"initial-delay": 300}))
@@ -310,7 +310,7 @@ def test_late_requests_are_matched_again_and_tried_at_a_reconfiguration() -> Non
     assert d2.engine.lanes == d2.engine._plan.lanes
 
 
-def test_a_late_request_without_a_domain_ends() -> None:
+def test_a_retry_without_a_domain_ends() -> None:
     servers = Servers()
     servers.by_port[DNS_PORT].rcode = None
     d2 = virtual(servers)
@@ -323,7 +323,7 @@ def test_a_late_request_without_a_domain_ends() -> None:
     balanced(d2)
 
 
-def test_when_late_tries_are_switched_off_each_is_tried_once_more() -> None:
+def test_when_retries_are_switched_off_each_is_tried_once_more() -> None:
     servers = Servers()
     servers.by_port[DNS_PORT].rcode = None
     d2 = virtual(servers)
@@ -350,7 +350,7 @@ def test_a_domain_and_a_server_may_go_their_own_ways() -> None:
     assert d2.counters.tally.failed == 2
 
 
-def test_callouts_are_asked_again_at_each_late_try() -> None:
+def test_callouts_are_asked_again_at_each_retry() -> None:
     asked = 0
 
     def select_key(_server: DnsServer, key: SigningKey | None) -> Selection:
@@ -365,7 +365,7 @@ def test_callouts_are_asked_again_at_each_late_try() -> None:
     assert d2.counters.tally.done == 1
 
 
-def test_a_late_request_keeps_its_number_until_it_ends() -> None:
+def test_a_retry_keeps_its_number_until_it_ends() -> None:
     servers = Servers()
     servers.by_port[DNS_PORT].rcode = Rcode.SERVFAIL
     d2 = virtual(servers)
@@ -380,7 +380,7 @@ def test_a_late_request_keeps_its_number_until_it_ends() -> None:
     assert d2.pop_finished() == [8]
 
 
-def test_late_requests_count_against_the_queues_limit() -> None:
+def test_retries_count_against_the_queues_limit() -> None:
     servers = Servers()
     for server in servers.by_port.values():
         server.rcode = Rcode.REFUSED

@@ -1,8 +1,8 @@
 """Retries under random histories: in the end the zones must be as if nothing had ever been wrong.
 
 Behind the servers stands one set of zones, kept by the rules of RFC 2136. The test lets servers be silent,
-refuse, lose answers and come back, in a stream of requests with reconfigurations and restarts; then it lets
-all be well, and compares the zones with those of a daemon that nobody disturbed.
+refuse, lose answers and come back, in a stream of requests with reconfigurations and restarts. Then all
+servers work again, and the test compares the zones with those of an undisturbed daemon.
 """
 
 import random

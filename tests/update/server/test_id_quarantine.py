@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_a_late_reply_is_never_the_answer_to_another_update() -> None:
-    """All that is drawn is one of four IDs; the tries of a request that nobody answers have three."""
+    """The engine draws one of four IDs; the tries of a request without an answer have three."""
     for seed in range(20):
         d2 = VirtualD2(make_config(simple_map([domain("example.com.", 1)])), dead, debuglevel=0)
         (lane,) = d2.engine.lanes
@@ -35,19 +35,19 @@ def test_a_late_reply_is_never_the_answer_to_another_update() -> None:
 
 
 def test_they_come_again_after_a_while() -> None:
-    spent = QuarantinedIds()
-    spent.add(1, 100.0)
-    spent.add(2, 100.0 + PERIOD + 1)
-    assert 1 in spent
-    spent.add(3, 100.0 + 2 * PERIOD + 2)
-    assert [number in spent for number in (1, 2, 3)] == [False, True, True]
+    quarantine = QuarantinedIds()
+    quarantine.add(1, 100.0)
+    quarantine.add(2, 100.0 + PERIOD + 1)
+    assert 1 in quarantine
+    quarantine.add(3, 100.0 + 2 * PERIOD + 2)
+    assert [number in quarantine for number in (1, 2, 3)] == [False, True, True]
 
 
 def test_enough_are_left_to_draw_from() -> None:
-    spent = QuarantinedIds()
+    quarantine = QuarantinedIds()
     for number in range(65536):
-        spent.add(number, 1.0)
-    assert sum(number in spent for number in range(65536)) == MOST == lib.WIRE_QUARANTINE_MAX
+        quarantine.add(number, 1.0)
+    assert sum(number in quarantine for number in range(65536)) == MOST == lib.WIRE_QUARANTINE_MAX
 
 
 @given(st.lists(st.tuples(st.integers(0, 65535), st.floats(0, 2 * PERIOD)), max_size=60))

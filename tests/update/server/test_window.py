@@ -255,7 +255,7 @@ def test_the_cap_may_change_under_way() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["sent", "replied", "timed_out", "withdrawn"]),
                           st.floats(0, 2)), max_size=200), st.integers(1, 200))
-def test_there_is_always_room_for_something(events: list[tuple[str, float]], cap: int) -> None:
+def test_a_window_always_allows_a_try(events: list[tuple[str, float]], cap: int) -> None:
     window = PythonWindow(cap)
     now, under_way = 0.0, []
     for event, pause in events:
@@ -333,9 +333,9 @@ def test_c_is_the_same(cap: int, steps: list[tuple[str, float, int]]) -> None:
     for what, seconds, number in steps:
         now += seconds
         if what == "send":
-            room = python.free_places(now)
-            assert compiled.free_places(now) == room
-            for _ in range(min(room, number)):
+            free = python.free_places(now)
+            assert compiled.free_places(now) == free
+            for _ in range(min(free, number)):
                 python.sent()
                 compiled.sent()
                 sent.append(now)
