@@ -121,7 +121,7 @@ class NcrListener:
         """Read a batch of ``batches`` that may still be read."""
         if self.socket is None:
             return
-        if self._read(self.socket) < BATCH or batches == 1:
+        if not self._read_last(self.socket) or batches == 1:
             self.close(hand_over=False)
             on_closed()
         else:
@@ -133,7 +133,7 @@ class NcrListener:
         if sock is None:
             return
         for _ in range(LAST_BATCHES if hand_over else 0):
-            if self._read(sock) < BATCH:
+            if not self._read_last(sock):
                 break
         self.socket = None
         self.bound_to = None
@@ -151,6 +151,18 @@ class NcrListener:
         sock = self.socket
         if sock is not None:
             self._read(sock)
+
+    def _read_last(self, sock: socket.socket) -> bool:
+        """Read a batch before closing; return whether the kernel may hold more.
+
+        A fault of one batch is reported, for the others and the port that follows must not be lost with it.
+        """
+        try:
+            return self._read(sock) == BATCH
+        except Exception as error:
+            message = "a batch of requests was lost; those behind it are read"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+            return True
 
     def _read(self, sock: socket.socket) -> int:
         """Read up to BATCH datagrams, hand them over and return their number."""

@@ -112,6 +112,8 @@ class Burst:
     def __init__(self) -> None:
         self.log = Lines()
         self.batches: list[list[bytes]] = []
+        self.failing: set[int] = set()
+        """Numbers of the batches, counted from 0, that meet an internal error."""
         self._changed = asyncio.Event()
         self.intake = Intake(
             asyncio.get_running_loop(), self._keep, Counters(0.0), self.log, PythonDatagrams(),
@@ -125,6 +127,8 @@ class Burst:
     def _keep(self, datagrams: Sequence[bytes]) -> None:
         self.batches.append(list(datagrams))
         self._changed.set()
+        if len(self.batches) - 1 in self.failing:
+            raise RuntimeError("internal error")
 
     @property
     def read(self) -> list[bytes]:
@@ -238,6 +242,38 @@ def test_a_shutdown_now_after_a_move_and_a_stop_reads_the_ports_in_their_order()
         burst.intake.stop(lambda: None)
         burst.intake.leave()
         assert burst.read == [*burst.sent, b"later"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("failing", [{0}, {1}, {0, 1, 2}, {3}])
+def test_a_fault_while_a_port_is_drained_does_not_keep_the_next_one_deaf(failing: set[int]) -> None:
+    async def run() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault["exception"]))
+        burst = Burst()
+        burst.failing = failing
+        port = _free_port()
+        burst.intake.listen(LOOPBACK, port)
+        send(port, b"later")
+        await burst.arrived(burst.COUNT + 1)
+        assert burst.read == [*burst.sent, b"later"]
+        assert [str(fault) for fault in faults] == ["internal error"] * len(failing)
+        burst.intake.leave()
+
+    asyncio.run(run())
+
+
+def test_a_fault_in_the_last_moment_does_not_keep_the_port_open() -> None:
+    async def run() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault["exception"]))
+        burst = Burst()
+        burst.failing = {1}
+        burst.intake.stop(lambda: None)
+        burst.intake.leave()
+        assert burst.read == burst.sent
+        assert [str(fault) for fault in faults] == ["internal error"]
 
     asyncio.run(run())
 
