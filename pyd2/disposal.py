@@ -6,9 +6,11 @@ reference ends, and no other thread would run for that time.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.config.model import Config
+from pyd2.interpreter import free_in_parts
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +24,9 @@ AT_ONCE: Final = 1024
 LARGE: Final = 64
 """From so many members on, each member of a map or list is a part of its own."""
 
+MOST_WAITING: Final = 4
+"""Wholes that may wait. Commands that come back to back bring more than the loop has turns to free."""
+
 PAUSE: Final = 0.001
 """Seconds between two of these turns."""
 
@@ -34,25 +39,30 @@ class Disposal:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._parts: list[list[Any]] = []
-        """One list for each whole, with the outermost part at its end: it is dropped first."""
+        self._parts: deque[list[Any]] = deque()
+        """One list for each whole, oldest first, with the outermost part at its end: it is dropped first."""
 
     def add(self, *wholes: Element | Config | None) -> None:
-        """Free these once nothing else refers to them, from the next turn of the loop on."""
+        """Free these once nothing else refers to them, from the next turn of the loop on.
+
+        If too many wait, the oldest are freed before this returns.
+        """
         idle = not self._parts
         for whole in wholes:
             if whole is not None:
                 parts = _config_parts(whole) if isinstance(whole, Config) else _element_parts(whole)
                 parts.reverse()
                 self._parts.append(parts)
+        while len(self._parts) > MOST_WAITING:
+            free_in_parts(self._parts.popleft())
         if idle and self._parts:
             self._loop.call_soon(self._free_some)
 
     def _free_some(self) -> None:
-        parts = self._parts[-1]
+        parts = self._parts[0]
         del parts[-AT_ONCE:]
         if not parts:
-            self._parts.pop()
+            self._parts.popleft()
         if self._parts:
             self._loop.call_later(PAUSE, self._free_some)
 

@@ -10,7 +10,7 @@ import pytest
 
 from pyd2.config.paths import Directories
 from pyd2.data.element import Element, from_plain
-from pyd2.disposal import AT_ONCE, Disposal
+from pyd2.disposal import AT_ONCE, MOST_WAITING, Disposal
 from tests.kit.profile import RULES, parse_element
 
 if TYPE_CHECKING:
@@ -110,3 +110,28 @@ def test_more_may_come_at_any_time(disposal: Disposal, turns: Turns) -> None:
     while turns.turn():
         pass
     assert len(freed) == 2 * AT_ONCE + 1
+
+
+def test_the_oldest_is_freed_first(disposal: Disposal, turns: Turns) -> None:
+    first: list[int] = []
+    second: list[int] = []
+    disposal.add(texts(2 * AT_ONCE, first))
+    disposal.add(texts(1, second))
+    while turns.turn():
+        assert len(first) == 2 * AT_ONCE or not second
+    assert len(first) == 2 * AT_ONCE
+    assert second == [0]
+
+
+def test_more_than_the_loop_can_free_does_not_pile_up(disposal: Disposal, turns: Turns) -> None:
+    """Between commands that come back to back the loop has one turn each."""
+    freed: list[int] = []
+    count = 3 * AT_ONCE
+    for rounds in range(1, 4 * MOST_WAITING):
+        disposal.add(texts(count, freed), texts(1, freed))
+        waiting = rounds * (count + 1) - len(freed)
+        assert waiting <= MOST_WAITING * count
+        turns.turn()
+    while turns.turn():
+        pass
+    assert len(freed) == rounds * (count + 1)

@@ -73,11 +73,15 @@ class HookThread:
             self._inbox.post([(function, arguments)])
 
     def run_posted(self) -> None:
-        """Call the functions that other threads have posted."""
+        """Call the functions that other threads have posted. If one raises, the loop calls the next ones."""
         posted = self._inbox.items
-        while posted:
-            function, arguments = posted.popleft()
-            function(*arguments)
+        try:
+            while posted:
+                function, arguments = posted.popleft()
+                function(*arguments)
+        finally:
+            if posted:
+                self._inbox.post(())
 
 
 hook_thread = HookThread()

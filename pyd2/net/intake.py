@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from functools import partial
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.addresses import address_text
@@ -49,8 +49,8 @@ class Intake:
         self._log = log
         self._manager = manager
         self._listener = self._new_listener()
-        self._draining: list[NcrListener] = []
-        """Those of other ports, closed as soon as all that the kernel holds of them is read."""
+        self._draining: deque[NcrListener] = deque()
+        """Former listeners, oldest first: the first one is drained, the others wait for it."""
         self._on_stopped: Callable[[], None] | None = None
         self._wanted: tuple[Address, int] | None = None
         self._drops = 0
@@ -91,7 +91,7 @@ class Intake:
         If that takes more than one turn of the loop, ``on_stopped`` is called when it is done.
         """
         was_open = self._forget_wanted()
-        self._drain(self._listener, _nothing)
+        self._drain(self._listener)
         if self._draining:
             self._on_stopped = on_stopped
         if was_open:
@@ -128,6 +128,7 @@ class Intake:
         elif address_text(address) not in ("127.0.0.1", "::1"):
             log.emit("DHCP_DDNS_NOT_ON_LOOPBACK", address_text(address))
         self._wanted = address, port
+        self._on_stopped = None
         self._bind_wanted()
         if self._watch is None:
             self._watch = self._loop.call_later(WATCH_SECONDS, self._look)
@@ -156,11 +157,11 @@ class Intake:
                     raise
                 # The present socket may be in the way (one on all addresses, say), and its place is wrong.
                 self._manager.release()
-                self._drain(self._listener, self._bind_wanted)
+                self._drain(self._listener)
                 return
             before, self._listener = self._listener, fresh
             # Requests are read in the order of their arrival: those of the port before come first.
-            self._drain(before, fresh.start)
+            self._drain(before)
             assert fresh.socket is not None
             self._manager.keep(fresh.socket)
             self._drops = 0
@@ -177,24 +178,31 @@ class Intake:
             self._end_draining()  # the port may be one of these
             listener.bind(address, port)
 
-    def _drain(self, listener: NcrListener, then: Callable[[], None]) -> None:
-        """Close a listener when all that the kernel holds of it is handed over."""
+    def _drain(self, listener: NcrListener) -> None:
+        """Close a listener when all that the kernel holds of it, and of those before it, is handed over."""
         if listener is self._listener:
             self._listener = self._new_listener()
         self._draining.append(listener)
-        listener.drain(partial(self._drained, listener, then))
+        if len(self._draining) == 1:
+            listener.drain(self._drained)
 
-    def _drained(self, listener: NcrListener, then: Callable[[], None]) -> None:
-        self._draining.remove(listener)
-        then()
-        if self._on_stopped is not None and not self._draining:
+    def _drained(self) -> None:
+        """Drain the next listener; after the last one, read the wanted port or report the stop."""
+        self._draining.popleft()
+        if self._draining:
+            self._draining[0].drain(self._drained)
+        elif self._listener.bound_to is not None:
+            self._listener.start()
+        elif self._wanted is not None:
+            self._bind_wanted()
+        elif self._on_stopped is not None:
             on_stopped, self._on_stopped = self._on_stopped, None
             on_stopped()
 
     def _end_draining(self) -> None:
         """Hand all over at once that is left of ports before."""
-        for listener in tuple(self._draining):
-            listener.close()
+        while self._draining:
+            self._draining.popleft().close()
 
     def _log_stop(self) -> None:
         for message in _STOPPED:
@@ -209,6 +217,7 @@ class Intake:
     def _recover(self) -> None:
         if self._wanted is not None:
             self._log.emit("DHCP_DDNS_QUEUE_MGR_RECOVERING")
+            self._end_draining()  # their requests come first
             self._listener.close()
             self._start(*self._wanted)
 
@@ -232,10 +241,6 @@ class Intake:
         except OSError:
             return  # logged when it was tried first
         self._log.emit("PYD2_NCR_PORT_BOUND", address_text(address), port)
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _reason(error: OSError) -> str:

@@ -64,8 +64,6 @@ class NcrListener:
         """Address and port while the socket is open."""
         self.buffer_size = 0
         """The size that the kernel granted, in octets."""
-        self._on_closed: Callable[[], None] | None = None
-        """While ``drain`` is under way."""
 
     def open(self, address: Address, port: int, bound: socket.socket | None = None) -> None:
         """Bind and start to read; ``bound`` is a socket that is bound there already.
@@ -110,23 +108,24 @@ class NcrListener:
         """Close once the kernel's datagrams have been handed over, a batch in each turn of the loop.
 
         ``bound_to`` is None at once. If the kernel holds less than a batch, all is done before this returns.
+        ``close`` ends it without calling ``on_closed``.
         """
         if self.socket is None:
             on_closed()
             return
         self.bound_to = None
-        self._on_closed = on_closed
         self._loop.remove_reader(self.socket.fileno())
-        self._drain_some(LAST_BATCHES)
+        self._drain_some(LAST_BATCHES, on_closed)
 
-    def _drain_some(self, batches: int) -> None:
+    def _drain_some(self, batches: int, on_closed: Callable[[], None]) -> None:
         """Read a batch of ``batches`` that may still be read."""
         if self.socket is None:
             return
-        if self._read(self.socket) < BATCH or batches == 1:
+        if not self._read_last(self.socket) or batches == 1:
             self.close(hand_over=False)
+            on_closed()
         else:
-            self._loop.call_soon(self._drain_some, batches - 1)
+            self._loop.call_soon(self._drain_some, batches - 1, on_closed)
 
     def close(self, *, hand_over: bool = True) -> None:
         """Stop reading and close the port; before that, ``hand_over`` the kernel's datagrams."""
@@ -134,15 +133,12 @@ class NcrListener:
         if sock is None:
             return
         for _ in range(LAST_BATCHES if hand_over else 0):
-            if self._read(sock) < BATCH:
+            if not self._read_last(sock):
                 break
         self.socket = None
         self.bound_to = None
         self._loop.remove_reader(sock.fileno())
         sock.close()
-        on_closed, self._on_closed = self._on_closed, None
-        if on_closed is not None:
-            on_closed()
 
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped at this socket for want of buffer."""
@@ -155,6 +151,18 @@ class NcrListener:
         sock = self.socket
         if sock is not None:
             self._read(sock)
+
+    def _read_last(self, sock: socket.socket) -> bool:
+        """Read a batch before closing; return whether the kernel may hold more.
+
+        A fault of one batch is reported, for the others and the port that follows must not be lost with it.
+        """
+        try:
+            return self._read(sock) == BATCH
+        except Exception as error:
+            message = "a batch of requests was lost; those behind it are read"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+            return True
 
     def _read(self, sock: socket.socket) -> int:
         """Read up to BATCH datagrams, hand them over and return their number."""

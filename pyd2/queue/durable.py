@@ -260,8 +260,12 @@ class DurableQueue:
         if self._lifecycle.state is State.OPENING:  # once more
             return
         some = [self._held.popleft() for _ in range(min(HELD_PART, len(self._held)))]
-        if some:
-            self._begin(some)
+        try:
+            if some:
+                self._begin(some)
+        except Exception as error:  # those behind them must not wait for ever
+            message = "some requests that waited for the durable queue were not begun; the next ones begin"
+            self._loop.call_exception_handler({"message": message, "exception": error})
         if self._held:
             self._beginning = True
             self._loop.call_soon(self._begin_held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from asyncio import CancelledError
 from threading import Thread, get_ident
@@ -130,6 +131,31 @@ def test_what_another_thread_posts_runs_on_the_hook_thread() -> None:
     loop.run_forever()
     loop.close()
     assert ran == [(name, get_ident()) for name in ("at once", "posted before the loop", "last")]
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("x"), SystemExit(7)])
+def test_a_posted_function_that_fails_does_not_hold_up_those_behind_it(fault: BaseException) -> None:
+    loop, thread = uvloop.new_event_loop(), HookThread()
+    thread.use_loop(loop)
+    faults: list[object] = []
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    ran = loop.create_future()
+
+    def fail() -> None:
+        raise fault
+
+    async def work() -> None:
+        async with asyncio.timeout(10):
+            await ran
+
+    def post() -> None:
+        thread.run(fail)
+        thread.run(ran.set_result, None)
+
+    on_another_thread(post)
+    run_through(loop, work(), [])
+    loop.close()
+    assert faults == [fault]
 
 
 def test_many_items_cost_one_wake_of_the_loop() -> None:

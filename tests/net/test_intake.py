@@ -112,6 +112,8 @@ class Burst:
     def __init__(self) -> None:
         self.log = Lines()
         self.batches: list[list[bytes]] = []
+        self.failing: set[int] = set()
+        """Numbers of the batches, counted from 0, that meet an internal error."""
         self._changed = asyncio.Event()
         self.intake = Intake(
             asyncio.get_running_loop(), self._keep, Counters(0.0), self.log, PythonDatagrams(),
@@ -125,6 +127,8 @@ class Burst:
     def _keep(self, datagrams: Sequence[bytes]) -> None:
         self.batches.append(list(datagrams))
         self._changed.set()
+        if len(self.batches) - 1 in self.failing:
+            raise RuntimeError("internal error")
 
     @property
     def read(self) -> list[bytes]:
@@ -173,6 +177,103 @@ def test_a_move_to_all_addresses_of_the_port_reads_in_parts_too() -> None:
         await burst.arrived(burst.COUNT + 2)
         assert burst.read == [*burst.sent, b"meanwhile", b"later"]
         burst.intake.leave()
+
+    asyncio.run(run())
+
+
+def test_a_second_move_reads_the_ports_in_their_order() -> None:
+    async def run() -> None:
+        burst = Burst()
+        ports = _free_port(), _free_port()
+        for name, port in zip((b"second", b"third"), ports, strict=True):
+            burst.intake.listen(LOOPBACK, port)
+            send(port, name)
+        assert len(burst.batches) == 1
+        await burst.arrived(burst.COUNT + 2)
+        assert burst.read == [*burst.sent, b"second", b"third"]
+        assert burst.log.ids.count("DHCP_DDNS_QUEUE_MGR_STARTED") == 3
+        burst.intake.leave()
+
+    asyncio.run(run())
+
+
+def test_a_move_while_the_port_before_is_in_the_way_of_another_one() -> None:
+    """The place wanted in between is not bound, and the last one is read when the first is drained."""
+    async def run() -> None:
+        burst = Burst()
+        burst.intake.listen(ip_address("0.0.0.0"), burst.port)
+        port = _free_port()
+        burst.intake.listen(LOOPBACK, port)
+        send(port, b"later")
+        await burst.arrived(burst.COUNT + 1)
+        assert burst.read == [*burst.sent, b"later"]
+        assert burst.log.ids.count("DHCP_DDNS_QUEUE_MGR_STARTED") == 2
+        burst.intake.leave()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("stops", [1, 2])
+def test_a_stop_after_a_move_reads_the_ports_in_their_order(stops: int) -> None:
+    async def run() -> None:
+        burst = Burst()
+        port = _free_port()
+        burst.intake.listen(LOOPBACK, port)
+        send(port, b"later")
+        stopped = asyncio.Event()
+        for _ in range(stops):
+            burst.intake.stop(stopped.set)
+        assert len(burst.batches) == 1
+        async with asyncio.timeout(10):
+            await stopped.wait()
+        assert burst.read == [*burst.sent, b"later"]
+        assert not burst.intake.draining
+        burst.intake.leave()
+
+    asyncio.run(run())
+
+
+def test_a_shutdown_now_after_a_move_and_a_stop_reads_the_ports_in_their_order() -> None:
+    async def run() -> None:
+        burst = Burst()
+        port = _free_port()
+        burst.intake.listen(LOOPBACK, port)
+        send(port, b"later")
+        burst.intake.stop(lambda: None)
+        burst.intake.leave()
+        assert burst.read == [*burst.sent, b"later"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("failing", [{0}, {1}, {0, 1, 2}, {3}])
+def test_a_fault_while_a_port_is_drained_does_not_keep_the_next_one_deaf(failing: set[int]) -> None:
+    async def run() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault["exception"]))
+        burst = Burst()
+        burst.failing = failing
+        port = _free_port()
+        burst.intake.listen(LOOPBACK, port)
+        send(port, b"later")
+        await burst.arrived(burst.COUNT + 1)
+        assert burst.read == [*burst.sent, b"later"]
+        assert [str(fault) for fault in faults] == ["internal error"] * len(failing)
+        burst.intake.leave()
+
+    asyncio.run(run())
+
+
+def test_a_fault_in_the_last_moment_does_not_keep_the_port_open() -> None:
+    async def run() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault["exception"]))
+        burst = Burst()
+        burst.failing = {1}
+        burst.intake.stop(lambda: None)
+        burst.intake.leave()
+        assert burst.read == burst.sent
+        assert [str(fault) for fault in faults] == ["internal error"]
 
     asyncio.run(run())
 

@@ -250,6 +250,37 @@ def test_many_that_waited_for_the_file_begin_in_parts_and_in_their_order(tmp_pat
     assert in_file(tmp_path) == names(*range(5020))
 
 
+@pytest.mark.parametrize("failing", [1, 2, 5])
+def test_a_fault_in_one_part_leaves_the_others_to_begin(tmp_path: Path, failing: int) -> None:
+    faults: list[str] = []
+
+    async def scene(daemon: Daemon) -> None:
+        parts: list[Sequence[bytes]] = []
+        begin = daemon.queue._begin
+
+        def fail_once(datagrams: Sequence[bytes]) -> None:
+            parts.append(datagrams)
+            if len(parts) == failing:
+                raise RuntimeError("internal error")
+            begin(datagrams)
+
+        daemon.loop.set_exception_handler(lambda _, fault: faults.append(str(fault["exception"])))
+        daemon.queue._begin = fail_once  # type: ignore[method-assign]
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(*range(5000)))
+        await daemon.until(lambda: len(parts) == 5, "all parts")
+        daemon.queue.accept(names(5000))
+        del parts[failing - 1]
+        expected = [name for part in parts for name in part]
+        assert expected[-1:] == names(5000)
+        await daemon.until_begun(*expected)
+        assert list(daemon.begun) == expected
+        assert not daemon.queue.busy
+
+    play(scene)
+    assert faults == ["internal error"]
+
+
 def test_a_stop_while_they_begin_in_parts_writes_all(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)

@@ -238,9 +238,8 @@ def test_a_file_that_gets_damaged_is_written_anew(tmp_path: Path, monkeypatch: p
 
 def test_a_file_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
     fill(tmp_path, *names(1))
-    with sqlite3.connect(tmp_path / DATABASE) as db:
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
-    db.close()
     before = (tmp_path / DATABASE).read_bytes()
 
     async def scene(daemon: Daemon) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -228,9 +229,8 @@ def test_a_reader_looks_on_beside_the_writer(store: Store, folder: str) -> None:
 def test_a_later_version_is_left_alone(store: Store, folder: str) -> None:
     store.write(entries(1))
     store.close()
-    with sqlite3.connect(Path(folder, DATABASE)) as db:
+    with closing(sqlite3.connect(Path(folder, DATABASE))) as db, db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
-    db.close()
     before = Path(folder, DATABASE).read_bytes()
     for attempt in (lambda: Store(folder), lambda: salvage(folder).entries):
         text = f"has version {VERSION + 1}, and this pyd2 knows {VERSION}: let"
@@ -242,9 +242,8 @@ def test_a_later_version_is_left_alone(store: Store, folder: str) -> None:
 
 def test_a_database_of_others_is_left_alone(folder: str) -> None:
     Path(folder, DATABASE).parent.mkdir()
-    with sqlite3.connect(Path(folder, DATABASE)) as db:
+    with closing(sqlite3.connect(Path(folder, DATABASE))) as db, db:
         db.execute("CREATE TABLE lease (address)")
-    db.close()
     with pytest.raises(StoreError, match="is no file of pyd2: move it away") as caught:
         Store(folder)
     assert caught.value.foreign
