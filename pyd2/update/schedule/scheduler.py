@@ -104,7 +104,7 @@ class Scheduler:
 
     def look_at_shares(self) -> None:
         """See whether servers may have taken their shares of the queue, before some requests are accepted."""
-        self._nearly_full = self._limit.shares_matter
+        self._nearly_full = self._limit.shares_matter and self._routing.plan.begins_at_several
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
@@ -126,7 +126,7 @@ class Scheduler:
 
     def _has_share(self, ncr: Request, dhcid: int, now: float, wall: float) -> bool:
         """Whether a request may wait where it would have to; if not, it is lost, which is counted."""
-        if len(self._routing.plan.lanes) < 2 or ncr.number:  # the durable queue has admitted it
+        if ncr.number:  # the durable queue has admitted it
             return True
         held = self.clients.part(dhcid)
         followers = held.get(dhcid)
