@@ -5,8 +5,8 @@ be tried again. The durable queue counts its own.
 
 A server that does not answer has a share: its requests that have not begun, and those behind them of the same
 clients, may take as much of the queue as all requests that wait leave free. What comes beyond that is lost,
-as from a full queue. A server that answers may use the whole queue, and so may the server where the requests of
-all domains begin. ``retry/shares.py`` has a similar rule for the retries of a domain.
+as from a full queue. A server that answers may use the whole queue, and so may the server where the requests
+of all domains begin. ``retry/shares.py`` has a similar rule for the retries of a domain.
 """
 
 from __future__ import annotations
