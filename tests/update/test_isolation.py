@@ -447,6 +447,17 @@ def test_no_container_of_the_engine_is_copied_to_grow_with_what_waits(sick: Sick
     assert largest(d2.engine)[0] < 1 << 16, largest(d2.engine)
 
 
+def test_followers_that_came_before_their_lane_was_known_are_counted(sick: Sick) -> None:
+    """The first to follow has no domain, so it says nothing about the server that they wait for."""
+    d2 = VirtualD2(make_config(zones()), sick, debuglevel=-1, keep_sent=False)
+    d2.request(ask(0, HEALTHY, dhcid="AA"))
+    for number, zone in enumerate(("nowhere.test.", HEALTHY, HEALTHY), 1):
+        d2.request(ask(number, zone, dhcid="AA"))
+    assert sorted(lane.followers for lane in d2.engine.lanes) == [0, 3]
+    d2.run()
+    assert [lane.followers for lane in d2.engine.lanes] == [0, 0]
+
+
 def test_a_queue_of_one_client_is_not_copied(sick: Sick) -> None:
     d2 = VirtualD2(make_config(zones()), sick, debuglevel=-1, keep_sent=False)
     for number in range(10):
