@@ -480,14 +480,23 @@ def ready_retry(number: int) -> RetryRequest:
 # A turn that has used exactly the steps it may.
 
 
+def test_sending_is_charged_once_for_each_lane_and_turn() -> None:
+    """Also where each update goes out alone."""
+    d2 = VirtualD2(make_config(zones()), lambda *_: (), debuglevel=-1)
+    d2.engine.receive_requests([datagram(ask(number)) for number in range(30)], d2.now, d2.wall)
+    assert (d2.engine.active, d2.engine.queued) == (30, 0)
+    assert d2.engine._scheduler._left == STEP - SENDING - 30 * BEGINNING
+
+
 def _with_all_steps_used() -> VirtualD2:
     """Return a service whose turn has begun as many requests as it may, and has no work left."""
-    zones = [domain(f"z{number}.test.", 1 + number) for number in range(3)]
+    count = STEP // (BEGINNING + SENDING)
+    zones = [domain(f"z{number}.test.", 1 + number) for number in range(count)]
     d2 = VirtualD2(make_config(simple_map(zones)), lambda *_: (), debuglevel=-1)
-    for number in range(STEP // (BEGINNING + SENDING)):
-        d2.engine.receive_request(datagram(ask(number, f"z{number % 3}.test.")), d2.now, d2.wall)
+    for number in range(count):
+        d2.engine.receive_request(datagram(ask(number, f"z{number}.test.")), d2.now, d2.wall)
     assert d2.engine._scheduler._left == 0
-    assert d2.engine.active == STEP // (BEGINNING + SENDING)
+    assert d2.engine.active == count
     timer = d2.engine.timer()
     assert timer is not None
     assert timer > d2.now
