@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
@@ -53,7 +54,8 @@ def test_a_call_that_raises_does_not_stop_the_reading() -> None:
         loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
         turns = ReadTurns(loop)
         sockets = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3)]
-        for sock, call in zip(sockets, (fail, partial(read.append, 1), partial(read.append, 2)), strict=True):
+        calls: list[Callable[[], object]] = [fail, partial(read.append, 1), partial(read.append, 2)]
+        for sock, call in zip(sockets, calls, strict=True):
             turns.put_off(sock, call)
         for _ in range(10):
             await asyncio.sleep(0)
