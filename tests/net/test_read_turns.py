@@ -2,13 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from pyd2.net.read_turns import MOST, PER_SOCKET, ReadTurns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_sockets_beyond_what_a_turn_may_cost_have_the_next_ones_in_their_order() -> None:
