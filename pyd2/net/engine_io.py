@@ -44,6 +44,12 @@ IDLE_PAUSE: Final = 0.01
 CLOSE_AT_A_TIME: Final = 32
 """Servers that are not needed any more whose sockets are closed before the loop gets its turn."""
 
+READ_PAUSE: Final = 0.01
+"""Seconds from one reading of all sockets to the next: so much later may a try fail for want of an answer.
+
+Where hundreds of servers do not answer, a reading for each timeout would take most of a processor's time.
+"""
+
 DROPS_AT_A_TIME: Final = 16
 """Servers at a time whose sockets are asked for dropped replies."""
 
@@ -217,6 +223,9 @@ class EngineIO:
         due = self._engine.timer()
         if due is None:
             return
+        read_again_at = self._read_at + READ_PAUSE
+        if self._read_at < due < read_again_at and self._reading is None and self._engine.overdue(due):
+            due = read_again_at  # a try that may not fail before
         if self._timer is not None:
             # One that is early finds nothing due and sets itself anew: cheaper than a timer per reply.
             if self._timer_at <= due:
@@ -249,7 +258,9 @@ class EngineIO:
         stood still is in time, as it is with Kea, which reads first.
         """
         if self._reading is None:
-            if self._engine.overdue(self._read_at) or not self._engine.overdue(now):
+            if now < self._read_at + READ_PAUSE or self._engine.overdue(self._read_at):
+                return
+            if not self._engine.overdue(now):
                 return
             self._reading, self._reading_since = self._read_all(), now
         for _ in self._reading:

@@ -106,8 +106,8 @@ def test_a_reply_that_came_right_after_the_last_reading_counts(
             engine_io._wake()
             assert counters.update_timeout.value == 1
             server.sendto(answer(update), client)
-            clock.now = 1060.006
-            engine_io._wake()
+            for clock.now in (1060.006, 1060.02):
+                engine_io._wake()
             engine_io.close()
         assert (counters.tally.done, counters.update_timeout.value) == (1, 1)
 
