@@ -155,7 +155,7 @@ I   PYD2_PTR_SUPERSEDED Request ID %1: PTR for %2 superseded by a newer request
 W   PYD2_RETRIES_LOST stopping with %1 requests in the retry queue: they are lost, because no durable queue holds them
 W   PYD2_RETRY_ABANDONED Request ID %1: abandoned (%2); last failure: %3. %4
 I   PYD2_RETRY_SCHEDULED Request ID %1: failed, trying again within %2 seconds: %3
-W   PYD2_QUEUE_SHARE_FULL %1 requests wait for DNS server %2, which is its share of the queue: further requests for it are lost (%3 since the last such message); other servers still have places. Check why the server accepts no updates, or raise max-entries
+W   PYD2_QUEUE_SHARE_FULL %1 requests wait for DNS server %2, which does not answer, and take up its share of the queue: further requests for it are lost (%3 since the last such message); other servers still have places. Check why the server does not answer, or raise max-entries
 W   PYD2_RETRY_SHARE_FULL %1 requests of domain %2 wait for a retry, which is its share of the queue: its requests that fail now are abandoned (%3 since the last such message). Check why its DNS servers accept no updates, or raise max-entries
 I   PYD2_REQUEST_EXPIRED Request ID %1: dropped because its lease has ended and expired is set to drop: %2
 I   PYD2_REQUEST_SUPERSEDED Request ID %1: superseded by a newer request while pending: %2

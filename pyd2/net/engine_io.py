@@ -44,8 +44,11 @@ IDLE_PAUSE: Final = 0.01
 CLOSE_AT_A_TIME: Final = 32
 """Servers that are not needed any more whose sockets are closed before the loop gets its turn."""
 
-READ_SECONDS: Final = 0.01
-"""How long it is enough to have read the sockets of all servers before tries fail for want of an answer."""
+READ_PAUSE: Final = 0.01
+"""Seconds from one reading of all sockets to the next: so much later may a try fail for want of an answer.
+
+Where hundreds of servers do not answer, a reading for each timeout would take most of a processor's time.
+"""
 
 DROPS_AT_A_TIME: Final = 16
 """Servers at a time whose sockets are asked for dropped replies."""
@@ -220,6 +223,9 @@ class EngineIO:
         due = self._engine.timer()
         if due is None:
             return
+        read_again_at = self._read_at + READ_PAUSE
+        if self._read_at < due < read_again_at and self._reading is None and self._engine.overdue(due):
+            due = read_again_at  # a try that may not fail before
         if self._timer is not None:
             # One that is early finds nothing due and sets itself anew: cheaper than a timer per reply.
             if self._timer_at <= due:
@@ -240,27 +246,27 @@ class EngineIO:
 
     def _wake(self) -> None:
         self._timer = None
-        now = time.monotonic()
-        expire = not self._engine.overdue(now) or self._has_read(now)
-        self._engine.handle_timer(time.monotonic(), time.time(), expire=expire)
+        self._read_overdue(time.monotonic())
+        self._engine.handle_timer(time.monotonic(), time.time(), read_until=self._read_at)
         self._count_drops()
         self.flush()
 
-    def _has_read(self, now: float) -> bool:
-        """Read what has arrived from all servers, a part in each call; return whether that is done.
+    def _read_overdue(self, now: float) -> None:
+        """Read what has arrived from all servers, a part in each call, if the time of some tries is up.
 
         A loop that was interrupted runs its timers before it reads. A reply that came while the process
         stood still is in time, as it is with Kea, which reads first.
         """
         if self._reading is None:
-            if now < self._read_at + READ_SECONDS or self._engine.overdue(self._read_at):
-                return True
+            if now < self._read_at + READ_PAUSE or self._engine.overdue(self._read_at):
+                return
+            if not self._engine.overdue(now):
+                return
             self._reading, self._reading_since = self._read_all(), now
         for _ in self._reading:
             if self._turns.left <= 0:
-                return False
+                return
         self._reading, self._read_at = None, self._reading_since
-        return True
 
     def _read_all(self) -> Iterator[None]:
         """Read from all servers that have not answered everything, a socket or less in each step."""

@@ -45,9 +45,11 @@ class ReadTurns:
 
     def _go_on(self) -> None:
         self.left = MOST
-        while self._waiting and self.left > 0:
-            sock, read = self._waiting.popitem(last=False)
-            if sock.fileno() >= 0:
-                read()
-        if self._waiting:
-            self._loop.call_soon(self._go_on)
+        try:
+            while self._waiting and self.left > 0:
+                sock, read = self._waiting.popitem(last=False)
+                if sock.fileno() >= 0:
+                    read()
+        finally:  # after a call that raises, too
+            if self._waiting:
+                self._loop.call_soon(self._go_on)

@@ -280,14 +280,16 @@ class Engine:
         self._replies.send_failed(outgoing, error, now, wall)
         self._scheduler.finish((outgoing.lane,), now, wall)
 
-    def handle_timer(self, now: float, wall: float, *, expire: bool = True) -> None:
-        """Fail tries whose time is up if they may ``expire`` now, and do work that was put off.
+    def handle_timer(self, now: float, wall: float, *, read_until: float | None = None) -> None:
+        """Fail tries whose time is up, and do work that was put off.
 
-        There may be more to do at once: ``timer`` says so.
+        Only tries fail whose time was up at ``read_until``: the monotonic seconds up to which all replies
+        have been read; None: up to ``now``. There may be more to do at once: ``timer`` says so.
         """
         lanes: dict[Lane, None] = {}
-        left = EXPIRIES if expire else 0
-        while left > 0 and (found := self._replies.expire(left, now, wall)):
+        until = now if read_until is None else read_until
+        left = EXPIRIES
+        while left > 0 and (found := self._replies.expire(left, until, now, wall)):
             left -= len(found)
             lanes.update(dict.fromkeys(found))
         self._scheduler.handle_timer(lanes, now, wall)

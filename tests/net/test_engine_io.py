@@ -63,6 +63,57 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
     uvloop.run(scenario())
 
 
+class Clock:
+    """The clocks of the shell, which a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    time = monotonic
+
+
+def test_a_reply_that_came_right_after_the_last_reading_counts(
+    packet_layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server's timeout has just had all sockets read, but before this reply came."""
+    clock = Clock()
+    monkeypatch.setattr(pyd2.net.engine_io, "time", clock)
+
+    async def scenario() -> None:
+        counters, log = Counters(), MemoryLog()
+        engine = Engine(counters, log, make_backend(packet_layer))
+        with contextlib.ExitStack() as stack:
+            silent, server = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
+            for sock in (silent, server):
+                sock.bind(("127.0.0.1", 0))
+                sock.settimeout(10)
+            zones = [domain(name, sock.getsockname()[1])
+                     for name, sock in (("silent.test.", silent), ("example.com.", server))]
+            config = make_config(simple_map(zones, settings={"dns-server-timeout": 60_000}))
+            engine.configure(config, None, clock.now, clock.now)
+            engine_io = EngineIO(asyncio.get_running_loop(), engine, lambda _: None, chosen.datagrams,
+                                 no_hook_jobs, Troubles(counters, log))
+            engine_io.requests([datagram(request(fqdn="h.silent.test.", dhcid="AA", reverse_change=False))])
+            engine_io.flush()
+            clock.now = 1000.005
+            engine_io.requests([datagram(request(dhcid="BB", reverse_change=False))])
+            engine_io.flush()
+            update, client = server.recvfrom(65535)
+            clock.now = 1060.001
+            engine_io._wake()
+            assert counters.update_timeout.value == 1
+            server.sendto(answer(update), client)
+            for clock.now in (1060.006, 1060.02):
+                engine_io._wake()
+            engine_io.close()
+        assert (counters.tally.done, counters.update_timeout.value) == (1, 1)
+
+    uvloop.run(scenario())
+
+
 def test_what_has_ended_right_before_the_end_is_passed_on(packet_layer: str) -> None:
     """Else the durable queue keeps a request that has been carried out, and the next start does it again."""
 
@@ -213,7 +264,6 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
     packet_layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading those of all servers before each part would cost more than the part."""
-    monkeypatch.setattr(pyd2.net.engine_io, "READ_SECONDS", 60.0, raising=False)
     read, parts = 0, []
 
     def counted(_sockets: ServerSockets) -> Iterator[None]:

@@ -447,6 +447,17 @@ def test_no_container_of_the_engine_is_copied_to_grow_with_what_waits(sick: Sick
     assert largest(d2.engine)[0] < 1 << 16, largest(d2.engine)
 
 
+def test_followers_that_came_before_their_lane_was_known_are_counted(sick: Sick) -> None:
+    """The first to follow has no domain, so it says nothing about the server that they wait for."""
+    d2 = VirtualD2(make_config(zones()), sick, debuglevel=-1, keep_sent=False)
+    d2.request(ask(0, HEALTHY, dhcid="AA"))
+    for number, zone in enumerate(("nowhere.test.", HEALTHY, HEALTHY), 1):
+        d2.request(ask(number, zone, dhcid="AA"))
+    assert sorted(lane.followers for lane in d2.engine.lanes) == [0, 3]
+    d2.run()
+    assert [lane.followers for lane in d2.engine.lanes] == [0, 0]
+
+
 def test_a_queue_of_one_client_is_not_copied(sick: Sick) -> None:
     d2 = VirtualD2(make_config(zones()), sick, debuglevel=-1, keep_sent=False)
     for number in range(10):
@@ -469,14 +480,23 @@ def ready_retry(number: int) -> RetryRequest:
 # A turn that has used exactly the steps it may.
 
 
+def test_sending_is_charged_once_for_each_lane_and_turn() -> None:
+    """Also where each update goes out alone."""
+    d2 = VirtualD2(make_config(zones()), lambda *_: (), debuglevel=-1)
+    d2.engine.receive_requests([datagram(ask(number)) for number in range(30)], d2.now, d2.wall)
+    assert (d2.engine.active, d2.engine.queued) == (30, 0)
+    assert d2.engine._scheduler._left == STEP - SENDING - 30 * BEGINNING
+
+
 def _with_all_steps_used() -> VirtualD2:
     """Return a service whose turn has begun as many requests as it may, and has no work left."""
-    zones = [domain(f"z{number}.test.", 1 + number) for number in range(3)]
+    count = STEP // (BEGINNING + SENDING)
+    zones = [domain(f"z{number}.test.", 1 + number) for number in range(count)]
     d2 = VirtualD2(make_config(simple_map(zones)), lambda *_: (), debuglevel=-1)
-    for number in range(STEP // (BEGINNING + SENDING)):
-        d2.engine.receive_request(datagram(ask(number, f"z{number % 3}.test.")), d2.now, d2.wall)
+    for number in range(count):
+        d2.engine.receive_request(datagram(ask(number, f"z{number}.test.")), d2.now, d2.wall)
     assert d2.engine._scheduler._left == 0
-    assert d2.engine.active == STEP // (BEGINNING + SENDING)
+    assert d2.engine.active == count
     timer = d2.engine.timer()
     assert timer is not None
     assert timer > d2.now
@@ -634,7 +654,9 @@ def test_what_waits_for_a_silent_server_leaves_half_of_the_queue(sick: Sick, *, 
     body = simple_map(domains, settings={"user-context": {"pyd2": {"queue": {"max-entries": 400}}}})
     d2 = VirtualD2(make_config(body), sick)
     client = {"dhcid": "AA"} if one_client else {}
-    for number in range(1000):
+    d2.request(ask(0, **client))
+    d2.run(d2.now + 1)  # the server is silent once a try has timed out
+    for number in range(1, 1000):
         d2.engine.receive_request(datagram(ask(number, **client)), d2.now, d2.wall)
     lost = d2.counters.queue_full.value
     assert d2.engine.queued == 200
@@ -648,6 +670,39 @@ def test_what_waits_for_a_silent_server_leaves_half_of_the_queue(sick: Sick, *, 
     assert d2.counters.tally.done == 100
     assert d2.counters.tally.failed == 1000 - lost
     assert all(lane.queued == 0 for lane in d2.engine.lanes)
+
+
+def shared_by_two(*, backup: bool) -> dict[str, Any]:
+    """Return a configuration with a second server: as a backup, or as the server of a reverse zone."""
+    servers = (HEALTHY_PORT, SICK_PORT) if backup else (HEALTHY_PORT,)
+    reverse = domain("10.in-addr.arpa.", *servers) if backup else domain("10.in-addr.arpa.", SICK_PORT)
+    return simple_map([domain(HEALTHY, *servers)], [reverse],
+                      {"user-context": {"pyd2": {"queue": {"max-entries": 400}}}})
+
+
+@pytest.mark.parametrize("backup", [False, True])
+def test_a_server_that_answers_may_use_the_whole_queue(sick: Sick, *, backup: bool) -> None:
+    """A backup, or a reverse zone on its own server, takes none of it away."""
+    d2 = VirtualD2(make_config(shared_by_two(backup=backup)), sick, debuglevel=0, keep_sent=False)
+    for number in range(390):
+        d2.engine.receive_request(datagram(ask(number, HEALTHY)), d2.now, d2.wall)
+    d2.run()
+    tally = d2.counters.tally
+    assert (tally.done, tally.lost) == (390, 0)
+
+
+def test_a_silent_server_has_no_share_if_all_requests_begin_there(sick: Sick) -> None:
+    """Its backup gets them from there, so there is nothing to keep places for."""
+    body = simple_map([domain(SICK, SICK_PORT, HEALTHY_PORT)],
+                      settings={"user-context": {"pyd2": {"queue": {"max-entries": 400}}}})
+    d2 = VirtualD2(make_config(body), sick, debuglevel=0, keep_sent=False)
+    d2.request(ask(0))
+    d2.run(d2.now + 1)
+    for number in range(1, 391):
+        d2.engine.receive_request(datagram(ask(number)), d2.now, d2.wall)
+    d2.run()
+    tally = d2.counters.tally
+    assert (tally.done, tally.lost) == (391, 0)
 
 
 def test_the_only_server_may_use_the_whole_queue(sick: Sick) -> None:

@@ -113,12 +113,13 @@ class Replies:
         lane.free_places_known = False
         self._unanswered(transaction, now, wall, was_sent=False)
 
-    def expire(self, most: int, now: float, wall: float) -> list[Lane]:
-        """Fail tries whose time is up, so many at most; return the lanes of their servers.
+    def expire(self, most: int, until: float, now: float, wall: float) -> list[Lane]:
+        """Fail tries whose time was up at ``until``, so many at most; return the lanes of their servers.
 
-        There may be fewer than there could be; none only if there is no such try.
+        ``until`` is monotonic seconds, ``now`` or a moment before. There may be fewer than there
+        could be; none only if there is no such try.
         """
-        expired = self._tries.expire(now, most)
+        expired = self._tries.expire(until, most)
         lanes = [transaction.server.lane for transaction in expired]
         for lane in lanes:
             lane.free_places_known = False

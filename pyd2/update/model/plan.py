@@ -128,8 +128,8 @@ class Plan:
     """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
     __slots__ = (
-        "_changed", "_limits", "active", "domains", "forward", "index", "keys", "lanes", "retries", "reverse",
-        "switches",
+        "_changed", "_limits", "active", "begins_at_several", "domains", "forward", "index", "keys", "lanes",
+        "retries", "reverse", "switches",
     )
 
     def __init__(
@@ -149,6 +149,9 @@ class Plan:
         self._changed = dict(limits)
         """Those of lanes that have others at present."""
         self.lanes = tuple(limits)
+        first = {domain.lanes[:1] for domain in (*forward.domains, *reverse.domains)}
+        self.begins_at_several = len(first) > 1
+        """Whether requests begin at several servers: the domains do not all name the same server first."""
         self.switches = switches
         self.retries = any(
             server.retry is not None

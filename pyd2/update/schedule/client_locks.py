@@ -52,8 +52,9 @@ class ClientLocks:
         followers = held[dhcid]
         if followers is None:
             followers = held[dhcid] = Followers()
-        if followers.lane is None:
+        if followers.lane is None and lane is not None:
             followers.lane = lane
+            lane.followers += len(followers)  # those that came before it was known
         if followers.lane is not None:
             followers.lane.followers += 1
         return followers

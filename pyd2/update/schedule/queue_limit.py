@@ -3,10 +3,10 @@
 The engine counts all requests that wait together: behind another one of their client, in a server lane, or to
 be tried again. The durable queue counts its own.
 
-Of the requests that have not begun, those that wait for one server, and those behind them of the same
-clients, never take more of the queue than all requests that wait leave free. What comes beyond that is lost,
-as from a full queue. A server that is the only one of a configuration has no share: it may use the whole
-queue. ``retry/shares.py`` has the same rule for the retries of a domain.
+A server that does not answer has a share: its requests that have not begun, and those behind them of the same
+clients, may take as much of the queue as all requests that wait leave free. What comes beyond that is lost,
+as from a full queue. A server that answers may use the whole queue, and so may the server where the requests
+of all domains begin. ``retry/shares.py`` has a similar rule for the retries of a domain.
 """
 
 from __future__ import annotations
@@ -118,12 +118,12 @@ class QueueLimit(FullQueue):
 
     @property
     def shares_matter(self) -> bool:
-        """Whether so much waits that a server may have taken its share."""
+        """Whether so much waits that a silent server may have taken its share."""
         return 2 * (self.queued + self._retries.waiting) >= self.max_entries
 
     def turn_away(self, lane: Lane, wall: float) -> bool:
-        """Count a request as lost if its server has taken its share; return whether it has."""
-        if lane.queued < self.free:
+        """Count a request as lost if its server is silent and has taken its share; return whether it is."""
+        if not lane.silent or lane.queued < self.free:
             return False
         self._counters.queue_full.add(wall)
         self._counters.tally.lost += 1

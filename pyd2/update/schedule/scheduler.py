@@ -89,6 +89,8 @@ class Scheduler:
         """The other lanes for the next turn. Both are in the order of their turns."""
         self._left = STEP
         """Steps that are left to the calls of this turn; none: nor to those up to ``handle_timer``."""
+        self._sending: set[Lane] = set()
+        """Lanes whose sending this turn has been charged for, when a request began there."""
         self._nearly_full = False
         """See QueueLimit.shares_matter."""
         self._retries_left = False
@@ -99,12 +101,17 @@ class Scheduler:
     def begin_turn(self) -> None:
         """Allow what a turn of the loop may cost, unless work is left to ``handle_timer``."""
         if self._left > 0 or not self._work_left:
-            self._left = STEP
+            self._fill_up()
             self._retries.at_once = AT_ONCE_TOGETHER
+
+    def _fill_up(self) -> None:
+        """Allow the steps of a whole turn."""
+        self._left = STEP
+        self._sending.clear()
 
     def look_at_shares(self) -> None:
         """See whether servers may have taken their shares of the queue, before some requests are accepted."""
-        self._nearly_full = self._limit.shares_matter
+        self._nearly_full = self._limit.shares_matter and self._routing.plan.begins_at_several
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
@@ -126,7 +133,7 @@ class Scheduler:
 
     def _has_share(self, ncr: Request, dhcid: int, now: float, wall: float) -> bool:
         """Whether a request may wait where it would have to; if not, it is lost, which is counted."""
-        if len(self._routing.plan.lanes) < 2 or ncr.number:  # the durable queue has admitted it
+        if ncr.number:  # the durable queue has admitted it
             return True
         held = self.clients.part(dhcid)
         followers = held.get(dhcid)
@@ -188,7 +195,7 @@ class Scheduler:
                 self._backlog.append(lane.waiting)
                 lane.waiting = deque()
         self._retries.configure(plan.switches.queue.max_entries)
-        self._left = STEP
+        self._fill_up()
         self._work_off_backlog(now, wall)
         self.finish([lane for lane in lanes if lane.ready], now, wall)
 
@@ -211,7 +218,7 @@ class Scheduler:
 
     def handle_timer(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Do work that was put off, and use the free places of some lanes."""
-        self._left = STEP
+        self._fill_up()
         self._retries.at_once = AT_ONCE_TOGETHER
         if self._backlog:
             self._work_off_backlog(now, wall)
@@ -240,7 +247,8 @@ class Scheduler:
                 if "DHCP_DDNS_AT_MAX_TRANSACTIONS" in self._log.on:
                     self._log.emit("DHCP_DDNS_AT_MAX_TRANSACTIONS", self._limit.queued, lane.window.limit)
                 return
-            if not lane.orders:
+            if not lane.orders and lane not in self._sending:
+                self._sending.add(lane)
                 self._left -= SENDING
         self._left -= BEGINNING
         self._routing.begin(ncr, dhcid, forward, reverse, now, wall)
