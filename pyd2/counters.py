@@ -11,6 +11,34 @@ MOST_LIBRARY_KEYS: Final = 256
 """Keys of hook libraries that are counted at a time: a library may make one for each update."""
 
 
+REPORT_SECONDS: Final = 60.0
+"""How often the log reports events of one kind about one domain or server."""
+
+
+class MinuteReport:
+    """Counts events of one kind, to be logged once a minute: the first at once, the others together."""
+
+    __slots__ = ("_count", "_report_at")
+
+    def __init__(self) -> None:
+        self._count = 0
+        """Events since the last report."""
+        self._report_at = 0.0
+        """When there may be another report, by the clock of ``add``."""
+
+    def add(self, now: float, count: int = 1) -> int:
+        """Count events; return how many to report now, or 0.
+
+        ``now`` is in seconds, always of the same clock; a clock that goes back delays no report for longer.
+        """
+        self._count += count
+        if self._report_at - REPORT_SECONDS <= now < self._report_at:
+            return 0
+        self._report_at = now + REPORT_SECONDS
+        events, self._count = self._count, 0
+        return events
+
+
 class Counter:
     """One statistic: its value, and the wall-clock second of its last change.
 

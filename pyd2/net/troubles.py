@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from pyd2.counters import MinuteReport
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.update.server.lane import Lane
-
-SILENCE_SECONDS: Final = 60.0
-"""How long a message about a server is not repeated."""
 
 
 class Troubles:
@@ -27,24 +25,6 @@ class Troubles:
         return ServerTroubles(lane, self._counters, self._log)
 
 
-class _Digest:
-    """Events of one kind: the first is logged at once, those of the next minute with the next one."""
-
-    def __init__(self) -> None:
-        self._silent_until = -inf
-        self._events = 0
-
-    def add(self, count: int = 1) -> int:
-        """Add events; return how many are to be logged now, or 0."""
-        self._events += count
-        now = time.monotonic()
-        if now < self._silent_until:
-            return 0
-        self._silent_until = now + SILENCE_SECONDS
-        events, self._events = self._events, 0
-        return events
-
-
 class ServerTroubles:
     """The troubles of one server."""
 
@@ -52,9 +32,9 @@ class ServerTroubles:
         self._lane = lane
         self._counters = counters
         self._log = log
-        self._dropped = _Digest()
-        self._closed = _Digest()
-        self._no_socket = _Digest()
+        self._dropped = MinuteReport()
+        self._closed = MinuteReport()
+        self._no_socket = MinuteReport()
 
     def replies_dropped(self, count: int, granted: int, wanted: int) -> None:
         """Count replies that the kernel dropped since a receive buffer was full.
@@ -62,7 +42,7 @@ class ServerTroubles:
         ``granted`` and ``wanted`` are its octets: what the kernel has allowed, and what was asked for.
         """
         self._counters.replies_dropped.add(time.time(), count)
-        if events := self._dropped.add(count):
+        if events := self._dropped.add(time.monotonic(), count):
             advice = "lower lanes.max-in-flight for it, or give pyd2 more CPU time"
             if granted < wanted:
                 advice = f"raise net.core.rmem_max to {wanted}, which pyd2 uses within 10 seconds"
@@ -71,10 +51,10 @@ class ServerTroubles:
     def connection_closed(self, reason: str) -> None:
         """Count a TCP connection that was closed because of what the server did."""
         self._counters.connections_closed.add(time.time())
-        if events := self._closed.add():
+        if events := self._closed.add(time.monotonic()):
             self._log.emit("PYD2_CONNECTION_CLOSED", self._lane.text, reason, events)
 
     def no_socket(self, reason: str) -> None:
         """Count a socket that could not be opened."""
-        if events := self._no_socket.add():
+        if events := self._no_socket.add(time.monotonic()):
             self._log.emit("PYD2_NO_SOCKET", self._lane.text, reason, events)

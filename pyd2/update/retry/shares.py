@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.switches import Switches
+from pyd2.counters import MinuteReport
 
 if TYPE_CHECKING:
     from pyd2.messages import Log
@@ -19,30 +20,6 @@ if TYPE_CHECKING:
 
 OCTETS_PER_ENTRY: Final = 512
 """Octets of queued requests for each entry of the queue's limit: four times what most requests have."""
-
-REPORT_SECONDS: Final = 60.0
-"""How often the log says of one domain or server that requests beyond its share are given up."""
-
-
-class BeyondShare:
-    """Counts the requests beyond a share that were given up, to be reported once a minute."""
-
-    __slots__ = ("_count", "_report_at")
-
-    def __init__(self) -> None:
-        self._count = 0
-        """Requests since the last report."""
-        self._report_at = 0.0
-        """``wall`` from which there may be another report."""
-
-    def add(self, wall: float) -> int:
-        """Count a request; return how many to report now, or 0. ``wall`` is seconds since the epoch."""
-        self._count += 1
-        if self._report_at - REPORT_SECONDS <= wall < self._report_at:
-            return 0
-        self._report_at = wall + REPORT_SECONDS
-        count, self._count = self._count, 0
-        return count
 
 
 class Share:
@@ -55,7 +32,7 @@ class Share:
         """The name of the domain, in lower case."""
         self.requests = 0
         self.octets = 0
-        self.beyond = BeyondShare()
+        self.beyond = MinuteReport()
 
 
 class Shares:

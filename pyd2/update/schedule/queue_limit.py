@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.config.switches import Switches
-from pyd2.update.retry.shares import OCTETS_PER_ENTRY, BeyondShare
+from pyd2.counters import MinuteReport
+from pyd2.update.retry.shares import OCTETS_PER_ENTRY
 
 if TYPE_CHECKING:
     from collections import deque
@@ -78,7 +79,7 @@ class QueueLimit(FullQueue):
         """Requests in queues, without those that wait to be tried again."""
         self.octets = 0
         """Of these."""
-        self._beyond: dict[str, BeyondShare] = {}
+        self._beyond: dict[str, MinuteReport] = {}
         """By server, requests that were lost since it had taken its share."""
 
     def put(self, queue: deque[_Queued], ncr: _Queued) -> None:
@@ -127,6 +128,6 @@ class QueueLimit(FullQueue):
             return False
         self._counters.queue_full.add(wall)
         self._counters.tally.lost += 1
-        if lost := self._beyond.setdefault(lane.text, BeyondShare()).add(wall):
+        if lost := self._beyond.setdefault(lane.text, MinuteReport()).add(wall):
             self._log.emit("PYD2_QUEUE_SHARE_FULL", lane.queued, lane.text, lost)
         return True
