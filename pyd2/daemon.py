@@ -16,6 +16,7 @@ import uvloop
 from pyd2 import interpreter, standard
 from pyd2.backend import make_backend
 from pyd2.config.addresses import SystemInterfaces
+from pyd2.config.model import UnixSocket
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
 from pyd2.configurator import Checker, Configurator
@@ -272,6 +273,7 @@ class Daemon:
     def _make_channel(self, config: ControlSocket) -> ControlChannel:
         """Return the control channel of a socket, not yet open."""
         log, executor = self._log, self._executor
+        assert isinstance(config, UnixSocket)
         return UnixChannel(
             self._loop, config, lambda number: UnixSession(executor, log, number), log, written=log.flush
         )

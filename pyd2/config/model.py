@@ -108,7 +108,53 @@ class UnixSocket:
     """The whole map, for config-get and for comparing old and new."""
 
 
-ControlSocket: TypeAlias = UnixSocket
+@dataclass(frozen=True, slots=True)
+class HttpClient:
+    """A user who may send commands over HTTP, by Basic authentication."""
+
+    user: str
+    password: str = field(repr=False)
+    role: str
+    """``all``, or ``read``: commands that change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """How the clients of an HTTP control socket are known."""
+
+    realm: str
+    clients: tuple[HttpClient, ...]
+    """Empty: every client is let in, as with Kea."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The files of a socket that speaks TLS."""
+
+    trust_anchor: str
+    """A file of CA certificates, or a directory of them."""
+    cert_file: str
+    key_file: str
+    cert_required: bool
+    """Whether a client must show a certificate that the trust anchor has signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSocket:
+    """A control socket of the type ``http`` or ``https``, of Kea 3.0."""
+
+    address: Address
+    port: int
+    """0: any free port."""
+    tls: TlsFiles | None
+    authentication: Authentication | None
+    headers: tuple[tuple[str, str], ...]
+    """Names and values that each answer carries, after those of the server."""
+    element: Element
+    """The whole map, for config-get and for comparing old and new."""
+
+
+ControlSocket: TypeAlias = UnixSocket | HttpSocket
 """A control socket of any type."""
 
 
