@@ -1,4 +1,4 @@
-"""What Kea fills in before it checks a configuration (contract, section 2.2)."""
+"""Fills in defaults before the check (contract, section 2.2). The values are in the profile."""
 
 from __future__ import annotations
 

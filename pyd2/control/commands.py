@@ -132,7 +132,7 @@ class Commands:
             "build-report": self.build_report,
             "config-get": self.config_get,
             "config-hash-get": self.config_hash_get,
-            "config-reload": self.config_reload,
+            "config-reload": self.config_reload,  # applies one: see _RELOADING of hooks/kea/chain.py
             "config-set": self.config_set,
             "config-test": self.config_test,
             "config-write": self.config_write,

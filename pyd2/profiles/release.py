@@ -17,7 +17,7 @@ class Release(NamedTuple):
     package_type: str
     """``stable`` or ``development``, as DCTL_STARTING says."""
     flags: str
-    """The options without an argument, one character each."""
+    """The options without an argument, one character each; ``pyd2.cli.parse`` has a case for each."""
     usage: str
     """What follows a usage error, without the empty line at the end."""
 

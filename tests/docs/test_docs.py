@@ -19,6 +19,7 @@ from pyd2.config import grammar
 from pyd2.config.switches import known_parameters
 from pyd2.counters import Counters
 from pyd2.daemon import PACKET_LAYER
+from pyd2.dns.tsig import ALGORITHMS
 from pyd2.tools import cli
 from tests.kit.profile import MESSAGES, PROFILE
 
@@ -163,7 +164,13 @@ def test_every_switch_is_described() -> None:
 def test_every_control_command_is_described() -> None:
     (listed,) = re.findall(r"List of commands, exact: `(.*?)`", (DOCS / "contract.md").read_text())
     described = (DOCS / "control.md").read_text()
-    assert {name for name in json.loads(listed)["arguments"] if f"`{name}`" not in described} == set()
+    names = {*json.loads(listed)["arguments"], *PROFILE.commands.names}
+    assert {name for name in names if f"`{name}`" not in described} == set()
+
+
+def test_every_algorithm_is_described() -> None:
+    described = (DOCS / "configuration.md").read_text()
+    assert {name for name in ALGORITHMS if f"`{name.upper()}`" not in described} == set()
 
 
 def test_every_command_of_pyd2ctl_is_described() -> None:

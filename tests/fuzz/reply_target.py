@@ -50,7 +50,7 @@ def ncr(setup: bytes) -> bytes:
             fqdn=f"host.{_ZONES[zone]}",
             change_type=change,
             reverse_change=bool(kind & 2),
-            conflict_resolution_mode=_MODES[kind >> 2 & 3],
+            conflict_resolution_mode=_MODES[(kind >> 2) % len(_MODES)],
         )
     )
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pyd2.hooks.points import COMMAND, POINTS, Kind, command_of_hook, hook_of_command, kind_of
+from pyd2.hooks.points import COMMAND, POINTS, RULES, Kind, command_of_hook, hook_of_command, kind_of
+from pyd2.profiles.kea_2_6 import KEA_2_6
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "hooks.md"
 
@@ -16,6 +17,11 @@ def test_the_points_stand_in_the_order_of_registration() -> None:
     """Kea walks a sorted map of names."""
     assert list(POINTS) == sorted(POINTS)
     assert all(point.name == name for name, point in POINTS.items())
+
+
+def test_the_tests_of_libraries_go_by_the_rules_of_a_profile() -> None:
+    """The daemon goes by its profile: a point that only the default rules have is never called there."""
+    assert KEA_2_6.hooks == RULES
 
 
 @pytest.mark.parametrize(("command", "hook", "listed"), [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyd2.config.model import ControlSocket
+from pyd2.config.model import UnixSocket
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import ConfigError
 from pyd2.net.control import ControlChannels
@@ -16,7 +16,7 @@ class Network:
     def __init__(self) -> None:
         self.listening: dict[str, NotedChannel] = {}
         self.steps: list[str] = []
-        self.channels = ControlChannels(lambda socket: NotedChannel(self, socket.path))
+        self.channels = ControlChannels(lambda socket: NotedChannel(self, getattr(socket, "path", "")))
 
     def places(self) -> list[str]:
         return sorted(self.listening)
@@ -47,8 +47,8 @@ class NotedChannel:
             self._network.steps.append(f"close {self._path}")
 
 
-def socket(path: str, **members: str) -> ControlSocket:
-    return ControlSocket(path, from_plain({"socket-name": path, **members}))
+def socket(path: str, **members: str) -> UnixSocket:
+    return UnixSocket(path, from_plain({"socket-name": path, **members}))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def network() -> Network:
 def test_what_stays_the_same_is_not_touched(network: Network) -> None:
     before = dict(network.listening)
     elsewhere = Element(socket("b").element.value)  # the same map at another place of the file
-    network.channels.prepare([ControlSocket("b", elsewhere), socket("c")])
+    network.channels.prepare([UnixSocket("b", elsewhere), socket("c")])
     assert network.places() == ["a", "b", "c"]
     network.channels.commit()
     assert network.steps == ["open c", "close a"]

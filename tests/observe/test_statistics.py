@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.counters import MOST_LIBRARY_KEYS, Counters
+from pyd2.counters import MOST_LIBRARY_KEYS, Counter, Counters
 from pyd2.data.text import to_text
 from pyd2.observe.statistics import KEYS_AT_ONCE, Sample, Statistics
 from tests.kit.profile import PROFILE
@@ -206,3 +206,10 @@ def test_thousands_of_keys_do_not_keep_the_updates_waiting(counters: Counters) -
     assert (calls, counters.keys["k7."].sent.value) == (17, 3)
     assert statistics.reset("key[k7.].update-sent")
     assert (calls, counters.keys["k7."].sent.value) == (18, 0)
+
+
+def test_every_counter_can_be_shown() -> None:
+    """A counter in neither list would be counted, and never shown."""
+    counters = Counters(START)
+    kept = {value for value in vars(counters).values() if isinstance(value, Counter)}
+    assert kept == {*counters.of_kea, *counters.of_pyd2}

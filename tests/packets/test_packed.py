@@ -24,7 +24,7 @@ from tests.update.support import datagram, request
 INTERFACE = ("change_type", "conflict_resolution_mode", "kind", "forward_change", "reverse_change", "dhcid",
              "fqdn_wire", "fqdn", "address", "address_text", "lease_expires_on", "lease_length", "request_id",
              "number")
-MODES = ["check-with-dhcid", "no-check-with-dhcid", "check-exists-with-dhcid", "no-check-without-dhcid"]
+MODES = [str(mode) for mode in ConflictResolutionMode]
 
 labels = st.sampled_from(["a", "B", "ab", "com", "Com", "x-y", "_z", "a1"])
 names = st.lists(labels, min_size=1, max_size=6).map(lambda parts: "".join(part + "." for part in parts))

@@ -36,7 +36,7 @@ def _if_enabled(retry: RetrySwitches) -> RetrySwitches | None:
 
 
 class Limits(NamedTuple):
-    """What a lane keeps to."""
+    """What a lane keeps to. Lanes outlive configurations: a switch that a lane follows belongs here."""
 
     cap: int
     """Updates under way at most."""
