@@ -37,6 +37,8 @@ class Request:
     """Whether it is accounted for by a message, for good."""
     handed: int = 0
     """How often it was processed."""
+    overtaken_by: list[Request] = field(default_factory=list, repr=False, compare=False)
+    """Newer requests of the same client that were done when this one came back."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.queue.model.contents import SUFFIXES, databases, files
@@ -18,7 +19,6 @@ from tests.queue.model.world import MOST, Violation, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from tests.queue.model.requests import Request
 
@@ -120,6 +120,8 @@ class Steps(World):
         if reply is None or self.meddled:  # an idle daemon does not look whether its directory was moved
             return
         place = self.used(reply)
+        if not self._has_open(place):  # put back a moment ago: the daemon has not looked yet
+            return
         other = self._server.start(self.directories)
         try:
             reply = other.call("configure", kind="durable", directory=str(place), most=MOST)
@@ -136,6 +138,16 @@ class Steps(World):
         finally:
             other.kill()
             other.page.close()
+
+    def _has_open(self, place: Path) -> bool:
+        """Return whether the daemon has the file open that lies in a directory now."""
+        if self.child is None:
+            return False
+        opened = []
+        for descriptor in Path(f"/proc/{self.child.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                opened.append(descriptor.stat())
+        return any(os.path.samestat(path.stat(), seen) for path in databases(place) for seen in opened)
 
     def bury(self, some: Iterable[int]) -> None:
         """End the oldest requests of these clients as dead letters."""

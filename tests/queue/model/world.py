@@ -229,6 +229,10 @@ class World:
         self._order[request.client] = max(last, which)
         if which not in self._sent:
             self._recovered.add(which)
+            request.overtaken_by = [
+                new for new in self.requests.values()
+                if new.client == request.client and new.which > which and new.ended and new.sealed
+            ]
             if request.ended and request.sealed and not request.loose:
                 raise Violation("twice", f"request {which} was done and removed, and is processed again")
             form = (fields["forward-change"], fields["reverse-change"])
@@ -328,9 +332,9 @@ class World:
     def _look_at_order(self, old: Request) -> None:
         if old.which not in self._recovered or old.loose or old.handed < 2:
             return
-        for new in self.requests.values():
-            if new.client == old.client and new.which > old.which and new.place == old.place and new.sealed \
-                    and new.ended and not new.dead and not new.loose and new.taken:
+        for new in old.overtaken_by:
+            if new.place == old.place and new.sealed and new.ended and not new.dead and not new.loose \
+                    and new.taken:
                 raise Violation("order", f"request {old.which} begins again, and {new.which} is done")
 
     def _seek(self, request: Request, place: Path, files: Files) -> None:
