@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.queue import durable
+from pyd2.queue import durable, release
 from pyd2.queue.interface import Entries
-from pyd2.queue.sqlite import database, store, writer
+from pyd2.queue.sqlite import database, lock, store, writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,6 +72,21 @@ def _take_any_file() -> None:
     store.Store.__init__ = careless  # type: ignore[method-assign]
 
 
+def _lock_nothing() -> None:
+    """Two processes may have the same directory."""
+    vars(lock)["fcntl"] = SimpleNamespace(flock=lambda *_: None, LOCK_EX=0, LOCK_NB=0)
+
+
+def _newest_first() -> None:
+    """Requests begin in the wrong order."""
+    begin = release.Release.__init__
+
+    def reversing(self: release.Release, loop: Any, carry_out: Callable[..., None]) -> None:
+        begin(self, loop, lambda datagrams, numbers: carry_out(datagrams[::-1], numbers[::-1]))
+
+    release.Release.__init__ = reversing  # type: ignore[method-assign]
+
+
 UNHEARD: Final[set[str]] = set()
 """Messages that are not logged."""
 
@@ -81,6 +97,8 @@ DEFECTS: Final[dict[str, Callable[[], None]]] = {
     "commits without a sync": _do_not_sync,
     "sets aside in silence": _silent,
     "takes any file for its own": _take_any_file,
+    "locks nothing": _lock_nothing,
+    "begins with the newest": _newest_first,
 }
 
 

@@ -112,20 +112,25 @@ def test_what_was_found_once(there: Server, name: str) -> None:
 
 # The test of the test: planted defects are found.
 
-DEFECTS: dict[str, list[tuple[str, list[Any]]]] = {
-    "acknowledges before the commit": [("begin", []), ("hang", []), ("take", [[0, 1]]), ("crash", [])],
-    "forgets what is done": [*BEGUN, ("done", [[0]]), ("settle", [])],
-    "loses one in ten": [("begin", []), ("take", [[0] * 12]), ("settle", [])],
-    "sets aside in silence": [*BEGUN, ("place_foreign", [5]), ("settle", [])],
-    "takes any file for its own": [*BEGUN, ("place_foreign", [5]), ("settle", [])],
+DEFECTS: dict[str, tuple[str, list[tuple[str, list[Any]]]]] = {
+    "acknowledges before the commit": (
+        "lost", [("begin", []), ("hang", []), ("take", [[0, 1]]), ("crash", [])],
+    ),
+    "forgets what is done": ("stuck", [*BEGUN, ("done", [[0]]), ("settle", [])]),
+    "loses one in ten": ("stuck", [("begin", []), ("take", [[0] * 12]), ("settle", [])]),
+    "sets aside in silence": ("lost", [*BEGUN, ("place_foreign", [5]), ("settle", [])]),
+    "takes any file for its own": ("lost", [*BEGUN, ("place_foreign", [5]), ("settle", [])]),
+    "locks nothing": ("two", [*BEGUN, ("second", [])]),
+    "begins with the newest": ("order", [("begin", []), ("take", [[0, 0]]), ("settle", [])]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str) -> None:
     monkeypatch.setattr("tests.queue.model.world.TIMEOUT", 4.0)
-    with server(tmp_path, defect) as there, pytest.raises(Violation):
-        play(there, DEFECTS[defect])
+    law, script = DEFECTS[defect]
+    with server(tmp_path, defect) as there, pytest.raises(Violation, match=f"^{law}: "):
+        play(there, script)
 
 
 def test_a_commit_that_is_not_synced_is_found(tmp_path: Path) -> None:
