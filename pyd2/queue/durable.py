@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.queue.interface import QueueStore, QueueStores
+    from pyd2.update.output import Amendment
 
 
 HELD_PART: Final = 1024
@@ -222,15 +223,17 @@ class DurableQueue:
             self._pending.note_newer(datagrams)
         self._release.up_to(self._pending.last)
 
-    def amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
-        """Note that requests have only these changes left to make, forward and reverse, by number."""
+    def amend(self, changes: Sequence[Amendment]) -> None:
+        """Note what requests have left to do."""
         from pyd2.queue.ncrs import with_changes
 
         amended = []
-        for number, forward, reverse in changes:
+        for number, forward, reverse, removes_ptr in changes:
             entry = self._pending.get(number)
             if entry is not None:
-                datagram = with_changes(entry.datagram, forward=forward, reverse=reverse)
+                datagram = with_changes(
+                    entry.datagram, forward=forward, reverse=reverse, removes_ptr=removes_ptr
+                )
                 entry = entry._replace(datagram=datagram)
                 self._pending.change(entry)
                 amended.append(entry)

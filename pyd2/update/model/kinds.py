@@ -20,11 +20,12 @@ The driver in ``drive/driver.py`` walks these tables. Nothing else knows what a 
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, RRClass, RRType
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate, UpdateTemplate
-from pyd2.ncr import RequestKind
+from pyd2.ncr import ChangeType, RequestKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,17 @@ DONE: Final = "DONE"
 
 class Step:
     """A step: what it sends, and what each RCODE leads to. Steps never change once made."""
+
+class PtrChange(IntEnum):
+    """What the reverse step of a kind does to the PTR of an address."""
+
+    SETS = 0
+    """It replaces whatever is there."""
+    REMOVES = 1
+    """It removes whatever is there."""
+    REMOVES_OWN = 2
+    """It removes a PTR that points to the request's own name, and no other one."""
+
 
     __slots__ = ("build_failure", "comment", "forward", "message", "name", "on", "other_server",
                  "rejected", "resp_corrupt", "template", "timeout")
@@ -80,7 +92,7 @@ class Step:
 class Kind:
     """A kind of transaction."""
 
-    __slots__ = ("change_type", "failed", "first_forward", "first_reverse", "guarded", "mode", "name",
+    __slots__ = ("change_type", "failed", "first_forward", "first_reverse", "mode", "name", "ptr_change",
                  "request_kind", "steps", "succeeded")
 
     def __init__(
@@ -95,8 +107,12 @@ class Kind:
         """All steps by name, forward ones first, in the order of the contract."""
         self.first_forward = forward[0]
         self.first_reverse = reverse[0]
-        self.guarded: bool = _PTR_IS_OURS in self.first_reverse.template.prerequisites
-        """Whether it changes a PTR only if that points to the request's own name."""
+        if self.change_type is ChangeType.ADD:
+            self.ptr_change = PtrChange.SETS
+        elif _PTR_IS_OURS in self.first_reverse.template.prerequisites:
+            self.ptr_change = PtrChange.REMOVES_OWN
+        else:
+            self.ptr_change = PtrChange.REMOVES
         self.succeeded = f"DHCP_DDNS_{self.change_type.name}_SUCCEEDED"
         self.failed = f"DHCP_DDNS_{self.change_type.name}_FAILED"
 
@@ -229,21 +245,7 @@ NAME_REMOVE: Final = Kind(
 
 CHECK_EXISTS_REMOVE: Final = Kind(
     "CheckExistsRemove", RequestKind.REMOVE_CHECK_EXISTS_WITH_DHCID,
-    forward=(
-        Step(
-            "REMOVING_FWD_ADDRS", "FORWARD_REMOVE_ADDRS", "Forward A/AAAA Remove",
-            prerequisites=(_DHCID_EXISTS,),
-            updates=(_DELETE_ADDRESS,),
-            on=_ADDRESS_REMOVED,
-        ),
-        Step(
-            "REMOVING_FWD_RRS", "FORWARD_REMOVE_RRS", "Forward RR Remove",
-            prerequisites=(_NO_A, _NO_AAAA),
-            updates=(_DELETE_DHCID,),
-            on=_REMOVED,
-            other_server=False,
-        ),
-    ),
+    forward=_remove((_DHCID_EXISTS,), (_NO_A, _NO_AAAA), (_DELETE_DHCID,)),
     reverse=(_REMOVE_PTR_IF_OURS,),
 )
 
