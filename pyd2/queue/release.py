@@ -70,10 +70,13 @@ class Release:
             entries = self._waiting.popleft()
             while self.some_may_begin and len(entries) + len(self._waiting[0]) <= CHUNK:
                 entries.extend(self._waiting.popleft())
-            self._carry_out(entries.datagrams, entries.numbers)
-        if self.some_may_begin:
-            self._releasing = True
-            self._loop.call_soon(self._release_more)
+            self.count -= len(entries)
+            try:
+                self._carry_out(entries.datagrams, entries.numbers)
+            finally:  # whatever it raises, those behind must not wait for others to come
+                if self.some_may_begin:
+                    self._releasing = True
+                    self._loop.call_soon(self._release_more)
 
     def _release_more(self) -> None:
         if self.burst and self._put_off < _PUT_OFF:
