@@ -102,6 +102,10 @@ class EngineIO:
         self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
         self._plan_flush()
 
+    def admit(self, datagrams: Sequence[bytes], free: int) -> Sequence[bytes]:
+        """See Engine."""
+        return self._engine.admit(datagrams, free, time.monotonic(), time.time())
+
     def hook_jobs_done(self, hook_jobs: Sequence[HookJob[Any]]) -> None:
         """Give hook jobs that are done back to the engine."""
         self._engine.end_hook_jobs(hook_jobs, time.monotonic(), time.time())

@@ -48,6 +48,7 @@ class DurableQueue:
 
     ``carry_out(datagrams, numbers)`` gets the requests that may begin, with the numbers that ``done`` takes;
     without numbers if their end need not be reported. ``stores`` has the stores by their directories.
+    ``admit(datagrams, free)`` returns which new requests may be accepted; see Engine.
     """
 
     def __init__(
@@ -57,9 +58,11 @@ class DurableQueue:
         counters: Counters,
         log: Log,
         stores: QueueStores,
+        admit: Callable[[Sequence[bytes], int], Sequence[bytes]],
     ) -> None:
         self._loop = loop
         self._carry_out = carry_out
+        self._admit = admit
         self._counters = counters
         self._log = log
         self._stores = stores
@@ -191,7 +194,10 @@ class DurableQueue:
         """Accept what was read from the socket."""
         if self._lifecycle.state not in (State.CLOSED, State.RETIRED):
             self._release.burst = len(datagrams) >= CHUNK
-            free = max(0, self._limit.max_entries - len(self._pending) - len(self._held))
+            most = self._limit.max_entries
+            free = max(0, most - len(self._pending) - len(self._held))
+            if 2 * free <= most:
+                datagrams = self._admit(datagrams, free - self._release.count)
             if len(datagrams) > free:
                 lost = len(datagrams) - free
                 self._counters.tally.received += lost  # the engine, which counts the others, never sees these

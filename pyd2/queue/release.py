@@ -29,6 +29,8 @@ class Release:
         self._carry_out = carry_out
         self._waiting: deque[Entries] = deque()
         """As they came in; none has more than CHUNK."""
+        self.count = 0
+        """Requests in ``_waiting``."""
         self.safe = 0
         """Requests up to this number may begin."""
         self.burst = False
@@ -50,6 +52,7 @@ class Release:
 
     def add(self, entries: Entries) -> None:
         """Add requests, which wait until they may begin."""
+        self.count += len(entries)
         if len(entries) <= CHUNK:
             if entries:
                 self._waiting.append(entries)

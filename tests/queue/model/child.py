@@ -64,7 +64,8 @@ class Process:
         self._channel = channel
         self._page = page
         self._input = b""
-        self._queue = DurableQueue(loop, self._carry_out, Counters(), self, SqliteStores(loop, self))
+        self._queue = DurableQueue(loop, self._carry_out, Counters(), self, SqliteStores(loop, self),
+                                   lambda datagrams, _: datagrams)
         self._numbers: dict[int, int] = {}
         """Of requests that were processed, by the test's own number."""
         channel.setblocking(True)
