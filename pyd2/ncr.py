@@ -149,6 +149,14 @@ class NameChangeRequest:
         changed.reverse_change = False
         return changed
 
+    def ptr_removal(self) -> Self:
+        """Return a request that removes the PTR of the same address, whatever name that has."""
+        changed = copy(self)
+        changed.change_type = ChangeType.REMOVE
+        changed.conflict_resolution_mode = ConflictResolutionMode.NO_CHECK_WITH_DHCID
+        changed.forward_change, changed.reverse_change = False, True
+        return changed
+
     def text(self) -> str:
         """Return the request as log messages show it: nine lines, each with its newline."""
         return (

@@ -127,7 +127,9 @@ class Service:
         self._engine_io = EngineIO(
             loop, self._engine, self._report, datagrams, self._hook_jobs.post, Troubles(counters, log)
         )
-        self._queue = DurableQueue(loop, self._engine_io.requests, counters, log, SqliteStores(loop, log))
+        self._queue = DurableQueue(
+            loop, self._engine_io.requests, counters, log, SqliteStores(loop, log), self._engine_io.admit
+        )
         self._intake = Intake(loop, self._queue.accept, counters, log, datagrams, manager)
         self._ended: deque[_Ended] = deque()
         """What is reported to the durable queue when its lines are in the log."""

@@ -53,6 +53,9 @@ Where hundreds of servers do not answer, a reading for each timeout would take m
 DROPS_AT_A_TIME: Final = 16
 """Servers at a time whose sockets are asked for dropped replies."""
 
+FAULT_PAUSE: Final = 1.0
+"""Seconds until the engine is woken again after a fault that ended its turn, if nothing arrives before."""
+
 FORGET_SECONDS: Final = 10.0
 """How long after a reconfiguration, and how often, to look for sockets that are not needed any more."""
 
@@ -98,6 +101,10 @@ class EngineIO:
         """
         self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
         self._plan_flush()
+
+    def admit(self, datagrams: Sequence[bytes], free: int) -> Sequence[bytes]:
+        """See Engine."""
+        return self._engine.admit(datagrams, free, time.monotonic(), time.time())
 
     def hook_jobs_done(self, hook_jobs: Sequence[HookJob[Any]]) -> None:
         """Give hook jobs that are done back to the engine."""
@@ -146,7 +153,11 @@ class EngineIO:
     def _planned_flush(self) -> None:
         self._flush_planned = False
         if not self._closed:
-            self.flush()
+            try:
+                self.flush()
+            except BaseException:
+                self._wake_later()
+                raise
 
     def _sockets(self, lane: Lane) -> ServerSockets:
         sockets = self._servers.get(lane)
@@ -246,10 +257,20 @@ class EngineIO:
 
     def _wake(self) -> None:
         self._timer = None
-        self._read_overdue(time.monotonic())
-        self._engine.handle_timer(time.monotonic(), time.time(), read_until=self._read_at)
-        self._count_drops()
-        self.flush()
+        try:
+            self._read_overdue(time.monotonic())
+            self._engine.handle_timer(time.monotonic(), time.time(), read_until=self._read_at)
+            self._count_drops()
+            self.flush()
+        except BaseException:
+            self._wake_later()
+            raise
+
+    def _wake_later(self) -> None:
+        """Set the timer that a fault has left out: else the engine would sleep until something arrives."""
+        if self._timer is None:
+            self._timer_at = time.monotonic() + FAULT_PAUSE
+            self._timer = self._loop.call_later(FAULT_PAUSE, self._due)
 
     def _read_overdue(self, now: float) -> None:
         """Read what has arrived from all servers, a part in each call, if the time of some tries is up.

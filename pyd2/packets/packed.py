@@ -164,6 +164,12 @@ class PackedRequest(bytes):
         """See NameChangeRequest."""
         return self.unpacked().without_reverse()
 
+    def ptr_removal(self) -> PackedRequest:
+        """See NameChangeRequest."""
+        changed = bytearray(self)
+        changed[_KIND], changed[_WAYS] = RequestKind.REMOVE_NO_CHECK_WITH_DHCID, _REVERSE
+        return PackedRequest(changed)
+
     def unpacked(self) -> NameChangeRequest:
         """Return the same request as an object."""
         request = NameChangeRequest(

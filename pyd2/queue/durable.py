@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.queue.interface import QueueStore, QueueStores
+    from pyd2.update.output import Amendment
 
 
 HELD_PART: Final = 1024
@@ -47,6 +48,7 @@ class DurableQueue:
 
     ``carry_out(datagrams, numbers)`` gets the requests that may begin, with the numbers that ``done`` takes;
     without numbers if their end need not be reported. ``stores`` has the stores by their directories.
+    ``admit(datagrams, free)`` returns which new requests may be accepted; see Engine.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class DurableQueue:
         counters: Counters,
         log: Log,
         stores: QueueStores,
+        admit: Callable[[Sequence[bytes], int], Sequence[bytes]],
     ) -> None:
         self._loop = loop
         self._carry_out = carry_out
+        self._admit = admit
         self._counters = counters
         self._log = log
         self._stores = stores
@@ -190,7 +194,10 @@ class DurableQueue:
         """Accept what was read from the socket."""
         if self._lifecycle.state not in (State.CLOSED, State.RETIRED):
             self._release.burst = len(datagrams) >= CHUNK
-            free = max(0, self._limit.max_entries - len(self._pending) - len(self._held))
+            most = self._limit.max_entries
+            free = max(0, most - len(self._pending) - len(self._held))
+            if 2 * free <= most:
+                datagrams = self._admit(datagrams, free - self._release.count)
             if len(datagrams) > free:
                 lost = len(datagrams) - free
                 self._counters.tally.received += lost  # the engine, which counts the others, never sees these
@@ -222,15 +229,17 @@ class DurableQueue:
             self._pending.note_newer(datagrams)
         self._release.up_to(self._pending.last)
 
-    def amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
-        """Note that requests have only these changes left to make, forward and reverse, by number."""
+    def amend(self, changes: Sequence[Amendment]) -> None:
+        """Note what requests have left to do."""
         from pyd2.queue.ncrs import with_changes
 
         amended = []
-        for number, forward, reverse in changes:
+        for number, forward, reverse, removes_ptr in changes:
             entry = self._pending.get(number)
             if entry is not None:
-                datagram = with_changes(entry.datagram, forward=forward, reverse=reverse)
+                datagram = with_changes(
+                    entry.datagram, forward=forward, reverse=reverse, removes_ptr=removes_ptr
+                )
                 entry = entry._replace(datagram=datagram)
                 self._pending.change(entry)
                 amended.append(entry)

@@ -12,7 +12,7 @@ import orjson
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
 from pyd2.errors import NcrError
-from pyd2.ncr import decode
+from pyd2.ncr import ChangeType, ConflictResolutionMode, decode
 from pyd2.queue.interface import DeadLetter, Entries, Entry
 
 if TYPE_CHECKING:
@@ -79,10 +79,16 @@ def _client(datagram: bytes) -> bytes:
         return bytes.fromhex(found[1].decode()) if found else datagram
 
 
-def with_changes(datagram: bytes, *, forward: bool, reverse: bool) -> bytes:
-    """Return a valid request's datagram as a request for these changes only."""
+def with_changes(datagram: bytes, *, forward: bool, reverse: bool, removes_ptr: bool = False) -> bytes:
+    """Return a valid request's datagram as a request for these changes only.
+
+    ``removes_ptr``: and as one that removes the PTR, whatever name it has (see Request.ptr_removal).
+    """
     length = int.from_bytes(datagram[:2], "big")
     fields = from_json(datagram[2 : 2 + length]).map_value()
     fields |= {"forward-change": Element(forward), "reverse-change": Element(reverse)}
+    if removes_ptr:
+        mode = ConflictResolutionMode.NO_CHECK_WITH_DHCID.value
+        fields |= {"change-type": Element(int(ChangeType.REMOVE)), "conflict-resolution-mode": Element(mode)}
     text = orjson.dumps({name: element.plain() for name, element in fields.items()})
     return len(text).to_bytes(2, "big") + text

@@ -29,6 +29,8 @@ class Release:
         self._carry_out = carry_out
         self._waiting: deque[Entries] = deque()
         """As they came in; none has more than CHUNK."""
+        self.count = 0
+        """Requests in ``_waiting``."""
         self.safe = 0
         """Requests up to this number may begin."""
         self.burst = False
@@ -50,6 +52,7 @@ class Release:
 
     def add(self, entries: Entries) -> None:
         """Add requests, which wait until they may begin."""
+        self.count += len(entries)
         if len(entries) <= CHUNK:
             if entries:
                 self._waiting.append(entries)
@@ -70,10 +73,13 @@ class Release:
             entries = self._waiting.popleft()
             while self.some_may_begin and len(entries) + len(self._waiting[0]) <= CHUNK:
                 entries.extend(self._waiting.popleft())
-            self._carry_out(entries.datagrams, entries.numbers)
-        if self.some_may_begin:
-            self._releasing = True
-            self._loop.call_soon(self._release_more)
+            self.count -= len(entries)
+            try:
+                self._carry_out(entries.datagrams, entries.numbers)
+            finally:  # whatever it raises, those behind must not wait for others to come
+                if self.some_may_begin:
+                    self._releasing = True
+                    self._loop.call_soon(self._release_more)
 
     def _release_more(self) -> None:
         if self.burst and self._put_off < _PUT_OFF:

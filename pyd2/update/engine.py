@@ -214,6 +214,24 @@ class Engine:
         self._scheduler.match_again(plan, lanes, now_in_use, now, wall)
         return before
 
+    def admit(self, datagrams: Sequence[bytes], free: int, now: float, wall: float) -> Sequence[bytes]:
+        """Return those datagrams that the durable queue may accept, of which half or more is in use.
+
+        The others are lost: requests for a server that is silent and has taken its share. ``free`` is how
+        many places the durable queue has, less the requests that the engine has not got yet: these may be
+        for that server, too.
+        """
+        if not self._plan.begins_at_several:
+            return datagrams
+        requests = self._packets.read_requests(datagrams, self._plan.index)
+        admitted: list[bytes] = []
+        for datagram, ncr in zip(datagrams, requests, strict=True):
+            left = free - 2 * len(admitted)
+            if isinstance(ncr, NcrError) or self._scheduler.admits(ncr, left, now, wall):
+                admitted.append(datagram)
+        self._counters.tally.received += len(datagrams) - len(admitted)
+        return admitted
+
     def receive_request(self, datagram: bytes, now: float, wall: float, number: int = 0) -> None:
         """Receive a datagram from the NCR port; see receive_requests."""
         self.receive_requests((datagram,), now, wall, (number,) if number else ())
@@ -226,7 +244,7 @@ class Engine:
         Those with ``numbers`` other than 0 have been admitted to the durable queue: they are accepted however
         full the engine's queue is, and ``Output.finished`` has the number when the request has ended.
         """
-        self._scheduler.look_at_shares()
+        self._scheduler.begin_accepting()
         received = 0
         left = 0  # free places that there are for sure
         for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):

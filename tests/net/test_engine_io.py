@@ -372,3 +372,51 @@ def test_sockets_that_are_being_closed_are_closed_at_the_end(packet_layer: str) 
         await asyncio.sleep(0)
 
     uvloop.run(scenario())
+
+
+@pytest.mark.parametrize("place", ["handle_timer", "report"])
+def test_a_fault_in_a_turn_does_not_leave_the_engine_without_its_timer(
+    packet_layer: str, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A try whose time is up would stay under way until something arrives."""
+    monkeypatch.setattr(pyd2.net.engine_io, "FAULT_PAUSE", 0.01)
+
+    async def scenario() -> None:
+        counters, log, ended, faults = Counters(), MemoryLog(), asyncio.Event(), 0
+        engine = Engine(counters, log, make_backend(packet_layer))
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)
+
+        def fail_twice(*, due: bool) -> None:
+            nonlocal faults
+            if due and faults < 2:
+                faults += 1
+                raise RuntimeError("a defect")
+
+        def report(_: Output) -> None:
+            fail_twice(due=place == "report" and counters.update_timeout.value > 0)
+            if faults and not engine.active:
+                ended.set()
+
+        handle_timer = engine.handle_timer
+
+        def wake(now: float, wall: float, *, read_until: float | None = None) -> None:
+            fail_twice(due=place == "handle_timer" and engine.overdue(time.monotonic()))
+            handle_timer(now, wall, read_until=read_until)
+
+        monkeypatch.setattr(engine, "handle_timer", wake)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", 0))
+            zone = domain("example.com.", server.getsockname()[1])
+            config = make_config(simple_map([zone], settings={"dns-server-timeout": 2}))
+            engine.configure(config, None, time.monotonic(), time.time())
+            engine_io = EngineIO(loop, engine, report, chosen.datagrams, no_hook_jobs,
+                                 Troubles(counters, log))
+            engine_io.requests([datagram(request(reverse_change=False))])
+            async with asyncio.timeout(10):
+                await ended.wait()
+            engine_io.close()
+        assert faults
+        assert log.ids[-1] == "DHCP_DDNS_ADD_FAILED"
+
+    uvloop.run(scenario())

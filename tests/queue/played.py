@@ -32,7 +32,7 @@ class Daemon:
         self.log = MemoryLog()
         self.counters = Counters()
         self.queue = DurableQueue(loop, self._carry_out, self.counters, self.log,
-                                  SqliteStores(loop, self.log))
+                                  SqliteStores(loop, self.log), lambda datagrams, _: datagrams)
         self.begun: dict[bytes, int] = {}
         """Requests that were processed, with their numbers, in order."""
         self.watch: Callable[[bytes], None] = lambda _: None

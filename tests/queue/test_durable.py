@@ -13,6 +13,7 @@ from pyd2.queue.interface import InUseError
 from pyd2.queue.sqlite import DATABASE
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
+from pyd2.update.output import Amendment
 from tests.kit import ncr
 from tests.queue.played import Daemon, fill, in_file, names, play
 
@@ -214,7 +215,8 @@ def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:
         await daemon.until_logged("PYD2_QUEUE_OPENED")
         daemon.queue.accept([octets, *names(2)])
         await daemon.until(lambda: len(daemon.begun) == 2)
-        daemon.queue.amend([(1, False, True), (99, True, False)])
+        changes = [Amendment(1, forward=False, reverse=True), Amendment(99, forward=True, reverse=False)]
+        daemon.queue.amend(changes)
         daemon.end(*names(2))
         await daemon.until(lambda: len(in_file(tmp_path)) == 1)
 

@@ -57,7 +57,8 @@ class Stage:
         self.log = MemoryLog()
         self.begun: list[bytes] = []
         self.queue = DurableQueue(loop, lambda datagrams, _: self.begun.extend(datagrams),
-                                  Counters(), self.log, SqliteStores(loop, self.log))
+                                  Counters(), self.log, SqliteStores(loop, self.log),
+                                  lambda datagrams, _: datagrams)
         self.loop = loop
 
     @property

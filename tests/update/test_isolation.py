@@ -5,6 +5,7 @@ The tests count the work of each call: that is the same on each machine.
 
 import gc
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from itertools import pairwise
@@ -182,6 +183,32 @@ def test_a_reload_matches_a_backlog_again_in_parts(monkeypatch: pytest.MonkeyPat
     assert watched.most <= 2 * STEP
     assert watched.d2.counters.tally.done == BACKLOG + 1
     assert not watched.engine._scheduler.busy
+
+
+@pytest.mark.parametrize("reloads", [1, 2])
+def test_a_request_after_a_reload_begins_behind_older_ones_of_its_server(reloads: int) -> None:
+    """Also while these have yet to be matched again: a newer request for a name is carried out last."""
+    begun: list[bytes] = []
+
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        begun.append(b64decode(parse(outgoing.message).update[-1].split()[-1]))
+        return [(0.001, answer(outgoing.message))]
+
+    one_at_a_time = {"user-context": {"pyd2": {"lanes": {"max-in-flight": 1}}}}
+    config = make_config(simple_map([domain(SICK, SICK_PORT, **one_at_a_time)]))
+    d2 = VirtualD2(config, peer, debuglevel=-1, keep_sent=False)
+    count = 10 * STEP
+    for number in range(count):
+        d2.engine.receive_request(datagram(ask(number, dhcid=f"{number:08X}")), d2.now, d2.wall)
+    for reload in range(reloads):
+        d2.configure(config)
+        assert d2.engine._scheduler._backlog
+        late = count + reload
+        d2.engine.receive_request(datagram(ask(0, dhcid=f"{late:08X}")), d2.now, d2.wall)
+    assert d2.engine.lanes[0].queued == d2.engine.queued == count + reloads - 1
+    d2.run()
+    assert begun == [number.to_bytes(4, "big") for number in range(count + reloads)]
+    assert d2.engine.lanes[0].queued == d2.engine.queued == 0
 
 
 def test_one_client_with_very_much_does_not_hold_the_others(

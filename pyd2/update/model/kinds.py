@@ -20,14 +20,18 @@ The driver in ``drive/driver.py`` walks these tables. Nothing else knows what a 
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, RRClass, RRType
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate, UpdateTemplate
-from pyd2.ncr import RequestKind
+from pyd2.ncr import ChangeType, RequestKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeAlias
+
+    Records: TypeAlias = tuple[RecordTemplate, ...]
 
 MAX_TRIES: Final = 3
 """Bad tries of a step with one server."""
@@ -36,6 +40,17 @@ MAX_ROUNDS: Final = 10
 
 DONE: Final = "DONE"
 """In a step's ``on``: this direction is complete."""
+
+
+class PtrChange(IntEnum):
+    """What the reverse step of a kind does to the PTR of an address."""
+
+    SETS = 0
+    """It replaces whatever is there."""
+    REMOVES = 1
+    """It removes whatever is there."""
+    REMOVES_OWN = 2
+    """It removes a PTR that points to the request's own name, and no other one."""
 
 
 class Step:
@@ -50,8 +65,8 @@ class Step:
         message: str,
         comment: str,
         *,
-        prerequisites: tuple[RecordTemplate, ...] = (),
-        updates: tuple[RecordTemplate, ...],
+        prerequisites: Records = (),
+        updates: Records,
         on: Mapping[Rcode, str],
         other_server: bool = True,
     ) -> None:
@@ -80,7 +95,7 @@ class Step:
 class Kind:
     """A kind of transaction."""
 
-    __slots__ = ("change_type", "failed", "first_forward", "first_reverse", "guarded", "mode", "name",
+    __slots__ = ("change_type", "failed", "first_forward", "first_reverse", "mode", "name", "ptr_change",
                  "request_kind", "steps", "succeeded")
 
     def __init__(
@@ -95,8 +110,12 @@ class Kind:
         """All steps by name, forward ones first, in the order of the contract."""
         self.first_forward = forward[0]
         self.first_reverse = reverse[0]
-        self.guarded: bool = _PTR_IS_OURS in self.first_reverse.template.prerequisites
-        """Whether it changes a PTR only if that points to the request's own name."""
+        if self.change_type is ChangeType.ADD:
+            self.ptr_change = PtrChange.SETS
+        elif _PTR_IS_OURS in self.first_reverse.template.prerequisites:
+            self.ptr_change = PtrChange.REMOVES_OWN
+        else:
+            self.ptr_change = PtrChange.REMOVES
         self.succeeded = f"DHCP_DDNS_{self.change_type.name}_SUCCEEDED"
         self.failed = f"DHCP_DDNS_{self.change_type.name}_FAILED"
 
@@ -126,7 +145,41 @@ _ADDED = {Rcode.NOERROR: DONE}
 _REMOVED = {Rcode.NOERROR: DONE, Rcode.NXRRSET: DONE}
 _ADDRESS_REMOVED = {Rcode.NOERROR: "REMOVING_FWD_RRS", Rcode.NXRRSET: "REMOVING_FWD_RRS"}
 
-# Steps that several kinds share.
+# Steps that several kinds share, or that differ in their records only.
+
+
+def _replace(prerequisites: Records, updates: Records) -> Step:
+    """Return the step that takes over a name that is in use."""
+    return Step(
+        "REPLACING_FWD_ADDRS", "FORWARD_REPLACE", "Forward Replace",
+        prerequisites=prerequisites,
+        updates=updates,
+        on={Rcode.NOERROR: DONE, Rcode.NXDOMAIN: "ADDING_FWD_ADDRS"},
+    )
+
+
+def _remove(owned: Records, nothing_left: Records, rest: Records) -> tuple[Step, Step]:
+    """Return the steps that remove an address, and then the rest of the name if no address is left.
+
+    ``owned`` and ``nothing_left`` are their prerequisites; ``rest`` is what the second step removes.
+    """
+    return (
+        Step(
+            "REMOVING_FWD_ADDRS", "FORWARD_REMOVE_ADDRS", "Forward A/AAAA Remove",
+            prerequisites=owned,
+            updates=(_DELETE_ADDRESS,),
+            on=_ADDRESS_REMOVED,
+        ),
+        Step(
+            "REMOVING_FWD_RRS", "FORWARD_REMOVE_RRS", "Forward RR Remove",
+            prerequisites=nothing_left,
+            updates=rest,
+            on=_REMOVED,
+            other_server=False,
+        ),
+    )
+
+
 _ADD_IF_NAME_IS_FREE = Step(
     "ADDING_FWD_ADDRS", "FORWARD_ADD", "Forward Add",
     prerequisites=(_NAME_NOT_IN_USE,),
@@ -150,12 +203,7 @@ NAME_ADD: Final = Kind(
     # RFC 4703, section 5.3.1: take the name if it is free; if not, it must carry this client's DHCID (5.3.2).
     forward=(
         _ADD_IF_NAME_IS_FREE,
-        Step(
-            "REPLACING_FWD_ADDRS", "FORWARD_REPLACE", "Forward Replace",
-            prerequisites=(_NAME_IN_USE, _DHCID_IS_OURS),
-            updates=(_DELETE_ADDRESSES, _ADD_ADDRESS),
-            on={Rcode.NOERROR: DONE, Rcode.NXDOMAIN: "ADDING_FWD_ADDRS"},
-        ),
+        _replace((_NAME_IN_USE, _DHCID_IS_OURS), (_DELETE_ADDRESSES, _ADD_ADDRESS)),
     ),
     reverse=(_REPLACE_PTR,),
 )
@@ -165,12 +213,7 @@ CHECK_EXISTS_ADD: Final = Kind(
     # As NameAdd, but any DHCID will do: what a DHCP client owns may be taken, static entries may not.
     forward=(
         _ADD_IF_NAME_IS_FREE,
-        Step(
-            "REPLACING_FWD_ADDRS", "FORWARD_REPLACE", "Forward Replace",
-            prerequisites=(_DHCID_EXISTS,),
-            updates=(_DELETE_ADDRESSES, _DELETE_DHCID, _ADD_ADDRESS, _ADD_DHCID),
-            on={Rcode.NOERROR: DONE, Rcode.NXDOMAIN: "ADDING_FWD_ADDRS"},
-        ),
+        _replace((_DHCID_EXISTS,), (_DELETE_ADDRESSES, _DELETE_DHCID, _ADD_ADDRESS, _ADD_DHCID)),
     ),
     reverse=(_REPLACE_PTR,),
 )
@@ -209,41 +252,13 @@ SIMPLE_ADD_WITHOUT_DHCID: Final = Kind(
 NAME_REMOVE: Final = Kind(
     "NameRemove", RequestKind.REMOVE_CHECK_WITH_DHCID,
     # RFC 4703, section 5.5: first the address, then the rest of the name if no address is left.
-    forward=(
-        Step(
-            "REMOVING_FWD_ADDRS", "FORWARD_REMOVE_ADDRS", "Forward A/AAAA Remove",
-            prerequisites=(_DHCID_IS_OURS,),
-            updates=(_DELETE_ADDRESS,),
-            on=_ADDRESS_REMOVED,
-        ),
-        Step(
-            "REMOVING_FWD_RRS", "FORWARD_REMOVE_RRS", "Forward RR Remove",
-            prerequisites=(_DHCID_IS_OURS, _NO_A, _NO_AAAA),
-            updates=(_DELETE_ALL,),
-            on=_REMOVED,
-            other_server=False,
-        ),
-    ),
+    forward=_remove((_DHCID_IS_OURS,), (_DHCID_IS_OURS, _NO_A, _NO_AAAA), (_DELETE_ALL,)),
     reverse=(_REMOVE_PTR_IF_OURS,),
 )
 
 CHECK_EXISTS_REMOVE: Final = Kind(
     "CheckExistsRemove", RequestKind.REMOVE_CHECK_EXISTS_WITH_DHCID,
-    forward=(
-        Step(
-            "REMOVING_FWD_ADDRS", "FORWARD_REMOVE_ADDRS", "Forward A/AAAA Remove",
-            prerequisites=(_DHCID_EXISTS,),
-            updates=(_DELETE_ADDRESS,),
-            on=_ADDRESS_REMOVED,
-        ),
-        Step(
-            "REMOVING_FWD_RRS", "FORWARD_REMOVE_RRS", "Forward RR Remove",
-            prerequisites=(_NO_A, _NO_AAAA),
-            updates=(_DELETE_DHCID,),
-            on=_REMOVED,
-            other_server=False,
-        ),
-    ),
+    forward=_remove((_DHCID_EXISTS,), (_NO_A, _NO_AAAA), (_DELETE_DHCID,)),
     reverse=(_REMOVE_PTR_IF_OURS,),
 )
 
@@ -289,5 +304,5 @@ KINDS: Final = (
 )
 """By RequestKind: which kind serves which request (contract, section 5.1)."""
 
-GUARDED: Final = frozenset(kind.request_kind for kind in KINDS if kind.guarded)
-"""The requests whose reverse step is guarded."""
+PTR_CHANGES: Final = tuple(kind.ptr_change for kind in KINDS)
+"""By RequestKind: what the reverse step of a request does."""

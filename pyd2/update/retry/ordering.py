@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.update.containers import Chain, Link, Sharded
-from pyd2.update.model.kinds import GUARDED
+from pyd2.update.model.kinds import PTR_CHANGES, PtrChange
 from pyd2.update.retry.request import PtrGroup
 from pyd2.update.retry.states import Event, State
 
@@ -25,7 +25,7 @@ class NameQueues:
         self._ptr_groups: Sharded[PtrKey, PtrGroup] = Sharded()
         """Those with a reverse change left."""
         self._unguarded: Sharded[bytes, Chain[PtrGroup]] = Sharded()
-        """Of these, by address, the groups of requests that are not guarded."""
+        """Of these, by address, the groups that newer requests for other names overwrite."""
 
     # Names.
 
@@ -80,7 +80,7 @@ class NameQueues:
         """Enter a request where newer ones that overwrite it look for it, by what is left of it now."""
         key = None
         if retry.reverse_left:
-            key = (retry.ncr.address, retry.name, retry.guarded, retry.forward_left)
+            key = (retry.ncr.address, retry.name, retry.ptr_change, retry.forward_left)
         if key == (None if retry.ptr_group is None else retry.ptr_group.key):
             return
         self.leave_address(retry)
@@ -90,7 +90,7 @@ class NameQueues:
         group = groups.get(key)
         if group is None:
             group = groups[key] = PtrGroup(key)
-            if not retry.guarded:
+            if retry.ptr_change is not PtrChange.REMOVES_OWN:
                 address = retry.ncr.address
                 group.link = self._unguarded.part(address).setdefault(address, Chain()).append(group)
         retry.ptr_group = group
@@ -118,15 +118,45 @@ class NameQueues:
         ``name`` is its name in lower case. If the newer request has a forward change, it waits for those in
         the queue of that name and does not overwrite them. Others may enter and leave between two steps.
         """
-        address = ncr.address
+        address, change = ncr.address, PTR_CHANGES[ncr.kind]
         for in_name_queue in (False,) if ncr.forward_change else (False, True):
-            for guarded in (False, True):
-                key = (address, name, guarded, in_name_queue)
-                while (group := self._ptr_groups.part(key).get(key)) is not None:
+            for older in PtrChange:
+                key = (address, name, older, in_name_queue)
+                while overwrites(change, older) and (group := self._ptr_groups.part(key).get(key)):
                     yield self._pop_last(group)
-        if ncr.kind not in GUARDED:
+        if change is not PtrChange.REMOVES_OWN:
             while (other := self._of_another_name(address, name)) is not None:
                 yield self._pop_last(other)
+
+    def effective(self, ncr: Request, name: bytes) -> Request:
+        """Return a newer request as it is to be carried out: mostly as it is.
+
+        A removal without a forward change would look in vain for a PTR that a request in the queue of its
+        name was to set: it overwrites the reverse change of that one.
+        """
+        looks = PTR_CHANGES[ncr.kind] is PtrChange.REMOVES_OWN and not ncr.forward_change
+        return ncr.ptr_removal() if looks and self._any((ncr.address, name, PtrChange.SETS, True)) else ncr
+
+    def may_remove_ptr(self, retry: RetryRequest) -> bool:
+        """Whether a request that would set a PTR is to remove it instead, for a removal that looks for it."""
+        return (
+            retry.ptr_change is PtrChange.SETS and not retry.forward_left
+            and not self._any((retry.ncr.address, retry.name, PtrChange.REMOVES, False))
+        )
+
+    def newer_change(self, retry: RetryRequest) -> PtrChange | None:
+        """Return which change overwrites that of a request that has just left the queue of its name.
+
+        None: that of no request in the queue does.
+        """
+        for newer in PtrChange:
+            key = (retry.ncr.address, retry.name, newer, True)
+            if overwrites(newer, retry.ptr_change) and self._any(key):
+                return newer
+        return None
+
+    def _any(self, key: PtrKey) -> bool:
+        return key in self._ptr_groups.part(key)
 
     def _pop_last(self, group: PtrGroup) -> RetryRequest:
         assert group.last is not None
@@ -135,9 +165,17 @@ class NameQueues:
         return retry
 
     def _of_another_name(self, address: bytes, name: bytes) -> PtrGroup | None:
-        """Return a group at an address, not guarded, of a name other than this one."""
+        """Return a group at an address that requests for this name overwrite, of another name."""
         groups = self._unguarded.part(address).get(address)
         link = None if groups is None else groups.last
-        while link is not None and link.item.key[1] == name:  # of each name there are two at most
+        while link is not None and link.item.key[1] == name:  # of each name there are four at most
             link = link.before
         return None if link is None else link.item
+
+
+def overwrites(newer: PtrChange, older: PtrChange) -> bool:
+    """Whether a newer change of the PTR of an address overwrites an older one for the same name.
+
+    Of two removals that differ in what they look for, either may come first.
+    """
+    return newer is not PtrChange.REMOVES_OWN or older is not PtrChange.REMOVES

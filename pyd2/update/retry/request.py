@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from pyd2.ncr import ChangeType
+from pyd2.ncr import ChangeType, RequestKind
 from pyd2.update.containers import Chain
-from pyd2.update.model.kinds import GUARDED
+from pyd2.update.model.kinds import PTR_CHANGES
 from pyd2.update.model.transaction import Transaction
 from pyd2.update.retry.states import State, next_state
 
@@ -16,20 +16,19 @@ if TYPE_CHECKING:
 
     from pyd2.packets.layer import Request
     from pyd2.update.containers import Link
-    from pyd2.update.model.kinds import Kind
+    from pyd2.update.model.kinds import Kind, PtrChange
     from pyd2.update.model.plan import Domain, Plan
     from pyd2.update.model.transaction import Failure
     from pyd2.update.retry.shares import Share
     from pyd2.update.retry.states import Event
 
-    PtrKey: TypeAlias = tuple[bytes, bytes, bool, bool]
-    """What newer requests look for: the address, the name, whether the reverse change is guarded, and
-    whether the request is also in the queue of its name.
+    PtrKey: TypeAlias = tuple[bytes, bytes, PtrChange, bool]
+    """What newer requests look for: the address, the name, what the reverse change does, and whether the
+    request is also in the queue of its name.
     """
 
 REMOVAL_SECONDS: Final = 86400.0
 """How long a removal is tried at least: its record is wrong as long as it stands, and no lease ends that."""
-
 
 
 class RetryRequest:
@@ -86,9 +85,14 @@ class RetryRequest:
         return self.ncr.size
 
     @property
-    def guarded(self) -> bool:
-        """Whether it removes a PTR, and only if that holds its own name."""
-        return self.ncr.kind in GUARDED
+    def ptr_change(self) -> PtrChange:
+        """What its reverse change does."""
+        return PTR_CHANGES[self.ncr.kind]
+
+    @property
+    def removes_ptr(self) -> bool:
+        """Whether all that is left is to remove a PTR, whatever name it has."""
+        return not self.forward_left and self.ncr.kind == RequestKind.REMOVE_NO_CHECK_WITH_DHCID
 
     def over(self, wall: float) -> str:
         """Return why it must not be tried any more; empty: it may be."""
@@ -114,7 +118,7 @@ class PtrGroup(Chain[RetryRequest]):
         super().__init__()
         self.key = key
         self.link: Link[PtrGroup] | None = None
-        """Its link in the chain of its address, if it is not guarded."""
+        """Its link in the chain of its address, if newer requests for other names overwrite it."""
 
 
 class RetryTransaction(Transaction):

@@ -13,7 +13,9 @@ Nothing may be applied out of order, so a request that comes meanwhile is looked
   zones end up the same without it, see ``makes_superfluous``.
 - Reverse changes at one address do not wait for each other, for the newer one overwrites what the older one
   would do: that loses its reverse change. Those removals that look for their own name in the PTR first
-  (*guarded* ones) are safe beside changes for other names.
+  are safe beside changes for other names. But if the older one would have set the PTR, such a removal would
+  find that of an earlier name: then the one of the two that has no forward change left removes the PTR,
+  whatever name it has (``Request.ptr_removal``).
 
 What touches neither the same name nor the same address goes on at once.
 
@@ -31,6 +33,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
+from pyd2.update.model.kinds import PTR_CHANGES, PtrChange
 from pyd2.update.retry.ordering import NameQueues
 from pyd2.update.retry.parking import LARGE_GROUP, ParkingGroup, ParkingGroups, leave_slot
 from pyd2.update.retry.request import RetryRequest, makes_superfluous
@@ -123,16 +126,20 @@ class RetryQueue:
         name = ncr.fqdn_wire.lower()
         last, superseded = self._supersede_at_name(ncr, name) if ncr.forward_change else (None, False)
         before = self._overwriting.get(ncr.address) if ncr.reverse_change else None
+        own = ncr
         if last is None and before is None:
-            older = self._overwrite_some(ncr, name) if ncr.reverse_change else None
-            if older is None:
+            own = self._names.effective(ncr, name)
+            older = self._overwrite_some(own, name) if own.reverse_change else None
+            if older is None and own is ncr:
                 return True
         elif not superseded and domain is not None and self.shares.is_taken(self.shares.of(domain)):
             self._give_up(ncr, domain, wall)
             return False
         else:
             older = self._overwrite_some(ncr, name) if ncr.reverse_change and before is None else None
-        retry = RetryRequest(ncr, dhcid, wall)
+        retry = RetryRequest(own, dhcid, wall)
+        if own is not ncr:
+            self._amend(retry)
         self._enter(retry, domain)
         if before is not None:
             retry.change(Event.OVERWRITES_MANY)
@@ -142,8 +149,7 @@ class RetryQueue:
             self._overwriting[ncr.address] = Overwriting(retry, older)
             self._agenda.retries_ready = True
         else:
-            self._find_turn(retry)
-            self._names.enter_address(retry)
+            self._take_turn(retry)
         return False
 
     def _give_up(self, ncr: Request, domain: Domain, wall: float) -> None:
@@ -177,7 +183,7 @@ class RetryQueue:
         older = self._names.overwritten(ncr, name)
         most = self._at_once()
         for count, retry in enumerate(older, 1):
-            self._overwrite(retry)
+            self._overwrite(retry, PTR_CHANGES[ncr.kind])
             self.at_once -= 1
             if count == most:
                 return older
@@ -187,13 +193,17 @@ class RetryQueue:
         """Return how many older requests a new request may supersede now, and how many it may overwrite."""
         return max(1, min(AT_ONCE, self.at_once))
 
-    def _overwrite(self, retry: RetryRequest) -> None:
-        """Take the reverse change from a request: a newer one overwrites it."""
-        retry.reverse_left = False
+    def _overwrite(self, retry: RetryRequest, newer: PtrChange) -> None:
+        """Take the reverse change from a request, or make it a removal: a newer change overwrites it."""
+        if newer is PtrChange.REMOVES_OWN and self._names.may_remove_ptr(retry):
+            retry.ncr = retry.ncr.ptr_removal()
+            self._names.enter_address(retry)
+        else:
+            retry.reverse_left = False
         self._amend(retry)
         if retry.state is State.UNDER_WAY:
             return
-        if retry.forward_left:
+        if retry.forward_left or retry.reverse_left:
             self._log.emit("PYD2_PTR_SUPERSEDED", retry.ncr.request_id, retry.ncr.address_text)
         else:
             self._supersede(retry)
@@ -206,12 +216,15 @@ class RetryQueue:
             retry = next(work.older, None)
             if retry is not None:
                 done += 1
-                self._overwrite(retry)
+                self._overwrite(retry, work.retry.ptr_change)
                 continue
             self._let_go(work.retry)
             if work.behind:
-                work.retry = work.behind.popleft()
-                work.older = self._names.overwritten(work.retry.ncr, work.retry.name)
+                newer = work.retry = work.behind.popleft()
+                ncr, newer.ncr = newer.ncr, self._names.effective(newer.ncr, newer.name)
+                if newer.ncr is not ncr:
+                    self._amend(newer)
+                work.older = self._names.overwritten(newer.ncr, newer.name)
                 done += 1
             else:
                 del self._overwriting[address]
@@ -224,8 +237,11 @@ class RetryQueue:
 
     def _let_go(self, retry: RetryRequest) -> None:
         """Release a request that was HELD: what it overwrites has been dealt with."""
-        if retry.state is not State.HELD:
-            return  # it has ended
+        if retry.state is State.HELD:  # else it has ended
+            self._take_turn(retry)
+
+    def _take_turn(self, retry: RetryRequest) -> None:
+        """Let a request that came begin, or wait behind an earlier change of its name."""
         self._names.enter_address(retry)
         if self._find_turn(retry):
             self._ready.append(retry)
@@ -320,6 +336,9 @@ class RetryQueue:
         if self._names.is_queued(retry):
             if not retry.forward_left:
                 self._leave_name(retry)
+                newer = self._names.newer_change(retry) if retry.reverse_left else None
+                if newer is not None:
+                    self._overwrite(retry, newer)
             else:
                 follower = self._names.follower(retry)
                 if follower is not None and makes_superfluous(follower.ncr, retry):

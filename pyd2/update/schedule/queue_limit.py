@@ -1,7 +1,8 @@
 """The limit of a queue, and what happens when it is reached (contract, section 4; decision 6).
 
 The engine counts all requests that wait together: behind another one of their client, in a server lane, or to
-be tried again. The durable queue counts its own.
+be tried again. The durable queue counts its own, and asks the engine which new ones it may accept
+(``Engine.admit``): what it has accepted is never lost.
 
 A server that does not answer has a share: its requests that have not begun, and those behind them of the same
 clients, may take as much of the queue as all requests that wait leave free. What comes beyond that is lost,
@@ -120,11 +121,14 @@ class QueueLimit(FullQueue):
     @property
     def shares_matter(self) -> bool:
         """Whether so much waits that a silent server may have taken its share."""
-        return 2 * (self.queued + self._retries.waiting) >= self.max_entries
+        return 2 * self.free <= self.max_entries
 
-    def turn_away(self, lane: Lane, wall: float) -> bool:
-        """Count a request as lost if its server is silent and has taken its share; return whether it is."""
-        if not lane.silent or lane.queued < self.free:
+    def turn_away(self, lane: Lane, free: int, wall: float) -> bool:
+        """Count a request as lost if its server is silent and has taken its share; return whether it is.
+
+        ``free`` is what all requests that wait leave free.
+        """
+        if not lane.silent or lane.queued < free:
             return False
         self._counters.queue_full.add(wall)
         self._counters.tally.lost += 1

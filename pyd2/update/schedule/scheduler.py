@@ -79,8 +79,8 @@ class Scheduler:
         self._retry_scheduler = RetryScheduler(
             driver, ends, agenda, retries, self.clients, limit, routing, counters, log, packets
         )
-        self._backlog: deque[deque[Request]] = deque()
-        """Requests to be matched again since the last reconfiguration; they hold their DHCIDs."""
+        self._backlog: OrderedDict[Lane, None] = OrderedDict()
+        """Lanes with a backlog since the last reconfiguration; its requests hold their DHCIDs."""
         self._paced: set[Lane] = set()
         """Lanes that will have free places with the time alone."""
         self._fresh: OrderedDict[Lane, None] = OrderedDict()
@@ -91,8 +91,10 @@ class Scheduler:
         """Steps that are left to the calls of this turn; none: nor to those up to ``handle_timer``."""
         self._sending: set[Lane] = set()
         """Lanes whose sending this turn has been charged for, when a request began there."""
-        self._nearly_full = False
-        """See QueueLimit.shares_matter."""
+        self._shares_matter = False
+        """Whether servers may have taken their shares of the queue."""
+        self._kept_back = False
+        """Whether that, or a backlog, may keep requests back that come."""
         self._retries_left = False
         """Whether retries may begin that had no turn yet."""
 
@@ -109,9 +111,10 @@ class Scheduler:
         self._left = STEP
         self._sending.clear()
 
-    def look_at_shares(self) -> None:
-        """See whether servers may have taken their shares of the queue, before some requests are accepted."""
-        self._nearly_full = self._limit.shares_matter and self._routing.plan.begins_at_several
+    def begin_accepting(self) -> None:
+        """See what may keep requests back, before some are accepted."""
+        self._shares_matter = self._limit.shares_matter and self._routing.plan.begins_at_several
+        self._kept_back = self._shares_matter or bool(self._backlog)
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
@@ -120,7 +123,7 @@ class Scheduler:
             log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
         dhcid = hash(ncr.dhcid)
         held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
-        if self._nearly_full and not self._has_share(ncr, dhcid, now, wall):
+        if self._kept_back and self._keeps_back(ncr, dhcid, now, wall):
             return
         if dhcid in held:
             self._limit.put(self.clients.followers(dhcid, self._first_lane(ncr, now)), ncr)
@@ -131,17 +134,36 @@ class Scheduler:
         held[dhcid] = None
         self._route(ncr, dhcid, now, wall)
 
-    def _has_share(self, ncr: Request, dhcid: int, now: float, wall: float) -> bool:
-        """Whether a request may wait where it would have to; if not, it is lost, which is counted."""
-        if ncr.number:  # the durable queue has admitted it
-            return True
+    def admits(self, ncr: Request, free: int, now: float, wall: float) -> bool:
+        """Whether a request may wait for its server; if not, it is lost, which is counted.
+
+        ``free`` is what all requests that wait leave free of the queue.
+        """
+        lane = self._lane_of(ncr, hash(ncr.dhcid), now)
+        return lane is None or not self._limit.turn_away(lane, free, wall)
+
+    def _keeps_back(self, ncr: Request, dhcid: int, now: float, wall: float) -> bool:
+        """Whether a request is lost, or has to wait behind older ones that are to be matched again."""
         held = self.clients.part(dhcid)
-        followers = held.get(dhcid)
-        lane = None if followers is None else followers.lane
-        lane = lane or self._first_lane(ncr, now)
-        if lane is None or (dhcid not in held and not lane.waiting):
+        lane = self._lane_of(ncr, dhcid, now)
+        if lane is None:
+            return False
+        # What has a number was admitted by the durable queue.
+        if self._shares_matter and not ncr.number and (dhcid in held or lane.waiting or lane.backlog) \
+                and self._limit.turn_away(lane, self._limit.free, wall):
             return True
-        return not self._limit.turn_away(lane, wall)
+        if dhcid in held or not lane.backlog:
+            return False
+        if not self._retries.any or self._admit(ncr, dhcid, wall):
+            held[dhcid] = None
+            self._limit.put(lane.backlog[-1], ncr)
+        return True
+
+    def _lane_of(self, ncr: Request, dhcid: int, now: float) -> Lane | None:
+        """Return the lane for which a request counts that has not begun; None: there is none."""
+        followers = self.clients.part(dhcid).get(dhcid)
+        lane = None if followers is None else followers.lane
+        return lane or self._first_lane(ncr, now)
 
     def _first_lane(self, ncr: Request, now: float) -> Lane | None:
         """Return the lane where a request begins; None: no domain fits."""
@@ -192,8 +214,9 @@ class Scheduler:
         self._limit.max_entries = plan.switches.queue.max_entries
         for lane in before:
             if lane.waiting:
-                self._backlog.append(lane.waiting)
+                lane.backlog.appendleft(lane.waiting)
                 lane.waiting = deque()
+                self._backlog[lane] = None
         self._retries.configure(plan.switches.queue.max_entries)
         self._fill_up()
         self._work_off_backlog(now, wall)
@@ -384,14 +407,17 @@ class Scheduler:
         del held[dhcid]
 
     def _work_off_backlog(self, now: float, wall: float) -> None:
-        """Match requests again, one of each queue in turn."""
+        """Match requests again, one of each lane in turn."""
         backlog = self._backlog
         while backlog and self._left > STEP // 2:
-            queue = backlog.popleft()
+            lane, _ = backlog.popitem(last=False)
+            queue = lane.backlog[0]
             self._left -= BEGINNING
             ncr = self._packets.match(self._limit.pop(queue), self._routing.plan.index)
-            if queue:
-                backlog.append(queue)
+            if not queue:
+                lane.backlog.popleft()
+            if lane.backlog:
+                backlog[lane] = None
             self._route(ncr, hash(ncr.dhcid), now, wall)
             if self._freed:
                 self._settle(now, wall, STEP // 2)

@@ -34,6 +34,7 @@ class Lane:
 
     __slots__ = (
         "address",
+        "backlog",
         "breaker",
         "followers",
         "free_places",
@@ -90,13 +91,15 @@ class Lane:
         """Transactions whose next update waits for a free place; they go before new requests."""
         self.waiting: deque[Request] = deque()
         """Requests whose transaction begins at this server."""
+        self.backlog: deque[deque[Request]] = deque()
+        """Requests that reloads found in ``waiting``, to be matched again, and those that came behind."""
         self.followers = 0
         """Requests that wait behind another one of their client, where the first of these begins here."""
 
     @property
     def queued(self) -> int:
         """Requests that wait for this server and have not begun."""
-        return len(self.waiting) + self.followers
+        return len(self.waiting) + self.followers + sum(map(len, self.backlog))
 
     def has_free_place(self, now: float) -> bool:
         """Whether another update may go out in this turn."""

@@ -26,6 +26,7 @@ from pyd2.config.switches import QueueSwitches
 from pyd2.counters import Counters
 from pyd2.queue.durable import DurableQueue
 from pyd2.queue.sqlite.stores import SqliteStores
+from pyd2.update.output import Amendment
 from tests.kit.profile import MESSAGES
 from tests.queue.model import planted
 
@@ -63,7 +64,8 @@ class Process:
         self._channel = channel
         self._page = page
         self._input = b""
-        self._queue = DurableQueue(loop, self._carry_out, Counters(), self, SqliteStores(loop, self))
+        self._queue = DurableQueue(loop, self._carry_out, Counters(), self, SqliteStores(loop, self),
+                                   lambda datagrams, _: datagrams)
         self._numbers: dict[int, int] = {}
         """Of requests that were processed, by the test's own number."""
         channel.setblocking(True)
@@ -135,7 +137,7 @@ class Process:
         self._queue.done([number for number in numbers if number], dead_letters)
 
     def _do_amend(self, changes: Sequence[tuple[int, bool, bool]]) -> None:
-        self._queue.amend([(self._numbers[one], forward, reverse) for one, forward, reverse in changes])
+        self._queue.amend([Amendment(self._numbers[one], *ways) for one, *ways in changes])
 
     def _do_look(self) -> dict[str, Any]:
         status = self._queue.status(time.time())

@@ -9,7 +9,7 @@ import pytest
 from pyd2.dns.constants import Rcode
 from pyd2.dns.update import Data, RecordTemplate
 from pyd2.ncr import ChangeType, ConflictResolutionMode, RequestKind
-from pyd2.update.model.kinds import DONE, GUARDED, KINDS, NAME_ADD, Kind, Step
+from pyd2.update.model.kinds import DONE, KINDS, NAME_ADD, PTR_CHANGES, Kind, PtrChange, Step
 from tests.kit.profile import MESSAGES
 
 CONTRACT = (Path(__file__).parents[3] / "docs" / "contract.md").read_text()
@@ -109,7 +109,15 @@ def test_every_kind_of_request_has_its_kind() -> None:
 
 
 def test_removals_that_look_at_the_dhcid_leave_the_ptr_of_another_name() -> None:
-    assert {RequestKind.REMOVE_CHECK_WITH_DHCID, RequestKind.REMOVE_CHECK_EXISTS_WITH_DHCID} == GUARDED
+    found = {kind: PTR_CHANGES[kind] for kind in RequestKind if kind.change_type is ChangeType.REMOVE}
+    assert found == {
+        RequestKind.REMOVE_CHECK_WITH_DHCID: PtrChange.REMOVES_OWN,
+        RequestKind.REMOVE_CHECK_EXISTS_WITH_DHCID: PtrChange.REMOVES_OWN,
+        RequestKind.REMOVE_NO_CHECK_WITH_DHCID: PtrChange.REMOVES,
+        RequestKind.REMOVE_NO_CHECK_WITHOUT_DHCID: PtrChange.REMOVES,
+    }
+    added = {PTR_CHANGES[kind] for kind in RequestKind if kind.change_type is ChangeType.ADD}
+    assert added == {PtrChange.SETS}
 
 
 @pytest.mark.parametrize(("kind", "step"), ALL_STEPS)
