@@ -14,6 +14,7 @@ I   HTTP_COMMAND_MGR_SERVICE_STARTED started %1 service bound to address: %2 por
 I   HTTP_COMMAND_MGR_SERVICE_STOPPING Server is stopping %1 service %2
 
 [http]
+D50 HTTPS_REQUEST_RECEIVE_START start receiving request from %1
 D40 HTTP_BAD_CLIENT_REQUEST_RECEIVED bad request received from %1: %2
 D45 HTTP_BAD_CLIENT_REQUEST_RECEIVED_DETAILS detailed information about bad request received from %1:\\n%2
 D40 HTTP_CLIENT_REQUEST_RECEIVED received HTTP request from %1
