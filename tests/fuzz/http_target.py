@@ -170,7 +170,7 @@ def _check_pieces(data: Input) -> None:
 
     def read(pieces: Input) -> list[tuple[object, ...]]:
         reader = RequestReader(lambda _: True)
-        found = []
+        found: list[tuple[object, ...]] = []
         for piece in pieces:
             request = reader.feed(piece)
             while request is not None:
