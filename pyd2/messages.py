@@ -98,10 +98,11 @@ _SEVERITIES: Final = {
 
 
 def read_table(table: str) -> dict[str, Message]:
-    """Return the messages of a table by their IDs.
+    r"""Return the messages of a table by their IDs.
 
     A heading in brackets is a logger's name below the root. Each line after it is a message: its level
-    (``Dn``: DEBUG with debug level n; else the initial of INFO, WARN, ERROR or FATAL), its ID, its text.
+    (``Dn``: DEBUG with debug level n; else the initial of INFO, WARN, ERROR or FATAL), its ID, its text, in
+    which ``\n`` stands for a new line.
     """
     messages: dict[str, Message] = {}
     logger = ""
@@ -111,6 +112,7 @@ def read_table(table: str) -> dict[str, Message]:
         elif line:
             level, rest = line[:3].rstrip(), line[4:]
             message_id, text = rest.split(" ", 1)
+            text = text.replace(r"\n", "\n")
             messages[message_id] = Message(
                 message_id, logger, _SEVERITIES[level[0]], int(level[1:] or 0), text
             )
@@ -119,6 +121,8 @@ def read_table(table: str) -> dict[str, Message]:
 
 OWN_MESSAGES: Final[Mapping[str, Message]] = read_table("""
 [dctl]
+W   PYD2_CONFIG_OF_OTHER_KEA %1
+W   PYD2_KEA_UNKNOWN %1
 W   PYD2_DOMAIN_NO_FINAL_DOT domain %1 has no final dot; it is matched as %2 (%3)
 W   PYD2_DOMAIN_WILDCARD_ZONE domain * matches every name, but its updates name the zone '*.', which hardly any DNS server has: use the name of the domain (%1)
 
@@ -172,6 +176,11 @@ I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 [commands]
 W   PYD2_CONTROL_REQUEST_TOO_LARGE a request of more than %1 bytes over command socket %2 is refused
 W   PYD2_CONTROL_REQUEST_TOO_MANY_VALUES a request of more than %1 values over command socket %2 is refused
+W   PYD2_HTTP_ACCEPT_FAILED cannot accept connections to the HTTP control socket on %1 port %2: %3. pyd2 tries again after a second; if this continues, raise LimitNOFILE
+W   PYD2_HTTP_CONNECTION_REPLACED closed an HTTP connection from %1 that sent no request, in favour of a new one: %2 connections are open, which is the limit. This happened %3 times since the last such message, which appears at most once a minute. Check which clients leave their connections open
+I   PYD2_HTTP_FORBIDDEN refused command '%1' of HTTP client '%2' from %3: its role '%4' may only read
+W   PYD2_HTTP_REQUEST_REFUSED refused a request over HTTP from %1: %2
+W   PYD2_HTTP_UNPROTECTED the HTTP control socket on %1 port %2 is not protected: %3
 
 [hooks]
 E   PYD2_HOOK_EXCEPTION hooks library %1: %2

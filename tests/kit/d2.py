@@ -109,11 +109,17 @@ class D2:
         self._cuts.append((slice(out, len(self.process.stdout())), slice(err, len(self.process.stderr()))))
 
     def answers_commands(self) -> bool:
-        """Whether the control channel answers."""
+        """Whether a control channel over a UNIX socket answers."""
         try:
-            return bool(control.exchange(self.socket, [json.dumps({"command": _BARRIER})]))
+            return bool(control.exchange(self.unix_socket, [json.dumps({"command": _BARRIER})]))
         except OSError:
             return False
+
+    @property
+    def unix_socket(self) -> Path:
+        """The UNIX control socket that the server has now: `socket`, or another one in its directory."""
+        others = [] if self.socket.exists() else sorted(self.directory.glob("*.sock"))
+        return others[0] if others else self.socket
 
     def wait_for_commands(self, timeout: float = TIMEOUT) -> None:
         """Wait until the control channel answers; fail if the server ends first."""
