@@ -519,6 +519,5 @@ def test_clients_that_reset(d2_3_0: str) -> None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 sock.sendall(command("config-get")[: number % 90])
         assert site.status() == 200
-        wait_until(
-            lambda: len(list(Path(f"/proc/{site.d2.process.pid}/fd").iterdir())) < 60, "the connections to be closed"
-        )
+        descriptors = Path(f"/proc/{site.d2.process.pid}/fd")
+        wait_until(lambda: len(list(descriptors.iterdir())) < 60, "the connections to be closed")
