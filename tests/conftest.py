@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kit import kea
 from tests.kit.process import version_report
 
 # How long an example takes says nothing on a machine that does other things meanwhile.
@@ -16,6 +17,12 @@ settings.load_profile("busy")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--d2", default=str(Path(sys.executable).with_name("pyd2")), metavar="PATH",
                      help="the D2 under test: pyd2 (default) or the real kea-dhcp-ddns")
+    parser.addoption("--kea", default="2.6", metavar="RELEASE",
+                     help="the real Kea beside it: 2.6 (default, installed), or 3.0 or 3.0.3 (./dev kea)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    kea.choose(config.getoption("--kea"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 
 from pyd2.data.element import Element
 from pyd2.errors import HookError
-from pyd2.hooks.kea_shim import lib
+from pyd2.hooks.kea.loaded import lib
 from pyd2.hooks.points import Kind, Status, kinds_at
 from pyd2.hooks.values import is_text
 

@@ -21,11 +21,11 @@ from pyd2.hooks.kea.arguments import Arguments
 from pyd2.hooks.kea.changed_config import changed
 from pyd2.hooks.kea.io_pump import Pump
 from pyd2.hooks.kea.keys import Keys
+from pyd2.hooks.kea.loaded import lib
 from pyd2.hooks.kea.servers import Servers, with_loaded_libraries
 from pyd2.hooks.kea.slots import Slot
 from pyd2.hooks.kea.start import shim
 from pyd2.hooks.kea.statistics import KeaStatistics
-from pyd2.hooks.kea_shim import lib
 from pyd2.hooks.library import is_for_kea
 from pyd2.hooks.points import RULES, HookRules, Status
 from pyd2.hooks.release import free_closed
@@ -78,7 +78,7 @@ class KeaChain:
         """
         self._log = cast("ServerLog", log)
         self._commands = commands
-        self._shim = shim()
+        self._shim = shim(rules.version)
         self._keys = Keys(self._shim)
         self._servers = Servers(self._shim)
         self.config: Config | None = None

@@ -112,7 +112,11 @@ int d2_srv_configured(CalloutHandle& handle) {
     say("server_config", config->toElement()->str());
     say("parameters", config->getD2Params()->toText());
     say("user-context", text_of(config->getContext()));
+#if KEA_HOOKS_VERSION < 30000
     say("control socket", text_of(config->getControlSocketInfo()));
+#else  // a list of maps
+    say("control sockets", text_of(config->getUnixControlSocketInfo()));
+#endif
     say("never committed", config->getLastCommitTime().is_not_a_date_time());
     for (const auto& key : *config->getKeys()) {
         say("key", key.first + " " + key.second->toElement()->str() + " " + key.second->getTSIGKey()->toText());
