@@ -172,6 +172,11 @@ I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 [commands]
 W   PYD2_CONTROL_REQUEST_TOO_LARGE a request of more than %1 bytes over command socket %2 is refused
 W   PYD2_CONTROL_REQUEST_TOO_MANY_VALUES a request of more than %1 values over command socket %2 is refused
+W   PYD2_HTTP_ACCEPT_FAILED cannot accept connections to the HTTP control socket on %1 port %2: %3. pyd2 tries again after a second; if this continues, raise LimitNOFILE
+W   PYD2_HTTP_CONNECTION_REPLACED closed an HTTP connection from %1 that sent no request, in favour of a new one: %2 connections are open, which is the limit. This happened %3 times since the last such message, which appears at most once a minute. Check which clients leave their connections open
+I   PYD2_HTTP_FORBIDDEN refused command '%1' of HTTP client '%2' from %3: its role '%4' may only read
+W   PYD2_HTTP_REQUEST_REFUSED refused a request over HTTP from %1: %2
+W   PYD2_HTTP_UNPROTECTED the HTTP control socket on %1 port %2 is not protected: %3
 
 [hooks]
 E   PYD2_HOOK_EXCEPTION hooks library %1: %2

@@ -20,6 +20,32 @@ FAILED: Final = "One or more hook libraries failed to load"
 """Kea's text for a failed load; the log holds the reason."""
 
 
+class HttpUse(Protocol):
+    """The callouts of one request over HTTP: ``http_auth``, then ``http_response`` if a command was run.
+
+    A request is a map with the members ``method``, ``path``, ``version``, ``headers`` (a map, names in lower
+    case), ``body`` (JSON, or null when it is empty), ``remote-address``, ``user`` (empty when none was
+    authenticated) and ``tls``. A response is a map with ``status``, ``headers`` (those beside Kea's own) and
+    ``body``.
+    """
+
+    @property
+    def over(self) -> bool:
+        """Whether its libraries have been unloaded: a command may do that. Then no callout runs any more."""
+
+    def auth(self, request: Element, response: Element | None) -> tuple[Element, Element | None]:
+        """Run http_auth; return the request to carry out and the response to send in place of it, if any.
+
+        ``response`` is the refusal of a client that is not authenticated, else None.
+        """
+
+    def response(self, request: Element, response: Element) -> Element:
+        """Run http_response for the response to a command; return the one to send."""
+
+    def end(self) -> None:
+        """End the use."""
+
+
 class Chain(Protocol):
     """The loaded hook libraries."""
 
@@ -43,6 +69,9 @@ class Chain(Protocol):
         self, name: str, arguments: Element | None, response: Element | None,
     ) -> Element | None:
         """Run command_processed for a command and its answer; return the answer to send, None for none."""
+
+    def http_use(self) -> HttpUse | None:
+        """Begin the use for a request over HTTP; None when no library has a callout for one."""
 
     def configured(self, config: Config, element: Element, io_context: object = None) -> tuple[bool, str]:
         """Run d2_srv_configured; False and the reason, maybe empty, if a library refuses the configuration.

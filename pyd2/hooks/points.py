@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VERSION: Final = 20603
-"""The result of a library's ``version`` function: Kea 2.6.3's hooks version, for Python libraries too."""
+"""What the ``version`` function of a library in Python returns under every release: that of Kea 2.6.3."""
 
 
 class Status(IntEnum):
@@ -27,6 +27,8 @@ class Kind(Enum):
     JSON = "a JSON value as plain Python (dict, list, str, int, float, bool), or None when there is none"
     TEXT = "a str"
     KEY = "a signing key, or None: unsigned"
+    HTTP_REQUEST = "an HTTP request as plain Python, a dict"
+    HTTP_RESPONSE = "an HTTP response as plain Python, a dict, or None when there is none"
     OBJECT = "an object of the server"
 
     # Each member exists once, so the hash of the object will do; it costs a third of Enum's own.
@@ -75,6 +77,22 @@ _POINTS: Final = (
         "DROP refuses the configuration with the text of error; the others have no effect",
     ),
     Point(
+        "http_auth",
+        (
+            Argument("request", Kind.HTTP_REQUEST, out=True, meaning="the request over HTTP"),
+            Argument("response", Kind.HTTP_RESPONSE, out=True, meaning="None, or the refusal (401)"),
+        ),
+        "SKIP, DROP and PARK end the use: http_response gets one of its own",
+    ),
+    Point(
+        "http_response",
+        (
+            Argument("request", Kind.HTTP_REQUEST, out=False, meaning="the request over HTTP"),
+            Argument("response", Kind.HTTP_RESPONSE, out=True, meaning="the response to a command"),
+        ),
+        "none",
+    ),
+    Point(
         "select_key",
         (
             Argument("current_server", Kind.OBJECT, out=False, meaning="a pyd2.config.model.DnsServer"),
@@ -91,7 +109,7 @@ class HookRules(NamedTuple):
     """What a Kea release demands of hook libraries, and the points that it offers them."""
 
     version: int
-    """What the ``version`` function of a library in Python must return."""
+    """Kea's own hooks version, which the ``version`` function of a library in Python may return, too."""
     points: tuple[str, ...]
     """The names of the points, sorted."""
 
@@ -115,6 +133,9 @@ KINDS: Final = {
     for point in (*_POINTS, COMMAND)
 }
 """For each point the kinds of its arguments by name."""
+
+JSON_KINDS: Final = frozenset({Kind.JSON, Kind.HTTP_REQUEST, Kind.HTTP_RESPONSE})
+"""The kinds whose values are JSON: an ``Element`` inside the server, or None."""
 
 
 def has_argument(hook: str, argument: str) -> bool:

@@ -66,6 +66,66 @@ class PythonUse:
         return self._contexts.setdefault(library_index, {})
 
 
+class PythonHttpUse:
+    """The callouts of one request over HTTP; a ``pyd2.hooks.interface.HttpUse``.
+
+    As with Kea one use serves both points, it begins when the first callout is there, and each point has only
+    its own arguments: those that callouts made up, or that context_create has set, do not stay.
+    """
+
+    def __init__(
+        self, callouts: Callouts, begin: Callable[[dict[str, object]], PythonUse],
+        end: Callable[[PythonUse], None], is_over: Callable[[], bool],
+    ) -> None:
+        self._callouts = callouts
+        self._begin = begin
+        self._end = end
+        self._is_over = is_over
+        self._use: PythonUse | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the libraries have been unloaded."""
+        return self._is_over()
+
+    def auth(self, request: Element, response: Element | None) -> tuple[Element, Element | None]:
+        """Run http_auth; return the request to carry out and the response to send in place of it."""
+        if not self._callouts.present("http_auth"):
+            return request, response
+        use = self._started(request, response)
+        status = self._callouts.run("http_auth", use)
+        request = cast("Element", use.get("request"))
+        response = cast("Element | None", use.get("response"))
+        if status is not CONTINUE:
+            self.end()
+        return request, response
+
+    def response(self, request: Element, response: Element) -> Element:
+        """Run http_response for the response to a command; return the one to send."""
+        if not self._callouts.present("http_response"):
+            return response
+        use = self._started(request, response)
+        self._callouts.run("http_response", use)
+        # A library that takes the response away leaves nothing to send, so the server's own stays.
+        return cast("Element | None", use.get("response")) or response
+
+    def end(self) -> None:
+        """End the use, if it has begun."""
+        use, self._use = self._use, None
+        if use is not None:
+            use.forget()
+            self._end(use)
+
+    def _started(self, request: Element, response: Element | None) -> PythonUse:
+        """Return the use, with the arguments of a point."""
+        use = self._use
+        if use is None:
+            use = self._use = self._begin({})
+        use.forget()
+        use.start({"request": request, "response": response})
+        return use
+
+
 class PythonChain:
     """A chain in Python, of libraries in Python and in plain C."""
 
@@ -134,6 +194,12 @@ class PythonChain:
         response = cast("Element | None", use.get("response"))
         self._end(use)
         return response
+
+    def http_use(self) -> PythonHttpUse | None:
+        """Begin the use for a request over HTTP; None when no library has a callout for one."""
+        if self._callouts.present("http_auth") or self._callouts.present("http_response"):
+            return PythonHttpUse(self._callouts, self._begin, self._end, lambda: not self._loaded)
+        return None
 
     def configured(self, config: Config, element: Element, io_context: object = None) -> tuple[bool, str]:
         """Run d2_srv_configured; False and the reason, maybe empty, if a library refuses it."""

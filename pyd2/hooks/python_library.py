@@ -22,6 +22,7 @@ from pyd2.config.python_modules import Found, find_module
 from pyd2.errors import HookError
 from pyd2.hooks.describe import explain, returned
 from pyd2.hooks.library import read_library
+from pyd2.hooks.points import VERSION
 from pyd2.hooks.release import closed
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class PythonLibrary:
 
     def wrong_version(self, version: object, rules: HookRules) -> tuple[object, object] | None:
         """Say what is wrong with a version."""
-        right = type(version) is int and version == rules.version
+        # VERSION is that of the interface for Python, which is the same under all releases of Kea.
+        right = type(version) is int and version in {rules.version, VERSION}
         return None if right else (returned(version), rules.version)
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Final, cast
 
 from pyd2.data.element import BigInteger, Element
@@ -18,6 +19,9 @@ DEEPEST: Final = 100
 """Levels of maps and lists in a JSON value: more than Kea's own parser accepts."""
 
 _INT64: Final = 1 << 63
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+_OWN_HEADERS: Final = frozenset({"connection", "content-length", "content-type", "date", "transfer-encoding"})
 
 
 def to_element(value: object, depth: int = 0) -> Element:
@@ -93,6 +97,54 @@ def _signing_key(value: object) -> SigningKey | None:
     return cast("SigningKey", value)
 
 
+def _members(value: object, what: str, kinds: dict[str, type]) -> dict[str, Element]:
+    """Return the members of a map that may have those of ``kinds``, each with a value of its class."""
+    if not isinstance(value, dict):
+        raise HookError(f"{what} is a dict, not {type(value).__name__}")
+    members = to_element(value).map_value()
+    for name, item in members.items():
+        if name not in kinds:
+            raise HookError(f"{what} has no member {name}; it has {', '.join(kinds)}")
+        if not isinstance(item.value, kinds[name]):
+            raise HookError(f"the member {name} of {what} must be a {kinds[name].__name__}")
+    return members
+
+
+_REQUEST: Final[dict[str, type]] = {
+    "method": str, "path": str, "version": str, "headers": dict, "body": object, "remote-address": str,
+    "user": str, "tls": bool,
+}
+_RESPONSE: Final[dict[str, type]] = {"status": int, "headers": dict, "body": object}
+
+
+def _http_request(value: object) -> Element:
+    members = _members(value, "an HTTP request", _REQUEST)
+    missing = [name for name in _REQUEST if name not in members]
+    if missing:
+        raise HookError(f"the HTTP request lacks {', '.join(missing)}: change what get_argument returns")
+    return Element(members)
+
+
+def _http_response(value: object) -> Element | None:
+    if value is None:
+        return None
+    members = _members(value, "an HTTP response", _RESPONSE)
+    if "status" not in members or "body" not in members:
+        raise HookError("an HTTP response has a status and a body")
+    status = members["status"].value
+    if type(status) is not int or not 200 <= status <= 599 or status in {204, 304}:
+        raise HookError(f"{status} is no status of an HTTP response: 200 to 599, and neither 204 nor 304")
+    headers = members.setdefault("headers", Element({})).map_value()
+    for name, item in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise HookError(f"{name!r} is no name of an HTTP header")
+        if name.lower() in _OWN_HEADERS:
+            raise HookError(f"the server sets the HTTP header {name} itself")
+        if not isinstance(item.value, str) or _CONTROL.search(item.value):
+            raise HookError(f"the HTTP header {name} must be a str without control characters")
+    return Element(members)
+
+
 def _any(value: object) -> object:
     return value
 
@@ -101,6 +153,8 @@ ACCEPT: Final[dict[Kind | None, Callable[[object], object]]] = {
     Kind.JSON: _json,
     Kind.TEXT: _string,
     Kind.KEY: _signing_key,
+    Kind.HTTP_REQUEST: _http_request,
+    Kind.HTTP_RESPONSE: _http_response,
     Kind.OBJECT: _any,
     None: _any,
 }

@@ -91,6 +91,11 @@ class UnixChannel:
         self._pause: asyncio.TimerHandle | None = None
 
     @property
+    def place(self) -> tuple[int, ...]:
+        """See ``ControlChannel``."""
+        return (0,)
+
+    @property
     def listening(self) -> bool:
         """Whether the channel is open and has not handed its socket over."""
         return self._listener is not None
@@ -108,6 +113,9 @@ class UnixChannel:
         else:
             self._lock, self._listener = present.hand_over()
         self._accept_more()
+
+    def leave(self) -> None:
+        """Do nothing: Kea says nothing, and what comes until the channel is closed can be answered."""
 
     def close(self) -> None:
         """Stop listening and remove the socket and its lock.

@@ -116,7 +116,8 @@ def test_faults_of_the_control_socket(socket: dict[str, Any], text: str) -> None
 
 def test_the_longest_socket_path() -> None:
     config = parse({"control-socket": {"socket-type": "unix", "socket-name": "s" * 98}})
-    assert [socket.path for socket in config.control_sockets] == [f"/sockets/{'s' * 98}"]
+    (socket,) = config.control_sockets
+    assert getattr(socket, "path", "") == f"/sockets/{'s' * 98}"
 
 
 def test_a_socket_that_is_no_map() -> None:

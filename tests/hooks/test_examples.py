@@ -13,6 +13,7 @@ from pyd2.dns.reply import parse_reply
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError, ReplyError
 from pyd2.hooks.choice import check_libraries
+from pyd2.hooks.python_chain import PythonChain
 from tests.kit.dnswire import append_tsig, parse, sign
 
 from .conftest import SERVER, config
@@ -30,7 +31,7 @@ def example(name: str, parameters: Plain = None) -> HookLibrary:
 
 def test_all_examples_pass_the_check(log: RecordingLog) -> None:
     examples = sorted(EXAMPLES.glob("*.py"))
-    assert len(examples) == 6
+    assert len(examples) == 7
     assert check_libraries([HookLibrary(str(path), None) for path in examples], log) == []
 
 
@@ -88,6 +89,35 @@ def test_audit_refuses_a_file_that_cannot_be_written(
     with pytest.raises(HookError):
         load(example("audit.py", parameters))
     assert log.lines()[0].endswith(f"reason {reason}")
+
+
+def test_http_token(log: RecordingLog) -> None:
+    parameters: Plain = {"tokens": {"monitor": "s3cret"}, "commands": ["status-get"]}
+    chain = PythonChain([example("http_token.py", parameters)], log)
+    refusal = from_plain({"status": 401, "headers": {}, "body": {}})
+
+    def enter(authorization: str, command: str) -> tuple[Plain, Plain, Plain]:
+        """Return the user, the response of http_auth, and the headers of the response to the command."""
+        request = from_plain({
+            "method": "POST", "path": "/", "version": "1.1", "headers": {"authorization": authorization},
+            "body": {"command": command}, "remote-address": "::1", "user": "", "tls": False,
+        })
+        use = chain.http_use()
+        assert use is not None
+        request, response = use.auth(request, refusal)
+        answer = use.response(request, from_plain({"status": 200, "headers": {}, "body": []}))
+        use.end()
+        status = None if response is None else response.map_value()["status"].plain()
+        return request.map_value()["user"].plain(), status, answer.map_value()["headers"].plain()
+
+    assert enter("Basic s3cret", "status-get") == ("", 401, {})
+    assert enter("Bearer wrong", "status-get") == ("", 401, {})
+    assert enter("Bearer s3cret", "shutdown") == ("", 403, {})
+    headers = {"X-Client": "monitor", "Cache-Control": "no-store"}
+    assert enter("bearer s3cret", "status-get") == ("monitor", None, headers)
+    chain.unload()
+    with pytest.raises(HookError):
+        PythonChain([example("http_token.py", {"tokens": {}})], log)
 
 
 def test_signer(load: Load, tmp_path: Path) -> None:

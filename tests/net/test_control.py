@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
-from pyd2.config.model import ControlSocket
+from pyd2.config.model import ControlSocket, HttpSocket, UnixSocket
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import ConfigError
 from pyd2.net.control import ControlChannels
@@ -16,10 +18,14 @@ class Network:
     def __init__(self) -> None:
         self.listening: dict[str, NotedChannel] = {}
         self.steps: list[str] = []
-        self.channels = ControlChannels(lambda socket: NotedChannel(self, socket.path))
+        self.channels = ControlChannels(lambda socket: NotedChannel(self, _path(socket)))
 
     def places(self) -> list[str]:
         return sorted(self.listening)
+
+
+def _path(socket: ControlSocket) -> str:
+    return socket.path if isinstance(socket, UnixSocket) else f"http {socket.port}"
 
 
 class NotedChannel:
@@ -28,13 +34,26 @@ class NotedChannel:
     def __init__(self, network: Network, path: str) -> None:
         self._network = network
         self._path = path
+        self._left = False
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        return (int(self._path[5:]),) if self._path.startswith("http") else (0,)
 
     @property
     def listening(self) -> bool:
-        return self._network.listening.get(self._path) is self
+        return self._network.listening.get(self._path) is self and not self._left
+
+    def leave(self) -> None:
+        self._left = True
+        self._network.steps.append(f"leave {self._path}")
 
     def open(self, others: object = ()) -> None:
         assert isinstance(others, list)
+        if self._left:
+            self._left = False
+            self._network.steps.append(f"stay at {self._path}")
+            return
         present = self._network.listening.get(self._path)
         if self._path == "bad" or (present is not None and present not in others):
             raise ConfigError(f"cannot open {self._path}")
@@ -42,13 +61,17 @@ class NotedChannel:
         self._network.steps.append(f"{'take over' if present else 'open'} {self._path}")
 
     def close(self) -> None:
-        if self.listening:
+        if self._network.listening.get(self._path) is self:
             del self._network.listening[self._path]
             self._network.steps.append(f"close {self._path}")
 
 
-def socket(path: str, **members: str) -> ControlSocket:
-    return ControlSocket(path, from_plain({"socket-name": path, **members}))
+def socket(path: str, **members: str) -> UnixSocket:
+    return UnixSocket(path, from_plain({"socket-name": path, **members}))
+
+
+def http(port: int) -> HttpSocket:
+    return HttpSocket(ip_address("::1"), port, None, None, (), from_plain({"socket-port": port}))
 
 
 @pytest.fixture
@@ -64,10 +87,10 @@ def network() -> Network:
 def test_what_stays_the_same_is_not_touched(network: Network) -> None:
     before = dict(network.listening)
     elsewhere = Element(socket("b").element.value)  # the same map at another place of the file
-    network.channels.prepare([ControlSocket("b", elsewhere), socket("c")])
+    network.channels.prepare([UnixSocket("b", elsewhere), socket("c")])
     assert network.places() == ["a", "b", "c"]
     network.channels.commit()
-    assert network.steps == ["open c", "close a"]
+    assert network.steps == ["open c", "leave a", "close a"]
     assert network.listening["b"] is before["b"]
 
 
@@ -98,6 +121,50 @@ def test_a_change_that_is_rolled_back(network: Network) -> None:
     network.channels.prepare([])
     network.channels.roll_back()
     assert network.listening == before
+    assert network.steps[-4:] == ["leave a", "leave b", "stay at a", "stay at b"]
     network.channels.prepare([])
     network.channels.commit()
+    assert network.places() == []
+
+
+def test_http_sockets_come_after_the_unix_socket_and_always_have_a_successor() -> None:
+    network = Network()
+    network.channels.prepare([http(2), http(1), socket("a")])
+    network.channels.commit()
+    assert network.steps == ["open a", "open http 2", "open http 1"]
+    first = dict(network.listening)
+    network.steps.clear()
+    network.channels.prepare([http(1), http(3), http(2), socket("a")])
+    network.channels.commit()
+    assert network.steps == ["take over http 1", "open http 3", "take over http 2"]
+    assert network.listening["a"] is first["a"]
+    assert network.listening["http 1"] is not first["http 1"]
+    network.steps.clear()
+    network.channels.close()
+    assert network.steps == [
+        "leave a", "leave http 1", "leave http 2", "leave http 3",
+        "close a", "close http 1", "close http 2", "close http 3",
+    ]
+
+
+def test_one_http_socket_twice_is_one_channel() -> None:
+    network = Network()
+    network.channels.prepare([http(1), http(1)])
+    network.channels.commit()
+    assert network.steps == ["open http 1", "take over http 1"]
+    last = network.listening["http 1"]
+    network.steps.clear()
+    network.channels.prepare([http(1), http(1)])
+    network.channels.roll_back()
+    assert network.steps == ["take over http 1", "take over http 1", "take over http 1"]
+    assert network.listening["http 1"] is last
+    network.steps.clear()
+    network.channels.close()
+    assert network.steps == ["leave http 1", "close http 1"]
+
+
+def test_a_failed_first_configuration_leaves_nothing_open() -> None:
+    network = Network()
+    with pytest.raises(ConfigError):
+        network.channels.prepare([socket("a"), http(1), socket("bad")])
     assert network.places() == []

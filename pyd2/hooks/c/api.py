@@ -19,7 +19,7 @@ from pyd2.hooks.c.signers import CKey
 from pyd2.hooks.c_abi import ffi, lib
 from pyd2.hooks.hook_thread import hook_thread
 from pyd2.hooks.keys import TsigKey
-from pyd2.hooks.points import Kind, has_argument, kind_of
+from pyd2.hooks.points import JSON_KINDS, has_argument, kind_of
 from pyd2.hooks.values import to_element
 
 if TYPE_CHECKING:
@@ -242,12 +242,15 @@ def _other_form(name: str, wanted: str, value: object) -> RefusedError:
     return RefusedError(WRONG_TYPE, f"argument {name} is no {wanted} but {type(value).__name__}")
 
 
+_READ_AS_JSON = JSON_KINDS | {None}
+
+
 @_exported
 def _argument_json(callout: int, name: Any, length: int, json: Any) -> int:
     handle, argument, value = _argument(callout, name, length)
     if isinstance(value, Element):
         element = value
-    elif kind_of(handle.hook_name, argument) not in {Kind.JSON, None}:
+    elif kind_of(handle.hook_name, argument) not in _READ_AS_JSON:
         raise _other_form(argument, "JSON value", value)
     else:
         try:

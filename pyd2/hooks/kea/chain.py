@@ -222,6 +222,9 @@ class KeaChain:
         self._done()
         return answer
 
+    def http_use(self) -> None:
+        """Return None: Kea 2.6 has no hook points for requests over HTTP."""
+
     # d2_srv_configured.
 
     def configured(self, config: Config, element: Element, io_context: object = None) -> tuple[bool, str]:

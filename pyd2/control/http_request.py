@@ -1,0 +1,156 @@
+"""Reads requests over HTTP: bytes in, whole requests out, one after the other (Kea 3.0, section 8).
+
+``Head`` reads a head by Kea's grammar. h11 then gets the same head in the form of RFC 9112 and frames the
+body: a request that it cannot read unambiguously, such as one with two lengths, is refused.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import h11
+
+from pyd2.control.framing import MAX_REQUEST
+from pyd2.control.http_head import MAX_HEAD, MAX_HEADERS, Head, HeadState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STRANGER_BODY: Final = 64 * 1024
+"""The longest body in bytes that is read before its client is known. Kea has no limit."""
+
+
+class Verdict(Enum):
+    """What a request is, as far as HTTP goes."""
+
+    GOOD = auto()
+    BROKEN = auto()
+    """Its grammar is broken behind the headers that it needs; Kea takes it for one with an empty body."""
+    BAD = auto()
+    """Kea refuses it: 400."""
+    AMBIGUOUS = auto()
+    """Kea takes it, but others might see another end of it: 400."""
+    LONG_HEAD = auto()
+    LONG_BODY = auto()
+    STRANGER = auto()
+    """Its body is long and its client not known."""
+
+
+class Request(NamedTuple):
+    """A request, or as much of one as there is to be judged."""
+
+    head: Head
+    verdict: Verdict
+    reason: str
+    """Why it is not good, for the log."""
+    body: bytes = b""
+
+
+class RequestReader:
+    """Reads the requests of a connection.
+
+    ``knows`` is asked for a head whether its client has shown who it is.
+    """
+
+    def __init__(self, knows: Callable[[Head], bool]) -> None:
+        self._knows = knows
+        self._rest = b""
+        """What has come behind the last request."""
+        self._begin()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a request has come."""
+        return self.head.begun
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a head is complete and its body is not."""
+        return self._framing is not None
+
+    def feed(self, data: bytes) -> Request | None:
+        """Read the next bytes; return a request when it is whole, and leave what comes behind it.
+
+        After a request call it again, also without any bytes.
+        """
+        data = self._rest + data if self._rest else data
+        self._rest = b""
+        if self._framing is None:
+            at = self.head.feed(data)
+            if self.head.state is HeadState.NEEDS_DATA:
+                return None
+            refusal = self._judge()
+            if refusal is not None:
+                self._rest = data[at:]
+                return self._end(refusal)
+            data = data[at:]
+        return self._read_body(data)
+
+    def drop_rest(self) -> None:
+        """Forget what has come behind the last request: where that ended is not known, or not as meant."""
+        self._rest = b""
+
+    def _begin(self) -> None:
+        self.head = Head()
+        self._framing: h11.Connection | None = None
+        self._body = bytearray()
+
+    def _end(self, request: Request) -> Request:
+        self._begin()
+        return request
+
+    def _judge(self) -> Request | None:
+        """Return what is to be refused at its head, or is whole without a body; else prepare for the body."""
+        head = self.head
+        if head.state is HeadState.TOO_LONG:
+            reason = f"the head is longer than {MAX_HEAD} bytes or has more than {MAX_HEADERS} headers"
+            return Request(head, Verdict.LONG_HEAD, reason)
+        if fault := head.fault():
+            return Request(head, Verdict.BAD, fault)
+        if head.state is HeadState.FAILED:
+            return Request(head, Verdict.BROKEN, "HTTP message parsing failed")
+        if "transfer-encoding" in head.headers:
+            return Request(head, Verdict.AMBIGUOUS, "it has both Content-Length and Transfer-Encoding")
+        lengths = {value for name, value in head.raw_headers if name.lower() == b"content-length"}
+        if len(lengths) > 1:
+            return Request(head, Verdict.AMBIGUOUS, "it has more than one Content-Length")
+        if not head.length:
+            verdict = Verdict.GOOD if head.length_is_plain else Verdict.BROKEN
+            return Request(head, verdict, "" if head.length_is_plain else "Content-Length is not a number")
+        if head.length > MAX_REQUEST:
+            return Request(head, Verdict.LONG_BODY, f"the body is longer than {MAX_REQUEST} bytes")
+        if head.length > STRANGER_BODY and not self._knows(head):
+            reason = f"the body is longer than {STRANGER_BODY} bytes, and the client is not authenticated"
+            return Request(head, Verdict.STRANGER, reason)
+        self._framing = h11.Connection(h11.SERVER)
+        return self._read_head(self._framing)
+
+    def _read_head(self, framing: h11.Connection) -> Request | None:
+        """Have h11 read the head; return the request when h11 refuses what Kea takes."""
+        head = self.head
+        lines = [b"%b: %b" % header for header in head.raw_headers if header[0].lower() != b"content-length"]
+        lines.append(b"Content-Length: %d" % head.length)
+        if "host" not in head.headers:
+            lines.append(b"Host: localhost")
+        try:
+            framing.receive_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % b"\r\n".join(lines))
+            framing.next_event()
+        except h11.RemoteProtocolError as fault:
+            return Request(head, Verdict.AMBIGUOUS, str(fault))
+        return None
+
+    def _read_body(self, data: bytes) -> Request | None:
+        framing = self._framing
+        assert framing is not None
+        if data:
+            framing.receive_data(data)
+        while True:
+            event = framing.next_event()
+            if isinstance(event, h11.Data):
+                self._body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                self._rest = framing.trailing_data[0]
+                return self._end(Request(self.head, Verdict.GOOD, "", bytes(self._body)))
+            else:
+                return None

@@ -1,0 +1,250 @@
+"""A control channel over HTTP or HTTPS: sockets and timers (contract of Kea 3.0, section 8).
+
+A session reads the requests and returns the responses. Commands run one at a time, in the event loop of the
+main thread.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pyd2.counters import MinuteReport
+from pyd2.errors import ConfigError
+from pyd2.net.control_http_connection import HttpConnection
+
+if TYPE_CHECKING:
+    import asyncio
+    import ssl
+    from collections.abc import Sequence
+
+    from pyd2.config.model import HttpSocket
+    from pyd2.messages import Log
+    from pyd2.net.control import ControlChannel
+    from pyd2.net.control_http_connection import HttpSession
+
+MAX_CONNECTIONS: Final = 128
+"""Connections open at a time. A further one takes the place of the one that has waited longest for a request;
+when all are busy it waits in the kernel's queue."""
+
+ACCEPT_PAUSE: Final = 1.0
+"""Seconds before the next try after the system has refused another socket."""
+
+
+class HttpService(Protocol):
+    """What the sessions of a channel share: ``pyd2.control.http_session.HttpService``."""
+
+    def session(self, peer: str, *, tls: bool) -> HttpSession:
+        """Return the session of a new connection from an address."""
+
+    def adopt(self, session: HttpSession) -> None:
+        """Make a session of the channel before one of this channel."""
+
+
+class HttpChannel:
+    """A listening TCP socket and its connections; a ``ControlChannel``."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, config: HttpSocket, service: HttpService, log: Log
+    ) -> None:
+        self.loop: Final = loop
+        self.log: Final = log
+        self.secure: Final = config.tls is not None
+        self._config = config
+        self._service = service
+        self._context: ssl.SSLContext | None = None
+        self._listener: socket.socket | None = None
+        self._accepting = False
+        self._opened = False
+        """Whether the channel has ever been open."""
+        self._connections: dict[HttpConnection, None] = {}
+        """Those that wait for a request come in the order in which they began to."""
+        self._pause: asyncio.TimerHandle | None = None
+        self._replaced = MinuteReport()
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Address and port, as numbers."""
+        return self._config.address.version, int(self._config.address), self._config.port
+
+    @property
+    def listening(self) -> bool:
+        """Whether the channel accepts connections."""
+        return self._accepting
+
+    @property
+    def port(self) -> int:
+        """The port of the socket: another one than the configuration's where that is 0."""
+        assert self._listener is not None
+        return int(self._listener.getsockname()[1])
+
+    def open(self, others: Sequence[ControlChannel] = ()) -> None:
+        """Listen, and answer from now on; see ``ControlChannel``.
+
+        From a channel with the same address and port it takes over the listening socket, and the connections
+        if both speak TLS or both do not.
+        """
+        if self._config.tls is not None and self._context is None:
+            from pyd2.net.control_tls import make_context
+
+            self._context = make_context(self._config.tls)
+        same = False
+        if self._listener is None:
+            http = (other for other in others if isinstance(other, HttpChannel) and other.listening)
+            present = next((other for other in http if other.place == self.place), None)
+            if present is None:
+                self._listener = _listen(self._config)
+            else:
+                same = present.secure == self.secure
+                self._listener = present.hand_over(self if same else None)
+        self._accepting = True
+        self._accept_more()
+        if not same:
+            self.log.emit("HTTP_COMMAND_MGR_SERVICE_STARTED", self._name, *self._where)
+        elif self.secure and not self._opened:
+            self.log.emit("HTTP_COMMAND_MGR_HTTPS_SERVICE_UPDATED", *self._where)
+        elif not self._opened:
+            self.log.emit("HTTP_COMMAND_MGR_HTTP_SERVICE_UPDATED", *self._where)
+        if not self._opened:
+            self._warn()
+        self._opened = True
+
+    def hand_over(self, successor: HttpChannel | None) -> socket.socket:
+        """Give the listening socket away, and the connections to ``successor``, if there is one for them."""
+        if successor is None:
+            self.leave()
+        else:
+            self._stop_accepting()
+            successor.adopt(self._connections)
+            self._connections = {}
+        listener, self._listener = self._listener, None
+        assert listener is not None
+        return listener
+
+    def adopt(self, connections: dict[HttpConnection, None]) -> None:
+        """Take connections over: requests from now on are those of this channel."""
+        self._connections = connections
+        for connection in connections:
+            connection.channel = self
+            self._service.adopt(connection.session)
+
+    def leave(self) -> None:
+        """Say that the channel is about to close, and accept nothing more; see ``ControlChannel``."""
+        self._stop_accepting()
+        where = "bound to address {} port {}".format(*self._where)
+        self.log.emit("HTTP_COMMAND_MGR_SERVICE_STOPPING", self._name, where)
+
+    def close(self) -> None:
+        """Stop listening. Connections are closed, except those on which a request is being answered."""
+        if self._accepting:
+            self.leave()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for connection in list(self._connections):
+            connection.close_soon()
+
+    def waiting(self, connection: HttpConnection) -> None:
+        """Note that a connection begins to wait for a request."""
+        self._connections.pop(connection, None)
+        self._connections[connection] = None
+        self._go_on()
+
+    def closed(self, connection: HttpConnection) -> None:
+        """Forget a connection, and accept another one in its place."""
+        self._connections.pop(connection, None)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Accept connections again, if there were too many."""
+        if self._accepting and self._pause is None:
+            self._accept_more()
+
+    @property
+    def _name(self) -> str:
+        return "HTTPS" if self.secure else "HTTP"
+
+    @property
+    def _where(self) -> tuple[str, int]:
+        return str(self._config.address), self._config.port
+
+    def _warn(self) -> None:
+        """Warn of a socket that anybody may use, or read."""
+        tls, authentication = self._config.tls, self._config.authentication
+        if (authentication is None or not authentication.clients) and (tls is None or not tls.cert_required):
+            self.log.emit(
+                "PYD2_HTTP_UNPROTECTED",
+                *self._where,
+                ("whoever can connect may send every command. Configure 'authentication' with 'clients'"),
+            )
+        if tls is None and not self._config.address.is_loopback:
+            self.log.emit(
+                "PYD2_HTTP_UNPROTECTED",
+                *self._where,
+                (
+                    "commands, secrets and passwords are not encrypted. Configure 'trust-anchor', "
+                    "'cert-file' and 'key-file', or an address of the loopback interface"
+                ),
+            )
+
+    def _accept_more(self) -> None:
+        self._pause = None
+        if self._listener is not None:
+            self.loop.add_reader(self._listener.fileno(), self._accept)
+
+    def _stop_accepting(self) -> None:
+        """Accept nothing more until ``open``."""
+        self._accepting = False
+        self._accept_no_more()
+
+    def _accept_no_more(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self._listener is not None:
+            self.loop.remove_reader(self._listener.fileno())
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        if len(self._connections) >= MAX_CONNECTIONS and not self._close_longest_waiting():
+            self._accept_no_more()
+            return
+        try:
+            accepted, peer = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as fault:
+            self.log.emit("PYD2_HTTP_ACCEPT_FAILED", *self._where, fault.strerror)
+            self._accept_no_more()
+            self._pause = self.loop.call_later(ACCEPT_PAUSE, self._accept_more)
+            return
+        accepted.setblocking(False)  # noqa: FBT003  the name of the method says it
+        address = str(peer[0])
+        session = self._service.session(address, tls=self.secure)
+        HttpConnection(self, accepted, address, session, self._context)
+
+    def _close_longest_waiting(self) -> bool:
+        """Close the connection that has waited longest for a request; return whether there is one."""
+        longest = next((found for found in self._connections if found.is_waiting), None)
+        if longest is None:
+            return False
+        if events := self._replaced.add(self.loop.time()):
+            self.log.emit("PYD2_HTTP_CONNECTION_REPLACED", longest.peer, MAX_CONNECTIONS, events)
+        longest.close()
+        return True
+
+
+def _listen(config: HttpSocket) -> socket.socket:
+    family = socket.AF_INET if config.address.version == 4 else socket.AF_INET6
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((str(config.address), config.port))
+        listener.listen(socket.SOMAXCONN)
+    except OSError as fault:
+        listener.close()
+        raise ConfigError(
+            "unable to setup TCP acceptor for listening to the incoming HTTP requests: "
+            f"bind: {fault.strerror} [system:{fault.errno}]"
+        ) from fault
+    return listener
