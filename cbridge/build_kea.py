@@ -32,14 +32,14 @@ MODULE = "pyd2.hooks.kea_shim_"
 SOURCES = Path(__file__).resolve().parent / "kea"
 
 HEADERS = ("error", "elements", "keys", "configuration", "slots", "hooks", "commands", "io", "logging",
-           "stats")
+           "stats", "http")
 """The headers with the C interface, each after those that it needs."""
 
 LIBRARIES = ("hooks", "d2srv", "process", "cfgclient", "cc", "asiolink", "dns++", "cryptolink", "log", "util",
              "exceptions", "stats", "dhcp_ddns")
 """Kea's libraries as Kea 2.6 names them, without the prefix ``kea-``."""
 
-IN_KEA_3 = {"cfgclient": ("config",), "dns++": ("dns",), "process": ("process", "cfgrpt")}
+IN_KEA_3 = {"cfgclient": ("config", "http"), "dns++": ("dns",), "process": ("process", "cfgrpt")}
 """The libraries of Kea 3.0 in place of some of them."""
 
 FLAGS = ["-std=c++17", "-O2", "-fvisibility=hidden"]

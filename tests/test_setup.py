@@ -71,4 +71,4 @@ def test_the_bridge_is_linked_with_the_libraries_of_the_kea_that_is_there(tmp_pa
     (tmp_path / "process" / "cfgrpt" / "config_report.h").touch()
     new = libraries()
     assert old - new == {"kea-cfgclient", "kea-dns++"}
-    assert new - old == {"kea-config", "kea-dns", "kea-cfgrpt"}
+    assert new - old == {"kea-config", "kea-http", "kea-dns", "kea-cfgrpt"}

@@ -59,7 +59,7 @@ def outcome(binary: str, library: Path, flag: str) -> tuple[int, list[list[str]]
 def test_a_library_of_the_other_kea(d2_binary: str, flag: str) -> None:
     library = for_other("kea-hooks", "kea-cc", "kea-d2srv")
     status, _ = outcome(kea.chosen().program("kea-dhcp-ddns"), library, flag)
-    assert status == -signal.SIGSEGV
+    assert status in {-signal.SIGSEGV, -signal.SIGABRT}
     status, lines = outcome(d2_binary, library, flag)
     assert status == 1
     assert [line[2] for line in lines] == ["HOOKS_INCORRECT_VERSION", "PYD2_HOOK_OTHER_KEA"]
