@@ -47,7 +47,7 @@ def http(compile_library: Compile) -> Http:
 
 
 def exchange(chain: Chain, refusal: dict[str, Plain] | None = None) -> tuple[Any, Any, Any]:
-    """Return request and response after http_auth, and the response after http_response, as the server asks."""
+    """Return request and response after http_auth, and the response after http_response."""
     use = chain.http_use()
     assert use is not None
     request, response = use.auth(from_plain(REQUEST), None if refusal is None else from_plain(refusal))
