@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyd2.hooks import choice
 from pyd2.hooks.kea import start
+from pyd2.profiles.known import profile_of
+from pyd2.profiles.release import KEA_2_6_3, release_of
 from tests.kit.process import find_program
-from tests.kit.profile import PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pyd2.hooks.kea.bridge import Shim
     from pyd2.hooks.points import HookRules
     from pyd2.messages import Log
+    from pyd2.profiles.profile import Profile
 
 ROOT: Final = Path(__file__).parents[2]
 UNPACKED: Final = ROOT / ".kea"
@@ -40,7 +42,15 @@ class Kea(NamedTuple):
     """Such as ``3.0.3``."""
     root: Path | None
     """Where it is unpacked; None: it is installed."""
-    rules: HookRules
+
+    def profile(self) -> Profile:
+        """Return what pyd2 does as this Kea."""
+        return profile_of(release_of(self.release))
+
+    @property
+    def rules(self) -> HookRules:
+        """What it demands of hook libraries."""
+        return self.profile().hooks
 
     @property
     def series(self) -> str:
@@ -84,7 +94,7 @@ class _State:
 
 def installed() -> Kea:
     """Return Kea 2.6.3, which is installed."""
-    return Kea(PROFILE.release.version, None, PROFILE.hooks)
+    return Kea(KEA_2_6_3.version, None)
 
 
 def unpacked(wanted: str) -> Kea:
@@ -93,13 +103,12 @@ def unpacked(wanted: str) -> Kea:
     if not found:
         raise AssertionError(f"there is no Kea {wanted} in {UNPACKED}: ./dev kea brings it")
     root = max(found, key=lambda path: [int(number) for number in path.name.split(".")])
-    major, minor, patch = (int(number) for number in root.name.split("."))
-    return Kea(root.name, root, PROFILE.hooks._replace(version=major * 10000 + minor * 100 + patch))
+    return Kea(root.name, root)
 
 
 def choose(wanted: str) -> None:
     """Choose the Kea of this run, by a series or a release."""
-    is_installed = f"{PROFILE.release.version}.".startswith(f"{wanted}.")
+    is_installed = f"{KEA_2_6_3.version}.".startswith(f"{wanted}.")
     _State.chosen = installed() if is_installed else unpacked(wanted)
 
 

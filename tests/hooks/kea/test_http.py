@@ -53,7 +53,8 @@ def exchange(chain: Chain, refusal: dict[str, Plain] | None = None) -> tuple[Any
     request, response = use.auth(from_plain(REQUEST), None if refusal is None else from_plain(refusal))
     answer = None if response is not None else use.response(request, from_plain(ANSWER))
     use.end()
-    return tuple(None if each is None else each.plain() for each in (request, response, answer))
+    return (request.plain(), None if response is None else response.plain(),
+            None if answer is None else answer.plain())
 
 
 def said(log: BridgeLog) -> list[str]:
@@ -174,9 +175,9 @@ def test_an_unload_ends_the_use_before_the_libraries_go(http: Http, log: BridgeL
     use = chain.http_use()
     assert use is not None
     use.auth(from_plain(REQUEST), None)
-    assert not use.over
+    before = use.over
     chain.unload()
-    assert use.over
+    assert (before, use.over) == (False, True)
     assert said(log)[-2:] == ["response: of its own class ends", "hook: context_destroy"]
     use.end()
 

@@ -23,7 +23,7 @@ def outcome(binary: str, libraries: list[Path], flag: str, port: int) -> tuple[i
         made = config(port, {"hooks-libraries": entries}, severity="DEBUG" if flag == "-t" else "INFO",
                       debuglevel=99)
         (directory / "d2.json").write_text(json.dumps(made))
-        d2 = D2(binary, directory, (flag, "d2.json"))
+        d2 = D2(binary, directory, (flag, "d2.json"), env={"KEA_HOOKS_PATH": str(LIBRARIES[0].parent)})
         status = d2.process.wait_for_exit()
         lines = log_entries(d2.process.output(), str(directory))
         errors = "".join(line for line in d2.process.stderr().splitlines(keepends=True)
