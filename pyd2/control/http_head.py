@@ -141,11 +141,12 @@ class Head:
 
     def feed(self, data: bytes, at: int = 0) -> int:
         """Read ``data`` from a place on; return the place behind what belongs to the head."""
-        start = at
-        while at < len(data) and self.state is HeadState.NEEDS_DATA:
-            at = self._step(self, data, at)
+        start, most = at, at + MAX_HEAD - self._size
+        part = data if len(data) <= most else data[:most]
+        while at < len(part) and self.state is HeadState.NEEDS_DATA:
+            at = self._step(self, part, at)
         self._size += at - start
-        if self._size > MAX_HEAD or len(self._headers) > MAX_HEADERS:
+        if at == most < len(data) and self.state is HeadState.NEEDS_DATA:
             self.state = HeadState.TOO_LONG
         if self.state is not HeadState.NEEDS_DATA:
             self.headers = {_text(name).lower(): _text(value) for name, value in self._headers}
@@ -189,6 +190,9 @@ class Head:
             return at + 1
         if byte in b" \t" and self._headers:
             self._step = Head._in_fold
+            return at
+        if len(self._headers) == MAX_HEADERS:
+            self.state = HeadState.TOO_LONG
             return at
         self._headers.append((bytearray(), bytearray()))
         end = self._in_name(data, at)

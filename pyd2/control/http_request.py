@@ -80,15 +80,16 @@ class RequestReader:
             at = self.head.feed(data)
             if self.head.state is HeadState.NEEDS_DATA:
                 return None
-            refusal = self._judge()
-            if refusal is not None:
-                self._rest = data[at:]
-                return self._end(refusal)
+            request = self._judge()
+            if request is not None:
+                # Where a request ends that is not good is not known, so what comes behind it is lost.
+                self._rest = data[at:] if request.verdict is Verdict.GOOD else b""
+                return self._end(request)
             data = data[at:]
         return self._read_body(data)
 
     def drop_rest(self) -> None:
-        """Forget what has come behind the last request: where that ended is not known, or not as meant."""
+        """Forget what has come behind the last request: its length was not as meant."""
         self._rest = b""
 
     def _begin(self) -> None:

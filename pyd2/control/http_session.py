@@ -190,8 +190,6 @@ class HttpSession:
         """Return the response to a request with a good head."""
         log = self.service.log
         body = None
-        if request.verdict is Verdict.BROKEN:
-            self._reader.drop_rest()
         if request.body:
             try:
                 body = from_json(request.body, max_values=MAX_VALUES)

@@ -158,6 +158,7 @@ class HttpConnection:
             self._log.emit("HTTP_CONNECTION_HANDSHAKE_FAILED", self.peer, reason(fault))
             self.close()
             return
+        self._log.emit("HTTPS_REQUEST_RECEIVE_START", self.peer)
         self._begin()
 
     def _handshake_timed_out(self) -> None:
@@ -191,6 +192,8 @@ class HttpConnection:
             data = b""
         if not data:
             self.close()
+            # As with Kea, which closes the connection twice.
+            self._log.emit("HTTP_CONNECTION_STOP", "(unknown address)")
             return
         idle = self.session.idle
         response = self._ask(lambda: self.session.receive(data))

@@ -126,7 +126,7 @@ def library_version(path: str) -> str | None:
             data = file.read(_MOST_LIBRARY)
     except OSError:
         return None
-    for major in range(1, 10):
+    for major in (3, 2, 4, 5, 6, 7, 8, 9, 1):  # the likely ones first
         begin = b"\0%d." % major
         start = data.find(begin)
         while start >= 0:

@@ -37,6 +37,7 @@ D40 HTTP_CONNECTION_STOP stopping HTTP connection from %1
 E   HTTP_CONNECTION_STOP_FAILED stopping HTTP connection failed
 D55 HTTP_DATA_RECEIVED received %1 bytes from %2
 D50 HTTP_IDLE_CONNECTION_TIMEOUT_OCCURRED closing persistent connection with %1 as a result of a timeout
+D50 HTTPS_REQUEST_RECEIVE_START start receiving request from %1
 D50 HTTP_REQUEST_RECEIVE_START start receiving request from %1 with timeout %2
 D40 HTTP_SERVER_RESPONSE_SEND sending HTTP response %1 to %2
 D45 HTTP_SERVER_RESPONSE_SEND_DETAILS detailed information about response sent to %1:\\n%2

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pyd2.config.model import Authentication, HttpClient, HttpSocket, TlsFiles
 from pyd2.control.http_session import HttpService
 from pyd2.data.element import Element, from_plain
+from pyd2.messages import OWN_MESSAGES
+from pyd2.profiles.kea_3_0 import KEA_3_0
 from tests.control.fakes import Channel
-from tests.kit.http_messages import HTTP_MESSAGES
-from tests.kit.profile import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ADMIN = HttpClient("admin", "s3cret", "all")
 READER = HttpClient("reader", "look", "read")
 DATE = re.compile(rb"Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT")
-CATALOGUE = {**MESSAGES, **HTTP_MESSAGES}
+CATALOGUE = {**KEA_3_0.messages, **OWN_MESSAGES}
 
 
 class HttpLines:

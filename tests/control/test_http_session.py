@@ -28,6 +28,7 @@ from tests.control.http_fakes import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 BAD = (
     "HTTP/{} 400 Bad Request\r\nContent-Length: 40\r\nContent-Type: application/json\r\nDate: @DATE@\r\n\r\n"
@@ -471,7 +472,10 @@ def test_headers_of_the_configuration_are_added_in_order_of_their_names() -> Non
         ("get\nshutdown", 403),
     ],
 )
-def test_a_client_that_may_only_read(name: str, status: int) -> None:
+def test_a_client_that_may_only_read(
+    name: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # config-write writes there
     end = HttpEnd(http_socket(0, READER, ADMIN))
     body = to_text(Element({"command": Element(name)}))
     response = end.ask(post(body, basic("reader:look")))

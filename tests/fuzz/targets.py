@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from tests.fuzz.command_target import CommandTarget
 from tests.fuzz.config_target import ConfigTarget
+from tests.fuzz.http_target import HttpTarget
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.reply_target import ReplyTarget
 
-TARGETS = {target.name: target for target in (NcrTarget, ReplyTarget, CommandTarget, ConfigTarget)}
+TARGETS = {
+    target.name: target for target in (NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget)
+}

@@ -63,11 +63,19 @@ def _describe(path: Path) -> str:
     return f"{kind} {stat.S_IMODE(mode):#o}"
 
 
-def _over_http(step: Case, directory: Path, ports: PortMap) -> list[dict[str, Any]]:
-    """Carry out a step over HTTP at the ports of this run."""
+def _over_http(d2: D2, step: Case, ports: PortMap) -> list[dict[str, Any]]:
+    """Carry out a step over HTTP at the ports of this run; return the answers with the recorded ports."""
     at = ports[step["port"]] if step["port"] in ports else step["port"]
     filled = json.loads(ports.apply(json.dumps(step)))
-    return http_steps.carry_out({**filled, "port": at}, directory)
+    answers = http_steps.carry_out({**filled, "port": at}, d2.directory)
+    if _HASH.search("".join(answer.get("body", "") for answer in answers)) and d2.alive:
+        with d2.unrecorded(), contextlib.suppress(OSError):
+            ports.learn_hash(control.exchange(d2.unix_socket, ['{ "command": "config-get" }']))
+    for answer in answers:
+        if "json" in answer:
+            answer["body"] = ports.undo(answer["body"])
+            answer["json"] = json.loads(answer["body"])
+    return answers
 
 
 @contextlib.contextmanager
@@ -124,7 +132,7 @@ def _start(binary: str, directory: Path, name: str, case: Case, ports: PortMap, 
         text = mask(control.decode(answer), str(directory))
         outcome["config_get"] = _HASH.sub('"hash": "@HASH@"', text) if "@DIR@" in text else text
     if d2.alive and "http" in case:
-        outcome["http"] = _over_http(case["http"], directory, ports)
+        outcome["http"] = _over_http(d2, case["http"], ports)
     status = d2.stop()
     if "left" in case:
         outcome["left"] = {name: _describe(directory / name) for name in case["left"]}
@@ -272,7 +280,7 @@ def _step(d2: D2, step: Case, ports: PortMap) -> Outcome:
 def _step_outcome(d2: D2, step: Case, ports: PortMap) -> Outcome:
     mark = len(d2.stdout())
     if "http" in step:
-        answers = _over_http(step["http"], d2.directory, ports)
+        answers = _over_http(d2, step["http"], ports)
         d2.barrier()
         log = [entry for entry in log_entries(d2.stdout()[mark:], str(d2.directory)) if entry[0] != "DEBUG"]
         return {"http": step["http"], "answers": answers, "log": log}

@@ -110,11 +110,16 @@ class D2:
 
     def answers_commands(self) -> bool:
         """Whether a control channel over a UNIX socket answers."""
-        others = set(self.directory.glob("*.sock")) - {self.socket}
-        for path in (self.socket, *others):
-            with contextlib.suppress(OSError):
-                return bool(control.exchange(path, [json.dumps({"command": _BARRIER})]))
-        return False
+        try:
+            return bool(control.exchange(self.unix_socket, [json.dumps({"command": _BARRIER})]))
+        except OSError:
+            return False
+
+    @property
+    def unix_socket(self) -> Path:
+        """The UNIX control socket that the server has now: `socket`, or another one in its directory."""
+        others = [] if self.socket.exists() else sorted(self.directory.glob("*.sock"))
+        return others[0] if others else self.socket
 
     def wait_for_commands(self, timeout: float = TIMEOUT) -> None:
         """Wait until the control channel answers; fail if the server ends first."""

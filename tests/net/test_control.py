@@ -10,6 +10,7 @@ from pyd2.config.model import ControlSocket, HttpSocket, UnixSocket
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import ConfigError
 from pyd2.net.control import ControlChannels
+from tests.kit.profile import RULES
 
 
 class Network:
@@ -67,7 +68,11 @@ class NotedChannel:
 
 
 def socket(path: str, **members: str) -> UnixSocket:
-    return UnixSocket(path, from_plain({"socket-name": path, **members}))
+    return _unix(path, from_plain({"socket-name": path, **members}))
+
+
+def _unix(path: str, element: Element) -> UnixSocket:
+    return UnixSocket(path, element, "", RULES.sockets.unix)
 
 
 def http(port: int) -> HttpSocket:
@@ -87,7 +92,7 @@ def network() -> Network:
 def test_what_stays_the_same_is_not_touched(network: Network) -> None:
     before = dict(network.listening)
     elsewhere = Element(socket("b").element.value)  # the same map at another place of the file
-    network.channels.prepare([UnixSocket("b", elsewhere), socket("c")])
+    network.channels.prepare([_unix("b", elsewhere), socket("c")])
     assert network.places() == ["a", "b", "c"]
     network.channels.commit()
     assert network.steps == ["open c", "leave a", "close a"]

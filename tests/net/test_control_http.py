@@ -64,6 +64,7 @@ def test_one_exchange(log: HttpLines, run: Run) -> None:
         ("HTTP_CLIENT_REQUEST_RECEIVED", "received HTTP request from 127.0.0.1"),
         ("HTTP_SERVER_RESPONSE_SEND", "sending HTTP response HTTP/1.1 200 OK to 127.0.0.1"),
         ("HTTP_CONNECTION_STOP", "stopping HTTP connection from 127.0.0.1"),
+        ("HTTP_CONNECTION_STOP", "stopping HTTP connection from (unknown address)"),
         (
             "HTTP_COMMAND_MGR_SERVICE_STOPPING",
             "Server is stopping HTTP service bound to address 127.0.0.1 port 0",

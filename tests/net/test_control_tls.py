@@ -88,9 +88,11 @@ def test_a_client_with_a_certificate(log: HttpLines, run: Run, files: Files, ver
             await until(lambda: log.texts("HTTP_CONNECTION_STOP"))
 
     run(main())
-    assert [line[0] for line in log.take("HTTP_CON", "HTTP_REQ", "PYD2", "HTTP_COM")] == [
+    assert [line[0] for line in log.take("HTTP_CON", "HTTP_REQ", "HTTPS", "PYD2", "HTTP_COM")] == [
         "HTTP_COMMAND_MGR_SERVICE_STARTED",
         "HTTP_CONNECTION_HANDSHAKE_START",
+        "HTTPS_REQUEST_RECEIVE_START",
+        "HTTP_CONNECTION_STOP",
         "HTTP_CONNECTION_STOP",
         "HTTP_COMMAND_MGR_SERVICE_STOPPING",
     ]
