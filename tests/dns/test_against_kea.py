@@ -20,8 +20,8 @@ from tests.dns.awkward import ACCEPTED, MALFORMED, mutated
 from tests.dns.kinds import FORWARD, REVERSE
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, private_directory
+from tests.kit.kea import chosen
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 from tests.kit.scripted_dns import ScriptedDns
 
 pytestmark = pytest.mark.peers
@@ -50,7 +50,7 @@ class Kea:
     ) -> None:
         self.port = port
         directory = stack.enter_context(private_directory())
-        binary = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+        binary = chosen().program("kea-dhcp-ddns")
         # No reply comes too late: even if the machine pauses, nothing is sent again.
         body = {"dns-server-timeout": 20000, **body}
         settings = config(port, body, severity=severity, debuglevel=debuglevel)
