@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def extended_version(release: Release) -> str:
-    """Return the version with pyd2's own beside it: ``2.6.3 (pyd2 0.1.0)``."""
+    """Return the version with pyd2's own beside it: ``2.6.3 (pyd2 0.2.0)``."""
     return f"{release.version} (pyd2 {__version__})"
 
 
