@@ -80,8 +80,13 @@ def unmet(tree: Path) -> list[str]:
     """Return the packages that building the Debian packages needs and that are not installed."""
     done = subprocess.run(["dpkg-checkbuilddeps"], cwd=tree, capture_output=True, text=True, check=False,
                           env=os.environ | {"LC_ALL": "C"})
-    _, _, listed = done.stderr.partition("unmet build dependencies: ")
-    return re.sub(r"\([^)]*\)", "", listed).split()
+    return named(done.stderr)
+
+
+def named(complaint: str) -> list[str]:
+    """Return the packages that dpkg-checkbuilddeps finds missing: of alternatives the first."""
+    _, _, listed = complaint.partition("unmet build dependencies: ")
+    return re.sub(r"\([^)]*\)|\|\s*\S+", "", listed).split()
 
 
 def debian(checkout: Path, dist: Path, install: Callable[[list[str]], None] | None) -> list[Path]:
@@ -127,7 +132,7 @@ def python(checkout: Path, dist: Path, interpreter: Path) -> list[Path]:
     build = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
     run([str(interpreter), "-c", build, str(dist)], tree, env, log)
     (source,) = dist.glob("pyd2-*.tar.gz")
-    pip = [str(interpreter), "-m", "pip", "wheel", "--no-deps", "--wheel-dir"]
+    pip = [str(interpreter), "-m", "pip", "wheel", "--no-cache-dir", "--no-deps", "--wheel-dir"]
     run([*pip, str(tree / "wheel"), str(source)], dist, env, log)
     (wheel,) = (tree / "wheel").glob("*.whl")
     # It names the oldest C library that the wheel works with, and would add what is not in every system.
