@@ -45,7 +45,7 @@ stop() {
 
 say "Kea before: $kea"
 apt-get update
-install systemd apparmor # for their checks
+install systemd apparmor man-db # for their checks
 case $kea in
     2.6) install kea-dhcp-ddns-server ;;
     3.0) install --target-release trixie-backports kea-dhcp-ddns-server ;;
