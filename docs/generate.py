@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 from pyd2.dns.constants import Rcode, RRClass, RRType
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate
 from pyd2.messages import OWN_MESSAGES, Severity
-from pyd2.profiles.kea_2_6_messages import MESSAGES
+from pyd2.profiles import kea_2_6_messages, kea_3_0_messages
 from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES, Kind, Step
 from pyd2.update.retry.states import MEANINGS, RULES, Event, State
 
@@ -101,8 +101,8 @@ def _messages() -> Iterator[str]:
     yield "# Messages"
     yield ""
     yield (
-        "<!-- Written by docs/generate.py from pyd2/messages.py and pyd2/profiles/kea_2_6_messages.py: "
-        "change these, then run it. -->"
+        "<!-- Written by docs/generate.py from pyd2/messages.py and the messages in pyd2/profiles: change "
+        "these, then run it. -->"
     )
     yield ""
     yield (
@@ -117,8 +117,11 @@ def _messages() -> Iterator[str]:
     yield ""
     yield "## Messages of Kea"
     yield ""
-    yield "IDs, loggers, levels and texts are those of Kea 2.6."
-    yield from _by_logger(MESSAGES)
+    yield "IDs, loggers, levels and texts are those of Kea 2.6 and 3.0."
+    yield from _by_logger(kea_2_6_messages.MESSAGES)
+    yield ""
+    yield "## Messages of Kea 3.0 only"
+    yield from _by_logger(kea_3_0_messages.MESSAGES)
 
 
 def _by_logger(messages: Mapping[str, Message]) -> Iterator[str]:
@@ -127,7 +130,7 @@ def _by_logger(messages: Mapping[str, Message]) -> Iterator[str]:
         level = message.severity.name
         if message.severity == Severity.DEBUG:
             level += f" {message.debuglevel}"
-        text = message.text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+        text = message.text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("\n", "⏎")
         by_logger.setdefault(message.logger, []).append(f"| `{message.message_id}` | {level} | {text} |")
     for logger, rows in by_logger.items():
         yield ""

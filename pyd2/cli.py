@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2 import standard
-from pyd2.profiles import release as releases
+from pyd2.profiles.installed import VERSION_FILE, Installed, VersionFileError, installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,18 +35,28 @@ class Run(NamedTuple):
     config_file: str
     check_only: bool
     verbose: bool
+    restricted: bool = True
+    """Whether files must lie in the supported directories; ``-X`` lifts that."""
 
 
-def main(arguments: Sequence[str] | None = None, profile: Profile | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    profile: Profile | None = None,
+    *,
+    version_file: str = VERSION_FILE,
+) -> int:
     """Run the command line (``sys.argv`` when none is given) and return the exit status.
 
-    ``profile`` is the Kea to behave like; None: the installed one.
+    ``profile`` is the Kea to behave like; None: the one that ``version_file`` names, or the installed one.
     """
-    release = releases.installed() if profile is None else profile.release
     standard.open_closed()
     os.umask(os.umask(_UMASK) | _UMASK)
     try:
+        release, remark = installed(version_file) if profile is None else Installed(profile.release)
         wanted = parse(sys.argv[1:] if arguments is None else arguments, release)
+    except VersionFileError as error:
+        standard.write(standard.STDERR, f"Service failed: {error}\n")
+        return 1
     except UsageError as error:
         text = f"Usage error: {error}\n" if str(error) else ""
         standard.write(standard.STDERR, f"{text}{release.usage}\n")
@@ -57,12 +67,13 @@ def main(arguments: Sequence[str] | None = None, profile: Profile | None = None)
     if wanted.check_only:
         from pyd2.daemon import check
 
-        return check(profile or _installed_profile(), wanted.config_file, verbose=wanted.verbose)
+        return check(_profile(profile, release, wanted), wanted.config_file, verbose=wanted.verbose)
     # A signal during the start would end the process and leave its PID file.
     before = standard.hold_signals()
     from pyd2.daemon import run
 
-    status = run(profile or _installed_profile(), wanted.config_file, verbose=wanted.verbose)
+    profile = _profile(profile, release, wanted)
+    status = run(profile, wanted.config_file, verbose=wanted.verbose, remark=remark)
     if arguments is None and not _COMPILED_LIBRARIES & sys.modules.keys():
         # The interpreter takes 30 to 80 ms to end, and the server would seem to run after its last message.
         # Everything is written and closed by now. Only compiled hook libraries may still have to write
@@ -74,10 +85,12 @@ def main(arguments: Sequence[str] | None = None, profile: Profile | None = None)
     return status
 
 
-def _installed_profile() -> Profile:
-    from pyd2.profiles.installed import PROFILE
+def _profile(given: Profile | None, release: Release, wanted: Run) -> Profile:
+    """Return the profile of a release, unless one is given, with what the command line changes in it."""
+    from pyd2.profiles.known import profile_of
 
-    return PROFILE
+    profile = profile_of(release) if given is None else given
+    return profile if wanted.restricted else profile.unrestricted()
 
 
 def parse(arguments: Sequence[str], release: Release) -> Run | str:
@@ -88,12 +101,14 @@ def parse(arguments: Sequence[str], release: Release) -> Run | str:
     """
     if not arguments:
         raise UsageError("")
-    config_file, check_only, verbose = "", False, False
+    config_file, check_only, verbose, restricted = "", False, False, True
     operands: list[str] = []
     for option, value in _options(arguments, release.flags, operands):
         match option:
             case "d":
                 verbose = True
+            case "X":
+                restricted = False
             case "v" | "V" | "W":
                 return _text(option, release)
             case "c" | "t":
@@ -101,7 +116,7 @@ def parse(arguments: Sequence[str], release: Release) -> Run | str:
                 check_only = check_only or option == "t"
     if operands:
         raise UsageError("extraneous command line information")
-    return Run(config_file, check_only, verbose)
+    return Run(config_file, check_only, verbose, restricted)
 
 
 def _text(option: str, release: Release) -> str:

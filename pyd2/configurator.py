@@ -10,14 +10,21 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from pyd2.config.control_socket import check_directory
 from pyd2.config.lexer import read_config_file, read_first_config_file
 from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
+from pyd2.config.model import UnixSocket
 from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
 from pyd2.config.redact import redact
 from pyd2.data.text import to_text
 from pyd2.disposal import Disposal
-from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, ElementTypeError, HookError
+from pyd2.errors import (
+    ConfigError,
+    ConfigParserError,
+    ConfigSyntaxError,
+    ElementTypeError,
+    HookError,
+    SocketError,
+)
 from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.interpreter import no_collection
 from pyd2.queue.interface import InUseError
@@ -100,12 +107,21 @@ class Checker:
         outcome = "success(0), text=Configuration check successful"
         self._log.emit("DCTL_CONFIG_CHECK_COMPLETE", config.summary(), outcome)
 
+    def hint(self, path: str) -> str:
+        """Return and log what to do if another Kea accepts a file that was refused; else nothing."""
+        from pyd2.profiles.other import hint
+
+        text = hint(self._profile, path, self._directories)
+        if text:
+            self._log.emit("PYD2_CONFIG_OF_OTHER_KEA", text)
+        return text
+
     def _check_socket(self, config: Config) -> None:
-        """Check that the control sockets could be opened. Raises ConfigParserError, as the start would."""
-        if not config.control_sockets:
+        """Check that a UNIX socket could be opened. Raises ConfigParserError, as the start would."""
+        if not any(isinstance(socket, UnixSocket) for socket in config.control_sockets):
             return
         try:
-            check_directory(self._directories.sockets, must_exist=False)
+            self._profile.config.sockets.unix.check_directory(self._directories.sockets, must_exist=False)
         except ConfigError as error:
             raise ConfigParserError(str(error)) from None
 
@@ -301,7 +317,7 @@ class Configurator(Checker):
             self._channels.prepare(config.control_sockets)
         except (ConfigError, ElementTypeError) as error:
             self._log.emit("DCTL_PARSER_FAIL", error)
-            raise
+            raise SocketError(str(error)) from error
 
     def _claim_queue(self, config: Config) -> None:
         queue = config.switches.queue

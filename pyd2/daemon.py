@@ -54,18 +54,24 @@ PACKET_LAYER: Final = "PYD2_PACKET_LAYER"
 
 
 class LaunchError(Exception):
-    """The daemon cannot start; the text follows ``Service failed: ``."""
+    """The daemon cannot start; the text follows ``Service failed: ``, and the hint is on the next line."""
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
-def run(profile: Profile, config_file: str, *, verbose: bool) -> int:
-    """Run the daemon until a signal or a command ends it; return the exit status."""
-    log = MessageLog(profile.messages, verbose=verbose)
+def run(profile: Profile, config_file: str, *, verbose: bool, remark: str = "") -> int:
+    """Run the daemon until a signal or a command ends it; return the exit status.
+
+    ``remark`` is logged at the start: what an operator should know of the choice of the profile.
+    """
+    log = MessageLog(profile.messages, profile.log, verbose=verbose)
     try:
-        return _run(profile, config_file, log, verbose=verbose)
+        return _run(profile, config_file, log, remark, verbose=verbose)
     except LaunchError as error:
         log.flush()
-        _complain(f"Service failed: {error}")
-        return 1
+        return _fail(f"Service failed: {error}", error.hint)
     finally:
         log.close()
 
@@ -73,7 +79,7 @@ def run(profile: Profile, config_file: str, *, verbose: bool) -> int:
 def check(profile: Profile, config_file: str, *, verbose: bool) -> int:
     """Check a configuration file (``-t``); return the exit status."""
     interpreter.collect_less()
-    log = MessageLog(profile.messages, verbose=verbose, check_only=True)
+    log = MessageLog(profile.messages, profile.log, verbose=verbose, check_only=True)
     directories = Directories.from_environment(os.environ, profile.config.paths)
     checker = Checker(profile, log, directories, verbose=verbose)
     try:
@@ -82,22 +88,25 @@ def check(profile: Profile, config_file: str, *, verbose: bool) -> int:
         try:
             dhcp_ddns = checker.read(config_file)
         except ConfigSyntaxError as error:
-            return _fail(f"Syntax check failed with: {error}")
+            return _fail(f"Syntax check failed with: {error}", checker.hint(config_file))
         if verbose:
             _complain("Syntax check OK")
         log.emit("DCTL_INIT_PROCESS", APPLICATION)
-        log.emit("COMMAND_REGISTERED", LIST_COMMANDS)
+        if profile.commands.lists_early:
+            log.emit("COMMAND_REGISTERED", LIST_COMMANDS)
         try:
             checker.check(dhcp_ddns)
         except ConfigError as error:
-            return _fail(f"Error encountered: {error}")
+            return _fail(f"Error encountered: {error}", checker.hint(config_file))
         return 0
     finally:
         log.close()
 
 
-def _fail(text: str) -> int:
+def _fail(text: str, hint: str = "") -> int:
     _complain(text)
+    if hint:
+        _complain(hint)
     return 1
 
 
@@ -112,7 +121,7 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _run(profile: Profile, config_file: str, log: MessageLog, *, verbose: bool) -> int:
+def _run(profile: Profile, config_file: str, log: MessageLog, remark: str, *, verbose: bool) -> int:
     manager = ServiceManager(os.environ, log)
     _raise_descriptor_limit()
     interpreter.collect_less()
@@ -133,6 +142,8 @@ def _run(profile: Profile, config_file: str, log: MessageLog, *, verbose: bool) 
     try:
         release = profile.release
         log.emit("DCTL_STARTING", APPLICATION, os.getpid(), release.version, release.package_type)
+        if remark:
+            log.emit("PYD2_KEA_UNKNOWN", remark)
         loop = uvloop.new_event_loop()
         try:
             daemon = Daemon(loop, profile, config_file, log, manager, verbose=verbose)
@@ -185,6 +196,7 @@ class Daemon:
         self.version: Final = profile.release.version
         self.config_file: Final = config_file
         self._release = profile.release
+        self._restricted = profile.config.paths.restricted
         self.exit_value = 0
         self._loop = loop
         self._log = log
@@ -197,6 +209,8 @@ class Daemon:
         self._left = asyncio.Event()
         self._service = Service(loop, counters, log, backend, manager, self._report_fault, self._left.set)
         self._registry = CommandRegistry(log)
+        if profile.commands.lists_early:
+            self._registry.register_list()
         self._statistics = Statistics(counters, profile.statistics, time.time, self._service.consistently)
         self._commands = Commands(self, self._statistics, log, profile.commands)
         # As with Kea, a client that has its answer finds the command in the log.
@@ -227,8 +241,9 @@ class Daemon:
             self._configurator.reload(self.config_file)
         except Pyd2Error as error:
             self._log.emit("DCTL_CONFIG_FILE_LOAD_FAIL", APPLICATION, error)
+            hint = self._configurator.hint(self.config_file)
             self._configurator.unload()
-            raise LaunchError(f"Could Not load configuration file: {error}") from error
+            raise LaunchError(f"Could Not load configuration file: {error}", hint) from error
         self._started_at = time.monotonic()
         self._loop.set_exception_handler(self._report_fault)
         # uvloop forgets a signal that comes before it runs.
@@ -244,6 +259,8 @@ class Daemon:
         self._log.start_writer()
         self._log.emit("DCTL_RUN_PROCESS", APPLICATION)
         self._log.emit("DHCP_DDNS_STARTED", self.version)
+        if not self._restricted:
+            self._log.emit("DHCP_DDNS_SECURITY_CHECKS_DISABLED")
         if self._packet_problem:
             self._log.emit("PYD2_LIBCRYPTO_MISSING", self._packet_problem)
         self._commands.register(self._registry)
@@ -321,6 +338,7 @@ class Daemon:
             self._configurator.reload(self.config_file)
         except Pyd2Error as error:
             self._log.emit("DCTL_CFG_FILE_RELOAD_ERROR", error)
+            self._configurator.hint(self.config_file)
             failure = f"; the reload failed: {error}"
         except Exception as error:  # the service manager must not wait for ever
             self._log.emit("PYD2_INTERNAL_ERROR", "reload", traceback.format_exc())
@@ -387,7 +405,11 @@ class Daemon:
 
     def reload(self) -> None:
         """Read the configuration file and apply it. Raises Pyd2Error."""
-        self._configurator.reload(self.config_file)
+        try:
+            self._configurator.reload(self.config_file)
+        except ConfigError:
+            self._configurator.hint(self.config_file)
+            raise
 
     def check(self, config: Element) -> None:
         """Check a DhcpDdns map and change nothing. Raises Pyd2Error."""

@@ -43,6 +43,10 @@ class ConfigParserError(ConfigError):
     """A fault that Kea logs as DCTL_PARSER_FAIL: in the loggers, where defaults go, in the control socket."""
 
 
+class SocketError(ConfigParserError):
+    """A control socket cannot be opened; Kea has parsed the configuration by then."""
+
+
 class JsonError(Pyd2Error):
     """A JSON text of a request is malformed; the text ends with its place."""
 

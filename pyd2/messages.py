@@ -98,10 +98,11 @@ _SEVERITIES: Final = {
 
 
 def read_table(table: str) -> dict[str, Message]:
-    """Return the messages of a table by their IDs.
+    r"""Return the messages of a table by their IDs.
 
     A heading in brackets is a logger's name below the root. Each line after it is a message: its level
-    (``Dn``: DEBUG with debug level n; else the initial of INFO, WARN, ERROR or FATAL), its ID, its text.
+    (``Dn``: DEBUG with debug level n; else the initial of INFO, WARN, ERROR or FATAL), its ID, its text, in
+    which ``\n`` stands for a new line.
     """
     messages: dict[str, Message] = {}
     logger = ""
@@ -111,6 +112,7 @@ def read_table(table: str) -> dict[str, Message]:
         elif line:
             level, rest = line[:3].rstrip(), line[4:]
             message_id, text = rest.split(" ", 1)
+            text = text.replace(r"\n", "\n")
             messages[message_id] = Message(
                 message_id, logger, _SEVERITIES[level[0]], int(level[1:] or 0), text
             )
@@ -119,6 +121,8 @@ def read_table(table: str) -> dict[str, Message]:
 
 OWN_MESSAGES: Final[Mapping[str, Message]] = read_table("""
 [dctl]
+W   PYD2_CONFIG_OF_OTHER_KEA %1
+W   PYD2_KEA_UNKNOWN %1
 W   PYD2_DOMAIN_NO_FINAL_DOT domain %1 has no final dot; it is matched as %2 (%3)
 W   PYD2_DOMAIN_WILDCARD_ZONE domain * matches every name, but its updates name the zone '*.', which hardly any DNS server has: use the name of the domain (%1)
 

@@ -40,7 +40,7 @@ class Boolean:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """A string of a set, in any case of letters; the element has it in capitals."""
+    """A string of a set. A word in capitals stands for any case of letters; the element has it as here."""
 
     words: tuple[str, ...]
 

@@ -47,9 +47,12 @@ def _library(entry: Element, directories: Directories) -> HookLibrary:
             f"({entry.position})"
         )
     library = parameters = None
+    shown = ""
     for key, element in sorted_items(entry.value):
         if key == "library":
             library = _path(element, directories)
+            if directories.rules.libraries_as_typed:
+                shown = element.string_value()
         elif key == "parameters":
             parameters = element
         else:
@@ -59,7 +62,7 @@ def _library(entry: Element, directories: Directories) -> HookLibrary:
             "hooks library configuration error: one or more hooks-libraries elements are missing the name of "
             f"the library ({entry.position})"
         )
-    return HookLibrary(library, parameters, entry.position, directories.hooks)
+    return HookLibrary(library, parameters, entry.position, directories.hooks, shown)
 
 
 def _path(element: Element, directories: Directories) -> str:

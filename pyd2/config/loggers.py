@@ -67,7 +67,7 @@ def check_sizes(loggers: tuple[Logger, ...]) -> None:
     """
     for output in (output for logger in loggers for output in logger.outputs):
         megabytes = output.maxsize // 1_000_000
-        if output.output.startswith("/") and megabytes > _LARGEST_SIZE:
+        if output.is_file and megabytes > _LARGEST_SIZE:
             raise ConfigParserError(f"expected maxsize < {_LARGEST_SIZE}MB, but instead got {megabytes}MB")
 
 
@@ -129,8 +129,7 @@ def _output(option: Element, directories: Directories) -> OutputOption:
             f"output-options entry does not have a mandatory 'output' element ({option.position})"
         )
     destination = output.string_value()
-    is_file = destination not in {"stdout", "stderr", "syslog"} and not destination.startswith("syslog:")
-    if is_file:
+    if OutputOption(destination).is_file:
         try:
             destination = confine(destination, directories.logs, directories.rules)
         except ConfigError as error:

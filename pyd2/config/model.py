@@ -7,11 +7,20 @@ config-get, the checks for duplicates and the zone that is sent use them so (con
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyd2.config.addresses import Address, address_text
 from pyd2.config.switches import ServerSwitches, Switches
 from pyd2.data.element import NOWHERE, Element, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyd2.config.sockets.unix_rules import UnixSocketRules
+
+NO_FILES: Final = frozenset({"stdout", "stderr", "syslog"})
+"""Outputs of loggers that are no files; others begin with SYSLOG_PREFIX."""
+SYSLOG_PREFIX: Final = "syslog:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,8 @@ class HookLibrary:
     position: Position = NOWHERE
     directory: str = ""
     """The directory of hook libraries: a ``python:`` module may be found below it."""
+    shown: str = ""
+    """The library as config-get shows it; empty: by ``library``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +89,17 @@ class OutputOption:
     """An entry of a logger's ``output-options``."""
 
     output: str
-    """``stdout``, ``stderr``, ``syslog``, ``syslog:NAME``, or the full path of a file."""
+    """``stdout``, ``stderr``, ``syslog``, ``syslog:NAME``, or the path of a file."""
     flush: bool = True
     maxsize: int = 10240000
     """Bytes; 0: the file never rolls."""
     maxver: int = 1
     pattern: str = ""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the output is a file."""
+        return self.output not in NO_FILES and not self.output.startswith(SYSLOG_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,9 @@ class UnixSocket:
     """The full path, of at most 107 bytes."""
     element: Element
     """The whole map, for config-get and for comparing old and new."""
+    directory: str
+    """The directory of control sockets, whose permissions are checked."""
+    rules: UnixSocketRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +198,8 @@ class Config:
     hooks_position: Position = NOWHERE
     """The place of the ``hooks-libraries`` list."""
     switches: Switches = field(default_factory=Switches)
+    sockets_shown: Mapping[str, Element] = field(default_factory=dict)
+    """The members by which config-get shows the control sockets."""
 
     def summary(self) -> str:
         """Return the text of DCTL_CONFIG_COMPLETE: where the server listens."""

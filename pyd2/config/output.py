@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pyd2.config.addresses import address_text
+from pyd2.config.model import NO_FILES, SYSLOG_PREFIX
 from pyd2.config.redact import redact
 from pyd2.data.element import Element
 from pyd2.interpreter import sorted_in_parts
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
         TsigKey,
     )
 
-_NOT_FILES: Final = frozenset({"stdout", "stderr", "syslog"})
-
 
 def to_element(config: Config) -> Element:
     """Return the map with the only member ``DhcpDdns``, all defaults filled in."""
@@ -38,8 +37,7 @@ def to_element(config: Config) -> Element:
         "tsig-keys": _list(_key(key) for key in sorted(config.tsig_keys, key=_raw_name)),
         "hooks-libraries": _list(_library(library) for library in config.hooks_libraries),
     }
-    for socket in config.control_sockets:
-        members["control-socket"] = socket.element
+    members.update(config.sockets_shown)
     if config.loggers:
         members["loggers"] = _list(_logger(logger) for logger in config.loggers)
     return Element({"DhcpDdns": _map(members, config.user_context)})
@@ -90,7 +88,7 @@ def _key(key: TsigKey) -> Element:
 
 
 def _library(library: HookLibrary) -> Element:
-    members = {"library": Element(library.library)}
+    members = {"library": Element(library.shown or library.library)}
     if library.parameters is not None:
         members["parameters"] = library.parameters
     return Element(members)
@@ -114,7 +112,7 @@ def _output(output: OutputOption) -> Element:
         "pattern": Element(output.pattern),
     }
     # Here, Kea treats every output with "syslog:" anywhere in it as no file.
-    if output.output not in _NOT_FILES and "syslog:" not in output.output:
+    if output.output not in NO_FILES and SYSLOG_PREFIX not in output.output:
         members["maxver"] = Element(output.maxver)
         members["maxsize"] = Element(output.maxsize)
     return Element(members)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyd2.config import hooks_libraries
-from pyd2.config.control_socket import check_type, parse_control_sockets
 from pyd2.config.defaults import with_defaults
 from pyd2.config.domains import parse_domains
 from pyd2.config.grammar import PORT_FAULT, PORTS
@@ -22,7 +21,7 @@ from pyd2.config.switches import parse_switches
 from pyd2.config.tsig_keys import parse_tsig_keys, read_secret_file
 from pyd2.config.values import get_address, get_uint32, position_of, reason
 from pyd2.data.element import NOWHERE, Element
-from pyd2.errors import ConfigError, ConfigParserError, ElementTypeError
+from pyd2.errors import ConfigError, ConfigParserError, ElementTypeError, SocketError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,26 +109,30 @@ def parse_element(
         raise ConfigParserError(reason(error)) from None
     on_filled(filled)
     try:
-        config = _parse(filled, directories, notify, read_secret, validate_libraries)
+        config = _parse(filled, rules, directories, notify, read_secret, validate_libraries)
     except (ConfigError, ElementTypeError) as error:
         raise ConfigError(reason(error)) from None
     check_sizes(loggers)
     check_severities(loggers)
     try:
-        sockets = parse_control_sockets(filled, directories)
+        sockets = rules.sockets.check_names(filled, directories, config.control_sockets)
+    except SocketError:
+        raise
     except (ConfigError, ElementTypeError) as error:
         raise ConfigParserError(reason(error)) from None
-    return replace(config, loggers=loggers, control_sockets=sockets)
+    shown = rules.sockets.shown(sockets)
+    return replace(config, loggers=loggers, control_sockets=sockets, sockets_shown=shown)
 
 
 def _parse(
     filled: Element,
+    rules: ConfigRules,
     directories: Directories,
     notify: Notify,
     read_secret: SecretReader,
     validate_libraries: LibraryValidator,
 ) -> Config:
-    """Check all but the loggers and most of the control socket, which are left out of the result.
+    """Check all but the loggers and what Kea finds when it opens the control sockets.
 
     The map has its defaults, so what is read here without asking is there.
     """
@@ -146,7 +149,7 @@ def _parse(
     if ncr_protocol != "UDP":
         raise ConfigError(f"ncr-protocol : TCP is not yet supported ({position_of(filled, 'ncr-protocol')})")
     ncr_format = _keyword(members["ncr-format"], "ncr-format", "format", ("JSON",))
-    check_type(filled)
+    sockets = rules.sockets.parse(filled, directories, read_secret)
     libraries: tuple[HookLibrary, ...] = ()
     libraries_position = NOWHERE
     if (element := members.get("hooks-libraries")) is not None:
@@ -168,7 +171,7 @@ def _parse(
         tsig_keys=tuple(keys.values()),
         forward_domains=forward,
         reverse_domains=reverse,
-        control_sockets=(),
+        control_sockets=sockets,
         hooks_libraries=libraries,
         loggers=(),
         user_context=user_context,

@@ -29,6 +29,10 @@ class PathRules:
 
     name_below_root: bool = False
     """Whether ``/name`` means the same as ``name``."""
+    libraries_as_typed: bool = False
+    """Whether config-get shows hook libraries as typed, and not with their full paths."""
+    restricted: bool = True
+    """Whether files must lie in the supported directories; ``-X`` lifts that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,15 @@ class Directories:
 def confine(path: str, directory: str, rules: PathRules) -> str:
     """Return the full path of a file that may lie in this one directory only.
 
-    A name alone is joined to the directory; a path must name exactly this directory. Raises ConfigError with
-    Kea's reason, without a position.
+    A name alone is joined to the directory; a path must name exactly this directory, unless the rules are not
+    restricted. Raises ConfigError with Kea's reason, without a position.
     """
-    path = path.strip(_BLANKS)
-    parent, slash, name = path.rpartition("/")
+    trimmed = path.strip(_BLANKS)
+    parent, slash, name = trimmed.rpartition("/")
     if not name:
-        raise ConfigError(f"path: '{path}' has no filename")
-    if slash and parent != directory and (parent or not rules.name_below_root):
+        raise ConfigError(f"path: '{trimmed}' has no filename")
+    if slash and not rules.restricted:
+        return path
+    if slash and not (parent == directory if parent else rules.name_below_root):
         raise ConfigError(f"invalid path specified: '{parent or slash}', supported path is '{directory}'")
     return f"{directory}/{name}"

@@ -54,7 +54,7 @@ class Reader:
         whole = Element({}, self._position(self._expect("{")))
         content = Element({}, self._position(self._expect("DhcpDdns")))
         whole.map_value()["DhcpDdns"] = content
-        self._typed_map(self._dhcp_ddns, content.map_value())
+        self._typed_map(self._dhcp_ddns, content)
         self._keywords = _TOP
         while (token := self._next()).kind == COMMA:
             self._warn_of_comma(token)
@@ -65,15 +65,15 @@ class Reader:
 
     # -- maps with known keys
 
-    def _typed_map(self, rule: Map, members: dict[str, Element]) -> None:
+    def _typed_map(self, rule: Map, scope: Element) -> None:
         """Read ``: { members }`` behind the map's key."""
         self._keywords = rule.keywords
         self._expect(":")
-        self._expect("{")
-        self._members(rule, members)
+        self._members(rule, scope, self._expect("{"))
 
-    def _members(self, rule: Map, members: dict[str, Element]) -> Token:
-        """Read the members of a map behind its ``{``; return the token of its ``}``."""
+    def _members(self, rule: Map, scope: Element, opening: Token) -> None:
+        """Read the members of a map behind its ``{``."""
+        members = scope.map_value()
         token = self._next()
         if token.kind in rule.keys or (token.kind == STRING and rule.unknown_keys != "never"):
             self._member(rule, members, token)
@@ -89,7 +89,12 @@ class Reader:
                 self._warn_of_comma(comma)
         if token.kind != "}":
             self._fail(token, COMMA, "}")
-        return token
+        for name in rule.required:
+            if name not in members:
+                raise ConfigSyntaxError(
+                    f"missing parameter '{name}' ({scope.position}) [{rule.name} map between "
+                    f"{self._position(opening)} and {self._position(token)}]"
+                )
 
     def _member(self, rule: Map, members: dict[str, Element], key: Token) -> None:
         """Read the value of a key, and put it into the map."""
@@ -126,7 +131,7 @@ class Reader:
         """Read a member that is known to be the only one of its key."""
         if isinstance(value, grammar.Map):
             members[key.kind] = inner = Element({}, self._position(key))
-            self._typed_map(value, inner.map_value())
+            self._typed_map(value, inner)
         elif isinstance(value, grammar.List):
             members[key.kind] = entries = Element([], self._position(key))
             self._entries(value, entries.list_value())
@@ -163,13 +168,7 @@ class Reader:
         """Read a list's entry behind its ``{``; return the token after its ``}``."""
         entry = Element({}, self._position(opening))
         entries.append(entry)
-        closing = self._members(rule.entry, entry.map_value())
-        for name in rule.entry.required:
-            if name not in entry.map_value():
-                raise ConfigSyntaxError(
-                    f"missing parameter '{name}' ({entry.position}) [{rule.entry.name} map between "
-                    f"{self._position(opening)} and {self._position(closing)}]"
-                )
+        self._members(rule.entry, entry, opening)
         return self._next()
 
     def _check_unique(self, context: str, members: dict[str, Element], name: str, key: Token) -> None:

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
 
 _KEY_MEMBERS: Final = frozenset({"algorithm", "digest-bits", "secret-file", "user-context", "comment"})
 """The members of a TSIG key that are shown with its name. Any other may be a secret under a mistyped name."""
+_CLIENT_MEMBERS: Final = frozenset({"user", "user-file", "password-file", "user-context", "comment"})
+"""The members of a client of an HTTP control socket that are shown."""
 
 
 def redact(dhcp_ddns: Element) -> Element:
-    """Return the DhcpDdns map with ``*****`` for the secrets of TSIG keys and of hook parameters.
+    """Return the DhcpDdns map with ``*****`` for the secrets of keys, hook parameters and HTTP clients.
 
     The value need not be a valid configuration. Every member with the name of a secret is hidden, at any
-    depth, and so is every text of a key that may be its secret. As in Kea, a user-context is not changed. The
-    result shares all other elements with the given map.
+    depth, and so is every text of a key or a client that may be its secret. As in Kea, a user-context is not
+    changed. The result shares all other elements with the given map.
     """
-    return _redacted(_changed(dhcp_ddns, "tsig-keys", lambda keys: _each(keys, _redact_key)))
+    for name, change in _PLACES:
+        dhcp_ddns = _changed(dhcp_ddns, name, change)
+    return _redacted(dhcp_ddns)
 
 
 def redact_request(request: Element) -> Element:
@@ -50,6 +54,30 @@ def _redact_key(key: Element) -> Element:
                Element(HIDDEN, item.position) if _hides_secret(name, item) else item
                for name, item in key.value.items()}
     return Element(members, key.position)
+
+
+def _redact_socket(socket: Element) -> Element:
+    return _changed(socket, "authentication", lambda members: _changed(members, "clients", _redact_clients))
+
+
+def _redact_clients(clients: Element) -> Element:
+    return _each(clients, _redact_client)
+
+
+def _redact_client(client: Element) -> Element:
+    if not isinstance(client.value, dict):
+        return Element(HIDDEN, client.position) if isinstance(client.value, str) else client
+    members = {name: item if name in _CLIENT_MEMBERS else Element(HIDDEN, item.position)
+               for name, item in client.value.items()}
+    return Element(members, client.position)
+
+
+_PLACES: Final[tuple[tuple[str, Callable[[Element], Element]], ...]] = (
+    ("tsig-keys", lambda keys: _each(keys, _redact_key)),
+    ("control-sockets", lambda sockets: _each(sockets, _redact_socket)),
+    ("control-socket", _redact_socket),
+)
+"""The members that hold secrets, and how they are hidden."""
 
 
 def _hides_secret(name: str, item: Element) -> bool:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pyd2.config.defaults import Defaults
     from pyd2.config.grammar import Map
     from pyd2.config.paths import PathRules
+    from pyd2.config.sockets.rules import ControlSocketRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,4 @@ class ConfigRules:
     """The map ``DhcpDdns`` of a file. Commands do not go through it."""
     defaults: Defaults
     paths: PathRules
+    sockets: ControlSocketRules

@@ -142,6 +142,7 @@ _LANES: Final[Mapping[str, _Rule]] = {
 }
 _OVERRIDES: Final = {"retry": _RETRY, "failover": _FAILOVER, "lanes": _LANES}
 _BLOCKS: Final = {"queue": _QUEUE, **_OVERRIDES}
+_CLIENT: Final[Mapping[str, _Rule]] = {"role": _Choice(("all", "read"))}
 _GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {"expired": _Choice(("keep", "drop")), "redact-secrets": _YES_NO}
 
 _Block = TypeVar("_Block", QueueSwitches, RetrySwitches, FailoverSwitches, LaneSwitches)
@@ -172,6 +173,22 @@ def override_switches(user_context: Element | None, inherited: ServerSwitches) -
         return inherited
     _check_keys(own, "pyd2", _OVERRIDES)
     return _overridden(own, inherited)
+
+
+def parse_role(user_context: Element | None) -> str:
+    """Return the role of a client of an HTTP control socket: ``all`` or ``read``; raises ConfigError."""
+    own = _own(user_context)
+    if own is None:
+        return "all"
+    _check_keys(own, "pyd2", _CLIENT)
+    return str(_values(own, _CLIENT).get("role", "all"))
+
+
+def check_no_switches(user_context: Element | None) -> None:
+    """Check a user-context in which no switch has a meaning; raises ConfigError."""
+    own = _own(user_context)
+    if own is not None:
+        _check_keys(own, "pyd2", ())
 
 
 def _own(user_context: Element | None) -> Element | None:

@@ -46,7 +46,7 @@ def parse_tsig_keys(keys: Element, read_secret: SecretReader) -> dict[str, TsigK
 
 
 def read_secret_file(path: str) -> str:
-    """Return the first word of a secret's file; raises ConfigError with Kea's reason."""
+    """Return the first word of a file, empty if it has none; raises ConfigError with Kea's reason."""
     name = path.partition("\0")[0]  # for Kea the path is a C string
     try:
         mode = os.stat(name).st_mode  # noqa: PTH116  Path("") would be the working directory
@@ -61,9 +61,7 @@ def read_secret_file(path: str) -> str:
     except OSError:
         raise ConfigError(f"Cannot open '{path}") from None
     word = _FIRST_WORD.search(content)
-    if word is None:
-        raise ConfigError(f"Expected '{path}' to not be empty")
-    return word.group().decode("utf-8", "surrogateescape")
+    return "" if word is None else word.group().decode("utf-8", "surrogateescape")
 
 
 def _key(entry: Element, read_secret: SecretReader) -> TsigKey:
@@ -105,12 +103,15 @@ def _secret(entry: Element, read_secret: SecretReader) -> tuple[str, str]:
         return text, ""
     path = get_string(entry, "secret-file")
     try:
-        return read_secret(path), path
+        text, fault = read_secret(path), ""
     except ConfigError as error:
-        text = reason(error)
-        if may_be_secret(path):
-            text = text.replace(path, HIDDEN)
-        raise ConfigError(f"tsig-key : {text} ({position_of(entry, 'secret-file')})") from None
+        text, fault = "", reason(error)
+    if text:
+        return text, path
+    fault = fault or f"Expected '{path}' to not be empty"
+    if may_be_secret(path):
+        fault = fault.replace(path, HIDDEN)
+    raise ConfigError(f"tsig-key : {fault} ({position_of(entry, 'secret-file')})")
 
 
 def _make(name: str, secret: str, algorithm: str, digest_bits: int) -> bytes:

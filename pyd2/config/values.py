@@ -23,7 +23,7 @@ def _of_type(scope: Element, name: str, type_: type) -> Element:
     if element is None:
         raise ConfigError(f"missing parameter '{name}' ({scope.position})")
     if type(element.value) is not type_:
-        raise ConfigError(f"invalid type specified for parameter '{name}' ({element.position})")
+        raise invalid_type(element, name)
     return element
 
 
@@ -65,6 +65,11 @@ def position_of(scope: Element, name: str) -> Position:
     """Return the place of a member, or that of the map when it is absent."""
     element = scope.get(name)
     return scope.position if element is None else element.position
+
+
+def invalid_type(element: Element, name: str) -> ConfigError:
+    """Return the error for a member of another type."""
+    return ConfigError(f"invalid type specified for parameter '{name}' ({element.position})")
 
 
 def out_of_range(scope: Element, name: str, value: float) -> ConfigError:

@@ -11,7 +11,7 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pyd2.control.answer import error, success
+from pyd2.control.answer import error, failed, success
 from pyd2.control.write import write_config
 from pyd2.data.element import Element, sorted_items
 from pyd2.data.text import to_text
@@ -31,6 +31,10 @@ class CommandRules(NamedTuple):
     """In the order in which Kea registers them, without list-commands."""
     config_write: str
     """How errors of config-write call it."""
+    lists_early: bool
+    """Whether list-commands is there before the first configuration, and not registered with the others."""
+    socket_failure: int
+    """The result of config-set and config-reload when control sockets cannot be opened."""
 
 
 class ShutdownType(StrEnum):
@@ -127,7 +131,7 @@ class Commands:
         self._server = server
         self._statistics = statistics
         self._log = log
-        self._config_write = rules.config_write
+        self._rules = rules
         handlers: dict[str, Handler] = {
             "build-report": self.build_report,
             "config-get": self.config_get,
@@ -150,6 +154,8 @@ class Commands:
 
     def register(self, registry: CommandRegistry) -> None:
         """Register all, in Kea's order."""
+        if not self._rules.lists_early:
+            registry.register_list()
         for name, handler in self._handlers.items():
             registry.register(name, handler)
 
@@ -201,7 +207,7 @@ class Commands:
         try:
             self._server.apply(config)
         except Pyd2Error as refusal:
-            return error(str(refusal))
+            return failed(refusal, self._rules.socket_failure)
         return self._applied()
 
     def config_reload(self, _arguments: Element | None) -> Element:
@@ -209,7 +215,7 @@ class Commands:
         try:
             self._server.reload()
         except Pyd2Error as refusal:
-            return error(str(refusal))
+            return failed(refusal, self._rules.socket_failure)
         return self._applied()
 
     def config_test(self, arguments: Element | None) -> Element:
@@ -239,7 +245,7 @@ class Commands:
                     return error("passed parameter 'filename' is not a string")
                 name = filename.string_value()
         config = self._server.config(redacted=False)
-        return write_config(name, self._server.config_file, config, self._config_write)
+        return write_config(name, self._server.config_file, config, self._rules.config_write)
 
     def shutdown(self, arguments: Element | None) -> Element:
         """Begin to shut down; SIGTERM and SIGINT do the same as a command without arguments.

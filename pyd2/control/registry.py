@@ -57,6 +57,9 @@ class CommandRegistry:
         self.hooks = hooks
         self._log = log
         self._handlers: dict[str, Handler] = {}
+
+    def register_list(self) -> None:
+        """Add list-commands."""
         self.register(LIST_COMMANDS, self._list_commands)
 
     def register(self, name: str, handler: Handler) -> None:

@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pyd2.config.control_socket import check_directory
 from pyd2.errors import ConfigError
 from pyd2.regular import open_regular
 
@@ -63,8 +62,7 @@ class UnixChannel:
     """A listening UNIX socket and its connections; a ``ControlChannel``.
 
     ``new_session`` makes the session of a connection from its file descriptor; ``timeout`` and ``deadline``
-    are in seconds. ``written`` returns when all that was logged is written. The mode of the socket's file is
-    what the umask leaves.
+    are in seconds. ``written`` returns when all that was logged is written.
     """
 
     def __init__(
@@ -84,6 +82,8 @@ class UnixChannel:
         self.timeout: Final = timeout
         self.deadline: Final = deadline
         self.path: Final = config.path
+        self._directory: Final = config.directory
+        self._rules: Final = config.rules
         self._written = written
         self._listener: socket.socket | None = None
         self._lock = -1
@@ -100,11 +100,11 @@ class UnixChannel:
 
         From a channel with the same path it takes over the lock and the listening socket.
         """
-        check_directory(self.path.rpartition("/")[0])
+        self._rules.check_directory(self._directory)
         unix = (other for other in others if isinstance(other, UnixChannel))
         present = next((other for other in unix if other.listening and other.path == self.path), None)
         if present is None:
-            self._lock, self._listener = _acquire(self.path, self.log)
+            self._lock, self._listener = _acquire(self.path, self._rules.file_mode, self.log)
         else:
             self._lock, self._listener = present.hand_over()
         self._accept_more()
@@ -122,7 +122,9 @@ class UnixChannel:
             _remove(self.path + ".lock")
             os.close(self._lock)
         for connection in list(self._connections):
-            if not connection.answering:
+            if connection.answering:
+                connection.closed_by_command = self._rules.reports_own_end
+            else:
                 connection.close()
 
     def hand_over(self) -> tuple[int, socket.socket]:
@@ -133,7 +135,7 @@ class UnixChannel:
         listener = self._listener
         assert listener is not None
         self.log.emit("COMMAND_ACCEPTOR_START", self.path)
-        fresh = None if Path(self.path).is_socket() else _listen(self.path)
+        fresh = None if Path(self.path).is_socket() else _listen(self.path, self._rules.file_mode)
         self._stop_accepting()
         self._listener = None
         if fresh is None:
@@ -187,6 +189,8 @@ class _Connection:
     def __init__(self, channel: UnixChannel, accepted: socket.socket) -> None:
         self.answering = False
         """Whether a command is being carried out or its answer sent: then ``close`` of the channel waits."""
+        self.closed_by_command = False
+        """Whether the channel was closed meanwhile, and that is to be logged as Kea does."""
         self._channel = channel
         self._loop = channel.loop
         self._log = channel.log
@@ -273,6 +277,9 @@ class _Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError as fault:
             self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", fault.strerror)
+        else:
+            if self.closed_by_command:
+                self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", os.strerror(errno.EBADF))
         self.close()
 
     def _time_out(self) -> None:
@@ -288,13 +295,13 @@ class _Connection:
         self.close()
 
 
-def _acquire(path: str, log: Log) -> tuple[int, socket.socket]:
+def _acquire(path: str, mode: int | None, log: Log) -> tuple[int, socket.socket]:
     """Lock a path and listen there; return the lock's file descriptor and the socket."""
     lock = _lock(path)
     _remove(path)
     log.emit("COMMAND_ACCEPTOR_START", path)
     try:
-        return lock, _listen(path)
+        return lock, _listen(path, mode)
     except ConfigError:
         _remove(path + ".lock")
         os.close(lock)
@@ -324,10 +331,13 @@ def _remove(path: str) -> None:
         Path(path).unlink()
 
 
-def _listen(path: str) -> socket.socket:
+def _listen(path: str, mode: int | None) -> socket.socket:
+    """Listen at a path; the socket's file gets ``mode``, or what the umask leaves. Raises ConfigError."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         listener.bind(os.fsencode(path))
+        if mode is not None:
+            Path(path).chmod(mode)  # before it listens: no client connects with another mode
         listener.listen(socket.SOMAXCONN)
     except OSError as fault:
         listener.close()

@@ -301,19 +301,21 @@ def is_facility(name: str) -> bool:
 class Syslog(Output):
     """The local syslog daemon. ``target`` is a facility's name in any case, or the name to log under.
 
-    Without a target the ident is ``kea-dhcp-ddns`` and the facility LOCAL0. Another name becomes the ident,
-    with facility USER, as in the library that Kea uses.
+    Without a target the ident is ``kea-dhcp-ddns`` and the facility LOCAL0. For a name that is no facility
+    the facility is USER; with ``names``, it is the ident, too.
     """
 
     # syslog(3) and Kea accept a system without a syslog daemon. The lines lost until one runs are counted,
     # and the log reports the count then.
     reports_on_stderr = False
 
-    def __init__(self, layout: Layout, target: str = "", path: str = "/dev/log") -> None:
+    def __init__(
+        self, layout: Layout, target: str = "", path: str = "/dev/log", *, names: bool = True
+    ) -> None:
         super().__init__(layout, immediate=True)
         self.name = "syslog"
         facility = _SYSLOG_FACILITIES.get(target.lower() or "local0")
-        self._ident = target if facility is None else ROOT_LOGGER
+        self._ident = target if facility is None and names else ROOT_LOGGER
         self._facility = _SYSLOG_FACILITIES["user"] if facility is None else facility
         self._path = path
         self._socket: socket.socket | None = None
@@ -351,14 +353,18 @@ class Syslog(Output):
         self._disconnect()
 
 
-def make_output(option: OutputOption, started: float) -> Output:
+def make_output(option: OutputOption, started: float, *, syslog_names: bool = True) -> Output:
     """Return the output of an ``output-options`` entry, not open yet.
 
-    An output that cannot be opened counts the lines that it loses.
+    An output that cannot be opened counts the lines that it loses. ``syslog_names``: see ``Syslog``.
     """
     console = {"stdout": 1, "stderr": 2}.get(option.output)
     if option.output == "syslog" or option.output.startswith("syslog:"):
-        return Syslog(Layout(option.pattern or DEFAULT_SYSLOG_PATTERN, started), option.output[7:])
+        layout = Layout(option.pattern or DEFAULT_SYSLOG_PATTERN, started)
+        _, colon, target = option.output.partition(":")
+        if colon and not (target or syslog_names):
+            target = ROOT_LOGGER  # no facility, as any other unknown word
+        return Syslog(layout, target, names=syslog_names)
     layout = Layout(option.pattern or DEFAULT_PATTERN, started)
     if console:
         return Descriptor(option.output, console, layout, immediate=option.flush)

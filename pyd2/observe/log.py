@@ -32,13 +32,21 @@ if TYPE_CHECKING:
     from pyd2.messages import LoggedRequest, Message
     from pyd2.observe.appenders import Output
 
-_LOCK_DIRECTORY: Final = "/var/run/kea"
 _SHOWS_REQUEST: Final = re.compile(
     "DHCP_DDNS_(?:ADD_FAILED|ADD_SUCCEEDED|REMOVE_FAILED|REMOVE_SUCCEEDED|FWD_REQUEST_IGNORED|NO_FWD_MATCH_ERROR|"
     "NO_REV_MATCH_ERROR|REQUEST_DROPPED|REV_REQUEST_IGNORED|[A-Z_]+_BUILD_FAILURE)|"
     "PYD2_(?:REQUEST_EXPIRED|REQUEST_SUPERSEDED|RETRY_ABANDONED)"
 )
 """Messages that show a valid request, in several lines as Kea does. Its fields hold no control characters."""
+
+
+class LogRules(NamedTuple):
+    """How a Kea release writes its log."""
+
+    lock_directory: str
+    """The directory of the lock file, unless KEA_LOCKFILE_DIR names one."""
+    syslog_names: bool
+    """Whether ``syslog:NAME`` logs under the name, where NAME is no facility. Else the name has no effect."""
 
 
 class _Settings(NamedTuple):
@@ -68,6 +76,7 @@ class MessageLog:
     def __init__(
         self,
         messages: Mapping[str, Message],
+        rules: LogRules,
         environ: Mapping[str, str] = os.environ,
         *,
         verbose: bool = False,
@@ -79,7 +88,9 @@ class MessageLog:
         self.followers: list[Callable[[], None]] = []
         """``configure`` calls these after each change of the levels."""
         self._started = clock()
-        self._writer = LogWriter(_lock_file(environ, check_only=check_only), self.emit, clock)
+        self._rules = rules
+        lock_file = _lock_file(environ, rules.lock_directory, check_only=check_only)
+        self._writer = LogWriter(lock_file, self.emit, clock)
         self._lock = self._writer.lock
         self._tree: dict[str, _Settings] = {}
         self._targets: _Targets = {}
@@ -222,7 +233,7 @@ class MessageLog:
         outputs = []
         for option in logger.outputs or lent:
             if option not in opened:
-                opened[option] = make_output(option, self._started)
+                opened[option] = make_output(option, self._started, syslog_names=self._rules.syslog_names)
             outputs.append(opened[option])
         severity = Severity[logger.severity] if logger.severity else None
         return _Settings(severity, logger.debuglevel, tuple(outputs))
@@ -249,7 +260,8 @@ def _escape(message_id: str) -> Callable[[str], str]:
     """Return the function that makes the control characters of a message visible."""
     if _SHOWS_REQUEST.fullmatch(message_id):
         return escaped_lines
-    return indented_lines if message_id == "PYD2_INTERNAL_ERROR" else escaped
+    several = message_id == "PYD2_INTERNAL_ERROR" or message_id.endswith("_DETAILS")
+    return indented_lines if several else escaped
 
 
 def full_name(name: str) -> str:
@@ -284,8 +296,8 @@ _UNCONFIGURED: Final = Logger(
 """The root logger of a configuration that has no entry for it."""
 
 
-def _lock_file(environ: Mapping[str, str], *, check_only: bool) -> LockFile:
+def _lock_file(environ: Mapping[str, str], directory: str, *, check_only: bool) -> LockFile:
     """Return the lock that every Kea process holds while it writes; it is not open yet."""
-    directory = environ.get("KEA_LOCKFILE_DIR", "none" if check_only else _LOCK_DIRECTORY)
+    directory = environ.get("KEA_LOCKFILE_DIR", "none" if check_only else directory)
     path = "" if directory.lower() == "none" else f"{directory}/logger_lockfile"
     return LockFile(path, 0o660, whatever_umask=True)

@@ -1,18 +1,25 @@
-"""The D2 of Kea 2.6.3."""
+"""The D2 of Kea 2.6."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from pyd2.config.defaults import Defaults
 from pyd2.config.paths import PathRules
 from pyd2.config.rules import ConfigRules
+from pyd2.config.sockets.one_socket import OneControlSocket
+from pyd2.config.sockets.unix_rules import UnixSocketRules
 from pyd2.control.commands import CommandRules
 from pyd2.hooks.points import HookRules
+from pyd2.observe.log import LogRules
 from pyd2.profiles.kea_2_6_grammar import DHCP_DDNS
 from pyd2.profiles.kea_2_6_messages import MESSAGES
 from pyd2.profiles.profile import Profile
 from pyd2.profiles.release import KEA_2_6_3
+
+if TYPE_CHECKING:
+    from pyd2.profiles.release import Release
 
 KEA_2_6: Final = Profile(
     release=KEA_2_6_3,
@@ -32,7 +39,9 @@ KEA_2_6: Final = Profile(
             server={"hostname": "", "port": 53, "key-name": ""},
         ),
         paths=PathRules(name_below_root=True),
+        sockets=OneControlSocket(UnixSocketRules(exact_mode=True, file_mode=None, reports_own_end=False)),
     ),
+    log=LogRules(lock_directory="/var/run/kea", syslog_names=True),
     statistics=(
         "ncr-received",
         "ncr-invalid",
@@ -62,9 +71,11 @@ KEA_2_6: Final = Profile(
             "statistic-reset-all",
         ),
         config_write="write-config",
+        lists_early=True,
+        socket_failure=1,
     ),
     hooks=HookRules(
-        version=20603,
+        version=KEA_2_6_3.hooks_version,
         points=(
             "command_processed",
             "context_create",
@@ -74,3 +85,8 @@ KEA_2_6: Final = Profile(
         ),
     ),
 )
+
+
+def profile(release: Release) -> Profile:
+    """Return the profile of a release of 2.6."""
+    return replace(KEA_2_6, release=release, hooks=KEA_2_6.hooks._replace(version=release.hooks_version))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pyd2.control.commands import CommandRules
     from pyd2.hooks.points import HookRules
     from pyd2.messages import Message
+    from pyd2.observe.log import LogRules
     from pyd2.profiles.release import Release
 
 
@@ -27,7 +28,13 @@ class Profile:
     messages: Mapping[str, Message]
     """The messages of Kea, by ID. pyd2's own are not among them (``pyd2.messages.OWN_MESSAGES``)."""
     config: ConfigRules
+    log: LogRules
     statistics: tuple[str, ...]
     """The names of Kea's statistics, without those of keys."""
     commands: CommandRules
     hooks: HookRules
+
+    def unrestricted(self) -> Self:
+        """Return the profile with the option ``-X``: files may lie in any directory."""
+        paths = replace(self.config.paths, restricted=False)
+        return replace(self, config=replace(self.config, paths=paths))

@@ -21,7 +21,7 @@ from pyd2.dns.update import MAX_UDP_MESSAGE, encode_update
 from pyd2.errors import ConfigError, NcrError
 from pyd2.ncr import decode
 from pyd2.packets.plain import PlainLayer
-from pyd2.profiles.installed import PROFILE
+from pyd2.tools.kea import add_kea_option, kea_profile
 from pyd2.tools.requests import Identifier, dhcid
 from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagram
 from pyd2.tools.wire_text import describe_wire
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyd2.config.model import Config, DdnsDomain
+    from pyd2.config.rules import ConfigRules
     from pyd2.dns.update import Zone
     from pyd2.ncr import NameChangeRequest
     from pyd2.update.model.kinds import Kind, Step
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.zones import Matcher
 
 
-_OF_ITS_MACHINE = frozenset({"control-socket", "hooks-libraries", "loggers"})
+_OF_ITS_MACHINE = frozenset({"control-socket", "control-sockets", "hooks-libraries", "loggers"})
 
 _LISTED = 20
 """How many domains that do not match are listed."""
@@ -64,13 +65,14 @@ class _Direction(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``pyd2ctl explain``."""
     parser.add_argument("config", metavar="FILE", help="the daemon's configuration")
+    add_kea_option(parser)
     add_request_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain; exit status 0 when the daemon would send updates, 1 when not."""
     try:
-        config, with_hooks = _read(arguments.config)
+        config, with_hooks = _read(arguments.config, kea_profile(arguments).config)
         client = client_dhcid(arguments) or dhcid(Identifier.CLIENT_ID, b"an example", arguments.name)
         ncr = decode(request_datagram(arguments, client))
     except (ConfigError, NcrError, ValueError) as error:
@@ -102,12 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read(file: str) -> tuple[Config, bool]:
+def _read(file: str, rules: ConfigRules) -> tuple[Config, bool]:
     """Return a configuration without the parts that only its own machine can check, such as log files.
 
     The second value is whether it has hook libraries. Raises ConfigError.
     """
-    rules = PROFILE.config
     whole = read_file(file, rules).map_value()["DhcpDdns"]
     members = whole.map_value()
     kept = {name: value for name, value in members.items() if name not in _OF_ITS_MACHINE}

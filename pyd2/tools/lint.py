@@ -10,27 +10,30 @@ from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.data.controls import escaped
 from pyd2.errors import ConfigError, without_secrets
-from pyd2.profiles.installed import PROFILE
+from pyd2.tools.kea import add_kea_option, kea_profile
 from pyd2.tools.lint_hints import hint
 from pyd2.tools.lint_rules import RULES, Subject
 
 if TYPE_CHECKING:
     import argparse
 
+    from pyd2.profiles.profile import Profile
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``pyd2ctl lint``."""
     parser.add_argument("config", metavar="FILE", nargs="+", help="a configuration of the daemon")
+    add_kea_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings, one line each; exit status 0 if there are none."""
-    return 1 if sum(lint(file) for file in arguments.config) else 0
+    profile = kea_profile(arguments)
+    return 1 if sum(lint(file, profile) for file in arguments.config) else 0
 
 
-def lint(file: str) -> int:
+def lint(file: str, profile: Profile) -> int:
     """Print the errors and findings of a file; return the number of lines."""
-    profile = PROFILE
     directories = Directories.from_environment(os.environ, profile.config.paths)
     lines: list[str] = []
 
@@ -51,7 +54,7 @@ def lint(file: str) -> int:
             lines.append(f"instead: {instead}")
         print(*map(escaped, lines), sep="\n")
         return len(lines)
-    subject = Subject(config, root, directories)
+    subject = Subject(config, root, directories, profile.config.sockets.unix)
     findings = sorted((finding for rule in RULES for finding in rule(subject)),
                       key=lambda finding: finding.position)
     lines += [f"{finding.position}: {finding.text}" for finding in findings]

@@ -25,7 +25,7 @@ _OTHERS: Final = {
     "dhcp4": "this daemon reads only DhcpDdns: each Kea server has its own file",
     "dhcp6": "this daemon reads only DhcpDdns: each Kea server has its own file",
     "control-agent": "this daemon reads only DhcpDdns: each Kea server has its own file",
-    "control-sockets": "Kea 3.0 has this list; Kea 2.6 has one socket: "
+    "control-sockets": "Kea 3.0 has this list (lint --kea 3.0); Kea 2.6 has one socket: "
                        '"control-socket": { "socket-type": "unix", "socket-name": ... }',
 }  # fmt: skip
 """Hints by keys in lower case, for mistakes that are no misspelling."""

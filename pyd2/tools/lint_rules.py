@@ -9,7 +9,8 @@ from pathlib import Path
 from string import hexdigits
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyd2.config.control_socket import PERMISSIONS, directory_mode
+from pyd2.config.model import UnixSocket
+from pyd2.config.sockets.unix_rules import DIRECTORY_MODE, directory_mode
 from pyd2.dns.names import parse_name
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import Config, DdnsDomain, Logger, TsigKey
     from pyd2.config.paths import Directories
+    from pyd2.config.sockets.unix_rules import UnixSocketRules
     from pyd2.data.element import Element, Position
 
 _SHORT_TIMEOUT = 100
@@ -48,6 +50,7 @@ class Subject:
     root: Element
     """The map ``DhcpDdns`` of the file, without defaults."""
     directories: Directories
+    unix_sockets: UnixSocketRules
 
     @property
     def domains(self) -> tuple[DdnsDomain, ...]:
@@ -213,25 +216,29 @@ def _of_logger(logger: Logger) -> Iterator[str]:
     if logger.name == ROOT_LOGGER and not logger.outputs:
         yield "has no output-options"
     for output in logger.outputs:
-        if output.maxsize == 0 and output.output.startswith("/"):
+        if output.maxsize == 0 and output.is_file:
             yield f"never rolls {output.output}: it grows until the disk is full"
 
 
 def control(subject: Subject) -> Iterator[Finding]:
     """A daemon without control socket, or one that cannot open it."""
+    key = "control-socket" if subject.root.get("control-socket") is not None else "control-sockets"
     if not subject.config.control_sockets:
         yield Finding(subject.root.position, "there is no control-socket: statistics cannot be read")
         return
-    directory = subject.directories.sockets
+    if not any(isinstance(socket, UnixSocket) for socket in subject.config.control_sockets):
+        return
+    directory, rules = subject.directories.sockets, subject.unix_sockets
     mode = directory_mode(directory)
+    most = f"{'' if rules.exact_mode else 'at most '}{DIRECTORY_MODE:o}"
     if mode is None:
         text = (f"the control socket's directory {directory} is missing: the daemon does not start until it "
-                f"exists, with mode {PERMISSIONS:o}")
-        yield Finding(subject.place("control-socket"), text)
-    elif mode != PERMISSIONS:
+                f"exists, with mode {most}")
+        yield Finding(subject.place(key), text)
+    elif not rules.fits(mode):
         text = (f"the control socket's directory {directory} has mode {mode:o}: the daemon does not start "
-                f"unless it is {PERMISSIONS:o}")
-        yield Finding(subject.place("control-socket"), text)
+                f"unless it is {most}")
+        yield Finding(subject.place(key), text)
 
 
 def secrets(subject: Subject) -> Iterator[Finding]:

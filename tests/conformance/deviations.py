@@ -1,7 +1,8 @@
 """The recorded cases in which pyd2 differs on purpose, and its own behaviour there.
 
 Each deviation names the paragraph of docs/differences.md that gives the reason. It turns the recorded
-outcome into pyd2's by editing a copy of it; everything that it doesn't touch must be as recorded.
+outcome into pyd2's by editing a copy of it; everything that it doesn't touch must be as recorded. It applies
+to the cases of all recordings, or to those of one series of Kea.
 """
 
 import copy
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conformance import cases
+from tests.conformance.recordings import Recording
 
 Outcome = dict[str, Any]
 
@@ -31,42 +32,48 @@ class Deviation:
     kind: str
     names: str
     paragraph: str
-    edit: Callable[[str, Outcome], None]
+    edit: Callable[[str, Outcome, Recording], None]
+    series: str = ""
+    """Of which Kea the cases are, such as 2.6; empty: of any."""
+
+    def meant_for(self, recording: Recording) -> bool:
+        """Whether the deviation may apply to cases of a recording."""
+        return self.series in {"", recording.series}
 
 
-def applying(kind: str, name: str) -> list[Deviation]:
+def applying(recording: Recording, kind: str, name: str) -> list[Deviation]:
     """Return the deviations that are meant for a case."""
-    return [deviation for deviation in DEVIATIONS
-            if deviation.kind == kind and re.fullmatch(deviation.names, name)]
+    return [deviation for deviation in DEVIATIONS if deviation.kind == kind
+            and deviation.meant_for(recording) and re.fullmatch(deviation.names, name)]
 
 
-def expected(kind: str, name: str, recorded: Outcome) -> Outcome:
+def expected(recording: Recording, kind: str, name: str, recorded: Outcome) -> Outcome:
     """Return what pyd2 must do in a case."""
     outcome = copy.deepcopy(recorded)
-    for deviation in applying(kind, name):
-        deviation.edit(name, outcome)
+    for deviation in applying(recording, kind, name):
+        deviation.edit(name, outcome, recording)
     return outcome
 
 
 # -------------------------------------------------------------------------------------- versions
 
-def extended_version() -> str:
+def extended_version(release: str) -> str:
     """Return what pyd2 says of itself with -V, without the last newline."""
-    names = ("cffi", "dnspython", "orjson", "uvloop")
+    names = ("cffi", "dnspython", "h11", "orjson", "uvloop")
     parts = [f"- {name} {importlib.metadata.version(name)}" for name in names]
-    return "\n".join([f"2.6.3 (pyd2 {importlib.metadata.version('pyd2')})", "premium: no", "linked with:",
+    return "\n".join([f"{release} (pyd2 {importlib.metadata.version('pyd2')})", "premium: no", "linked with:",
                       f"- Python {platform.python_version()}", *parts, f"- {ssl.OPENSSL_VERSION}"])
 
 
-def _version_option(name: str, outcome: Outcome) -> None:
-    outcome["stdout"] = extended_version() + "\n"
+def _version_option(name: str, outcome: Outcome, recording: Recording) -> None:
+    outcome["stdout"] = extended_version(recording.release) + "\n"
 
 
-def _version_command(name: str, outcome: Outcome) -> None:
+def _version_command(name: str, outcome: Outcome, recording: Recording) -> None:
     for step in outcome["steps"]:
         arguments = step.get("response", {}).get("arguments", {})
         if "extended" in arguments:
-            old, new = arguments["extended"], extended_version()
+            old, new = arguments["extended"], extended_version(recording.release)
             arguments["extended"] = new
             step["response_text"] = step["response_text"].replace(json.dumps(old), json.dumps(new))
 
@@ -81,7 +88,7 @@ def _failed_check(text: str) -> list[list[str]]:
             ["INFO", "kea-dhcp-ddns.dctl", "DCTL_CONFIG_CHECK_COMPLETE", complete]]
 
 
-def _missing_servers(name: str, outcome: Outcome) -> None:
+def _missing_servers(name: str, outcome: Outcome, recording: Recording) -> None:
     """An error of the configuration, in the words of other missing parameters, instead of an abort."""
     text = f"missing parameter 'dns-servers' ({name}.json:3:37)"
     outcome["test"] = {"exit": 1, "stderr": f"Error encountered: {text}\n", "log": _failed_check(text)}
@@ -94,7 +101,7 @@ def _missing_servers(name: str, outcome: Outcome) -> None:
         f"Service failed: Could Not load configuration file: {text}\n")
 
 
-def _checked_like_a_start(name: str, outcome: Outcome) -> None:
+def _checked_like_a_start(name: str, outcome: Outcome, recording: Recording) -> None:
     """The check fails with the words with which the start was recorded to fail."""
     found = re.search(r"Could Not load configuration file: (.*)\n", outcome["start"]["stderr"])
     assert found is not None
@@ -103,12 +110,12 @@ def _checked_like_a_start(name: str, outcome: Outcome) -> None:
                                 f"Parser error: {found.group(1)}"]]}
 
 
-def _refused_before_it_is_opened(name: str, outcome: Outcome) -> None:
+def _refused_before_it_is_opened(name: str, outcome: Outcome, recording: Recording) -> None:
     """A socket that is known to fail isn't announced."""
     outcome["start"]["stderr"] = re.sub(r".* COMMAND_ACCEPTOR_START .*\n", "", outcome["start"]["stderr"])
 
 
-def _warned_of_missing_dot(name: str, outcome: Outcome) -> None:
+def _warned_of_missing_dot(name: str, outcome: Outcome, recording: Recording) -> None:
     text = ("domain not a valid..name has no final dot; it is matched as not a valid..name. "
             f"({name}.json:4:37)")
     outcome["test"]["log"].insert(0, ["WARN", "kea-dhcp-ddns.dctl", "PYD2_DOMAIN_NO_FINAL_DOT", text])
@@ -127,7 +134,7 @@ _SECRET_FAULTS = {
 }
 
 
-def _no_secret(name: str, outcome: Outcome) -> None:
+def _no_secret(name: str, outcome: Outcome, recording: Recording) -> None:
     """Where Kea shows the secret, the place of its fault."""
     shown, ours = _SECRET_FAULTS[name]
     for run in (outcome["test"], outcome["start"]):
@@ -136,7 +143,7 @@ def _no_secret(name: str, outcome: Outcome) -> None:
             entry[3] = entry[3].replace(shown, ours)
 
 
-def _controls_shown(name: str, outcome: Outcome) -> None:
+def _controls_shown(name: str, outcome: Outcome, recording: Recording) -> None:
     """A control character in a log line is visible."""
     for run in (outcome["test"], outcome["start"]):
         run["stderr"] = run["stderr"].replace("\0", "\\x00")
@@ -144,7 +151,7 @@ def _controls_shown(name: str, outcome: Outcome) -> None:
             entry[3] = entry[3].replace("\0", "\\x00")
 
 
-def _syslog_name(name: str, outcome: Outcome) -> None:
+def _syslog_name(name: str, outcome: Outcome, recording: Recording) -> None:
     answer = outcome["start"]["config_get"].replace("@DIR@/syslog:", "syslog:")
     body = re.search(r'"arguments": (.*), "hash"', answer)
     assert body is not None
@@ -152,15 +159,29 @@ def _syslog_name(name: str, outcome: Outcome) -> None:
     outcome["start"]["config_get"] = answer.replace("@HASH@", digest)
 
 
+_HINT = ("this configuration is right for Kea 3.0, but pyd2 behaves like Kea 2.6.3: to change that, write "
+         "the release that you had, such as 3.0.4, into /etc/pyd2/kea-version and restart pyd2")
+
+
+def _hint(name: str, outcome: Outcome, recording: Recording) -> None:
+    """Which Kea would take the configuration, on the line behind the error."""
+    test, start = outcome["test"], outcome["start"]
+    test["stderr"] += f"{_HINT}\n"
+    test["log"].append(["WARN", "kea-dhcp-ddns.dctl", "PYD2_CONFIG_OF_OTHER_KEA", _HINT])
+    logged = f"@TIME@ WARN  [kea-dhcp-ddns.dctl/@PID@.@TID@] PYD2_CONFIG_OF_OTHER_KEA {_HINT}\n"
+    before, failed = start["stderr"].split("Service failed: ")
+    start["stderr"] = f"{before}{logged}Service failed: {failed}{_HINT}\n"
+
+
 # ------------------------------------------------------------------------------------ transactions
 
-def _one_id(name: str, outcome: Outcome) -> None:
+def _one_id(name: str, outcome: Outcome, recording: Recording) -> None:
     for update in outcome["updates"]:
         if "tsig" in update:
             update["tsig"]["original_id_equals_header_id"] = True
 
 
-def _ignored_reply(name: str, outcome: Outcome) -> None:
+def _ignored_reply(name: str, outcome: Outcome, recording: Recording) -> None:
     """The first try runs into its timeout; the second one, sent at that time, is answered."""
     log, statistics = outcome["log"], outcome["stats"]
     sent = next(number for number, entry in enumerate(log) if entry[2] == "DHCP_DDNS_UPDATE_REQUEST_SENT")
@@ -174,7 +195,7 @@ def _ignored_reply(name: str, outcome: Outcome) -> None:
         statistics[counter] += 1
 
 
-def _ten_rounds(name: str, outcome: Outcome) -> None:
+def _ten_rounds(name: str, outcome: Outcome, recording: Recording) -> None:
     """20 updates, each with two lines of log; then the failure that another RCODE would have led to."""
     success = outcome["log"].pop()
     request = success[3].split("for this request: ")[1]
@@ -190,7 +211,7 @@ def _ten_rounds(name: str, outcome: Outcome) -> None:
         outcome["stats"][counter] = 20
 
 
-def _dot_added(name: str, outcome: Outcome) -> None:
+def _dot_added(name: str, outcome: Outcome, recording: Recording) -> None:
     """The domain nodot.org, on server A, is matched before the wildcard, on server C."""
     first = outcome["updates"][0]
     first |= {"server": "A", "zone": ["nodot.org. IN SOA"]}
@@ -212,14 +233,14 @@ _LONG_DHCID = "host.example.com. {} IN DHCID " + "q6ur" * 160
 _LONG_RDATA = "01e0" + "ab" * 480
 
 
-def _long_dhcid(name: str, outcome: Outcome) -> None:
+def _long_dhcid(name: str, outcome: Outcome, recording: Recording) -> None:
     first = outcome["updates"][0]
     _whole_over_tcp(first, "0001000100020000", first["prereq"], [*first["update"], _LONG_DHCID.format(3600)],
                     first["hex"][_HEADER:] + "c01d0031000100000e10" + _LONG_RDATA)
 
 
-def _long_dhcid_replaced(name: str, outcome: Outcome) -> None:
-    _long_dhcid(name, outcome)
+def _long_dhcid_replaced(name: str, outcome: Outcome, recording: Recording) -> None:
+    _long_dhcid(name, outcome, recording)
     second = outcome["updates"][1]
     removal, addition = "c01d000100ff000000000000", "c01d0001000100000e100004c000020a"
     _whole_over_tcp(second, "0001000200020000", [*second["prereq"], _LONG_DHCID.format(0)],
@@ -227,7 +248,7 @@ def _long_dhcid_replaced(name: str, outcome: Outcome) -> None:
                     second["hex"][_HEADER:] + "c01d0031000100000000" + _LONG_RDATA + removal + addition)
 
 
-def _long_key_name(name: str, outcome: Outcome) -> None:
+def _long_key_name(name: str, outcome: Outcome, recording: Recording) -> None:
     (update,) = outcome["updates"]
     fqdn = ".".join(["a" * 63] * 3) + ".example.com."
     zone = "076578616d706c6503636f6d00" + "00060001"
@@ -241,20 +262,20 @@ def _long_key_name(name: str, outcome: Outcome) -> None:
                     zone + records + tsig)
 
 
-def _asked_again_over_tcp(name: str, outcome: Outcome) -> None:
+def _asked_again_over_tcp(name: str, outcome: Outcome, recording: Recording) -> None:
     """The same update once more, over TCP; it is still the same try."""
     outcome["updates"].append(outcome["updates"][0] | {"transport": "tcp"})
 
 
 # -------------------------------------------------------------------------- commands, command line
 
-def _old_socket_stays(name: str, outcome: Outcome) -> None:
+def _old_socket_stays(name: str, outcome: Outcome, recording: Recording) -> None:
     """The control channel still answers, with the old configuration."""
-    answered = cases.load("commands", "config-set-bad-keeps-old")["steps"][1]
+    answered = recording.cases("commands")["config-set-bad-keeps-old"]["steps"][1]
     outcome["steps"][1] |= {key: answered[key] for key in ("response_text", "response", "log")}
 
 
-def _impossible_port(name: str, outcome: Outcome) -> None:
+def _impossible_port(name: str, outcome: Outcome, recording: Recording) -> None:
     (step,) = outcome["steps"]
     text = "port must be greater than zero but less than 65536 (<wire>:0:62)"
     step["response"] = {"result": 1, "text": text}
@@ -262,15 +283,15 @@ def _impossible_port(name: str, outcome: Outcome) -> None:
     step["log"][1:] = _failed_check(text)
 
 
-def _key_statistics_stay(name: str, outcome: Outcome) -> None:
+def _key_statistics_stay(name: str, outcome: Outcome, recording: Recording) -> None:
     """After the reload the key's statistic is what it was before."""
     before, after = outcome["steps"][0], outcome["steps"][-1]
     after |= {key: before[key] for key in ("response_text", "response")}
 
 
-def _logs_without_lock(name: str, outcome: Outcome) -> None:
+def _logs_without_lock(name: str, outcome: Outcome, recording: Recording) -> None:
     """As with a good lock directory, and one warning."""
-    usual = cases.load("cli", "start-sigterm")
+    usual = recording.cases("cli")["start-sigterm"]
     outcome |= {"stderr": usual["stderr"], "log": copy.deepcopy(usual["log"])}
     warning = ("cannot use the log lock file /nonexistent/dir/logger_lockfile (No such file or directory): "
                "messages are written without it")
@@ -280,13 +301,14 @@ def _logs_without_lock(name: str, outcome: Outcome) -> None:
 
 DEVIATIONS = (
     Deviation("configs", "domain-missing-servers", "1", _missing_servers),
-    Deviation("configs", "loggers-no-severity|socket-name-too-long|socket-type-bad-value|socket-type-missing",
-              "15", _checked_like_a_start),
+    Deviation("configs", "loggers-no-severity|socket-name-too-long", "15", _checked_like_a_start),
+    Deviation("configs", "socket-type-bad-value|socket-type-missing", "15", _checked_like_a_start, "2.6"),
     Deviation("configs", "socket-name-too-long", "13", _refused_before_it_is_opened),
     Deviation("configs", "domain-name-odd", "19", _warned_of_missing_dot),
     Deviation("configs", "|".join(_SECRET_FAULTS), "Secrets", _no_secret),
     Deviation("configs", "hooks-nul", "Control characters", _controls_shown),
-    Deviation("configs", "loggers-syslog-facility", "16", _syslog_name),
+    Deviation("configs", "loggers-syslog-facility", "16", _syslog_name, "2.6"),
+    Deviation("configs", "control-sockets-list", "Another Kea", _hint, "2.6"),
     Deviation("transactions", ".*tsig.*", "TSIG", _one_id),
     Deviation("transactions", "resp-wrong-id|resp-one-byte|resp-other-source", "4", _ignored_reply),
     Deviation("transactions", "c.*wd-add-pingpong-20", "11", _ten_rounds),
@@ -296,7 +318,7 @@ DEVIATIONS = (
     Deviation("transactions", "trunc-tsig-sha512-long-fqdn", "2", _long_key_name),
     Deviation("transactions", "resp-tc", "2", _asked_again_over_tcp),
     Deviation("commands", ".*", "Versions", _version_command),
-    Deviation("commands", "config-set-bad-socket", "13", _old_socket_stays),
+    Deviation("commands", "config-set-bad-socket", "13", _old_socket_stays, "2.6"),
     Deviation("commands", "config-test-port-65536", "20", _impossible_port),
     Deviation("commands", "key-statistics-after-reload", "14", _key_statistics_stay),
     Deviation("cli", "V", "Versions", _version_option),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import cases, deviations
+from tests.conformance import deviations, recordings
+from tests.conformance.recordings import RECORDINGS, Recording
 from tests.kit.conformance import may_time_out
 
 DIFFERENCES = Path(__file__).parents[2] / "docs/differences.md"
@@ -17,40 +18,46 @@ def test_each_has_a_reason_in_the_documentation(deviation: deviations.Deviation)
     assert re.search(rf"\*\*{deviation.paragraph}\.", DIFFERENCES.read_text())
 
 
+def _named(deviation: deviations.Deviation, names: str) -> list[tuple[Recording, str]]:
+    """Return the recorded cases of a regular expression that the deviation may apply to."""
+    return [(recording, name) for recording in RECORDINGS if deviation.meant_for(recording)
+            for name in recording.cases(deviation.kind) if re.fullmatch(names, name)]
+
+
 @pytest.mark.parametrize("deviation", deviations.DEVIATIONS, ids=lambda deviation: deviation.edit.__name__)
 def test_each_names_recorded_cases(deviation: deviations.Deviation) -> None:
-    known = cases.names(deviation.kind) + cases.names(deviation.kind, cases.MORE)
-    named = [name for name in known if re.fullmatch(deviation.names, name)]
-    assert named
     for alternative in deviation.names.split("|"):
-        assert any(re.fullmatch(alternative, name) for name in named), alternative
-
-
-def _recorded(kind: str, name: str) -> deviations.Outcome:
-    data = cases.DATA if name in cases.names(kind) else cases.MORE
-    case = cases.configs(data)[name] if kind == "configs" else cases.load(kind, name, data)
-    return case["result"] if kind == "transactions" else case
+        assert _named(deviation, alternative), alternative
 
 
 @pytest.mark.parametrize("deviation", deviations.DEVIATIONS, ids=lambda deviation: deviation.edit.__name__)
 def test_each_has_an_effect(deviation: deviations.Deviation) -> None:
     """On each case that it names one by one; on some case where a wildcard names them."""
-    known = cases.names(deviation.kind) + cases.names(deviation.kind, cases.MORE)
     for alternative in deviation.names.split("|"):
-        named = [name for name in known if re.fullmatch(alternative, name)]
+        named = _named(deviation, alternative)
         changed = []
-        for name in named:
-            outcome = copy.deepcopy(_recorded(deviation.kind, name))
-            deviation.edit(name, outcome)
-            if outcome != _recorded(deviation.kind, name):
-                changed.append(name)
+        for recording, name in named:
+            recorded = recordings.outcome(deviation.kind, recording.cases(deviation.kind)[name])
+            outcome = copy.deepcopy(recorded)
+            deviation.edit(name, outcome, recording)
+            if outcome != recorded:
+                changed.append((recording, name))
         assert changed if "*" in alternative else changed == named, alternative
 
 
 def test_a_recorded_timeout_is_one_that_the_case_puts_in() -> None:
     """The rig chooses by its inputs how long a try may take, and so must know those that get no answer."""
-    for data in (cases.DATA, cases.MORE):
-        for name in cases.names("transactions", data):
-            case = cases.load("transactions", name, data)
+    for recording in RECORDINGS:
+        for name, case in recording.cases("transactions").items():
             if "result" in case and case["result"]["stats"]["update-timeout"]:
                 assert may_time_out(case), name
+
+
+def test_nothing_of_the_recordings_of_3_0_got_lost() -> None:
+    assert recordings.digest(recordings.KEA_3_0) == recordings.CHANGES["sha256"]
+
+
+def test_the_cases_that_wait_for_the_http_channel_are_those_that_open_http_sockets() -> None:
+    waiting = {(kind, name) for kind, names in recordings.AFTER_HTTP.items() for name in names}
+    assert waiting == {(kind, name) for kind, name in recordings.ONLY_3_0.all()
+                       if recordings.opens_http(kind, name)}

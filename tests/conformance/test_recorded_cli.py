@@ -1,16 +1,13 @@
 """The command line: outputs, exit status, signals and files left behind, as recorded."""
 
-import pytest
+from collections.abc import Callable
 
-from tests.conformance import cases
 from tests.conformance.conftest import Expect
+from tests.conformance.recordings import Recording, all_cases, outcome
 from tests.kit.conformance import run_cli
 
-_INPUTS = ("name", "args", "files", "env")
 
-
-@pytest.mark.parametrize("name", cases.names("cli"))
-def test_cli(name: str, d2_binary: str, expect: Expect) -> None:
-    case = cases.load("cli", name)
-    recorded = {key: value for key, value in case.items() if key not in _INPUTS}
-    assert run_cli(d2_binary, case) == expect("cli", name, recorded)
+@all_cases("cli")
+def test_cli(recording: Recording, name: str, d2_of: Callable[[Recording], str], expect: Expect) -> None:
+    case = recording.cases("cli")[name]
+    assert run_cli(d2_of(recording), case) == expect(recording, "cli", name, outcome("cli", case))

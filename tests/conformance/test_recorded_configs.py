@@ -1,16 +1,14 @@
 """Configurations: what -t says of them and what a start makes of them, as recorded from the real server."""
 
-import pytest
+from collections.abc import Callable
 
-from tests.conformance import cases
 from tests.conformance.conftest import Expect
+from tests.conformance.recordings import Recording, all_cases, outcome
 from tests.kit.conformance import run_config
 
-RECORDED = cases.configs()
 
-
-@pytest.mark.parametrize("name", cases.names("configs"))
-def test_config(name: str, d2_binary: str, expect: Expect) -> None:
-    case = RECORDED[name]
-    outcome = run_config(d2_binary, case, cases.DATA / "configs")
-    assert outcome == expect("configs", name, {"test": case["test"], "start": case["start"]})
+@all_cases("configs")
+def test_config(recording: Recording, name: str, d2_of: Callable[[Recording], str], expect: Expect) -> None:
+    case = recording.cases("configs")[name]
+    ours = run_config(d2_of(recording), case, recording.folder / "configs")
+    assert ours == expect(recording, "configs", name, outcome("configs", case))

@@ -1,14 +1,11 @@
 """Requests, good and bad: accepted or refused, counted, logged and sent on as recorded."""
 
-import pytest
-
-from tests.conformance import cases
-from tests.conformance.conftest import Expect
+from tests.conformance.conftest import Expect, Stations
+from tests.conformance.recordings import Recording, all_cases, outcome
 from tests.kit.conformance import run_ncr
-from tests.kit.station import Station
 
 
-@pytest.mark.parametrize("name", cases.names("ncr"))
-def test_ncr(name: str, station: Station, expect: Expect) -> None:
-    case = cases.load("ncr", name)
-    assert run_ncr(station, case) == expect("ncr", name, case["result"])
+@all_cases("ncr")
+def test_ncr(recording: Recording, name: str, station_of: Stations, expect: Expect) -> None:
+    case = recording.cases("ncr")[name]
+    assert run_ncr(station_of(recording), case) == expect(recording, "ncr", name, outcome("ncr", case))

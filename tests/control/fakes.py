@@ -157,6 +157,7 @@ class Channel:
         self.server = FakeServer(config)
         self.statistics = FakeStatistics()
         self.registry = CommandRegistry(self.log)
+        self.registry.register_list()
         self.commands = Commands(self.server, self.statistics, self.log, PROFILE.commands)
         self.commands.register(self.registry)
         self.log.take()

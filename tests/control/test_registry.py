@@ -27,6 +27,7 @@ def log() -> Lines:
 @pytest.fixture
 def registry(log: Lines) -> CommandRegistry:
     registry = CommandRegistry(log)
+    registry.register_list()
     registry.register("echo", lambda arguments: success("echo", arguments))
     registry.register("Beep", lambda _: success("beep"))
     log.take()
@@ -77,6 +78,7 @@ def test_list_commands(registry: CommandRegistry) -> None:
 
 def test_registration_is_logged_and_checked(log: Lines) -> None:
     registry = CommandRegistry(log)
+    registry.register_list()
     registry.register("echo", lambda _: success())
     with pytest.raises(CommandError, match=r"^Handler for command 'echo' is already installed\.$"):
         registry.register("echo", lambda _: success())

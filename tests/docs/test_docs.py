@@ -19,6 +19,7 @@ from pyd2.config import grammar
 from pyd2.config.switches import known_parameters
 from pyd2.counters import Counters
 from pyd2.daemon import PACKET_LAYER
+from pyd2.profiles.kea_3_0 import KEA_3_0
 from pyd2.tools import cli
 from tests.kit.profile import MESSAGES, PROFILE
 
@@ -121,7 +122,7 @@ def test_names_exist(page: Path) -> None:
     text = page.read_text()
     ids = {found.rstrip("_") for found in re.findall(r"\b(?:PYD2|DCTL|DHCP_DDNS|HOOKS)_[A-Z_0-9]+", text)}
     others = "".join(file.read_text() for file in (FUZZER, HEADER, SETUP))
-    names = (*MESSAGES, PACKET_LAYER, *re.findall(r"PYD2_\w+", others))
+    names = (*MESSAGES, *KEA_3_0.messages, PACKET_LAYER, *re.findall(r"PYD2_\w+", others))
     assert {found for found in ids if not any(known.startswith(found) for known in names)} == set()
     for link in LINK.findall(text):
         assert "://" in link or (page.parent / link).exists(), link
@@ -145,7 +146,8 @@ def keys_of(value: grammar.Value) -> set[str]:
 def test_every_key_is_described() -> None:
     pages = ("configuration.md", "observing.md", "control.md")
     described = "".join((DOCS / page).read_text() for page in pages)
-    assert {key for key in keys_of(PROFILE.config.grammar) if f"`{key}`" not in described} == set()
+    keys = keys_of(PROFILE.config.grammar) | keys_of(KEA_3_0.config.grammar)
+    assert {key for key in keys if f"`{key}`" not in described} == set()
 
 
 def test_every_switch_is_described() -> None:

@@ -43,8 +43,8 @@ from ipaddress import ip_address
 from pyd2.config.model import DnsServer, HookLibrary
 from pyd2.hooks.choice import load_chain
 from pyd2.observe.log import MessageLog
-from pyd2.profiles.kea_2_6_messages import MESSAGES
-log = MessageLog(MESSAGES, {"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_SEVERITY": "ERROR"})
+from pyd2.profiles.kea_2_6 import KEA_2_6
+log = MessageLog(KEA_2_6.messages, KEA_2_6.log, {"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_SEVERITY": "ERROR"})
 chain = load_chain([HookLibrary(sys.argv[1], None)], log)
 chain.select_key(DnsServer(ip_address("192.0.2.1"), 53, "", None, None), None)
 """

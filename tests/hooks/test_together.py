@@ -47,6 +47,7 @@ COMMANDS = """
 def registry(log: RecordingLog) -> CommandRegistry:
     """The registry with two built-in commands."""
     registry = CommandRegistry(log)
+    registry.register_list()
     for name in ("version-get", "config-get"):
         registry.register(name, lambda arguments: from_plain({"result": 0, "text": "built in"}))
     return registry

@@ -10,11 +10,13 @@ import os
 import re
 import shutil
 import signal
+import socket
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.kit import control, ncr
+from tests.kit import control, http_steps, ncr
 from tests.kit.d2 import D2, NO_LISTENER, STARTED, private_directory
 from tests.kit.normalise import PortMap, is_log, log_entries, mask, mask_response
 from tests.kit.ports import PortLease
@@ -25,6 +27,7 @@ from tests.kit.waiting import wait_until
 Case = Mapping[str, Any]
 Outcome = dict[str, Any]
 
+BUSY_PORT = 53992  # taken by another program, in the recorded cases
 DEFAULT_PORT = 53001  # of the NCR listener, if the configuration names none
 _INTAKE_STATISTICS = ("ncr-received", "ncr-invalid", "ncr-error")
 _RELOADED = "DCTL_CONFIG_COMPLETE|DCTL_CFG_FILE_RELOAD_ERROR"
@@ -36,6 +39,35 @@ _HASH = re.compile(r'"hash": "([0-9A-F]{64})"')
 
 def _wants_commands(text: str) -> bool:
     return '"d2.sock"' in text
+
+
+@contextlib.contextmanager
+def _taken_port(case: Case, ports: PortMap) -> Iterator[None]:
+    """Listen at the port that is taken, if the case asks for one."""
+    with contextlib.ExitStack() as stack:
+        if case.get("busy"):
+            listener = stack.enter_context(socket.socket())
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", ports[BUSY_PORT]))
+            listener.listen(1)
+        yield
+
+
+def _describe(path: Path) -> str:
+    """Return what a path is, and its mode."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return type(error).__name__
+    kind = "socket" if stat.S_ISSOCK(mode) else "directory" if stat.S_ISDIR(mode) else "file"
+    return f"{kind} {stat.S_IMODE(mode):#o}"
+
+
+def _over_http(step: Case, directory: Path, ports: PortMap) -> list[dict[str, Any]]:
+    """Carry out a step over HTTP at the ports of this run."""
+    at = ports[step["port"]] if step["port"] in ports else step["port"]
+    filled = json.loads(ports.apply(json.dumps(step)))
+    return http_steps.carry_out({**filled, "port": at}, directory)
 
 
 @contextlib.contextmanager
@@ -54,7 +86,7 @@ def run_config(binary: str, case: Case, folder: Path) -> Outcome:
     names = [case["file"], *case.get("files", [])]
     texts = {Path(path).name: (folder / path).read_bytes().decode("latin-1") for path in names}
     main = Path(case["file"]).name
-    with _ports_of(texts.values()) as ports, private_directory() as directory:
+    with _ports_of(texts.values()) as ports, private_directory() as directory, _taken_port(case, ports):
         for path, text in texts.items():
             (directory / path).write_bytes(ports.apply(text).encode("latin-1"))
         outcome = {"test": _check(binary, directory, main, case),
@@ -91,7 +123,11 @@ def _start(binary: str, directory: Path, name: str, case: Case, ports: PortMap, 
         ports.learn_hash(answer)
         text = mask(control.decode(answer), str(directory))
         outcome["config_get"] = _HASH.sub('"hash": "@HASH@"', text) if "@DIR@" in text else text
+    if d2.alive and "http" in case:
+        outcome["http"] = _over_http(case["http"], directory, ports)
     status = d2.stop()
+    if "left" in case:
+        outcome["left"] = {name: _describe(directory / name) for name in case["left"]}
     return outcome | {"exit": status, "stderr": mask(d2.stderr(), str(directory)),
                       "log": log_entries(d2.stdout(), str(directory))}
 
@@ -198,12 +234,16 @@ def run_commands(binary: str, case: Case) -> Outcome:
         directory = stack.enter_context(private_directory())
         stubs = {name: ports[port] for name, port in STUBS.items() if port in ports}
         stack.enter_context(ScriptedDns(stubs))
-        d2 = D2.start(binary, directory, ports.apply(text))
+        stack.enter_context(_taken_port(case, ports))
+        for name, content in case.get("files", {}).items():
+            (directory / name).write_text(content)
+        d2 = _running(binary, directory, ports.apply(text), case)
         stack.callback(d2.process.kill)
         if NCR_PORT in ports:
             d2.wait_for_listener(ports[NCR_PORT])
         d2.barrier()
-        steps = [_step(d2, step, ports) for step in case["steps"]]
+        inputs = case.get("step_inputs") or [{}] * len(case["steps"])
+        steps = [_step(d2, step | more, ports) for step, more in zip(case["steps"], inputs, strict=True)]
         alive = d2.alive
         status = d2.stop()
         outcome = {"steps": steps, "alive_at_end": alive, "exit": status,
@@ -211,8 +251,33 @@ def run_commands(binary: str, case: Case) -> Outcome:
         return dict(ports.undo(outcome))
 
 
+def _running(binary: str, directory: Path, text: str, case: Case) -> D2:
+    """Return a server that has started with a configuration."""
+    args = case.get("args", ("-c", "d2.json"))
+    if _wants_commands(text):
+        return D2.start(binary, directory, text, args)
+    (directory / "d2.json").write_text(text)
+    d2 = D2(binary, directory, args)
+    d2.process.wait_for_output(STARTED)
+    return d2
+
+
 def _step(d2: D2, step: Case, ports: PortMap) -> Outcome:
+    outcome = _step_outcome(d2, step, ports)
+    if step.get("wait_exit"):
+        d2.process.wait_for_exit()
+    return outcome
+
+
+def _step_outcome(d2: D2, step: Case, ports: PortMap) -> Outcome:
     mark = len(d2.stdout())
+    if "http" in step:
+        answers = _over_http(step["http"], d2.directory, ports)
+        d2.barrier()
+        log = [entry for entry in log_entries(d2.stdout()[mark:], str(d2.directory)) if entry[0] != "DEBUG"]
+        return {"http": step["http"], "answers": answers, "log": log}
+    if "stat" in step:
+        return {"stat": step["stat"], "is": {name: _describe(d2.directory / name) for name in step["stat"]}}
     if "ncr" in step:
         request = step["ncr"]
         ncr.send(ncr.datagram(request.encode() if isinstance(request, str) else request), ports[NCR_PORT])
@@ -271,6 +336,9 @@ def run_cli(binary: str, case: Case) -> Outcome:
              for name, content in case["files"].items()}
     with _ports_of(files.values()) as ports, private_directory() as directory:
         folder = str(directory)
+        for name, mode in case.get("dirs", {}).items():
+            (directory / name).mkdir()
+            (directory / name).chmod(int(mode, 8))
         for name, content in files.items():
             filled = content.replace("@DIR@", folder).replace("@MYPID@", str(os.getpid()))
             (directory / name).write_text(ports.apply(filled))
@@ -369,5 +437,11 @@ def _cat(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
     return {key: mask(text, str(d2.directory)), "mode": oct(path.stat().st_mode & 0o7777)}
 
 
+def _stat(binary: str, d2: D2, case: Case, action: Case) -> Outcome:
+    key = next(iter(action))
+    return {key: _describe(d2.directory / key.partition(":")[2])}
+
+
 _ACTIONS: dict[str, Callable[[str, D2, Case, Case], Outcome]] = {
-    "list": _list, "signal": _signal, "second": _second, "second-other-name": _second_other_name, "cat": _cat}
+    "list": _list, "stat": _stat, "signal": _signal, "second": _second,
+    "second-other-name": _second_other_name, "cat": _cat}

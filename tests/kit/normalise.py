@@ -15,13 +15,14 @@ _MASKS = [
     (re.compile(r"\b(pid|PID): \d+"), r"\1: @PID@"),
     (re.compile(r"\b(over command socket|Opened socket|Closed socket|command socket|over socket) \d+"),
      r"\1 @FD@"),
+    (re.compile(r"(\[system:\d+) at [^\]]*\]"), r"\1]"),  # a place in the sources of Boost
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}"), "@TIME@"),
     (re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (\w+ +\[[^/\]]+)/\d+\.\d+\]"),
      r"@TIME@ \1/@PID@.@TID@]"),
 ]
 _CONFIG_GET = re.compile(rb'"arguments": (\{ "DhcpDdns": .*), "hash": "([0-9A-F]{64})" \}', re.DOTALL)
 # The ports of the recorded cases. A hex string or a number with more digits is not one.
-_RECORDED_PORT = re.compile(r"(?<![0-9A-Za-z])539[78]\d(?![0-9A-Za-z])")
+_RECORDED_PORT = re.compile(r"(?<![0-9A-Za-z])539[789]\d(?![0-9A-Za-z])")
 
 
 def mask(text: str, directory: str) -> str:

@@ -25,7 +25,7 @@ RULES: Final = PROFILE.config
 
 def message_log(environ: Mapping[str, str], **keywords: Any) -> MessageLog:
     """Return a log with the messages of the profile."""
-    return MessageLog(PROFILE.messages, environ, **keywords)
+    return MessageLog(PROFILE.messages, PROFILE.log, environ, **keywords)
 
 
 def read_file(path: str, **keywords: Any) -> Element:

@@ -19,17 +19,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 import uvloop
 
-from pyd2.config.control_socket import parse_unix_socket
+from pyd2.config.model import UnixSocket
 from pyd2.config.paths import Directories
-from pyd2.data.element import from_plain
+from pyd2.data.element import Element, from_plain
 from pyd2.errors import ConfigError
 from pyd2.net.control_unix import CHUNK, MAX_CONNECTIONS, UnixChannel
 from tests.control.fakes import Lines
+from tests.kit.profile import RULES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-
-    from pyd2.config.model import UnixSocket
 
     Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -49,7 +48,10 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 def control_socket(directory: str, name: str, **members: Any) -> UnixSocket:
     element = from_plain({"socket-type": "unix", "socket-name": name, **members})
-    return parse_unix_socket(element, Directories(hooks="/nowhere", logs="/nowhere", sockets=directory))
+    directories = Directories(hooks="/nowhere", logs="/nowhere", sockets=directory)
+    (socket,) = RULES.sockets.check_names(Element({"control-socket": element}), directories, ())
+    assert isinstance(socket, UnixSocket)
+    return socket
 
 
 @pytest.fixture

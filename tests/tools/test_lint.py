@@ -59,6 +59,26 @@ def changed(path: str, value: object) -> str:
     return json.dumps({"DhcpDdns": config}, indent=1)
 
 
+def test_the_rules_of_another_kea(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {name: value for name, value in GOOD.items() if name != "control-socket"}
+    sockets = [GOOD["control-socket"], {"socket-type": "http"}]
+    file = tmp_path / "d2.json"
+    file.write_text(json.dumps({"DhcpDdns": config | {"control-sockets": sockets}}))
+    file.chmod(0o640)
+    for version, status in (("2.6", 1), ("2.6.3", 1), ("3.0", 0), ("3.0.3", 0), ("3.0.12", 0)):
+        assert main(["lint", "--kea", version, str(file)]) == status, version
+    capsys.readouterr()
+    tmp_path.chmod(0o770)
+    assert main(["lint", "--kea", "3.0", str(file)]) == 1
+    assert "has more relaxed permissions than 750" in capsys.readouterr().out
+    file.write_text(json.dumps({"DhcpDdns": config | {"control-sockets": sockets[1:]}}))
+    assert main(["lint", "--kea", "3.0", str(file)]) == 0, "no UNIX socket, no directory"
+    with pytest.raises(SystemExit) as caught:
+        main(["lint", "--kea", "3.2", str(file)])
+    assert caught.value.code == 2
+    assert "pyd2 knows Kea 2.6.x and 3.0.x, but not 3.2" in capsys.readouterr().err
+
+
 def test_a_good_configuration_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lint(tmp_path, capsys, json.dumps({"DhcpDdns": GOOD})) == []
 

@@ -35,8 +35,9 @@ import pyd2.daemon
 from pyd2.config.model import HookLibrary
 from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.observe.log import MessageLog
-from pyd2.profiles.kea_2_6_messages import MESSAGES
-log = MessageLog(MESSAGES, {{"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_SEVERITY": "ERROR"}})
+from pyd2.profiles.kea_2_6 import KEA_2_6
+environ = {{"KEA_LOCKFILE_DIR": "none", "KEA_LOGGER_SEVERITY": "ERROR"}}
+log = MessageLog(KEA_2_6.messages, KEA_2_6.log, environ)
 entries = [HookLibrary({str(library)!r}, None)]
 assert check_libraries(entries, log) == []
 load_chain(entries, log).unload()

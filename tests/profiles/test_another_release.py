@@ -1,8 +1,12 @@
-"""A profile of its own: what differs between Kea releases comes from the value that the start passes down."""
+"""A Kea 3.2 of the test's own: another release is one more value, made of its differences to the one before.
+
+What differs between releases comes from the value that the start passes down; nothing else knows the release.
+"""
 
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -24,28 +28,27 @@ from dataclasses import replace
 
 from pyd2.cli import main
 from pyd2.config.grammar import String
-from pyd2.config.paths import PathRules
-from pyd2.profiles.kea_2_6 import KEA_2_6
+from pyd2.profiles.kea_3_0 import KEA_3_0
 
-rules, messages = KEA_2_6.config, KEA_2_6.messages
-keys = rules.grammar.keys | {{"nickname": String(blank="no nickname")}}
-timeout = {{**rules.defaults.dhcp_ddns, "dns-server-timeout": 700}}
-started = messages["DHCP_DDNS_STARTED"]._replace(text="DHCP-DDNS %1 is up")
+before = KEA_3_0
+rules, sockets = before.config, before.config.sockets
+started = before.messages["DHCP_DDNS_STARTED"]._replace(text="DHCP-DDNS %1 is up")
 profile = replace(
-    KEA_2_6,
-    release=KEA_2_6.release._replace(version="2.99.0", flags="dvVWX"),
+    before,
+    release=before.release._replace(version="3.2.0", series="3.2", flags="dvVWXz"),
     config=replace(
         rules,
-        grammar=replace(rules.grammar, keys=keys),
-        defaults=replace(rules.defaults, dhcp_ddns=timeout),
-        paths=PathRules(),
+        grammar=replace(rules.grammar, keys=rules.grammar.keys | {{"nickname": String(blank="no nickname")}}),
+        defaults=replace(rules.defaults, dhcp_ddns={{**rules.defaults.dhcp_ddns, "dns-server-timeout": 700}}),
+        paths=replace(rules.paths, name_below_root=True),
+        sockets=replace(sockets, unix=replace(sockets.unix, file_mode=0o700)),
     ),
-    messages={{**messages, "DHCP_DDNS_STARTED": started}},
-    statistics=(*KEA_2_6.statistics, "queue-mgr-queue-full"),
-    commands=KEA_2_6.commands._replace(
-        names=tuple(name for name in KEA_2_6.commands.names if name != "config-write")
+    messages={{**before.messages, "DHCP_DDNS_STARTED": started}},
+    statistics=before.statistics[1:],
+    commands=before.commands._replace(
+        names=tuple(name for name in before.commands.names if name != "config-write")
     ),
-    hooks=KEA_2_6.hooks._replace(version=29900),
+    hooks=before.hooks._replace(version=30200),
 )
 raise SystemExit(main(profile=profile))
 """
@@ -79,9 +82,9 @@ def check(program: str, directory: Path, settings: dict[str, object]) -> subproc
 
 
 def test_the_command_line(other: str, directory: Path) -> None:
-    assert run(other, directory, "-v").stdout == "2.99.0\n"
-    assert run(other, directory, "-V").stdout.startswith("2.99.0 (pyd2 ")
-    assert run(other, directory, "-X", "-v").stdout == "2.99.0\n"
+    assert run(other, directory, "-v").stdout == "3.2.0\n"
+    assert run(other, directory, "-V").stdout.startswith("3.2.0 (pyd2 ")
+    assert run(other, directory, "-z", "-v").stdout == "3.2.0\n"
 
 
 def test_the_check(other: str, directory: Path) -> None:
@@ -90,23 +93,23 @@ def test_the_check(other: str, directory: Path) -> None:
     wrong = check(other, directory, {"nicknames": "d2"})
     assert 'got unexpected keyword "nicknames" in DhcpDdns map.' in wrong.stderr
     logger = {"name": "kea-dhcp-ddns", "severity": "INFO", "output-options": [{"output": "/d2.log"}]}
-    outside = check(other, directory, {"loggers": [logger]})
-    assert "invalid path specified: '/', supported path" in outside.stderr
+    assert check(other, directory, {"loggers": [logger]}).returncode == 0
 
 
 def test_the_daemon_and_its_control_channel(other: str, directory: Path) -> None:
-    (directory / "library.py").write_text("def version(): return 29900\n")
+    (directory / "library.py").write_text("def version(): return 30200\n")
     extra = {"nickname": "d2", "hooks-libraries": [{"library": str(directory / "library.py")}]}
     program = directory / "with-hooks"
     program.write_text(f'#!/bin/sh\nKEA_HOOKS_PATH={directory} exec {other} "$@"\n')
     program.chmod(0o755)
     with PortLease() as lease, D2.start(str(program), directory, config(lease.take(), extra)) as d2:
-        d2.wait_for_log("DHCP_DDNS_STARTED DHCP-DDNS 2.99.0 is up")
+        d2.wait_for_log("DHCP_DDNS_STARTED DHCP-DDNS 3.2.0 is up")
         assert "DCTL_STARTING" in d2.stdout()
-        assert "version: 2.99.0 (stable)" in d2.stdout()
-        assert d2.command("version-get")["text"] == "2.99.0"
+        assert "version: 3.2.0 (stable)" in d2.stdout()
+        assert d2.command("version-get")["text"] == "3.2.0"
         assert d2.command("config-get")["arguments"]["DhcpDdns"]["dns-server-timeout"] == 700
-        assert d2.statistics() == dict.fromkeys((*PROFILE.statistics, "queue-mgr-queue-full"), 0)
+        assert d2.statistics() == dict.fromkeys((*PROFILE.statistics[1:], "queue-mgr-queue-full"), 0)
+        assert stat.S_IMODE(d2.socket.stat().st_mode) == 0o700
         assert "config-write" not in d2.command("list-commands")["arguments"]
         assert control.command(d2.socket, "config-write")["result"] == 2
 
@@ -122,4 +125,4 @@ def test_a_hook_library_of_the_other_release(other: str, directory: Path) -> Non
         env=environment(directory) | {"KEA_HOOKS_PATH": str(directory)},
     )
     assert done.returncode == 1
-    assert f"{directory}/library.py is at version 20603, require version 29900" in done.stdout + done.stderr
+    assert f"{directory}/library.py is at version 20603, require version 30200" in done.stdout + done.stderr
