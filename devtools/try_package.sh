@@ -69,7 +69,10 @@ apparmor_parser --skip-kernel-load --skip-cache /etc/apparmor.d/pyd2
 echo "pyd2: $(pyd2 -V | head -1)"
 same "$($daemon -v)" "$(pyd2 -v)"
 $daemon -W | grep 'wire' || fail "a compiled part is missing"
-[ "$kea" = none ] || same "$(kea-dhcp-ddns -v)" "$version"
+if [ "$kea" != none ]; then
+    same "$(kea-dhcp-ddns -v)" "$version"
+    same "$(pyd2 -v)" "$version"
+fi
 
 say "the demo, with the packaged daemon"
 as_kea pyd2ctl demo --daemon $daemon

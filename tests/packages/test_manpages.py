@@ -10,7 +10,7 @@ import pytest
 
 from devtools import manpages
 from pyd2 import __version__
-from pyd2.profiles.release import KEA_2_6_3
+from pyd2.profiles.release import DEFAULT, NEWEST
 from pyd2.tools import cli
 from tests.kit.process import find_program
 
@@ -40,8 +40,10 @@ def test_a_page_renders_without_a_complaint(name: str) -> None:
 @pytest.mark.peers
 def test_every_option_of_the_daemon_is_described() -> None:
     text = rendered("pyd2.8")
-    for option in re.findall(r"^  (-\w)", KEA_2_6_3.usage, re.MULTILINE):
-        assert re.search(rf"^ +{option}\b", text, re.MULTILINE), option
+    usages = "".join(release.usage for release in NEWEST)
+    options = set(re.findall(r"^  (-\w)", usages, re.MULTILINE))
+    assert set(re.findall(r"^ {7}(-\w)\b", text, re.MULTILINE)) == options
+    assert f"or {DEFAULT.version} if there is none" in " ".join(text.split())
 
 
 @pytest.mark.peers

@@ -6,11 +6,16 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import metadata, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devtools import package
-from pyd2 import __version__
+from pyd2 import __version__, report
+from pyd2.profiles.release import DEFAULT
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +25,19 @@ def test_the_metadata_take_it_from_the_package() -> None:
     assert "version" not in project["project"]
     assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "pyd2.__version__"}
     assert version("pyd2") == __version__ == package.version(ROOT)
+
+
+def test_a_distribution_may_have_a_dependency_in_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's package of what compiled modules need of cffi has no metadata of cffi."""
+    def without_cffi(name: str) -> str:
+        if name == "cffi":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("importlib.metadata.version", without_cffi)
+    listed = report.version_report.__wrapped__(DEFAULT)
+    assert "- h11 " in listed
+    assert "cffi" not in listed
 
 
 def test_the_changelogs_begin_with_it() -> None:
