@@ -1,7 +1,7 @@
 """Builds the native back end in two modules.
 
-``pyd2.packets.wire`` is the codec and the tries, with libcrypto for HMACs; ``pyd2.net.wire_io`` makes the
-system calls.
+``pyd2.packets.wire`` is the codec and the tries; it finds libcrypto, which makes the HMACs, at run time.
+``pyd2.net.wire_io`` makes the system calls.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cffi import FFI
 if TYPE_CHECKING:
     from setuptools import Extension
 
-WITHOUT = "pyd2 works with its packet layer in Python, which needs more CPU time (libssl-dev is needed)"
+WITHOUT = "pyd2 works with its packet layer in Python, which needs more CPU time"
 """What an installation lacks in which this could not be built."""
 
 MODULE = "pyd2.packets.wire"
@@ -24,8 +24,8 @@ SOURCES = Path(__file__).resolve().parent / "wire"
 IO_SOURCES = SOURCES.parent / "wire_io"
 
 INTERFACE = (
-    "error", "batch", "name", "request", "update", "tsig", "reply", "packed", "shown", "window", "quarantine",
-    "outbox", "tries",
+    "error", "batch", "libcrypto", "name", "request", "update", "tsig", "reply", "packed", "shown", "window",
+    "quarantine", "outbox", "tries",
 )
 """The headers of the codec that Python sees, each after those that it needs."""
 IO_INTERFACE = ("datagrams",)
@@ -57,7 +57,7 @@ def make(**options: Any) -> FFI:  # noqa: ANN401  options of the compiler, as se
     """Return the codec's description for cffi; ``options`` go to the compiler."""
     ffi = FFI()
     _declare(ffi, SOURCES, INTERFACE)
-    _set_source(ffi, MODULE, SOURCES, INTERFACE, {"libraries": ["crypto"], **options})
+    _set_source(ffi, MODULE, SOURCES, INTERFACE, {"libraries": ["dl"], **options})
     return ffi
 
 

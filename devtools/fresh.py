@@ -30,7 +30,7 @@ PROGRAMS = {"debootstrap": "debootstrap", "unshare": "util-linux", "setpriv": "u
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SUITES: dict[str, tuple[str, ...]] = {"trixie": ("demo", "test"), "testing": ("demo",)}
 """The commands that run in each suite."""
-MINUTES = {"system": 40, "clone": 5, "demo": 20, "test": 120}
+MINUTES = {"system": 40, "clone": 5, "demo": 20, "test": 120, "package": 30}
 """The longest that a step may take."""
 KEPT_DAYS = 7
 """A new system is kept packed for as long."""
@@ -128,10 +128,11 @@ class Steps:
 
     suite: str
     log: Path
+    command: str = "fresh"
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(f"fresh: {self.suite}: {text}", flush=True)
+        print(f"{self.command}: {self.suite}: {text}", flush=True)
 
     def carry_out(self, step: str, name: str, command: tuple[str, ...], env: dict[str, str]) -> str:
         """Run a step to its end and return the last line it printed. DevError: it failed, or was too slow."""
@@ -182,7 +183,7 @@ def remove(root: Path) -> None:
         shutil.rmtree(root)
 
 
-def make_system(steps: Steps, root: Path, packed: Path, address: str | None) -> None:
+def make_system(steps: Steps, root: Path, packed: Path, suite: str, address: str | None) -> None:
     """Make a minimal Debian in a folder: from a packed one that is not old, else from the mirror."""
     root.mkdir()
     env = dict(os.environ)
@@ -191,7 +192,7 @@ def make_system(steps: Steps, root: Path, packed: Path, address: str | None) -> 
         steps.carry_out("system", f"the system, packed {age:.1f} days ago (delete {packed} for a new one)",
                         ("tar", "--numeric-owner", "-xpf", str(packed), "-C", str(root)), env)
         return
-    command = ("debootstrap", "--variant=minbase", "--include=python3,git", steps.suite, str(root),
+    command = ("debootstrap", "--variant=minbase", "--include=python3,git", suite, str(root),
                *([address] if address else []))
     steps.carry_out("system", "a minimal system with python3 and git",
                     (*NAMESPACES, "--mount-proc", *command), env)
@@ -199,6 +200,29 @@ def make_system(steps: Steps, root: Path, packed: Path, address: str | None) -> 
     steps.carry_out("system", "packing it for the next time",
                     ("tar", "--numeric-owner", "-cf", str(part), "-C", str(root), "."), env)
     part.replace(packed)
+
+
+@contextmanager
+def new_system(steps: Steps, suite: str, address: str | None) -> Iterator[Path]:
+    """Give a new minimal Debian in a folder; it is removed at the end."""
+    folder = cache_folder()
+    root = folder / "system"
+    remove(root)  # of a run that was killed
+    try:
+        make_system(steps, root, folder / f"{suite}-{os.uname().machine}.tar", suite, address or mirror())
+        give_settings(root)
+        policy = root / "usr/sbin/policy-rc.d"  # no service may start: it would take this machine's ports
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        yield root
+    finally:
+        remove(root)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of the commands in a new system. As in CI no test may be left out."""
+    return {"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8", "TERM": "dumb", "CI": "true"} | passed_environment()
 
 
 def clone(steps: Steps, checkout: Path, root: Path, env: dict[str, str]) -> None:
@@ -221,21 +245,11 @@ def inside(root: Path, script: str) -> tuple[str, ...]:
 
 def check_suite(checkout: Path, suite: str, asked: Plan, passed: list[str]) -> None:
     """Run the commands of a suite in a new system, and add a line on each that passed. DevError ends it."""
-    folder = cache_folder()
-    root, log = folder / "system", folder / f"{suite}.log"
+    log = cache_folder() / f"{suite}.log"
     log.unlink(missing_ok=True)
     steps = Steps(suite, log)
-    remove(root)  # of a run that was killed
-    # As in CI no test may be left out.
-    env = {"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-           "LANG": "C.UTF-8", "TERM": "dumb", "CI": "true"} | passed_environment()
-    try:
-        machine = os.uname().machine
-        make_system(steps, root, folder / f"{suite}-{machine}.tar", asked.mirror or mirror())
-        give_settings(root)
-        policy = root / "usr/sbin/policy-rc.d"  # no service may start: it would take this machine's ports
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
+    env = environment()
+    with new_system(steps, suite, asked.mirror) as root:
         clone(steps, checkout, root, env)
         release = (root / "etc/debian_version").read_text().strip()
         version = output(*inside(root, "python3 --version")).strip()
@@ -243,8 +257,6 @@ def check_suite(checkout: Path, suite: str, asked: Plan, passed: list[str]) -> N
             script = f"cd /root/pyd2 && ./dev {command}"
             said = steps.carry_out(command, f"./dev {command}", inside(root, script), env)
             passed.append(f"{suite} (Debian {release}, {version}): ./dev {command}: {said}")
-    finally:
-        remove(root)
 
 
 # --- The command ----------------------------------------------------------------------------------
@@ -259,7 +271,7 @@ def alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DevError(f"another ./dev fresh is at work in {folder}") from None
+            raise DevError(f"another ./dev fresh is at work in {folder}, or package --check") from None
         free = shutil.disk_usage(folder).free
         if free < NEEDED_SPACE:
             raise DevError(f"{folder} has {free >> 30} GiB free, and {NEEDED_SPACE >> 30} are needed; "

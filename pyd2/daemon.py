@@ -204,6 +204,7 @@ class Daemon:
         counters = Counters(time.time())
         backend = _choose_backend()
         backend.packets.interfaces = SystemInterfaces()
+        self._packet_problem: Final = backend.packets.problem
         hook_thread.use_loop(loop)
         self._left = asyncio.Event()
         self._service = Service(loop, counters, log, backend, manager, self._report_fault, self._left.set)
@@ -260,6 +261,8 @@ class Daemon:
         self._log.emit("DHCP_DDNS_STARTED", self.version)
         if not self._restricted:
             self._log.emit("DHCP_DDNS_SECURITY_CHECKS_DISABLED")
+        if self._packet_problem:
+            self._log.emit("PYD2_LIBCRYPTO_MISSING", self._packet_problem)
         self._commands.register(self._registry)
         self._serving = True
         self._listen()

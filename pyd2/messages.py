@@ -127,6 +127,7 @@ W   PYD2_DOMAIN_NO_FINAL_DOT domain %1 has no final dot; it is matched as %2 (%3
 W   PYD2_DOMAIN_WILDCARD_ZONE domain * matches every name, but its updates name the zone '*.', which hardly any DNS server has: use the name of the domain (%1)
 
 [dhcpddns]
+W   PYD2_LIBCRYPTO_MISSING OpenSSL's libcrypto cannot be used: %1. pyd2 signs updates and checks signatures in Python, which needs more CPU time for each. Install OpenSSL 3 (Debian: libssl3t64), then restart the server
 W   PYD2_SHUTDOWN_INCOMPLETE stopping after %1 seconds of shutdown with %2 requests not completed
 E   PYD2_INTERNAL_ERROR unexpected error, pyd2 continues; please report it: %1 %2
 

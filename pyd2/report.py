@@ -11,6 +11,7 @@ import platform
 import re
 import ssl
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def extended_version(release: Release) -> str:
-    """Return the version with pyd2's own beside it: ``2.6.3 (pyd2 0.1.0)``."""
+    """Return the version with pyd2's own beside it: ``2.6.3 (pyd2 0.2.0)``."""
     return f"{release.version} (pyd2 {__version__})"
 
 
@@ -76,7 +77,8 @@ def _libraries() -> list[tuple[str, str]]:
     for requirement in requirements:
         if ";" not in requirement:  # the others belong to extras
             name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-            found.append((name, importlib.metadata.version(name)))
+            with suppress(importlib.metadata.PackageNotFoundError):  # Debian has the part of cffi that runs
+                found.append((name, importlib.metadata.version(name)))
     return [*found, ("OpenSSL", ssl.OPENSSL_VERSION.removeprefix("OpenSSL "))]
 
 

@@ -47,7 +47,8 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     for name in ("pyd2.service", "pyd2.socket"):
-        (tmp_path / name).write_text((SYSTEMD / name).read_text().replace("/opt/pyd2/bin/pyd2", str(program)))
+        text = (SYSTEMD / name).read_text().replace("/usr/libexec/kea-dhcp-ddns", str(program))
+        (tmp_path / name).write_text(text)
     analyze = find_program("systemd-analyze", "systemd")
     units = [tmp_path / "pyd2.service", tmp_path / "pyd2.socket"]
     done = subprocess.run([analyze, "verify", "--man=no", *units],
@@ -76,8 +77,10 @@ def test_apparmor_understands_the_profile() -> None:
 
 
 def test_the_profile_is_for_the_program_of_the_unit() -> None:
+    """It is the one that the Debian package installs."""
     service = _Unit(SYSTEMD / "pyd2.service")["Service"]
     program, _, file = service["ExecStart"].split()
     profile = PROFILE.read_text()
     assert f"profile pyd2 {program} {{" in profile
     assert f"{Path(file).parent}/** r," in profile
+    assert program.removeprefix("/") in (ROOT / "debian" / "pyd2.install").read_text().splitlines()

@@ -57,7 +57,7 @@ def lack(dev: Any, monkeypatch: pytest.MonkeyPatch, *, root: bool, in_ci: bool) 
 def test_alone_it_lists_its_commands(tmp_path: Path) -> None:
     done = subprocess.run([ROOT / "dev"], cwd=tmp_path, capture_output=True, text=True, check=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()[2:]]
-    assert listed == ["demo", "test", "kea", "lint", "bench", "gate", "docs", "fresh"]
+    assert listed == ["demo", "test", "kea", "lint", "bench", "gate", "docs", "fresh", "package"]
 
 
 def test_an_unknown_command_is_refused() -> None:

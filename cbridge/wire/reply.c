@@ -1,7 +1,6 @@
 #include "reply.h"
 
-#include <openssl/crypto.h>
-
+#include "crypto.h"
 #include "error.h"
 #include "name_find.h"
 #include "tsig_key.h"
@@ -90,12 +89,12 @@ static int verify(const uint8_t *reply, size_t size, size_t at, wire_key *key, c
         {variables, wire_written(&writer)},
         {other, other_size},
     };
-    uint8_t right[EVP_MAX_MD_SIZE];
+    uint8_t right[WIRE_MAC_MAX];
     int failed = wire_hmac(key, parts, sizeof parts / sizeof parts[0], right);
     if (failed != 0) {
         return failed;
     }
-    return CRYPTO_memcmp(right, mac, mac_size) == 0 ? 0 : WIRE_UNVERIFIED;
+    return wire_crypto.compare(right, mac, mac_size) == 0 ? 0 : WIRE_UNVERIFIED;
 }
 
 int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint8_t *request_mac,

@@ -1,8 +1,8 @@
 #include "tsig.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
 
+#include "crypto.h"
 #include "error.h"
 #include "tsig_key.h"
 
@@ -17,43 +17,46 @@ static EVP_MD_CTX *start(const EVP_MD *digest, const uint8_t *block, size_t size
     for (size_t i = 0; i < size; i++) {
         padded[i] = block[i] ^ pad;
     }
-    EVP_MD_CTX *state = EVP_MD_CTX_new();
-    if (state != NULL && (EVP_DigestInit_ex(state, digest, NULL) != 1 ||
-                          EVP_DigestUpdate(state, padded, size) != 1)) {
-        EVP_MD_CTX_free(state);
+    EVP_MD_CTX *state = wire_crypto.state_new();
+    if (state != NULL && (wire_crypto.digest_init(state, digest, NULL) != 1 ||
+                          wire_crypto.digest_update(state, padded, size) != 1)) {
+        wire_crypto.state_free(state);
         state = NULL;
     }
-    OPENSSL_cleanse(padded, sizeof padded);
+    wire_crypto.cleanse(padded, sizeof padded);
     return state;
 }
 
 /* Set the three states of a key. Returns whether libcrypto did all of it. */
 static bool set_states(wire_key *key, const EVP_MD *digest, const uint8_t *secret, size_t size) {
     uint8_t block[MAX_BLOCK] = {0};
-    size_t block_size = (size_t)EVP_MD_get_block_size(digest);
+    size_t block_size = (size_t)wire_crypto.md_block_size(digest);
     if (block_size > sizeof block || key->digest_size > block_size) {
         return false;
     }
     bool done = true;
     if (size > block_size) {
-        done = EVP_Digest(secret, size, block, NULL, digest, NULL) == 1;
+        done = wire_crypto.digest(secret, size, block, NULL, digest, NULL) == 1;
     } else if (size > 0) {
         memcpy(block, secret, size);
     }
     if (done) {
         key->inner = start(digest, block, block_size, 0x36);
         key->outer = start(digest, block, block_size, 0x5C);
-        key->work = EVP_MD_CTX_new();
+        key->work = wire_crypto.state_new();
     }
-    OPENSSL_cleanse(block, sizeof block);
+    wire_crypto.cleanse(block, sizeof block);
     return key->inner != NULL && key->outer != NULL && key->work != NULL;
 }
 
 wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *algorithm, size_t algorithm_size,
                        const char *digest, const uint8_t *secret, size_t secret_size, size_t mac_size) {
+    if (wire_crypto_problem()[0] != '\0') {
+        return NULL;
+    }
     wire_key *key = NULL;
     /* A fetched digest is what makes copies of its states cheap. */
-    EVP_MD *fetched = EVP_MD_fetch(NULL, digest, NULL);
+    EVP_MD *fetched = wire_crypto.md_fetch(NULL, digest, NULL);
     if (fetched == NULL || name_size > WIRE_NAME_MAX || algorithm_size > WIRE_NAME_MAX) {
         goto done;
     }
@@ -65,7 +68,7 @@ wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *alg
     memcpy(key->algorithm, algorithm, algorithm_size);
     key->name_size = name_size;
     key->algorithm_size = algorithm_size;
-    key->digest_size = (size_t)EVP_MD_get_size(fetched);
+    key->digest_size = (size_t)wire_crypto.md_size(fetched);
     key->mac_size = mac_size;
     if (key->digest_size > WIRE_MAC_MAX || mac_size < WIRE_MAC_MIN || mac_size < key->digest_size / 2 ||
         mac_size > key->digest_size || !set_states(key, fetched, secret, secret_size)) {
@@ -73,28 +76,28 @@ wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *alg
         key = NULL;
     }
 done:
-    EVP_MD_free(fetched);
+    wire_crypto.md_free(fetched);
     return key;
 }
 
 void wire_key_free(wire_key *key) {
     if (key != NULL) {
-        EVP_MD_CTX_free(key->inner);
-        EVP_MD_CTX_free(key->outer);
-        EVP_MD_CTX_free(key->work);
+        wire_crypto.state_free(key->inner);
+        wire_crypto.state_free(key->outer);
+        wire_crypto.state_free(key->work);
         free(key);
     }
 }
 
-int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[EVP_MAX_MD_SIZE]) {
-    bool done = EVP_MD_CTX_copy_ex(key->work, key->inner) == 1;
+int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[WIRE_MAC_MAX]) {
+    bool done = wire_crypto.state_copy(key->work, key->inner) == 1;
     for (size_t i = 0; i < count && done; i++) {
-        done = EVP_DigestUpdate(key->work, parts[i].octets, parts[i].size) == 1;
+        done = wire_crypto.digest_update(key->work, parts[i].octets, parts[i].size) == 1;
     }
-    done = done && EVP_DigestFinal_ex(key->work, mac, NULL) == 1 &&
-           EVP_MD_CTX_copy_ex(key->work, key->outer) == 1 &&
-           EVP_DigestUpdate(key->work, mac, key->digest_size) == 1 &&
-           EVP_DigestFinal_ex(key->work, mac, NULL) == 1;
+    done = done && wire_crypto.digest_final(key->work, mac, NULL) == 1 &&
+           wire_crypto.state_copy(key->work, key->outer) == 1 &&
+           wire_crypto.digest_update(key->work, mac, key->digest_size) == 1 &&
+           wire_crypto.digest_final(key->work, mac, NULL) == 1;
     return done ? 0 : WIRE_NO_DIGEST;
 }
 
@@ -121,7 +124,7 @@ int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query
         return WIRE_NO_SPACE;
     }
     uint8_t variables[WIRE_VARIABLES_MAX];
-    uint8_t mac[EVP_MAX_MD_SIZE];
+    uint8_t mac[WIRE_MAC_MAX];
     uint64_t when = wall << 16 | WIRE_FUDGE;
     wire_writer signed_too = wire_write_to(variables, sizeof variables);
     wire_put_variables(&signed_too, key, when, 0, 0);

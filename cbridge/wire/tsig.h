@@ -12,9 +12,9 @@ typedef struct wire_key wire_key;
 
 /*
  * Prepare a key. `name` and `algorithm` are names on the wire in lower case; `digest` is libcrypto's name of
- * the hash function; MACs are cut to `mac_size` octets. Returns null if libcrypto does not do this digest, if
- * the sizes make no sense (a MAC has at least 10 octets and half of the digest's: RFC 8945, section 5.2.2.1), or
- * without memory.
+ * the hash function; MACs are cut to `mac_size` octets. Returns null if there is no libcrypto, if it does not do
+ * this digest, if the sizes make no sense (a MAC has at least 10 octets and half of the digest's: RFC 8945, section
+ * 5.2.2.1), or without memory.
  */
 wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *algorithm, size_t algorithm_size,
                        const char *digest, const uint8_t *secret, size_t secret_size, size_t mac_size);

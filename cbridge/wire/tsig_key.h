@@ -2,8 +2,7 @@
 #ifndef PYD2_WIRE_TSIG_KEY_H
 #define PYD2_WIRE_TSIG_KEY_H
 
-#include <openssl/evp.h>
-
+#include "crypto.h"
 #include "name.h"
 #include "octets.h"
 #include "tsig.h"
@@ -35,7 +34,7 @@ typedef struct {
 } wire_part;
 
 /* Leave the whole HMAC over the parts, one after the other, in `mac`. Returns 0 or an enum wire_error. */
-int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[EVP_MAX_MD_SIZE]);
+int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[WIRE_MAC_MAX]);
 
 /*
  * Write the variables that are signed with a message (RFC 8945, section 4.3.3), but for other data.

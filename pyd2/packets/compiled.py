@@ -66,7 +66,10 @@ class CompiledZone(Zone):
 
 
 class CompiledKey(HmacKey):
-    """A shared secret that C knows, too; ``prepared`` is None where libcrypto does not do its digest."""
+    """A shared secret that C knows, too.
+
+    ``prepared`` is None without libcrypto, or where that does not do the digest.
+    """
 
     __slots__ = ("octets", "output", "prepared")
 
@@ -115,10 +118,18 @@ class CompiledContext(HmacContext):
         return signed
 
 
+def _problem() -> str:
+    text = ffi.string(lib.wire_crypto_problem())
+    assert isinstance(text, bytes)
+    return text.decode(errors="replace")
+
+
 class CompiledLayer(PlainLayer):
     """See PacketLayer."""
 
     name = "compiled"
+    # Looked for now, while a lock on the import keeps other threads out.
+    problem = _problem()
 
     def __init__(self) -> None:
         self._no_domains = _new_domains(0, 0, 0)

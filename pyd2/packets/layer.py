@@ -40,6 +40,8 @@ class PacketLayer(Protocol):
 
     name: str
     """``plain`` or ``compiled``."""
+    problem: str
+    """Why the layer signs in Python though it is compiled; empty: it does not."""
     interfaces: Interfaces
     """Those that an address of a request may name; there are none at first."""
 

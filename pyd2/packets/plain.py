@@ -27,6 +27,7 @@ class PlainLayer:
     """See PacketLayer."""
 
     name = "plain"
+    problem = ""
     interfaces: Interfaces = NO_INTERFACES
 
     def decode(self, datagram: bytes) -> NameChangeRequest:

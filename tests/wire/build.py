@@ -35,7 +35,7 @@ def build_replay(name: str, directory: Path) -> Path:
     program = directory / f"replay_{name}"
     compile_c(
         "cc", *STRICT, *SANITIZERS, "-fsanitize=address,undefined", "-I", SOURCES, "-I", HERE,
-        *sources(), HERE / f"fuzz_{name}.c", HERE / "replay.c", "-lcrypto", "-o", program,
+        *sources(), HERE / f"fuzz_{name}.c", HERE / "replay.c", "-o", program,
     )
     return program
 
@@ -51,6 +51,6 @@ def build_fuzzer(clang: str, name: str, directory: Path) -> Path:
     program = directory / f"fuzz_{name}"
     compile_c(
         clang, *STRICT, *SANITIZERS, "-fsanitize=fuzzer,address,undefined", "-I", SOURCES, "-I", HERE,
-        *sources(), HERE / f"fuzz_{name}.c", "-lcrypto", "-o", program,
+        *sources(), HERE / f"fuzz_{name}.c", "-o", program,
     )
     return program
