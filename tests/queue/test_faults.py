@@ -16,7 +16,7 @@ from pyd2.queue.ncrs import REASON
 from pyd2.queue.sqlite import DATABASE
 from pyd2.queue.sqlite.database import VERSION
 from pyd2.queue.sqlite.lock import DirectoryLock
-from pyd2.queue.sqlite.store import Store
+from pyd2.queue.sqlite.store import Change, Store
 from tests.kit import ncr
 from tests.queue.played import TIMEOUT, Daemon, fill, gated, in_file, names, play
 
@@ -66,14 +66,14 @@ class _Sick:
         self.before: Callable[[], None] = lambda: None
         healthy = Store._change
 
-        def change(store: Store, entries: Sequence[Entry], removed: Sequence[int]) -> None:
-            if self.code and entries:
+        def change(store: Store, rows: list[Change]) -> None:
+            if self.code and any(row.octets for row in rows):
                 self.before()
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = self.code
                 with store._db.failing():
                     raise error
-            healthy(store, entries, removed)
+            healthy(store, rows)
 
         monkeypatch.setattr(Store, "_change", change)
 

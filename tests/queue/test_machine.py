@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from pyd2.queue import lifecycle
 from pyd2.queue.sqlite import DATABASE
-from pyd2.queue.sqlite.store import Store
+from pyd2.queue.sqlite.store import Change, Store
 from pyd2.queue.states import State
 from tests.queue.played import Daemon, in_file
 from tests.queue.sqlite.test_store import copied
@@ -102,13 +102,13 @@ class QueueMachine(RuleBasedStateMachine):
         return looking
 
     def failing(self, change: Callable[..., None]) -> Callable[..., None]:
-        def fail(store: Store, entries: Sequence[Entry], removed: Sequence[int]) -> None:
-            if entries and self.sick:
+        def fail(store: Store, rows: list[Change]) -> None:
+            if self.sick and any(row.octets for row in rows):
                 error = sqlite3.OperationalError("sick")
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL
                 with store._db.failing():
                     raise error
-            change(store, entries, removed)
+            change(store, rows)
 
         return fail
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-VERSION: Final = 5
+VERSION: Final = 6
 """The form of the file, in ``PRAGMA user_version``."""
 
 _APPLICATION_ID: Final = 0x70796432

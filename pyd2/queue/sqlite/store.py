@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from itertools import chain
+from array import array
+from itertools import accumulate, chain, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from zlib import crc32
 
 import orjson
@@ -30,15 +31,9 @@ _SCHEMA: Final = (
     CREATE TABLE request (
       number INTEGER PRIMARY KEY,  -- its place in the order of arrival, from 1
       taken REAL NOT NULL,         -- when it came, in seconds since the epoch
-      crc INTEGER NOT NULL,        -- CRC-32 of the datagram, begun with the number
+      crc BLOB NOT NULL,           -- CRC-32 of the datagram, begun with the number; least octet first
       datagram BLOB NOT NULL
     )
-    """,
-    # A row with the number 0 removes requests, and itself, so that one statement adds and removes.
-    """
-    CREATE TRIGGER removal AFTER INSERT ON request WHEN NEW.number = 0 BEGIN
-      DELETE FROM request WHERE number IN (SELECT value FROM json_each(NEW.datagram));
-    END
     """,
     """
     CREATE TABLE file (
@@ -61,10 +56,47 @@ _SCHEMA: Final = (
     """,
     dead_letters.SCHEMA,
 )
+
+
+class Change(NamedTuple):
+    """A row of the view ``change``: it adds requests and then removes others.
+
+    The new ones have consecutive numbers and came together. So a commit is one statement, whose values are
+    few: to bind four for each request costs more than SQLite takes to find them in these.
+    """
+
+    first: int
+    """The number of the first new request."""
+    taken: float
+    crcs: bytes | None = None
+    """4 octets for each."""
+    places: str | None = None
+    """In JSON, for each where its datagram begins in ``octets``, and the size in the lower 32 bits."""
+    octets: bytes | None = None
+    removed: str | None = None
+    """The numbers of others in JSON."""
+
+
+_CHANGE: Final = (
+    """
+    CREATE TEMP VIEW change (first, taken, crcs, places, octets, removed) AS SELECT 0, 0, 0, 0, 0, 0
+    """,
+    """
+    CREATE TEMP TRIGGER make_change INSTEAD OF INSERT ON change BEGIN
+      INSERT INTO request
+        SELECT NEW.first + key, NEW.taken, substr(NEW.crcs, 4 * key + 1, 4),
+          substr(NEW.octets, (value >> 32) + 1, value & 0xFFFFFFFF)
+        FROM json_each(NEW.places);
+      DELETE FROM request WHERE number IN (SELECT value FROM json_each(NEW.removed));
+    END
+    """,
+)
 _SELECT: Final = "SELECT number, taken, crc, datagram FROM request ORDER BY number"
-_SIZES: Final = (2, 8, 32, 128, 272)
+_ROWS: Final = (1, 4, 16, 64)
 """Rows of a statement, of which those that are not needed are NULL: each size is prepared once."""
-_WRITE: Final = "INSERT INTO request SELECT * FROM (VALUES {}) WHERE column1 NOTNULL"
+_INSERT: Final = "INSERT INTO change SELECT * FROM (VALUES {}) WHERE column1 NOTNULL"
+_TOGETHER: Final = 256
+"""New requests in a row at most."""
 
 
 class Store:
@@ -98,6 +130,9 @@ class Store:
                 self._see_wal()
             if not read_only:
                 self._prepare(empty=empty, own=own)
+            with self._db.failing():
+                for statement in _CHANGE:
+                    self._db.execute(statement)
         except StoreError:
             self.close()
             raise
@@ -184,30 +219,27 @@ class Store:
         Adds entries, then removes some by number; adds dead letters, then removes some by their numbers.
         """
         self._db.check_place()
-        if dead or raised or len(entries) >= _SIZES[-1]:
+        rows = _rows(Entries.of(entries), removed)
+        if dead or raised or len(rows) > _ROWS[-1]:
             with self._db.transaction():
-                self._change(entries, removed)
+                self._change(rows)
                 if dead:
                     dead_letters.bury(self._db, dead)
                 if raised:
                     dead_letters.remove(self._db, raised)
         else:
             with self._db.failing():
-                self._change(entries, removed)  # which SQLite commits by itself
+                self._change(rows)  # which SQLite commits by itself
         self._db.note_place()
 
-    def _change(self, entries: Sequence[Entry], removed: Sequence[int]) -> None:
-        """Add entries, and then remove some; one statement if they are fewer than the highest of _SIZES."""
-        columns = Entries.of(entries)
-        crcs = map(crc32, columns.datagrams, columns.numbers)
-        rows: list[Any] = list(zip(columns.numbers, columns.taken, crcs, columns.datagrams, strict=True))
-        if removed:
-            rows.append((0, 0, 0, orjson.dumps([0, *removed]).decode()))
-        for at in range(0, len(rows), _SIZES[-1]):
-            some = rows[at : at + _SIZES[-1]]
-            size = next(size for size in _SIZES if size >= len(some))
-            some += [(None, None, None, None)] * (size - len(some))
-            self._db.execute(_WRITE.format(",".join(["(?,?,?,?)"] * size)), tuple(chain.from_iterable(some)))
+    def _change(self, rows: list[Change]) -> None:
+        """Insert into ``change``; one statement if there are no more rows than the highest of _ROWS."""
+        for at in range(0, len(rows), _ROWS[-1]):
+            some: list[Any] = rows[at : at + _ROWS[-1]]
+            size = next(size for size in _ROWS if size >= len(some))
+            some += [(None,) * 6] * (size - len(some))
+            values = ",".join(["(?,?,?,?,?,?)"] * size)
+            self._db.execute(_INSERT.format(values), tuple(chain.from_iterable(some)))
 
     def amend(self, entries: Sequence[Entry]) -> None:
         """Change the datagrams of entries that are there, in one transaction."""
@@ -215,7 +247,7 @@ class Store:
         with self._db.transaction():
             for number, _, datagram in entries:
                 self._db.execute("UPDATE request SET crc = ?, datagram = ? WHERE number = ?",
-                                 (crc32(datagram, number), datagram, number))
+                                 (_crc(datagram, number), datagram, number))
         self._db.note_place()
 
     def replace(self, entries: Sequence[Entry], dead: Sequence[DeadLetter] = (), moved: bytes = b"") -> None:
@@ -225,7 +257,7 @@ class Store:
         """
         with self._db.transaction():
             self._db.execute("DELETE FROM request")
-            self._change(entries, ())
+            self._change(_rows(Entries.of(entries), ()))
             dead_letters.bury(self._db, dead)
             if moved:
                 self._db.execute("INSERT OR IGNORE INTO moved VALUES (?)", (moved,))
@@ -291,6 +323,34 @@ class Store:
         self._prepared = True
 
 
+def _crc(datagram: bytes, number: int) -> bytes:
+    return crc32(datagram, number).to_bytes(4, "little")
+
+
+def _rows(entries: Entries, removed: Sequence[int]) -> list[Change]:
+    """Return the rows of ``change`` that add entries and then remove some."""
+    rows: list[Change] = []
+    begin = 0
+    for taken, together in groupby(entries.taken):
+        end = begin + len(list(together))
+        while begin < end:
+            numbers = entries.numbers[begin : min(end, begin + _TOGETHER)]
+            count = len(numbers)
+            if numbers[-1] - numbers[0] != count - 1:
+                count = next(at for at in range(1, count) if numbers[at] != numbers[0] + at)
+            datagrams = entries.datagrams[begin : begin + count]
+            sizes = list(map(len, datagrams))
+            begins = accumulate(sizes, initial=0)
+            places = orjson.dumps([at << 32 | size for at, size in zip(begins, sizes, strict=False)]).decode()
+            crcs = array("I", map(crc32, datagrams, numbers))  # little-endian, as the machines that we run on
+            rows.append(Change(numbers[0], taken, crcs.tobytes(), places, b"".join(datagrams)))
+            begin += count
+    if removed:
+        last = rows.pop() if rows else Change(0, 0.0)
+        rows.append(last._replace(removed=orjson.dumps([*removed]).decode()))
+    return rows
+
+
 def _is_sound(number: int, taken: object, crc: object, datagram: object) -> bool:
     """Whether a request is as it was written: SQLite finds torn pages, but no flipped bits."""
-    return isinstance(taken, float) and isinstance(datagram, bytes) and crc32(datagram, number) == crc
+    return isinstance(taken, float) and isinstance(datagram, bytes) and _crc(datagram, number) == crc
