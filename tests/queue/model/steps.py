@@ -264,8 +264,10 @@ class Steps(World):
         """Put a copy into the place of the directory."""
         if self.copies:
             self._older()
-            self._clear()
-            shutil.copytree(self.copies[which % len(self.copies)][0], self.place)
+            again = self._backup()
+            shutil.copytree(self.copies[which % len(self.copies)][0], again)
+            self._clear()  # a daemon makes the directory again, and must not find half a copy
+            again.rename(self.place)
 
     def place_foreign(self, count: int) -> None:
         """Put the queue of another daemon into the place of the directory."""
