@@ -157,6 +157,9 @@ class HttpSession:
         self._served = True
         head = request.head
         self.closing = request.verdict in _STATUS or not head.keeps
+        # As with Kea, the connection stays open. But where the request ends is not known, so what may come is
+        # not read: it could be its body, written by somebody else, and be taken for a request.
+        self.deaf = request.verdict is Verdict.BROKEN and not self.closing
         if request.verdict in {Verdict.GOOD, Verdict.BROKEN}:
             response = self._respond(request)
         else:
