@@ -177,6 +177,23 @@ def test_a_client_that_leaves_before_its_response(log: HttpLines, run: Run) -> N
     run(main())
 
 
+@pytest.mark.parametrize("sent", [b"", b"POST / HT", command("x")[:-1]])
+def test_a_client_that_resets_is_noticed_at_once(
+    log: HttpLines, run: Run, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """And not when its time is up; uvloop reports a reset behind unread data only once."""
+    monkeypatch.setattr(control_http_connection, "TIMEOUT", 3600)
+
+    async def main() -> None:
+        async with channel(log) as made:
+            with socket.create_connection(("127.0.0.1", made.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                client.sendall(sent)
+            await until(lambda: log.texts("HTTP_CONNECTION_STOP"))
+
+    run(main())
+
+
 def test_a_fault_of_the_server_costs_one_connection(log: HttpLines, run: Run) -> None:
     faults: list[object] = []
 
