@@ -1,4 +1,4 @@
-"""The D2 of Kea 3.0: what it does otherwise than that of 2.6."""
+"""The D2 of Kea 3.0: what it does otherwise than that of 2.6 (docs/contract-3.0.md)."""
 
 from __future__ import annotations
 
