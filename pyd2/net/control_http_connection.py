@@ -48,6 +48,10 @@ class HttpSession(Protocol):
     def in_body(self) -> bool:
         """Whether the head of a request is complete and its body is not."""
 
+    @property
+    def keeps_place(self) -> bool:
+        """Whether the body of a known client is coming."""
+
     def receive(self, data: bytes) -> bytes | None:
         """Read the next bytes; return None if more must come, else the response."""
 
@@ -122,8 +126,8 @@ class HttpConnection:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request is under way, at least none with a complete head."""
-        return not self._answering and not self.session.in_body
+        """Whether no request is under way; that of a stranger does not count before it is complete."""
+        return not self._answering and not self.session.keeps_place
 
     def close(self) -> None:
         """Close the connection."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import re
 import shutil
 import socket
 import ssl
@@ -274,6 +276,21 @@ def _with_hooks(binary: str, directory: Path) -> str:
 
 
 # Configurations.
+
+
+def test_the_example_of_the_guide_passes_the_check(d2_3_0: str, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "control.md").read_text()
+    (block,) = re.findall(r"^```text\n(\"control-sockets.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    for name in re.findall(r'"password-file": "([^"]+)"', block):
+        (tmp_path / name).write_text("long-and-random\n")
+    text = block.replace("/etc/kea", str(tmp_path))
+    (tmp_path / "d2.json").write_text(f'{{ "DhcpDdns": {{ {text} }} }}')
+    env = {**os.environ, "KEA_CONTROL_SOCKET_DIR": str(tmp_path)}
+    tmp_path.chmod(0o750)
+    done = subprocess.run(
+        [d2_3_0, "-t", str(tmp_path / "d2.json")], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_set_of_sockets_is_taken_whole_or_not_at_all(d2_3_0: str) -> None:

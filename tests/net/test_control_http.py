@@ -16,7 +16,7 @@ from pyd2.data.element import Element
 from pyd2.errors import ConfigError
 from pyd2.net import control_http, control_http_connection
 from pyd2.net.control_http import MAX_CONNECTIONS, HttpChannel
-from tests.control.http_fakes import ADMIN, HttpLines, body_of, command, http_socket, post, status_of
+from tests.control.http_fakes import ADMIN, HttpLines, basic, body_of, command, http_socket, post, status_of
 from tests.kit.ports import PortLease
 from tests.net.http_ends import Client, answer, ask, channel, make, until
 
@@ -448,6 +448,20 @@ def test_busy_connections_are_not_given_up_for_new_ones(log: HttpLines, run: Run
                 client.send(command("busy")[-1:])
                 assert status_of(await client.response()) == 200
             for client in (*busy, waiting):
+                client.close()
+
+    run(main())
+
+
+def test_bodies_of_strangers_shut_no_client_out(log: HttpLines, run: Run) -> None:
+    async def main() -> None:
+        async with channel(log, http_socket(0, ADMIN)) as made:
+            strangers = [await Client.connect(made.port) for _ in range(MAX_CONNECTIONS)]
+            for client in strangers:
+                client.send(command("x")[:-1])
+            await until(lambda: len(log.texts("HTTP_DATA_RECEIVED")) == MAX_CONNECTIONS)
+            assert status_of(await ask(made.port, command("x", basic(ADMIN)))) == 200
+            for client in strangers:
                 client.close()
 
     run(main())
