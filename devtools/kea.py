@@ -43,7 +43,7 @@ WRAPPER: Final = """\
 # Runs a program of Kea {release} with its own libraries. exec keeps the process.
 root={root}
 export LD_LIBRARY_PATH="{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
-export PYTHONPATH="$root/usr/lib/python3/dist-packages${{PYTHONPATH:+:$PYTHONPATH}}"
+export PYTHONPATH="$root/usr/lib/python3/dist-packages/kea${{PYTHONPATH:+:$PYTHONPATH}}"
 exec "$root/{program}" "$@"
 """
 
