@@ -23,13 +23,18 @@ files() {
         -o -path /var/log/apt -prune -o -print \
         | grep -v -e '^/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)-\?$' -e '^/etc/ld.so.cache$' \
             -e '^/var/log/\(dpkg\|alternatives\).log$' -e '^/etc/.pwd.lock$' -e '^/etc/apparmor.d/disable$' \
-            -e '^/run/systemd/systemd-units-load$' | sort
+            -e '^/run/systemd/systemd-units-load$' -e '^/run/adduser$' | sort
+}
+
+# Makes what systemd makes for the unit of Kea, and for that of pyd2.
+directories() {
+    mkdir -p -m 0750 /run/kea /run/lock/kea /var/log/kea /var/lib/kea
+    chown _kea:_kea /run/kea /run/lock/kea /var/log/kea /var/lib/kea
 }
 
 # Starts the packaged daemon as the unit does, and waits until it answers.
 start() {
-    mkdir -p -m 0750 /run/kea /run/lock/kea /var/log/kea /var/lib/kea
-    chown _kea:_kea /run/kea /run/lock/kea /var/log/kea /var/lib/kea
+    directories
     $as_kea env KEA_LOCKFILE_DIR=/run/lock/kea "$daemon" -c "$config" >"$packages/daemon.log" 2>&1 &
     pid=$!
     for _ in $(seq 100); do
@@ -56,6 +61,8 @@ version=none
 if [ "$kea" != none ]; then
     version=$(kea-dhcp-ddns -v)
     echo "installed: Kea $version"
+    directories
+    $as_kea touch /run/lock/kea/logger_lockfile
 fi
 files >"$packages/before"
 
