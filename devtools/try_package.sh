@@ -12,23 +12,30 @@ cd "$packages"
 say() { echo; echo "== $*"; }
 fail() { echo "FAILED: $*"; exit 1; }
 install() { apt-get install --yes --no-install-recommends "$@"; }
-as_kea() { setpriv --reuid=_kea --regid=_kea --clear-groups --inh-caps=-all "$@"; }
+as_kea="setpriv --reuid=_kea --regid=_kea --clear-groups --inh-caps=-all"
 same() { [ "$1" = "$2" ] || fail "expected '$2', got '$1'"; }
 
 # All files but those that apt and dpkg keep for themselves, and those of users, logs and caches that no package owns.
+# The purging of any AppArmor profile removes apparmor.d/disable if it is empty; the check of the unit writes the last.
 files() {
     find / -xdev -path /root -prune -o -path /proc -prune -o -path /sys -prune -o -path /dev -prune \
         -o -path /tmp -prune -o -path /var/lib/apt -prune -o -path /var/lib/dpkg -prune -o -path /var/cache -prune \
         -o -path /var/log/apt -prune -o -print \
         | grep -v -e '^/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)-\?$' -e '^/etc/ld.so.cache$' \
-            -e '^/var/log/\(dpkg\|alternatives\).log$' -e '^/etc/.pwd.lock$' | sort
+            -e '^/var/log/\(dpkg\|alternatives\).log$' -e '^/etc/.pwd.lock$' -e '^/etc/apparmor.d/disable$' \
+            -e '^/run/systemd/systemd-units-load$' -e '^/run/adduser$' | sort
+}
+
+# Makes what systemd makes for the unit of Kea, and for that of pyd2.
+directories() {
+    mkdir -p -m 0750 /run/kea /run/lock/kea /var/log/kea /var/lib/kea
+    chown _kea:_kea /run/kea /run/lock/kea /var/log/kea /var/lib/kea
 }
 
 # Starts the packaged daemon as the unit does, and waits until it answers.
 start() {
-    mkdir -p -m 0750 /run/kea /run/lock/kea /var/log/kea /var/lib/kea
-    chown _kea:_kea /run/kea /run/lock/kea /var/log/kea /var/lib/kea
-    as_kea env KEA_LOCKFILE_DIR=/run/lock/kea "$daemon" -c "$config" >"$packages/daemon.log" 2>&1 &
+    directories
+    $as_kea env KEA_LOCKFILE_DIR=/run/lock/kea "$daemon" -c "$config" >"$packages/daemon.log" 2>&1 &
     pid=$!
     for _ in $(seq 100); do
         if pyd2ctl ping >/dev/null 2>&1; then return; fi
@@ -45,7 +52,7 @@ stop() {
 
 say "Kea before: $kea"
 apt-get update
-install systemd apparmor man-db # for their checks
+install systemd apparmor man-db adduser # for their checks; adduser would stay
 case $kea in
     2.6) install kea-dhcp-ddns-server ;;
     3.0) install --target-release trixie-backports kea-dhcp-ddns-server ;;
@@ -54,6 +61,8 @@ version=none
 if [ "$kea" != none ]; then
     version=$(kea-dhcp-ddns -v)
     echo "installed: Kea $version"
+    directories
+    $as_kea touch /run/lock/kea/logger_lockfile
 fi
 files >"$packages/before"
 
@@ -75,7 +84,7 @@ if [ "$kea" != none ]; then
 fi
 
 say "the demo, with the packaged daemon"
-as_kea pyd2ctl demo --daemon $daemon
+$as_kea pyd2ctl demo --daemon $daemon
 
 say "the daemon"
 if [ "$kea" = none ]; then
@@ -88,7 +97,7 @@ if [ "$kea" = none ]; then
 END
     chown _kea:_kea $config
 fi
-as_kea env KEA_LOCKFILE_DIR=none $daemon -t $config
+$as_kea env KEA_LOCKFILE_DIR=none $daemon -t $config
 start
 same "$(cat /proc/$pid/comm)" kea-dhcp-ddns
 same "$(readlink /proc/$pid/exe)" $daemon
