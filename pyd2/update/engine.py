@@ -61,7 +61,7 @@ class Engine:
         agenda, output = self._agenda, self._output = Agenda(), OutputBuffer()
         ends = self._ends = Ends(tries, counters, log, agenda, output)
         driver = self._driver = Driver(backend, ends, agenda, output, counters, log)
-        self._replies = Replies(driver, counters, log, packets, output)
+        self._replies = Replies(driver, counters, log, packets)
         retries = self._retries = RetryQueue(counters, log, tries.draw_place, ends, agenda, output)
         limit = self._limit = QueueLimit(tries, ends, agenda, retries, counters, log)
         routing = Routing(driver, ends, limit, counters, log)
