@@ -87,7 +87,7 @@ class Engine:
     @property
     def retries(self) -> int:
         """Of the queued requests, those that wait to be tried again or behind such a one."""
-        return self._retries.waiting + self._agenda.postponed
+        return self._retries.waiting + len(self._agenda.postponed)
 
     @property
     def extended(self) -> bool:
@@ -310,4 +310,4 @@ class Engine:
         while left > 0 and (found := self._replies.expire(left, until, now, wall)):
             left -= len(found)
             lanes.update(dict.fromkeys(found))
-        self._scheduler.handle_timer(lanes, now, wall)
+        self._scheduler.handle_timer(lanes, EXPIRIES - left, now, wall)
