@@ -71,6 +71,9 @@ class Engine:
         self._plan = routing.plan
         self._old_plans: list[Plan] = []
         """Plans that active transactions began under."""
+        self._lanes_of: list[Plan] = []
+        """The plan and the old ones whose lanes are in ``_lanes``: with very many it takes milliseconds."""
+        self._lanes: tuple[Lane, ...] = ()
 
     # What the shell asks.
 
@@ -111,10 +114,12 @@ class Engine:
 
         The shell keeps sockets for these; it can close those of other lanes.
         """
-        old = [lane for plan in self._old_plans if plan.active for lane in plan.lanes]
-        if not old:
-            return self._plan.lanes
-        return tuple(dict.fromkeys((*self._plan.lanes, *old)))
+        plans = [self._plan, *(plan for plan in self._old_plans if plan.active)]
+        if plans != self._lanes_of:
+            self._lanes_of = plans
+            self._lanes = tuple(dict.fromkeys(lane for plan in plans for lane in plan.lanes)) \
+                if len(plans) > 1 else self._plan.lanes
+        return self._lanes
 
     @property
     def timeout(self) -> float:
