@@ -148,9 +148,9 @@ class Scheduler:
         lane = self._lane_of(ncr, dhcid, now)
         if lane is None:
             return False
-        waits = dhcid in held or lane.waiting or lane.backlog
-        admitted = ncr.number or not waits  # by the durable queue
-        if self._shares_matter and not admitted and self._limit.turn_away(lane, self._limit.free, wall):
+        # What has a number was admitted by the durable queue.
+        counts = not ncr.number and (dhcid in held or lane.waiting or lane.backlog)
+        if self._shares_matter and counts and self._limit.turn_away(lane, self._limit.free, wall):
             return True
         if dhcid in held or not lane.backlog:
             return False
