@@ -194,7 +194,7 @@ class Service:
 
     def _put_in_force(self, config: Config, plan: Plan, select_key: SelectKey | None) -> Plan:
         before = self._engine.put_in_force(config, plan, select_key, time.monotonic(), time.time())
-        self._engine_io.forget_unused()
+        self._loop.call_soon(self._engine_io.forget_unused)  # which takes as long with very many servers
         self._queue.configure(config.switches.queue)
         self._most_unreported = config.switches.queue.max_entries // UNREPORTED_PART
         self._engine_io.flush()

@@ -193,6 +193,8 @@ class EngineIO:
 
         Those that transactions from before a reconfiguration still need are looked at again later.
         """
+        if self._closed:
+            return
         used = set(self._engine.lanes)
         unused = [lane for lane in self._servers if lane not in used]
         closing = bool(self._unused)

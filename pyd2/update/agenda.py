@@ -3,7 +3,8 @@
 The driver, the circuit breakers and the retry queue add to the agenda instead of calling the scheduler, so a
 chain of failures cannot become a recursion. The scheduler works it off at the end of each call, in one place
 (``Scheduler._work_off_agenda``) and in this order: servers that turned, then clients that became free,
-retries that may begin and updates to be sent, as long as there are any, then lanes without a free place.
+requests to be parked, retries that may begin and updates to be sent, as long as there are any, then lanes
+without a free place.
 """
 
 from __future__ import annotations
@@ -32,12 +33,10 @@ class Agenda:
     __slots__ = ("freed", "full", "ordered", "postponed", "retries_ready", "turned")
 
     def __init__(self) -> None:
-        self.freed: deque[int | Postponed] = deque()
-        """Transactions that have ended: the hash of the DHCID that they held, to be given to the next request
-        of that client; or the transaction itself, if its request is to be parked first.
-        """
-        self.postponed = 0
-        """How many of ``freed`` are postponed transactions."""
+        self.freed: deque[int] = deque()
+        """The hashes of the DHCIDs that ended transactions have held: for the next request of that client."""
+        self.postponed: deque[Postponed] = deque()
+        """Transactions that have ended, and whose requests are to be parked before their clients are free."""
         self.turned: list[Lane] = []
         """Servers whose circuit breaker has opened or closed."""
         self.retries_ready = False

@@ -61,7 +61,7 @@ class Engine:
         agenda, output = self._agenda, self._output = Agenda(), OutputBuffer()
         ends = self._ends = Ends(tries, counters, log, agenda, output)
         driver = self._driver = Driver(backend, ends, agenda, output, counters, log)
-        self._replies = Replies(driver, counters, log, packets, output)
+        self._replies = Replies(driver, counters, log, packets)
         retries = self._retries = RetryQueue(counters, log, tries.draw_place, ends, agenda, output)
         limit = self._limit = QueueLimit(tries, ends, agenda, retries, counters, log)
         routing = Routing(driver, ends, limit, counters, log)
@@ -71,6 +71,9 @@ class Engine:
         self._plan = routing.plan
         self._old_plans: list[Plan] = []
         """Plans that active transactions began under."""
+        self._lanes_of: list[Plan] = []
+        """The plan and the old ones whose lanes are in ``_lanes``: with very many it takes milliseconds."""
+        self._lanes: tuple[Lane, ...] = ()
 
     # What the shell asks.
 
@@ -87,7 +90,7 @@ class Engine:
     @property
     def retries(self) -> int:
         """Of the queued requests, those that wait to be tried again or behind such a one."""
-        return self._retries.waiting + self._agenda.postponed
+        return self._retries.waiting + len(self._agenda.postponed)
 
     @property
     def extended(self) -> bool:
@@ -111,10 +114,12 @@ class Engine:
 
         The shell keeps sockets for these; it can close those of other lanes.
         """
-        old = [lane for plan in self._old_plans if plan.active for lane in plan.lanes]
-        if not old:
-            return self._plan.lanes
-        return tuple(dict.fromkeys((*self._plan.lanes, *old)))
+        plans = [self._plan, *(plan for plan in self._old_plans if plan.active)]
+        if plans != self._lanes_of:
+            self._lanes_of = plans
+            self._lanes = tuple(dict.fromkeys(lane for plan in plans for lane in plan.lanes)) \
+                if len(plans) > 1 else self._plan.lanes
+        return self._lanes
 
     @property
     def timeout(self) -> float:
@@ -310,4 +315,4 @@ class Engine:
         while left > 0 and (found := self._replies.expire(left, until, now, wall)):
             left -= len(found)
             lanes.update(dict.fromkeys(found))
-        self._scheduler.handle_timer(lanes, now, wall)
+        self._scheduler.handle_timer(lanes, EXPIRIES - left, now, wall)

@@ -286,7 +286,7 @@ def test_a_query_id_in_use_is_drawn_again_and_one_that_is_free_again_may_come() 
     d2.flush()
     assert sorted(message.query_id for message in held.messages) == list(ids)
     free = held.release(d2, 7).query_id
-    d2.engine.handle_timer(d2.now, d2.wall)  # as the loop does when a turn has used up its steps
+    d2.run(d2.now)
     d2.request(forward(32))
     assert held.messages[-1].query_id == free
     assert owner(held.messages[-1]) == "h32.example.com."

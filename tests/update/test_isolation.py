@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from itertools import pairwise
+from math import ceil
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -29,7 +30,7 @@ from pyd2.update.retry.parking import (
 from pyd2.update.retry.request import RetryRequest
 from pyd2.update.retry.retry_queue import SHARE_FULL
 from pyd2.update.retry.states import Event
-from pyd2.update.schedule.scheduler import BEGINNING, SENDING, STEP
+from pyd2.update.schedule.scheduler import AS_A_STEP, BEGINNING, SENDING, STEP
 from pyd2.update.server.lane import Lane
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
@@ -287,7 +288,7 @@ def test_very_much_that_is_parked_does_not_keep_retries_from_beginning(
         looked = 0
         any_before = engine._retries.any
         handle_timer(now, wall)
-        if engine._agenda.freed and any_before:
+        if engine._agenda.postponed and any_before:
             calls += 1
             assert looked > 0
 
@@ -295,6 +296,51 @@ def test_very_much_that_is_parked_does_not_keep_retries_from_beginning(
     while engine.retries < BACKLOG // 2:
         assert watched.d2.step()
     assert calls > 10
+
+
+def test_very_much_that_is_to_be_parked_keeps_no_other_client_locked() -> None:
+    """Else the ends of other zones pile up behind it, and are dealt with in one turn."""
+    healthy: list[Outgoing] = []
+
+    def peer(outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+        if outgoing.lane.port == HEALTHY_PORT:
+            healthy.append(outgoing)
+        return []
+
+    d2 = VirtualD2(make_config(zones()), peer, debuglevel=-1, keep_sent=False)
+    for number in range(BACKLOG):
+        d2.engine.receive_request(datagram(ask(number)), d2.now, d2.wall)
+    d2.flush()
+    while len(d2.engine._agenda.postponed) < 100:
+        assert d2.step()
+    for number in range(2):
+        d2.request(ask((1 << 20) + number, HEALTHY, dhcid="AA"))
+    d2.step()
+    (first,) = healthy
+    d2.engine.receive_reply(first.lane, first.slot, answer(first.message), d2.now, d2.wall)
+    d2.flush()
+    d2.step()
+    assert len(healthy) == 2
+    assert len(d2.engine._agenda.postponed) >= 90
+
+
+def test_a_timer_does_less_when_many_tries_have_failed() -> None:
+    """Else both together hold the update thread for too long."""
+    names = [f"z{number}.test." for number in range(200)]
+    body = simple_map([domain(name, 1 + number) for number, name in enumerate(names)])
+    begun = []
+    for alone in (True, False):
+        d2 = VirtualD2(make_config(body), lambda *_: (), debuglevel=-1)
+        d2.engine.receive_requests([datagram(ask(number, names[0])) for number in range(32)], d2.now, d2.wall)
+        d2.flush()
+        now = d2.now + (0.0 if alone else 1.0)
+        for number, name in enumerate(names):
+            d2.engine.receive_request(datagram(ask(1000 + number, name)), now, d2.wall)
+        assert d2.engine.timer() == 0.0
+        before = d2.engine.active
+        d2.engine.handle_timer(now, d2.wall)
+        begun.append(d2.engine.active - before)
+    assert begun == [ceil(steps / (BEGINNING + SENDING)) for steps in (STEP, STEP - 32 // AS_A_STEP)]
 
 
 @pytest.mark.parametrize("same_name", [False, True])
@@ -535,7 +581,7 @@ def test_what_comes_in_a_turn_without_steps_left_has_the_timer_called_at_once() 
     active = d2.engine.active
     d2.engine.receive_request(datagram(ask(1 << 20, "z0.test.")), d2.now, d2.wall)
     assert (d2.engine.active, d2.engine.queued, d2.engine.timer()) == (active, 1, 0.0)
-    d2.engine.handle_timer(d2.now, d2.wall)
+    d2.run(d2.now)
     assert (d2.engine.active, d2.engine.queued) == (active + 1, 0)
 
 

@@ -110,6 +110,26 @@ class Driver:
                 return
         self._ends.succeed(transaction)
 
+    def went_on(self, transactions: list[Transaction], lane: Lane, wall: float) -> None:
+        """Note that transactions have begun the reverse direction: their first update is in the outbox in C.
+
+        That is how ``_enter`` and ``send`` begin it where ``_then`` leads.
+        """
+        use = self.selector.use
+        for transaction in transactions:
+            transaction.forward_done = True
+            domain = transaction.reverse
+            assert domain is not None
+            transaction.domain = domain
+            transaction.passed_over = ()
+            transaction.next_server = 1
+            use(transaction, domain.servers[0])
+            transaction.step = transaction.kind.first_reverse
+            transaction.route = transaction.then
+            transaction.tries = 1
+        self.sender.count_sent(transactions, wall)
+        self._output.posted[lane] = None
+
     def go_to_next_server(
         self, transaction: Transaction, event: str, reason: str, now: float, wall: float
     ) -> None:

@@ -28,6 +28,7 @@ class Ends:
         self._log = log
         self._agenda = agenda
         self._freed = agenda.freed
+        self._postponed = agenda.postponed
         self._output = output
         self.active = 0
         """Transactions begun and not ended."""
@@ -41,15 +42,16 @@ class Ends:
         if message_id in log.on:
             log.emit_request(message_id, transaction.ncr)
         self._counters.tally.done += 1
-        self._stop(transaction, transaction.dhcid)
+        self._stop(transaction)
+        self._freed.append(transaction.dhcid)
         if self.numbered and (number := transaction.ncr.number):
             self._output.finished.append(number)
 
     def fail(self, transaction: Transaction, failure: Failure) -> None:
         """End a transaction that has failed, or have its request tried again."""
         if failure.retry is not None:
-            self._agenda.postponed += 1
-            self._stop(transaction, Postponed(transaction, failure, failure.retry))
+            self._stop(transaction)
+            self._postponed.append(Postponed(transaction, failure, failure.retry))
             return
         self.log_failure(transaction, failure)
         self.give_up(transaction, failure.reason)
@@ -64,14 +66,14 @@ class Ends:
         self._counters.tally.failed += 1
         if transaction.retry is not None:
             self.add_dead_letter(transaction.ncr, reason)
-        self._stop(transaction, transaction.dhcid)
+        self._stop(transaction)
+        self._freed.append(transaction.dhcid)
         self.finish(transaction.ncr)
 
-    def _stop(self, transaction: Transaction, freed: int | Postponed) -> None:
+    def _stop(self, transaction: Transaction) -> None:
         self.active -= 1
         transaction.plan.active -= 1
         self._tries.forget(transaction)
-        self._freed.append(freed)
 
     def end_request(self, ncr: Request, dhcid: int) -> None:
         """End a request without a transaction; ``dhcid`` is the hash that holds its client."""

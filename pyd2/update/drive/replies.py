@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.inflight.contract import Outgoing
     from pyd2.update.model.transaction import Transaction
-    from pyd2.update.output import OutputBuffer
     from pyd2.update.server.lane import Lane
 
 _MAY_PASS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED), int(Rcode.NOTAUTH)})
@@ -40,9 +39,7 @@ _OF_SINGLE_UPDATES: Final = frozenset({"DHCP_DDNS_UPDATE_REQUEST_SENT", "DHCP_DD
 class Replies:
     """Receives what comes from servers. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
-    def __init__(
-        self, driver: Driver, counters: Counters, log: Log, packets: PacketLayer, output: OutputBuffer
-    ) -> None:
+    def __init__(self, driver: Driver, counters: Counters, log: Log, packets: PacketLayer) -> None:
         self._driver = driver
         self._tries = driver.tries
         self._sender = driver.sender
@@ -51,7 +48,6 @@ class Replies:
         self._counters = counters
         self._log = log
         self._packets = packets
-        self._output = output
         self._successes: dict[KeyCounters | None, int] = {}
         """Updates that succeeded in this turn, by the key's statistics."""
         self._unanswered_lanes: dict[Lane, None] = {}
@@ -79,11 +75,13 @@ class Replies:
             if rcode >= 0:
                 self._answered(transaction, rcode, now, wall)
             elif rcode == NEXT:
+                counters = transaction.key_counters
+                self._successes[counters] = self._successes.get(counters, 0) + 1
                 continued.append(transaction)
             else:
                 self._judge(transaction, datagram, now, wall)
         if continued:
-            self._follow(continued, lane, wall)
+            self._driver.went_on(continued, lane, wall)
         if self._successes:
             self._count_successes(wall)
 
@@ -178,27 +176,6 @@ class Replies:
             self._driver.offer(transaction, now, wall)
         else:
             self._answered(transaction, rcode, now, wall)
-
-    def _follow(self, transactions: list[Transaction], lane: Lane, wall: float) -> None:
-        """Note that transactions have completed their forward direction and gone on to the reverse one."""
-        for transaction in transactions:
-            counters = transaction.key_counters
-            self._successes[counters] = self._successes.get(counters, 0) + 1
-            transaction.forward_done = True
-            domain = transaction.reverse
-            assert domain is not None
-            transaction.domain = domain
-            server = transaction.server = domain.servers[0]
-            transaction.next_server = 1
-            transaction.passed_over = ()
-            transaction.key = server.key
-            transaction.routes = server.routes
-            transaction.key_counters = server.key_counters
-            transaction.step = transaction.kind.first_reverse
-            transaction.route = transaction.then
-            transaction.tries = 1
-        self._sender.count_sent(transactions, wall)
-        self._output.posted[lane] = None
 
     def _count_successes(self, wall: float) -> None:
         for key_counters, count in self._successes.items():

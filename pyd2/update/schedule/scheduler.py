@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 STEP: Final = 48
 """What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us."""
+AS_A_STEP: Final = 4
+"""Tries without an answer that take one step of the timer: half of its steps at most."""
 BEGINNING: Final = 1
 """Steps of a request that begins or goes on."""
 SENDING: Final = 2
@@ -69,6 +71,7 @@ class Scheduler:
         self._ends = ends
         self._agenda = agenda
         self._freed = agenda.freed
+        self._postponed = agenda.postponed
         self._failover = driver.failover
         self._log = log
         self._packets = packets
@@ -135,10 +138,7 @@ class Scheduler:
         self._route(ncr, dhcid, now, wall)
 
     def admits(self, ncr: Request, free: int, now: float, wall: float) -> bool:
-        """Whether a request may wait for its server; if not, it is lost, which is counted.
-
-        ``free`` is what all requests that wait leave free of the queue.
-        """
+        """Whether a request may wait for its server; see QueueLimit.turn_away."""
         lane = self._lane_of(ncr, hash(ncr.dhcid), now)
         return lane is None or not self._limit.turn_away(lane, free, wall)
 
@@ -149,8 +149,8 @@ class Scheduler:
         if lane is None:
             return False
         # What has a number was admitted by the durable queue.
-        if self._shares_matter and not ncr.number and (dhcid in held or lane.waiting or lane.backlog) \
-                and self._limit.turn_away(lane, self._limit.free, wall):
+        counts = not ncr.number and (dhcid in held or lane.waiting or lane.backlog)
+        if self._shares_matter and counts and self._limit.turn_away(lane, self._limit.free, wall):
             return True
         if dhcid in held or not lane.backlog:
             return False
@@ -182,7 +182,7 @@ class Scheduler:
         if agenda.turned:
             self._retry_scheduler.note_turns()
         while True:
-            if agenda.freed:
+            if agenda.freed or agenda.postponed:
                 self._settle(now, wall, FOR_PROBES if agenda.retries_ready else 0)
             if agenda.retries_ready:
                 self._serve_retries(now, wall)
@@ -199,7 +199,7 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         """Whether requests that came are left for the next turn."""
-        return bool(self._backlog or self._fresh or self._unserved or self._freed)
+        return bool(self._backlog or self._fresh or self._unserved or self._freed or self._postponed)
 
     @property
     def _work_left(self) -> bool:
@@ -239,9 +239,10 @@ class Scheduler:
         paced_until = min(lane.window.paced_until() for lane in self._paced)
         return paced_until if deadline is None else min(deadline, paced_until)
 
-    def handle_timer(self, lanes: Collection[Lane], now: float, wall: float) -> None:
-        """Do work that was put off, and use the free places of some lanes."""
+    def handle_timer(self, lanes: Collection[Lane], expired: int, now: float, wall: float) -> None:
+        """Do work that was put off, and use the free places of lanes where so many tries have failed."""
         self._fill_up()
+        self._left -= min(STEP // 2, expired // AS_A_STEP)
         self._retries.at_once = AT_ONCE_TOGETHER
         if self._backlog:
             self._work_off_backlog(now, wall)
@@ -309,7 +310,7 @@ class Scheduler:
 
     def _floor(self) -> int:
         """Return how many steps lanes leave to retries and to what ended."""
-        return FOR_RETRIES if self._agenda.retries_ready or self._freed else 0
+        return FOR_RETRIES if self._agenda.retries_ready or self._freed or self._postponed else 0
 
     def _serve_part(self, lane: Lane, most: int, floor: int, now: float, wall: float) -> bool:
         """Use the free places of a lane, in ``most`` steps at most, and leave ``floor`` steps of the turn.
@@ -331,7 +332,8 @@ class Scheduler:
         """
         driver = self._driver
         routing = self._routing
-        others = bool(self._freed)  # what ended elsewhere has its time at the end of the call
+        # What ended elsewhere has its time at the end of the call.
+        others = bool(self._freed or self._postponed)
         while lane.ready or lane.waiting:
             if not (lane.has_free_place(now) if lane.ready else lane.may_begin(now)):
                 self._agenda.full.add(lane)
@@ -345,31 +347,32 @@ class Scheduler:
                 ncr = self._limit.pop(lane.waiting)
                 forward, reverse = routing.domains(ncr)
                 routing.begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
-            if self._freed and not others:
+            if not others and (self._freed or self._postponed):
                 self._settle(now, wall, until)
         return False
 
     def _settle(self, now: float, wall: float, until: int = 0) -> None:
-        """Give the lock of each client that became free to its next request.
+        """Give the lock of each client that became free to its next request, and park what has failed.
 
-        ``until`` is how many steps are to be left.
+        ``until`` is how many steps are to be left. Very much to be parked keeps no other client locked.
         """
-        freed = self._freed
-        while freed and self._left > until:
-            ended = freed.popleft()
-            if isinstance(ended, int):
-                dhcid = ended
-            else:
+        freed, postponed = self._freed, self._postponed
+        while self._left > until:
+            if freed:
+                dhcid = freed.popleft()
+                held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
+                followers = held[dhcid]
+                if followers is None:
+                    del held[dhcid]
+                else:
+                    self._pass_on(dhcid, held, followers, until, now, wall)
+            elif postponed:
                 self._left -= PARKING
-                self._agenda.postponed -= 1
+                ended = postponed.popleft()
                 self._retry_scheduler.park(ended, now, wall)
-                dhcid = ended.transaction.dhcid
-            held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
-            followers = held[dhcid]
-            if followers is None:
-                del held[dhcid]
+                freed.append(ended.transaction.dhcid)
             else:
-                self._pass_on(dhcid, held, followers, until, now, wall)
+                break
         if self._limit.full:
             self._limit.resume()
 
@@ -419,7 +422,7 @@ class Scheduler:
             if lane.backlog:
                 backlog[lane] = None
             self._route(ncr, hash(ncr.dhcid), now, wall)
-            if self._freed:
+            if self._freed or self._postponed:
                 self._settle(now, wall, STEP // 2)
 
     def _serve_retries(self, now: float, wall: float) -> None:
@@ -437,5 +440,5 @@ class Scheduler:
                 self._retries_left = retries.overwriting
                 return
             self._retry_scheduler.try_again(retry, now, wall)
-            if self._freed:
+            if self._freed or self._postponed:
                 self._settle(now, wall)

@@ -123,8 +123,7 @@ def test_a_paced_lane_that_waits_for_libraries_needs_no_timer() -> None:
     assert lane.window.paced_until() <= d2.now
     assert d2.engine.timer() is None
     d2.do_hook_jobs()
-    d2.engine.handle_timer(d2.now, d2.wall)  # as the loop does when a turn has used up its steps
-    d2.flush()
+    d2.run(d2.now)
     assert (lane.hook_jobs, len(d2.sent)) == (MAX_HOOK_JOBS, MAX_HOOK_JOBS)
 
 
