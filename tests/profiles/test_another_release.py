@@ -116,8 +116,8 @@ def test_the_daemon_and_its_control_channel(other: str, directory: Path) -> None
 
 
 def test_a_hook_library_of_the_other_release(other: str, directory: Path) -> None:
-    """Libraries of 2.6.3 do not fit, and the refusal names the profile's number."""
-    (directory / "library.py").write_text("def version(): return 20603\n")
+    """One of neither the profile's release nor the interface for Python: the refusal names the profile's."""
+    (directory / "library.py").write_text("def version(): return 20602\n")
     (directory / "d2.json").write_text(json.dumps(
         {"DhcpDdns": {"hooks-libraries": [{"library": str(directory / "library.py")}]}}
     ))
@@ -126,4 +126,4 @@ def test_a_hook_library_of_the_other_release(other: str, directory: Path) -> Non
         env=environment(directory) | {"KEA_HOOKS_PATH": str(directory)},
     )
     assert done.returncode == 1
-    assert f"{directory}/library.py is at version 20603, require version 30200" in done.stdout + done.stderr
+    assert f"{directory}/library.py is at version 20602, require version 30200" in done.stdout + done.stderr
