@@ -12,7 +12,7 @@ FILES = {"pw": "p q", "us": "u\n", "both": "u:p", "empty": "", "colon": "a:b"}
 
 _TEXTS = ("d2.sock", "127.0.0.1", "::1", "basic", "u", "pw", "both", "nope", ".", "", "a:b", "1234",
           "keatest", "/x", "/tmp/x", "\u00e9", 'a\\"b', "x y", "HTTP", " d2.sock ")
-_SCALARS = ("0", "8000", "65536", "-1", "99999999999999999999", "1.5", "true", "false", "null")
+_SCALARS = ("0", "8000", "65536", "2147483648", "-1", "1.5", "true", "false", "null")
 
 
 class SocketMaps:
