@@ -10,6 +10,7 @@ import pytest
 
 from tests.config.kea_check import Outcome, kea_outcome, our_outcome, without_secrets
 from tests.config.mutations import INCLUDED, Generator, mutate, random_token
+from tests.config.socket_maps import FILES, SocketMaps
 
 pytestmark = pytest.mark.peers
 
@@ -80,6 +81,16 @@ def test_generated_files(batch: int, environment: dict[str, str]) -> None:
     for seed in range(batch * FILES_IN_BATCH, (batch + 1) * FILES_IN_BATCH):
         text = Generator(random.Random(f"generated {seed}")).whole()
         assert_same(text.replace(b"@DIR@", here), environment)
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_control_sockets(batch: int, environment: dict[str, str]) -> None:
+    """Lists of control sockets, which Kea 3.0 knows."""
+    Path().chmod(0o750)
+    for name, content in FILES.items():
+        Path(name).write_text(content)
+    for seed in range(batch * FILES_IN_BATCH, (batch + 1) * FILES_IN_BATCH):
+        assert_same(SocketMaps(random.Random(f"sockets {seed}")).file().encode(), environment)
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
