@@ -22,7 +22,7 @@ EXTENSIONS = [(extension, builder.WITHOUT) for builder in BUILDERS for extension
 WITHOUT = {extension.name: without for extension, without in EXTENSIONS}
 
 BRIDGE = import_module("build_kea")
-REQUIRED = BRIDGE.MODULE if os.environ.get("PYD2_REQUIRE_BRIDGE") else ""
+REQUIRED = BRIDGE.find().module() if os.environ.get("PYD2_REQUIRE_BRIDGE") else ""
 """What must be built: pip shows nothing of a build unless it fails."""
 
 # What an installation needs later: pyd2ctl bridge finds it in the package, or, in a checkout, beside it.

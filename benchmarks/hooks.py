@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from time import process_time
@@ -24,6 +23,8 @@ from pyd2.config.model import Config, DdnsDomain, DnsServer, HookLibrary, TsigKe
 from pyd2.config.output import to_element
 from pyd2.dns.tsig import HmacKey
 from pyd2.hooks.choice import load_chain
+from pyd2.hooks.kea.bridge import built
+from pyd2.hooks.points import RULES
 from pyd2.messages import ROOT_LOGGER, Severity
 from tests.kit.profile import MESSAGES
 
@@ -178,7 +179,7 @@ def make_chains(directory: Path) -> dict[str, list[HookLibrary]]:
     first = in_c[sets_key.format("C")]
     again = c_library(C_LIBRARIES[sets_key.format("C")], directory / "c_again")
     chains["C, Python and C, each sets a key"] = [first, python, again]
-    if shutil.which("c++") is None or find_spec("pyd2.hooks.kea_shim") is None:
+    if shutil.which("c++") is None or RULES.version not in built():
         return chains
     in_cpp = {name: cpp_library(body, directory / f"cpp{number}")
               for number, (name, body) in enumerate(CPP_LIBRARIES.items())}

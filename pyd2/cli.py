@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _UMASK: Final = 0o027
 _WITH_ARGUMENT: Final = "ct"
-_COMPILED_LIBRARIES: Final = frozenset({"pyd2.hooks.c_abi", "pyd2.hooks.kea_shim"})
+_COMPILED_LIBRARIES: Final = frozenset({"pyd2.hooks.c_abi", "pyd2.hooks.kea.loaded"})
 """The modules that load hook libraries in C and C++."""
 
 

@@ -142,7 +142,7 @@ class Checker:
                 self._directories,
                 verbose=self._verbose,
                 notify=self._log.emit,
-                validate_libraries=lambda entries: check_libraries(entries, self._log),
+                validate_libraries=lambda entries: check_libraries(entries, self._log, self._profile.hooks),
                 on_filled=filled.append,
             )
         except BaseException:

@@ -191,6 +191,7 @@ E   PYD2_HOOK_MESSAGE_ERROR hooks library %1: %2
 I   PYD2_HOOK_MESSAGE_INFO hooks library %1: %2
 W   PYD2_HOOK_MESSAGE_WARN hooks library %1: %2
 W   PYD2_HOOK_NO_CALLOUTS hooks library %1 has neither a callout nor a command: the server never calls it%2
+E   PYD2_HOOK_OTHER_KEA hooks library %1 was not opened: %2
 W   PYD2_HOOK_SLOW hooks library %1 took %2 ms in hook %3; commands and other callouts waited meanwhile
 
 [log]

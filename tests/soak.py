@@ -2,6 +2,7 @@
 
 Run: python -m tests.soak [--callouts N] [--reloads N] [--kind KIND]     memory, each kind in its own process
      python -m tests.soak --valgrind [--callouts N] [--reloads N]        every access to memory, and leaks
+     --kea 3.0                                                           the same on Kea 3.0 (./dev kea)
 
 Exit status 0: no kind grew by more than the limit after its warm-up; valgrind has found no wrong access that
 is not explained in soak.supp, and no leak of pyd2's compiled parts or of the libraries. The interpreter's own
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import os
 import resource
 import shutil
@@ -30,17 +30,17 @@ from benchmarks.hooks import (
     C_LIBRARIES,
     CONFIG,
     CPP_LIBRARIES,
+    CPP_TEXT,
     ELEMENT,
     KEY,
     LIBRARIES,
     SERVER,
     QuietLog,
     c_library,
-    cpp_library,
-    python_library,
 )
 from pyd2.config.model import HookLibrary
-from pyd2.hooks.choice import load_chain
+from tests.kit import kea
+from tests.kit.kea import load_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,23 @@ int select_key(isc::hooks::CalloutHandle& handle) {
     return 0;
 }
 """
+
+
+def python_library(text: str, path: Path) -> HookLibrary:
+    """Return the entry of a library in Python, of the hooks version of the chosen Kea."""
+    path = path.with_suffix(".py")
+    path.write_text(f"def version(): return {kea.chosen().rules.version}\n{text}\n")
+    return HookLibrary(str(path), None)
+
+
+def cpp_library(body: str, path: Path) -> HookLibrary:
+    """Return the entry of a library in C++ for the chosen Kea, compiled."""
+    source, target = path.with_suffix(".cc"), path.with_suffix(".so")
+    source.write_text(CPP_TEXT % body)
+    subprocess.run([*kea.chosen().compiler(), "-O2", str(source), "-o", str(target)], check=True)
+    return HookLibrary(str(target), None)
+
+
 LEAKY_C = "extern void *malloc(size_t); *(volatile char *)malloc(1001) = 1;" + C
 LEAKY_CPP = CPP.replace("return 0;", "volatile char* octets = new char[1002]; *octets = 1; return 0;")
 KINDS: dict[str, tuple[tuple[Callable[[str, Path], HookLibrary], str], ...]] = {
@@ -146,7 +163,7 @@ def soak(kind: str, callouts: int, reloads: int, limit: int) -> bool:
             assert chain.configured(CONFIG, ELEMENT) == (True, "")
             select()
             if kind == "leaky":
-                importlib.import_module("pyd2.hooks.kea_shim").lib.kb_module_path()  # a copy for the caller
+                kea.shim().lib.kb_module_path()  # a copy for the caller
 
         by_callouts, callout_took = grown(select, callouts)
         by_reloads, reload_took = grown(reload, reloads)
@@ -158,7 +175,7 @@ def soak(kind: str, callouts: int, reloads: int, limit: int) -> bool:
 
 def each_in_its_process(kinds: list[str], *arguments: str) -> bool:
     """Soak kinds one after the other; True when none grew too much."""
-    command = [sys.executable, "-m", "tests.soak", *arguments, "--kind"]
+    command = [sys.executable, "-m", "tests.soak", f"--kea={kea.chosen().release}", *arguments, "--kind"]
     statuses = [subprocess.run([*command, kind], cwd=ROOT, check=False).returncode for kind in kinds]
     return not any(statuses)
 
@@ -222,7 +239,8 @@ def under_valgrind(kind: str, *arguments: str) -> bool:
             "valgrind", "--xml=yes", f"--xml-file={report}", f"--suppressions={SUPPRESSIONS}",
             "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=40",
             "--keep-debuginfo=yes",  # of libraries that are unloaded, too: they would have no file
-            sys.executable, "-m", "tests.soak", "--kind", kind, *arguments, "--limit=1000000",
+            sys.executable, "-m", "tests.soak", f"--kea={kea.chosen().release}", "--kind", kind, *arguments,
+            "--limit=1000000",
         ]
         # Each object of Python's in memory of its own: else valgrind sees its arenas only. The libraries
         # are made below the folder.
@@ -250,7 +268,9 @@ def main() -> int:
     parser.add_argument("--kind", choices=KINDS, help="only this one")
     parser.add_argument("--limit", type=int, default=1024, metavar="KiB", help="of growth (1024)")
     parser.add_argument("--valgrind", action="store_true", help="run the mixed list, or --kind, in memcheck")
+    parser.add_argument("--kea", default="2.6", metavar="RELEASE", help="2.6 (installed) or 3.0 (./dev kea)")
     chosen = parser.parse_args()
+    kea.choose(chosen.kea)
     callouts = chosen.callouts or (1_000 if chosen.valgrind else 1_000_000)
     reloads = chosen.reloads or (20 if chosen.valgrind else 1_000)
     arguments = ("--callouts", str(callouts), "--reloads", str(reloads))

@@ -40,6 +40,7 @@ def started(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
 
     monkeypatch.setattr(dev, "run", run)
     monkeypatch.setattr(dev, "environment", lambda *_: None)
+    monkeypatch.setattr(dev, "bring_kea", lambda: None)
     return commands
 
 
@@ -56,7 +57,7 @@ def lack(dev: Any, monkeypatch: pytest.MonkeyPatch, *, root: bool, in_ci: bool) 
 def test_alone_it_lists_its_commands(tmp_path: Path) -> None:
     done = subprocess.run([ROOT / "dev"], cwd=tmp_path, capture_output=True, text=True, check=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()[2:]]
-    assert listed == ["demo", "test", "lint", "bench", "gate", "docs", "fresh"]
+    assert listed == ["demo", "test", "kea", "lint", "bench", "gate", "docs", "fresh"]
 
 
 def test_an_unknown_command_is_refused() -> None:
@@ -92,6 +93,26 @@ def test_in_ci_nothing_may_be_left_out(dev: ModuleType, started: list[list[str]]
         dev.test([])
     assert installed == ([["knot"]] if root else [])
     assert started == []
+
+
+def test_without_backports_it_says_what_it_leaves_out(
+    dev: ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> None:
+        raise dev.DevError("the suite cannot be reached")
+
+    monkeypatch.setattr(dev, "missing_peers", list)
+    monkeypatch.setattr(dev, "bring_kea", fail)
+    monkeypatch.setattr(dev, "IN_CI", False)
+    dev.test(["-x"])
+    assert started[0][-3:] == ["-m", "not kea30", "-x"]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "dev: NOT RUN: the tests beside Kea 3.0 (marker 'kea30'): the suite cannot be reached"
+    monkeypatch.setattr(dev, "IN_CI", True)
+    with pytest.raises(dev.DevError, match="cannot be reached"):
+        dev.test([])
+    assert len(started) == 1
 
 
 def test_missing_programs_are_noticed(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

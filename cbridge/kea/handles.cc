@@ -1,6 +1,7 @@
 /* The part of slots.h that reads and sets the members of a callout's handle. */
 #include "slots.h"
 
+#include "http.h"
 #include "kea_abi.h"
 
 #include <boost/any.hpp>
@@ -69,6 +70,16 @@ bool read_element(CalloutHandle& handle, const char* name, kb_value& value) {
     return true;
 }
 
+bool read_http(CalloutHandle& handle, const char* name, kb_value& value) {
+    ConstElementPtr map;
+    if (!pyd2::read_http(handle, name, map)) {
+        return false;
+    }
+    value.kind = map ? KB_JSON : KB_NOTHING;
+    value.element = pyd2::wrap(map);
+    return true;
+}
+
 bool read_python(CalloutHandle& handle, const char* name, kb_value& value) {
     ReferencePtr reference;
     if (!read_as(handle, name, reference)) {
@@ -107,6 +118,9 @@ bool read_kind(CalloutHandle& handle, const char* name, int kind, kb_value& valu
         return read_text(handle, name, value);
     case KB_JSON:
         return read_element(handle, name, value);
+    case KB_HTTP_REQUEST:
+    case KB_HTTP_RESPONSE:
+        return read_http(handle, name, value);
     case KB_KEY:
         return read_object<D2TsigKeyPtr>(handle, name, KB_KEY, value);
     case KB_PYTHON:
@@ -135,7 +149,7 @@ int kb_handle_get(kb_handle* raw, const char* name, int kind, kb_value* value) {
             return 0;
         }
         for (const int other : {KB_PYTHON, KB_TEXT, KB_JSON, KB_NUMBER, KB_KEY, KB_SERVER, KB_CONFIG,
-                                KB_SERVICE}) {
+                                KB_SERVICE, KB_HTTP_REQUEST}) {
             if (other != kind && read_kind(handle, name, other, *value)) {
                 return 0;
             }
@@ -177,6 +191,14 @@ int kb_handle_set_key(kb_handle* handle, const char* name, const kb_key* key) {
 int kb_handle_set_python(kb_handle* handle, const char* name, int64_t reference) {
     return pyd2::guarded(-1, [&] {
         handle_of(handle).setArgument(name, ReferencePtr(new Reference(reference)));
+        return 0;
+    });
+}
+
+int kb_handle_set_http(kb_handle* handle, const char* name, int kind, const kb_element* map) {
+    return pyd2::guarded(-1, [&] {
+        const auto set = kind == KB_HTTP_REQUEST ? pyd2::set_http_request : pyd2::set_http_response;
+        set(handle_of(handle), name, pyd2::unwrap(map));
         return 0;
     });
 }

@@ -52,11 +52,16 @@ int find_kea_library(dl_phdr_info* info, size_t, void* found) {
     return 0;
 }
 
-/* Make Kea's symbols global, as in Kea's server: hook libraries linked without Kea's libraries need them. */
-void make_kea_global() {
+/* The paths of Kea's loaded libraries. */
+std::vector<std::string> kea_libraries() {
     std::vector<std::string> paths;
     dl_iterate_phdr(find_kea_library, &paths);
-    for (const std::string& path : paths) {
+    return paths;
+}
+
+/* Make Kea's symbols global, as in Kea's server: hook libraries linked without Kea's libraries need them. */
+void make_kea_global() {
+    for (const std::string& path : kea_libraries()) {
         if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD) == nullptr) {
             isc_throw(isc::Unexpected, dlerror());
         }
@@ -92,6 +97,17 @@ int kb_hooks_version(void) {
 char* kb_runs_with(void) {
     return pyd2::guarded<char*>(nullptr, [] {
         return pyd2::copy_text(isc::detail::getConfigReport());
+    });
+}
+
+char* kb_kea_libraries(void) {
+    return pyd2::guarded<char*>(nullptr, [] {
+        std::string text;
+        for (const std::string& path : kea_libraries()) {
+            text += path;
+            text += '\n';
+        }
+        return pyd2::copy_text(text);
     });
 }
 

@@ -46,6 +46,9 @@ int kb_hooks_version(void);
 /* Return the build report of the loaded Kea, which names its version; kb_free() frees it. NULL on failure. */
 char* kb_runs_with(void);
 
+/* Return the paths of Kea's loaded libraries, each followed by a newline; kb_free() frees it. NULL on failure. */
+char* kb_kea_libraries(void);
+
 /* Return the path of the extension module; kb_free() frees it. NULL on failure. */
 char* kb_module_path(void);
 

@@ -14,6 +14,9 @@
 #else
 #include <cfgrpt/config_report.h>
 #endif
+#if __has_include(<config/http_command_config.h>)
+#define PYD2_KEA_HTTP  // commands over HTTP, with hook points
+#endif
 
 #include <asiolink/asio_wrapper.h>
 #include <asiolink/io_service.h>

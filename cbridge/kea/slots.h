@@ -95,7 +95,9 @@ enum {
     KB_SERVICE = 7,  /* an IOService */
     KB_PYTHON = 8,   /* a reference of Python */
     KB_NUMBER = 9,
-    KB_FOREIGN = 10  /* a C++ value of another type */
+    KB_FOREIGN = 10,      /* a C++ value of another type */
+    KB_HTTP_REQUEST = 11, /* a request or a response over HTTP: it is read as KB_JSON, a map (http.h) */
+    KB_HTTP_RESPONSE = 12
 };
 
 /* The value of an argument. The caller frees the text by kb_free(), the element by kb_element_free(). */
@@ -118,6 +120,9 @@ int kb_handle_set_text(kb_handle* handle, const char* name, const char* text, si
 int kb_handle_set_element(kb_handle* handle, const char* name, const kb_element* element);
 int kb_handle_set_key(kb_handle* handle, const char* name, const kb_key* key);
 int kb_handle_set_python(kb_handle* handle, const char* name, int64_t reference);
+
+/* Set an argument to a request, or to a response (NULL: a null pointer), made of a map. -1 on failure. */
+int kb_handle_set_http(kb_handle* handle, const char* name, int kind, const kb_element* map);
 
 /* Return the names of the arguments, each followed by a newline; kb_free() frees it. NULL on failure. */
 char* kb_handle_names(kb_handle* handle);

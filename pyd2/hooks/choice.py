@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
 
 
-def check_libraries(entries: Sequence[HookLibrary], log: Log) -> list[str]:
+def check_libraries(entries: Sequence[HookLibrary], log: Log, rules: HookRules = RULES) -> list[str]:
     """Check each library as far as possible; return the names of the bad ones, in order.
 
     This is part of checking a configuration, with ``-t`` too. Faults are logged. No library in Python runs.
     """
     if not any(is_for_kea(entry.library) for entry in entries):
-        return [entry.library for entry in entries if not check_library(entry.library, log, entry.directory)]
+        return [entry.library for entry in entries
+                if not check_library(entry.library, log, entry.directory, rules)]
     from pyd2.hooks.kea.loading import check_mixed
 
-    return check_mixed(entries, log)
+    return check_mixed(entries, log, rules)
 
 
 def load_chain(

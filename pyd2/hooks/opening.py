@@ -69,7 +69,7 @@ def close_library(library: Library, log: Log) -> None:
     log.emit("HOOKS_LIBRARY_CLOSED", library.name)
 
 
-def check_library(name: str, log: Log, directory: str = "") -> bool:
+def check_library(name: str, log: Log, directory: str = "", rules: HookRules = RULES) -> bool:
     """Check a library as far as possible; a fault is logged.
 
     A library in C is opened, asked for its version and closed, as Kea does. Nothing of one in Python runs:
@@ -84,6 +84,6 @@ def check_library(name: str, log: Log, directory: str = "") -> bool:
         log.emit("HOOKS_OPEN_ERROR", name, error)
         return False
     try:
-        return check_version(library, log)
+        return check_version(library, log, rules)
     finally:
         close_library(library, log)

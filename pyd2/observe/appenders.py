@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe.lockfile import LockFile
-from pyd2.observe.pattern import DEFAULT_PATTERN, DEFAULT_SYSLOG_PATTERN, Layout
+from pyd2.observe.pattern import DEFAULT_PATTERN, DEFAULT_SYSLOG_PATTERN, SOURCE, Layout
 from pyd2.regular import CAREFUL
 
 if TYPE_CHECKING:
     from pyd2.config.model import OutputOption
-    from pyd2.observe.pattern import LineWriter
+    from pyd2.observe.pattern import LineWriter, Source
 
 BUFFER_SIZE: Final = 8191
 """Characters that an output with ``flush`` false collects before it writes, like a C++ file buffer."""
@@ -353,19 +353,22 @@ class Syslog(Output):
         self._disconnect()
 
 
-def make_output(option: OutputOption, started: float, *, syslog_names: bool = True) -> Output:
+def make_output(
+    option: OutputOption, started: float, *, syslog_names: bool = True, source: Source = SOURCE,
+) -> Output:
     """Return the output of an ``output-options`` entry, not open yet.
 
-    An output that cannot be opened counts the lines that it loses. ``syslog_names``: see ``Syslog``.
+    An output that cannot be opened counts the lines that it loses. ``syslog_names``: see ``Syslog``;
+    ``source``: see ``Layout``.
     """
     console = {"stdout": 1, "stderr": 2}.get(option.output)
     if option.output == "syslog" or option.output.startswith("syslog:"):
-        layout = Layout(option.pattern or DEFAULT_SYSLOG_PATTERN, started)
+        layout = Layout(option.pattern or DEFAULT_SYSLOG_PATTERN, started, source)
         _, colon, target = option.output.partition(":")
         if colon and not (target or syslog_names):
             target = ROOT_LOGGER  # no facility, as any other unknown word
         return Syslog(layout, target, names=syslog_names)
-    layout = Layout(option.pattern or DEFAULT_PATTERN, started)
+    layout = Layout(option.pattern or DEFAULT_PATTERN, started, source)
     if console:
         return Descriptor(option.output, console, layout, immediate=option.flush)
     return File(option.output, layout, immediate=option.flush, maxsize=option.maxsize, maxver=option.maxver)

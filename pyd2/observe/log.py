@@ -22,6 +22,7 @@ from pyd2.observe.appenders import LAST_TIMEOUT, WRITE_TIMEOUT, make_output
 from pyd2.observe.entries import Known, Target
 from pyd2.observe.environment import initial_logger
 from pyd2.observe.lockfile import LockFile
+from pyd2.observe.pattern import SOURCE, Source
 from pyd2.observe.template import prepare
 from pyd2.observe.writer import LogWriter
 
@@ -47,6 +48,8 @@ class LogRules(NamedTuple):
     """The directory of the lock file, unless KEA_LOCKFILE_DIR names one."""
     syslog_names: bool
     """Whether ``syslog:NAME`` logs under the name, where NAME is no facility. Else the name has no effect."""
+    source: Source = SOURCE
+    """What the conversions of patterns show as the place in the source."""
 
 
 class _Settings(NamedTuple):
@@ -233,7 +236,8 @@ class MessageLog:
         outputs = []
         for option in logger.outputs or lent:
             if option not in opened:
-                opened[option] = make_output(option, self._started, syslog_names=self._rules.syslog_names)
+                opened[option] = make_output(option, self._started, syslog_names=self._rules.syslog_names,
+                                             source=self._rules.source)
             outputs.append(opened[option])
         severity = Severity[logger.severity] if logger.severity else None
         return _Settings(severity, logger.debuglevel, tuple(outputs))

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.messages import Severity
 
@@ -30,14 +30,24 @@ _DEFAULT_DATE: Final = "%Y-%m-%d %H:%M:%S"
 
 # In Kea one function writes every message, so its place in the source is nearly constant. So is the thread:
 # Kea's D2 has only one.
-_SOURCE_FILE: Final = "logger_impl.cc"
 _SOURCE_FUNCTION: Final = (
     "void isc::log::LoggerImpl::outputRaw(const isc::log::Severity&, const std::string&)"
 )
-_SOURCE_LINES: Final = {
-    Severity.DEBUG: "169", Severity.INFO: "173", Severity.WARN: "177", Severity.ERROR: "181",
-    Severity.FATAL: "185",
+_SOURCE_STEPS: Final = {
+    Severity.DEBUG: 0, Severity.INFO: 4, Severity.WARN: 8, Severity.ERROR: 12, Severity.FATAL: 16,
 }  # fmt: skip
+
+
+class Source(NamedTuple):
+    """The place in Kea's source that writes messages; the build of Debian knows its file by a name."""
+
+    file: str
+    line: int
+    """Of messages at DEBUG; those of other severities follow."""
+
+
+SOURCE: Final = Source("logger_impl.cc", 169)
+"""That of Kea 2.6.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +192,9 @@ def _host_name(*, full: bool) -> str:
 class Layout:
     """A compiled pattern. ``started`` is the start of the program (seconds since the epoch), for ``%r``."""
 
-    def __init__(self, pattern: str, started: float) -> None:
+    def __init__(self, pattern: str, started: float, source: Source = SOURCE) -> None:
         self._started = started
+        self._source = source
         self._parts = _parse(pattern)
         messages = [part for part in self._parts if isinstance(part, _Field) and part.specifier == "m"]
         self.framed = messages == [_Field("m")]
@@ -217,7 +228,7 @@ class Layout:
             case "r":
                 moving = self._since_start
             case _:
-                return field.fit(_fixed(field, logger, severity))
+                return field.fit(_fixed(field, logger, severity, self._source))
         if replace(field, specifier="", option="") == _Field():
             return moving
         return lambda message, now: field.fit(moving(message, now))
@@ -230,7 +241,7 @@ def _message(message: str, _now: float) -> str:
     return message
 
 
-def _fixed(field: _Field, logger: str, severity: Severity) -> str:
+def _fixed(field: _Field, logger: str, severity: Severity, source: Source) -> str:
     match field.specifier:
         case "c":
             return _tail(logger, field.option)
@@ -248,12 +259,14 @@ def _fixed(field: _Field, logger: str, severity: Severity) -> str:
             return _host_name(full=field.specifier == "H")
         case "E":
             return os.environ.get(field.option, "")
-        case "F" | "b":
-            return _SOURCE_FILE
+        case "F":
+            return source.file
+        case "b":
+            return source.file.rpartition("/")[2]
         case "L":
-            return _SOURCE_LINES[severity]
+            return str(source.line + _SOURCE_STEPS[severity])
         case "l":
-            return f"{_SOURCE_FILE}:{_SOURCE_LINES[severity]}"
+            return f"{source.file}:{source.line + _SOURCE_STEPS[severity]}"
         case "M":
             return _SOURCE_FUNCTION
         case _:

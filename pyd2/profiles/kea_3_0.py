@@ -11,6 +11,7 @@ from pyd2.config.sockets.unix_rules import UnixSocketRules
 from pyd2.control.answer import ERROR, FATAL_ERROR
 from pyd2.hooks.points import HookRules
 from pyd2.observe.log import LogRules
+from pyd2.observe.pattern import Source
 from pyd2.profiles.kea_2_6 import KEA_2_6
 from pyd2.profiles.kea_3_0_grammar import DHCP_DDNS
 from pyd2.profiles.kea_3_0_messages import MESSAGES
@@ -36,7 +37,9 @@ KEA_3_0: Final = replace(
             UnixSocketRules(exact_mode=False, file_mode=_SOCKET_MODE, reports_own_end=True)
         ),
     ),
-    log=LogRules(lock_directory="/run/kea", syslog_names=False),
+    log=LogRules(
+        lock_directory="/run/kea", syslog_names=False, source=Source("../src/lib/log/logger_impl.cc", 168)
+    ),
     statistics=(*KEA_2_6.statistics, "queue-mgr-queue-full"),
     commands=KEA_2_6.commands._replace(
         config_write="config-write", lists_early=False, socket_failure=FATAL_ERROR

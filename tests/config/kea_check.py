@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyd2.config.parse import DEFAULT_SUMMARY
 from pyd2.config.paths import Directories
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError
+from tests.kit import kea
 from tests.kit.profile import MESSAGES, RULES, parse_file
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import HookLibrary
 
-KEA = "/usr/sbin/kea-dhcp-ddns"
 
 _LINE = re.compile(r"^[-0-9]+ [:.0-9]+ (\w+) +\[([^/\]]+)/\d+\.\d+\] (\S+) ?", re.ASCII)
 
@@ -42,7 +42,7 @@ class Outcome:
 def kea_outcome(path: str, environment: Mapping[str, str]) -> Outcome:
     """Return what the real server says of a file in the working directory."""
     done = subprocess.run(
-        [KEA, "-t", path],
+        [kea.chosen().program("kea-dhcp-ddns"), "-t", path],
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         check=False,

@@ -17,10 +17,11 @@ from pyd2.data.element import Element
 from pyd2.data.json import from_wire
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError
-from tests.config.kea_check import KEA, without_secrets
+from tests.config.kea_check import without_secrets
 from tests.config.mutations import Generator
 from tests.kit import control
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
+from tests.kit.kea import chosen
 from tests.kit.ports import PortLease
 from tests.kit.profile import RULES, parse_element
 
@@ -74,7 +75,7 @@ def kea() -> Iterator[tuple[D2, int]]:
     """A real server, and the port that it may listen on."""
     with PortLease() as lease, private_directory() as directory:
         port = lease.take()
-        with D2.start(KEA, directory, config(port)) as d2:
+        with D2.start(chosen().program("kea-dhcp-ddns"), directory, config(port)) as d2:
             yield d2, port
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance import cases
+from tests.kit import kea
 from tests.kit.conformance import run_cli, run_commands, run_config, run_ncr, run_transaction
 from tests.kit.station import Station
 
 KINDS = ("configs", "ncr", "transactions", "commands", "cli")
-REAL = "/usr/sbin/kea-dhcp-ddns"
 
 
 def _write(path: Path, value: Any) -> None:
@@ -62,13 +62,16 @@ def generate(binary: str, data: Path, out: Path, kinds: list[str], part: str = "
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--d2", default=REAL, metavar="PATH", help=f"the D2 to record ({REAL})")
+    parser.add_argument("--kea", default="2.6", metavar="RELEASE", help="2.6 (installed) or 3.0 (./dev kea)")
+    parser.add_argument("--d2", metavar="PATH", help="the D2 to record (that of --kea)")
     parser.add_argument("--cases", type=Path, default=cases.DATA, metavar="DIR", help="the cases to repeat")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--only", default=",".join(KINDS), metavar="KINDS", help="kinds, separated by commas")
     parser.add_argument("--name", default="", metavar="TEXT", help="only cases with this in their name")
     order = parser.parse_args()
-    for kind, count in generate(order.d2, order.cases, order.out, order.only.split(","), order.name).items():
+    kea.choose(order.kea)
+    binary = order.d2 or kea.chosen().program("kea-dhcp-ddns")
+    for kind, count in generate(binary, order.cases, order.out, order.only.split(","), order.name).items():
         print(f"{kind:13} {count:4} cases")
 
 

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.conformance import invented
-from tests.kit import ncr
+from tests.kit import kea, ncr
 from tests.kit.station import Station
 from tests.kit.waiting import WaitTimeoutError, wait_until
 
-REAL = "/usr/sbin/kea-dhcp-ddns"
 Outcome = dict[str, Any]
 
 # How often Kea says these depends on how often its loop happens to go round.
@@ -133,7 +132,8 @@ def _compare(real: str, ours: str, cases: Iterable[invented.Case],
 def main() -> int:
     """Carry out the command line; return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--real", default=REAL, metavar="PATH", help=f"the D2 that is right ({REAL})")
+    parser.add_argument("--kea", default="2.6", metavar="RELEASE", help="2.6 (installed) or 3.0 (./dev kea)")
+    parser.add_argument("--real", metavar="PATH", help="the D2 that is right (that of --kea)")
     parser.add_argument("--d2", default=str(Path(sys.executable).with_name("pyd2")), metavar="PATH",
                         help="the D2 to judge (pyd2)")
     parser.add_argument("--seed", type=int, default=1, help="which cases are drawn")
@@ -141,8 +141,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3600, help="when to stop in any case")
     parser.add_argument("--name", default="", metavar="REGEX", help="only cases with this in their name")
     order = parser.parse_args()
+    kea.choose(order.kea)
     cases = invented.drawn(order.seed, order.count, order.name)
-    done, differences = compare(order.real, order.d2, cases, order.seconds)
+    real = order.real or kea.chosen().program("kea-dhcp-ddns")
+    done, differences = compare(real, order.d2, cases, order.seconds)
     for difference in differences:
         print(difference.text())
     print(f"seed {order.seed}: {done} cases compared, {len(differences)} differ")

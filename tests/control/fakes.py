@@ -94,12 +94,9 @@ class FakeServer:
 
 
 class FakeStatistics:
-    """The nine statistics of a server that has done nothing."""
+    """The statistics of a server that has done nothing."""
 
-    names = (
-        "ncr-error", "ncr-invalid", "ncr-received", "update-error", "update-sent", "update-signed",
-        "update-success", "update-timeout", "update-unsigned",
-    )  # fmt: skip
+    names = tuple(sorted(PROFILE.statistics))
     sample = "2026-01-02 03:04:05.123456"
 
     def __init__(self) -> None:
@@ -157,7 +154,8 @@ class Channel:
         self.server = FakeServer(config)
         self.statistics = FakeStatistics()
         self.registry = CommandRegistry(self.log)
-        self.registry.register_list()
+        if PROFILE.commands.lists_early:
+            self.registry.register_list()
         self.commands = Commands(self.server, self.statistics, self.log, PROFILE.commands)
         self.commands.register(self.registry)
         self.log.take()

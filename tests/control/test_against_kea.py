@@ -13,8 +13,8 @@ from pyd2.data.json import from_json
 from pyd2.data.text import to_text
 from tests.control.fakes import Channel
 from tests.kit import control, d2
+from tests.kit.kea import chosen
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 
 pytestmark = pytest.mark.peers
 
@@ -57,7 +57,7 @@ class Both:
 def both() -> Iterator[Both]:
     values: list[object] = [1, -2, 0.1, True, None, {}, []]
     context = {"caf\u00e9": 'tab\t quote" \u00e9 \x7f', "values": values}
-    program = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+    program = chosen().program("kea-dhcp-ddns")
     with (
         PortLease() as ports,
         d2.private_directory() as directory,

@@ -18,6 +18,7 @@ from pyd2.errors import HookError
 from pyd2.hooks.choice import load_chain
 from tests.hooks.conftest import SERVER, RecordingLog
 from tests.hooks.kea.conftest import COMPILE, BridgeLog
+from tests.kit import kea
 from tests.kit.c_libraries import PRELUDE, ROOT, compile_library, compile_text
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ chain.select_key(DnsServer(ip_address("192.0.2.1"), 53, "", None, None), None)
 
 
 def compile_for_kea(source: Path, target: Path) -> Path:
-    subprocess.run([os.environ.get("CXX", "c++"), *COMPILE, str(source), "-o", str(target)], check=True)
+    subprocess.run([*kea.chosen().compiler(), *COMPILE, str(source), "-o", str(target)], check=True)
     return target
 
 

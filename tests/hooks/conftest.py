@@ -22,6 +22,7 @@ from pyd2.dns.tsig import HmacKey
 from pyd2.hooks.interface import Chain
 from pyd2.hooks.python_chain import PythonChain
 from pyd2.messages import ROOT_LOGGER, LoggedRequest, Severity
+from tests.kit import kea
 from tests.kit.c_libraries import PRELUDE, compile_text
 from tests.kit.profile import MESSAGES
 
@@ -93,9 +94,10 @@ Write = Callable[..., HookLibrary]
 
 def kea_chain(entries: Sequence[HookLibrary], log: RecordingLog, clock: Clock) -> Chain:
     """The chain through Kea's HooksManager."""
+    kea.shim()  # the chain's module reads the loaded bridge
     from pyd2.hooks.kea.chain import KeaChain
 
-    return KeaChain(entries, log, clock)
+    return KeaChain(entries, log, clock, rules=kea.chosen().rules)
 
 
 @cache

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from tests.interop import stream
-from tests.kit import dns_servers
+from tests.kit import dns_servers, kea
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.normalise import log_entries
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 from tests.kit.tsigkeys import TsigKey
 
 Serve = Callable[[Sequence[str], TsigKey | None], AbstractContextManager[dns_servers.DnsServer]]
@@ -47,7 +46,7 @@ def _outcome(binary: str, serve: Serve, key: TsigKey | None,
 def _compare(d2_binary: str, serve: Serve, key: TsigKey | None,
              send: Callable[[stream.Feeder], None]) -> dict[str, Any]:
     """Send the same to the real server and to the D2 under test, compare, and return the outcome."""
-    real = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+    real = kea.chosen().program("kea-dhcp-ddns")
     with _outcome(real, serve, key, send) as wanted, _outcome(d2_binary, serve, key, send) as got:
         assert got["statistics"] == wanted["statistics"]
         assert got["history"] == wanted["history"]

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.kit import kea
 from tests.kit.d2 import environment, private_directory
 from tests.kit.ports import PortLease
-from tests.kit.process import Process, find_program
+from tests.kit.process import Process
 
 SUFFIX = "example.com."
 # A burst of removals can overrun the receive buffer of the D2's socket, unnoticed.
@@ -93,7 +94,7 @@ def _configuration(family: int, d2_port: int, lifetime: int) -> dict[str, Any]:
 def kea_dhcp(family: int, d2_port: int, lifetime: int) -> Iterator[DhcpServer]:
     """Run kea-dhcp4 or kea-dhcp6. `lifetime` of leases is in seconds."""
     name = f"kea-dhcp{family}"
-    program = find_program(name, f"{name}-server")
+    program = kea.chosen().program(name)
     with PortLease() as ports, private_directory() as directory:
         port, client_port = ports.take(), ports.take()
         (directory / "dhcp.json").write_text(json.dumps(_configuration(family, d2_port, lifetime)))
@@ -109,7 +110,7 @@ def perfdhcp(server: DhcpServer, clients: int, rate: int) -> str:
 
     Each call has the same clients: one that got no answer within a second can get its lease in a second call.
     """
-    program = find_program("perfdhcp", "kea-admin")
+    program = kea.chosen().program("perfdhcp", "kea-admin")
     loopback = "127.0.0.1" if server.family == 4 else "::1"
     relay = [] if server.family == 4 else ["-A", "1", "-b", "duid=0001000100000000000c01020304"]
     argv = [program, f"-{server.family}", *relay, "-l", loopback, "-N", str(server.port),
@@ -123,7 +124,7 @@ def perfdhcp(server: DhcpServer, clients: int, rate: int) -> str:
 @contextlib.contextmanager
 def control_agent(sockets: Mapping[str, Path]) -> Iterator[int]:
     """Run kea-ctrl-agent in front of control sockets, service -> path; yield its HTTP port."""
-    program = find_program("kea-ctrl-agent", "kea-ctrl-agent")
+    program = kea.chosen().program("kea-ctrl-agent", "kea-ctrl-agent")
     (folder,) = {path.parent for path in sockets.values()}
     with PortLease() as ports, private_directory() as directory:
         port = ports.take()
@@ -139,7 +140,7 @@ def control_agent(sockets: Mapping[str, Path]) -> Iterator[int]:
 
 def kea_shell(port: int, service: str, command: str, arguments: str = "") -> Any:
     """Ask a service through the agent with kea-shell; return the answer as a value."""
-    program = find_program("kea-shell", "kea-ctrl-agent")
+    program = kea.chosen().program("kea-shell", "kea-ctrl-agent")
     argv = [program, "--host", "127.0.0.1", "--port", str(port), "--service", service, command]
     done = subprocess.run(argv, input=arguments, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyd2.config import parse
 from pyd2.messages import OWN_MESSAGES
 from pyd2.observe.log import MessageLog
-from pyd2.profiles.kea_2_6 import KEA_2_6 as PROFILE
+from tests.kit import kea
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MESSAGES", "PROFILE", "RULES", "message_log", "parse_element", "parse_file", "read_file"]
 
+PROFILE: Final = kea.chosen().profile()
+"""That of the Kea of this run: 2.6.3, unless --kea says otherwise."""
 MESSAGES: Final[Mapping[str, Message]] = {**PROFILE.messages, **OWN_MESSAGES}
 RULES: Final = PROFILE.config
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.kit import kea
 from tests.kit.d2 import CONTROL_SOCKET, D2
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 
 REFERENCE = "reference.log"
 _FIELDS = ("%D{%s}", "%D{%Q}", "%i", "%t", "%T", "%c", "%p", "%m")
@@ -21,7 +21,7 @@ def run(
     with PortLease() as lease:
         config = {"port": lease.take(), "control-socket": CONTROL_SOCKET, "loggers": loggers}
         (directory / "d2.json").write_text(json.dumps({"DhcpDdns": config}))
-        binary = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+        binary = kea.chosen().program("kea-dhcp-ddns")
         d2 = D2(binary, directory, env=env)
         with d2:
             d2.wait_for_commands()
@@ -44,7 +44,7 @@ def read_reference(directory: Path) -> list[dict[str, str]]:
 
 def check(directory: Path) -> str:
     """Return what the real server prints on stdout when it checks the directory's d2.json."""
-    binary = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+    binary = kea.chosen().program("kea-dhcp-ddns")
     d2 = D2(binary, directory, ["-t", "d2.json"])
     d2.process.wait_for_exit()
     return d2.stdout()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pyd2.messages import Severity
 from pyd2.observe.pattern import DEFAULT_PATTERN, DEFAULT_SYSLOG_PATTERN, Layout
+from tests.kit.profile import PROFILE
 from tests.observe import kea
 
 WRITTEN = [
@@ -81,7 +82,7 @@ def render(layout: Layout, message: dict[str, str]) -> str:
 @pytest.mark.peers
 @pytest.mark.parametrize("number", range(len(PATTERNS)))
 def test_same_file_as_kea(number: int, recorded: Path, as_kea: list[dict[str, str]]) -> None:
-    layout = Layout(PATTERNS[number], 0.0)
+    layout = Layout(PATTERNS[number], 0.0, PROFILE.log.source)
     written = (recorded / f"{number}.log").read_text(encoding="latin-1")
     assert "".join(render(layout, message) for message in as_kea) == written, PATTERNS[number]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.hooks.kea import building
-from pyd2.hooks.kea.bridge import versions
-from pyd2.hooks.kea.start import shim
+from pyd2.hooks.kea.bridge import module_of, versions
 from pyd2.tools import bridge
 from tests.hooks.kea.conftest import COMPILE, EXAMPLES
 from tests.hooks.kea.rig import rig
+from tests.kit import kea as kit
 from tests.kit.c_libraries import compile_library
 from tests.kit.d2 import environment
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.peers
 ROOT = Path(__file__).parents[2]
+STATUS = (sys.executable, "-m", "pyd2.tools", "bridge", "status", "--kea", "2.6.3")
 PARTS = ("cbridge", "pyd2", "setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 KEY = {"name": "own.", "algorithm": "HMAC-SHA256", "secret": "MDEyMzQ1Njc4OWFiY2RlZg=="}
 OTHER_KEA = """
@@ -107,8 +109,7 @@ def install(wheel: Path, venv: Path) -> Path:
 def for_kea(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library compiled for Kea."""
     library = tmp_path_factory.mktemp("compiled") / "maintenance.so"
-    compiler = os.environ.get("CXX", "c++")
-    subprocess.run([compiler, *COMPILE, EXAMPLES / "maintenance.cc", "-o", library], check=True)
+    shutil.copy(kit.compiled(EXAMPLES / "maintenance.cc", *COMPILE), library)
     return library
 
 
@@ -152,7 +153,8 @@ def test_a_wheel_without_kea_and_the_bridge_built_later(tmp_path: Path, for_kea:
     refused = run(*check, cwd=tmp_path, env=kea)
     assert refused.returncode == 1
     assert (f"HOOKS_OPEN_ERROR failed to open hook library {for_kea}: {for_kea}: a compiled Kea hook library "
-            "needs the bridge to Kea, which is not built: run pyd2ctl bridge build\n") in refused.stdout
+            "needs the bridge to Kea 2.6.3, which is not built: run pyd2ctl bridge build --kea 2.6.3\n"
+            ) in refused.stdout
     build = run(*pyd2ctl_bridge, "build", cwd=tmp_path)
     assert build.returncode == 0, build.stdout + build.stderr
     assert "they match: compiled Kea hook libraries load" in build.stdout
@@ -190,8 +192,8 @@ def test_kea_is_there_but_not_all_that_the_bridge_needs(tmp_path: Path, for_kea:
     for flag in ("-t", "-c"):
         started = run(programs / "pyd2", flag, "d2.json", cwd=tmp_path, env=kea)
         assert started.returncode == 1
-        reason = (f"{for_kea}: a compiled Kea hook library needs the bridge to Kea, which is not built: "
-                  f"missing {LOG4CPLUS}; install that, then run pyd2ctl bridge build\n")
+        reason = (f"{for_kea}: a compiled Kea hook library needs the bridge to Kea 2.6.3, which is not "
+                  f"built: missing {LOG4CPLUS}; install that, then run pyd2ctl bridge build --kea 2.6.3\n")
         assert reason in started.stdout + started.stderr
 
 
@@ -199,7 +201,7 @@ def test_a_package_without_the_sources_of_the_bridge(monkeypatch: pytest.MonkeyP
     """A distribution may leave them out."""
     monkeypatch.setattr(building, "PACKAGE", tmp_path / "pyd2")
     assert building.missing().startswith("the bridge's sources (")
-    assert "which is not built: missing the bridge's sources (" in building.absent()
+    assert "which is not built: missing the bridge's sources (" in building.absent(20603)
 
 
 class Builder:
@@ -208,10 +210,13 @@ class Builder:
     def __init__(self, missing: str) -> None:
         self._missing = missing
 
-    def missing(self) -> str:
+    def missing(self, _kea: str) -> str:
         return self._missing
 
-    def make(self) -> object:
+    def find(self, _kea: str) -> object:
+        return None
+
+    def make(self, _kea: object) -> object:
         raise RuntimeError("command 'c++' failed with exit code 1")
 
 
@@ -259,9 +264,9 @@ def other_kea(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 def test_after_an_update_of_kea_the_bridge_does_not_fit(
     tmp_path: Path, other_kea: Mapping[str, str], for_kea: Path,
 ) -> None:
-    status = run(sys.executable, "-m", "pyd2.tools", "bridge", "status", cwd=tmp_path, env=other_kea)
+    status = run(*STATUS, cwd=tmp_path, env=other_kea)
     assert status.returncode == 1
-    built, _ = versions(shim())
+    built, _ = versions(kit.shim())
     assert f"built:   for Kea {built}\nloaded:  Kea 2.6.99\n         they do not match" in status.stdout
     entry = {"hooks-libraries": [{"library": str(for_kea)}]}
     (tmp_path / "d2.json").write_text(json.dumps({"DhcpDdns": entry}))
@@ -269,19 +274,18 @@ def test_after_an_update_of_kea_the_bridge_does_not_fit(
     refused = run(sys.executable, "-m", "pyd2", "-t", "d2.json", cwd=tmp_path, env={**kea, **other_kea})
     assert refused.returncode == 1
     assert (f"{for_kea}: the bridge was built for Kea {built}, but Kea is 2.6.99: rebuild the bridge: "
-            "pyd2ctl bridge build\n") in refused.stdout
+            "pyd2ctl bridge build --kea 2.6.99\n") in refused.stdout
 
 
 def test_kea_libraries_of_another_name(tmp_path: Path) -> None:
     """As after an update that changes the names of Kea's libraries: what the bridge needs is not there."""
-    from pyd2.hooks import kea_shim
-
-    needed = run("readelf", "-d", kea_shim.__file__ or "", cwd=tmp_path).stdout
+    spec = importlib.util.find_spec(module_of(kit.installed().rules.version))
+    assert spec is not None
+    needed = run("readelf", "-d", spec.origin or "", cwd=tmp_path).stdout
     name = next(word.strip("[]") for word in needed.split() if word.startswith("[libkea-hooks.so."))
     (tmp_path / "empty.c").write_text("int pyd2_empty;\n")
     compile_library(tmp_path / "empty.c", tmp_path / name)
-    status = run(sys.executable, "-m", "pyd2.tools", "bridge", "status", cwd=tmp_path,
-                 env={"LD_LIBRARY_PATH": str(tmp_path)})
+    status = run(*STATUS, cwd=tmp_path, env={"LD_LIBRARY_PATH": str(tmp_path)})
     assert status.returncode == 1
     assert "the bridge does not fit the installed Kea (" in status.stdout
-    assert "rebuild the bridge: pyd2ctl bridge build" in status.stdout
+    assert "rebuild the bridge: pyd2ctl bridge build --kea 2.6.3" in status.stdout

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 
 from pyd2.data.element import Element
 from pyd2.errors import HookError
-from pyd2.hooks.kea_shim import lib
+from pyd2.hooks.kea.loaded import lib
 from pyd2.hooks.points import Kind, Status, kinds_at
 from pyd2.hooks.values import is_text
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _STATUS: Final = tuple(Status)
 """By number: a look into the enumeration costs more than the call into C++."""
 
-_KINDS: Final[dict[Kind, int]] = {Kind.JSON: lib.KB_JSON, Kind.TEXT: lib.KB_TEXT, Kind.KEY: lib.KB_KEY}
+_KINDS: Final[dict[Kind, int]] = {
+    Kind.JSON: lib.KB_JSON, Kind.TEXT: lib.KB_TEXT, Kind.KEY: lib.KB_KEY,
+    Kind.HTTP_REQUEST: lib.KB_HTTP_REQUEST, Kind.HTTP_RESPONSE: lib.KB_HTTP_RESPONSE,
+}
 _OBJECTS: Final[dict[str, int]] = {
     "current_server": lib.KB_SERVER, "server_config": lib.KB_CONFIG, "io_context": lib.KB_SERVICE,
 }
@@ -29,6 +32,7 @@ _SERVER: Final[int] = lib.KB_SERVER
 _JSON: Final[int] = lib.KB_JSON
 _KEY: Final[int] = lib.KB_KEY
 _TEXT: Final[int] = lib.KB_TEXT
+_HTTP: Final = frozenset({lib.KB_HTTP_REQUEST, lib.KB_HTTP_RESPONSE})
 
 KnownArguments: TypeAlias = "Mapping[str, tuple[bytes, int]]"
 """The arguments of a hook point by name: the name as C has it, and the kind as C++ has it."""
@@ -107,6 +111,9 @@ class Arguments:
         elif kind == _JSON:
             assert value is None or isinstance(value, Element)
             result = lib.kb_handle_set_element(handle, name, shim.element(value))
+        elif kind in _HTTP:
+            assert value is None or isinstance(value, Element)
+            result = lib.kb_handle_set_http(handle, name, kind, shim.element(value))
         elif kind == _TEXT or (type(value) is str and is_text(value)):
             text = shim.bytes(str(value))
             result = lib.kb_handle_set_text(handle, name, text, len(text))

@@ -1,5 +1,6 @@
-"""The bridge to the installed Kea, imported only when a library compiled for Kea is configured.
+"""The bridge to Kea, imported only when a library compiled for Kea is configured.
 
+Those for several releases may be installed (cbridge/build_kea.py); the hooks version of the profile chooses.
 There is one in a process, as there is one Kea in it. Only the hook thread uses it.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import re
 import shutil
 import tempfile
@@ -16,18 +18,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyd2.errors import BridgeError
 from pyd2.hooks.hook_thread import hook_thread
-from pyd2.hooks.kea.building import BUILD, absent
+from pyd2.hooks.kea.building import PACKAGE, absent, build_command, release_of
 from pyd2.hooks.kea.elements import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
     from pyd2.data.element import Element
 
 CData: TypeAlias = Any
 """A value of cffi, or any other object: mypy knows no types for these."""
 
-REBUILD: Final = f"rebuild the bridge: {BUILD}"
+_MODULE: Final = "kea_shim_"
+"""The name of the extension module in ``pyd2.hooks``, without the hooks version at its end."""
 
 
 class References:
@@ -136,6 +140,10 @@ class Shim:
         finally:
             self.lib.kb_free(pointer)
 
+    def kea_libraries(self) -> list[str]:
+        """Return the paths of the loaded Kea's libraries."""
+        return self.text(self.lib.kb_kea_libraries()).split("\n")[:-1]
+
     def bytes(self, text: str) -> bytes:
         """Return a text as octets for C."""
         return text.encode("utf-8", "surrogateescape")
@@ -181,28 +189,57 @@ def _string(ffi: CData, pointer: CData) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
 
-def built_for(hooks_version: int) -> str:
-    """Return the Kea version of a hooks version: ``2.6.3`` of 20603."""
-    return f"{hooks_version // 10000}.{hooks_version // 100 % 100}.{hooks_version % 100}"
-
-
 def version_in(report: str) -> str:
     """Return the version that a build report of Kea names, empty if it names none."""
     found = re.search(r"Version:\s*(\d+\.\d+\.\d+)", report)
     return found.group(1) if found else ""
 
 
-def extension() -> Shim:
-    """Return the extension module, not started. Raises BridgeError when it is absent or cannot be loaded."""
+def module_of(hooks_version: int) -> str:
+    """Return the name of the extension module for a hooks version."""
+    return f"pyd2.hooks.{_MODULE}{hooks_version}"
+
+
+def built() -> list[int]:
+    """Return the hooks versions for which there is an extension module, in order."""
+    names = (module.name for module in pkgutil.iter_modules([str(PACKAGE / "hooks")]))
+    return sorted(int(name.removeprefix(_MODULE)) for name in names if name.startswith(_MODULE))
+
+
+def rebuild(release: str) -> str:
+    """Return what to do about a bridge that does not fit."""
+    return f"rebuild the bridge: {build_command(release)}"
+
+
+class _State:
+    module: ModuleType | None = None
+
+
+def extension(hooks_version: int) -> Shim:
+    """Return the extension module for a hooks version, not started.
+
+    Raises BridgeError when it is absent or cannot be loaded, and when this process has that of another Kea.
+    """
     # pyd2's log holds the lock file while it writes; Kea's own lock on the same file would release it.
     os.environ["KEA_LOCKFILE_DIR"] = "none"
+    name, release = module_of(hooks_version), release_of(hooks_version)
+    if _State.module is not None and _State.module.__name__ != name:
+        raise BridgeError(f"this process has loaded another Kea than {release}: restart it")
     try:
-        kea_shim = importlib.import_module("pyd2.hooks.kea_shim")
+        kea_shim = importlib.import_module(name)
     except ModuleNotFoundError:
-        raise BridgeError(absent()) from None
+        raise BridgeError(absent(hooks_version)) from None
     except ImportError as error:
-        raise BridgeError(f"the bridge does not fit the installed Kea ({error}): {REBUILD}") from error
+        unfit = f"the bridge does not fit the installed Kea ({error}): {rebuild(release)}"
+        raise BridgeError(unfit) from error
+    _State.module = kea_shim
     return Shim(kea_shim.ffi, kea_shim.lib)
+
+
+def loaded() -> ModuleType:
+    """Return the extension module that this process has loaded."""
+    assert _State.module is not None
+    return _State.module
 
 
 def versions(made: Shim) -> tuple[str, str]:
@@ -210,4 +247,4 @@ def versions(made: Shim) -> tuple[str, str]:
 
     The second is empty if Kea does not report it.
     """
-    return built_for(made.lib.kb_hooks_version()), version_in(made.text(made.lib.kb_runs_with()))
+    return release_of(made.lib.kb_hooks_version()), version_in(made.text(made.lib.kb_runs_with()))

@@ -10,8 +10,17 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 PACKAGE: Final = Path(__file__).parents[2]
-_NOT_BUILT: Final = "a compiled Kea hook library needs the bridge to Kea, which is not built"
 BUILD: Final = "pyd2ctl bridge build"
+
+
+def release_of(hooks_version: int) -> str:
+    """Return the Kea release of a hooks version: ``2.6.3`` of 20603."""
+    return f"{hooks_version // 10000}.{hooks_version // 100 % 100}.{hooks_version % 100}"
+
+
+def build_command(release: str) -> str:
+    """Return the command that builds the bridge to a release of Kea."""
+    return f"{BUILD} --kea {release}"
 
 
 def sources() -> Path:
@@ -30,17 +39,22 @@ def builder() -> ModuleType:
     return module
 
 
-def missing() -> str:
-    """Return what is missing here to build the bridge: one line, with Debian's packages; empty: nothing."""
+def missing(kea: str = "") -> str:
+    """Return what is missing here to build the bridge: one line, with Debian's packages; empty: nothing.
+
+    ``kea`` is a directory or a release; without it the bridge is for the Kea whose headers are here.
+    """
     try:
-        lacking: str = builder().missing()
+        lacking: str = builder().missing(kea)
     except OSError as error:
         return f"the bridge's sources ({error})"
     return lacking
 
 
-def absent() -> str:
+def absent(hooks_version: int) -> str:
     """Return why a compiled library is refused where the bridge is not built, and what to do."""
-    lacking = missing()
-    what_to_do = f"missing {lacking}; install that, then run {BUILD}" if lacking else f"run {BUILD}"
-    return f"{_NOT_BUILT}: {what_to_do}"
+    release = release_of(hooks_version)
+    lacking = missing(release)
+    command = build_command(release)
+    what_to_do = f"missing {lacking}; install that, then run {command}" if lacking else f"run {command}"
+    return f"a compiled Kea hook library needs the bridge to Kea {release}, which is not built: {what_to_do}"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from pyd2.hooks.describe import explain
-from pyd2.hooks.kea_shim import ffi, lib
+from pyd2.hooks.kea.loaded import ffi, lib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, cast
+from weakref import WeakSet
 
 from pyd2.config.hooks_libraries import PYTHON_PREFIX
 from pyd2.errors import BridgeError, HookError
@@ -19,13 +20,14 @@ from pyd2.hooks.kea import callbacks
 from pyd2.hooks.kea import log as kea_log
 from pyd2.hooks.kea.arguments import Arguments
 from pyd2.hooks.kea.changed_config import changed
+from pyd2.hooks.kea.http import KeaHttpUse
 from pyd2.hooks.kea.io_pump import Pump
 from pyd2.hooks.kea.keys import Keys
+from pyd2.hooks.kea.loaded import lib
 from pyd2.hooks.kea.servers import Servers, with_loaded_libraries
 from pyd2.hooks.kea.slots import Slot
 from pyd2.hooks.kea.start import shim
 from pyd2.hooks.kea.statistics import KeaStatistics
-from pyd2.hooks.kea_shim import lib
 from pyd2.hooks.library import is_for_kea
 from pyd2.hooks.points import RULES, HookRules, Status
 from pyd2.hooks.release import free_closed
@@ -78,7 +80,7 @@ class KeaChain:
         """
         self._log = cast("ServerLog", log)
         self._commands = commands
-        self._shim = shim()
+        self._shim = shim(rules.version)
         self._keys = Keys(self._shim)
         self._servers = Servers(self._shim)
         self.config: Config | None = None
@@ -91,6 +93,7 @@ class KeaChain:
         self.server: Callable[[int], DnsServer] = self._servers.server
         """Returns the server of a C++ object; HookError when it is unknown."""
         arguments = Arguments(self._shim, self._keys, self)
+        self._http_uses: WeakSet[KeaHttpUse] = WeakSet()
         self._links = ""
         self._unopened: set[str] = set()
         self._compiled = any(is_for_kea(entry.library) for entry in entries)
@@ -222,8 +225,13 @@ class KeaChain:
         self._done()
         return answer
 
-    def http_use(self) -> None:
-        """Return None: Kea 2.6 has no hook points for requests over HTTP."""
+    def http_use(self) -> KeaHttpUse | None:
+        """Begin the use for a request over HTTP; None when no library has a callout for one."""
+        if not (self._present("http_auth") or self._present("http_response")):
+            return None
+        use = KeaHttpUse(self._shim, self._done)
+        self._http_uses.add(use)
+        return use
 
     # d2_srv_configured.
 
@@ -304,6 +312,8 @@ class KeaChain:
         if not self._loaded:
             return
         self._loaded = False
+        for use in list(self._http_uses):
+            use.unload()
         # Free unused objects of the libraries before these are unloaded: all others keep them mapped.
         hook_thread.run_posted()
         self._keys.clear()

@@ -8,11 +8,10 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.kit import ncr
+from tests.kit import kea, ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.normalise import log_entries
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 from tests.kit.scripted_dns import ScriptedDns
 
 from .tkey_server import TkeyServer
@@ -118,7 +117,7 @@ def compare(d2_binary: str, libraries: list[tuple[Path, Mapping[str, Any] | None
 
     ``only`` takes those lines of the log that are compared.
     """
-    real = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+    real = kea.chosen().program("kea-dhcp-ddns")
     outcomes = []
     for binary in (real, d2_binary):
         with rig(binary, libraries, user=user) as at:

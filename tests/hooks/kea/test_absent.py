@@ -11,9 +11,10 @@ import pytest
 
 from pyd2.data.element import BigInteger, Element, Position
 from pyd2.errors import BridgeError, HookError
-from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.hooks.kea import bridge, building, start
 from pyd2.hooks.kea.elements import decode, encode
+from tests.kit import kea
+from tests.kit.kea import check_libraries, load_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,11 +49,11 @@ with open("/proc/self/maps") as maps:
     assert json.loads(done.stdout) == [[], False]
 
 
-@pytest.mark.parametrize("reason", [building.absent(), "the bridge was built for another Kea"])
+@pytest.mark.parametrize("reason", [building.absent(20603), "the bridge was built for another Kea"])
 def test_a_compiled_library_without_a_bridge_that_fits(
     probe: Probe, log: BridgeLog, monkeypatch: pytest.MonkeyPatch, reason: str,
 ) -> None:
-    def fail() -> bridge.Shim:
+    def fail(_: int) -> bridge.Shim:
         raise BridgeError(reason)
 
     monkeypatch.setattr(start, "shim", fail)
@@ -66,16 +67,16 @@ def test_a_compiled_library_without_a_bridge_that_fits(
 
 
 def test_versions_are_compared() -> None:
-    assert bridge.built_for(20603) == "2.6.3"
-    assert bridge.built_for(30004) == "3.0.4"
-    built, present = bridge.versions(start.shim())
+    assert building.release_of(20603) == "2.6.3"
+    assert building.release_of(30004) == "3.0.4"
+    built, present = bridge.versions(kea.shim())
     assert built == present
 
 
 # Values.
 
 def through_kea(element: Element) -> Element | None:
-    shim = start.shim()
+    shim = kea.shim()
     pointer = shim.lib.kb_element_read(encode(element), len(encode(element)))
     assert pointer
     return shim.value(pointer)
@@ -95,7 +96,7 @@ def test_every_kind_of_value_goes_through_with_its_place() -> None:
 @pytest.mark.parametrize("block", [b"", b"\1\0\0\0", b"\0\0\0\0x", encode(Element("abc"))[:-1],
                                    encode(Element([Element(1)]))[:-5], b"\xff\xff\xff\xff"])
 def test_a_malformed_block_is_refused_on_both_sides(block: bytes) -> None:
-    shim = start.shim()
+    shim = kea.shim()
     assert not shim.lib.kb_element_read(block, len(block))
     with pytest.raises(BridgeError):
         decode(block)

@@ -10,8 +10,8 @@ import pytest
 from pyd2.config.model import HookLibrary
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import HookError
-from pyd2.hooks.choice import load_chain
 from tests.kit.c_libraries import PRELUDE, compile_text
+from tests.kit.kea import load_chain
 
 from .conftest import SOURCES, BridgeLog, Compile, Load, configure
 from .rig import Rig, compare

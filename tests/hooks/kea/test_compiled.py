@@ -14,10 +14,10 @@ from pyd2.config.model import HookLibrary
 from pyd2.data.element import from_plain
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import HookError, ReplyError
-from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.hooks.hook_thread import hook_thread
-from pyd2.hooks.kea import start
 from pyd2.update.drive.server_choice import Selection
+from tests.kit import kea
+from tests.kit.kea import check_libraries, load_chain
 
 from .conftest import KEY, SERVERS, SOURCES, BridgeLog, Compile, Load, configure, state, two_servers
 
@@ -80,7 +80,7 @@ def test_the_life_of_a_library_in_messages(load: Load, probe: Probe, log: Bridge
 LOAD_THREW = "HOOKS_LOAD_FRAMEWORK_EXCEPTION 'load' function in hook library {0} threw an exception"
 UNLOAD_THREW = "HOOKS_UNLOAD_FRAMEWORK_EXCEPTION 'unload' function in hook library {0} threw an exception"
 FAULTS = {
-    1: "HOOKS_INCORRECT_VERSION hook library {0} is at version 20602, require version 20603",
+    1: "HOOKS_INCORRECT_VERSION hook library {0} is at version 20602, require version {1}",
     2: "HOOKS_NO_VERSION no 'version' function found in hook library {0}",
     3: "HOOKS_OPEN_ERROR failed to open hook library {0}: {0}: undefined symbol: nowhere",
     4: "HOOKS_VERSION_EXCEPTION 'version' function in hook library {0} threw an exception",
@@ -92,7 +92,7 @@ def test_a_library_that_does_not_fit(log: BridgeLog, compile_library: Compile, f
     """Found by the check and by the load, in Kea's words; the daemon continues."""
     options = (f"-DFAULT={fault}", *(("-Wl,-z,lazy",) if fault == 3 else ()))
     entry = HookLibrary(str(compile_library(SOURCES / "faults.cc", *options)), None)
-    expected = FAULTS[fault].format(entry.library)
+    expected = FAULTS[fault].format(entry.library, kea.chosen().rules.version)
     assert check_libraries([entry], log) == [entry.library]
     assert log.lines()[0].replace("'version' function: ", "") == expected
     with pytest.raises(HookError, match="One or more hook libraries failed to load"):
@@ -154,7 +154,8 @@ def test_a_python_library_that_fails_to_load_ends_the_chain(
 def python_library(directory: Path, text: str, *, load: str = "pass", name: str = "lib.py") -> HookLibrary:
     path = directory / name
     path.write_text(
-        f"def version(): return 20603\ndef load(handle):\n    global LOG\n    LOG = handle.log\n    {load}\n"
+        f"def version(): return {kea.chosen().rules.version}\n"
+        f"def load(handle):\n    global LOG\n    LOG = handle.log\n    {load}\n"
         + textwrap.dedent(text) + "\n",
     )
     return HookLibrary(str(path), None)
@@ -305,7 +306,7 @@ def test_the_garbage_collector_takes_keys_and_contexts_in_any_order(
 
 
 def test_what_another_thread_drops_is_freed_by_the_loop_s() -> None:
-    shim = start.shim()
+    shim = kea.shim()
     freed: list[int] = []
 
     def free(raw: object) -> None:

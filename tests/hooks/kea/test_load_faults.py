@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.kit import kea
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.normalise import log_entries
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 
 from .conftest import SOURCES, Compile
 from .rig import rig
@@ -63,7 +63,9 @@ def make(request: pytest.FixtureRequest, compile_library: Compile, tmp_path: Pat
 def for_another_kea(directory: Path) -> Path:
     """Compile a library that needs a libkea-hooks.so of a Kea that is not here."""
     (directory / "stub.cc").write_text("int stub() { return 0; }\n")
-    (directory / "other.cc").write_text('int stub();\nextern "C" int version() { return stub() + 20603; }\n')
+    version = kea.chosen().rules.version
+    text = f'int stub();\nextern "C" int version() {{ return stub() + {version}; }}\n'
+    (directory / "other.cc").write_text(text)
     compiler = ["c++", "-shared", "-fPIC", "-o"]
     subprocess.run([*compiler, directory / "libstub.so", "-Wl,-soname,libkea-hooks.so.999",
                     directory / "stub.cc"], check=True)
@@ -73,7 +75,7 @@ def for_another_kea(directory: Path) -> Path:
 
 
 def binaries(d2_binary: str) -> tuple[str, str]:
-    return find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server"), d2_binary
+    return kea.chosen().program("kea-dhcp-ddns"), d2_binary
 
 
 def said(text: str, directory: Path) -> list[str]:

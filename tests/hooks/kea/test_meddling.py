@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kit import ncr
+from tests.kit import kea, ncr
 from tests.kit.waiting import wait_until
 
 from .conftest import SOURCES, Compile
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from .test_tkey import Entry
 
+
+SOCKET = "control-socket" if kea.chosen().series == "2.6" else "control-sockets"
 
 @pytest.fixture
 def library(compile_library: Compile) -> Path:
@@ -34,7 +36,7 @@ def shown(at: Rig) -> dict[str, Any]:
     servers = config["forward-ddns"]["ddns-domains"][0]["dns-servers"]
     return {"timeout": config["dns-server-timeout"],
             "servers": [(at.dns_ports.index(one["port"]), one.get("key-name", "")) for one in servers],
-            "libraries": len(config["hooks-libraries"]), "socket": config["control-socket"],
+            "libraries": len(config["hooks-libraries"]), "socket": config[SOCKET],
             "keys": [key["name"] for key in config["tsig-keys"]]}
 
 
@@ -83,7 +85,7 @@ def test_what_a_library_built_counts_field_by_field(d2_binary: str, library: Pat
             before = len(at.seen())
             answer = at.d2.command("config-set", wanted)
             config = at.d2.command("config-get")["arguments"]["DhcpDdns"]
-            for name in ("hooks-libraries", "control-socket", "port"):
+            for name in ("hooks-libraries", SOCKET, "port"):
                 del config[name]
             if how != "no domain":
                 at.d2.barrier()  # the real server opens its port anew, and loses what comes meanwhile

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.data.controls import escaped_lines
-from tests.kit import control, ncr
+from tests.kit import control, kea, ncr
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 from tests.kit.waiting import wait_until
 
 from .conftest import SOURCES, Compile
@@ -223,7 +222,7 @@ def test_work_beside_the_server(d2_binary: str, worker: Path, port: int) -> None
 def test_what_a_library_has_left_open_is_written_at_the_end(
     d2_binary: str, worker: Path, port: int,
 ) -> None:
-    real = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+    real = kea.chosen().program("kea-dhcp-ddns")
     for binary in (real, d2_binary):
         with rig(binary, [(worker, {"port": port, "dns-port": 1, "file": "@DIR@/left.txt"})]) as at:
             at.update(1)
@@ -236,9 +235,7 @@ def test_a_library_s_hook_point_takes_callouts_in_python(
 ) -> None:
     """A text stays a text to the libraries in C++."""
     script = tmp_path / "attached.py"
-    script.write_text("""
-def version():
-    return 20603
+    script.write_text(f"def version(): return {kea.chosen().rules.version}\n" + """
 
 def probe_point(handle):
     seen = f"{handle.get_argument('text')}, {handle.get_argument('number')} and {handle.get_argument('json')}"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import kea
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.normalise import log_entries
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 
-LIBRARIES = sorted(Path("/usr/lib").glob("*/kea/hooks/*.so"))
+LIBRARIES = sorted((kea.chosen().root or Path("/")).glob("usr/lib/*/kea/hooks/*.so"))
 
 
 def outcome(binary: str, libraries: list[Path], flag: str, port: int) -> tuple[int, str, list[list[str]]]:
@@ -23,7 +23,7 @@ def outcome(binary: str, libraries: list[Path], flag: str, port: int) -> tuple[i
         made = config(port, {"hooks-libraries": entries}, severity="DEBUG" if flag == "-t" else "INFO",
                       debuglevel=99)
         (directory / "d2.json").write_text(json.dumps(made))
-        d2 = D2(binary, directory, (flag, "d2.json"))
+        d2 = D2(binary, directory, (flag, "d2.json"), env={"KEA_HOOKS_PATH": str(LIBRARIES[0].parent)})
         status = d2.process.wait_for_exit()
         lines = log_entries(d2.process.output(), str(directory))
         errors = "".join(line for line in d2.process.stderr().splitlines(keepends=True)
@@ -36,7 +36,7 @@ def both(d2_binary: str, libraries: list[Path], flag: str) -> tuple[int, str, li
     """Return the outcome, which is the same in both."""
     with PortLease() as lease:
         port = lease.take()
-        real = outcome(find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server"), libraries, flag, port)
+        real = outcome(kea.chosen().program("kea-dhcp-ddns"), libraries, flag, port)
         assert outcome(d2_binary, libraries, flag, port) == real
         return real
 

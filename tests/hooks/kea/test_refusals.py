@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from tests.kit import kea
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.normalise import log_entries
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 
 from .conftest import SOURCES, Compile
 
@@ -65,7 +65,7 @@ def probe_library(compile_library: Compile) -> Path:
 
 @pytest.fixture
 def servers(d2_binary: str) -> tuple[str, str]:
-    return find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server"), d2_binary
+    return kea.chosen().program("kea-dhcp-ddns"), d2_binary
 
 
 def write(directory: Path, port: int, library: Path, manner: dict[str, str]) -> dict[str, Any]:

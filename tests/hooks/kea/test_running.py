@@ -13,11 +13,10 @@ import pytest
 import uvloop
 
 from pyd2.counters import Counters
-from pyd2.hooks.choice import load_chain
 from pyd2.hooks.kea.io_pump import Pump
-from pyd2.hooks.kea.start import shim
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe.statistics import Statistics
+from tests.kit.kea import load_chain, shim
 from tests.kit.profile import PROFILE
 
 from .conftest import BridgeLog, configure, state

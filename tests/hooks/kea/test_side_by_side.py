@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.kit import ncr
+from tests.kit import kea, ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.normalise import log_entries
 from tests.kit.ports import PortLease
-from tests.kit.process import find_program
 
 from .conftest import EXAMPLES, SOURCES, Compile
 from .rig import DONE, KEYS, SECRET, Rig, compare, rig
@@ -83,7 +82,7 @@ def test_signer(d2_binary: str, compile_library: Compile) -> None:
 def test_require_keys_refuses_at_start(d2_binary: str, compile_library: Compile) -> None:
     library = compile_library(EXAMPLES / "require_keys.cc")
     outcomes = []
-    for binary in (find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server"), d2_binary):
+    for binary in (kea.chosen().program("kea-dhcp-ddns"), d2_binary):
         with private_directory() as directory, PortLease() as lease:
             shutil.copy(library, directory)
             domain = {"name": "example.com.", "dns-servers": [{"ip-address": "192.0.2.1"}]}

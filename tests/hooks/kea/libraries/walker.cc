@@ -112,7 +112,11 @@ int d2_srv_configured(CalloutHandle& handle) {
     say("server_config", config->toElement()->str());
     say("parameters", config->getD2Params()->toText());
     say("user-context", text_of(config->getContext()));
+#if !__has_include(<process/cfgrpt/config_report.h>)  // Kea 2.6
     say("control socket", text_of(config->getControlSocketInfo()));
+#else  // Kea 3.0: a list of maps
+    say("control sockets", text_of(config->getUnixControlSocketInfo()));
+#endif
     say("never committed", config->getLastCommitTime().is_not_a_date_time());
     for (const auto& key : *config->getKeys()) {
         say("key", key.first + " " + key.second->toElement()->str() + " " + key.second->getTSIGKey()->toText());
