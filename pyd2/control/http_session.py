@@ -122,6 +122,11 @@ class HttpSession:
         """Whether the head of a request is complete and its body is not."""
         return self._reader.in_body and not self.deaf
 
+    @property
+    def keeps_place(self) -> bool:
+        """Whether the body of a known client is coming: its connection does not give way to a new one."""
+        return self.in_body and self._knows(self._reader.head)
+
     def receive(self, data: bytes) -> bytes | None:
         """Read the next bytes; return None if more must come, else the response."""
         self.service.log.emit("HTTP_DATA_RECEIVED", len(data), self._peer)
@@ -157,6 +162,9 @@ class HttpSession:
         self._served = True
         head = request.head
         self.closing = request.verdict in _STATUS or not head.keeps
+        # As with Kea, the connection stays open. But where the request ends is not known, so what may come is
+        # not read: it could be its body, written by somebody else, and be taken for a request.
+        self.deaf = request.verdict is Verdict.BROKEN and not self.closing
         if request.verdict in {Verdict.GOOD, Verdict.BROKEN}:
             response = self._respond(request)
         else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyd2.data.element import Plain
 
-__all__ = ["HandleForLoad", "callout_handle", "dns_server", "library_handle"]
+__all__ = ["HandleForLoad", "callout_handle", "dns_server", "http_request", "library_handle"]
 
 _NAME: Final = "library.py"
 _PREFIX: Final = "PYD2_HOOK_MESSAGE_"
@@ -89,6 +89,20 @@ def callout_handle(hook_name: str, **arguments: object) -> CalloutHandle:
     empty = {name: "" if kind is Kind.TEXT else None for name, kind in kinds.items()}
     given = {name: ACCEPT[kind_of(hook, name)](value) for name, value in (empty | arguments).items()}
     return CalloutHandle(PythonUse(given), hook, 1)
+
+
+def http_request(body: Plain, headers: dict[str, str] | None = None, **members: Plain) -> dict[str, Plain]:
+    """Return the ``request`` of http_auth and http_response: a POST of this body from 127.0.0.1.
+
+    ``members`` are others that docs/hooks.md lists, with ``_`` for ``-``: ``user="admin"``.
+    """
+    named = {name.lower(): value for name, value in (headers or {}).items()}
+    own: dict[str, Plain] = {name.replace("_", "-"): value for name, value in members.items()}
+    request: dict[str, Plain] = {
+        "method": "POST", "path": "/", "version": "1.1", "headers": {**named}, "body": body,
+        "remote-address": "127.0.0.1", "user": "", "tls": False,
+    }
+    return request | own
 
 
 def dns_server(address: str, port: int = 53, key_name: str = "") -> DnsServer:

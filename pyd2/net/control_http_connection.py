@@ -48,6 +48,10 @@ class HttpSession(Protocol):
     def in_body(self) -> bool:
         """Whether the head of a request is complete and its body is not."""
 
+    @property
+    def keeps_place(self) -> bool:
+        """Whether the body of a known client is coming."""
+
     def receive(self, data: bytes) -> bytes | None:
         """Read the next bytes; return None if more must come, else the response."""
 
@@ -99,7 +103,7 @@ class HttpConnection:
         """Whether a request is being carried out, or its response sent."""
         self._leaving = False
         """Whether the connection ends with the response under way."""
-        self._closed = False
+        self._reading = self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._ends = 0.0
         """When the request, or the response, must be complete."""
@@ -122,14 +126,14 @@ class HttpConnection:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request is under way, at least none with a complete head."""
-        return not self._answering and not self.session.in_body
+        """Whether no request is under way; that of a stranger does not count before it is complete."""
+        return not self._answering and not self.session.keeps_place
 
     def close(self) -> None:
         """Close the connection."""
         if self._closed:
             return
-        self._closed = True
+        self._reading, self._closed = False, True
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._number)
@@ -177,6 +181,7 @@ class HttpConnection:
             self._wait(IDLE_TIMEOUT, self._idle_timed_out)
         else:
             self._wait(TIMEOUT, self._timed_out)
+        self._reading = True
         self._loop.add_reader(self._number, self._readable)
 
     def _wait_in_body(self) -> None:
@@ -184,6 +189,8 @@ class HttpConnection:
         self._wait(min(TIMEOUT, self._ends - self._loop.time()), self._timed_out)
 
     def _readable(self) -> None:
+        if not self._reading:
+            return
         try:
             data = self._stream.recv(CHUNK)
         except (BlockingIOError, InterruptedError):
@@ -199,7 +206,10 @@ class HttpConnection:
         response = self._ask(lambda: self.session.receive(data))
         if response is not None:
             self._respond(response)
-        elif idle and not self.session.idle:  # another request has begun
+            return
+        # uvloop reports a reset once, even if there is still something to read: so the next step reads on.
+        self._loop.call_soon(self._readable)
+        if idle and not self.session.idle:  # another request has begun
             self._begin()
         elif self.session.in_body:
             self._wait_in_body()
@@ -226,6 +236,7 @@ class HttpConnection:
 
     def _respond(self, response: bytes) -> None:
         self._answering = True
+        self._reading = False
         self._loop.remove_reader(self._number)
         self._unsent = memoryview(response)
         self._ends = self._loop.time() + DEADLINE

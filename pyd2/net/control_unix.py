@@ -151,9 +151,9 @@ class UnixChannel:
         listener.close()
         return self._lock, fresh
 
-    def write_log(self) -> None:
+    def write_log(self, *, always: bool = False) -> None:
         """Have the log written before the client sees the end of its command, if connections are logged."""
-        if "COMMAND_SOCKET_CONNECTION_CLOSED" in self.log.on:
+        if always or "COMMAND_SOCKET_CONNECTION_CLOSED" in self.log.on:
             self._written()
 
     def closed(self, connection: _Connection) -> None:
@@ -280,14 +280,13 @@ class _Connection:
             self._progress()
             self._loop.add_writer(self._number, self._write)
             return
-        self._channel.write_log()
+        if self.closed_by_command:
+            self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", os.strerror(errno.EBADF))
+        self._channel.write_log(always=self.closed_by_command)
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError as fault:
             self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", fault.strerror)
-        else:
-            if self.closed_by_command:
-                self._log.emit("COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL", os.strerror(errno.EBADF))
         self.close()
 
     def _time_out(self) -> None:

@@ -1,4 +1,4 @@
-"""The D2 of Kea 3.0: what it does otherwise than that of 2.6."""
+"""The D2 of Kea 3.0: what it does otherwise than that of 2.6 (docs/contract-3.0.md)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pyd2.config.paths import PathRules
 from pyd2.config.sockets.socket_list import ControlSocketList
 from pyd2.config.sockets.unix_rules import UnixSocketRules
 from pyd2.control.answer import ERROR, FATAL_ERROR
+from pyd2.hooks.points import HookRules
 from pyd2.observe.log import LogRules
 from pyd2.observe.pattern import Source
 from pyd2.profiles.kea_2_6 import KEA_2_6
@@ -43,7 +44,10 @@ KEA_3_0: Final = replace(
     commands=KEA_2_6.commands._replace(
         config_write="config-write", lists_early=False, socket_failure=FATAL_ERROR
     ),
-    hooks=KEA_2_6.hooks._replace(version=KEA_3_0_4.hooks_version),
+    hooks=HookRules(
+        version=KEA_3_0_4.hooks_version,
+        points=tuple(sorted((*KEA_2_6.hooks.points, "http_auth", "http_response"))),
+    ),
 )
 
 

@@ -78,6 +78,12 @@ def test_of_both_keys_in_a_command_the_older_one_counts(take: Any) -> None:
     assert shown(take(**{"control-socket": UNIX, "control-sockets": [HTTP]})) == [UNIX]
 
 
+def test_faults_of_the_older_key_have_no_place_as_in_kea(take: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        take(**{"control-socket": HTTP | {"socket-port": -1}})
+    assert str(caught.value) == "out of range value -1 specified for parameter 'socket-port' (:0:0)"
+
+
 def test_an_empty_list_is_not_shown(take: Any) -> None:
     assert shown(take(**{"control-sockets": []})) is None
     assert shown(take()) is None

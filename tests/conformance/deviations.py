@@ -299,6 +299,118 @@ def _logs_without_lock(name: str, outcome: Outcome, recording: Recording) -> Non
     outcome["actions"][1]["stderr"] = usual["actions"][2]["stderr"]
 
 
+# ---------------------------------------------------------------------------- HTTP control sockets
+
+_OPENED = re.compile(r"(?:started|reused) HTTPS? service bound to address: (\S+) port: (\d+)$")
+_UNPROTECTED = "PYD2_HTTP_UNPROTECTED the HTTP control socket on {} port {} is not protected: {}"
+_NO_CLIENTS = "whoever can connect may send every command. Configure 'authentication' with 'clients'"
+_NOT_ENCRYPTED = ("commands, secrets and passwords are not encrypted. Configure 'trust-anchor', 'cert-file' "
+                  "and 'key-file', or an address of the loopback interface")
+
+
+def _warnings(opened: str, *faults: str) -> list[str]:
+    """Return the warnings that follow a message of an opened socket; none if it is another message."""
+    found = _OPENED.search(opened)
+    return [] if found is None else [_UNPROTECTED.format(*found.groups(), fault) for fault in faults]
+
+
+def _warned(outcome: Outcome, *faults: str) -> None:
+    lines = []
+    for line in outcome["start"]["stderr"].splitlines(keepends=True):
+        lines.append(line)
+        lines += [f"@TIME@ WARN  [kea-dhcp-ddns.commands/@PID@.@TID@] {warning}\n"
+                  for warning in _warnings(line.rstrip("\n"), *faults)]
+    outcome["start"]["stderr"] = "".join(lines)
+
+
+def _warned_of_no_clients(name: str, outcome: Outcome, recording: Recording) -> None:
+    """Whoever reaches the socket may send commands."""
+    _warned(outcome, _NO_CLIENTS)
+
+
+def _warned_of_all_interfaces(name: str, outcome: Outcome, recording: Recording) -> None:
+    """Whoever reaches the socket may send commands, and they are not encrypted."""
+    _warned(outcome, _NO_CLIENTS, _NOT_ENCRYPTED)
+
+
+def _warned_at_reload(name: str, outcome: Outcome, recording: Recording) -> None:
+    """The same warning in the log of a step."""
+    for step in outcome["steps"]:
+        log = []
+        for entry in step.get("log", ()):
+            log.append(entry)
+            for warning in _warnings(entry[3], _NO_CLIENTS):
+                message_id, text = warning.split(" ", 1)
+                log.append(["WARN", "kea-dhcp-ddns.commands", message_id, text])
+        if log:
+            step["log"] = log
+
+
+def _no_socket_left(name: str, outcome: Outcome, recording: Recording) -> None:
+    """A start that fails takes its sockets with it."""
+    outcome["start"]["left"] = dict.fromkeys(outcome["start"]["left"], "FileNotFoundError")
+
+
+def _no_password(name: str, outcome: Outcome, recording: Recording) -> None:
+    """Asterisks for the passwords of clients."""
+    for entry in outcome["log"]:
+        entry[3] = entry[3].replace('"password": "s3cret"', '"password": "*****"')
+
+
+def _second_answer(name: str, outcome: Outcome, recording: Recording) -> None:
+    """A request that came in the same packet as the one before is answered, too."""
+    answers = outcome["steps"][0]["answers"]
+    first = answers[0]
+    headers = "\r\n".join((first["status"], *first["headers"]))
+    answers[-1]["more"] = f"{headers}\r\n\r\n{first['body']}"
+    outcome["steps"][0]["log"] *= 2
+
+
+def _old_authentication_stays(name: str, outcome: Outcome, recording: Recording) -> None:
+    """A refused configuration does not change who is let in."""
+    number, other, at = {"set-auth-then-taken": (1, "set-http-port-taken", 1),
+                         "set-auth-off-then-taken": (2, "auth-none-bad-good", 0)}[name]
+    usual = recording.cases("commands")[other]["steps"][at]
+    outcome["steps"][number] |= {key: copy.deepcopy(usual[key]) for key in ("answers", "log")}
+
+
+def _old_unix_socket_stays(name: str, outcome: Outcome, recording: Recording) -> None:
+    """A refused configuration does not rename the UNIX socket."""
+    refused, first, second, reload, *_ = outcome["steps"]
+    del refused["log"][-1]
+    answered = outcome["steps"][4]
+    asked = copy.deepcopy(second)
+    first |= {key: copy.deepcopy(answered[key]) for key in ("response_text", "response", "log")}
+    second.clear()
+    second |= {"chunks": asked["chunks"], "response_text": "@FileNotFoundError@", "log": []}
+    reload["log"] = [entry for entry in reload["log"] if entry[2] != "COMMAND_ACCEPTOR_START"]
+
+
+def _changes_to_http(name: str, outcome: Outcome, recording: Recording) -> None:
+    """An address and port may change from HTTPS to HTTP; a client that speaks TLS finds plain HTTP there."""
+    change, after = outcome["steps"]
+    usual = recording.cases("commands")["set-same-sockets"]["steps"][0]
+    change |= {key: copy.deepcopy(usual[key]) for key in ("response_text", "response")}
+    warning = _warnings("started HTTP service bound to address: 127.0.0.1 port: 53990", _NO_CLIENTS)[0]
+    commands = "kea-dhcp-ddns.commands"
+    change["log"] = [
+        change["log"][0],
+        ["INFO", commands, "HTTP_COMMAND_MGR_SERVICE_STOPPING",
+         "Server is stopping HTTPS service bound to address 127.0.0.1 port 53990"],
+        ["INFO", commands, "HTTP_COMMAND_MGR_SERVICE_STARTED",
+         "started HTTP service bound to address: 127.0.0.1 port: 53990"],
+        ["WARN", commands, *warning.split(" ", 1)],
+        usual["log"][-1],
+    ]
+    after |= {"answers": [{"error": "SSLError WRONG_VERSION_NUMBER"}], "log": []}
+
+
+def _not_announced(name: str, outcome: Outcome, recording: Recording) -> None:
+    """A socket that is known to fail isn't announced."""
+    log = outcome["steps"][0]["log"]
+    log[:] = [entry for entry in log if entry[2] != "COMMAND_ACCEPTOR_START"]
+
+
 DEVIATIONS = (
     Deviation("configs", "domain-missing-servers", "1", _missing_servers),
     Deviation("configs", "loggers-no-severity|socket-name-too-long", "15", _checked_like_a_start),
@@ -309,6 +421,12 @@ DEVIATIONS = (
     Deviation("configs", "hooks-nul", "Control characters", _controls_shown),
     Deviation("configs", "loggers-syslog-facility", "16", _syslog_name, "2.6"),
     Deviation("configs", "control-sockets-list", "Another Kea", _hint, "2.6"),
+    Deviation("configs", "auth-type-only|cert-required-without-tls|http-defaults-of-address|http-port-0|"
+              "http-then-unix|http-user-context|https-cert-not-required|same-http-twice|unix-and-http",
+              "Unprotected HTTP sockets", _warned_of_no_clients, "3.0"),
+    Deviation("configs", "http-all-interfaces", "Unprotected HTTP sockets", _warned_of_all_interfaces, "3.0"),
+    Deviation("configs", "https-ca-missing|https-key-missing|https-key-of-another|http-port-taken",
+              "A failed start", _no_socket_left, "3.0"),
     Deviation("transactions", ".*tsig.*", "TSIG", _one_id),
     Deviation("transactions", "resp-wrong-id|resp-one-byte|resp-other-source", "4", _ignored_reply),
     Deviation("transactions", "c.*wd-add-pingpong-20", "11", _ten_rounds),
@@ -321,6 +439,16 @@ DEVIATIONS = (
     Deviation("commands", "config-set-bad-socket", "13", _old_socket_stays, "2.6"),
     Deviation("commands", "config-test-port-65536", "20", _impossible_port),
     Deviation("commands", "key-statistics-after-reload", "14", _key_statistics_stay),
+    Deviation("commands", "reload-over-http|set-auth-off-then-taken|set-moves-http-over-http|"
+              "set-new-unix-and-port-taken|set-renames-unix-over-unix|set-same-sockets",
+              "Unprotected HTTP sockets", _warned_at_reload, "3.0"),
+    Deviation("commands", "set-auth-off-then-taken|set-auth-then-taken",
+              "13", _old_authentication_stays, "3.0"),
+    Deviation("commands", "set-new-unix-and-port-taken", "13", _old_unix_socket_stays, "3.0"),
+    Deviation("commands", "set-unix-name-too-long", "13", _not_announced, "3.0"),
+    Deviation("commands", "http-pipelined", "Pipelined requests", _second_answer, "3.0"),
+    Deviation("commands", "set-https-to-http", "HTTP and HTTPS", _changes_to_http, "3.0"),
+    Deviation("cli", "verbose-start-with-http", "Passwords", _no_password, "3.0"),
     Deviation("cli", "V", "Versions", _version_option),
     Deviation("cli", "lockfile-dir-missing", "24", _logs_without_lock),
 )

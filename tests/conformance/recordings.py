@@ -123,47 +123,8 @@ ONLY_3_0 = Recording("3.0 only", "3.0.3", DATA_3_0 / "only", _only)
 RECORDINGS = (KEA_2_6, MORE, KEA_3_0, ONLY_3_0)
 
 
-AFTER_HTTP: Mapping[str, frozenset[str]] = {
-    "configs": frozenset({
-        "auth-both-in-password-file", "auth-comments", "auth-password-empty",
-        "auth-password-file-default", "auth-password-file-newline", "auth-realm", "auth-type-only",
-        "auth-user-file", "cert-required-without-tls", "http-address-not-here", "http-all-interfaces",
-        "http-defaults-of-address", "http-port-0", "http-port-taken", "http-then-unix",
-        "http-user-context", "https", "https-ca-missing", "https-cert-not-required", "https-key-missing",
-        "https-key-of-another", "same-http-twice", "unix-and-http",
-    }),
-    "commands": frozenset({
-        "auth-config-get-shows-passwords", "auth-config-write", "auth-header-forms", "auth-none-bad-good",
-        "config-write-list", "http-1.0-keep-alive", "http-1.1-close", "http-bodies-not-a-command",
-        "http-chunked", "http-config-get", "http-content-length", "http-content-types",
-        "http-expect-continue", "http-keep-alive-three", "http-list-commands", "http-methods",
-        "http-odd-headers", "http-only-shutdown", "http-paths", "http-pipelined", "http-service-ignored",
-        "reload-over-http", "set-auth-off-then-taken", "set-auth-then-taken", "set-bad-values",
-        "set-drops-all-over-unix", "set-drops-http-over-http", "set-http-port-taken", "set-https-again",
-        "set-https-to-http", "set-moves-http-over-http", "set-new-unix-and-port-taken",
-        "set-renames-unix-over-unix", "set-same-sockets", "set-unix-name-too-long", "test-does-not-open",
-        "tls-certificate-not-required",
-    }),
-    "cli": frozenset({
-        "verbose-start-with-http",
-    }),
-}
-"""The cases that need the HTTP channel."""
-
-
-def opens_http(kind: str, name: str) -> bool:
-    """Return whether a case that only 3.0 has opens an HTTP control socket, or tries to."""
-    case = ONLY_3_0.cases(kind)[name]
-    if kind == "configs":
-        text = (ONLY_3_0.folder / "configs" / case["file"]).read_text()
-        return case["test"]["exit"] == 0 and '"http' in text
-    inputs = [case.get(key) for key in ("config", "files", "steps")]
-    return '"http' in json.dumps(inputs).replace("\\", "")
-
-
 def all_cases(kind: str) -> pytest.MarkDecorator:
     """Return the parameters of a test: each recording with each of its cases."""
-    chosen = [(recording, name) for recording in RECORDINGS for name in recording.cases(kind)
-              if recording is not ONLY_3_0 or name not in AFTER_HTTP.get(kind, ())]
+    chosen = [(recording, name) for recording in RECORDINGS for name in recording.cases(kind)]
     ids = [f"{recording.name.replace(' ', '-')}:{name}" for recording, name in chosen]
     return pytest.mark.parametrize(("recording", "name"), chosen, ids=ids)

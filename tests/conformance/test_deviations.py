@@ -55,9 +55,3 @@ def test_a_recorded_timeout_is_one_that_the_case_puts_in() -> None:
 
 def test_nothing_of_the_recordings_of_3_0_got_lost() -> None:
     assert recordings.digest(recordings.KEA_3_0) == recordings.CHANGES["sha256"]
-
-
-def test_the_cases_that_wait_for_the_http_channel_are_those_that_open_http_sockets() -> None:
-    waiting = {(kind, name) for kind, names in recordings.AFTER_HTTP.items() for name in names}
-    assert waiting == {(kind, name) for kind, name in recordings.ONLY_3_0.all()
-                       if recordings.opens_http(kind, name)}

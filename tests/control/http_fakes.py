@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,11 @@ def post(body: str | bytes, *headers: str, version: str = "HTTP/1.1", target: st
 def command(name: str, *headers: str, **options: Any) -> bytes:
     """Return a request with a command."""
     return post(f'{{ "command": "{name}" }}', *headers, **options)
+
+
+def basic(client: HttpClient) -> str:
+    """Return the header by which a client is known."""
+    return "Authorization: Basic " + base64.b64encode(f"{client.user}:{client.password}".encode()).decode()
 
 
 def normalised(response: bytes | None) -> str:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # The contract tells of the real server, its faults included; its examples are not for pyd2.
-PAGES = sorted(page for page in [*DOCS.glob("*.md"), ROOT / "README.md"] if page.name != "contract.md")
+PAGES = sorted(page for page in [*DOCS.glob("*.md"), ROOT / "README.md"]
+               if not page.name.startswith("contract"))
 FUZZER = ROOT / "tests" / "fuzz" / "test_fuzz.py"
 HEADER = ROOT / "cbridge" / "include" / "pyd2_hook.h"
 SETUP = ROOT / "setup.py"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.faults import gaps, isolation, outages, rows, rude, scarce, wide
+from tests.faults import gaps, http, isolation, outages, rows, rude, scarce, wide
 from tests.faults.soak import soak
 
 
@@ -30,7 +30,7 @@ RUNS: Final[dict[str, Callable[[str, float, float], bool]]] = {
 def main() -> int:
     """Run, print the figures and return 1 if anything was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("run", choices=["isolation", *RUNS], help="what to run")
+    parser.add_argument("run", choices=["isolation", "http", *RUNS], help="what to run")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default %(default)s)")
     parser.add_argument("--seconds", type=float, help="the same in seconds; for outage, that of the outage")
     parser.add_argument("--rate", type=float,
@@ -45,11 +45,15 @@ def main() -> int:
                          help="how many requests are very many (default %(default)s)")
     rows_of.add_argument("--burst", type=float, default=isolation.BURST,
                          help="how many of these are sent per second (default %(default)s)")
+    parser.add_argument("--attack", action="append", choices=list(http.ATTACKS),
+                        help="rows of http, which takes 10 seconds for each (default: all)")
     options = parser.parse_args()
     if options.run == "isolation":
         fine = isolation.isolation(options.load or (), options.switches or (), options.seconds or 10.0,
                                    options.rate or 500.0, options.backlog, options.burst)
         return 0 if fine else 1
+    if options.run == "http":
+        return 0 if http.http(options.attack or (), options.seconds or 10.0, options.rate or 300.0) else 1
     options.rate = options.rate or 300.0
     seconds = 60 * options.minutes if options.seconds is None else options.seconds
     return 0 if RUNS[options.run](options.d2, seconds, options.rate) else 1

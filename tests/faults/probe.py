@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
@@ -105,15 +106,17 @@ def read(file: Path, *, clear: bool = False) -> Holds:
         return seen
 
 
-def _main(file: str, *arguments: str) -> int:
+def run(file: str, arguments: Sequence[str], **keywords: Any) -> int:
+    """Run the daemon with the probe; ``keywords`` are those of ``pyd2.cli.main``."""
+
     def new_event_loop() -> Any:
         loop = uvloop.new_event_loop()
         loop.call_soon(Probe(loop, Path(file)).run)
         return loop
 
     vars(pyd2.service)["uvloop"] = SimpleNamespace(new_event_loop=new_event_loop)
-    return main(arguments)
+    return main(arguments, **keywords)
 
 
 if __name__ == "__main__":
-    sys.exit(_main(*sys.argv[1:]))
+    sys.exit(run(sys.argv[1], sys.argv[2:]))

@@ -10,7 +10,7 @@ from pyd2.config.model import HookLibrary
 from pyd2.data.element import Element, Plain, from_plain
 from pyd2.errors import HookError
 from pyd2.hooks.python_chain import PythonChain
-from pyd2.hooks.testing import callout_handle
+from pyd2.hooks.testing import callout_handle, http_request
 from tests.kit.c_libraries import PRELUDE, compile_text
 
 if TYPE_CHECKING:
@@ -233,6 +233,24 @@ def test_requests_that_are_none_are_refused(request_map: object, reason: str) ->
     with pytest.raises(HookError) as caught:
         handle.set_argument("request", request_map)
     assert str(caught.value) == f"unable to set argument request: {reason}"
+
+
+def test_a_request_for_tests_of_libraries() -> None:
+    request = http_request({"command": "x"}, {"X-Token": "t"}, user="admin", remote_address="::1")
+    handle = callout_handle("http_auth", request=request)
+    assert handle.get_argument("request") == {
+        "method": "POST",
+        "path": "/",
+        "version": "1.1",
+        "headers": {"x-token": "t"},
+        "body": {"command": "x"},
+        "remote-address": "::1",
+        "user": "admin",
+        "tls": False,
+    }
+    assert handle.get_argument("response") is None
+    with pytest.raises(HookError, match="has no member usr"):
+        callout_handle("http_auth", request=http_request({}, usr="admin"))
 
 
 def test_a_library_in_c_reads_and_sets_them_as_json(log: RecordingLog, tmp_path: Path) -> None:

@@ -79,12 +79,15 @@ def _over_http(d2: D2, step: Case, ports: PortMap) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _ports_of(texts: Collection[str]) -> Iterator[PortMap]:
-    """Free ports for a case. One whose D2 may take the default port has that to itself meanwhile."""
+def _ports_of(texts: Collection[str], *, recorded: bool = False) -> Iterator[PortMap]:
+    """Free ports for a case. One whose D2 may take the default port has that to itself meanwhile.
+
+    With `recorded` they are the recorded ones: for a case in which nothing is left to ask for a hash.
+    """
     with PortLease() as lease:
         if not any('"port"' in text.split("-ddns")[0] for text in texts):
             lease.take_exactly(DEFAULT_PORT)
-        yield PortMap(lease, texts)
+        yield PortMap(lease, texts, recorded=recorded)
 
 
 # -------------------------------------------------------------------------------- configurations
@@ -93,6 +96,7 @@ def run_config(binary: str, case: Case, folder: Path) -> Outcome:
     """Check a configuration with -t, then start with it. `folder` holds the files the case names."""
     names = [case["file"], *case.get("files", [])]
     texts = {Path(path).name: (folder / path).read_bytes().decode("latin-1") for path in names}
+    texts |= case.get("contents", {})
     main = Path(case["file"]).name
     with _ports_of(texts.values()) as ports, private_directory() as directory, _taken_port(case, ports):
         for path, text in texts.items():
@@ -238,7 +242,8 @@ def run_commands(binary: str, case: Case) -> Outcome:
     """Carry out the steps of a case: requests on the control channel, NCRs, files, signals."""
     text = json.dumps(case["config"])
     with contextlib.ExitStack() as stack:
-        ports = stack.enter_context(_ports_of([json.dumps([case["config"], case["steps"]])]))
+        texts = [json.dumps([case["config"], case["steps"]])]
+        ports = stack.enter_context(_ports_of(texts, recorded=case.get("recorded_ports", False)))
         directory = stack.enter_context(private_directory())
         stubs = {name: ports[port] for name, port in STUBS.items() if port in ports}
         stack.enter_context(ScriptedDns(stubs))
@@ -271,16 +276,11 @@ def _running(binary: str, directory: Path, text: str, case: Case) -> D2:
 
 
 def _step(d2: D2, step: Case, ports: PortMap) -> Outcome:
-    outcome = _step_outcome(d2, step, ports)
-    if step.get("wait_exit"):
-        d2.process.wait_for_exit()
-    return outcome
-
-
-def _step_outcome(d2: D2, step: Case, ports: PortMap) -> Outcome:
     mark = len(d2.stdout())
     if "http" in step:
         answers = _over_http(d2, step["http"], ports)
+        if step.get("wait_exit"):
+            d2.process.wait_for_exit()
         d2.barrier()
         log = [entry for entry in log_entries(d2.stdout()[mark:], str(d2.directory)) if entry[0] != "DEBUG"]
         return {"http": step["http"], "answers": answers, "log": log}
@@ -327,7 +327,7 @@ def _request(d2: D2, step: Case, ports: PortMap, mark: int) -> Outcome:
     d2.barrier()
     if _HASH.search(text) and d2.alive:
         with d2.unrecorded(), contextlib.suppress(OSError):
-            ports.learn_hash(control.exchange(d2.socket, ['{ "command": "config-get" }']))
+            ports.learn_hash(control.exchange(d2.unix_socket, ['{ "command": "config-get" }']))
     outcome["response_text"] = ports.undo(mask_response(text, folder))
     with contextlib.suppress(ValueError):
         outcome["response"] = json.loads(outcome["response_text"])

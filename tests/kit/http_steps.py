@@ -79,7 +79,7 @@ class _Exchange:
             self._more(_IDLE_TIME)
         end: Answer = {"connection": "closed" if self._closed else "open"}
         if self._data:
-            end["more"] = mask(self._data.decode("latin-1"), self._directory)
+            end["more"] = _DATE.sub("@DATE@", mask(self._data.decode("latin-1"), self._directory))
         return [*self._answers, end]
 
     def _wire(self, request: Mapping[str, Any]) -> bytes:

@@ -66,9 +66,10 @@ class PortMap:
     A configuration's hash depends on its ports: see `learn_hash`.
     """
 
-    def __init__(self, lease: PortLease, texts: Iterable[str]) -> None:
-        recorded = sorted({port for text in texts for port in _RECORDED_PORT.findall(text)})
-        self._there = {port: str(lease.take()) for port in recorded}
+    def __init__(self, lease: PortLease, texts: Iterable[str], *, recorded: bool = False) -> None:
+        found = sorted({port for text in texts for port in _RECORDED_PORT.findall(text)})
+        ports = [lease.take_exactly(int(port)) if recorded else lease.take() for port in found]
+        self._there = dict(zip(found, map(str, ports), strict=True))
         self._back = {new: old for old, new in self._there.items()}
         self._token = re.compile(r"(?<![0-9A-Za-z])(?:\d{5}|[0-9A-F]{64})(?![0-9A-Za-z])")
 

@@ -16,7 +16,7 @@ from pyd2.data.element import Element
 from pyd2.errors import ConfigError
 from pyd2.net import control_http, control_http_connection
 from pyd2.net.control_http import MAX_CONNECTIONS, HttpChannel
-from tests.control.http_fakes import ADMIN, HttpLines, body_of, command, http_socket, post, status_of
+from tests.control.http_fakes import ADMIN, HttpLines, basic, body_of, command, http_socket, post, status_of
 from tests.kit.ports import PortLease
 from tests.net.http_ends import Client, answer, ask, channel, make, until
 
@@ -173,6 +173,23 @@ def test_a_client_that_leaves_before_its_response(log: HttpLines, run: Run) -> N
             client.writer.transport.abort()
             await until(lambda: log.texts("HTTP_CONNECTION_STOP"))
             assert status_of(await ask(made.port, b"x\r")) == 400
+
+    run(main())
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HT", command("x")[:-1]])
+def test_a_client_that_resets_is_noticed_at_once(
+    log: HttpLines, run: Run, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """And not when its time is up; uvloop reports a reset behind unread data only once."""
+    monkeypatch.setattr(control_http_connection, "TIMEOUT", 3600)
+
+    async def main() -> None:
+        async with channel(log) as made:
+            with socket.create_connection(("127.0.0.1", made.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                client.sendall(sent)
+            await until(lambda: log.texts("HTTP_CONNECTION_STOP"))
 
     run(main())
 
@@ -431,6 +448,20 @@ def test_busy_connections_are_not_given_up_for_new_ones(log: HttpLines, run: Run
                 client.send(command("busy")[-1:])
                 assert status_of(await client.response()) == 200
             for client in (*busy, waiting):
+                client.close()
+
+    run(main())
+
+
+def test_bodies_of_strangers_shut_no_client_out(log: HttpLines, run: Run) -> None:
+    async def main() -> None:
+        async with channel(log, http_socket(0, ADMIN)) as made:
+            strangers = [await Client.connect(made.port) for _ in range(MAX_CONNECTIONS)]
+            for client in strangers:
+                client.send(command("x")[:-1])
+            await until(lambda: len(log.texts("HTTP_DATA_RECEIVED")) == MAX_CONNECTIONS)
+            assert status_of(await ask(made.port, command("x", basic(ADMIN)))) == 200
+            for client in strangers:
                 client.close()
 
     run(main())

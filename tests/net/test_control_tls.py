@@ -93,7 +93,6 @@ def test_a_client_with_a_certificate(log: HttpLines, run: Run, files: Files, ver
         "HTTP_CONNECTION_HANDSHAKE_START",
         "HTTPS_REQUEST_RECEIVE_START",
         "HTTP_CONNECTION_STOP",
-        "HTTP_CONNECTION_STOP",
         "HTTP_COMMAND_MGR_SERVICE_STOPPING",
     ]
 

@@ -28,6 +28,7 @@ from dataclasses import replace
 
 from pyd2.cli import main
 from pyd2.config.grammar import String
+from pyd2.config.sockets.socket_list import ControlSocketList
 from pyd2.profiles.kea_3_0 import KEA_3_0
 
 before = KEA_3_0
@@ -41,7 +42,7 @@ profile = replace(
         grammar=replace(rules.grammar, keys=rules.grammar.keys | {{"nickname": String(blank="no nickname")}}),
         defaults=replace(rules.defaults, dhcp_ddns={{**rules.defaults.dhcp_ddns, "dns-server-timeout": 700}}),
         paths=replace(rules.paths, name_below_root=True),
-        sockets=replace(sockets, unix=replace(sockets.unix, file_mode=0o700)),
+        sockets=ControlSocketList(sockets.unix._replace(file_mode=0o700)),
     ),
     messages={{**before.messages, "DHCP_DDNS_STARTED": started}},
     statistics=before.statistics[1:],

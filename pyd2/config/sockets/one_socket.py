@@ -6,8 +6,7 @@ the socket.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.config.sockets.unix_socket import check_length, unix_socket
 from pyd2.errors import ConfigError
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 _KEY = "control-socket"
 
 
-@dataclass(frozen=True, slots=True)
 class OneControlSocket:
     """Reads ``control-socket``; a ``ControlSocketRules``."""
 
-    unix: UnixSocketRules
+    def __init__(self, unix: UnixSocketRules) -> None:
+        self.unix: Final = unix
 
     def parse(
         self, dhcp_ddns: Element, directories: Directories, read_secret: Callable[[str], str]

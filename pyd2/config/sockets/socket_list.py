@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import HttpSocket, UnixSocket
 from pyd2.config.sockets.http_socket import http_socket
 from pyd2.config.sockets.unix_socket import check_length, unix_socket
 from pyd2.config.values import invalid_type
-from pyd2.data.element import Element
+from pyd2.data.element import Element, Position, from_plain
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,12 +18,14 @@ if TYPE_CHECKING:
     from pyd2.config.paths import Directories
     from pyd2.config.sockets.unix_rules import UnixSocketRules
 
+_NO_PLACE: Final = Position("", 0, 0)
 
-@dataclass(frozen=True, slots=True)
+
 class ControlSocketList:
     """Reads ``control-sockets``; a ``ControlSocketRules``."""
 
-    unix: UnixSocketRules
+    def __init__(self, unix: UnixSocketRules) -> None:
+        self.unix: Final = unix
 
     def parse(
         self, dhcp_ddns: Element, directories: Directories, read_secret: Callable[[str], str]
@@ -32,7 +33,8 @@ class ControlSocketList:
         """Return all sockets; see ``ControlSocketRules``."""
         one, several = dhcp_ddns.get("control-socket"), dhcp_ddns.get("control-sockets")
         if one is not None:
-            return tuple(self._sockets((one,), directories, read_secret))
+            # Kea makes a list of a copy, which has lost its places.
+            return tuple(self._sockets((from_plain(one.plain(), _NO_PLACE),), directories, read_secret))
         if several is None:
             return ()
         if not isinstance(several.value, list):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyd2.errors import ConfigError
 
@@ -20,8 +19,7 @@ def directory_mode(directory: str) -> int | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class UnixSocketRules:
+class UnixSocketRules(NamedTuple):
     """The rules of one release."""
 
     exact_mode: bool
