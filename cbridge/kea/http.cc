@@ -101,8 +101,8 @@ void fill(PostHttpRequestJson& request, const ConstElementPtr& map) {
 
 /* Kea stores names of request headers as they came; callouts find them in any case. */
 std::string lower(std::string name) {
-    for (char& letter : name) {
-        letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + ('a' - 'A')) : letter;
+    for (char& octet : name) {
+        octet = octet >= 'A' && octet <= 'Z' ? static_cast<char>(octet + ('a' - 'A')) : octet;
     }
     return name;
 }

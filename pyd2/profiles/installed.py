@@ -54,9 +54,14 @@ def installed(version_file: str = VERSION_FILE, directories: Sequence[str] | Non
     written = _written(version_file)
     if written is not None:
         return Installed(written)
-    found = _newest(library_directories() if directories is None else directories)
+    faults: list[str] = []
+    found = _newest(library_directories() if directories is None else directories, faults)
     if found is None:
-        return Installed(DEFAULT)
+        reasons = "; ".join(faults)
+        return Installed(DEFAULT, reasons and (
+            f"cannot look for an installed Kea ({reasons}): pyd2 behaves like Kea {DEFAULT.version}. "
+            f"To choose a release, write its version into {version_file}"
+        ))
     try:
         return Installed(release_of(found))
     except UnknownReleaseError:
@@ -94,19 +99,26 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _newest(directories: Sequence[str]) -> str | None:
-    """Return the version of the newest Kea in these directories, None if there is none."""
-    versions = [version for path in _libraries(directories) if (version := library_version(path))]
+def _newest(directories: Sequence[str], faults: list[str]) -> str | None:
+    """Return the version of the newest Kea in these directories, None if there is none.
+
+    What cannot be read is added to ``faults``.
+    """
+    paths = _libraries(directories, faults)
+    versions = [version for path in paths if (version := library_version(path, faults))]
     return max(versions, key=lambda version: tuple(map(int, version.split("."))), default=None)
 
 
-def _libraries(directories: Sequence[str]) -> Iterator[str]:
+def _libraries(directories: Sequence[str], faults: list[str]) -> Iterator[str]:
     """Yield the libraries of all Keas; a link and what it leads to count once."""
     seen = set()
     for directory in directories:
         try:
             names = os.listdir(directory)  # noqa: PTH208  pathlib takes longer to import than all of this
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            faults.append(f"{directory}: {error.strerror}")
             continue
         for name in names:
             if name.startswith(_LIBRARY):
@@ -116,15 +128,19 @@ def _libraries(directories: Sequence[str]) -> Iterator[str]:
                     yield path
 
 
-def library_version(path: str) -> str | None:
+def library_version(path: str, faults: list[str]) -> str | None:
     """Return the version of Kea that its process library has in its constants; None if it has none.
 
-    It is a text of three numbers with dots between them, with a NUL before and after it.
+    It is a text of three numbers with dots between them, with a NUL before and after it. What cannot be read
+    is added to ``faults``.
     """
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             data = file.read(_MOST_LIBRARY)
-    except OSError:
+    except FileNotFoundError:  # a link that leads nowhere
+        return None
+    except OSError as error:
+        faults.append(f"{path}: {error.strerror}")
         return None
     for major in (3, 2, 4, 5, 6, 7, 8, 9, 1):  # the likely ones first
         begin = b"\0%d." % major

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from pyd2.data.json import from_wire
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, SocketError
 from pyd2.profiles.kea_3_0 import KEA_3_0
+from tests.config.socket_maps import FILES, SocketMaps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -298,6 +301,35 @@ def test_unrestricted_paths_stay_as_typed(tmp_path: Path, name: str) -> None:
     (socket,) = config.control_sockets
     assert isinstance(socket, UnixSocket)
     assert socket.path == name
+
+
+# ------------------------------------------------------------------------------------ random files
+
+@pytest.mark.parametrize("seed", range(20 if os.environ.get("CI") else 5))
+def test_random_sockets_are_refused_in_words_or_shown_again(
+    seed: int, directories: Directories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What config-get shows is a configuration that shows the same, and its messages hold no password."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content)
+    maps, taken, faults = SocketMaps(random.Random(seed)), 0, list[str]()
+    for _ in range(60):
+        text = maps.file()
+        (tmp_path / "d2.json").write_text(text)
+        try:
+            whole = parse.read_file("d2.json", RULES).map_value()["DhcpDdns"]
+            config = parse.parse_element(whole, RULES, directories)
+        except ConfigError as error:
+            faults.append(str(error))
+            continue
+        taken += 1
+        shown = to_text(to_element(config))
+        dhcp_ddns = from_wire(shown.encode()).map_value()["DhcpDdns"]
+        assert to_text(to_element(parse.parse_element(dhcp_ddns, RULES, directories))) == shown, text
+        assert "s3cret" not in to_text(redact(whole)), text
+    assert taken > 5
+    assert "s3cret" not in "".join(faults)
 
 
 # ------------------------------------------------------------------------------------ the grammar of files

@@ -116,14 +116,14 @@ def test_the_daemon_and_its_control_channel(other: str, directory: Path) -> None
 
 
 def test_a_hook_library_of_the_other_release(other: str, directory: Path) -> None:
-    """Libraries of 2.6.3 do not fit, and the refusal names the profile's number."""
-    (directory / "library.py").write_text("def version(): return 20603\n")
+    """Libraries of 3.0.4 do not fit, and the refusal names the profile's number."""
+    (directory / "library.py").write_text("def version(): return 30004\n")
     (directory / "d2.json").write_text(json.dumps(
         {"DhcpDdns": {"hooks-libraries": [{"library": str(directory / "library.py")}]}}
     ))
     done = subprocess.run(
-        [other, "-c", "d2.json"], cwd=directory, capture_output=True, text=True, check=False,
+        [other, "-c", "d2.json"], cwd=directory, capture_output=True, text=True, check=False, timeout=60,
         env=environment(directory) | {"KEA_HOOKS_PATH": str(directory)},
     )
     assert done.returncode == 1
-    assert f"{directory}/library.py is at version 20603, require version 30200" in done.stdout + done.stderr
+    assert f"{directory}/library.py is at version 30004, require version 30200" in done.stdout + done.stderr

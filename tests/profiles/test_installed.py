@@ -121,7 +121,7 @@ def test_an_installed_kea_that_pyd2_does_not_know(tmp_path: Path, version: str, 
 def test_a_library_without_version(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "libkea-process.so.1"
     path.write_bytes(content)
-    assert library_version(str(path)) is None
+    assert library_version(str(path), []) is None
     assert chosen(tmp_path) == (DEFAULT.version, "")
 
 
@@ -129,14 +129,31 @@ def test_special_files_and_dead_links_are_no_libraries(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "libkea-process.so.1")
     (tmp_path / "libkea-process.so.2").symlink_to("nowhere")
     (tmp_path / "libkea-process.so.3").mkdir()
-    assert chosen(tmp_path) == (DEFAULT.version, "")
+    version, remark = chosen(tmp_path)
+    assert version == DEFAULT.version
+    faults, _, what_to_do = remark.removeprefix("cannot look for an installed Kea (").partition("): ")
+    assert faults == f"{tmp_path}/libkea-process.so.3: Is a directory"
+    assert what_to_do == (
+        f"pyd2 behaves like Kea 2.6.3. To choose a release, write its version into {tmp_path}/kea-version"
+    )
+
+
+def test_a_directory_that_cannot_be_read_is_mentioned_unless_a_kea_is_found(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    release, remark = installed(str(tmp_path / "none"), [str(loop), str(tmp_path)])
+    assert release.version == DEFAULT.version
+    assert f"({loop}: Too many levels of symbolic links): " in remark
+    library(tmp_path, 91, "3.0.3")
+    release, remark = installed(str(tmp_path / "none"), [str(loop), str(tmp_path)])
+    assert (release.version, remark) == ("3.0.3", "")
 
 
 def test_a_huge_library_is_not_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "libkea-process.so.1"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    assert library_version(str(path)) is None
+    assert library_version(str(path), []) is None
 
 
 @pytest.mark.parametrize("text", ["", "2.6", "2.6.", "2.6.3.1", "2.6.³", "2.6. 3", "2.60.1", "02.6.3"])
