@@ -39,7 +39,9 @@ BASIC = {"type": "basic", "realm": "here", "clients": CLIENTS}
 @pytest.fixture(scope="session")
 def d2_3_0(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The D2 under test as Kea 3.0."""
-    return as_kea(d2_binary, "3.0.4", tmp_path_factory.mktemp("as-kea")) if is_pyd2 else d2_binary
+    if not is_pyd2:
+        pytest.skip("roles, limits and sets of sockets are pyd2's; the recorded cases have what Kea does")
+    return as_kea(d2_binary, "3.0.4", tmp_path_factory.mktemp("as-kea"))
 
 
 @dataclass
