@@ -5,6 +5,7 @@
  *     cc -O2 -DPYD2_PYTHON='"/usr/bin/python3"' kea-dhcp-ddns.c $(python3-config --cflags --ldflags --embed)
  *
  * PYD2_PYTHON is the interpreter whose packages are used, also that of a virtual environment with the same version.
+ * libpython may be slower than that program itself: docs/install.md has a figure for Debian.
  */
 #include <Python.h>
 
