@@ -51,7 +51,8 @@ class SharedObject(NamedTuple):
     search: tuple[str, ...]
     """Directories in which the loader looks for these first, as they are written."""
     version: int | None
-    """The number that its function ``version`` returns; None where the code does not show it at a glance."""
+    """The number that its function ``version`` returns; None where the code does not show it at a glance, and
+    where it was not asked for."""
 
 
 class _Segment(NamedTuple):
@@ -62,10 +63,10 @@ class _Segment(NamedTuple):
     """In the file."""
 
 
-def read(fd: int) -> SharedObject | None:
+def read(fd: int, *, with_version: bool = False) -> SharedObject | None:
     """Read an open file; None if it is no shared object for this machine, of which the loader says why.
 
-    Raises ElfError and OSError.
+    The version takes reading all names. Raises ElfError and OSError.
     """
     header = os.pread(fd, 64, 0)
     if len(header) < _HEADER.size or header[:4] != _MAGIC:
@@ -75,7 +76,7 @@ def read(fd: int) -> SharedObject | None:
     kind, _, _, _, _, _, _, _, each, count, *_ = _HEADER.unpack(header)
     if kind != _SHARED or each != _SEGMENT.size or count == 0:
         return None
-    return _Reader(fd, header).shared_object()
+    return _Reader(fd, header).shared_object(with_version=with_version)
 
 
 class _Reader:
@@ -94,7 +95,7 @@ class _Reader:
 
     def _part(self, offset: int, size: int) -> bytes:
         """Return a part of the file."""
-        if size > MOST_OCTETS or offset + size > self._size:
+        if size < 0 or size > MOST_OCTETS or offset + size > self._size:
             raise ElfError(f"{size} octets at {offset} in a file of {self._size}")
         return os.pread(self._fd, size, offset)
 
@@ -105,7 +106,7 @@ class _Reader:
                 return offset + address - begin
         raise ElfError(f"nothing is loaded to the address {address:#x}")
 
-    def shared_object(self) -> SharedObject | None:
+    def shared_object(self, *, with_version: bool) -> SharedObject | None:
         """Return what the file says; None when it has no dynamic section."""
         entries = self._entries()
         if entries is None:
@@ -113,13 +114,22 @@ class _Reader:
         tables = dict(reversed(entries))  # of each kind the first
         if _STRTAB not in tables or _STRSZ not in tables:
             raise ElfError("no table of names")
-        names = self._part(self._offset(tables[_STRTAB]), tables[_STRSZ])
-        search = [_name(names, value) for kind, value in entries if kind in {_RPATH, _RUNPATH}]
+        search = [self._name(tables, value) for kind, value in entries if kind in {_RPATH, _RUNPATH}]
         return SharedObject(
-            tuple(_name(names, value) for kind, value in entries if kind == _NEEDED),
+            tuple(self._name(tables, value) for kind, value in entries if kind == _NEEDED),
             tuple(place for text in search for place in text.split(":") if place),
-            self._version(names, tables),
+            self._version(tables) if with_version else None,
         )
+
+    def _name(self, tables: dict[int, int], offset: int) -> str:
+        """Return a name of the table of names."""
+        size = min(tables[_STRSZ] - offset, LONGEST_NAME)
+        begin = self._offset(tables[_STRTAB]) + offset
+        octets = self._part(begin, min(size, self._size - begin)) if size > 0 else b""
+        name, end, _ = octets.partition(b"\0")
+        if not end:
+            raise ElfError("a name without an end")
+        return os.fsdecode(name)
 
     def _entries(self) -> list[tuple[int, int]] | None:
         """Return the dynamic section, kinds and values; None when there is none."""
@@ -130,11 +140,12 @@ class _Reader:
                 return found[:next((number for number, (kind, _) in enumerate(found) if kind == 0), count)]
         return None
 
-    def _version(self, names: bytes, tables: dict[int, int]) -> int | None:
+    def _version(self, tables: dict[int, int]) -> int | None:
         """Return the number that ``version`` returns, if its code only returns a number."""
         first, end = tables.get(_SYMTAB, 0), tables[_STRTAB]
         if not 0 < first < end:  # linkers put the names behind the symbols; nothing else has their number
             return None
+        names = self._part(self._offset(end), tables[_STRSZ])
         begin = self._offset(first)
         size = min(end - first, MOST_OCTETS, self._size - begin) // _SYMBOL.size * _SYMBOL.size
         for name, _, _, section, address, _ in _SYMBOL.iter_unpack(self._part(begin, size)):
@@ -142,13 +153,6 @@ class _Reader:
                 begin = self._offset(address)
                 return _returned(self._machine, self._part(begin, min(32, self._size - begin)))
         return None
-
-
-def _name(names: bytes, offset: int) -> str:
-    end = names.find(b"\0", offset, offset + LONGEST_NAME)
-    if end < 0:
-        raise ElfError("a name without an end")
-    return os.fsdecode(names[offset:end])
 
 
 def _returned(machine: int, code: bytes) -> int | None:

@@ -54,19 +54,27 @@ def foreign(path: str, kea: Iterable[str]) -> Foreign | None:
     for a file that the system's loader must not open: it is malformed, as one that was copied in part is.
     """
     try:
-        library = _read(path)
+        return _found(path, kea)
     except ElfError as error:
         raise HookError(f"{path}: {error}") from error
-    return None if library is None else _foreign(library, [Path(each) for each in kea])
 
 
-def _read(path: str) -> SharedObject | None:
+def _found(path: str, kea: Iterable[str]) -> Foreign | None:
+    library = _read(path)
+    other = None if library is None else _foreign(library, [Path(each) for each in kea])
+    if other is None:
+        return None
+    found = _read(path, with_version=True)
+    return other if found is None else other._replace(version=found.version)
+
+
+def _read(path: str, *, with_version: bool = False) -> SharedObject | None:
     try:
         fd = open_regular(path)
     except (OSError, ValueError):
         return None  # the loader says why
     try:
-        return read(fd)
+        return read(fd, with_version=with_version)
     finally:
         os.close(fd)
 

@@ -38,7 +38,7 @@ def read(content: bytes) -> elf.SharedObject | None:
     fd = os.memfd_create("library")
     try:
         os.write(fd, content)
-        return elf.read(fd)
+        return elf.read(fd, with_version=True)
     finally:
         os.close(fd)
 
