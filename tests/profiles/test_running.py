@@ -58,7 +58,7 @@ def test_requests_lost_to_a_full_queue_are_counted(
             d2.barrier()
             counted = d2.statistics()
             assert counted["ncr-received"] == REQUESTS
-            assert counted["queue-mgr-queue-full"] == REQUESTS - 6, "one is under way, five wait"
+            assert REQUESTS - 6 <= counted["queue-mgr-queue-full"] < REQUESTS, "at most six are held"
             assert d2.command("statistic-reset", {"name": "queue-mgr-queue-full"})["result"] == 0
             assert d2.statistics()["queue-mgr-queue-full"] == 0
             d2.command("shutdown", {"type": "now"})
