@@ -71,7 +71,12 @@ def replace(directory: str, entries: Entries, dead: Sequence[DeadLetter]) -> Rep
             aside = next(name for name in names if not os.path.lexists(name))
             place.rename(aside)
             sync(directory)
-        new.rename(place)
+        try:
+            new.rename(place)
+        except OSError:  # the new one was made in a directory that was moved away meanwhile
+            if aside is not None:
+                aside.rename(place)
+            raise
         sync(directory)
         return Replaced(identity, aside)
 

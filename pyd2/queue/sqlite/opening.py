@@ -52,6 +52,10 @@ class Opening:
         if not os.path.lexists(self._path.parent):
             held = self._ask() if self._known is not None else _NOTHING
             made = folder.replace(self._directory, held.entries, held.dead)
+            if made.aside is not None:
+                number = count(made.aside / Path(DATABASE).name, self._step) or UNKNOWN
+                reason = "it came while pyd2 made a new one"
+                self._report("PYD2_QUEUE_SET_ASIDE", self._path, reason, made.aside, number)
             return self._open_only(made.identity), _NOTHING.entries if self._known is None else None
         store = None
         try:

@@ -258,7 +258,14 @@ class World:
         """Wait until all is processed and, if nothing prevents that, the file holds just what waits."""
         end = self.deadline()
         reply = self.call("look")
-        while reply is not None and not self._settled(reply):
+        while reply is not None:
+            try:
+                if self._settled(reply):
+                    return
+            except Violation as violation:
+                # The file may have changed a moment ago, and the message about it be on its way.
+                if violation.law != "lost" or time.monotonic() > end:
+                    raise
             if time.monotonic() > end:
                 raise Violation("stuck", self._why(reply))
             time.sleep(0.002)
