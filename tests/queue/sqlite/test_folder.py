@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.queue.interface import Entries
+from pyd2.queue.interface import Entries, Held, StoreError
 from pyd2.queue.sqlite import DATABASE, FOLDER, folder
+from pyd2.queue.sqlite.opening import Opening
 from pyd2.queue.sqlite.store import Store
 from tests.queue.played import Daemon, fill, in_file, names, play
 from tests.queue.sqlite.test_store import entries
@@ -164,3 +165,45 @@ def test_each_file_that_was_set_aside_is_named_at_each_start(tmp_path: Path) -> 
 
     for _ in range(2):
         play(scene)
+
+
+def _come_meanwhile(monkeypatch: pytest.MonkeyPatch, comes: Callable[[], object]) -> None:
+    """Let something happen when a new folder is complete and not yet in its place."""
+    give_to_owner = folder.give_to_owner
+
+    def meanwhile(directory: str, made: Path) -> None:
+        give_to_owner(directory, made)
+        comes()
+
+    monkeypatch.setattr(folder, "give_to_owner", meanwhile)
+
+
+def test_a_queue_that_comes_while_a_new_one_is_made_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, other = tmp_path / "queue", tmp_path / "other"
+    queue.mkdir()
+    other.mkdir()
+    fill(other, *names(1, 2))
+    _come_meanwhile(monkeypatch, lambda: (other / FOLDER).rename(queue / FOLDER))
+    reported: list[tuple[object, ...]] = []
+    nothing = Held(Entries([], [], []), [], complete=True)
+    opening = Opening(str(queue), None, lambda: nothing, lambda *what: reported.append(what), lambda: None)
+    store, found = opening.open()
+    store.close()
+    assert found is not None
+    assert not found.numbers
+    ((message, path, _, aside, number),) = reported
+    assert (message, path, number) == ("PYD2_QUEUE_SET_ASIDE", queue / DATABASE, 2)
+    assert aside == queue / f"{FOLDER}.aside-1"
+
+
+def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _come_meanwhile(monkeypatch, lambda: shutil.rmtree(damaged / folder.NEW))
+    before = (damaged / FOLDER).stat().st_ino
+    with pytest.raises(StoreError):
+        folder.replace(str(damaged), Entries.of(entries(1)), [])
+    assert (damaged / FOLDER).stat().st_ino == before
+    assert folder.others(str(damaged)) == []
