@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def started(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
         return 5
 
     monkeypatch.setattr(dev, "run", run)
+    monkeypatch.setattr(dev, "run_in_parts", lambda command: run(*command))
     monkeypatch.setattr(dev, "environment", lambda *_: None)
     monkeypatch.setattr(dev, "bring_kea", lambda: None)
     return commands
@@ -71,6 +73,17 @@ def test_test_returns_what_pytest_returns(dev: ModuleType, started: list[list[st
     monkeypatch.setattr(dev, "missing_peers", list)
     assert dev.test(["-k", "x"]) == 5
     assert started == [[str(dev.PYTHON), "-m", "pytest", "-k", "x"]]
+
+
+@pytest.mark.parametrize(("fails", "status"), [("none", 0), ("--ignore=tests/net", 3), ("tests/net", 3)])
+def test_all_tests_run_in_two_parts(dev: ModuleType, capfd: pytest.CaptureFixture[str], fails: str,
+                                    status: int) -> None:
+    """What one part has, the other one leaves out; a failure of either counts."""
+    assert [name for name in dev.TEST_APART if not (ROOT / "tests" / name).exists()] == []
+    script = f"import sys; print(sys.argv[1:]); sys.exit(3 * ({fails!r} in sys.argv))"
+    assert dev.run_in_parts((sys.executable, "-c", script)) == status
+    present, _, apart = capfd.readouterr().out.splitlines()
+    assert [part.removeprefix("--ignore=") for part in ast.literal_eval(present)] == ast.literal_eval(apart)
 
 
 def test_without_root_it_says_what_it_leaves_out(dev: ModuleType, started: list[list[str]],
