@@ -36,7 +36,7 @@ DESCRIBED: Any = {
 
 POSITIONS = {"position", "hooks_position"}
 """Fields that a library's objects cannot have: places in a file."""
-FROM_THE_OLD_ONE = {"ncr_protocol", "ncr_format", "control_sockets", "hooks_libraries"}
+FROM_THE_OLD_ONE = {"ncr_protocol", "ncr_format", "control_sockets", "sockets_shown", "hooks_libraries"}
 """Fields of Config that stay: they have one value, or are in force before libraries are called."""
 
 
@@ -54,7 +54,7 @@ def made() -> Config:
         ncr_protocol="UDP", ncr_format="JSON", tsig_keys=(key,), forward_domains=(domain,),
         reverse_domains=(replace(domain, name="2.0.192.in-addr.arpa."),), control_sockets=(),
         hooks_libraries=(), loggers=(Logger("kea-dhcp-ddns", "DEBUG", 50, (output,), from_plain(NOTE)),),
-        user_context=from_plain(OWN), switches=switches,
+        user_context=from_plain(OWN), switches=switches, sockets_shown={"control-sockets": from_plain([])},
     )
 
 
@@ -64,6 +64,8 @@ def plain(value: Any) -> Any:
         return value.plain()
     if isinstance(value, tuple):
         return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)
                 if field.name not in POSITIONS}
