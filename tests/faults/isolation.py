@@ -50,9 +50,12 @@ else. What it cannot take waits in the kernel, before anybody can see whose it i
 
 
 class SickServer:
-    """A DNS server, or many, on ports of their own, with the answers that a test sets."""
+    """A DNS server, or many, on ports of their own, with the answers that a test sets.
 
-    def __init__(self, count: int = 1) -> None:
+    ``port`` is that of a single one: a port that is free for TCP, too, must be leased.
+    """
+
+    def __init__(self, count: int = 1, port: int = 0) -> None:
         self.rcode: int | None = None
         """The RCODE of all answers; None: there are none."""
         self.flags = 0xA8
@@ -60,7 +63,7 @@ class SickServer:
         self._sockets = []
         for _ in range(count):
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sock.bind(("127.0.0.1", 0))
+            sock.bind(("127.0.0.1", port))
             sock.setblocking(False)
             self._sockets.append(sock)
         self.ports = [int(sock.getsockname()[1]) for sock in self._sockets]
@@ -113,9 +116,9 @@ class Site:
     body: dict[str, Any] = field(default_factory=dict)
     notes: str = ""
 
-    def server(self, count: int = 1) -> SickServer:
+    def server(self, count: int = 1, port: int = 0) -> SickServer:
         """Have a sick server."""
-        self.servers.append(self.stack.enter_context(SickServer(count)))
+        self.servers.append(self.stack.enter_context(SickServer(count, port)))
         return self.servers[-1]
 
     def send(self, requests: Iterable[bytes], rate: float = 0.0) -> int:
@@ -172,8 +175,8 @@ class Kind:
     """The hard limit of file descriptors; 0: that of the system."""
 
 
-def _one_sick_zone(site: Site) -> None:
-    site.body["forward-ddns"]["ddns-domains"].append(domain(SICK, site.server().ports[0]))
+def _one_sick_zone(site: Site, port: int = 0) -> None:
+    site.body["forward-ddns"]["ddns-domains"].append(domain(SICK, site.server(port=port).ports[0]))
 
 
 def _backlog(site: Site) -> None:
@@ -237,7 +240,7 @@ def _use_all_servers(site: Site) -> None:
 
 def _truncated(site: Site) -> None:
     """Zone whose server says over UDP that all is truncated, and sends empty messages over TCP."""
-    _one_sick_zone(site)
+    _one_sick_zone(site, site.stack.enter_context(PortLease()).take())
     server = site.servers[0]
     server.rcode, server.flags = NOERROR, 0xAA
     listener = site.stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
