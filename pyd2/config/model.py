@@ -7,7 +7,7 @@ config-get, the checks for duplicates and the zone that is sent use them so (con
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.config.addresses import Address, address_text
 from pyd2.config.switches import ServerSwitches, Switches
@@ -127,18 +127,20 @@ class UnixSocket:
     rules: UnixSocketRules
 
 
-@dataclass(frozen=True, slots=True)
-class HttpClient:
+class HttpClient(NamedTuple):
     """A user who may send commands over HTTP, by Basic authentication."""
 
     user: str
-    password: str = field(repr=False)
+    password: str
     role: str
     """``all``, or ``read``: commands that change nothing."""
 
+    def __repr__(self) -> str:
+        """Leave the password out."""
+        return f"HttpClient(user={self.user!r}, role={self.role!r})"
 
-@dataclass(frozen=True, slots=True)
-class Authentication:
+
+class Authentication(NamedTuple):
     """How the clients of an HTTP control socket are known."""
 
     realm: str
@@ -146,8 +148,7 @@ class Authentication:
     """Empty: every client is let in, as with Kea."""
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
+class TlsFiles(NamedTuple):
     """The files of a socket that speaks TLS."""
 
     trust_anchor: str
@@ -158,8 +159,7 @@ class TlsFiles:
     """Whether a client must show a certificate that the trust anchor has signed."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSocket:
+class HttpSocket(NamedTuple):
     """A control socket of the type ``http`` or ``https``, of Kea 3.0."""
 
     address: Address
