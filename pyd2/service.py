@@ -33,6 +33,7 @@ from pyd2.control.commands import ShutdownType
 from pyd2.hooks.hook_thread import HookJobs
 from pyd2.net.engine_io import EngineIO
 from pyd2.net.intake import Intake
+from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
 from pyd2.queue.durable import DurableQueue
 from pyd2.queue.sqlite.stores import SqliteStores
@@ -82,8 +83,8 @@ SERVERS_AT_ONCE: Final = 256
 _ROUNDS: Final = 4
 """How often libraries may have something to do while the service settles, each time for some milliseconds."""
 
-_TURNS: Final = 3
-"""In the first, what had arrived may not have been read yet; in the second, not yet been passed on."""
+_TURNS: Final = 4
+"""In the first two, what had arrived may not have been read yet; in the third, not yet been passed on."""
 
 
 def _turn() -> None:
@@ -124,13 +125,14 @@ class Service:
         datagrams = backend.datagrams
         self._engine = Engine(counters, log, backend)
         self._hook_jobs = HookJobs(home, self._bring_back, lambda: self._queue.mark)
+        turns = ReadTurns(loop)
         self._engine_io = EngineIO(
-            loop, self._engine, self._report, datagrams, self._hook_jobs.post, Troubles(counters, log)
+            loop, self._engine, self._report, datagrams, self._hook_jobs.post, Troubles(counters, log), turns
         )
         self._queue = DurableQueue(
             loop, self._engine_io.requests, counters, log, SqliteStores(loop, log), self._engine_io.admit
         )
-        self._intake = Intake(loop, self._queue.accept, counters, log, datagrams, manager)
+        self._intake = Intake(loop, self._queue.accept, counters, log, datagrams, manager, turns)
         self._ended: deque[_Ended] = deque()
         """What is reported to the durable queue when its lines are in the log."""
         self._ended_number = 0

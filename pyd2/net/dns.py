@@ -367,7 +367,7 @@ class ServerSockets:
 
     def _readable(self, sock: socket.socket, slot: int) -> None:
         """Read a batch of replies now, or in a later turn of the loop if this one has read enough."""
-        if self._turns.left > 0:
+        if self._turns.left > 0 and not self._turns.used_up():
             self._read(sock, slot)
         else:
             self._turns.put_off(sock, partial(self._read, sock, slot))
@@ -375,7 +375,7 @@ class ServerSockets:
     def _read(self, sock: socket.socket, slot: int) -> int:
         """Read a batch of replies; return how many these were, or 0 if there are no more."""
         turns = self._turns
-        count = min(BATCH, max(LEAST, turns.left))
+        count = min(BATCH, max(int(LEAST * turns.share), turns.left))
         datagrams, error = self._datagrams.receive(sock, count, REPLY_LIMIT)
         turns.left -= PER_SOCKET + len(datagrams)
         more = len(datagrams) == count

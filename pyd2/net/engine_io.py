@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import ServerSockets
-from pyd2.net.read_turns import ReadTurns
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator, Sequence
 
     from pyd2.net.datagrams import Datagrams
+    from pyd2.net.read_turns import ReadTurns
     from pyd2.net.troubles import Troubles
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.engine import Engine, Outgoing
@@ -70,6 +70,7 @@ class EngineIO:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, engine: Engine, report: Callable[[Output], None],
         datagrams: Datagrams, hand_out: Callable[[Sequence[HookJob[Any]]], None], troubles: Troubles,
+        turns: ReadTurns,
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
@@ -87,7 +88,11 @@ class EngineIO:
         self._timer_at = 0.0
         self._flush_planned = False
         self._closed = False
-        self._turns = ReadTurns(loop)
+        self._turns = turns
+        self._woke = False
+        """Whether this turn of the loop began with the timer."""
+        self._wake_put_off = False
+        """Whether the timer has left a turn of the loop to sockets."""
         self._read_at = 0.0
         """When the reading of all sockets began that was finished last, in monotonic seconds."""
         self._reading: Iterator[None] | None = None
@@ -100,7 +105,7 @@ class EngineIO:
         ``numbers`` are those that they have in the durable queue; without it they have none.
         """
         self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
-        self._plan_flush()
+        self._worked()
 
     def admit(self, datagrams: Sequence[bytes], free: int) -> Sequence[bytes]:
         """See Engine."""
@@ -109,12 +114,12 @@ class EngineIO:
     def hook_jobs_done(self, hook_jobs: Sequence[HookJob[Any]]) -> None:
         """Give hook jobs that are done back to the engine."""
         self._engine.end_hook_jobs(hook_jobs, time.monotonic(), time.time())
-        self._plan_flush()
+        self._worked()
 
     def flush(self) -> None:
         """Send what the engine has ready, and set its timer."""
         engine = self._engine
-        self._turns.begin()
+        self._turns.refill()
         for _ in range(ROUNDS):
             output = engine.collect_output()
             if output.posted or output.outgoing:
@@ -128,6 +133,7 @@ class EngineIO:
         else:
             self._plan_flush()
         self._set_timer()
+        self._turns.worked_until = time.monotonic()
 
     def _send(self, output: Output) -> None:
         """Send the messages of an output, those to one server together."""
@@ -144,6 +150,19 @@ class EngineIO:
         for lane, batch in batches.items():
             self._sockets(lane).send(batch, now)
 
+    def _begin(self, now: float) -> None:
+        """Begin a turn of the loop; it does as much as the one before could do in time."""
+        turns = self._turns
+        before = turns.share
+        turns.begin(now)
+        if turns.share != before:
+            self._engine.pace(turns.share)
+
+    def _worked(self) -> None:
+        """Note that the engine had a turn, whose output is to be sent."""
+        self._turns.worked_until = time.monotonic()
+        self._plan_flush()
+
     def _plan_flush(self) -> None:
         """Have the loop flush when it has done its present work, such as to read all readable sockets."""
         if not self._flush_planned:
@@ -152,6 +171,9 @@ class EngineIO:
 
     def _planned_flush(self) -> None:
         self._flush_planned = False
+        if not self._woke:
+            self._begin(time.monotonic())
+        self._woke = False
         if not self._closed:
             try:
                 self.flush()
@@ -225,7 +247,7 @@ class EngineIO:
 
     def _replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
         self._engine.receive_replies(lane, slot, datagrams, time.monotonic(), time.time())
-        self._plan_flush()
+        self._worked()
 
     def _failed(self, outgoing: Outgoing, error: int | str) -> None:
         self._engine.send_failed(outgoing, error, time.monotonic(), time.time())
@@ -258,9 +280,18 @@ class EngineIO:
         self._timer = self._loop.call_soon(self._wake)
 
     def _wake(self) -> None:
+        if self._turns.some_wait and not self._wake_put_off:
+            # What this and they would take together would hold the thread for too long.
+            self._wake_put_off = True
+            self._due()
+            return
+        self._wake_put_off = False
+        self._woke = True
         self._timer = None
+        now = time.monotonic()
+        self._begin(now)
         try:
-            self._read_overdue(time.monotonic())
+            self._read_overdue(now)
             self._engine.handle_timer(time.monotonic(), time.time(), read_until=self._read_at)
             self._count_drops()
             self.flush()

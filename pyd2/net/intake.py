@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.net.datagrams import Datagrams
+    from pyd2.net.read_turns import ReadTurns
     from pyd2.net.systemd import ServiceManager
 
 WATCH_SECONDS: Final = 1.0
@@ -41,9 +42,11 @@ class Intake:
         log: Log,
         datagrams: Datagrams,
         manager: ServiceManager,
+        turns: ReadTurns,
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
+        self._turns = turns
         self._on_datagrams = on_datagrams
         self._counters = counters
         self._log = log
@@ -144,7 +147,7 @@ class Intake:
             self._log.emit("DHCP_DDNS_QUEUE_MGR_START_ERROR", reason)
 
     def _new_listener(self) -> NcrListener:
-        return NcrListener(self._loop, self._on_datagrams, self._receive_error, self._datagrams)
+        return NcrListener(self._loop, self._on_datagrams, self._receive_error, self._datagrams, self._turns)
 
     def _bind(self, address: Address, port: int) -> None:
         """Listen there, or begin to. Raises OSError when the place cannot be bound."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.addresses import Address
     from pyd2.net.datagrams import Datagrams
+    from pyd2.net.read_turns import ReadTurns
 
 RECEIVE_BUFFER: Final = 128 * 1024 * 1024
 """Octets asked of the kernel; it holds some 200,000 requests. Linux's default holds about 170.
@@ -53,9 +54,11 @@ class NcrListener:
         on_datagrams: Callable[[Sequence[bytes]], None],
         on_error: Callable[[OSError], None],
         datagrams: Datagrams,
+        turns: ReadTurns,
     ) -> None:
         self._loop = loop
         self._datagrams = datagrams
+        self._turns = turns
         self._on_datagrams = on_datagrams
         self._on_error = on_error
         self.socket: socket.socket | None = None
@@ -114,6 +117,7 @@ class NcrListener:
             on_closed()
             return
         self.bound_to = None
+        self._turns.request_socket_waits = False
         self._loop.remove_reader(self.socket.fileno())
         self._drain_some(LAST_BATCHES, on_closed)
 
@@ -148,9 +152,14 @@ class NcrListener:
         return int(_MEMINFO.unpack(words)[_MEMINFO_DROPS])
 
     def _readable(self) -> None:
+        turns = self._turns
+        if not turns.request_socket_waits and turns.used_up():
+            turns.request_socket_waits = True  # the loop will find it readable once more
+            return
+        turns.request_socket_waits = False
         sock = self.socket
         if sock is not None:
-            self._read(sock)
+            self._read(sock, int(BATCH * turns.share))
 
     def _read_last(self, sock: socket.socket) -> bool:
         """Read a batch before closing; return whether the kernel may hold more.
@@ -158,15 +167,15 @@ class NcrListener:
         A fault of one batch is reported, for the others and the port that follows must not be lost with it.
         """
         try:
-            return self._read(sock) == BATCH
+            return self._read(sock, BATCH) == BATCH
         except Exception as error:
             message = "a batch of requests was lost; those behind it are read"
             self._loop.call_exception_handler({"message": message, "exception": error})
             return True
 
-    def _read(self, sock: socket.socket) -> int:
-        """Read up to BATCH datagrams, hand them over and return their number."""
-        datagrams, error = self._datagrams.receive(sock, BATCH, DATAGRAM_LIMIT)
+    def _read(self, sock: socket.socket, most: int) -> int:
+        """Read up to that many datagrams, hand them over and return their number."""
+        datagrams, error = self._datagrams.receive(sock, most, DATAGRAM_LIMIT)
         if error:
             self._on_error(OSError(error, os.strerror(error)))
         if datagrams:

@@ -1,12 +1,16 @@
-"""How much is read from DNS servers in one turn of the update thread's loop.
+"""How much is read in one turn of the update thread's loop.
 
 A thousand servers may answer in the same moment. To read all of that in one turn would hold the update thread
 for longer than its 5 ms, so the sockets beyond ``MOST`` wait for the next turn, in the order in which they
 became readable: a server that answers much has its next batch read behind those of all others.
+
+Each batch that is read, and each turn of the engine, takes a millisecond or two at most. What must not happen
+is that all of them come together in one turn of the loop. So one that took ``SECONDS`` already reads no more.
 """
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +25,17 @@ PER_SOCKET: Final = 8
 """What it costs to read a socket and to go on with its server, in replies."""
 LEAST: Final = 32
 """Replies that a socket may have read once its turn has come."""
+SECONDS: Final = 0.0015
+"""After which nothing more is read in a turn."""
+SLOW: Final = 0.002
+"""Seconds of CPU time for a turn after which the following ones do half as much."""
+QUICK: Final = 0.001
+"""The same for one after which they do more again."""
+SMALLEST: Final = 0.25
+"""The share of its usual work that a turn does at least."""
+GROWTH: Final = 1.1
+PAUSE: Final = 0.0005
+"""Seconds without work after which the loop has waited: a turn has ended then."""
 
 
 class ReadTurns:
@@ -30,12 +45,46 @@ class ReadTurns:
         self._loop = loop
         self.left = MOST
         """What this turn may still cost."""
+        self.worked_until = 0.0
+        """When the last piece of work of the update thread ended, in monotonic seconds."""
+        self._began = 0.0
+        """When this turn began, in monotonic seconds."""
+        self.share = 1.0
+        """The share of its usual work that a turn does at present."""
+        self._cpu = 0.0
+        """The thread's CPU time when this turn began, in seconds."""
+        self.request_socket_waits = False
+        """Whether the socket for requests was not read, though it could be."""
         self._waiting: OrderedDict[socket.socket, Callable[[], object]] = OrderedDict()
 
-    def begin(self) -> None:
-        """Note that a turn of the loop begins; while sockets wait they have it first."""
+    def begin(self, now: float) -> None:
+        """Note that a turn of the loop begins; ``now`` is monotonic seconds.
+
+        The same work may cost several times as much as usual: what waits for long is in no cache, or another
+        guest of the host uses the memory. So the work of a turn follows from what the one before has cost.
+        """
+        self._began = now
+        before, self._cpu = self._cpu, time.thread_time()
+        cost = self._cpu - before
+        if cost > SLOW:
+            self.share = max(SMALLEST, self.share / 2)
+        elif cost < QUICK and self.share < 1.0:
+            self.share = min(1.0, self.share * GROWTH)
+
+    def refill(self) -> None:
+        """Allow what a turn may cost; while sockets wait they have it first."""
         if not self._waiting:
-            self.left = MOST
+            self.left = int(MOST * self.share)
+
+    @property
+    def some_wait(self) -> bool:
+        """Whether a socket that can be read waits for the next turn."""
+        return self.request_socket_waits or bool(self._waiting)
+
+    def used_up(self) -> bool:
+        """Whether this turn has taken so long that nothing more is to be read."""
+        now = time.monotonic()
+        return now - self._began > SECONDS and now - self.worked_until < PAUSE
 
     def put_off(self, sock: socket.socket, read: Callable[[], object]) -> None:
         """Call ``read`` in a later turn, once for each socket; not if it has been closed meanwhile."""
@@ -44,12 +93,14 @@ class ReadTurns:
         self._waiting.setdefault(sock, read)
 
     def _go_on(self) -> None:
-        self.left = MOST
+        self.left = int(MOST * self.share)
         try:
             while self._waiting and self.left > 0:
                 sock, read = self._waiting.popitem(last=False)
                 if sock.fileno() >= 0:
                     read()
+                    if self.used_up():
+                        break
         finally:  # after a call that raises, too
             if self._waiting:
                 self._loop.call_soon(self._go_on)

@@ -161,6 +161,10 @@ class Engine:
         """Whether ``collect_output`` returns anything."""
         return bool(self._output)
 
+    def pace(self, share: float) -> None:
+        """Let the following turns do that share of what they usually do at most: more than 0, 1 at most."""
+        self._scheduler.pace(share)
+
     def collect_output(self) -> Output:
         """Return what is for the shell since the last call, which ends a turn; it is the caller's now."""
         self._scheduler.begin_turn()

@@ -15,6 +15,7 @@ from pyd2.backend import make_backend
 from pyd2.counters import Counters
 from pyd2.net.dns import ServerSockets
 from pyd2.net.engine_io import CLOSE_AT_A_TIME, EngineIO
+from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Engine, Outgoing, Output
 from tests.net import chosen
@@ -46,7 +47,7 @@ def test_a_reply_that_came_during_a_stall_counts(packet_layer: str) -> None:
             engine.configure(config, None, time.monotonic(), time.time())
             engine_io = EngineIO(asyncio.get_running_loop(), engine,
                         lambda _: None if engine.active else ended.set(), chosen.datagrams, no_hook_jobs,
-                        Troubles(counters, log))
+                        Troubles(counters, log), ReadTurns(asyncio.get_running_loop()))
             engine_io.requests([datagram(request(reverse_change=False))])
             engine_io.flush()
             update, client = server.recvfrom(65535)
@@ -95,7 +96,7 @@ def test_a_reply_that_came_right_after_the_last_reading_counts(
             config = make_config(simple_map(zones, settings={"dns-server-timeout": 60_000}))
             engine.configure(config, None, clock.now, clock.now)
             engine_io = EngineIO(asyncio.get_running_loop(), engine, lambda _: None, chosen.datagrams,
-                                 no_hook_jobs, Troubles(counters, log))
+                                 no_hook_jobs, Troubles(counters, log), ReadTurns(asyncio.get_running_loop()))
             engine_io.requests([datagram(request(fqdn="h.silent.test.", dhcid="AA", reverse_change=False))])
             engine_io.flush()
             clock.now = 1000.005
@@ -127,7 +128,7 @@ def test_what_has_ended_right_before_the_end_is_passed_on(packet_layer: str) -> 
             engine.configure(make_config(simple_map([zone])), None, time.monotonic(), time.time())
             engine_io = EngineIO(asyncio.get_running_loop(), engine,
                         lambda output: finished.extend(output.finished), chosen.datagrams, no_hook_jobs,
-                        Troubles(counters, log))
+                        Troubles(counters, log), ReadTurns(asyncio.get_running_loop()))
             engine_io.requests([datagram(request(reverse_change=False))], [7])
             engine_io.flush()
             update, client = server.recvfrom(65535)
@@ -162,7 +163,7 @@ def test_sends_that_all_fail_leave_the_loop_its_turns(packet_layer: str) -> None
         ))
         engine.configure(config, None, time.monotonic(), time.time())
         engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(),
-                             chosen.datagrams, no_hook_jobs, Troubles(counters, log))
+                             chosen.datagrams, no_hook_jobs, Troubles(counters, log), ReadTurns(loop))
         left = []
 
         def look() -> None:
@@ -198,7 +199,7 @@ def test_an_answer_that_the_kernel_drops_is_logged_when_its_try_times_out(packet
             engine.configure(config, None, time.monotonic(), time.time())
             loop = asyncio.get_running_loop()
             engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(),
-                             chosen.datagrams, no_hook_jobs, Troubles(counters, log))
+                             chosen.datagrams, no_hook_jobs, Troubles(counters, log), ReadTurns(loop))
             engine_io.requests([datagram(request(reverse_change=False))])
             engine_io.flush()
             update, client = server.recvfrom(65535)
@@ -237,7 +238,7 @@ def test_sockets_of_idle_servers_give_way(packet_layer: str, monkeypatch: pytest
             zones = [domain(f"z{at}.example.", server.getsockname()[1]) for at, server in enumerate(servers)]
             engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
             engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(),
-                             chosen.datagrams, no_hook_jobs, Troubles(counters, log))
+                             chosen.datagrams, no_hook_jobs, Troubles(counters, log), ReadTurns(loop))
             for turn in range(3):
                 for at in range(count):
                     ended.clear()
@@ -291,7 +292,7 @@ def test_sockets_are_read_once_for_many_timeouts_that_fail_in_parts(
                     ended.set()
 
             engine_io = EngineIO(asyncio.get_running_loop(), engine, report, chosen.datagrams, no_hook_jobs,
-                        Troubles(counters, MemoryLog(-1)))
+                        Troubles(counters, MemoryLog(-1)), ReadTurns(asyncio.get_running_loop()))
             for number in range(400):
                 ncr = request(fqdn=f"h{number}.z{number % 20}.test.", dhcid=f"{number:04X}",
                               reverse_change=False)
@@ -330,7 +331,7 @@ def test_sockets_of_servers_that_are_gone_are_closed_in_parts(
         engine.configure(config, None, time.monotonic(), time.time())
         loop = asyncio.get_running_loop()
         engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(), chosen.datagrams,
-                             no_hook_jobs, Troubles(counters, log))
+                             no_hook_jobs, Troubles(counters, log), ReadTurns(asyncio.get_running_loop()))
         engine_io.requests([
             datagram(request(fqdn=f"h.z{at}.example.", dhcid=f"{at:08X}", reverse_change=False))
             for at in range(count)
@@ -361,7 +362,7 @@ def test_sockets_that_are_being_closed_are_closed_at_the_end(packet_layer: str) 
         zones = [domain(f"z{at}.example.", 1 + at) for at in range(CLOSE_AT_A_TIME + 1)]
         engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
         engine_io = EngineIO(asyncio.get_running_loop(), engine, lambda _: None, chosen.datagrams,
-                             no_hook_jobs, Troubles(counters, log))
+                             no_hook_jobs, Troubles(counters, log), ReadTurns(asyncio.get_running_loop()))
         for lane in engine.lanes:
             engine_io._sockets(lane).send([Outgoing(lane, 0, 1, False, bytes(12))], time.monotonic())
         engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
@@ -372,6 +373,32 @@ def test_sockets_that_are_being_closed_are_closed_at_the_end(packet_layer: str) 
         await asyncio.sleep(0)
 
     uvloop.run(scenario())
+
+
+def test_the_timer_leaves_one_turn_to_sockets_that_wait(packet_layer: str) -> None:
+    """Both in one turn of the loop would take too long; the timer is late by one turn, not by more."""
+    order: list[str] = []
+
+    async def scenario() -> None:
+        counters, log = Counters(), MemoryLog(0)
+        engine = Engine(counters, log, make_backend(packet_layer))
+        engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
+        loop = asyncio.get_running_loop()
+        turns = ReadTurns(loop)
+        engine_io = EngineIO(loop, engine, lambda _: order.append("timer"), chosen.datagrams,
+                             no_hook_jobs, Troubles(counters, log), turns)
+        turns.request_socket_waits = True
+        for _ in range(2):
+            order.append("due")
+            engine_io._due()
+            for number in range(3):
+                await asyncio.sleep(0)
+                order.append(f"turn {number}")
+        engine_io.close()
+
+    uvloop.run(scenario())
+    once = ["due", "turn 0", "timer", "turn 1", "turn 2"]
+    assert order[:-1] == 2 * once
 
 
 @pytest.mark.parametrize("place", ["handle_timer", "report"])
@@ -411,7 +438,7 @@ def test_a_fault_in_a_turn_does_not_leave_the_engine_without_its_timer(
             config = make_config(simple_map([zone], settings={"dns-server-timeout": 2}))
             engine.configure(config, None, time.monotonic(), time.time())
             engine_io = EngineIO(loop, engine, report, chosen.datagrams, no_hook_jobs,
-                                 Troubles(counters, log))
+                                 Troubles(counters, log), ReadTurns(asyncio.get_running_loop()))
             engine_io.requests([datagram(request(reverse_change=False))])
             async with asyncio.timeout(10):
                 await ended.wait()

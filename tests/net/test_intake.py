@@ -13,6 +13,7 @@ from pyd2.counters import Counters
 from pyd2.net.datagrams import PythonDatagrams
 from pyd2.net.intake import Intake
 from pyd2.net.listener import BATCH
+from pyd2.net.read_turns import ReadTurns
 from pyd2.net.systemd import ServiceManager
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _log_of(story: Callable[[Intake, int], None]) -> Lines:
         log = Lines()
         intake = Intake(
             asyncio.get_running_loop(), lambda _: None, Counters(0.0), log, PythonDatagrams(),
-            ServiceManager({}, log),
+            ServiceManager({}, log), ReadTurns(asyncio.get_running_loop()),
         )  # fmt: skip
         story(intake, _free_port())
         intake.leave()
@@ -117,7 +118,7 @@ class Burst:
         self._changed = asyncio.Event()
         self.intake = Intake(
             asyncio.get_running_loop(), self._keep, Counters(0.0), self.log, PythonDatagrams(),
-            ServiceManager({}, self.log),
+            ServiceManager({}, self.log), ReadTurns(asyncio.get_running_loop()),
         )  # fmt: skip
         self.port = _free_port()
         self.intake.listen(LOOPBACK, self.port)

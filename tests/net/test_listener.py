@@ -10,6 +10,7 @@ import pytest
 
 from pyd2.net import listener
 from pyd2.net.listener import BATCH, DATAGRAM_LIMIT, NcrListener
+from pyd2.net.read_turns import ReadTurns
 from tests.net import chosen
 
 pytestmark = pytest.mark.usefixtures("datagrams")
@@ -32,7 +33,8 @@ class Inbox:
         self.batches: list[int] = []
         self.errors: list[OSError] = []
         self._changed = asyncio.Event()
-        self.listener = NcrListener(self.loop, self._take, self.errors.append, chosen.datagrams)
+        self.turns = ReadTurns(self.loop)
+        self.listener = NcrListener(self.loop, self._take, self.errors.append, chosen.datagrams, self.turns)
 
     def _take(self, datagrams: Sequence[bytes]) -> None:
         self.datagrams += datagrams
@@ -64,6 +66,42 @@ def test_everything_arrives_in_order_and_in_batches() -> None:
         assert inbox.datagrams == sent
         assert max(inbox.batches) <= BATCH
         inbox.listener.close()
+
+    asyncio.run(run())
+
+
+def test_the_socket_is_left_out_once_in_a_turn_that_has_taken_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        inbox = Inbox()
+        asked: list[bool] = []
+
+        def used_up() -> bool:
+            asked.append(inbox.turns.request_socket_waits)
+            return True
+
+        monkeypatch.setattr(inbox.turns, "used_up", used_up)
+        port = free_port()
+        inbox.listener.open(LOOPBACK, port)
+        send(port, *(b"request" for _ in range(2 * BATCH)))
+        await inbox.arrived(2 * BATCH)
+        inbox.listener.close()
+        assert asked == [False] * len(inbox.batches)
+        assert not inbox.turns.request_socket_waits
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_batches_are_smaller_when_turns_are_slow(share: float) -> None:
+    async def run() -> None:
+        inbox = Inbox()
+        inbox.turns.share = share
+        port = free_port()
+        inbox.listener.open(LOOPBACK, port)
+        send(port, *(b"request" for _ in range(BATCH)))
+        await inbox.arrived(BATCH)
+        inbox.listener.close()
+        assert inbox.batches == [share * BATCH] * int(1 / share)
 
     asyncio.run(run())
 

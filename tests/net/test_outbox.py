@@ -18,6 +18,7 @@ import uvloop
 from pyd2.backend import make_backend
 from pyd2.counters import Counters
 from pyd2.net.engine_io import EngineIO
+from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Engine
 from tests.kit.dnswire import parse
@@ -52,7 +53,8 @@ class Rig:
         self.engine.configure(config, None, time.monotonic(), time.time())
         (self.lane,) = self.engine.lanes
         self.engine_io = EngineIO(asyncio.get_running_loop(), self.engine, lambda _: None, chosen.datagrams,
-                                  no_hook_jobs, Troubles(self.counters, log))
+                                  no_hook_jobs, Troubles(self.counters, log),
+                                  ReadTurns(asyncio.get_running_loop()))
 
     @staticmethod
     def _bind(port: int) -> socket.socket:

@@ -6,9 +6,11 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
 import uvloop
 
-from pyd2.net.read_turns import MOST, PER_SOCKET, ReadTurns
+from pyd2.net import read_turns
+from pyd2.net.read_turns import MOST, PAUSE, PER_SOCKET, QUICK, SECONDS, SLOW, SMALLEST, ReadTurns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,7 @@ def test_sockets_beyond_what_a_turn_may_cost_have_the_next_ones_in_their_order()
         seen = [0]
         while len(read) < count - 1:
             await asyncio.sleep(0)
-            turns.begin()  # gives no more to others while sockets wait
+            turns.refill()  # gives no more to others while sockets wait
             seen.append(len(read))
         for sock in sockets:
             sock.close()
@@ -68,3 +70,68 @@ def test_a_call_that_raises_does_not_stop_the_reading() -> None:
     uvloop.run(scenario())
     assert read == [1, 2]
     assert [str(error) for error in errors] == ["one reply too many"]
+
+
+class Clocks:
+    """Stands for the module ``time``; both clocks go on when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.cpu = 10.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return self.cpu
+
+
+@pytest.fixture(name="clocks")
+def _clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    clocks = Clocks()
+    monkeypatch.setattr(read_turns, "time", clocks)
+    return clocks
+
+
+def new_turns(clocks: Clocks) -> ReadTurns:
+    loop = asyncio.new_event_loop()
+    turns = ReadTurns(loop)
+    loop.close()
+    turns.begin(clocks.now)
+    turns.worked_until = clocks.now
+    return turns
+
+
+def test_a_turn_that_took_long_reads_no_more(clocks: Clocks) -> None:
+    turns = new_turns(clocks)
+    clocks.now += SECONDS * 1.1
+    turns.worked_until = clocks.now
+    assert turns.used_up()
+    turns.begin(clocks.now)
+    assert not turns.used_up()
+
+
+def test_a_turn_is_over_when_the_loop_has_waited(clocks: Clocks) -> None:
+    turns = new_turns(clocks)
+    turns.worked_until = clocks.now + SECONDS
+    clocks.now += SECONDS + 1.1 * PAUSE
+    assert not turns.used_up()
+
+
+def test_the_work_of_a_turn_follows_from_what_the_one_before_has_cost(clocks: Clocks) -> None:
+    turns = new_turns(clocks)
+    turns.share = 1.0
+    shares = []
+    for cost in (SLOW * 1.1, SLOW * 1.1, SLOW * 1.1, SLOW * 0.9, QUICK * 0.9):
+        clocks.cpu += cost
+        turns.begin(clocks.now)
+        shares.append(turns.share)
+    assert shares[:4] == [0.5, SMALLEST, SMALLEST, SMALLEST]
+    assert SMALLEST < shares[4] < 2 * SMALLEST
+    turns.refill()
+    assert turns.left < MOST / 2
+    for _ in range(100):
+        turns.begin(clocks.now)
+    turns.refill()
+    assert turns.share == 1.0
+    assert turns.left == MOST

@@ -343,6 +343,18 @@ def test_a_timer_does_less_when_many_tries_have_failed() -> None:
     assert begun == [ceil(steps / (BEGINNING + SENDING)) for steps in (STEP, STEP - 32 // AS_A_STEP)]
 
 
+def test_turns_do_less_when_the_machine_is_slow(monkeypatch: pytest.MonkeyPatch, sick: Sick) -> None:
+    """A quarter of the work in each turn, and all of it in the end."""
+    sick.rcode = Rcode.NOERROR
+    watched = Watched(monkeypatch, sick)
+    watched.engine.pace(0.25)
+    watched.fill()
+    watched.most = 0
+    watched.d2.run()
+    assert watched.most <= STEP // 2
+    assert watched.d2.counters.tally.done == BACKLOG
+
+
 @pytest.mark.parametrize("same_name", [False, True])
 def test_a_request_that_overwrites_very_many_waits_for_that(
     monkeypatch: pytest.MonkeyPatch, sick: Sick, *, same_name: bool

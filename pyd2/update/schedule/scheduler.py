@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from pyd2.update.server.lane import Lane
 
 STEP: Final = 48
-"""What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us."""
+"""What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us.
+
+``Scheduler.pace`` lowers it on a machine that is slow at present.
+"""
 AS_A_STEP: Final = 4
 """Tries without an answer that take one step of the timer: half of its steps at most."""
 BEGINNING: Final = 1
@@ -51,8 +54,9 @@ SENDING: Final = 2
 """Steps of a lane whose updates are sent: a system call for each."""
 TRYING_AGAIN: Final = 3
 """Steps of a retry that begins."""
-FOR_RETRIES: Final = STEP // 4
-"""Steps of a call that lanes leave to retries that may begin, and to what follows from ends."""
+FOR_RETRIES: Final = 4
+"""One part in so many of a call's steps is left by lanes to retries that may begin, and to what follows from
+ends."""
 PARKING: Final = 4
 """Steps of a request that is to be tried again later."""
 FOR_PROBES: Final = 2 * TRYING_AGAIN
@@ -90,6 +94,8 @@ class Scheduler:
         """Lanes for the next turn that had nothing to do before and whose servers answer."""
         self._unserved: OrderedDict[Lane, None] = OrderedDict()
         """The other lanes for the next turn. Both are in the order of their turns."""
+        self._steps = STEP
+        """Steps of a turn at present."""
         self._left = STEP
         """Steps that are left to the calls of this turn; none: nor to those up to ``handle_timer``."""
         self._sending: set[Lane] = set()
@@ -103,6 +109,10 @@ class Scheduler:
 
     # What the engine calls.
 
+    def pace(self, share: float) -> None:
+        """Allow the following turns that share of ``STEP``, more than 0 and at most 1."""
+        self._steps = int(STEP * share)
+
     def begin_turn(self) -> None:
         """Allow what a turn of the loop may cost, unless work is left to ``handle_timer``."""
         if self._left > 0 or not self._work_left:
@@ -111,7 +121,7 @@ class Scheduler:
 
     def _fill_up(self) -> None:
         """Allow the steps of a whole turn."""
-        self._left = STEP
+        self._left = self._steps
         self._sending.clear()
 
     def begin_accepting(self) -> None:
@@ -242,7 +252,7 @@ class Scheduler:
     def handle_timer(self, lanes: Collection[Lane], expired: int, now: float, wall: float) -> None:
         """Do work that was put off, and use the free places of lanes where so many tries have failed."""
         self._fill_up()
-        self._left -= min(STEP // 2, expired // AS_A_STEP)
+        self._left -= min(self._steps // 2, expired // AS_A_STEP)
         self._retries.at_once = AT_ONCE_TOGETHER
         if self._backlog:
             self._work_off_backlog(now, wall)
@@ -281,7 +291,7 @@ class Scheduler:
         """Use the free places of some lanes, a part of the turn for each."""
         if not lanes:
             return
-        most = max(STEP // 8, STEP // len(lanes))
+        most = max(self._steps // 8, self._steps // len(lanes))
         floor = self._floor()
         for lane in lanes:
             if self._left > floor:
@@ -293,10 +303,10 @@ class Scheduler:
     def _serve_turns(self, now: float, wall: float) -> None:
         """Give the lanes their turns that are left from before; at least one of those that come last."""
         fresh, unserved = self._fresh, self._unserved
-        most = max(STEP // 8, STEP // max(1, len(fresh) + len(unserved)))
+        most = max(self._steps // 8, self._steps // max(1, len(fresh) + len(unserved)))
         floor = self._floor()
         again = []
-        for turn in range(STEP):
+        for turn in range(self._steps):
             if self._left <= floor or not (fresh or unserved):
                 break
             lane, _ = (unserved if unserved and (not turn or not fresh) else fresh).popitem(last=False)
@@ -310,7 +320,8 @@ class Scheduler:
 
     def _floor(self) -> int:
         """Return how many steps lanes leave to retries and to what ended."""
-        return FOR_RETRIES if self._agenda.retries_ready or self._freed or self._postponed else 0
+        others = self._agenda.retries_ready or self._freed or self._postponed
+        return self._steps // FOR_RETRIES if others else 0
 
     def _serve_part(self, lane: Lane, most: int, floor: int, now: float, wall: float) -> bool:
         """Use the free places of a lane, in ``most`` steps at most, and leave ``floor`` steps of the turn.
@@ -412,7 +423,7 @@ class Scheduler:
     def _work_off_backlog(self, now: float, wall: float) -> None:
         """Match requests again, one of each lane in turn."""
         backlog = self._backlog
-        while backlog and self._left > STEP // 2:
+        while backlog and self._left > self._steps // 2:
             lane, _ = backlog.popitem(last=False)
             queue = lane.backlog[0]
             self._left -= BEGINNING
@@ -423,7 +434,7 @@ class Scheduler:
                 backlog[lane] = None
             self._route(ncr, hash(ncr.dhcid), now, wall)
             if self._freed or self._postponed:
-                self._settle(now, wall, STEP // 2)
+                self._settle(now, wall, self._steps // 2)
 
     def _serve_retries(self, now: float, wall: float) -> None:
         """Begin retries that may begin."""
