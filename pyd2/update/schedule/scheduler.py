@@ -42,10 +42,8 @@ if TYPE_CHECKING:
     from pyd2.update.server.lane import Lane
 
 STEP: Final = 48
-"""What the calls of a turn of the loop may cost together, and ``handle_timer`` again: steps of some 10 us.
-
-``Scheduler.pace`` lowers it on a machine that is slow at present.
-"""
+"""What the calls of a turn of the loop may cost together, and ``handle_timer`` again, where ``pace`` does not
+lower it: steps of some 10 us."""
 AS_A_STEP: Final = 4
 """Tries without an answer that take one step of the timer: half of its steps at most."""
 BEGINNING: Final = 1
@@ -274,7 +272,7 @@ class Scheduler:
             lane = failover.first_lane(domain, now) if failover.down else domain.servers[0].lane
             if self._left <= 0 or lane.ready or lane.waiting or not lane.may_begin(now):
                 if self._left <= 0 and not (lane.ready or lane.waiting):
-                    self._serve_later(lane)
+                    (self._unserved if lane.silent else self._fresh)[lane] = None
                 elif not lane.waiting:
                     self._agenda.full.add(lane)
                 self._limit.put(lane.waiting, ncr)
@@ -313,10 +311,6 @@ class Scheduler:
             if self._serve_part(lane, most, floor, now, wall):
                 again.append(lane)
         unserved.update(dict.fromkeys(again))
-
-    def _serve_later(self, lane: Lane) -> None:
-        """Give a lane that had nothing to do its turn later."""
-        (self._unserved if lane.silent else self._fresh)[lane] = None
 
     def _floor(self) -> int:
         """Return how many steps lanes leave to retries and to what ended."""
