@@ -6,12 +6,7 @@ There are two. ``compiled`` does the usual work in C, by the batch; an installat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from pyd2.net.datagrams import PythonDatagrams
-from pyd2.packets.plain import PlainLayer
-from pyd2.update.inflight.python import PythonTries
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from pyd2.net.datagrams import Datagrams
@@ -22,8 +17,7 @@ NAMES: Final = ("compiled", "plain")
 """The back ends, the preferred one first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(NamedTuple):
     """What one engine and its sockets work with. It serves one thread, since its parts have buffers."""
 
     name: str
@@ -52,4 +46,8 @@ def make_backend(name: str = "") -> Backend:
                 raise
         else:
             return Backend("compiled", CompiledLayer(), NativeTries(), NativeDatagrams())
+    from pyd2.net.datagrams import PythonDatagrams
+    from pyd2.packets.plain import PlainLayer
+    from pyd2.update.inflight.python import PythonTries
+
     return Backend("plain", PlainLayer(), PythonTries(), PythonDatagrams())

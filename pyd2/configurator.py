@@ -87,8 +87,7 @@ class Checker:
         ``first``: at the start of a program, where the file may be a pipe. A running daemon waits for none.
         """
         read = read_first_config_file if first else read_config_file
-        whole = read_file(path, self._profile.config, notify=self._log.emit, read=read)
-        return whole.map_value()["DhcpDdns"]
+        return read_file(path, self._profile.config, notify=self._log.emit, read=read)
 
     def check(self, dhcp_ddns: Element) -> None:
         """Check a configuration and log the outcome. Raises ConfigError."""

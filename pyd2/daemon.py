@@ -215,7 +215,7 @@ class Daemon:
         self._commands = Commands(self, self._statistics, log, profile.commands)
         # As with Kea, a client that has its answer finds the command in the log.
         self._executor = CommandExecutor(self._process, log, log.flush)
-        self._channels = ControlChannels(self._make_channel)
+        self._channels = ControlChannels(self._make_channel, log)
         self._configurator = Configurator(
             loop,
             profile,

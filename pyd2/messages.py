@@ -145,7 +145,7 @@ W   PYD2_QUEUE_FINISHED durable queue %1: a crash had interrupted the change to 
 I   PYD2_QUEUE_KEPT stopping with %1 requests that are not processed; they are in %2, and are processed after the next start
 W   PYD2_QUEUE_KEPT_ELSEWHERE stopping with %1 requests that are not processed; they are in %2, but the configuration names %3: run 'pyd2ctl queue move %4 %5' before the next start
 W   PYD2_QUEUE_KEPT_RETIRED stopping with %1 requests that are not processed; they are in %2, but the configuration asks for no durable queue: they are processed after a start with a durable queue in %3
-E   PYD2_QUEUE_KILLER request %1 of durable queue %2 is a dead letter now: the process ended %3 times while a hook library handled it. Look at it with 'pyd2ctl queue list --dead', and mend the library
+E   PYD2_QUEUE_KILLER request %1 of durable queue %2 is a dead letter now: the process ended %3 times while a hook library handled it. Look at it with 'pyd2ctl queue list --dead', and correct the library
 W   PYD2_QUEUE_LATE durable queue %1 could be read only now: %2 of its requests are processed, and %3 are dead letters, because newer requests of their clients were processed meanwhile. Look at these with 'pyd2ctl queue list --dead %4'
 E   PYD2_QUEUE_LEFT_BEHIND the configuration no longer asks for durable queue %1, which could not be emptied: %2. Remove it before this directory is used again, or its requests are processed a second time
 E   PYD2_QUEUE_LOST stopping while durable queue %2 does not work: %1 requests are lost, or are still in it and are processed again

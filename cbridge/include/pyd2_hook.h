@@ -320,6 +320,10 @@ typedef struct pyd2_hook_api {
      * Set an argument for the next callouts and, if the hook point reads it again, for the server. The callouts of one
      * use share names that the hook point does not have.
      * json is the text of a JSON value. E_INVALID: it is not. E_TYPE: the argument has another form.
+     * A callout of http_auth refuses the request by
+     *     api->set_argument_json(callout, pyd2_hook_string("response"),
+     *                            pyd2_hook_string("{\"status\": 403, \"body\": {\"text\": \"Forbidden\"}}"));
+     * and one of http_response sets the response to send in the same form. docs/hooks-compiled.md has such a library.
      */
     int (*set_argument_json)(pyd2_hook_callout *callout, pyd2_hook_text name, pyd2_hook_text json);
     int (*set_argument_text)(pyd2_hook_callout *callout, pyd2_hook_text name, pyd2_hook_text text);

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.data.element import Element, Position
 from pyd2.errors import ElementTypeError
@@ -16,8 +15,7 @@ _DEFAULT: Final = Position("<default-value>", 0, 0)
 _NO_PLACE: Final = Position("", 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(NamedTuple):
     """The values of keys that are absent, by the map that they belong to."""
 
     dhcp_ddns: Mapping[str, str | int]

@@ -7,15 +7,15 @@ depend on whether a list may be empty: such a list expects ``]`` after an entry,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NO_ALIASES: Final[dict[str, str]] = {}
 
-@dataclass(frozen=True, slots=True)
-class String:
+
+class String(NamedTuple):
     """A string."""
 
     blank: str | None = None
@@ -24,8 +24,7 @@ class String:
     """The fault of any other string, when it is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Integer:
+class Integer(NamedTuple):
     """An integer of 64 bits."""
 
     valid: Callable[[int], bool] = lambda _: True
@@ -33,59 +32,59 @@ class Integer:
     """The text when ``valid`` says no."""
 
 
-@dataclass(frozen=True, slots=True)
 class Boolean:
     """``true`` or ``false``."""
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(NamedTuple):
     """A string of a set. A word in capitals stands for any case of letters; the element has it as here."""
 
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class AnyMap:
     """A map of any content."""
 
 
-@dataclass(frozen=True, slots=True)
 class UserContext:
     """A map of any content, to which a ``comment`` may be added."""
 
 
-@dataclass(frozen=True, slots=True)
 class Comment:
     """A string that becomes the member ``comment`` of the user-context."""
 
 
-@dataclass(frozen=True, slots=True)
 class Map:
     """A map with known keys."""
 
-    name: str
-    """As Kea's messages call it."""
-    keys: dict[str, Value]
-    """In the order of Kea's tokens."""
-    may_be_empty: bool = False
-    unknown_keys: str = "named"
-    """When messages name an unknown key: ``named``, ``named when first`` or ``never``. Otherwise they call it
-    an unexpected string."""
-    aliases: dict[str, str] = field(default_factory=dict)
-    """Other spellings of keys."""
-    exclusive: tuple[str, ...] = ()
-    """Keys that stand for the same thing: only one of them may be in the map."""
-    required: tuple[str, ...] = ()
-    keywords: dict[str, str] = field(init=False)
-    """The strings that are keywords in this map, with the keys they stand for."""
+    def __init__(
+        self,
+        name: str,
+        keys: dict[str, Value],
+        *,
+        may_be_empty: bool = False,
+        unknown_keys: str = "named",
+        aliases: dict[str, str] = _NO_ALIASES,
+        exclusive: tuple[str, ...] = (),
+        required: tuple[str, ...] = (),
+    ) -> None:
+        self.name: Final = name
+        """As Kea's messages call it."""
+        self.keys: Final = keys
+        """In the order of Kea's tokens."""
+        self.may_be_empty: Final = may_be_empty
+        self.unknown_keys: Final = unknown_keys
+        """When messages name an unknown key: ``named``, ``named when first`` or ``never``. Otherwise they
+        call it an unexpected string."""
+        self.exclusive: Final = exclusive
+        """Keys that stand for the same thing: only one of them may be in the map."""
+        self.required: Final = required
+        self.keywords: Final = {key: key for key in keys} | aliases
+        """The strings that are keywords in this map, with the keys they stand for: ``aliases`` are other
+        spellings."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "keywords", {key: key for key in self.keys} | self.aliases)
 
-
-@dataclass(frozen=True, slots=True)
-class List:
+class List(NamedTuple):
     """A list of maps."""
 
     entry: Map

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import HookLibrary
 from pyd2.config.paths import confine
-from pyd2.config.python_modules import find_module
 from pyd2.config.values import reason
 from pyd2.data.element import sorted_items
 from pyd2.errors import ConfigError
@@ -82,6 +81,8 @@ def _path(element: Element, directories: Directories) -> str:
 def _confine(library: str, directories: Directories) -> str:
     if not library.startswith(PYTHON_PREFIX):
         return confine(library, directories.hooks, directories.rules)
+    from pyd2.config.python_modules import find_module  # it takes long to import
+
     try:
         find_module(library.removeprefix(PYTHON_PREFIX), directories.hooks)
     except LookupError as error:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, cast
 
@@ -86,17 +85,17 @@ _new_token = cast("Callable[[tuple[str, bool | int | float | str | None, int, in
                   partial(tuple.__new__, Token))  # a third of the time of Token(...)
 
 
-@dataclass(slots=True)
 class _Source:
     """A file being read, and where."""
 
-    name: str
-    text: str
-    at: int = 0
-    line: int = 1
-    line_start: int = 0
-    begin: int = 1
-    """The column where the token under way begins."""
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.at = 0
+        self.line = 1
+        self.line_start = 0
+        self.begin = 1
+        """The column where the token under way begins."""
 
     def column(self) -> int:
         return self.at - self.line_start + 1

@@ -135,7 +135,8 @@ def _output(option: Element, directories: Directories) -> OutputOption:
         except ConfigError as error:
             raise ConfigError(f"invalid path in `output`: {reason(error)} ({option.position})") from None
         if "\0" in destination:
-            raise ConfigError(f"invalid path in `output`: it must not hold a NUL ({output.position})")
+            fault = "it must not contain a NUL character"
+            raise ConfigError(f"invalid path in `output`: {fault} ({output.position})")
     settings: dict[str, Any] = {}
     if (maxver := option.get("maxver")) is not None:
         settings["maxver"] = _cast(maxver)

@@ -6,7 +6,6 @@ config-get, the checks for duplicates and the zone that is sent use them so (con
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.config.addresses import Address, address_text
@@ -22,26 +21,30 @@ NO_FILES: Final = frozenset({"stdout", "stderr", "syslog"})
 """Outputs of loggers that are no files; others begin with SYSLOG_PREFIX."""
 SYSLOG_PREFIX: Final = "syslog:"
 
+_NONE_SHOWN: Final[Mapping[str, Element]] = {}
 
-@dataclass(frozen=True, slots=True)
-class TsigKey:
+
+class TsigKey(NamedTuple):
     """An entry of ``tsig-keys``."""
 
     name: str
     algorithm: str
     """As typed, such as ``HMAC-SHA256`` or ``hmac-md5``."""
     digest_bits: int
-    secret: bytes = field(repr=False)
+    secret: bytes
     """The decoded secret."""
-    secret_text: str | None = field(repr=False)
+    secret_text: str | None
     """The base64 text of ``secret``; None when ``secret-file`` gave it."""
     secret_file: str | None
     user_context: Element | None
     position: Position = NOWHERE
 
+    def __repr__(self) -> str:
+        """Leave the secret out."""
+        return f"TsigKey(name={self.name!r}, algorithm={self.algorithm!r})"
 
-@dataclass(frozen=True, slots=True)
-class DnsServer:
+
+class DnsServer(NamedTuple):
     """An entry of ``dns-servers``."""
 
     address: Address
@@ -52,12 +55,11 @@ class DnsServer:
     """The key in force: the server's own, else the domain's, else none."""
     user_context: Element | None
     position: Position = NOWHERE
-    switches: ServerSwitches = field(default_factory=ServerSwitches)
+    switches: ServerSwitches = ServerSwitches()
     """The switches in force for this server."""
 
 
-@dataclass(frozen=True, slots=True)
-class DdnsDomain:
+class DdnsDomain(NamedTuple):
     """An entry of ``ddns-domains``."""
 
     name: str
@@ -65,12 +67,11 @@ class DdnsDomain:
     servers: tuple[DnsServer, ...]
     user_context: Element | None
     position: Position = NOWHERE
-    switches: ServerSwitches = field(default_factory=ServerSwitches)
+    switches: ServerSwitches = ServerSwitches()
     """The switches in force for this domain; a server may have its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class HookLibrary:
+class HookLibrary(NamedTuple):
     """An entry of ``hooks-libraries``."""
 
     library: str
@@ -84,8 +85,7 @@ class HookLibrary:
     """The library as config-get shows it; empty: by ``library``."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutputOption:
+class OutputOption(NamedTuple):
     """An entry of a logger's ``output-options``."""
 
     output: str
@@ -102,8 +102,7 @@ class OutputOption:
         return self.output not in NO_FILES and not self.output.startswith(SYSLOG_PREFIX)
 
 
-@dataclass(frozen=True, slots=True)
-class Logger:
+class Logger(NamedTuple):
     """An entry of ``loggers``."""
 
     name: str
@@ -114,8 +113,7 @@ class Logger:
     user_context: Element | None
 
 
-@dataclass(frozen=True, slots=True)
-class UnixSocket:
+class UnixSocket(NamedTuple):
     """A control socket of the type ``unix``."""
 
     path: str
@@ -177,8 +175,7 @@ ControlSocket: TypeAlias = UnixSocket | HttpSocket
 """A control socket of any type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """A whole configuration of the DHCP-DDNS server."""
 
     ip_address: Address
@@ -197,8 +194,8 @@ class Config:
     user_context: Element | None
     hooks_position: Position = NOWHERE
     """The place of the ``hooks-libraries`` list."""
-    switches: Switches = field(default_factory=Switches)
-    sockets_shown: Mapping[str, Element] = field(default_factory=dict)
+    switches: Switches = Switches()
+    sockets_shown: Mapping[str, Element] = _NONE_SHOWN
     """The members by which config-get shows the control sockets."""
 
     def summary(self) -> str:

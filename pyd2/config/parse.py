@@ -6,7 +6,6 @@ commands. What Kea logs on the way goes to ``notify`` at once, so it is logged a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyd2.config import hooks_libraries
@@ -50,37 +49,14 @@ def read_file(
     path: str, rules: ConfigRules, *,
     notify: Notify = _ignore, read: Callable[[str], bytes] = read_config_file,
 ) -> Element:
-    """Return the whole map of a configuration file, whose only member is ``DhcpDdns``.
+    """Return the DhcpDdns map of a configuration file.
 
     Messages: DHCP_DDNS_CONFIG_SYNTAX_WARNING. Raises ConfigSyntaxError.
     """
     def warn(text: str) -> None:
         notify("DHCP_DDNS_CONFIG_SYNTAX_WARNING", text)
 
-    return Reader(path, rules.grammar, read, warn).whole_file()
-
-
-def parse_file(
-    path: str,
-    rules: ConfigRules,
-    directories: Directories,
-    *,
-    verbose: bool = False,
-    notify: Notify = _ignore,
-    read_secret: SecretReader = read_secret_file,
-    validate_libraries: LibraryValidator = _nothing_wrong,
-) -> Config:
-    """Return the configuration of a file; raises ConfigSyntaxError, ConfigParserError or ConfigError."""
-    whole = read_file(path, rules, notify=notify)
-    return parse_element(
-        whole.map_value()["DhcpDdns"],
-        rules,
-        directories,
-        verbose=verbose,
-        notify=notify,
-        read_secret=read_secret,
-        validate_libraries=validate_libraries,
-    )
+    return Reader(path, rules.grammar, read, warn).dhcp_ddns()
 
 
 def parse_element(
@@ -121,7 +97,7 @@ def parse_element(
     except (ConfigError, ElementTypeError) as error:
         raise ConfigParserError(reason(error)) from None
     shown = rules.sockets.shown(sockets)
-    return replace(config, loggers=loggers, control_sockets=sockets, sockets_shown=shown)
+    return config._replace(loggers=loggers, control_sockets=sockets, sockets_shown=shown)
 
 
 def _parse(

@@ -5,9 +5,8 @@ Contract, section 1 (environment) and section 2.2 (the path rule).
 
 from __future__ import annotations
 
-import sysconfig
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pyd2.errors import ConfigError
 
@@ -19,12 +18,11 @@ _BLANKS: Final = " \t\n"
 
 def _default_hooks() -> str:
     """Return where the distributions install the hook libraries of Kea on this kind of machine."""
-    triplet = sysconfig.get_config_var("MULTIARCH")
+    triplet = getattr(sys.implementation, "_multiarch", "")  # sysconfig takes long to import
     return f"/usr/lib/{triplet}/kea/hooks" if triplet else "/usr/lib/kea/hooks"
 
 
-@dataclass(frozen=True, slots=True)
-class PathRules:
+class PathRules(NamedTuple):
     """How strictly a Kea release checks paths."""
 
     name_below_root: bool = False
@@ -35,14 +33,13 @@ class PathRules:
     """Whether files must lie in the supported directories; ``-X`` lifts that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Directories:
+class Directories(NamedTuple):
     """The three supported directories, without trailing slashes, and the rules for paths in them."""
 
     hooks: str
     logs: str
     sockets: str
-    rules: PathRules = field(default_factory=PathRules)
+    rules: PathRules = PathRules()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], rules: PathRules) -> Self:

@@ -41,27 +41,26 @@ class Reader:
         self, path: str, dhcp_ddns: Map, read: Callable[[str], bytes], warn: Callable[[str], None]
     ) -> None:
         """Open the file; ``dhcp_ddns`` is the grammar. Raises ConfigSyntaxError, as all methods do."""
-        self._dhcp_ddns = dhcp_ddns
+        self._rule = dhcp_ddns
         self._lexer = Lexer(path, read)
         self._warn = warn
         self._keywords = _NO_KEYWORDS
         """Which strings are keywords at present."""
         self._nesting = 0
 
-    def whole_file(self) -> Element:
-        """Return the map whose only key is ``DhcpDdns``."""
+    def dhcp_ddns(self) -> Element:
+        """Read the whole file; return the value of its only key, ``DhcpDdns``."""
         self._keywords = _TOP
-        whole = Element({}, self._position(self._expect("{")))
+        self._expect("{")
         content = Element({}, self._position(self._expect("DhcpDdns")))
-        whole.map_value()["DhcpDdns"] = content
-        self._typed_map(self._dhcp_ddns, content)
+        self._typed_map(self._rule, content)
         self._keywords = _TOP
         while (token := self._next()).kind == COMMA:
             self._warn_of_comma(token)
         if token.kind != "}":
             self._fail(token, COMMA, "}")
         self._expect(END)
-        return whole
+        return content
 
     # -- maps with known keys
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pyd2.config.defaults import Defaults
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from pyd2.config.sockets.rules import ControlSocketRules
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigRules:
+class ConfigRules(NamedTuple):
     """The part of a profile (``pyd2.profiles``) that reads configurations."""
 
     grammar: Map

@@ -6,8 +6,7 @@ safety measure off in silence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from pyd2.config.tls import TlsError, TlsSwitches
 from pyd2.config.values import out_of_range
@@ -22,19 +21,17 @@ if TYPE_CHECKING:
 DEFAULT_MAX_ENTRIES: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSwitches:
+class QueueSwitches(NamedTuple):
     """Where accepted requests are kept."""
 
     type: str = "memory"
     directory: str = "/var/lib/kea"
     max_entries: int = DEFAULT_MAX_ENTRIES
-    position: Position = field(default=NOWHERE, compare=False)
+    position: Position = NOWHERE
     """The place of the block."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetrySwitches:
+class RetrySwitches(NamedTuple):
     """Retries of failed changes; delays in seconds."""
 
     enabled: bool = False
@@ -42,8 +39,7 @@ class RetrySwitches:
     max_delay: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class FailoverSwitches:
+class FailoverSwitches(NamedTuple):
     """Whether the next server is tried where Kea gives the request up."""
 
     enabled: bool = False
@@ -51,8 +47,7 @@ class FailoverSwitches:
     partial_success: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LaneSwitches:
+class LaneSwitches(NamedTuple):
     """The in-flight window and the transport towards a DNS server."""
 
     max_in_flight: int | None = None
@@ -75,21 +70,19 @@ class LaneSwitches:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSwitches:
+class ServerSwitches(NamedTuple):
     """The switches that a domain or a server may set for itself; it inherits the others."""
 
-    retry: RetrySwitches = field(default_factory=RetrySwitches)
-    failover: FailoverSwitches = field(default_factory=FailoverSwitches)
-    lanes: LaneSwitches = field(default_factory=LaneSwitches)
+    retry: RetrySwitches = RetrySwitches()
+    failover: FailoverSwitches = FailoverSwitches()
+    lanes: LaneSwitches = LaneSwitches()
 
 
-@dataclass(frozen=True, slots=True)
-class Switches:
+class Switches(NamedTuple):
     """All switches of the global user-context."""
 
-    queue: QueueSwitches = field(default_factory=QueueSwitches)
-    servers: ServerSwitches = field(default_factory=ServerSwitches)
+    queue: QueueSwitches = QueueSwitches()
+    servers: ServerSwitches = ServerSwitches()
     """What all domains and servers inherit."""
     expired: str = "keep"
     """``keep`` or ``drop``: what to do with an add whose lease has expired."""
@@ -97,8 +90,7 @@ class Switches:
     """Whether config-get shows ``*****`` for secrets."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Number:
+class _Number(NamedTuple):
     """A number within a range, both ends included."""
 
     least: float
@@ -106,8 +98,7 @@ class _Number:
     whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(NamedTuple):
     """One of some values."""
 
     values: tuple[str | bool, ...]
@@ -209,7 +200,7 @@ def _queue(own: Element) -> QueueSwitches:
     directory = block.get("directory")
     if directory is not None and not queue.directory.startswith("/"):
         raise ConfigError(f"'directory' must be an absolute path ({directory.position})")
-    return replace(queue, position=(directory or block).position)
+    return queue._replace(position=(directory or block).position)
 
 
 def _overridden(own: Element, inherited: ServerSwitches) -> ServerSwitches:
@@ -254,7 +245,7 @@ def _block(own: Element, name: str, rules: Mapping[str, _Rule], inherited: _Bloc
     if not isinstance(block.value, dict):
         _fail_type(name, block)
     _check_keys(block, f"pyd2.{name}", rules)
-    return replace(inherited, **_values(block, rules))
+    return inherited._replace(**_values(block, rules))
 
 
 def _values(scope: Element, rules: Mapping[str, _Rule]) -> dict[str, Any]:
@@ -288,7 +279,7 @@ def _value(scope: Element, name: str, rule: _Rule) -> str | bool | float:
     if not isinstance(value, str):
         _fail_type(name, element)
     if "\0" in value:  # these texts are paths and names for the system and for OpenSSL
-        raise ConfigError(f"'{name}' must not hold a NUL ({element.position})")
+        raise ConfigError(f"'{name}' must not contain a NUL character ({element.position})")
     return value
 
 

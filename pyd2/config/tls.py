@@ -8,8 +8,7 @@ man in the middle. Neither falls back to plain text.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.errors import Pyd2Error
 from pyd2.regular import open_regular
@@ -25,8 +24,7 @@ class TlsError(Pyd2Error):
     """A file with certificates or a key cannot be used; the text names the switch and the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSwitches:
+class TlsSwitches(NamedTuple):
     """The settings of TLS for a server. Files are in PEM form; empty: none."""
 
     mode: str = "strict"

@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyd2.control.answer import error, failed, success
-from pyd2.control.write import write_config
 from pyd2.data.element import Element, sorted_items
 from pyd2.data.text import to_text
 from pyd2.errors import Pyd2Error
@@ -235,6 +234,8 @@ class Commands:
 
     def config_write(self, arguments: Element | None) -> Element:
         """Save the running configuration to a file in the configuration file's directory."""
+        from pyd2.control.write import write_config
+
         name = ""
         if arguments is not None:
             if arguments.type_name != "map":

@@ -6,7 +6,6 @@ Kea's byte strings are Python strings, decoded as UTF-8 with ``surrogateescape``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, TypeAlias, Union
 
 from pyd2.errors import ElementTypeError
@@ -56,12 +55,25 @@ def sorted_items(members: dict[str, Element]) -> list[tuple[str, Element]]:
     return sorted(members.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape"))
 
 
-@dataclass(slots=True)
 class Element:
     """A JSON value and its position."""
 
-    value: ElementValue
-    position: Position = NOWHERE
+    __slots__ = ("position", "value")
+
+    def __init__(self, value: ElementValue, position: Position = NOWHERE) -> None:
+        self.value = value
+        self.position = position
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Element):
+            return NotImplemented
+        return self.value == other.value and self.position == other.position
+
+    # It can be changed.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Element({self.value!r}, {self.position!r})"
 
     @property
     def type_name(self) -> str:

@@ -1,14 +1,15 @@
-"""Checks and loads the libraries of a configuration, in the chain that can run them."""
+"""Checks and loads the libraries of a configuration, in the chain that can run them.
+
+What checks and runs libraries is imported only where there are some: it takes long.
+"""
 
 from __future__ import annotations
 
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from pyd2.hooks.library import is_for_kea
-from pyd2.hooks.opening import check_library
+from pyd2.hooks.no_libraries import NoLibraries
 from pyd2.hooks.points import RULES, HookRules
-from pyd2.hooks.python_chain import PythonChain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,9 @@ def check_libraries(entries: Sequence[HookLibrary], log: Log, rules: HookRules =
 
     This is part of checking a configuration, with ``-t`` too. Faults are logged. No library in Python runs.
     """
+    from pyd2.hooks.library import is_for_kea
+    from pyd2.hooks.opening import check_library
+
     if not any(is_for_kea(entry.library) for entry in entries):
         return [entry.library for entry in entries
                 if not check_library(entry.library, log, entry.directory, rules)]
@@ -42,7 +46,13 @@ def load_chain(
     Unload the chain in force first: libraries expect to be loaded once. After a HookError nothing of the new
     set is left, and a second call can load the old set again.
     """
+    if not entries:
+        return NoLibraries()
+    from pyd2.hooks.library import is_for_kea
+
     if not any(is_for_kea(entry.library) for entry in entries):
+        from pyd2.hooks.python_chain import PythonChain
+
         return PythonChain(entries, log, clock, rules)
     from pyd2.hooks.kea.loading import load_mixed
 

@@ -1,8 +1,8 @@
 """What the daemon, the control channel and the engine see of hook libraries: a ``Chain`` of them.
 
-``pyd2.hooks.choice`` loads one. There are two: ``PythonChain`` runs libraries in Python and in plain C and
-needs no Kea; ``KeaChain`` runs these and libraries compiled for Kea, in Kea's own HooksManager (contract,
-section 7).
+``pyd2.hooks.choice`` loads one. ``PythonChain`` runs libraries in Python and in plain C and needs no Kea;
+``KeaChain`` runs these and libraries compiled for Kea, in Kea's own HooksManager (contract, section 7).
+``NoLibraries`` is the chain of no libraries.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +10,7 @@ from pyd2.hooks.callouts import CONTINUE, Callouts
 from pyd2.hooks.hook_thread import hook_thread
 from pyd2.hooks.interface import FAILED
 from pyd2.hooks.loading import load_libraries
+from pyd2.hooks.no_libraries import NoLibraries
 from pyd2.hooks.points import RULES, HookRules, Status, command_of_hook, hook_of_command
 from pyd2.hooks.release import free_closed
 from pyd2.hooks.values import one_line
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config, DnsServer, HookLibrary
     from pyd2.data.element import Element
     from pyd2.dns.tsig import SigningKey
-    from pyd2.hooks.interface import Statistics
     from pyd2.messages import Log
     from pyd2.update.drive.server_choice import SelectKey
 
@@ -126,7 +125,7 @@ class PythonHttpUse:
         return use
 
 
-class PythonChain:
+class PythonChain(NoLibraries):
     """A chain in Python, of libraries in Python and in plain C."""
 
     def __init__(
@@ -217,21 +216,6 @@ class PythonChain:
             self._log.emit("DHCP_DDNS_CONFIGURED_CALLOUT_DROP", error)
         self._end(use)
         return not refused, error
-
-    def changed_config(self) -> None:
-        """Return None: only libraries compiled for Kea can change a configuration."""
-
-    def adopt_changed(self, config: Config) -> None:
-        """Do nothing: no library changes a configuration here."""
-
-    def share_statistics(self, statistics: Statistics) -> None:
-        """Show the statistics that libraries compiled for Kea left behind, if any were loaded before."""
-        start = sys.modules.get("pyd2.hooks.kea.start")
-        shim = None if start is None else start.started()
-        if shim is not None:
-            from pyd2.hooks.kea.statistics import LeftStatistics
-
-            statistics.providers.append(LeftStatistics(shim))
 
     def _begin(self, arguments: dict[str, object]) -> PythonUse:
         """Begin a use of hooks: context_create runs before the arguments are there."""

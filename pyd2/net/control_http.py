@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pyd2.counters import MinuteReport
 from pyd2.errors import ConfigError
+from pyd2.net.control import Acceptor
 from pyd2.net.control_http_connection import HttpConnection
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 128
 """Connections open at a time. A further one takes the place of the one that has waited longest for a request;
 when all are busy it waits in the kernel's queue."""
-
-ACCEPT_PAUSE: Final = 1.0
-"""Seconds before the next try after the system has refused another socket."""
 
 
 class HttpService(Protocol):
@@ -53,13 +51,11 @@ class HttpChannel:
         self._config = config
         self._service = service
         self._context: ssl.SSLContext | None = None
-        self._listener: socket.socket | None = None
-        self._accepting = False
+        self._acceptor: Acceptor | None = None
         self._opened = False
         """Whether the channel has ever been open."""
         self._connections: dict[HttpConnection, None] = {}
         """Those that wait for a request come in the order in which they began to."""
-        self._pause: asyncio.TimerHandle | None = None
         self._replaced = MinuteReport()
 
     @property
@@ -70,13 +66,13 @@ class HttpChannel:
     @property
     def listening(self) -> bool:
         """Whether the channel accepts connections."""
-        return self._accepting
+        return self._acceptor is not None and self._acceptor.on
 
     @property
     def port(self) -> int:
         """The port of the socket: another one than the configuration's where that is 0."""
-        assert self._listener is not None
-        return int(self._listener.getsockname()[1])
+        assert self._acceptor is not None
+        return int(self._acceptor.listener.getsockname()[1])
 
     def open(self, others: Sequence[ControlChannel] = ()) -> None:
         """Listen, and answer from now on; see ``ControlChannel``.
@@ -89,36 +85,34 @@ class HttpChannel:
 
             self._context = make_context(self._config.tls)
         same = False
-        if self._listener is None:
+        if self._acceptor is None:
             http = (other for other in others if isinstance(other, HttpChannel) and other.listening)
             present = next((other for other in http if other.place == self.place), None)
             if present is None:
-                self._listener = _listen(self._config)
+                listener = _listen(self._config)
             else:
                 same = present.secure == self.secure
-                self._listener = present.hand_over(self if same else None)
-        self._accepting = True
-        self._accept_more()
+                listener = present.hand_over(self if same else None)
+            self._acceptor = Acceptor(self.loop, listener, self)
+        self._acceptor.start()
         if not same:
             self.log.emit("HTTP_COMMAND_MGR_SERVICE_STARTED", self._name, *self._where)
         elif self.secure and not self._opened:
             self.log.emit("HTTP_COMMAND_MGR_HTTPS_SERVICE_UPDATED", *self._where)
         elif not self._opened:
             self.log.emit("HTTP_COMMAND_MGR_HTTP_SERVICE_UPDATED", *self._where)
-        if not self._opened:
-            self._warn()
         self._opened = True
 
     def hand_over(self, successor: HttpChannel | None) -> socket.socket:
         """Give the listening socket away, and the connections to ``successor``, if there is one for them."""
+        assert self._acceptor is not None
         if successor is None:
             self.leave()
         else:
-            self._stop_accepting()
+            self._acceptor.stop()
             successor.adopt(self._connections)
             self._connections = {}
-        listener, self._listener = self._listener, None
-        assert listener is not None
+        listener, self._acceptor = self._acceptor.listener, None
         return listener
 
     def adopt(self, connections: dict[HttpConnection, None]) -> None:
@@ -129,18 +123,19 @@ class HttpChannel:
             self._service.adopt(connection.session)
 
     def leave(self) -> None:
-        """Say that the channel is about to close, and accept nothing more; see ``ControlChannel``."""
-        self._stop_accepting()
+        """Stop accepting connections, and log that the channel is about to close; see ``ControlChannel``."""
+        assert self._acceptor is not None
+        self._acceptor.stop()
         where = "bound to address {} port {}".format(*self._where)
         self.log.emit("HTTP_COMMAND_MGR_SERVICE_STOPPING", self._name, where)
 
     def close(self) -> None:
         """Stop listening. Connections are closed, except those on which a request is being answered."""
-        if self._accepting:
+        if self.listening:
             self.leave()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        if self._acceptor is not None:
+            self._acceptor.listener.close()
+            self._acceptor = None
         for connection in list(self._connections):
             connection.close_soon()
 
@@ -157,8 +152,8 @@ class HttpChannel:
 
     def _go_on(self) -> None:
         """Accept connections again, if there were too many."""
-        if self._accepting and self._pause is None:
-            self._accept_more()
+        if self._acceptor is not None:
+            self._acceptor.go_on()
 
     @property
     def _name(self) -> str:
@@ -168,60 +163,17 @@ class HttpChannel:
     def _where(self) -> tuple[str, int]:
         return str(self._config.address), self._config.port
 
-    def _warn(self) -> None:
-        """Warn of a socket that anybody may use, or read."""
-        tls, authentication = self._config.tls, self._config.authentication
-        if (authentication is None or not authentication.clients) and (tls is None or not tls.cert_required):
-            self.log.emit(
-                "PYD2_HTTP_UNPROTECTED",
-                *self._where,
-                ("whoever can connect may send every command. Configure 'authentication' with 'clients'"),
-            )
-        if tls is None and not self._config.address.is_loopback:
-            self.log.emit(
-                "PYD2_HTTP_UNPROTECTED",
-                *self._where,
-                (
-                    "commands, secrets and passwords are not encrypted. Configure 'trust-anchor', "
-                    "'cert-file' and 'key-file', or an address of the loopback interface"
-                ),
-            )
+    def has_place(self) -> bool:
+        """See ``Accepting``."""
+        return len(self._connections) < MAX_CONNECTIONS or self._close_longest_waiting()
 
-    def _accept_more(self) -> None:
-        self._pause = None
-        if self._listener is not None:
-            self.loop.add_reader(self._listener.fileno(), self._accept)
+    def accepted(self, connection: socket.socket, peer: str) -> None:
+        """See ``Accepting``."""
+        HttpConnection(self, connection, peer, self._service.session(peer, tls=self.secure), self._context)
 
-    def _stop_accepting(self) -> None:
-        """Accept nothing more until ``open``."""
-        self._accepting = False
-        self._accept_no_more()
-
-    def _accept_no_more(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
-        if self._listener is not None:
-            self.loop.remove_reader(self._listener.fileno())
-
-    def _accept(self) -> None:
-        assert self._listener is not None
-        if len(self._connections) >= MAX_CONNECTIONS and not self._close_longest_waiting():
-            self._accept_no_more()
-            return
-        try:
-            accepted, peer = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        except OSError as fault:
-            self.log.emit("PYD2_HTTP_ACCEPT_FAILED", *self._where, fault.strerror)
-            self._accept_no_more()
-            self._pause = self.loop.call_later(ACCEPT_PAUSE, self._accept_more)
-            return
-        accepted.setblocking(False)  # noqa: FBT003  the name of the method says it
-        address = str(peer[0])
-        session = self._service.session(address, tls=self.secure)
-        HttpConnection(self, accepted, address, session, self._context)
+    def refused(self, fault: OSError) -> None:
+        """See ``Accepting``."""
+        self.log.emit("PYD2_HTTP_ACCEPT_FAILED", *self._where, fault.strerror)
 
     def _close_longest_waiting(self) -> bool:
         """Close the connection that has waited longest for a request; return whether there is one."""

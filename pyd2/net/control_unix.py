@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pyd2.errors import ConfigError
+from pyd2.net.control import Acceptor
 from pyd2.regular import open_regular
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ Kea has no such limit: a client that sends a byte now and then keeps its place a
 
 MAX_CONNECTIONS: Final = 128
 """Connections served at a time; further clients wait in the kernel's queue, and none is refused."""
-
-ACCEPT_PAUSE: Final = 1.0
-"""Seconds before the next try after the system has refused another socket."""
 
 CHUNK: Final = 32768
 """Bytes read or written at a time. Kea's number: its debug messages count them."""
@@ -85,10 +83,9 @@ class UnixChannel:
         self._directory: Final = config.directory
         self._rules: Final = config.rules
         self._written = written
-        self._listener: socket.socket | None = None
+        self._acceptor: Acceptor | None = None
         self._lock = -1
         self._connections: set[_Connection] = set()
-        self._pause: asyncio.TimerHandle | None = None
 
     @property
     def place(self) -> tuple[int, ...]:
@@ -98,7 +95,7 @@ class UnixChannel:
     @property
     def listening(self) -> bool:
         """Whether the channel is open and has not handed its socket over."""
-        return self._listener is not None
+        return self._acceptor is not None
 
     def open(self, others: Sequence[ControlChannel] = ()) -> None:
         """Listen, and answer from now on; see ``ControlChannel``.
@@ -109,10 +106,11 @@ class UnixChannel:
         unix = (other for other in others if isinstance(other, UnixChannel))
         present = next((other for other in unix if other.listening and other.path == self.path), None)
         if present is None:
-            self._lock, self._listener = _acquire(self.path, self._rules.file_mode, self.log)
+            self._lock, listener = _acquire(self.path, self._rules.file_mode, self.log)
         else:
-            self._lock, self._listener = present.hand_over()
-        self._accept_more()
+            self._lock, listener = present.hand_over()
+        self._acceptor = Acceptor(self.loop, listener, self)
+        self._acceptor.start()
 
     def leave(self) -> None:
         """Do nothing: Kea says nothing, and what comes until the channel is closed can be answered."""
@@ -122,10 +120,10 @@ class UnixChannel:
 
         Connections are closed, except those whose command is being carried out or answered.
         """
-        self._stop_accepting()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        if self._acceptor is not None:
+            self._acceptor.stop()
+            self._acceptor.listener.close()
+            self._acceptor = None
             _remove(self.path)
             _remove(self.path + ".lock")
             os.close(self._lock)
@@ -140,12 +138,11 @@ class UnixChannel:
 
         Raises ConfigError when the socket's file has been removed and cannot be made again.
         """
-        listener = self._listener
-        assert listener is not None
+        assert self._acceptor is not None
         self.log.emit("COMMAND_ACCEPTOR_START", self.path)
         fresh = None if Path(self.path).is_socket() else _listen(self.path, self._rules.file_mode)
-        self._stop_accepting()
-        self._listener = None
+        self._acceptor.stop()
+        listener, self._acceptor = self._acceptor.listener, None
         if fresh is None:
             return self._lock, listener
         listener.close()
@@ -159,36 +156,21 @@ class UnixChannel:
     def closed(self, connection: _Connection) -> None:
         """Forget a connection, and accept another one in its place."""
         self._connections.discard(connection)
-        if self._listener is not None and self._pause is None:
-            self._accept_more()
+        if self._acceptor is not None:
+            self._acceptor.go_on()
 
-    def _accept_more(self) -> None:
-        self._pause = None
-        if self._listener is not None:
-            self.loop.add_reader(self._listener.fileno(), self._accept)
+    def has_place(self) -> bool:
+        """See ``Accepting``."""
+        return len(self._connections) < MAX_CONNECTIONS
 
-    def _stop_accepting(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
-        if self._listener is not None:
-            self.loop.remove_reader(self._listener.fileno())
+    def accepted(self, connection: socket.socket, peer: str) -> None:  # noqa: ARG002  there is none
+        """See ``Accepting``."""
+        self._connections.add(_Connection(self, connection))
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        try:
-            accepted, _ = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as fault:
-            self.log.emit("COMMAND_SOCKET_ACCEPT_FAIL", self._listener.fileno(), fault.strerror)
-            self._stop_accepting()
-            self._pause = self.loop.call_later(ACCEPT_PAUSE, self._accept_more)
-            return
-        accepted.setblocking(False)  # noqa: FBT003  the name of the method says it
-        self._connections.add(_Connection(self, accepted))
-        if len(self._connections) >= MAX_CONNECTIONS:
-            self._stop_accepting()
+    def refused(self, fault: OSError) -> None:
+        """See ``Accepting``."""
+        assert self._acceptor is not None
+        self.log.emit("COMMAND_SOCKET_ACCEPT_FAIL", self._acceptor.listener.fileno(), fault.strerror)
 
 
 class _Connection:

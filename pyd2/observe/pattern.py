@@ -11,7 +11,6 @@ import re
 import socket
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.messages import Severity
@@ -50,8 +49,7 @@ SOURCE: Final = Source("logger_impl.cc", 169)
 """That of Kea 2.6.3."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """A conversion: its specifier character, its option in braces, and the width of its text."""
 
     specifier: str = ""
@@ -229,7 +227,7 @@ class Layout:
                 moving = self._since_start
             case _:
                 return field.fit(_fixed(field, logger, severity, self._source))
-        if replace(field, specifier="", option="") == _Field():
+        if field._replace(specifier="", option="") == _Field():
             return moving
         return lambda message, now: field.fit(moving(message, now))
 

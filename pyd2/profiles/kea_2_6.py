@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.defaults import Defaults
@@ -89,4 +88,4 @@ KEA_2_6: Final = Profile(
 
 def profile(release: Release) -> Profile:
     """Return the profile of a release of 2.6."""
-    return replace(KEA_2_6, release=release, hooks=KEA_2_6.hooks._replace(version=release.hooks_version))
+    return KEA_2_6._replace(release=release, hooks=KEA_2_6.hooks._replace(version=release.hooks_version))

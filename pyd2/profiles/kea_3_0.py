@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.paths import PathRules
@@ -25,12 +24,10 @@ _SOCKET_MODE: Final = 0o770
 _TELLS_SOCKET_FAILURE: Final = (3, 0, 4)
 """The first release in which a command says by its result that control sockets could not be opened."""
 
-KEA_3_0: Final = replace(
-    KEA_2_6,
+KEA_3_0: Final = KEA_2_6._replace(
     release=KEA_3_0_4,
     messages={**KEA_2_6.messages, **MESSAGES},
-    config=replace(
-        KEA_2_6.config,
+    config=KEA_2_6.config._replace(
         grammar=DHCP_DDNS,
         paths=PathRules(libraries_as_typed=True),
         sockets=ControlSocketList(
@@ -54,8 +51,7 @@ KEA_3_0: Final = replace(
 def profile(release: Release) -> Profile:
     """Return the profile of a release of 3.0."""
     failure = FATAL_ERROR if release.number >= _TELLS_SOCKET_FAILURE else ERROR
-    return replace(
-        KEA_3_0,
+    return KEA_3_0._replace(
         release=release,
         commands=KEA_3_0.commands._replace(socket_failure=failure),
         hooks=KEA_3_0.hooks._replace(version=release.hooks_version),

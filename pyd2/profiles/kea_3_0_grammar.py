@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from pyd2.config.grammar import Boolean, Comment, Integer, List, Map, OneOf, String, UserContext, Value
@@ -49,8 +48,8 @@ _SOCKETS: Final[dict[str, Value]] = {
     "control-sockets": List(CONTROL_SOCKET, may_be_empty=True),
 }
 
-DHCP_DDNS: Final = replace(
-    kea_2_6_grammar.DHCP_DDNS,
-    keys={**kea_2_6_grammar.DHCP_DDNS.keys, **_SOCKETS},
+DHCP_DDNS: Final = Map(
+    kea_2_6_grammar.DHCP_DDNS.name,
+    {**kea_2_6_grammar.DHCP_DDNS.keys, **_SOCKETS},
     exclusive=("control-socket", "control-sockets"),
 )

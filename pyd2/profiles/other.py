@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyd2.config.model import UnixSocket
-from pyd2.config.parse import parse_file
+from pyd2.config.parse import parse_element, read_file
 from pyd2.errors import ConfigError
 from pyd2.profiles.installed import VERSION_FILE
 from pyd2.profiles.known import profiles
@@ -38,9 +37,9 @@ def hint(profile: Profile, path: str, directories: Directories) -> str:
 
 def _accepts(rules: ConfigRules, path: str, directories: Directories) -> bool:
     """Return whether a file is right by these rules, its hook libraries left aside."""
-    places = replace(directories, rules=rules.paths)
+    places = directories._replace(rules=rules.paths)
     try:
-        config = parse_file(path, rules, places)
+        config = parse_element(read_file(path, rules), rules, places)
         if any(isinstance(socket, UnixSocket) for socket in config.control_sockets):
             rules.sockets.unix.check_directory(places.sockets, must_exist=False)
     except ConfigError:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from pyd2.profiles.release import Release
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A Kea release as pyd2 behaves like it. Another release is a copy with other values.
 
     Each part of pyd2 gets what it needs of it when it is made, or with each configuration. Nothing here is
@@ -36,5 +34,5 @@ class Profile:
 
     def unrestricted(self) -> Self:
         """Return the profile with the option ``-X``: files may lie in any directory."""
-        paths = replace(self.config.paths, restricted=False)
-        return replace(self, config=replace(self.config, paths=paths))
+        paths = self.config.paths._replace(restricted=False)
+        return self._replace(config=self.config._replace(paths=paths))

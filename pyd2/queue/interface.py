@@ -99,7 +99,7 @@ class Identity(NamedTuple):
 
 
 class StoreError(Pyd2Error):
-    """The store cannot be used; the text says why, and how to mend it."""
+    """The store cannot be used; the text says why, and how to repair it."""
 
     def __init__(self, text: str, *, damaged: bool = False, foreign: bool = False) -> None:
         super().__init__(text)

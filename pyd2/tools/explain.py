@@ -109,7 +109,7 @@ def _read(file: str, rules: ConfigRules) -> tuple[Config, bool]:
 
     The second value is whether it has hook libraries. Raises ConfigError.
     """
-    whole = read_file(file, rules).map_value()["DhcpDdns"]
+    whole = read_file(file, rules)
     members = whole.map_value()
     kept = {name: value for name, value in members.items() if name not in _OF_ITS_MACHINE}
     directories = Directories.from_environment(os.environ, rules.paths)

@@ -45,8 +45,7 @@ def lint(file: str, profile: Profile) -> int:
             lines.append(text)
 
     try:
-        whole = read_file(file, profile.config, notify=notify, read=read_first_config_file)
-        root = whole.map_value()["DhcpDdns"]
+        root = read_file(file, profile.config, notify=notify, read=read_first_config_file)
         config = parse_element(root, profile.config, directories, notify=notify)
     except ConfigError as error:
         lines.append(f"error: {error}")

@@ -40,7 +40,7 @@ REFUSED_AT_ONCE = (
     "TSIG key secret cannot be blank",
     "Ddns domain name cannot be blank",
     "missing parameter 'dns-servers'",
-    "invalid path in `output`: it must not hold a NUL ",
+    "invalid path in `output`: it must not contain a NUL character ",
 )
 """What Kea takes from a command, though it can not work, or aborts on (decided: ours refuses it).
 

@@ -43,7 +43,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     return {"KEA_LOG_FILE_DIR": here, "KEA_CONTROL_SOCKET_DIR": here, "KEA_HOOKS_PATH": f"{here}/"}
 
 
-REFUSED_AT_ONCE = "invalid path in `output`: it must not hold a NUL "
+REFUSED_AT_ONCE = "invalid path in `output`: it must not contain a NUL character "
 """A fault that Kea does not see (decided: a path does not end at its first NUL); it may find another one."""
 
 

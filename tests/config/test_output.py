@@ -24,7 +24,7 @@ DIRECTORIES = Directories("/hooks", "/logs", "/sockets")
 
 
 def read(text: bytes) -> Element:
-    return Reader("f", RULES.grammar, lambda _: text, lambda _: None).whole_file().map_value()["DhcpDdns"]
+    return Reader("f", RULES.grammar, lambda _: text, lambda _: None).dhcp_ddns()
 
 
 @settings(deadline=None)

@@ -19,8 +19,7 @@ def read(body: str, warnings: list[str] | None = None) -> Element:
     """Return the DhcpDdns map of a file with the body between its braces."""
     text = '{"DhcpDdns":{' + body + "}}"
     warn = ([] if warnings is None else warnings).append
-    reader = Reader("f", RULES.grammar, lambda _: text.encode(), warn)
-    return reader.whole_file().map_value()["DhcpDdns"]
+    return Reader("f", RULES.grammar, lambda _: text.encode(), warn).dhcp_ddns()
 
 
 def fault(body: str) -> str:
@@ -165,5 +164,5 @@ def test_a_warning_names_the_file_that_is_open_when_it_is_given() -> None:
     """A comma at the end of an included file is known to be superfluous only in the including file."""
     files = {"f": b'{"DhcpDdns":{"port":5<?include "g"?>}}', "g": b","}
     warnings: list[str] = []
-    Reader("f", RULES.grammar, files.__getitem__, warnings.append).whole_file()
+    Reader("f", RULES.grammar, files.__getitem__, warnings.append).dhcp_ddns()
     assert warnings == ["f:1.1: Extraneous comma. A piece of configuration may have been omitted."]

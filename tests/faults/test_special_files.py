@@ -118,5 +118,5 @@ def test_a_nul_in_a_path_is_a_fault_with_a_place(d2_binary: str, is_pyd2: bool, 
         answers.append(said_by(directory, sys.executable, "-m", "pyd2.tools", "lint", "d2.json"))
         for answer in answers:
             assert said in answer
-            assert "must not hold a NUL (" in answer
+            assert "must not contain a NUL character (" in answer
         assert "PYD2_INTERNAL_ERROR" not in d2.process.output()

@@ -19,7 +19,7 @@ from pyd2.errors import Pyd2Error
 from pyd2.observe.statistics import Statistics
 from tests.fuzz import corpora
 from tests.fuzz.config_target import use
-from tests.fuzz.mutate import any_bytes, mutate_bytes, mutate_text, mutate_values
+from tests.fuzz.mutate import any_bytes, in_pieces, mutate_bytes, mutate_text, mutate_values
 from tests.fuzz.runner import ACCEPTED
 from tests.fuzz.world import WALL, StrictLog
 from tests.kit.profile import PROFILE
@@ -88,10 +88,8 @@ class WatchedRegistry(CommandRegistry):
             raise
 
 
-class CommandTarget:
-    """An input is a request in pieces."""
-
-    name = "command"
+class ControlTarget:
+    """What the targets of the control channel share: the commands, with a log and a registry to watch."""
 
     def __init__(self) -> None:
         self._seeds = corpora.command_requests()
@@ -110,6 +108,12 @@ class CommandTarget:
         shutil.rmtree(self._directory.name, ignore_errors=True)
         self._directory.cleanup()
 
+
+class CommandTarget(ControlTarget):
+    """An input is a request in pieces."""
+
+    name = "command"
+
     def make(self, rng: random.Random) -> Input:
         request = rng.choice(self._seeds)
         way = rng.random()
@@ -121,9 +125,7 @@ class CommandTarget:
             request = mutate_bytes(request, rng, self._seeds)
         elif way < 0.95:
             request = any_bytes(rng)
-        pieces = rng.choice([1, 1, 1, 2, 3, 10])
-        cuts = sorted(rng.randint(0, len(request)) for _ in range(pieces - 1))
-        return tuple(request[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(request)], strict=True))
+        return in_pieces(request, rng)
 
     def run(self, data: Input) -> Iterator[str]:
         if sum(map(len, data)) < 4096:

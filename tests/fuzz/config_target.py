@@ -87,8 +87,7 @@ class ConfigTarget:
 
         log = StrictLog()
         try:
-            whole = read_file(MAIN, notify=log.emit, read=read)
-            use(whole.map_value()["DhcpDdns"])
+            use(read_file(MAIN, notify=log.emit, read=read))
         except ConfigError as error:
             str(error).encode("utf-8", "surrogateescape")
             yield str(error)

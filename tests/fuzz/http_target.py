@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from typing import TYPE_CHECKING, Final
 
 import h11
 
-from pyd2.control.commands import Commands
 from pyd2.control.http_request import RequestReader, Verdict
 from pyd2.control.http_session import HttpService, HttpSession
-from pyd2.counters import Counters
 from pyd2.data.json import from_json
-from pyd2.observe.statistics import Statistics
-from tests.control.http_fakes import ADMIN, READER, HttpLines, http_socket
-from tests.fuzz import corpora
-from tests.fuzz.command_target import ParsingServer, WatchedRegistry
-from tests.fuzz.mutate import any_bytes, mutate_bytes, mutate_text
+from tests.control.http_fakes import ADMIN, READER, http_socket
+from tests.fuzz.command_target import ControlTarget
+from tests.fuzz.mutate import any_bytes, in_pieces, mutate_bytes, mutate_text
 from tests.fuzz.runner import ACCEPTED
-from tests.fuzz.world import WALL
-from tests.kit.profile import PROFILE
 
 if TYPE_CHECKING:
     import random
@@ -58,27 +50,10 @@ _HEADERS: Final = (
 _ADMIN: Final = b"Authorization: Basic YWRtaW46czNjcmV0"
 
 
-class HttpTarget:
+class HttpTarget(ControlTarget):
     """An input is what a client sends over one connection, in pieces."""
 
     name = "http"
-
-    def __init__(self) -> None:
-        self._seeds = corpora.command_requests()
-        self._directory = tempfile.TemporaryDirectory(prefix="d2.")
-        self.reset()
-
-    def reset(self) -> None:
-        self._log = HttpLines()
-        self.registry = WatchedRegistry(self._log)
-        server = ParsingServer(self._directory.name)
-        statistics = Statistics(Counters(WALL), PROFILE.statistics, lambda: WALL)
-        Commands(server, statistics, self._log, PROFILE.commands).register(self.registry)
-
-    def close(self) -> None:
-        """Remove what config-write has left."""
-        shutil.rmtree(self._directory.name, ignore_errors=True)
-        self._directory.cleanup()
 
     def make(self, rng: random.Random) -> Input:
         stream = b"".join(self._request(rng) for _ in range(rng.choice([1, 1, 1, 2, 3])))
@@ -87,9 +62,7 @@ class HttpTarget:
             stream = mutate_bytes(stream, rng, [stream])
         elif way < 0.18:
             stream = any_bytes(rng)
-        pieces = rng.choice([1, 1, 1, 2, 3, 10])
-        cuts = sorted(rng.randint(0, len(stream)) for _ in range(pieces - 1))
-        return tuple(stream[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True))
+        return in_pieces(stream, rng)
 
     def _request(self, rng: random.Random) -> bytes:
         body = rng.choice(self._seeds)

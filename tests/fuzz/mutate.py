@@ -64,6 +64,13 @@ def any_bytes(rng: random.Random) -> bytes:
     return rng.randbytes(rng.choice([0, 1, 2, 3, 12, 40, 400, 4094, 4096]))
 
 
+def in_pieces(data: bytes, rng: random.Random) -> tuple[bytes, ...]:
+    """Return the data in one to ten pieces, some of them empty."""
+    pieces = rng.choice([1, 1, 1, 2, 3, 10])
+    cuts = sorted(rng.randint(0, len(data)) for _ in range(pieces - 1))
+    return tuple(data[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(data)], strict=True))
+
+
 def mutate_bytes(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
     """Return the data after one to four changes that know nothing of its form."""
     found = bytearray(data)

@@ -11,7 +11,7 @@ from pyd2.counters import Counters
 from pyd2.errors import Pyd2Error
 from pyd2.update.engine import Engine
 from pyd2.update.model.kinds import KINDS
-from tests.kit.profile import MESSAGES
+from tests.control.http_fakes import CATALOGUE
 from tests.update.support import draws
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ TERMINAL = frozenset(
 
 _MOST_STEPS = 5000
 _PLACE = re.compile(r"%[0-9]")
-_PLACES = {message_id: len(_PLACE.findall(message.text)) for message_id, message in MESSAGES.items()}
+_PLACES = {message_id: len(_PLACE.findall(message.text)) for message_id, message in CATALOGUE.items()}
 
 
 class StrictLog:
@@ -46,7 +46,7 @@ class StrictLog:
     """
 
     def __init__(self) -> None:
-        self.on = MESSAGES.keys()
+        self.on = CATALOGUE.keys()
         self.lines: list[tuple[str, tuple[str, ...]]] = []
 
     def emit(self, message_id: str, *arguments: object) -> None:

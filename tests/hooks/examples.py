@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ CONFIGURED = TsigKey("config.", "HMAC-SHA256", 0, b"0123456789", None, None, Non
 
 
 def server(address: str) -> DnsServer:
-    return replace(SERVER, address=ip_address(address))
+    return SERVER._replace(address=ip_address(address))
 
 
 def ask(chain: Chain, address: str) -> Selection:

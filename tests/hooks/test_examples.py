@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,7 +59,7 @@ def test_key_per_server_refuses_bad_parameters(
 
 def test_require_keys(load: Load) -> None:
     chain = load(example("require_keys.py"))
-    signed = replace(SERVER, key=CONFIGURED)
+    signed = SERVER._replace(key=CONFIGURED)
     assert chain.configured(config(signed), from_plain({})) == (True, "")
     assert chain.configured(config(signed, server("192.0.2.7"), server("2001:db8::1")), from_plain({})) == (
         False, "no TSIG key for 192.0.2.7 of example.com., 2001:db8::1 of example.com.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from pyd2.data.element import Element, Plain, from_plain
 from pyd2.errors import HookError
 from pyd2.hooks.python_chain import PythonChain
 from pyd2.hooks.testing import callout_handle, http_request
-from tests.kit.c_libraries import PRELUDE, compile_text
+from tests.kit.c_libraries import PRELUDE, ROOT, compile_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +45,17 @@ def chain_of(log: RecordingLog, *entries: HookLibrary) -> PythonChain:
     return PythonChain(entries, log)
 
 
-def exchange(chain: PythonChain, refusal: Plain = None) -> tuple[Plain, Plain, Plain]:
+def exchange(
+    chain: PythonChain, refusal: Plain = None, request: dict[str, Plain] = REQUEST
+) -> tuple[Plain, Plain, Plain]:
     """Return the request and the response after http_auth, and the response after http_response."""
     use = chain.http_use()
     assert use is not None
     given: Element | None = None if refusal is None else element(refusal)
-    request, response = use.auth(element(REQUEST), given)
-    answer = use.response(request, element(ANSWER))
+    seen, response = use.auth(element(request), given)
+    answer = use.response(seen, element(ANSWER))
     use.end()
-    return request.plain(), None if response is None else response.plain(), answer.plain()
+    return seen.plain(), None if response is None else response.plain(), answer.plain()
 
 
 def test_without_a_callout_there_is_nothing_to_do(log: RecordingLog, write: Write) -> None:
@@ -284,3 +287,20 @@ def test_a_library_in_c_reads_and_sets_them_as_json(log: RecordingLog, tmp_path:
     assert exchange(chain)[1] == {"status": 403, "headers": {}, "body": []}
     assert not [line for line in log.lines() if "CALLOUT" in line]
     chain.unload()
+
+
+def test_the_library_in_c_that_the_docs_show(log: RecordingLog, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "hooks-compiled.md").read_text()
+    section = guide.partition("\n## Requests over HTTP\n")[2].partition("\n## ")[0]
+    (text,) = re.findall(r"^```c\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    chain = chain_of(log, HookLibrary(str(compile_text(text, tmp_path / "guide.so")), None))
+    _, let_in, answer = exchange(chain)
+    assert let_in is None
+    assert answer == ANSWER | {"headers": {"Cache-Control": "no-store"}}
+    _, refusal, _ = exchange(chain, request=REQUEST | {"tls": False})
+    assert refusal == {"status": 403, "headers": {}, "body": {"text": "Forbidden"}}
+    assert not [line for line in log.lines() if "CALLOUT" in line]
+    chain.unload()
+    header = (ROOT / "cbridge" / "include" / "pyd2_hook.h").read_text()
+    (shown,) = re.findall(r"refuses the request by\n(.*?;)\n", header, re.DOTALL)
+    assert " ".join(shown.replace("*", "").split()) in " ".join(text.split())  # what ran is what it shows

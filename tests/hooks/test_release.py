@@ -14,6 +14,7 @@ import pytest
 
 from pyd2.errors import HookError
 from pyd2.hooks import release
+from pyd2.hooks.choice import load_chain
 from pyd2.hooks.python_chain import PythonChain
 
 from .conftest import SERVER, only_these_libraries
@@ -121,7 +122,7 @@ def test_what_is_in_use_stays_whole_until_its_last_use_ends(write: Write, log: R
     assert selection.key is not None
     assert selection.key.create_context() == 2  # type: ignore[comparison-overlap]
     del selection
-    PythonChain([], log).unload()
+    load_chain([], log).unload()
     assert living("HeldValue") == 0
 
 
@@ -144,7 +145,7 @@ def test_a_thread_of_the_library_keeps_it(write: Write, log: RecordingLog) -> No
     vars(thread)["gate"].set()
     thread.join()
     del thread
-    PythonChain([], log).unload()
+    load_chain([], log).unload()
     assert living("HeldValue") == 0
 
 

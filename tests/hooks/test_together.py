@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -114,7 +113,7 @@ def update(select_key: SelectKey | None, log: RecordingLog) -> list[tuple[str, s
     """Send a request through an engine; return the server that is asked and the key that signed."""
     wall = time.time()  # dnspython compares it with the clock
     engine = Engine(Counters(), log, make_backend())
-    engine.configure(replace(config(*SERVERS), tsig_keys=(CONFIGURED,)), select_key, 0.0, wall)
+    engine.configure(config(*SERVERS)._replace(tsig_keys=(CONFIGURED,)), select_key, 0.0, wall)
     ncr = request("host.example.com.", "192.0.2.77", "0001", reverse=False)
     engine.receive_request(datagram(ncr), 0.0, wall)
     sent = [(str(outgoing.lane.address), signer(outgoing.message))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import Config
     from pyd2.config.paths import Directories
+    from pyd2.config.values import Notify
     from pyd2.data.element import Element
     from pyd2.messages import Message
 
@@ -31,13 +32,15 @@ def message_log(environ: Mapping[str, str], **keywords: Any) -> MessageLog:
 
 
 def read_file(path: str, **keywords: Any) -> Element:
-    """Return the whole map of a configuration file."""
+    """Return the DhcpDdns map of a configuration file."""
     return parse.read_file(path, RULES, **keywords)
 
 
-def parse_file(path: str, directories: Directories, **keywords: Any) -> Config:
+def parse_file(
+    path: str, directories: Directories, notify: Notify = lambda *_: None, **keywords: Any
+) -> Config:
     """Return the configuration of a file."""
-    return parse.parse_file(path, RULES, directories, **keywords)
+    return parse_element(read_file(path, notify=notify), directories, notify=notify, **keywords)
 
 
 def parse_element(dhcp_ddns: Element, directories: Directories, **keywords: Any) -> Config:

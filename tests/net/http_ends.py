@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from pyd2.control.http_session import HttpService
 from pyd2.data.element import Element
@@ -13,12 +13,10 @@ from pyd2.net.control_http import HttpChannel
 from tests.control.http_fakes import HttpLines, http_socket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from pyd2.config.model import HttpSocket
-
-    Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 
 SOON = 20  # seconds after which a test gives up
 

@@ -6,10 +6,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from pyd2.config.model import ControlSocket, HttpSocket, UnixSocket
+from pyd2.config.model import ControlSocket, HttpSocket, TlsFiles, UnixSocket
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import ConfigError
 from pyd2.net.control import ControlChannels
+from tests.control.http_fakes import ADMIN, HttpLines, http_socket
 from tests.kit.profile import RULES
 
 
@@ -19,7 +20,12 @@ class Network:
     def __init__(self) -> None:
         self.listening: dict[str, NotedChannel] = {}
         self.steps: list[str] = []
-        self.channels = ControlChannels(lambda socket: NotedChannel(self, _path(socket)))
+        self.log = HttpLines()
+        self.channels = ControlChannels(lambda socket: NotedChannel(self, _path(socket)), self.log)
+
+    def warnings(self) -> list[str]:
+        """Return the texts of the warnings since the last call."""
+        return [text for _, text in self.log.take("PYD2_HTTP_UNPROTECTED")]
 
     def places(self) -> list[str]:
         return sorted(self.listening)
@@ -173,3 +179,57 @@ def test_a_failed_first_configuration_leaves_nothing_open() -> None:
     with pytest.raises(ConfigError):
         network.channels.prepare([socket("a"), http(1), socket("bad")])
     assert network.places() == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "faults"),
+    [
+        (http_socket(1, ADMIN), []),
+        (http_socket(1), ["anyone who can connect"]),
+        (http_socket(1, ADMIN, address="0.0.0.0"), ["commands, secrets and passwords"]),
+        (http_socket(1, address="::"), ["anyone who can connect", "commands, secrets and passwords"]),
+        (http_socket(1, ADMIN, address="::1"), []),
+        (http_socket(1, address="::", tls=TlsFiles("ca", "cert", "key", cert_required=True)), []),
+        (
+            http_socket(1, address="::", tls=TlsFiles("ca", "cert", "key", cert_required=False)),
+            ["anyone who can connect"],
+        ),
+        (socket("a"), []),
+    ],
+)
+def test_a_socket_without_protection_is_named(wanted: ControlSocket, faults: list[str]) -> None:
+    network = Network()
+    network.channels.prepare([wanted])
+    assert network.warnings() == []
+    network.channels.commit()
+    start = f"the HTTP control socket on {wanted.address} port 1 is not protected: " \
+        if isinstance(wanted, HttpSocket) else ""
+    for warning, fault in zip(network.warnings(), faults, strict=True):
+        assert warning.startswith(start + fault)
+
+
+def test_a_warning_comes_again_only_when_a_socket_was_protected_meanwhile() -> None:
+    network = Network()
+
+    def change(*wanted: HttpSocket) -> int:
+        network.channels.prepare(wanted)
+        network.channels.commit()
+        return len(network.warnings())
+
+    assert change(http_socket(1)) == 1
+    assert change(http_socket(1)) == 0
+    assert change(http_socket(1), http_socket(2)) == 1
+    assert change(http_socket(2)) == 0
+    assert change(http_socket(2, ADMIN)) == 0
+    assert change(http_socket(2)) == 1
+
+
+def test_a_refused_configuration_is_not_warned_of() -> None:
+    network = Network()
+    network.channels.prepare([http_socket(1, ADMIN)])
+    network.channels.commit()
+    network.channels.prepare([http_socket(1)])
+    network.channels.roll_back()
+    with pytest.raises(ConfigError):
+        network.channels.prepare([http_socket(1), socket("bad")])
+    assert network.warnings() == []

@@ -7,34 +7,22 @@ import errno
 import resource
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import uvloop
 
 from pyd2.data.element import Element
 from pyd2.errors import ConfigError
-from pyd2.net import control_http, control_http_connection
+from pyd2.net import control, control_http_connection
 from pyd2.net.control_http import MAX_CONNECTIONS, HttpChannel
 from tests.control.http_fakes import ADMIN, HttpLines, basic, body_of, command, http_socket, post, status_of
 from tests.kit.ports import PortLease
 from tests.net.http_ends import Client, answer, ask, channel, make, until
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Iterator
 
-    from tests.net.http_ends import Run
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run a coroutine in each kind of loop that the daemon may use."""
-
-    def run_in_loop(main: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(main)
-
-    return run_in_loop
+    from tests.net.conftest import Run
 
 
 @pytest.fixture
@@ -468,7 +456,7 @@ def test_bodies_of_strangers_shut_no_client_out(log: HttpLines, run: Run) -> Non
 
 
 def test_no_descriptor_is_left(log: HttpLines, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_http, "ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr(control, "ACCEPT_PAUSE", 0.01)
 
     async def main() -> None:
         async with channel(log) as made:
@@ -596,34 +584,3 @@ def test_the_response_to_the_command_that_closes_the_channel_is_sent(log: HttpLi
             idle.close()
 
     run(main())
-
-
-# Warnings.
-
-
-@pytest.mark.parametrize(
-    ("address", "clients", "warnings"),
-    [
-        ("127.0.0.1", (ADMIN,), []),
-        ("127.0.0.1", (), ["whoever can connect"]),
-        ("0.0.0.0", (ADMIN,), ["commands, secrets and passwords"]),
-        ("::", (), ["whoever can connect", "commands, secrets and passwords"]),
-        ("::1", (ADMIN,), []),
-    ],
-)
-def test_a_socket_without_protection_is_named(
-    log: HttpLines,
-    run: Run,
-    address: str,
-    clients: Any,
-    warnings: list[str],
-) -> None:
-    async def main() -> None:
-        async with channel(log, http_socket(0, *clients, address=address)):
-            pass
-
-    run(main())
-    start = f"the HTTP control socket on {address} port 0 is not protected: "
-    found = log.texts("PYD2_HTTP_UNPROTECTED")
-    assert [text[: len(start)] for text in found] == [start] * len(warnings)
-    assert all(text[len(start) :].startswith(warning) for text, warning in zip(found, warnings, strict=True))

@@ -6,10 +6,9 @@ import asyncio
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-import uvloop
 
 from pyd2.config.model import TlsFiles
 from pyd2.errors import ConfigError
@@ -20,10 +19,9 @@ from tests.kit.certificates import Certificate, make_authority, make_certificate
 from tests.net.http_ends import Client, ask, channel, client_context, make, until
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
     from pathlib import Path
 
-    from tests.net.http_ends import Run
+    from tests.net.conftest import Run
 
 
 class Files(NamedTuple):
@@ -53,17 +51,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
         make_certificate(folder, authority, "DNS:client.test", "client"),
         make_certificate(folder, stranger, "DNS:other.test", "other"),
     )
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run a coroutine in each kind of loop that the daemon may use."""
-
-    def run_in_loop(main: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(main)
-
-    return run_in_loop
 
 
 @pytest.fixture
@@ -252,19 +239,6 @@ def test_a_client_that_ends_its_side_of_tls(log: HttpLines, run: Run, files: Fil
             wrapped.close()
 
     run(main())
-
-
-def test_a_socket_with_tls_and_without_clients_is_named_when_it_asks_for_no_certificate(
-    log: HttpLines, run: Run, files: Files
-) -> None:
-    async def main() -> None:
-        for required in (True, False):
-            async with channel(log, http_socket(address="0.0.0.0", tls=files.tls(required=required))):
-                pass
-
-    run(main())
-    (text,) = log.texts("PYD2_HTTP_UNPROTECTED")
-    assert "whoever can connect may send every command" in text
 
 
 def test_the_successor_has_the_new_files_and_keeps_the_connections(

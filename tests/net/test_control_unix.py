@@ -14,10 +14,9 @@ import stat
 import tempfile
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvloop
 
 from pyd2.config.model import UnixSocket
 from pyd2.config.paths import Directories
@@ -28,22 +27,11 @@ from tests.control.fakes import Lines
 from tests.kit.profile import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
-    Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
+    from tests.net.conftest import Run
 
 SOON = 10  # seconds after which a test gives up
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run a coroutine in each kind of loop that the daemon may use."""
-
-    def run_in_loop(main: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(main)
-
-    return run_in_loop
 
 
 def control_socket(directory: str, name: str, **members: Any) -> UnixSocket:
@@ -407,7 +395,7 @@ def test_more_clients_than_are_served_wait_for_their_turn(directory: str, log: L
 def test_no_file_descriptor_left(
     directory: str, log: Lines, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyd2.net.control_unix.ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr("pyd2.net.control.ACCEPT_PAUSE", 0.01)
 
     async def main() -> None:
         async with channel(directory, log) as made:

@@ -24,24 +24,23 @@ if TYPE_CHECKING:
 
 PROGRAM = f"""\
 #!{sys.executable}
-from dataclasses import replace
-
 from pyd2.cli import main
-from pyd2.config.grammar import String
+from pyd2.config.grammar import Map, String
 from pyd2.config.sockets.socket_list import ControlSocketList
 from pyd2.profiles.kea_3_0 import KEA_3_0
 
 before = KEA_3_0
 rules, sockets = before.config, before.config.sockets
 started = before.messages["DHCP_DDNS_STARTED"]._replace(text="DHCP-DDNS %1 is up")
-profile = replace(
-    before,
+profile = before._replace(
     release=before.release._replace(version="3.2.0", series="3.2", flags="dvVWXz"),
-    config=replace(
-        rules,
-        grammar=replace(rules.grammar, keys=rules.grammar.keys | {{"nickname": String(blank="no nickname")}}),
-        defaults=replace(rules.defaults, dhcp_ddns={{**rules.defaults.dhcp_ddns, "dns-server-timeout": 700}}),
-        paths=replace(rules.paths, name_below_root=True),
+    config=rules._replace(
+        grammar=Map(
+            "DhcpDdns", rules.grammar.keys | {{"nickname": String(blank="no nickname")}},
+            exclusive=rules.grammar.exclusive,
+        ),
+        defaults=rules.defaults._replace(dhcp_ddns={{**rules.defaults.dhcp_ddns, "dns-server-timeout": 700}}),
+        paths=rules.paths._replace(name_below_root=True),
         sockets=ControlSocketList(sockets.unix._replace(file_mode=0o700)),
     ),
     messages={{**before.messages, "DHCP_DDNS_STARTED": started}},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pyd2.control.answer import ERROR, FATAL_ERROR
@@ -33,7 +31,7 @@ def test_the_result_when_sockets_cannot_be_opened(version: str, result: int) -> 
 def test_releases_of_a_series_differ_in_nothing_else() -> None:
     older, newer = (profile_of(release_of(version)) for version in ("3.0.3", "3.0.4"))
     commands = older.commands._replace(socket_failure=FATAL_ERROR)
-    assert newer == replace(older, release=newer.release, hooks=newer.hooks, commands=commands)
+    assert newer == older._replace(release=newer.release, hooks=newer.hooks, commands=commands)
 
 
 def test_the_messages_of_3_0_are_those_of_2_6_and_more() -> None:

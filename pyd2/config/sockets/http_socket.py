@@ -112,7 +112,7 @@ def _header(header: Element) -> tuple[str, str]:
         if not text:
             raise ConfigError(f"empty '{name}' parameter ({element.position})")
         if any(ord(char) < ord(" ") for char in text):
-            raise ConfigError(f"'{name}' must not hold control characters ({element.position})")
+            raise ConfigError(f"'{name}' must not contain control characters ({element.position})")
         texts.append(text)
     return texts[0], texts[1]
 

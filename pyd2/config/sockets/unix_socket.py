@@ -28,7 +28,7 @@ def unix_socket(
     except ConfigError as error:
         raise ConfigError(f"'socket-name' is invalid: {reason(error)}") from None
     if "\0" in path:
-        raise ConfigError(f"'socket-name' is invalid: it must not hold a NUL ({name.position})")
+        raise ConfigError(f"'socket-name' is invalid: it must not contain a NUL character ({name.position})")
     return UnixSocket(path, entry, directories.sockets, rules)
 
 

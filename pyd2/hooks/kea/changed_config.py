@@ -6,7 +6,6 @@ whatever the domain's ``key-name`` says.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyd2.config.addresses import parse_address
@@ -43,8 +42,7 @@ def _changed(config: Config, described: Element) -> Config:
     shown = members["shown"].map_value()["DhcpDdns"]
     made = _Made(config)
     loggers = members.get("loggers")
-    return replace(
-        config,
+    return config._replace(
         ip_address=parse_address(get_string(shown, "ip-address")),
         port=_port(shown),
         dns_server_timeout=get_uint32(shown, "dns-server-timeout"),
@@ -69,8 +67,7 @@ def _logger(entry: Element) -> Logger:
 
 def _output(entry: Element) -> OutputOption:
     plain = OutputOption(get_string(entry, "output"))
-    return replace(
-        plain,
+    return plain._replace(
         flush=entry.map_value()["flush"].bool_value(),
         pattern=get_string(entry, "pattern"),
         maxsize=get_integer(entry, "maxsize") if "maxsize" in entry.map_value() else plain.maxsize,

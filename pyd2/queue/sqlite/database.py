@@ -49,7 +49,7 @@ def open_plain(path: Path) -> BinaryIO:
 
 def os_fault(error: OSError) -> StoreError:
     """Return an error of the operating system as one of the store."""
-    mend = " (let it belong to the daemon's user: 'chown -R')" if isinstance(error, PermissionError) else ""
+    mend = " (make the daemon's user its owner: 'chown -R')" if isinstance(error, PermissionError) else ""
     return StoreError(f"{error.filename}: {error.strerror}{mend}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -470,7 +469,7 @@ def test_the_server(load: Load, write_c: WriteC, log: RecordingLog) -> None:
         }
     """))
     log.said()
-    servers = [SERVER, replace(SERVER, address=ip_address("2001:db8::1"), port=5353, key=CONFIGURED)]
+    servers = [SERVER, SERVER._replace(address=ip_address("2001:db8::1"), port=5353, key=CONFIGURED)]
     chain.configured(config(*servers), from_plain({}))
     assert chain.select_key is not None
     for server in (*servers, *servers):

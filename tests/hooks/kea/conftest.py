@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -145,8 +144,8 @@ SERVERS = (
 def two_servers() -> Config:
     """A configuration with two servers; the first has a key."""
     plain = config(*SERVERS)
-    domain = replace(plain.forward_domains[0], servers=(replace(SERVERS[0], key_name=KEY.name), SERVERS[1]))
-    return replace(plain, tsig_keys=(KEY,), forward_domains=(domain,))
+    domain = plain.forward_domains[0]._replace(servers=(SERVERS[0]._replace(key_name=KEY.name), SERVERS[1]))
+    return plain._replace(tsig_keys=(KEY,), forward_domains=(domain,))
 
 
 def configure(chain: Chain, what: Config | None = None, io_context: object = None) -> tuple[bool, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import textwrap
-from dataclasses import replace
 from threading import Thread, get_ident
 from typing import TYPE_CHECKING
 
@@ -392,7 +391,7 @@ def test_the_configuration_is_seen_in_kea_s_objects(load: Load, probe: Probe) ->
     entry = probe("A")
     what = two_servers()
     chain = load(entry)
-    assert configure(chain, replace(what, hooks_libraries=(entry,))) == (True, "")
+    assert configure(chain, what._replace(hooks_libraries=(entry,))) == (True, "")
     seen = state(chain)
     assert (seen["servers"], seen["keys"], seen["port"]) == (2, 1, 53001)
     assert seen["libraries"] == [{"library": entry.library, "parameters": {"name": "A"}}]

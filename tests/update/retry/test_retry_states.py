@@ -296,9 +296,28 @@ def test_nothing_is_left_of_a_retry_that_waits_for_its_client() -> None:
     states.teardown()
 
 
-# A removal looks for a PTR of its own name. The PTR of an earlier name must go all the same, which the
-# addition before it would have replaced. In the first configuration ``a.test.`` is at port 1; ``b.test.`` and
-# the addresses are at port 2.
+def moved(broken: int) -> RetryStates:
+    """Return the states after a client has moved from ``b.test.`` to ``a.test.`` while a server refused.
+
+    A removal looks for a PTR of its own name. The PTR of the earlier name must go all the same, which the
+    addition would have replaced. ``a.test.`` is at port 1; ``b.test.`` and the addresses are at port 2.
+    """
+    states = RetryStates()
+    states.ask(0, "b", 0, 1)
+    states.wait(0.3)
+    states.break_server(broken, Rcode.REFUSED)
+    states.ask(0, "a", 0, 1)
+    states.wait(0.3)
+    return states
+
+
+def end(states: RetryStates, *, restarts: bool) -> None:
+    """Let all servers work again, after a restart if one is wanted, and compare the zones."""
+    if restarts:
+        states.restart()
+    states.mend_server(2)
+    states.wait(60.0)
+    states.teardown()
 
 
 @pytest.mark.parametrize("ways", [(True, True), (False, True)])
@@ -306,56 +325,31 @@ def test_nothing_is_left_of_a_retry_that_waits_for_its_client() -> None:
 def test_the_ptr_of_an_earlier_name_goes_with_the_addition_that_could_not_replace_it(
     *, ways: tuple[bool, bool], restarts: bool
 ) -> None:
-    states = RetryStates()
-    states.ask(0, "b", 0, 1)
-    states.wait(0.3)
-    states.break_server(2, Rcode.REFUSED)
-    states.ask(0, "a", 0, 1)
-    states.wait(0.3)
+    states = moved(broken=2)
     states.ask(0, "a", 0, 1, change=1, ways=ways)
     states.wait(0.3)
-    if restarts:
-        states.restart()
-    states.teardown()
+    end(states, restarts=restarts)
 
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_the_ptr_of_an_earlier_name_goes_with_a_removal_of_the_ptr_only(*, restarts: bool) -> None:
     """The addition keeps its forward change, so the removal itself removes whatever is there."""
-    states = RetryStates()
-    states.ask(0, "b", 0, 1)
-    states.wait(0.3)
-    states.break_server(1, Rcode.REFUSED)
-    states.ask(0, "a", 0, 1)
-    states.wait(0.3)
+    states = moved(broken=1)
     states.break_server(2, Rcode.REFUSED)
     states.ask(0, "a", 0, 1, change=1, ways=(False, True))
     states.wait(0.3)
-    if restarts:
-        states.restart()
-    states.mend_server(2)
-    states.wait(60.0)
-    states.teardown()
+    end(states, restarts=restarts)
 
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_an_addition_does_not_set_its_ptr_after_a_removal_that_waited_behind_it(*, restarts: bool) -> None:
-    states = RetryStates()
-    states.ask(0, "b", 0, 1)
-    states.wait(0.3)
-    states.break_server(1, Rcode.REFUSED)
-    states.ask(0, "a", 0, 1)
-    states.wait(0.3)
+    states = moved(broken=1)
     states.ask(0, "a", 0, 1, change=1)
     states.break_server(2, Rcode.REFUSED)
     states.mend_server(1)
     states.wait(7.0)
     assert states.d2.engine.retries
-    if restarts:
-        states.restart()
-    states.mend_server(2)
-    states.wait(60.0)
-    states.teardown()
+    end(states, restarts=restarts)
 
 
 def test_the_zones_are_as_if_nothing_had_been_wrong() -> None:
