@@ -416,7 +416,7 @@ def test_bad_json_is_found_before_the_missing_password() -> None:
 
 
 def test_octets_of_a_realm_that_are_no_utf_8_stay_as_in_kea() -> None:
-    """A file's escape \\u00e9 is one octet for Kea."""
+    r"""A file's escape \u00e9 is one octet for Kea."""
     config = http_socket(0, ADMIN, realm="caf\udce9", headers=[("X", "\udce9\x7f")])
     found = HttpEnd(config).ask(command("x"))
     assert found is not None
