@@ -6,12 +6,14 @@ main thread.
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pyd2.config.addresses import SystemInterfaces, address_text
 from pyd2.counters import MinuteReport
 from pyd2.errors import ConfigError
+from pyd2.net.addresses import socket_address
 from pyd2.net.control_http_connection import HttpConnection
 
 if TYPE_CHECKING:
@@ -259,12 +261,12 @@ def _listen(config: HttpSocket) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((str(config.address), config.port))
+        listener.bind(socket_address(config.address, config.port))
         listener.listen(socket.SOMAXCONN)
     except OSError as fault:
         listener.close()
         raise ConfigError(
             "unable to setup TCP acceptor for listening to the incoming HTTP requests: "
-            f"bind: {fault.strerror} [system:{fault.errno}]"
+            f"bind: {fault.strerror or fault} [system:{fault.errno or errno.ENODEV}]"
         ) from fault
     return listener

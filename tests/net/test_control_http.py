@@ -523,6 +523,7 @@ def test_no_descriptor_is_left(log: HttpLines, run: Run, monkeypatch: pytest.Mon
     [
         ("127.0.0.1", errno.EADDRINUSE),
         ("192.0.2.1", errno.EADDRNOTAVAIL),
+        ("fe80::1%lo", errno.EADDRNOTAVAIL),  # without the interface it would be EINVAL
     ],
 )
 def test_a_socket_that_cannot_be_opened(log: HttpLines, run: Run, port: int, address: str, code: int) -> None:
