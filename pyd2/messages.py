@@ -185,6 +185,7 @@ W   PYD2_HTTP_UNPROTECTED the HTTP control socket on %1 port %2 is not protected
 
 [hooks]
 E   PYD2_HOOK_EXCEPTION hooks library %1: %2
+E   PYD2_HOOK_HTTP_FAULT a hooks library has left no valid request or response over HTTP, so the client at %1 gets 500: %2
 E   PYD2_HOOK_IO_ERROR a handler of a hooks library's IO service failed: %1
 W   PYD2_HOOK_MESSAGES_LOST lost %1 log messages of hooks library threads: the threads log faster than pyd2 writes
 D45 PYD2_HOOK_MESSAGE_DEBUG hooks library %1: %2

@@ -34,6 +34,22 @@ def redact_request(request: Element) -> Element:
     return _redacted(_changed(request, "arguments", lambda members: _changed(members, "DhcpDdns", redact)))
 
 
+def redact_for_reader(answer: Element) -> Element:
+    """Return the answer to a command without secrets, and without the parameters of hook libraries.
+
+    Which of the parameters are secrets, only the library knows.
+    """
+
+    def redact_all(dhcp_ddns: Element) -> Element:
+        return _changed(redact(dhcp_ddns), "hooks-libraries", lambda entries: _each(entries, _redact_library))
+
+    return _redacted(_changed(answer, "arguments", lambda members: _changed(members, "DhcpDdns", redact_all)))
+
+
+def _redact_library(library: Element) -> Element:
+    return _changed(library, "parameters", lambda parameters: Element(HIDDEN, parameters.position))
+
+
 def _changed(element: Element, name: str, change: Callable[[Element], Element]) -> Element:
     """Return a copy of a map with one member changed; the element itself if it has no such member."""
     if not isinstance(element.value, dict) or name not in element.value:

@@ -43,6 +43,7 @@ class Response(NamedTuple):
 
     status: int
     body: Element
+    """Null: it has none."""
     headers: tuple[tuple[str, str], ...] = ()
 
     def brief(self, version: tuple[int, int]) -> str:
@@ -52,7 +53,7 @@ class Response(NamedTuple):
 
     def octets(self, version: tuple[int, int]) -> bytes:
         """Return the whole response to a request of that version."""
-        body = to_text(self.body).encode("utf-8", "surrogateescape")
+        body = b"" if self.body.value is None else to_text(self.body).encode("utf-8", "surrogateescape")
         # Kea keeps headers in a map: a later one replaces one of the same name, and all are sorted.
         headers = {"content-type": ("Content-Type", "application/json")}
         headers |= {name.lower(): (name, value) for name, value in self.headers}
@@ -75,8 +76,13 @@ def answer(element: Element) -> Response:
 
 def challenge(realm: str) -> Response:
     """Return the response to a client that has not shown who it is (RFC 7617)."""
-    quoted = "".join(f"\\{char}" if char in '"\\' else char for char in realm if char.isprintable())
+    quoted = "".join(f"\\{char}" if char in '"\\' else char for char in in_header(realm))
     return refusal(401, ("WWW-Authenticate", f'Basic realm="{quoted}"'))
+
+
+def in_header(text: str) -> str:
+    """Return a text without the control characters that would end a header; all other octets stay."""
+    return "".join(char for char in text if " " <= char != "\x7f")
 
 
 def with_headers(response: Response, headers: Iterable[tuple[str, str]]) -> Response:

@@ -15,11 +15,11 @@ from pyd2.control.executor import MAX_VALUES
 from pyd2.control.http_auth import BasicAuthentication
 from pyd2.control.http_hooks import request_map, response_map, response_of
 from pyd2.control.http_request import Request, RequestReader, Verdict
-from pyd2.control.http_response import Response, answer, challenge, refusal, with_headers
+from pyd2.control.http_response import Response, answer, challenge, in_header, refusal, with_headers
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
 from pyd2.data.text import to_text
-from pyd2.errors import JsonError, TooManyValuesError
+from pyd2.errors import BridgeError, HookError, JsonError, TooManyValuesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,10 +78,7 @@ class HttpService:
         found = config.authentication
         # As with Kea, authentication without any client lets every client in.
         self.authentication = BasicAuthentication(found) if found is not None and found.clients else None
-        self.headers = tuple(
-            ("".join(filter(str.isprintable, name)), "".join(filter(str.isprintable, value)))
-            for name, value in config.headers
-        )
+        self.headers = tuple((in_header(name), in_header(value)) for name, value in config.headers)
         self.process = process
         self.log = log
         self.written = written
@@ -240,6 +237,9 @@ class HttpSession:
             if use is None or made.status != 200:
                 return made
             return response_of(use.response(seen, response_map(made)))
+        except (BridgeError, HookError) as fault:
+            service.log.emit("PYD2_HOOK_HTTP_FAULT", self._peer, fault)
+            return refusal(500)
         finally:
             if use is not None:
                 use.end()

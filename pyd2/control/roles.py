@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pyd2.config.redact import redact_request
+from pyd2.config.redact import redact_for_reader
 
 if TYPE_CHECKING:
     from pyd2.data.element import Element
@@ -36,4 +36,4 @@ def allows(role: str, request: Element | None) -> bool:
 
 def shown(role: str, answer: Element) -> Element:
     """Return the answer as a client may see it: ``read`` sees no secret, whatever the configuration says."""
-    return answer if role == ALL else redact_request(answer)
+    return answer if role == ALL else redact_for_reader(answer)

@@ -6,11 +6,14 @@ main thread.
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pyd2.config.addresses import SystemInterfaces, address_text
 from pyd2.counters import MinuteReport
 from pyd2.errors import ConfigError
+from pyd2.net.addresses import socket_address
 from pyd2.net.control import Acceptor
 from pyd2.net.control_http_connection import HttpConnection
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
+    from pyd2.config.addresses import Address
     from pyd2.config.model import HttpSocket
     from pyd2.messages import Log
     from pyd2.net.control import ControlChannel
@@ -51,6 +55,8 @@ class HttpChannel:
         self._config = config
         self._service = service
         self._context: ssl.SSLContext | None = None
+        self._authorities: tuple[str, frozenset[bytes]] | None = None
+        """Who must have signed the certificate of a client, by name and content; None: it needs none."""
         self._acceptor: Acceptor | None = None
         self._opened = False
         """Whether the channel has ever been open."""
@@ -61,7 +67,8 @@ class HttpChannel:
     @property
     def place(self) -> tuple[int, ...]:
         """Address and port, as numbers."""
-        return self._config.address.version, int(self._config.address), self._config.port
+        address = self._config.address
+        return address.version, int(address), _interface(address), self._config.port
 
     @property
     def listening(self) -> bool:
@@ -78,12 +85,16 @@ class HttpChannel:
         """Listen, and answer from now on; see ``ControlChannel``.
 
         From a channel with the same address and port it takes over the listening socket, and the connections
-        if both speak TLS or both do not.
+        if it would have accepted them itself.
         """
-        if self._config.tls is not None and self._context is None:
+        tls = self._config.tls
+        if tls is not None and self._context is None:
             from pyd2.net.control_tls import make_context
 
-            self._context = make_context(self._config.tls)
+            self._context = make_context(tls)
+            if tls.cert_required:
+                known = self._context.get_ca_certs(binary_form=True)
+                self._authorities = tls.trust_anchor, frozenset(known)
         same = False
         if self._acceptor is None:
             http = (other for other in others if isinstance(other, HttpChannel) and other.listening)
@@ -92,7 +103,7 @@ class HttpChannel:
                 listener = _listen(self._config)
             else:
                 same = present.secure == self.secure
-                listener = present.hand_over(self if same else None)
+                listener = present.hand_over(self)
             self._acceptor = Acceptor(self.loop, listener, self)
         self._acceptor.start()
         if not same:
@@ -103,21 +114,26 @@ class HttpChannel:
             self.log.emit("HTTP_COMMAND_MGR_HTTP_SERVICE_UPDATED", *self._where)
         self._opened = True
 
-    def hand_over(self, successor: HttpChannel | None) -> socket.socket:
-        """Give the listening socket away, and the connections to ``successor``, if there is one for them."""
+    def hand_over(self, successor: HttpChannel) -> socket.socket:
+        """Give the listening socket away, and the connections if the successor would have accepted them."""
         assert self._acceptor is not None
-        if successor is None:
-            self.leave()
-        else:
+        if successor.secure == self.secure:
             self._acceptor.stop()
+        else:
+            self.leave()
+        if successor.would_accept(self):
             successor.adopt(self._connections)
             self._connections = {}
         listener, self._acceptor = self._acceptor.listener, None
         return listener
 
+    def would_accept(self, other: HttpChannel) -> bool:
+        """Say whether the clients of another channel could also have connected to this one."""
+        return self.secure == other.secure and self._authorities in {None, other._authorities}
+
     def adopt(self, connections: dict[HttpConnection, None]) -> None:
         """Take connections over: requests from now on are those of this channel."""
-        self._connections = connections
+        self._connections |= connections
         for connection in connections:
             connection.channel = self
             self._service.adopt(connection.session)
@@ -161,7 +177,7 @@ class HttpChannel:
 
     @property
     def _where(self) -> tuple[str, int]:
-        return str(self._config.address), self._config.port
+        return address_text(self._config.address), self._config.port
 
     def has_place(self) -> bool:
         """See ``Accepting``."""
@@ -186,17 +202,23 @@ class HttpChannel:
         return True
 
 
+def _interface(address: Address) -> int:
+    """Return the number of the interface that an address names behind ``%``, 0 if it names none."""
+    name = "" if address.version == 4 else address.scope_id or ""
+    return int(name) if name.isdigit() else SystemInterfaces().index(name)
+
+
 def _listen(config: HttpSocket) -> socket.socket:
     family = socket.AF_INET if config.address.version == 4 else socket.AF_INET6
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((str(config.address), config.port))
+        listener.bind(socket_address(config.address, config.port))
         listener.listen(socket.SOMAXCONN)
     except OSError as fault:
         listener.close()
         raise ConfigError(
             "unable to setup TCP acceptor for listening to the incoming HTTP requests: "
-            f"bind: {fault.strerror} [system:{fault.errno}]"
+            f"bind: {fault.strerror or fault} [system:{fault.errno or errno.ENODEV}]"
         ) from fault
     return listener

@@ -26,8 +26,8 @@ IDLE_TIMEOUT: Final = 30.0
 """Seconds between two requests after which a connection is closed."""
 
 LINGER: Final = 2.0
-"""Seconds in which a client may still send after the last response: what it sends is thrown away, so that the
-kernel does not reset the connection before the client has read the response."""
+"""Seconds in which a client may still send after the last response, or after the alert of a failed handshake:
+what it sends is thrown away, so that the kernel does not reset the connection before the client has read."""
 
 CHUNK: Final = 32768
 """Bytes read or written at a time: more than a record of TLS, so that none stays behind in OpenSSL."""
@@ -160,7 +160,7 @@ class HttpConnection:
             from pyd2.net.control_tls import reason
 
             self._log.emit("HTTP_CONNECTION_HANDSHAKE_FAILED", self.peer, reason(fault))
-            self.close()
+            self._linger()
             return
         self._log.emit("HTTPS_REQUEST_RECEIVE_START", self.peer)
         self._begin()

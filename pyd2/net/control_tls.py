@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyd2.errors import ConfigError
-from pyd2.regular import open_regular
+from pyd2.regular import open_regular, read_regular
 
 if TYPE_CHECKING:
     import socket
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyd2.config.model import TlsFiles
 
 _LIBRARIES: Final = {"X509": "x509 certificate routines", "SSL": "SSL routines", "PEM": "PEM routines"}
+_MOST_FILE: Final = 1 << 20
+"""Octets that are read of a file to say what is wrong with it."""
 _TEXT: Final = re.compile(r"(?:\[[^\]]*\] )?([^:(]*)")
 
 
@@ -40,16 +42,17 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
 
     def load_cert() -> None:
         _check_file(files.cert_file)
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(files.cert_file)
+        with suppress(FileNotFoundError):  # there is no key file of this name: the certificates were read
+            context.load_cert_chain(files.cert_file, "", password="")
 
     def load_key() -> None:
         _check_file(files.key_file)
         # Without a password OpenSSL would ask for one at the terminal.
         context.load_cert_chain(files.cert_file, files.key_file, password="")
 
-    _load("CA file", files.trust_anchor, load_anchor)
-    _load("cert file", files.cert_file, load_cert)
-    _load("private key file", files.key_file, load_key)
+    _load("CA file", files.trust_anchor, load_anchor, _first_fault_of_certificates)
+    _load("cert file", files.cert_file, load_cert, _first_fault_of_certificates)
+    _load("private key file", files.key_file, load_key, _first_fault_of_key)
     return context
 
 
@@ -58,11 +61,28 @@ def _check_file(path: str) -> None:
     os.close(open_regular(path))
 
 
-def _load(what: str, file: str, load: Callable[[], None]) -> None:
+def _load(what: str, file: str, load: Callable[[], None], first_fault: Callable[[bytes], str]) -> None:
     try:
         load()
     except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError; ValueError: a NUL in the name
-        raise ConfigError(f"load of {what} '{file}' failed: {reason(fault)}") from fault
+        text = reason(fault)
+        if text.startswith("PEM lib "):
+            # Of the faults that OpenSSL reports, Kea shows the first one, and Python knows the last one only.
+            text = first_fault(read_regular(file, _MOST_FILE))
+        elif text.startswith("no certificate assigned "):  # of the kind of this key; Kea would start with it
+            text = "key type mismatch (x509 certificate routines)"
+        raise ConfigError(f"load of {what} '{file}' failed: {text}") from fault
+
+
+def _first_fault_of_certificates(octets: bytes) -> str:
+    if b"-----BEGIN CERTIFICATE-----" not in octets:
+        return "no start line (PEM routines)"
+    is_whole = octets.count(b"-----BEGIN ") == octets.count(b"-----END ")
+    return f"bad {'base64 decode' if is_whole else 'end line'} (PEM routines)"
+
+
+def _first_fault_of_key(octets: bytes) -> str:
+    return "processing error (UI routines)" if b"ENCRYPTED" in octets else "unsupported (DECODER routines)"
 
 
 def reason(fault: Exception) -> str:

@@ -13,7 +13,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.profiles.release import DEFAULT, UnknownReleaseError, known_series, nearest, release_of
+from pyd2.profiles.release import DEFAULT, NEWEST, UnknownReleaseError, known_series, nearest, release_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,9 +88,10 @@ def _written(path: str) -> Release | None:
         return release_of(line)
     except UnknownReleaseError as error:
         shown = line[:40].encode("unicode_escape").decode("ascii")
+        example = next((release for release in NEWEST if line.startswith(release.series)), DEFAULT)
         raise VersionFileError(
             f"{path}:1: '{shown}' is no release that pyd2 knows (Kea {known_series()}); write one such as "
-            f"{DEFAULT.version} in the first line, or remove the file"
+            f"{example.version} in the first line, or remove the file"
         ) from error
 
 

@@ -10,6 +10,7 @@ from string import hexdigits
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyd2.config.model import UnixSocket
+from pyd2.config.sockets.authentication import below
 from pyd2.config.sockets.unix_rules import DIRECTORY_MODE, directory_mode
 from pyd2.dns.names import parse_name
 from pyd2.dns.tsig import HmacKey
@@ -243,15 +244,39 @@ def control(subject: Subject) -> Iterator[Finding]:
 
 def secrets(subject: Subject) -> Iterator[Finding]:
     """Files with secrets that every user can read."""
+    inline = [entry.get("secret") for entry in _entries(subject.root.get("tsig-keys"))]
     for key in subject.config.tsig_keys:
         if key.secret_file is not None and _readable_by_all(key.secret_file):
             yield Finding(key.position, f"every user can read {key.secret_file}")
-    element = subject.root.get("tsig-keys")
-    inline = [] if element is None else [entry.get("secret") for entry in element.list_value()]
+    for socket in _http_sockets(subject.root):
+        if (file := socket.get("key-file")) is not None and _readable_by_all(file.string_value()):
+            yield Finding(file.position, f"every user can read {file.value}, the key of TLS")
+        authentication = socket.get("authentication")
+        if authentication is None:
+            continue
+        directory = authentication.get("directory")
+        for client in _entries(authentication.get("clients")):
+            inline.append(client.get("password"))
+            if (file := client.get("password-file")) is not None:
+                path = below("" if directory is None else directory.string_value(), file.string_value())
+                if _readable_by_all(path):
+                    yield Finding(file.position, f"every user can read {path}")
     places = {secret.position.file: secret.position for secret in reversed(inline) if secret is not None}
-    for file, place in places.items():
-        if _readable_by_all(file):
-            yield Finding(place, f"every user can read {file}, which holds secrets")
+    for file_name, place in places.items():
+        if _readable_by_all(file_name):
+            yield Finding(place, f"every user can read {file_name}, which holds secrets")
+
+
+def _entries(element: Element | None) -> list[Element]:
+    """Return the entries of a list; none if it is absent."""
+    return [] if element is None else element.list_value()
+
+
+def _http_sockets(root: Element) -> list[Element]:
+    """Return the HTTP control sockets as they are written."""
+    one = root.get("control-socket")
+    sockets = _entries(root.get("control-sockets")) if one is None else [one]
+    return [socket for socket in sockets if socket.map_value()["socket-type"].value != "unix"]
 
 
 def switches(subject: Subject) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,8 +12,9 @@ from pyd2.control.executor import MAX_VALUES
 from pyd2.control.framing import MAX_REQUEST
 from pyd2.control.http_head import MAX_HEAD
 from pyd2.control.http_request import STRANGER_BODY
-from pyd2.data.element import Element
+from pyd2.data.element import Element, from_plain
 from pyd2.data.text import to_text
+from pyd2.errors import BridgeError
 from tests.control.http_fakes import (
     ADMIN,
     READER,
@@ -414,6 +415,14 @@ def test_bad_json_is_found_before_the_missing_password() -> None:
     assert status_of(end.ask(command("shutdown"))) == 401
 
 
+def test_octets_of_a_realm_that_are_no_utf_8_stay_as_in_kea() -> None:
+    r"""A file's escape \u00e9 is one octet for Kea."""
+    config = http_socket(0, ADMIN, realm="caf\udce9", headers=[("X", "\udce9\x7f")])
+    found = HttpEnd(config).ask(command("x"))
+    assert found is not None
+    assert b'WWW-Authenticate: Basic realm="caf\xe9"\r\nX: \xe9\r\n' in found
+
+
 def test_the_realm_is_escaped() -> None:
     """Kea's header would be broken."""
     end = HttpEnd(http_socket(0, ADMIN, realm='a"b\\c\r\nX: y'))
@@ -498,15 +507,20 @@ def test_what_is_no_command_changes_nothing_so_anybody_may_send_it() -> None:
 
 
 def test_a_client_that_may_only_read_sees_no_secret() -> None:
-    config = '{ "DhcpDdns": { "tsig-keys": [ { "name": "k.", "secret": "bm90IHZlcnkgc2VjcmV0" } ] } }'
+    config = (
+        '{ "DhcpDdns": { "tsig-keys": [ { "name": "k.", "secret": "bm90IHZlcnkgc2VjcmV0" } ], '
+        '"hooks-libraries": [ { "library": "x.py", "parameters": { "tokens": { "a": "Of-The-Library" } } } ] '
+        "} }"
+    )
 
     def ask(credential: str) -> str:
         end = HttpEnd(http_socket(0, READER, ADMIN))
         end.channel.server.text = config
         return body_of(end.ask(command("config-get", basic(credential))))
 
-    assert "bm90IHZlcnkgc2VjcmV0" in ask("admin:s3cret")
-    assert "bm90IHZlcnkgc2VjcmV0" not in ask("reader:look")
+    for secret in ("bm90IHZlcnkgc2VjcmV0", "Of-The-Library"):
+        assert secret in ask("admin:s3cret")
+        assert secret not in ask("reader:look")
     assert '"secret": "*****"' in ask("reader:look")
 
 
@@ -581,6 +595,31 @@ class Hooks:
 def of(status: int, text: str) -> Element:
     headers = Element({"X-Y": Element("z")})
     return Element({"status": Element(status), "headers": headers, "body": Element(text)})
+
+
+@pytest.mark.parametrize("point", ["auth", "response"])
+def test_what_libraries_leave_and_cannot_be_used_costs_one_request(point: str) -> None:
+    """A compiled library may set an argument of another C++ type, which ends Kea's server."""
+
+    def fail(*_: object) -> Any:
+        raise BridgeError("bad any_cast")
+
+    hooks = Hooks(**{point: fail})
+    end = HttpEnd(hooks=lambda: hooks)
+    found = end.ask(command("list-commands"))
+    assert status_of(found) == 500
+    assert body_of(found) == '{ "result": 500, "text": "Internal Server Error" }'
+    assert hooks.calls[-1] == "end"
+    assert len(end.requests) == (0 if point == "auth" else 1), "what a library may refuse is not carried out"
+    (text,) = end.log.texts("PYD2_HOOK_HTTP_FAULT")
+    assert text.endswith("so the client at 192.0.2.7 gets 500: bad any_cast")
+    assert not end.session.closing
+
+
+def test_a_response_without_a_body() -> None:
+    none = from_plain({"status": 403, "headers": {}, "body": None})
+    end = HttpEnd(hooks=lambda: Hooks(auth=lambda request, _: (request, none)))
+    assert body_of(end.ask(command("list-commands"))) == ""
 
 
 def test_what_hook_libraries_see() -> None:

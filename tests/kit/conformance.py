@@ -261,6 +261,8 @@ def run_commands(binary: str, case: Case) -> Outcome:
         status = d2.stop()
         outcome = {"steps": steps, "alive_at_end": alive, "exit": status,
                    "stderr": mask(d2.stderr(), str(directory))}
+        if "whole_log" in case:
+            outcome["whole_log"] = log_entries(d2.stdout(), str(directory))
         return dict(ports.undo(outcome))
 
 

@@ -71,6 +71,30 @@ def test_over_ipv6(log: HttpLines, run: Run) -> None:
     assert log.texts("HTTP_CLIENT_REQUEST_RECEIVED") == ["received HTTP request from ::1"]
 
 
+def test_an_address_is_shown_as_kea_shows_it(log: HttpLines, run: Run) -> None:
+    async def main() -> None:
+        async with channel(log, http_socket(address="::ffff:127.0.0.1")):
+            pass
+
+    run(main())
+    assert log.texts("HTTP_COMMAND_MGR_SERVICE_STARTED") == [
+        "started HTTP service bound to address: ::ffff:127.0.0.1 port: 0"
+    ]
+
+
+def test_the_interface_of_an_address_belongs_to_its_place(log: HttpLines, run: Run) -> None:
+    async def main() -> None:
+        lo = socket.if_nametoindex("lo")
+        addresses = ("fe80::1", "fe80::1%lo", f"fe80::1%{lo}", f"fe80::1%{lo + 1}")
+        none, named, numbered, other = (
+            make(log, http_socket(8000, address=address)).place for address in addresses
+        )
+        assert named == numbered
+        assert len({none, named, other}) == 3
+
+    run(main())
+
+
 def test_a_connection_carries_many_requests_until_one_of_them_ends_it(log: HttpLines, run: Run) -> None:
     async def main() -> None:
         async with channel(log) as made:
@@ -487,6 +511,7 @@ def test_no_descriptor_is_left(log: HttpLines, run: Run, monkeypatch: pytest.Mon
     [
         ("127.0.0.1", errno.EADDRINUSE),
         ("192.0.2.1", errno.EADDRNOTAVAIL),
+        ("fe80::1%lo", errno.EADDRNOTAVAIL),  # without the interface it would be EINVAL
     ],
 )
 def test_a_socket_that_cannot_be_opened(log: HttpLines, run: Run, port: int, address: str, code: int) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING, NamedTuple
+import subprocess
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class Files(NamedTuple):
-    """The certificates of a server, of its client, and of a stranger."""
+    """The certificates of a server, of its client, of a stranger, and the authorities."""
 
     authority: Certificate
+    stranger: Certificate
     server: Certificate
     client: Certificate
     other: Certificate
@@ -47,6 +49,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     authority, stranger = make_authority(folder), make_authority(folder, "stranger")
     return Files(
         authority,
+        stranger,
         make_certificate(folder, authority, "IP:127.0.0.1"),
         make_certificate(folder, authority, "DNS:client.test", "client"),
         make_certificate(folder, stranger, "DNS:other.test", "other"),
@@ -145,7 +148,7 @@ def test_plain_http_on_a_socket_with_tls(log: HttpLines, run: Run, files: Files)
         async with channel(log, http_socket(tls=files.tls())) as made:
             client = await Client.connect(made.port)
             client.send(command("x"))
-            assert b"HTTP/" not in await client.ended()
+            assert await client.ended() == b"", "a reset would take an alert with it"
             client.close()
 
     run(main())
@@ -271,6 +274,53 @@ def test_the_successor_has_the_new_files_and_keeps_the_connections(
     run(main())
 
 
+def test_a_client_that_could_not_connect_any_more_is_disconnected(
+    log: HttpLines, run: Run, files: Files, tmp_path: Path
+) -> None:
+    """A connection must not outlive what its client had to show when it came."""
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(files.authority.cert.read_bytes())
+
+    def asking(*, required: bool) -> TlsFiles:
+        return TlsFiles(str(authority), str(files.server.cert), str(files.server.key), required)
+
+    async def main() -> None:
+        free = make(log, http_socket(tls=asking(required=False)))
+        free.open()
+        without = await Client.connect(free.port, files.context(None))
+        strict = make(log, http_socket(tls=asking(required=True)))
+        strict.open([free])
+        # A change that is rolled back ends none.
+        free.open([strict])
+        strict.close()
+        assert status_of(await without.ask(command("x"))) == 200
+        strict = make(log, http_socket(tls=asking(required=True)))
+        strict.open([free])
+        free.close()
+        assert await without.ended() == b""
+        without.close()
+        known = await Client.connect(strict.port, files.context(files.client))
+        assert status_of(await known.ask(command("x"))) == 200
+        # Other authorities in the same file, and one more client then.
+        authority.write_bytes(files.stranger.cert.read_bytes())
+        changed = make(log, http_socket(tls=asking(required=True)))
+        changed.open([strict])
+        strict.close()
+        assert await known.ended() == b""
+        known.close()
+        other = await Client.connect(changed.port, files.context(files.other))
+        assert status_of(await other.ask(command("x"))) == 200
+        # Where no certificate is needed, all may stay.
+        free = make(log, http_socket(tls=asking(required=False)))
+        free.open([changed])
+        changed.close()
+        assert status_of(await other.ask(command("x"))) == 200
+        other.close()
+        free.close()
+
+    run(main())
+
+
 def test_from_http_to_https_at_one_port_and_back(log: HttpLines, run: Run, files: Files) -> None:
     """Kea refuses that. Connections of the other kind end."""
 
@@ -313,15 +363,22 @@ def test_from_http_to_https_at_one_port_and_back(log: HttpLines, run: Run, files
             "x",
             "load of CA file '{}' failed: no certificate or crl found (x509 certificate routines)",
         ),
-        (
-            "cert_file",
-            "x",
-            "load of cert file '{}' failed: no certificate or crl found (x509 certificate routines)",
-        ),
+        ("cert_file", "x", "load of cert file '{}' failed: no start line (PEM routines)"),
+        ("cert_file", "server key", "load of cert file '{}' failed: no start line (PEM routines)"),
+        ("cert_file", "half", "load of cert file '{}' failed: bad end line (PEM routines)"),
+        ("trust_anchor", "half", "load of CA file '{}' failed: bad end line (PEM routines)"),
+        ("trust_anchor", "typing", "load of CA file '{}' failed: bad base64 decode (PEM routines)"),
+        ("cert_file", "weak", "load of cert file '{}' failed: ee key too small (SSL routines)"),
+        ("key_file", "x", "load of private key file '{}' failed: unsupported (DECODER routines)"),
         (
             "key_file",
             "client",
             "load of private key file '{}' failed: key values mismatch (x509 certificate routines)",
+        ),
+        (
+            "key_file",
+            "rsa",
+            "load of private key file '{}' failed: key type mismatch (x509 certificate routines)",
         ),
         ("key_file", "fifo", "load of private key file '{}' failed: "),
     ],
@@ -334,10 +391,19 @@ def test_files_that_are_wrong(
     text: str,
 ) -> None:
     path = tmp_path / "file"
+    whole = files.server.cert.read_text()
     if content == "fifo":
         os.mkfifo(path)
     elif content == "client":
         path = files.client.key
+    elif content == "server key":
+        path = files.server.key
+    elif content == "half":
+        path.write_text(whole[: len(whole) // 2])
+    elif content == "typing":
+        path.write_text(whole.replace("M", "!", 1))
+    elif content in {"weak", "rsa"}:
+        path = make_rsa(tmp_path, 1024 if content == "weak" else 2048, key=content == "rsa")
     elif content is not None:
         path.write_text(content)
     tls = files.tls()
@@ -349,22 +415,30 @@ def test_files_that_are_wrong(
     assert str(caught.value).startswith(text.format(path))
 
 
-def test_an_encrypted_key_is_refused_without_asking_for_its_password(files: Files, tmp_path: Path) -> None:
-    import subprocess
+def make_rsa(folder: Path, bits: int, *, key: bool) -> Path:
+    """Return a certificate that signs itself, or its key."""
+    paths = folder / "rsa.key", folder / "rsa.crt"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", f"rsa:{bits}", "-nodes", "-subj", "/CN=rsa",
+         "-keyout", paths[0], "-out", paths[1]],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return paths[0] if key else paths[1]
 
+
+def test_an_encrypted_key_is_refused_without_asking_for_its_password(files: Files, tmp_path: Path) -> None:
     key = tmp_path / "locked.key"
     subprocess.run(
         ["openssl", "ec", "-in", files.server.key, "-out", key, "-aes256", "-passout", "pass:x"],
         check=True,
         capture_output=True,
     )
-    with pytest.raises(ConfigError, match=f"^load of private key file '{key}' failed: "):
+    failed = rf"^load of private key file '{key}' failed: processing error \(UI routines\)$"
+    with pytest.raises(ConfigError, match=failed):
         make_context(files.tls(key=str(key)))
 
 
 def test_the_trust_anchor_may_be_a_directory(files: Files, run: Run, log: HttpLines, tmp_path: Path) -> None:
-    import subprocess
-
     (tmp_path / "ca.pem").write_bytes(files.authority.cert.read_bytes())
     subprocess.run(["openssl", "rehash", tmp_path], check=True)
     tls = TlsFiles(str(tmp_path), str(files.server.cert), str(files.server.key), True)

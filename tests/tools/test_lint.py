@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.profiles.installed import Installed
+from pyd2.profiles.release import release_of
 from pyd2.tools.cli import main
 
 if TYPE_CHECKING:
@@ -183,6 +185,35 @@ def test_secrets_that_everybody_can_read(tmp_path: Path, capsys: pytest.CaptureF
     key = {"name": "k.", "algorithm": "HMAC-SHA256", "secret-file": str(secret)}
     (line,) = lint(tmp_path, capsys, changed("tsig-keys/0", key), 0o644)
     assert line.endswith("every user can read secret")
+
+
+def test_passwords_and_keys_that_everybody_can_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyd2.tools.kea.installed", lambda: Installed(release_of("3.0.3")))
+    inline, key = {"user": "a", "password": "long-and-random"}, tmp_path / "d2.key"
+    for name in ("words", "d2.key"):
+        (tmp_path / name).write_text("u:word")
+        (tmp_path / name).chmod(0o604)
+
+    def of(*clients: dict[str, str], **members: str) -> str:
+        authentication = {"type": "basic", "directory": str(tmp_path), "clients": clients}
+        socket = {"socket-type": "http", "authentication": authentication, **members}
+        config = {name: value for name, value in GOOD.items() if name not in {"tsig-keys", "control-socket"}}
+        del config["forward-ddns"]
+        return json.dumps({"DhcpDdns": config | {"control-sockets": [socket]}})
+
+    def found(text: str, mode: int) -> list[str]:
+        return [line.split(": ")[1] for line in lint(tmp_path, capsys, text, mode) if "every user" in line]
+
+    assert found(of(inline), 0o640) == []
+    assert found(of(inline), 0o644) == ["every user can read d2.json, which holds secrets"]
+    assert found(of({"password-file": "words"}), 0o644) == ["every user can read words"]
+    tls = {"trust-anchor": "x", "cert-file": "x", "key-file": str(key)}
+    assert found(of(inline, **tls), 0o640) == ["every user can read d2.key, the key of TLS"]
+    (tmp_path / "words").chmod(0o600)
+    key.chmod(0o600)
+    assert found(of({"password-file": "words"}, **tls), 0o644) == []
 
 
 def test_what_does_not_parse_is_reported_as_the_daemon_does(tmp_path: Path,

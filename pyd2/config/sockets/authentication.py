@@ -41,9 +41,14 @@ def parse_authentication(element: Element, read_secret: Callable[[str], str]) ->
 
     def read(name: str) -> str:
         """Return the first word of a file below the directory."""
-        return read_secret(f"{directory.removesuffix('/')}/{name.removeprefix('/')}")
+        return read_secret(below(directory, name))
 
     return Authentication(realm, tuple(_client(entry, read) for entry in listed.value))
+
+
+def below(directory: str, name: str) -> str:
+    """Return the path of a file that a client names; without a ``directory`` it is below the root."""
+    return f"{directory.removesuffix('/')}/{name.removeprefix('/')}"
 
 
 def _client(entry: Element, read: Callable[[str], str]) -> HttpClient:
