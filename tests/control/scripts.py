@@ -47,7 +47,7 @@ _WRONG: Final[tuple[tuple[str, Any], ...]] = (
     ("control-sockets", [{"socket-type": "https"}]),
     ("control-sockets", [{"socket-type": "http", "cert-file": "x"}]),
     ("control-sockets", [{"socket-type": "http", "authentication": {"type": "digest"}}]),
-    ("control-sockets", [{"socket-type": "http", "authentication": {"clients": [{"password": "x"}]}}]),
+    ("control-sockets", [{"socket-type": "http", "authentication": {"clients": [{"password": "s3cret"}]}}]),
     ("control-sockets", [{"socket-type": "http", "http-headers": [{"name": "X"}]}]),
     ("control-socket", []), ("port", "x"), ("loggers", {}), ("dns-server-timeout", 0),
 )  # fmt: skip

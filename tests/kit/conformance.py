@@ -300,7 +300,8 @@ def _step(d2: D2, step: Case, ports: PortMap) -> Outcome:
         (d2.directory / name).write_text(ports.apply(text))
         return {"write_file": step["write_file"]}
     if "read_file" in step:
-        return {"read_file": step["read_file"], "content": (d2.directory / step["read_file"]).read_text()}
+        content = control.decode((d2.directory / step["read_file"]).read_bytes())
+        return {"read_file": step["read_file"], "content": content}
     if "signal" in step:
         before = len(d2.process.output())
         d2.process.send_signal(signal.Signals[step["signal"]])
