@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import subprocess
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
