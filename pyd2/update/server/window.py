@@ -10,7 +10,7 @@ The window starts at Kea's 32. Once per round trip it looks at the least reply t
   halve.
 
 What takes up to 2.5 times the base is not taken for a queue while the window is below 96. Knot DNS takes 10
-ms for each commit of a zone, whatever is in it; an update waits for the commit under way, and then for its own.
+ms for each commit of a zone, whatever is in it; an update waits for the one under way, and then for its own.
 With 96 under way it does three times as much as with 32, and each takes hardly longer. Where updates really
 queue, 32 of them take eight times as long as the 4 of the measurement. The base is an average because now and
 then a commit takes no time at all: beside the best time ever seen, 10 ms would look like a queue.
