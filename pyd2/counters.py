@@ -122,6 +122,8 @@ class Counters:
         """Replies that the kernel dropped from a full receive buffer; shown like ``replies_ignored``."""
         self.connections_closed = Counter("pyd2-connections-closed", now)
         """TCP connections that were closed because of what the server did; shown like ``replies_ignored``."""
+        self.segments_refused = Counter("pyd2-segments-refused", now)
+        """Servers to which messages go one by one, as the kernel refuses to cut a long one into segments."""
         self.of_kea: Final = (
             self.ncr_received,
             self.ncr_invalid,
@@ -135,7 +137,9 @@ class Counters:
             self.queue_full,
         )
         """The statistics that some release of Kea has."""
-        self.of_pyd2: Final = (self.replies_ignored, self.replies_dropped, self.connections_closed)
+        self.of_pyd2: Final = (
+            self.replies_ignored, self.replies_dropped, self.connections_closed, self.segments_refused
+        )
         """The others: shown when asked for by name, and not among all."""
         self.tally = Tally()
         self.keys: dict[str, KeyCounters] = {}

@@ -84,7 +84,9 @@ static wire_try *send_one(sending *common, const wire_route *route, uint32_t num
         try->mac_size = (uint8_t)route->key->mac_size;
         memcpy(try->mac, buffer + size - SIGNATURE_TAIL - try->mac_size, try->mac_size);
     }
-    wire_lane_add(common->lane, common->turn->slot, (uint32_t)query_id, (uint32_t)size);
+    uint32_t owner = route->forward ? wire_owner_digest(behind + head->dhcid_size, head->fqdn_size)
+                                    : wire_owner_digest(head->address, head->address_size);
+    wire_lane_add(common->lane, common->turn->slot, (uint32_t)query_id, (uint32_t)size, owner);
     return try;
 }
 

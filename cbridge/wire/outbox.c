@@ -25,8 +25,12 @@ void wire_lane_free(wire_lane *lane) {
 
 /* Use the memory of what is sent again: where the kernel is never quick enough, the outbox is never empty. */
 static void outbox_compact(wire_lane *lane) {
-    uint32_t gone = lane->messages[lane->first].at;
+    uint32_t gone = lane->used;
+    for (uint32_t i = lane->first; i < lane->count; i++) { /* they may be in another order than their octets */
+        gone = lane->messages[i].at < gone ? lane->messages[i].at : gone;
+    }
     lane->count -= lane->first;
+    lane->ordered = lane->ordered > lane->first ? lane->ordered - lane->first : 0;
     lane->used -= gone;
     memmove(lane->messages, lane->messages + lane->first, lane->count * sizeof *lane->messages);
     memmove(lane->octets, lane->octets + gone, lane->used);
@@ -69,9 +73,24 @@ uint8_t *wire_lane_reserve(wire_lane *lane, uint32_t size) {
     return lane->octets + lane->used;
 }
 
-void wire_lane_add(wire_lane *lane, uint32_t slot, uint32_t query_id, uint32_t size) {
-    lane->messages[lane->count++] = (wire_outgoing){slot, query_id, lane->used, size};
+void wire_lane_add(wire_lane *lane, uint32_t slot, uint32_t query_id, uint32_t size, uint32_t owner) {
+    lane->messages[lane->count++] = (wire_outgoing){slot, query_id, lane->used, size, owner};
     lane->used += size;
+}
+
+uint32_t wire_owner_digest(const uint8_t *octets, size_t size) {
+    const uint64_t lower = 0x2020202020202020, factor = 0x9E3779B97F4A7C15;
+    uint64_t digest = size;
+    while (size > 0) {
+        uint64_t word = 0;
+        size_t part = size < sizeof word ? size : sizeof word;
+        memcpy(&word, octets, part);
+        digest = (digest ^ (word | lower)) * factor;
+        digest ^= digest >> 32;
+        octets += part;
+        size -= part;
+    }
+    return (uint32_t)digest | 1;
 }
 
 void wire_lane_skip(wire_lane *lane) {

@@ -14,7 +14,11 @@ typedef struct {
     uint32_t query_id;
     uint32_t at; /* its offset in `octets` */
     uint32_t size;
+    uint32_t owner; /* a digest of the name that the update changes */
 } wire_outgoing;
+
+/* Whether messages of one size go to the kernel as one that it cuts into segments (UDP_SEGMENT). */
+enum wire_segmentation { WIRE_SEGMENTATION_UNTRIED, WIRE_SEGMENTATION_ON, WIRE_SEGMENTATION_OFF };
 
 /* All that C knows of a DNS server. */
 typedef struct {
@@ -27,6 +31,9 @@ typedef struct {
     uint32_t capacity; /* of `messages` */
     uint32_t used;     /* octets */
     uint32_t octets_capacity;
+    uint32_t ordered; /* the messages before it are in the order in which they go out */
+    int32_t segmentation; /* an enum wire_segmentation */
+    int32_t refused; /* the errno with which the kernel refused segments, until the caller sets it to 0 */
 } wire_lane;
 
 /* Return a lane with a window of at most `cap`; null without memory. */

@@ -10,7 +10,10 @@ static const double
     QUEUED_SPAN = 24,    /* more than this beyond the low mark: shrink to the low mark */
     QUEUED_TIME = 0.002, /* seconds of the server's work that count as little queued, whatever its speed */
     GROWTH = 32,         /* updates that a window grows by in a round at most */
-    REMEASURE = 10,      /* seconds after which the least reply time is measured anew */
+    COMMITS = 2.5,       /* replies that take less than so many times the base come from no queue, */
+    LONG = 0.125,        /* and less than so many seconds (a quarter of Kea's timeout), */
+    UNQUEUED = 96,       /* as long as this many or less are under way */
+    REMEASURE = 10,      /* seconds after which the base is measured anew */
     RECOVER = 5,         /* seconds after a cut for which the window may stay below START */
     IDLE = 0.05,         /* seconds without an update under way that are a pause, at least */
     SHORTEST = 1e-6,     /* a reply time is not taken for less: it divides */
@@ -47,6 +50,8 @@ static void begin_round(wire_window *window, double now) {
 void wire_window_init(wire_window *window, int32_t cap) {
     *window = (wire_window){0};
     window->base = INFINITY;
+    window->base_at = -INFINITY;
+    window->answered = -INFINITY;
     window->cut_at = -INFINITY;
     window->idle_since = INFINITY;
     window->slow_start = true;
@@ -110,10 +115,13 @@ void wire_window_sent(wire_window *window) {
     }
 }
 
-static void adapt(wire_window *window, double now) {
+static void adapt(wire_window *window, double mean, double now) {
     double size = window->size;
     double queued = size * (1 - window->base / window->least);
-    double low = most_of(QUEUED_LOW, size / (window->sum / window->count) * QUEUED_TIME);
+    if (mean < least_of(COMMITS * window->base, LONG)) {
+        queued = least_of(queued, size - UNQUEUED);
+    }
+    double low = most_of(QUEUED_LOW, size / mean * QUEUED_TIME);
     double growth = 0;
     if (queued > low + QUEUED_SPAN) {
         size -= queued - low;
@@ -123,22 +131,25 @@ static void adapt(wire_window *window, double now) {
     } else if (window->used_up) {
         growth = least_of(window->slow_start ? size / 2 : 4 + size / 32, GROWTH) / size;
     }
-    window->growth = growth;
+    window->measuring = window->used_up && now - window->base_at > REMEASURE;
+    window->growth = window->measuring ? 0 : growth;
     if (size < window->start && now - window->cut_at > RECOVER) {
         size = window->start;
     }
-    window->measuring = now - window->base_at > REMEASURE;
     resize(window, most_of(size, least_of(FLOOR, window->cap)));
 }
 
 static void end_round(wire_window *window, double now) {
+    double mean = window->sum / window->count;
+    if (window->measuring || isinf(window->base)) {
+        window->base = mean;
+    }
     if (window->measuring) {
-        window->base = window->least;
         window->base_at = now;
         window->measuring = false;
         resize(window, window->size);
     } else {
-        adapt(window, now);
+        adapt(window, mean, now);
     }
     begin_round(window, now);
 }
@@ -151,20 +162,19 @@ static void leave(wire_window *window, double now) {
 
 void wire_window_replied(wire_window *window, double sent_at, double now) {
     window->in_flight--;
-    double delay = most_of(now - sent_at, SHORTEST);
-    if (delay < window->base) {
-        window->base = delay;
-        window->base_at = now;
-    }
-    window->least = least_of(delay, window->least);
-    window->sum += delay;
-    window->count++;
-    window->answered = true;
+    window->answered = most_of(sent_at, window->answered);
     if (window->growth > 0 && window->size < window->cap) {
         resize(window, least_of(window->size + window->growth, window->cap));
     }
-    if (sent_at >= window->round_start && window->count > ROUND_REPLIES) {
-        end_round(window, now);
+    bool of_this_round = sent_at >= window->round_start;
+    if (of_this_round || !window->measuring) { /* earlier ones say nothing about the empty path */
+        double delay = most_of(now - sent_at, SHORTEST);
+        window->least = least_of(delay, window->least);
+        window->sum += delay;
+        window->count++;
+        if (of_this_round && window->count > ROUND_REPLIES) {
+            end_round(window, now);
+        }
     }
     leave(window, now);
 }
@@ -174,8 +184,10 @@ void wire_window_timed_out(wire_window *window, double sent_at, double now) {
     if (sent_at >= window->cut_at) {
         double half = most_of(window->size / 2, least_of(FLOOR, window->cap));
         window->measuring = false; /* else it would stay at its floor until the server answers again */
-        resize(window, window->answered ? half : window->start);
-        window->answered = false;
+        if (window->size > window->start) {
+            window->base_at = -INFINITY; /* it has let the window grow too far */
+        }
+        resize(window, window->answered >= sent_at ? half : window->start);
         window->cut_at = now;
         window->growth = 0;
         window->slow_start = false;

@@ -12,6 +12,7 @@ typedef struct {
     int32_t limit;
     double base;
     double base_at;
+    double answered;
     double cut_at;
     double idle_since;
     double growth;
@@ -24,7 +25,6 @@ typedef struct {
     double count;
     double tokens;
     double tokens_at;
-    bool answered;
     bool measuring;
     bool slow_start;
     bool used_up;

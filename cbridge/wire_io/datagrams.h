@@ -25,7 +25,9 @@ int wire_send(int socket, const uint8_t *octets, size_t octets_size, const uint3
 
 /*
  * Send the first messages of a lane's outbox that have one slot, from that slot's connected socket. Returns their
- * number, or the errno of the first, negated; what is sent has left the outbox.
+ * number, or the errno of the first, negated; what is sent has left the outbox. Messages of one size go to the
+ * kernel as one, which it cuts into segments (UDP_SEGMENT). For that they may change their order, but not two of
+ * one owner. When the kernel refuses segments, they go out one by one, and `refused` of the lane tells why.
  */
 int wire_lane_send(wire_lane *lane, int socket);
 

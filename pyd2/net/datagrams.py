@@ -9,7 +9,7 @@ from pyd2.net.outbox import PythonOutbox
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyd2.net.outbox import Outbox
     from pyd2.update.server.lane import Lane
@@ -38,8 +38,11 @@ class Datagrams(Protocol):
         Fewer than all and no errno: the next call sends on, or says what is wrong.
         """
 
-    def posted(self, lane: Lane) -> Outbox:
-        """Return the outbox into which the tries of the same back end post the messages to a server."""
+    def posted(self, lane: Lane, refused: Callable[[int], None]) -> Outbox:
+        """Return the outbox into which the tries of the same back end post the messages to a server.
+
+        ``refused`` gets the errno when the kernel refuses to cut messages to that server into segments.
+        """
 
 
 class PythonDatagrams:
@@ -69,6 +72,6 @@ class PythonDatagrams:
             return sent, error.errno or errno.EIO
         return sent, 0
 
-    def posted(self, _lane: Lane) -> Outbox:
+    def posted(self, _lane: Lane, _refused: Callable[[int], None]) -> Outbox:
         """See Datagrams; tries in Python hand all their messages to the engine, so it stays empty."""
         return PythonOutbox(self.send)

@@ -144,7 +144,7 @@ class ServerSockets:
     def send_posted(self, now: float) -> None:
         """Send what the tries have posted to the lane."""
         if self._posted is None:
-            self._posted = self._datagrams.posted(self._lane)
+            self._posted = self._datagrams.posted(self._lane, self._troubles.segments_refused)
         if self._again is None:
             self._deliver(self._posted, now)
 

@@ -16,7 +16,7 @@ from pyd2.update.inflight.contract import Outgoing
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyd2.net.outbox import Outbox
     from pyd2.packets.wire import WireLane
@@ -50,18 +50,19 @@ class NativeDatagrams:
         sent = self._send(sock.fileno(), octets, len(octets), sizes, len(messages))
         return (sent, 0) if sent >= 0 else (0, -sent)
 
-    def posted(self, lane: Lane) -> Outbox:
+    def posted(self, lane: Lane, refused: Callable[[int], None]) -> Outbox:
         """See Datagrams."""
         assert lane.native is not None
-        return NativeOutbox(lane, lane.native)
+        return NativeOutbox(lane, lane.native, refused)
 
 
 class NativeOutbox:
     """Messages that the tries in C have posted to a lane."""
 
-    def __init__(self, lane: Lane, native: WireLane) -> None:
+    def __init__(self, lane: Lane, native: WireLane, refused: Callable[[int], None]) -> None:
         self._lane = lane
         self._native = native
+        self._refused = refused
         self._send = lib.wire_lane_send
 
     @property
@@ -72,7 +73,11 @@ class NativeOutbox:
 
     def send(self, sock: socket.socket) -> tuple[int, int]:
         """See Outbox."""
-        sent: int = self._send(self._native, sock.fileno())
+        native = self._native
+        sent: int = self._send(native, sock.fileno())
+        if native.refused:
+            self._refused(native.refused)
+            native.refused = 0
         return (sent, 0) if sent >= 0 else (0, -sent)
 
     def skip(self) -> Outgoing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,11 @@ class ServerTroubles:
             if granted < wanted:
                 advice = f"raise net.core.rmem_max to {wanted}, which pyd2 uses within 10 seconds"
             self._log.emit("PYD2_REPLIES_DROPPED", events, self._lane.text, granted, advice)
+
+    def segments_refused(self, error: int) -> None:
+        """Count a server whose messages the kernel does not cut into segments; ``error`` is the errno."""
+        self._counters.segments_refused.add(time.time())
+        self._log.emit("PYD2_SEGMENTS_REFUSED", self._lane.text, os.strerror(error))
 
     def connection_closed(self, reason: str) -> None:
         """Count a TCP connection that was closed because of what the server did."""

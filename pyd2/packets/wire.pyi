@@ -21,3 +21,5 @@ class WireLane:
     octets: Any
     first: int
     count: int
+    segmentation: int
+    refused: int

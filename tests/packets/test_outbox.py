@@ -41,7 +41,7 @@ def test_an_outbox_that_is_never_empty_does_not_grow() -> None:
     for number in range(5000):
         slot, message = take_first()
         assert parse(message).update[0].split()[0] == f"h{number}.example.com."
-        assert box.count - box.first == TOGETHER - 1
+        assert 0 < box.count - box.first < TOGETHER  # few while the window measures the empty path
         engine.receive_replies(lane, slot, [answer(message)], 0.0, 0.0)
         ask(TOGETHER + number)
         capacities.add((box.capacity, box.octets_capacity))

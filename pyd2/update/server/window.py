@@ -2,10 +2,18 @@
 
 The window starts at Kea's 32. Once per round trip it looks at the least reply time of the round:
 
-- ``queued = size * (1 - base / least)`` is what waits at the server all the time (``base``: best time seen);
+- ``queued = size * (1 - base / least)`` is what waits at the server all the time. ``base`` is what a reply
+  takes, on average, when hardly anything is under way: it is measured now and then with 4 updates under way;
 - little queued and the window used up: the server could do more, so grow, quickly at first;
 - much queued: shrink to what keeps the server busy;
-- a reply missed while others came: the server drops what is too much, so halve.
+- a reply missed, though what went out with it or later was answered: the server drops what is too much, so
+  halve.
+
+What takes up to 2.5 times the base is not taken for a queue while the window is below 96. Knot DNS takes 10
+ms for each commit of a zone, whatever is in it; an update waits for the one under way, and then for its own.
+With 96 under way it does three times as much as with 32, and each takes hardly longer. Where updates really
+queue, 32 of them take eight times as long as the 4 of the measurement. The base is an average because now and
+then a commit takes no time at all: beside the best time ever seen, 10 ms would look like a queue.
 
 A window above 96 towards a distant server is paced: a whole window let go at once would arrive as a burst.
 
@@ -39,6 +47,10 @@ _QUEUED_TIME: Final = 0.002
 """Seconds of a server's work that may stand before it. A part of what is measured is our own turn: with
 less, a fast server near by is kept at 32 updates, and each turn of the loop carries half of what it could.
 """
+_COMMITS: Final = 2.5
+"""Replies that take less than so many times the base come from no queue, if CAP or less are under way."""
+_LONG: Final = 0.125
+"""Seconds, a quarter of Kea's timeout: nothing that takes longer is excused in this way."""
 _GROWTH: Final = 32.0
 _REMEASURE: Final = 10.0
 _RECOVER: Final = 5.0
@@ -111,9 +123,10 @@ class PythonWindow:
         """Make a window of at most ``cap`` (1 or more)."""
         self.in_flight = 0
         self._base = inf
-        self._base_at = 0.0
+        self._base_at = -inf
         self._cut_at = -inf
-        self._answered = False
+        self._answered = -inf
+        """When the update went out, the latest of all, that was answered."""
         self._idle_since = inf
         self._measuring = False
         self._slow_start = True
@@ -171,21 +184,17 @@ class PythonWindow:
     def replied(self, sent_at: float, now: float) -> None:
         """Count the reply to an update that went out at ``sent_at``, and adapt."""
         self.in_flight -= 1
-        delay = now - sent_at
-        if delay < _SHORTEST:
-            delay = _SHORTEST
-        if delay < self._base:
-            self._base = delay
-            self._base_at = now
-        if delay < self._least:
-            self._least = delay
-        self._sum += delay
-        self._count += 1
-        self._answered = True
+        self._answered = max(sent_at, self._answered)
         if self._growth and self._size < self._cap:
             self._resize(min(self._size + self._growth, self._cap))
-        if sent_at >= self._round_start and self._count > _ROUND_REPLIES:
-            self._end_round(now)
+        of_this_round = sent_at >= self._round_start
+        if of_this_round or not self._measuring:  # earlier ones say nothing about the empty path
+            delay = max(now - sent_at, _SHORTEST)
+            self._least = min(delay, self._least)
+            self._sum += delay
+            self._count += 1
+            if of_this_round and self._count > _ROUND_REPLIES:
+                self._end_round(now)
         if not self.in_flight:
             self._idle_since = now
 
@@ -194,8 +203,10 @@ class PythonWindow:
         self.in_flight -= 1
         if sent_at >= self._cut_at:
             self._measuring = False  # else it would stay at its floor until the server answers again
-            self._resize(max(self._size / 2, min(FLOOR, self._cap)) if self._answered else self._start)
-            self._answered = False
+            crowded = self._answered >= sent_at
+            if self._size > self._start:
+                self._base_at = -inf  # it has let the window grow too far
+            self._resize(max(self._size / 2, min(FLOOR, self._cap)) if crowded else self._start)
             self._cut_at = now
             self._growth = 0.0
             self._slow_start = False
@@ -235,21 +246,23 @@ class PythonWindow:
         self._begin_round(now)
 
     def _end_round(self, now: float) -> None:
+        mean = self._sum / self._count
+        if self._measuring or self._base == inf:
+            self._base = mean
         if self._measuring:
-            # This round ran on the empty path, so its least time is the base again; without this a standing
-            # queue would become the base and the window would creep up.
-            self._base = self._least
             self._base_at = now
             self._measuring = False
             self._resize(self._size)
         else:
-            self._adapt(now)
+            self._adapt(mean, now)
         self._begin_round(now)
 
-    def _adapt(self, now: float) -> None:
+    def _adapt(self, mean: float, now: float) -> None:
         size = self._size
         queued = size * (1 - self._base / self._least)
-        low = max(_QUEUED_LOW, size / (self._sum / self._count) * _QUEUED_TIME)
+        if mean < min(_COMMITS * self._base, _LONG):
+            queued = min(queued, size - CAP)
+        low = max(_QUEUED_LOW, size / mean * _QUEUED_TIME)
         growth = 0.0
         if queued > low + _QUEUED_SPAN:
             size -= queued - low
@@ -258,8 +271,8 @@ class PythonWindow:
             self._slow_start = False
         elif self._used_up:
             growth = min(size / 2 if self._slow_start else 4 + size / 32, _GROWTH) / size
-        self._growth = growth
+        self._measuring = self._used_up and now - self._base_at > _REMEASURE
+        self._growth = 0.0 if self._measuring else growth
         if size < self._start and now - self._cut_at > _RECOVER:
             size = self._start
-        self._measuring = now - self._base_at > _REMEASURE
         self._resize(max(size, min(FLOOR, self._cap)))

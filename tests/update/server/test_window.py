@@ -10,40 +10,9 @@ from hypothesis import strategies as st
 
 from pyd2.update.inflight.native import NativeWindow
 from pyd2.update.server.window import CAP, FLOOR, START, InFlightWindow, PythonWindow
+from tests.update.server.model_servers import CommittingServer, QueueingServer, Server
 
 TIMEOUT = 0.5
-
-
-class Server:
-    """One worker behind a path: an update takes ``service`` seconds, one way takes half of ``delay``.
-
-    More than ``quota`` updates at once are dropped, as BIND does.
-    """
-
-    def __init__(self, delay: float, service: float, quota: int = 100) -> None:
-        self.delay = delay
-        self.service = service
-        self.quota = quota
-        self.free_at = 0.0
-        self.inside: deque[float] = deque()
-        self.dropped = 0
-        self.pauses: list[tuple[float, float]] = []
-
-    def take(self, sent_at: float) -> float | None:
-        """Return when the reply arrives, or None."""
-        arrival = sent_at + self.delay / 2
-        while self.inside and self.inside[0] <= arrival:
-            self.inside.popleft()
-        if len(self.inside) >= self.quota:
-            self.dropped += 1
-            return None
-        begin = max(arrival, self.free_at)
-        for start, end in self.pauses:
-            if start <= begin < end:
-                begin = end
-        self.free_at = begin + self.service
-        self.inside.append(self.free_at)
-        return self.free_at + self.delay / 2
 
 
 class Load:
@@ -83,7 +52,7 @@ def test_begins_with_keas_number() -> None:
 
 @pytest.mark.parametrize("cap", [1, 2, 31, 32, 33, 96, 500])
 def test_never_above_its_cap(cap: int) -> None:
-    load = Load(PythonWindow(cap), Server(0.02, 0.0001, quota=10_000))
+    load = Load(PythonWindow(cap), QueueingServer(0.02, 0.0001, quota=10_000))
     load.run(2)
     assert load.most <= cap
     assert load.window.limit <= cap
@@ -91,7 +60,7 @@ def test_never_above_its_cap(cap: int) -> None:
 
 def test_the_default_cap_stays_below_binds_quota() -> None:
     assert CAP < 100
-    server = Server(0.02, 0.0001, quota=100)
+    server = QueueingServer(0.02, 0.0001, quota=100)
     server.pauses = [(2.0, 2.3), (4.0, 4.2)]
     load = Load(PythonWindow(), server)
     load.run(6)
@@ -100,7 +69,7 @@ def test_the_default_cap_stays_below_binds_quota() -> None:
 
 
 def test_a_distant_server_is_kept_busy() -> None:
-    load = Load(PythonWindow(), Server(0.02, 0.00005))
+    load = Load(PythonWindow(), QueueingServer(0.02, 0.00005))
     load.run(10)
     # Kea's 32 would give 32 / 20 ms.
     assert load.done > 2.5 * 10 * 32 / 0.02
@@ -108,15 +77,46 @@ def test_a_distant_server_is_kept_busy() -> None:
 
 
 def test_a_near_server_gets_no_long_queue() -> None:
-    load = Load(PythonWindow(5000), Server(0.0001, 0.0001, quota=10_000))
+    load = Load(PythonWindow(5000), QueueingServer(0.0001, 0.0001, quota=10_000))
     load.run(5)
     # One update is enough to keep it busy; what stands there beyond that is delay for nothing.
     assert max(limit for at, limit in load.limits if at > 1) <= 64
     assert load.done > 0.99 * 5 / 0.0001
 
 
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+@pytest.mark.parametrize("quick", [0, 20, 100])
+@pytest.mark.parametrize("zones", [1, 2])
+def test_a_server_that_takes_the_same_time_for_many_gets_many(
+    kind: type[PythonWindow | NativeWindow], zones: int, quick: int
+) -> None:
+    """A quick reply now and then does not make a queue of what the others take."""
+    as_kea = Load(kind(START), CommittingServer(0.01, zones, quick))
+    as_kea.run(30)
+    load = Load(kind(), CommittingServer(0.01, zones, quick))
+    load.run(30)
+    assert load.done > 2.5 * as_kea.done
+    assert load.timeouts == 0
+    assert load.most == CAP
+
+
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+@pytest.mark.parametrize(("service", "pause"), [(0.001, 0.15), (0.003, 0.15), (0.01, 0.0)])
+def test_a_slow_server_gets_hardly_more_than_from_kea(
+    kind: type[InFlightWindow], service: float, pause: float
+) -> None:
+    """Also when a pause of its own falls into the measurement of the empty path."""
+    server = QueueingServer(0.0002, service)
+    server.pauses = [(second, second + pause) for second in range(30)]
+    load = Load(kind(), server)
+    load.run(30)
+    assert sum(limit for _, limit in load.limits) / len(load.limits) < START + 8
+    assert load.most <= CAP
+    assert load.timeouts == 0
+
+
 def test_it_shrinks_when_the_server_slows_down() -> None:
-    server = Server(0.02, 0.0001, quota=10_000)
+    server = QueueingServer(0.02, 0.0001, quota=10_000)
     load = Load(PythonWindow(1000), server)
     load.run(4)
     assert load.window.limit > 150
@@ -153,7 +153,7 @@ def test_not_below_its_floor() -> None:
 
 
 def test_a_crowded_server_gets_fewer() -> None:
-    server = Server(0.0002, 0.001, quota=10)
+    server = QueueingServer(0.0002, 0.001, quota=10)
     load = Load(PythonWindow(), server)
     load.run(20)
     assert load.timeouts < 0.05 * load.done
@@ -161,7 +161,7 @@ def test_a_crowded_server_gets_fewer() -> None:
 
 
 def test_after_a_time_without_losses_it_is_back_at_keas_number() -> None:
-    server = Server(0.001, 0.0001)
+    server = QueueingServer(0.001, 0.0001)
     load = Load(PythonWindow(), server)
     load.run(1)
     server.pauses = [(load.now, load.now + 0.7)]
@@ -170,14 +170,14 @@ def test_after_a_time_without_losses_it_is_back_at_keas_number() -> None:
 
 
 def test_a_dead_server_keeps_keas_number() -> None:
-    load = Load(PythonWindow(), Server(0.02, 0.0001, quota=0))
+    load = Load(PythonWindow(), QueueingServer(0.02, 0.0001, quota=0))
     load.run(20)
     assert load.done == 0
     assert {limit for _, limit in load.limits} == {START}
 
 
 def test_a_server_that_dies_comes_down_to_keas_number_and_back() -> None:
-    server = Server(0.02, 0.00005)
+    server = QueueingServer(0.02, 0.00005)
     load = Load(PythonWindow(), server)
     load.run(3)
     assert load.window.limit == CAP
@@ -192,7 +192,7 @@ def test_a_server_that_dies_comes_down_to_keas_number_and_back() -> None:
 @pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
 def test_a_server_that_dies_while_the_path_is_measured_keeps_keas_number(kind: type[InFlightWindow]) -> None:
     """The few updates of a measurement must not be all that it ever gets: others wait behind them."""
-    server = Server(0.02, 0.00005)
+    server = QueueingServer(0.02, 0.00005)
     load = Load(kind(), server)
     while load.now < 1 or load.window.limit > FLOOR:
         load.run(load.now + 1e-9)
@@ -203,7 +203,7 @@ def test_a_server_that_dies_while_the_path_is_measured_keeps_keas_number(kind: t
 
 def test_the_empty_path_is_measured_again() -> None:
     """The path grows longer: without a new measurement the old base would hold the window down for ever."""
-    server = Server(0.002, 0.0002, quota=10_000)
+    server = QueueingServer(0.002, 0.0002, quota=10_000)
     load = Load(PythonWindow(500), server)
     load.run(3)
     server.delay = 0.02
@@ -216,7 +216,7 @@ def test_the_empty_path_is_measured_again() -> None:
 
 
 def test_a_pause_brings_it_back_to_the_start() -> None:
-    load = Load(PythonWindow(), Server(0.02, 0.00005))
+    load = Load(PythonWindow(), QueueingServer(0.02, 0.00005))
     load.run(3)
     window = load.window
     assert window.limit > START
