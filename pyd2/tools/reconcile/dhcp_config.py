@@ -91,15 +91,16 @@ class Subnets:
 
     def __init__(self, configs: Iterable[DhcpConfig]) -> None:
         """Raises ReconcileError where subnets of two servers overlap."""
-        self._sorted: dict[int, list[Subnet]] = {}
-        for length in (4, 16):
-            subnets = sorted((subnet for config in configs for subnet in config.subnets
-                              if len(subnet.first) == length), key=lambda subnet: subnet.first)
+        self._sorted: dict[int, list[Subnet]] = {4: [], 16: []}
+        for config in configs:
+            for subnet in config.subnets:
+                self._sorted[len(subnet.first)].append(subnet)
+        for subnets in self._sorted.values():
+            subnets.sort(key=lambda subnet: subnet.first)
             for one, other in pairwise(subnets):
                 if other.first <= one.last:
                     raise ReconcileError(f"the subnets {one.text} and {other.text} overlap: whose leases "
                                          "count there is unknown; compare these servers one by one")
-            self._sorted[length] = subnets
 
     def find(self, address: bytes) -> Subnet | None:
         """Return the subnet that an address is in."""

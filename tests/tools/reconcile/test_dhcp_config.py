@@ -98,6 +98,14 @@ def test_a_missing_file(tmp_path: Path) -> None:
         read_dhcp_file(str(tmp_path / "dhcp4.conf"), 4)
 
 
+def test_subnets_of_both_families_are_found() -> None:
+    four = dhcp_config({"Dhcp4": {"subnet4": [{"id": 1, "subnet": "192.0.2.0/24"}]}}, 4, "")
+    six = dhcp_config({"Dhcp6": {"subnet6": [{"id": 2, "subnet": "2001:db8::/64"}]}}, 6, "")
+    subnets = Subnets(config for config in (four, six))
+    found = [subnets.find(address(text)) for text in ("192.0.2.255", "2001:db8::ffff")]
+    assert [subnet and subnet.number for subnet in found] == [1, 2]
+
+
 def test_subnets_of_two_servers_must_not_overlap() -> None:
     one = dhcp_config({"Dhcp4": {"subnet4": [{"id": 1, "subnet": "192.0.2.0/24"}]}}, 4, "")
     other = dhcp_config({"Dhcp4": {"subnet4": [{"id": 1, "subnet": "192.0.2.128/25"}]}}, 4, "")
