@@ -25,7 +25,7 @@ from pyd2.tools.reconcile.gather import gather
 from pyd2.tools.reconcile.lease_file import shown_faults
 from pyd2.tools.reconcile.records import Records
 from pyd2.tools.reconcile.repair import Means, Removals, Repair
-from pyd2.tools.reconcile.report import Report
+from pyd2.tools.reconcile.report import Report, encodable
 from pyd2.tools.reconcile.sources import add_source_arguments, make_servers
 from pyd2.tools.reconcile.undo import UndoFile
 from pyd2.tools.requests import Sender
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(report.json().decode())
     else:
-        print(*report.text(whole=arguments.all), sep="\n")
+        print(*map(escaped, report.text(whole=arguments.all)), sep="\n")
     outcome = report.outcome
     if outcome is not None and outcome.postponed:
         _say(f"pyd2ctl reconcile: {outcome.postponed} removals are left: the limit is reached. If they are "
@@ -194,7 +194,7 @@ def _joined(sets: Iterable[set[bytes]]) -> frozenset[bytes]:
 
 
 def _say(text: str) -> None:
-    print(escaped(text), file=sys.stderr, flush=True)
+    print(escaped(encodable(text)), file=sys.stderr, flush=True)
 
 
 def _kinds(text: str) -> frozenset[Kind]:

@@ -66,9 +66,20 @@ class DnsReader:
         self._chosen: dict[bytes, Server] = {}
 
     def transfer(self, zone: Zone, records: Records) -> None:
-        """Read a whole zone. Raises NotAllowedError, and ReconcileError for all else."""
+        """Read a whole zone. Raises NotAllowedError, and ReconcileError for all else.
+
+        Servers that permit transfers by address may refuse those that are signed, so both are tried.
+        """
         serial = self._serial(zone)
         server = self._chosen[zone.name]
+        try:
+            self._transfer(zone, records, server, serial)
+        except NotAllowedError:
+            if server.key is None:
+                raise
+            self._transfer(zone, records, server._replace(key=None), serial)
+
+    def _transfer(self, zone: Zone, records: Records, server: Server, serial: int) -> None:
         count = 0
         transferred = None
         try:

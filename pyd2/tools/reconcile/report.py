@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from pyd2.data.controls import escaped
 from pyd2.dns.names import name_text
 from pyd2.tools.reconcile.difference import MEANINGS, Kind
 from pyd2.tools.reconcile.lease import address_text
@@ -55,7 +54,7 @@ class Report:
                 yield f"{kind}: {count}, {MEANINGS[kind]}"
                 of_kind = [difference for difference in self.differences if difference.kind == kind]
                 for difference in of_kind if whole else of_kind[:LISTED]:
-                    yield f"  {escaped(str(difference))}"
+                    yield f"  {difference}"
                 if not whole and count > LISTED:
                     yield f"  and {count - LISTED} more: --all lists them"
         if not self.differences:
@@ -68,9 +67,9 @@ class Report:
         yield (f"mended {len(outcome.mended)}, not mended {len(outcome.unmended)}, skipped "
                f"{len(outcome.skipped)}, left {outcome.postponed}")
         for difference in outcome.unmended:
-            yield f"  not mended: {escaped(str(difference))}: see the daemon's log"
+            yield f"  not mended: {difference}: see the daemon's log"
         for difference, reason in outcome.skipped:
-            yield f"  skipped: {escaped(str(difference))}: {reason}"
+            yield f"  skipped: {difference}: {reason}"
         if self.undo:
             yield f"the undo file is {self.undo}"
 
@@ -80,7 +79,7 @@ class Report:
             "zones": self.zones, "leases": self.leases, "names": self.names,
             "counts": {str(kind): count for kind, count in self.counts().items()},
             "differences": [_plain(difference) for difference in self.differences],
-            "notes": self.notes,
+            "notes": [encodable(note) for note in self.notes],
         }
         if self.outcome is not None:
             value["repair"] = {
@@ -92,6 +91,11 @@ class Report:
                 "undo-file": self.undo,
             }
         return orjson.dumps(value, option=orjson.OPT_INDENT_2)
+
+
+def encodable(text: str) -> str:
+    """Return a text that may have octets of a lease file which are no UTF-8, with these as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _brief(difference: Difference) -> dict[str, Any]:

@@ -80,6 +80,17 @@ def test_json(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
     assert "repair" not in report
 
 
+def test_odd_octets_are_shown(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    made.leases(row4("192.0.2.11", 1, ONE), row4("192.0.2.12", 2, "a..b"))
+    file = made.directory / "leases.csv"
+    file.write_bytes(file.read_bytes().replace(b"a..b", b"a..\xff\x1b"))
+    assert made.compare("--json") == 1
+    shown = capsys.readouterr()
+    (note,) = json.loads(shown.out)["notes"]
+    assert "192.0.2.12: no request can be made for its hostname: duplicate period in a..\\udcff" in note
+    assert "\x1b" not in shown.err
+
+
 def test_zones_can_be_chosen(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
     five_leases(made)
     assert made.compare("--json", "--zone", "EXAMPLE.com") == 1
