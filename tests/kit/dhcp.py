@@ -101,7 +101,8 @@ def kea_dhcp(family: int, d2_port: int, lifetime: int,
         whole = _configuration(family, d2_port, lifetime)
         whole[f"Dhcp{family}"].update(extra or {})
         (directory / "dhcp.json").write_text(json.dumps(whole))
-        env = environment(directory) | {"KEA_DHCP_DATA_DIR": str(directory)}
+        hooks = kea.chosen().libraries / "kea" / "hooks"
+        env = environment(directory) | {"KEA_DHCP_DATA_DIR": str(directory), "KEA_HOOKS_PATH": str(hooks)}
         argv = [program, "-c", "dhcp.json", "-p", str(port), "-P", str(client_port)]
         with Process(argv, directory, name=name, env=env) as process:
             process.wait_for_output(f"DHCP{family}_STARTED")

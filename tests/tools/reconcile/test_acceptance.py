@@ -51,6 +51,8 @@ class Network(NamedTuple):
     bind: dns_servers.DnsServer
     servers: dict[int, dhcp.DhcpServer]
     directory: Path
+    source4: list[str]
+    """The options for IPv4: the control socket, over HTTP with Kea 3.0."""
 
     def records(self) -> set[dns_servers.Record]:
         return set().union(*(self.bind.records(zone) for zone in (FORWARD, REVERSE4, REVERSE6)))
@@ -64,14 +66,15 @@ class Network(NamedTuple):
 
     def reconcile(self, *options: str) -> int:
         return main(["reconcile", str(self.d2.directory / "d2.json"), "--quiet", "--grace", "0",
-                     "--rate", "5000", "--leases4", f"unix:{self.servers[4].directory}/kea.sock",
+                     "--rate", "5000", *self.source4,
                      "--dhcp6", str(self.servers[6].directory / "dhcp.json"), *options])
 
 
 @contextlib.contextmanager
 def network(binary: str) -> Iterator[Network]:
     with contextlib.ExitStack() as stack:
-        port = stack.enter_context(PortLease()).take()
+        lease = stack.enter_context(PortLease())
+        port, http_port = lease.take(), lease.take()
         zones = [FORWARD, REVERSE4, REVERSE6]
         bind = stack.enter_context(dns_servers.bind(zones, KEY))
         servers = [{"ip-address": "127.0.0.1", "port": bind.port}]
@@ -82,11 +85,20 @@ def network(binary: str) -> Iterator[Network]:
         d2 = stack.enter_context(D2.start(binary, directory, config(port, body)))
         d2.wait_for_listener(port)
         library = next(kea.chosen().libraries.glob("kea/hooks/libdhcp_lease_cmds.so"))
-        extra = {"control-socket": {"socket-type": "unix", "socket-name": "kea.sock"},
-                 "hooks-libraries": [{"library": str(library)}]}
-        running = {family: stack.enter_context(dhcp.kea_dhcp(family, port, LIFETIME, extra))
-                   for family in (4, 6)}
-        yield Network(d2, bind, running, directory)
+        unix: dict[str, Any] = {"socket-type": "unix", "socket-name": "kea.sock"}
+        extra: dict[str, Any] = {"control-socket": unix, "hooks-libraries": [{"library": str(library)}]}
+        six = stack.enter_context(dhcp.kea_dhcp(6, port, LIFETIME, extra))
+        if kea.chosen().series == "3.0":
+            clients = [{"user": "reconcile", "password": "a:b"}]
+            http = {"socket-type": "http", "socket-port": http_port,
+                    "authentication": {"type": "basic", "clients": clients}}
+            extra = {"control-sockets": [unix, http], "hooks-libraries": extra["hooks-libraries"]}
+        four = stack.enter_context(dhcp.kea_dhcp(4, port, LIFETIME, extra))
+        (directory / "auth").write_text("reconcile:a:b\n")
+        source4 = ["--leases4", f"unix:{four.directory}/kea.sock"]
+        if kea.chosen().series == "3.0":
+            source4 = ["--leases4", f"http://127.0.0.1:{http_port}", "--http-auth", str(directory / "auth")]
+        yield Network(d2, bind, {4: four, 6: six}, directory, source4)
 
 
 def lease_all(net: Network, clients: int) -> dict[int, list[dhcp.Lease]]:
