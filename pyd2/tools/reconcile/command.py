@@ -174,8 +174,12 @@ class _Reconciliation:
         path = arguments.undo or Path(f"reconcile-{time.strftime('%Y%m%dT%H%M%S')}.undo")
         with UndoFile(path) as undo:
             repair = Repair(means, daemon, undo, Pace(arguments.pace), self._progress)
-            report.outcome = repair.run(report.differences, arguments.repair,
-                                        arguments.max_remove.most(report.names))
+            most = arguments.max_remove.most(report.names)
+            try:
+                report.outcome = repair.run(report.differences, arguments.repair, most)
+            except ReconcileError as error:
+                done = f"what was changed until then is in {path}" if undo.is_made else "nothing was changed"
+                raise ReconcileError(f"{error}; {done}") from None
             report.undo = str(path) if undo.is_made else ""
 
     def _note_work(self, daemon: Daemon) -> None:

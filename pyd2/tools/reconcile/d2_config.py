@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -111,17 +112,15 @@ def _server(server: DnsServer, forced: TsigKey | None) -> Server:
 
 
 def _key(key: TsigKey) -> dns.tsig.Key:
-    """Return a key as dnspython has it. Raises ReconcileError."""
-    algorithm = key.algorithm.lower()
-    wire_name = ALGORITHMS[algorithm].wire_name
-    if key.digest_bits:
-        wire_name = f"{algorithm}-{key.digest_bits}."
+    """Return a key as dnspython has it, which knows no short MACs. Raises ReconcileError."""
+    algorithm = ALGORITHMS[key.algorithm.lower()]
+    if key.digest_bits not in {0, 8 * hashlib.new(algorithm.digest, usedforsecurity=False).digest_size}:
+        raise ReconcileError(f"{key.position}: reconcile cannot use the key {key.name} with digest-bits "
+                             f"{key.digest_bits}; name another one with --axfr-key")
     try:
-        return dns.tsig.Key(key.name, key.secret, wire_name)
-    except (dns.exception.DNSException, ValueError, NotImplementedError):
-        raise ReconcileError(f"{key.position}: reconcile cannot use the key {key.name}, "
-                             f"{key.algorithm} with {key.digest_bits} digest-bits; name another one with "
-                             "--axfr-key") from None
+        return dns.tsig.Key(key.name, key.secret, algorithm.wire_name)
+    except dns.exception.DNSException as error:
+        raise ReconcileError(f"{key.position}: the name of the key {key.name}: {error}") from None
 
 
 def _chosen(zones: Sequence[Zone], only: Sequence[str]) -> tuple[Zone, ...]:

@@ -18,7 +18,7 @@ from pyd2.tools.reconcile.lease_commands import PAGE, LeaseCommands
 from tests.tools.reconcile.made import address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 LEASE: dict[str, Any] = {
@@ -106,16 +106,18 @@ def test_what_is_no_answer(raw: bytes) -> None:
         read_answer(raw)
 
 
-def answer_once(path: Path, answer: bytes) -> threading.Thread:
-    """Answer one command on a UNIX socket."""
+def answer_all(path: Path, answers: Sequence[Mapping[str, Any]]) -> threading.Thread:
+    """Answer one command after the other on a UNIX socket."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
 
     def serve() -> None:
-        with listener, listener.accept()[0] as connection:
-            connection.recv(65536)
-            connection.sendall(answer)
+        with listener:
+            for answer in answers:
+                with listener.accept()[0] as connection:
+                    connection.recv(65536)
+                    connection.sendall(orjson.dumps(answer))
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -123,10 +125,10 @@ def answer_once(path: Path, answer: bytes) -> threading.Thread:
 
 
 def test_a_unix_socket(tmp_path: Path) -> None:
-    thread = answer_once(tmp_path / "s", orjson.dumps({"result": 0, "text": "t", "arguments": {"a": 1}}))
+    thread = answer_all(tmp_path / "s", [{"result": 0, "text": "t", "arguments": {"a": 1}}])
     assert Channel(f"unix:{tmp_path}/s", "dhcp4").command("x") == Answer(0, "t", {"a": 1})
     thread.join()
-    thread = answer_once(tmp_path / "t", orjson.dumps({"result": 2, "text": "unknown"}))
+    thread = answer_all(tmp_path / "t", [{"result": 2, "text": "unknown"}])
     with pytest.raises(ReconcileError, match=r"x failed: unknown"):
         Channel(f"unix:{tmp_path}/t", "dhcp4").command("x")
     thread.join()

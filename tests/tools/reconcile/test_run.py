@@ -12,10 +12,12 @@ import pytest
 
 from pyd2.tools.cli import main
 from pyd2.tools.reconcile.difference import Kind
+from pyd2.tools.reconcile.dns_reader import DnsReader
 from tests.kit.process import find_program
 from tests.kit.waiting import wait_until
 from tests.tools.reconcile.made import DHCP4, FORWARD, put, row4
 from tests.tools.reconcile.station import Station, station
+from tests.tools.reconcile.test_lease_commands import LEASE, answer_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,6 +268,42 @@ def test_a_daemon_that_does_not_run(made: Station, capsys: pytest.CaptureFixture
     assert made.compare("--repair", "missing") == 2
     assert "no answer to status-get" in capsys.readouterr().err
     assert made.compare() == 1
+
+
+def test_a_page_that_fails(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    made.name(ONE, 1, "192.0.2.11")
+    page = {"result": 0, "arguments": {"leases": [LEASE]}}
+    answers = [{"result": 0, "arguments": DHCP4}, page, {"result": 1, "text": "the database is away"}]
+    thread = answer_all(made.directory / "kea", answers)
+    assert made.reconcile("--leases4", "unix:kea", "--repair", "stale") == 2
+    thread.join()
+    assert "lease4-get-page failed: the database is away" in capsys.readouterr().err
+    assert any(record.startswith(ONE) for record in made.records())
+
+
+def test_a_transfer_of_an_older_zone(made: Station, monkeypatch: pytest.MonkeyPatch,
+                                     capsys: pytest.CaptureFixture[str]) -> None:
+    made.leases(row4("192.0.2.11", 1, ONE))
+    serial = DnsReader._serial
+    monkeypatch.setattr(DnsReader, "_serial", lambda self, zone: serial(self, zone) + 1)
+    assert made.compare() == 2
+    assert re.search(r"the zone transfer has the serial 1, which is older than 2", capsys.readouterr().err)
+
+
+def test_a_daemon_that_ends_during_the_repair(made: Station, monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture[str]) -> None:
+    from pyd2.tools.reconcile.daemon import Daemon
+    add = Daemon.add
+
+    def after_its_end(self: Daemon, *arguments: object) -> None:
+        made.d2.process.kill()
+        add(self, *arguments)  # type: ignore[arg-type]
+
+    made.leases(row4("192.0.2.11", 1, ONE))
+    monkeypatch.setattr(Daemon, "add", after_its_end)
+    assert made.compare("--repair", "missing", "--undo", "back") == 2
+    assert "; what was changed until then is in back" in capsys.readouterr().err
+    assert (made.directory / "back").exists()
 
 
 def test_an_undo_file_that_is_there(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
