@@ -1,5 +1,6 @@
 """What is installed beside the program agrees with it, and with the tools that read it."""
 
+import argparse
 import configparser
 import re
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 from pyd2.net.listener import RECEIVE_BUFFER
 from pyd2.service import DRAIN_SECONDS
+from pyd2.tools import reconcile
 from tests.kit.process import find_program
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +56,32 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
     done = subprocess.run([analyze, "verify", "--man=no", *units],
                           capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, [line for line in done.stderr.splitlines() if "pyd2" in line]) == (0, [])
+
+
+@pytest.mark.peers
+def test_systemd_understands_the_nightly_comparison(tmp_path: Path) -> None:
+    program = tmp_path / "pyd2ctl"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    units = [tmp_path / "pyd2-reconcile.service", tmp_path / "pyd2-reconcile.timer"]
+    for unit in units:
+        unit.write_text((SYSTEMD / unit.name).read_text().replace("/usr/bin/pyd2ctl", str(program)))
+    analyze = find_program("systemd-analyze", "systemd")
+    done = subprocess.run([analyze, "verify", "--man=no", *units],
+                          capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "pyd2" in line]) == (0, [])
+
+
+def test_the_nightly_comparison_changes_nothing() -> None:
+    """Its command line is one of pyd2ctl, without --repair."""
+    service = _Unit(SYSTEMD / "pyd2-reconcile.service")["Service"]
+    _, sources = service["Environment"].strip('"').split("=", 1)
+    program, *words = service["ExecStart"].replace("$SOURCES", sources).split()
+    assert Path(program).name == "pyd2ctl"
+    parser = argparse.ArgumentParser()
+    reconcile.add_arguments(parser)
+    parsed = parser.parse_args(words[1:])
+    assert (words[0], parsed.repair, parsed.dhcp4) == ("reconcile", frozenset(), ["/etc/kea/kea-dhcp4.conf"])
 
 
 @pytest.mark.peers

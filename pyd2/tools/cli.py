@@ -14,6 +14,7 @@ _COMMANDS = {
     "send": "send requests to a daemon",
     "explain": "show what the daemon would send for a name and an address, and why",
     "queue": "show the durable queue, and change it while no daemon uses it",
+    "reconcile": "compare the leases of DHCP servers with the DNS, and mend what differs",
     "lint": "find what is doubtful in a configuration",
     "ping": "ask a daemon whether it works",
     "bridge": "build the bridge to Kea for compiled hook libraries, and check it",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from tests.fuzz.command_target import CommandTarget
 from tests.fuzz.config_target import ConfigTarget
 from tests.fuzz.http_target import HttpTarget
+from tests.fuzz.lease_target import LeaseTarget
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.reply_target import ReplyTarget
 
 TARGETS = {
-    target.name: target for target in (NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget)
+    target.name: target
+    for target in (NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget, LeaseTarget)
 }

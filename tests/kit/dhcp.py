@@ -91,14 +91,18 @@ def _configuration(family: int, d2_port: int, lifetime: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def kea_dhcp(family: int, d2_port: int, lifetime: int) -> Iterator[DhcpServer]:
-    """Run kea-dhcp4 or kea-dhcp6. `lifetime` of leases is in seconds."""
+def kea_dhcp(family: int, d2_port: int, lifetime: int,
+             extra: Mapping[str, Any] | None = None) -> Iterator[DhcpServer]:
+    """Run kea-dhcp4 or kea-dhcp6. `lifetime` of leases is in seconds; `extra` goes into the configuration."""
     name = f"kea-dhcp{family}"
     program = kea.chosen().program(name)
     with PortLease() as ports, private_directory() as directory:
         port, client_port = ports.take(), ports.take()
-        (directory / "dhcp.json").write_text(json.dumps(_configuration(family, d2_port, lifetime)))
-        env = environment(directory) | {"KEA_DHCP_DATA_DIR": str(directory)}
+        whole = _configuration(family, d2_port, lifetime)
+        whole[f"Dhcp{family}"].update(extra or {})
+        (directory / "dhcp.json").write_text(json.dumps(whole))
+        hooks = kea.chosen().libraries / "kea" / "hooks"
+        env = environment(directory) | {"KEA_DHCP_DATA_DIR": str(directory), "KEA_HOOKS_PATH": str(hooks)}
         argv = [program, "-c", "dhcp.json", "-p", str(port), "-P", str(client_port)]
         with Process(argv, directory, name=name, env=env) as process:
             process.wait_for_output(f"DHCP{family}_STARTED")

@@ -92,16 +92,20 @@ def _served(directory: Path, name: str, argv: Sequence[str], port: int,
 @contextlib.contextmanager
 def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
          tls: Certificate | None = None, clients: Certificate | None = None,
-         options: str = "") -> Iterator[DnsServer]:
-    """Run BIND. ``clients``, with ``tls``: the authority that must have signed a client's certificate."""
+         options: str = "", transfers: bool = True) -> Iterator[DnsServer]:
+    """Run BIND. ``clients``, with ``tls``: the authority that must have signed a client's certificate.
+
+    ``transfers``: whether zones may be transferred.
+    """
     program = find_program("named", "bind9")
     with PortLease() as lease, private_directory() as directory:
         port = port or lease.take()
+        transfer = "any" if transfers else "none"
         allow = f'key "{key.name}"' if key else "any"
         text = f"""
             options {{ directory "{directory}"; pid-file none; session-keyfile none; listen-on-v6 {{ none; }};
                        listen-on port {port} {{ 127.0.0.1; }}; recursion no; notify no; dnssec-validation no;
-                       allow-transfer {{ any; }}; update-quota 1000; {options} }};
+                       allow-transfer {{ {transfer}; }}; update-quota 1000; {options} }};
             controls {{ }};
         """
         tls_port = lease.take() if tls else 0
