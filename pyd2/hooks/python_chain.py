@@ -225,7 +225,9 @@ class PythonChain:
         """Do nothing: no library changes a configuration here."""
 
     def share_statistics(self, statistics: Statistics) -> None:
-        """Show the statistics that libraries compiled for Kea left behind, if any were loaded before."""
+        """Show the statistics of libraries, and those that compiled ones left behind, if any were loaded."""
+        for library in self._loaded:
+            library.share_statistics(statistics)
         start = sys.modules.get("pyd2.hooks.kea.start")
         shim = None if start is None else start.started()
         if shim is not None:
