@@ -16,6 +16,7 @@ _COMMANDS = {
     "queue": "show the durable queue, and change it while no daemon uses it",
     "lint": "find what is doubtful in a configuration",
     "ping": "ask a daemon whether it works",
+    "gss-tsig": "try GSS-TSIG with the DNS servers of a configuration, and say what is wrong",
     "bridge": "build the bridge to Kea for compiled hook libraries, and check it",
 }
 
