@@ -7,7 +7,9 @@ from tests.fuzz.config_target import ConfigTarget
 from tests.fuzz.http_target import HttpTarget
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.reply_target import ReplyTarget
+from tests.fuzz.tkey_target import TkeyTarget
 
 TARGETS = {
-    target.name: target for target in (NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget)
+    target.name: target
+    for target in (NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget, TkeyTarget)
 }
