@@ -185,6 +185,9 @@ W   PYD2_HTTP_REQUEST_REFUSED refused a request over HTTP from %1: %2
 W   PYD2_HTTP_UNPROTECTED the HTTP control socket on %1 port %2 is not protected: %3
 
 [hooks]
+I   PYD2_GSS_TSIG_BUILTIN pyd2's own GSS-TSIG works in the place of Kea's library libddns_gss_tsig.so, by its parameters
+W   PYD2_GSS_TSIG_ECHO DNS server %1 refuses an update with %2, and in place of its own signature sends that of the update back, as Samba and Windows do: %3. So %4. This happened %5 times since the last such message, which appears at most once a minute
+W   PYD2_GSS_TSIG_KEY_UNKNOWN DNS server %1 does not know key %2 any more, most likely because it was restarted: pyd2 agrees on a new one now
 E   PYD2_HOOK_EXCEPTION hooks library %1: %2
 E   PYD2_HOOK_HTTP_FAULT a hooks library has left no valid request or response over HTTP, so the client at %1 gets 500: %2
 E   PYD2_HOOK_IO_ERROR a handler of a hooks library's IO service failed: %1

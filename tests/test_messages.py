@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import pyd2
+from pyd2.hooks.gss.messages import MESSAGES as GSS_TSIG_MESSAGES
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.profiles.kea_3_0 import KEA_3_0
 from tests.kit.profile import MESSAGES
@@ -111,7 +112,7 @@ def test_the_code_writes_only_what_the_catalogue_has() -> None:
     assert len(calls) > 30
     for place, call in calls:
         assert isinstance(call.args[0], ast.Constant)
-        message = {**KEA_3_0.messages, **MESSAGES}.get(str(call.args[0].value))
+        message = {**KEA_3_0.messages, **MESSAGES, **GSS_TSIG_MESSAGES}.get(str(call.args[0].value))
         assert message, f"{place}: {call.args[0].value!r} is not in the catalogue"
         if not any(isinstance(argument, ast.Starred) for argument in call.args):
             marks = set(re.findall(r"%\d", message.text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import HookLibrary
@@ -24,10 +25,20 @@ PYTHON_PREFIX: Final = "python:"
 ``pyd2.config.python_modules`` says which modules are allowed.
 """
 
+GSS_TSIG: Final = "builtin:gss-tsig"
+"""The name of the library that is part of pyd2; no entry can spell it."""
+_GSS_TSIG_FILE: Final = "/libddns_gss_tsig.so"
+"""How the path of Kea's library ends whose place it takes."""
 
-def parse_hooks_libraries(libraries: Element, directories: Directories) -> tuple[HookLibrary, ...]:
-    """Return the libraries with their full paths; raises ConfigError."""
-    return tuple(_library(entry, directories) for entry in libraries.list_value())
+
+def parse_hooks_libraries(
+    libraries: Element, directories: Directories, *, own_gss_tsig: bool = False,
+) -> tuple[HookLibrary, ...]:
+    """Return the libraries with their full paths; raises ConfigError.
+
+    pyd2's own GSS-TSIG takes the place of Kea's library if that is not installed, or if ``own_gss_tsig``.
+    """
+    return tuple(_library(entry, directories, own_gss_tsig) for entry in libraries.list_value())
 
 
 def validate(libraries: Sequence[HookLibrary], position: Position, validator: LibraryValidator) -> None:
@@ -39,7 +50,7 @@ def validate(libraries: Sequence[HookLibrary], position: Position, validator: Li
         )
 
 
-def _library(entry: Element, directories: Directories) -> HookLibrary:
+def _library(entry: Element, directories: Directories, own_gss_tsig: bool) -> HookLibrary:  # noqa: FBT001
     if not isinstance(entry.value, dict):
         raise ConfigError(
             "hooks library configuration error: one or more entries in the hooks-libraries list is not a map "
@@ -61,6 +72,9 @@ def _library(entry: Element, directories: Directories) -> HookLibrary:
             "hooks library configuration error: one or more hooks-libraries elements are missing the name of "
             f"the library ({entry.position})"
         )
+    if library.endswith(_GSS_TSIG_FILE) and (own_gss_tsig or not os.path.exists(library)):  # noqa: PTH110  Path raises for too long a name
+        shown = shown or library
+        library = GSS_TSIG
     return HookLibrary(library, parameters, entry.position, directories.hooks, shown)
 
 

@@ -75,7 +75,7 @@ class HookLibrary(NamedTuple):
     """An entry of ``hooks-libraries``."""
 
     library: str
-    """The full path, or ``python:package.module``."""
+    """The full path, ``python:package.module``, or ``GSS_TSIG`` of pyd2.config.hooks_libraries."""
     parameters: Element | None
     """The ``parameters`` map; None when absent."""
     position: Position = NOWHERE

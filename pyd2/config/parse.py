@@ -129,7 +129,8 @@ def _parse(
     libraries: tuple[HookLibrary, ...] = ()
     libraries_position = NOWHERE
     if (element := members.get("hooks-libraries")) is not None:
-        libraries = hooks_libraries.parse_hooks_libraries(element, directories)
+        own_gss_tsig = switches.gss_tsig == "builtin"
+        libraries = hooks_libraries.parse_hooks_libraries(element, directories, own_gss_tsig=own_gss_tsig)
         libraries_position = element.position
         hooks_libraries.validate(libraries, libraries_position, validate_libraries)
     if port == 0:

@@ -88,6 +88,8 @@ class Switches(NamedTuple):
     """``keep`` or ``drop``: what to do with an add whose lease has expired."""
     redact_secrets: bool = False
     """Whether config-get shows ``*****`` for secrets."""
+    gss_tsig: str = "auto"
+    """``auto`` or ``builtin``: whether pyd2's own GSS-TSIG is used where Kea's library is installed, too."""
 
 
 class _Number(NamedTuple):
@@ -134,7 +136,11 @@ _LANES: Final[Mapping[str, _Rule]] = {
 _OVERRIDES: Final = {"retry": _RETRY, "failover": _FAILOVER, "lanes": _LANES}
 _BLOCKS: Final = {"queue": _QUEUE, **_OVERRIDES}
 _CLIENT: Final[Mapping[str, _Rule]] = {"role": _Choice(("all", "read"))}
-_GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {"expired": _Choice(("keep", "drop")), "redact-secrets": _YES_NO}
+_GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {
+    "expired": _Choice(("keep", "drop")),
+    "redact-secrets": _YES_NO,
+    "gss-tsig": _Choice(("auto", "builtin")),
+}
 
 _Block = TypeVar("_Block", QueueSwitches, RetrySwitches, FailoverSwitches, LaneSwitches)
 

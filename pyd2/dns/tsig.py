@@ -140,7 +140,7 @@ class HmacKey:
         self.name_wire = lower(parse_name(name))
         self.name = name_text(self.name_wire)
         self.algorithm_wire = parse_name(self.algorithm)
-        self.identity = self.name_wire + _CLASS_TTL + self.algorithm_wire
+        self.identity = identity_of(self.name_wire, self.algorithm_wire)
         """The signed variables that are the same in every message."""
         # A copy of a hash state with the secret costs half as much as a new one (measured).
         self._state = hmac.new(secret, digestmod=digest)
@@ -149,7 +149,7 @@ class HmacKey:
         fits = max(MIN_MAC, self.digest_size // 2) <= cut <= self.digest_size
         self.mac_size = cut if fits else self.digest_size
         """Octets of the MACs that this key makes."""
-        self.length = 10 + len(self.name_wire) + len(self.algorithm_wire) + _FIXED_DATA + self.mac_size
+        self.length = record_length(self.name_wire, self.algorithm_wire, self.mac_size)
         """Octets of its TSIG records."""
         self._dated = -1, b"", b""
 
@@ -230,6 +230,32 @@ class HmacContext:
         signed = signed_by_reply(self._request_mac, reply, tsig, key.identity)
         if not hmac.compare_digest(key.digest(signed)[:size], mac):
             raise failure(BADSIG)
+
+
+def identity_of(name: bytes, algorithm: bytes) -> bytes:
+    """Return the signed variables that are the same in every message of a key; both names on the wire."""
+    return name + _CLASS_TTL + algorithm
+
+
+def signed_by_request(unsigned: bytes, identity: bytes, wall: int) -> bytes:
+    """Return the octets that the MAC of a request is made of (RFC 8945, section 4.3.3)."""
+    return b"".join((unsigned, identity, wall.to_bytes(6, "big"), _u16(FUDGE), _NO_ERROR_NO_OTHER))
+
+
+def with_record(unsigned: bytes, name: bytes, algorithm: bytes, wall: int, mac: bytes) -> bytes:
+    """Return a request with its TSIG record; ``wall`` is what the MAC was made with."""
+    count = int.from_bytes(unsigned[10:12], "big") + 1
+    return b"".join((
+        unsigned[:10], _u16(count), unsigned[_HEADER_LENGTH:],
+        name, _u16(RRType.TSIG), _CLASS_TTL, _u16(len(algorithm) + _FIXED_DATA + len(mac)),
+        algorithm, wall.to_bytes(6, "big"), _u16(FUDGE), _u16(len(mac)), mac,
+        unsigned[:2], _NO_ERROR_NO_OTHER,
+    ))
+
+
+def record_length(name: bytes, algorithm: bytes, mac_size: int) -> int:
+    """Return the octets of a TSIG record."""
+    return 10 + len(name) + len(algorithm) + _FIXED_DATA + mac_size
 
 
 def check_record(tsig: TsigRecord | None, name: bytes, algorithm: bytes, wall: int) -> TsigRecord:

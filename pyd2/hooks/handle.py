@@ -151,6 +151,11 @@ class LibraryLog:
         self._library = library
         self._log = log
 
+    @property
+    def server(self) -> Log:
+        """The server's log itself, for a library that is part of pyd2."""
+        return self._log
+
     def error(self, text: str) -> None:
         """Write an ERROR: the library cannot do its work."""
         self._log.emit("PYD2_HOOK_MESSAGE_ERROR", self._library, one_line(text))

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,6 +104,14 @@ class ServerCommands(Protocol):
 
     def run(self, name: str, arguments: Element | None) -> Element:
         """Run a command and return its answer, which holds the text of an error."""
+
+
+class Sample(NamedTuple):
+    """One sample of a statistic of a library; a ``pyd2.observe.statistics.Sample``."""
+
+    name: str
+    value: int | float | str
+    changed: float
 
 
 class Statistics(Protocol):

@@ -1,7 +1,7 @@
 """What a hook library is: its interface, its file, and its kind (contract, section 7).
 
 It is written in Python (pyd2.hooks.python_library), or a shared object: in C or what can be called from C
-(pyd2.hooks.c.library), or compiled for Kea (pyd2.hooks.kea).
+(pyd2.hooks.c.library), or compiled for Kea (pyd2.hooks.kea). One is part of pyd2 (pyd2.hooks.gss.library).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from pyd2.config.hooks_libraries import PYTHON_PREFIX
+from pyd2.config.hooks_libraries import GSS_TSIG, PYTHON_PREFIX
 from pyd2.errors import HookError
 from pyd2.regular import UnfitFileError, open_regular
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from pyd2.hooks.interface import Statistics
     from pyd2.hooks.points import HookRules
     from pyd2.messages import Log
 
@@ -46,6 +47,9 @@ class Library(Protocol):
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
         """Start the library's timers in the event loop; calls after the first change nothing."""
+
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Add the library's statistics to those of the server, if it has any."""
 
     def close(self) -> None:
         """Close the library: its functions are no longer used."""
@@ -80,7 +84,7 @@ def is_plain_c(content: bytes) -> bool:
 
 def is_for_kea(name: str) -> bool:
     """Say whether an entry's library is a shared object that was compiled against Kea."""
-    if in_python(name):
+    if in_python(name) or name == GSS_TSIG:
         return False
     try:
         content = read_library(name)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import HookLibrary
     from pyd2.hooks.callouts import Callouts
+    from pyd2.hooks.interface import Statistics
     from pyd2.hooks.library import Library
     from pyd2.messages import Log
 
@@ -95,6 +96,10 @@ class LoadedLibrary:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the library's timers in the event loop."""
         self._library.attach(loop, self._log)
+
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Add the library's statistics to those of the server, if it has any."""
+        self._library.share_statistics(statistics)
 
     def prepare_unload(self) -> None:
         """Run ``unload`` and remove the callouts. A fault is logged and changes nothing."""

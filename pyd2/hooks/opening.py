@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pyd2.config.hooks_libraries import GSS_TSIG
 from pyd2.errors import HookError
 from pyd2.hooks.describe import explain
 from pyd2.hooks.library import in_python, is_plain_c, read_library, why_unfit
@@ -23,6 +24,10 @@ def open_library(name: str, directory: str = "") -> Library:
     """
     if in_python(name):
         return open_python(name, directory)
+    if name == GSS_TSIG:
+        from pyd2.hooks.gss.library import GssTsigLibrary
+
+        return GssTsigLibrary(name)
     name = name.partition("\0")[0]  # dlopen() reads no further
     content = read_library(name)
     if is_plain_c(content):

@@ -217,6 +217,12 @@ class PythonChain(NoLibraries):
         self._end(use)
         return not refused, error
 
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Show the statistics of libraries, and those that compiled ones left behind, if any were loaded."""
+        for library in self._loaded:
+            library.share_statistics(statistics)
+        super().share_statistics(statistics)
+
     def _begin(self, arguments: dict[str, object]) -> PythonUse:
         """Begin a use of hooks: context_create runs before the arguments are there."""
         if not self._created:

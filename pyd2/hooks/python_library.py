@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
+    from pyd2.hooks.interface import Statistics
     from pyd2.hooks.points import HookRules
     from pyd2.messages import Log
 
@@ -68,6 +69,9 @@ class PythonLibrary:
 
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
         """Do nothing: a library in Python uses the loop itself."""
+
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Do nothing: a library in Python has none."""
 
     def close(self) -> None:
         """Remove the library's modules from ``sys.modules``; ``pyd2.hooks.release`` frees them.

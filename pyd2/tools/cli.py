@@ -17,6 +17,7 @@ _COMMANDS = {
     "reconcile": "compare the leases of DHCP servers with the DNS, and mend what differs",
     "lint": "find what is doubtful in a configuration",
     "ping": "ask a daemon whether it works",
+    "gss-tsig": "try GSS-TSIG with the DNS servers of a configuration, and say what is wrong",
     "bridge": "build the bridge to Kea for compiled hook libraries, and check it",
 }
 

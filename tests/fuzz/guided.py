@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.fuzz.runner import Input
 
 CORPUS: Final = Path(__file__).with_name("corpus")
-NAMES: Final = ("ncr", "reply", "command", "http", "config", "lease")
+NAMES: Final = ("ncr", "reply", "command", "http", "config", "lease", "tkey")
 _SEEDS: Final = 1000
 _LONGEST: Final = 16384
 _ARTIFACTS: Final = "crash-*", "timeout-*", "oom-*"

@@ -8,8 +8,9 @@ from tests.fuzz.http_target import HttpTarget
 from tests.fuzz.lease_target import LeaseTarget
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.reply_target import ReplyTarget
+from tests.fuzz.tkey_target import TkeyTarget
 
 TARGETS = {
     target.name: target
-    for target in (NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget, LeaseTarget)
+    for target in (NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget, LeaseTarget, TkeyTarget)
 }

@@ -65,11 +65,11 @@ class D2:
 
     @classmethod
     def start(cls, binary: str, directory: Path, config: Mapping[str, Any] | str,
-              args: Sequence[str] = ("-c", "d2.json")) -> Self:
+              args: Sequence[str] = ("-c", "d2.json"), env: Mapping[str, str] | None = None) -> Self:
         """Write the configuration as d2.json, start the server and wait until it answers commands."""
         text = config if isinstance(config, str) else json.dumps(config, indent=1)
         (directory / "d2.json").write_text(text)
-        d2 = cls(binary, directory, args)
+        d2 = cls(binary, directory, args, env)
         try:
             d2.wait_for_commands()
         except BaseException:

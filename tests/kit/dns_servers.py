@@ -7,7 +7,7 @@ tests.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import dns.exception
@@ -38,14 +38,14 @@ class DnsServer:
     """Where it speaks DNS over TLS, if it was given a certificate."""
 
     def __init__(self, name: str, argv: Sequence[str], port: int, directory: Path,
-                 zones: Sequence[str]) -> None:
+                 zones: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         self.port, self.directory = port, directory
-        self._name, self._argv, self._zones = name, argv, zones
+        self._name, self._argv, self._zones, self._env = name, argv, zones, env
         self.start()
 
     def start(self) -> None:
         """Start it in its directory, where what it held before lies, and wait until it serves all zones."""
-        self.process = Process(self._argv, self.directory, name=self._name)
+        self.process = Process(self._argv, self.directory, name=self._name, env=self._env)
         try:
             for zone in self._zones:
                 wait_until(lambda zone=zone: self.answers_for(zone),  # type: ignore[misc]
@@ -81,8 +81,8 @@ def _zone_text(zone: str) -> str:
 
 @contextlib.contextmanager
 def _served(directory: Path, name: str, argv: Sequence[str], port: int,
-            zones: Sequence[str]) -> Iterator[DnsServer]:
-    server = DnsServer(name, argv, port, directory, zones)
+            zones: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[DnsServer]:
+    server = DnsServer(name, argv, port, directory, zones, env)
     try:
         yield server
     finally:
@@ -92,10 +92,12 @@ def _served(directory: Path, name: str, argv: Sequence[str], port: int,
 @contextlib.contextmanager
 def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
          tls: Certificate | None = None, clients: Certificate | None = None,
-         options: str = "", transfers: bool = True) -> Iterator[DnsServer]:
+         options: str = "", transfers: bool = True, policy: str = "",
+         env: Mapping[str, str] | None = None) -> Iterator[DnsServer]:
     """Run BIND. ``clients``, with ``tls``: the authority that must have signed a client's certificate.
 
-    ``transfers``: whether zones may be transferred.
+    ``transfers``: whether zones may be transferred. ``policy`` are the rules of an update-policy, in place of
+    the key, and ``env`` is the whole environment.
     """
     program = find_program("named", "bind9")
     with PortLease() as lease, private_directory() as directory:
@@ -119,10 +121,11 @@ def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None =
             text += f'key "{key.name}" {{ algorithm {key.lower_algorithm}; secret "{key.secret}"; }};\n'
         for number, zone in enumerate(zones):
             (directory / f"zone{number}").write_text(_zone_text(zone))
-            text += f'zone "{zone}" {{ type primary; file "zone{number}"; allow-update {{ {allow}; }}; }};\n'
+            rules = f"update-policy {{ {policy} }}" if policy else f"allow-update {{ {allow}; }}"
+            text += f'zone "{zone}" {{ type primary; file "zone{number}"; {rules}; }};\n'
         (directory / "named.conf").write_text(text)
         argv = [program, "-g", "-n", "1", "-c", "named.conf"]
-        with _served(directory, "named", argv, port, zones) as server:
+        with _served(directory, "named", argv, port, zones, env) as server:
             server.tls_port = tls_port
             yield server
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyd2.dns.tsig import SigningKey
     from pyd2.hooks.handle import CalloutHandle, LibraryHandle
+    from pyd2.hooks.interface import Statistics
     from pyd2.messages import Log
 
 _VERSION: int = lib.PYD2_HOOK_VERSION
@@ -187,6 +188,9 @@ class CLibrary:
     def attach(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
         """Start the timers in a loop."""
         self.timers.attach(loop, log)
+
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Do nothing: a library in C has none."""
 
     def close(self) -> None:
         """Release the shared object; it leaves memory when the last key of the library is out of use."""

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pyd2.dns.constants import RRClass, RRType
 from pyd2.dns.names import lower, name_text, parse_name
-from pyd2.dns.tsig import BADSIG, FUDGE, TsigRecord, check_record, failure, signed_by_reply
+from pyd2.dns.tsig import (
+    BADSIG,
+    TsigRecord,
+    check_record,
+    failure,
+    identity_of,
+    record_length,
+    signed_by_reply,
+    signed_by_request,
+    with_record,
+)
 from pyd2.errors import DomainNameError, HookError
 from pyd2.hooks.c.handles import Shared, calls
 from pyd2.hooks.c_abi import ffi, lib
@@ -14,11 +23,6 @@ from pyd2.hooks.hook_thread import hook_thread
 
 LONGEST_MAC: Final = 4096
 """Octets; a Kerberos token has a few dozen."""
-
-_CLASS_TTL: Final = RRClass.ANY.to_bytes(2, "big") + bytes(4)
-_NO_ERROR_NO_OTHER: Final = bytes(4)
-_FIXED_DATA: Final = 16
-"""Octets of a TSIG record's data besides the algorithm and the MAC."""
 
 
 class Signer(Shared):
@@ -69,9 +73,9 @@ class CKey:
             raise HookError(f"a MAC of {functions.mac_size} octets is not possible")
         self.name = name_text(self.name_wire)
         self.algorithm = name_text(self.algorithm_wire)
-        self.identity = self.name_wire + _CLASS_TTL + self.algorithm_wire
+        self.identity = identity_of(self.name_wire, self.algorithm_wire)
         self.mac_size = int(functions.mac_size)
-        self.length: int = 10 + len(self.name_wire) + len(self.algorithm_wire) + _FIXED_DATA + self.mac_size
+        self.length = record_length(self.name_wire, self.algorithm_wire, self.mac_size)
         """Octets of its longest TSIG record."""
         self.signer = Signer(functions, user, shared_object)
 
@@ -118,20 +122,10 @@ class CContext:
     def sign(self, message: bytes, qid: int, wall: int) -> bytes:
         """Return the message with its query ID and its TSIG record; HookError when the library cannot."""
         key = self._key
-        query_id = qid.to_bytes(2, "big")
-        unsigned = query_id + message[2:]
-        time_and_fudge = wall.to_bytes(6, "big") + FUDGE.to_bytes(2, "big")
-        mac = self._make_mac(unsigned + key.identity + time_and_fudge + _NO_ERROR_NO_OTHER)
+        unsigned = qid.to_bytes(2, "big") + message[2:]
+        mac = self._make_mac(signed_by_request(unsigned, key.identity, wall))
         self._request_mac = mac
-        count = int.from_bytes(message[10:12], "big") + 1
-        mac_size = len(mac)
-        return b"".join((
-            unsigned[:10], count.to_bytes(2, "big"), unsigned[12:],
-            key.name_wire, RRType.TSIG.to_bytes(2, "big"), _CLASS_TTL,
-            (len(key.algorithm_wire) + _FIXED_DATA + mac_size).to_bytes(2, "big"),
-            key.algorithm_wire, time_and_fudge, mac_size.to_bytes(2, "big"), mac,
-            query_id, _NO_ERROR_NO_OTHER,
-        ))
+        return with_record(unsigned, key.name_wire, key.algorithm_wire, wall, mac)
 
     def _make_mac(self, data: bytes) -> bytes:
         key = self._key

@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, cast
 from weakref import WeakSet
 
-from pyd2.config.hooks_libraries import PYTHON_PREFIX
+from pyd2.config.hooks_libraries import GSS_TSIG, PYTHON_PREFIX
 from pyd2.errors import BridgeError, HookError
 from pyd2.hooks.hook_thread import hook_thread
 from pyd2.hooks.interface import FAILED
@@ -294,6 +294,8 @@ class KeaChain:
         self._statistics = KeaStatistics(self._shim, statistics, self._keys.forget_unused)
         self._statistics.update()
         statistics.providers.append(self._statistics)
+        for slot in self._slots.values():
+            slot.share_statistics(statistics)
 
     def _update_statistics(self) -> None:
         if self._statistics is not None:
@@ -373,7 +375,9 @@ class KeaChain:
         """Write a message of Kea or of a compiled library."""
         of_slot = bool(self._links) and self._links in text
         if of_slot:
-            text = text.replace(f"{self._links}/{PYTHON_PREFIX}", PYTHON_PREFIX).replace(self._links, "")
+            for name in (PYTHON_PREFIX, GSS_TSIG):
+                text = text.replace(f"{self._links}/{name}", name)
+            text = text.replace(self._links, "")
         message = kea_log.parse(self._log.messages, severity, logger, text)
         if message is None:
             kea_log.write(self._log, severity, logger, text)

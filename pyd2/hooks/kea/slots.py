@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyd2.config.model import HookLibrary
+    from pyd2.hooks.interface import Statistics
     from pyd2.hooks.kea.arguments import Arguments, KnownArguments
     from pyd2.hooks.kea.bridge import CData, Shim
     from pyd2.hooks.library import Library
@@ -85,6 +86,11 @@ class Slot:
         """Start the library's timers in the event loop."""
         if self._loaded is not None:
             self._loaded.attach(loop)
+
+    def share_statistics(self, statistics: Statistics) -> None:
+        """Add the library's statistics to those of the server, if it has any."""
+        if self._loaded is not None:
+            self._loaded.share_statistics(statistics)
 
     def unload(self) -> None:
         """Run ``unload``; Kea removes the callouts afterwards."""

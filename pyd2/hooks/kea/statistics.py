@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from pyd2.hooks.interface import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -11,14 +13,6 @@ if TYPE_CHECKING:
     from pyd2.data.element import Element
     from pyd2.hooks.interface import Statistics
     from pyd2.hooks.kea.bridge import Shim
-
-
-class Sample(NamedTuple):
-    """One sample of a statistic; a ``pyd2.observe.statistics.Sample``."""
-
-    name: str
-    value: int | float | str
-    changed: float
 
 
 class LeftStatistics:

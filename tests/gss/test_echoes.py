@@ -1,0 +1,41 @@
+"""Refusals whose signature is a copy of the request's: counted, and explained once a minute."""
+
+from __future__ import annotations
+
+from pyd2.hooks.gss.echoes import QUIET, Echoes
+from pyd2.hooks.gss.keys import KeyRing
+from pyd2.messages import OWN_MESSAGES
+from tests.gss.test_parameters import parse, server
+from tests.gss.toy import WALL, Recorder
+
+
+def test_each_kind_is_explained_once_a_minute_and_counted_meanwhile() -> None:
+    log = Recorder()
+    now = [float(WALL)]
+    echoes = Echoes(log, lambda: now[0])  # type: ignore[arg-type]
+    ring = KeyRing(parse({"servers": [server()]}).servers[0], log, lambda: now[0])  # type: ignore[arg-type]
+    for _ in range(5):
+        echoes.note(ring, 5)
+    echoes.note(ring, 4)
+    now[0] += QUIET
+    echoes.note(ring, 5)
+    assert [text.split()[:6] for text in log.texts] == [
+        ["PYD2_GSS_TSIG_ECHO", "192.0.2.1", "port", "53", rcode, first]
+        for rcode, first in (("REFUSED", "the"), ("NOTIMP", "the"), ("REFUSED", "the"))
+    ]
+    assert "DnsUpdateProxy" in log.texts[0]
+    assert "takes no DHCID" in log.texts[1]
+    assert all("takes it for a bad reply" in text for text in log.texts)
+    assert [text.split()[-1] for text in log.texts] == ["0", "0", "4"]
+    assert OWN_MESSAGES["PYD2_GSS_TSIG_ECHO"].text.count("%") == 5
+
+
+def test_what_is_believed_is_said_so() -> None:
+    log = Recorder()
+    echoes = Echoes(log, lambda: float(WALL))  # type: ignore[arg-type]
+    entry = parse({"servers": [server()]}).servers[0]
+    ring = KeyRing(entry, log, lambda: float(WALL), believes_echoes=True)  # type: ignore[arg-type]
+    echoes.note(ring, 7)
+    echoes.note(ring, 0)
+    assert "pyd2 believes it" in log.texts[0]
+    assert "takes it for a bad reply" in log.texts[1]

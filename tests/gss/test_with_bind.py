@@ -1,0 +1,288 @@
+"""GSS-TSIG from end to end: pyd2, BIND and a real KDC. The scenarios are those of Kea's library."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.faults.load import Ends, Host, Load, domain
+from tests.kit import dns_servers, ncr
+from tests.kit.d2 import D2, config, private_directory
+from tests.kit.kerberos import CLIENT, DNS_SERVICE, Realm, realm
+from tests.kit.ports import PortLease
+from tests.kit.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+pytestmark = pytest.mark.peers
+
+ZONE = "example.test."
+REVERSE = "10.in-addr.arpa."
+LIBRARY = "libddns_gss_tsig.so"
+POLICY = f'grant "{CLIENT}" zonesub ANY;'
+"""BIND 9.20 wants the quotes."""
+
+
+@pytest.fixture(scope="module")
+def kdc() -> Iterator[Realm]:
+    with realm() as running:
+        yield running
+
+
+@contextlib.contextmanager
+def served(kdc: Realm, policy: str = POLICY) -> Iterator[dns_servers.DnsServer]:
+    """Run BIND with the realm's keytab."""
+    keytab = kdc.server_keytab.removeprefix("FILE:")
+    with dns_servers.bind([ZONE, REVERSE], options=f'tkey-gssapi-keytab "{keytab}";', policy=policy,
+                          env=os.environ | kdc.environment) as server:
+        yield server
+
+
+class Site:
+    """A pyd2 that sends signed updates to a DNS server."""
+
+    def __init__(self, d2: D2, port: int) -> None:
+        self.d2 = d2
+        self.port = port
+        self.ends = Ends(d2)
+
+    def gss(self, command: str, **arguments: str) -> dict[str, Any]:
+        """Run one of the library's commands."""
+        return self.d2.command(f"gss-tsig-{command}", arguments or None)
+
+    def keys(self, status: str = "") -> list[str]:
+        """Return the names of the keys that have a status."""
+        servers = self.gss("get-all")["arguments"]["gss-tsig-servers"]
+        return [key["name"] for server in servers for key in server["keys"] if status in ("", key["status"])]
+
+    def wait_for_keys(self, count: int = 1, status: str = "usable") -> None:
+        """Wait until so many keys have a status."""
+        wait_until(lambda: len(self.keys(status)) >= count, f"{count} {status} keys")
+
+    def update(self, *hosts: Host, change: int = ncr.ADD, reverse: bool = True) -> None:
+        """Send requests and wait until they have ended."""
+        before = self.ends.read()
+        for host in hosts:
+            ncr.send(host.request(change, reverse=reverse), self.port)
+        self.ends.wait(before + len(hosts))
+
+
+@contextlib.contextmanager
+def site(binary: str, kdc: Realm, server_port: int, *, parameters: Mapping[str, Any] | None = None,
+         entry: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None) -> Iterator[Site]:
+    """Run a pyd2 that uses GSS-TSIG for a server."""
+    with PortLease() as lease, private_directory() as directory:
+        port = lease.take()
+        given = {
+            "server-principal": DNS_SERVICE, "client-principal": CLIENT, "client-keytab": kdc.client_keytab,
+            "servers": [{"id": "bind", "ip-address": "127.0.0.1", "port": server_port, **(entry or {})}],
+            **(parameters or {}),
+        }
+        whole = {
+            "forward-ddns": {"ddns-domains": [domain(ZONE, server_port)]},
+            "reverse-ddns": {"ddns-domains": [domain(REVERSE, server_port)]},
+            "dns-server-timeout": 5000,
+            "hooks-libraries": [{"library": LIBRARY, "parameters": given}],
+            **(body or {}),
+        }
+        d2 = D2.start(binary, directory, config(port, whole), env=kdc.environment)
+        with d2:
+            d2.wait_for_listener(port)
+            yield Site(d2, port)
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_updates_are_signed_with_a_key_by_tkey(d2_binary: str, kdc: Realm, protocol: str) -> None:
+    host = Host(1, ZONE)
+    with served(kdc) as server, \
+            site(d2_binary, kdc, server.port, parameters={"tkey-protocol": protocol}) as here:
+        here.wait_for_keys()
+        here.update(host)
+        assert here.ends.succeeded([host]) == [host]
+        assert (host.name, 3600, "A", host.address) in server.records(ZONE)
+        assert host.pointer in {owner for owner, *_ in server.records(REVERSE)}
+        (key,) = here.keys()
+        numbers = here.d2.statistics()
+        assert numbers["gss-tsig-key-created"] == numbers["server[bind].gss-tsig-key-created"] == 1
+        assert (numbers["tkey-sent"], numbers["tkey-success"]) == (1, 1)
+        assert (numbers["tkey-error"], numbers["tkey-timeout"]) == (0, 0)
+        assert numbers[f"key[{key}].update-success"] == numbers["update-signed"] == 2
+        assert numbers["update-unsigned"] == 0
+        assert here.d2.command("status-get")["arguments"]["gss-tsig"] is True
+
+
+def test_an_account_that_may_not_is_refused(d2_binary: str, kdc: Realm) -> None:
+    host = Host(1, ZONE)
+    with served(kdc, f'grant "other@{kdc.directory.name}" zonesub ANY;') as server, \
+            site(d2_binary, kdc, server.port) as here:
+        here.wait_for_keys()
+        here.update(host)
+        assert here.ends.succeeded([host]) == []
+        assert server.records(ZONE) == set()
+        assert "REFUSED" in here.d2.stdout() or "rcode: 5" in here.d2.stdout() or "5" in here.d2.stdout()
+
+
+def test_nothing_is_lost_while_keys_change_under_load(d2_binary: str, kdc: Realm) -> None:
+    hosts = [Host(number, ZONE) for number in range(6000)]
+    short = {"tkey-lifetime": 8, "rekey-interval": 3, "retry-interval": 1}
+    with served(kdc) as server, site(d2_binary, kdc, server.port, parameters=short) as here:
+        here.wait_for_keys()
+        with Load(here.port, (host.request() for host in hosts), 500.0):
+            here.ends.wait(len(hosts), 120)
+        assert len(here.keys()) >= 4
+        assert here.ends.succeeded(hosts) == hosts
+        assert {owner for owner, *_ in server.records(ZONE)} == {host.name for host in hosts}
+        assert here.d2.statistics()["update-error"] == 0
+
+
+def test_a_kdc_that_is_away_is_asked_again(d2_binary: str) -> None:
+    host, later = Host(1, ZONE), Host(2, ZONE)
+    short = {"tkey-lifetime": 60, "rekey-interval": 30, "retry-interval": 1}
+    with realm() as kdc, served(kdc) as server:
+        kdc.process.stop()
+        with site(d2_binary, kdc, server.port, parameters=short) as here:
+            here.wait_for_keys(1, "in error")
+            here.update(host)
+            assert here.ends.succeeded([host]) == []
+            assert here.d2.statistics()["tkey-sent"] == 0
+            kdc.start()
+            here.wait_for_keys()
+            here.update(later)
+            assert here.ends.succeeded([later]) == [later]
+
+
+def test_a_dns_server_that_is_away_is_asked_again(d2_binary: str, kdc: Realm) -> None:
+    host = Host(1, ZONE)
+    short = {"tkey-lifetime": 60, "rekey-interval": 30, "retry-interval": 1}
+    with served(kdc) as server:
+        server.process.stop()
+        with site(d2_binary, kdc, server.port, parameters=short) as here:
+            here.wait_for_keys(1, "in error")
+            server.start()
+            here.wait_for_keys()
+            here.update(host)
+            assert here.ends.succeeded([host]) == [host]
+
+
+def test_a_server_that_has_forgotten_its_keys_gets_a_new_one(d2_binary: str, kdc: Realm) -> None:
+    with served(kdc) as server, site(d2_binary, kdc, server.port) as here:
+        here.wait_for_keys()
+        here.update(Host(1, ZONE))
+        server.process.kill()
+        for left in server.directory.glob("*.tsigkeys"):
+            left.unlink()
+        server.start()
+        here.update(Host(2, ZONE))
+        here.wait_for_keys(2)
+        last = Host(3, ZONE)
+        here.update(last)
+        assert here.ends.succeeded([last]) == [last]
+        assert "PYD2_GSS_TSIG_KEY_UNKNOWN" in here.d2.stdout()
+
+
+def test_expired_keys_are_not_used_and_a_new_one_is_made(d2_binary: str, kdc: Realm) -> None:
+    hosts = [Host(number, ZONE) for number in range(3)]
+    with served(kdc) as server, site(d2_binary, kdc, server.port) as here:
+        here.wait_for_keys()
+        (key,) = here.keys()
+        assert here.gss("key-expire", **{"key-name": key})["text"] == f"GSS-TSIG key '{key}' expired"
+        here.update(hosts[0])
+        assert here.ends.succeeded([hosts[0]]) == []
+        assert here.gss("rekey", **{"server-id": "bind"})["result"] == 0
+        here.wait_for_keys()
+        here.update(hosts[1])
+        assert here.ends.succeeded([hosts[1]]) == [hosts[1]]
+
+
+def test_fallback_sends_unsigned_updates_while_there_is_no_key(d2_binary: str, kdc: Realm) -> None:
+    host = Host(1, ZONE)
+    with dns_servers.bind([ZONE, REVERSE]) as server, \
+            site(d2_binary, kdc, server.port, parameters={"fallback": True}) as here:
+        here.wait_for_keys(1, "in error")
+        here.update(host)
+        assert here.ends.succeeded([host]) == [host]
+        assert here.d2.statistics()["update-unsigned"] == 2
+
+
+def test_servers_without_an_entry_go_on_as_before(d2_binary: str, kdc: Realm) -> None:
+    host = Host(1, ZONE)
+    with served(kdc) as server, dns_servers.bind([REVERSE]) as plain:
+        body = {"reverse-ddns": {"ddns-domains": [domain(REVERSE, plain.port)]}}
+        with site(d2_binary, kdc, server.port, body=body) as here:
+            here.wait_for_keys()
+            here.update(host)
+            assert here.ends.succeeded([host]) == [host]
+            numbers = here.d2.statistics()
+            assert (numbers["update-signed"], numbers["update-unsigned"]) == (1, 1)
+
+
+def test_the_log_names_a_ticket_that_is_too_short(d2_binary: str) -> None:
+    with realm("5m") as kdc, served(kdc) as server, site(d2_binary, kdc, server.port) as here:
+        here.wait_for_keys(1, "in error")
+        assert "too short credential lifetime: " in here.d2.stdout()
+        assert "bad client credentials" in here.d2.stdout()
+
+
+def test_commands_answer_like_kea_s(d2_binary: str, kdc: Realm) -> None:
+    with served(kdc) as server, site(d2_binary, kdc, server.port) as here:
+        here.wait_for_keys()
+        (key,) = here.keys()
+        whole = here.gss("get", **{"server-id": "bind"})
+        assert whole["text"] == "GSS-TSIG server[bind] found"
+        shown = whole["arguments"]
+        assert 35000 < shown["keys"][0].pop("security-context-lifetime") <= 36000
+        assert shown["keys"][0].pop("inception-date") < shown["keys"][0].pop("expire-date")
+        assert shown == {
+            "id": "bind", "ip-address": "127.0.0.1", "port": server.port, "server-principal": DNS_SERVICE,
+            "client-principal": CLIENT, "key-name-suffix": "sig-ns.example.test.", "gss-replay-flag": True,
+            "gss-sequence-flag": False, "tkey-lifetime": 3600, "rekey-interval": 2700, "retry-interval": 120,
+            "tkey-protocol": "TCP", "fallback": False, "exchange-timeout": 3000,
+            "keys": [{"name": key, "server-id": "bind", "status": "usable"}],
+        }
+        assert here.gss("list") == {
+            "result": 0, "text": "1 GSS-TSIG servers and 1 keys",
+            "arguments": {"gss-tsig-keys": [key], "gss-tsig-servers": ["bind"]},
+        }
+        assert here.gss("get-all")["text"] == "1 GSS-TSIG servers and 1 keys"
+        assert here.gss("key-get", **{"key-name": key})["text"] == f"GSS-TSIG key '{key}' found"
+        for name in ("get", "rekey"):
+            assert here.gss(name, **{"server-id": "x"}) == {
+                "result": 3, "text": "GSS-TSIG server[x] not found",
+            }
+        for name in ("key-get", "key-expire", "key-del"):
+            assert here.gss(name, **{"key-name": "x"}) == {"result": 3, "text": "GSS-TSIG key 'x' not found"}
+        assert here.gss("purge-all") == {"result": 3, "text": "0 purged GSS-TSIG keys"}
+        assert here.gss("purge", **{"server-id": "bind"}) == {
+            "result": 3, "text": "0 purged keys for GSS-TSIG server[bind]",
+        }
+        here.gss("key-expire", **{"key-name": key})
+        assert here.gss("key-expire", **{"key-name": key}) == {
+            "result": 3, "text": f"GSS-TSIG key '{key}' can't be expired",
+        }
+        assert here.gss("purge", **{"server-id": "bind"})["text"] == "1 purged keys for GSS-TSIG server[bind]"
+        assert here.gss("rekey-all") == {"result": 0, "text": "rekeyed"}
+        here.wait_for_keys()
+        (key,) = here.keys()
+        assert here.gss("key-del", **{"key-name": key})["text"] == f"GSS-TSIG key '{key}' deleted"
+        shown = '{ "command": "gss-tsig-get" }'
+        assert here.gss("get")["text"] == f"arguments not found in the '{shown}' command"
+        assert here.gss("key-get", name="x")["result"] == 1
+
+
+def test_a_configuration_that_does_not_fit_is_refused(d2_binary: str, kdc: Realm) -> None:
+    with served(kdc) as server, site(d2_binary, kdc, server.port) as here:
+        here.wait_for_keys()
+        running = here.d2.command("config-get")["arguments"]
+        running.pop("hash", None)
+        running["DhcpDdns"]["hooks-libraries"][0]["parameters"]["servers"][0]["port"] = 1
+        answer = here.d2.command("config-set", running)
+        assert answer["result"] == 1
+        assert answer["text"] == "gss_tsig config mismatch: server info can't be found"
+        here.wait_for_keys()
+        host = Host(1, ZONE)
+        here.update(host)
+        assert here.ends.succeeded([host]) == [host]
