@@ -78,7 +78,7 @@ class NameChangeRequest:
 
     __slots__ = ("address", "address_text", "change_type", "conflict_resolution_mode", "dhcid",
                  "forward_change", "fqdn", "fqdn_wire", "lease_expires_on", "lease_length", "number",
-                 "reverse_change")
+                 "read_at", "reverse_change")
 
     packed = False
     """Whether it is in the form that C reads (``pyd2.packets.packed``)."""
@@ -121,6 +121,8 @@ class NameChangeRequest:
         self.conflict_resolution_mode = conflict_resolution_mode
         self.number = 0
         """Its number in the durable queue; 0: it is in none."""
+        self.read_at = 0.0
+        """When it was read, in monotonic seconds; 0: that was not noted."""
 
     @property
     def request_id(self) -> str:

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "observed.h"
 #include "quarantine.h"
 #include "window.h"
 
@@ -27,6 +28,7 @@ typedef struct {
     uint32_t capacity; /* of `messages` */
     uint32_t used;     /* octets */
     uint32_t octets_capacity;
+    wire_reply_counts replies;
 } wire_lane;
 
 /* Return a lane with a window of at most `cap`; null without memory. */
