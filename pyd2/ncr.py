@@ -139,6 +139,12 @@ class NameChangeRequest:
         """How much memory it takes up in a queue, about, in octets."""
         return len(self.dhcid) + 2 * len(self.fqdn_wire) + 100
 
+    @property
+    def facts(self) -> tuple[int, str, bytes, bytes, int, float]:
+        """Kind, FQDN in lower case, address, DHCID, ways (1: forward, 2: reverse change), ``read_at``."""
+        ways = self.forward_change + 2 * self.reverse_change
+        return self.kind, self.fqdn.lower(), self.address, self.dhcid, ways, self.read_at
+
     def without_forward(self) -> NameChangeRequest:
         """Return the same request without its forward change."""
         changed = copy(self)

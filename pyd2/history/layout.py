@@ -63,11 +63,11 @@ def create_segment(number: int) -> str:
 def create_indexes(number: int) -> tuple[str, ...]:
     """Return the statements that index a segment that is full.
 
-    Of a DHCID four octets of its hash are enough to find it.
+    Of a DHCID the last four octets of its hash are enough to find it.
     """
     name = table(number)
     return (
         f"CREATE INDEX {name}_name ON {name} (name)",
         f"CREATE INDEX {name}_address ON {name} (address)",
-        f"CREATE INDEX {name}_client ON {name} (substr(client, 4, 4))",
+        f"CREATE INDEX {name}_client ON {name} (substr(client, -4))",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from pyd2.history.layout import FORWARD, FORWARD_DONE, REVERSE, REVERSE_DONE
+from pyd2.history.layout import FORWARD_DONE, REVERSE_DONE
 from pyd2.update.model.reasons import Fault
 from pyd2.update.observing.requests import Result
 
@@ -42,84 +42,46 @@ _FAULTS: dict[Result, str] = {
 def row_of_done(batch: Batch, transaction: Transaction, word: Callable[[str], int]) -> Row:
     """Return the row of a request that is done; ``word`` returns the number of a text."""
     key = transaction.key
-    return _row(
-        batch,
-        transaction.ncr,
-        Result.DONE,
-        _ways(transaction.ncr, transaction),
+    where = (
         0,
         word(transaction.step.name),
         word(transaction.domain.name),
         word(transaction.server.lane.text),
         0 if key is None else word(key.name),
         transaction.tries,
-        None,
     )
+    return _row(batch, transaction.ncr, Result.DONE, _ways_done(transaction), where, None)
 
 
 def row_of_end(batch: Batch, end: End, word: Callable[[str], int]) -> Row:
     """Return the row of a request that has ended otherwise."""
     transaction = end.transaction
-    result, request = end.result, end.request
-    fault = end.fault or _FAULTS.get(result, "")
+    fault = word(end.fault or _FAULTS.get(end.result, ""))
     if transaction is None:
-        return _row(
-            batch, request, result, _ways(request, None), word(fault), 0, word(end.zone), 0, 0, 0, end.note
-        )
+        where = (fault, 0, word(end.zone), 0, 0, 0)
+        return _row(batch, end.request, end.result, 0, where, end.note or None)
     step = getattr(transaction, "step", None)
     server = getattr(transaction, "server", None)
     key = getattr(transaction, "key", None)
-    return _row(
-        batch,
-        request,
-        result,
-        _ways(request, transaction),
-        word(fault),
-        word("" if step is None else step.name),
+    where = (
+        fault,
+        0 if step is None else word(step.name),
         word(transaction.domain.name),
-        word("" if server is None else server.lane.text),
-        word("" if key is None else key.name),
+        0 if server is None else word(server.lane.text),
+        0 if key is None else word(key.name),
         transaction.tries,
-        end.note,
     )
+    return _row(batch, end.request, end.result, _ways_done(transaction), where, end.note or None)
 
 
-def _ways(request: Request, transaction: Transaction | None) -> int:
-    ways = FORWARD * request.forward_change + REVERSE * request.reverse_change
-    if transaction is not None:
-        ways += FORWARD_DONE * transaction.forward_done + REVERSE_DONE * transaction.reverse_done
-    return ways
+def _ways_done(transaction: Transaction) -> int:
+    return FORWARD_DONE * transaction.forward_done + REVERSE_DONE * transaction.reverse_done
 
 
 def _row(
-    batch: Batch,
-    request: Request,
-    result: Result,
-    ways: int,
-    fault: int,
-    step: int,
-    zone: int,
-    server: int,
-    key: int,
-    tries: int,
-    note: str | None,
+    batch: Batch, request: Request, result: Result, done: int, where: tuple[int, ...], note: str | None
 ) -> Row:
-    read_at = request.read_at
+    kind, name, address, client, ways, read_at = request.facts
     microseconds = int((batch.now - read_at) * 1e6) if read_at else None
-    return (
-        int(batch.wall * 1000),
-        request.kind,
-        request.fqdn.lower(),
-        request.address,
-        request.dhcid,
-        int(result),
-        ways,
-        fault,
-        step,
-        zone,
-        server,
-        key,
-        tries,
-        microseconds,
-        note or None,
-    )
+    at = int(batch.wall * 1000)
+    return (at, kind, name, address, client, int(result), ways + done, *where, microseconds, note)

@@ -88,7 +88,7 @@ def parse_query(text: str) -> Query:
         pass
     if _DHCID.fullmatch(text):
         client = bytes.fromhex(text)
-        return Query("substr(client, 4, 4) = ? AND client = ?", (client[3:7], client))
+        return Query("substr(client, -4) = ? AND client = ?", (client[-4:], client))
     name = text.lower()
     if name.endswith("*"):
         return _beginning(name[:-1])

@@ -6,9 +6,10 @@ parts: no other thread runs while Python joins one.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
-from pyd2.metrics.families import BY_NAME, Kind
+from pyd2.metrics.families import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,12 +21,23 @@ OPEN_METRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-
 LINES_AT_ONCE: Final = 512
 """Lines of a part: a fraction of a millisecond."""
 
+_UNUSUAL: Final = re.compile(r'["\\\n]')
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def labels(*pairs: tuple[str, str]) -> str:
     """Return labels as a sample has them."""
-    return "{" + ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in pairs) + "}"
+    return "{" + ",".join([f'{name}="{_escaped(value)}"' for name, value in pairs]) + "}"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES) if _UNUSUAL.search(text) else text
+
+
+def template(name: str, labelled: Iterable[str]) -> str:
+    """Return the lines of a metric's samples, one for each set of labels, with ``%d`` for the values."""
+    sample = BY_NAME[name].sample
+    return "\n".join([f"{sample}{each} ".replace("%", "%%") + "%d" for each in labelled])
 
 
 def wants_open_metrics(accept: str) -> bool:
@@ -75,6 +87,12 @@ class Exposition:
         if len(self._lines) >= LINES_AT_ONCE:
             self._end_part()
 
+    def lines(self, texts: list[str]) -> None:
+        """Add samples that are written already."""
+        self._lines += texts
+        if len(self._lines) >= LINES_AT_ONCE:
+            self._end_part()
+
     def histogram(self, histogram: Histogram, labelled: str = "") -> None:
         """Add the samples of a histogram."""
         sample, lines = self._sample, self._lines
@@ -111,4 +129,4 @@ def _number(value: float) -> str:
     return str(value) if isinstance(value, int) else repr(float(value))
 
 
-__all__ = ["OPEN_METRICS", "TEXT", "Exposition", "Kind", "labels", "wants_open_metrics"]
+

@@ -6,11 +6,12 @@ the update thread: numbers that another thread changes meanwhile are as old as t
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pyd2.errors import BadReply
 from pyd2.interpreter import give_way
-from pyd2.metrics.exposition import Exposition, labels, wants_open_metrics
+from pyd2.metrics.exposition import Exposition, labels, template, wants_open_metrics
 from pyd2.metrics.process import add_process
 from pyd2.update.observing.replies import replies_of
 from pyd2.update.observing.requests import ENDS, OF_ZONES
@@ -37,8 +38,8 @@ class MetricsPage:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._zone_names: list[str] = []
-        self._zone_labels: list[tuple[str, ...]] = []
-        """The labels of each zone's results, in the order of ``_zone_names``."""
+        self._zone_lines: list[str] = []
+        """The lines of each zone without their values, in the order of ``_zone_names``."""
 
     def get(self, headers: Mapping[str, str]) -> tuple[str, tuple[bytes, ...]]:
         """Return content type and text for a client; ``headers`` are those of its request."""
@@ -91,29 +92,28 @@ class MetricsPage:
         exposition.one("pyd2_oldest_request_age_seconds", max(oldest, reading.oldest_age))
 
     def _add_zones(self, exposition: Exposition, observer: RequestObserver) -> None:
-        rest = [0] * len(OF_ZONES)
         most = self._facts.config().max_zones
-        others = False
-        for place, (name, counts) in enumerate(observer.zones()):
-            if place % ZONES_AT_ONCE == 0:
-                give_way()
-            if place < most:
-                exposition.counts(counts, self._labels_of_zone(place, name))
-            else:
-                others = True
-                rest = [own + more for own, more in zip(rest, counts, strict=True)]
-        if others:
-            exposition.counts(rest, _labels_of(OTHER))
+        zones = observer.zones()
+        place = 0
+        while some := list(islice(zones, min(ZONES_AT_ONCE, most - place))):
+            give_way()
+            names = [name for name, _ in some]
+            lines = self._lines_of_zones(place, names)
+            exposition.lines([line % counts for line, (_, counts) in zip(lines, some, strict=True)])
+            place += len(some)
+        rest = [counts for _, counts in zones]
+        if rest:
+            together = tuple(map(sum, zip(*rest, strict=True)))
+            exposition.lines([_lines_of(OTHER) % together])
 
-    def _labels_of_zone(self, place: int, name: str) -> tuple[str, ...]:
-        """Return the labels of a zone, made once for each configuration."""
-        if place >= len(self._zone_names):
-            self._zone_names.append(name)
-            self._zone_labels.append(_labels_of(name))
-        elif self._zone_names[place] != name:
-            del self._zone_names[place:], self._zone_labels[place:]
-            return self._labels_of_zone(place, name)
-        return self._zone_labels[place]
+    def _lines_of_zones(self, place: int, names: list[str]) -> list[str]:
+        """Return the lines of zones without their values, made once for each configuration."""
+        end = place + len(names)
+        if self._zone_names[place:end] != names:
+            del self._zone_names[place:], self._zone_lines[place:]
+            self._zone_names += names
+            self._zone_lines += map(_lines_of, names)
+        return self._zone_lines[place:end]
 
     # DNS servers.
 
@@ -196,5 +196,5 @@ class _Server:
         return tuple(labels(("dns_server", self._name), (name, value)) for value in values)
 
 
-def _labels_of(zone: str) -> tuple[str, ...]:
-    return tuple(labels(("zone", zone), ("result", result.word)) for result in OF_ZONES)
+def _lines_of(zone: str) -> str:
+    return template("pyd2_requests", [labels(("zone", zone), ("result", result.word)) for result in OF_ZONES])

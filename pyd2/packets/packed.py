@@ -164,6 +164,14 @@ class PackedRequest(bytes):
         moment: float = _HEAD.unpack_from(self)[-1]
         return moment
 
+    @property
+    def facts(self) -> tuple[int, str, bytes, bytes, int, float]:
+        """See NameChangeRequest."""
+        _, _, _, _, size, fqdn_size, kind, ways, address_size, _, address, read_at = _HEAD.unpack_from(self)
+        behind = _BEHIND + size
+        name = _plain_text(self[behind : behind + fqdn_size]).lower()
+        return kind, name, address[:address_size], self[_BEHIND:behind], ways, read_at
+
     def without_forward(self) -> NameChangeRequest:
         """See NameChangeRequest."""
         return self.unpacked().without_forward()

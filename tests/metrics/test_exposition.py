@@ -12,7 +12,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pyd2.counters import Histogram
-from pyd2.metrics.exposition import OPEN_METRICS, TEXT, Exposition, labels, wants_open_metrics
+from pyd2.metrics.exposition import (
+    OPEN_METRICS,
+    TEXT,
+    Exposition,
+    labels,
+    template,
+    wants_open_metrics,
+)
 from pyd2.metrics.families import BY_NAME, FAMILIES, Kind
 
 if TYPE_CHECKING:
@@ -71,6 +78,18 @@ def test_every_label_comes_back(open_metrics: bool, values: list[tuple[str, int]
     (family,) = PARSERS[open_metrics](text_of(exposition))
     assert [(sample.labels["key"], sample.value) for sample in family.samples] == values
     assert family.type == "counter"
+
+
+@given(names=st.lists(st.text(alphabet='ab%"\\\n{},= ', max_size=5), max_size=4, unique=True))
+def test_lines_that_are_kept_are_those_of_single_samples(names: list[str]) -> None:
+    labelled = [labels(("zone", name), ("result", "done")) for name in names]
+    one, other = Exposition(open_metrics=False), Exposition(open_metrics=False)
+    for exposition in (one, other):
+        exposition.family("pyd2_requests")
+    one.counts(range(len(names)), labelled)
+    if names:
+        other.lines([template("pyd2_requests", labelled) % tuple(range(len(names)))])
+    assert text_of(one) == text_of(other)
 
 
 @pytest.mark.parametrize("open_metrics", [False, True])

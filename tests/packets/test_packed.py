@@ -23,7 +23,7 @@ from tests.update.support import datagram, request
 
 INTERFACE = ("change_type", "conflict_resolution_mode", "kind", "forward_change", "reverse_change", "dhcid",
              "fqdn_wire", "fqdn", "address", "address_text", "lease_expires_on", "lease_length", "request_id",
-             "number")
+             "number", "read_at", "facts")
 MODES = [str(mode) for mode in ConflictResolutionMode]
 
 labels = st.sampled_from(["a", "B", "ab", "com", "Com", "x-y", "_z", "a1"])

@@ -138,18 +138,19 @@ class RequestObserver:
         counts = None if self._tally is None else self._tally.new_counts(len(plan.domains))
         self._next = ZoneBook(plan, self._book, counts)
 
-    def zones(self) -> Iterator[tuple[str, Sequence[int]]]:
+    def zones(self) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
         """Return each zone with its counts in the order of OF_ZONES: in that of the configuration."""
         book = self._book
         if book is None:
             return
         book.fold(self._tally)
-        in_c = dict.fromkeys(book.names, 0)
+        in_c: dict[str, int] = {}
         if self._tally is not None:
             for name, count in zip(book.names, self._tally.read(book.counts), strict=True):
-                in_c[name] += count
-        for name, counts in book.zones.items():
-            yield name, (counts[0] + counts[_DONE_IN_C] + in_c[name], *counts[1:_DONE_IN_C])
+                if count:
+                    in_c[name] = in_c.get(name, 0) + count
+        for name, (done, failed, expired, superseded, before) in book.zones.items():
+            yield name, (done + before + in_c.get(name, 0), failed, expired, superseded)
 
     def seconds(self, result: Result) -> Histogram:
         """Return how long requests took that have ended so."""
