@@ -174,7 +174,8 @@ D70 PYD2_UPDATE_TCP Request ID %1: sending the update to server %2 over TCP: %3
 W   PYD2_CONNECTION_CLOSED closed the TCP connection to DNS server %1: %2. The next update opens a new one. This happened %3 times since the last such message, which appears at most once a minute
 W   PYD2_NO_SOCKET cannot open a socket to DNS server %1: %2. Its updates are tried again; if they fail, raise LimitNOFILE or net.ipv4.ip_local_port_range. This happened %3 times since the last such message, which appears at most once a minute
 W   PYD2_REPLIES_DROPPED the kernel dropped %1 replies of DNS server %2 because a receive buffer of %3 bytes was full. Their updates are tried again. If this continues: %4
-W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time
+W   PYD2_REQUESTS_FAILED %1: requests failed with %2 (%3 since the last such message, which appears at most once a minute). %4 Mend: %5
+W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time. %3
 I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 
 [commands]

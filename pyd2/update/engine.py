@@ -216,7 +216,7 @@ class Engine:
         observe_lanes(plan.lanes, on=config.observed)
         self._next_observer = None
         if config.observed:
-            self._next_observer = self.observer or RequestObserver(self._packets)
+            self._next_observer = self.observer or RequestObserver(self._packets, self._log)
             self._next_observer.prepare(plan)
         return plan
 

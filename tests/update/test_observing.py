@@ -114,6 +114,32 @@ def test_failures_are_counted(rcode: int, name: str) -> None:
     assert [sum(observer.seconds(result).counts) for result in ENDS] == [0, 2, 0, 0, 1]
 
 
+def test_the_log_says_why_and_how_to_mend_it() -> None:
+    """Once a minute for each zone, server and cause; and nothing unless something looks at requests."""
+
+    def refuse(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        return ok(outgoing, now, 5)
+
+    d2 = VirtualD2(config(domain("example.com.", 1)), refuse)
+    send(d2, 3, reverse_change=False)
+    d2.request(request(fqdn="a.example.org."))
+    d2.run()
+    unmatched, refused = d2.log.texts("PYD2_REQUESTS_FAILED")
+    where = "zone example.com., DNS server 127.0.0.1 port:1"
+    assert refused.startswith(f"{where}: requests failed with REFUSED (1 since the last such message")
+    assert "The DNS server does not allow this update" in refused
+    assert "Mend: Allow the key in the server's policy to change A, AAAA" in refused
+    assert unmatched.startswith("no zone: requests failed with unmatched (1 since")
+    d2.now += 61
+    send(d2, 2, reverse_change=False)
+    d2.run()
+    assert "with REFUSED (3 since" in d2.log.texts("PYD2_REQUESTS_FAILED")[2]
+    quiet = VirtualD2(config(domain("example.com.", 1), on=False), refuse)
+    send(quiet, 3, reverse_change=False)
+    quiet.run()
+    assert quiet.log.texts("PYD2_REQUESTS_FAILED") == []
+
+
 def test_silence_and_bad_replies_are_counted() -> None:
     def odd(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
         return [(0.0, answer(outgoing.message)[:5])] if outgoing.lane.port == 1 else dead(outgoing, now)

@@ -10,10 +10,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pyd2.counters import Histogram
+from pyd2.update.model.reasons import Fault
+from pyd2.update.observing.failures import FailureLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyd2.messages import Log
     from pyd2.packets.layer import EndedTally, PacketLayer, Request
     from pyd2.update.model.plan import Plan
     from pyd2.update.model.transaction import Transaction
@@ -60,6 +63,8 @@ class Result(IntEnum):
 OF_ZONES: Final = tuple(Result)[: Result.UNMATCHED]
 """The ends that are counted by zone."""
 ENDS: Final = tuple(Result)[: Result.RETRYING]
+_FAILURES: Final = (Result.FAILED, Result.UNMATCHED, Result.RETRYING)
+"""Those that the log explains."""
 _DONE_IN_C: Final = len(OF_ZONES)
 """Behind the counts of a zone: what C has counted under earlier plans."""
 
@@ -117,7 +122,8 @@ class ZoneBook:
 class RequestObserver:
     """Counts how requests end. ``settle`` and what it calls are for the update thread."""
 
-    def __init__(self, packets: PacketLayer) -> None:
+    def __init__(self, packets: PacketLayer, log: Log) -> None:
+        self._failures = FailureLog(log)
         self.done: list[Transaction] = []
         """Transactions that have made their changes and are still to be counted."""
         self._ends: list[End] = []
@@ -198,6 +204,9 @@ class RequestObserver:
         if ends:
             self._ends = []
             for end in ends:
+                fault = Fault.UNMATCHED if end.result is Result.UNMATCHED else end.fault
+                if fault and end.result in _FAILURES:
+                    self._failures.add(fault, end.zone, end.transaction, wall)
                 if end.result is not Result.RETRYING:
                     self._count(end.result, end.zone, end.request, now)
         if self.sink is not None and (done or ends):
