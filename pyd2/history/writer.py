@@ -1,7 +1,7 @@
 """The history thread ``pyd2-history``: takes what has ended from the update thread, and writes it.
 
 The update thread puts whole transactions into a list, which costs it next to nothing; all else is done
-here. So that a flood of requests keeps its speed, this thread works a sixth of the time at most: what comes
+here. So that a flood of requests keeps its speed, this thread works a tenth of the time at most: what comes
 faster waits, and what does not fit into the list any more is dropped, requests that are done before those
 that failed. The history is a memory aid and promises nothing at a crash; the durable queue is the promise.
 """
@@ -32,7 +32,7 @@ FOR_FAILURES: Final = 8192
 """Of these, places that are left to requests that were not done."""
 CHUNK: Final = 128
 """Requests that are written before other threads have their turn."""
-DUTY: Final = 5.0
+DUTY: Final = 9.0
 """How many times as long as it has worked the thread rests, while much is waiting."""
 COMMIT_SECONDS: Final = 0.5
 """How long rows wait for a commit to share."""
