@@ -35,7 +35,7 @@ COLUMNS: Final = (
 of the bits below; ``fault`` to ``key`` are words.
 """
 FORWARD, REVERSE, FORWARD_DONE, REVERSE_DONE = 1, 2, 4, 8
-"""The bits of ``ways``: the changes that were asked for, and those that were made."""
+"""The bits of ``ways``: the changes that were asked for, and in the same order those that were made."""
 
 CREATE: Final = (
     "CREATE TABLE words (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",

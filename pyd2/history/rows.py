@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pyd2.history.layout import FORWARD_DONE, REVERSE_DONE
 from pyd2.update.model.reasons import Fault
@@ -19,6 +19,19 @@ Row: TypeAlias = "tuple[Any, ...]"
 """The columns of ``layout.COLUMNS`` but the ID."""
 
 
+FACTS: Final = 5
+"""What is kept of each request that is done."""
+
+
+def facts_of_done(transactions: Sequence[Transaction]) -> list[Any]:
+    """Return what rows of requests need that are done: FACTS objects of each, one after the other."""
+    return [
+        fact
+        for each in transactions
+        for fact in (each.ncr, each.domain, each.server.lane, each.key, each.tries)
+    ]
+
+
 class Batch(NamedTuple):
     """What has ended in one turn of the engine."""
 
@@ -26,9 +39,17 @@ class Batch(NamedTuple):
     """Seconds since the epoch."""
     now: float
     """The same moment in monotonic seconds."""
-    done: Sequence[Transaction]
+    done: Sequence[Any]
+    """What ``facts_of_done`` has found, all in one row: objects for each request would be the garbage
+    collector's, which costs more than all else (measured).
+    """
     ends: Sequence[End]
     """Requests that have ended otherwise, or are tried again."""
+
+    @property
+    def size(self) -> int:
+        """How many requests these are."""
+        return len(self.done) // FACTS + len(self.ends)
 
 
 _FAULTS: dict[Result, str] = {
@@ -39,18 +60,14 @@ _FAULTS: dict[Result, str] = {
 """What failed where a result says it."""
 
 
-def row_of_done(batch: Batch, transaction: Transaction, word: Callable[[str], int]) -> Row:
-    """Return the row of a request that is done; ``word`` returns the number of a text."""
-    key = transaction.key
-    where = (
-        0,
-        word(transaction.step.name),
-        word(transaction.domain.name),
-        word(transaction.server.lane.text),
-        0 if key is None else word(key.name),
-        transaction.tries,
-    )
-    return _row(batch, transaction.ncr, Result.DONE, _ways_done(transaction), where, None)
+def row_of_done(batch: Batch, first: int, word: Callable[[str], int]) -> Row:
+    """Return the row of a request that is done, whose facts begin at ``first``.
+
+    ``word`` returns the number of a text. The request has made all changes that it asks for.
+    """
+    request, domain, lane, key, tries = batch.done[first : first + FACTS]
+    where = (0, 0, word(domain.name), word(lane.text), 0 if key is None else word(key.name), tries)
+    return _row(batch, request, Result.DONE, None, where, None)
 
 
 def row_of_end(batch: Batch, end: End, word: Callable[[str], int]) -> Row:
@@ -79,9 +96,11 @@ def _ways_done(transaction: Transaction) -> int:
 
 
 def _row(
-    batch: Batch, request: Request, result: Result, done: int, where: tuple[int, ...], note: str | None
+    batch: Batch, request: Request, result: Result, done: int | None, where: tuple[int, ...], note: str | None
 ) -> Row:
+    """Return a row; ``done`` are the changes that were made, as bits of ``ways``; None: all."""
     kind, name, address, client, ways, read_at = request.facts
+    done = ways * FORWARD_DONE if done is None else done
     microseconds = int((batch.now - read_at) * 1e6) if read_at else None
     at = int(batch.wall * 1000)
     return (at, kind, name, address, client, int(result), ways + done, *where, microseconds, note)

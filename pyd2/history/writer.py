@@ -1,6 +1,6 @@
 """The history thread ``pyd2-history``: takes what has ended from the update thread, and writes it.
 
-The update thread puts whole transactions into a list, which costs it next to nothing; all else is done
+The update thread puts a few facts of each request into a list, which costs it little; all else is done
 here. So that a flood of requests keeps its speed, this thread works a tenth of the time at most: what comes
 faster waits, and what does not fit into the list any more is dropped, requests that are done before those
 that failed. The history is a memory aid and promises nothing at a crash; the durable queue is the promise.
@@ -15,7 +15,7 @@ from collections import OrderedDict, deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from pyd2.history.rows import Batch, row_of_done, row_of_end
+from pyd2.history.rows import FACTS, Batch, facts_of_done, row_of_done, row_of_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,9 +87,10 @@ class HistoryWriter:
             self.lost += len(ends)
             ends = ()
         if done or ends:
+            batch = Batch(wall, now, facts_of_done(done), ends)
             with self._changed:
-                self._waiting.append(Batch(wall, now, done, ends))
-                self._count += len(done) + len(ends)
+                self._waiting.append(batch)
+                self._count += batch.size
 
     def close(self) -> None:
         """Write what waits, and end the thread."""
@@ -190,10 +191,9 @@ class HistoryWriter:
             store.begin()
             while self._waiting and time.monotonic() < ends_at and self._switches is switches:
                 batch = self._waiting.popleft()
-                size = len(batch.done) + len(batch.ends)
-                written += size
+                written += batch.size
                 with self._changed:
-                    self._count -= size
+                    self._count -= batch.size
                 self._write_batch(store, batch)
             store.commit()
         except BaseException:
@@ -203,9 +203,10 @@ class HistoryWriter:
 
     def _write_batch(self, store: Store, batch: Batch) -> None:
         begun = time.thread_time()
-        done = self._kept(batch) if self._failures_only else batch.done
-        for first in range(0, len(done), CHUNK):
-            some = done[first : first + CHUNK]
+        done = range(0, len(batch.done), FACTS)
+        kept = self._kept(batch, done) if self._failures_only else done
+        for first in range(0, len(kept), CHUNK):
+            some = kept[first : first + CHUNK]
             store.add([row_of_done(batch, each, store.word) for each in some])
             begun = self._rest(begun)
         for first in range(0, len(batch.ends), CHUNK):
@@ -213,7 +214,7 @@ class HistoryWriter:
             store.add([row_of_end(batch, each, store.word) for each in ends])
             begun = self._rest(begun)
 
-    def _kept(self, batch: Batch) -> list[Transaction]:
+    def _kept(self, batch: Batch, done: Sequence[int]) -> list[int]:
         """Return those that are done whose hosts have failed before: their success is what one looks for."""
         failed = self._failed
         for end in batch.ends:
@@ -222,7 +223,7 @@ class HistoryWriter:
                 failed.popitem(last=False)
         if not failed:
             return []
-        return [each for each in batch.done if failed.pop(each.ncr.fqdn_wire.lower(), self) is None]
+        return [each for each in done if failed.pop(batch.done[each].fqdn_wire.lower(), self) is None]
 
     def _rest(self, begun: float) -> float:
         """Let the other threads have most of the time; return the thread's time from which it works again."""
