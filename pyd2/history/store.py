@@ -51,7 +51,7 @@ class InUseError(OSError):
 
 
 class Store:
-    """The open file. All methods raise ``sqlite3.Error`` or ``OSError``."""
+    """The open file. All methods raise ``sqlite3.Error`` or ``OSError``; changes are made in transactions."""
 
     def __init__(self, directory: str, limits: Limits) -> None:
         self.path: Final = Path(directory, FILE)
@@ -81,6 +81,7 @@ class Store:
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA journal_size_limit = {LAST_CHANGES}")
         run("PRAGMA secure_delete = FAST")
+        self.begin()
         if version == 0:
             for statement in CREATE:
                 run(statement)
@@ -95,6 +96,7 @@ class Store:
         self._next = last + 1
         if not self._segments:
             self._begin_segment()
+        self.commit()
 
     @property
     def rows(self) -> int:

@@ -162,12 +162,16 @@ class HistoryWriter:
             self._changed.wait_for(lambda: self._closing or self._switches is not switches, TRY_AGAIN_SECONDS)
 
     def _write(self, store: Store, switches: HistorySwitches) -> None:
+        store.begin()
         store.trim()
+        store.commit()
         house_at = 0.0
         while True:
             now = time.monotonic()
             if now >= house_at:
+                store.begin()
                 store.forget_old(time.time())
+                store.commit()
                 house_at = now + HOUSE_SECONDS
             written = self._write_waiting(store, switches)
             if self._failing and written:

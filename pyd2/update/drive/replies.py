@@ -233,8 +233,8 @@ class Replies:
         lane = transaction.server.lane
         if lane.breaker is not None:
             self._failover.silent(lane, lane.breaker, now, wall)
-        if lane.replies is not None:
-            lane.replies.timeouts += 1
+        if (counts := lane.replies) is not None:
+            counts.timeouts += 1
         self._counters.update_timeout.add(wall)
         if transaction.key_counters is not None:
             transaction.key_counters.timeout.add(wall)

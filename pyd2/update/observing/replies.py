@@ -26,8 +26,8 @@ def observe_lanes(lanes: Iterable[Lane], *, on: bool) -> None:
 def replies_of(lane: Lane) -> ReplyCounts:
     """Return all counts of a server, those of C included; zero while it is not observed."""
     found = ReplyCounts()
-    if lane.replies is not None:
-        found.add(lane.replies)
+    if (counts := lane.replies) is not None:
+        found.add(counts)
         in_c = lane.window.replies_counted()
         if in_c is not None:
             rcodes, seconds = in_c

@@ -84,7 +84,7 @@ class Lane:
         self.silent = False
         """Whether a try has timed out since the server last answered one."""
         self.replies: ReplyCounts | None = None
-        """What is counted of its replies, while that is asked for."""
+        """What is counted of its replies, while that is asked for; the main thread sets it."""
         self.hook_jobs = 0
         """Hook jobs under way for transactions here."""
         self.signing = 0
