@@ -1,4 +1,4 @@
-"""Write transactions.md, messages.md and the table in retry.md from the code: ``python docs/generate.py``."""
+"""Write pages, and tables in other pages, from the code: ``python docs/generate.py``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 from pyd2.dns.constants import Rcode, RRClass, RRType
 from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate
 from pyd2.messages import OWN_MESSAGES, Severity
+from pyd2.metrics.families import FAMILIES
 from pyd2.profiles import kea_2_6_messages, kea_3_0_messages
 from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES, Kind, Step
+from pyd2.update.model.reasons import TABLE
 from pyd2.update.retry.states import MEANINGS, RULES, Event, State
 
 HERE = Path(__file__).parent
@@ -22,7 +24,10 @@ HERE = Path(__file__).parent
 _STATES_BEGIN = (
     "<!-- Written by docs/generate.py from pyd2/update/retry/states.py: change that, then run it. -->"
 )
-_STATES_END = "<!-- End of what docs/generate.py writes. -->"
+_METRICS_BEGIN = (
+    "<!-- Written by docs/generate.py from pyd2/metrics/families.py: change that, then run it. -->"
+)
+_END = "<!-- End of what docs/generate.py writes. -->"
 
 _DATA = {Data.NONE: "", Data.ADDRESS: " addr", Data.DHCID: " id", Data.TARGET: " F"}
 
@@ -38,7 +43,11 @@ def pages() -> dict[str, str]:
     return {
         "transactions.md": _joined(_transactions()),
         "messages.md": _joined(_messages()),
-        "retry.md": _with_retry_states((HERE / "retry.md").read_text()),
+        "retry.md": _between(
+            (HERE / "retry.md").read_text(), _STATES_BEGIN, _retry_states()
+        ),
+        "reasons.md": _joined(_reasons()),
+        "metrics.md": _between((HERE / "metrics.md").read_text(), _METRICS_BEGIN, _metrics()),
     }
 
 
@@ -141,11 +150,41 @@ def _by_logger(messages: Mapping[str, Message]) -> Iterator[str]:
         yield from rows
 
 
-def _with_retry_states(page: str) -> str:
-    """Return a page with the tables of the states of a retry between their two marks."""
-    before, rest = page.split(_STATES_BEGIN)
-    _, after = rest.split(_STATES_END)
-    return before + _STATES_BEGIN + "\n" + _joined(_retry_states()) + "\n" + _STATES_END + after
+def _reasons() -> Iterator[str]:
+    yield "# Why a request fails"
+    yield ""
+    yield "<!-- Written by docs/generate.py from pyd2/update/model/reasons.py: change that, then run it. -->"
+    yield ""
+    yield (
+        "What a failure means, and how to mend it. `pyd2ctl why HOST` says it of a host, if the "
+        "[history](history.md) is on, and `pyd2ctl explain --failed RCODE` of what would be sent. The same "
+        "RCODE "
+        "means different things in different [steps](transactions.md): of several rows with one name, the "
+        "first "
+        "one that applies counts."
+    )
+    yield ""
+    yield "| failure | where | why | mend |"
+    yield "|---|---|---|---|"
+    for row in TABLE:
+        name = f"`{row.name}`" if row.name else "other RCODEs"
+        yield f"| {name} | {row.where or 'everywhere'} | {row.reason.why} | {row.reason.mend} |"
+
+
+def _between(page: str, begin: str, lines: Iterable[str]) -> str:
+    """Return a page with these lines between its two marks."""
+    before, rest = page.split(begin)
+    _, after = rest.split(_END)
+    return before + begin + "\n" + _joined(lines) + "\n" + _END + after
+
+
+def _metrics() -> Iterator[str]:
+    yield ""
+    yield "| metric | type | labels | meaning |"
+    yield "|---|---|---|---|"
+    for family in FAMILIES:
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        yield f"| `{family.sample}` | {family.kind} | {labels} | {family.text} |"
 
 
 def _retry_states() -> Iterator[str]:

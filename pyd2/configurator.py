@@ -7,6 +7,7 @@ comes back whole (decisions 13, 18 and "hooks").
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,6 +28,7 @@ from pyd2.errors import (
 )
 from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.interpreter import no_collection
+from pyd2.metrics.reading import ConfigReading
 from pyd2.queue.interface import InUseError
 
 if TYPE_CHECKING:
@@ -182,7 +184,16 @@ class Configurator(Checker):
         self._applied: tuple[Config, Element] | None = None
         """The configuration in force as libraries get it: the object, and its map with all defaults."""
         self.config: Config | None = None
+        self._successful = True
+        """Whether the last configuration that was to be applied is in force."""
+        self._applied_at = 0.0
+        """When the configuration in force was applied, in seconds since the epoch."""
         self.chain: Chain = load_chain((), log)
+
+    def reading(self) -> ConfigReading:
+        """Return what metrics show of the configuration in force."""
+        assert self.config is not None
+        return ConfigReading(self._applied_at, self._successful, self.config.switches.metrics.max_zones)
 
     def reload(self, path: str) -> None:
         """Apply a file. Raises Pyd2Error; nothing has changed then."""
@@ -212,8 +223,10 @@ class Configurator(Checker):
 
         One that libraries refuse at start has been complete, so its own loggers log that, as in Kea.
         """
+        self._successful = False
         try:
             yield
+            self._successful = True
         except BaseException as error:
             if self.config is None and isinstance(error, RefusedConfigError):
                 raise
@@ -257,6 +270,7 @@ class Configurator(Checker):
         self._channels.commit()
         self.discard(self.config, *(self._applied or ()))
         self.config, self.chain, self._applied = in_force, chain, (config, filled)
+        self._applied_at = time.time()
         self._commit(in_force, chain, restored=False)
 
     def _as_changed(self, chain: Chain, config: Config) -> Config:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
+    from typing import Self
 
 MOST_LIBRARY_KEYS: Final = 256
 """Keys of hook libraries that are counted at a time: a library may make one for each update."""
@@ -61,6 +64,32 @@ class Counter:
         """Set the value to zero."""
         self.value = 0
         self.changed = now
+
+
+class Histogram:
+    """How many values fell between which bounds, and their sum.
+
+    ``counts`` has a place for each bound and one more, for the values above the last one. A value that equals
+    a bound counts below it.
+    """
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds: Final = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def __iadd__(self, other: Histogram) -> Self:
+        """Add what another one with the same bounds has counted."""
+        self.counts = [own + more for own, more in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+        return self
 
 
 class KeyCounters:
@@ -124,6 +153,8 @@ class Counters:
         """TCP connections that were closed because of what the server did; shown like ``replies_ignored``."""
         self.segments_refused = Counter("pyd2-segments-refused", now)
         """Servers to which messages go one by one, as the kernel refuses to cut a long one into segments."""
+        self.kernel_drops = Counter("pyd2-kernel-drops", now)
+        """Requests that the kernel dropped from a full receive buffer; shown like ``replies_ignored``."""
         self.of_kea: Final = (
             self.ncr_received,
             self.ncr_invalid,
@@ -138,7 +169,8 @@ class Counters:
         )
         """The statistics that some release of Kea has."""
         self.of_pyd2: Final = (
-            self.replies_ignored, self.replies_dropped, self.connections_closed, self.segments_refused
+            self.replies_ignored, self.replies_dropped, self.connections_closed, self.segments_refused,
+            self.kernel_drops,
         )
         """The others: shown when asked for by name, and not among all."""
         self.tally = Tally()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import resource
 import signal
 import time
@@ -13,24 +14,21 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from pyd2 import interpreter, standard
+from pyd2 import __version__, interpreter, standard
 from pyd2.backend import make_backend
+from pyd2.channels import ChannelMaker
 from pyd2.config.addresses import SystemInterfaces
-from pyd2.config.model import UnixSocket
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
 from pyd2.configurator import Checker, Configurator
 from pyd2.control.commands import Commands, ShutdownType
-from pyd2.control.executor import CommandExecutor
 from pyd2.control.registry import LIST_COMMANDS, CommandRegistry
-from pyd2.control.session import UnixSession
 from pyd2.counters import Counters
 from pyd2.data.controls import escaped
 from pyd2.data.element import from_plain
 from pyd2.errors import ConfigError, ConfigSyntaxError, Pyd2Error
 from pyd2.hooks.hook_thread import hook_thread, run_through
-from pyd2.net.control import ControlChannel, ControlChannels
-from pyd2.net.control_unix import UnixChannel
+from pyd2.net.control import ControlChannels
 from pyd2.net.systemd import ServiceManager
 from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
@@ -40,10 +38,11 @@ from pyd2.update.drive.server_choice import Selection
 
 if TYPE_CHECKING:
     from pyd2.backend import Backend
-    from pyd2.config.model import Config, ControlSocket, DnsServer
+    from pyd2.config.model import Config, DnsServer
     from pyd2.data.element import Element
     from pyd2.dns.tsig import SigningKey
     from pyd2.hooks.interface import Chain, HttpUse
+    from pyd2.metrics.reading import Facts
     from pyd2.profiles.profile import Profile
 
 APPLICATION: Final = "DhcpDdns"
@@ -201,8 +200,9 @@ class Daemon:
         self._loop = loop
         self._log = log
         self._manager = manager
-        counters = Counters(time.time())
+        counters = self._counters = Counters(time.time())
         backend = _choose_backend()
+        self._packet_layer: Final = backend.packets.name
         backend.packets.interfaces = SystemInterfaces()
         self._packet_problem: Final = backend.packets.problem
         hook_thread.use_loop(loop)
@@ -213,9 +213,10 @@ class Daemon:
             self._registry.register_list()
         self._statistics = Statistics(counters, profile.statistics, time.time, self._service.consistently)
         self._commands = Commands(self, self._statistics, log, profile.commands)
-        # As with Kea, a client that has its answer finds the command in the log.
-        self._executor = CommandExecutor(self._process, log, log.flush)
-        self._channels = ControlChannels(self._make_channel, log)
+        self._channels = ControlChannels(
+            ChannelMaker(loop, log, self._process, self._http_use, self._facts, self._share_more),
+            log,
+        )
         self._configurator = Configurator(
             loop,
             profile,
@@ -290,19 +291,19 @@ class Daemon:
         """End the service's thread if it has not ended: the daemon could not start, or fails."""
         self._service.end()
 
-    def _make_channel(self, config: ControlSocket) -> ControlChannel:
-        """Return the control channel of a socket, not yet open."""
-        log, executor = self._log, self._executor
-        if isinstance(config, UnixSocket):
-            return UnixChannel(
-                self._loop, config, lambda number: UnixSession(executor, log, number), log, written=log.flush
-            )
-        # Only where they are needed: with h11 they cost 13 ms and 0.6 MB.
-        from pyd2.control.http_session import HttpService
-        from pyd2.net.control_http import HttpChannel
+    def _facts(self) -> Facts:
+        """Return where metrics come from."""
+        from pyd2.metrics.reading import Facts
 
-        service = HttpService(config, self._process, log, written=log.flush, hooks=self._http_use)
-        return HttpChannel(self._loop, config, service, log)
+        service = self._service
+        build = (
+            ("version", __version__), ("kea", self.version), ("packet_layer", self._packet_layer),
+            ("python", platform.python_version()),
+        )
+        return Facts(
+            self._counters, service.consistently, service.reading, self._configurator.reading,
+            self._log.lines_lost, service.history_lost, service.commit_seconds, build,
+        )
 
     def _http_use(self) -> HttpUse | None:
         """Begin the use of hook libraries for a request over HTTP."""

@@ -6,6 +6,7 @@ The text of each is what an operator sees. Where Kea has a text for the same fau
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Final
 
 _SECRET: Final = re.compile(
@@ -67,8 +68,29 @@ class DomainNameError(Pyd2Error):
     """A text is no domain name; the text is Kea's reason, such as ``duplicate period in a..b``."""
 
 
+class BadReply(StrEnum):
+    """What is wrong with a reply that does not count."""
+
+    FORMAT = "format"
+    """It is no well-formed reply to an update."""
+    UNSIGNED = "unsigned"
+    """It has no TSIG record, or one without a signature: the server could not or would not sign."""
+    BADKEY = "badkey"
+    """It is signed with another key or algorithm, or the server says that it does not know the key."""
+    BADSIG = "badsig"
+    """Its signature is wrong, or the server says that the update's is."""
+    BADTIME = "badtime"
+    """The clocks differ by more than 300 seconds."""
+    ECHO = "echo"
+    """Its signature is the update's own."""
+
+
 class ReplyError(Pyd2Error):
     """A DNS server's reply is malformed or fails its TSIG verification (contract, section 6)."""
+
+    def __init__(self, text: str, reason: BadReply = BadReply.FORMAT) -> None:
+        super().__init__(text)
+        self.reason: Final = reason
 
 
 class HookError(Pyd2Error):

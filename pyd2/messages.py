@@ -136,6 +136,9 @@ W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the rec
 W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1): %3
 W   PYD2_SOCKET_REJECTED closing file descriptor %1 from the service manager unused: %2
 I   PYD2_SOCKET_INHERITED using the socket on %1 port %2 that the service manager kept, with the datagrams that wait in it
+E   PYD2_HISTORY_FAILED the history in %1 cannot be written: %2. Updates are not affected; pyd2 tries it again every 30 seconds, and counts what is not written (pyd2_history_lost_total)
+I   PYD2_HISTORY_RESUMED the history in %1 is written again; %2 requests are not in it since the start
+E   PYD2_HISTORY_SET_ASIDE the history in %1 is damaged (%2): it was renamed to %3, and a new one is in its place
 I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
 W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests has %1 bytes instead of %2: raise net.core.rmem_max so that the kernel drops nothing in a burst
 W   PYD2_QUEUE_ASIDE %1 holds %2 requests, but was set aside: pyd2 does not process them. Look at them with 'pyd2ctl queue list', put back what is missing with 'export' and 'requeue --file', then remove it
@@ -172,7 +175,8 @@ W   PYD2_CONNECTION_CLOSED closed the TCP connection to DNS server %1: %2. The n
 W   PYD2_NO_SOCKET cannot open a socket to DNS server %1: %2. Its updates are tried again; if they fail, raise LimitNOFILE or net.ipv4.ip_local_port_range. This happened %3 times since the last such message, which appears at most once a minute
 W   PYD2_REPLIES_DROPPED the kernel dropped %1 replies of DNS server %2 because a receive buffer of %3 bytes was full. Their updates are tried again. If this continues: %4
 I   PYD2_SEGMENTS_REFUSED the kernel does not cut updates for DNS server %1 into segments: %2. pyd2 sends them one by one, which takes more CPU time; nothing is lost. This is tried again at the next start
-W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time
+W   PYD2_REQUESTS_FAILED %1: requests failed with %2 (%3 since the last such message, which appears at most once a minute). %4 Mend: %5
+W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time. %3
 I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 
 [commands]

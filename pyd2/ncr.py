@@ -78,7 +78,7 @@ class NameChangeRequest:
 
     __slots__ = ("address", "address_text", "change_type", "conflict_resolution_mode", "dhcid",
                  "forward_change", "fqdn", "fqdn_wire", "lease_expires_on", "lease_length", "number",
-                 "reverse_change")
+                 "read_at", "reverse_change")
 
     packed = False
     """Whether it is in the form that C reads (``pyd2.packets.packed``)."""
@@ -121,6 +121,8 @@ class NameChangeRequest:
         self.conflict_resolution_mode = conflict_resolution_mode
         self.number = 0
         """Its number in the durable queue; 0: it is in none."""
+        self.read_at = 0.0
+        """When it was read, in monotonic seconds; 0: that was not noted."""
 
     @property
     def request_id(self) -> str:
@@ -136,6 +138,12 @@ class NameChangeRequest:
     def size(self) -> int:
         """How much memory it takes up in a queue, about, in octets."""
         return len(self.dhcid) + 2 * len(self.fqdn_wire) + 100
+
+    @property
+    def facts(self) -> tuple[int, str, bytes, bytes, int, float]:
+        """Kind, FQDN in lower case, address, DHCID, ways (1: forward, 2: reverse change), ``read_at``."""
+        ways = self.forward_change + 2 * self.reverse_change
+        return self.kind, self.fqdn.lower(), self.address, self.dhcid, ways, self.read_at
 
     def without_forward(self) -> NameChangeRequest:
         """Return the same request without its forward change."""

@@ -31,6 +31,7 @@ import uvloop
 from pyd2 import interpreter
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.hook_thread import HookJobs
+from pyd2.metrics.reading import EngineReading
 from pyd2.net.engine_io import EngineIO
 from pyd2.net.intake import Intake
 from pyd2.net.read_turns import ReadTurns
@@ -47,9 +48,10 @@ if TYPE_CHECKING:
     from pyd2.backend import Backend
     from pyd2.config.addresses import Address
     from pyd2.config.model import Config
-    from pyd2.config.switches import QueueSwitches
+    from pyd2.config.switches import HistorySwitches, QueueSwitches
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
+    from pyd2.history.writer import HistoryWriter
     from pyd2.net.systemd import ServiceManager
     from pyd2.observe.log import MessageLog
     from pyd2.update.drive.hook_jobs import HookJob
@@ -129,8 +131,11 @@ class Service:
         self._engine_io = EngineIO(
             loop, self._engine, self._report, datagrams, self._hook_jobs.post, Troubles(counters, log), turns
         )
+        stores = SqliteStores(loop, log)
+        self.commit_seconds: Final = stores.commit_seconds
+        """How long the commits of the durable queue take."""
         self._queue = DurableQueue(
-            loop, self._engine_io.requests, counters, log, SqliteStores(loop, log), self._engine_io.admit
+            loop, self._engine_io.requests, counters, log, stores, self._engine_io.admit
         )
         self._intake = Intake(loop, self._queue.accept, counters, log, datagrams, manager, turns)
         self._ended: deque[_Ended] = deque()
@@ -139,6 +144,8 @@ class Service:
         self._unreported = 0
         """Requests in ``_ended``."""
         self._most_unreported = 0
+        self._history: HistoryWriter | None = None
+        """There is one from the first configuration on that asks for a history."""
         self._leaving: ShutdownType | None = None
         self._left = False
         self._drain_timer: asyncio.TimerHandle | None = None
@@ -191,10 +198,24 @@ class Service:
     def configure(self, config: Config, select_key: SelectKey | None) -> None:
         """Work by a new configuration; see Engine. ``select_key`` will be called in the daemon's thread."""
         # With many zones it takes a second to prepare, and some of that to drop what was before: here.
+        self._configure_history(config.switches.history)
         plan = self._engine.prepare(config, self._call(lambda: self._engine.lanes), time.time())
         self._call(self._put_in_force, config, plan, select_key).take_apart()
 
+    def _configure_history(self, switches: HistorySwitches) -> None:
+        if self._history is None and switches.enabled:
+            from pyd2.history.writer import HistoryWriter
+
+            self._history = HistoryWriter(self._log)
+        if self._history is not None:
+            self._history.configure(switches)
+
+    def history_lost(self) -> int:
+        """Return how many requests are not in the history that ought to be."""
+        return 0 if self._history is None else self._history.lost
+
     def _put_in_force(self, config: Config, plan: Plan, select_key: SelectKey | None) -> Plan:
+        self._engine.sink = self._history if config.switches.history.enabled else None
         before = self._engine.put_in_force(config, plan, select_key, time.monotonic(), time.time())
         self._loop.call_soon(self._engine_io.forget_unused)  # which takes as long with very many servers
         self._queue.configure(config.switches.queue)
@@ -233,6 +254,17 @@ class Service:
         if queue is not None:
             status["queue"] = dict(queue)
         return status, self._engine.lanes
+
+    def reading(self) -> EngineReading:
+        """Return what metrics show of the engine and the queue."""
+        return self._call(self._read)
+
+    def _read(self) -> EngineReading:
+        engine, wall = self._engine, time.time()
+        return EngineReading(
+            engine.queued, engine.active, engine.retries, engine.oldest_age(wall), self._queue.status(wall),
+            self._queue.usable, engine.lanes, engine.observer,
+        )
 
     def consistently(self, function: Callable[[], T]) -> T:
         """Run a function that reads or changes the counters while no thread counts; return its result."""
@@ -364,6 +396,8 @@ class Service:
         self._log.flush()
         self._call(self._close_queue)
         self.end()
+        if self._history is not None:
+            self._history.close()
 
     def _close_queue(self) -> None:
         # If the log hangs as well: what is done is not to be done again.

@@ -149,6 +149,9 @@ void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, 
         }
         events[i].outcome = rcode >= 0 && !(reply[2] & TRUNCATED) ? rcode : WIRE_TRY_JUDGE;
         wire_window_replied(&lane->window, try->sent_at, turn->now);
+        if (lane->replies.on) {
+            wire_reply_count(&lane->replies, events[i].outcome, turn->now - try->sent_at);
+        }
         wire_tries_end(tries, number);
         if (turn->goes_on && try->then != NULL && events[i].outcome >= 0 && try->route->done >> rcode & 1 &&
             send_next(&common, try->then, (uint32_t)number, try->record)) {

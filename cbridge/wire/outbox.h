@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "observed.h"
 #include "quarantine.h"
 #include "window.h"
 
@@ -34,6 +35,7 @@ typedef struct {
     uint32_t ordered; /* the messages before it are in the order in which they go out */
     int32_t segmentation; /* an enum wire_segmentation */
     int32_t refused; /* the errno with which the kernel refused segments, until the caller sets it to 0 */
+    wire_reply_counts replies;
 } wire_lane;
 
 /* Return a lane with a window of at most `cap`; null without memory. */

@@ -10,7 +10,7 @@
 enum { TEXT_MAX = 255 };
 
 /* Python reads and writes it by these places: pyd2/packets/packed.py. */
-_Static_assert(sizeof(wire_packed) == 56, "wire_packed has padding, or is not what Python takes it for");
+_Static_assert(sizeof(wire_packed) == 64, "wire_packed has padding, or is not what Python takes it for");
 _Static_assert(offsetof(wire_packed, number) == 0, "as Python has it");
 _Static_assert(offsetof(wire_packed, lease_length) == 8, "as Python has it");
 _Static_assert(offsetof(wire_packed, forward) == 12, "as Python has it");
@@ -22,6 +22,7 @@ _Static_assert(offsetof(wire_packed, ways) == 24, "as Python has it");
 _Static_assert(offsetof(wire_packed, address_size) == 25, "as Python has it");
 _Static_assert(offsetof(wire_packed, expires) == 26, "as Python has it");
 _Static_assert(offsetof(wire_packed, address) == 40, "as Python has it");
+_Static_assert(offsetof(wire_packed, read_at) == 56, "as Python has it");
 
 typedef struct {
     uint32_t number; /* 0: the place is free */

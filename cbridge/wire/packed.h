@@ -23,12 +23,13 @@ typedef struct {
     uint8_t address_size;
     uint8_t expires[14];
     uint8_t address[16];
+    double read_at; /* when it was read, in monotonic seconds; 0: that was not noted */
 } wire_packed;
 
 enum {
     WIRE_FORWARD = 1,
     WIRE_REVERSE = 2,
-    WIRE_PACKED_MAX = 56 /* of a wire_packed */ + WIRE_DHCID_MAX + WIRE_NAME_MAX /* octets of the longest that is made here */
+    WIRE_PACKED_MAX = 64 /* of a wire_packed */ + WIRE_DHCID_MAX + WIRE_NAME_MAX /* octets of the longest that is made here */
 };
 
 /* The domains of a configuration, ready to be found. */

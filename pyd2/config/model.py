@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.config.addresses import Address, address_text
-from pyd2.config.switches import ServerSwitches, Switches
+from pyd2.config.switches import PageSwitches, ServerSwitches, Switches
 from pyd2.data.element import NOWHERE, Element, Position
 
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ class HttpSocket(NamedTuple):
     """Names and values that each answer carries, after those of the server."""
     element: Element
     """The whole map, for config-get and for comparing old and new."""
+    pages: PageSwitches = PageSwitches()
+    """What it shows by GET."""
 
 
 ControlSocket: TypeAlias = UnixSocket | HttpSocket
@@ -197,6 +199,13 @@ class Config(NamedTuple):
     switches: Switches = Switches()
     sockets_shown: Mapping[str, Element] = _NONE_SHOWN
     """The members by which config-get shows the control sockets."""
+
+    @property
+    def observed(self) -> bool:
+        """Whether something looks at what becomes of requests and what DNS servers reply."""
+        if self.switches.history.enabled:
+            return True
+        return any(isinstance(socket, HttpSocket) and socket.pages.metrics for socket in self.control_sockets)
 
     def summary(self) -> str:
         """Return the text of DCTL_CONFIG_COMPLETE: where the server listens."""

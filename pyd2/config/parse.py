@@ -16,6 +16,7 @@ from pyd2.config.lexer import read_config_file
 from pyd2.config.loggers import check_severities, check_sizes, parse_loggers
 from pyd2.config.model import Config
 from pyd2.config.reader import Reader
+from pyd2.config.sockets.own_sockets import parse_own_sockets
 from pyd2.config.switches import parse_switches
 from pyd2.config.tsig_keys import parse_tsig_keys, read_secret_file
 from pyd2.config.values import get_address, get_uint32, position_of, reason
@@ -86,6 +87,7 @@ def parse_element(
     on_filled(filled)
     try:
         config = _parse(filled, rules, directories, notify, read_secret, validate_libraries)
+        own = parse_own_sockets(config.user_context, read_secret)
     except (ConfigError, ElementTypeError) as error:
         raise ConfigError(reason(error)) from None
     check_sizes(loggers)
@@ -97,7 +99,7 @@ def parse_element(
     except (ConfigError, ElementTypeError) as error:
         raise ConfigParserError(reason(error)) from None
     shown = rules.sockets.shown(sockets)
-    return config._replace(loggers=loggers, control_sockets=sockets, sockets_shown=shown)
+    return config._replace(loggers=loggers, control_sockets=(*sockets, *own), sockets_shown=shown)
 
 
 def _parse(

@@ -88,10 +88,20 @@ def _redact_client(client: Element) -> Element:
     return Element(members, client.position)
 
 
+def _redact_sockets(sockets: Element) -> Element:
+    return _each(sockets, _redact_socket)
+
+
+def _redact_context(context: Element) -> Element:
+    """Hide what pyd2's own sockets hold; as in Kea, nothing else of a user-context is changed."""
+    return _changed(context, "pyd2", lambda own: _changed(own, "http", _redact_sockets))
+
+
 _PLACES: Final[tuple[tuple[str, Callable[[Element], Element]], ...]] = (
     ("tsig-keys", lambda keys: _each(keys, _redact_key)),
-    ("control-sockets", lambda sockets: _each(sockets, _redact_socket)),
+    ("control-sockets", _redact_sockets),
     ("control-socket", _redact_socket),
+    ("user-context", _redact_context),
 )
 """The members that hold secrets, and how they are hidden."""
 

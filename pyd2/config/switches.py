@@ -14,7 +14,7 @@ from pyd2.data.element import NOWHERE, Position
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from pyd2.data.element import Element
 
@@ -70,6 +70,39 @@ class LaneSwitches(NamedTuple):
         )
 
 
+class MetricsSwitches(NamedTuple):
+    """What metrics show, on the sockets that show them."""
+
+    max_zones: int = 1000
+    """Zones that are shown one by one, the first of the configuration; all others together as ``other``."""
+
+
+class HistorySwitches(NamedTuple):
+    """What is kept of the requests that have ended, and for how long."""
+
+    enabled: bool = False
+    directory: str = "/var/lib/kea"
+    max_entries: int = 1_000_000
+    max_bytes: int = 256 << 20
+    keep_days: int = 30
+    what: str = "all"
+    """``all``, or ``failures``: all but the requests that are done."""
+
+
+class PageSwitches(NamedTuple):
+    """What an HTTP control socket shows by GET, beside the commands that come by POST."""
+
+    metrics: bool = False
+    """Whether ``/metrics`` is there."""
+    web_hosts: tuple[str, ...] = ()
+    """The names, in lower case, by which the socket may be addressed; addresses and localhost always may."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to GET."""
+        return self.metrics
+
+
 class ServerSwitches(NamedTuple):
     """The switches that a domain or a server may set for itself; it inherits the others."""
 
@@ -90,6 +123,8 @@ class Switches(NamedTuple):
     """Whether config-get shows ``*****`` for secrets."""
     gss_tsig: str = "auto"
     """``auto`` or ``builtin``: whether pyd2's own GSS-TSIG is used where Kea's library is installed, too."""
+    metrics: MetricsSwitches = MetricsSwitches()
+    history: HistorySwitches = HistorySwitches()
 
 
 class _Number(NamedTuple):
@@ -133,8 +168,17 @@ _LANES: Final[Mapping[str, _Rule]] = {
     "tls-cert-file": str,
     "tls-key-file": str,
 }
+_METRICS: Final[Mapping[str, _Rule]] = {"max-zones": _Number(0, 1_000_000)}
+_HISTORY: Final[Mapping[str, _Rule]] = {
+    "enabled": _YES_NO,
+    "directory": str,
+    "max-entries": _Number(1, 2**31 - 1),
+    "max-bytes": _Number(1 << 20, 2**40),
+    "keep-days": _Number(1, 36500),
+    "what": _Choice(("all", "failures")),
+}
 _OVERRIDES: Final = {"retry": _RETRY, "failover": _FAILOVER, "lanes": _LANES}
-_BLOCKS: Final = {"queue": _QUEUE, **_OVERRIDES}
+_BLOCKS: Final = {"queue": _QUEUE, "metrics": _METRICS, "history": _HISTORY, **_OVERRIDES}
 _CLIENT: Final[Mapping[str, _Rule]] = {"role": _Choice(("all", "read"))}
 _GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {
     "expired": _Choice(("keep", "drop")),
@@ -142,12 +186,21 @@ _GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {
     "gss-tsig": _Choice(("auto", "builtin")),
 }
 
-_Block = TypeVar("_Block", QueueSwitches, RetrySwitches, FailoverSwitches, LaneSwitches)
+_PAGES: Final[Mapping[str, _Rule]] = {"metrics": _YES_NO}
+_HOSTS: Final = "web-hosts"
+HTTP: Final = "http"
+"""The list of HTTP control sockets; ``pyd2.config.sockets.own_sockets`` reads it."""
+
+_Block = TypeVar(
+    "_Block", QueueSwitches, HistorySwitches, MetricsSwitches, RetrySwitches, FailoverSwitches, LaneSwitches
+)
 
 
 def known_parameters(name: str) -> Iterable[str]:
     """Return the parameters of a map by its name in messages, such as ``pyd2`` or ``pyd2.queue``."""
-    return [*_BLOCKS, *_GLOBAL_VALUES] if name == "pyd2" else _BLOCKS.get(name.removeprefix("pyd2."), ())
+    if name == "pyd2":
+        return [*_BLOCKS, *_GLOBAL_VALUES, HTTP]
+    return _BLOCKS.get(name.removeprefix("pyd2."), ())
 
 
 def parse_switches(user_context: Element | None) -> Switches:
@@ -155,10 +208,12 @@ def parse_switches(user_context: Element | None) -> Switches:
     own = _own(user_context)
     if own is None:
         return Switches()
-    _check_keys(own, "pyd2", {**_BLOCKS, **_GLOBAL_VALUES})
+    _check_keys(own, "pyd2", {**_BLOCKS, **_GLOBAL_VALUES, HTTP: None})
     return Switches(
         queue=_queue(own),
         servers=_overridden(own, ServerSwitches()),
+        metrics=_block(own, "metrics", _METRICS, MetricsSwitches()),
+        history=_history(own),
         **_values(own, _GLOBAL_VALUES),
     )
 
@@ -179,6 +234,37 @@ def parse_role(user_context: Element | None) -> str:
         return "all"
     _check_keys(own, "pyd2", _CLIENT)
     return str(_values(own, _CLIENT).get("role", "all"))
+
+
+def parse_pages(user_context: Element | None) -> PageSwitches:
+    """Return the switches of an HTTP control socket; raises ConfigError."""
+    own = _own(user_context)
+    if own is None:
+        return PageSwitches()
+    _check_keys(own, "pyd2", {*_PAGES, _HOSTS})
+    return PageSwitches(web_hosts=_hosts(own.get(_HOSTS)), **_values(own, _PAGES))
+
+
+def _hosts(names: Element | None) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    if not isinstance(names.value, list):
+        _fail_type(_HOSTS, names)
+    for name in names.value:
+        if not isinstance(name.value, str):
+            _fail_type(_HOSTS, name)
+    return tuple(name.string_value().lower() for name in names.value)
+
+
+def own_sockets(user_context: Element | None) -> Sequence[Element]:
+    """Return the HTTP control sockets of the global user-context, not yet read; raises ConfigError."""
+    own = _own(user_context)
+    sockets = None if own is None else own.get(HTTP)
+    if sockets is None:
+        return ()
+    if not isinstance(sockets.value, list):
+        _fail_type(HTTP, sockets)
+    return sockets.value
 
 
 def check_no_switches(user_context: Element | None) -> None:
@@ -203,10 +289,23 @@ def _queue(own: Element) -> QueueSwitches:
     block = own.get("queue")
     if block is None:
         return queue
+    return queue._replace(position=_checked_directory(block).position)
+
+
+def _history(own: Element) -> HistorySwitches:
+    history = _block(own, "history", _HISTORY, HistorySwitches())
+    block = own.get("history")
+    if block is not None:
+        _checked_directory(block)
+    return history
+
+
+def _checked_directory(block: Element) -> Element:
+    """Return the ``directory`` of a block, if it has one, else the block."""
     directory = block.get("directory")
-    if directory is not None and not queue.directory.startswith("/"):
+    if directory is not None and not directory.string_value().startswith("/"):
         raise ConfigError(f"'directory' must be an absolute path ({directory.position})")
-    return queue._replace(position=(directory or block).position)
+    return directory or block
 
 
 def _overridden(own: Element, inherited: ServerSwitches) -> ServerSwitches:

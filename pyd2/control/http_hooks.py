@@ -29,7 +29,8 @@ def request_map(head: Head, body: Element | None, peer: str, user: str, *, tls: 
 
 
 def response_map(response: Response) -> Element:
-    """Return a response as a map."""
+    """Return a response as a map; it is no page."""
+    assert isinstance(response.body, Element)
     return Element(
         {
             "status": Element(response.status),

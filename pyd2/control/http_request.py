@@ -51,10 +51,12 @@ class RequestReader:
     """Reads the requests of a connection.
 
     ``knows`` is asked for a head whether its client has shown who it is.
+    With ``pages`` a GET is a request, too.
     """
 
-    def __init__(self, knows: Callable[[Head], bool]) -> None:
+    def __init__(self, knows: Callable[[Head], bool], *, pages: bool = False) -> None:
         self._knows = knows
+        self.pages = pages
         self._rest = b""
         """What has come behind the last request."""
         self._begin()
@@ -107,6 +109,10 @@ class RequestReader:
         if head.state is HeadState.TOO_LONG:
             reason = f"the head is longer than {MAX_HEAD} bytes or has more than {MAX_HEADERS} headers"
             return Request(head, Verdict.LONG_HEAD, reason)
+        if self.pages and head.method == "GET" and head.state is HeadState.COMPLETE:
+            if head.headers.get("content-length", "0") == "0" and "transfer-encoding" not in head.headers:
+                return Request(head, Verdict.GOOD, "")
+            return Request(head, Verdict.BAD, "a GET request must not have a body")
         if fault := head.fault():
             return Request(head, Verdict.BAD, fault)
         if head.state is HeadState.FAILED:

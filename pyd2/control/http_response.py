@@ -26,13 +26,14 @@ PHRASES: Final = {
     404: "Not Found",
     408: "Request Timeout",
     413: "Content Too Large",
+    421: "Misdirected Request",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
     502: "Bad Gateway",
     503: "Service Unavailable",
 }
-"""Kea's, and 413 and 431, which only pyd2 sends."""
+"""Kea's, and 413, 421 and 431, which only pyd2 sends."""
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -42,8 +43,8 @@ class Response(NamedTuple):
     """A response, without what the server adds to each."""
 
     status: int
-    body: Element
-    """Null: it has none."""
+    body: Element | tuple[bytes, ...]
+    """JSON, null for none; or the parts of a page, which names its type in ``headers``."""
     headers: tuple[tuple[str, str], ...] = ()
 
     def brief(self, version: tuple[int, int]) -> str:
@@ -53,14 +54,18 @@ class Response(NamedTuple):
 
     def octets(self, version: tuple[int, int]) -> bytes:
         """Return the whole response to a request of that version."""
-        body = b"" if self.body.value is None else to_text(self.body).encode("utf-8", "surrogateescape")
+        parts = self.body
+        if isinstance(parts, Element):
+            text = "" if parts.value is None else to_text(parts)
+            parts = (text.encode("utf-8", "surrogateescape"),)
         # Kea keeps headers in a map: a later one replaces one of the same name, and all are sorted.
         headers = {"content-type": ("Content-Type", "application/json")}
         headers |= {name.lower(): (name, value) for name, value in self.headers}
-        headers["content-length"] = ("Content-Length", str(len(body)))
+        headers["content-length"] = ("Content-Length", str(sum(map(len, parts))))
         headers["date"] = ("Date", http_date(time.time()))
         lines = [self.brief(version), *(f"{name}: {value}" for _, (name, value) in sorted(headers.items()))]
-        return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
+        head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+        return b"".join((head, *parts))
 
 
 def refusal(status: int, *headers: tuple[str, str]) -> Response:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import HttpClient, HttpSocket
     from pyd2.control.http_head import Head
+    from pyd2.control.http_pages import HttpPages
     from pyd2.messages import Log
 
 _LOGGED: Final = 1024
@@ -74,6 +75,7 @@ class HttpService:
         *,
         written: Callable[[], None] = lambda: None,
         hooks: Callable[[], HttpUse | None] = lambda: None,
+        pages: HttpPages | None = None,
     ) -> None:
         found = config.authentication
         # As with Kea, authentication without any client lets every client in.
@@ -83,6 +85,8 @@ class HttpService:
         self.log = log
         self.written = written
         self.hooks = hooks
+        self.pages = pages
+        """What the socket shows by GET; None: nothing, as with Kea."""
 
     def session(self, peer: str, *, tls: bool) -> HttpSession:
         """Return the session of a new connection from an address."""
@@ -91,7 +95,7 @@ class HttpService:
     def adopt(self, session: object) -> None:
         """Make a session of another service one of this: its next request is judged by this one."""
         assert isinstance(session, HttpSession)
-        session.service = self
+        session.join(self)
 
 
 class HttpSession:
@@ -107,7 +111,12 @@ class HttpSession:
         self._peer = peer
         self._tls = tls
         self._served = False
-        self._reader = RequestReader(self._knows)
+        self._reader = RequestReader(self._knows, pages=service.pages is not None)
+
+    def join(self, service: HttpService) -> None:
+        """Let another service judge the requests from now on."""
+        self.service = service
+        self._reader.pages = service.pages is not None
 
     @property
     def idle(self) -> bool:
@@ -185,14 +194,17 @@ class HttpSession:
         octets = response.octets(version)
         service.log.emit("HTTP_SERVER_RESPONSE_SEND", response.brief(version), self._peer)
         if "HTTP_SERVER_RESPONSE_SEND_DETAILS" in service.log.on:
-            shown = _redacted(response.body)
-            text = response._replace(body=shown).octets(version).decode("utf-8", "replace")
+            if isinstance(response.body, Element):
+                response = response._replace(body=_redacted(response.body))
+            text = response.octets(version).decode("utf-8", "replace")
             service.log.emit("HTTP_SERVER_RESPONSE_SEND_DETAILS", self._peer, _shortened(text))
         service.written()
         return octets
 
     def _respond(self, request: Request) -> Response:
         """Return the response to a request with a good head."""
+        if request.head.method == "GET":
+            return self._page(request)
         log = self.service.log
         body = None
         if request.body:
@@ -211,6 +223,17 @@ class HttpSession:
         if "HTTP_CLIENT_REQUEST_RECEIVED_DETAILS" in log.on:
             log.emit("HTTP_CLIENT_REQUEST_RECEIVED_DETAILS", self._peer, _shown(request, body))
         return self._authenticate(request, body)
+
+    def _page(self, request: Request) -> Response:
+        """Return the response to a GET; hook libraries know commands only, and do not see it."""
+        head, log = request.head, self.service.log
+        log.emit("HTTP_CLIENT_REQUEST_RECEIVED", self._peer)
+        if "HTTP_CLIENT_REQUEST_RECEIVED_DETAILS" in log.on:
+            log.emit("HTTP_CLIENT_REQUEST_RECEIVED_DETAILS", self._peer, _shown(request, None))
+        pages, authentication = self.service.pages, self.service.authentication
+        if authentication is not None and authentication.check(head.headers, log) is None:
+            return challenge(authentication.realm)
+        return refusal(404) if pages is None else pages.respond(head)
 
     def _authenticate(self, request: Request, body: Element | None) -> Response:
         """Let the clients in that may come in, and hook libraries have their say."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hmac
 from struct import Struct
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pyd2.dns.constants import RRClass, RRType
 from pyd2.dns.names import lower, name_text, parse_name
-from pyd2.errors import ReplyError
+from pyd2.errors import BadReply, ReplyError
 
 FUDGE = 300
 """Seconds that the clocks of both sides may differ."""
@@ -67,6 +67,13 @@ _ERROR_TEXTS = {
     BADKEY: "BADKEY",
     _BADTIME: "BADTIME",
     _BADTRUNC: "BADTRUNC",
+}
+
+_REASONS: Final = {
+    BADSIG: BadReply.BADSIG,
+    BADKEY: BadReply.BADKEY,
+    _BADTIME: BadReply.BADTIME,
+    _BADTRUNC: BadReply.BADSIG,
 }
 
 
@@ -229,7 +236,7 @@ class HmacContext:
             raise failure(_BADTRUNC)
         signed = signed_by_reply(self._request_mac, reply, tsig, key.identity)
         if not hmac.compare_digest(key.digest(signed)[:size], mac):
-            raise failure(BADSIG)
+            raise failure(BADSIG, BadReply.ECHO if mac == self._request_mac[:size] else BadReply.BADSIG)
 
 
 def identity_of(name: bytes, algorithm: bytes) -> bytes:
@@ -264,14 +271,16 @@ def check_record(tsig: TsigRecord | None, name: bytes, algorithm: bytes, wall: i
     ``name`` and ``algorithm`` are the key's on the wire, in lower case. The order of the checks is Kea's.
     """
     if tsig is None:
-        raise failure(_FORMERR)
+        raise failure(_FORMERR, BadReply.UNSIGNED)
     if tsig.name.lower() != name or _canonical(tsig.algorithm.lower()) != algorithm:
         raise failure(BADKEY)
     if not -FUDGE <= tsig.time_signed - wall <= FUDGE:
         raise failure(_BADTIME)
     if not tsig.mac:
         # The server could not sign; only these two errors explain it.
-        raise failure(tsig.error if tsig.error in {BADSIG, BADKEY} else BADSIG)
+        if tsig.error in {BADSIG, BADKEY, _BADTIME}:
+            raise failure(BADSIG if tsig.error == _BADTIME else tsig.error, _REASONS[tsig.error])
+        raise failure(BADSIG, BadReply.UNSIGNED)
     return tsig
 
 
@@ -299,9 +308,13 @@ def short_name(wire_name: str) -> str:
     return _SHORT_NAMES.get(wire_name, wire_name.rstrip("."))
 
 
-def failure(error: int) -> ReplyError:
-    """Return the error that verify raises for a TSIG error (RFC 8945, section 3)."""
-    return ReplyError(f"TSIG verification failed: {_ERROR_TEXTS.get(error, error)}")
+def failure(error: int, reason: BadReply | None = None) -> ReplyError:
+    """Return the error that verify raises for a TSIG error (RFC 8945, section 3).
+
+    ``reason`` is what is wrong with the reply, where that says more.
+    """
+    text = f"TSIG verification failed: {_ERROR_TEXTS.get(error, error)}"
+    return ReplyError(text, reason or _REASONS.get(error, BadReply.FORMAT))
 
 
 def _u16(number: int) -> bytes:

@@ -233,6 +233,7 @@ class Intake:
         drops = self._listener.kernel_drops()
         if drops > self._drops:
             address, port = self._listener.bound_to
+            self._counters.kernel_drops.add(time.time(), drops - self._drops)
             self._log.emit("PYD2_NCR_KERNEL_DROPS", drops - self._drops, f"{address} port {port}")
             self._drops = drops
 

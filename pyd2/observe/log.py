@@ -221,6 +221,10 @@ class MessageLog:
         """
         self._writer.after_written(call)
 
+    def lines_lost(self) -> int:
+        """Return how many lines could not be written since the start."""
+        return self._writer.lines_lost
+
     def close(self) -> None:
         """Write all that waits and close all outputs. Later messages are dropped.
 

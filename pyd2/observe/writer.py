@@ -87,6 +87,8 @@ class LogWriter:
         self._overdue: threading.Event | None = None
         """The event of a flush that timed out."""
         self._outputs: Sequence[Output] = ()
+        self._lost = 0
+        """Lines that were lost, and reported or given up."""
 
     def start(self) -> None:
         """Start the log thread, with all signals blocked."""
@@ -100,6 +102,13 @@ class LogWriter:
             thread.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    @property
+    def lines_lost(self) -> int:
+        """How many lines were lost since the start; another thread may write meanwhile."""
+        with self.lock:
+            dropped = sum(self._dropped.values())
+        return self._lost + dropped + sum(output.lost for output in self._outputs)
 
     # Adding entries; the caller of the first two holds the lock.
 
@@ -257,6 +266,7 @@ class LogWriter:
         for output in self._outputs:
             if output.lost and not output.reason:
                 lost, output.lost = output.lost, 0
+                self._lost += lost
                 self._emit("PYD2_LOG_LINES_LOST", lost, output.name)
 
     def _open_lock(self) -> None:
@@ -275,6 +285,7 @@ class LogWriter:
         with self._lock_file:
             for output in self._outputs:
                 output.close(max(0.0, ends - time.monotonic()))
+            self._lost += sum(output.lost for output in self._outputs)
         self._outputs = switch.outputs
         for output in self._outputs:
             output.open()

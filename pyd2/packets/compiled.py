@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.dns.update import UpdateTemplate
-    from pyd2.packets.layer import DomainNumbers, Index, Request
+    from pyd2.packets.layer import DomainNumbers, EndedTally, Index, Request
 
 OUTPUT_SIZE: Final = 2048
 """Octets of the longest message that is written in C."""
@@ -158,6 +158,8 @@ class CompiledLayer(PlainLayer):
             from_buffer("uint64_t[]", array("Q", numbers)) if numbers else ffi.NULL, len(batch), self._packed,
             len(self._packed), self._packed_sizes,
         )
+        if self.read_at:
+            lib.wire_requests_note_time(self._packed, self._packed_sizes, len(batch), self.read_at)
         buffer = self._packed_buffer
         at = 0
         sizes: list[int] = unpack(self._packed_sizes, len(batch))  # type: ignore[assignment]
@@ -174,6 +176,12 @@ class CompiledLayer(PlainLayer):
             return request
         packed = PackedRequest.pack(request)
         return request if packed is None else self.match(packed, index)
+
+    def new_tally(self, bounds: Sequence[float]) -> EndedTally:
+        """Return a tally in C."""
+        from pyd2.packets.native_tally import NativeTally
+
+        return NativeTally(bounds)
 
     def make_index(self, domains: DomainNumbers) -> Index:
         """Return a table of the domains."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyd2.counters import Histogram
     from pyd2.data.zone import Interfaces
     from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
     from pyd2.dns.update import UpdateTemplate, Zone
@@ -32,6 +33,25 @@ class DomainNumbers(NamedTuple):
     reverse_wildcard: int
 
 
+class EndedTally(Protocol):
+    """Counts requests that have ended, many in each call. Its counts by domain change with the plan."""
+
+    def new_counts(self, domains: int) -> object:
+        """Return counts for domains with numbers below this; another thread may make them."""
+
+    def use(self, counts: object) -> None:
+        """Count in these from now on."""
+
+    def read(self, counts: object) -> list[int]:
+        """Return counts by the numbers of the domains."""
+
+    def read_seconds(self) -> Histogram:
+        """Return the seconds from reading to the end."""
+
+    def add(self, requests: Sequence[Request], now: float) -> None:
+        """Count packed requests, each by its forward domain, or by the reverse one if it has no other."""
+
+
 class PacketLayer(Protocol):
     """What the engine needs of packets. A layer serves one thread: it works in buffers of its own.
 
@@ -44,6 +64,8 @@ class PacketLayer(Protocol):
     """Why the layer signs in Python though it is compiled; empty: it does not."""
     interfaces: Interfaces
     """Those that an address of a request may name; there are none at first."""
+    read_at: float
+    """The monotonic seconds that ``read_requests`` notes in requests; 0: it notes nothing."""
 
     def decode(self, datagram: bytes) -> NameChangeRequest:
         """Return the request that a datagram holds; raises NcrError. See pyd2.ncr.decode."""
@@ -56,6 +78,9 @@ class PacketLayer(Protocol):
         ``index`` is what make_index returned for the configuration in force. ``numbers`` are those of the
         durable queue, one for each; without them all have 0.
         """
+
+    def new_tally(self, bounds: Sequence[float]) -> EndedTally | None:
+        """Return a tally with these bounds of seconds; None: requests are counted in Python."""
 
     def make_index(self, domains: DomainNumbers) -> Index:
         """Return the domains of a configuration as ``match`` and ``read_requests`` want them."""

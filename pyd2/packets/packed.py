@@ -28,8 +28,10 @@ _new_buffer: Final = ffi.new_allocator(should_clear_after_alloc=False)
 _show: Final = lib.wire_request_show
 _show_lines: Final = lib.wire_requests_show
 
-_HEAD: Final = Struct("=QIIIHBBBB14s16s")
-"""wire_packed: number, TTL, domains, sizes of DHCID and FQDN, kind, ways, address size, expiry, address."""
+_HEAD: Final = Struct("=QIIIHBBBB14s16sd")
+"""wire_packed: number, TTL, domains, sizes of DHCID and FQDN, kind, ways, address size, expiry, address, and
+when it was read.
+"""
 _DOMAINS: Final = Struct("=12xII")
 _DHCID_SIZE: Final = Struct("=20xH").unpack_from
 _NUMBER: Final = Struct("=Q").unpack_from
@@ -63,7 +65,7 @@ class PackedRequest(bytes):
         head = _HEAD.pack(
             ncr.number, ncr.lease_length, 0, 0, len(ncr.dhcid), len(ncr.fqdn_wire),
             ncr.kind, _FORWARD * ncr.forward_change + _REVERSE * ncr.reverse_change, len(ncr.address),
-            ncr.lease_expires_on.encode("ascii"), ncr.address,
+            ncr.lease_expires_on.encode("ascii"), ncr.address, ncr.read_at,
         )
         return cls(head + ncr.dhcid + ncr.fqdn_wire)
 
@@ -117,7 +119,7 @@ class PackedRequest(bytes):
     @property
     def address(self) -> bytes:
         """See NameChangeRequest."""
-        *_, size, _, address = _HEAD.unpack_from(self)
+        *_, size, _, address, _ = _HEAD.unpack_from(self)
         octets: bytes = address[:size]
         return octets
 
@@ -130,7 +132,7 @@ class PackedRequest(bytes):
     @property
     def lease_expires_on(self) -> str:
         """See NameChangeRequest."""
-        *_, expires, _ = _HEAD.unpack_from(self)
+        *_, expires, _, _ = _HEAD.unpack_from(self)
         text: str = expires.decode("ascii")
         return text
 
@@ -156,6 +158,20 @@ class PackedRequest(bytes):
         number: int = _NUMBER(self)[0]
         return number
 
+    @property
+    def read_at(self) -> float:
+        """See NameChangeRequest."""
+        moment: float = _HEAD.unpack_from(self)[-1]
+        return moment
+
+    @property
+    def facts(self) -> tuple[int, str, bytes, bytes, int, float]:
+        """See NameChangeRequest."""
+        _, _, _, _, size, fqdn_size, kind, ways, address_size, _, address, read_at = _HEAD.unpack_from(self)
+        behind = _BEHIND + size
+        name = _plain_text(self[behind : behind + fqdn_size]).lower()
+        return kind, name, address[:address_size], self[_BEHIND:behind], ways, read_at
+
     def without_forward(self) -> NameChangeRequest:
         """See NameChangeRequest."""
         return self.unpacked().without_forward()
@@ -179,7 +195,7 @@ class PackedRequest(bytes):
             lease_expires_on=self.lease_expires_on, lease_length=self.lease_length,
             conflict_resolution_mode=self.conflict_resolution_mode,
         )
-        request.number = self.number
+        request.number, request.read_at = self.number, self.read_at
         return request
 
     def text(self) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.dns.update import UpdateTemplate
     from pyd2.ncr import NameChangeRequest
-    from pyd2.packets.layer import DomainNumbers, Index, Request
+    from pyd2.packets.layer import DomainNumbers, EndedTally, Index, Request
 
 
 class PlainLayer:
@@ -29,6 +29,7 @@ class PlainLayer:
     name = "plain"
     problem = ""
     interfaces: Interfaces = NO_INTERFACES
+    read_at = 0.0
 
     def decode(self, datagram: bytes) -> NameChangeRequest:
         """Return the request that a datagram holds."""
@@ -45,8 +46,12 @@ class PlainLayer:
             request = self.decode(datagram)
         except NcrError as error:
             return error
-        request.number = number
+        request.number, request.read_at = number, self.read_at
         return request
+
+    def new_tally(self, _bounds: Sequence[float]) -> EndedTally | None:
+        """Return None: there is nothing to count together."""
+        return None
 
     def make_index(self, _domains: DomainNumbers) -> Index:
         """Return None: matching is left to Python."""

@@ -17,6 +17,7 @@ class WireOutgoing:
 
 class WireLane:
     quarantined: Any
+    replies: Any
     messages: Sequence[WireOutgoing]
     octets: Any
     first: int

@@ -14,6 +14,7 @@ from pyd2.hooks.points import HookRules
 from pyd2.observe.log import LogRules
 from pyd2.profiles.kea_2_6_grammar import DHCP_DDNS
 from pyd2.profiles.kea_2_6_messages import MESSAGES
+from pyd2.profiles.kea_3_0_messages import HTTP_MESSAGES
 from pyd2.profiles.profile import Profile
 from pyd2.profiles.release import KEA_2_6_3
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 KEA_2_6: Final = Profile(
     release=KEA_2_6_3,
-    messages=MESSAGES,
+    # Kea 2.6 has no HTTP control sockets, but pyd2 may (config/sockets/own_sockets.py).
+    messages={**MESSAGES, **HTTP_MESSAGES},
     config=ConfigRules(
         grammar=DHCP_DDNS,
         defaults=Defaults(

@@ -49,3 +49,6 @@ I   HTTP_CLIENT_REQUEST_NOT_AUTHORIZED received HTTP request with not matching a
 I   HTTP_CLIENT_REQUEST_NO_AUTH_HEADER received HTTP request without required authentication header
 """)  # noqa: E501  one message a line
 """Message ID to its entry."""
+
+HTTP_MESSAGES: Final = {name: message for name, message in MESSAGES.items() if name.startswith("HTTP")}
+"""Those of HTTP control sockets."""

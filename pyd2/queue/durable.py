@@ -87,6 +87,11 @@ class DurableQueue:
         return self._lifecycle.state in (State.IN_USE, State.OPENING)
 
     @property
+    def usable(self) -> bool:
+        """Whether the store works; without one there is nothing that could fail."""
+        return self._lifecycle.state not in (State.UNUSABLE, State.RESUMING)
+
+    @property
     def kept(self) -> int:
         """How many requests have a place in the queue; at a stop it logs what becomes of them."""
         return len(self._pending)

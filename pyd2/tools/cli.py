@@ -13,6 +13,8 @@ _COMMANDS = {
     "dns-server": "run a small primary DNS server that accepts updates, for tests",
     "send": "send requests to a daemon",
     "explain": "show what the daemon would send for a name and an address, and why",
+    "why": "show what became of a host, why, and what to do about it",
+    "history": "count what the history holds, and remove a host from it",
     "queue": "show the durable queue, and change it while no daemon uses it",
     "reconcile": "compare the leases of DHCP servers with the DNS, and mend what differs",
     "lint": "find what is doubtful in a configuration",

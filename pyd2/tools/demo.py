@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 from base64 import b64encode
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from pyd2.ncr import ChangeType
 from pyd2.tools.daemon_process import DaemonError, DaemonProcess, running
 from pyd2.tools.dns_server import make_zone, parse_key, serving
 from pyd2.tools.endpoint import Endpoint
-from pyd2.tools.ports import free_udp_port
 from pyd2.tools.primary import Primary, Received
 from pyd2.tools.requests import Identifier, Sender, datagram, dhcid, encode, request
 
@@ -225,3 +225,11 @@ def _show_statistics(statistics: dict[str, list[list[Any]]]) -> None:
     for name, samples in sorted(statistics.items()):
         if samples[0][0]:
             print(f"  {name:30} {samples[0][0]:5}")
+
+
+def free_udp_port() -> int:
+    """Return a UDP port of 127.0.0.1 that is free at the moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

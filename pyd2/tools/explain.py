@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyd2.config.parse import parse_element, read_file
@@ -27,6 +28,7 @@ from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagra
 from pyd2.tools.wire_text import describe_wire
 from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES
 from pyd2.update.model.plan import make_plan
+from pyd2.update.model.reasons import NAMES, reason
 from pyd2.update.model.zones import WILDCARD
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="FILE", help="the daemon's configuration")
     add_kea_option(parser)
     add_request_arguments(parser)
+    parser.add_argument("--failed", metavar="RCODE", type=_failure,
+                        help="say what this RCODE, or other failure, means in each step, and how to mend it")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     for direction, domain in zip(directions, domains, strict=True):
         print()
-        print(*map(escaped, _direction(kind, ncr, direction, domain)), sep="\n")
+        print(*map(escaped, _direction(kind, ncr, direction, domain, arguments.failed or "")), sep="\n")
     if with_hooks:
         print("\nHook libraries are not run here: they may skip a server or choose another key.")
     if not any(domains):
@@ -134,8 +138,16 @@ def _choose(direction: _Direction) -> Domain | None:
     return domain
 
 
+def _failure(text: str) -> str:
+    """Return the name of a failure as the table of reasons has it."""
+    for name in map(str, NAMES):
+        if name.lower() == text.lower():
+            return name
+    raise ArgumentTypeError(f"no failure has this name: {text}; one of {', '.join(NAMES)}")
+
+
 def _direction(
-    kind: Kind, ncr: NameChangeRequest, direction: _Direction, domain: Domain | None
+    kind: Kind, ncr: NameChangeRequest, direction: _Direction, domain: Domain | None, failed: str
 ) -> Iterator[str]:
     if domain is None:
         no_domains = f"{direction.title.lower()}-ddns has no ddns-domains"
@@ -148,7 +160,7 @@ def _direction(
         return
     if domain.name == WILDCARD:
         yield "  warning: the updates name the zone '*.', which hardly any server has: name the zone"
-    yield from _steps(kind, ncr, domain, domain.zone, forward=direction.title == "Forward")
+    yield from _steps(kind, ncr, domain, domain.zone, failed, forward=direction.title == "Forward")
 
 
 def _servers(servers: tuple[Server, ...]) -> Iterator[str]:
@@ -158,7 +170,7 @@ def _servers(servers: tuple[Server, ...]) -> Iterator[str]:
 
 
 def _steps(
-    kind: Kind, ncr: NameChangeRequest, domain: Domain, zone: Zone, *, forward: bool
+    kind: Kind, ncr: NameChangeRequest, domain: Domain, zone: Zone, failed: str, *, forward: bool
 ) -> Iterator[str]:
     owner = ncr.fqdn_wire if forward else reverse_name_wire(ncr.address)
     for step in kind.steps.values():
@@ -172,6 +184,10 @@ def _steps(
         yield from (f"    if    {line}" for line in text.prerequisites)
         yield from (f"    then  {line}" for line in text.updates)
         yield from _leads_to(step, domain, reverse_follows=forward and ncr.reverse_change)
+        if failed and failed not in map(rcode_text, step.on):
+            why, mend = reason(failed, kind, step)
+            yield f"    {failed:9} means: {why}"
+            yield f"    {'':9} mend:  {mend}"
         if any(len(wire) + (server.key.length if server.key else 0) > MAX_UDP_MESSAGE
                for server in domain.servers):
             yield f"    longer than {MAX_UDP_MESSAGE} bytes: sent over TCP"

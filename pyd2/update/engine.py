@@ -23,6 +23,8 @@ from pyd2.update.drive.replies import Replies
 from pyd2.update.drive.server_choice import Selection, SelectKey
 from pyd2.update.inflight.contract import Outgoing
 from pyd2.update.model.plan import make_plan
+from pyd2.update.observing.replies import observe_lanes
+from pyd2.update.observing.requests import RequestObserver
 from pyd2.update.output import DeadLetter, Output, OutputBuffer
 from pyd2.update.retry.retry_queue import RetryQueue
 from pyd2.update.schedule.queue_limit import QueueLimit
@@ -31,7 +33,7 @@ from pyd2.update.schedule.scheduler import Scheduler
 from pyd2.update.status import requests_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pyd2.config.model import Config
     from pyd2.counters import Counters
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from pyd2.update.inflight.contract import EngineBackend
     from pyd2.update.model.plan import Plan
     from pyd2.update.model.transaction import Transaction
+    from pyd2.update.observing.requests import EventSink
     from pyd2.update.server.lane import Lane
 
 __all__ = ["DeadLetter", "Engine", "Outgoing", "Output", "SelectKey", "Selection"]
@@ -74,8 +77,17 @@ class Engine:
         self._lanes_of: list[Plan] = []
         """The plan and the old ones whose lanes are in ``_lanes``: with very many it takes milliseconds."""
         self._lanes: tuple[Lane, ...] = ()
+        self._next_observer: RequestObserver | None = None
+        """What looks at the requests under the plan that was prepared."""
+        self.sink: EventSink | None = None
+        """What keeps the history of requests from the next configuration on."""
 
     # What the shell asks.
+
+    @property
+    def observer(self) -> RequestObserver | None:
+        """What looks at how requests end; None: nothing does."""
+        return self._ends.observer
 
     @property
     def active(self) -> int:
@@ -97,14 +109,18 @@ class Engine:
         """Whether requests are tried again, or servers passed over, in some domain."""
         return any(lane.breaker is not None for lane in self._plan.lanes)
 
+    def oldest_age(self, wall: float) -> float:
+        """Return the seconds that the oldest retry has waited; 0: there is none."""
+        oldest = self._retries.oldest()
+        return 0.0 if oldest is None else max(0.0, wall - oldest)
+
     def status(self, wall: float) -> dict[str, Plain]:
         """Return what status-get shows of an ``extended`` engine beside its servers (``status.py``)."""
-        oldest = self._retries.oldest()
         return {
             "requests": requests_status(self._counters.tally, self.queued, self.active),
             "retries": {
                 "waiting": self.retries,
-                "oldest-age": 0 if oldest is None else max(0, int(wall - oldest)),
+                "oldest-age": int(self.oldest_age(wall)),
             },
         }
 
@@ -201,6 +217,11 @@ class Engine:
             config, lanes, self._counters, wall, self._packets, self._tries.new_window
         )
         plan.prepare_lanes(self._plan, lanes)
+        observe_lanes(plan.lanes, on=config.observed)
+        self._next_observer = None
+        if config.observed:
+            self._next_observer = self.observer or RequestObserver(self._packets, self._log)
+            self._next_observer.prepare(plan)
         return plan
 
     def put_in_force(
@@ -213,6 +234,10 @@ class Engine:
 
         Raises nothing that a checked configuration could cause.
         """
+        observer = self._ends.observer = self._next_observer
+        self._packets.read_at = 0.0
+        if observer is not None:
+            observer.use(plan, self.sink, now, wall)
         lanes = self.lanes
         self._old_plans = [plan for plan in (*self._old_plans, self._plan) if plan.active]
         before, self._plan = self._plan, plan
@@ -254,6 +279,8 @@ class Engine:
         full the engine's queue is, and ``Output.finished`` has the number when the request has ended.
         """
         self._scheduler.begin_accepting()
+        if self._ends.observer is not None:
+            self._packets.read_at = now
         received = 0
         left = 0  # free places that there are for sure
         for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):
@@ -278,7 +305,13 @@ class Engine:
         if received:
             self._counters.ncr_received.add(wall, received)
             self._counters.tally.received += received
-        self._scheduler.finish((), now, wall)
+        self._finish((), now, wall)
+
+    def _finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
+        """Act on what has happened, and use the free places of some lanes."""
+        self._scheduler.finish(lanes, now, wall)
+        if self._ends.observer is not None:
+            self._ends.observer.settle(now, wall)
 
     def receive_reply(self, lane: Lane, slot: int, datagram: bytes, now: float, wall: float) -> None:
         """Receive a DNS message from a lane's server; see receive_replies."""
@@ -294,18 +327,18 @@ class Engine:
         nothing under way is counted and otherwise ignored (decision 4).
         """
         self._replies.receive(lane, slot, datagrams, now, wall)
-        self._scheduler.finish((lane,), now, wall)
+        self._finish((lane,), now, wall)
 
     def end_hook_jobs(self, hook_jobs: Sequence[HookJob[Any]], now: float, wall: float) -> None:
         """Continue the transactions of hook jobs that are done."""
         for job in hook_jobs:
             job.end(now, wall)
-        self._scheduler.finish(dict.fromkeys(job.lane for job in hook_jobs), now, wall)
+        self._finish(dict.fromkeys(job.lane for job in hook_jobs), now, wall)
 
     def send_failed(self, outgoing: Outgoing, error: int | str, now: float, wall: float) -> None:
         """Note that a message could not be sent, or its TCP connection failed; ``error``: errno or reason."""
         self._replies.send_failed(outgoing, error, now, wall)
-        self._scheduler.finish((outgoing.lane,), now, wall)
+        self._finish((outgoing.lane,), now, wall)
 
     def handle_timer(self, now: float, wall: float, *, read_until: float | None = None) -> None:
         """Fail tries whose time is up, and do work that was put off.
@@ -320,3 +353,5 @@ class Engine:
             left -= len(found)
             lanes.update(dict.fromkeys(found))
         self._scheduler.handle_timer(lanes, EXPIRIES - left, now, wall)
+        if self._ends.observer is not None:
+            self._ends.observer.settle(now, wall)

@@ -23,7 +23,7 @@ from tests.update.support import datagram, request
 
 INTERFACE = ("change_type", "conflict_resolution_mode", "kind", "forward_change", "reverse_change", "dhcid",
              "fqdn_wire", "fqdn", "address", "address_text", "lease_expires_on", "lease_length", "request_id",
-             "number")
+             "number", "read_at", "facts")
 MODES = [str(mode) for mode in ConflictResolutionMode]
 
 labels = st.sampled_from(["a", "B", "ab", "com", "Com", "x-y", "_z", "a1"])
@@ -150,13 +150,13 @@ def test_python_and_c_have_the_same_layout() -> None:
     fields = ffi.typeof("wire_packed").fields
     assert fields is not None
     names = ("number", "lease_length", "forward", "reverse", "dhcid_size", "fqdn_size", "kind", "ways",
-             "address_size", "expires", "address")
+             "address_size", "expires", "address", "read_at")
     assert [name for name, _ in fields] == list(names)
-    items = ["Q", "I", "I", "I", "H", "B", "B", "B", "B", "14s", "16s"]
-    assert _HEAD.format == "=QIIIHBBBB14s16s"
+    items = ["Q", "I", "I", "I", "H", "B", "B", "B", "B", "14s", "16s", "d"]
+    assert _HEAD.format == "=QIIIHBBBB14s16sd"
     places = {name: Struct("=" + "".join(items[:at])).size for at, name in enumerate(names)}
     assert {name: field.offset for name, field in fields} == places
-    assert _HEAD.size == ffi.sizeof("wire_packed") == 56
+    assert _HEAD.size == ffi.sizeof("wire_packed") == 64
     assert places["fqdn_size"] == _FQDN_SIZE
     assert places["kind"] == _KIND
     assert places["ways"] == _WAYS

@@ -211,3 +211,18 @@ def test_retries_and_fail_over_are_shown(capsys: pytest.CaptureFixture[str], tmp
     refused = "SERVFAIL, REFUSED and NOTAUTH lead to the next server, from the first step on and a retry"
     assert refused in shown
     assert "lead to the next server, from the first step on, then to a retry" in shown
+
+
+def test_a_failure_is_explained_where_it_can_happen(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", config, "h.example.com.", "192.0.2.1", "--failed", "nxrrset"]) == 0
+    text = capsys.readouterr().out
+    first, _, second = text.partition("REPLACING_FWD_ADDRS\n    zone")
+    assert "NXRRSET   means: The DNS server says that records are missing" in first
+    assert "NXRRSET   means: The name belongs to another client" in second
+    assert "mend:  If the name is to be this client's" in second
+    assert main(["explain", config, "h.example.com.", "192.0.2.1", "--failed", "yxdomain"]) == 0
+    text = capsys.readouterr().out
+    assert text.partition("REPLACING_FWD_ADDRS\n    zone")[0].count("means:") == 0  # it goes on there
+    with pytest.raises(SystemExit):
+        main(["explain", config, "h.example.com.", "192.0.2.1", "--failed", "unheard-of"])
+    assert "no failure has this name: unheard-of" in capsys.readouterr().err

@@ -29,6 +29,42 @@ static void mac(void) {
     wire_lane_free(lane);
 }
 
+/* Requests that have ended: cut at every place, of domains that there are not, read at a time that was not noted. */
+static void observed(void) {
+    enum { COUNT = 2, LENGTH = sizeof REQUEST - 1 };
+    static uint8_t packed[COUNT * WIRE_PACKED_MAX];
+    uint8_t datagram[2 + LENGTH] = {LENGTH >> 8, LENGTH & 0xFF};
+    memcpy(datagram + 2, REQUEST, LENGTH);
+    uint32_t sizes[COUNT] = {sizeof datagram, 0};
+    uint32_t packed_sizes[COUNT];
+    uint64_t by_domain[1] = {0};
+    wire_histogram seconds = {.bounds = {0.5}, .size = 1};
+    wire_domains *domains = wire_domains_new(0, 7, 0);
+    CHECK(domains != NULL);
+    wire_requests_read(domains, datagram, 0, sizes, NULL, COUNT, packed, sizeof packed, packed_sizes);
+    CHECK(packed_sizes[0] > 0 && packed_sizes[1] == 0);
+    wire_requests_ended(packed, packed_sizes[0], 2, by_domain, 1, &seconds);
+    CHECK(by_domain[0] == 0 && seconds.counts[0] + seconds.counts[1] == 0);
+    wire_requests_note_time(packed, packed_sizes, COUNT, 1);
+    for (size_t size = 0; size < packed_sizes[0]; size++) {
+        uint8_t *cut = malloc(size > 0 ? size : 1);
+        CHECK(cut != NULL);
+        memcpy(cut, packed, size);
+        wire_requests_ended(cut, size, 2, by_domain, 1, &seconds);
+        free(cut);
+    }
+    CHECK(seconds.counts[0] + seconds.counts[1] == 0);
+    wire_requests_ended(packed, packed_sizes[0], 1.5, by_domain, 1, &seconds);
+    wire_requests_ended(packed, packed_sizes[0], 2, by_domain, 1, &seconds);
+    CHECK(by_domain[0] == 0 && seconds.counts[0] == 1 && seconds.counts[1] == 1 && seconds.sum == 1.5);
+    wire_reply_counts replies = {.on = true};
+    for (int rcode = -3; rcode < 4096; rcode++) {
+        wire_reply_count(&replies, rcode, 0);
+    }
+    CHECK(replies.rcodes[0] == 1 && replies.rcodes[WIRE_RCODES - 1] == 1 && replies.seconds.counts[0] == 4099);
+    wire_domains_free(domains);
+}
+
 /* Requests that do not fit where they are to go: in memory of exactly the size that is said. */
 static void requests(void) {
     enum { COUNT = 3, LENGTH = sizeof REQUEST - 1 };
@@ -132,7 +168,7 @@ int main(int count, char **arguments) {
         const char *name;
         void (*run)(void);
     } cases[] = {{"mac", mac}, {"requests", requests}, {"domains", domains}, {"kinds", kinds}, {"many", many},
-                 {"outbox", outbox}};
+                 {"outbox", outbox}, {"observed", observed}};
     alarm(20); /* a search without an end is a failure */
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         if (count == 2 && strcmp(arguments[1], cases[i].name) == 0) {

@@ -76,8 +76,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(wire_request_show(copy, packed_sizes[0], text, 100) == WIRE_NO_SPACE);
         CHECK(wire_request_show(copy, packed_sizes[0] - 1, text, sizeof text) == WIRE_UNUSUAL);
         show_lines(copy, packed_sizes[0]);
+        uint64_t by_domain[5] = {0};
+        wire_histogram seconds = {.size = 0};
+        wire_requests_note_time(copy, packed_sizes, 1, 1);
+        wire_requests_ended(copy, packed_sizes[0], 2, by_domain, 5, &seconds);
+        CHECK(seconds.counts[0] == 1);
         free(copy);
     }
+    uint64_t none[1] = {0};
+    wire_histogram any = {.size = 0};
+    wire_requests_ended(datagram, size, 2, none, 1, &any);
     wire_match(domains, datagram, size);
     wire_request_show(datagram, size, text, sizeof text);
     static const wire_line nothing = {"", "", "", 0, 0, 0};

@@ -197,10 +197,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     w.turn = (wire_turn){.now = 1, .timeout = 0.5, .wall = 1700000000, .random = w.random,
                          .random_size = sizeof w.random};
+    w.lanes[0]->replies.seconds.bounds[0] = 0.25;
+    w.lanes[0]->replies.seconds.size = 1;
+    w.lanes[0]->replies.on = true;
     while (from.left > 0) {
         do_one(&w, &from);
         check(&w);
     }
+    uint64_t replies = 0;
+    for (int rcode = 0; rcode < WIRE_RCODES; rcode++) {
+        replies += w.lanes[0]->replies.rcodes[rcode];
+        CHECK(w.lanes[1]->replies.rcodes[rcode] == 0);
+    }
+    const wire_histogram *seconds = &w.lanes[0]->replies.seconds;
+    CHECK(replies <= seconds->counts[0] + seconds->counts[1] && seconds->counts[2] == 0);
     wire_tries_free(w.tries);
     wire_lane_free(w.lanes[0]);
     wire_lane_free(w.lanes[1]);

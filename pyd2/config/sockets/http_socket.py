@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pyd2.config.addresses import parse_address
 from pyd2.config.model import HttpSocket, TlsFiles
 from pyd2.config.sockets.authentication import parse_authentication
-from pyd2.config.switches import check_no_switches
+from pyd2.config.switches import parse_pages
 from pyd2.config.values import invalid_type, reason
 from pyd2.data.element import Element, sorted_items
 from pyd2.errors import ConfigError
@@ -41,8 +41,8 @@ def http_socket(entry: Element, kind: str, read_secret: Callable[[str], str]) ->
     headers = _headers(entry.get("http-headers"))
     authentication, element = _authentication(entry, read_secret)
     tls = _tls(entry, required=kind == "https")
-    check_no_switches(entry.get("user-context"))
-    return HttpSocket(address, port, tls, authentication, headers, element)
+    pages = parse_pages(entry.get("user-context"))
+    return HttpSocket(address, port, tls, authentication, headers, element, pages)
 
 
 def _scalar(entry: Element, name: str, default: _Scalar) -> _Scalar:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from pyd2.counters import Histogram
 from pyd2.queue.sqlite import DATABASE, UNKNOWN
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
     from pyd2.queue.interface import QueueStore, StoreListener
 
+COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""The bounds of the times that commits take."""
+
 
 class SqliteStores:
     """See QueueStores; for the loop of the update thread, and the log that its messages go to."""
@@ -22,6 +26,8 @@ class SqliteStores:
     def __init__(self, loop: asyncio.AbstractEventLoop, log: Log) -> None:
         self._loop = loop
         self._log = log
+        self.commit_seconds: Final = Histogram(COMMIT_SECONDS)
+        """How long commits take, in all directories."""
 
     def path(self, directory: str) -> Path:
         """Return the database's path."""
@@ -32,7 +38,9 @@ class SqliteStores:
         from pyd2.queue.sqlite import writer
 
         assert after is None or isinstance(after, writer.Writer)
-        return writer.Writer(self._loop, listener, self._report, directory, after)
+        return writer.Writer(
+            self._loop, listener, self._report, directory, after, self.commit_seconds
+        )
 
     def report_left(self, directory: str) -> None:
         """Log it from a thread: the disk may hang."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable, Sequence
 
+    from pyd2.counters import Histogram
     from pyd2.queue.interface import DeadLetter, Identity, StoreListener
     from pyd2.queue.sqlite.opening import Report
     from pyd2.queue.sqlite.store import Store
@@ -67,9 +68,13 @@ class Writer:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, listener: StoreListener, report: Report, directory: str,
-        after: Writer | None = None,
+        after: Writer | None = None, commit_seconds: Histogram | None = None,
     ) -> None:
-        """Start the thread, which locks the directory when that of ``after`` has ended."""
+        """Start the thread, which locks the directory when that of ``after`` has ended.
+
+        ``commit_seconds`` counts how long commits take.
+        """
+        self._commit_seconds = commit_seconds
         self.directory = directory
         self.closing = False
         self.over = False
@@ -364,6 +369,12 @@ class Writer:
             self._grouping = False
 
     def _commit(self, store: Store, changes: _Changes) -> None:
+        begun = time.monotonic()
+        self._write(store, changes)
+        if self._commit_seconds is not None:
+            self._commit_seconds.add(time.monotonic() - begun)
+
+    def _write(self, store: Store, changes: _Changes) -> None:
         if changes.amended:
             # Before the requests are noted as done that this makes superfluous.
             store.amend(changes.amended)

@@ -15,6 +15,7 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.sender import Sender, UnsendableError, sign
 from pyd2.update.drive.server_choice import Selector
 from pyd2.update.model.plan import MAX_TIMEOUT
+from pyd2.update.model.reasons import Fault
 from pyd2.update.model.route import ALONE, Route
 from pyd2.update.model.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
 
@@ -140,6 +141,7 @@ class Driver:
         server = self.failover.next_server(transaction, now)
         select_key = self.selector.select_key
         if server is None:
+            transaction.fault = transaction.fault or Fault.NO_SERVER
             self.fail(transaction, event, reason, now, wall, may_pass=True)
         elif select_key is None:
             self.selector.use(transaction, server)
@@ -169,7 +171,7 @@ class Driver:
                 "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id,
                 f"{error}{_WHERE_IT_ENDED}",
             )
-            self._ends.give_up(transaction, str(error))
+            self._ends.give_up(transaction, Failure(UPDATE_FAILED, str(error), None, Fault.LIBRARY))
             return
         if selection.skip:
             self.go_to_next_server(transaction, event, reason, now, wall)
@@ -192,7 +194,7 @@ class Driver:
         may_pass: bool = False,
     ) -> None:
         """Continue or end a transaction, a direction of which has failed; ``may_pass``: for now only."""
-        failure = Failure(event, reason, transaction.retry if may_pass else None)
+        failure = Failure(event, reason, transaction.retry if may_pass else None, transaction.fault)
         if transaction.domain is transaction.forward:
             if transaction.reverse is not None and transaction.partial_success:
                 transaction.forward_failure = failure
@@ -201,7 +203,7 @@ class Driver:
         elif transaction.forward_failure is not None:
             # What failed first is reported; the request is tried again if either failure may pass.
             first = transaction.forward_failure
-            failure = Failure(first.event, first.reason, first.retry or failure.retry)
+            failure = first._replace(retry=first.retry or failure.retry)
         self._ends.fail(transaction, failure)
 
     # How its updates are sent.
@@ -284,7 +286,7 @@ class Driver:
             else:
                 sender.complete(transaction, draft, signing, now, wall)
         except UnsendableError as error:
-            self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)
+            self._fail_unsent(transaction, error, now, wall)
 
     def _signed(
         self, transaction: Transaction, draft: Draft, job: HookJob[Signed], now: float, wall: float
@@ -299,4 +301,11 @@ class Driver:
         try:
             self.sender.complete(transaction, draft, job.result, now, wall)
         except UnsendableError as error:
-            self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)
+            self._fail_unsent(transaction, error, now, wall)
+
+    def _fail_unsent(
+        self, transaction: Transaction, error: UnsendableError, now: float, wall: float
+    ) -> None:
+        """Continue or end a transaction whose update could not be made or signed."""
+        transaction.fault = Fault.UNSENDABLE
+        self.fail(transaction, UPDATE_FAILED, str(error), now, wall, may_pass=error.may_pass)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from pyd2.update.model.reasons import Fault, reason
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -50,7 +52,7 @@ class Failover:
         if breaker.silent(now, wall):
             self.down.add(lane)
             self._agenda.turned.append(lane)
-            self._log.emit("PYD2_SERVER_DOWN", lane.text, breaker.threshold)
+            self._log.emit("PYD2_SERVER_DOWN", lane.text, breaker.threshold, reason(Fault.TIMEOUT).mend)
 
     def asked(self, lane: Lane, now: float, timeout: float) -> None:
         """Note that an update goes to a server; one that is down is not asked again so soon.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.update.agenda import Postponed
+from pyd2.update.observing.requests import Result
 from pyd2.update.output import DeadLetter
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pyd2.update.agenda import Agenda
     from pyd2.update.inflight.contract import Tries
     from pyd2.update.model.transaction import Failure, Transaction
+    from pyd2.update.observing.requests import RequestObserver
     from pyd2.update.output import OutputBuffer
 
 
@@ -34,6 +36,8 @@ class Ends:
         """Transactions begun and not ended."""
         self.numbered = False
         """Whether requests have numbers in the durable queue."""
+        self.observer: RequestObserver | None = None
+        """What looks at how requests end; None: nothing does."""
 
     def succeed(self, transaction: Transaction) -> None:
         """End a transaction that has made its changes."""
@@ -42,6 +46,8 @@ class Ends:
         if message_id in log.on:
             log.emit_request(message_id, transaction.ncr)
         self._counters.tally.done += 1
+        if self.observer is not None:
+            self.observer.done.append(transaction)
         self._stop(transaction)
         self._freed.append(transaction.dhcid)
         if self.numbered and (number := transaction.ncr.number):
@@ -54,21 +60,30 @@ class Ends:
             self._postponed.append(Postponed(transaction, failure, failure.retry))
             return
         self.log_failure(transaction, failure)
-        self.give_up(transaction, failure.reason)
+        self.give_up(transaction, failure)
 
     def log_failure(self, transaction: Transaction, failure: Failure) -> None:
         """Log that a transaction has failed for good."""
         outcome = transaction.outcome(failure.event)
         self._log.emit(transaction.kind.failed, transaction.ncr.request_id, outcome)
 
-    def give_up(self, transaction: Transaction, reason: str) -> None:
+    def give_up(self, transaction: Transaction, failure: Failure) -> None:
         """End a transaction that has failed for good, which has been logged."""
         self._counters.tally.failed += 1
+        self.observe(Result.FAILED, transaction.ncr, transaction, failure.fault, failure.reason)
         if transaction.retry is not None:
-            self.add_dead_letter(transaction.ncr, reason)
+            self.add_dead_letter(transaction.ncr, failure.reason)
         self._stop(transaction)
         self._freed.append(transaction.dhcid)
         self.finish(transaction.ncr)
+
+    def observe(
+        self, result: Result, ncr: Request, transaction: Transaction | None = None, fault: str = "",
+        note: str = "",
+    ) -> None:
+        """Note the end of a request other than by success, if something looks at that; see ``End``."""
+        if self.observer is not None:
+            self.observer.ended(result, ncr, transaction, fault, note)
 
     def _stop(self, transaction: Transaction) -> None:
         self.active -= 1

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, rcode_text
 from pyd2.dns.reply import read_reply
+from pyd2.errors import BadReply, ReplyError
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.inflight.contract import NEXT
 from pyd2.update.model.kinds import DONE, MAX_ROUNDS, MAX_TRIES
+from pyd2.update.model.reasons import Fault
 from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
 
 if TYPE_CHECKING:
@@ -166,6 +168,8 @@ class Replies:
         except Exception as error:  # mostly ReplyError, but a library's key may raise anything
             self._invalid(transaction, error, now, wall)
             return
+        if (counts := transaction.server.lane.replies) is not None:
+            counts.rcode(rcode)
         if datagram[2] & 2 and not transaction.tcp:
             transaction.spare_rcode = rcode
             if "PYD2_UPDATE_TCP" in self._log.on:
@@ -208,6 +212,7 @@ class Replies:
                 return
         ncr = transaction.ncr
         log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
+        transaction.fault = rcode_text(rcode) if to is None else Fault.LOOP
         reason = f"{rcode_text(rcode)} from {transaction.server.text}"
         if to is not None or rcode not in _MAY_PASS:
             self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall)
@@ -228,16 +233,22 @@ class Replies:
         lane = transaction.server.lane
         if lane.breaker is not None:
             self._failover.silent(lane, lane.breaker, now, wall)
+        if (counts := lane.replies) is not None:
+            counts.timeouts += 1
         self._counters.update_timeout.add(wall)
         if transaction.key_counters is not None:
             transaction.key_counters.timeout.add(wall)
         self._log_status(transaction, "TIMEOUT")
         ncr = transaction.ncr
         self._log.emit(transaction.step.timeout, ncr.request_id, ncr.fqdn, transaction.server.text)
+        transaction.fault = Fault.TIMEOUT if was_sent else Fault.UNREACHABLE
         self._bad_try(transaction, now, wall, same_server=was_sent)
 
     def _invalid(self, transaction: Transaction, error: Exception, now: float, wall: float) -> None:
         rcode = transaction.spare_rcode
+        bad = error.reason if isinstance(error, ReplyError) else BadReply.FORMAT
+        if (counts := transaction.server.lane.replies) is not None:
+            counts.bad_reply(bad)
         self._log.emit("DHCP_DDNS_INVALID_RESPONSE", error)
         if rcode is not None:
             self._answered(transaction, rcode, now, wall)
@@ -248,6 +259,7 @@ class Replies:
         self._log_status(transaction, "INVALID_RESPONSE")
         ncr = transaction.ncr
         self._log.emit(transaction.step.resp_corrupt, ncr.request_id, transaction.server.text, ncr.fqdn)
+        transaction.fault = bad
         self._bad_try(transaction, now, wall)
 
     def _bad_try(

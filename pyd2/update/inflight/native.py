@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.packets.batch import in_batches
 from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
+from pyd2.packets.native_tally import read_histogram, set_bounds
 from pyd2.packets.wire import ffi, lib
 from pyd2.update.inflight.contract import JUDGE, NEXT, Event, Outgoing
 from pyd2.update.inflight.random_numbers import RandomNumbers
 from pyd2.update.model.kinds import DONE
 from pyd2.update.model.route import ALONE, Route
+from pyd2.update.server.reply_counts import REPLY_SECONDS
 from pyd2.update.server.window import CAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyd2.counters import Histogram
     from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import Zone
     from pyd2.packets.wire import WireLane
@@ -51,6 +54,23 @@ class NativeWindow:
             raise MemoryError("no memory for a DNS server's lane")
         self.native: WireLane = ffi.gc(lane, lib.wire_lane_free)
         self._window: Any = ffi.addressof(lane[0], "window")
+
+    def count_replies(self, bounds: Sequence[float]) -> None:
+        """See InFlightWindow."""
+        replies = self.native.replies
+        replies.on = False
+        if bounds:
+            for rcode in range(int(lib.WIRE_RCODES)):
+                replies.rcodes[rcode] = 0
+            set_bounds(replies.seconds, bounds)
+            replies.on = True
+
+    def replies_counted(self) -> tuple[list[int], Histogram] | None:
+        """See InFlightWindow."""
+        replies = self.native.replies
+        if not replies.on:
+            return None
+        return list(replies.rcodes), read_histogram(replies.seconds, REPLY_SECONDS)
 
     @property
     def in_flight(self) -> int:

@@ -81,6 +81,8 @@ class PythonTries(RandomNumbers):
             transaction = self._end(lane, slot << 16 | datagram[0] << 8 | datagram[1])
         if transaction is not None:
             lane.window.replied(transaction.sent_at, now)
+            if (counts := lane.replies) is not None:
+                counts.seconds.add(now - transaction.sent_at)
         return transaction, JUDGE, datagram
 
     def _end(self, lane: Lane, query: int) -> Transaction | None:

@@ -28,6 +28,8 @@ class Failure(NamedTuple):
     reason: str
     retry: RetrySwitches | None
     """How it is tried again; None: it has failed for good."""
+    fault: str
+    """What has failed, as ``reasons.py`` names it."""
 
 
 class Transaction:
@@ -36,7 +38,8 @@ class Transaction:
     """  # noqa: D205  one sentence
 
     __slots__ = (
-        "context", "deadline", "dhcid", "domain", "fifo", "forward", "forward_done", "forward_failure",
+        "_fault", "context", "deadline", "dhcid", "domain", "fifo", "forward", "forward_done",
+        "forward_failure",
         "hops", "key", "key_counters", "kind", "ncr", "next_server", "number", "passed_over", "plan",
         "query", "reverse", "reverse_done", "route", "routes", "sent_at", "server", "spare_rcode", "step",
         "tcp", "then", "tries",
@@ -59,6 +62,7 @@ class Transaction:
     tcp: bool
     context: SigningContext | None
     """That of the try under way, where its message was made here in Python, or its reply is judged here."""
+    _fault: str
     # Set when a try goes out, by the tries in Python.
     query: int
     """``slot << 16 | query id``: the place in the lane's ``pending``."""
@@ -92,6 +96,15 @@ class Transaction:
         """How the forward direction has failed, if the reverse one goes ahead all the same."""
         self.spare_rcode: int | None = None
         """The RCODE of a truncated reply over UDP, while the try is repeated over TCP."""
+
+    @property
+    def fault(self) -> str:
+        """What failed last, as ``reasons.py`` names it; empty: nothing has."""
+        return getattr(self, "_fault", "")
+
+    @fault.setter
+    def fault(self, name: str) -> None:
+        self._fault = name  # not before: most transactions never have one
 
     @property
     def retry(self) -> RetrySwitches | None:

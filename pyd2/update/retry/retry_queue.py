@@ -34,6 +34,8 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
 from pyd2.update.model.kinds import PTR_CHANGES, PtrChange
+from pyd2.update.model.reasons import Fault
+from pyd2.update.observing.requests import Result
 from pyd2.update.retry.ordering import NameQueues
 from pyd2.update.retry.parking import LARGE_GROUP, ParkingGroup, ParkingGroups, leave_slot
 from pyd2.update.retry.request import RetryRequest, makes_superfluous
@@ -156,6 +158,7 @@ class RetryQueue:
         """End a request that would have to wait, but whose domain has taken up its share."""
         why = "an earlier one for its name or address"
         self._counters.tally.failed += 1
+        self._ends.observe(Result.FAILED, ncr, fault=Fault.SHARE_FULL)
         self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, SHARE_FULL, why, ncr.text())
         self._ends.add_dead_letter(ncr, SHARE_FULL)
         self._ends.finish(ncr)
@@ -260,6 +263,7 @@ class RetryQueue:
 
     def _supersede(self, retry: RetryRequest) -> None:
         self._counters.tally.superseded += 1
+        self._ends.observe(Result.SUPERSEDED, retry.ncr)
         self._log.emit("PYD2_REQUEST_SUPERSEDED", retry.ncr.request_id, retry.ncr.text())
         self._ends.finish(retry.ncr)
         self.leave(retry)

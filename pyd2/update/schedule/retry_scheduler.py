@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pyd2.interpreter import KeptObjects
 from pyd2.update.model.kinds import KINDS
+from pyd2.update.model.reasons import Fault
+from pyd2.update.observing.requests import Result
 from pyd2.update.retry.request import RetryRequest, RetryTransaction
 from pyd2.update.retry.retry_queue import SHARE_FULL
 
@@ -59,9 +61,14 @@ class RetryScheduler:
         if not self._retries.has_free_place(retry, domain, wall):
             self._ends.log_failure(transaction, failure)
             self._counters.tally.failed += 1
+            self._ends.observe(
+                Result.FAILED, transaction.ncr, transaction, Fault.SHARE_FULL, failure.reason
+            )
             self._ends.add_dead_letter(transaction.ncr, f"{failure.reason}; {SHARE_FULL}")
             self._ends.finish(transaction.ncr)
             return
+        if retry.age is None:
+            self._ends.observe(Result.RETRYING, transaction.ncr, transaction, failure.fault, failure.reason)
         pause = self._retries.park(retry, domain, switches, now)
         self._parked.add()  # a transaction ends for each
         if "PYD2_RETRY_SCHEDULED" in self._log.on:
@@ -84,6 +91,7 @@ class RetryScheduler:
         if why:
             self._counters.tally.expired += 1
             ncr = retry.ncr
+            self._ends.observe(Result.EXPIRED, ncr, note=retry.reason)
             failure = retry.reason or "an earlier one for its name"
             self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, why, failure, ncr.text())
             self._ends.add_dead_letter(ncr, f"{why}; {retry.reason}" if retry.reason else why)

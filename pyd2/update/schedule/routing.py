@@ -13,6 +13,7 @@ from pyd2.ncr import ChangeType
 from pyd2.update.model.kinds import KINDS
 from pyd2.update.model.plan import Plan
 from pyd2.update.model.transaction import Transaction
+from pyd2.update.observing.requests import Result
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters
@@ -63,6 +64,7 @@ class Routing:
         if self.plan.switches.expired == "drop" and _adds_ended_lease(ncr, wall):
             self._log.emit("PYD2_REQUEST_EXPIRED", ncr.request_id, ncr.text())
             self._counters.tally.expired += 1
+            self._ends.observe(Result.EXPIRED, ncr)
             self._drop(ncr, dhcid)
             return
         if forward is None and ncr.forward_change:
@@ -104,6 +106,7 @@ class Routing:
         if found is not None and "DHCP_DDNS_REQUEST_DROPPED" in self._log.on:
             self._log.emit("DHCP_DDNS_REQUEST_DROPPED", found.request_id, found.text())
         self._counters.tally.unmatched += 1
+        self._ends.observe(Result.UNMATCHED, ncr)
         if self.plan.retries:
             self._ends.add_dead_letter(ncr, "no domain fits")
         self._drop(ncr, dhcid)

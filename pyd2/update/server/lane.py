@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import Request
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.breaker import CircuitBreaker
+    from pyd2.update.server.reply_counts import ReplyCounts
     from pyd2.update.server.window import InFlightWindow
 
 MAX_HOOK_JOBS: Final = 96
@@ -46,6 +47,7 @@ class Lane:
         "port",
         "quarantined",
         "ready",
+        "replies",
         "signing",
         "silent",
         "slots",
@@ -81,6 +83,8 @@ class Lane:
         self.free_places_known = False
         self.silent = False
         """Whether a try has timed out since the server last answered one."""
+        self.replies: ReplyCounts | None = None
+        """What is counted of its replies, while that is asked for; the main thread sets it."""
         self.hook_jobs = 0
         """Hook jobs under way for transactions here."""
         self.signing = 0

@@ -32,6 +32,9 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.counters import Histogram
     from pyd2.packets.wire import WireLane
 
 START: Final = 32
@@ -73,6 +76,12 @@ class InFlightWindow(Protocol):
     @property
     def native(self) -> WireLane | None:
         """What C knows of the lane whose window this is; None: nothing."""
+
+    def count_replies(self, bounds: Sequence[float]) -> None:
+        """Have C count replies, by RCODE and by these bounds of seconds; without bounds, no more."""
+
+    def replies_counted(self) -> tuple[list[int], Histogram] | None:
+        """Return what C has counted: by RCODE, and the seconds; None: it does not count."""
 
     @property
     def in_flight(self) -> int:
@@ -141,6 +150,13 @@ class PythonWindow:
         self._sum = 0.0
         self._count = 0
         self._used_up = False
+
+    def count_replies(self, bounds: Sequence[float]) -> None:
+        """See InFlightWindow: in Python, the tries count."""
+
+    def replies_counted(self) -> tuple[list[int], Histogram] | None:
+        """See InFlightWindow."""
+        return None
 
     @property
     def cap(self) -> int:

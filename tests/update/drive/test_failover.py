@@ -10,6 +10,7 @@ from pyd2.config.model import DnsServer
 from pyd2.dns.constants import Rcode
 from pyd2.dns.tsig import SigningKey
 from pyd2.update.engine import Outgoing, Selection
+from pyd2.update.model.reasons import reason
 from pyd2.update.status import servers_status
 from tests.kit.dnswire import parse
 from tests.update.support import SendError, VirtualD2, answer, domain, make_config, request, simple_map
@@ -170,7 +171,8 @@ def test_a_server_that_is_down_is_passed_over_and_asked_now_and_then() -> None:
     many(d2, 100)
     d2.run(d2.now + 2)
     assert d2.log.texts("PYD2_SERVER_DOWN") == [
-        "DNS server 127.0.0.1 port:1 has not answered 3 tries in a row; it is tried from time to time"
+        "DNS server 127.0.0.1 port:1 has not answered 3 tries in a row; it is tried from time to time. "
+        + reason("timeout").mend
     ]
     begin, before = d2.now, len(d2.sent)
     many(d2, 2000, 100)

@@ -11,6 +11,7 @@ from pyd2.config.model import DnsServer
 from pyd2.dns.constants import Rcode
 from pyd2.dns.tsig import SigningKey
 from pyd2.update.engine import Outgoing, Selection
+from pyd2.update.model.reasons import reason
 from tests.kit.dnswire import parse
 from tests.update.support import (
     SendError,
@@ -195,7 +196,8 @@ def test_requests_are_found_again_as_soon_as_the_server_answers() -> None:
     d2.run(d2.now + 60)
     assert (d2.engine.active, d2.engine.queued) in {(0, 100), (1, 99)}
     assert d2.log.texts("PYD2_SERVER_DOWN") == [
-        "DNS server 127.0.0.1 port:1 has not answered 5 tries in a row; it is tried from time to time"
+        "DNS server 127.0.0.1 port:1 has not answered 5 tries in a row; it is tried from time to time. "
+        + reason("timeout").mend
     ]
     server.rcode = Rcode.NOERROR
     back = d2.now

@@ -1,0 +1,273 @@
+"""Reads the file of the history: beside the daemon that writes it, or a copy."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop
+from pyd2.history.layout import FORWARD, FORWARD_DONE, REVERSE, REVERSE_DONE, VERSION, table
+from pyd2.ncr import RequestKind
+from pyd2.update.model.kinds import KINDS
+from pyd2.update.model.reasons import Reason, reason
+from pyd2.update.observing.requests import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+WAIT: Final = 5.0
+"""Seconds to wait for the daemon, which writes for a moment at a time."""
+_DHCID: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
+_KINDS: Final = tuple(RequestKind)
+_RESULTS: Final = {result: result.word for result in Result}
+
+
+class HistoryError(Exception):
+    """There is no history, or it cannot be read; the text says why."""
+
+
+class Event(NamedTuple):
+    """What became of a request."""
+
+    id: int
+    at: float
+    """Seconds since the epoch."""
+    operation: str
+    """``add`` or ``remove``."""
+    name: str
+    """In lower case, with its final dot."""
+    address: str
+    client: str
+    """The DHCID in upper-case hex: the request ID of the log."""
+    mode: str
+    result: str
+    """``done``, ``failed``, ``expired``, ``superseded``, ``unmatched``, or ``retrying``."""
+    forward: str
+    """``done``, ``not done``, or empty if it was not asked for."""
+    reverse: str
+    zone: str
+    server: str
+    key: str
+    fault: str
+    """An RCODE or another name of the table of reasons; empty if nothing has failed."""
+    step: str
+    tries: int
+    ms: float | None
+    """From reading the request; None: not known."""
+    note: str
+    why: str
+    mend: str
+
+
+class Query(NamedTuple):
+    """A condition of SQL, with its values."""
+
+    condition: str
+    values: tuple[Any, ...]
+
+
+def parse_query(text: str) -> Query:
+    """Return what to look for.
+
+    ``text`` is an address, a network such as 192.0.2.0/24, a DHCID in hex, or a name: with its final dot the
+    whole name, with a final ``*`` what names begin with, else the labels that names begin with.
+    Raises ValueError for a network that is none.
+    """
+    if "/" in text:
+        network = ip_network(text, strict=False)
+        size = len(network.network_address.packed)
+        ends = (network.network_address.packed, network.broadcast_address.packed)
+        return Query("address BETWEEN ? AND ? AND length(address) = ?", (*ends, size))
+    try:
+        return Query("address = ?", (ip_address(text).packed,))
+    except ValueError:
+        pass
+    if _DHCID.fullmatch(text):
+        client = bytes.fromhex(text)
+        return Query("substr(client, -4) = ? AND client = ?", (client[-4:], client))
+    name = text.lower()
+    if name.endswith("*"):
+        return _beginning(name[:-1])
+    if name.endswith("."):
+        return Query("name = ?", (name,))
+    return _beginning(f"{name}.")
+
+
+def _beginning(text: str) -> Query:
+    return (
+        Query("name >= ? AND name < ?", (text, f"{text[:-1]}{chr(ord(text[-1]) + 1)}"))
+        if text
+        else Query("1", ())
+    )
+
+
+class History:
+    """The open file; ``path`` is the file, of any name."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise HistoryError(f"there is no history at {path}")
+        self._database = _open(path)
+        try:
+            _check_version(self._database, path)
+            words = self._database.execute("SELECT id, text FROM words")
+            self._words: dict[int, str] = {0: "", **dict(words)}
+            rows = self._database.execute("SELECT number FROM segments ORDER BY number DESC")
+            self._segments: list[int] = [number for (number,) in rows]
+        except sqlite3.Error as error:
+            self._database.close()
+            raise HistoryError(f"{path} cannot be read: {error}") from error
+        except HistoryError:
+            self._database.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def find(self, query: Query, *, limit: int = 50, before: int | None = None) -> Iterator[Event]:
+        """Return events, the newest first; ``before`` is an ID: only earlier ones."""
+        condition, values = query
+        if before is not None:
+            condition, values = f"({condition}) AND id < ?", (*values, before)
+        for number in self._segments:
+            if limit <= 0:
+                return
+            for event in self._select(
+                number, f"WHERE {condition} ORDER BY id DESC LIMIT ?", (*values, limit)
+            ):
+                limit -= 1
+                yield event
+
+    def span(self) -> tuple[int, float | None]:
+        """Return how many events there are, and since when (seconds since the epoch)."""
+        rows, since = 0, None
+        for number in self._segments:
+            count, first = self._run(f"SELECT count(*), min(at) FROM {table(number)}").fetchone()  # noqa: S608
+            rows += count
+            since = since if first is None else first / 1000
+        return rows, since
+
+    def _select(self, number: int, rest: str, values: Sequence[Any]) -> list[Event]:
+        try:
+            found = self._run(f"SELECT * FROM {table(number)} {rest}", values).fetchall()  # noqa: S608
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):  # the daemon has dropped it meanwhile
+                return []
+            raise HistoryError(str(error)) from error
+        return [self._event(*row) for row in found]
+
+    def _run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._database.execute(statement, values)
+
+    def _event(
+        self,
+        number: int,
+        at: int,
+        kind: int,
+        name: str,
+        address: bytes,
+        client: bytes,
+        result: int,
+        ways: int,
+        fault: int,
+        step: int,
+        zone: int,
+        server: int,
+        key: int,
+        tries: int,
+        us: int | None,
+        note: str | None,
+    ) -> Event:
+        word = self._words
+        named, step_name = word.get(fault, ""), word.get(step, "")
+        found = _reason(kind, named, step_name)
+        return Event(
+            number,
+            at / 1000,
+            _KINDS[kind].change_type.name.lower(),
+            name,
+            address_text(address),
+            client.hex().upper(),
+            _KINDS[kind].mode.value,
+            _RESULTS.get(Result(result), str(result)),
+            _way(ways, FORWARD, FORWARD_DONE),
+            _way(ways, REVERSE, REVERSE_DONE),
+            word.get(zone, ""),
+            word.get(server, ""),
+            word.get(key, ""),
+            named,
+            step_name,
+            tries,
+            None if us is None else us / 1000,
+            note or "",
+            found.why,
+            found.mend,
+        )
+
+
+def address_text(octets: bytes) -> str:
+    """Return the text of an address."""
+    return inet_ntop(AF_INET if len(octets) == 4 else AF_INET6, octets)
+
+
+def _reason(kind: int, fault: str, step: str) -> Reason:
+    if not fault:
+        return Reason("", "")
+    try:
+        return reason(fault, KINDS[kind], KINDS[kind].steps.get(step))
+    except (KeyError, IndexError):  # written by another release
+        return Reason(f"It failed: {fault}.", "")
+
+
+def _way(ways: int, asked: int, done: int) -> str:
+    if not ways & asked:
+        return ""
+    return "done" if ways & done else "not done"
+
+
+def _check_version(database: sqlite3.Connection, path: Path) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        raise HistoryError(f"{path} is no history that this pyd2 knows")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the file to read it, as a copy if its other files are missing and cannot be made."""
+    place = path.absolute().as_uri()
+    faults = []
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        database = sqlite3.connect(f"{place}?{options}", uri=True, timeout=WAIT, isolation_level=None)
+        try:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            database.close()
+            faults.append(str(error))
+        else:
+            return database
+    raise HistoryError(f"{path} cannot be read: {faults[0]}")
+
+
+def forget(path: Path, query: Query) -> int:
+    """Remove events for good, beside a daemon that writes the file, too; return how many."""
+    if not path.is_file():
+        raise HistoryError(f"there is no history at {path}")
+    removed = 0
+    try:
+        with closing(sqlite3.connect(path, timeout=WAIT, isolation_level=None)) as database:
+            _check_version(database, path)
+            database.execute("PRAGMA secure_delete = ON")
+            database.execute("BEGIN IMMEDIATE")
+            for (number,) in database.execute("SELECT number FROM segments").fetchall():
+                statement = f"DELETE FROM {table(number)} WHERE {query.condition}"  # noqa: S608  ours
+                removed += database.execute(statement, query.values).rowcount
+            database.execute("COMMIT")
+            # What was removed is also in the file of the last changes, until this one has them.
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        raise HistoryError(f"{path}: {error}") from error
+    return removed

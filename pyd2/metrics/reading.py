@@ -1,0 +1,52 @@
+"""What the page of metrics reads of the daemon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyd2.counters import Counters, Histogram
+    from pyd2.update.observing.requests import RequestObserver
+    from pyd2.update.server.lane import Lane
+
+
+class EngineReading(NamedTuple):
+    """The engine and the durable queue at one moment."""
+
+    queued: int
+    active: int
+    retries: int
+    oldest_age: float
+    """Seconds that the oldest retry has waited."""
+    queue: Mapping[str, str | int] | None
+    """The queue's part of the status; None: there is no durable queue."""
+    queue_usable: bool
+    lanes: tuple[Lane, ...]
+    observer: RequestObserver | None
+
+
+class ConfigReading(NamedTuple):
+    """The configuration in force."""
+
+    loaded_at: float
+    """Seconds since the epoch."""
+    successful: bool
+    """Whether the last one that was to be applied is in force."""
+    max_zones: int
+
+
+class Facts(NamedTuple):
+    """Where the numbers come from. All is called in the main thread."""
+
+    counters: Counters
+    consistently: Callable[[Callable[[], tuple[int, ...]]], tuple[int, ...]]
+    """Runs a function while no thread counts."""
+    engine: Callable[[], EngineReading]
+    config: Callable[[], ConfigReading]
+    lines_lost: Callable[[], int]
+    history_lost: Callable[[], int]
+    commit_seconds: Histogram
+    build: tuple[tuple[str, str], ...]
+    """The labels of ``pyd2_build_info``."""

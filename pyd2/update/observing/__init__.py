@@ -1,0 +1,1 @@
+"""What the engine counts only while somebody looks at it: metrics, and the history."""

@@ -1,0 +1,113 @@
+"""Pages over HTTP, through all of the channel but its socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.config.switches import PageSwitches
+from pyd2.control.http_pages import HttpPages
+from pyd2.control.http_session import HttpService
+from tests.control.http_fakes import (
+    ADMIN,
+    READER,
+    HttpEnd,
+    HttpLines,
+    basic,
+    command,
+    http_socket,
+    normalised,
+    status_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyd2.config.model import HttpClient
+
+
+def end_with_pages(*clients: HttpClient) -> HttpEnd:
+    end = HttpEnd(http_socket(0, *clients))
+    end.service.pages = HttpPages(PageSwitches(metrics=True), {"/page": page})
+    end.session = end.service.session("192.0.2.7", tls=False)
+    return end
+
+
+def page(headers: Mapping[str, str]) -> tuple[str, tuple[bytes, ...]]:
+    return "text/plain", (b"one ", headers.get("accept", "-").encode())
+
+
+def get(target: str = "/page", *headers: str, version: str = "HTTP/1.1") -> bytes:
+    return "\r\n".join([f"GET {target} {version}", "Host: 127.0.0.1", *headers, "", ""]).encode("latin-1")
+
+
+def test_a_page_comes_with_its_headers() -> None:
+    end = end_with_pages()
+    assert normalised(end.ask(get("/page?x=1", "Accept: two"))) == (
+        "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 7\r\n"
+        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nContent-Type: text/plain\r\n"
+        "Cross-Origin-Resource-Policy: same-origin\r\nDate: @DATE@\r\nReferrer-Policy: no-referrer\r\n"
+        "X-Content-Type-Options: nosniff\r\n\r\none two"
+    )
+    assert not end.session.closing
+
+
+def test_pages_and_commands_follow_each_other() -> None:
+    end = end_with_pages()
+    assert status_of(end.ask(get() + command("version-get") + get("/none"))) == 200
+    assert b'"result": 0' in (end.session.resume() or b"")
+    assert status_of(end.session.resume()) == 404
+    assert end.session.resume() is None
+    assert end.session.idle
+
+
+@pytest.mark.parametrize("client", [ADMIN, READER])
+def test_every_client_may_read(client: HttpClient) -> None:
+    end = end_with_pages(ADMIN, READER)
+    assert status_of(end.ask(get("/page", basic(client)))) == 200
+
+
+def test_a_stranger_may_not() -> None:
+    end = end_with_pages(ADMIN)
+    for headers in ([], [basic(READER)]):
+        response = end.ask(get("/none", *headers))
+        assert status_of(response) == 401
+        assert b'WWW-Authenticate: Basic realm="kea-dhcp-ddns-server"' in (response or b"")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get("/page", "Content-Length: 1") + b"x",
+        get("/page", "Transfer-Encoding: chunked"),
+        get("/page").replace(b"GET", b"HEAD"),
+        get("/page").replace(b"GET", b"OPTIONS"),
+        get("/page").replace(b"GET", b"PUT"),
+    ],
+)
+def test_nothing_but_a_plain_get_is_a_page(request_: bytes) -> None:
+    end = end_with_pages()
+    assert status_of(end.ask(request_)) == 400
+    assert end.session.closing
+
+
+def test_as_with_kea_there_are_no_pages_unless_asked_for() -> None:
+    end = HttpEnd()
+    assert status_of(end.ask(get())) == 400
+
+
+def test_a_connection_that_stays_gets_what_a_new_configuration_shows() -> None:
+    end = end_with_pages()
+    assert status_of(end.ask(get())) == 200
+    without = HttpService(http_socket(), end._process, HttpLines())
+    without.adopt(end.session)
+    assert status_of(end.ask(get())) == 400
+
+
+def test_a_page_in_the_log_is_short() -> None:
+    end = end_with_pages()
+    end.ask(get("/page", "Accept: " + "y" * 3000, "Authorization: Basic c2VjcmV0"))
+    (text,) = end.log.texts("HTTP_SERVER_RESPONSE_SEND_DETAILS")
+    assert len(text) < 1500
+    assert not any("c2VjcmV0" in text for _, text in end.log.lines)

@@ -1,0 +1,103 @@
+"""``pyd2ctl why`` and ``pyd2ctl history``, on files that a store has written."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.tools.cli import main
+from tests.history.support import ADD_FAILED, DONE, GIVEN_UP, filled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def why(*arguments: str) -> int:
+    return main(["why", *arguments])
+
+
+def test_a_story_begins_with_what_came_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = filled(tmp_path, [ADD_FAILED, DONE])
+    assert why("host.example.com.", "--directory", str(tmp_path)) == 0
+    text = capsys.readouterr().out
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", "@TIME@", text)
+    assert text == (
+        "host.example.com.\n"
+        "  @TIME@  add    192.0.2.10  done  192.0.2.53 port:53  2.5 ms\n"
+        "      client 000101AAAAAAAA0000000000000000000000, check-with-dhcid: forward done, PTR done\n"
+        "  @TIME@  add    192.0.2.10  FAILED  NXRRSET  192.0.2.53 port:53  1.0 ms\n"
+        "      client 000101AAAAAAAA0000000000000000000000, check-with-dhcid: forward not done, PTR not "
+        "done\n"
+        "      NXRRSET from 192.0.2.53 port:53\n"
+        "      Why:  The name belongs to another client, whose DHCID it has; or it was entered by hand and "
+        "has no "
+        "DHCID.\n"
+        "      Mend: If the name is to be this client's, remove it from the zone with its DHCID; the "
+        "client gets it "
+        "with its next request. Else give one of the two clients another name. If one client comes with "
+        "several "
+        "identifiers (DHCPv4 and DHCPv6, a boot loader), set ddns-conflict-resolution-mode "
+        "check-exists-with-dhcid "
+        "for its subnet: then clients can take names from each other.\n"
+    )
+    assert why("192.0.2.10", "--file", str(path), "--limit", "1") == 0
+
+
+def test_the_exit_status_says_how_it_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(tmp_path, [DONE, GIVEN_UP])
+    assert why("host", "--directory", str(tmp_path)) == 1
+    assert "GIVEN UP" in capsys.readouterr().out
+    assert why("stranger", "--directory", str(tmp_path)) == 2
+    assert "nothing is known of stranger\nthe history has 2 requests since" in capsys.readouterr().err
+
+
+def test_json_has_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(tmp_path, [ADD_FAILED])
+    assert why("host*", "--directory", str(tmp_path), "--json") == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    event = json.loads(line)
+    assert (event["fault"], event["step"], event["tries"]) == ("NXRRSET", "REPLACING_FWD_ADDRS", 1)
+    assert event["why"].startswith("The name belongs to another client")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ["x", "--directory", "@DIR@/none"],
+            "pyd2ctl why: there is no history at @DIR@/none/pyd2-history.sqlite3",
+        ),
+        (["192.0.2.0/99", "--directory", "@DIR@"], "pyd2ctl why: '192.0.2.0/99' does not appear to be"),
+        (["x", "--file", "@DIR@/text"], "pyd2ctl why: @DIR@/text cannot be read: file is not a database"),
+    ],
+)
+def test_what_cannot_be_found_is_said(
+    arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text").write_text("text " * 1000)
+    assert why(*(each.replace("@DIR@", str(tmp_path)) for each in arguments)) == 2
+    assert text.replace("@DIR@", str(tmp_path)) in capsys.readouterr().err
+
+
+def test_a_configuration_names_the_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(tmp_path, [DONE])
+    config = tmp_path / "d2.json"
+    own = {"history": {"enabled": True, "directory": str(tmp_path)}}
+    config.write_text(json.dumps({"DhcpDdns": {"user-context": {"pyd2": own}}}))
+    assert why("host", "-c", str(config)) == 0
+    assert main(["history", "count", "-c", str(config)]) == 0
+    assert "1 request\nthe oldest from 2026-" in capsys.readouterr().out
+
+
+def test_a_host_is_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = filled(tmp_path, [DONE, ADD_FAILED, (*DONE[:2], "other.example.com.", *DONE[3:])])
+    assert b"host.example" in path.read_bytes()
+    assert main(["history", "forget", "host.example.com.", "--directory", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "2 requests removed\n"
+    assert why("host", "--directory", str(tmp_path)) == 2
+    assert why("other", "--directory", str(tmp_path)) == 0
+    assert not any(b"host.example" in file.read_bytes() for file in tmp_path.iterdir())
+    assert main(["history", "forget", "x", "--file", str(tmp_path / "none")]) == 1

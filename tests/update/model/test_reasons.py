@@ -1,0 +1,78 @@
+"""The table of reasons has an answer for everything that can fail, and the right one where it matters."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyd2.dns.constants import Rcode
+from pyd2.errors import BadReply
+from pyd2.ncr import ChangeType
+from pyd2.update.model.kinds import KINDS, Kind, Step
+from pyd2.update.model.reasons import NAMES, OF_STEPS, RCODES, TABLE, Fault, failures, find_kind, reason
+
+STEPS = [
+    pytest.param(kind, step, id=f"{kind.name}-{step.name}") for kind in KINDS for step in kind.steps.values()
+]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "17", "4095"])
+def test_everything_has_a_reason_and_a_mend(name: str) -> None:
+    found = {reason(name), *(reason(name, kind, step) for kind in KINDS for step in kind.steps.values())}
+    for why, mend in found:
+        assert why.endswith(".")
+        assert mend.endswith(".")
+        assert len(why) > 15
+
+
+@pytest.mark.parametrize(("kind", "step"), STEPS)
+def test_each_step_has_all_its_failures(kind: Kind, step: Step) -> None:
+    found = dict(failures(kind, step))
+    rcodes = {rcode.name for rcode in Rcode if rcode not in step.on}
+    assert found.keys() == {*rcodes, *BadReply, *OF_STEPS}
+    assert "NOERROR" not in found
+
+
+def test_every_row_is_used() -> None:
+    """By some kind and step, or as what applies everywhere: no row hides another one."""
+    used = {
+        id(row.reason)
+        for row in TABLE
+        for kind in KINDS
+        for step in kind.steps.values()
+        if reason(row.name or "BADVERS", kind, step) is row.reason
+    }
+    used |= {id(row.reason) for row in TABLE if reason(row.name or "BADVERS") is row.reason}
+    assert [row.name for row in TABLE if id(row.reason) not in used] == []
+
+
+def test_what_no_row_knows_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        reason("unheard-of")
+
+
+def reason_at(name: str, mode: str, change_type: ChangeType, step: str) -> str:
+    kind = find_kind(mode, change_type)
+    return reason(name, kind, kind.steps[step]).why
+
+
+def test_the_same_rcode_means_what_the_step_requires() -> None:
+    add, remove = ChangeType.ADD, ChangeType.REMOVE
+    step = "REPLACING_FWD_ADDRS"
+    assert "another client" in reason_at("NXRRSET", "check-with-dhcid", add, step)
+    assert "no DHCID" in reason_at("NXRRSET", "check-exists-with-dhcid", add, step)
+    assert "does not need" in reason_at("NXRRSET", "no-check-with-dhcid", add, step)
+    assert "other family" in reason_at("YXRRSET", "check-with-dhcid", remove, "REMOVING_FWD_RRS")
+    assert "does not forbid" in reason_at("YXRRSET", "no-check-with-dhcid", remove, "REMOVING_FWD_RRS")
+    assert "not in the zone any more" in reason_at(
+        "NXDOMAIN", "check-with-dhcid", remove, "REMOVING_FWD_ADDRS"
+    )
+    assert "PTR" in reason_at("REFUSED", "check-with-dhcid", add, "REPLACING_REV_PTRS")
+    assert "name" in reason_at("REFUSED", "check-with-dhcid", add, step)
+    assert "Samba" in reason_at("NOTIMP", "check-with-dhcid", add, step)
+    assert "Samba" not in reason_at("NOTIMP", "no-check-without-dhcid", add, step)
+
+
+def test_names_differ() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    assert set(RCODES).isdisjoint(Fault)
+    assert set(RCODES).isdisjoint(BadReply)
