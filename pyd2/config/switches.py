@@ -64,6 +64,8 @@ class LaneSwitches:
     tls_ca_file: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
+    batch: int = 1
+    """Updates in one message at most, where they would wait for a free place; 1: each has its own."""
 
     @property
     def tls(self) -> TlsSwitches | None:
@@ -139,6 +141,7 @@ _LANES: Final[Mapping[str, _Rule]] = {
     "tls-ca-file": str,
     "tls-cert-file": str,
     "tls-key-file": str,
+    "batch": _Number(1, 500),
 }
 _OVERRIDES: Final = {"retry": _RETRY, "failover": _FAILOVER, "lanes": _LANES}
 _BLOCKS: Final = {"queue": _QUEUE, **_OVERRIDES}
