@@ -184,9 +184,7 @@ class Batcher:
                 (transaction.server, zone, transaction.key, transaction.step.forward, rule.sort)
             )
             if batches.size(group, now) > 1 and batches.owners.take(owner):
-                if not group.waiting:
-                    batches.turns.append(group)
-                group.waiting.append((owner, transaction))
+                batches.put(group, owner, transaction)
                 return
         batches.go_alone(owner, transaction)
 
@@ -214,10 +212,8 @@ class Batcher:
 
     def _dissolve(self, batches: LaneBatches, now: float, wall: float) -> int:
         """Send all that waits alone, since there is a free place for each; return the steps."""
-        for group in batches.turns:
-            while group.waiting:
-                self._leave(batches, *group.waiting.popleft())
-        batches.turns.clear()
+        for group in [*batches.turns]:
+            self._leave(batches, group)
         count = len(batches.singles)
         while batches.singles:
             self._driver.send(batches.singles.popleft(), now, wall)
@@ -229,11 +225,12 @@ class Batcher:
             batches.owners.forget_alone()
         return count
 
-    def _leave(self, batches: LaneBatches, owner: bytes, transaction: Transaction) -> None:
-        """Let an update that has waited for a batch go alone."""
-        behind = batches.owners.release(owner)
-        batches.go_alone(owner, transaction)
-        batches.lane.ready.extend(behind)
+    def _leave(self, batches: LaneBatches, group: BatchGroup) -> None:
+        """Let the updates of a group go alone."""
+        for owner, transaction in batches.take(group, len(group.waiting)):
+            behind = batches.owners.release(owner)
+            batches.go_alone(owner, transaction)
+            batches.lane.ready.extend(behind)
 
     def _begin_rounds(
         self, batches: LaneBatches, free: int, now: float, wall: float, *, pulled: bool
@@ -244,14 +241,12 @@ class Batcher:
         """
         steps = 0
         left = free
-        for _ in range(len(batches.turns)):
-            group = batches.turns.popleft()
+        for group in [*batches.turns]:
             while left > 0 and (count := self._members(batches, group, now, pulled=pulled)):
-                members = [group.waiting.popleft() for _ in range(count)]
-                steps += self._begin(batches, Round(group, members), now, wall)
+                steps += self._begin(batches, Round(group, batches.take(group, count)), now, wall)
                 left -= 1
-            if group.waiting:
-                batches.turns.append(group)
+                if group.waiting:
+                    batches.turns.move_to_end(group)
         return free - left, steps
 
     def _members(self, batches: LaneBatches, group: BatchGroup, now: float, *, pulled: bool) -> int:
@@ -260,8 +255,7 @@ class Batcher:
         size = batches.size(group, now)
         under_way = batches.zones[group.zone]
         if size < 2 or (len(waiting) == 1 and pulled and not under_way):
-            while waiting:
-                self._leave(batches, *waiting.popleft())
+            self._leave(batches, group)
             return 0
         if not batches.may_use_tcp(group, now):
             size = min(size, max(2, int(MAX_UDP_BATCH / group.octets)))
@@ -299,4 +293,4 @@ class Batcher:
             return
         members = round_.members
         round_.keep(members[:count])
-        group.waiting.extendleft(reversed(members[count:]))
+        batches.put_back(group, members[count:])

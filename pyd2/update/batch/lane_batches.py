@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.batch import MAX_UDP_BATCH
@@ -11,6 +11,8 @@ from pyd2.update.batch.owners import Owners
 from pyd2.update.server.lane import BatchCounts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import Zone
     from pyd2.update.batch.group import GroupKey
@@ -30,15 +32,17 @@ class LaneBatches:
     """What waits for batches at one server, and what is under way in them."""
 
     __slots__ = (
-        "_no_questions_until", "_no_tcp_until", "_paused", "asking", "counts", "groups", "lane", "owners",
-        "rounds", "second", "singles", "tcp_works", "to_ask", "turns", "udp", "under_way", "zones",
+        "_no_questions_until", "_no_tcp_until", "_paused", "_waiting", "asking", "counts", "groups", "lane",
+        "owners", "rounds", "second", "singles", "tcp_works", "to_ask", "turns", "udp", "under_way", "zones",
     )
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.groups: dict[GroupKey, BatchGroup] = {}
-        self.turns: deque[BatchGroup] = deque()
+        self.turns: OrderedDict[BatchGroup, None] = OrderedDict()
         """Groups in which something waits, in the order of their turns."""
+        self._waiting = 0
+        """What waits there."""
         self.owners = Owners()
         self.singles: deque[Transaction] = deque()
         """What goes alone and waits for a free place."""
@@ -66,7 +70,7 @@ class LaneBatches:
     @property
     def held(self) -> int:
         """Transactions that wait here for a free place, or behind another one of their owner."""
-        return sum([len(group.waiting) for group in self.turns]) + len(self.singles) + self.owners.followers
+        return self._waiting + len(self.singles) + self.owners.followers
 
     def group(self, key: GroupKey) -> BatchGroup:
         """Return a group, made now if there is none yet."""
@@ -74,6 +78,26 @@ class LaneBatches:
         if found is None:
             found = self.groups[key] = BatchGroup(key, self.lane.batch)
         return found
+
+    def put(self, group: BatchGroup, owner: bytes, transaction: Transaction) -> None:
+        """Let an update, whose owner was taken for that, wait for a batch."""
+        group.waiting.append((owner, transaction))
+        self.turns[group] = None
+        self._waiting += 1
+
+    def put_back(self, group: BatchGroup, members: Sequence[tuple[bytes, Transaction]]) -> None:
+        """Let updates that were taken from a group wait there again, before all others."""
+        group.waiting.extendleft(reversed(members))
+        self.turns[group] = None
+        self._waiting += len(members)
+
+    def take(self, group: BatchGroup, count: int) -> list[tuple[bytes, Transaction]]:
+        """Take so many updates from a group."""
+        self._waiting -= count
+        members = [group.waiting.popleft() for _ in range(count)]
+        if not group.waiting:
+            self.turns.pop(group, None)
+        return members
 
     def go_alone(self, owner: bytes, transaction: Transaction) -> None:
         """Let an update, whose owner is in no batch, wait to go alone."""

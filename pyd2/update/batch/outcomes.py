@@ -109,9 +109,7 @@ class BatchOutcomes:
         group = round_.group
         for transaction in round_.transactions:
             _begin_anew(transaction, second=round_.second)
-        if not group.waiting:
-            batches.turns.append(group)
-        group.waiting.extendleft(reversed(round_.members))
+        batches.put_back(group, round_.members)
         self._end_round(batches, round_)
 
     # Questions.
