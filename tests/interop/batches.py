@@ -156,9 +156,11 @@ def killed_and_left_alone(
         sender.wait()
         batches = 0
         for end in [*pieces, len(found)]:
+            wait_until_done(d2)
+            kept = received(d2) + end - sent
             sender.send(found[sent:end])
             sent = end
-            d2.barrier()  # all that was sent has been read, and so is in the queue
+            wait_until_received(d2, kept)
             if end < len(found):
                 batches += batches_of(d2)
                 sender.close()
@@ -166,7 +168,7 @@ def killed_and_left_alone(
                 d2 = D2.start(binary, directory, text)
                 d2.wait_for_listener(port)
                 sender = Sender(d2, port)
-        wait_until(lambda: waiting(d2) == 0, "all requests to end", 120)
+        wait_until_done(d2)
         batches += batches_of(d2)
         sender.close()
         got = zones(server)
@@ -185,10 +187,19 @@ def batches_of(d2: D2) -> int:
     return sum(server["batches"]["sent"] for server in status(d2)["servers"])
 
 
-def waiting(d2: D2) -> int:
-    """Return how many requests a D2 holds."""
-    found = status(d2)["requests"]
-    return int(found["queued"] + found["active"])
+def wait_until_done(d2: D2) -> None:
+    """Wait until a D2 has nothing in its durable queue, from an earlier life neither."""
+    wait_until(lambda: status(d2)["queue"]["entries"] == 0, "all requests to end", 120)
+
+
+def wait_until_received(d2: D2, count: int) -> None:
+    """Wait until a D2's engine has so many requests: each is on disk then, and survives a kill."""
+    wait_until(lambda: received(d2) >= count, f"{count} requests to be in the queue", 120)
+
+
+def received(d2: D2) -> int:
+    """Return how many requests a D2's engine has received, from its queue, too."""
+    return int(status(d2)["requests"]["received"])
 
 
 def main() -> int:
