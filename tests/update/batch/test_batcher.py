@@ -290,3 +290,21 @@ def test_zones_end_as_they_do_one_by_one(
         outcomes = [line for line in world.d2.log.ids if line.endswith(("_SUCCEEDED", "_FAILED"))]
         assert len(outcomes) == len(held) + count
     assert ends[0] == ends[1]
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10**6), sizes=st.lists(st.sampled_from([1, 5, 50]), min_size=2, max_size=6))
+def test_reloads_in_the_middle_change_nothing(seed: int, sizes: list[int]) -> None:
+    """What has begun goes on with the server and the zone it has; what waits is matched again."""
+    held, stream = requests(seed, 180)
+    ends = []
+    for reloads in ([1], sizes):
+        world = World(batch_map(reloads[0], 2))
+        world.run(held, together=1, gap=0.05)
+        part = -(-len(stream) // len(reloads))
+        for at, size in enumerate(reloads):
+            world.d2.configure(make_config(batch_map(size, 2 + at)))
+            world.send(stream[at * part : (at + 1) * part])
+            world.d2.run(world.d2.now + 0.012)
+        ends.append(world.run([]))
+    assert ends[0] == ends[1]
