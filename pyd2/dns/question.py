@@ -16,7 +16,13 @@ _HEAD: Final = Struct(">HHHHHH")
 _ASKED: Final = Struct(">HH")
 _RECORD: Final = Struct(">HHIH")
 _HEADER_LENGTH: Final = 12
+_RESPONSE: Final = 0x80
 _TRUNCATED: Final = 2
+_NOT_USUAL: Final = 0xFA
+"""All bits of a header's third octet but those that say nothing here: AA and RD."""
+_DHCID_IN: Final = _ASKED.pack(RRType.DHCID, RRClass.IN)
+_ITS_DHCID: Final = (0xC000 | _HEADER_LENGTH).to_bytes(2, "big") + _DHCID_IN
+"""How a record of the name begins: with a pointer to the question."""
 
 
 class DhcidAnswer(NamedTuple):
@@ -43,6 +49,10 @@ def read_answer(datagram: bytes, name: bytes, context: SigningContext | None, wa
     ``context`` is the one that signed the question; ``wall`` is seconds since the epoch. Whether the query ID
     is right is for the caller to check. Raises ReplyError.
     """
+    if context is None:
+        usual = _usual_answer(datagram, name)
+        if usual is not None:
+            return usual
     reply = parse_reply(datagram)
     if context is not None:
         context.verify(datagram, reply.tsig, wall)
@@ -54,6 +64,31 @@ def read_answer(datagram: bytes, name: bytes, context: SigningContext | None, wa
     if owner.lower() != name.lower() or _ASKED.unpack_from(datagram, at) != (RRType.DHCID, RRClass.IN):
         raise ReplyError("received answer is one to another question")
     return DhcidAnswer(reply.rcode, tuple(_dhcids(datagram, at + _ASKED.size, name.lower())))
+
+
+def _usual_answer(datagram: bytes, name: bytes) -> DhcidAnswer | None:
+    """Return what an unsigned answer with one DHCID, or no record, says; None for all others, right or wrong.
+
+    What else it has is not looked at, which makes it four times as quick.
+    """
+    at = _HEADER_LENGTH + len(name)
+    if (
+        datagram[4:6] != b"\0\1"
+        or datagram[2] & _NOT_USUAL != _RESPONSE
+        or datagram[at : at + _ASKED.size] != _DHCID_IN
+        or datagram[_HEADER_LENGTH:at].lower() != name.lower()
+    ):
+        return None
+    rcode = datagram[3] & 15
+    at += _ASKED.size
+    if datagram[6:8] == b"\0\0":
+        return DhcidAnswer(rcode, ())
+    if datagram[6:8] == b"\0\1" and datagram[at : at + 6] == _ITS_DHCID:
+        at += 2 + _RECORD.size
+        size = int.from_bytes(datagram[at - 2 : at], "big")
+        if rcode == Rcode.NOERROR and at + size <= len(datagram):
+            return DhcidAnswer(rcode, (datagram[at : at + size],))
+    return None
 
 
 def _dhcids(datagram: bytes, at: int, name: bytes) -> list[bytes]:

@@ -7,10 +7,12 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyd2.dns.names import parse_name
-from pyd2.dns.question import encode_question, read_answer
-from pyd2.dns.tsig import HmacKey
+from pyd2.dns.question import _usual_answer, encode_question, read_answer
+from pyd2.dns.tsig import HmacKey, TsigRecord
 from pyd2.errors import ReplyError
 
 NAME = parse_name("Host.example.com.")
@@ -43,6 +45,33 @@ def test_whose_a_name_is() -> None:
     assert other.dhcids == ()
     aside = reply("host.example.com. 300 IN A 192.0.2.1", "host.example.com. 300 IN DHCID AAEC")
     assert read_answer(aside, NAME, None, WALL).dhcids == (b"\0\1\2",)
+
+
+@given(st.binary(max_size=80), st.integers(0, 3), st.integers(0, 255), st.integers(0, 255))
+def test_the_quick_reading_says_what_the_careful_one_does(
+    tail: bytes, count: int, flags: int, octet: int
+) -> None:
+    """Where it says anything of what is in order; the careful one walks all records."""
+    head = bytes((0, 0, 0x80 | flags & 5, octet & 15, 0, 1, 0, count)) + bytes(4)
+    datagram = head + NAME.upper() + b"\0\x31\0\1" + b"\xc0\x0c\0\x31\0\1" + bytes(4) + tail
+    quick = _usual_answer(datagram, NAME)
+    try:
+        careful = read_answer(datagram, NAME, Trusting(), WALL)
+    except ReplyError:
+        return
+    assert quick in (None, careful)
+
+
+class Trusting:
+    """A context that believes every reply."""
+
+    length = 0
+
+    def sign(self, message: bytes, qid: int, wall: int) -> bytes:
+        raise NotImplementedError
+
+    def verify(self, reply: bytes, tsig: TsigRecord | None, wall: int) -> None:
+        """Believe it."""
 
 
 @pytest.mark.parametrize("datagram", [

@@ -93,7 +93,9 @@ class BatchMessages:
         group = round_.group
         context = None if group.key is None else group.key.create_context()
         name = round_.transactions[place].ncr.fqdn_wire
-        draft = Draft(*self._sender.new_query(batches.lane), encode_question(name))
+        slot = STREAM if group.server.tcp else self._sender.slot_of(batches.lane)
+        query_id = self._tries.draw_query_id(batches.lane, slot)
+        draft = Draft(slot, query_id, encode_question(name))
         message = _signed(draft, context, int(wall))
         question = Question(round_, place, follows, context)
         question.tcp = group.server.tcp

@@ -76,9 +76,9 @@ class Sender:
 
     def turn(self, lane: Lane, now: float, wall: float) -> Turn:
         """Return what holds for all that is sent to a server now."""
-        return Turn(now, int(wall), self.timeout_ms / 1000, self._slot_of(lane))
+        return Turn(now, int(wall), self.timeout_ms / 1000, self.slot_of(lane))
 
-    def _slot_of(self, lane: Lane) -> int:
+    def slot_of(self, lane: Lane) -> int:
         """Return the lane's local port for what goes out together now."""
         output = self._output
         if output.slot < 0:
@@ -118,7 +118,7 @@ class Sender:
 
     def new_query(self, lane: Lane) -> tuple[int, int]:
         """Return the slot of a local port, and a query ID that is free there and on a connection."""
-        slot = self._slot_of(lane)
+        slot = self.slot_of(lane)
         while True:
             query_id = self._tries.draw_query_id(lane, slot)
             if self._tries.is_free(lane, STREAM << 16 | query_id):
