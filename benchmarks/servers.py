@@ -38,13 +38,15 @@ def find(program: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(name: str, settings: Settings, port: int) -> Iterator[int]:
+def serving(name: str, settings: Settings, port: int, *, on_disk: bool = False) -> Iterator[int]:
     """Run a DNS server on a port while the context lasts; gives its process ID. Raises BenchmarkError.
 
-    Its files are in memory, so that no disk is measured, and its limits are those it comes with.
+    Its files are in memory, so that no disk is measured, unless they are to be in /var/tmp; its
+    limits are those it comes with.
     """
     memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="dns-bench.", dir=memory if memory.is_dir() else None) as folder:
+    place = Path("/var/tmp") if on_disk else memory if memory.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="dns-bench.", dir=place) as folder:
         directory = Path(folder)
         for number in range(2):
             (directory / f"zone{number}").write_text(_HEAD)

@@ -169,6 +169,10 @@ I   PYD2_REQUEST_EXPIRED Request ID %1: dropped because its lease has ended and 
 I   PYD2_REQUEST_SUPERSEDED Request ID %1: superseded by a newer request while pending: %2
 
 [d2-to-dns]
+D55 PYD2_BATCH_ANSWERED DNS server %1 answered %2 to a batch of %3 updates for zone %4 after %5 ms: %6
+D55 PYD2_BATCH_SENT sending a batch of %1 updates for zone %2 to DNS server %3: one message of %4 octets over %5
+D55 PYD2_BATCH_TIMEOUT a batch of %1 updates for zone %2 to DNS server %3 was not answered in time: each update is sent again by itself
+I   PYD2_BATCHES_PAUSED DNS server %1 answered %2 to a batch of %3 updates for zone %4: pyd2 sends these updates, and all of this zone and key for %5 seconds, one by one. If this continues, look which of its updates the server refuses
 D70 PYD2_REPLY_IGNORED ignoring a datagram from %1 that answers no pending update: %2
 D70 PYD2_UPDATE_TCP Request ID %1: sending the update to server %2 over TCP: %3
 W   PYD2_CONNECTION_CLOSED closed the TCP connection to DNS server %1: %2. The next update opens a new one. This happened %3 times since the last such message, which appears at most once a minute

@@ -79,6 +79,7 @@ static wire_try *send_one(sending *common, const wire_route *route, uint32_t num
     wire_try *try = wire_tries_add(common->tries, common->lane, query, number, common->turn->now, common->queue);
     try->route = route;
     try->then = NULL;
+    try->feeds_window = true;
     try->mac_size = 0;
     if (route->key != NULL) {
         try->mac_size = (uint8_t)route->key->mac_size;
@@ -148,7 +149,11 @@ void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, 
             rcode = wire_reply_read(reply, sizes[i], try->route->key, try->mac, try->mac_size, turn->wall);
         }
         events[i].outcome = rcode >= 0 && !(reply[2] & TRUNCATED) ? rcode : WIRE_TRY_JUDGE;
-        wire_window_replied(&lane->window, try->sent_at, turn->now);
+        if (try->feeds_window) {
+            wire_window_replied(&lane->window, try->sent_at, turn->now);
+        } else {
+            wire_window_withdrawn(&lane->window, turn->now);
+        }
         if (lane->replies.on) {
             wire_reply_count(&lane->replies, events[i].outcome, turn->now - try->sent_at);
         }

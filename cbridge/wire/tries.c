@@ -145,7 +145,7 @@ void wire_tries_end(wire_tries *tries, int32_t number) {
 }
 
 int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
-                     double timeout) {
+                     double timeout, bool feeds_window) {
     uint32_t queue = 0;
     if (!wire_tries_reserve(tries, number) || !wire_tries_find_queue(tries, timeout, &queue)) {
         return WIRE_NO_SPACE;
@@ -154,6 +154,7 @@ int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_
     try->route = NULL;
     try->then = NULL;
     try->mac_size = 0;
+    try->feeds_window = feeds_window;
     return 0;
 }
 
@@ -172,7 +173,11 @@ size_t wire_tries_expire(wire_tries *tries, double now, int32_t *numbers, size_t
         int32_t first;
         while (found < count && (first = tries->queues[i].first) != WIRE_NONE && tries->tries[first].deadline <= now) {
             wire_lane *lane = tries->tries[first].lane;
-            wire_window_timed_out(&lane->window, tries->tries[first].sent_at, now);
+            if (tries->tries[first].feeds_window) {
+                wire_window_timed_out(&lane->window, tries->tries[first].sent_at, now);
+            } else {
+                wire_window_withdrawn(&lane->window, now);
+            }
             wire_quarantine_add(&lane->quarantined, (uint16_t)tries->tries[first].query, now);
             wire_tries_end(tries, first);
             numbers[found++] = first;

@@ -2,6 +2,7 @@
 #ifndef PYD2_WIRE_TRIES_H
 #define PYD2_WIRE_TRIES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,10 +62,10 @@ int64_t wire_tries_query(const wire_tries *tries, uint32_t number, const wire_la
 
 /*
  * Enter a try whose message is the caller's to send and whose reply is the caller's to judge. It counts in the
- * lane's window. Returns 0, or WIRE_NO_SPACE without memory.
+ * lane's window, which adapts to its end if it `feeds_window`. Returns 0, or WIRE_NO_SPACE without memory.
  */
 int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
-                     double timeout);
+                     double timeout, bool feeds_window);
 
 /*
  * Make the updates of `count` transactions and enter their tries. `records` holds their packed requests, one

@@ -59,6 +59,8 @@ class LaneSwitches(NamedTuple):
     tls_ca_file: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
+    batch: int = 1
+    """Updates in one message at most, where they would wait for a free place; 1: each has its own."""
 
     @property
     def tls(self) -> TlsSwitches | None:
@@ -167,6 +169,7 @@ _LANES: Final[Mapping[str, _Rule]] = {
     "tls-ca-file": str,
     "tls-cert-file": str,
     "tls-key-file": str,
+    "batch": _Number(1, 500),
 }
 _METRICS: Final[Mapping[str, _Rule]] = {"max-zones": _Number(0, 1_000_000)}
 _HISTORY: Final[Mapping[str, _Rule]] = {

@@ -210,6 +210,7 @@ class ServerSockets:
             self._tcp = TcpLink(
                 self._loop, str(self._lane.address), self._lane.port, self._tcp_replies, self._on_failure,
                 self._troubles.connection_closed, self._timeout, self._descriptors, self._lane.tls,
+                lambda: self._lane.batch > 1,
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 

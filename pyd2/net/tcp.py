@@ -8,6 +8,7 @@ closed.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -83,6 +84,8 @@ class _Connection(asyncio.Protocol):
         """How many more messages have come that answer nothing than such that do; at least 0."""
         self.paused = False
         """Whether more has come than the loop's turn allows: then nothing is read meanwhile."""
+        self.socket: socket.socket | None = None
+        """The connection's, to have what comes acknowledged at once."""
         self._on_open = on_open
         self._on_data = on_data
         self._on_end = on_end
@@ -94,6 +97,9 @@ class _Connection(asyncio.Protocol):
         self._on_open(self)
 
     def data_received(self, data: bytes) -> None:
+        if self.socket is not None:
+            with suppress(OSError):  # it is closed
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self.received += data
         if not self.paused:
             self._on_data(self)
@@ -118,6 +124,10 @@ class TcpLink(Generic[Sent]):
     a timer of its own. If no answer at all came meanwhile, the connection is given up, so that updates whose
     time has passed do not stay queued in it.
 
+    ``quick_acks`` says whether a new connection acknowledges at once what comes: some servers keep a second
+    small reply back until the first one is acknowledged (Nagle's algorithm), and the kernel takes 40 ms for
+    that.
+
     Of the messages that wait, no two may have the same query ID.
     """
 
@@ -132,6 +142,7 @@ class TcpLink(Generic[Sent]):
         timeout: Callable[[], float],
         descriptors: Descriptors,
         tls: TlsSwitches | None = None,
+        quick_acks: Callable[[], bool] = lambda: False,
     ) -> None:
         self._loop = loop
         self._address = address
@@ -142,6 +153,7 @@ class TcpLink(Generic[Sent]):
         self._timeout = timeout
         self._descriptors = descriptors
         self._tls = tls
+        self._quick_acks = quick_acks
         self._connection: _Connection | None = None
         """The present one; what comes from others counts no more."""
         self._connecting: asyncio.Task[None] | None = None
@@ -255,6 +267,8 @@ class TcpLink(Generic[Sent]):
     def _opened(self, connection: _Connection) -> None:
         """Send what has waited for the connection."""
         self._connection = connection
+        if self._quick_acks():
+            connection.socket = connection.transport.get_extra_info("socket")
         waiting, self._waiting = self._waiting, {}
         if self._expiry is not None:
             self._expiry.cancel()

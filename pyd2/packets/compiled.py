@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.dns.tsig import ALGORITHMS, HmacContext, HmacKey, is_shared_secret, short_name
-from pyd2.dns.update import Data, Zone
+from pyd2.dns.update import MAX_MESSAGE, Data, Zone
 from pyd2.errors import NcrError
 from pyd2.interpreter import GIVE_WAY_AFTER, give_way
 from pyd2.packets.batch import DatagramBatch, in_batches
@@ -42,6 +42,7 @@ _BEGINS_SIZE: Final = 32
 # Looked up once: called for every message.
 unpack = ffi.unpack
 from_buffer = ffi.from_buffer
+_write_batch = lib.wire_batch_write
 _write_update = lib.wire_update_write
 _sign = lib.wire_sign
 _read_reply = lib.wire_reply_read
@@ -138,6 +139,8 @@ class CompiledLayer(PlainLayer):
         self._packed_sizes = ffi.new("uint32_t[]", lib.WIRE_BATCH_MAX)
         self._output = ffi.new("uint8_t[]", OUTPUT_SIZE)
         self._buffer = ffi.buffer(self._output)
+        self._batch_output: Any = None
+        """Where batches are written; made for the first one."""
         self._prepared = 0
         """What has been prepared of configurations, in calls into C."""
 
@@ -249,6 +252,26 @@ class CompiledLayer(PlainLayer):
             return super().encode_update(template, zone, owner, target, address, dhcid, ttl)
         message: bytes = self._buffer[:size]
         return message
+
+    def encode_batch(
+        self, zone: Zone, updates: Sequence[tuple[UpdateTemplate, Request]], *, forward: bool
+    ) -> bytes:
+        """Return an UPDATE message with the changes of several requests, with query ID 0 and without TSIG."""
+        assert isinstance(zone, CompiledZone)
+        requests = [request for _, request in updates if isinstance(request, PackedRequest)]
+        if len(requests) < len(updates):
+            return super().encode_batch(zone, updates, forward=forward)
+        if self._batch_output is None:
+            self._batch_output = ffi.new("uint8_t[]", MAX_MESSAGE)
+        records = b"".join(requests)
+        templates = ffi.new("wire_template *[]", [prepare_template(template) for template, _ in updates])
+        size = _write_batch(
+            zone.prepared, templates, len(updates), records, len(records), forward, self._batch_output,
+            MAX_MESSAGE,
+        )
+        if size < 0:
+            return super().encode_batch(zone, updates, forward=forward)
+        return bytes(ffi.buffer(self._batch_output, size))
 
     def read_reply(self, datagram: bytes, context: SigningContext | None, wall: int) -> int:
         """Return the response code of a server's reply."""

@@ -107,5 +107,14 @@ class PacketLayer(Protocol):
         pyd2.dns.update.encode_update.
         """
 
+    def encode_batch(
+        self, zone: Zone, updates: Sequence[tuple[UpdateTemplate, Request]], *, forward: bool
+    ) -> bytes:
+        """Return an UPDATE message with the changes of several requests, with query ID 0 and without TSIG.
+
+        ``forward``: their owners are the FQDNs; else the reverse names of the addresses. They must differ,
+        ignoring case. Raises NcrError. See pyd2.dns.batch.encode_batch.
+        """
+
     def read_reply(self, datagram: bytes, context: SigningContext | None, wall: int) -> int:
         """Return the response code of a server's reply; raises ReplyError. See pyd2.dns.reply.read_reply."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyd2 import ncr
 from pyd2.data.zone import NO_INTERFACES
 from pyd2.dns import reply, update
+from pyd2.dns.batch import BatchPart, encode_batch
 from pyd2.dns.names import reverse_name_wire
 from pyd2.dns.tsig import HmacKey
 from pyd2.dns.update import Zone
@@ -80,6 +81,17 @@ class PlainLayer:
         """Return an UPDATE message with query ID 0 and without TSIG."""
         owner = owner or reverse_name_wire(address)
         return update.encode_update(template, zone, owner, target, address, dhcid, ttl)
+
+    def encode_batch(
+        self, zone: Zone, updates: Sequence[tuple[UpdateTemplate, Request]], *, forward: bool
+    ) -> bytes:
+        """Return an UPDATE message with the changes of several requests, with query ID 0 and without TSIG."""
+        parts = []
+        for template, request in updates:
+            fqdn, address = request.fqdn_wire, request.address
+            owner = fqdn if forward else reverse_name_wire(address)
+            parts.append(BatchPart(template, owner, fqdn, address, request.dhcid, request.lease_length))
+        return encode_batch(zone, parts)
 
     def read_reply(self, datagram: bytes, context: SigningContext | None, wall: int) -> int:
         """Return the response code of a server's reply."""

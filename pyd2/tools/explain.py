@@ -26,6 +26,7 @@ from pyd2.tools.kea import add_kea_option, kea_profile
 from pyd2.tools.requests import Identifier, dhcid
 from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagram
 from pyd2.tools.wire_text import describe_wire
+from pyd2.update.model.batch_rules import ASKS, BATCH_RULES
 from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES
 from pyd2.update.model.plan import make_plan
 from pyd2.update.model.reasons import NAMES, reason
@@ -166,7 +167,9 @@ def _direction(
 def _servers(servers: tuple[Server, ...]) -> Iterator[str]:
     for number, server in enumerate(servers):
         key = f"key {server.key.name} {server.key.algorithm}" if server.key else "unsigned"
-        yield f"  {'server' if number == 0 else 'then':8}{server.text}, {key}"
+        batch = server.config.switches.lanes.batch
+        together = f", batches of up to {batch} updates" if batch > 1 else ""
+        yield f"  {'server' if number == 0 else 'then':8}{server.text}, {key}{together}"
 
 
 def _steps(
@@ -188,9 +191,23 @@ def _steps(
             why, mend = reason(failed, kind, step)
             yield f"    {failed:9} means: {why}"
             yield f"    {'':9} mend:  {mend}"
+        if any(server.config.switches.lanes.batch > 1 for server in domain.servers):
+            yield from _in_a_batch(kind, step)
         if any(len(wire) + (server.key.length if server.key else 0) > MAX_UDP_MESSAGE
                for server in domain.servers):
             yield f"    longer than {MAX_UDP_MESSAGE} bytes: sent over TCP"
+
+
+def _in_a_batch(kind: Kind, step: Step) -> Iterator[str]:
+    rule = BATCH_RULES[kind].get(step)
+    if rule is None:
+        yield "    never goes in a batch"
+        return
+    yield "    if updates wait for the server: goes in a batch with others of its zone"
+    if ASKS[rule.sort]:
+        rcodes = ", ".join(sorted(rcode.name for rcode in ASKS[rule.sort]))
+        yield f"      {rcodes}: the server is asked whose the names are; then a second batch"
+    yield "      any RCODE but NOERROR leads in the end to this update alone, as above"
 
 
 def _leads_to(step: Step, domain: Domain, *, reverse_follows: bool) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.errors import NcrError
 from pyd2.update.agenda import Agenda
+from pyd2.update.batch.batcher import Batcher
 from pyd2.update.drive.driver import Driver
 from pyd2.update.drive.outcomes import Ends
 from pyd2.update.drive.replies import Replies
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.inflight.contract import EngineBackend
     from pyd2.update.model.plan import Plan
-    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.model.transaction import Purpose, Transaction
     from pyd2.update.observing.requests import EventSink
     from pyd2.update.server.lane import Lane
 
@@ -64,12 +65,13 @@ class Engine:
         agenda, output = self._agenda, self._output = Agenda(), OutputBuffer()
         ends = self._ends = Ends(tries, counters, log, agenda, output)
         driver = self._driver = Driver(backend, ends, agenda, output, counters, log)
-        self._replies = Replies(driver, counters, log, packets)
+        replies = self._replies = Replies(driver, counters, log, packets)
         retries = self._retries = RetryQueue(counters, log, tries.draw_place, ends, agenda, output)
         limit = self._limit = QueueLimit(tries, ends, agenda, retries, counters, log)
         routing = Routing(driver, ends, limit, counters, log)
+        batcher = self._batcher = Batcher(driver, replies, routing, limit, ends, agenda, packets, log, output)
         self._scheduler = Scheduler(
-            driver, ends, agenda, retries, limit, routing, counters, log, packets
+            driver, ends, agenda, retries, limit, routing, batcher, counters, log, packets
         )
         self._plan = routing.plan
         self._old_plans: list[Plan] = []
@@ -106,8 +108,8 @@ class Engine:
 
     @property
     def extended(self) -> bool:
-        """Whether requests are tried again, or servers passed over, in some domain."""
-        return any(lane.breaker is not None for lane in self._plan.lanes)
+        """Whether requests are tried again, servers passed over, or batches sent, in some domain."""
+        return any(lane.breaker is not None or lane.batch > 1 for lane in self._plan.lanes)
 
     def oldest_age(self, wall: float) -> float:
         """Return the seconds that the oldest retry has waited; 0: there is none."""
@@ -197,7 +199,7 @@ class Engine:
         """Return ``most`` lanes at most in which a try has timed out, for the shell to see why; each once."""
         return self._replies.pop_unanswered(most)
 
-    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+    def pending(self, lane: Lane) -> Mapping[int, Purpose]:
         """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
         return self._tries.pending(lane)
 
@@ -245,6 +247,7 @@ class Engine:
         self._counters.keep_keys(plan.keys)
         now_in_use = self.lanes
         self._driver.configure(config.dns_server_timeout, select_key, now_in_use)
+        self._batcher.configure()
         self._scheduler.match_again(plan, lanes, now_in_use, now, wall)
         return before
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyd2.update.server.lane import BatchCounts
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -31,8 +33,14 @@ def _server_status(lane: Lane, wall: float) -> dict[str, Plain]:
     status: dict[str, Plain] = {
         "address": lane.host, "port": lane.port,
         "state": "down" if breaker is not None and breaker.down else "up",
-        "in-flight": lane.window.in_flight, "waiting": len(lane.ready) + len(lane.waiting),
+        "in-flight": lane.window.in_flight, "waiting": len(lane.ready) + len(lane.waiting) + lane.held,
     }
     if breaker is not None and breaker.down:
         status["down-for"] = max(0, int(wall - breaker.since))
+    if lane.batch > 1:
+        counts = lane.batched or BatchCounts()
+        status["batches"] = {
+            "most": lane.batch, "sent": counts.batches, "updates": counts.updates,
+            "questions": counts.questions,
+        }
     return status

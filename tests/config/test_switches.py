@@ -53,7 +53,7 @@ def test_without_switches_all_is_as_in_kea(context: Any) -> None:
         servers=ServerSwitches(
             RetrySwitches(enabled=False, initial_delay=1, max_delay=300),
             FailoverSwitches(enabled=False, breaker_threshold=5, partial_success=False),
-            LaneSwitches(max_in_flight=None, transport="udp"),
+            LaneSwitches(max_in_flight=None, transport="udp", batch=1),
         ),
         expired="keep",
         redact_secrets=False,
@@ -65,7 +65,7 @@ def test_each_switch_is_read() -> None:
         queue={"type": "durable", "directory": "/q", "max-entries": 7},
         retry={"enabled": True, "initial-delay": 2, "max-delay": 2.5},
         failover={"enabled": True, "breaker-threshold": 9, "partial-success": True},
-        lanes={"max-in-flight": 8, "transport": "tcp"},
+        lanes={"max-in-flight": 8, "transport": "tcp", "batch": 500},
         expired="drop",
         **{"redact-secrets": True},
     )
@@ -74,7 +74,7 @@ def test_each_switch_is_read() -> None:
         ServerSwitches(
             RetrySwitches(enabled=True, initial_delay=2, max_delay=2.5),
             FailoverSwitches(enabled=True, breaker_threshold=9, partial_success=True),
-            LaneSwitches(8, "tcp"),
+            LaneSwitches(8, "tcp", batch=500),
         ),
         "drop",
         redact_secrets=True,
@@ -97,6 +97,8 @@ def test_each_switch_is_read() -> None:
             {"lanes": {"max-in-flight": 0}},
             "out of range value (0) specified for parameter 'max-in-flight' (f:2:3)",
         ),
+        ({"lanes": {"batch": 501}}, "out of range value (501) specified for parameter 'batch' (f:2:3)"),
+        ({"lanes": {"batch": 0}}, "out of range value (0) specified for parameter 'batch' (f:2:3)"),
         ({"lanes": {"max-in-flight": True}}, "invalid type specified for parameter 'max-in-flight' (f:2:3)"),
         ({"lanes": {"max-in-flight": 1.5}}, "invalid type specified for parameter 'max-in-flight' (f:2:3)"),
         (

@@ -49,13 +49,13 @@ def _update_cannot_be_built(patch: pytest.MonkeyPatch) -> None:
 
 
 def _transaction_is_lost(patch: pytest.MonkeyPatch) -> None:
-    answered = Replies._answered
+    answered = Replies.answered
 
     def plant(self: Replies, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
         if rcode != 9:
             answered(self, transaction, rcode, now, wall)
 
-    patch.setattr(Replies, "_answered", plant)
+    patch.setattr(Replies, "answered", plant)
 
 
 def _transaction_ends_twice(patch: pytest.MonkeyPatch) -> None:

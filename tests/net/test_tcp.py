@@ -5,7 +5,7 @@ import itertools
 import socket
 import struct
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,7 @@ from pyd2.net.descriptors import Descriptors
 from pyd2.net.tcp import TcpLink
 from pyd2.regular import open_regular
 
+Run = Callable[[Coroutine[None, None, None]], None]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -601,3 +602,38 @@ def test_many_messages_that_fail_at_once_leave_the_loop_its_turns() -> None:
             assert [(await rig.event())[1] for _ in range(count)] == [str(number) for number in range(count)]
 
     uvloop.run(scenario())
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_comes_is_acknowledged_at_once_where_that_is_asked_for(run: Run, quick: bool) -> None:
+    """The kernel takes the option with each read; it forgets it by itself."""
+    taken: list[int] = []
+
+    class Watched(socket.socket):
+        def setsockopt(self, level: int, name: int, value: int) -> None:  # type: ignore[override]
+            super().setsockopt(level, name, value)
+            taken.append(name)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            writer.write(framed(await read_message(reader)))
+        await reader.read()
+
+    async def exchange() -> None:
+        async with Rig(serve) as rig:
+            rig.link._quick_acks = lambda: quick
+            for number in (1, 2):
+                rig.send(message(number), str(number))
+                assert await rig.event() == ("reply", str(number), message(number))
+                connection = rig.link._connection
+                assert connection is not None
+                assert (connection.socket is not None) == quick
+                if connection.socket is not None and number == 1:
+                    duplicate = connection.socket.dup()
+                    connection.socket = Watched(fileno=duplicate.detach())
+            if connection is not None and connection.socket is not None:
+                connection.socket.close()
+                assert taken == [socket.TCP_QUICKACK]
+
+    run(exchange())

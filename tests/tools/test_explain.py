@@ -226,3 +226,16 @@ def test_a_failure_is_explained_where_it_can_happen(config: str, capsys: pytest.
     with pytest.raises(SystemExit):
         main(["explain", config, "h.example.com.", "192.0.2.1", "--failed", "unheard-of"])
     assert "no failure has this name: unheard-of" in capsys.readouterr().err
+
+
+def test_it_shows_what_may_go_in_a_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "d2.json"
+    file.write_text(json.dumps({"DhcpDdns": CONFIG | {"user-context": {"pyd2": {"lanes": {"batch": 50}}}}}))
+    arguments = ["explain", str(file), "h.example.com.", "192.0.2.10", "--dhcid", DHCID]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "127.0.0.1 port:5301, unsigned, batches of up to 50 updates" in shown
+    adding, replacing, reverse = shown.split("    zone  ")[1:]
+    assert "NXDOMAIN, NXRRSET, YXDOMAIN: the server is asked whose the names are" in adding
+    assert "never goes in a batch" in replacing
+    assert "goes in a batch with others of its zone" in reverse

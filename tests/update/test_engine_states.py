@@ -146,7 +146,8 @@ class EngineStates(RuleBasedStateMachine):
         self.d2.configure(CONFIGS[number])
 
     def pending(self, lane: Lane) -> Mapping[int, Transaction]:
-        return self.d2.engine.pending(lane)
+        found = self.d2.engine.pending(lane)
+        return {query: tried for query, tried in found.items() if isinstance(tried, Transaction)}
 
     def transactions(self) -> list[Transaction]:
         lanes = self.d2.engine.lanes

@@ -20,7 +20,7 @@ static void mac(void) {
     wire_lane *lane = wire_lane_new(10);
     CHECK(tries != NULL && lane != NULL);
     CHECK(wire_tries_mac(tries, 0, octets) == 0);
-    CHECK(wire_tries_enter(tries, lane, 1, 3, 0, 1) == 0);
+    CHECK(wire_tries_enter(tries, lane, 1, 3, 0, 1, true) == 0);
     for (uint32_t number = 0; number < 1000; number++) {
         CHECK(wire_tries_mac(tries, number, octets) == 0);
     }

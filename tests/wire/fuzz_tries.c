@@ -138,7 +138,7 @@ static void do_one(world *w, input *from) {
             CHECK(wire_tries_withdraw(w->tries, lane, (uint64_t)query, w->turn.now) == (int32_t)number);
             w->under_way[number] = 0;
         } else if (wire_tries_find(w->tries, w->lanes[0], number) < 0) {
-            CHECK(wire_tries_enter(w->tries, w->lanes[0], number, number, w->turn.now, what) == 0);
+            CHECK(wire_tries_enter(w->tries, w->lanes[0], number, number, w->turn.now, what, number % 2 == 0) == 0);
             w->under_way[number] = 1;
         }
         break;

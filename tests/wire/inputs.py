@@ -60,6 +60,19 @@ def packed(rng: random.Random) -> Iterator[bytes]:
             yield mutate_bytes(bytes(read), rng, [bytes(read)]) if rng.random() < 0.8 else bytes(read)
 
 
+def batches(rng: random.Random) -> Iterator[bytes]:
+    """Make templates, a zone and packed requests that may be spoilt."""
+    layer = CompiledLayer()
+    for datagram in requests(rng):
+        found = layer.read_requests([datagram[:4096]], None)
+        packed_ones = [bytes(each) for each in found if isinstance(each, PackedRequest)]
+        zone = rng.choice(_NAMES)
+        head = bytes((rng.randrange(8), rng.randrange(2), len(zone), rng.choice([2, 30, 255])))
+        templates = rng.randbytes(8 * 10)
+        data = head + templates + zone + b"".join(packed_ones) * rng.randrange(4)
+        yield data if rng.random() < 0.5 else mutate_bytes(data, rng, [data])
+
+
 def tries(rng: random.Random) -> Iterator[bytes]:
     """Make what is to be done to tries, one octet string for each life."""
     while True:
@@ -68,6 +81,7 @@ def tries(rng: random.Random) -> Iterator[bytes]:
 
 GENERATORS: dict[str, Callable[[random.Random], Iterator[bytes]]] = {
     "request": requests, "reply": replies, "update": updates, "packed": packed, "tries": tries,
+    "batch": batches,
 }
 
 

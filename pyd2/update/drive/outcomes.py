@@ -34,6 +34,8 @@ class Ends:
         self._output = output
         self.active = 0
         """Transactions begun and not ended."""
+        self.sharing = 0
+        """Of these, those under way that share a try with another one: all of a batch but one."""
         self.numbered = False
         """Whether requests have numbers in the durable queue."""
         self.observer: RequestObserver | None = None
@@ -87,6 +89,7 @@ class Ends:
 
     def _stop(self, transaction: Transaction) -> None:
         self.active -= 1
+        transaction.ended = True
         transaction.plan.active -= 1
         self._tries.forget(transaction)
 

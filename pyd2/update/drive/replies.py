@@ -17,7 +17,7 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.inflight.contract import NEXT
 from pyd2.update.model.kinds import DONE, MAX_ROUNDS, MAX_TRIES
 from pyd2.update.model.reasons import Fault
-from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED
+from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyd2.update.drive.driver import Driver
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.inflight.contract import Outgoing
-    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.model.transaction import Purpose
     from pyd2.update.server.lane import Lane
 
 _MAY_PASS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED), int(Rcode.NOTAUTH)})
@@ -59,7 +59,7 @@ class Replies:
         log = self._log
         logged = "ASIODNS_FETCH_COMPLETED" in log.on
         silent = not logged and _OF_SINGLE_UPDATES.isdisjoint(log.on)
-        goes_on = silent and self._selector.select_key is None and not lane.ready
+        goes_on = silent and self._selector.select_key is None and not lane.ready and not lane.collecting
         continued: list[Transaction] = []
         turn = self._sender.turn(lane, now, wall)
         events = self._tries.read_replies(lane, slot, datagrams, turn, goes_on=goes_on)
@@ -75,7 +75,7 @@ class Replies:
             if logged:
                 log.emit("ASIODNS_FETCH_COMPLETED", lane.host, lane.port)
             if rcode >= 0:
-                self._answered(transaction, rcode, now, wall)
+                self.answered(transaction, rcode, now, wall)
             elif rcode == NEXT:
                 counters = transaction.key_counters
                 self._successes[counters] = self._successes.get(counters, 0) + 1
@@ -85,7 +85,7 @@ class Replies:
         if continued:
             self._driver.went_on(continued, lane, wall)
         if self._successes:
-            self._count_successes(wall)
+            self.count_successes(wall)
 
     def pop_unanswered(self, most: int) -> list[Lane]:
         """Return ``most`` lanes at most in which a try has timed out, each once."""
@@ -101,17 +101,20 @@ class Replies:
         """
         lane = outgoing.lane
         query = outgoing.slot << 16 | outgoing.query_id
-        transaction = self._tries.find(lane, query)
-        if transaction is None:
+        tried = self._tries.find(lane, query)
+        if tried is None:
             return
-        if transaction.spare_rcode is None:
+        if not isinstance(tried, Transaction) or tried.spare_rcode is None:
             protocol = "TCP" if outgoing.tcp else "UDP"
             self._log.emit("ASIODNS_SEND_DATA", error, protocol, lane.host, lane.port)
-            if not _has_alternative(transaction):
+            if not (_has_alternative(tried) if isinstance(tried, Transaction) else tried.may_fail):
                 return
         self._tries.withdraw(lane, query, now)
         lane.free_places_known = False
-        self._unanswered(transaction, now, wall, was_sent=False)
+        if isinstance(tried, Transaction):
+            self._unanswered(tried, now, wall, was_sent=False)
+        else:
+            tried.fail(now, wall)
 
     def expire(self, most: int, until: float, now: float, wall: float) -> list[Lane]:
         """Fail tries whose time was up at ``until``, so many at most; return the lanes of their servers.
@@ -125,10 +128,13 @@ class Replies:
             lane.free_places_known = False
             lane.silent = True
             self._unanswered_lanes[lane] = None
-        for transaction, lane in zip(expired, lanes, strict=True):
+        for tried, lane in zip(expired, lanes, strict=True):
             if "ASIODNS_READ_TIMEOUT" in self._log.on:
                 self._log.emit("ASIODNS_READ_TIMEOUT", lane.host, lane.port)
-            self._unanswered(transaction, now, wall)
+            if isinstance(tried, Transaction):
+                self._unanswered(tried, now, wall)
+            else:
+                tried.expire(now, wall)
         return lanes
 
     # What has come.
@@ -139,8 +145,12 @@ class Replies:
             what = f"query ID {int.from_bytes(datagram[:2], 'big')}" if len(datagram) >= 2 else "too short"
             self._log.emit("PYD2_REPLY_IGNORED", lane.text, what)
 
-    def _judge(self, transaction: Transaction, datagram: bytes, now: float, wall: float) -> None:
+    def _judge(self, tried: Purpose, datagram: bytes, now: float, wall: float) -> None:
         """Judge a reply that was not yet."""
+        if not isinstance(tried, Transaction):
+            tried.receive(datagram, now, wall)
+            return
+        transaction = tried
         context, transaction.context = transaction.context, None
         if context is not None and isinstance(transaction.key, LibraryKey):
             self._driver.offload(
@@ -157,7 +167,7 @@ class Replies:
     ) -> None:
         """Use what a library says of a reply."""
         self._judged(transaction, datagram, job.result, now, wall)
-        self._count_successes(wall)
+        self.count_successes(wall)
 
     def _judged(
         self, transaction: Transaction, datagram: bytes, result: Callable[[], int], now: float, wall: float
@@ -179,18 +189,19 @@ class Replies:
                 )
             self._driver.offer(transaction, now, wall)
         else:
-            self._answered(transaction, rcode, now, wall)
+            self.answered(transaction, rcode, now, wall)
 
-    def _count_successes(self, wall: float) -> None:
+    def count_successes(self, wall: float) -> None:
+        """Count the updates that were answered since the last call."""
         for key_counters, count in self._successes.items():
             self._counters.update_success.add(wall, count)
             if key_counters is not None:
                 key_counters.success.add(wall, count)
         self._successes.clear()
 
-    # What follows.
+    # What follows; of several transactions of a batch, too.
 
-    def _answered(self, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
+    def answered(self, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
         """Use the answer to a try; the caller counts the successes when it is done with all replies."""
         transaction.spare_rcode = None
         counters = transaction.key_counters
@@ -227,14 +238,21 @@ class Replies:
         rcode = transaction.spare_rcode
         if rcode is not None:
             # No TCP at this server, but its truncated answer says all: it counts, as it does with Kea.
-            self._answered(transaction, rcode, now, wall)
-            self._count_successes(wall)
+            self.answered(transaction, rcode, now, wall)
+            self.count_successes(wall)
             return
-        lane = transaction.server.lane
+        self.count_silence(transaction.server.lane, now, wall)
+        self.missed(transaction, now, wall, was_sent=was_sent)
+
+    def count_silence(self, lane: Lane, now: float, wall: float) -> None:
+        """Note that a message to a server was not answered."""
         if lane.breaker is not None:
             self._failover.silent(lane, lane.breaker, now, wall)
         if (counts := lane.replies) is not None:
             counts.timeouts += 1
+
+    def missed(self, transaction: Transaction, now: float, wall: float, *, was_sent: bool = True) -> None:
+        """Go on with a transaction whose update was not answered in time."""
         self._counters.update_timeout.add(wall)
         if transaction.key_counters is not None:
             transaction.key_counters.timeout.add(wall)
@@ -251,8 +269,12 @@ class Replies:
             counts.bad_reply(bad)
         self._log.emit("DHCP_DDNS_INVALID_RESPONSE", error)
         if rcode is not None:
-            self._answered(transaction, rcode, now, wall)
+            self.answered(transaction, rcode, now, wall)
             return
+        self.spoilt(transaction, now, wall)
+
+    def spoilt(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Go on with a transaction whose reply is not in order."""
         self._counters.update_error.add(wall)
         if transaction.key_counters is not None:
             transaction.key_counters.error.add(wall)
@@ -273,6 +295,14 @@ class Replies:
             self._driver.go_to_next_server(transaction, NO_MORE_SERVERS, reason, now, wall)
         else:
             self._driver.fail(transaction, SERVER_IO_ERROR, reason, now, wall, may_pass=True)
+
+    def count_answered(self, transactions: Sequence[Transaction], rcode: int) -> None:
+        """Count and log replies that decide nothing by themselves; the caller counts the successes."""
+        for transaction in transactions:
+            counters = transaction.key_counters
+            self._successes[counters] = self._successes.get(counters, 0) + 1
+            if "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in self._log.on:
+                self._log_status(transaction, f"SUCCESS, rcode: {rcode_text(rcode)}")
 
     def _log_status(self, transaction: Transaction, status: str) -> None:
         self._log.emit(

@@ -76,9 +76,9 @@ class Sender:
 
     def turn(self, lane: Lane, now: float, wall: float) -> Turn:
         """Return what holds for all that is sent to a server now."""
-        return Turn(now, int(wall), self.timeout_ms / 1000, self._slot_of(lane))
+        return Turn(now, int(wall), self.timeout_ms / 1000, self.slot_of(lane))
 
-    def _slot_of(self, lane: Lane) -> int:
+    def slot_of(self, lane: Lane) -> int:
         """Return the lane's local port for what goes out together now."""
         output = self._output
         if output.slot < 0:
@@ -114,12 +114,15 @@ class Sender:
         except Exception as error:  # whatever it is, it must not cost more than this request
             self._log.emit(transaction.step.build_failure, ncr.request_id, ncr.text(), error)
             raise UnsendableError(str(error), may_pass=False) from error
-        lane = transaction.server.lane
-        slot = self._slot_of(lane)
+        return Draft(*self.new_query(transaction.server.lane), message)
+
+    def new_query(self, lane: Lane) -> tuple[int, int]:
+        """Return the slot of a local port, and a query ID that is free there and on a connection."""
+        slot = self.slot_of(lane)
         while True:
             query_id = self._tries.draw_query_id(lane, slot)
             if self._tries.is_free(lane, STREAM << 16 | query_id):
-                return Draft(slot, query_id, message)
+                return slot, query_id
 
     def holds(self, transaction: Transaction, draft: Draft) -> bool:
         """Whether a draft can still be sent: while it was signed, its port or its ID may have gone."""

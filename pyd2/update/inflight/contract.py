@@ -7,7 +7,7 @@ signs and judges the usual updates in C, by the batch. ``pyd2.backend`` chooses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
     from pyd2.update.model.route import Route
-    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.model.transaction import Purpose, Transaction
     from pyd2.update.server.lane import Lane
     from pyd2.update.server.window import InFlightWindow
 
@@ -42,9 +42,10 @@ class Turn(NamedTuple):
 STREAM: Final = 0xFFFFFFFE
 """The slot of all tries over TCP or TLS to a server: they share one connection, and so its query IDs."""
 
-Event: TypeAlias = "tuple[Transaction | None, int, bytes]"
-"""What came of a datagram from a server: the transaction whose try has ended (None: it answers no try under
-way), and the response code of a reply that counts, or JUDGE and the datagram, or NEXT.
+Event: TypeAlias = "tuple[Any, int, bytes]"
+"""What came of a datagram from a server: what its try was for (a Purpose; None: it answers no try under way),
+and the response code of a reply that counts, or JUDGE and the datagram, or NEXT. Only with JUDGE is it no
+Transaction.
 """
 
 
@@ -87,7 +88,7 @@ class Tries(Protocol):
     def is_free(self, lane: Lane, query: int) -> bool:
         """Whether no try under way uses ``slot << 16 | query ID``, and none whose time was up just now."""
 
-    def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
+    def enter(self, tried: Purpose, lane: Lane, query: int, now: float, timeout: float) -> None:
         """Enter a try whose message was made in Python; ``query`` is ``slot << 16 | query ID``."""
 
     def send(self, lane: Lane, transactions: Sequence[Transaction], turn: Turn) -> list[int]:
@@ -107,11 +108,11 @@ class Tries(Protocol):
         ``goes_on``: a transaction that has completed its forward direction may go on where ``then`` leads.
         """
 
-    def expire(self, now: float, most: int) -> list[Transaction]:
-        """End tries whose time is up, so many at most; there may be more of them."""
+    def expire(self, now: float, most: int) -> list[Purpose]:
+        """End tries whose time is up, so many at most, and return what they were for; there may be more."""
 
-    def find(self, lane: Lane, query: int) -> Transaction | None:
-        """Return the transaction whose try waits at ``slot << 16 | query ID``; None if there is none."""
+    def find(self, lane: Lane, query: int) -> Purpose | None:
+        """Return what the try is for that waits at ``slot << 16 | query ID``; None if there is none."""
 
     def withdraw(self, lane: Lane, query: int, now: float) -> None:
         """End a try that is under way, of a message that could not be sent."""
@@ -119,10 +120,10 @@ class Tries(Protocol):
     def deadline(self) -> float | None:
         """Return when the time of a try is up next, or None if nothing is under way."""
 
-    def forget(self, transaction: Transaction) -> None:
-        """Drop what is kept for a transaction, which has ended."""
+    def forget(self, tried: Purpose) -> None:
+        """Drop what is kept for a transaction, which has ended, or for a message of a batch."""
 
-    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+    def pending(self, lane: Lane) -> Mapping[int, Purpose]:
         """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
 
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.model.transaction import Purpose
 
 
 class Deadlines:
@@ -19,16 +19,16 @@ class Deadlines:
     __slots__ = ("_fifos",)
 
     def __init__(self) -> None:
-        self._fifos: dict[float, OrderedDict[Transaction, None]] = {}
+        self._fifos: dict[float, OrderedDict[Purpose, None]] = {}
 
-    def add(self, transaction: Transaction, now: float, timeout: float) -> None:
-        """Enter a try that was sent ``now``; whoever ends it deletes it from ``transaction.fifo``."""
+    def add(self, tried: Purpose, now: float, timeout: float) -> None:
+        """Enter a try that was sent ``now``; whoever ends it deletes it from ``tried.fifo``."""
         fifo = self._fifos.get(timeout)
         if fifo is None:
             fifo = self._fifos[timeout] = OrderedDict()
-        transaction.deadline = now + timeout
-        transaction.fifo = fifo
-        fifo[transaction] = None
+        tried.deadline = now + timeout
+        tried.fifo = fifo
+        fifo[tried] = None
 
     def next(self) -> float | None:
         """Return the earliest deadline, or None if nothing is under way."""
@@ -40,7 +40,7 @@ class Deadlines:
                 break
         return earliest
 
-    def first_expired(self, now: float) -> Transaction | None:
+    def first_expired(self, now: float) -> Purpose | None:
         """Return a try whose deadline is reached, or None; whoever ends it deletes it."""
         for fifo in self._fifos.values():
             for first in fifo:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyd2.update.inflight.contract import Turn
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
-    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.model.transaction import Purpose, Transaction
     from pyd2.update.server.lane import Lane
 
 _BATCH: Final = int(lib.WIRE_BATCH_MAX)
@@ -129,8 +129,8 @@ class NativeTries(RandomNumbers):
         if not tries:
             raise MemoryError("no memory for the tries under way")
         self._tries: Any = ffi.gc(tries, lib.wire_tries_free)
-        self._transactions: list[Transaction | None] = []
-        """By number."""
+        self._tried: list[Purpose | None] = []
+        """What tries are for, by number."""
         self._free: list[int] = []
         self._events: Any = ffi.new("wire_event[]", _BATCH)
         self._events_as_numbers: Any = ffi.cast("int32_t *", self._events)
@@ -176,29 +176,30 @@ class NativeTries(RandomNumbers):
         return (lib.wire_tries_find(self._tries, box, query) < 0
                 and not lib.wire_quarantine_has(ffi.addressof(box.quarantined), query & 0xFFFF))
 
-    def _number(self, transaction: Transaction) -> int:
-        """Return a transaction's number, a new one if it has none yet."""
-        number = transaction.number
+    def _number(self, tried: Purpose) -> int:
+        """Return the number of what a try is for, a new one if it has none yet."""
+        number = tried.number
         if number < 0:
             if self._free:
-                number = transaction.number = self._free.pop()
-                self._transactions[number] = transaction
+                number = tried.number = self._free.pop()
+                self._tried[number] = tried
             else:
-                number = transaction.number = len(self._transactions)
-                self._transactions.append(transaction)
+                number = tried.number = len(self._tried)
+                self._tried.append(tried)
         return number
 
-    def forget(self, transaction: Transaction) -> None:
+    def forget(self, tried: Purpose) -> None:
         """See Tries."""
-        if transaction.number >= 0:
-            self._transactions[transaction.number] = None
-            self._free.append(transaction.number)
-            transaction.number = -1
+        if tried.number >= 0:
+            self._tried[tried.number] = None
+            self._free.append(tried.number)
+            tried.number = -1
 
-    def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
+    def enter(self, tried: Purpose, lane: Lane, query: int, now: float, timeout: float) -> None:
         """See Tries."""
-        number = self._number(transaction)
-        if lib.wire_tries_enter(self._tries, lane.native, query, number, now, timeout) != 0:
+        number = self._number(tried)
+        feeds = tried.feeds_window
+        if lib.wire_tries_enter(self._tries, lane.native, query, number, now, timeout, feeds) != 0:
             raise MemoryError("no memory for a try")
 
     def _set_turn(self, turn: Turn, count: int) -> bytes:
@@ -255,38 +256,38 @@ class NativeTries(RandomNumbers):
                 self._turn, self._events,
             )
             del kept
-            transactions = self._transactions
+            tried = self._tried
             outcomes: list[int] = _unpack(self._events_as_numbers, 2 * count)  # type: ignore[assignment]
             for at, (number, rcode) in enumerate(zip(outcomes[::2], outcomes[1::2], strict=True)):
                 if rcode >= 0:
-                    found.append((transactions[number], rcode, b""))
+                    found.append((tried[number], rcode, b""))
                 elif rcode == _WENT_ON:
-                    found.append((transactions[number], NEXT, b""))
+                    found.append((tried[number], NEXT, b""))
                 elif number < 0:
                     found.append((None, JUDGE, batch[at]))
                 else:
                     found.append((self._resumed(number), JUDGE, batch[at]))
         return found
 
-    def _resumed(self, number: int) -> Transaction | None:
-        """Return a transaction with what is needed to judge the reply to an update that was signed in C."""
-        transaction = self._transactions[number]
+    def _resumed(self, number: int) -> Purpose | None:
+        """Return what a try is for, with what is needed to judge the reply if C has signed the update."""
+        tried = self._tried[number]
         size = lib.wire_tries_mac(self._tries, number, self._mac)
-        if size and transaction is not None and isinstance(transaction.key, CompiledKey):
+        if size and tried is not None and isinstance(tried.key, CompiledKey):
             mac = bytes(ffi.buffer(self._mac, size))
-            transaction.context = CompiledContext.resume(transaction.key, mac)
-        return transaction
+            tried.context = CompiledContext.resume(tried.key, mac)
+        return tried
 
-    def expire(self, now: float, most: int) -> list[Transaction]:
+    def expire(self, now: float, most: int) -> list[Purpose]:
         """See Tries."""
         count: int = lib.wire_tries_expire(self._tries, now, self._numbers, min(most, _BATCH))
-        found = [self._transactions[self._numbers[at]] for at in range(count)]
-        return [transaction for transaction in found if transaction is not None]
+        found = [self._tried[self._numbers[at]] for at in range(count)]
+        return [tried for tried in found if tried is not None]
 
-    def find(self, lane: Lane, query: int) -> Transaction | None:
+    def find(self, lane: Lane, query: int) -> Purpose | None:
         """See Tries."""
         number: int = lib.wire_tries_find(self._tries, lane.native, query)
-        return self._transactions[number] if number >= 0 else None
+        return self._tried[number] if number >= 0 else None
 
     def withdraw(self, lane: Lane, query: int, now: float) -> None:
         """See Tries."""
@@ -297,13 +298,13 @@ class NativeTries(RandomNumbers):
         moment: float = lib.wire_tries_deadline(self._tries)
         return moment if moment < inf else None
 
-    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+    def pending(self, lane: Lane) -> Mapping[int, Purpose]:
         """See Tries."""
         box = lane.native
-        found: dict[int, Transaction] = {}
-        for transaction in self._transactions:
-            if transaction is not None:
-                query: int = lib.wire_tries_query(self._tries, transaction.number, box)
+        found: dict[int, Purpose] = {}
+        for tried in self._tried:
+            if tried is not None:
+                query: int = lib.wire_tries_query(self._tries, tried.number, box)
                 if query >= 0:
-                    found[query] = transaction
+                    found[query] = tried
         return found

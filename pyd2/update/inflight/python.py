@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
     from pyd2.update.model.route import Route
-    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.model.transaction import Purpose, Transaction
     from pyd2.update.server.lane import Lane
     from pyd2.update.server.window import InFlightWindow
 
@@ -31,7 +31,7 @@ class PythonTries(RandomNumbers):
         super().__init__()
         self.in_flight = 0
         self._deadlines = Deadlines()
-        self._pending: dict[Lane, dict[int, Transaction]] = {}
+        self._pending: dict[Lane, dict[int, Purpose]] = {}
 
     def new_window(self) -> InFlightWindow:
         """See Tries."""
@@ -52,12 +52,12 @@ class PythonTries(RandomNumbers):
         """See Tries."""
         return query not in self.pending(lane) and query & 0xFFFF not in lane.quarantined
 
-    def enter(self, transaction: Transaction, lane: Lane, query: int, now: float, timeout: float) -> None:
+    def enter(self, tried: Purpose, lane: Lane, query: int, now: float, timeout: float) -> None:
         """See Tries."""
-        transaction.query = query
-        transaction.sent_at = now
-        self._pending.setdefault(lane, {})[query] = transaction
-        self._deadlines.add(transaction, now, timeout)
+        tried.query = query
+        tried.sent_at = now
+        self._pending.setdefault(lane, {})[query] = tried
+        self._deadlines.add(tried, now, timeout)
         self.in_flight += 1
         lane.window.sent()
 
@@ -76,37 +76,43 @@ class PythonTries(RandomNumbers):
         return [self._read(lane, slot, datagram, turn.now) for datagram in datagrams]
 
     def _read(self, lane: Lane, slot: int, datagram: bytes, now: float) -> Event:
-        transaction = None
+        tried = None
         if len(datagram) >= 2:
-            transaction = self._end(lane, slot << 16 | datagram[0] << 8 | datagram[1])
-        if transaction is not None:
-            lane.window.replied(transaction.sent_at, now)
+            tried = self._end(lane, slot << 16 | datagram[0] << 8 | datagram[1])
+        if tried is not None:
+            if tried.feeds_window:
+                lane.window.replied(tried.sent_at, now)
+            else:
+                lane.window.withdrawn(now)
             if (counts := lane.replies) is not None:
-                counts.seconds.add(now - transaction.sent_at)
-        return transaction, JUDGE, datagram
+                counts.seconds.add(now - tried.sent_at)
+        return tried, JUDGE, datagram
 
-    def _end(self, lane: Lane, query: int) -> Transaction | None:
+    def _end(self, lane: Lane, query: int) -> Purpose | None:
         pending = self._pending.get(lane)
-        transaction = pending.pop(query, None) if pending is not None else None
-        if transaction is not None:
-            del transaction.fifo[transaction]
+        tried = pending.pop(query, None) if pending is not None else None
+        if tried is not None:
+            del tried.fifo[tried]
             self.in_flight -= 1
             if not pending:
                 del self._pending[lane]
-        return transaction
+        return tried
 
-    def expire(self, now: float, most: int) -> list[Transaction]:  # noqa: ARG002
+    def expire(self, now: float, most: int) -> list[Purpose]:  # noqa: ARG002
         """See Tries; here it is one at a time."""
         first = self._deadlines.first_expired(now)
         if first is None:
             return []
         lane = first.server.lane
         self._end(lane, first.query)
-        lane.window.timed_out(first.sent_at, now)
+        if first.feeds_window:
+            lane.window.timed_out(first.sent_at, now)
+        else:
+            lane.window.withdrawn(now)
         lane.quarantined.add(first.query & 0xFFFF, now)
         return [first]
 
-    def find(self, lane: Lane, query: int) -> Transaction | None:
+    def find(self, lane: Lane, query: int) -> Purpose | None:
         """See Tries."""
         return self.pending(lane).get(query)
 
@@ -119,9 +125,9 @@ class PythonTries(RandomNumbers):
         """See Tries."""
         return self._deadlines.next()
 
-    def forget(self, transaction: Transaction) -> None:
+    def forget(self, tried: Purpose) -> None:
         """See Tries."""
 
-    def pending(self, lane: Lane) -> Mapping[int, Transaction]:
+    def pending(self, lane: Lane) -> Mapping[int, Purpose]:
         """See Tries."""
         return self._pending.get(lane, {})

@@ -42,11 +42,15 @@ class Limits(NamedTuple):
     """Updates under way at most."""
     threshold: int | None
     """Tries without an answer after which the server counts as down; None: no circuit breaker."""
+    batch: int
+    """Updates in one message at most; 1: no batches."""
 
     def and_also(self, other: Limits) -> Limits:
         """Return what suits both: several domains may name one server, and the most careful is safe."""
         thresholds = [limits.threshold for limits in (self, other) if limits.threshold is not None]
-        return Limits(min(self.cap, other.cap), min(thresholds, default=None))
+        return Limits(
+            min(self.cap, other.cap), min(thresholds, default=None), min(self.batch, other.batch)
+        )
 
 
 def _set_threshold(lane: Lane, threshold: int | None) -> None:
@@ -61,6 +65,7 @@ def _set_threshold(lane: Lane, threshold: int | None) -> None:
 
 def _keep_to(lane: Lane, limits: Limits) -> None:
     lane.window.set_cap(limits.cap)
+    lane.batch = limits.batch
     lane.free_places_known = False
     _set_threshold(lane, limits.threshold)
 
@@ -239,7 +244,8 @@ def make_plan(
             lane = by_place[place] = Lane(entry.address, entry.port, new_window(), tls=switches.tls)
         asked = entry.switches.retry.enabled or entry.switches.failover.enabled
         own = Limits(
-            switches.max_in_flight or CAP, entry.switches.failover.breaker_threshold if asked else None
+            switches.max_in_flight or CAP,
+            entry.switches.failover.breaker_threshold if asked else None, switches.batch,
         )
         limits[lane] = own.and_also(limits.get(lane, own))
         key, offered_key = make_key(entry.key) if entry.key is not None else (None, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections import OrderedDict
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Kind, Step
     from pyd2.update.model.plan import Domain, Plan, Server
     from pyd2.update.model.route import Route
+
+Purpose: TypeAlias = "Transaction | BatchTry"
+"""What a try is for."""
 
 # The events that a failed transaction reports as its last; names of Kea's state model.
 UPDATE_FAILED: Final = "UPDATE_FAILED_EVT"
@@ -32,26 +35,71 @@ class Failure(NamedTuple):
     """What has failed, as ``reasons.py`` names it."""
 
 
-class Transaction:
+class Tried:
+    """What transactions and messages of batches have in common: one try at a time."""
+
+    __slots__ = ("context", "deadline", "fifo", "key", "number", "query", "sent_at", "server", "tcp")
+
+    feeds_window: ClassVar[bool] = True
+    """Whether the time until its reply says something about the server's queue, and its loss, too."""
+
+    server: Server
+    key: SigningKey | None
+    tcp: bool
+    context: SigningContext | None
+    """That of the try under way, where its message was made here in Python, or its reply is judged here."""
+    number: int
+    """The number by which tries in C know it; -1: they do not."""
+    # Set when the try goes out, by the tries in Python.
+    query: int
+    """``slot << 16 | query id``: the place in the lane's ``pending``."""
+    sent_at: float
+    deadline: float
+    fifo: OrderedDict[Purpose, None]
+    """The queue of deadlines that holds this try."""
+
+
+class BatchTry(Tried):
+    """A message of a batch, or a question about one of its names: it knows itself what follows."""
+
+    __slots__ = ()
+
+    feeds_window = False
+
+    def receive(self, datagram: bytes, now: float, wall: float) -> None:
+        """Use the reply to the try."""
+        raise NotImplementedError
+
+    def expire(self, now: float, wall: float) -> None:
+        """Go on without a reply: the time of the try is up."""
+        raise NotImplementedError
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether a message that could not be sent ends the try; else it waits for its time."""
+        raise NotImplementedError
+
+    def fail(self, now: float, wall: float) -> None:
+        """Go on: the message could not be sent, and the try was withdrawn."""
+        raise NotImplementedError
+
+
+class Transaction(Tried):
     """What is known of a transaction. It holds on to the domains, servers and keys it began with,
     so that a reconfiguration does not change them under it (contract, section 2.5).
     """  # noqa: D205  one sentence
 
     __slots__ = (
-        "_fault", "context", "deadline", "dhcid", "domain", "fifo", "forward", "forward_done",
-        "forward_failure",
-        "hops", "key", "key_counters", "kind", "ncr", "next_server", "number", "passed_over", "plan",
-        "query", "reverse", "reverse_done", "route", "routes", "sent_at", "server", "spare_rcode", "step",
-        "tcp", "then", "tries",
+        "_fault", "dhcid", "domain", "ended", "forward", "forward_done", "forward_failure", "hops", "key_counters",
+        "kind", "ncr", "next_server", "passed_over", "plan", "reverse", "reverse_done", "route", "routes",
+        "spare_rcode", "step", "then", "tries",
     )
 
     # Set when the first server is selected, and again at every later selection.
     domain: Domain
     passed_over: tuple[Server, ...]
     """Servers of the domain that are down and were not asked."""
-    server: Server
     step: Step
-    key: SigningKey | None
     key_counters: KeyCounters | None
     routes: dict[Step, Route]
     """How updates with this key go to ``server``."""
@@ -59,17 +107,7 @@ class Transaction:
     """How the update under way went to ``server``."""
     then: Route
     """How the reverse direction begins, if that is known."""
-    tcp: bool
-    context: SigningContext | None
-    """That of the try under way, where its message was made here in Python, or its reply is judged here."""
     _fault: str
-    # Set when a try goes out, by the tries in Python.
-    query: int
-    """``slot << 16 | query id``: the place in the lane's ``pending``."""
-    sent_at: float
-    deadline: float
-    fifo: OrderedDict[Transaction, None]
-    """The queue of deadlines that holds this try."""
 
     def __init__(
         self, ncr: Request, dhcid: int, kind: Kind, plan: Plan, forward: Domain | None, reverse: Domain | None
@@ -78,7 +116,6 @@ class Transaction:
         self.dhcid = dhcid
         """What holds the client: the hash of its DHCID."""
         self.number = -1
-        """The number by which tries in C know it, if they do."""
         self.plan = plan
         self.kind = kind
         self.forward = forward
@@ -90,6 +127,8 @@ class Transaction:
         self.tries = 0
         self.hops = 0
         """How often a reply led from one step to another."""
+        self.ended = False
+        """Whether it has ended: succeeded, failed, or failed for now."""
         self.forward_done = False
         self.reverse_done = False
         self.forward_failure: Failure | None = None

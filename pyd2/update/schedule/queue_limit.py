@@ -114,7 +114,7 @@ class QueueLimit(FullQueue):
     def _entries(self) -> int:
         """Requests held that wait for something else than a reply."""
         retries = self._retries.waiting + len(self._agenda.postponed)
-        return self.queued + retries + self._ends.active - self._tries.in_flight
+        return self.queued + retries + self._ends.active - self._ends.sharing - self._tries.in_flight
 
     # The share of one server.
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer, Request
     from pyd2.update.agenda import Agenda
+    from pyd2.update.batch.batcher import Batcher
     from pyd2.update.drive.driver import Driver
     from pyd2.update.drive.outcomes import Ends
     from pyd2.update.model.plan import Plan
@@ -67,9 +68,10 @@ class Scheduler:
 
     def __init__(
         self, driver: Driver, ends: Ends, agenda: Agenda, retries: RetryQueue, limit: QueueLimit,
-        routing: Routing, counters: Counters, log: Log, packets: PacketLayer,
+        routing: Routing, batcher: Batcher, counters: Counters, log: Log, packets: PacketLayer,
     ) -> None:
         self._driver = driver
+        self._batcher = batcher
         self._ends = ends
         self._agenda = agenda
         self._freed = agenda.freed
@@ -228,7 +230,7 @@ class Scheduler:
         self._retries.configure(plan.switches.queue.max_entries)
         self._fill_up()
         self._work_off_backlog(now, wall)
-        self.finish([lane for lane in lanes if lane.ready], now, wall)
+        self.finish([lane for lane in lanes if lane.ready or lane.collecting], now, wall)
 
     def timer(self) -> float | None:
         """Return when to call ``handle_timer``, in monotonic seconds; None: not before something arrives.
@@ -271,7 +273,7 @@ class Scheduler:
             failover = self._failover
             lane = failover.first_lane(domain, now) if failover.down else domain.servers[0].lane
             if self._left <= 0 or lane.ready or lane.waiting or not lane.may_begin(now):
-                if self._left <= 0 and not (lane.ready or lane.waiting):
+                if lane.collecting or (self._left <= 0 and not (lane.ready or lane.waiting)):
                     (self._unserved if lane.silent else self._fresh)[lane] = None
                 elif not lane.waiting:
                     self._agenda.full.add(lane)
@@ -295,7 +297,7 @@ class Scheduler:
             if self._left > floor:
                 if self._serve_part(lane, most, floor, now, wall):
                     self._unserved[lane] = None
-            elif lane.ready or lane.waiting:
+            elif lane.ready or lane.waiting or lane.collecting:
                 self._unserved[lane] = None
 
     def _serve_turns(self, now: float, wall: float) -> None:
@@ -335,6 +337,10 @@ class Scheduler:
 
         ``until`` is how many steps are to be left.
         """
+        if (lane.batch > 1 or lane.collecting) and self._batcher.serves(lane, now):
+            more, steps = self._batcher.serve(lane, self._left - until, now, wall)
+            self._left -= steps
+            return more
         driver = self._driver
         routing = self._routing
         # What ended elsewhere has its time at the end of the call.

@@ -27,6 +27,20 @@ MAX_HOOK_JOBS: Final = 96
 """Hook jobs of a lane's transactions from which on no further ones begin there."""
 
 
+class BatchCounts:
+    """How much has gone to a server in batches."""
+
+    __slots__ = ("batches", "questions", "updates")
+
+    def __init__(self) -> None:
+        self.batches = 0
+        """Messages with several updates."""
+        self.updates = 0
+        """The updates in them."""
+        self.questions = 0
+        """Questions for the DHCID of a name, after batches that failed."""
+
+
 class Lane:
     """The traffic with one DNS server.
 
@@ -36,10 +50,14 @@ class Lane:
     __slots__ = (
         "address",
         "backlog",
+        "batch",
+        "batched",
         "breaker",
+        "collecting",
         "followers",
         "free_places",
         "free_places_known",
+        "held",
         "hook_jobs",
         "host",
         "native",
@@ -99,6 +117,14 @@ class Lane:
         """Requests that reloads found in ``waiting``, to be matched again, and those that came behind."""
         self.followers = 0
         """Requests that wait behind another one of their client, where the first of these begins here."""
+        self.batch = 1
+        """How many updates may go in one message; 1: batches are off."""
+        self.batched: BatchCounts | None = None
+        """None: there was no need for batches yet."""
+        self.collecting = False
+        """Whether all updates for the server go through ``update/batch``, which keeps its free places."""
+        self.held = 0
+        """Transactions that wait there."""
 
     @property
     def queued(self) -> int:
@@ -108,6 +134,8 @@ class Lane:
     def has_free_place(self, now: float) -> bool:
         """Whether another update may go out in this turn."""
         if not self.free_places_known:
+            if self.collecting:
+                return False
             self.free_places = self.window.free_places(now) - len(self.orders) - self.signing
             # That there is none is asked again: pacing frees places with the time.
             self.free_places_known = self.free_places > 0
@@ -124,5 +152,5 @@ class Lane:
         return self.window.paced_until() < inf
 
     def __repr__(self) -> str:
-        waiting = len(self.ready) + len(self.waiting)
+        waiting = len(self.ready) + len(self.waiting) + self.held
         return f"<Lane {self.text}: {self.window.in_flight} under way, {waiting} waiting>"

@@ -1,0 +1,104 @@
+"""Questions for the DHCID of a name: who has it, if anybody (RFC 4701, RFC 1035)."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyd2.dns.constants import Opcode, Rcode, RRClass, RRType
+from pyd2.dns.reply import parse_reply, read_name
+from pyd2.errors import ReplyError
+
+if TYPE_CHECKING:
+    from pyd2.dns.tsig import SigningContext
+
+_HEAD: Final = Struct(">HHHHHH")
+_ASKED: Final = Struct(">HH")
+_RECORD: Final = Struct(">HHIH")
+_HEADER_LENGTH: Final = 12
+_RESPONSE: Final = 0x80
+_TRUNCATED: Final = 2
+_NOT_USUAL: Final = 0xFA
+"""All bits of a header's third octet but those that say nothing here: AA and RD."""
+_DHCID_IN: Final = _ASKED.pack(RRType.DHCID, RRClass.IN)
+_ITS_DHCID: Final = (0xC000 | _HEADER_LENGTH).to_bytes(2, "big") + _DHCID_IN
+"""How a record of the name begins: with a pointer to the question."""
+
+
+class DhcidAnswer(NamedTuple):
+    """What a server says of a name."""
+
+    rcode: int
+    dhcids: tuple[bytes, ...]
+    """The DHCIDs that the name has."""
+
+    @property
+    def name_is_free(self) -> bool:
+        """Whether there is no such name."""
+        return self.rcode == Rcode.NXDOMAIN
+
+
+def encode_question(name: bytes) -> bytes:
+    """Return the question for the DHCID of an uncompressed name, with query ID 0 and without TSIG."""
+    return _HEAD.pack(0, Opcode.QUERY << 11, 1, 0, 0, 0) + name + _ASKED.pack(RRType.DHCID, RRClass.IN)
+
+
+def read_answer(datagram: bytes, name: bytes, context: SigningContext | None, wall: int) -> DhcidAnswer:
+    """Return what a server has answered to the question for a name, whole and verified.
+
+    ``context`` is the one that signed the question; ``wall`` is seconds since the epoch. Whether the query ID
+    is right is for the caller to check. Raises ReplyError.
+    """
+    if context is None:
+        usual = _usual_answer(datagram, name)
+        if usual is not None:
+            return usual
+    reply = parse_reply(datagram)
+    if context is not None:
+        context.verify(datagram, reply.tsig, wall)
+    if reply.opcode != Opcode.QUERY or not reply.is_response or reply.zones != 1:
+        raise ReplyError("received message does not answer a question")
+    if datagram[2] & _TRUNCATED:
+        raise ReplyError("received answer is truncated")
+    owner, at = read_name(datagram, _HEADER_LENGTH)
+    if owner.lower() != name.lower() or _ASKED.unpack_from(datagram, at) != (RRType.DHCID, RRClass.IN):
+        raise ReplyError("received answer is one to another question")
+    return DhcidAnswer(reply.rcode, tuple(_dhcids(datagram, at + _ASKED.size, name.lower())))
+
+
+def _usual_answer(datagram: bytes, name: bytes) -> DhcidAnswer | None:
+    """Return what an unsigned answer with one DHCID, or no record, says; None for all others, right or wrong.
+
+    What else it has is not looked at, which makes it four times as quick.
+    """
+    at = _HEADER_LENGTH + len(name)
+    if (
+        datagram[4:6] != b"\0\1"
+        or datagram[2] & _NOT_USUAL != _RESPONSE
+        or datagram[at : at + _ASKED.size] != _DHCID_IN
+        or datagram[_HEADER_LENGTH:at].lower() != name.lower()
+    ):
+        return None
+    rcode = datagram[3] & 15
+    at += _ASKED.size
+    if datagram[6:8] == b"\0\0":
+        return DhcidAnswer(rcode, ())
+    if datagram[6:8] == b"\0\1" and datagram[at : at + 6] == _ITS_DHCID:
+        at += 2 + _RECORD.size
+        size = int.from_bytes(datagram[at - 2 : at], "big")
+        if rcode == Rcode.NOERROR and at + size <= len(datagram):
+            return DhcidAnswer(rcode, (datagram[at : at + size],))
+    return None
+
+
+def _dhcids(datagram: bytes, at: int, name: bytes) -> list[bytes]:
+    """Return the DHCIDs of a name in the answer section, which begins at ``at`` and is in order."""
+    found = []
+    for _ in range(int.from_bytes(datagram[6:8], "big")):
+        owner, at = read_name(datagram, at)
+        rrtype, rrclass, _, size = _RECORD.unpack_from(datagram, at)
+        at += _RECORD.size
+        if rrtype == RRType.DHCID and rrclass == RRClass.IN and owner.lower() == name:
+            found.append(datagram[at : at + size])
+        at += size
+    return found

@@ -1,0 +1,296 @@
+"""Decides what goes in a batch: of what waits for a server, and of nothing else.
+
+Theory of operation
+-------------------
+As long as the window has a free place for all that waits, updates go
+alone, as with Kea. Else a free place takes what waits for one zone, with one key, up to the size of a batch;
+there is no timer. While something waits, or a batch is under way, all updates for the server come here and
+wait for their turn: the more comes while a batch is under way, the larger the next one is.
+
+A batch takes one place in the window, and its reply time says nothing to it. Over UDP, which takes
+``MAX_UDP_BATCH`` octets, ``UDP_AT_A_TIME`` are under way to a server; else ``TCP_AT_A_TIME`` for a zone, so
+that the server has one to do while the other's reply is on its way. A batch that is not full waits until no
+other one is under way for its zone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyd2.dns.batch import MAX_UDP_BATCH
+from pyd2.update.batch.lane_batches import LaneBatches
+from pyd2.update.batch.messages import BatchMessages
+from pyd2.update.batch.outcomes import BatchOutcomes
+from pyd2.update.batch.owners import owner_of
+from pyd2.update.batch.rounds import Round
+from pyd2.update.drive.library_key import LibraryKey
+from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
+from pyd2.update.model.plan import MAX_TIMEOUT
+from pyd2.update.model.transaction import Transaction
+from pyd2.update.server.lane import MAX_HOOK_JOBS
+
+if TYPE_CHECKING:
+    from pyd2.messages import Log
+    from pyd2.packets.layer import PacketLayer
+    from pyd2.update.agenda import Agenda
+    from pyd2.update.batch.group import BatchGroup
+    from pyd2.update.drive.driver import Driver
+    from pyd2.update.drive.outcomes import Ends
+    from pyd2.update.drive.replies import Replies
+    from pyd2.update.model.batch_rules import BatchRule
+    from pyd2.update.output import OutputBuffer
+    from pyd2.update.schedule.queue_limit import QueueLimit
+    from pyd2.update.schedule.routing import Routing
+    from pyd2.update.server.lane import Lane
+
+UDP_AT_A_TIME: Final = 16
+"""Batches under way to a server over UDP: more would overrun its socket's buffer."""
+TCP_AT_A_TIME: Final = 2
+"""Batches under way for a zone, if they may need TCP."""
+QUESTIONS_AT_A_TIME: Final = 96
+"""Questions under way to a server."""
+AHEAD: Final = 2048
+"""Requests that have begun and wait, at most: so many are looked at for those of one zone."""
+
+SORTED_IN_A_STEP: Final = 4
+"""Updates that are put where they wait in one step of the scheduler."""
+WRITTEN_IN_A_STEP: Final = 4
+"""Updates that are written into a batch in one step."""
+ALONE_KEPT: Final = 4096
+"""Owners of updates that go alone, from which on those that have ended are looked for."""
+
+
+class Batcher:
+    """The batches of all servers. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+
+    def __init__(
+        self, driver: Driver, replies: Replies, routing: Routing, limit: QueueLimit, ends: Ends,
+        agenda: Agenda, packets: PacketLayer, log: Log, output: OutputBuffer,
+    ) -> None:
+        self._driver = driver
+        self._tries = driver.tries
+        self._routing = routing
+        self._limit = limit
+        self._agenda = agenda
+        self._lanes: dict[Lane, LaneBatches] = {}
+        self._messages = BatchMessages(driver.sender, driver.tries, packets, ends, log, output)
+        self._outcomes = BatchOutcomes(
+            self._of, replies, driver.sender, driver.tries, packets, ends, log
+        )
+
+    def _of(self, lane: Lane) -> LaneBatches:
+        found = self._lanes.get(lane)
+        if found is None:
+            found = self._lanes[lane] = LaneBatches(lane)
+        return found
+
+    def configure(self) -> None:
+        """Keep to the switches of a new configuration."""
+        for lane, batches in [*self._lanes.items()]:
+            batches.configure()
+            if not lane.collecting and not batches.groups:
+                del self._lanes[lane]
+
+    def serves(self, lane: Lane, now: float) -> bool:
+        """Whether all that waits at a lane goes through here: it does not fit into the window."""
+        if lane.collecting:
+            return True
+        if lane.batch < 2:
+            return False
+        free = self._free_places(lane, now)
+        if free <= 0 or len(lane.ready) + len(lane.waiting) <= free:
+            return False
+        lane.collecting = True
+        lane.free_places_known = False
+        owners = self._of(lane).owners
+        for tried in (*self._tries.pending(lane).values(), *lane.orders):
+            if isinstance(tried, Transaction):
+                owners.add_alone(owner_of(tried), tried)
+        return True
+
+    def serve(self, lane: Lane, most: int, now: float, wall: float) -> tuple[bool, int]:
+        """Use the free places of a lane; return whether there is more to do, and how many steps it took.
+
+        ``most`` is how many steps it may take, about.
+        """
+        batches = self._of(lane)
+        steps, more = self._take_in(batches, most, now, wall)
+        free = self._free_places(lane, now)
+        if not more and not batches.rounds and not lane.waiting and batches.held <= free:
+            steps += self._dissolve(batches, now, wall)
+            return bool(lane.ready), steps
+        while batches.second and free > 0:
+            steps += self._send(batches, batches.second.popleft(), now, wall)
+            free -= 1
+        while batches.to_ask and free > 0 and batches.asking < QUESTIONS_AT_A_TIME:
+            self._messages.ask(batches, *batches.to_ask.popleft(), self._outcomes, now, wall)
+            free -= 1
+            steps += 1
+        # What goes alone keeps half of the free places: rounds must not make it wait for long.
+        places = free // 2 if batches.singles else free
+        begun, cost = self._begin_rounds(batches, places, now, wall, pulled=not more)
+        free -= begun
+        steps += cost
+        while batches.singles and free > 0:
+            if steps >= most:
+                more = True
+                break
+            self._driver.send(batches.singles.popleft(), now, wall)
+            free -= 1
+            steps += 1
+        lane.held = batches.held
+        if free <= 0 and lane.held:
+            self._agenda.full.add(lane)
+        if batches.owners.count_alone > ALONE_KEPT:
+            batches.owners.forget_ended()
+        return more or bool(lane.ready), steps
+
+    def _free_places(self, lane: Lane, now: float) -> int:
+        return lane.window.free_places(now) - len(lane.orders) - lane.signing
+
+    # What waits.
+
+    def _take_in(self, batches: LaneBatches, most: int, now: float, wall: float) -> tuple[int, bool]:
+        """Begin what waits, and put it where it waits; return the steps, and whether there is more."""
+        lane = batches.lane
+        ahead = min(AHEAD, 2 * lane.batch * max(2, len(batches.turns)))
+        held = batches.held
+        steps = sorted_ = 0
+        while True:
+            if lane.ready:
+                self._sort(batches, lane.ready.popleft(), now)
+                sorted_ += 1
+                held += 1
+            elif lane.waiting and held < ahead and lane.hook_jobs < MAX_HOOK_JOBS:
+                ncr = self._limit.pop(lane.waiting)
+                forward, reverse = self._routing.domains(ncr)
+                self._routing.begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
+                steps += 1
+            else:
+                return steps + sorted_ // SORTED_IN_A_STEP, False
+            if steps + sorted_ // SORTED_IN_A_STEP >= most:
+                return most, True
+
+    def _sort(self, batches: LaneBatches, transaction: Transaction, now: float) -> None:
+        """Put an update where it waits."""
+        owner = owner_of(transaction)
+        if batches.owners.follow(owner, transaction):
+            return
+        rule = self._rule(batches.lane, transaction)
+        if rule is not None:
+            zone = transaction.domain.zone
+            assert zone is not None
+            group = batches.group(
+                (transaction.server, zone, transaction.key, transaction.step.forward, rule.sort)
+            )
+            if batches.size(group, now) > 1 and batches.owners.take(owner):
+                batches.put(group, owner, transaction)
+                return
+        batches.go_alone(owner, transaction)
+
+    def _rule(self, lane: Lane, transaction: Transaction) -> BatchRule | None:
+        """Return how a transaction's update may go in a batch; None: it goes alone."""
+        step = transaction.step
+        rule = BATCH_RULES[transaction.kind].get(step)
+        if (
+            rule is None
+            or transaction.tries
+            or transaction.spare_rcode is not None
+            or rule.hops not in (None, transaction.hops)
+            or lane.batch < 2
+            or transaction.domain.zone is None
+            or isinstance(transaction.key, LibraryKey)
+            or self._driver.sender.timeout_ms > MAX_TIMEOUT
+        ):
+            return None
+        ncr = transaction.ncr
+        if not ncr.packed and "%" in ncr.address_text and step.template.uses_address:
+            return None
+        return rule
+
+    # What goes out.
+
+    def _dissolve(self, batches: LaneBatches, now: float, wall: float) -> int:
+        """Send all that waits alone, since there is a free place for each; return the steps."""
+        for group in [*batches.turns]:
+            self._leave(batches, group)
+        count = len(batches.singles)
+        while batches.singles:
+            self._driver.send(batches.singles.popleft(), now, wall)
+        lane = batches.lane
+        if not lane.ready:
+            lane.collecting = False
+            lane.free_places_known = False
+            lane.held = 0
+            batches.owners.forget_alone()
+        return count
+
+    def _leave(self, batches: LaneBatches, group: BatchGroup) -> None:
+        """Let the updates of a group go alone."""
+        for owner, transaction in batches.take(group, len(group.waiting)):
+            behind = batches.owners.release(owner)
+            batches.go_alone(owner, transaction)
+            batches.lane.ready.extend(behind)
+
+    def _begin_rounds(
+        self, batches: LaneBatches, free: int, now: float, wall: float, *, pulled: bool
+    ) -> tuple[int, int]:
+        """Begin rounds of what waits; return how many places they took, and how many steps.
+
+        ``pulled``: nothing that might fill them is still to be taken in.
+        """
+        steps = 0
+        left = free
+        for group in [*batches.turns]:
+            while left > 0 and (count := self._members(batches, group, now, pulled=pulled)):
+                steps += self._begin(batches, Round(group, batches.take(group, count)), now, wall)
+                left -= 1
+                if group.waiting:
+                    batches.turns.move_to_end(group)
+        return free - left, steps
+
+    def _members(self, batches: LaneBatches, group: BatchGroup, now: float, *, pulled: bool) -> int:
+        """Return how many updates of a group go in a batch now; some that wait may be let go alone."""
+        waiting = group.waiting
+        size = batches.size(group, now)
+        under_way = batches.zones[group.zone]
+        if size < 2 or (len(waiting) == 1 and pulled and not under_way):
+            self._leave(batches, group)
+            return 0
+        if not batches.may_use_tcp(group, now):
+            size = min(size, max(2, int(MAX_UDP_BATCH / group.octets)))
+        if batches.fits_udp(group, size):
+            if batches.udp >= UDP_AT_A_TIME:
+                return 0
+        elif under_way >= TCP_AT_A_TIME:
+            return 0
+        if len(waiting) >= size or (pulled and not under_way):
+            return min(size, len(waiting))
+        return 0
+
+    def _begin(self, batches: LaneBatches, round_: Round, now: float, wall: float) -> int:
+        """Begin a round; return the steps."""
+        batches.rounds += 1
+        batches.zones[round_.group.zone] += 1
+        group = round_.group
+        if group.sort is BatchSort.ADDITIONS and group.asks_first and batches.may_ask(now):
+            self._outcomes.ask(batches, round_)
+            return 1
+        return self._send(batches, round_, now, wall)
+
+    def _send(self, batches: LaneBatches, round_: Round, now: float, wall: float) -> int:
+        """Send a round's batch; return the steps."""
+        count = self._messages.send_batch(batches, round_, self._outcomes, now, wall)
+        if count < len(round_.transactions):
+            self._keep_back(batches, round_, count)
+        return 1 + count // WRITTEN_IN_A_STEP
+
+    def _keep_back(self, batches: LaneBatches, round_: Round, count: int) -> None:
+        """Let those of a round's updates wait for the next batch that did not fit into this one."""
+        group = round_.group
+        if count == 0 or round_.second:
+            self._outcomes.give_up(batches, round_, count)
+            return
+        members = round_.members
+        round_.keep(members[:count])
+        batches.put_back(group, members[count:])

@@ -1,0 +1,39 @@
+"""A group: updates that wait for a batch and may share a message."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from pyd2.update.batch.size import BatchSize
+from pyd2.update.model.batch_rules import BatchSort
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from pyd2.dns.tsig import SigningKey
+    from pyd2.dns.update import Zone
+    from pyd2.update.model.plan import Server
+    from pyd2.update.model.transaction import Transaction
+
+    GroupKey: TypeAlias = tuple[Server, Zone, SigningKey | None, bool, BatchSort]
+    """Server, zone, key, whether forward, sort."""
+
+OCTETS: Final = 104.0
+"""What an update takes up in a batch, until it is known."""
+
+
+class BatchGroup:
+    """Updates of one sort and direction for a zone at a server, with one key."""
+
+    __slots__ = ("asks_first", "forward", "key", "octets", "server", "size", "sort", "waiting", "zone")
+
+    def __init__(self, key: GroupKey, most: int) -> None:
+        self.server, self.zone, self.key, self.forward, self.sort = key
+        self.size = BatchSize(most, removals=self.sort is BatchSort.REMOVALS)
+        self.waiting: deque[tuple[bytes, Transaction]] = deque()
+        """Transactions that wait, each behind its owner."""
+        self.asks_first = False
+        """Whether most names of additions turn out to exist: then the server is asked first."""
+        self.octets = OCTETS
+        """What an update has taken up in the last batch."""

@@ -1,0 +1,151 @@
+"""What waits for a DNS server's batches, and what is under way in them."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from typing import TYPE_CHECKING, Final
+
+from pyd2.dns.batch import MAX_UDP_BATCH
+from pyd2.update.batch.group import BatchGroup
+from pyd2.update.batch.owners import Owners
+from pyd2.update.server.lane import BatchCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.dns.tsig import SigningKey
+    from pyd2.dns.update import Zone
+    from pyd2.update.batch.group import GroupKey
+    from pyd2.update.batch.rounds import Round
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
+
+PAUSE: Final = 30.0
+"""Seconds without batches after an RCODE that says something about the server or the zone."""
+NO_QUESTIONS: Final = 30.0
+"""Seconds without questions after a round most of whose questions have brought no answer."""
+NO_TCP: Final = 30.0
+"""Seconds without TCP after a connection that failed, or brought no reply in time."""
+
+
+class LaneBatches:
+    """What waits for batches at one server, and what is under way in them."""
+
+    __slots__ = (
+        "_no_questions_until", "_no_tcp_until", "_paused", "_waiting", "asking", "counts", "groups", "lane",
+        "owners", "rounds", "second", "singles", "tcp_works", "to_ask", "turns", "udp", "under_way", "zones",
+    )
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.groups: dict[GroupKey, BatchGroup] = {}
+        self.turns: OrderedDict[BatchGroup, None] = OrderedDict()
+        """Groups in which something waits, in the order of their turns."""
+        self._waiting = 0
+        """What waits there."""
+        self.owners = Owners()
+        self.singles: deque[Transaction] = deque()
+        """What goes alone and waits for a free place."""
+        self.rounds = 0
+        """Rounds under way."""
+        self.zones: Counter[Zone] = Counter()
+        """The same, by zone."""
+        self.under_way = 0
+        """Batches under way."""
+        self.udp = 0
+        """Of these, over UDP."""
+        self.to_ask: deque[tuple[Round, int]] = deque()
+        """Questions that wait for a free place."""
+        self.asking = 0
+        """Questions under way."""
+        self.second: deque[Round] = deque()
+        """Rounds whose second batch waits for a free place."""
+        self.tcp_works = False
+        """Whether a batch was answered over TCP since TCP was left."""
+        self._paused: dict[tuple[Zone, SigningKey | None], float] = {}
+        self._no_tcp_until = 0.0
+        self._no_questions_until = 0.0
+        self.counts = lane.batched = lane.batched or BatchCounts()
+
+    @property
+    def held(self) -> int:
+        """Transactions that wait here for a free place, or behind another one of their owner."""
+        return self._waiting + len(self.singles) + self.owners.followers
+
+    def group(self, key: GroupKey) -> BatchGroup:
+        """Return a group, made now if there is none yet."""
+        found = self.groups.get(key)
+        if found is None:
+            found = self.groups[key] = BatchGroup(key, self.lane.batch)
+        return found
+
+    def put(self, group: BatchGroup, owner: bytes, transaction: Transaction) -> None:
+        """Let an update, whose owner was taken for that, wait for a batch."""
+        group.waiting.append((owner, transaction))
+        self.turns[group] = None
+        self._waiting += 1
+
+    def put_back(self, group: BatchGroup, members: Sequence[tuple[bytes, Transaction]]) -> None:
+        """Let updates that were taken from a group wait there again, before all others."""
+        group.waiting.extendleft(reversed(members))
+        self.turns[group] = None
+        self._waiting += len(members)
+
+    def take(self, group: BatchGroup, count: int) -> list[tuple[bytes, Transaction]]:
+        """Take so many updates from a group."""
+        self._waiting -= count
+        members = [group.waiting.popleft() for _ in range(count)]
+        if not group.waiting:
+            self.turns.pop(group, None)
+        return members
+
+    def go_alone(self, owner: bytes, transaction: Transaction) -> None:
+        """Let an update, whose owner is in no batch, wait to go alone."""
+        self.owners.add_alone(owner, transaction)
+        self.singles.append(transaction)
+
+    def configure(self) -> None:
+        """Keep to the lane's switch; forget groups of servers and keys that nothing waits for."""
+        at_work = set(self.turns)
+        self.groups = {
+            key: group for key, group in self.groups.items() if group in at_work or group.zone in self.zones
+        }
+        for group in self.groups.values():
+            group.size.most = self.lane.batch
+        self._paused.clear()
+
+    # Pauses.
+
+    def pause(self, group: BatchGroup, now: float) -> None:
+        """Have no batches for a zone with a key for a while."""
+        self._paused[group.zone, group.key] = now + PAUSE
+
+    def size(self, group: BatchGroup, now: float) -> int:
+        """Return how many updates of a group may go in a batch now; 1: they go alone."""
+        paused_until = self._paused.get((group.zone, group.key))
+        if paused_until is not None:
+            if now < paused_until:
+                return 1
+            del self._paused[group.zone, group.key]
+        return group.size.allowed(now)
+
+    def leave_questions(self, now: float) -> None:
+        """Ask no questions for a while: the server does not answer them."""
+        self._no_questions_until = now + NO_QUESTIONS
+
+    def may_ask(self, now: float) -> bool:
+        """Whether questions may be asked."""
+        return now >= self._no_questions_until
+
+    def leave_tcp(self, now: float) -> None:
+        """Use UDP only for a while."""
+        self._no_tcp_until = now + NO_TCP
+        self.tcp_works = False
+
+    def may_use_tcp(self, group: BatchGroup, now: float) -> bool:
+        """Whether a batch may go over TCP; where the configuration asks for TCP, it always does."""
+        return group.server.tcp or now >= self._no_tcp_until
+
+    def fits_udp(self, group: BatchGroup, size: int) -> bool:
+        """Whether batches of so many updates go over UDP, as far as is known."""
+        return not group.server.tcp and group.octets * size <= MAX_UDP_BATCH

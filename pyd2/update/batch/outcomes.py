@@ -1,0 +1,237 @@
+"""What follows from the replies to batches and to questions; ``model/batch_rules.py`` is the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyd2.dns.constants import rcode_text
+from pyd2.dns.question import read_answer
+from pyd2.errors import ReplyError
+from pyd2.update.batch.lane_batches import PAUSE
+from pyd2.update.batch.rounds import Found
+from pyd2.update.model.batch_rules import ASKS, BATCH_RULES, OF_ONE_UPDATE, BatchSort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pyd2.messages import Log
+    from pyd2.packets.layer import PacketLayer
+    from pyd2.update.batch.lane_batches import LaneBatches
+    from pyd2.update.batch.rounds import Batch, Question, Round
+    from pyd2.update.drive.outcomes import Ends
+    from pyd2.update.drive.replies import Replies
+    from pyd2.update.drive.sender import Sender
+    from pyd2.update.inflight.contract import Tries
+    from pyd2.update.model.transaction import Transaction
+    from pyd2.update.server.lane import Lane
+
+_TRUNCATED: Final = 2
+_NOERROR: Final = 0
+
+
+class BatchOutcomes:
+    """See Follows. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
+
+    def __init__(
+        self, of: Callable[[Lane], LaneBatches], replies: Replies, sender: Sender, tries: Tries,
+        packets: PacketLayer, ends: Ends, log: Log,
+    ) -> None:
+        self._of = of
+        self._replies = replies
+        self._sender = sender
+        self._tries = tries
+        self._packets = packets
+        self._ends = ends
+        self._log = log
+
+    # Batches.
+
+    def batch_answered(self, batch: Batch, datagram: bytes, now: float, wall: float) -> None:
+        """See Follows."""
+        batches = self._end_try(batch)
+        batches.tcp_works |= batch.tcp
+        round_ = batch.round
+        group = round_.group
+        took = now - batch.begun
+        try:
+            rcode = self._packets.read_reply(datagram, batch.context, int(wall))
+            if datagram[2] & _TRUNCATED:
+                raise ReplyError("the reply to a batch is truncated")  # noqa: TRY301  it is as good as none
+        except ReplyError as error:
+            self._log.emit("DHCP_DDNS_INVALID_RESPONSE", error)
+            group.size.halve(now)
+            self._let_go(batches, round_, lambda transaction: self._replies.spoilt(transaction, now, wall))
+            return
+        if batch.tells:
+            group.size.answered(len(round_.transactions), took, self._sender.timeout_ms / 1000, now)
+        if rcode == _NOERROR:
+            self._log_reply(round_, rcode, took, "all updates are done")
+            answered = self._replies.answered
+            self._let_go(batches, round_, lambda transaction: answered(transaction, _NOERROR, now, wall))
+            return
+        self._replies.count_answered(round_.transactions, rcode)
+        if rcode in ASKS[group.sort] and not round_.second and batches.may_ask(now):
+            self._log_reply(round_, rcode, took, "asking for the DHCIDs of the names")
+            self.ask(batches, round_)
+            return
+        self._log_reply(round_, rcode, took, "each update goes alone")
+        if rcode not in OF_ONE_UPDATE:
+            batches.pause(group, now)
+            self._log.emit(
+                "PYD2_BATCHES_PAUSED", batches.lane.text, rcode_text(rcode), len(round_.transactions),
+                group.zone.name, round(PAUSE),
+            )
+        elif group.sort is BatchSort.REMOVALS:
+            group.size.halve(now)
+        self._go_alone(batches, round_, round_.members)
+        self._end_round(batches, round_)
+
+    def batch_expired(self, batch: Batch, now: float, wall: float) -> None:
+        """See Follows."""
+        batches = self._end_try(batch)
+        round_ = batch.round
+        if "PYD2_BATCH_TIMEOUT" in self._log.on:
+            self._log.emit(
+                "PYD2_BATCH_TIMEOUT", len(round_.transactions), round_.group.zone.name, batches.lane.text
+            )
+        self._replies.count_silence(batches.lane, now, wall)
+        if batch.tells:
+            round_.group.size.halve(now)
+        if batch.tcp and (batch.tells or not batches.tcp_works):
+            batches.leave_tcp(now)
+        self._let_go(batches, round_, lambda transaction: self._replies.missed(transaction, now, wall))
+
+    def batch_failed(self, batch: Batch, now: float, wall: float) -> None:  # noqa: ARG002
+        """See Follows; whether the server has carried it out or not, the same can be tried again over UDP."""
+        batches = self._end_try(batch)
+        batches.leave_tcp(now)
+        round_ = batch.round
+        group = round_.group
+        for transaction in round_.transactions:
+            _begin_anew(transaction, second=round_.second)
+        batches.put_back(group, round_.members)
+        self._end_round(batches, round_)
+
+    # Questions.
+
+    def ask(self, batches: LaneBatches, round_: Round) -> None:
+        """Have a round's names asked for."""
+        count = len(round_.transactions)
+        round_.found = [Found.UNKNOWN] * count
+        round_.left = count
+        batches.to_ask.extend((round_, place) for place in range(count))
+
+    def question_answered(self, question: Question, datagram: bytes | None, now: float, wall: float) -> None:
+        """See Follows."""
+        self._tries.forget(question)
+        lane = question.server.lane
+        batches = self._of(lane)
+        batches.asking -= 1
+        round_ = question.round
+        place = question.place
+        if datagram is not None:
+            ncr = round_.transactions[place].ncr
+            try:
+                answer = read_answer(datagram, ncr.fqdn_wire, question.context, int(wall))
+            except ReplyError:
+                pass  # UNKNOWN: by the book it becomes clear
+            else:
+                if answer.name_is_free:
+                    round_.found[place] = Found.FREE
+                elif answer.rcode == _NOERROR:
+                    ours = answer.dhcids == (ncr.dhcid,)
+                    round_.found[place] = Found.OURS if ours else Found.OTHERWISE
+        round_.left -= 1
+        if round_.left == 0:
+            self._asked(batches, round_, now)
+
+    def _asked(self, batches: LaneBatches, round_: Round, now: float) -> None:
+        """Go on with a round whose names have all been asked for."""
+        group = round_.group
+        found = round_.found
+        exist = found.count(Found.OURS) + found.count(Found.OTHERWISE)
+        group.asks_first = 2 * exist > len(found)
+        if 2 * found.count(Found.UNKNOWN) > len(found):
+            batches.leave_questions(now)
+        together: list[tuple[Found, tuple[bytes, Transaction]]] = []
+        alone: list[tuple[Found, tuple[bytes, Transaction]]] = []
+        for what, member in zip(found, round_.members, strict=True):
+            (together if what in (Found.FREE, Found.OURS) else alone).append((what, member))
+        if len(together) < 2:
+            alone, together = together + alone, []
+        self._go_alone(batches, round_, [member for _, member in alone])
+        for what, (_, transaction) in together:
+            transaction.tries = 0
+            if what is Found.OURS:
+                over = BATCH_RULES[transaction.kind][transaction.step].taken_over
+                assert over is not None
+                transaction.step = over
+                transaction.hops += 1
+        round_.keep([member for _, member in together])
+        round_.second = True
+        if together:
+            batches.second.append(round_)
+        else:
+            self._end_round(batches, round_)
+
+    # Ends.
+
+    def give_up(self, batches: LaneBatches, round_: Round, first: int) -> None:
+        """Let the updates of a round from a place on go alone: they do not fit, or cannot be made."""
+        members = round_.members
+        self._go_alone(batches, round_, members[first:])
+        round_.keep(members[:first])
+        if not first:
+            self._end_round(batches, round_)
+
+    def _end_try(self, batch: Batch) -> LaneBatches:
+        self._tries.forget(batch)
+        batches = self._of(batch.server.lane)
+        self._ends.sharing -= len(batch.round.transactions) - 1
+        batches.under_way -= 1
+        batches.udp -= not batch.tcp
+        return batches
+
+    def _end_round(self, batches: LaneBatches, round_: Round) -> None:
+        batches.rounds -= 1
+        zone = round_.group.zone
+        batches.zones[zone] -= 1
+        if not batches.zones[zone]:
+            del batches.zones[zone]
+
+    def _let_go(
+        self, batches: LaneBatches, round_: Round, go_on: Callable[[Transaction], None]
+    ) -> None:
+        """End a round, each transaction of which goes on by itself; what has waited behind it comes after."""
+        ready = batches.lane.ready
+        for owner, transaction in round_.members:
+            behind = batches.owners.release(owner)
+            go_on(transaction)
+            ready.extend(behind)
+        self._end_round(batches, round_)
+
+    def _go_alone(
+        self, batches: LaneBatches, round_: Round, members: Iterable[tuple[bytes, Transaction]]
+    ) -> None:
+        """Let updates of a round go alone, by the book, from the beginning of their direction."""
+        for owner, transaction in members:
+            _begin_anew(transaction, second=round_.second)
+            behind = batches.owners.release(owner)
+            batches.go_alone(owner, transaction)
+            batches.lane.ready.extend(behind)
+
+    def _log_reply(self, round_: Round, rcode: int, took: float, follows: str) -> None:
+        if "PYD2_BATCH_ANSWERED" in self._log.on:
+            group = round_.group
+            self._log.emit(
+                "PYD2_BATCH_ANSWERED", group.server.text, rcode_text(rcode), len(round_.transactions),
+                group.zone.name, f"{1000 * took:.1f}", follows,
+            )
+
+
+def _begin_anew(transaction: Transaction, *, second: bool) -> None:
+    """Let an update begin again as if it had not been sent; ``second``: perhaps as another one."""
+    transaction.tries = 0
+    if second:
+        transaction.step = transaction.kind.first_forward
+        transaction.hops = 0

@@ -1,0 +1,149 @@
+"""A round: the way of some updates in batches, from the first message to the outcome of the last one.
+
+It has one or two batches and, between them or before the first, a question for each name
+(``batch_rules.py``).
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Protocol
+
+from pyd2.update.model.transaction import BatchTry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.dns.tsig import SigningContext
+    from pyd2.update.batch.group import BatchGroup
+    from pyd2.update.model.transaction import Transaction
+
+
+class Found(Enum):
+    """What the answer to a question says of a name."""
+
+    FREE = auto()
+    OURS = auto()
+    """It has the client's DHCID, and no other one."""
+    OTHERWISE = auto()
+    """It is another client's, or has no DHCID."""
+    UNKNOWN = auto()
+    """There is no answer."""
+
+
+class Round:
+    """The updates of a round; each has the step of its transaction."""
+
+    __slots__ = ("found", "group", "left", "owners", "second", "transactions")
+
+    def __init__(self, group: BatchGroup, members: Sequence[tuple[bytes, Transaction]]) -> None:
+        self.group = group
+        self.owners = [owner for owner, _ in members]
+        self.transactions = [transaction for _, transaction in members]
+        self.second = False
+        """Whether its names have been asked for."""
+        self.found: list[Found] = []
+        """By the place of the name, what was found."""
+        self.left = 0
+        """Names whose answer is still to come."""
+
+    @property
+    def members(self) -> list[tuple[bytes, Transaction]]:
+        """Its owners, each with its transaction."""
+        return list(zip(self.owners, self.transactions, strict=True))
+
+    def keep(self, members: Sequence[tuple[bytes, Transaction]]) -> None:
+        """Leave out all others."""
+        self.owners = [owner for owner, _ in members]
+        self.transactions = [transaction for _, transaction in members]
+
+
+class Follows(Protocol):
+    """What follows from the outcome of a try; see BatchTry."""
+
+    def batch_answered(self, batch: Batch, datagram: bytes, now: float, wall: float) -> None:
+        """Use the reply to a batch."""
+
+    def batch_expired(self, batch: Batch, now: float, wall: float) -> None:
+        """Go on without one."""
+
+    def batch_failed(self, batch: Batch, now: float, wall: float) -> None:
+        """Go on with one that could not be sent over TCP."""
+
+    def question_answered(self, question: Question, datagram: bytes | None, now: float, wall: float) -> None:
+        """Use the answer to a question; None: there is none."""
+
+
+class _Try(BatchTry):
+    __slots__ = ("_follows", "round")
+
+    def __init__(self, round_: Round, follows: Follows, context: SigningContext | None) -> None:
+        self.round = round_
+        self._follows = follows
+        self.number = -1
+        self.server = round_.group.server
+        self.key = round_.group.key
+        self.context = context
+        self.tcp = False
+
+
+class Batch(_Try):
+    """One message of a round."""
+
+    __slots__ = ("begun", "tells")
+
+    def __init__(
+        self, round_: Round, follows: Follows, context: SigningContext | None, now: float, *, tcp: bool,
+        tells: bool,
+    ) -> None:
+        super().__init__(round_, follows, context)
+        self.begun = now
+        """When it was sent, in monotonic seconds."""
+        self.tells = tells
+        """Whether its reply time says something about batches: few other updates were before it."""
+        self.tcp = tcp
+
+    def receive(self, datagram: bytes, now: float, wall: float) -> None:
+        """See BatchTry."""
+        self._follows.batch_answered(self, datagram, now, wall)
+
+    def expire(self, now: float, wall: float) -> None:
+        """See BatchTry."""
+        self._follows.batch_expired(self, now, wall)
+
+    @property
+    def may_fail(self) -> bool:
+        """See BatchTry; what fails over UDP may succeed with the next try only, as with Kea."""
+        return self.tcp and not self.server.tcp
+
+    def fail(self, now: float, wall: float) -> None:
+        """See BatchTry."""
+        self._follows.batch_failed(self, now, wall)
+
+
+class Question(_Try):
+    """The question for the DHCID of one of a round's names."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, round_: Round, place: int, follows: Follows, context: SigningContext | None) -> None:
+        super().__init__(round_, follows, context)
+        self.place = place
+        """That of the name."""
+
+    def receive(self, datagram: bytes, now: float, wall: float) -> None:
+        """See BatchTry."""
+        self._follows.question_answered(self, datagram, now, wall)
+
+    def expire(self, now: float, wall: float) -> None:
+        """See BatchTry."""
+        self._follows.question_answered(self, None, now, wall)
+
+    @property
+    def may_fail(self) -> bool:
+        """See BatchTry."""
+        return True
+
+    def fail(self, now: float, wall: float) -> None:
+        """See BatchTry."""
+        self._follows.question_answered(self, None, now, wall)

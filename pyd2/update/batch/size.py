@@ -1,0 +1,49 @@
+"""How many updates a batch may have: as many as the switch says, and fewer where a server takes long."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TOO_LONG: Final = 0.2
+"""Part of the timeout: a reply that takes longer halves the size."""
+SHORT: Final = 0.05
+"""The same: a reply that takes less doubles it."""
+REMOVALS_FIXED: Final = 0.02
+"""Seconds that a batch of removals may take, besides ``REMOVALS_EACH``: a commit to a disk, or Knot's."""
+REMOVALS_EACH: Final = 0.001
+"""Seconds for each removal beyond which nothing is gained: PowerDNS deletes them one by one."""
+AGAIN: Final = 60.0
+"""Seconds until batches are tried again where their size came down to one."""
+
+
+class BatchSize:
+    """The size of the batches of one group. ``now`` is monotonic seconds."""
+
+    __slots__ = ("_again_at", "_present", "_removals", "most")
+
+    def __init__(self, most: int, *, removals: bool) -> None:
+        self.most = most
+        """What the switch says."""
+        self._present = most
+        self._removals = removals
+        self._again_at = 0.0
+
+    def allowed(self, now: float) -> int:
+        """Return how many updates a batch may have; 1: there are none."""
+        if self._present == 1 and now >= self._again_at:
+            self._present = 2
+        return min(self._present, self.most)
+
+    def answered(self, updates: int, took: float, timeout: float, now: float) -> None:
+        """Learn from a reply to so many updates, which took so long; all times are seconds."""
+        slow = self._removals and took > REMOVALS_FIXED + updates * REMOVALS_EACH
+        if slow or took > timeout * TOO_LONG:
+            self.halve(now)
+        elif took < timeout * SHORT and 2 * updates > self._present:
+            self._present = min(2 * self._present, self.most)
+
+    def halve(self, now: float) -> None:
+        """Make batches half as large from now on."""
+        self._present = max(1, self._present // 2)
+        if self._present == 1:
+            self._again_at = now + AGAIN

@@ -1,0 +1,310 @@
+"""Batches: what goes in them, what follows from their outcome, and that zones end as they do one by one."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyd2.dns.tsig import HmacKey
+from pyd2.update.batch.batcher import TCP_AT_A_TIME, UDP_AT_A_TIME
+from pyd2.update.batch.lane_batches import PAUSE
+from pyd2.update.engine import Selection
+from tests.kit import ncr
+from tests.update.batch.world import KEY, World, batch_map, requests
+from tests.update.support import make_config, statistics
+
+
+def additions(count: int, first: int = 0, **more: Any) -> list[dict[str, Any]]:
+    return [
+        ncr.request(
+            f"h{number}.example.com.", f"192.0.2.{number % 256}" if number < 256 else f"2001:db8::{number:x}",
+            ncr.dhcid(b"%d" % number, "h."), **more,
+        )
+        for number in range(first, first + count)
+    ]
+
+
+def messages(world: World) -> list[bytes]:
+    """Return what was sent, without query IDs."""
+    return [outgoing.message[2:] for _, outgoing in world.d2.sent]
+
+
+# When there are batches.
+
+@pytest.mark.parametrize("count", [1, 16, 32])
+def test_as_long_as_the_window_has_a_place_for_each_the_packets_are_kea_s(count: int) -> None:
+    worlds = [World(batch_map(batch, 32)) for batch in (1, 50)]
+    one, other = (world.run(additions(count)) for world in worlds)
+    assert messages(worlds[0]) == messages(worlds[1])
+    assert one == other
+    assert set(worlds[1].sizes) == {1}
+
+
+def test_without_the_switch_there_are_none() -> None:
+    world = World(batch_map(1))
+    world.run(additions(200))
+    assert set(world.sizes) == {1}
+
+
+def test_what_waits_for_a_free_place_shares_messages() -> None:
+    world, alone = World(batch_map(50)), World(batch_map(1))
+    assert world.run(additions(200)) == alone.run(additions(200))
+    assert max(world.sizes) == 50
+    assert len(world.sizes) < len(alone.sizes) // 10
+    assert world.questions == 0
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
+    assert statistics(world.d2.counters) == statistics(alone.d2.counters)
+
+
+def test_a_switch_that_goes_off_leaves_what_waits_to_go_alone() -> None:
+    world = World(batch_map(50))
+    world.send(additions(200))
+    world.d2.run(world.d2.now + 0.02)
+    assert world.engine.lanes[0].collecting
+    before = len(world.sizes)
+    world.d2.configure(make_config(batch_map(1)))
+    world.run([])
+    assert set(world.sizes[before + 1 :]) == {1}
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
+
+
+def test_few_updates_go_over_udp_and_many_over_tcp() -> None:
+    few, many = World(batch_map(8, 32)), World(batch_map(100, 32))
+    few.run(additions(200))
+    many.run(additions(200))
+    assert few.tcp == 0
+    assert many.tcp > 0
+
+
+@pytest.mark.parametrize(("batch", "most"), [(8, UDP_AT_A_TIME), (100, TCP_AT_A_TIME)])
+def test_so_many_batches_are_under_way(batch: int, most: int) -> None:
+    world = World(batch_map(batch, 64))
+    world.send(additions(500, reverse=False))
+    seen = set()
+    while world.d2.step():
+        for lane in world.engine.lanes:
+            batches = world.engine._batcher._of(lane)
+            seen.add(batches.rounds)
+    assert max(seen) == most
+
+
+def test_without_tcp_batches_are_short() -> None:
+    world = World(batch_map(100), unsent_over_tcp=True)
+    world.run(additions(200))
+    assert 1 < max(world.sizes) < 20
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
+
+
+def test_batches_and_questions_are_signed_with_the_key_of_the_zone() -> None:
+    """The primary verifies them, and the D2 its replies."""
+    there = [each | {"reverse-change": False} for each in additions(100)[::10]]
+    world, alone = World(batch_map(50, signed=True)), World(batch_map(1, signed=True))
+    for each in (world, alone):
+        each.run(there, together=1, gap=0.02)
+    assert world.run(additions(100)) == alone.run(additions(100))
+    assert world.questions > 0
+    assert world.signed == len(world.d2.sent)
+    found = statistics(world.d2.counters)
+    assert found["update-error"] == found["update-unsigned"] == 0
+    assert found["key[k.test.].update-sent"] == found["update-sent"]
+
+
+def test_a_key_that_a_library_has_chosen_signs_batches() -> None:
+    """One that signs in a way of its own does not."""
+    class OwnKey(HmacKey):
+        def digest(self, data: bytes) -> bytes:
+            return super().digest(data)
+
+    secret = base64.b64decode(KEY["secret"])
+    for made, most in ((HmacKey, 50), (OwnKey, 1)):
+        selection = Selection(made(KEY["name"], KEY["algorithm"], secret))
+
+        def select(_server: object, _key: object, chosen: Selection = selection) -> Selection:
+            return chosen
+
+        world = World(batch_map(50), select_key=select)
+        world.run(additions(100))
+        assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 100
+        assert max(world.sizes) <= most
+        assert (max(world.sizes) > 1) == (most > 1)
+        assert world.signed == len(world.d2.sent)
+
+
+def test_where_tcp_is_dropped_it_is_left_after_the_first_batches() -> None:
+    world = World(batch_map(50), drops_tcp=True)
+    world.run(additions(200))
+    assert sum(outgoing.tcp for _, outgoing in world.d2.sent) <= 2 * TCP_AT_A_TIME
+    assert 1 < max(world.sizes) < 20
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
+
+
+# What is in the way.
+
+def test_an_owner_comes_once_in_a_message() -> None:
+    """Two clients, and two spellings, of one name: the second finds it taken."""
+    world = World(batch_map(50, 1))
+    first = additions(30)
+    second = [
+        ncr.request(each["fqdn"].upper(), f"192.0.2.{100 + at}", ncr.dhcid(b"other%d" % at, "h."))
+        for at, each in enumerate(first)
+    ]
+    world.run([each for pair in zip(first, second, strict=True) for each in pair])
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 30
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 30
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("share", [2, 10, 100])
+def test_names_that_exist_are_asked_for(ours: bool, share: int) -> None:
+    """Those of the client itself are taken over, all other ones fail by the book."""
+    taken = additions(200)[:: 100 // share]
+    clients = {each["fqdn"]: each["dhcid"] if ours else ncr.dhcid(b"x", "x.") for each in taken}
+    there = [each | {"dhcid": clients[each["fqdn"]], "reverse-change": False} for each in taken]
+    worlds = []
+    for batch in (1, 50):
+        world = World(batch_map(batch))
+        world.run([each | {"ip-address": "10.0.0.1"} for each in there], together=1, gap=0.02)
+        world.sizes.clear()
+        world.d2.log.lines.clear()
+        worlds.append((world, world.run(additions(200))))
+    assert worlds[0][1] == worlds[1][1]
+    world = worlds[1][0]
+    failed = 0 if ours else len(taken)
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == failed
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200 - failed
+    assert world.questions > 0
+    if ours:
+        assert len(world.sizes) < 120
+    if share == 100:
+        # Once most names have turned out to exist, none is added on the off chance.
+        assert world.questions >= 130
+
+
+def test_a_server_that_answers_no_questions_is_asked_once() -> None:
+    """Then updates go alone, by the book; that the server is silent to questions says nothing else."""
+    world = World(batch_map(20, failover={"enabled": True, "breaker-threshold": 2}))
+    other = {"dhcid": ncr.dhcid(b"x", "x."), "reverse-change": False}
+    taken = [each | other for each in additions(100)[::10]]
+    world.run(taken, together=1, gap=0.02)
+    world.answers_questions = False
+    world.run(additions(100))
+    assert 0 < world.questions <= 2 * 20
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 10
+    assert "PYD2_SERVER_DOWN" not in world.d2.log.ids
+
+
+def test_a_refusal_ends_batches_for_a_while() -> None:
+    """By the book each update gets its own answer."""
+    world = World(batch_map(50), refuses=True)
+    world.run(additions(200))
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
+    assert 1 < len([size for size in world.sizes if size > 1]) <= 6
+    assert "PYD2_BATCHES_PAUSED" in world.d2.log.ids
+    world.refuses = False
+    world.d2.now += PAUSE
+    world.sizes.clear()
+    world.run(additions(120, 1000))
+    assert max(world.sizes) > 1
+
+
+def test_the_second_address_of_a_name_is_not_removed_with_the_first() -> None:
+    """A batch of removals that the second address stops goes on alone, by the book."""
+    worlds = []
+    for batch in (1, 20):
+        world = World(batch_map(batch))
+        v4 = additions(60)
+        v6 = [each | {"ip-address": f"2001:db8::{at:x}"} for at, each in enumerate(v4)]
+        world.run(v4)
+        world.run(v6[::5])
+        worlds.append((world.run([each | {"change-type": 1} for each in v4]), world))
+    assert worlds[0][0] == worlds[1][0]
+    assert max(worlds[1][1].sizes) > 1
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    picks=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 5), st.booleans()), min_size=1, max_size=150),
+    batch=st.sampled_from([3, 40]),
+)
+def test_the_requests_for_a_name_and_for_an_address_keep_their_order(
+    picks: list[tuple[int, int, bool]], batch: int
+) -> None:
+    """Without a check the last one wins: so the zones are those of one request after the other."""
+    stream = [
+        ncr.request(
+            f"{'N' if at % 2 else 'n'}{name}.example.com.", f"192.0.2.{10 * name + place}",
+            ncr.dhcid(b"%d" % at, "h."), change=int(removes), mode="no-check-with-dhcid",
+        )
+        for at, (name, place, removes) in enumerate(picks)
+    ]
+    ends = []
+    for size, together in ((1, 1), (batch, 150)):
+        world = World(batch_map(size, 2))
+        ends.append(world.run(stream, together=together, gap=0.05))
+    assert ends[0] == ends[1]
+
+
+# What is lost.
+
+def test_a_lost_reply_leads_to_singles_at_the_same_server() -> None:
+    world = World(batch_map(50), lose_every=10)
+    alone = World(batch_map(1))
+    assert world.run(additions(200)) == alone.run(additions(200))
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
+    found = statistics(world.d2.counters)
+    assert found["update-timeout"] >= 1
+
+
+def test_a_server_that_is_dead_gets_three_tries_of_each_update() -> None:
+    world = World(batch_map(50), dead=(1,))
+    world.run(additions(100, reverse=False))
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 100
+    found = statistics(world.d2.counters)
+    assert (found["update-sent"], found["update-timeout"]) == (300, 300)
+
+
+def test_the_next_server_of_the_domain_gets_batches_too() -> None:
+    world = World(batch_map(50, 4, 1, 2, failover={"enabled": True}), dead=(1,))
+    world.run(additions(100))
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 100
+    assert max(world.sizes) > 10
+
+
+@pytest.mark.parametrize("lose_every", [0, 10])
+@pytest.mark.parametrize("batch", [7, 60])
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 250), together=st.sampled_from([1, 16, 250]))
+def test_zones_end_as_they_do_one_by_one(
+    batch: int, lose_every: int, seed: int, count: int, together: int
+) -> None:
+    held, stream = requests(seed, count)
+    ends = []
+    for size in (1, batch):
+        world = World(batch_map(size, 3), lose_every=0 if size == 1 else lose_every)
+        world.run(held, together=1, gap=0.05)
+        ends.append(world.run(stream, together=together))
+        outcomes = [line for line in world.d2.log.ids if line.endswith(("_SUCCEEDED", "_FAILED"))]
+        assert len(outcomes) == len(held) + count
+    assert ends[0] == ends[1]
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10**6), sizes=st.lists(st.sampled_from([1, 5, 50]), min_size=2, max_size=6))
+def test_reloads_in_the_middle_change_nothing(seed: int, sizes: list[int]) -> None:
+    """What has begun goes on with the server and the zone it has; what waits is matched again."""
+    held, stream = requests(seed, 180)
+    ends = []
+    for reloads in ([1], sizes):
+        world = World(batch_map(reloads[0], 2))
+        world.run(held, together=1, gap=0.05)
+        part = -(-len(stream) // len(reloads))
+        for at, size in enumerate(reloads):
+            world.d2.configure(make_config(batch_map(size, 2 + at)))
+            world.send(stream[at * part : (at + 1) * part])
+            world.d2.run(world.d2.now + 0.012)
+        ends.append(world.run([]))
+    assert ends[0] == ends[1]
