@@ -55,14 +55,14 @@ class Case:
     server: str
     batch: int
     algorithm: str = ""
-    on_disk: bool = False
+    disk: Path | None = None
     timeout: int = 500
 
 
 CASES: Final = (
     Case("bind-memory", "bind", 50),
     Case("bind-memory-signed", "bind", 50, algorithm="HMAC-SHA256"),
-    Case("bind-disk", "bind", 50, on_disk=True),
+    Case("bind-disk", "bind", 50, disk=Path("/var/tmp")),
     Case("knot", "knot", 200, timeout=2000),
     Case("powerdns", "powerdns", 50),
 )
@@ -175,7 +175,7 @@ def dns_server(case: Case, settings: Settings, port: int) -> Iterator[int]:
         with powerdns((FORWARD, IPV4_ZONE), port=port) as found:
             yield found.process.pid
         return
-    with serving(case.server, settings, port, on_disk=case.on_disk) as pid:
+    with serving(case.server, settings, port, disk=case.disk) as pid:
         yield pid
 
 

@@ -35,7 +35,7 @@ class Case:
     only: str = ""
     """The one D2 that can do this at all."""
     server: str = ""
-    """The real DNS server that answers, ``bind`` or ``knot``; else the load generator does."""
+    """The real DNS server that answers, ``bind``, ``knot`` or ``pdns``; else the load generator does."""
     baseline: str = ""
     """The case whose cost this one's is compared with, D2 by D2."""
     starts: int = 0
@@ -113,7 +113,7 @@ BURST = tuple(Case(f"burst-{count}", f"{count:,} additions at once", ("--burst",
 REAL = tuple(Case(f"{server}{'-sha256' if settings.algorithm else ''}",
                   f"additions, {'HMAC-SHA256, ' if settings.algorithm else ''}{title} behind",
                   settings=settings, server=server)
-             for server, title in (("bind", "BIND"), ("knot", "Knot DNS"))
+             for server, title in (("bind", "BIND"), ("knot", "Knot DNS"), ("pdns", "PowerDNS"))
              for settings in (Settings(), _SIGNED))
 
 HOOKS = (

@@ -71,7 +71,7 @@ class Daemon:
         try:
             self._wait_for(port, begin + START_SECONDS)
             self.start_ms = (time.perf_counter() - begin) * 1000
-            self.start_cpu_ms = time.clock_gettime(_cpu_clock(self.pid)) * 1000
+            self.start_cpu_ms = cpu_seconds(self.pid) * 1000
             time.sleep(SETTLE_SECONDS)
             self.idle_rss_kb = memory_kb(self.pid)
         except BaseException:
@@ -179,6 +179,6 @@ def memory_kb(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def _cpu_clock(pid: int) -> int:
-    """Return the CPU clock of another process, as clock_getcpuclockid(3) does."""
-    return (~pid << 3) | 2
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of another process, by its clock (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import servers
 from benchmarks.build import load_program
-from benchmarks.daemon import Subject, free_port, running, work_directory
+from benchmarks.daemon import Subject, cpu_seconds, free_port, running, work_directory
 from benchmarks.errors import BenchmarkError
 from benchmarks.libraries import entries
 from benchmarks.settings import KEY_NAME, SECRET, fill
@@ -49,17 +48,22 @@ class Bench:
             return self._starts(case, subject)
         with ExitStack() as stack:
             directory = stack.enter_context(work_directory())
+            server = 0
             if case.server:
-                stack.enter_context(servers.serving(case.server, case.settings, self.dns_port))
+                server = stack.enter_context(servers.serving(case.server, case.settings, self.dns_port))
             env = dict(case.env) if subject.name == "pyd2" else {}
             text = self._text(case, subject, directory)
             ports = self.ncr_port, self.dns_port
             daemon = stack.enter_context(running(subject, text, directory, ports, env))
             socket = str(directory / "socket") if case.server else ""
+            server_cpu = cpu_seconds(server) if server else 0.0
             with self._beside(case) as beside:
                 figures = self._load(case, subject, daemon.pid, socket, seed)
             figures |= beside
-            if case.server and not figures["lost"]:
+            if server:
+                used = cpu_seconds(server) - server_cpu
+                figures["server_cpu_us"] = used * 1e6 / max(1, figures["completed"])
+            if server and not figures["lost"]:
                 servers.check(self.dns_port, figures["sent"])
             if "--hold" in case.load:
                 queued = figures["begin_rss_kb"] - figures["first_rss_kb"]
@@ -76,9 +80,9 @@ class Bench:
     def limit(self, case: Case) -> Run:
         """Measure what the case's real DNS server does at most, without a D2. Raises BenchmarkError."""
         with servers.serving(case.server, case.settings, self.dns_port) as pid:
-            before = _children_cpu(pid)
+            before = cpu_seconds(pid)
             rate = servers.limit(case.settings, self.dns_port, self._seconds, in_flight=96)
-            return {"rate": rate, "server_load": (_children_cpu(pid) - before) / self._seconds}
+            return {"rate": rate, "server_load": (cpu_seconds(pid) - before) / self._seconds}
 
     def _starts(self, case: Case, subject: Subject) -> Run:
         """Start a D2 several times; each figure is the median."""
@@ -159,13 +163,6 @@ def _sound(what: str, output: str) -> Run:
 
 def _window(case: Case) -> int:
     return int(case.load[case.load.index("--window") + 1])
-
-
-def _children_cpu(pid: int) -> float:
-    """Return the CPU seconds of a process."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123  a plain read
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def raise_limits() -> None:

@@ -66,7 +66,8 @@ def ratio_bars(results: Results, titles: Mapping[str, str]) -> str:
     return bars(rows, [("NCR/s", BLUE), ("CPU time for each", GREEN)])
 
 
-def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[tuple[str, str]]) -> str:
+def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[tuple[str, str]],
+         form: str = "{:.1f}") -> str:
     """Return groups of horizontal bars with a line at 1; ``names`` have colours. Empty without rows."""
     if not rows:
         return ""
@@ -81,7 +82,7 @@ def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[tuple[str,
             y = top + number * height
             parts.append(f'<rect x="{left}" y="{y}" width="{value * scale:.1f}" height="{height - 2}" rx="2" '
                          f'fill="{names[number][1]}"/>')
-            parts.append(text(left + value * scale + 5, y + height - 3, f"{value:.1f}", "start"))
+            parts.append(text(left + value * scale + 5, y + height - 3, form.format(value), "start"))
         top += height * len(values) + 9
     one = left + scale
     parts.append(f'<path d="M{one:.1f} 44V{top - 4}" stroke="{_INK}" stroke-dasharray="3 3"/>')

@@ -129,10 +129,10 @@ def _goals(results: Mapping[str, Runs]) -> list[str]:
     return lines
 
 
-def between_markers(text: str, fresh: str) -> str:
+def between_markers(text: str, fresh: str, begin: str = BEGIN, end: str = END) -> str:
     """Return a document with the text between its markers replaced. Raises ValueError without markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"there is no {BEGIN} with its {END}")
-    return f"{before}{BEGIN}\n\n{fresh}\n\n{END}{after}"
+    before, found, rest = text.partition(begin)
+    _, found_too, after = rest.partition(end)
+    if not (found and found_too):
+        raise ValueError(f"there is no {begin} with its {end}")
+    return f"{before}{begin}\n\n{fresh}\n\n{end}{after}"

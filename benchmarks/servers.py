@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 READY_SECONDS: Final = 20.0
 _PATH: Final = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
-_PACKAGES = {"named": "bind9", "knotd": "knot", "dnsperf": "dnsperf"}
+_PACKAGES = {"named": "bind9", "knotd": "knot", "dnsperf": "dnsperf", "pdns_server": "pdns-server",
+             "dig": "bind9-dnsutils", "kea-dhcp4": "kea-dhcp4-server", "perfdhcp": "kea-admin"}
+_PDNS_SCHEMA: Final = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
+_SOA = "ns.invalid admin.invalid 1 3600 600 86400 60"
 _HEAD = "$TTL 300\n@ IN SOA ns.invalid. admin.invalid. 1 3600 600 86400 60\n@ IN NS ns.invalid.\n"
 
 
@@ -38,19 +42,19 @@ def find(program: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(name: str, settings: Settings, port: int, *, on_disk: bool = False) -> Iterator[int]:
+def serving(name: str, settings: Settings, port: int, disk: Path | None = None) -> Iterator[int]:
     """Run a DNS server on a port while the context lasts; gives its process ID. Raises BenchmarkError.
 
-    Its files are in memory, so that no disk is measured, unless they are to be in /var/tmp; its
-    limits are those it comes with.
+    ``name`` is one of SERVERS. Its files are in memory, so that no disk is measured, or in a directory
+    ``disk``; its limits are those it comes with.
     """
     memory = Path("/dev/shm")
-    place = Path("/var/tmp") if on_disk else memory if memory.is_dir() else None
+    place = disk or (memory if memory.is_dir() else None)
     with tempfile.TemporaryDirectory(prefix="dns-bench.", dir=place) as folder:
         directory = Path(folder)
         for number in range(2):
             (directory / f"zone{number}").write_text(_HEAD)
-        command = _bind(directory, settings, port) if name == "bind" else _knot(directory, settings, port)
+        command = SERVERS[name](directory, settings, port)
         with (directory / "output").open("wb") as output:
             process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=subprocess.STDOUT)
@@ -71,6 +75,7 @@ def _bind(directory: Path, settings: Settings, port: int) -> list[str]:
     forward, reverse = zones(settings)
     text = f"""
 options {{ directory "{directory}"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+           allow-transfer {{ 127.0.0.1; }};
            recursion no; pid-file none; session-keyfile none; notify no; dnssec-validation no; }};
 controls {{ }};
 logging {{ channel nowhere {{ null; }}; category update {{ nowhere; }};
@@ -91,13 +96,54 @@ def _knot(directory: Path, settings: Settings, port: int) -> list[str]:
         text += (f"key:\n  - id: {KEY_NAME}\n    algorithm: {settings.algorithm.lower()}\n"
                  f"    secret: {SECRET}\n")
     text += "acl:\n  - id: write\n    address: 127.0.0.1\n    action: update\n"
-    text += f"    key: {KEY_NAME}\nzone:\n" if settings.algorithm else "zone:\n"
+    text += f"    key: {KEY_NAME}\n" if settings.algorithm else ""
+    text += "  - id: read\n    address: 127.0.0.1\n    action: transfer\nzone:\n"
     forward, reverse = zones(settings)
     for number, zone in enumerate((*forward, *reverse)):
         text += (f"  - domain: {zone}\n    storage: {directory}\n    file: zone{number}\n"
-                 f"    zonefile-sync: -1\n    acl: [write]\n")
+                 f"    zonefile-sync: -1\n    acl: [write, read]\n")
     (directory / "knot.conf").write_text(text)
     return [find("knotd"), "-c", str(directory / "knot.conf")]
+
+
+def _pdns(directory: Path, settings: Settings, port: int) -> list[str]:
+    if not _PDNS_SCHEMA.exists():
+        raise BenchmarkError("PowerDNS has no SQLite backend (Debian: pdns-backend-sqlite3)")
+    with contextlib.closing(sqlite3.connect(directory / "pdns.db")) as database, database:
+        database.executescript(_PDNS_SCHEMA.read_text())
+        key = KEY_NAME.rstrip(".")
+        if settings.algorithm:
+            database.execute("INSERT INTO tsigkeys (name, algorithm, secret) VALUES (?, ?, ?)",
+                             (key, settings.algorithm.lower(), SECRET))
+        forward, reverse = zones(settings)
+        for number, zone in enumerate((*forward, *reverse), 1):
+            name = zone.rstrip(".")
+            database.execute("INSERT INTO domains (id, name, type) VALUES (?, ?, 'NATIVE')", (number, name))
+            for kind, content in (("SOA", _SOA), ("NS", "ns.invalid")):
+                database.execute("INSERT INTO records (domain_id, name, type, content, ttl, auth) "
+                                 "VALUES (?, ?, ?, ?, 300, 1)", (number, name, kind, content))
+            if settings.algorithm:
+                database.execute("INSERT INTO domainmetadata (domain_id, kind, content) "
+                                 "VALUES (?, 'TSIG-ALLOW-DNSUPDATE', ?)", (number, key))
+    (directory / "pdns.conf").write_text(f"""\
+launch=gsqlite3
+gsqlite3-database={directory}/pdns.db
+local-address=127.0.0.1
+local-port={port}
+socket-dir={directory}
+security-poll-suffix=
+dnsupdate=yes
+allow-dnsupdate-from=127.0.0.0/8
+allow-axfr-ips=127.0.0.0/8
+daemon=no
+guardian=no
+loglevel=0
+""")
+    return [find("pdns_server"), f"--config-dir={directory}"]
+
+
+SERVERS: Final = {"bind": _bind, "knot": _knot, "pdns": _pdns}
+"""What prepares a directory for each, and returns its command."""
 
 
 def _wait(process: subprocess.Popen[bytes], zone: str, port: int, directory: Path) -> None:
