@@ -139,7 +139,7 @@ class _Comparison:
 
     def of_records(self) -> Iterator[Difference]:
         """Yield the records with a DHCID that no lease wants."""
-        for name, node in self._records.guarded():
+        for name, node in sorted(self._records.guarded(), key=lambda item: name_text(item[0])):
             zone = self._records.zone_of(name)
             if zone is not None and zone.reverse:
                 yield from self._pointer(name, node)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.ncr import ChangeType
 from pyd2.tools.cli import main
+from pyd2.tools.endpoint import Endpoint
+from pyd2.tools.reconcile.channel import Channel
+from pyd2.tools.reconcile.daemon import Daemon
 from pyd2.tools.reconcile.difference import Kind
 from pyd2.tools.reconcile.dns_reader import DnsReader
+from pyd2.tools.reconcile.repair import Repair
+from pyd2.tools.requests import Sender, encode, request
+from tests.kit.d2 import D2, config, private_directory
+from tests.kit.ports import PortLease
 from tests.kit.process import find_program
 from tests.kit.waiting import wait_until
 from tests.tools.reconcile.made import DHCP4, FORWARD, put, row4
@@ -160,7 +169,6 @@ def test_a_lease_that_comes_before_its_turn(made: Station, monkeypatch: pytest.M
     made.name(ONE, 1, "192.0.2.11")
     made.pointer("192.0.2.11", 1, ONE)
     made.name(TWO, 2, "192.0.2.12")
-    from pyd2.tools.reconcile.repair import Repair
     run = Repair.run
 
     def after_a_lease(self: Repair, *arguments: object) -> object:
@@ -181,7 +189,6 @@ def test_a_lease_that_comes_after_the_removal(made: Station, monkeypatch: pytest
     made.name(ONE, 1, "192.0.2.11")
     made.pointer("192.0.2.11", 1, ONE)
     made.name(TWO, 2, "192.0.2.12")
-    from pyd2.tools.reconcile.daemon import Daemon
     remove = Daemon.remove
 
     def before_a_lease(self: Daemon, *arguments: object) -> None:
@@ -199,7 +206,6 @@ def test_records_that_change_before_their_turn(made: Station, monkeypatch: pytes
                                                capsys: pytest.CaptureFixture[str]) -> None:
     made.leases(row4("192.0.2.11", 1, ONE))
     made.pointer("192.0.2.11", 1, ONE)
-    from pyd2.tools.reconcile.repair import Repair
     run = Repair.run
 
     def after_a_change(self: Repair, *arguments: object) -> object:
@@ -253,7 +259,6 @@ def test_reservations_in_a_database(made: Station, capsys: pytest.CaptureFixture
 
 def test_a_daemon_at_work(made: Station, monkeypatch: pytest.MonkeyPatch,
                           capsys: pytest.CaptureFixture[str]) -> None:
-    from pyd2.tools.reconcile.daemon import Daemon
     made.leases(row4("192.0.2.11", 1, ONE))
     monkeypatch.setattr(Daemon, "waiting", lambda _: 3)
     assert made.compare() == 1
@@ -292,7 +297,6 @@ def test_a_transfer_of_an_older_zone(made: Station, monkeypatch: pytest.MonkeyPa
 
 def test_a_daemon_that_ends_during_the_repair(made: Station, monkeypatch: pytest.MonkeyPatch,
                                              capsys: pytest.CaptureFixture[str]) -> None:
-    from pyd2.tools.reconcile.daemon import Daemon
     add = Daemon.add
 
     def after_its_end(self: Daemon, *arguments: object) -> None:
@@ -358,11 +362,24 @@ def test_a_dns_server_that_is_away(made: Station, monkeypatch: pytest.MonkeyPatc
     assert "example.net.: 127.0.0.1:" in capsys.readouterr().err
 
 
-def test_the_daemon_says_when_it_is_idle(made: Station) -> None:
-    from pyd2.tools.endpoint import Endpoint
-    from pyd2.tools.reconcile.channel import Channel
-    from pyd2.tools.reconcile.daemon import Daemon
-    from pyd2.tools.requests import Sender
-    with Sender(Endpoint("127.0.0.1", 9)) as sender:
-        daemon = Daemon(Channel(f"unix:{made.directory}/d2.sock", "d2"), sender)
-        wait_until(lambda: daemon.waiting() == 0, "an idle daemon")
+@pytest.mark.parametrize("switches", [{}, {"user-context": {"pyd2": {"retry": {"enabled": True}}}}],
+                         ids=["statistics", "status"])
+def test_the_daemon_says_whether_it_is_idle(d2_binary: str, switches: dict[str, Any]) -> None:
+    """By its statistics, or by the status that a switch adds."""
+    with PortLease() as ports, private_directory() as directory, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = ports.take()
+        servers = [{"ip-address": "127.0.0.1", "port": silent.getsockname()[1]}]
+        body = {"forward-ddns": {"ddns-domains": [{"name": FORWARD, "dns-servers": servers}]},
+                "dns-server-timeout": 10000, **switches}
+        with D2.start(d2_binary, directory, config(port, body)) as d2, \
+                Sender(Endpoint("127.0.0.1", port)) as sender:
+            d2.wait_for_listener(port)
+            daemon = Daemon(Channel(f"unix:{directory}/d2.sock", "d2"), sender)
+            wait_until(lambda: daemon.waiting() == 0, "an idle daemon")
+            sender.send(encode(request(ChangeType.ADD, ONE, "192.0.2.11", "00", reverse=False)))
+            silent.recv(4096)
+            assert daemon.waiting() == 1
+            assert not daemon.wait_until_idle(0)
+            d2.process.kill()
