@@ -92,8 +92,11 @@ def _served(directory: Path, name: str, argv: Sequence[str], port: int,
 @contextlib.contextmanager
 def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
          tls: Certificate | None = None, clients: Certificate | None = None,
-         options: str = "") -> Iterator[DnsServer]:
-    """Run BIND. ``clients``, with ``tls``: the authority that must have signed a client's certificate."""
+         options: str = "", policy: str = "") -> Iterator[DnsServer]:
+    """Run BIND. ``clients``, with ``tls``: the authority that must have signed a client's certificate.
+
+    ``policy``: the rules of an update-policy, instead of all updates with the key.
+    """
     program = find_program("named", "bind9")
     with PortLease() as lease, private_directory() as directory:
         port = port or lease.take()
@@ -115,7 +118,8 @@ def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None =
             text += f'key "{key.name}" {{ algorithm {key.lower_algorithm}; secret "{key.secret}"; }};\n'
         for number, zone in enumerate(zones):
             (directory / f"zone{number}").write_text(_zone_text(zone))
-            text += f'zone "{zone}" {{ type primary; file "zone{number}"; allow-update {{ {allow}; }}; }};\n'
+            rule = f"update-policy {{ {policy} }};" if policy else f"allow-update {{ {allow}; }};"
+            text += f'zone "{zone}" {{ type primary; file "zone{number}"; {rule} }};\n'
         (directory / "named.conf").write_text(text)
         argv = [program, "-g", "-n", "1", "-c", "named.conf"]
         with _served(directory, "named", argv, port, zones) as server:
@@ -125,8 +129,8 @@ def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None =
 
 @contextlib.contextmanager
 def knot(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
-         tls: Certificate | None = None) -> Iterator[DnsServer]:
-    """Run Knot DNS."""
+         tls: Certificate | None = None, policy: str = "") -> Iterator[DnsServer]:
+    """Run Knot DNS. ``policy``: one more line of the rule that allows updates."""
     program = find_program("knotd", "knot")
     with PortLease() as lease, private_directory() as directory:
         port = port or lease.take()
@@ -154,7 +158,7 @@ database:
             text += f"key:\n  - id: {key.name}\n    algorithm: {key.lower_algorithm}\n"
             text += f"    secret: {key.secret}\n"
         text += "acl:\n  - id: read\n    address: 127.0.0.1\n    action: transfer\n"
-        text += "  - id: write\n    address: 127.0.0.1\n    action: update\n"
+        text += f"  - id: write\n    address: 127.0.0.1\n    action: update\n    {policy}\n"
         text += f"    key: {key.name}\nzone:\n" if key else "zone:\n"
         for number, zone in enumerate(zones):
             (directory / f"zone{number}").write_text(_zone_text(zone))
