@@ -15,6 +15,7 @@ _COMMANDS = {
     "explain": "show what the daemon would send for a name and an address, and why",
     "queue": "show the durable queue, and change it while no daemon uses it",
     "lint": "find what is doubtful in a configuration",
+    "apply": "give a running daemon a configuration, watch it, and go back if that gets worse",
     "ping": "ask a daemon whether it works",
     "bridge": "build the bridge to Kea for compiled hook libraries, and check it",
 }
