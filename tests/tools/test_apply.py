@@ -121,7 +121,8 @@ def running(binary: str, **members: Any) -> Iterator[Site]:
         with ScriptedDns({"A": site.dns_port}), D2.start(binary, directory, site.body(**members)) as site.d2:
             site.d2.wait_for_listener(site.port)
             yield site
-            assert site.d2.process.exit_status in {None, 0, -9}
+            if Path(binary).name == "kea-dhcp-ddns":
+                site.d2.process.kill()  # it may not end while transactions are active (contract, section 12)
 
 
 @pytest.fixture(params=["pyd2", pytest.param("kea", marks=pytest.mark.peers)])
