@@ -21,6 +21,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +41,6 @@ from tests.kit.dns_servers import powerdns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 FORWARD: Final = "bench.example."
 _ENDED: Final = re.compile(rb"DHCP_DDNS_ADD_(?:SUCCEEDED|FAILED) ")

@@ -15,6 +15,7 @@ from pyd2.errors import BridgeError
 from pyd2.hooks.kea import bridge, building
 from pyd2.hooks.kea.building import BUILD, PACKAGE, release_of, sources
 from pyd2.hooks.kea.start import shim
+from pyd2.tools.progress import Progress
 
 if TYPE_CHECKING:
     import argparse
@@ -106,7 +107,8 @@ def build(which: str = "") -> int:
     with tempfile.TemporaryDirectory(prefix="pyd2-bridge-") as directory:
         try:
             kea = builder.find(which)
-            made = Path(builder.make(kea).compile(tmpdir=directory))
+            with Progress("building the bridge"):
+                made = Path(builder.make(kea).compile(tmpdir=directory))
         except Exception as error:  # of many kinds: cffi's, setuptools's, the system's
             print(f"pyd2ctl: the bridge does not compile: {error}", file=sys.stderr)
             return 1

@@ -18,6 +18,7 @@ _COMMANDS = {
     "queue": "show the durable queue, and change it while no daemon uses it",
     "reconcile": "compare the leases of DHCP servers with the DNS, and mend what differs",
     "lint": "find what is doubtful in a configuration",
+    "apply": "give a running daemon a configuration, watch it, and go back if that gets worse",
     "ping": "ask a daemon whether it works",
     "gss-tsig": "try GSS-TSIG with the DNS servers of a configuration, and say what is wrong",
     "bridge": "build the bridge to Kea for compiled hook libraries, and check it",

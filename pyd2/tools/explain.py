@@ -23,6 +23,7 @@ from pyd2.errors import ConfigError, NcrError
 from pyd2.ncr import decode
 from pyd2.packets.plain import PlainLayer
 from pyd2.tools.kea import add_kea_option, kea_profile
+from pyd2.tools.progress import Progress
 from pyd2.tools.requests import Identifier, dhcid
 from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagram
 from pyd2.tools.wire_text import describe_wire
@@ -77,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Explain; exit status 0 when the daemon would send updates, 1 when not."""
     try:
-        config, with_hooks = _read(arguments.config, kea_profile(arguments).config)
+        with Progress(f"reading {arguments.config}"):
+            config, with_hooks = _read(arguments.config, kea_profile(arguments).config)
         client = client_dhcid(arguments) or dhcid(Identifier.CLIENT_ID, b"an example", arguments.name)
         ncr = decode(request_datagram(arguments, client))
     except (ConfigError, NcrError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyd2.config.lexer import read_first_config_file
@@ -13,27 +14,43 @@ from pyd2.errors import ConfigError, without_secrets
 from pyd2.tools.kea import add_kea_option, kea_profile
 from pyd2.tools.lint_hints import hint
 from pyd2.tools.lint_rules import RULES, Subject
+from pyd2.tools.probe.options import add_probe_options, probe
+from pyd2.tools.progress import Progress
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    from pyd2.config.model import Config
     from pyd2.profiles.profile import Profile
+    from pyd2.tools.lint_rules import Finding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``pyd2ctl lint``."""
     parser.add_argument("config", metavar="FILE", nargs="+", help="a configuration of the daemon")
     add_kea_option(parser)
+    add_probe_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings, one line each; exit status 0 if there are none."""
     profile = kea_profile(arguments)
-    return 1 if sum(lint(file, profile) for file in arguments.config) else 0
+    found = 0
+    for file in arguments.config:
+        with Progress(f"checking {file}") as progress:
+            lines = lint(file, profile, partial(probe, arguments=arguments, progress=progress))
+        for line in lines:
+            print(escaped(line))
+        found += len(lines)
+    return 1 if found else 0
 
 
-def lint(file: str, profile: Profile) -> int:
-    """Print the errors and findings of a file; return the number of lines."""
+def lint(file: str, profile: Profile, probe: Callable[[Config], list[Finding]]) -> list[str]:
+    """Return the errors and findings of a file, a line each.
+
+    ``probe`` has further findings for a configuration without errors.
+    """
     directories = Directories.from_environment(os.environ, profile.config.paths)
     lines: list[str] = []
 
@@ -51,12 +68,9 @@ def lint(file: str, profile: Profile) -> int:
         lines.append(f"error: {error}")
         if instead := hint(str(error), profile.config.grammar):
             lines.append(f"instead: {instead}")
-        print(*map(escaped, lines), sep="\n")
-        return len(lines)
+        return lines
     subject = Subject(config, root, directories, profile.config.sockets.unix)
-    findings = sorted((finding for rule in RULES for finding in rule(subject)),
-                      key=lambda finding: finding.position)
+    findings = [*(finding for rule in RULES for finding in rule(subject)), *probe(config)]
+    findings.sort(key=lambda finding: finding.position)
     lines += [f"{finding.position}: {finding.text}" for finding in findings]
-    for line in lines:
-        print(escaped(without_secrets(line)))
-    return len(lines)
+    return [*map(without_secrets, lines)]

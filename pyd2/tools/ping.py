@@ -7,6 +7,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from pyd2.tools.progress import Progress
+
 if TYPE_CHECKING:
     import argparse
 
@@ -25,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print how long the daemon has been running; exit status 0 if it answers that it works."""
     try:
-        state = _status(arguments.socket, arguments.timeout)
+        with Progress("waiting for the answer"):
+            state = _status(arguments.socket, arguments.timeout)
     except (OSError, ValueError, LookupError, TypeError) as error:
         print(f"pyd2ctl ping: no answer over {arguments.socket}: {error}", file=sys.stderr)
         return 1

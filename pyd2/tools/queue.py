@@ -18,6 +18,7 @@ from pyd2.queue.sqlite import DATABASE, folder
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.queue.sqlite.store import Store
+from pyd2.tools.progress import Progress
 from pyd2.tools.requests import datagram
 
 if TYPE_CHECKING:
@@ -62,8 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry the action out; exit status 1 when it cannot be."""
+    shows_itself = arguments.action in {"list", "export"} and sys.stdout.isatty()
     try:
-        status: int = arguments.act(arguments)
+        with contextlib.nullcontext() if shows_itself else Progress(f"queue {arguments.action}"):
+            status: int = arguments.act(arguments)
     except InUseError as error:
         print(f"pyd2ctl queue: {error}, which holds these requests in memory: stop it first. To have a "
               "request processed again meanwhile, use 'export' and 'pyd2ctl send --file'", file=sys.stderr)

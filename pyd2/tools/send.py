@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyd2.ncr import ChangeType, ConflictResolutionMode
 from pyd2.tools.endpoint import Endpoint
+from pyd2.tools.progress import Progress
 from pyd2.tools.requests import Identifier, Sender, datagram, dhcid, encode, request
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Send; exit status 1 when something could not be sent."""
     try:
         payloads = [_from_options(arguments)] if arguments.file is None else _from_file(arguments)
-        with Sender(arguments.to) as sender:
-            sent = _send(sender, payloads, arguments.rate)
+        with Sender(arguments.to) as sender, Progress("sending") as progress:
+            sent = _send(sender, payloads, arguments.rate, progress)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
@@ -123,7 +124,7 @@ def _from_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     return (datagram(line.rstrip(b"\r\n")) for line in lines if line.strip())
 
 
-def _send(sender: Sender, payloads: Iterable[bytes], rate: float | None) -> int:
+def _send(sender: Sender, payloads: Iterable[bytes], rate: float | None, progress: Progress) -> int:
     """Send all and return how many. The nth waits until n/rate seconds after the first."""
     start = time.monotonic()
     sent = 0
@@ -131,7 +132,7 @@ def _send(sender: Sender, payloads: Iterable[bytes], rate: float | None) -> int:
         if rate is not None:
             time.sleep(max(0.0, start + sent / rate - time.monotonic()))
         sender.send(payload)
-        sent += 1
+        progress.done = sent = sent + 1
     return sent
 
 

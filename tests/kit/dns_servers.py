@@ -132,8 +132,8 @@ def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None =
 
 @contextlib.contextmanager
 def knot(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
-         tls: Certificate | None = None) -> Iterator[DnsServer]:
-    """Run Knot DNS."""
+         tls: Certificate | None = None, policy: str = "") -> Iterator[DnsServer]:
+    """Run Knot DNS. ``policy``: one more line of the rule that allows updates."""
     program = find_program("knotd", "knot")
     with PortLease() as lease, private_directory() as directory:
         port = port or lease.take()
@@ -161,7 +161,7 @@ database:
             text += f"key:\n  - id: {key.name}\n    algorithm: {key.lower_algorithm}\n"
             text += f"    secret: {key.secret}\n"
         text += "acl:\n  - id: read\n    address: 127.0.0.1\n    action: transfer\n"
-        text += "  - id: write\n    address: 127.0.0.1\n    action: update\n"
+        text += f"  - id: write\n    address: 127.0.0.1\n    action: update\n    {policy}\n"
         text += f"    key: {key.name}\nzone:\n" if key else "zone:\n"
         for number, zone in enumerate(zones):
             (directory / f"zone{number}").write_text(_zone_text(zone))

@@ -1,0 +1,159 @@
+"""A daemon's control channel, over a UNIX socket, HTTP or HTTPS.
+
+Values are elements, not those of ``json``: the texts of Kea are octets, and come back as they were.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import socket
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from pyd2.data.element import Element
+from pyd2.data.json import from_json
+from pyd2.data.text import scalar_text, string_text
+from pyd2.errors import Pyd2Error
+
+if TYPE_CHECKING:
+    import argparse
+
+USUAL_SOCKET: Final = "/run/kea/kea-ddns-ctrl-socket"
+"""That of Kea's example configuration."""
+
+_LONGEST: Final = 1 << 28
+"""Octets of an answer."""
+
+
+class ChannelError(Pyd2Error):
+    """There is no answer to a command; the text says why."""
+
+
+class Answer(NamedTuple):
+    """The answer to a command."""
+
+    result: int
+    text: str
+    arguments: Element | None
+
+    def member(self, name: str) -> Element | None:
+        """Return a member of the arguments; None if there is none."""
+        if self.arguments is None or not isinstance(self.arguments.value, dict):
+            return None
+        return self.arguments.value.get(name)
+
+
+def add_channel_options(parser: argparse.ArgumentParser) -> None:
+    """Declare where the daemon is, and what HTTP needs."""
+    parser.add_argument("--to", default=USUAL_SOCKET, metavar="SOCKET|URL",
+                        help="its control socket: a path, http://HOST:PORT or https://HOST:PORT "
+                             f"(default: {USUAL_SOCKET})")
+    parser.add_argument("--credentials", metavar="FILE", help="over HTTP: a file that holds USER:PASSWORD")
+    parser.add_argument("--ca", metavar="FILE",
+                        help="over HTTPS: who has signed the daemon's certificate (default: those that the "
+                             "system trusts)")
+    parser.add_argument("--cert", metavar="FILE", help="over HTTPS: the certificate to show")
+    parser.add_argument("--key", metavar="FILE", help="over HTTPS: its key, if it is in another file")
+
+
+class Channel:
+    """Where a daemon takes commands; each has a connection of its own."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        """Read what the options name. Raises ChannelError."""
+        self.place: str = arguments.to.removeprefix("unix:")
+        self._url = urlsplit(self.place) if self.place.startswith(("http://", "https://")) else None
+        self._headers = {"Content-Type": "application/json", "Connection": "close"}
+        self._tls: ssl.SSLContext | None = None
+        try:
+            if arguments.credentials:
+                pair = Path(arguments.credentials).read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+                self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+            if self._url is not None:
+                self.port = self._url.port or (443 if self._url.scheme == "https" else 80)
+                if self._url.scheme == "https":
+                    self._tls = ssl.create_default_context(cafile=arguments.ca)
+                    if arguments.cert:
+                        self._tls.load_cert_chain(arguments.cert, arguments.key)
+        except (OSError, ValueError) as error:
+            raise ChannelError(f"{_place(error)}{_reason(error)}") from None
+
+    def __str__(self) -> str:
+        return self.place
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is one of HTTP or HTTPS; such a one has a ``port``."""
+        return self._url is not None
+
+    def command(self, name: str, arguments: Element | None = None, timeout: float = 60.0) -> Answer:
+        """Return the answer to a command after ``timeout`` seconds at most. Raises ChannelError."""
+        members = {"command": Element(name)}
+        if arguments is not None:
+            members["arguments"] = arguments
+        if self.is_http:
+            members["service"] = Element([Element("d2")])
+        body = to_json(Element(members)).encode()
+        try:
+            raw = self._over_http(body, timeout) if self._url else self._over_unix(body, timeout)
+            return _answer(raw)
+        except (OSError, http.client.HTTPException, ValueError, Pyd2Error) as error:
+            raise ChannelError(f"no answer to {name} from {self}: {_reason(error)}") from None
+
+    def _over_unix(self, body: bytes, timeout: float) -> bytes:
+        answer = bytearray()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(timeout)
+            client.connect(self.place)
+            client.sendall(body)
+            while (part := client.recv(1 << 16)) and len(answer) <= _LONGEST:
+                answer += part
+        return bytes(answer)
+
+    def _over_http(self, body: bytes, timeout: float) -> bytes:
+        assert self._url is not None
+        host = self._url.hostname or ""
+        connection = http.client.HTTPConnection(host, self.port, timeout=timeout) if self._tls is None else \
+            http.client.HTTPSConnection(host, self.port, timeout=timeout, context=self._tls)
+        with contextlib.closing(connection):
+            connection.request("POST", "/", body, self._headers)
+            response = connection.getresponse()
+            answer = response.read(_LONGEST)
+        if response.status != http.client.OK:
+            raise ValueError(f"HTTP status {response.status} {response.reason}")
+        return answer
+
+
+def _answer(raw: bytes) -> Answer:
+    """Return what an answer says; over HTTP it is in a list. Raises ValueError or JsonError."""
+    value = from_json(raw, "answer")
+    if isinstance(value.value, list) and len(value.value) == 1:
+        value = value.value[0]
+    members = value.value if isinstance(value.value, dict) else {}
+    result = members.get("result")
+    if result is None or type(result.value) is not int:
+        raise ValueError("what came is no answer of Kea")
+    text = members.get("text")
+    return Answer(result.value, str(text.value) if text else "", members.get("arguments"))
+
+
+def to_json(element: Element) -> str:
+    """Return the text of a value, which reads back as the same: unlike Kea's own form, it is always JSON."""
+    value = element.value
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{string_text(key)}: {to_json(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(to_json, value))}]"
+    return repr(value) if isinstance(value, float) else scalar_text(element)
+
+
+def _place(error: Exception) -> str:
+    return f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+
+
+def _reason(error: Exception) -> str:
+    return str((isinstance(error, OSError) and error.strerror) or error or type(error).__name__)
