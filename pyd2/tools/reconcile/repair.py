@@ -81,6 +81,8 @@ class Repair:
         self._progress = progress
         self._outcome = Outcome([], [], [], 0)
         self._asked: list[Difference] = []
+        self._whole: set[bytes] = set()
+        """Addresses of leases of which all records were asked for."""
 
     def run(self, differences: Iterable[Difference], kinds: Container[Kind], most_removals: int) -> Outcome:
         """Mend those of these kinds. Raises ReconcileError; what was done until then is done."""
@@ -91,14 +93,14 @@ class Repair:
             if difference.kind in REMOVED and left <= 0:
                 postponed += 1
                 continue
+            if difference.kind in ADDED and difference.address in self._whole:
+                self._asked.append(difference)  # the request for the name adds the PTR record, too
+                continue
             touched = self._touched(difference)
             judged = touched[self._judged(difference)]
             changed = self._changed(difference, judged)
             if changed:
                 self._outcome.skipped.append((difference, changed))
-                continue
-            if difference.kind in ADDED and self._is_there(difference, judged):
-                self._asked.append(difference)  # the request for another difference has mended it
                 continue
             self._pace.wait()
             self._undo.write(difference, touched.values())
@@ -126,7 +128,7 @@ class Repair:
         elif (lease.name, lease.dhcid) != (difference.lease.name, difference.lease.dhcid):
             return "the lease is another one"
         if difference.kind in ADDED:
-            same = difference.node.same(judged.node, judged.types) or self._is_there(difference, judged)
+            same = difference.node.same(judged.node, judged.types)
         else:
             same = difference.dhcid in judged.node.dhcids and self._is_there(difference, judged)
         return "" if same else "the records have changed"
@@ -159,6 +161,8 @@ class Repair:
 
     def _add(self, difference: Difference) -> None:
         source = self._source(difference.address)
+        if source.resends or difference.forward:
+            self._whole.add(difference.address)
         if source.resends:
             source.resend(difference.address)
             return
