@@ -12,20 +12,20 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.config.addresses import address_text
-from pyd2.errors import HookError
 from pyd2.hooks.gss.echoes import Echoes
 from pyd2.hooks.gss.exchange import Status, TkeyExchange
 from pyd2.hooks.gss.gssapi import Credential, Flags, GssError, SecurityContext
 from pyd2.hooks.gss.keys import KeyRing, ManagedKey, State
+from pyd2.hooks.gss.matching import match
 from pyd2.hooks.gss.statistics import KEY_CREATED, GssStatistics
 from pyd2.hooks.gss.transport import ask
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pyd2.config.addresses import Address
-    from pyd2.config.model import Config, DdnsDomain, DnsServer
+    from pyd2.config.model import Config, DnsServer
     from pyd2.hooks.gss.gssapi import Context
     from pyd2.hooks.gss.messages import GssLog
     from pyd2.hooks.gss.parameters import GssServer, Parameters
@@ -96,26 +96,11 @@ class Manager:
     def match(self, config: Config) -> None:
         """Find the DNS servers of the configuration that are meant. Raises HookError with Kea's text."""
         self._config = config  # its servers live, so that their identities stay theirs
-        self._matched = {id(server): None for _, server in _servers(config)}
+        self._matched = {
+            identity: None if server is None else self.rings[server.id]
+            for identity, server in match(config, self.parameters.servers).items()
+        }
         self._by_endpoint = {(ring.server.address, ring.server.port): ring for ring in self.rings.values()}
-        for ring in self.rings.values():
-            seen = set()
-            found = False
-            for domain, server in _servers(config):
-                if ring.server.domains and domain.name not in ring.server.domains:
-                    continue
-                seen.add(domain.name)
-                if (server.address, server.port) != (ring.server.address, ring.server.port):
-                    continue
-                if self._matched[id(server)] is not None:
-                    raise HookError("duplicate")
-                self._matched[id(server)] = ring
-                found = True
-            if not found:
-                raise HookError("server info can't be found")
-            for name in ring.server.domains:
-                if name not in seen:
-                    raise HookError(f"domain '{name}' can't be found")
 
     def find(self, server: DnsServer) -> Found:
         """Return the key for a server of the configuration."""
@@ -353,14 +338,6 @@ def open_security_context(server: GssServer, parameters: Parameters) -> Context:
     if server.sequence_flag:
         flags |= Flags.SEQUENCE
     return SecurityContext(credential, server.server_principal, flags)
-
-
-def _servers(config: Config) -> Iterator[tuple[DdnsDomain, DnsServer]]:
-    """Return the DNS servers in the order in which Kea looks at them."""
-    for domains in (config.forward_domains, config.reverse_domains):
-        for domain in sorted(domains, key=lambda domain: domain.name.encode("utf-8", "surrogateescape")):
-            for server in domain.servers:
-                yield domain, server
 
 
 def _endpoint(server: GssServer) -> str:
