@@ -23,7 +23,8 @@ from pyd2.hooks.gss.exchange import Status, TkeyExchange
 from pyd2.hooks.gss.gssapi import Credential, GssError, library
 from pyd2.hooks.gss.keys import KeyRing, ManagedKey, State
 from pyd2.hooks.gss.keytab import principals
-from pyd2.hooks.gss.manager import Manager, open_security_context, run_exchange
+from pyd2.hooks.gss.manager import open_security_context, run_exchange
+from pyd2.hooks.gss.matching import match
 from pyd2.hooks.gss.messages import GssLog
 from pyd2.hooks.gss.parameters import parse_parameters
 from pyd2.hooks.gss.transport import ask
@@ -104,9 +105,8 @@ def _read(file: str, profile: Profile) -> tuple[Config, Parameters]:
     if entry is None:
         raise ConfigError(f"the configuration has no hooks library {_FILE}")
     parameters = parse_parameters(entry.parameters)
-    log = _Silent()
     try:
-        Manager(parameters, GssLog(log)).match(config)
+        match(config, parameters.servers)
     except HookError as error:
         raise HookError(f"gss_tsig config mismatch: {error}") from None
     return config, parameters

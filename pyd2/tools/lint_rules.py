@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from string import hexdigits
 from typing import TYPE_CHECKING, NamedTuple
 
+from pyd2.config.hooks_libraries import GSS_TSIG
 from pyd2.config.model import UnixSocket
 from pyd2.config.sockets.authentication import below
 from pyd2.config.sockets.unix_rules import DIRECTORY_MODE, directory_mode
 from pyd2.dns.names import parse_name
 from pyd2.dns.tsig import HmacKey
-from pyd2.errors import DomainNameError
+from pyd2.errors import ConfigError, DomainNameError, HookError
+from pyd2.hooks.gss.matching import match
+from pyd2.hooks.gss.parameters import parse_parameters
 from pyd2.messages import ROOT_LOGGER
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.zones import WILDCARD, fold, with_final_dot
@@ -167,10 +171,38 @@ def keys(subject: Subject) -> Iterator[Finding]:
 
 def unsigned(subject: Subject) -> Iterator[Finding]:
     """Servers on other machines that get unsigned updates."""
+    with_gss_tsig = _gss_tsig(subject)
     for domain in subject.domains:
         for server in domain.servers:
-            if server.key is None and not server.address.is_loopback:
+            if server.key is None and not server.address.is_loopback and id(server) not in with_gss_tsig:
                 yield Finding(server.position, f"updates of {domain.name} to {server.address} are not signed")
+
+
+def gss_tsig(subject: Subject) -> Iterator[Finding]:
+    """Parameters of GSS-TSIG that the daemon refuses when it starts, and doubtful ones."""
+    for entry in subject.config.hooks_libraries:
+        if entry.library != GSS_TSIG:
+            continue
+        try:
+            parameters = parse_parameters(entry.parameters)
+            match(subject.config, parameters.servers)
+        except (ConfigError, HookError) as error:
+            yield Finding(entry.position, f"the parameters of GSS-TSIG are refused: {error}")
+            continue
+        if parameters.client_keytab and parameters.credentials_cache:
+            yield Finding(entry.position, "GSS-TSIG has both client-keytab and credentials-cache: with the "
+                                          "keytab alone, pyd2 gets and renews the tickets itself")
+
+
+def _gss_tsig(subject: Subject) -> set[int]:
+    """Return the servers whose updates GSS-TSIG signs, by identity."""
+    found: set[int] = set()
+    for entry in subject.config.hooks_libraries:
+        if entry.library == GSS_TSIG:
+            with suppress(ConfigError, HookError):
+                means = match(subject.config, parse_parameters(entry.parameters).servers)
+                found.update(identity for identity, server in means.items() if server is not None)
+    return found
 
 
 def listener(subject: Subject) -> Iterator[Finding]:
@@ -344,6 +376,6 @@ def _readable_by_all(file: str) -> bool:
 
 
 RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
-    domain_names, domain_directions, duplicates, servers, keys, unsigned, listener, timeout, loggers, control,
-    secrets, switches,
+    domain_names, domain_directions, duplicates, servers, keys, unsigned, gss_tsig, listener, timeout,
+    loggers, control, secrets, switches,
 )

@@ -243,6 +243,29 @@ def test_nothing_waits_for_an_agreement_under_way() -> None:
     assert not any("SETUP" in text for text in world.log.texts)
 
 
+def test_a_manager_s_keys_sign_for_its_successor_until_that_has_its_own() -> None:
+    first, second, other = World(), World(), World(**{"client-keytab": "FILE:/other"})
+    first.start()
+    (key,) = first.manager.all_keys()
+    left = first.manager.stop()
+    other.manager.take_over(left)
+    second.manager.take_over(left)
+    ring = second.manager.rings["foo"]
+    assert other.manager.rings["foo"].select() is None
+    assert ring.select() is key
+    assert ring.pick(key) is key
+    assert second.manager.all_keys() == []
+    third = World()
+    third.manager.take_over(second.manager.stop())
+    assert third.manager.rings["foo"].select() is key
+    third.start()
+    (own,) = third.manager.all_keys()
+    assert third.manager.rings["foo"].select() is own
+    own.state = State.EXPIRED
+    third.loop.now = key.expire
+    assert third.manager.rings["foo"].select() is None
+
+
 def test_a_key_that_is_removed_while_it_is_agreed_on_does_not_come_back() -> None:
     world = World()
     world.manager.start(world.loop)  # type: ignore[arg-type]
@@ -296,6 +319,17 @@ def test_the_configuration_s_servers_are_found_by_address_port_and_domain(
     found = [(place, number) for place, one in enumerate(domains) for number, server in enumerate(one.servers)
              if world.manager.find(server).ring is not None]
     assert found == indexes
+
+
+def test_updates_under_way_at_a_reload_are_still_signed() -> None:
+    entry = {"id": "foo", "ip-address": "127.0.0.1", "port": 5301, "domain-names": ["a.test."]}
+    world = World(servers=[entry])
+    world.manager.match(world.config)
+    before = make_config(simple_map([domain("a.test.", 5301), domain("b.test.", 5302)]))
+    first, second = (one.servers[0] for one in before.forward_domains)
+    assert world.manager.find(first).ring is world.manager.rings["foo"]
+    assert world.manager.find(second).ring is None
+    assert world.manager.find(world.config.reverse_domains[0].servers[0]).ring is None
 
 
 @pytest.mark.parametrize(("servers", "fault"), [

@@ -273,6 +273,17 @@ def test_commands_answer_like_kea_s(d2_binary: str, kdc: Realm) -> None:
         assert here.gss("key-get", name="x")["result"] == 1
 
 
+def test_no_update_is_lost_at_a_reload(d2_binary: str, kdc: Realm) -> None:
+    hosts = [Host(number, ZONE) for number in range(600)]
+    with served(kdc) as server, site(d2_binary, kdc, server.port) as here:
+        here.wait_for_keys()
+        with Load(here.port, (host.request() for host in hosts), 200.0) as load:
+            while load.running:
+                assert here.d2.command("config-reload")["result"] == 0
+            here.ends.wait(len(hosts))
+        assert here.ends.succeeded(hosts) == hosts
+
+
 def test_a_configuration_that_does_not_fit_is_refused(d2_binary: str, kdc: Realm) -> None:
     with served(kdc) as server, site(d2_binary, kdc, server.port) as here:
         here.wait_for_keys()

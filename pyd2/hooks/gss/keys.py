@@ -88,6 +88,10 @@ class ManagedKey:
     def __repr__(self) -> str:
         return f"ManagedKey({self.name!r}, {self.state.name})"
 
+    def move(self, ring: KeyRing) -> None:
+        """Belong to the keys of the same server in another configuration."""
+        self._ring = ring
+
     @property
     def server_id(self) -> str:
         """The ``id`` of its server."""
@@ -141,6 +145,8 @@ class KeyRing:
         self.believes_echoes = believes_echoes
         self._clock = clock
         self.keys: list[ManagedKey] = []
+        self.left: list[ManagedKey] = []
+        """Keys of the configuration before, which sign until there is one of this configuration."""
         self.wants_another = False
         """Whether the contexts are so full that another one is needed; whoever makes one sets it back."""
         self.unknown_key: ManagedKey | None = None
@@ -152,12 +158,18 @@ class KeyRing:
 
     def usable(self, now: float) -> list[ManagedKey]:
         """Return the usable keys, the newest first."""
-        return [key for key in reversed(self.keys) if key.usable(now)]
+        found = [key for key in reversed(self.keys) if key.usable(now)]
+        return found or [key for key in reversed(self.left) if key.usable(now)]
 
     def select(self) -> ManagedKey | None:
         """Return the newest usable key, None when there is none."""
-        now = self._clock()
-        return next((key for key in reversed(self.keys) if key.usable(now)), None)
+        return next(iter(self.usable(self._clock())), None)
+
+    def take_over(self, keys: list[ManagedKey]) -> None:
+        """Let keys of the configuration before sign until there is one of this."""
+        self.left = keys
+        for key in keys:
+            key.move(self)
 
     def pick(self, preferred: ManagedKey) -> ManagedKey:
         """Return the key that signs the next message: ``preferred``, the newest one, if possible.

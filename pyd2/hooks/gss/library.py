@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pyd2.errors import ConfigError, ElementTypeError, HookError
 from pyd2.hooks.gss.commands import Commands
 from pyd2.hooks.gss.gssapi import GssError, library
-from pyd2.hooks.gss.manager import Manager
+from pyd2.hooks.gss.manager import Left, Manager
 from pyd2.hooks.gss.messages import GssLog
 from pyd2.hooks.gss.parameters import parse_parameters
 from pyd2.hooks.points import VERSION, Status
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _FAILED: Final = 1
 """What a callout and ``load`` return in Kea when they have logged why they fail."""
+
+_left: Left = {}
+"""The keys of the library that was unloaded last, for the one that is loaded in its place: so a new
+configuration loses no update while its own keys are not there yet."""
 
 
 class GssTsigLibrary:
@@ -73,6 +77,7 @@ class GssTsigLibrary:
             log.emit("GSS_TSIG_LOAD_FAILED", error)
             return _FAILED
         manager = self._manager = Manager(parameters, log)
+        manager.take_over(_left)
         for name, callout in Commands(manager, time.time).table().items():
             handle.register_command(name, callout)
         log.emit("GSS_TSIG_LOAD_OK")
@@ -81,7 +86,9 @@ class GssTsigLibrary:
     def _unload(self) -> int:
         manager, self._manager = self._manager, None
         if manager is not None:
-            manager.stop()
+            left = manager.stop()
+            _left.clear()
+            _left.update(left)
         if self._log is not None:
             self._log.emit("GSS_TSIG_UNLOAD_OK")
         return 0

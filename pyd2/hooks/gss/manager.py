@@ -9,22 +9,23 @@ import time
 from contextlib import suppress
 from secrets import randbits
 from threading import Thread
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.config.addresses import address_text
-from pyd2.errors import HookError
 from pyd2.hooks.gss.echoes import Echoes
 from pyd2.hooks.gss.exchange import Status, TkeyExchange
 from pyd2.hooks.gss.gssapi import Credential, Flags, GssError, SecurityContext
 from pyd2.hooks.gss.keys import KeyRing, ManagedKey, State
+from pyd2.hooks.gss.matching import match
 from pyd2.hooks.gss.statistics import KEY_CREATED, GssStatistics
 from pyd2.hooks.gss.transport import ask
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from pyd2.config.model import Config, DdnsDomain, DnsServer
+    from pyd2.config.addresses import Address
+    from pyd2.config.model import Config, DnsServer
     from pyd2.hooks.gss.gssapi import Context
     from pyd2.hooks.gss.messages import GssLog
     from pyd2.hooks.gss.parameters import GssServer, Parameters
@@ -34,6 +35,10 @@ OLD: Final = 3
 """How many times the longest lifetime of a key it is kept after it has expired."""
 LEAST_WAIT: Final = 1.0
 """Seconds between two keys of a server that are made because of what its replies say."""
+
+
+Left: TypeAlias = "dict[tuple[GssServer, str, str], list[ManagedKey]]"
+"""Usable keys, by their server and where its credentials come from."""
 
 
 class Found(NamedTuple):
@@ -74,8 +79,9 @@ class Manager:
         for ring in self.rings.values():
             ring.on_need = self._need
             ring.on_echo = self._echoes.note
-        self._matched: dict[int, KeyRing] = {}
-        """The rings of the configuration's servers, by the identity of these."""
+        self._matched: dict[int, KeyRing | None] = {}
+        """The rings of the configuration's servers, by the identity of these; None: it has no GSS-TSIG."""
+        self._by_endpoint: dict[tuple[Address, int], KeyRing] = {}
         self._config: Config | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._purge_timer: asyncio.TimerHandle | None = None
@@ -90,29 +96,18 @@ class Manager:
     def match(self, config: Config) -> None:
         """Find the DNS servers of the configuration that are meant. Raises HookError with Kea's text."""
         self._config = config  # its servers live, so that their identities stay theirs
-        self._matched.clear()
-        for ring in self.rings.values():
-            seen = set()
-            found = False
-            for domain, server in _servers(config):
-                if ring.server.domains and domain.name not in ring.server.domains:
-                    continue
-                seen.add(domain.name)
-                if (server.address, server.port) != (ring.server.address, ring.server.port):
-                    continue
-                if id(server) in self._matched:
-                    raise HookError("duplicate")
-                self._matched[id(server)] = ring
-                found = True
-            if not found:
-                raise HookError("server info can't be found")
-            for name in ring.server.domains:
-                if name not in seen:
-                    raise HookError(f"domain '{name}' can't be found")
+        self._matched = {
+            identity: None if server is None else self.rings[server.id]
+            for identity, server in match(config, self.parameters.servers).items()
+        }
+        self._by_endpoint = {(ring.server.address, ring.server.port): ring for ring in self.rings.values()}
 
     def find(self, server: DnsServer) -> Found:
         """Return the key for a server of the configuration."""
-        ring = self._matched.get(id(server))
+        if id(server) in self._matched:
+            ring = self._matched[id(server)]
+        else:  # an update that was under way when the configuration changed
+            ring = self._by_endpoint.get((server.address, server.port))
         if ring is None:
             self._log.emit("KEY_LOOKUP_DISABLED")
             return Found(None)
@@ -167,8 +162,22 @@ class Manager:
         if self.parameters.longest_lifetime:
             self._purge_timer = loop.call_later(self.parameters.longest_lifetime, self._purge_regularly)
 
-    def stop(self) -> None:
-        """End it. Nothing waits for an agreement under way: its outcome is ignored."""
+    def take_over(self, left: Left) -> None:
+        """Let the keys that another manager has left sign until there are own ones."""
+        for ring in self.rings.values():
+            ring.take_over(left.get(self._identity(ring), []))
+
+    def _identity(self, ring: KeyRing) -> tuple[GssServer, str, str]:
+        """Return what must be the same for a key to stay right."""
+        return ring.server, self.parameters.client_keytab, self.parameters.credentials_cache
+
+    def stop(self) -> Left:
+        """End it, and return the keys that are still usable.
+
+        Nothing waits for an agreement under way: its outcome is ignored.
+        """
+        now = self._clock()
+        left = {self._identity(ring): ring.usable(now)[::-1] for ring in self.rings.values()}
         self._log.emit("GSS_TSIG_MANAGER_STOPPED")
         self._loop = None
         if self._purge_timer is not None:
@@ -178,10 +187,12 @@ class Manager:
         self._timers.clear()
         self._waiting.clear()
         self._matched.clear()
+        self._by_endpoint.clear()
         self._config = None
         for ring in self.rings.values():
             ring.on_need = lambda _: None
             self.remove([*ring.keys])
+        return left
 
     def process_all(self, *, rekey: bool = False) -> None:
         """Look after the keys of all servers; ``rekey``: make new ones at once."""
@@ -327,14 +338,6 @@ def open_security_context(server: GssServer, parameters: Parameters) -> Context:
     if server.sequence_flag:
         flags |= Flags.SEQUENCE
     return SecurityContext(credential, server.server_principal, flags)
-
-
-def _servers(config: Config) -> Iterator[tuple[DdnsDomain, DnsServer]]:
-    """Return the DNS servers in the order in which Kea looks at them."""
-    for domains in (config.forward_domains, config.reverse_domains):
-        for domain in sorted(domains, key=lambda domain: domain.name.encode("utf-8", "surrogateescape")):
-            for server in domain.servers:
-                yield domain, server
 
 
 def _endpoint(server: GssServer) -> str:
