@@ -36,6 +36,8 @@ ZONE = "example.com."
 SECRET = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 OTHER_SECRET = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg="
 WATCH = ("--watch", "1")
+PATIENT: dict[str, Any] = {"dns-server-timeout": 20000}
+"""Where no reply may be late, however busy the machine is."""
 
 
 @dataclass
@@ -132,13 +134,13 @@ def binary(request: pytest.FixtureRequest, d2_binary: str) -> str:
 
 
 def test_a_configuration_comes_into_force(binary: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with running(binary) as site, site.requests():
-        body = site.body(**{"dns-server-timeout": 50})
+    with running(binary, **PATIENT) as site, site.requests():
+        body = site.body(**{"dns-server-timeout": 20001})
         assert site.apply(body, *WATCH) == 0
-        assert site.timeout() == 50
+        assert site.timeout() == 20001
         out, err = capsys.readouterr()
         lines = out.splitlines()
-        assert lines[:2] == ["~ dns-server-timeout: 40 -> 50", "set; watching for 1 s"]
+        assert lines[:2] == ["~ dns-server-timeout: 20000 -> 20001", "set; watching for 1 s"]
         assert re.fullmatch(r"in force: [1-9]\d* updates sent, \d+ timeouts, \d+ errors in 1 s", lines[2])
         assert lines[3].startswith("not written: unless ")
         assert (len(lines), err) == (4, "")
@@ -172,7 +174,7 @@ def test_requests_that_fail_count_where_the_daemon_tells(
     """Kea counts a reply as a success whatever its RCODE; pyd2 with retries says what became of requests."""
     if not is_pyd2:
         pytest.skip("only pyd2 says what became of requests")
-    own = {"user-context": {"pyd2": {"failover": {"enabled": True}}}}
+    own = PATIENT | {"user-context": {"pyd2": {"failover": {"enabled": True}}}}
     with running(d2_binary, **own) as site, site.requests():
         body = site.body(**own)
         body["DhcpDdns"]["forward-ddns"]["ddns-domains"][0]["name"] = "example.net."

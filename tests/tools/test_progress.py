@@ -82,7 +82,7 @@ def test_it_follows_the_work_and_is_erased(terminal: Terminal) -> None:
     last = terminal.shown().split("\r")
     assert last[-1] == ""
     assert last[-2].strip() == ""
-    assert len(last[-2]) == len(last[-3])
+    assert len(last[-2]) == len(last[-3].rstrip())
 
 
 def test_what_is_short_shows_nothing(terminal: Terminal) -> None:
