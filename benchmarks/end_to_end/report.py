@@ -63,7 +63,8 @@ def markdown(about: Mapping[str, Any], results: Results) -> str:
     place = "on a disk" if about["disk"] else "in memory"
     lines = [
         (f"Commit {about['commit']}, {str(about['date'])[:10]}, {about['cpu']}. {about['leases']:,} clients, "
-         f"{about['rate']:,} a second; the DNS server's files {place}; medians of {about['runs']}."),
+         f"{about['rate']:,} a second; the DNS server's files {place}; medians of {about['runs']}; "
+         f"load average before {about['load_before']:.0f}."),
         "", f"| {' | '.join(headings(at))} |", f"|---|---|{'---:|' * (len(headings(at)) - 2)}",
         *(f"| {' | '.join(row)} |" for row in rows(results)),
         "", "![share of the leases that the DNS shows](results/end-to-end.svg)",

@@ -69,7 +69,7 @@ void wire_window_set_cap(wire_window *window, int32_t cap) {
 
 /* Return how many updates a second may go out, or 0 if they are not paced. */
 static double pace(const wire_window *window) {
-    return window->size > PACED_FROM && window->base >= PACED_BASE ? PACE * window->size / window->base : 0;
+    return window->size > PACED_FROM && window->path >= PACED_BASE ? PACE * window->size / window->path : 0;
 }
 
 /* Begin again: a large window from before would arrive as one burst. */
@@ -143,6 +143,7 @@ static void end_round(wire_window *window, double now) {
     double mean = window->sum / window->count;
     if (window->measuring || isinf(window->base)) {
         window->base = mean;
+        window->path = window->least; /* the pace would hold the window down if it went by the average */
     }
     if (window->measuring) {
         window->base_at = now;

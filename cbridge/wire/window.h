@@ -12,6 +12,7 @@ typedef struct {
     int32_t limit;
     double base;
     double base_at;
+    double path;
     double answered;
     double cut_at;
     double idle_since;

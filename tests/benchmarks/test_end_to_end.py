@@ -79,7 +79,7 @@ def test_the_table_has_medians() -> None:
     results = {"bind": {"pyd2": [run(100), run(98), run(99)], "kea": []}}
     assert rows(results) == [["BIND", "pyd2", "100", "50", "99", "1", "3", "2.00", "100", "200"]]
     about = {"at": [2.0, 10.0], "disk": False, "commit": "c", "date": "2026-01-02T03", "cpu": "2 x CPU",
-             "leases": 100, "rate": 50, "runs": 3}
+             "leases": 100, "rate": 50, "runs": 3, "load_before": 0.2}
     text = markdown(about, results)
     assert "| DNS server | D2 | leases | right after 2 s | right after 10 s | lost |" in text
     assert "99.0%" in chart(results, [2.0, 10.0])

@@ -124,8 +124,8 @@ class PythonWindow:
 
     __slots__ = (
         "_answered", "_base", "_base_at", "_cap", "_count", "_cut_at", "_growth", "_idle_since", "_least",
-        "_measuring", "_round_start", "_size", "_slow_start", "_start", "_sum", "_tokens", "_tokens_at",
-        "_used_up", "in_flight", "limit",
+        "_measuring", "_path", "_round_start", "_size", "_slow_start", "_start", "_sum", "_tokens",
+        "_tokens_at", "_used_up", "in_flight", "limit",
     )
 
     def __init__(self, cap: int = CAP) -> None:
@@ -133,6 +133,8 @@ class PythonWindow:
         self.in_flight = 0
         self._base = inf
         self._base_at = -inf
+        self._path = 0.0
+        """The least reply time of those that the base is the average of."""
         self._cut_at = -inf
         self._answered = -inf
         """When the update went out, the latest of all, that was answered."""
@@ -237,8 +239,8 @@ class PythonWindow:
 
     def _pace(self) -> float:
         """Return how many updates a second may go out, or 0 if they are not paced."""
-        paced = self._size > CAP and self._base >= _PACED_BASE
-        return _PACE * self._size / self._base if paced else 0.0
+        paced = self._size > CAP and self._path >= _PACED_BASE
+        return _PACE * self._size / self._path if paced else 0.0
 
     def _resize(self, size: float) -> None:
         self._size = size
@@ -265,6 +267,7 @@ class PythonWindow:
         mean = self._sum / self._count
         if self._measuring or self._base == inf:
             self._base = mean
+            self._path = self._least  # the pace would hold the window down if it went by the average
         if self._measuring:
             self._base_at = now
             self._measuring = False
