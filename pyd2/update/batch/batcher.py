@@ -270,9 +270,10 @@ class Batcher:
 
     def _begin(self, batches: LaneBatches, round_: Round, now: float, wall: float) -> int:
         """Begin a round; return the steps."""
-        batches.rounds += 1
-        batches.zones[round_.group.zone] += 1
         group = round_.group
+        group.rounds += 1
+        batches.rounds += 1
+        batches.zones[group.zone] += 1
         if group.sort is BatchSort.ADDITIONS and group.asks_first and batches.may_ask(now):
             self._outcomes.ask(batches, round_)
             return 1

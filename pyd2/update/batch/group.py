@@ -26,13 +26,17 @@ OCTETS: Final = 104.0
 class BatchGroup:
     """Updates of one sort and direction for a zone at a server, with one key."""
 
-    __slots__ = ("asks_first", "forward", "key", "octets", "server", "size", "sort", "waiting", "zone")
+    __slots__ = (
+        "asks_first", "forward", "key", "octets", "rounds", "server", "size", "sort", "waiting", "zone",
+    )
 
     def __init__(self, key: GroupKey, most: int) -> None:
         self.server, self.zone, self.key, self.forward, self.sort = key
         self.size = BatchSize(most, removals=self.sort is BatchSort.REMOVALS)
         self.waiting: deque[tuple[bytes, Transaction]] = deque()
         """Transactions that wait, each behind its owner."""
+        self.rounds = 0
+        """Rounds under way."""
         self.asks_first = False
         """Whether most names of additions turn out to exist: then the server is asked first."""
         self.octets = OCTETS

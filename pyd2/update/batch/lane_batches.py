@@ -24,6 +24,8 @@ PAUSE: Final = 30.0
 """Seconds without batches after an RCODE that says something about the server or the zone."""
 NO_QUESTIONS: Final = 30.0
 """Seconds without questions after a round most of whose questions have brought no answer."""
+MOST_GROUPS: Final = 1024
+"""Groups from which on those are forgotten that are idle, with what they have learned."""
 NO_TCP: Final = 30.0
 """Seconds without TCP after a connection that failed, or brought no reply in time."""
 
@@ -32,13 +34,15 @@ class LaneBatches:
     """What waits for batches at one server, and what is under way in them."""
 
     __slots__ = (
-        "_no_questions_until", "_no_tcp_until", "_paused", "_waiting", "asking", "counts", "groups", "lane",
+        "_most_groups", "_no_questions_until", "_no_tcp_until", "_paused", "_waiting", "asking", "counts",
+        "groups", "lane",
         "owners", "rounds", "second", "singles", "tcp_works", "to_ask", "turns", "udp", "under_way", "zones",
     )
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.groups: dict[GroupKey, BatchGroup] = {}
+        self._most_groups = MOST_GROUPS
         self.turns: OrderedDict[BatchGroup, None] = OrderedDict()
         """Groups in which something waits, in the order of their turns."""
         self._waiting = 0
@@ -76,8 +80,17 @@ class LaneBatches:
         """Return a group, made now if there is none yet."""
         found = self.groups.get(key)
         if found is None:
+            if len(self.groups) >= self._most_groups:
+                self._forget_idle_groups()
             found = self.groups[key] = BatchGroup(key, self.lane.batch)
         return found
+
+    def _forget_idle_groups(self) -> None:
+        """Forget groups in which nothing waits or is under way: a library may make a key for each update."""
+        self.groups = {
+            key: group for key, group in self.groups.items() if group.waiting or group.rounds
+        }
+        self._most_groups = max(MOST_GROUPS, 2 * len(self.groups))
 
     def put(self, group: BatchGroup, owner: bytes, transaction: Transaction) -> None:
         """Let an update, whose owner was taken for that, wait for a batch."""
@@ -105,11 +118,8 @@ class LaneBatches:
         self.singles.append(transaction)
 
     def configure(self) -> None:
-        """Keep to the lane's switch; forget groups of servers and keys that nothing waits for."""
-        at_work = set(self.turns)
-        self.groups = {
-            key: group for key, group in self.groups.items() if group in at_work or group.zone in self.zones
-        }
+        """Keep to the lane's switch; forget the groups of servers and keys of before."""
+        self._forget_idle_groups()
         for group in self.groups.values():
             group.size.most = self.lane.batch
         self._paused.clear()

@@ -194,6 +194,7 @@ class BatchOutcomes:
 
     def _end_round(self, batches: LaneBatches, round_: Round) -> None:
         batches.rounds -= 1
+        round_.group.rounds -= 1
         zone = round_.group.zone
         batches.zones[zone] -= 1
         if not batches.zones[zone]:

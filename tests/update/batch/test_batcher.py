@@ -142,6 +142,23 @@ def test_where_tcp_is_dropped_it_is_left_after_the_first_batches() -> None:
     assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
 
 
+def test_keys_that_a_library_makes_anew_leave_nothing_behind() -> None:
+    secret = base64.b64decode(KEY["secret"])
+
+    def select(_server: object, _key: object) -> Selection:
+        return Selection(HmacKey(KEY["name"], KEY["algorithm"], secret))
+
+    world = World(batch_map(50), select_key=select)
+    batches = world.engine._batcher._of(world.engine.lanes[0])
+    batches._most_groups = 8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyd2.update.batch.lane_batches.MOST_GROUPS", 8)
+        world.run(additions(100))
+        assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 100
+        batches._forget_idle_groups()
+    assert not batches.groups
+
+
 # What is in the way.
 
 def test_an_owner_comes_once_in_a_message() -> None:
