@@ -42,7 +42,8 @@ def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     unwanted = {"sqlite3", "orjson", "dns", "ctypes", "dataclasses", "importlib.metadata", "pyd2.history",
                 "pyd2.metrics.page", "pyd2.control.write", "pyd2.control.http_session",
-                "pyd2.queue.sqlite.writer", "pyd2.hooks.kea", "pyd2.hooks.gss", "pyd2.hooks.python_chain", "pyd2.tools"}
+                "pyd2.queue.sqlite.writer", "pyd2.hooks.kea", "pyd2.hooks.gss", "pyd2.hooks.python_chain",
+                "pyd2.tools"}
     assert not unwanted & set(done.stdout.split())
 
 

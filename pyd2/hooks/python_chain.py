@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyd2.config.model import Config, DnsServer, HookLibrary
     from pyd2.data.element import Element
     from pyd2.dns.tsig import SigningKey
+    from pyd2.hooks.interface import Statistics
     from pyd2.messages import Log
     from pyd2.update.drive.server_choice import SelectKey
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.inflight.contract import EngineBackend
     from pyd2.update.model.plan import Plan
-    from pyd2.update.model.transaction import Purpose, Transaction
+    from pyd2.update.model.transaction import Purpose
     from pyd2.update.observing.requests import EventSink
     from pyd2.update.server.lane import Lane
 

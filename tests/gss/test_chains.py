@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,7 +70,7 @@ def test_commands_callouts_and_statistics_are_there_until_it_is_unloaded(chained
     chain = chained.load(PARAMETERS)
     assert chained.log.of_library == ["GSS_TSIG_LOAD_OK GSS-TSIG hooks library loaded successfully."]
     assert len([name for name in chain.commands() if name.startswith("gss-tsig-")]) == 10
-    other = replace(SERVER, port=54)
+    other = SERVER._replace(port=54)
     assert chain.configured(config(SERVER, other), from_plain({})) == (True, "")
     assert chained.command(chain, "gss-tsig-list") == {
         "result": 0, "text": "1 GSS-TSIG servers and 0 keys",

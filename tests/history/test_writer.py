@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,7 +52,7 @@ def recorded(
     writer = HistoryWriter(log)
     writer.configure(switches(directory, **fields))
     made = make_config(simple_map([domain("example.com.", 1)], (), settings))
-    made = replace(made, switches=replace(made.switches, history=switches(directory)))
+    made = made._replace(switches=made.switches._replace(history=switches(directory)))
     d2 = VirtualD2(make_config(simple_map()), peer)
     d2.engine.sink = writer
     d2.configure(made)

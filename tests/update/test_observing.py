@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ METRICS = HttpSocket(ip_address("127.0.0.1"), 0, None, None, (), Element({}), Pa
 
 def config(*forward: Any, reverse: Iterable[Any] = (), on: bool = True, **settings: Any) -> Config:
     made = make_config(simple_map(forward, reverse, settings))
-    return replace(made, control_sockets=(METRICS,) if on else ())
+    return made._replace(control_sockets=(METRICS,) if on else ())
 
 
 def zones(d2: VirtualD2) -> dict[str, dict[str, int]]:

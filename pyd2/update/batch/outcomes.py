@@ -60,7 +60,10 @@ class BatchOutcomes:
         except ReplyError as error:
             self._log.emit("DHCP_DDNS_INVALID_RESPONSE", error)
             group.size.halve(now)
-            self._let_go(batches, round_, lambda transaction: self._replies.spoilt(transaction, now, wall))
+            bad = error.reason
+            if (counts := batches.lane.replies) is not None:
+                counts.bad_reply(bad)
+            self._let_go(batches, round_, lambda transaction: self._replies.spoilt(transaction, bad, now, wall))
             return
         if batch.tells:
             group.size.answered(len(round_.transactions), took, self._sender.timeout_ms / 1000, now)

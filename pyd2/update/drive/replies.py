@@ -271,9 +271,9 @@ class Replies:
         if rcode is not None:
             self.answered(transaction, rcode, now, wall)
             return
-        self.spoilt(transaction, now, wall)
+        self.spoilt(transaction, bad, now, wall)
 
-    def spoilt(self, transaction: Transaction, now: float, wall: float) -> None:
+    def spoilt(self, transaction: Transaction, bad: BadReply, now: float, wall: float) -> None:
         """Go on with a transaction whose reply is not in order."""
         self._counters.update_error.add(wall)
         if transaction.key_counters is not None:

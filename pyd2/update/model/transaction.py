@@ -90,8 +90,8 @@ class Transaction(Tried):
     """  # noqa: D205  one sentence
 
     __slots__ = (
-        "_fault", "dhcid", "domain", "ended", "forward", "forward_done", "forward_failure", "hops", "key_counters",
-        "kind", "ncr", "next_server", "passed_over", "plan", "reverse", "reverse_done", "route", "routes",
+        "_fault", "dhcid", "domain", "ended", "forward", "forward_done", "forward_failure", "hops",
+        "key_counters", "kind", "ncr", "next_server", "passed_over", "plan", "reverse", "reverse_done", "route", "routes",
         "spare_rcode", "step", "then", "tries",
     )
 
