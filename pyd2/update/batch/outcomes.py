@@ -63,7 +63,8 @@ class BatchOutcomes:
             bad = error.reason
             if (counts := batches.lane.replies) is not None:
                 counts.bad_reply(bad)
-            self._let_go(batches, round_, lambda transaction: self._replies.spoilt(transaction, bad, now, wall))
+            spoilt = self._replies.spoilt
+            self._let_go(batches, round_, lambda transaction: spoilt(transaction, bad, now, wall))
             return
         if batch.tells:
             group.size.answered(len(round_.transactions), took, self._sender.timeout_ms / 1000, now)

@@ -91,8 +91,8 @@ class Transaction(Tried):
 
     __slots__ = (
         "_fault", "dhcid", "domain", "ended", "forward", "forward_done", "forward_failure", "hops",
-        "key_counters", "kind", "ncr", "next_server", "passed_over", "plan", "reverse", "reverse_done", "route", "routes",
-        "spare_rcode", "step", "then", "tries",
+        "key_counters", "kind", "ncr", "next_server", "passed_over", "plan", "reverse", "reverse_done",
+        "route", "routes", "spare_rcode", "step", "then", "tries",
     )
 
     # Set when the first server is selected, and again at every later selection.
