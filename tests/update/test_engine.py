@@ -16,7 +16,7 @@ from pyd2.dns.tsig import HmacKey, SigningContext, SigningKey
 from pyd2.update.engine import Engine, Outgoing, Selection, SelectKey
 from pyd2.update.retry.shares import OCTETS_PER_ENTRY
 from pyd2.update.schedule.queue_limit import LARGEST_REQUEST
-from pyd2.update.schedule.scheduler import STEP
+from pyd2.update.schedule.steps import STEP
 from tests.kit import replies
 from tests.kit.dnswire import parse
 from tests.update import support

@@ -30,7 +30,7 @@ from pyd2.update.retry.parking import (
 from pyd2.update.retry.request import RetryRequest
 from pyd2.update.retry.retry_queue import SHARE_FULL
 from pyd2.update.retry.states import Event
-from pyd2.update.schedule.scheduler import AS_A_STEP, BEGINNING, SENDING, STEP
+from pyd2.update.schedule.steps import AS_A_STEP, BEGINNING, SENDING, STEP
 from pyd2.update.server.lane import Lane
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map

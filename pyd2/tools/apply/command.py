@@ -27,7 +27,7 @@ from pyd2.tools.apply.channel import Channel, ChannelError, add_channel_options,
 from pyd2.tools.apply.difference import difference
 from pyd2.tools.apply.watch import FEW, MANY, Counts, read_counts, worse
 from pyd2.tools.kea import add_kea_option, kea_profile
-from pyd2.tools.lint_hints import hint
+from pyd2.tools.lint.hints import hint
 from pyd2.tools.progress import Progress
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyd2.config.model import Config
-    from pyd2.tools.lint_rules import Finding
+    from pyd2.tools.lint.rules import Finding
     from pyd2.tools.progress import Progress
 
 

@@ -14,7 +14,7 @@ from dns.rcode import Rcode
 
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError, ReplyError
-from pyd2.tools.lint_rules import Finding
+from pyd2.tools.lint.rules import Finding
 from pyd2.tools.probe import verdicts
 from pyd2.tools.probe.messages import harmless_update, read, soa_query, without_dhcid, zone_name
 from pyd2.tools.probe.transport import Route, SilenceError, exchange

@@ -17,13 +17,23 @@ answers, comes before those that have much to do or do not answer: thousands of 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pyd2.update.containers import LAST_SHARD, SHIFT
 from pyd2.update.retry.request import RetryRequest
 from pyd2.update.retry.retry_queue import AT_ONCE_TOGETHER
 from pyd2.update.schedule.client_locks import ClientLocks
 from pyd2.update.schedule.retry_scheduler import RetryScheduler
+from pyd2.update.schedule.steps import (
+    AS_A_STEP,
+    BEGINNING,
+    FOR_PROBES,
+    FOR_RETRIES,
+    PARKING,
+    SENDING,
+    STEP,
+    TRYING_AGAIN,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -41,26 +51,6 @@ if TYPE_CHECKING:
     from pyd2.update.schedule.queue_limit import QueueLimit
     from pyd2.update.schedule.routing import Routing
     from pyd2.update.server.lane import Lane
-
-STEP: Final = 48
-"""What the calls of a turn of the loop may cost together, and ``handle_timer`` again, where ``pace`` does not
-lower it: steps of some 10 us."""
-AS_A_STEP: Final = 4
-"""Tries without an answer that take one step of the timer: half of its steps at most."""
-BEGINNING: Final = 1
-"""Steps of a request that begins or goes on."""
-SENDING: Final = 2
-"""Steps of a lane whose updates are sent: a system call for each."""
-TRYING_AGAIN: Final = 3
-"""Steps of a retry that begins."""
-FOR_RETRIES: Final = 4
-"""One part in so many of a call's steps is left by lanes to retries that may begin, and to what follows from
-ends."""
-PARKING: Final = 4
-"""Steps of a request that is to be tried again later."""
-FOR_PROBES: Final = 2 * TRYING_AGAIN
-"""Steps of a call that parking leaves to retries that may begin: else nothing would find out that a server is
-back while very many requests are parked."""
 
 
 class Scheduler:

@@ -12,8 +12,8 @@ from pyd2.config.paths import Directories
 from pyd2.data.controls import escaped
 from pyd2.errors import ConfigError, without_secrets
 from pyd2.tools.kea import add_kea_option, kea_profile
-from pyd2.tools.lint_hints import hint
-from pyd2.tools.lint_rules import RULES, Subject
+from pyd2.tools.lint.hints import hint
+from pyd2.tools.lint.rules import RULES, Subject
 from pyd2.tools.probe.options import add_probe_options, probe
 from pyd2.tools.progress import Progress
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import Config
     from pyd2.profiles.profile import Profile
-    from pyd2.tools.lint_rules import Finding
+    from pyd2.tools.lint.rules import Finding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
