@@ -4,6 +4,7 @@
  */
 #include "error.h"
 #include "harness.h"
+#include "observed.h"
 #include "packed.h"
 #include "shown.h"
 
