@@ -198,5 +198,9 @@ void wire_window_timed_out(wire_window *window, double sent_at, double now) {
 
 void wire_window_withdrawn(wire_window *window, double now) {
     window->in_flight--;
+    if (window->measuring) {
+        window->measuring = false; /* beside a batch the path is not empty */
+        resize(window, window->size);
+    }
     leave(window, now);
 }

@@ -52,7 +52,7 @@ void wire_window_replied(wire_window *window, double sent_at, double now);
 /* Count an update that was not answered in time. */
 void wire_window_timed_out(wire_window *window, double sent_at, double now);
 
-/* Count an update that could not be sent after all. */
+/* Count an update that could not be sent after all, or a batch. */
 void wire_window_withdrawn(wire_window *window, double now);
 
 #endif

@@ -98,7 +98,9 @@ class Batcher:
         if lane.batch < 2:
             return False
         free = self._free_places(lane, now)
-        if free <= 0 or len(lane.ready) + len(lane.waiting) <= free:
+        # A measurement of the empty path, with few places, is no want of them.
+        kept_back = lane.window.size - lane.window.limit
+        if free <= 0 or len(lane.ready) + len(lane.waiting) <= free + kept_back:
             return False
         lane.collecting = True
         lane.free_places_known = False

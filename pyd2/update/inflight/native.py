@@ -89,6 +89,11 @@ class NativeWindow:
         """See InFlightWindow."""
         return int(self._window.cap)
 
+    @property
+    def size(self) -> int:
+        """See InFlightWindow."""
+        return int(self._window.size)
+
     def set_cap(self, cap: int) -> None:
         """See InFlightWindow."""
         lib.wire_window_set_cap(self._window, cap)

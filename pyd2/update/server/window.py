@@ -95,6 +95,10 @@ class InFlightWindow(Protocol):
     def cap(self) -> int:
         """The largest window."""
 
+    @property
+    def size(self) -> int:
+        """How many updates may be under way when nothing is measured: ``limit`` or more."""
+
     def set_cap(self, cap: int) -> None:
         """Change the largest window; updates already under way stay."""
 
@@ -114,7 +118,7 @@ class InFlightWindow(Protocol):
         """Count an update that was not answered in time; what went out before the last cut is one loss."""
 
     def withdrawn(self, now: float) -> None:
-        """Count an update that could not be sent after all: it says nothing about the server."""
+        """Count an update that could not be sent after all, or a batch: it says nothing about the server."""
 
 
 class PythonWindow:
@@ -164,6 +168,11 @@ class PythonWindow:
     def cap(self) -> int:
         """The largest window."""
         return int(self._cap)
+
+    @property
+    def size(self) -> int:
+        """See InFlightWindow."""
+        return int(self._size)
 
     def set_cap(self, cap: int) -> None:
         """Change the largest window; updates already under way stay."""
@@ -232,8 +241,11 @@ class PythonWindow:
             self._idle_since = now
 
     def withdrawn(self, now: float) -> None:
-        """Count an update that could not be sent after all: it says nothing about the server."""
+        """Count an update that could not be sent after all, or a batch: it says nothing about the server."""
         self.in_flight -= 1
+        if self._measuring:  # beside a batch the path is not empty
+            self._measuring = False
+            self._resize(self._size)
         if not self.in_flight:
             self._idle_since = now
 
