@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _read(file: str, profile: Profile) -> tuple[Config, Parameters]:
     """Return the configuration and the parameters in it. Raises ConfigError or HookError."""
     directories = Directories.from_environment(os.environ, profile.config.paths)
-    root = read_file(file, profile.config, read=read_first_config_file).map_value()["DhcpDdns"]
+    root = read_file(file, profile.config, read=read_first_config_file)
     config = parse_element(root, profile.config, directories)
     entry = next((entry for entry in config.hooks_libraries if _is_gss_tsig(entry)), None)
     if entry is None:

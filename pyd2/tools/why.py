@@ -52,8 +52,8 @@ def history_path(arguments: argparse.Namespace) -> Path:
     if directory is None:
         directory = HistorySwitches().directory
     if arguments.config is not None:
-        whole = read_file(arguments.config, kea_profile(arguments).config)
-        switches = parse_switches(whole.map_value()["DhcpDdns"].get("user-context"))
+        read = read_file(arguments.config, kea_profile(arguments).config)
+        switches = parse_switches(read.get("user-context"))
         directory = switches.history.directory
         if not switches.history.enabled:
             print(f"{arguments.config} has no history: set history.enabled", file=sys.stderr)

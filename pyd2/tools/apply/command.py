@@ -270,11 +270,10 @@ class _Application:
 def _read(file: str, profile: Profile) -> Element:
     """Return the DhcpDdns map of a file. Raises ApplyError."""
     try:
-        whole = read_file(file, profile.config, read=read_first_config_file)
+        return read_file(file, profile.config, read=read_first_config_file)
     except ConfigError as error:
         instead = hint(str(error), profile.config.grammar)
         raise ApplyError(f"nothing was set: {error}{'; instead: ' * bool(instead)}{instead}") from None
-    return whole.map_value()[APPLICATION]
 
 
 def _where(config: Element, profile: Profile) -> str:

@@ -63,7 +63,7 @@ def read_d2_config(path: str, rules: ConfigRules, only: Sequence[str], axfr_key:
     ``axfr_key`` names the key that signs all queries; empty: each server's own. Raises ReconcileError.
     """
     try:
-        whole = read_file(path, rules).map_value()["DhcpDdns"]
+        whole = read_file(path, rules)
         members = whole.map_value()
         kept = {name: value for name, value in members.items() if name not in _OF_ITS_MACHINE}
         directories = Directories.from_environment(os.environ, rules.paths)
