@@ -85,6 +85,7 @@ def test_all_fields_are_decoded() -> None:
         "lease_length": 3600,
         "conflict_resolution_mode": ConflictResolutionMode.CHECK_EXISTS_WITH_DHCID,
         "number": 0,
+        "read_at": 0.0,
     }
     assert request.request_id == "000101C4DAB1"
 
