@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from pyd2.tools.channel.unix import USUAL_SOCKET, ask_unix
 from pyd2.tools.progress import Progress
 
 if TYPE_CHECKING:
     import argparse
-
-USUAL_SOCKET: Final = "/run/kea/kea-ddns-ctrl-socket"
-"""That of Kea's example configuration."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``pyd2ctl ping``."""
@@ -41,12 +37,6 @@ def _status(path: str, timeout: float) -> dict[str, Any]:
 
     Raises OSError, ValueError, LookupError or TypeError where it is not such an answer.
     """
-    answer = bytearray()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(timeout)
-        client.connect(path)
-        client.sendall(b'{ "command": "status-get" }')
-        while part := client.recv(65536):
-            answer += part
+    answer = ask_unix(path, b'{ "command": "status-get" }', timeout)
     state: dict[str, Any] = json.loads(answer)["arguments"]
     return {name: state[name] for name in ("pid", "uptime")}

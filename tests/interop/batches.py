@@ -127,12 +127,10 @@ def zones(server: dns_servers.DnsServer) -> dict[str, Any]:
     return {zone: server.records(zone) for zone in stream.ZONES}
 
 
-def killed_and_left_alone(
-    binary: str, serve: Serve, seed: int, count: int, kills: int
-) -> tuple[Any, Any, int]:
-    """Return the zones of a D2 with batches that was killed, and those of one without; and the batches."""
-    # What is carried out twice after a kill then ends as if it had been once.
-    strangers, found = requests(seed, count, modes=ncr.MODES[:1])
+def zones_of_singles(
+    binary: str, serve: Serve, strangers: Sequence[stream.Request], found: Sequence[stream.Request]
+) -> dict[str, Any]:
+    """Return the zones after the requests of ``requests``, by a D2 without batches."""
     with running(binary, serve, None, 1) as (d2, server, port):
         sender = Sender(d2, port)
         sender.send(strangers)
@@ -140,7 +138,16 @@ def killed_and_left_alone(
         sender.send(found)
         sender.wait()
         sender.close()
-        wanted = zones(server)
+        return zones(server)
+
+
+def killed_and_left_alone(
+    binary: str, serve: Serve, seed: int, count: int, kills: int
+) -> tuple[Any, Any, int]:
+    """Return the zones of a D2 with batches that was killed, and those of one without; and the batches."""
+    # What is carried out twice after a kill then ends as if it had been once.
+    strangers, found = requests(seed, count, modes=ncr.MODES[:1])
+    wanted = zones_of_singles(binary, serve, strangers, found)
     chance = random.Random(seed)
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(PortLease()).take()

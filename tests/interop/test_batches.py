@@ -17,6 +17,7 @@ from tests.interop.batches import (
     running,
     status,
     zones,
+    zones_of_singles,
 )
 from tests.kit import dns_servers
 from tests.kit.adversity import Adversity, Faults
@@ -64,14 +65,7 @@ def test_replies_that_are_lost(d2_binary: str, batch: int) -> None:
     """With a retry each request succeeds in the end, though some of its tries are lost three times."""
     strangers, found = requests(7, 800, modes=["check-with-dhcid"])
     retry = {"enabled": True, "initial-delay": 0.1, "max-delay": 1}
-    with running(d2_binary, dns_servers.bind, None, 1) as (d2, server, port):
-        sender = Sender(d2, port)
-        sender.send(strangers)
-        sender.wait()
-        sender.send(found)
-        sender.wait()
-        sender.close()
-        wanted = zones(server)
+    wanted = zones_of_singles(d2_binary, dns_servers.bind, strangers, found)
     with PortLease() as lease, private_directory() as directory, dns_servers.bind(stream.ZONES) as server:
         port, before = lease.take(), lease.take()
         with Adversity(before, server.port, Faults(), seed=3) as network:
@@ -94,14 +88,7 @@ def test_replies_that_are_lost(d2_binary: str, batch: int) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_that_is_restarted_in_the_middle(d2_binary: str, name: str) -> None:
     strangers, found = requests(8, 800, modes=["check-with-dhcid"])
-    with running(d2_binary, SERVERS[name], None, 1) as (d2, server, port):
-        sender = Sender(d2, port)
-        sender.send(strangers)
-        sender.wait()
-        sender.send(found)
-        sender.wait()
-        sender.close()
-        wanted = zones(server)
+    wanted = zones_of_singles(d2_binary, SERVERS[name], strangers, found)
     retry = {"enabled": True, "initial-delay": 0.1, "max-delay": 1}
     with running(d2_binary, SERVERS[name], None, 50, retry=retry) as (d2, server, port):
         sender = Sender(d2, port)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from pyd2.tools.cli import main
 from tests.docs.test_docs import BLOCK, DOCS
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
+from tests.tools.changed import changed as changed_copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,18 +43,7 @@ BASE: dict[str, Any] = {
 
 def changed(path: str, value: object) -> dict[str, Any]:
     """Return the base with one value set; None removes it."""
-    whole = copy.deepcopy(BASE)
-    place: Any = whole
-    *parents, last = (int(part) if part.isdigit() else part for part in path.split("/"))
-    for part in parents:
-        place = place[part]
-    if value is None:
-        del place[last]
-    elif isinstance(last, int) and last == len(place):
-        place.append(value)
-    else:
-        place[last] = value
-    return whole
+    return changed_copy(BASE, path, value)
 
 
 def differences(new: dict[str, Any], old: dict[str, Any] = BASE) -> list[str]:

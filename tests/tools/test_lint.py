@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pytest
 from pyd2.profiles.installed import Installed
 from pyd2.profiles.release import release_of
 from pyd2.tools.cli import main
+from tests.tools.changed import changed as changed_copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,18 +47,7 @@ def lint(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, mode: in
 
 def changed(path: str, value: object) -> str:
     """Return the good configuration with one value replaced; None removes it."""
-    config = copy.deepcopy(GOOD)
-    place: Any = config
-    *parents, last = (int(part) if part.isdigit() else part for part in path.split("/"))
-    for part in parents:
-        place = place[part]
-    if value is None:
-        del place[last]
-    elif isinstance(last, int) and last == len(place):
-        place.append(value)
-    else:
-        place[last] = value
-    return json.dumps({"DhcpDdns": config}, indent=1)
+    return json.dumps({"DhcpDdns": changed_copy(GOOD, path, value)}, indent=1)
 
 
 def test_the_rules_of_another_kea(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

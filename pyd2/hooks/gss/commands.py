@@ -46,14 +46,21 @@ class Commands:
         }
 
     def _get(self, handle: CalloutHandle) -> None:
+        found = self._server(handle)
+        if found is not None:
+            server_id, ring = found
+            _answer(handle, _SUCCESS, f"GSS-TSIG server[{server_id}] found", _shown(ring))
+
+    def _server(self, handle: CalloutHandle) -> tuple[str, KeyRing] | None:
+        """Return the server that a command names, by ID; None: there is none, and the answer says so."""
         server_id = _argument(handle, "server-id")
         if server_id is None:
-            return
+            return None
         ring = self._manager.rings.get(server_id)
         if ring is None:
             _answer(handle, _EMPTY, f"GSS-TSIG server[{server_id}] not found")
-        else:
-            _answer(handle, _SUCCESS, f"GSS-TSIG server[{server_id}] found", _shown(ring))
+            return None
+        return server_id, ring
 
     def _get_all(self, handle: CalloutHandle) -> None:
         servers: list[Plain] = [_shown(ring) for ring in self._manager.rings.values()]
@@ -122,13 +129,9 @@ class Commands:
         return len(unusable)
 
     def _rekey(self, handle: CalloutHandle) -> None:
-        server_id = _argument(handle, "server-id")
-        if server_id is None:
-            return
-        ring = self._manager.rings.get(server_id)
-        if ring is None:
-            _answer(handle, _EMPTY, f"GSS-TSIG server[{server_id}] not found")
-        else:
+        found = self._server(handle)
+        if found is not None:
+            server_id, ring = found
             self._manager.create_key(ring)
             _answer(handle, _SUCCESS, f"GSS-TSIG server[{server_id}] rekeyed")
 

@@ -5,29 +5,21 @@ Values are elements, not those of ``json``: the texts of Kea are octets, and com
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import http.client
-import socket
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
 from pyd2.data.text import scalar_text, string_text
 from pyd2.errors import Pyd2Error
+from pyd2.tools.channel.http import JSON, ask_http, basic
+from pyd2.tools.channel.unix import USUAL_SOCKET, ask_unix, reason
 
 if TYPE_CHECKING:
     import argparse
-
-USUAL_SOCKET: Final = "/run/kea/kea-ddns-ctrl-socket"
-"""That of Kea's example configuration."""
-
-_LONGEST: Final = 1 << 28
-"""Octets of an answer."""
-
 
 class ChannelError(Pyd2Error):
     """There is no answer to a command; the text says why."""
@@ -67,12 +59,12 @@ class Channel:
         """Read what the options name. Raises ChannelError."""
         self.place: str = arguments.to.removeprefix("unix:")
         self._url = urlsplit(self.place) if self.place.startswith(("http://", "https://")) else None
-        self._headers = {"Content-Type": "application/json", "Connection": "close"}
+        self._headers = JSON | {"Connection": "close"}
         self._tls: ssl.SSLContext | None = None
         try:
             if arguments.credentials:
                 pair = Path(arguments.credentials).read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
-                self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+                self._headers |= basic(pair)
             if self._url is not None:
                 self.port = self._url.port or (443 if self._url.scheme == "https" else 80)
                 if self._url.scheme == "https":
@@ -80,7 +72,7 @@ class Channel:
                     if arguments.cert:
                         self._tls.load_cert_chain(arguments.cert, arguments.key)
         except (OSError, ValueError) as error:
-            raise ChannelError(f"{_place(error)}{_reason(error)}") from None
+            raise ChannelError(f"{_place(error)}{reason(error)}") from None
 
     def __str__(self) -> str:
         return self.place
@@ -99,33 +91,12 @@ class Channel:
             members["service"] = Element([Element("d2")])
         body = to_json(Element(members)).encode()
         try:
-            raw = self._over_http(body, timeout) if self._url else self._over_unix(body, timeout)
-            return _answer(raw)
+            if self._url is None:
+                return _answer(ask_unix(self.place, body, timeout))
+            place = self._url.hostname or "", self.port
+            return _answer(ask_http(place, body, self._headers, timeout, self._tls))
         except (OSError, http.client.HTTPException, ValueError, Pyd2Error) as error:
-            raise ChannelError(f"no answer to {name} from {self}: {_reason(error)}") from None
-
-    def _over_unix(self, body: bytes, timeout: float) -> bytes:
-        answer = bytearray()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(timeout)
-            client.connect(self.place)
-            client.sendall(body)
-            while (part := client.recv(1 << 16)) and len(answer) <= _LONGEST:
-                answer += part
-        return bytes(answer)
-
-    def _over_http(self, body: bytes, timeout: float) -> bytes:
-        assert self._url is not None
-        host = self._url.hostname or ""
-        connection = http.client.HTTPConnection(host, self.port, timeout=timeout) if self._tls is None else \
-            http.client.HTTPSConnection(host, self.port, timeout=timeout, context=self._tls)
-        with contextlib.closing(connection):
-            connection.request("POST", "/", body, self._headers)
-            response = connection.getresponse()
-            answer = response.read(_LONGEST)
-        if response.status != http.client.OK:
-            raise ValueError(f"HTTP status {response.status} {response.reason}")
-        return answer
+            raise ChannelError(f"no answer to {name} from {self}: {reason(error)}") from None
 
 
 def _answer(raw: bytes) -> Answer:

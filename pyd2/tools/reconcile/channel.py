@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import http.client
-import socket
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -13,6 +10,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from pyd2.tools.channel.http import JSON, ask_http, basic
+from pyd2.tools.channel.unix import ask_unix, reason
 from pyd2.tools.reconcile.errors import ReconcileError
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ EMPTY: Final = 3
 
 _TIMEOUT: Final = 60.0
 """Seconds for a command: a page of leases from a database may take long."""
-_LONGEST: Final = 1 << 28
-"""Octets of an answer. A page of 1000 leases has half a million."""
 
 
 class Answer(NamedTuple):
@@ -72,48 +69,25 @@ class Channel:
         if arguments is not None:
             body["arguments"] = arguments
         try:
-            raw = self._unix(body) if self._address.startswith("unix:") else self._http(body)
+            if self._address.startswith("unix:"):
+                raw = ask_unix(self._address.removeprefix("unix:"), orjson.dumps(body), _TIMEOUT)
+            else:
+                raw = self._http(body)
             answer = read_answer(raw)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ReconcileError(f"{self}: no answer to {name}: {_reason(error)}") from None
+            raise ReconcileError(f"{self}: no answer to {name}: {reason(error)}") from None
         if answer.result not in {SUCCESS, EMPTY}:
             raise ReconcileError(f"{self}: {name} failed: {answer.text}")
         return answer
 
-    def _unix(self, body: Mapping[str, Any]) -> bytes:
-        answer = bytearray()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(_TIMEOUT)
-            client.connect(self._address.removeprefix("unix:"))
-            client.sendall(orjson.dumps(body))
-            while part := client.recv(1 << 16):
-                answer += part
-                if len(answer) > _LONGEST:
-                    raise ValueError(f"longer than {_LONGEST} octets")
-        return bytes(answer)
-
     def _http(self, body: Mapping[str, Any]) -> bytes:
         place = urlsplit(self._address)
-        headers = {"Content-Type": "application/json"}
-        if self._options.credentials:
-            encoded = base64.b64encode(self._options.credentials.encode()).decode()
-            headers["Authorization"] = f"Basic {encoded}"
-        host = place.hostname or ""
-        connection: http.client.HTTPConnection
-        if place.scheme == "https":
-            context = ssl.create_default_context(cafile=self._options.ca_file or None)
-            connection = http.client.HTTPSConnection(host, place.port, timeout=_TIMEOUT, context=context)
-        else:
-            connection = http.client.HTTPConnection(host, place.port, timeout=_TIMEOUT)
-        with contextlib.closing(connection):
-            connection.request("POST", "/", orjson.dumps({**body, "service": [self._service]}), headers)
-            response = connection.getresponse()
-            answer = response.read(_LONGEST + 1)
-        if response.status != http.client.OK:
-            raise ValueError(f"HTTP status {response.status} {response.reason}")
-        if len(answer) > _LONGEST:
-            raise ValueError(f"longer than {_LONGEST} octets")
-        return answer
+        options = self._options
+        headers = JSON | (basic(options.credentials.encode()) if options.credentials else {})
+        tls = ssl.create_default_context(cafile=options.ca_file or None) if place.scheme == "https" else None
+        command = orjson.dumps({**body, "service": [self._service]})
+        return ask_http((place.hostname or "", place.port), command, headers, _TIMEOUT, tls)
+
 
 
 def is_channel(text: str) -> bool:
@@ -126,7 +100,7 @@ def read_credentials(path: str) -> str:
     try:
         text = Path(path).read_text().strip()
     except (OSError, ValueError) as error:
-        raise ReconcileError(f"{path}: {_reason(error)}") from None
+        raise ReconcileError(f"{path}: {reason(error)}") from None
     if ":" not in text:
         raise ReconcileError(f"{path}: not user:password")
     return text
@@ -146,7 +120,3 @@ def read_answer(raw: bytes) -> Answer:
     if not isinstance(arguments, dict):
         raise ValueError("its arguments are no map")  # noqa: TRY004  a value from outside is wrong
     return Answer(value["result"], str(value.get("text", "")), arguments)
-
-
-def _reason(error: Exception) -> str:
-    return str((isinstance(error, OSError) and error.strerror) or error or type(error).__name__)
