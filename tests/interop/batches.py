@@ -156,6 +156,7 @@ def killed_and_left_alone(
         queue = {"type": "durable", "directory": str(directory / "queue")}
         text = config(port, body(port, server.port, None, 50, queue=queue))
         d2 = D2.start(binary, directory, text)
+        d2.wait_for_listener(port)
         sent = 0
         pieces = sorted(chance.sample(range(1, len(found)), kills)) if kills else []
         sender = Sender(d2, port)
@@ -196,7 +197,12 @@ def batches_of(d2: D2) -> int:
 
 def wait_until_done(d2: D2) -> None:
     """Wait until a D2 has nothing in its durable queue, from an earlier life neither."""
-    wait_until(lambda: status(d2)["queue"]["entries"] == 0, "all requests to end", 120)
+    wait_until(lambda: has_nothing_to_do(status(d2)["queue"]), "all requests to end", 120)
+
+
+def has_nothing_to_do(queue: dict[str, Any]) -> bool:
+    """Return whether a durable queue is empty; one that is not read yet shows no entries either."""
+    return queue["state"] == "in use" and queue["entries"] == 0
 
 
 def wait_until_received(d2: D2, count: int) -> None:

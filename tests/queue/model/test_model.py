@@ -49,7 +49,7 @@ def test_the_law_holds_whatever_happens(there: Server) -> None:
 def test_a_kill_at_some_of_the_operations_on_files(there: Server, scratch: Path) -> None:
     said: list[str] = []
     table = enumerate_kills(there, scratch / "kills", every=307, said=said.append)
-    assert not said
+    assert not said, "\n".join(said)
     assert table.operations > 500
     assert table.runs > table.missed
 
@@ -57,7 +57,7 @@ def test_a_kill_at_some_of_the_operations_on_files(there: Server, scratch: Path)
 def test_a_cut_of_power_at_some_of_the_syncs(there: Server, scratch: Path) -> None:
     said: list[str] = []
     table = cut_power(there, scratch / "power", every=67, said=said.append)
-    assert not said
+    assert not said, "\n".join(said)
     assert table.cuts > 5
 
 
