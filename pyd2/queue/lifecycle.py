@@ -71,6 +71,10 @@ class Lifecycle:
         self._failures = 0
         self._handing: asyncio.Handle | None = None
         """Runs while there is more to hand over to a store that was restored."""
+        self._handed_over = 0
+        """The last request that was handed over so and is not on the disk yet; else 0."""
+        self._unlogged = ""
+        """The message that is logged when that one is on the disk; else empty."""
 
     @property
     def path(self) -> Path:
@@ -191,11 +195,13 @@ class Lifecycle:
     def restored(self, identity: Identity) -> None:
         """Hand over what has changed meanwhile, some at a time; then let requests wait for the disk again."""
         self._known = identity
+        self._handed_over = 0
         self._hand_over()
 
     def _hand_over(self) -> None:
         self._handing = None
         entries, amended, complete = self._pending.more()
+        self._handed_over = entries.numbers[-1] if entries else self._handed_over
         self._used.append(entries)
         self._used.replace(amended)
         if not complete:
@@ -209,8 +215,12 @@ class Lifecycle:
             self._use(Trigger.RESTORED)
 
     def safe(self, number: int) -> None:
-        """Allow the requests up to this number to begin."""
+        """Allow the requests up to this number to begin; they are on the disk."""
         self._release.up_to(number)
+        if self._handed_over and number >= self._handed_over:
+            self._handed_over = 0
+            if self._unlogged:
+                self._works()
 
     def buried(self, count: int) -> None:
         """Forget so many dead letters, which the store has."""
@@ -239,19 +249,28 @@ class Lifecycle:
 
     # The states.
 
-    def _to(self, trigger: Trigger, *arguments: object, logged: bool = True) -> None:
-        """Go to the state to which a trigger leads, and log the message of that."""
+    def _to(self, trigger: Trigger, *arguments: object, logged: bool = True) -> str:
+        """Go to the state to which a trigger leads; log its message with arguments if there are any. Return it."""
         self.state, message = moved(self.state, trigger)
+        self._unlogged = ""
         if logged and arguments:
             self._log.emit(message, *arguments)
+        return message
 
     def _use(self, trigger: Trigger) -> None:
         """Let requests wait for the disk from now on."""
-        self._to(trigger, self.path, len(self._pending))
+        self._unlogged = self._to(trigger)
         self.mirrored = True
-        self._failures, self.reason = 0, ""
         self._stop_timers()
+        if not self._handed_over:
+            self._works()
         self._go_on()
+
+    def _works(self) -> None:
+        """Log that the store works: it holds all that waits, what was handed over included."""
+        message, self._unlogged = self._unlogged, ""
+        self._log.emit(message, self.path, len(self._pending))
+        self._failures, self.reason = 0, ""
 
     def _fail(self, trigger: Trigger, reason: str) -> None:
         """Carry requests out from memory."""
@@ -282,6 +301,7 @@ class Lifecycle:
 
     def _stop_handing_over(self) -> None:
         self.mirrored = False
+        self._handed_over = 0
         if self._handing is not None:
             self._handing.cancel()
             self._handing = None

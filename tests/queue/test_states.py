@@ -203,6 +203,38 @@ def test_a_queue_that_is_retired_and_wanted_again_is_asked_for_what_it_holds(sta
     stage.loop.close()
 
 
+def test_the_queue_has_resumed_when_what_came_meanwhile_is_on_the_disk(stage: Stage) -> None:
+    for step in WAYS[State.RESUMING]:
+        stage.fire(step)
+    lifecycle = stage.queue._lifecycle
+    stage.queue.accept([b"before"])
+    lifecycle.ready(0)
+    stage.queue.accept([b"meanwhile"])
+    lifecycle.restored(FILE)
+    assert lifecycle.state is State.IN_USE
+    assert stage.log.ids == ["PYD2_QUEUE_OPENED", "PYD2_QUEUE_FAILED"]
+    lifecycle.safe(1)
+    assert stage.log.ids == ["PYD2_QUEUE_OPENED", "PYD2_QUEUE_FAILED"]
+    lifecycle.safe(2)
+    assert stage.log.ids == ["PYD2_QUEUE_OPENED", "PYD2_QUEUE_FAILED", "PYD2_QUEUE_RESUMED"]
+    stage.loop.close()
+
+
+def test_a_queue_that_fails_before_it_has_resumed_says_so_once(stage: Stage) -> None:
+    for step in WAYS[State.RESUMING]:
+        stage.fire(step)
+    lifecycle = stage.queue._lifecycle
+    lifecycle.ready(0)
+    stage.queue.accept([b"meanwhile"])
+    lifecycle.restored(FILE)
+    lifecycle.failed(StoreError(lifecycle.reason))
+    lifecycle._try_again()
+    lifecycle.ready(0)
+    lifecycle.restored(FILE)
+    assert stage.log.ids == ["PYD2_QUEUE_OPENED", "PYD2_QUEUE_FAILED", "PYD2_QUEUE_RESUMED"]
+    stage.loop.close()
+
+
 def test_pieces_of_a_file_that_come_late_do_not_get_numbers_that_others_have(stage: Stage) -> None:
     stage.fire(Trigger.WANTED)
     stage.queue._lifecycle.found(Entries([5, 6], [1.0, 1.0], [b"five", b"six"]))
