@@ -20,6 +20,26 @@ if TYPE_CHECKING:
 STRANGER_BODY: Final = 64 * 1024
 """The longest body in bytes that is read before its client is known. Kea has no limit."""
 
+LONG_BODIES: Final = 4 * MAX_REQUEST
+"""Bytes that all bodies longer than STRANGER_BODY may take while they come. Kea has no limit."""
+
+
+class Bodies:
+    """The memory for long bodies, which all connections share: short ones find room beside them."""
+
+    def __init__(self, free: int = LONG_BODIES) -> None:
+        self._free = free
+
+    def take(self, length: int) -> bool:
+        """Take so many bytes; return whether there were as many."""
+        enough = length <= self._free
+        self._free -= length if enough else 0
+        return enough
+
+    def give_back(self, length: int) -> None:
+        """Give back what was taken."""
+        self._free += length
+
 
 class Verdict(Enum):
     """What a request is, as far as HTTP goes."""
@@ -33,6 +53,8 @@ class Verdict(Enum):
     """Kea takes it, but others might see another end of it: 400."""
     LONG_HEAD = auto()
     LONG_BODY = auto()
+    NO_ROOM = auto()
+    """Its body is long, and so are too many others that are coming."""
     STRANGER = auto()
     """Its body is long and its client not known."""
 
@@ -50,12 +72,15 @@ class Request(NamedTuple):
 class RequestReader:
     """Reads the requests of a connection.
 
-    ``knows`` is asked for a head whether its client has shown who it is.
-    With ``pages`` a GET is a request, too.
+    ``knows`` is asked for a head whether its client has shown who it is. Long bodies take their room from
+    ``bodies``. With ``pages`` a GET is a request, too.
     """
 
-    def __init__(self, knows: Callable[[Head], bool], *, pages: bool = False) -> None:
+    def __init__(self, knows: Callable[[Head], bool], bodies: Bodies, *, pages: bool = False) -> None:
         self._knows = knows
+        self._bodies = bodies
+        self._taken = 0
+        """Bytes that the body which is coming has taken of these."""
         self.pages = pages
         self._rest = b""
         """What has come behind the last request."""
@@ -90,6 +115,12 @@ class RequestReader:
             data = data[at:]
         return self._read_body(data)
 
+    def stop(self) -> None:
+        """Give back the room of a body whose rest is not read any more."""
+        self._bodies.give_back(self._taken)
+        self._taken = 0
+        self._body = bytearray()
+
     def drop_rest(self) -> None:
         """Forget what has come behind the last request: its length was not as meant."""
         self._rest = b""
@@ -100,6 +131,7 @@ class RequestReader:
         self._body = bytearray()
 
     def _end(self, request: Request) -> Request:
+        self.stop()
         self._begin()
         return request
 
@@ -130,6 +162,11 @@ class RequestReader:
         if head.length > STRANGER_BODY and not self._knows(head):
             reason = f"the body is longer than {STRANGER_BODY} bytes, and the client is not authenticated"
             return Request(head, Verdict.STRANGER, reason)
+        if head.length > STRANGER_BODY:
+            if not self._bodies.take(head.length):
+                reason = f"there is no room for {head.length} bytes beside the long bodies of other requests"
+                return Request(head, Verdict.NO_ROOM, reason)
+            self._taken = head.length
         self._framing = h11.Connection(h11.SERVER)
         return self._read_head(self._framing)
 

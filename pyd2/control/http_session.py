@@ -14,7 +14,7 @@ from pyd2.control.answer import error
 from pyd2.control.executor import MAX_VALUES
 from pyd2.control.http_auth import BasicAuthentication
 from pyd2.control.http_hooks import request_map, response_map, response_of
-from pyd2.control.http_request import Request, RequestReader, Verdict
+from pyd2.control.http_request import Bodies, Request, RequestReader, Verdict
 from pyd2.control.http_response import Response, answer, challenge, in_header, refusal, with_headers
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
@@ -37,6 +37,7 @@ _STATUS: Final = {
     Verdict.AMBIGUOUS: 400,
     Verdict.LONG_HEAD: 431,
     Verdict.LONG_BODY: 413,
+    Verdict.NO_ROOM: 503,
     Verdict.STRANGER: 401,
 }
 """The status of requests that end their connection."""
@@ -76,6 +77,7 @@ class HttpService:
         written: Callable[[], None] = lambda: None,
         hooks: Callable[[], HttpUse | None] = lambda: None,
         pages: HttpPages | None = None,
+        bodies: Bodies | None = None,
     ) -> None:
         found = config.authentication
         # As with Kea, authentication without any client lets every client in.
@@ -87,6 +89,7 @@ class HttpService:
         self.hooks = hooks
         self.pages = pages
         """What the socket shows by GET; None: nothing, as with Kea."""
+        self.bodies = bodies or Bodies()
 
     def session(self, peer: str, *, tls: bool) -> HttpSession:
         """Return the session of a new connection from an address."""
@@ -111,7 +114,7 @@ class HttpSession:
         self._peer = peer
         self._tls = tls
         self._served = False
-        self._reader = RequestReader(self._knows, pages=service.pages is not None)
+        self._reader = RequestReader(self._knows, service.bodies, pages=service.pages is not None)
 
     def join(self, service: HttpService) -> None:
         """Let another service judge the requests from now on."""
@@ -149,8 +152,13 @@ class HttpSession:
         # As with Kea, the connection stays open behind a complete head. The rest of the body may still come,
         # so nothing is read from it any more: it would be taken for a request.
         self.deaf = self._served = self.in_body and head.keeps
+        self._reader.stop()
         self.closing = not self.deaf
         return self._sent(refusal(408), head.version)
+
+    def close(self) -> None:
+        """Read no more: the connection has ended."""
+        self._reader.stop()
 
     def _knows(self, head: Head) -> bool:
         """Say whether a long body may come: from a known client, or a stranger that libraries may let in."""

@@ -61,6 +61,9 @@ class HttpSession(Protocol):
     def timed_out(self) -> bytes:
         """Return the response to a request whose next bytes do not come."""
 
+    def close(self) -> None:
+        """Read no more: the connection has ended."""
+
 
 class Channel(Protocol):
     """What a connection needs of its channel."""
@@ -140,6 +143,7 @@ class HttpConnection:
         self._loop.remove_writer(self._number)
         self._log.emit("HTTP_CONNECTION_STOP", self.peer)
         self._stream.close()
+        self.session.close()
         self.channel.closed(self)
 
     def close_soon(self) -> None:

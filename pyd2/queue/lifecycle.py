@@ -250,7 +250,7 @@ class Lifecycle:
     # The states.
 
     def _to(self, trigger: Trigger, *arguments: object, logged: bool = True) -> str:
-        """Go to the state to which a trigger leads; log its message with arguments if there are any. Return it."""
+        """Go to the state to which a trigger leads; return its message, logged if there are arguments."""
         self.state, message = moved(self.state, trigger)
         self._unlogged = ""
         if logged and arguments:

@@ -287,6 +287,29 @@ def test_a_body_that_is_too_long_is_refused_before_it_comes(length: int) -> None
     assert end.session.closing
 
 
+def test_long_bodies_share_their_memory() -> None:
+    end = HttpEnd()
+    head = f"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {MAX_REQUEST}\r\n\r\n"
+    others = [end.service.session("192.0.2.8", tls=False) for _ in range(4)]
+    for other in others:
+        assert other.receive(head.encode()) is None
+    assert status_of(end.ask(head.encode())) == 503
+    assert end.session.closing
+    [text] = end.log.texts("PYD2_HTTP_REQUEST_REFUSED")
+    assert text.endswith(f"there is no room for {MAX_REQUEST} bytes beside the long bodies of other requests")
+    short = end.service.session("192.0.2.7", tls=False)
+    assert status_of(short.receive(command("list-commands"))) == 200
+    others[0].close()
+    others[0].close()
+    assert end.service.session("192.0.2.7", tls=False).receive(head.encode()) is None
+    assert status_of(end.service.session("192.0.2.7", tls=False).receive(head.encode())) == 503
+    others[1].timed_out()
+    third = end.service.session("192.0.2.7", tls=False)
+    assert third.receive(head.encode()) is None
+    assert status_of(third.receive(b"[" + b" " * (MAX_REQUEST - 2) + b"]")) == 200
+    assert end.service.session("192.0.2.7", tls=False).receive(head.encode()) is None
+
+
 def test_a_body_with_too_many_values() -> None:
     end = HttpEnd()
     response = end.ask(post("[" + "0," * MAX_VALUES + "0]"))

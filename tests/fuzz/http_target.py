@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from pyd2.control.http_request import RequestReader, Verdict
+from pyd2.control.http_request import Bodies, RequestReader, Verdict
 from pyd2.control.http_session import HttpService, HttpSession
 from pyd2.data.json import from_json
 from tests.control.http_fakes import ADMIN, READER, http_socket
@@ -142,7 +142,7 @@ def _check_pieces(data: Input) -> None:
     """Check that it does not matter how requests are cut into pieces."""
 
     def read(pieces: Input) -> list[tuple[object, ...]]:
-        reader = RequestReader(lambda _: True)
+        reader = RequestReader(lambda _: True, Bodies())
         found: list[tuple[object, ...]] = []
         for piece in pieces:
             request = reader.feed(piece)
