@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyd2.update.containers import LAST_SHARD, SHIFT, Sharded
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyd2.update.retry.request import RetryRequest
     from pyd2.update.server.lane import Lane
 
-    Held: TypeAlias = "dict[int, Followers | None]"
+    Held: TypeAlias = "dict[int, Followers]"
 
 
 class Followers(deque["Request | RetryRequest"]):
@@ -28,14 +28,22 @@ class Followers(deque["Request | RetryRequest"]):
         """The lane for which all of them count: where the first of them begins; None: there was none yet."""
 
 
+NOBODY: Final = Followers()
+"""What a held DHCID has before a request queues behind the holder.
+
+With None in its place the garbage collector would not look at a part of ``ClientLocks.held`` until somebody
+queues there, and then at all parts in one go: with 300,000 clients that takes 5 ms.
+"""
+
+
 class ClientLocks:
     """Per-client locks: which DHCIDs are held, and which requests wait for them."""
 
     __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self.held: tuple[Held, ...] = Sharded[int, "Followers | None"]().parts
-        """DHCIDs that are held, each with the requests that queue behind the holder; None: none did so yet.
+        self.held: tuple[Held, ...] = Sharded[int, Followers]().parts
+        """DHCIDs that are held, each with the requests that queue behind the holder.
 
         The keys are their hashes, which saves memory. Two DHCIDs that share a hash go one after the other,
         which does no harm; this is unlikely, and clients cannot bring it about. Each is in the part
@@ -50,7 +58,7 @@ class ClientLocks:
         """Return the queue behind the holder of a DHCID; a request that begins in ``lane`` is put there."""
         held = self.part(dhcid)
         followers = held[dhcid]
-        if followers is None:
+        if followers is NOBODY:
             followers = held[dhcid] = Followers()
         if followers.lane is None and lane is not None:
             followers.lane = lane
@@ -62,7 +70,7 @@ class ClientLocks:
     def hold_retry(self, retry: RetryRequest) -> None:
         """Lock the client of a retry, which is free or has just been passed on to it."""
         held = self.part(retry.dhcid)
-        followers = held.get(retry.dhcid)
-        if followers is None:
+        followers = held.get(retry.dhcid, NOBODY)
+        if followers is NOBODY:
             followers = held[retry.dhcid] = Followers()
         followers.retry = retry
