@@ -8,6 +8,7 @@ server, which holds 1,024.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from benchmarks.settings import ALGORITHMS, Settings
@@ -36,6 +37,8 @@ class Case:
     """The one D2 that can do this at all."""
     server: str = ""
     """The real DNS server that answers, ``bind``, ``knot`` or ``pdns``; else the load generator does."""
+    disk: Path | None = None
+    """A directory on a disk for the DNS server's files; None: they are in memory."""
     baseline: str = ""
     """The case whose cost this one's is compared with, D2 by D2."""
     starts: int = 0
@@ -116,6 +119,27 @@ REAL = tuple(Case(f"{server}{'-sha256' if settings.algorithm else ''}",
              for server, title in (("bind", "BIND"), ("knot", "Knot DNS"), ("pdns", "PowerDNS"))
              for settings in (Settings(), _SIGNED))
 
+_DISK: Final = Path("/var/tmp")
+
+
+def _in_batches(batch: int, timeout_ms: int = 500) -> Settings:
+    """Return the settings for signed batches of so many updates; the real server ignores the switch."""
+    context = {"lanes": {"batch": batch}}
+    return Settings(algorithm=SHA256, timeout_ms=timeout_ms, user_context=context)
+
+
+BATCHES = tuple(
+    Case(f"{name}-batch", f"additions, HMAC-SHA256, {title} behind", ("--window", "1000"), settings,
+         server=name.removesuffix("-disk"), disk=_DISK if name.endswith("-disk") else None)
+    for name, title, settings in (
+        ("bind", "batches of 50, BIND", _in_batches(50)),
+        ("bind-disk", "batches of 50, BIND on a disk", _in_batches(50)),
+        ("knot", "batches of 200, Knot DNS", _in_batches(200, 2000)),
+        ("pdns", "batches of 50, PowerDNS", _in_batches(50)),
+    )
+)
+"""As many wait as the real server holds."""
+
 HOOKS = (
     *(Case(f"hook-{name.partition('.')[2]}", f"additions, {title}", settings=_SIGNED, library=name)
       for name, title in (("key.cc", "a library in C++ chooses the key"),
@@ -147,5 +171,5 @@ PLAIN = (
 START = (Case("start", "from the start to listening, idle", starts=3, quick=True),)
 
 CASES: Final = (*BASE, *ALGORITHM, *MODE, *WINDOW, *OFFERED, *DISTANCE, *LOSS, *DOMAINS, *QUEUE, *BURST,
-                *REAL, *HOOKS, *DURABLE, *PLAIN,
+                *REAL, *BATCHES, *HOOKS, *DURABLE, *PLAIN,
                 *START)

@@ -50,7 +50,9 @@ class Bench:
             directory = stack.enter_context(work_directory())
             server = 0
             if case.server:
-                server = stack.enter_context(servers.serving(case.server, case.settings, self.dns_port))
+                server = stack.enter_context(
+                    servers.serving(case.server, case.settings, self.dns_port, case.disk)
+                )
             env = dict(case.env) if subject.name == "pyd2" else {}
             text = self._text(case, subject, directory)
             ports = self.ncr_port, self.dns_port
@@ -79,7 +81,7 @@ class Bench:
 
     def limit(self, case: Case) -> Run:
         """Measure what the case's real DNS server does at most, without a D2. Raises BenchmarkError."""
-        with servers.serving(case.server, case.settings, self.dns_port) as pid:
+        with servers.serving(case.server, case.settings, self.dns_port, case.disk) as pid:
             before = cpu_seconds(pid)
             rate = servers.limit(case.settings, self.dns_port, self._seconds, in_flight=96)
             return {"rate": rate, "server_load": (cpu_seconds(pid) - before) / self._seconds}

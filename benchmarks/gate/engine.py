@@ -17,6 +17,10 @@ REQUESTS = 512
 TOGETHER = 32
 """How many come at a time, as they do under load."""
 NAME = "one request of many through the engine, unsigned"
+MANY = 512
+"""How many come at a time to go in batches."""
+BATCH = 50
+NAME_OF_BATCHES = "one request of many in batches of 50, unsigned"
 
 
 def main() -> None:
@@ -28,6 +32,11 @@ def main() -> None:
     marks.gate_begin()
     bench.carry_out(WARM_UP, REQUESTS, TOGETHER)
     marks.gate_end(NAME.encode())
+    bench = Bench(None, "compiled", BATCH)
+    bench.carry_out(0, MANY, MANY)
+    marks.gate_begin()
+    bench.carry_out(MANY, REQUESTS, MANY)
+    marks.gate_end(NAME_OF_BATCHES.encode())
 
 
 if __name__ == "__main__":

@@ -47,6 +47,16 @@ int64_t wire_tries_query(const wire_tries *tries, uint32_t number, const wire_la
     return found ? (int64_t)tries->tries[number].query : WIRE_NONE;
 }
 
+size_t wire_tries_of_lane(const wire_tries *tries, const wire_lane *lane, uint32_t *numbers, size_t count) {
+    size_t found = 0;
+    for (uint32_t number = 0; number < tries->capacity && found < count; number++) {
+        if (tries->tries[number].lane == lane) {
+            numbers[found++] = number;
+        }
+    }
+    return found;
+}
+
 static void link_try(wire_tries *tries, int32_t number) {
     wire_try *try = &tries->tries[number];
     int32_t *place = &tries->table[place_of(tries, try->lane, try->query)];

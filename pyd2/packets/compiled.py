@@ -269,6 +269,8 @@ class CompiledLayer(PlainLayer):
             zone.prepared, templates, len(updates), records, len(records), forward, self._batch_output,
             MAX_MESSAGE,
         )
+        if size == lib.WIRE_NO_SPACE:
+            raise NcrError("a batch does not fit into a DNS message")
         if size < 0:
             return super().encode_batch(zone, updates, forward=forward)
         return bytes(ffi.buffer(self._batch_output, size))

@@ -9,8 +9,9 @@ wait for their turn: the more comes while a batch is under way, the larger the n
 
 A batch takes one place in the window, and its reply time says nothing to it. Over UDP, which takes
 ``MAX_UDP_BATCH`` octets, ``UDP_AT_A_TIME`` are under way to a server; else ``TCP_AT_A_TIME`` for a zone, so
-that the server has one to do while the other's reply is on its way. A batch that is not full waits until no
-other one is under way for its zone.
+that the server has one to do while the other's reply is on its way. How many there are for all zones
+together follows from the server's time (``size.py``). A batch that is not full waits until no other one is
+under way for its zone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pyd2.update.batch.lane_batches import LaneBatches
 from pyd2.update.batch.messages import BatchMessages
 from pyd2.update.batch.outcomes import BatchOutcomes
 from pyd2.update.batch.owners import owner_of
-from pyd2.update.batch.rounds import Round
+from pyd2.update.batch.rounds import Found, Round
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
@@ -56,8 +57,10 @@ SORTED_IN_A_STEP: Final = 4
 """Updates that are put where they wait in one step of the scheduler."""
 WRITTEN_IN_A_STEP: Final = 4
 """Updates that are written into a batch in one step."""
-ALONE_KEPT: Final = 4096
-"""Owners of updates that go alone, from which on those that have ended are looked for."""
+VAIN_LOOKS: Final = 64
+"""Groups that are looked at, at most, to find that none of them can send a batch now: a server may have very
+many zones. The others are looked at when the next reply comes.
+"""
 
 
 class Batcher:
@@ -119,8 +122,8 @@ class Batcher:
         steps, more = self._take_in(batches, most, now, wall)
         free = self._free_places(lane, now)
         if not more and not batches.rounds and not lane.waiting and batches.held <= free:
-            steps += self._dissolve(batches, now, wall)
-            return bool(lane.ready), steps
+            more, cost = self._dissolve(batches, most - steps, now, wall)
+            return more, steps + cost
         while batches.second and free > 0:
             steps += self._send(batches, batches.second.popleft(), now, wall)
             free -= 1
@@ -130,9 +133,12 @@ class Batcher:
             steps += 1
         # What goes alone keeps half of the free places: rounds must not make it wait for long.
         places = free // 2 if batches.singles else free
-        begun, cost = self._begin_rounds(batches, places, now, wall, pulled=not more)
+        begun, cost, more_groups = self._begin_rounds(
+            batches, places, most - steps, now, wall, pulled=not more
+        )
         free -= begun
         steps += cost
+        more |= more_groups
         while batches.singles and free > 0:
             if steps >= most:
                 more = True
@@ -143,8 +149,7 @@ class Batcher:
         lane.held = batches.held
         if free <= 0 and lane.held:
             self._agenda.full.add(lane)
-        if batches.owners.count_alone > ALONE_KEPT:
-            batches.owners.forget_ended()
+        batches.owners.forget_ended()
         return more or bool(lane.ready), steps
 
     def _free_places(self, lane: Lane, now: float) -> int:
@@ -212,20 +217,24 @@ class Batcher:
 
     # What goes out.
 
-    def _dissolve(self, batches: LaneBatches, now: float, wall: float) -> int:
-        """Send all that waits alone, since there is a free place for each; return the steps."""
+    def _dissolve(self, batches: LaneBatches, most: int, now: float, wall: float) -> tuple[bool, int]:
+        """Send what waits alone, since there is a free place for each; see ``serve``."""
         for group in [*batches.turns]:
             self._leave(batches, group)
-        count = len(batches.singles)
+        steps = 0
         while batches.singles:
+            if steps >= most:
+                return True, steps
             self._driver.send(batches.singles.popleft(), now, wall)
+            steps += 1
         lane = batches.lane
-        if not lane.ready:
-            lane.collecting = False
-            lane.free_places_known = False
-            lane.held = 0
-            batches.owners.forget_alone()
-        return count
+        if lane.ready:
+            return True, steps
+        lane.collecting = False
+        lane.free_places_known = False
+        lane.held = 0
+        batches.owners.forget_alone()
+        return False, steps
 
     def _leave(self, batches: LaneBatches, group: BatchGroup) -> None:
         """Let the updates of a group go alone."""
@@ -235,21 +244,29 @@ class Batcher:
             batches.lane.ready.extend(behind)
 
     def _begin_rounds(
-        self, batches: LaneBatches, free: int, now: float, wall: float, *, pulled: bool
-    ) -> tuple[int, int]:
-        """Begin rounds of what waits; return how many places they took, and how many steps.
+        self, batches: LaneBatches, free: int, most: int, now: float, wall: float, *, pulled: bool
+    ) -> tuple[int, int, bool]:
+        """Begin rounds of what waits; return how many places and steps they took, and whether there is more.
 
         ``pulled``: nothing that might fill them is still to be taken in.
         """
+        turns = batches.turns
         steps = 0
         left = free
-        for group in [*batches.turns]:
+        vain = 0
+        for _ in range(len(turns)):
+            if left <= 0 or not turns or vain >= VAIN_LOOKS:
+                break
+            if steps >= most:
+                return free - left, steps, True
+            group = next(iter(turns))
+            turns.move_to_end(group)
+            before = left
             while left > 0 and (count := self._members(batches, group, now, pulled=pulled)):
                 steps += self._begin(batches, Round(group, batches.take(group, count)), now, wall)
                 left -= 1
-                if group.waiting:
-                    batches.turns.move_to_end(group)
-        return free - left, steps
+            vain += left == before
+        return free - left, steps, False
 
     def _members(self, batches: LaneBatches, group: BatchGroup, now: float, *, pulled: bool) -> int:
         """Return how many updates of a group go in a batch now; some that wait may be let go alone."""
@@ -264,7 +281,7 @@ class Batcher:
         if batches.fits_udp(group, size):
             if batches.udp >= UDP_AT_A_TIME:
                 return 0
-        elif under_way >= TCP_AT_A_TIME:
+        elif under_way >= TCP_AT_A_TIME or batches.tcp >= batches.at_a_time.number:
             return 0
         if len(waiting) >= size or (pulled and not under_way):
             return min(size, len(waiting))
@@ -276,9 +293,12 @@ class Batcher:
         group.rounds += 1
         batches.rounds += 1
         batches.zones[group.zone] += 1
-        if group.sort is BatchSort.ADDITIONS and group.asks_first and batches.may_ask(now):
-            self._outcomes.ask(batches, round_)
-            return 1
+        if group.sort is BatchSort.ADDITIONS:
+            if group.expected is Found.OURS:
+                round_.take_over(round_.members)
+            elif group.expected is Found.OTHERWISE and batches.may_ask(now):
+                self._outcomes.ask(batches, round_)
+                return 1
         return self._send(batches, round_, now, wall)
 
     def _send(self, batches: LaneBatches, round_: Round, now: float, wall: float) -> int:
@@ -295,5 +315,6 @@ class Batcher:
             self._outcomes.give_up(batches, round_, count)
             return
         members = round_.members
+        round_.begin_anew(members[count:])
         round_.keep(members[:count])
         batches.put_back(group, members[count:])

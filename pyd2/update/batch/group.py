@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from pyd2.update.batch.rounds import Found
 from pyd2.update.batch.size import BatchSize
 from pyd2.update.model.batch_rules import BatchSort
 
@@ -27,7 +28,7 @@ class BatchGroup:
     """Updates of one sort and direction for a zone at a server, with one key."""
 
     __slots__ = (
-        "asks_first", "forward", "key", "octets", "rounds", "server", "size", "sort", "waiting", "zone",
+        "expected", "forward", "key", "octets", "rounds", "server", "size", "sort", "waiting", "zone",
     )
 
     def __init__(self, key: GroupKey, most: int) -> None:
@@ -37,7 +38,8 @@ class BatchGroup:
         """Transactions that wait, each behind its owner."""
         self.rounds = 0
         """Rounds under way."""
-        self.asks_first = False
-        """Whether most names of additions turn out to exist: then the server is asked first."""
+        self.expected = Found.FREE
+        """What names of additions turned out to be when the server was asked last. If all were OURS, they are
+        taken over at once; if it is OTHERWISE, because most existed, the server is asked first."""
         self.octets = OCTETS
         """What an update has taken up in the last batch."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.dns.batch import MAX_UDP_BATCH
 from pyd2.update.batch.group import BatchGroup
 from pyd2.update.batch.owners import Owners
+from pyd2.update.batch.size import BatchesAtATime
 from pyd2.update.server.lane import BatchCounts
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class LaneBatches:
     """What waits for batches at one server, and what is under way in them."""
 
     __slots__ = (
-        "_most_groups", "_no_questions_until", "_no_tcp_until", "_paused", "_waiting", "asking", "counts",
-        "groups", "lane",
-        "owners", "rounds", "second", "singles", "tcp_works", "to_ask", "turns", "udp", "under_way", "zones",
+        "_most_groups", "_no_questions_until", "_no_tcp_until", "_paused", "_tcp_failed_at", "_waiting",
+        "asking", "at_a_time", "counts", "groups", "lane", "owners", "rounds", "second", "singles",
+        "tcp_works", "to_ask", "turns", "udp", "under_way", "zones",
     )
 
     def __init__(self, lane: Lane) -> None:
@@ -65,11 +66,19 @@ class LaneBatches:
         self.second: deque[Round] = deque()
         """Rounds whose second batch waits for a free place."""
         self.tcp_works = False
-        """Whether a batch was answered over TCP since TCP was left."""
+        """Whether a batch was answered over TCP since one failed there."""
+        self._tcp_failed_at = 0.0
+        """When that was."""
+        self.at_a_time = BatchesAtATime()
         self._paused: dict[tuple[Zone, SigningKey | None], float] = {}
         self._no_tcp_until = 0.0
         self._no_questions_until = 0.0
         self.counts = lane.batched = lane.batched or BatchCounts()
+
+    @property
+    def tcp(self) -> int:
+        """Of the batches under way, those over TCP."""
+        return self.under_way - self.udp
 
     @property
     def held(self) -> int:
@@ -132,11 +141,12 @@ class LaneBatches:
 
     def size(self, group: BatchGroup, now: float) -> int:
         """Return how many updates of a group may go in a batch now; 1: they go alone."""
-        paused_until = self._paused.get((group.zone, group.key))
-        if paused_until is not None:
-            if now < paused_until:
-                return 1
-            del self._paused[group.zone, group.key]
+        if self._paused:
+            paused_until = self._paused.get((group.zone, group.key))
+            if paused_until is not None:
+                if now < paused_until:
+                    return 1
+                del self._paused[group.zone, group.key]
         return group.size.allowed(now)
 
     def leave_questions(self, now: float) -> None:
@@ -147,10 +157,17 @@ class LaneBatches:
         """Whether questions may be asked."""
         return now >= self._no_questions_until
 
-    def leave_tcp(self, now: float) -> None:
-        """Use UDP only for a while."""
-        self._no_tcp_until = now + NO_TCP
-        self.tcp_works = False
+    def tcp_failed(self, begun: float, now: float) -> None:
+        """Note that a batch, sent at ``begun``, has brought no reply over TCP.
+
+        After one that did, the next connection is to show whether TCP still works: servers close connections
+        for many reasons. Else UDP only is used for a while.
+        """
+        if self.tcp_works:
+            self.tcp_works = False
+            self._tcp_failed_at = now
+        elif begun >= self._tcp_failed_at:
+            self._no_tcp_until = now + NO_TCP
 
     def may_use_tcp(self, group: BatchGroup, now: float) -> bool:
         """Whether a batch may go over TCP; where the configuration asks for TCP, it always does."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.batch import LARGEST_BATCH, MAX_UDP_BATCH
 from pyd2.dns.question import encode_question
+from pyd2.errors import NcrError
 from pyd2.update.batch.rounds import Batch, Question
 from pyd2.update.drive.sender import Draft
 from pyd2.update.inflight.contract import STREAM, Outgoing
@@ -50,18 +51,22 @@ class BatchMessages:
         signature = 0 if context is None else context.length
         limit = LARGEST_BATCH if batches.may_use_tcp(group, now) else MAX_UDP_BATCH
         count = len(round_.transactions)
-        while True:
-            if count < 2:
-                return 0
+        while count > 1:
             members = round_.transactions[:count]
-            message = self._packets.encode_batch(
-                group.zone, [(transaction.step.template, transaction.ncr) for transaction in members],
-                forward=group.forward,
-            )
+            try:
+                message = self._packets.encode_batch(
+                    group.zone, [(transaction.step.template, transaction.ncr) for transaction in members],
+                    forward=group.forward,
+                )
+            except NcrError:  # long names of many make more than any DNS message can hold
+                count //= 2
+                continue
             size = len(message) + signature
             if size <= limit:
                 break
             count = min(count - 1, count * limit // size)
+        else:
+            return 0
         group.octets = (size - _HEAD - len(group.zone.section) - signature) / count
         tcp = group.server.tcp or size > MAX_UDP_BATCH
         draft = Draft(*self._sender.new_query(lane), message)

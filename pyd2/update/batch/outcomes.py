@@ -9,10 +9,10 @@ from pyd2.dns.question import read_answer
 from pyd2.errors import ReplyError
 from pyd2.update.batch.lane_batches import PAUSE
 from pyd2.update.batch.rounds import Found
-from pyd2.update.model.batch_rules import ASKS, BATCH_RULES, OF_ONE_UPDATE, BatchSort
+from pyd2.update.model.batch_rules import ASKS, OF_ONE_UPDATE, BatchSort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
@@ -66,8 +66,13 @@ class BatchOutcomes:
             spoilt = self._replies.spoilt
             self._let_go(batches, round_, lambda transaction: spoilt(transaction, bad, now, wall))
             return
+        if (counts := batches.lane.replies) is not None:
+            counts.rcode(rcode)
         if batch.tells:
-            group.size.answered(len(round_.transactions), took, self._sender.timeout_ms / 1000, now)
+            timeout = self._sender.timeout_ms / 1000
+            group.size.answered(len(round_.transactions), took, timeout, now)
+            if batch.tcp:
+                batches.at_a_time.answered(batches.tcp, took, timeout)
         if rcode == _NOERROR:
             self._log_reply(round_, rcode, took, "all updates are done")
             answered = self._replies.answered
@@ -87,6 +92,8 @@ class BatchOutcomes:
             )
         elif group.sort is BatchSort.REMOVALS:
             group.size.halve(now)
+        else:
+            group.expected = Found.FREE  # what is known of the names has not helped
         self._go_alone(batches, round_, round_.members)
         self._end_round(batches, round_)
 
@@ -101,19 +108,18 @@ class BatchOutcomes:
         self._replies.count_silence(batches.lane, now, wall)
         if batch.tells:
             round_.group.size.halve(now)
-        if batch.tcp and (batch.tells or not batches.tcp_works):
-            batches.leave_tcp(now)
+        if batch.tcp:
+            batches.at_a_time.halve()
+            batches.tcp_failed(batch.begun, now)
         self._let_go(batches, round_, lambda transaction: self._replies.missed(transaction, now, wall))
 
     def batch_failed(self, batch: Batch, now: float, wall: float) -> None:  # noqa: ARG002
-        """See Follows; whether the server has carried it out or not, the same can be tried again over UDP."""
+        """See Follows; whether the server has carried it out or not, the same can be tried again."""
         batches = self._end_try(batch)
-        batches.leave_tcp(now)
+        batches.tcp_failed(batch.begun, now)
         round_ = batch.round
-        group = round_.group
-        for transaction in round_.transactions:
-            _begin_anew(transaction, second=round_.second)
-        batches.put_back(group, round_.members)
+        round_.begin_anew(round_.members)
+        batches.put_back(round_.group, round_.members)
         self._end_round(batches, round_)
 
     # Questions.
@@ -142,6 +148,8 @@ class BatchOutcomes:
             else:
                 if answer.name_is_free:
                     round_.found[place] = Found.FREE
+                elif answer.rcode == _NOERROR and not answer.dhcids:
+                    round_.found[place] = Found.WITHOUT
                 elif answer.rcode == _NOERROR:
                     ours = answer.dhcids == (ncr.dhcid,)
                     round_.found[place] = Found.OURS if ours else Found.OTHERWISE
@@ -151,29 +159,25 @@ class BatchOutcomes:
 
     def _asked(self, batches: LaneBatches, round_: Round, now: float) -> None:
         """Go on with a round whose names have all been asked for."""
-        group = round_.group
         found = round_.found
-        exist = found.count(Found.OURS) + found.count(Found.OTHERWISE)
-        group.asks_first = 2 * exist > len(found)
-        if 2 * found.count(Found.UNKNOWN) > len(found):
+        half = len(found) / 2
+        round_.group.expected = _expected(found)
+        if found.count(Found.UNKNOWN) > half:
             batches.leave_questions(now)
-        together: list[tuple[Found, tuple[bytes, Transaction]]] = []
-        alone: list[tuple[Found, tuple[bytes, Transaction]]] = []
-        for what, member in zip(found, round_.members, strict=True):
-            (together if what in (Found.FREE, Found.OURS) else alone).append((what, member))
+        shared = {Found.FREE, Found.OURS}
+        if found.count(Found.WITHOUT) > half:
+            shared.add(Found.WITHOUT)  # that is a wildcard's doing: its answers hide that most names are free
+        by_name = [*zip(found, round_.members, strict=True)]
+        together = [member for what, member in by_name if what in shared]
+        alone = [member for what, member in by_name if what not in shared]
         if len(together) < 2:
-            alone, together = together + alone, []
-        self._go_alone(batches, round_, [member for _, member in alone])
-        for what, (_, transaction) in together:
-            transaction.tries = 0
-            if what is Found.OURS:
-                over = BATCH_RULES[transaction.kind][transaction.step].taken_over
-                assert over is not None
-                transaction.step = over
-                transaction.hops += 1
-        round_.keep([member for _, member in together])
+            alone, together = [*together, *alone], []
+        self._go_alone(batches, round_, alone)
+        round_.begin_anew(together)
+        round_.keep(together)
         round_.second = True
         if together:
+            round_.take_over(member for what, member in by_name if what is Found.OURS)
             batches.second.append(round_)
         else:
             self._end_round(batches, round_)
@@ -216,11 +220,11 @@ class BatchOutcomes:
         self._end_round(batches, round_)
 
     def _go_alone(
-        self, batches: LaneBatches, round_: Round, members: Iterable[tuple[bytes, Transaction]]
+        self, batches: LaneBatches, round_: Round, members: Sequence[tuple[bytes, Transaction]]
     ) -> None:
         """Let updates of a round go alone, by the book, from the beginning of their direction."""
+        round_.begin_anew(members)
         for owner, transaction in members:
-            _begin_anew(transaction, second=round_.second)
             behind = batches.owners.release(owner)
             batches.go_alone(owner, transaction)
             batches.lane.ready.extend(behind)
@@ -234,9 +238,9 @@ class BatchOutcomes:
             )
 
 
-def _begin_anew(transaction: Transaction, *, second: bool) -> None:
-    """Let an update begin again as if it had not been sent; ``second``: perhaps as another one."""
-    transaction.tries = 0
-    if second:
-        transaction.step = transaction.kind.first_forward
-        transaction.hops = 0
+def _expected(found: Sequence[Found]) -> Found:
+    """Return what further names are likely to be, by what some are; see ``BatchGroup.expected``."""
+    ours = found.count(Found.OURS)
+    if ours == len(found):
+        return Found.OURS
+    return Found.OTHERWISE if 2 * (ours + found.count(Found.OTHERWISE)) > len(found) else Found.FREE

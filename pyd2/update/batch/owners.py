@@ -3,19 +3,24 @@
 Owners of updates in batches differ, ignoring case: in a message, and from those of all other updates that
 wait or are under way at the server. What comes for an owner that is in a batch, or waits for one, waits
 behind it. Updates that go alone are sent as ever: several may be under way for an owner, in the order in
-which they came.
+which they came. So do those of which more than one has waited behind a batch: with one of them in each batch,
+a name that very many clients want would hold up all others.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyd2.update.model.plan import Domain
     from pyd2.update.model.transaction import Transaction
+
+
+ALONE_KEPT: Final = 4096
+"""Owners of updates that go alone, from which on those that have ended are looked for."""
 
 
 def owner_of(transaction: Transaction) -> bytes:
@@ -27,13 +32,14 @@ def owner_of(transaction: Transaction) -> bytes:
 class Owners:
     """Those of one server."""
 
-    __slots__ = ("_alone", "_in_batches", "followers")
+    __slots__ = ("_alone", "_in_batches", "_most_alone", "followers")
 
     def __init__(self) -> None:
         self._in_batches: dict[bytes, deque[Transaction] | None] = {}
         """Owners in batches, or that wait for one, with what waits behind; None: nothing."""
-        self._alone: dict[bytes, list[tuple[Transaction, Domain]]] = {}
+        self._alone: dict[bytes, deque[tuple[Transaction, Domain]]] = {}
         """Owners of what goes alone, each with the domains of that direction; some of it may have ended."""
+        self._most_alone = ALONE_KEPT
         self.followers = 0
         """Transactions that wait behind another one."""
 
@@ -50,13 +56,22 @@ class Owners:
 
     def take(self, owner: bytes) -> bool:
         """Take an owner, which is in no batch, for one, unless an update goes alone; return whether."""
-        alone = self._alone.get(owner)
-        if alone is not None:
-            if any(_is_at_work(transaction, domain) for transaction, domain in alone):
-                return False
-            del self._alone[owner]
+        if self._goes_alone(owner):
+            return False
         self._in_batches[owner] = None
         return True
+
+    def _goes_alone(self, owner: bytes) -> bool:
+        """Whether an update with an owner goes alone; forget those that have ended."""
+        alone = self._alone.get(owner)
+        if alone is None:
+            return False
+        while alone:
+            if _is_at_work(*alone[0]):
+                return True
+            alone.popleft()
+        del self._alone[owner]
+        return False
 
     def release(self, owner: bytes) -> Sequence[Transaction]:
         """Release an owner that was in a batch; return what has waited behind, in order."""
@@ -64,31 +79,28 @@ class Owners:
         if behind is None:
             return ()
         self.followers -= len(behind)
+        if len(behind) > 1:
+            self._alone[owner] = deque((transaction, transaction.domain) for transaction in behind)
         return behind
 
     def add_alone(self, owner: bytes, transaction: Transaction) -> None:
         """Note that an update with an owner that is in no batch goes alone."""
-        alone = self._alone.get(owner)
-        if alone is None:
-            alone = self._alone[owner] = []
+        entry = transaction, transaction.domain
+        if self._goes_alone(owner):
+            self._alone[owner].append(entry)
         else:
-            alone[:] = [each for each in alone if each[0] is not transaction and _is_at_work(*each)]
-        alone.append((transaction, transaction.domain))
+            self._alone[owner] = deque((entry,))
 
     def forget_alone(self) -> None:
         """Forget what goes alone; before the next batch it is added again."""
         self._alone.clear()
 
     def forget_ended(self) -> None:
-        """Forget what went alone and has ended."""
-        self._alone = {
-            owner: alone for owner, alone in self._alone.items() if any(_is_at_work(*each) for each in alone)
-        }
-
-    @property
-    def count_alone(self) -> int:
-        """Owners of what goes alone, those of some that has ended among them."""
-        return len(self._alone)
+        """Forget what went alone and has ended, if that may be much."""
+        if len(self._alone) > self._most_alone:
+            for owner in [*self._alone]:
+                self._goes_alone(owner)
+            self._most_alone = max(ALONE_KEPT, 2 * len(self._alone))
 
 
 def _is_at_work(transaction: Transaction, domain: Domain) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
+from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.transaction import BatchTry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyd2.dns.tsig import SigningContext
     from pyd2.update.batch.group import BatchGroup
@@ -26,7 +27,9 @@ class Found(Enum):
     OURS = auto()
     """It has the client's DHCID, and no other one."""
     OTHERWISE = auto()
-    """It is another client's, or has no DHCID."""
+    """It has another client's."""
+    WITHOUT = auto()
+    """It exists and has none; or it does not exist, and a wildcard of the zone answers for it."""
     UNKNOWN = auto()
     """There is no answer."""
 
@@ -56,6 +59,24 @@ class Round:
         """Leave out all others."""
         self.owners = [owner for owner, _ in members]
         self.transactions = [transaction for _, transaction in members]
+
+
+    def begin_anew(self, members: Iterable[tuple[bytes, Transaction]]) -> None:
+        """Let updates begin again as if they had not been sent, an addition as by the book."""
+        additions = self.group.sort is BatchSort.ADDITIONS
+        for _, transaction in members:
+            transaction.tries = 0
+            if additions:
+                transaction.step = transaction.kind.first_forward
+                transaction.hops = 0
+
+    def take_over(self, members: Iterable[tuple[bytes, Transaction]]) -> None:
+        """Let additions that have not begun take over a name that is the client's own."""
+        for _, transaction in members:
+            step = BATCH_RULES[transaction.kind][transaction.step].taken_over
+            assert step is not None
+            transaction.step = step
+            transaction.hops += 1
 
 
 class Follows(Protocol):

@@ -1,13 +1,19 @@
-"""How many updates a batch may have: as many as the switch says, and fewer where a server takes long."""
+"""How many updates a batch may have, and how many batches a server gets: fewer where it takes long."""
 
 from __future__ import annotations
 
 from typing import Final
 
+FIRST: Final = 50
+"""Updates of a first batch, at most: nothing is known of the server's time yet."""
+AT_A_TIME: Final = 4
+"""Batches over TCP that a server gets at a time at first."""
+AT_A_TIME_LEAST: Final = 2
+"""The same for a server that is slow."""
 TOO_LONG: Final = 0.2
-"""Part of the timeout: a reply that takes longer halves the size."""
+"""Part of the timeout: a reply that takes longer halves both numbers."""
 SHORT: Final = 0.05
-"""The same: a reply that takes less doubles it."""
+"""The same: a reply that takes less doubles the size, and adds one to the batches at a time."""
 REMOVALS_FIXED: Final = 0.02
 """Seconds that a batch of removals may take, besides ``REMOVALS_EACH``: a commit to a disk, or Knot's."""
 REMOVALS_EACH: Final = 0.001
@@ -24,7 +30,7 @@ class BatchSize:
     def __init__(self, most: int, *, removals: bool) -> None:
         self.most = most
         """What the switch says."""
-        self._present = most
+        self._present = min(most, FIRST)
         self._removals = removals
         self._again_at = 0.0
 
@@ -47,3 +53,27 @@ class BatchSize:
         self._present = max(1, self._present // 2)
         if self._present == 1:
             self._again_at = now + AGAIN
+
+
+class BatchesAtATime:
+    """How many batches over TCP may be under way to a server, for whatever zones.
+
+    Some servers carry out one message at a time: what is sent for very many zones waits there, and takes
+    longer than the timeout though each message is short.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = AT_A_TIME
+
+    def answered(self, under_way: int, took: float, timeout: float) -> None:
+        """Learn from a reply that took so many seconds, with so many other batches under way."""
+        if took > timeout * TOO_LONG:
+            self.halve()
+        elif took < timeout * SHORT and under_way + 1 >= self.number:
+            self.number += 1
+
+    def halve(self) -> None:
+        """Let half as many be under way from now on."""
+        self.number = max(AT_A_TIME_LEAST, self.number // 2)

@@ -306,10 +306,13 @@ class NativeTries(RandomNumbers):
     def pending(self, lane: Lane) -> Mapping[int, Purpose]:
         """See Tries."""
         box = lane.native
+        most = lane.window.in_flight
+        numbers = ffi.new("uint32_t[]", most)
+        count = lib.wire_tries_of_lane(self._tries, box, numbers, most)
         found: dict[int, Purpose] = {}
-        for tried in self._tried:
+        under_way: list[int] = _unpack(numbers, count)  # type: ignore[assignment]
+        for number in under_way:
+            tried = self._tried[number]
             if tried is not None:
-                query: int = lib.wire_tries_query(self._tries, tried.number, box)
-                if query >= 0:
-                    found[query] = tried
+                found[lib.wire_tries_query(self._tries, number, box)] = tried
         return found

@@ -18,7 +18,7 @@ and ``check-exists-with-dhcid`` additions, for which any DHCID will do.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Kind, Step
 
 
-class BatchSort(Enum):
-    """Updates that may share a message are of one sort: what a batch's size learns holds for one."""
+class BatchSort(IntEnum):
+    """Updates that may share a message are of one sort: what a batch's size learns holds for one.
 
-    WRITES = "writes"
+    Plain numbers, because each update looks for its group by its sort.
+    """
+
+    WRITES = 0
     """They have no prerequisites: nothing can be in their way."""
-    ADDITIONS = "additions"
+    ADDITIONS = 1
     """They need a name that is free."""
-    REMOVALS = "removals"
+    REMOVALS = 2
 
 
 OF_ONE_UPDATE: Final = frozenset({Rcode.NXDOMAIN, Rcode.YXDOMAIN, Rcode.YXRRSET, Rcode.NXRRSET})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,10 @@ from pyd2.update.batch.lane_batches import PAUSE
 from pyd2.update.engine import Selection
 from tests.kit import ncr
 from tests.update.batch.world import KEY, World, batch_map, requests
-from tests.update.support import make_config, statistics
+from tests.update.support import VirtualD2, datagram, domain, make_config, ok, request, simple_map, statistics
+
+if TYPE_CHECKING:
+    from pyd2.update.engine import Outgoing
 
 
 def additions(count: int, first: int = 0, **more: Any) -> list[dict[str, Any]]:
@@ -159,7 +162,118 @@ def test_keys_that_a_library_makes_anew_leave_nothing_behind() -> None:
     assert not batches.groups
 
 
+def test_where_tcp_stops_working_it_is_left_though_much_goes_alone() -> None:
+    """Whether the reply times say something about batches or not."""
+    world = World(batch_map(50, 64))
+    world.run(additions(400, reverse=False))
+    before = world.tcp
+    assert before > 0
+    world.drops_tcp = True
+    found = additions(1600, 1000, reverse=False)
+    for each in found[::2]:
+        each["conflict-resolution-mode"] = "check-exists-with-dhcid"
+    world.run(found, together=1600)
+    assert sum(outgoing.tcp for _, outgoing in world.d2.sent) - before <= 3 * TCP_AT_A_TIME
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 2000
+
+
+def test_a_connection_that_a_server_closes_now_and_then_is_made_again() -> None:
+    """One that has brought replies says nothing about the next one."""
+    world = World(batch_map(50))
+    world.run(additions(200))
+    world.unsent_over_tcp = True
+    world.send(additions(200, 1000))
+    world.unsent_over_tcp = False
+    before = world.tcp
+    world.run([])
+    assert world.tcp > before
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 400
+
+
+def test_names_too_long_for_one_message_go_in_shorter_ones() -> None:
+    """500 reverse names of IPv6 addresses, most of which no pointer reaches, are more than 64 KB."""
+    world = World(batch_map(500, 1))
+    world.run(additions(1200, 256, forward=False), together=1200)
+    assert 100 < max(world.sizes) < 300
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 1200
+
+
+@pytest.mark.parametrize("batch", [1, 50, 500])
+def test_a_server_that_does_one_update_after_the_other_gets_no_more_than_it_can_answer_in_time(
+    batch: int
+) -> None:
+    """However many zones it has: a batch for each of them would wait there for longer than the timeout."""
+    zones = [f"z{number}.test." for number in range(60)]
+    free_at = 0.0
+
+    def serve(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        nonlocal free_at
+        updates = int.from_bytes(outgoing.message[6:8], "big")  # each has one prerequisite
+        free_at = max(free_at, now) + 0.001 * updates
+        return [(free_at - now, reply) for _, reply in ok(outgoing, now)]
+
+    d2 = VirtualD2(make_config(simple_map([domain(zone, 1) for zone in zones], settings={
+        "user-context": {"pyd2": {"lanes": {"batch": batch}}},
+    })), serve, 0, keep_sent=False)
+    d2.engine.receive_requests([
+        datagram(request(fqdn=f"h{number}.{zone}", dhcid=f"{at:06X}{number:04X}", reverse_change=False))
+        for number in range(100) for at, zone in enumerate(zones)
+    ], d2.now, d2.wall)
+    d2.flush()
+    d2.run()
+    found = statistics(d2.counters)
+    assert (found["update-success"], found["update-timeout"]) == (100 * len(zones), 0)
+
+
+def test_a_server_s_very_many_zones_are_looked_at_some_in_a_turn() -> None:
+    """Each of them has something to send, and the server has no place for a batch."""
+    zones = [f"z{number}.test." for number in range(500)]
+    d2 = VirtualD2(make_config(simple_map([domain(zone, 1) for zone in zones], settings={
+        "user-context": {"pyd2": {"lanes": {"batch": 8, "max-in-flight": 40}}},
+    })), lambda outgoing, now: [(0.05, reply) for _, reply in ok(outgoing, now)])
+    batcher = d2.engine._batcher
+    looks: list[int] = []
+    members, serve = batcher._members, batcher.serve
+
+    def look(*arguments: Any, **more: Any) -> int:
+        looks[-1] += 1
+        return members(*arguments, **more)
+
+    def count(*arguments: Any) -> tuple[bool, int]:
+        looks.append(0)
+        return serve(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batcher, "_members", look)
+        patch.setattr(batcher, "serve", count)
+        d2.engine.receive_requests([
+            datagram(request(fqdn=f"h{number}.{zone}", dhcid=f"{at:06X}{number:02X}", reverse_change=False))
+            for number in range(4) for at, zone in enumerate(zones)
+        ], d2.now, d2.wall)
+        d2.flush()
+        d2.run()
+    assert 10 < max(looks) < 200
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 4 * len(zones)
+
+
 # What is in the way.
+
+def test_a_name_that_very_many_clients_want_holds_up_no_others() -> None:
+    """They wait for each other's batches no longer than they would one by one."""
+    stream = [
+        each | {"fqdn": "popular.example.com."} if at % 3 == 0 else each
+        for at, each in enumerate(additions(300, reverse=False))
+    ]
+    took = []
+    for batch in (1, 20):
+        world = World(batch_map(batch))
+        begin = world.d2.now
+        world.run(stream, together=300)
+        took.append(world.d2.now - begin)
+        assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 201
+        assert world.d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 99
+    assert took[1] < took[0]
+
 
 def test_an_owner_comes_once_in_a_message() -> None:
     """Two clients, and two spellings, of one name: the second finds it taken."""
@@ -196,9 +310,48 @@ def test_names_that_exist_are_asked_for(ours: bool, share: int) -> None:
     assert world.questions > 0
     if ours:
         assert len(world.sizes) < 120
-    if share == 100:
+    if share == 100 and ours:
+        # Once all of them have turned out to be the client's own, they are taken over without questions.
+        assert world.questions <= 100
+    elif share == 100:
         # Once most names have turned out to exist, none is added on the off chance.
         assert world.questions >= 130
+
+
+@pytest.mark.parametrize("answers_questions", [True, False])
+def test_names_that_were_expected_to_be_the_client_s_own_may_be_anything(answers_questions: bool) -> None:
+    """What was taken over until now says nothing for sure about the next name."""
+    ours = additions(200, reverse=False)
+    mixed = additions(150, 1000, reverse=False)
+    there = [each | {"ip-address": "10.0.0.1"} for each in (*ours, *mixed[::3])]
+    there += [each | {"ip-address": "10.0.0.1", "dhcid": ncr.dhcid(b"x", "x.")} for each in mixed[1::3]]
+    worlds = []
+    for batch in (1, 50):
+        world = World(batch_map(batch))
+        world.run(there, together=1, gap=0.02)
+        world.run(ours)
+        world.sizes.clear()
+        world.answers_questions = answers_questions
+        worlds.append((world.run(mixed), world))
+    assert worlds[0][0] == worlds[1][0]
+    assert max(worlds[1][1].sizes) > 1
+    for _, world in worlds:
+        assert world.d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 50
+
+
+def test_a_wildcard_that_answers_for_all_names_keeps_none_out_of_batches() -> None:
+    """With it no answer says that a name is free; that a name is another client's is seen all the same."""
+    other = {"dhcid": ncr.dhcid(b"x", "x."), "reverse-change": False}
+    taken = [each | other for each in additions(400)[::10]]
+    worlds = []
+    for batch in (1, 50):
+        world = World(batch_map(batch), wildcard=True)
+        world.run([each | {"ip-address": "10.0.0.1"} for each in taken], together=1, gap=0.02)
+        world.sizes.clear()
+        worlds.append((world.run(additions(400)), world))
+    assert worlds[0][0] == worlds[1][0]
+    assert worlds[1][1].d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 40
+    assert sum(size == 1 for size in worlds[1][1].sizes) < 150
 
 
 def test_a_server_that_answers_no_questions_is_asked_once() -> None:

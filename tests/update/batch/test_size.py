@@ -1,6 +1,13 @@
 """The size of batches adapts to how long a server takes."""
 
-from pyd2.update.batch.size import AGAIN, BatchSize
+from pyd2.update.batch.size import (
+    AGAIN,
+    AT_A_TIME,
+    AT_A_TIME_LEAST,
+    FIRST,
+    BatchesAtATime,
+    BatchSize,
+)
 
 
 def test_a_slow_reply_halves_the_size_and_a_quick_one_doubles_it() -> None:
@@ -42,3 +49,25 @@ def test_a_smaller_switch_counts_at_once() -> None:
     size = BatchSize(50, removals=False)
     size.most = 7
     assert size.allowed(0.0) == 7
+
+
+def test_the_first_batch_is_not_large() -> None:
+    size = BatchSize(200, removals=False)
+    assert size.allowed(0.0) == FIRST
+    size.answered(FIRST, 0.001, 0.5, 0.0)
+    assert size.allowed(0.0) == 2 * FIRST
+
+
+def test_a_server_gets_more_batches_at_a_time_while_it_is_quick() -> None:
+    batches = BatchesAtATime()
+    for expected in range(AT_A_TIME + 1, AT_A_TIME + 9):
+        batches.answered(batches.number - 1, 0.024, 0.5)
+        assert batches.number == expected
+    batches.answered(0, 0.001, 0.5)  # a single one says nothing of more
+    batches.answered(batches.number - 1, 0.05, 0.5)
+    assert batches.number == AT_A_TIME + 8
+    batches.answered(0, 0.101, 0.5)
+    assert batches.number == (AT_A_TIME + 8) // 2
+    for _ in range(4):
+        batches.halve()
+    assert batches.number == AT_A_TIME_LEAST

@@ -89,6 +89,8 @@ class World:
     """Whether what goes over TCP is lost."""
     unsent_over_tcp: bool = False
     """Whether no connection can be made."""
+    wildcard: bool = False
+    """Whether a wildcard answers for names that do not exist."""
 
     def __post_init__(self) -> None:
         self._count = 0
@@ -117,7 +119,9 @@ class World:
             owners = {str(message.question[0].name).lower()}
             if not self.answers_questions:
                 return []
-        replies = self.server.handle(outgoing.message, over_tcp=True)
+        replies = list(self.server.handle(outgoing.message, over_tcp=True))
+        if self.wildcard and not isinstance(message, dns.update.UpdateMessage):
+            replies = [reply[:3] + bytes([reply[3] & 0xF0]) + reply[4:] for reply in replies]
         if self._loses(owners):
             return []
         return [(self.delay, reply) for reply in replies]
