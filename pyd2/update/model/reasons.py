@@ -191,11 +191,12 @@ TABLE: Final = (
     _row(
         "REFUSED",
         "The DNS server does not allow this update: its policy does not let this key, or this address, "
-        "change the "
-        "name; or it is a secondary that forwards no updates.",
+        "change the name; or it refuses the characters of the name, such as '_' (BIND: check-names); or it "
+        "is a secondary that forwards no updates; or the zone is frozen (BIND).",
         "Allow the key in the server's policy to change A, AAAA and DHCID records of this name (BIND: "
-        "update-policy "
-        "{ grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names the primary.",
+        "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names "
+        "the primary. For names with such characters, set hostname-char-set and hostname-char-replacement in "
+        "the DHCP server. End a freeze with 'rndc thaw ZONE'.",
     ),
     _row(
         "YXDOMAIN",
