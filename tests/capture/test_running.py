@@ -239,10 +239,11 @@ def test_a_capture_of_the_daemon(d2_binary: str, tmp_path: Path, layer: str, lan
         assert line["server"] == f"127.0.0.1:{first.bind.port}"
         assert line["ms"] >= 0
     expected = {
-        zone: {record for record in records if "early" not in record[0] and "early" not in record[3]}
+        zone: {record for record in records if not record[0].startswith(("early.", "9.2.0."))}
         for zone, records in zones.items()
     }
-    assert replayed(d2_binary, path, len(datagrams) - 1) == expected
+    found = replayed(d2_binary, path, len(datagrams) - 1)
+    assert [found[zone] ^ expected[zone] for zone in ZONES] == [set(), set()]
 
 
 def test_a_stop_of_the_daemon_ends_a_capture(d2_binary: str) -> None:

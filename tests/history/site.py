@@ -14,7 +14,7 @@ from tests.kit.tsigkeys import TsigKey
 from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pyd2.history.search import Event
@@ -73,36 +73,33 @@ class Site:
         request = ncr.request(fqdn, address, ncr.dhcid(client, fqdn), **fields)
         ncr.send(ncr.datagram(request | {"lease-expires-on": ends}), self.port)
 
-    def ask(self, fqdn: str, client: bytes = b"one", **fields: Any) -> Event:
-        """Send a request, and return what became of it."""
-        before = self.count()
+    def ask(self, fqdn: str, client: bytes = b"one", until: str = "", **fields: Any) -> Event:
+        """Send a request, and return what became of it, or what comes that ends with the result ``until``."""
+        before = len(self.events(fqdn))
         self.send(fqdn, client, **fields)
-        wait_until(lambda: self.count() > before, "it is in the history")
-        return self.events(1)[0]
 
-    def events(self, limit: int) -> list[Event]:
-        """Return what is in the history, the newest first."""
-        history = History(self.directory / FILE)
-        try:
-            return list(history.find(parse_query("*"), limit=limit))
-        finally:
-            history.close()
+        def found() -> Event | None:
+            events = self.events(fqdn)
+            new = events[: len(events) - before]
+            return next((event for event in new if until in event.result), None)
 
-    def count(self) -> int:
-        """Return how many requests are in the history."""
+        return wait_until(found, f"{fqdn} in the history")  # type: ignore[return-value]
+
+    def events(self, fqdn: str) -> list[Event]:
+        """Return what is in the history of a name, the newest first."""
         try:
             history = History(self.directory / FILE)
         except HistoryError:
-            return 0
+            return []
         try:
-            return history.span()[0]
+            return list(history.find(parse_query(fqdn), limit=100))
         finally:
             history.close()
 
 
 @contextmanager
-def running_site(d2_binary: str, directory: Path) -> Iterator[Site]:
-    """Run a daemon with a history in a directory, and BIND."""
+def running_site(d2_binary: str, directory: Path, env: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """Run a daemon with a history in a directory, and BIND; ``env`` is for the daemon."""
     site = Site()
     site.directory = directory
     with ExitStack() as stack:
@@ -110,7 +107,7 @@ def running_site(d2_binary: str, directory: Path) -> Iterator[Site]:
         site.port, site.free = lease.take(), lease.take()
         site.server = stack.enter_context(dns_servers.bind(ZONES, KEY))
         own = stack.enter_context(private_directory())
-        site.d2 = stack.enter_context(D2.start(d2_binary, own, site.body()))
+        site.d2 = stack.enter_context(D2.start(d2_binary, own, site.body(), env=env))
         site.d2.wait_for_listener(site.port)
         yield site
         assert "PYD2_INTERNAL_ERROR" not in site.d2.process.output()

@@ -56,9 +56,8 @@ def failed(event: Event, fault: str, why: str, mend: str) -> None:
 
 def change(site: Site, name: str, *record: Any, delete: bool = False) -> None:
     """Change the zone by hand."""
-    update = dns.update.UpdateMessage(
-        ZONES[0], keyring={KEY.name: KEY.secret}, keyalgorithm=f"{KEY.lower_algorithm}."
-    )
+    key = dns.tsig.Key(KEY.name, KEY.secret, f"{KEY.lower_algorithm}.")
+    update = dns.update.UpdateMessage(ZONES[0], keyring=key)
     if delete:
         update.delete(name)
     else:
@@ -71,7 +70,7 @@ def amend(server: dns_servers.DnsServer, text: str) -> None:
     """Add to the configuration of BIND, and have it read that."""
     path = server.directory / "named.conf"
     path.write_text(path.read_text() + text)
-    loaded = "newly configured zones are now loaded"
+    loaded = "reloading zones succeeded"
     count = server.process.output().count(loaded)
     os.kill(server.process.pid, signal.SIGHUP)
     wait_until(lambda: server.process.output().count(loaded) > count, "BIND to have read it")
@@ -135,21 +134,25 @@ def test_a_domain_for_all_names(site: Site) -> None:
 # Keys and clocks.
 
 
-def test_clocks_that_differ(site: Site) -> None:
+def test_clocks_that_differ(d2_binary: str, tmp_path: Path) -> None:
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     assert libraries, "libfaketime is not installed, and the tests need it: install the package faketime"
-    late = os.environ | {
-        "LD_PRELOAD": str(libraries[0]),
-        "FAKETIME": "+1h",
-        "DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    with dns_servers.bind(ZONES, KEY, env=late) as server:
-        site.use(site.body(port=server.port))
-        failed(site.ask("clock.example.com."), "badtime", "differ by more than 300 seconds", "by NTP")
-    with dns_servers.bind(ZONES, KEY) as server:
-        site.use(site.body(port=server.port))
-        assert site.ask("clock.example.com.").result == "done"
+    clock = tmp_path / "clock"
+
+    def jump(offset: str) -> None:
+        """Let the daemon's clock be off by that much."""
+        fresh = clock.with_suffix(".new")
+        fresh.write_text(f"{offset}\n")
+        fresh.rename(clock)  # at once: half a file would be another time
+
+    env = {"LD_PRELOAD": str(libraries[0]), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+           "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
+    jump("+1h")
+    with running_site(d2_binary, tmp_path, env) as late:
+        event = late.ask("clock.example.com.")
+        failed(event, "NOTAUTH", "the clocks differ by more than 300 seconds", "and the clocks")
+        jump("+0")
+        assert late.ask("clock.example.com.").result == "done"
 
 
 def test_a_key_with_another_algorithm(site: Site) -> None:
@@ -181,10 +184,9 @@ def test_a_key_that_may_not_change_this_zone(site: Site) -> None:
 
 
 def test_a_signature_that_is_cut(site: Site) -> None:
-    site.use(site.body(key=KEY.kea() | {"digest-bits": 80}))
+    site.use(site.body(key=KEY.kea() | {"digest-bits": 128}))
     event = site.ask("cut.example.com.")
-    assert event.result == "failed"
-    assert "digest-bits" in event.mend
+    failed(event, "unsigned", "a signature cut by digest-bits", "leave digest-bits at 0")
     site.use(site.body())
     assert site.ask("cut.example.com.").result == "done"
 
@@ -312,8 +314,8 @@ def test_a_certificate_of_somebody_else(site: Site, tmp_path: Path) -> None:
         lanes = {"transport": "tls", "tls-ca-file": str(stranger.cert)}
         site.use(site.body(port=server.tls_port, lanes=lanes))
         event = site.ask("tls.example.com.")
-        assert event.result == "failed"
-        assert "with TLS, the certificates" in event.mend
+        failed(event, "timeout", "did not answer in time", "or with TLS a certificate")
+        assert "ASIODNS_SEND_DATA" in site.d2.stdout()
         site.use(site.body(port=server.tls_port, lanes=lanes | {"tls-ca-file": str(authority.cert)}))
         assert site.ask("tls.example.com.").result == "done"
 
@@ -327,30 +329,25 @@ def test_a_server_that_comes_back(site: Site) -> None:
     assert (event.result, event.fault) == ("retrying", "timeout")
     assert "Check that it runs" in event.mend
     with dns_servers.bind(ZONES, KEY, port=site.free):
-        wait_until(lambda: site.events(1)[0].result == "done", "the retry")
-        assert site.events(1)[0].name == "back.example.com."
+        wait_until(lambda: site.events("back.example.com.")[0].result == "done", "the retry")
         site.use(site.body())
 
 
 def test_a_newer_request_of_the_same_client(site: Site) -> None:
     site.use(site.body(port=site.free, retry=RETRY | {"initial-delay": 60, "max-delay": 60}))
     assert site.ask("newer.example.com.").result == "retrying"
-    site.send("newer.example.com.", address="192.0.2.11")
-    wait_until(lambda: {event.result for event in site.events(2)} >= {"superseded"}, "the end of the first")
-    (event,) = [event for event in site.events(2) if event.result == "superseded"]
-    assert event.address == "192.0.2.10"
+    event = site.ask("newer.example.com.", until="superseded")
     assert "A newer request of the same client" in event.why
     assert event.mend == "Nothing."
     site.use(site.body())
-    assert site.ask("newer.example.com.", address="192.0.2.11").result == "done"
+    assert site.ask("newer.example.com.", until="done").result == "done"
 
 
 def test_a_lease_that_has_ended(site: Site) -> None:
     site.use(site.body(port=site.free, retry=RETRY, expired="drop"))
     ends = time.strftime("%Y%m%d%H%M%S", time.gmtime(time.time() - 5))
-    site.send("ended.example.com.", ends=ends)
-    wait_until(lambda: site.count() and site.events(1)[0].result == "expired", "its end")
-    event = site.events(1)[0]
+    event = site.ask("ended.example.com.", ends=ends)
+    assert event.result == "expired"
     assert "The lease ended" in event.why
     assert event.mend.startswith("Nothing for this request.")
     site.use(site.body())
@@ -376,10 +373,12 @@ def test_keys_of_knot(site: Site) -> None:
 def test_a_rule_of_knot_that_lists_too_few_types(site: Site) -> None:
     with dns_servers.knot(ZONES, KEY, policy="update-type: [A, AAAA, PTR]") as server:
         site.use(site.body(port=server.port))
-        event = site.ask("rule.example.com.")
-        assert event.result == "failed"
-        assert event.fault in {"REFUSED", "NOTAUTH"}
-        assert "policy" in event.why or "does not accept the key" in event.why
+        failed(
+            site.ask("rule.example.com."),
+            "unsigned",
+            "its rules do not let the key make this change",
+            "allow the types A, AAAA, PTR and DHCID",
+        )
     with dns_servers.knot(ZONES, KEY) as server:
         site.use(site.body(port=server.port))
         assert site.ask("rule.example.com.").result == "done"
