@@ -16,6 +16,7 @@ import uvloop
 
 from pyd2 import __version__, interpreter, standard
 from pyd2.backend import make_backend
+from pyd2.captures import Captures
 from pyd2.channels import ChannelMaker
 from pyd2.config.addresses import SystemInterfaces
 from pyd2.config.output import to_element, to_shown_element
@@ -217,15 +218,10 @@ class Daemon:
             ChannelMaker(loop, log, self._process, self._http_use, self._facts, self._share_more),
             log,
         )
+        directories = Directories.from_environment(os.environ, profile.config.paths)
+        self._captures = Captures(self._registry, self._service, log, directories)
         self._configurator = Configurator(
-            loop,
-            profile,
-            log,
-            Directories.from_environment(os.environ, profile.config.paths),
-            self._channels,
-            self._service,
-            self._commit,
-            self._commands,
+            loop, profile, log, directories, self._channels, self._service, self._commit, self._commands,
             verbose=verbose,
         )
         self._started_at = self._applied_at = time.monotonic()
@@ -277,6 +273,7 @@ class Daemon:
                 self._report_fault(self._loop, {"message": message})
         self._manager.stopping()
         self._service.stop_listening()
+        self._captures.end("the server stops")
         self._channels.close()
         self._commands.deregister(self._registry)
         self._service.close()
@@ -302,7 +299,8 @@ class Daemon:
         )
         return Facts(
             self._counters, service.consistently, service.reading, self._configurator.reading,
-            self._log.lines_lost, service.history_lost, service.commit_seconds, build,
+            self._log.lines_lost, service.history_lost, service.commit_seconds,
+            self._statistics.of_gss, build,
         )
 
     def _http_use(self) -> HttpUse | None:
@@ -323,6 +321,7 @@ class Daemon:
         self._registry.hooks = chain
         self._statistics.providers.clear()
         chain.share_statistics(self._statistics)
+        self._captures.allow(allowed=config.switches.capture)
         self._service.configure(config, None if chain.select_key is None else self._select_key)
         if not restored:
             self._applied_at = time.monotonic()

@@ -132,6 +132,9 @@ W   PYD2_SHUTDOWN_INCOMPLETE stopping after %1 seconds of shutdown with %2 reque
 E   PYD2_INTERNAL_ERROR unexpected error, pyd2 continues; please report it: %1 %2
 
 [dhcp-to-d2]
+I   PYD2_CAPTURE_ENDED the capture into %1 has ended: %2. The file has %3 lines, %4 bytes
+W   PYD2_CAPTURE_LOST the capture into %1 has ended: %2. The file has %3 lines, %4 bytes, and lacks %5 requests, updates and replies, because the disk was too slow for them
+I   PYD2_CAPTURE_STARTED capturing %1 into %2, for %3 seconds or %4 bytes at most
 W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full: raise net.core.rmem_max and restart the server
 W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1): %3
 W   PYD2_SOCKET_REJECTED closing file descriptor %1 from the service manager unused: %2

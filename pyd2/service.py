@@ -32,6 +32,7 @@ from pyd2 import interpreter
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.hook_thread import HookJobs
 from pyd2.metrics.reading import EngineReading
+from pyd2.net.captured import CapturedDatagrams
 from pyd2.net.engine_io import EngineIO
 from pyd2.net.intake import Intake
 from pyd2.net.read_turns import ReadTurns
@@ -46,12 +47,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyd2.backend import Backend
+    from pyd2.capture.writer import Capture
     from pyd2.config.addresses import Address
     from pyd2.config.model import Config
     from pyd2.config.switches import HistorySwitches, QueueSwitches
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
     from pyd2.history.writer import HistoryWriter
+    from pyd2.net.datagrams import Datagrams
     from pyd2.net.systemd import ServiceManager
     from pyd2.observe.log import MessageLog
     from pyd2.update.drive.hook_jobs import HookJob
@@ -124,7 +127,7 @@ class Service:
         self._on_left = on_left
         loop = self._loop = uvloop.new_event_loop()
         loop.set_exception_handler(on_fault)
-        datagrams = backend.datagrams
+        datagrams = self._datagrams = backend.datagrams
         self._engine = Engine(counters, log, backend)
         self._hook_jobs = HookJobs(home, self._bring_back, lambda: self._queue.mark)
         turns = ReadTurns(loop)
@@ -254,6 +257,17 @@ class Service:
         if queue is not None:
             status["queue"] = dict(queue)
         return status, self._engine.lanes
+
+    def capture(self, capture: Capture | None, *, requests: bool = False, updates: bool = False) -> None:
+        """Note requests, and updates with their replies, from now on; None: no more. For any thread."""
+        self._call(self._capture, capture, requests, updates)
+
+    def _capture(self, capture: Capture | None, requests: bool, updates: bool) -> None:  # noqa: FBT001  by _call
+        datagrams: Datagrams = self._datagrams
+        if capture is not None and requests:
+            datagrams = CapturedDatagrams(datagrams, capture.note_requests)
+        self._intake.use(datagrams)
+        self._engine_io.capture = capture if updates else None
 
     def reading(self) -> EngineReading:
         """Return what metrics show of the engine and the queue."""

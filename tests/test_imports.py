@@ -40,7 +40,8 @@ def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
     """The durable queue's database, hook libraries compiled for Kea, and the tools: loading takes time."""
     program = "import sys, pyd2.daemon; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    unwanted = {"sqlite3", "orjson", "dns", "ctypes", "dataclasses", "importlib.metadata", "pyd2.history",
+    unwanted = {"sqlite3", "orjson", "dns", "ctypes", "dataclasses", "importlib.metadata",
+                "pyd2.capture", "pyd2.history",
                 "pyd2.metrics.page", "pyd2.control.write", "pyd2.control.http_session",
                 "pyd2.queue.sqlite.writer", "pyd2.hooks.kea", "pyd2.hooks.gss", "pyd2.hooks.python_chain",
                 "pyd2.tools"}
@@ -54,7 +55,8 @@ def test_the_threads_are_those_that_are_described_and_nothing_forks() -> None:
     starts = re.compile("|".join(words))
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "pyd2").rglob("*.py")
              if starts.search(path.read_text()) and ROOT / "pyd2" / "tools" not in path.parents}
-    assert found == {"pyd2/queue/sqlite/stores.py", "pyd2/queue/sqlite/writer.py", "pyd2/net/tcp.py",
+    assert found == {"pyd2/capture/writer.py",
+                     "pyd2/queue/sqlite/stores.py", "pyd2/queue/sqlite/writer.py", "pyd2/net/tcp.py",
                      "pyd2/history/writer.py", "pyd2/observe/writer.py", "pyd2/service.py",
                      "pyd2/hooks/gss/manager.py"}
 

@@ -127,6 +127,8 @@ class Switches(NamedTuple):
     """``auto`` or ``builtin``: whether pyd2's own GSS-TSIG is used where Kea's library is installed, too."""
     metrics: MetricsSwitches = MetricsSwitches()
     history: HistorySwitches = HistorySwitches()
+    capture: bool = False
+    """Whether commands may capture requests and updates into a file."""
 
 
 class _Number(NamedTuple):
@@ -186,6 +188,7 @@ _CLIENT: Final[Mapping[str, _Rule]] = {"role": _Choice(("all", "read"))}
 _GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {
     "expired": _Choice(("keep", "drop")),
     "redact-secrets": _YES_NO,
+    "capture": _YES_NO,
     "gss-tsig": _Choice(("auto", "builtin")),
 }
 

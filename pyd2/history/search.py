@@ -161,6 +161,12 @@ class History:
             raise HistoryError(str(error)) from error
         return [self._event(*row) for row in found]
 
+    def _word(self, number: int) -> str:
+        """Return a text by its number; it may have been written since the file was opened."""
+        if number not in self._words:
+            self._words.update(self._run("SELECT id, text FROM words"))
+        return self._words.get(number, "")
+
     def _run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._database.execute(statement, values)
 
@@ -183,8 +189,8 @@ class History:
         us: int | None,
         note: str | None,
     ) -> Event:
-        word = self._words
-        named, step_name = word.get(fault, ""), word.get(step, "")
+        word = self._word
+        named, step_name = word(fault), word(step)
         found = _reason(kind, named, step_name)
         return Event(
             number,
@@ -197,9 +203,9 @@ class History:
             _RESULTS.get(Result(result), str(result)),
             _way(ways, FORWARD, FORWARD_DONE),
             _way(ways, REVERSE, REVERSE_DONE),
-            word.get(zone, ""),
-            word.get(server, ""),
-            word.get(key, ""),
+            word(zone),
+            word(server),
+            word(key),
             named,
             step_name,
             tries,

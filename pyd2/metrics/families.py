@@ -109,6 +109,19 @@ FAMILIES: Final = (
     Family("pyd2_queue_usable", _G, "0: the disk does not work, and requests are kept in memory only."),
     Family("pyd2_dead_letters", _G, "Requests that failed for good and are kept to be looked at."),
     Family("pyd2_queue_commit_seconds", _H, "Seconds that a commit of the durable queue takes."),
+    Family(
+        "pyd2_gss_key_expiry_timestamp_seconds",
+        _G,
+        "When the newest usable key of GSS-TSIG expires; 0: there is none. With pyd2's own GSS-TSIG.",
+        ("dns_server",),
+    ),
+    Family(
+        "pyd2_tkey_exchanges",
+        _C,
+        "Agreements on a key of GSS-TSIG that have ended, by result: success, timeout, or error. The first "
+        "for a server, and those that renew its keys.",
+        ("dns_server", "result"),
+    ),
     Family("pyd2_config_loaded_timestamp_seconds", _G, "When the configuration in force was applied."),
     Family(
         "pyd2_config_reload_successful",

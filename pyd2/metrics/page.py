@@ -51,6 +51,7 @@ class MetricsPage:
         self._add_servers(exposition, reading.lanes)
         self._add_losses(exposition)
         self._add_queue(exposition, reading)
+        self._add_gss(exposition)
         self._add_configuration(exposition)
         add_process(exposition)
         return exposition.end()
@@ -164,6 +165,18 @@ class MetricsPage:
         exposition.one("pyd2_dead_letters", int(queue["dead-letters"]))
         exposition.family("pyd2_queue_commit_seconds")
         exposition.histogram(self._facts.commit_seconds)
+
+    def _add_gss(self, exposition: Exposition) -> None:
+        readings = list(self._facts.gss())
+        if not readings:
+            return
+        exposition.family("pyd2_gss_key_expiry_timestamp_seconds")
+        for reading in readings:
+            exposition.value(reading.expires, labels(("dns_server", reading.dns_server)))
+        exposition.family("pyd2_tkey_exchanges")
+        for reading in readings:
+            for result, count in reading.exchanges.items():
+                exposition.value(count, labels(("dns_server", reading.dns_server), ("result", result)))
 
     def _add_configuration(self, exposition: Exposition) -> None:
         config = self._facts.config()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyd2.counters import Counters, Histogram
     from pyd2.update.observing.requests import RequestObserver
@@ -37,6 +37,22 @@ class ConfigReading(NamedTuple):
     max_zones: int
 
 
+class GssReading(Protocol):
+    """GSS-TSIG with one DNS server."""
+
+    @property
+    def dns_server(self) -> str:
+        """Its address and port."""
+
+    @property
+    def expires(self) -> float:
+        """When its newest usable key expires, in seconds since the epoch; 0: there is none."""
+
+    @property
+    def exchanges(self) -> Mapping[str, int]:
+        """How many agreements on a key have ended, by result."""
+
+
 class Facts(NamedTuple):
     """Where the numbers come from. All is called in the main thread."""
 
@@ -48,5 +64,7 @@ class Facts(NamedTuple):
     lines_lost: Callable[[], int]
     history_lost: Callable[[], int]
     commit_seconds: Histogram
+    gss: Callable[[], Iterable[GssReading]]
+    """pyd2's own GSS-TSIG; nothing without it."""
     build: tuple[tuple[str, str], ...]
     """The labels of ``pyd2_build_info``."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyd2.net.outbox import Outbox
+    from pyd2.update.inflight.contract import Outgoing
     from pyd2.update.server.lane import Lane
 
 BATCH: Final = 128
@@ -44,6 +45,9 @@ class Datagrams(Protocol):
         ``refused`` gets the errno when the kernel refuses to cut messages to that server into segments.
         """
 
+    def waiting(self, lane: Lane) -> Sequence[Outgoing]:
+        """Return what the tries have posted to a server and is not sent yet."""
+
 
 class PythonDatagrams:
     """One system call for each datagram."""
@@ -75,3 +79,7 @@ class PythonDatagrams:
     def posted(self, _lane: Lane, _refused: Callable[[int], None]) -> Outbox:
         """See Datagrams; tries in Python hand all their messages to the engine, so it stays empty."""
         return PythonOutbox(self.send)
+
+    def waiting(self, _lane: Lane) -> Sequence[Outgoing]:
+        """See Datagrams."""
+        return ()

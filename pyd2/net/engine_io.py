@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
+from pyd2.net.captured import endpoint_text
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import ServerSockets
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator, Sequence
 
+    from pyd2.net.captured import UpdateCapture
     from pyd2.net.datagrams import Datagrams
     from pyd2.net.read_turns import ReadTurns
     from pyd2.net.troubles import Troubles
@@ -98,6 +100,8 @@ class EngineIO:
         self._reading: Iterator[None] | None = None
         """The one that is not finished."""
         self._reading_since = 0.0
+        self.capture: UpdateCapture | None = None
+        """What notes updates and replies, while a capture is under way."""
 
     def requests(self, datagrams: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
         """Give NameChangeRequests to the engine and send what it makes of them.
@@ -137,6 +141,8 @@ class EngineIO:
 
     def _send(self, output: Output) -> None:
         """Send the messages of an output, those to one server together."""
+        if self.capture is not None:
+            self._note_updates(self.capture, output)
         now = time.monotonic()
         for lane in output.posted:
             self._sockets(lane).send_posted(now)
@@ -149,6 +155,14 @@ class EngineIO:
                 batch.append(message)
         for lane, batch in batches.items():
             self._sockets(lane).send(batch, now)
+
+    def _note_updates(self, capture: UpdateCapture, output: Output) -> None:
+        at = time.time()
+        for lane in output.posted:
+            for message in self._datagrams.waiting(lane):
+                capture.note_update(at, endpoint_text(lane), message.slot, message.message)
+        for message in output.outgoing:
+            capture.note_update(at, endpoint_text(message.lane), message.slot, message.message)
 
     def _begin(self, now: float) -> None:
         """Begin a turn of the loop; it does as much as the one before could do in time."""
@@ -246,6 +260,8 @@ class EngineIO:
         self._report(self._engine.collect_output())
 
     def _replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
+        if self.capture is not None:
+            self.capture.note_replies(endpoint_text(lane), slot, datagrams)
         self._engine.receive_replies(lane, slot, datagrams, time.monotonic(), time.time())
         self._worked()
 

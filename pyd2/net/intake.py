@@ -88,6 +88,12 @@ class Intake:
         """Whether a port that is to be closed still has requests that have arrived."""
         return bool(self._draining)
 
+    def use(self, datagrams: Datagrams) -> None:
+        """Receive by other system calls from now on, on ports that are being closed, too."""
+        self._datagrams = datagrams
+        for listener in (self._listener, *self._draining):
+            listener.datagrams = datagrams
+
     def stop(self, on_stopped: Callable[[], None]) -> None:
         """Close the port, for the shutdown; before that, hand over the datagrams that have arrived, in parts.
 

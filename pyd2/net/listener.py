@@ -57,7 +57,7 @@ class NcrListener:
         turns: ReadTurns,
     ) -> None:
         self._loop = loop
-        self._datagrams = datagrams
+        self.datagrams = datagrams
         self._turns = turns
         self._on_datagrams = on_datagrams
         self._on_error = on_error
@@ -175,7 +175,7 @@ class NcrListener:
 
     def _read(self, sock: socket.socket, most: int) -> int:
         """Read up to that many datagrams, hand them over and return their number."""
-        datagrams, error = self._datagrams.receive(sock, most, DATAGRAM_LIMIT)
+        datagrams, error = self.datagrams.receive(sock, most, DATAGRAM_LIMIT)
         if error:
             self._on_error(OSError(error, os.strerror(error)))
         if datagrams:

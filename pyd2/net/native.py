@@ -55,6 +55,18 @@ class NativeDatagrams:
         assert lane.native is not None
         return NativeOutbox(lane, lane.native, refused)
 
+    def waiting(self, lane: Lane) -> Sequence[Outgoing]:
+        """See Datagrams."""
+        native = lane.native
+        if native is None or native.first == native.count:
+            return ()
+        octets = ffi.buffer(native.octets, native.used)
+        messages = [native.messages[place] for place in range(native.first, native.count)]
+        return [
+            Outgoing(lane, each.slot, each.query_id, tcp=False, message=octets[each.at : each.at + each.size])
+            for each in messages
+        ]
+
 
 class NativeOutbox:
     """Messages that the tries in C have posted to a lane."""

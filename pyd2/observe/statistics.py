@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from pyd2.data.element import Element
 from pyd2.data.text import string_text
@@ -35,6 +35,14 @@ class Provider(Protocol):
 
     def reset(self, name: str | None) -> bool:
         """Set one, or all when the name is None, to a neutral value; False if there is none of that name."""
+
+
+@runtime_checkable
+class GssProvider(Protocol):
+    """One that also knows the keys of GSS-TSIG."""
+
+    def readings(self) -> Iterable[Any]:
+        """Return a ``pyd2.metrics.reading.GssReading`` for each DNS server."""
 
 
 class Statistics:
@@ -92,6 +100,12 @@ class Statistics:
                 counter.reset(now)
 
         self._consistently(reset)
+
+    def of_gss(self) -> Iterator[Any]:
+        """Return what the provider of GSS-TSIG, if there is one, says of each DNS server."""
+        for provider in self.providers:
+            if isinstance(provider, GssProvider):
+                yield from provider.readings()
 
     def own_values(self) -> list[tuple[str, int]]:
         """Return the daemon's own statistics by name, without those of providers."""

@@ -22,5 +22,6 @@ class WireLane:
     octets: Any
     first: int
     count: int
+    used: int
     segmentation: int
     refused: int

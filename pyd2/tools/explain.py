@@ -6,23 +6,19 @@ tables of steps and its encoder.
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyd2.config.parse import parse_element, read_file
-from pyd2.config.paths import Directories
 from pyd2.counters import Counters
 from pyd2.data.controls import escaped, escaped_lines
-from pyd2.data.element import Element
 from pyd2.dns.constants import rcode_text
 from pyd2.dns.names import reverse_name, reverse_name_wire
 from pyd2.dns.update import MAX_UDP_MESSAGE, encode_update
 from pyd2.errors import ConfigError, NcrError
 from pyd2.ncr import decode
 from pyd2.packets.plain import PlainLayer
-from pyd2.tools.kea import add_kea_option, kea_profile
+from pyd2.tools.kea import add_kea_option, kea_profile, read_portable
 from pyd2.tools.progress import Progress
 from pyd2.tools.requests import Identifier, dhcid
 from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagram
@@ -37,16 +33,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pyd2.config.model import Config, DdnsDomain
-    from pyd2.config.rules import ConfigRules
+    from pyd2.config.model import DdnsDomain
     from pyd2.dns.update import Zone
     from pyd2.ncr import NameChangeRequest
     from pyd2.update.model.kinds import Kind, Step
     from pyd2.update.model.plan import Domain, Server
     from pyd2.update.model.zones import Matcher
 
-
-_OF_ITS_MACHINE = frozenset({"control-socket", "control-sockets", "hooks-libraries", "loggers"})
 
 _LISTED = 20
 """How many domains that do not match are listed."""
@@ -79,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Explain; exit status 0 when the daemon would send updates, 1 when not."""
     try:
         with Progress(f"reading {arguments.config}"):
-            config, with_hooks = _read(arguments.config, kea_profile(arguments).config)
+            config, with_hooks = read_portable(arguments.config, kea_profile(arguments).config)
         client = client_dhcid(arguments) or dhcid(Identifier.CLIENT_ID, b"an example", arguments.name)
         ncr = decode(request_datagram(arguments, client))
     except (ConfigError, NcrError, ValueError) as error:
@@ -109,19 +102,6 @@ def run(arguments: argparse.Namespace) -> int:
         print("\nThe daemon drops this request: there is nothing to do.")
         return 1
     return 0
-
-
-def _read(file: str, rules: ConfigRules) -> tuple[Config, bool]:
-    """Return a configuration without the parts that only its own machine can check, such as log files.
-
-    The second value is whether it has hook libraries. Raises ConfigError.
-    """
-    whole = read_file(file, rules)
-    members = whole.map_value()
-    kept = {name: value for name, value in members.items() if name not in _OF_ITS_MACHINE}
-    directories = Directories.from_environment(os.environ, rules.paths)
-    config = parse_element(Element(kept, whole.position), rules, directories)
-    return config, "hooks-libraries" in members and members["hooks-libraries"].value != []
 
 
 def _choose(direction: _Direction) -> Domain | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyd2.data.controls import escaped
 from pyd2.errors import ConfigError
 from pyd2.history.search import History, HistoryError, forget, parse_query
-from pyd2.tools.why import add_place_arguments, history_path, local_time
+from pyd2.tools.why.command import add_place_arguments, history_path, local_time
 
 if TYPE_CHECKING:
     import argparse

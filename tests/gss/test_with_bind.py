@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import time
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -297,3 +300,33 @@ def test_a_configuration_that_does_not_fit_is_refused(d2_binary: str, kdc: Realm
         host = Host(1, ZONE)
         here.update(host)
         assert here.ends.succeeded([host]) == [host]
+
+
+def test_metrics_show_keys_and_agreements(d2_binary: str, kdc: Realm) -> None:
+    with PortLease() as lease, served(kdc) as server:
+        http = lease.take()
+        shown = {"socket-type": "http", "socket-port": http, "user-context": {"pyd2": {"metrics": True}}}
+        with site(d2_binary, kdc, server.port, body={"user-context": {"pyd2": {"http": [shown]}}}) as here:
+            here.wait_for_keys()
+            assert here.gss("rekey-all")["result"] == 0
+            here.wait_for_keys(2)
+            text = _page(http)
+            label = f'dns_server="127.0.0.1:{server.port}"'
+            assert f'pyd2_tkey_exchanges_total{{{label},result="success"}} 2\n' in text
+            assert f'pyd2_tkey_exchanges_total{{{label},result="error"}} 0\n' in text
+            (expires,) = re.findall(rf"pyd2_gss_key_expiry_timestamp_seconds{{{label}}} ([0-9.]+)\n", text)
+            assert 3500 < float(expires) - time.time() <= 3600
+            server.process.stop()
+            assert here.gss("rekey-all")["result"] == 0
+            wait_until(lambda: here.keys("in error"), "an agreement that fails")
+            for key in here.keys("usable"):
+                assert here.gss("key-expire", **{"key-name": key})["result"] == 0
+            text = _page(http)
+            assert f'pyd2_tkey_exchanges_total{{{label},result="error"}} 1\n' in text
+            assert f"pyd2_gss_key_expiry_timestamp_seconds{{{label}}} 0.0\n" in text
+
+
+def _page(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as response:
+        text: str = response.read().decode()
+    return text

@@ -3,104 +3,27 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.history import FILE
-from pyd2.history.search import History, HistoryError, parse_query
-from tests.kit import dns_servers, ncr
-from tests.kit.d2 import D2, config, private_directory
-from tests.kit.ports import PortLease
-from tests.kit.tsigkeys import TsigKey
-from tests.kit.waiting import wait_until
+from pyd2.tools.cli import main
+from tests.history.site import KEY, OTHER_SECRET, Site, running_site
+from tests.kit import ncr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pyd2.history.search import Event
-
 pytestmark = pytest.mark.peers
-
-KEY = TsigKey.of("HMAC-SHA256")
-ZONES = ("example.com.", "2.0.192.in-addr.arpa.")
-OTHER_SECRET = "YW5vdGhlciBzZWNyZXQgb2YgdGhpcnR5LXR3byBvY3Q="
-
-
-class Site:
-    """A daemon with a history, and BIND, which wants updates to be signed."""
-
-    d2: D2
-    server: dns_servers.DnsServer
-    port: int
-    free: int
-    """A port where nothing answers."""
-    directory: Path
-
-    def body(self, *forward: str, key: dict[str, Any] | None = None, port: int = 0) -> dict[str, Any]:
-        """Return a configuration with these forward domains."""
-        key = key or KEY.kea()
-
-        def domain(name: str) -> dict[str, Any]:
-            server = {"ip-address": "127.0.0.1", "port": port or self.server.port}
-            return {"name": name, "key-name": key["name"], "dns-servers": [server]}
-
-        return config(
-            self.port,
-            {
-                "tsig-keys": [key],
-                "dns-server-timeout": 300,
-                "forward-ddns": {"ddns-domains": [domain(name) for name in forward or ZONES[:1]]},
-                "reverse-ddns": {"ddns-domains": [domain(ZONES[1])]},
-                "user-context": {"pyd2": {"history": {"enabled": True, "directory": str(self.directory)}}},
-            },
-        )
-
-    def use(self, body: dict[str, Any]) -> None:
-        """Put a configuration in force."""
-        assert self.d2.command("config-set", body)["result"] == 0
-
-    def ask(self, fqdn: str, client: bytes = b"one", **fields: Any) -> Event:
-        """Send a request, and return what became of it."""
-        before = self.count()
-        request = ncr.request(fqdn, "192.0.2.10", ncr.dhcid(client, fqdn), **fields)
-        ncr.send(ncr.datagram(request), self.port)
-        wait_until(lambda: self.count() > before, "it is in the history")
-        history = History(self.directory / FILE)
-        try:
-            return next(history.find(parse_query("*"), limit=1))
-        finally:
-            history.close()
-
-    def count(self) -> int:
-        """Return how many requests are in the history."""
-        try:
-            history = History(self.directory / FILE)
-        except HistoryError:
-            return 0
-        try:
-            return history.span()[0]
-        finally:
-            history.close()
 
 
 @pytest.fixture(scope="module")
 def site(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if not is_pyd2:
         pytest.skip("Kea has no history")
-    site = Site()
-    site.directory = tmp_path_factory.mktemp("history")
-    with ExitStack() as stack:
-        lease = stack.enter_context(PortLease())
-        site.port, site.free = lease.take(), lease.take()
-        site.server = stack.enter_context(dns_servers.bind(ZONES, KEY))
-        directory = stack.enter_context(private_directory())
-        site.d2 = stack.enter_context(D2.start(d2_binary, directory, site.body()))
-        site.d2.wait_for_listener(site.port)
+    with running_site(d2_binary, tmp_path_factory.mktemp("history")) as site:
         yield site
-        assert "PYD2_INTERNAL_ERROR" not in site.d2.process.output()
 
 
 @pytest.fixture(autouse=True)
@@ -186,10 +109,56 @@ def test_a_name_in_no_domain(site: Site) -> None:
 def test_a_name_that_has_another_address_left(site: Site) -> None:
     """The address of the other family keeps the name."""
     assert site.ask("dual.example.com.", reverse=False).result == "done"
-    request = ncr.request(
-        "dual.example.com.", "2001:db8::1", ncr.dhcid(b"one", "dual.example.com."), reverse=False
-    )
-    ncr.send(ncr.datagram(request | {"conflict-resolution-mode": "no-check-with-dhcid"}), site.port)
+    site.send("dual.example.com.", address="2001:db8::1", reverse=False, mode="no-check-with-dhcid")
     event = site.ask("dual.example.com.", reverse=False, change=ncr.REMOVE)
     assert (event.result, event.fault, event.step) == ("failed", "YXRRSET", "REMOVING_FWD_RRS")
     assert "usually of the other family" in event.why
+
+
+def test_the_dns_says_what_it_holds(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--dns``: names, addresses and the client they belong to; asked with the key."""
+    path = tmp_path / "d2.json"
+    path.write_text(json.dumps(site.body()))
+    assert site.ask("now.example.com.").result == "done"
+    assert site.ask("now.example.com.", b"two").fault == "NXRRSET"
+    assert main(["why", "now.example.com.", "-c", str(path), "--dns"]) == 1
+    one, two = (ncr.dhcid(client, "now.example.com.") for client in (b"one", b"two"))
+    place = f"127.0.0.1 port {site.server.port}"
+    now = capsys.readouterr().out.partition("  DNS now\n")[2].splitlines()
+    assert now == [
+        f"      {place} says:",
+        "        now.example.com. A 192.0.2.10, TTL 3600",
+        "        now.example.com. has no AAAA",
+        f"        now.example.com. DHCID {one}, which is ANOTHER client, TTL 3600",
+        f"      {place} says:",
+        "        10.2.0.192.in-addr.arpa. PTR now.example.com., TTL 3600",
+    ]
+    assert site.ask("now.example.com.", change=ncr.REMOVE).result == "done"
+    assert site.ask("now.example.com.", b"two", reverse=False).result == "done"
+    assert main(["why", "now.example.com.", "-c", str(path), "--dns", "--limit", "1"]) == 0
+    now = capsys.readouterr().out.splitlines()[-5:]
+    assert now[1:] == [
+        "        now.example.com. has no AAAA",
+        f"        now.example.com. DHCID {two}, which is this client, TTL 3600",
+        f"      {place} says:",
+        "        10.2.0.192.in-addr.arpa. has no PTR",
+    ]
+
+
+def test_the_dns_that_cannot_be_asked(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert site.ask("host.elsewhere.test.").result == "unmatched"
+    path = tmp_path / "d2.json"
+    body = site.body(key=KEY.kea() | {"secret": OTHER_SECRET})
+    domains = body["DhcpDdns"]["reverse-ddns"]["ddns-domains"]
+    domains[0]["dns-servers"].insert(0, {"ip-address": "127.0.0.1", "port": site.free})
+    path.write_text(json.dumps(body))
+    assert main(["why", "host.elsewhere.test.", "-c", str(path), "--dns"]) == 1
+    now = capsys.readouterr().out.partition("  DNS now\n")[2].splitlines()
+    assert now == [
+        "      host.elsewhere.test. is in no domain of the configuration",
+        f"      127.0.0.1 port {site.free}: no program listens there: connection refused",
+        f"      127.0.0.1 port {site.server.port} says:",
+        "        NOTAUTH to the question for PTR of 10.2.0.192.in-addr.arpa.",
+    ]
+    assert main(["why", "host", "--directory", str(site.directory), "--dns"]) == 2
+    assert "--dns needs the daemon's configuration" in capsys.readouterr().err

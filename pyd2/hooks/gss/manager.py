@@ -22,7 +22,7 @@ from pyd2.hooks.gss.transport import ask
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyd2.config.addresses import Address
     from pyd2.config.model import Config, DnsServer
@@ -79,6 +79,7 @@ class Manager:
         for ring in self.rings.values():
             ring.on_need = self._need
             ring.on_echo = self._echoes.note
+        self.statistics.servers = self._expiries
         self._matched: dict[int, KeyRing | None] = {}
         """The rings of the configuration's servers, by the identity of these; None: it has no GSS-TSIG."""
         self._by_endpoint: dict[tuple[Address, int], KeyRing] = {}
@@ -244,6 +245,15 @@ class Manager:
         if old := self.purge(self._clock()):
             self._log.emit("GSS_TSIG_OLD_KEY_REMOVED", len(old))
         self._purge_timer = self._loop.call_later(self.parameters.longest_lifetime, self._purge_regularly)
+
+    def _expiries(self) -> Iterator[tuple[str, str, float]]:
+        """Return the ID, address and port of each server, and when its newest usable key expires; 0: none."""
+        now = self._clock()
+        for server_id, ring in self.rings.items():
+            server = ring.server
+            host = address_text(server.address)
+            place = f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
+            yield server_id, place, max((key.expire for key in ring.usable(now)), default=0.0)
 
     def _need(self, ring: KeyRing) -> None:
         """Make a key that is needed beside the newest, or in place of it; not too many of them."""

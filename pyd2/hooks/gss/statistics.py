@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.hooks.interface import Sample
 
@@ -15,6 +15,21 @@ NAMES: Final = (KEY_CREATED, "tkey-sent", "tkey-success", "tkey-timeout", "tkey-
 _OF_KEYS: Final = ("update-sent", "update-success", "update-timeout", "update-error")
 
 
+ENDS: Final = {"success": "tkey-success", "timeout": "tkey-timeout", "error": "tkey-error"}
+"""How an agreement on a key can end, with what is counted then."""
+
+
+class Reading(NamedTuple):
+    """GSS-TSIG with one DNS server, as metrics show it."""
+
+    dns_server: str
+    """Its address and port."""
+    expires: float
+    """When its newest usable key expires, in seconds since the epoch; 0: there is none."""
+    exchanges: dict[str, int]
+    """How many agreements have ended, by result."""
+
+
 class GssStatistics:
     """Counts, from any thread; a provider of ``pyd2.observe.statistics``."""
 
@@ -22,6 +37,8 @@ class GssStatistics:
         """``clock`` returns seconds since the epoch."""
         self._clock = clock
         self._lock = Lock()
+        self.servers: Callable[[], Iterable[tuple[str, str, float]]] = lambda: ()
+        """Returns the ID, address and port, and the ``expires`` of each server."""
         now = clock()
         self._samples: dict[str, tuple[int, float]] = dict.fromkeys(NAMES, (0, now))
         """Values, and the times of their last changes."""
@@ -51,6 +68,15 @@ class GssStatistics:
         """Return all."""
         with self._lock:
             return [Sample(name, value, changed) for name, (value, changed) in self._samples.items()]
+
+    def readings(self) -> list[Reading]:
+        """Return what metrics show, for each server."""
+        with self._lock:
+            return [
+                Reading(place, expires, {end: self._samples[_of_server(server_id, name)][0]
+                                         for end, name in ENDS.items()})
+                for server_id, place, expires in self.servers()
+            ]
 
     def reset(self, name: str | None) -> bool:
         """Set one, or all if ``name`` is None, to zero; False if there is none of that name."""

@@ -191,11 +191,12 @@ TABLE: Final = (
     _row(
         "REFUSED",
         "The DNS server does not allow this update: its policy does not let this key, or this address, "
-        "change the "
-        "name; or it is a secondary that forwards no updates.",
+        "change the name; or it refuses the characters of the name, such as '_' (BIND: check-names); or it "
+        "is a secondary that forwards no updates; or the zone is frozen (BIND).",
         "Allow the key in the server's policy to change A, AAAA and DHCID records of this name (BIND: "
-        "update-policy "
-        "{ grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names the primary.",
+        "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names "
+        "the primary. For names with such characters, set hostname-char-set and hostname-char-replacement in "
+        "the DHCP server. End a freeze with 'rndc thaw ZONE'.",
     ),
     _row(
         "YXDOMAIN",
@@ -278,11 +279,12 @@ TABLE: Final = (
     ),
     _row(
         BadReply.UNSIGNED,
-        "The update was signed, and the reply is not: the server does not know the key, or could not sign "
-        "with it.",
-        "Enter the key in the DNS server under the same name, with the same algorithm and secret. Check "
-        "the clocks of "
-        "both.",
+        "The update was signed, and the reply is not: the server does not know the key, does not take a "
+        "signature cut by digest-bits, or could not sign with the key; or its rules do not let the key make "
+        "this change (Knot DNS).",
+        "Enter the key in the DNS server under the same name, with the same algorithm and secret, and leave "
+        "digest-bits at 0. With Knot DNS, let an acl of the zone name the key, and allow the types A, AAAA, "
+        "PTR and DHCID if it lists types. Check the clocks of both.",
     ),
     _row(
         BadReply.BADKEY,
@@ -313,8 +315,9 @@ TABLE: Final = (
         f"The DNS server did not answer in time, {MAX_TRIES} times in a row.",
         "Check that it runs, that address and port are right, and that a firewall lets UDP and TCP pass "
         "both ways. If "
-        "it is slow, raise dns-server-timeout. With the switches retry and failover such a request is not "
-        "lost.",
+        "it is slow, raise dns-server-timeout. If the log has ASIODNS_SEND_DATA, the update did not go out: "
+        "it says why, such as a route, a connection, or with TLS a certificate. With the switches retry and "
+        "failover such a request is not lost.",
     ),
     _row(
         Fault.UNREACHABLE,

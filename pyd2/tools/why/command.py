@@ -1,10 +1,12 @@
-"""``pyd2ctl why``: what became of a host, and what to do about it, from the daemon's history."""
+"""``pyd2ctl why``: the command line, and the story of a host."""
 
 from __future__ import annotations
 
 import json
 import sys
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +16,11 @@ from pyd2.data.controls import escaped
 from pyd2.errors import ConfigError
 from pyd2.history import FILE
 from pyd2.history.search import History, HistoryError, parse_query
-from pyd2.tools.kea import add_kea_option, kea_profile
+from pyd2.tools.kea import add_kea_option, kea_profile, read_portable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyd2.history.search import Event
 
@@ -71,12 +73,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=10, metavar="N", help="events at most, the newest first (10)"
     )
-    parser.add_argument("--json", action="store_true", help="write the events as JSON, one a line")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="write the events as JSON, one a line")
+    form.add_argument(
+        "--dns", action="store_true", help="with -c: also ask its DNS servers what they hold of each host now"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the events; exit status 0: the newest one went well, 1: it did not, 2: there is none."""
     try:
+        ask = _dns_now(arguments)
         query = parse_query(arguments.what)
         history = History(history_path(arguments))
     except (ConfigError, HistoryError, ValueError) as error:
@@ -96,7 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
         for event in events:
             print(json.dumps(event._asdict()))
     else:
-        print(*map(escaped, _story(events)), sep="\n")
+        for line in _story(events, ask):
+            print(escaped(line))
     return 0 if events[0].result in {"done", "superseded"} else 1
 
 
@@ -112,27 +120,45 @@ def _nothing(what: str, rows: int, since: float | None) -> Iterator[str]:
     )
 
 
-def _story(events: Iterable[Event]) -> Iterator[str]:
-    host = ""
+def _dns_now(arguments: argparse.Namespace) -> Callable[[Event], list[str]] | None:
+    """Return what asks the DNS servers, if that is wanted. Raises ConfigError and ValueError."""
+    if not arguments.dns:
+        return None
+    if arguments.config is None:
+        raise ValueError("--dns needs the daemon's configuration, which names the DNS servers: -c FILE")
+    from pyd2.tools.why.dns_now import DnsNow
+
+    config, _ = read_portable(arguments.config, kea_profile(arguments).config)
+    return DnsNow(config).lines
+
+
+def _story(events: Sequence[Event], ask: Callable[[Event], list[str]] | None) -> Iterator[str]:
     explained: set[tuple[str, str]] = set()
-    for event in events:
-        if event.name != host:
-            if host:
-                yield ""
-            host = event.name
-            yield host
-        result = _RESULTS.get(event.result, event.result)
-        fault = f"  {event.fault}" if event.fault and event.result not in {"superseded", "unmatched"} else ""
-        server = f"  {event.server}" if event.server else ""
-        ms = "" if event.ms is None else f"  {event.ms:.1f} ms"
-        yield f"  {local_time(event.at)}  {event.operation:6} {event.address}  {result}{fault}{server}{ms}"
-        yield f"      client {event.client}, {event.mode}{_ways(event)}"
-        if event.note and event.result in {"expired", "failed", "retrying"}:
-            yield f"      {event.note}"
-        if event.why and (event.why, event.mend) not in explained:
-            explained.add((event.why, event.mend))
-            yield f"      Why:  {event.why}"
-            yield f"      Mend: {event.mend}"
+    for number, (name, group) in enumerate(groupby(events, attrgetter("name"))):
+        if number:
+            yield ""
+        yield name
+        of_host = list(group)
+        for event in of_host:
+            yield from _event(event, explained)
+        if ask is not None:
+            yield "  DNS now"
+            yield from (f"      {line}" for line in ask(of_host[0]))
+
+
+def _event(event: Event, explained: set[tuple[str, str]]) -> Iterator[str]:
+    result = _RESULTS.get(event.result, event.result)
+    fault = f"  {event.fault}" if event.fault and event.result not in {"superseded", "unmatched"} else ""
+    server = f"  {event.server}" if event.server else ""
+    ms = "" if event.ms is None else f"  {event.ms:.1f} ms"
+    yield f"  {local_time(event.at)}  {event.operation:6} {event.address}  {result}{fault}{server}{ms}"
+    yield f"      client {event.client}, {event.mode}{_ways(event)}"
+    if event.note and event.result in {"expired", "failed", "retrying"}:
+        yield f"      {event.note}"
+    if event.why and (event.why, event.mend) not in explained:
+        explained.add((event.why, event.mend))
+        yield f"      Why:  {event.why}"
+        yield f"      Mend: {event.mend}"
 
 
 def _ways(event: Event) -> str:
