@@ -14,6 +14,7 @@ from pyd2.errors import Pyd2Error
 from pyd2.regular import open_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from ssl import SSLContext
 
 ALPN: Final = ("dot",)
@@ -42,12 +43,13 @@ class TlsSwitches(NamedTuple):
             named.append(("tls-key-file", self.key_file))
         return [(name, file) for name, file in named if file]
 
-    def make_context(self) -> SSLContext:
-        """Read the files. Raises TlsError."""
+    def make_context(self, protocols: Sequence[str] = ALPN) -> SSLContext:
+        """Read the files. ``protocols``: what is spoken over TLS, for ALPN. Raises TlsError."""
         import ssl
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.set_alpn_protocols(list(ALPN))
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
         if self.mode == "opportunistic":
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -1,0 +1,7 @@
+"""The way to a queue that several machines share: a client of NATS JetStream.
+
+No configuration leads here yet. ``parser`` reads the protocol and ``commands`` writes it, both without IO.
+``connection`` is one connection to one server (``servers``), ``session`` keeps one up. ``jetstream`` has the
+calls of JetStream that a queue needs, and ``reader`` reads a stream in order. All of it runs in one thread with
+a loop of asyncio.
+"""

@@ -1,0 +1,168 @@
+"""Reads a stream in order, from a sequence on, without acknowledging anything.
+
+JetStream keeps a consumer for the reader, in the memory of one server. When that is lost, or a message on its
+way, the reader says so, and its user opens another one behind the last message that it has got.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final, Self
+
+import orjson
+
+from pyd2.queue.nats.errors import NatsError, NoAnswerError, ProtocolError
+from pyd2.queue.nats.jetstream import Stored
+from pyd2.queue.nats.parser import read_header
+
+if TYPE_CHECKING:
+    from pyd2.queue.nats.jetstream import JetStream
+    from pyd2.queue.nats.parser import Message
+
+PULL: Final = 32
+"""Messages that JetStream may send ahead."""
+PULL_SECONDS: Final = 5.0
+"""After so long without messages JetStream says that there are none."""
+_DEADLINE: Final = PULL_SECONDS + 2.0
+"""When JetStream has said nothing for so long, the consumer is lost."""
+_IDLE_SECONDS: Final = 30
+"""JetStream removes a consumer that was asked for nothing for so long."""
+
+_NONE_CAME: Final = (404, 408)
+"""The consumer is still good."""
+
+
+class ReaderError(NatsError):
+    """The reader is of no further use; what it has returned is in order and complete."""
+
+
+class Reader:
+    """``read`` returns the messages as they come. It reads ahead by one pull at most."""
+
+    def __init__(self, jetstream: JetStream, stream: str, consumer: str) -> None:
+        self._connection = jetstream.connection
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._inbox = self._connection.new_inbox()
+        self._loop = asyncio.get_running_loop()
+        self._arrived: list[Stored] = []
+        self._fault = ""
+        self._delivered = 0
+        """How many messages have come."""
+        self._left = 0
+        """How many more the present pull may bring."""
+        self._deadline: asyncio.TimerHandle | None = None
+        self._changed = asyncio.Event()
+        self._sid = self._connection.subscribe(self._inbox, self._receive)
+        self._connection.ended.add_done_callback(self._disconnected)
+
+    @classmethod
+    async def open(cls, jetstream: JetStream, stream: str, after: int) -> Self:
+        """Return a reader of the messages behind a sequence. Raises as JetStream does."""
+        name = f"pyd2-{os.urandom(8).hex()}"
+        await jetstream.create_consumer(stream, {
+            "name": name, "deliver_policy": "by_start_sequence", "opt_start_seq": after + 1,
+            "ack_policy": "none", "mem_storage": True, "num_replicas": 1,
+            "inactive_threshold": _IDLE_SECONDS * 10**9,
+        })  # fmt: skip
+        return cls(jetstream, stream, name)
+
+    async def read(self, seconds: float) -> list[Stored]:
+        """Return the messages that have come, in order; wait for the first one. Empty: none came in time.
+
+        Raises ReaderError, but first all is returned that came before the fault.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._arrived and not self._fault:
+                    self._pull()
+                    self._changed.clear()
+                    await self._changed.wait()
+        messages, self._arrived = self._arrived, []
+        if not messages and self._fault:
+            raise ReaderError(self._fault)
+        self._pull()
+        return messages
+
+    def close(self) -> None:
+        """End it. JetStream removes the consumer by itself."""
+        self._connection.ended.remove_done_callback(self._disconnected)
+        self._fail("it is closed")
+
+    def _pull(self) -> None:
+        """Ask for more messages, unless that was done."""
+        if self._left or self._fault:
+            return
+        body = orjson.dumps({"batch": PULL, "expires": int(PULL_SECONDS * 10**9)})
+        try:
+            self._connection.publish(self._subject, body, reply=self._inbox)
+        except NoAnswerError as error:
+            self._fail(str(error))
+            return
+        self._left = PULL
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        self._end_deadline()
+        reason = f"{self._subject} has not been answered"
+        self._deadline = self._loop.call_later(_DEADLINE, self._fail, reason)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _receive(self, message: Message) -> None:
+        try:
+            if message.reply:
+                self._deliver(message)
+            else:
+                self._hear(message)
+        except ProtocolError as error:
+            self._fail(str(error))
+
+    def _deliver(self, message: Message) -> None:
+        sequence, delivered = _read_sequences(message.reply)
+        if delivered != self._delivered + 1:
+            raise ProtocolError(f"message {self._delivered + 1} of {self._subject} is missing")
+        self._delivered = delivered
+        self._left -= 1
+        if self._left:
+            self._set_deadline()
+        else:
+            self._end_deadline()
+        self._arrived.append(Stored(message.subject, sequence, message.header, message.payload))
+        self._changed.set()
+
+    def _hear(self, message: Message) -> None:
+        """Read what JetStream says about a pull."""
+        header = read_header(message.header)
+        if header.status not in _NONE_CAME:
+            raise ProtocolError(f"{self._subject} was answered by: {header.status} {header.text}")
+        self._left = 0
+        self._end_deadline()
+        self._changed.set()
+
+    def _disconnected(self, ended: asyncio.Future[str]) -> None:
+        self._fail(ended.result())
+
+    def _fail(self, reason: str) -> None:
+        if not self._fault:
+            self._fault = reason
+            self._end_deadline()
+            self._connection.unsubscribe(self._sid)
+            self._changed.set()
+
+
+def _read_sequences(reply: str) -> tuple[int, int]:
+    """Return the sequence of a message in its stream, and which message of its consumer it is.
+
+    They are in the subject for its acknowledgement, which has two tokens more if it names domain and account.
+    """
+    words = reply.split(".")
+    place = 5 if len(words) == 9 else 7
+    numbers = words[place : place + 2]
+    if words[:2] != ["$JS", "ACK"] or len(words) < 9 or not all(number.isdecimal() for number in numbers):
+        raise ProtocolError(f"a message of a stream has the reply subject {reply!r}")
+    return int(numbers[0]), int(numbers[1])
