@@ -140,10 +140,10 @@ TABLE: Final = (
     ),
     _row(
         "",
-        "The DNS server takes updates, but does not answer the question for the DHCIDs of the name, "
-        "without which the policies of the domain cannot decide.",
-        "Let pyd2 query the zone at this address, with its key if the updates have one (BIND: "
-        "allow-query). 'pyd2ctl lint --probe' asks the server, too.",
+        "The DNS server takes updates, but does not answer the question for the DHCIDs of the name, without "
+        "which the policies of the domain cannot decide.",
+        "Let pyd2 query the zone at this address, with its key if the updates have one (BIND: allow-query). "
+        "'pyd2ctl lint --probe' asks the server, too.",
         "the question of a policy",
         _asks,
     ),
@@ -232,8 +232,8 @@ TABLE: Final = (
     _row(
         "YXRRSET",
         "The name still has an address, usually of the other family, so the rest of it stays.",
-        "Nothing for the name: it goes with its last address. As with Kea, the PTR of the address that "
-        "went is not removed then: remove it by hand if no other client gets the address. With the policy "
+        "Nothing for the name: it goes with its last address. As with Kea, the PTR of the address that went "
+        "is not removed then: remove it by hand if no other client gets the address. With the policy "
         "remove-yxrrset 'done' it is removed.",
         "the second step of a removal",
         _removes_rest,
@@ -303,8 +303,8 @@ TABLE: Final = (
         BadReply.UNSIGNED,
         "The update was signed, and the reply is not: the server does not know the key, or could not sign "
         "with it.",
-        "Enter the key in the DNS server under the same name, with the same algorithm and secret. Check "
-        "the clocks of both.",
+        "Enter the key in the DNS server under the same name, with the same algorithm and secret. Check the "
+        "clocks of both.",
     ),
     _row(
         BadReply.BADKEY,
@@ -367,16 +367,18 @@ TABLE: Final = (
     ),
     _row(
         Fault.OTHER_HOST,
-        "The name is a client's of the other family, and the leases do not show that the two are one host, as "
-        "the policy dual-stack 'same-host' wants it.",
-        "The note of the failure says what differs. If it is one host all the same, such as one with two network "
-        "cards, give it a name for each family, or set dual-stack to 'per-family'.",
+        "The name is a client's of the other family, and the leases do not show that the two are one host, "
+        "as the policy dual-stack 'same-host' wants it.",
+        "The note of the failure says what differs. If it is one host all the same, such as one with two "
+        "network cards, give it a name for each family, or set dual-stack to 'per-family'.",
     ),
     _row(
         Fault.NO_LEASES,
-        "The name is a client's of the other family, and the DHCP servers could not be asked if it is one host.",
-        "The note of the failure has the cause. Check dhcp4-socket and dhcp6-socket in policy, that pyd2 may open "
-        "them, and that both DHCP servers load libdhcp_lease_cmds.so. With retry such a request is tried again.",
+        "The name is a client's of the other family, and the DHCP servers could not be asked if it is one "
+        "host.",
+        "The note of the failure has the cause. Check dhcp4-socket and dhcp6-socket in policy, that pyd2 "
+        "may open them, and that both DHCP servers load libdhcp_lease_cmds.so. With retry such a request is "
+        "tried again.",
     ),
     _row(
         Fault.UNMATCHED,
