@@ -15,7 +15,8 @@ from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate
 from pyd2.messages import OWN_MESSAGES, Severity
 from pyd2.metrics.families import FAMILIES
 from pyd2.profiles import kea_2_6_messages, kea_3_0_messages
-from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES, Kind, Step
+from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES, NOTED, Kind, Step
+from pyd2.update.model.policies import POLICY_KINDS
 from pyd2.update.model.reasons import TABLE
 from pyd2.update.retry.states import MEANINGS, RULES, Event, State
 
@@ -29,7 +30,12 @@ _METRICS_BEGIN = (
 )
 _END = "<!-- End of what docs/generate.py writes. -->"
 
-_DATA = {Data.NONE: "", Data.ADDRESS: " addr", Data.DHCID: " id", Data.TARGET: " F"}
+_POLICIES_BEGIN = (
+    "<!-- Written by docs/generate.py from pyd2/update/model/policies.py: change that, then run it. -->"
+)
+_DATA = {
+    Data.NONE: "", Data.ADDRESS: " addr", Data.DHCID: " id", Data.OTHER_DHCID: " other", Data.TARGET: " F",
+}
 
 
 def main() -> None:
@@ -47,6 +53,7 @@ def pages() -> dict[str, str]:
             (HERE / "retry.md").read_text(), _STATES_BEGIN, _retry_states()
         ),
         "reasons.md": _joined(_reasons()),
+        "policies.md": _between((HERE / "policies.md").read_text(), _POLICIES_BEGIN, _policies()),
         "metrics.md": _between((HERE / "metrics.md").read_text(), _METRICS_BEGIN, _metrics()),
     }
 
@@ -87,22 +94,39 @@ def _kind(kind: Kind) -> Iterator[str]:
     yield "|---|---|---|---|"
     for step in kind.steps.values():
         owner = "F" if step.forward else "R"
+        if step.asks is not None:
+            leads = "<br>".join(f"{holds.value}: {_end(step, to)}" for holds, to in step.asks.items())
+            yield f"| {step.name} | | a question for the DHCIDs of F | {leads}<br>else: failure |"
+            continue
         requires = "<br>".join(f"`{_record(owner, rr)}`" for rr in step.template.prerequisites) or "nothing"
         changes = "<br>".join(f"`{_record(owner, rr)}`" for rr in step.template.updates)
         yield f"| {step.name} | {requires} | {changes} | {_leads_to(step)} |"
 
 
 def _leads_to(step: Step) -> str:
-    done = "the reverse step, or success" if step.forward else "success"
-    lines = [f"{Rcode(rcode).name}: {done if to == DONE else to}" for rcode, to in step.on.items()]
+    lines = [f"{Rcode(rcode).name}: {_end(step, to)}" for rcode, to in step.on.items()]
     if not step.other_server:
         lines.append("no other server is tried")
     return "<br>".join(lines)
 
 
+def _end(step: Step, to: str) -> str:
+    if to not in {DONE, NOTED}:
+        return to
+    return "the reverse step, or success" if step.forward else "success"
+
+
+def _policies() -> Iterator[str]:
+    """Return the tables of the kinds with all policies on: those of one policy have fewer steps."""
+    most = {kind.request_kind: kind for kind in sorted(POLICY_KINDS, key=lambda kind: len(kind.steps))}
+    for kind in most.values():
+        yield from _kind(kind)
+
+
 def _record(owner: str, record: RecordTemplate) -> str:
     ttl = "T" if record.with_ttl else "0"
-    rdtype = "A*" if record.type is A_OR_AAAA else RRType(record.type).name
+    own = "A'" if record.other_family else "A*"
+    rdtype = own if record.type is A_OR_AAAA else RRType(record.type).name
     return f"{owner} {ttl} {RRClass(record.rrclass).name} {rdtype}{_DATA[record.data]}"
 
 

@@ -155,6 +155,14 @@ class Counters:
         """Servers to which messages go one by one, as the kernel refuses to cut a long one into segments."""
         self.kernel_drops = Counter("pyd2-kernel-drops", now)
         """Requests that the kernel dropped from a full receive buffer; shown like ``replies_ignored``."""
+        self.names_asked = Counter("pyd2-names-asked", now)
+        """Answers to questions whose a name is, which policies ask; shown like ``replies_ignored``."""
+        self.names_joined = Counter("pyd2-names-joined", now)
+        """Names that clients of both families share since; shown like ``replies_ignored``."""
+        self.names_adopted = Counter("pyd2-names-adopted", now)
+        """Names that got their client's DHCID; shown like ``replies_ignored``."""
+        self.removals_kept = Counter("pyd2-removals-kept", now)
+        """Removals that were not made; shown like ``replies_ignored``."""
         self.of_kea: Final = (
             self.ncr_received,
             self.ncr_invalid,
@@ -170,7 +178,7 @@ class Counters:
         """The statistics that some release of Kea has."""
         self.of_pyd2: Final = (
             self.replies_ignored, self.replies_dropped, self.connections_closed, self.segments_refused,
-            self.kernel_drops,
+            self.kernel_drops, self.names_asked, self.names_joined, self.names_adopted, self.removals_kept,
         )
         """The others: shown when asked for by name, and not among all."""
         self.tally = Tally()

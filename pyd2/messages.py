@@ -168,6 +168,7 @@ W   PYD2_RETRY_ABANDONED Request ID %1: abandoned (%2); last failure: %3. %4
 I   PYD2_RETRY_SCHEDULED Request ID %1: failed, trying again within %2 seconds: %3
 W   PYD2_QUEUE_SHARE_FULL %1 requests wait for DNS server %2, which does not answer, and take up its share of the queue: further requests for it are lost (%3 since the last such message); other servers still have places. Check why the server does not answer, or raise max-entries
 W   PYD2_RETRY_SHARE_FULL %1 requests of domain %2 wait for a retry, which is its share of the queue: its requests that fail now are abandoned (%3 since the last such message). Check why its DNS servers accept no updates, or raise max-entries
+I   PYD2_REMOVAL_KEPT Request ID %1: nothing is removed, because the policy keep has the name %2: %3
 I   PYD2_REQUEST_EXPIRED Request ID %1: dropped because its lease has ended and expired is set to drop: %2
 I   PYD2_REQUEST_SUPERSEDED Request ID %1: superseded by a newer request while pending: %2
 
@@ -176,6 +177,9 @@ D55 PYD2_BATCH_ANSWERED DNS server %1 answered %2 to a batch of %3 updates for z
 D55 PYD2_BATCH_SENT sending a batch of %1 updates for zone %2 to DNS server %3: one message of %4 octets over %5
 D55 PYD2_BATCH_TIMEOUT a batch of %1 updates for zone %2 to DNS server %3 was not answered in time: each update is sent again by itself
 I   PYD2_BATCHES_PAUSED DNS server %1 answered %2 to a batch of %3 updates for zone %4: pyd2 sends these updates, and all of this zone and key for %5 seconds, one by one. If this continues, look which of its updates the server refuses
+I   PYD2_NAME_ADOPTED Request ID %1: %2 had the address %3 without a DHCID and has this client's now, by the policy adopt: from here on no other client changes it
+D55 PYD2_NAME_HOLDS Request ID %1: DNS server %2 was asked for the DHCIDs of %3, which are: %4; %5
+I   PYD2_NAME_JOINED Request ID %1: %2 is shared by the policy dual-stack: its client of the other family, %3, keeps its addresses, and %4 was added
 D70 PYD2_REPLY_IGNORED ignoring a datagram from %1 that answers no pending update: %2
 D70 PYD2_UPDATE_TCP Request ID %1: sending the update to server %2 over TCP: %3
 W   PYD2_CONNECTION_CLOSED closed the TCP connection to DNS server %1: %2. The next update opens a new one. This happened %3 times since the last such message, which appears at most once a minute

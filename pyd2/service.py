@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pyd2.capture.writer import Capture
     from pyd2.config.addresses import Address
     from pyd2.config.model import Config
+    from pyd2.config.policy import PolicySwitches
     from pyd2.config.switches import HistorySwitches, QueueSwitches
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
@@ -92,6 +93,13 @@ _TURNS: Final = 4
 """In the first two, what had arrived may not have been read yet; in the third, not yet been passed on."""
 
 
+def _what_differs(policy: PolicySwitches, name: bytes, text: str, dhcids: tuple[bytes, bytes]) -> str:
+    """See ``pyd2.net.lease_servers``, which is loaded when a policy needs it."""
+    from pyd2.net.lease_servers import what_differs
+
+    return what_differs(policy, name, text, dhcids)
+
+
 def _turn() -> None:
     """Do nothing but take a turn of the loop."""
 
@@ -128,7 +136,7 @@ class Service:
         loop = self._loop = uvloop.new_event_loop()
         loop.set_exception_handler(on_fault)
         datagrams = self._datagrams = backend.datagrams
-        self._engine = Engine(counters, log, backend)
+        self._engine = Engine(counters, log, backend, _what_differs)
         self._hook_jobs = HookJobs(home, self._bring_back, lambda: self._queue.mark)
         turns = ReadTurns(loop)
         self._engine_io = EngineIO(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyd2.config.addresses import parse_address
 from pyd2.config.grammar import BLANK_DOMAIN_FAULT, PORT_FAULT, PORTS
 from pyd2.config.model import DdnsDomain, DnsServer
-from pyd2.config.switches import override_switches
+from pyd2.config.switches import domain_switches, override_switches
 from pyd2.config.values import get_integer, get_string, position_of
 from pyd2.errors import ConfigError
 
@@ -56,7 +56,7 @@ def _domain(entry: Element, keys: Mapping[str, TsigKey], inherited: ServerSwitch
         raise ConfigError(f"{BLANK_DOMAIN_FAULT} ({position_of(entry, 'name')})")
     if servers is None:
         raise ConfigError(f"missing parameter 'dns-servers' ({entry.position})")
-    switches = override_switches(context, inherited)
+    switches = domain_switches(context, inherited)
     parsed = tuple(_server(server, entry, keys, switches) for server in servers.list_value())
     if not parsed:
         raise ConfigError(f"DNS server list cannot be empty{servers.position}")

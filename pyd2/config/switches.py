@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar
 
+from pyd2.config.policy import PolicySwitches, read_keep
 from pyd2.config.tls import TlsError, TlsSwitches
 from pyd2.config.values import out_of_range
 from pyd2.data.element import NOWHERE, Position
@@ -106,11 +107,12 @@ class PageSwitches(NamedTuple):
 
 
 class ServerSwitches(NamedTuple):
-    """The switches that a domain or a server may set for itself; it inherits the others."""
+    """The switches that a domain may set for itself, and a server all but ``policy``."""
 
     retry: RetrySwitches = RetrySwitches()
     failover: FailoverSwitches = FailoverSwitches()
     lanes: LaneSwitches = LaneSwitches()
+    policy: PolicySwitches = PolicySwitches()
 
 
 class Switches(NamedTuple):
@@ -182,8 +184,17 @@ _HISTORY: Final[Mapping[str, _Rule]] = {
     "keep-days": _Number(1, 36500),
     "what": _Choice(("all", "failures")),
 }
+_POLICY: Final[Mapping[str, _Rule]] = {
+    "dual-stack": _Choice(("off", "per-family", "same-host")),
+    "dhcp4-socket": str,
+    "dhcp6-socket": str,
+    "remove-yxrrset": _Choice(("fail", "done")),
+    "adopt": _Choice(("never", "same-address")),
+}
+_KEEP: Final = "keep"
 _OVERRIDES: Final = {"retry": _RETRY, "failover": _FAILOVER, "lanes": _LANES}
-_BLOCKS: Final = {"queue": _QUEUE, "metrics": _METRICS, "history": _HISTORY, **_OVERRIDES}
+_OF_DOMAINS: Final = {**_OVERRIDES, "policy": _POLICY}
+_BLOCKS: Final = {"queue": _QUEUE, "metrics": _METRICS, "history": _HISTORY, **_OF_DOMAINS}
 _CLIENT: Final[Mapping[str, _Rule]] = {"role": _Choice(("all", "read"))}
 _GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {
     "expired": _Choice(("keep", "drop")),
@@ -206,7 +217,8 @@ def known_parameters(name: str) -> Iterable[str]:
     """Return the parameters of a map by its name in messages, such as ``pyd2`` or ``pyd2.queue``."""
     if name == "pyd2":
         return [*_BLOCKS, *_GLOBAL_VALUES, HTTP]
-    return _BLOCKS.get(name.removeprefix("pyd2."), ())
+    known = _BLOCKS.get(name.removeprefix("pyd2."), {})
+    return [*known, _KEEP] if known is _POLICY else [*known]
 
 
 def parse_switches(user_context: Element | None) -> Switches:
@@ -217,7 +229,7 @@ def parse_switches(user_context: Element | None) -> Switches:
     _check_keys(own, "pyd2", {**_BLOCKS, **_GLOBAL_VALUES, HTTP: None})
     return Switches(
         queue=_queue(own),
-        servers=_overridden(own, ServerSwitches()),
+        servers=_overridden(own, ServerSwitches())._replace(policy=_policy(own, PolicySwitches())),
         metrics=_block(own, "metrics", _METRICS, MetricsSwitches()),
         history=_history(own),
         **_values(own, _GLOBAL_VALUES),
@@ -225,12 +237,21 @@ def parse_switches(user_context: Element | None) -> Switches:
 
 
 def override_switches(user_context: Element | None, inherited: ServerSwitches) -> ServerSwitches:
-    """Return the switches of a domain or a server, over those it inherits; raises ConfigError."""
+    """Return the switches of a server, over those it inherits; raises ConfigError."""
     own = _own(user_context)
     if own is None:
         return inherited
     _check_keys(own, "pyd2", _OVERRIDES)
     return _overridden(own, inherited)
+
+
+def domain_switches(user_context: Element | None, inherited: ServerSwitches) -> ServerSwitches:
+    """Return the switches of a domain, over those it inherits; raises ConfigError."""
+    own = _own(user_context)
+    if own is None:
+        return inherited
+    _check_keys(own, "pyd2", _OF_DOMAINS)
+    return _overridden(own, inherited)._replace(policy=_policy(own, inherited.policy))
 
 
 def parse_role(user_context: Element | None) -> str:
@@ -320,7 +341,7 @@ def _overridden(own: Element, inherited: ServerSwitches) -> ServerSwitches:
         block = own.get("retry")
         assert block is not None
         raise ConfigError(f"'max-delay' must not be less than 'initial-delay' ({block.position})")
-    return ServerSwitches(
+    return inherited._replace(
         retry=retry,
         failover=_failover(own, inherited.failover),
         lanes=_lanes(own, inherited.lanes),
@@ -335,6 +356,25 @@ def _failover(own: Element, inherited: FailoverSwitches) -> FailoverSwitches:
         if partial is not None and partial.value is True:
             raise ConfigError(f"'partial-success' has no effect without 'enabled' true ({partial.position})")
     return failover
+
+
+def _policy(own: Element, inherited: PolicySwitches) -> PolicySwitches:
+    block = own.get("policy")
+    if block is None:
+        return inherited
+    if not isinstance(block.value, dict):
+        _fail_type("policy", block)
+    _check_keys(block, "pyd2.policy", {*_POLICY, _KEEP})
+    keep = block.get(_KEEP)
+    names = inherited.keep if keep is None else read_keep(keep)
+    policy = inherited._replace(**_values(block, _POLICY), keep=names)
+    for name, path in (("dhcp4-socket", policy.dhcp4_socket), ("dhcp6-socket", policy.dhcp6_socket)):
+        element = block.get(name) or block
+        if path and not path.startswith("/"):
+            raise ConfigError(f"'{name}' must be an absolute path ({element.position})")
+        if policy.dual_stack == "same-host" and not path:
+            raise ConfigError(f"'dual-stack' same-host needs '{name}' ({element.position})")
+    return policy
 
 
 def _lanes(own: Element, inherited: LaneSwitches) -> LaneSwitches:

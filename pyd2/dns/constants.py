@@ -10,6 +10,7 @@ class RRType(IntEnum):
 
     A = 1
     NS = 2
+    CNAME = 5
     SOA = 6
     PTR = 12
     TXT = 16

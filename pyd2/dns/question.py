@@ -25,6 +25,10 @@ _ITS_DHCID: Final = (0xC000 | _HEADER_LENGTH).to_bytes(2, "big") + _DHCID_IN
 """How a record of the name begins: with a pointer to the question."""
 
 
+class TruncatedAnswerError(ReplyError):
+    """An answer does not fit into a datagram."""
+
+
 class DhcidAnswer(NamedTuple):
     """What a server says of a name."""
 
@@ -47,7 +51,8 @@ def read_answer(datagram: bytes, name: bytes, context: SigningContext | None, wa
     """Return what a server has answered to the question for a name, whole and verified.
 
     ``context`` is the one that signed the question; ``wall`` is seconds since the epoch. Whether the query ID
-    is right is for the caller to check. Raises ReplyError.
+    is right is for the caller to check. Raises ReplyError, and TruncatedAnswerError for an answer that is in
+    order as far as it goes.
     """
     if context is None:
         usual = _usual_answer(datagram, name)
@@ -59,7 +64,7 @@ def read_answer(datagram: bytes, name: bytes, context: SigningContext | None, wa
     if reply.opcode != Opcode.QUERY or not reply.is_response or reply.zones != 1:
         raise ReplyError("received message does not answer a question")
     if datagram[2] & _TRUNCATED:
-        raise ReplyError("received answer is truncated")
+        raise TruncatedAnswerError("received answer is truncated")
     owner, at = read_name(datagram, _HEADER_LENGTH)
     if owner.lower() != name.lower() or _ASKED.unpack_from(datagram, at) != (RRType.DHCID, RRClass.IN):
         raise ReplyError("received answer is one to another question")

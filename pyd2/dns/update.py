@@ -34,6 +34,8 @@ class Data(Enum):
     ADDRESS = "address"
     """The lease's address."""
     DHCID = "dhcid"
+    OTHER_DHCID = "other-dhcid"
+    """The DHCID of another client that has the same name."""
     TARGET = "target"
     """The FQDN that a PTR record points to."""
 
@@ -51,12 +53,14 @@ class RecordTemplate(NamedTuple):
     data: Data = Data.NONE
     with_ttl: bool = False
     """Whether the TTL is the request's; else it is 0."""
+    other_family: bool = False
+    """Whether ``A_OR_AAAA`` is here that of the two that the lease's address is not."""
 
 
 class UpdateTemplate:
     """The prerequisites and updates of one step, compiled for both address families."""
 
-    __slots__ = ("plan_v4", "plan_v6", "prerequisites", "updates", "uses_address")
+    __slots__ = ("plan_v4", "plan_v6", "prerequisites", "updates", "uses_address", "uses_other")
 
     def __init__(
         self, prerequisites: tuple[RecordTemplate, ...] = (), updates: tuple[RecordTemplate, ...] = ()
@@ -66,10 +70,12 @@ class UpdateTemplate:
         self.uses_address = any(record.data is Data.ADDRESS for record in (*prerequisites, *updates))
         """Whether a record holds the address itself."""
         records = (*prerequisites, *updates)
+        self.uses_other = any(record.data is Data.OTHER_DHCID for record in records)
+        """Whether a record holds another client's DHCID."""
         counts = (1, len(prerequisites), len(updates), 0)
         head = b"".join(map(_u16, (0, _UPDATE_FLAGS, *counts)))
-        self.plan_v4 = _Plan(records, head, RRType.A, 4)
-        self.plan_v6 = _Plan(records, head, RRType.AAAA, 16)
+        self.plan_v4 = _Plan(records, head, (RRType.A, RRType.AAAA), 4)
+        self.plan_v6 = _Plan(records, head, (RRType.AAAA, RRType.A), 16)
 
     def __repr__(self) -> str:
         return f"UpdateTemplate({self.prerequisites!r}, {self.updates!r})"
@@ -79,7 +85,8 @@ _TAIL = 3
 """Octets at the end of a name: equal (ignoring case) if names share a label, else mostly different."""
 
 # The arguments that an encoding passes to its plan, by position.
-_ZONE, _OWNER, _AGAIN, _TTL, _ADDRESS, _DHCID, _TARGET = range(7)
+_ZONE, _OWNER, _AGAIN, _TTL, _ADDRESS, _DHCID, _TARGET, _OTHER = range(8)
+_HOLES: Final = {Data.DHCID: _DHCID, Data.OTHER_DHCID: _OTHER, Data.TARGET: _TARGET}
 
 
 class _Plan:
@@ -88,13 +95,15 @@ class _Plan:
     __slots__ = ("fill", "format", "has_target")
 
     def __init__(
-        self, records: tuple[RecordTemplate, ...], head: bytes, address_type: RRType, address_length: int
+        self, records: tuple[RecordTemplate, ...], head: bytes, address_types: tuple[RRType, RRType],
+        address_length: int,
     ) -> None:
+        """Compile records; ``address_types`` are the type of the lease's address and the other one."""
         pieces = [_constant(head), b"%b"]
         holes = [_ZONE]
         for record in records:
             holes.append(_OWNER if len(holes) == 1 else _AGAIN)
-            rrtype = address_type if record.type is None else record.type
+            rrtype = address_types[record.other_family] if record.type is None else record.type
             pieces += b"%b", _constant(_u16(rrtype) + _u16(record.rrclass))
             if record.with_ttl:
                 holes.append(_TTL)
@@ -107,7 +116,7 @@ class _Plan:
                 holes.append(_ADDRESS)
                 pieces += _constant(_u16(address_length)), b"%b"
             else:
-                holes.append(_DHCID if record.data is Data.DHCID else _TARGET)
+                holes.append(_HOLES[record.data])
                 pieces.append(b"%b")
         self.format = b"".join(pieces)
         self.has_target = _TARGET in holes
@@ -144,13 +153,15 @@ class Zone:
 
 
 def encode_update(
-    template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes, ttl: int
+    template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes, ttl: int,
+    other: bytes = b"",
 ) -> bytes:
     """Return an UPDATE message with query ID 0 and without TSIG.
 
     ``owner`` and ``target`` are uncompressed names: the one that all records share, and the FQDN that PTR
     records point to (ignored where the template has none). ``address`` has 4 or 16 bytes and decides
-    between A and AAAA. ``ttl`` is unsigned, 32 bits.
+    between A and AAAA. ``ttl`` is unsigned, 32 bits. ``other`` is the DHCID of another client, which most
+    templates have no place for.
 
     Raises NcrError if the message would be larger than a DNS message can be.
     """
@@ -168,10 +179,11 @@ def encode_update(
         target_data = len(target).to_bytes(2, "big") + target
     try:
         dhcid_data = len(dhcid).to_bytes(2, "big") + dhcid
+        other_data = len(other).to_bytes(2, "big") + other
     except OverflowError:
         raise NcrError(f"a DHCID of {len(dhcid)} octets does not fit into a DNS record") from None
     message: bytes = plan.format % plan.fill(
-        (zone.section, first, again, ttl.to_bytes(4, "big"), address, dhcid_data, target_data)
+        (zone.section, first, again, ttl.to_bytes(4, "big"), address, dhcid_data, target_data, other_data)
     )
     if len(message) > MAX_MESSAGE:
         raise NcrError(f"an UPDATE of {len(message)} octets does not fit into a DNS message")

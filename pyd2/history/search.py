@@ -12,7 +12,7 @@ from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop
 from pyd2.history.layout import FORWARD, FORWARD_DONE, REVERSE, REVERSE_DONE, VERSION, table
 from pyd2.ncr import RequestKind
 from pyd2.update.model.kinds import KINDS
-from pyd2.update.model.reasons import Reason, reason
+from pyd2.update.model.reasons import Reason, reason_of_step
 from pyd2.update.observing.requests import Result
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _reason(kind: int, fault: str, step: str) -> Reason:
     if not fault:
         return Reason("", "")
     try:
-        return reason(fault, KINDS[kind], KINDS[kind].steps.get(step))
+        return reason_of_step(fault, KINDS[kind], step)
     except (KeyError, IndexError):  # written by another release
         return Reason(f"It failed: {fault}.", "")
 

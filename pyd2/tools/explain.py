@@ -10,6 +10,8 @@ import sys
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, NamedTuple
 
+import dns.rdata
+
 from pyd2.counters import Counters
 from pyd2.data.controls import escaped, escaped_lines
 from pyd2.dns.constants import rcode_text
@@ -24,7 +26,7 @@ from pyd2.tools.requests import Identifier, dhcid
 from pyd2.tools.send import add_request_arguments, client_dhcid, request_datagram
 from pyd2.tools.wire_text import describe_wire
 from pyd2.update.model.batch_rules import ASKS, BATCH_RULES
-from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES
+from pyd2.update.model.kinds import DONE, KINDS, MAX_TRIES, NOTED
 from pyd2.update.model.plan import make_plan
 from pyd2.update.model.reasons import NAMES, reason
 from pyd2.update.model.zones import WILDCARD
@@ -38,8 +40,13 @@ if TYPE_CHECKING:
     from pyd2.ncr import NameChangeRequest
     from pyd2.update.model.kinds import Kind, Step
     from pyd2.update.model.plan import Domain, Server
+    from pyd2.update.model.policies import Policy
     from pyd2.update.model.zones import Matcher
 
+
+_OTHER = b"\0" * 35
+"""Stands for the DHCID of another client."""
+_OTHER_SHOWN = dns.rdata.from_wire("IN", "DHCID", _OTHER, 0, len(_OTHER)).to_text()
 
 _LISTED = 20
 """How many domains that do not match are listed."""
@@ -78,9 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     except (ConfigError, NcrError, ValueError) as error:
         print(f"pyd2ctl explain: {escaped(str(error))}", file=sys.stderr)
         return 1
-    kind = KINDS[ncr.kind]
     print(f"Request   {ncr.change_type.name.lower()} {ncr.fqdn} {ncr.address_text}, "
-          f"{ncr.conflict_resolution_mode}: kind {kind.name}")
+          f"{ncr.conflict_resolution_mode}: kind {KINDS[ncr.kind].name}")
     print(f"          request ID {ncr.request_id}")
     plan = make_plan(config, (), Counters(), 0.0, PlainLayer())
     owner = reverse_name(ncr.address)
@@ -93,6 +99,12 @@ def run(arguments: argparse.Namespace) -> int:
     except _NoMatch as reason:
         print(f"\nThe daemon drops the whole request: {escaped_lines(str(reason))}")
         return 1
+    policy = next((domain.policy for domain in domains if domain is not None), None)
+    if policy is not None:
+        print(*_policy(policy, ncr), sep="\n")
+        if policy.keeps(ncr):
+            return 1
+    kind = KINDS[ncr.kind] if policy is None else policy.kinds[ncr.kind]
     for direction, domain in zip(directions, domains, strict=True):
         print()
         print(*map(escaped, _direction(kind, ncr, direction, domain, arguments.failed or "")), sep="\n")
@@ -119,6 +131,19 @@ def _choose(direction: _Direction) -> Domain | None:
             f"Add the zone of {direction.name} to {direction.title.lower()}-ddns."
         )
     return domain
+
+
+def _policy(policy: Policy, ncr: NameChangeRequest) -> Iterator[str]:
+    switches = policy.switches
+    if policy.keeps(ncr):
+        yield f"\nThe daemon makes no change: the policy keep has the name {escaped(ncr.fqdn)}"
+        return
+    kind = policy.kinds[ncr.kind]
+    if kind is KINDS[ncr.kind]:
+        yield "          the policies of its domain change nothing of it"
+    else:
+        yield (f"          policies dual-stack {switches.dual_stack}, adopt {switches.adopt}, remove-yxrrset "
+               f"{switches.remove_yxrrset}: kind {kind.name}")
 
 
 def _failure(text: str) -> str:
@@ -161,13 +186,19 @@ def _steps(
     for step in kind.steps.values():
         if step.forward != forward:
             continue
-        wire = encode_update(step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid,
-                             ncr.lease_length)
-        text = describe_wire(wire)
         yield f"  {step.name}"
-        yield f"    zone  {text.zone}"
-        yield from (f"    if    {line}" for line in text.prerequisites)
-        yield from (f"    then  {line}" for line in text.updates)
+        if step.asks is not None:
+            yield f"    asks the server for the DHCIDs of {ncr.fqdn}, signed as an update"
+            for holds, to in step.asks.items():
+                yield f"    if {holds.value}: {'done' if to == DONE else to}"
+            yield "    else the request fails as with NXRRSET"
+        else:
+            wire = encode_update(step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid,
+                                 ncr.lease_length, _OTHER)
+            text = describe_wire(wire)
+            yield f"    zone  {text.zone}"
+            yield from (f"    if    {line}".replace(_OTHER_SHOWN, "OTHER") for line in text.prerequisites)
+            yield from (f"    then  {line}" for line in text.updates)
         yield from _leads_to(step, domain, reverse_follows=forward and ncr.reverse_change)
         if failed and failed not in map(rcode_text, step.on):
             why, mend = reason(failed, kind, step)
@@ -175,8 +206,10 @@ def _steps(
             yield f"    {'':9} mend:  {mend}"
         if any(server.config.switches.lanes.batch > 1 for server in domain.servers):
             yield from _in_a_batch(kind, step)
-        if any(len(wire) + (server.key.length if server.key else 0) > MAX_UDP_MESSAGE
-               for server in domain.servers):
+        if step.asks is None and any(
+            len(wire) + (server.key.length if server.key else 0) > MAX_UDP_MESSAGE
+            for server in domain.servers
+        ):
             yield f"    longer than {MAX_UDP_MESSAGE} bytes: sent over TCP"
 
 
@@ -195,7 +228,7 @@ def _in_a_batch(kind: Kind, step: Step) -> Iterator[str]:
 def _leads_to(step: Step, domain: Domain, *, reverse_follows: bool) -> Iterator[str]:
     done = "the reverse direction, if it has a domain" if reverse_follows else "success"
     for rcode, to in step.on.items():
-        yield f"    {rcode_text(rcode):9} leads to {done if to == DONE else to}"
+        yield f"    {rcode_text(rcode):9} leads to {done if to in (DONE, NOTED) else to}"
     failover = any(server.failover is not None for server in domain.servers)
     retry = any(server.retry is not None for server in domain.servers)
     next_server = "the next server, from the first step on"

@@ -31,7 +31,7 @@ from pyd2.update.retry.retry_queue import RetryQueue
 from pyd2.update.schedule.queue_limit import QueueLimit
 from pyd2.update.schedule.routing import Routing
 from pyd2.update.schedule.scheduler import Scheduler
-from pyd2.update.status import requests_status
+from pyd2.update.status import policies_status, requests_status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pyd2.data.element import Plain
     from pyd2.messages import RequestLog
     from pyd2.update.drive.hook_jobs import HookJob
+    from pyd2.update.drive.questions import WhatDiffers
     from pyd2.update.inflight.contract import EngineBackend
     from pyd2.update.model.plan import Plan
     from pyd2.update.model.transaction import Purpose
@@ -57,15 +58,21 @@ EXPIRIES: Final = 64
 class Engine:
     """The update service without its sockets and its clock."""
 
-    def __init__(self, counters: Counters, log: RequestLog, backend: EngineBackend) -> None:
-        """Make an engine without a configuration; ``backend`` serves no other engine."""
+    def __init__(
+        self, counters: Counters, log: RequestLog, backend: EngineBackend,
+        what_differs: WhatDiffers | None = None,
+    ) -> None:
+        """Make an engine without a configuration; ``backend`` serves no other engine.
+
+        ``what_differs`` compares the leases of two clients, in a hook job; None: no policy asks for that.
+        """
         packets, tries = self._packets, self._tries = backend.packets, backend.tries
         self._counters = counters
         self._log = log
         agenda, output = self._agenda, self._output = Agenda(), OutputBuffer()
         ends = self._ends = Ends(tries, counters, log, agenda, output)
         driver = self._driver = Driver(backend, ends, agenda, output, counters, log)
-        replies = self._replies = Replies(driver, counters, log, packets)
+        replies = self._replies = Replies(driver, counters, log, packets, what_differs)
         retries = self._retries = RetryQueue(counters, log, tries.draw_place, ends, agenda, output)
         limit = self._limit = QueueLimit(tries, ends, agenda, retries, counters, log)
         routing = Routing(driver, ends, limit, counters, log)
@@ -108,8 +115,9 @@ class Engine:
 
     @property
     def extended(self) -> bool:
-        """Whether requests are tried again, servers passed over, or batches sent, in some domain."""
-        return any(lane.breaker is not None or lane.batch > 1 for lane in self._plan.lanes)
+        """Whether requests are tried again, servers passed over, batches sent or policies used somewhere."""
+        plan = self._plan
+        return plan.policies or any(lane.breaker is not None or lane.batch > 1 for lane in plan.lanes)
 
     def oldest_age(self, wall: float) -> float:
         """Return the seconds that the oldest retry has waited; 0: there is none."""
@@ -118,13 +126,16 @@ class Engine:
 
     def status(self, wall: float) -> dict[str, Plain]:
         """Return what status-get shows of an ``extended`` engine beside its servers (``status.py``)."""
-        return {
+        status: dict[str, Plain] = {
             "requests": requests_status(self._counters.tally, self.queued, self.active),
             "retries": {
                 "waiting": self.retries,
                 "oldest-age": int(self.oldest_age(wall)),
             },
         }
+        if self._plan.policies:
+            status["policies"] = policies_status(self._counters)
+        return status
 
     @property
     def lanes(self) -> tuple[Lane, ...]:

@@ -9,7 +9,7 @@ from pyd2.update.server.lane import BatchCounts
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyd2.counters import Tally
+    from pyd2.counters import Counters, Tally
     from pyd2.data.element import Plain
     from pyd2.update.server.lane import Lane
 
@@ -20,6 +20,14 @@ def requests_status(tally: Tally, queued: int, active: int) -> dict[str, Plain]:
         "received": tally.received, "done": tally.done, "failed": tally.failed, "unmatched": tally.unmatched,
         "expired": tally.expired, "superseded": tally.superseded, "lost": tally.lost, "queued": queued,
         "active": active,
+    }
+
+
+def policies_status(counters: Counters) -> dict[str, Plain]:
+    """Return what policies have done since the start."""
+    return {
+        "asked": counters.names_asked.value, "joined": counters.names_joined.value,
+        "adopted": counters.names_adopted.value, "kept": counters.removals_kept.value,
     }
 
 

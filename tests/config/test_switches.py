@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.config.paths import Directories
+from pyd2.config.policy import PolicySwitches
 from pyd2.config.switches import (
     FailoverSwitches,
     LaneSwitches,
@@ -127,6 +128,27 @@ def test_each_switch_is_read() -> None:
             {"expired": "Drop"},
             "invalid value 'Drop' specified for parameter 'expired', expected keep or drop (f:2:3)",
         ),
+        (
+            {"policy": {"dual-stack": "on"}},
+            (
+                "invalid value 'on' specified for parameter 'dual-stack', "
+                "expected off or per-family or same-host (f:2:3)"
+            ),
+        ),
+        ({"policy": {"adopt": True}}, "invalid type specified for parameter 'adopt' (f:2:3)"),
+        ({"policy": []}, "invalid type specified for parameter 'policy' (f:2:3)"),
+        ({"policy": {"kept": []}}, "unknown parameter 'kept' in pyd2.policy map (f:2:3)"),
+        ({"policy": {"keep": "h.test."}}, "invalid type specified for parameter 'keep' (f:2:3)"),
+        ({"policy": {"keep": [5]}}, "invalid type specified for parameter 'keep' (f:2:3)"),
+        (
+            {"policy": {"keep": ["a..b."]}},
+            "'keep' has 'a..b.', which is no domain name: duplicate period in a..b. (f:2:3)",
+        ),
+        (
+            {"policy": {"dual-stack": "same-host", "dhcp4-socket": "/run/kea4"}},
+            "'dual-stack' same-host needs 'dhcp6-socket' (f:2:3)",
+        ),
+        ({"policy": {"dhcp4-socket": "run/kea4"}}, "'dhcp4-socket' must be an absolute path (f:2:3)"),
         ({"redact-secrets": "yes"}, "invalid type specified for parameter 'redact-secrets' (f:2:3)"),
     ],
 )
@@ -159,6 +181,23 @@ def test_servers_inherit_from_domains_and_those_from_the_globals() -> None:
     assert [server.switches.lanes for server in a.servers] == [LaneSwitches(5, "tcp"), LaneSwitches(5, "udp")]
     assert (a.switches.lanes, b.switches.lanes) == (LaneSwitches(5, "tcp"), LaneSwitches(5, "udp"))
     assert b.servers[0].switches is config.switches.servers
+
+
+def test_domains_inherit_policies_and_servers_have_none_of_their_own() -> None:
+    def context(**policy: Any) -> dict[str, Any]:
+        return {"user-context": {"pyd2": {"policy": policy}}}
+
+    servers = [{"ip-address": "::1"}]
+    domains = [
+        {"name": "a.", "dns-servers": servers, **context(adopt="same-address", keep=["h.a."])},
+        {"name": "b.", "dns-servers": servers},
+    ]
+    config = parse({"forward-ddns": {"ddns-domains": domains}, **context(**{"dual-stack": "per-family"})})
+    a, b = config.forward_domains
+    assert a.switches.policy == PolicySwitches("per-family", adopt="same-address", keep=("h.a.",))
+    assert b.switches.policy == config.switches.servers.policy == PolicySwitches("per-family")
+    own = {"policy": {"adopt": "same-address"}}
+    assert fault(own, overriding=True) == "unknown parameter 'policy' in pyd2 map (f:2:3)"
 
 
 def test_a_fault_in_a_server_is_found() -> None:

@@ -85,7 +85,9 @@ def test_it_builds_without_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / "index.html").is_file()
 
 
-@pytest.mark.parametrize("name", ["transactions.md", "messages.md", "retry.md", "metrics.md", "reasons.md"])
+@pytest.mark.parametrize("name", [
+    "transactions.md", "messages.md", "retry.md", "metrics.md", "reasons.md", "policies.md",
+])
 def test_generated_pages_are_current(name: str) -> None:
     assert (DOCS / name).read_text() == generator().pages()[name], "run: python docs/generate.py"
 

@@ -239,3 +239,35 @@ def test_it_shows_what_may_go_in_a_batch(tmp_path: Path, capsys: pytest.CaptureF
     assert "NXDOMAIN, NXRRSET, YXDOMAIN: the server is asked whose the names are" in adding
     assert "never goes in a batch" in replacing
     assert "goes in a batch with others of its zone" in reverse
+
+
+def policies(tmp_path: Path, **policy: Any) -> str:
+    file = tmp_path / "policies.json"
+    context = {"pyd2": {"policy": {name.replace("_", "-"): value for name, value in policy.items()}}}
+    file.write_text(json.dumps({"DhcpDdns": CONFIG | {"user-context": context}}, indent=1))
+    return str(file)
+
+
+def test_it_shows_what_policies_lead_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = policies(tmp_path, dual_stack="per-family")
+    assert main(["explain", config, "host.example.com", "192.0.2.10"]) == 0
+    out = capsys.readouterr().out
+    assert "policies dual-stack per-family, adopt never, remove-yxrrset fail: kind NameAdd with" in out
+    assert "asks the server for the DHCIDs of host.example.com., signed as an update" in out
+    assert "if it is a client's of the other family alone: JOINING_FWD_NAME" in out
+    assert "    if    host.example.com. 0 IN DHCID OTHER\n" in out
+    assert "    if    host.example.com. 0 ANY AAAA\n" in out
+
+
+def test_it_says_which_policies_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = policies(tmp_path, dual_stack="per-family")
+    mode = ["--mode", "no-check-with-dhcid"]
+    assert main(["explain", config, "host.example.com", "192.0.2.10", *mode]) == 0
+    assert "the policies of its domain change nothing of it" in capsys.readouterr().out
+
+
+def test_it_says_which_removals_are_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = policies(tmp_path, keep=["*.example.com."])
+    assert main(["explain", config, "host.example.com", "192.0.2.10", "--remove"]) == 1
+    wanted = "The daemon makes no change: the policy keep has the name host.example.com."
+    assert wanted in capsys.readouterr().out

@@ -127,6 +127,13 @@ CASES = [
     ("user-context", {"PyD2": {}}, "PyD2 in user-context is ignored"),
     ("user-context", {"pyd2": {"queue": {"max-entries": 10}}}, "a queue of 10 requests is shorter"),
     ("user-context", {"pyd2": {"retry": {"enabled": True}}}, "retry without a durable queue"),
+    ("user-context", {"pyd2": {"policy": {"adopt": "same-address"}}}, "then set it to never"),
+    ("user-context", {"pyd2": {"policy": {"dual-stack": "per-family"}}}, "gives names two DHCIDs"),
+    ("reverse-ddns/ddns-domains/0/user-context", {"pyd2": {"policy": {"adopt": "same-address"}}},
+     "the policies of 2.0.192.in-addr.arpa. have no effect"),
+    (f"{FORWARD}/user-context", {"pyd2": {"policy": {"keep": ["a.example.com.", "*.b.EXAMPLE.com",
+    "x.test."]}}},
+     "has x.test.: not in it"),
 ]
 
 

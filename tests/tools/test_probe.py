@@ -401,3 +401,21 @@ def test_servers_with_ways_of_their_own(
     found = asyncio.run(ask())
     assert len(found) == (2 if text else 0), found
     assert all(f": {text}" in line for line in found), found
+
+
+def test_policies_need_servers_that_answer_queries(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = {"user-context": {"pyd2": {"policy": {"adopt": "same-address"}}}}
+
+    async def ask() -> list[str]:
+        primary = Shy({dns.name.from_text(zone): make_zone(zone) for zone in ZONES})
+        async with serving(primary, "127.0.0.1", 0) as port:
+            chosen = servers(port)
+            body = config({FORWARD: chosen}, {REVERSE: chosen}, **policy)
+            return await asyncio.to_thread(probe, tmp_path, capsys, body)
+
+    found = [line for line in asyncio.run(ask()) if "migrate" not in line]
+    assert len(found) == 1
+    assert found[0].startswith(f"{FORWARD} at ")
+    assert "it takes updates, but no queries from this machine (REFUSED)" in found[0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyd2.backend import make_backend
 from pyd2.config.model import Config, DdnsDomain, DnsServer, TsigKey
-from pyd2.config.switches import ServerSwitches, override_switches, parse_switches
+from pyd2.config.switches import ServerSwitches, domain_switches, override_switches, parse_switches
 from pyd2.counters import Counters
 from pyd2.data.element import Element, from_plain
 from pyd2.update.engine import Engine, Outgoing, SelectKey
@@ -23,6 +23,7 @@ from tests.kit.profile import MESSAGES, PROFILE
 if TYPE_CHECKING:
     from pyd2.messages import LoggedRequest
     from pyd2.update.drive.hook_jobs import HookJob
+    from pyd2.update.drive.questions import WhatDiffers
     from pyd2.update.output import Amendment, DeadLetter
 
 LAYER = ""
@@ -56,7 +57,7 @@ def make_config(map_: Mapping[str, Any]) -> Config:
 
     def make_domain(entry: Mapping[str, Any]) -> DdnsDomain:
         key_name = entry.get("key-name", "")
-        own = override_switches(user_context(entry), switches.servers)
+        own = domain_switches(user_context(entry), switches.servers)
         servers = tuple(make_server(server, key_name, own) for server in entry["dns-servers"])
         return DdnsDomain(entry["name"], key_name, servers, user_context(entry), switches=own)
 
@@ -204,6 +205,7 @@ class VirtualD2:
     peer: Peer
     debuglevel: int = 55
     select_key: SelectKey | None = None
+    what_differs: WhatDiffers | None = None
     now: float = 1000.01  # no round number, as the times of retries are
     log: MemoryLog = field(init=False)
     counters: Counters = field(init=False)
@@ -220,7 +222,7 @@ class VirtualD2:
         self._number = 0
         self.log = MemoryLog(self.debuglevel)
         self.counters = Counters()
-        self.engine = Engine(self.counters, self.log, make_backend(LAYER))
+        self.engine = Engine(self.counters, self.log, make_backend(LAYER), self.what_differs)
         self.configure(self.config)
 
     @property

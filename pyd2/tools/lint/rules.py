@@ -330,6 +330,31 @@ def switches(subject: Subject) -> Iterator[Finding]:
         yield Finding(subject.place("user-context"), text)
 
 
+def policies(subject: Subject) -> Iterator[Finding]:
+    """Policies that have no effect, or that should not stay on."""
+    config = subject.config
+    common = config.switches.servers.policy
+    found = {domain.switches.policy for domain in config.forward_domains}
+    place = subject.place("user-context")
+    if any(policy.adopt != "never" for policy in found):
+        text = ("the policy adopt gives names without DHCID to the clients that have their addresses: use it "
+                "while you migrate, then set it to never")
+        yield Finding(place, text)
+    if any(policy.dual_stack != "off" for policy in found):
+        text = ("the policy dual-stack gives names two DHCIDs, which Kea's own D2 can neither change nor "
+                "remove: take one of each away before it takes the zone over again")
+        yield Finding(place, text)
+    for domain in config.reverse_domains:
+        if domain.switches.policy._replace(keep=common.keep) != common:
+            text = f"the policies of {domain.name} have no effect: they belong to the domain of the host name"
+            yield Finding(domain.position, text)
+    for domain in config.forward_domains:
+        zone = f".{fold(with_final_dot(domain.name))}"
+        for name in () if domain.switches.policy.keep == common.keep else domain.switches.policy.keep:
+            if not f".{fold(with_final_dot(name))}".endswith(zone):
+                yield Finding(domain.position, f"the policy keep of {domain.name} has {name}: not in it")
+
+
 def _name_fault(name: str) -> str | None:
     """Return why a text is no domain name; None when it is one."""
     try:
@@ -377,5 +402,5 @@ def _readable_by_all(file: str) -> bool:
 
 RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     domain_names, domain_directions, duplicates, servers, keys, unsigned, gss_tsig, listener, timeout,
-    loggers, control, secrets, switches,
+    loggers, control, secrets, switches, policies,
 )

@@ -43,6 +43,8 @@ class Question:
     server: DnsServer
     zone: Name
     route: Route
+    is_asked: bool
+    """Whether policies ask the server whose a name is."""
 
     @property
     def place(self) -> str:
@@ -83,16 +85,19 @@ class _Prober:
         self._states: dict[Route, _State] = {}
         self._open: dict[Question, None] = {}
         """What is not finished, in the order of the configuration."""
-        for domain in (*config.forward_domains, *config.reverse_domains):
+        for domain in config.forward_domains:
             for server in domain.servers:
-                self._add(domain, server)
+                self._add(domain, server, is_asked=domain.switches.policy.asks)
+        for domain in config.reverse_domains:
+            for server in domain.servers:
+                self._add(domain, server, is_asked=False)
         progress.total = len(self._open)
 
-    def _add(self, domain: DdnsDomain, server: DnsServer) -> None:
+    def _add(self, domain: DdnsDomain, server: DnsServer, *, is_asked: bool) -> None:
         if domain.name in {WILDCARD, "."} or server.address.is_unspecified or server.address.is_multicast:
             return  # a rule has a finding of it
         try:
-            question = Question(domain, server, zone_name(domain.name), Route.to(server))
+            question = Question(domain, server, zone_name(domain.name), Route.to(server), is_asked)
         except DomainNameError:
             return  # of this, too
         self._states.setdefault(question.route, _State()).left.append(question)
@@ -161,6 +166,8 @@ class _Prober:
         update = await self._send(question, harmless_update, key)
         if fault and not verdicts.takes_updates(update):
             return fault
+        if fault and question.is_asked:
+            return verdicts.of_refused_question(key)
         if key is not None and update.tsig_error:
             return verdicts.of_key(update, key, int(time.time()))
         plain = None

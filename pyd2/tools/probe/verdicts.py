@@ -123,6 +123,13 @@ def of_update(answer: Answer, plain: Answer | None, key: HmacKey | None) -> str:
     return f"it answers {name} to an update"
 
 
+def of_refused_question(key: HmacKey | None) -> str:
+    """Return why policies cannot work with a server that takes updates."""
+    how = f"signed by {key.name}" if key else "from this machine"
+    return (f"it takes updates, but no queries {how} (REFUSED), and the policies of the domain ask it whose "
+            "a name is: allow them")
+
+
 def of_signature(answer: Answer) -> str:
     """Return why the daemon would not believe an answer that is as expected."""
     if answer.fault:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop, inet_pton
+from pyd2.dns.dhcid import make_dhcid
 from pyd2.dns.names import lower, parse_name
 from pyd2.errors import DomainNameError
-from pyd2.tools.requests import Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pyd2.tools.requests import Identifier
 
 FOREVER: Final = 0xFFFFFFFF
 """The lifetime of a lease that never ends, in seconds."""
 HELD: Final = 0
 """The state of a lease that its client uses. Others are declined, reclaimed, released and registered."""
 
-_DUID_CLIENT_ID: Final = 0xFF
-"""The first octet of a client identifier that holds an IAID and a DUID (RFC 4361, section 6.1)."""
-_BEFORE_DUID: Final = 5
-_LONGEST_DUID: Final = 130
 _PAIRS: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*")
 _SHORT_PAIRS: Final = re.compile(r"[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2})*")
 
@@ -100,22 +97,8 @@ def lease_of(row: Row) -> Lease:
         name = lower(parse_name(row.hostname))
     except DomainNameError as error:
         raise ValueError(f"no request can be made for its hostname: {error}") from None
-    return Lease(row.address, name, dhcid_of(row.kind, row.identifier, name), row.forward, row.reverse,
+    return Lease(row.address, name, make_dhcid(row.kind, row.identifier, name), row.forward, row.reverse,
                  row.since, row.lifetime, row.subnet)
-
-
-def dhcid_of(kind: Identifier, identifier: bytes, name: bytes) -> bytes:
-    """Return the DHCID for a name on the wire in lower case (RFC 4701, section 3.5), as Kea makes it.
-
-    Of a client identifier with a DUID in it, the DUID counts. Raises ValueError for what Kea refuses.
-    """
-    if kind == Identifier.CLIENT_ID and identifier[:1] == bytes([_DUID_CLIENT_ID]):
-        if not _BEFORE_DUID < len(identifier) <= _BEFORE_DUID + _LONGEST_DUID:
-            raise ValueError(f"its client identifier holds no DUID: {identifier.hex(':')}")
-        kind, identifier = Identifier.DUID, identifier[_BEFORE_DUID:]
-    if not identifier:
-        raise ValueError("it has neither a client identifier nor a hardware address")
-    return kind.to_bytes(2, "big") + b"\x01" + hashlib.sha256(identifier + name).digest()
 
 
 def pack_address(family: int, text: str) -> bytes:

@@ -11,11 +11,14 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, rcode_text
+from pyd2.dns.question import TruncatedAnswerError, read_answer
 from pyd2.dns.reply import read_reply
-from pyd2.errors import BadReply, ReplyError
+from pyd2.errors import BadReply, HookError, ReplyError
 from pyd2.update.drive.library_key import LibraryKey
+from pyd2.update.drive.questions import ANSWERS, Questions, WhatDiffers, clients_of, what_was_found
 from pyd2.update.inflight.contract import NEXT
-from pyd2.update.model.kinds import DONE, MAX_ROUNDS, MAX_TRIES
+from pyd2.update.model.kinds import DONE, MAX_ROUNDS, MAX_TRIES, NOTED
+from pyd2.update.model.policies import JOIN
 from pyd2.update.model.reasons import Fault
 from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED, Transaction
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyd2.counters import Counters, KeyCounters
+    from pyd2.dns.question import DhcidAnswer
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.drive.driver import Driver
@@ -41,7 +45,10 @@ _OF_SINGLE_UPDATES: Final = frozenset({"DHCP_DDNS_UPDATE_REQUEST_SENT", "DHCP_DD
 class Replies:
     """Receives what comes from servers. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
-    def __init__(self, driver: Driver, counters: Counters, log: Log, packets: PacketLayer) -> None:
+    def __init__(
+        self, driver: Driver, counters: Counters, log: Log, packets: PacketLayer,
+        what_differs: WhatDiffers | None = None,
+    ) -> None:
         self._driver = driver
         self._tries = driver.tries
         self._sender = driver.sender
@@ -50,6 +57,8 @@ class Replies:
         self._counters = counters
         self._log = log
         self._packets = packets
+        self._questions = Questions(counters, log)
+        self._what_differs = what_differs
         self._successes: dict[KeyCounters | None, int] = {}
         """Updates that succeeded in this turn, by the key's statistics."""
         self._unanswered_lanes: dict[Lane, None] = {}
@@ -152,44 +161,60 @@ class Replies:
             return
         transaction = tried
         context, transaction.context = transaction.context, None
-        if context is not None and isinstance(transaction.key, LibraryKey):
+        by_library = context is not None and isinstance(transaction.key, LibraryKey)
+        reading: Callable[[], int | DhcidAnswer]
+        if transaction.step.asks is not None:
+            reading = partial(read_answer, datagram, transaction.ncr.fqdn_wire, context, int(wall))
+        else:
+            read = read_reply if by_library else self._packets.read_reply
+            reading = partial(read, datagram, context, int(wall))
+        if by_library:
             self._driver.offload(
-                transaction.server.lane, transaction.ncr.number,
-                partial(read_reply, datagram, context, int(wall)),
+                transaction.server.lane, transaction.ncr.number, reading,
                 partial(self._verified, transaction, datagram),
             )
         else:
-            reading = partial(self._packets.read_reply, datagram, context, int(wall))
             self._judged(transaction, datagram, reading, now, wall)
 
     def _verified(
-        self, transaction: Transaction, datagram: bytes, job: HookJob[int], now: float, wall: float
+        self, transaction: Transaction, datagram: bytes, job: HookJob[int | DhcidAnswer], now: float,
+        wall: float,
     ) -> None:
         """Use what a library says of a reply."""
         self._judged(transaction, datagram, job.result, now, wall)
         self.count_successes(wall)
 
     def _judged(
-        self, transaction: Transaction, datagram: bytes, result: Callable[[], int], now: float, wall: float
+        self, transaction: Transaction, datagram: bytes, result: Callable[[], int | DhcidAnswer], now: float,
+        wall: float,
     ) -> None:
         """Use the response code of a reply, or what is wrong with it, as ``result`` returns or raises it."""
         try:
-            rcode = result()
+            said = result()
         except Exception as error:  # mostly ReplyError, but a library's key may raise anything
-            self._invalid(transaction, error, now, wall)
+            if isinstance(error, TruncatedAnswerError) and not transaction.tcp:
+                # A name with so many DHCIDs is not to be had, should there be no TCP.
+                self._repeat_over_tcp(transaction, Rcode.NXRRSET, now, wall)
+            else:
+                self._invalid(transaction, error, now, wall)
             return
+        rcode = said if isinstance(said, int) else said.rcode
         if (counts := transaction.server.lane.replies) is not None:
             counts.rcode(rcode)
-        if datagram[2] & 2 and not transaction.tcp:
-            transaction.spare_rcode = rcode
-            if "PYD2_UPDATE_TCP" in self._log.on:
-                why = "the reply over UDP is truncated"
-                self._log.emit(
-                    "PYD2_UPDATE_TCP", transaction.ncr.request_id, transaction.server.lane.text, why
-                )
-            self._driver.offer(transaction, now, wall)
+        if not isinstance(said, int):
+            self._question_answered(transaction, said, now, wall)
+        elif datagram[2] & 2 and not transaction.tcp:
+            self._repeat_over_tcp(transaction, rcode, now, wall)
         else:
             self.answered(transaction, rcode, now, wall)
+
+    def _repeat_over_tcp(self, transaction: Transaction, rcode: int, now: float, wall: float) -> None:
+        """Repeat a try over TCP, whose reply over UDP is truncated; ``rcode`` is what counts without TCP."""
+        transaction.spare_rcode = rcode
+        if "PYD2_UPDATE_TCP" in self._log.on:
+            why = "the reply over UDP is truncated"
+            self._log.emit("PYD2_UPDATE_TCP", transaction.ncr.request_id, transaction.server.lane.text, why)
+        self._driver.offer(transaction, now, wall)
 
     def count_successes(self, wall: float) -> None:
         """Count the updates that were answered since the last call."""
@@ -209,11 +234,61 @@ class Replies:
         log = self._log
         if "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in log.on:
             self._log_status(transaction, f"SUCCESS, rcode: {rcode_text(rcode)}")
-        step = transaction.step
-        to = step.on.get(rcode)
+        to = transaction.step.on.get(rcode)
         if to is DONE:
             self._driver.direction_done(transaction, now, wall)
+        else:
+            self._follow(transaction, to, rcode, now, wall)
+
+    def _question_answered(
+        self, transaction: Transaction, answer: DhcidAnswer, now: float, wall: float
+    ) -> None:
+        """Use the answer to a question; as in ``answered`` the caller counts the successes."""
+        transaction.spare_rcode = None
+        self.count_answered((transaction,), answer.rcode)
+        if answer.rcode not in ANSWERS:
+            self._follow(transaction, None, answer.rcode, now, wall)
             return
+        to = self._questions.leads_to(transaction, answer, wall)
+        policy = transaction.domain.policy
+        if to == JOIN.name and policy is not None and policy.switches.dual_stack == "same-host":
+            assert self._what_differs is not None
+            ncr = transaction.ncr
+            self._driver.offload(
+                transaction.server.lane, ncr.number,
+                partial(self._what_differs, policy.switches, ncr.fqdn_wire.lower(), ncr.fqdn,
+                        clients_of(transaction)),
+                partial(self._compared, transaction),
+            )
+            return
+        self._follow(transaction, to, Rcode.NXRRSET, now, wall)
+
+    def _compared(self, transaction: Transaction, job: HookJob[str], now: float, wall: float) -> None:
+        """Let a client join a name, if the leases show that it is the host which has it."""
+        unknown = False
+        try:
+            differs = job.result()
+        except HookError as error:
+            differs, unknown = str(error), True
+        if not differs:
+            self._follow(transaction, JOIN.name, Rcode.NXRRSET, now, wall)
+            return
+        ncr = transaction.ncr
+        self._log.emit(
+            transaction.step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, Rcode.NXRRSET.value
+        )
+        transaction.fault = Fault.NO_LEASES if unknown else Fault.OTHER_HOST
+        reason = f"NXRRSET from {transaction.server.text}{what_was_found(transaction)}; {differs}"
+        self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall, may_pass=unknown)
+
+    def _follow(self, transaction: Transaction, to: str | None, rcode: int, now: float, wall: float) -> None:
+        """Go where an answer leads; None: to failure, by an RCODE."""
+        if to is DONE or to is NOTED:
+            if to is NOTED:
+                self._questions.note(transaction, wall)
+            self._driver.direction_done(transaction, now, wall)
+            return
+        step = transaction.step
         if to is not None:
             transaction.hops += 1
             if transaction.hops < 2 * MAX_ROUNDS:
@@ -222,9 +297,9 @@ class Replies:
                 self._driver.offer(transaction, now, wall)
                 return
         ncr = transaction.ncr
-        log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
+        self._log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
         transaction.fault = rcode_text(rcode) if to is None else Fault.LOOP
-        reason = f"{rcode_text(rcode)} from {transaction.server.text}"
+        reason = f"{rcode_text(rcode)} from {transaction.server.text}{what_was_found(transaction)}"
         if to is not None or rcode not in _MAY_PASS:
             self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall)
         elif transaction.server.failover is not None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE
+from pyd2.dns.question import encode_question
+from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE, encode_update
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.update.inflight.contract import STREAM, Outgoing, Turn
 from pyd2.update.model.plan import MAX_TIMEOUT
@@ -107,7 +108,7 @@ class Sender:
     # Alone.
 
     def draft(self, transaction: Transaction) -> Draft:
-        """Make the update of the transaction's step in Python. Raises UnsendableError."""
+        """Make the message of the transaction's step in Python. Raises UnsendableError."""
         ncr = transaction.ncr
         try:
             message = self._build(transaction)
@@ -176,6 +177,14 @@ class Sender:
         if "%" in ncr.address_text and step.template.uses_address:
             # An address with a scope is good enough for a reverse name, but not for a record.
             raise NcrError(f"Cannot add address rdata: Bad IN/AAAA RDATA text: '{ncr.address_text}'")
+        if step.alone:
+            if step.asks is not None:
+                return encode_question(ncr.fqdn_wire)
+            # The compiled layer has no place for the DHCID of another client.
+            return encode_update(
+                step.template, zone, ncr.fqdn_wire, ncr.fqdn_wire, ncr.address, ncr.dhcid, ncr.lease_length,
+                transaction.asked.holding.other,
+            )
         owner = ncr.fqdn_wire if step.forward else b""
         return self._packets.encode_update(
             step.template, zone, owner, ncr.fqdn_wire, ncr.address, ncr.dhcid, ncr.lease_length

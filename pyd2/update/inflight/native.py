@@ -157,7 +157,7 @@ class NativeTries(RandomNumbers):
     def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
         """See Tries."""
         signs = key is None or (isinstance(key, CompiledKey) and key.prepared is not None)
-        if server.tcp or not signs or not isinstance(zone, CompiledZone):
+        if server.tcp or not signs or step.alone or not isinstance(zone, CompiledZone):
             return ALONE
         template = prepare_template(step.template)
         prepared = key.prepared if isinstance(key, CompiledKey) else ffi.NULL

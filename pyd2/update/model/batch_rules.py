@@ -13,7 +13,8 @@ which kind a prerequisite is that does not hold, not whose. So a batch has outco
   that concerns one update only, the zone has no batches for a while.
 
 What does not stand here goes alone: steps that follow an answer to a single update, the repetition of a try,
-and ``check-exists-with-dhcid`` additions, for which any DHCID will do.
+``check-exists-with-dhcid`` additions, for which any DHCID will do, and all steps that policies add: what a
+batch leaves over goes by the table of its kind, and that may lead to them.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode
+from pyd2.ncr import ChangeType
 from pyd2.update.model import kinds
+from pyd2.update.model.policies import POLICY_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from pyd2.update.model.kinds import Kind, Step
 
@@ -71,11 +74,25 @@ _WRITES: Final = BatchRule(BatchSort.WRITES)
 _REMOVALS: Final = BatchRule(BatchSort.REMOVALS)
 
 
-def _rules(kind: Kind, sort: BatchSort) -> dict[Step, BatchRule]:
-    """Return the rules of a kind each of whose forward steps follows when the one before has succeeded."""
+def _name_add(kind: Kind) -> dict[Step, BatchRule]:
+    """Return the rules of NameAdd, also as a policy changes it."""
+    taken_over = kind.steps["REPLACING_FWD_ADDRS"]
+    return {
+        kind.first_forward: BatchRule(BatchSort.ADDITIONS, hops=0, taken_over=taken_over),
+        kind.first_reverse: _WRITES,
+    }
+
+
+def _rules(kind: Kind, sort: BatchSort, names: Container[str] | None = None) -> dict[Step, BatchRule]:
+    """Return the rules of a kind each of whose forward steps follows when the one before has succeeded.
+
+    ``names`` are those of the steps that have rules; None: all.
+    """
     found: dict[Step, BatchRule] = {}
     hops = 0
     for step in kind.steps.values():
+        if names is not None and step.name not in names:
+            continue
         if step.forward:
             found[step] = BatchRule(sort, hops)
             hops += 1
@@ -85,12 +102,7 @@ def _rules(kind: Kind, sort: BatchSort) -> dict[Step, BatchRule]:
 
 
 BATCH_RULES: Final[Mapping[Kind, Mapping[Step, BatchRule]]] = {
-    kinds.NAME_ADD: {
-        kinds.NAME_ADD.first_forward: BatchRule(
-            BatchSort.ADDITIONS, hops=0, taken_over=kinds.NAME_ADD.steps["REPLACING_FWD_ADDRS"]
-        ),
-        kinds.NAME_ADD.first_reverse: _WRITES,
-    },
+    kinds.NAME_ADD: _name_add(kinds.NAME_ADD),
     kinds.SIMPLE_ADD: _rules(kinds.SIMPLE_ADD, BatchSort.WRITES),
     kinds.CHECK_EXISTS_ADD: {kinds.CHECK_EXISTS_ADD.first_reverse: _WRITES},
     kinds.SIMPLE_ADD_WITHOUT_DHCID: _rules(kinds.SIMPLE_ADD_WITHOUT_DHCID, BatchSort.WRITES),
@@ -98,5 +110,10 @@ BATCH_RULES: Final[Mapping[Kind, Mapping[Step, BatchRule]]] = {
     kinds.SIMPLE_REMOVE: _rules(kinds.SIMPLE_REMOVE, BatchSort.REMOVALS),
     kinds.CHECK_EXISTS_REMOVE: _rules(kinds.CHECK_EXISTS_REMOVE, BatchSort.REMOVALS),
     kinds.SIMPLE_REMOVE_WITHOUT_DHCID: _rules(kinds.SIMPLE_REMOVE_WITHOUT_DHCID, BatchSort.REMOVALS),
+    **{
+        kind: _name_add(kind) if kind.change_type is ChangeType.ADD
+        else _rules(kind, BatchSort.REMOVALS, kinds.NAME_REMOVE.steps)
+        for kind in POLICY_KINDS
+    },
 }
 """By kind and step; what is not there goes alone."""

@@ -15,7 +15,8 @@ Three bad tries with one server, and the step gives up on it: usually the direct
 first step, with the domain's next server; where ``other_server`` is False the transaction fails. With
 fail-over, which is a switch, the next server is asked there too, and after SERVFAIL, REFUSED and NOTAUTH.
 
-The driver in ``drive/driver.py`` walks these tables. Nothing else knows what a kind does.
+The driver in ``drive/driver.py`` walks these tables. Nothing else knows what a kind does. The kinds of
+domains with a policy, which do more than Kea's, are made of these in ``policies.py``.
 """
 
 from __future__ import annotations
@@ -23,13 +24,33 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from pyd2.dns.constants import Rcode, RRClass, RRType
-from pyd2.dns.update import A_OR_AAAA, Data, RecordTemplate, UpdateTemplate
+from pyd2.dns.constants import Rcode
+from pyd2.dns.update import UpdateTemplate
 from pyd2.ncr import ChangeType, RequestKind
+from pyd2.update.model.records import (
+    ADD_ADDRESS,
+    ADD_DHCID,
+    ADD_PTR,
+    DELETE_ADDRESS,
+    DELETE_ADDRESSES,
+    DELETE_ALL,
+    DELETE_DHCID,
+    DELETE_PTR,
+    DHCID_EXISTS,
+    DHCID_IS_OURS,
+    NAME_IN_USE,
+    NAME_NOT_IN_USE,
+    NO_A,
+    NO_AAAA,
+    PTR_IS_OURS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TypeAlias
+
+    from pyd2.dns.update import RecordTemplate
+    from pyd2.update.model.holdings import Holds
 
     Records: TypeAlias = tuple[RecordTemplate, ...]
 
@@ -40,6 +61,8 @@ MAX_ROUNDS: Final = 10
 
 DONE: Final = "DONE"
 """In a step's ``on``: this direction is complete."""
+NOTED: Final = "NOTED"
+"""In a step's ``on``: as DONE, and it is logged and counted what a policy has done."""
 
 
 class PtrChange(IntEnum):
@@ -56,8 +79,8 @@ class PtrChange(IntEnum):
 class Step:
     """A step: what it sends, and what each RCODE leads to. Steps never change once made."""
 
-    __slots__ = ("build_failure", "comment", "forward", "message", "name", "on", "other_server",
-                 "rejected", "resp_corrupt", "template", "timeout")
+    __slots__ = ("alone", "asks", "build_failure", "comment", "forward", "message", "name", "on",
+                 "other_server", "rejected", "resp_corrupt", "template", "timeout")
 
     def __init__(
         self,
@@ -69,9 +92,10 @@ class Step:
         updates: Records,
         on: Mapping[Rcode, str],
         other_server: bool = True,
+        asks: Mapping[Holds, str] | None = None,
     ) -> None:
         self.name = name
-        """The state's name in Kea's state model, without ``_ST``."""
+        """The state's name in Kea's state model, without ``_ST``; a policy's steps have no state there."""
         self.message = message
         """What the IDs of the step's messages begin with, after ``DHCP_DDNS_``."""
         self.comment = comment
@@ -81,12 +105,26 @@ class Step:
         self.template = UpdateTemplate(prerequisites, updates)
         self.on: dict[int, str] = {int(rcode): to for rcode, to in on.items()}
         """RCODE to the name of the next step of the kind, or DONE; all others fail."""
+        self.asks = asks
+        """None: it sends an update. Else it sends a question for the DHCIDs of the name, and this says what
+        the answer leads to: a step or DONE; all else fails as NXRRSET does.
+        """
+        self.alone = asks is not None or self.template.uses_other
+        """Whether its messages are always made one by one, in Python."""
         self.other_server = other_server
         """Whether three bad tries lead to the domain's next server; else to failure."""
         self.build_failure = f"DHCP_DDNS_{message}_BUILD_FAILURE"
         self.rejected = f"DHCP_DDNS_{message}_REJECTED"
         self.resp_corrupt = f"DHCP_DDNS_{message}_RESP_CORRUPT"
         self.timeout = f"DHCP_DDNS_{message}_TIMEOUT"
+
+    def leading(self, on: Mapping[Rcode, str]) -> Step:
+        """Return the same step, but with RCODEs that lead elsewhere."""
+        return Step(
+            self.name, self.message, self.comment, prerequisites=self.template.prerequisites,
+            updates=self.template.updates, on={**{Rcode(rcode): to for rcode, to in self.on.items()}, **on},
+            other_server=self.other_server,
+        )
 
     def __repr__(self) -> str:
         return f"<Step {self.name}>"
@@ -112,7 +150,7 @@ class Kind:
         self.first_reverse = reverse[0]
         if self.change_type is ChangeType.ADD:
             self.ptr_change = PtrChange.SETS
-        elif _PTR_IS_OURS in self.first_reverse.template.prerequisites:
+        elif PTR_IS_OURS in self.first_reverse.template.prerequisites:
             self.ptr_change = PtrChange.REMOVES_OWN
         else:
             self.ptr_change = PtrChange.REMOVES
@@ -122,24 +160,6 @@ class Kind:
     def __repr__(self) -> str:
         return f"<Kind {self.name}>"
 
-
-# The records. F is the owner of a forward step, R that of a reverse step; T is the request's TTL.
-_NAME_NOT_IN_USE = RecordTemplate(RRType.ANY, RRClass.NONE)                             # F 0 NONE ANY
-_NAME_IN_USE = RecordTemplate(RRType.ANY, RRClass.ANY)                                  # F 0 ANY ANY
-_DHCID_IS_OURS = RecordTemplate(RRType.DHCID, RRClass.IN, Data.DHCID)                   # F 0 IN DHCID id
-_DHCID_EXISTS = RecordTemplate(RRType.DHCID, RRClass.ANY)                               # F 0 ANY DHCID
-_NO_A = RecordTemplate(RRType.A, RRClass.NONE)                                          # F 0 NONE A
-_NO_AAAA = RecordTemplate(RRType.AAAA, RRClass.NONE)                                    # F 0 NONE AAAA
-_PTR_IS_OURS = RecordTemplate(RRType.PTR, RRClass.IN, Data.TARGET)                      # R 0 IN PTR F
-
-_ADD_ADDRESS = RecordTemplate(A_OR_AAAA, RRClass.IN, Data.ADDRESS, with_ttl=True)       # F T IN A* addr
-_ADD_DHCID = RecordTemplate(RRType.DHCID, RRClass.IN, Data.DHCID, with_ttl=True)        # F T IN DHCID id
-_ADD_PTR = RecordTemplate(RRType.PTR, RRClass.IN, Data.TARGET, with_ttl=True)           # R T IN PTR F
-_DELETE_ADDRESS = RecordTemplate(A_OR_AAAA, RRClass.NONE, Data.ADDRESS)                 # F 0 NONE A* addr
-_DELETE_ADDRESSES = RecordTemplate(A_OR_AAAA, RRClass.ANY)                              # F 0 ANY A*
-_DELETE_DHCID = RecordTemplate(RRType.DHCID, RRClass.ANY)                               # F 0 ANY DHCID
-_DELETE_PTR = RecordTemplate(RRType.PTR, RRClass.ANY)                                   # R 0 ANY PTR
-_DELETE_ALL = RecordTemplate(RRType.ANY, RRClass.ANY)                                   # F 0 ANY ANY
 
 _ADDED = {Rcode.NOERROR: DONE}
 _REMOVED = {Rcode.NOERROR: DONE, Rcode.NXRRSET: DONE}
@@ -167,7 +187,7 @@ def _remove(owned: Records, nothing_left: Records, rest: Records) -> tuple[Step,
         Step(
             "REMOVING_FWD_ADDRS", "FORWARD_REMOVE_ADDRS", "Forward A/AAAA Remove",
             prerequisites=owned,
-            updates=(_DELETE_ADDRESS,),
+            updates=(DELETE_ADDRESS,),
             on=_ADDRESS_REMOVED,
         ),
         Step(
@@ -182,19 +202,19 @@ def _remove(owned: Records, nothing_left: Records, rest: Records) -> tuple[Step,
 
 _ADD_IF_NAME_IS_FREE = Step(
     "ADDING_FWD_ADDRS", "FORWARD_ADD", "Forward Add",
-    prerequisites=(_NAME_NOT_IN_USE,),
-    updates=(_ADD_ADDRESS, _ADD_DHCID),
+    prerequisites=(NAME_NOT_IN_USE,),
+    updates=(ADD_ADDRESS, ADD_DHCID),
     on={Rcode.NOERROR: DONE, Rcode.YXDOMAIN: "REPLACING_FWD_ADDRS"},
 )
 _REPLACE_PTR = Step(
     "REPLACING_REV_PTRS", "REVERSE_REPLACE", "Reverse Replace",
-    updates=(_DELETE_PTR, _DELETE_DHCID, _ADD_PTR, _ADD_DHCID),
+    updates=(DELETE_PTR, DELETE_DHCID, ADD_PTR, ADD_DHCID),
     on=_ADDED,
 )
 _REMOVE_PTR_IF_OURS = Step(
     "REMOVING_REV_PTRS", "REVERSE_REMOVE", "Reverse Remove",
-    prerequisites=(_PTR_IS_OURS,),
-    updates=(_DELETE_ALL,),
+    prerequisites=(PTR_IS_OURS,),
+    updates=(DELETE_ALL,),
     on=_REMOVED,
 )
 
@@ -203,7 +223,7 @@ NAME_ADD: Final = Kind(
     # RFC 4703, section 5.3.1: take the name if it is free; if not, it must carry this client's DHCID (5.3.2).
     forward=(
         _ADD_IF_NAME_IS_FREE,
-        _replace((_NAME_IN_USE, _DHCID_IS_OURS), (_DELETE_ADDRESSES, _ADD_ADDRESS)),
+        _replace((NAME_IN_USE, DHCID_IS_OURS), (DELETE_ADDRESSES, ADD_ADDRESS)),
     ),
     reverse=(_REPLACE_PTR,),
 )
@@ -213,7 +233,7 @@ CHECK_EXISTS_ADD: Final = Kind(
     # As NameAdd, but any DHCID will do: what a DHCP client owns may be taken, static entries may not.
     forward=(
         _ADD_IF_NAME_IS_FREE,
-        _replace((_DHCID_EXISTS,), (_DELETE_ADDRESSES, _DELETE_DHCID, _ADD_ADDRESS, _ADD_DHCID)),
+        _replace((DHCID_EXISTS,), (DELETE_ADDRESSES, DELETE_DHCID, ADD_ADDRESS, ADD_DHCID)),
     ),
     reverse=(_REPLACE_PTR,),
 )
@@ -224,7 +244,7 @@ SIMPLE_ADD: Final = Kind(
     forward=(
         Step(
             "REPLACING_FWD_ADDRS", "FORWARD_ADD", "Forward Add",
-            updates=(_DELETE_ADDRESSES, _DELETE_DHCID, _ADD_ADDRESS, _ADD_DHCID),
+            updates=(DELETE_ADDRESSES, DELETE_DHCID, ADD_ADDRESS, ADD_DHCID),
             on=_ADDED,
         ),
     ),
@@ -236,14 +256,14 @@ SIMPLE_ADD_WITHOUT_DHCID: Final = Kind(
     forward=(
         Step(
             "REPLACING_FWD_ADDRS", "FORWARD_ADD", "Forward Add",
-            updates=(_DELETE_ADDRESSES, _ADD_ADDRESS),
+            updates=(DELETE_ADDRESSES, ADD_ADDRESS),
             on=_ADDED,
         ),
     ),
     reverse=(
         Step(
             "REPLACING_REV_PTRS", "REVERSE_REPLACE", "Reverse Replace",
-            updates=(_DELETE_PTR, _ADD_PTR),
+            updates=(DELETE_PTR, ADD_PTR),
             on=_ADDED,
         ),
     ),
@@ -252,13 +272,13 @@ SIMPLE_ADD_WITHOUT_DHCID: Final = Kind(
 NAME_REMOVE: Final = Kind(
     "NameRemove", RequestKind.REMOVE_CHECK_WITH_DHCID,
     # RFC 4703, section 5.5: first the address, then the rest of the name if no address is left.
-    forward=_remove((_DHCID_IS_OURS,), (_DHCID_IS_OURS, _NO_A, _NO_AAAA), (_DELETE_ALL,)),
+    forward=_remove((DHCID_IS_OURS,), (DHCID_IS_OURS, NO_A, NO_AAAA), (DELETE_ALL,)),
     reverse=(_REMOVE_PTR_IF_OURS,),
 )
 
 CHECK_EXISTS_REMOVE: Final = Kind(
     "CheckExistsRemove", RequestKind.REMOVE_CHECK_EXISTS_WITH_DHCID,
-    forward=_remove((_DHCID_EXISTS,), (_NO_A, _NO_AAAA), (_DELETE_DHCID,)),
+    forward=_remove((DHCID_EXISTS,), (NO_A, NO_AAAA), (DELETE_DHCID,)),
     reverse=(_REMOVE_PTR_IF_OURS,),
 )
 
@@ -267,14 +287,14 @@ SIMPLE_REMOVE: Final = Kind(
     forward=(
         Step(
             "REMOVING_FWD_RRS", "FORWARD_REMOVE_RRS", "Forward RR Remove",
-            updates=(_DELETE_ADDRESSES, _DELETE_DHCID),
+            updates=(DELETE_ADDRESSES, DELETE_DHCID),
             on=_REMOVED,
         ),
     ),
     reverse=(
         Step(
             "REMOVING_REV_PTRS", "REVERSE_REMOVE", "Reverse Remove",
-            updates=(_DELETE_PTR, _DELETE_DHCID),
+            updates=(DELETE_PTR, DELETE_DHCID),
             on=_REMOVED,
         ),
     ),
@@ -285,14 +305,14 @@ SIMPLE_REMOVE_WITHOUT_DHCID: Final = Kind(
     forward=(
         Step(
             "REMOVING_FWD_RRS", "FORWARD_REMOVE_RRS", "Forward RR Remove",
-            updates=(_DELETE_ADDRESSES,),
+            updates=(DELETE_ADDRESSES,),
             on=_REMOVED,
         ),
     ),
     reverse=(
         Step(
             "REMOVING_REV_PTRS", "REVERSE_REMOVE", "Reverse Remove",
-            updates=(_DELETE_PTR,),
+            updates=(DELETE_PTR,),
             on=_REMOVED,
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -10,6 +11,7 @@ from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
 from pyd2.interpreter import free_in_parts
 from pyd2.packets.layer import DomainNumbers
+from pyd2.update.model.policies import make_policy
 from pyd2.update.model.zones import Matcher, ReverseMatcher
 from pyd2.update.server.breaker import CircuitBreaker
 from pyd2.update.server.lane import Lane
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pyd2.dns.update import Zone
     from pyd2.packets.layer import Index, PacketLayer
     from pyd2.update.model.kinds import Step
+    from pyd2.update.model.policies import Policy
     from pyd2.update.model.route import Route
     from pyd2.update.server.window import InFlightWindow
 
@@ -110,16 +113,19 @@ class Server:
 class Domain:
     """A DDNS domain: its zone and its servers, in the order they are tried."""
 
-    __slots__ = ("lanes", "name", "retry", "servers", "zone", "zone_error")
+    __slots__ = ("lanes", "name", "policy", "retry", "servers", "zone", "zone_error")
 
     def __init__(
-        self, name: str, servers: tuple[Server, ...], packets: PacketLayer, retry: RetrySwitches | None = None
+        self, name: str, servers: tuple[Server, ...], packets: PacketLayer,
+        retry: RetrySwitches | None = None, policy: Policy | None = None,
     ) -> None:
         self.name = name
         self.servers = servers
         self.lanes = tuple(dict.fromkeys(server.lane for server in servers))
         self.retry = retry
         """How a request is tried again that no server was chosen for; None: not at all."""
+        self.policy = policy
+        """What is done there beyond Kea's kinds; None: nothing."""
         self.zone: Zone | None = None
         """None if the name is no domain name: Kea accepts such a configuration, and the updates fail."""
         self.zone_error = ""
@@ -134,7 +140,7 @@ class Plan:
 
     __slots__ = (
         "_changed", "_limits", "active", "begins_at_several", "domains", "forward", "index", "keys", "lanes",
-        "retries", "reverse", "switches",
+        "policies", "retries", "reverse", "switches",
     )
 
     def __init__(
@@ -163,6 +169,8 @@ class Plan:
             for domain in (*forward.domains, *reverse.domains) for server in domain.servers
         )
         """Whether requests are tried again in any domain."""
+        self.policies = any(domain.policy is not None for domain in (*forward.domains, *reverse.domains))
+        """Whether any domain has a policy."""
         numbers: dict[Domain, int] = {}
         for domain in (*forward.domains, *reverse.domains):
             numbers.setdefault(domain, len(numbers) + 1)
@@ -235,6 +243,7 @@ def make_plan(
     for entry in config.tsig_keys:
         make_key(entry)
     limits: dict[Lane, Limits] = {}
+    policy_of = cache(make_policy)
 
     def make_server(entry: DnsServer) -> Server:
         switches = entry.switches.lanes
@@ -254,7 +263,8 @@ def make_plan(
 
     def make_domain(entry: DdnsDomain) -> Domain:
         servers = tuple(map(make_server, entry.servers))
-        return Domain(entry.name, servers, packets, _if_enabled(entry.switches.retry))
+        retry = _if_enabled(entry.switches.retry)
+        return Domain(entry.name, servers, packets, retry, policy_of(entry.switches.policy))
 
     forward = Matcher([(entry.name, make_domain(entry)) for entry in config.forward_domains])
     reverse = ReverseMatcher([(entry.name, make_domain(entry)) for entry in config.reverse_domains])

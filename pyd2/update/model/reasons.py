@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyd2.dns.constants import Rcode, RRType, rcode_text
 from pyd2.errors import BadReply
 from pyd2.update.model.kinds import KINDS, MAX_ROUNDS, MAX_TRIES
+from pyd2.update.model.policies import find_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,9 +32,12 @@ class Fault(StrEnum):
     LOOP = "loop"
     NO_SERVER = "no-server"
     LIBRARY = "library"
+    OTHER_HOST = "other-host"
+    NO_LEASES = "no-leases"
     UNMATCHED = "unmatched"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
+    KEPT = "kept"
     SHARE_FULL = "share-full"
     LOST = "lost"
 
@@ -45,6 +49,8 @@ OF_STEPS: Final = (
     Fault.LOOP,
     Fault.NO_SERVER,
     Fault.LIBRARY,
+    Fault.OTHER_HOST,
+    Fault.NO_LEASES,
 )
 """What can happen in a step; the other faults are those of a request that has not begun."""
 RCODES: Final = tuple(rcode_text(rcode) for rcode in range(17))
@@ -69,6 +75,10 @@ class Row(NamedTuple):
     """Where the row applies, in words; empty: everywhere."""
     applies: Callable[[Kind, Step], bool]
     reason: Reason
+
+
+_SAY_WHOSE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
+"""The RCODEs of answers to a question that say whose a name is."""
 
 
 def _everywhere(_kind: Kind, _step: Step) -> bool:
@@ -100,6 +110,10 @@ def _removes(_kind: Kind, step: Step) -> bool:
     return step.name.startswith("REMOVING")
 
 
+def _asks(_kind: Kind, step: Step) -> bool:
+    return step.asks is not None
+
+
 def _reverse(_kind: Kind, step: Step) -> bool:
     return not step.forward
 
@@ -115,6 +129,25 @@ _WITHOUT_DHCID: Final = "set ddns-conflict-resolution-mode no-check-without-dhci
 TABLE: Final = (
     _row("NOERROR", "The server has made the change.", "Nothing."),
     _row(
+        "NXRRSET",
+        "The name is another client's, or was entered by hand: it has DHCIDs or addresses with which the "
+        "policies of the domain do not give it to this client.",
+        "The note of the failure says what the name has. If it is to be this client's, remove it from the "
+        "zone with its DHCIDs; the client gets it with its next request. Else give one of the two clients "
+        "another name.",
+        "the question of a policy",
+        _asks,
+    ),
+    _row(
+        "",
+        "The DNS server takes updates, but does not answer the question for the DHCIDs of the name, without "
+        "which the policies of the domain cannot decide.",
+        "Let pyd2 query the zone at this address, with its key if the updates have one (BIND: allow-query). "
+        "'pyd2ctl lint --probe' asks the server, too.",
+        "the question of a policy",
+        _asks,
+    ),
+    _row(
         "FORMERR",
         "The DNS server cannot read the update.",
         "Look into its log. If something between pyd2 and the server changes DNS messages, such as a "
@@ -127,16 +160,13 @@ TABLE: Final = (
         "FORMERR",
         "The DNS server cannot read the update.",
         "Look into its log. If something between pyd2 and the server changes DNS messages, such as a "
-        "firewall, let it "
-        "pass them as they are.",
+        "firewall, let it pass them as they are.",
     ),
     _row(
         "SERVFAIL",
         "The DNS server failed while it made the change: it cannot write the zone's file or its .jnl file, "
-        "the zone is "
-        "frozen, it cannot reach the primary that it forwards to, or it cannot hold DHCID records, as "
-        "Samba with "
-        "BIND.",
+        "the zone is frozen, it cannot reach the primary that it forwards to, or it cannot hold DHCID "
+        "records, as Samba with BIND.",
         "Look into its log. With BIND, let it write the zone's directory, and end a freeze with 'rndc thaw "
         "ZONE'. "
         f"With Samba, {_WITHOUT_DHCID}.",
@@ -146,8 +176,7 @@ TABLE: Final = (
     _row(
         "SERVFAIL",
         "The DNS server failed while it made the change: it cannot write the zone's file or its .jnl file, "
-        "the zone is "
-        "frozen, or it cannot reach the primary that it forwards to.",
+        "the zone is frozen, or it cannot reach the primary that it forwards to.",
         "Look into its log. With BIND, let it write the zone's directory, and end a freeze with 'rndc thaw "
         "ZONE'.",
     ),
@@ -180,11 +209,10 @@ TABLE: Final = (
     _row(
         "REFUSED",
         "The DNS server does not allow this update: its policy does not let this key, or this address, "
-        "change the "
-        "PTR there; or it is a secondary that forwards no updates.",
+        "change the PTR there; or it is a secondary that forwards no updates.",
         "Allow the key in the server's policy to change PTR and DHCID records in this zone (BIND: "
-        "update-policy "
-        "{ grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names the primary.",
+        "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers "
+        "names the primary.",
         "the reverse direction",
         _reverse,
     ),
@@ -206,9 +234,9 @@ TABLE: Final = (
     _row(
         "YXRRSET",
         "The name still has an address, usually of the other family, so the rest of it stays.",
-        "Nothing for the name: it goes with its last address. As with Kea, the PTR of the address that "
-        "went is not "
-        "removed then: remove it by hand if no other client gets the address.",
+        "Nothing for the name: it goes with its last address. As with Kea, the PTR of the address that went "
+        "is not removed then: remove it by hand if no other client gets the address. With the policy "
+        "remove-yxrrset 'done' it is removed.",
         "the second step of a removal",
         _removes_rest,
     ),
@@ -221,12 +249,11 @@ TABLE: Final = (
         "NXRRSET",
         "The name belongs to another client, whose DHCID it has; or it was entered by hand and has no DHCID.",
         "If the name is to be this client's, remove it from the zone with its DHCID; the client gets it "
-        "with its next "
-        "request. Else give one of the two clients another name. If one client comes with several "
-        "identifiers (DHCPv4 "
-        "and DHCPv6, a boot loader), set ddns-conflict-resolution-mode check-exists-with-dhcid for its "
-        "subnet: then "
-        "clients can take names from each other.",
+        "with its next request. Else give one of the two clients another name. If one host comes by DHCPv4 "
+        "and DHCPv6 with different identifiers, set the policy dual-stack; if it comes with several in one "
+        "family (a boot loader), set ddns-conflict-resolution-mode check-exists-with-dhcid for its subnet: "
+        "then clients can take names from each other. If names without DHCID are left over from another "
+        "DHCP server, set the policy adopt for a while.",
         "additions with check-with-dhcid",
         _replaces_own,
     ),
@@ -245,19 +272,16 @@ TABLE: Final = (
     _row(
         "NOTAUTH",
         "The DNS server does not serve this zone, or not as its primary; or it does not accept the key: it "
-        "does not "
-        "know it, or the clocks differ by more than 300 seconds.",
+        "does not know it, or the clocks differ by more than 300 seconds.",
         "Check that the domain's name is exactly that of the zone, and that dns-servers names the zone's "
-        "primary. "
-        "Check name, algorithm and secret of the key at both ends, and the clocks. The server's log says "
-        "which.",
+        "primary. Check name, algorithm and secret of the key at both ends, and the clocks. The server's "
+        "log says which.",
     ),
     _row(
         "NOTZONE",
         "The reverse name of the address lies outside the zone that the update names.",
         "Set the name of the reverse domain to the zone that holds the address, with its final dot. Zones "
-        "of RFC 2317 "
-        "get no updates.",
+        "of RFC 2317 get no updates.",
         "the reverse direction",
         _reverse,
     ),
@@ -307,8 +331,7 @@ TABLE: Final = (
         "The reply has the update's own signature, so it proves nothing. Samba and Windows send some "
         "refusals so.",
         "With Samba, set ddns-conflict-resolution-mode no-check-without-dhcid in the DHCP server: it takes "
-        "no DHCID "
-        "records and refuses their changes in this way.",
+        "no DHCID records and refuses their changes in this way.",
     ),
     _row(
         Fault.TIMEOUT,
@@ -323,22 +346,19 @@ TABLE: Final = (
         Fault.UNREACHABLE,
         "The system could not send the update, or the TCP connection failed.",
         "Check route and firewall to the DNS server; with TLS, the certificates. The message "
-        "ASIODNS_SEND_DATA says "
-        "what the system reports.",
+        "ASIODNS_SEND_DATA says what the system reports.",
     ),
     _row(
         Fault.UNSENDABLE,
         "pyd2 could not make the update, or could not sign it.",
         "The message ending in _BUILD_FAILURE, or DHCP_DDNS_TRANS_SEND_ERROR, has the cause: mostly a "
-        "domain whose "
-        "name is no domain name, or a hook library's key.",
+        "domain whose name is no domain name, or a hook library's key.",
     ),
     _row(
         Fault.LOOP,
         f"The DNS server said {MAX_ROUNDS} times in turn that the name exists and that it does not.",
         "Find out what else changes the name, or whether several servers with different content answer at "
-        "this "
-        "address.",
+        "this address.",
     ),
     _row(
         Fault.NO_SERVER,
@@ -352,16 +372,36 @@ TABLE: Final = (
         "parameters.",
     ),
     _row(
+        Fault.OTHER_HOST,
+        "The name is a client's of the other family, and the leases do not show that the two are one host, "
+        "as the policy dual-stack 'same-host' wants it.",
+        "The note of the failure says what differs. If it is one host all the same, such as one with two "
+        "network cards, give it a name for each family, or set dual-stack to 'per-family'.",
+    ),
+    _row(
+        Fault.NO_LEASES,
+        "The name is a client's of the other family, and the DHCP servers could not be asked if it is one "
+        "host.",
+        "The note of the failure has the cause. Check dhcp4-socket and dhcp6-socket in policy, that pyd2 "
+        "may open them, and that both DHCP servers load libdhcp_lease_cmds.so. With retry such a request is "
+        "tried again.",
+    ),
+    _row(
         Fault.UNMATCHED,
         "No domain of the configuration holds the host's name, or the address.",
         "Add the zone to forward-ddns or reverse-ddns, or take ddns-qualifying-suffix of the DHCP server "
-        "into account. "
-        "'pyd2ctl explain' shows what would match.",
+        "into account. 'pyd2ctl explain' shows what would match.",
     ),
     _row(
         Fault.EXPIRED,
         "The lease ended, or a removal was tried for long enough, before the change could be made.",
         "Nothing for this request. The failures before it say why it was not carried out in time.",
+    ),
+    _row(
+        Fault.KEPT,
+        "The policy keep has the name: removals of it are not made.",
+        "Nothing, if that is meant. Else take the name out of policy.keep, and remove it from the zone by "
+        "hand.",
     ),
     _row(Fault.SUPERSEDED, "A newer request of the same client has made this one superfluous.", "Nothing."),
     _row(
@@ -373,8 +413,7 @@ TABLE: Final = (
         Fault.LOST,
         "The queue was full.",
         "Find out which DNS server is too slow, or raise queue.max-entries. The DHCP server does not send "
-        "the request "
-        "again before the lease is renewed.",
+        "the request again before the lease is renewed.",
     ),
 )
 """All reasons."""
@@ -401,10 +440,15 @@ def _is_rcode(name: str) -> bool:
 def failures(kind: Kind, step: Step) -> Iterator[tuple[str, Reason]]:
     """Return what can fail in a step, by name: RCODEs that it does not go on with, and all else."""
     for rcode in Rcode:
-        if rcode not in step.on:
+        if rcode not in step.on and (step.asks is None or rcode not in _SAY_WHOSE):
             yield rcode.name, reason(rcode.name, kind, step)
     for name in (*BadReply, *OF_STEPS):
         yield name, reason(name, kind, step)
+
+
+def reason_of_step(name: str, kind: Kind, step: str) -> Reason:
+    """Return the reason of a failure in a step by its name, which may be one of a policy."""
+    return reason(name, kind, find_step(kind, step))
 
 
 def find_kind(mode: str, change_type: int) -> Kind:

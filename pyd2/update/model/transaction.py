@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pyd2.counters import KeyCounters
     from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.packets.layer import Request
+    from pyd2.update.model.holdings import Holding
     from pyd2.update.model.kinds import Kind, Step
     from pyd2.update.model.plan import Domain, Plan, Server
     from pyd2.update.model.route import Route
@@ -33,6 +34,15 @@ class Failure(NamedTuple):
     """How it is tried again; None: it has failed for good."""
     fault: str
     """What has failed, as ``reasons.py`` names it."""
+
+
+class Asked(NamedTuple):
+    """What a server has said to the question for the DHCIDs of a name."""
+
+    server: Server
+    rcode: int
+    guards: frozenset[bytes]
+    holding: Holding
 
 
 class Tried:
@@ -90,7 +100,7 @@ class Transaction(Tried):
     """  # noqa: D205  one sentence
 
     __slots__ = (
-        "_fault", "dhcid", "domain", "ended", "forward", "forward_done", "forward_failure", "hops",
+        "_fault", "asked", "dhcid", "domain", "ended", "forward", "forward_done", "forward_failure", "hops",
         "key_counters", "kind", "ncr", "next_server", "passed_over", "plan", "reverse", "reverse_done",
         "route", "routes", "spare_rcode", "step", "then", "tries",
     )
@@ -108,6 +118,8 @@ class Transaction(Tried):
     then: Route
     """How the reverse direction begins, if that is known."""
     _fault: str
+    asked: Asked
+    """What the server that was asked last said of the name; only under a policy, once it was asked."""
 
     def __init__(
         self, ncr: Request, dhcid: int, kind: Kind, plan: Plan, forward: Domain | None, reverse: Domain | None

@@ -133,10 +133,15 @@ class RetryScheduler:
             found = routing.without_reverse(found)
         if found is None or (forward is None and reverse is None):
             routing.drop_unmatched(ncr, found, retry.dhcid)
-        else:
-            kind = KINDS[found.kind]
-            transaction = RetryTransaction(retry, found, kind, routing.plan, forward, reverse)
-            self._driver.begin(transaction, now, wall)
+            return
+        kind = KINDS[found.kind]
+        if routing.plan.policies:
+            under_policy = routing.kind_under_policy(found, retry.dhcid, forward, reverse, wall)
+            if under_policy is None:
+                return
+            kind = under_policy
+        transaction = RetryTransaction(retry, found, kind, routing.plan, forward, reverse)
+        self._driver.begin(transaction, now, wall)
 
     def end(self, retry: RetryRequest, followers: Followers) -> None:
         """Note that the transaction of a retry has ended, which held the client of ``followers``."""

@@ -12,6 +12,7 @@ from pyd2.dns.names import reverse_name
 from pyd2.ncr import ChangeType
 from pyd2.update.model.kinds import KINDS
 from pyd2.update.model.plan import Plan
+from pyd2.update.model.reasons import Fault
 from pyd2.update.model.transaction import Transaction
 from pyd2.update.observing.requests import Result
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pyd2.packets.layer import Request
     from pyd2.update.drive.driver import Driver
     from pyd2.update.drive.outcomes import Ends
+    from pyd2.update.model.kinds import Kind
     from pyd2.update.model.plan import Domain
     from pyd2.update.schedule.queue_limit import QueueLimit
 
@@ -73,9 +75,35 @@ class Routing:
             found = self.without_reverse(found)
         if found is None or (forward is None and reverse is None):
             self.drop_unmatched(ncr, found, dhcid)
-        else:
-            kind = KINDS[found.kind]
-            self._driver.begin(Transaction(found, dhcid, kind, self.plan, forward, reverse), now, wall)
+            return
+        kind = KINDS[found.kind]
+        if self.plan.policies:
+            under_policy = self.kind_under_policy(found, dhcid, forward, reverse, wall)
+            if under_policy is None:
+                return
+            kind = under_policy
+        self._driver.begin(Transaction(found, dhcid, kind, self.plan, forward, reverse), now, wall)
+
+    def kind_under_policy(
+        self, ncr: Request, dhcid: int, forward: Domain | None, reverse: Domain | None, wall: float
+    ) -> Kind | None:
+        """Return the kind of a request, one of whose domains is given; None: it is a removal not to be made.
+
+        It has ended then.
+        """
+        domain = forward or reverse
+        assert domain is not None
+        policy = domain.policy
+        if policy is None:
+            return KINDS[ncr.kind]
+        if policy.keeps(ncr):
+            self._log.emit("PYD2_REMOVAL_KEPT", ncr.request_id, ncr.fqdn, ncr.text())
+            self._counters.removals_kept.add(wall)
+            self._counters.tally.superseded += 1
+            self._ends.observe(Result.SUPERSEDED, ncr, fault=Fault.KEPT)
+            self._drop(ncr, dhcid)
+            return None
+        return policy.kinds[ncr.kind]
 
     def without_forward(self, ncr: Request) -> Request | None:
         """Return a request without its forward change, which has no domain; None: it must not go on."""

@@ -10,10 +10,11 @@ import dns.query
 import dns.rcode
 import dns.update
 
+from pyd2.dns.dhcid import make_dhcid
 from pyd2.dns.names import lower, parse_name
 from pyd2.tools.endpoint import Endpoint
 from pyd2.tools.reconcile.d2_config import Server, Zone
-from pyd2.tools.reconcile.lease import Lease, dhcid_of, pack_address
+from pyd2.tools.reconcile.lease import Lease, pack_address
 from pyd2.tools.requests import Identifier
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def mac(number: int) -> str:
 def client_dhcid(number: int, name: str) -> bytes:
     """Return the DHCID of the client whose hardware address has this number."""
     hardware = bytes.fromhex(mac(number).replace(":", ""))
-    return dhcid_of(Identifier.HARDWARE_ADDRESS, b"\x01" + hardware, wire(name))
+    return make_dhcid(Identifier.HARDWARE_ADDRESS, b"\x01" + hardware, wire(name))
 
 
 def row4(host: str, number: int, name: str, *, age: int = OLD, lifetime: int = LIFETIME, flags: str = "1,1",

@@ -8,16 +8,29 @@ from pyd2.dns.constants import Rcode
 from pyd2.errors import BadReply
 from pyd2.ncr import ChangeType
 from pyd2.update.model.kinds import KINDS, Kind, Step
-from pyd2.update.model.reasons import NAMES, OF_STEPS, RCODES, TABLE, Fault, failures, find_kind, reason
+from pyd2.update.model.policies import POLICY_KINDS
+from pyd2.update.model.reasons import (
+    NAMES,
+    OF_STEPS,
+    RCODES,
+    TABLE,
+    Fault,
+    failures,
+    find_kind,
+    reason,
+    reason_of_step,
+)
 
+ALL_KINDS = (*KINDS, *POLICY_KINDS)
 STEPS = [
-    pytest.param(kind, step, id=f"{kind.name}-{step.name}") for kind in KINDS for step in kind.steps.values()
+    pytest.param(kind, step, id=f"{kind.name}-{step.name}")
+    for kind in ALL_KINDS for step in kind.steps.values()
 ]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "17", "4095"])
 def test_everything_has_a_reason_and_a_mend(name: str) -> None:
-    found = {reason(name), *(reason(name, kind, step) for kind in KINDS for step in kind.steps.values())}
+    found = {reason(name), *(reason(name, kind, step) for kind in ALL_KINDS for step in kind.steps.values())}
     for why, mend in found:
         assert why.endswith(".")
         assert mend.endswith(".")
@@ -27,7 +40,8 @@ def test_everything_has_a_reason_and_a_mend(name: str) -> None:
 @pytest.mark.parametrize(("kind", "step"), STEPS)
 def test_each_step_has_all_its_failures(kind: Kind, step: Step) -> None:
     found = dict(failures(kind, step))
-    rcodes = {rcode.name for rcode in Rcode if rcode not in step.on}
+    answers = set() if step.asks is None else {Rcode.NOERROR, Rcode.NXDOMAIN}
+    rcodes = {rcode.name for rcode in {*Rcode} - answers if rcode not in step.on}
     assert found.keys() == {*rcodes, *BadReply, *OF_STEPS}
     assert "NOERROR" not in found
 
@@ -37,7 +51,7 @@ def test_every_row_is_used() -> None:
     used = {
         id(row.reason)
         for row in TABLE
-        for kind in KINDS
+        for kind in ALL_KINDS
         for step in kind.steps.values()
         if reason(row.name or "BADVERS", kind, step) is row.reason
     }
@@ -70,6 +84,15 @@ def test_the_same_rcode_means_what_the_step_requires() -> None:
     assert "name" in reason_at("REFUSED", "check-with-dhcid", add, step)
     assert "Samba" in reason_at("NOTIMP", "check-with-dhcid", add, step)
     assert "Samba" not in reason_at("NOTIMP", "no-check-without-dhcid", add, step)
+
+
+def test_a_step_of_a_policy_has_reasons_of_its_own() -> None:
+    kind = find_kind("check-with-dhcid", ChangeType.ADD)
+    asked = reason_of_step("NXRRSET", kind, "ASKING_FWD_NAME").why
+    assert "policies" in asked
+    assert asked != reason_of_step("NXRRSET", kind, "REPLACING_FWD_ADDRS").why
+    assert "does not answer the question" in reason_of_step("REFUSED", kind, "ASKING_FWD_NAME").why
+    assert reason_of_step("REFUSED", kind, "of another release") == reason("REFUSED")
 
 
 def test_names_differ() -> None:
