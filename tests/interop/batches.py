@@ -202,7 +202,7 @@ def wait_until_done(d2: D2) -> None:
 
 def has_nothing_to_do(queue: dict[str, Any]) -> bool:
     """Return whether a durable queue is empty; one that is not read yet shows no entries either."""
-    return queue["state"] == "in use" and queue["entries"] == 0
+    return bool(queue["state"] == "in use" and queue["entries"] == 0)
 
 
 def wait_until_received(d2: D2, count: int) -> None:
