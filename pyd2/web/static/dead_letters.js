@@ -24,10 +24,10 @@ async function show(page, shown) {
   const act = (name, deadLetter, label) => make("button", { "aria-label": `${label} ${deadLetter.number}`, onclick: () =>
     page.guard(command(name, { numbers: [deadLetter.number] }).then(() => show(page, shown))) }, label);
   shown.replaceChildren(table(`The newest of ${answer.total}. Look at the newer requests of a host before you try one again`, [
-    { title: "Number", number: true, show: (deadLetter) => String(deadLetter.number) },
+    { title: "Number", kind: "number", show: (deadLetter) => String(deadLetter.number) },
     { title: "Given up", show: (deadLetter) => time(deadLetter.died) },
-    { title: "Request", show: (deadLetter) => deadLetter.request },
-    { title: "Reason", show: (deadLetter) => deadLetter.reason },
+    { title: "Request", kind: "long", show: (deadLetter) => deadLetter.request },
+    { title: "Reason", kind: "long", show: (deadLetter) => deadLetter.reason },
     { title: "What to do", show: (deadLetter) => [act("pyd2-dead-letter-retry", deadLetter, "Try again"), " ",
       act("pyd2-dead-letter-remove", deadLetter, "Remove")] },
   ], found));

@@ -20,13 +20,13 @@ export function draw(name, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
-// A table. A column has a title, a function from an entry to a text or elements, and whether it holds numbers.
+// A table. A column has a title, and a function from an entry to a text or elements; a kind, for columns of
+// numbers, or of long texts that may be broken anywhere.
 // The roles are given again because a narrow window shows the cells as blocks.
 export function table(caption, columns, entries) {
-  const kind = (column) => (column.number ? "number" : null);
-  const head = columns.map((column) => make("th", { scope: "col", role: "columnheader", class: kind(column) }, column.title));
+  const head = columns.map((column) => make("th", { scope: "col", role: "columnheader", class: column.kind }, column.title));
   const rows = entries.map((entry) => make("tr", { role: "row" }, columns.map((column) =>
-    make("td", { role: "cell", class: kind(column), "data-column": column.title }, make("span", {}, column.show(entry))))));
+    make("td", { role: "cell", class: column.kind, "data-column": column.title }, make("span", {}, column.show(entry))))));
   return make("table", { role: "table" }, make("caption", {}, caption),
     make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, head)), make("tbody", { role: "rowgroup" }, rows));
 }

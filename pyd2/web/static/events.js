@@ -5,19 +5,19 @@ import { get } from "./api.js";
 import { milliseconds, result, time } from "./format.js";
 
 const when = { title: "Time", show: (event) => time(event.at) };
-const host = { title: "Host", show: (event) => link("host", { name: event.name }, event.name) };
+const host = { title: "Host", kind: "long", show: (event) => link("host", { name: event.name }, event.name) };
 const what = { title: "Operation", show: (event) => `${event.operation} ${event.address}` };
 const server = { title: "DNS server", show: (event) => event.server || "-" };
 const outcome = { title: "Result", show: (event) => {
   const [text, kind] = result(event);
   return make("span", { class: kind }, text);
 } };
-const took = { title: "Took", number: true, show: (event) => milliseconds(event.ms) };
+const took = { title: "Took", kind: "number", show: (event) => milliseconds(event.ms) };
 const cause = { title: "Why, and mend", show: (event) => (event.why ? [make("p", { class: "cause" }, event.why),
   make("p", { class: "cause quiet" }, event.mend)] : "-") };
 const changes = { title: "Changes", show: (event) =>
   [["forward", event.forward], ["PTR", event.reverse]].filter(([, state]) => state).map((way) => way.join(" ")).join(", ") || "-" };
-const client = { title: "Client", show: (event) => `${event.client}, ${event.mode}` };
+const client = { title: "Client", kind: "long", show: (event) => `${event.client}, ${event.mode}` };
 
 export const hosts = {
   title: "Hosts",
@@ -45,7 +45,7 @@ export const failures = {
     page.main.append(search(titles, given, (fields) => page.go("failures", fields)));
     const fields = Object.fromEntries(Object.keys(titles).map((name) => [name, given[name] ?? ""]));
     await pages(page, "failures", fields, "events", "Requests that did not end well, the newest first",
-      [when, host, what, outcome, cause, server, { title: "Zone", show: (event) =>
+      [when, host, what, outcome, cause, server, { title: "Zone", kind: "long", show: (event) =>
         (event.zone ? make("a", { href: address("failures", { zone: event.zone }) }, event.zone) : "-") }], "Nothing has failed.");
   },
 };

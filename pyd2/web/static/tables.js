@@ -16,20 +16,20 @@ const OF_SERVERS = [
     const since = server.down_for === null ? "" : ` for ${duration(server.down_for)}`;
     return make("span", { class: kind }, `${word}${since}`);
   } },
-  { title: "In flight", number: true, show: (server) => `${count(server.in_flight)} of ${count(server.window)}` },
-  { title: "Waiting", number: true, show: (server) => count(server.waiting) },
-  { title: "p50 / p95", number: true, show: (server) => `${milliseconds(server.p50_ms)} / ${milliseconds(server.p95_ms)}` },
+  { title: "In flight", kind: "number", show: (server) => `${count(server.in_flight)} of ${count(server.window)}` },
+  { title: "Waiting", kind: "number", show: (server) => count(server.waiting) },
+  { title: "p50 / p95", kind: "number", show: (server) => `${milliseconds(server.p50_ms)} / ${milliseconds(server.p95_ms)}` },
   { title: "Replies", show: (server) => listed({ ...server.rcodes, ...server.bad }) },
-  { title: "Timeouts", number: true, show: (server) => count(server.timeouts) },
+  { title: "Timeouts", kind: "number", show: (server) => count(server.timeouts) },
   { title: "Key", show: (server) => server.keys.join(", ") || "none" },
   { title: "Transport", show: (server) => server.transport },
 ];
 
 const OF_ZONES = [
-  { title: "Zone", show: (zone) => zone.name },
+  { title: "Zone", kind: "long", show: (zone) => zone.name },
   { title: "Direction", show: (zone) => zone.direction },
-  { title: "Done", number: true, show: (zone) => count(zone.done) },
-  { title: "Failed", number: true, show: (zone) => count(zone.failed + zone.expired) },
+  { title: "Done", kind: "number", show: (zone) => count(zone.done) },
+  { title: "Failed", kind: "number", show: (zone) => count(zone.failed + zone.expired) },
   { title: "Last failure", show: (zone) => (zone.last_failure === null ? "-"
     : link("failures", { zone: zone.name }, `${time(zone.last_failure.at)} ${zone.last_failure.fault}`)) },
   { title: "DNS servers", show: (zone) => zone.servers.join(", ") },
