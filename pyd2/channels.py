@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.config.model import UnixSocket
 from pyd2.control.executor import CommandExecutor
@@ -11,25 +11,34 @@ from pyd2.net.control_unix import UnixChannel
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from pyd2.config.model import ControlSocket
+    from pyd2.config.model import Config, ControlSocket
     from pyd2.config.switches import PageSwitches
-    from pyd2.control.http_pages import HttpPages
+    from pyd2.control.http_pages import HttpPages, PageRequest, Source
     from pyd2.control.http_request import Bodies
+    from pyd2.control.http_response import Response
+    from pyd2.control.registry import CommandRegistry
     from pyd2.data.element import Element
     from pyd2.hooks.interface import HttpUse
     from pyd2.metrics.page import MetricsPage
     from pyd2.metrics.reading import Facts
     from pyd2.net.control import ControlChannel
     from pyd2.observe.log import MessageLog
+    from pyd2.web.operations import Operable
+    from pyd2.web.site import Site
+
+
+FIRST_OPERATION: Final = "pyd2-retry-now"
+"""The first of the commands that ``offer_operations`` offers."""
 
 
 class ChannelMaker:
     """Called with a socket of the configuration, it returns its channel, not yet open.
 
     ``process`` carries a command out. ``hooks`` begins the use of hook libraries for a request over HTTP.
-    ``facts`` is where metrics come from; ``before_page`` is called before a page is made.
+    ``facts`` is where metrics and the web page get their numbers; ``before_page`` is called before a page is
+    made.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class ChannelMaker:
         self._metrics: MetricsPage | None = None
         self._bodies: Bodies | None = None
         """What all HTTP control sockets share."""
+        self._site: Site | None = None
 
     def __call__(self, config: ControlSocket) -> ControlChannel:
         """Return the control channel of a socket."""
@@ -77,14 +87,38 @@ class ChannelMaker:
 
     def _pages(self, switches: PageSwitches) -> HttpPages:
         from pyd2.control.http_pages import HttpPages
+
+        sources: dict[str, Source] = {}
+        if switches.metrics:
+            sources["/metrics"] = self._metrics_source()
+        if switches.web:
+            sources |= self._web_sources(switches)
+        return HttpPages(switches, sources)
+
+    def _metrics_source(self) -> Source:
+        from pyd2.control.http_pages import page
         from pyd2.metrics.page import MetricsPage
 
-        if self._metrics is None:
-            self._metrics = MetricsPage(self._facts())
-        metrics = self._metrics
+        metrics = self._metrics = self._metrics or MetricsPage(self._facts())
 
-        def get(headers: Mapping[str, str]) -> tuple[str, tuple[bytes, ...]]:
+        def get(request: PageRequest) -> Response:
             self._before_page()
-            return metrics.get(headers)
+            return page(*metrics.get(request.headers))
 
-        return HttpPages(switches, {"/metrics": get})
+        return get
+
+    def _web_sources(self, switches: PageSwitches) -> dict[str, Source]:
+        from pyd2.web.site import Site
+
+        if self._site is None:
+            self._site = Site(self._loop, self._facts(), self._before_page)
+        return self._site.sources(operate=switches.web == "operate")
+
+
+def offer_operations(config: Config, registry: CommandRegistry, service: Operable) -> None:
+    """Offer the commands of the web page that change something, if some socket asks for them."""
+    if not config.operable and not registry.has(FIRST_OPERATION):
+        return
+    from pyd2.web.operations import Operations
+
+    Operations(service, config.switches.queue).offer(registry, wanted=config.operable)

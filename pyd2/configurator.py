@@ -191,9 +191,9 @@ class Configurator(Checker):
         self.chain: Chain = load_chain((), log)
 
     def reading(self) -> ConfigReading:
-        """Return what metrics show of the configuration in force."""
+        """Return the configuration in force, for metrics and the web page."""
         assert self.config is not None
-        return ConfigReading(self._applied_at, self._successful, self.config.switches.metrics.max_zones)
+        return ConfigReading(self._applied_at, self._successful, self.config)
 
     def reload(self, path: str) -> None:
         """Apply a file. Raises Pyd2Error; nothing has changed then."""

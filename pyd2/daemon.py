@@ -17,7 +17,7 @@ import uvloop
 from pyd2 import __version__, interpreter, standard
 from pyd2.backend import make_backend
 from pyd2.captures import Captures
-from pyd2.channels import ChannelMaker
+from pyd2.channels import ChannelMaker, offer_operations
 from pyd2.config.addresses import SystemInterfaces
 from pyd2.config.output import to_element, to_shown_element
 from pyd2.config.paths import Directories
@@ -289,7 +289,7 @@ class Daemon:
         self._service.end()
 
     def _facts(self) -> Facts:
-        """Return where metrics come from."""
+        """Return where metrics and the web page get their numbers."""
         from pyd2.metrics.reading import Facts
 
         service = self._service
@@ -300,7 +300,8 @@ class Daemon:
         return Facts(
             self._counters, service.consistently, service.reading, self._configurator.reading,
             self._log.lines_lost, service.history_lost, service.commit_seconds,
-            self._statistics.of_gss, build,
+            self._statistics.of_gss, build, lambda: self.uptime,
+            service.failures,
         )
 
     def _http_use(self) -> HttpUse | None:
@@ -323,6 +324,7 @@ class Daemon:
         chain.share_statistics(self._statistics)
         self._captures.allow(allowed=config.switches.capture)
         self._service.configure(config, None if chain.select_key is None else self._select_key)
+        offer_operations(config, self._registry, self._service)
         if not restored:
             self._applied_at = time.monotonic()
             if self._serving:

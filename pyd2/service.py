@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.engine import SelectKey
     from pyd2.update.model.plan import Plan
+    from pyd2.update.observing.recent import Failures, RecentFailures
+    from pyd2.update.observing.requests import EventSink
     from pyd2.update.output import Output
     from pyd2.update.server.lane import Lane
 
@@ -157,6 +159,8 @@ class Service:
         self._most_unreported = 0
         self._history: HistoryWriter | None = None
         """There is one from the first configuration on that asks for a history."""
+        self._recent: RecentFailures | None = None
+        """What has failed lately; there is one from the first configuration on that has the web page."""
         self._leaving: ShutdownType | None = None
         self._left = False
         self._drain_timer: asyncio.TimerHandle | None = None
@@ -210,6 +214,10 @@ class Service:
         """Work by a new configuration; see Engine. ``select_key`` will be called in the daemon's thread."""
         # With many zones it takes a second to prepare, and some of that to drop what was before: here.
         self._configure_history(config.switches.history)
+        if config.web and self._recent is None:
+            from pyd2.update.observing.recent import RecentFailures
+
+            self._recent = RecentFailures()
         plan = self._engine.prepare(config, self._call(lambda: self._engine.lanes), time.time())
         self._call(self._put_in_force, config, plan, select_key).take_apart()
 
@@ -221,12 +229,34 @@ class Service:
         if self._history is not None:
             self._history.configure(switches)
 
+    def _sink(self, config: Config) -> EventSink | None:
+        """Return what looks at the ends of requests: the history, what the web page shows, or both."""
+        history = self._history if config.switches.history.enabled else None
+        if not config.web or self._recent is None:
+            return history
+        self._recent.then = history
+        return self._recent
+
+    def failures(self) -> Failures | None:
+        """Return what has failed since the last call; None: nothing shows it. See RecentFailures."""
+        return None if self._recent is None else self._call(self._recent.take)
+
+    def operate(self, action: Callable[[Engine, DurableQueue], T]) -> T:
+        """Have an operator's action carried out in the service's thread; return what it returns."""
+
+        def act() -> T:
+            outcome = action(self._engine, self._queue)
+            self._engine_io.flush()
+            return outcome
+
+        return self._call(act)
+
     def history_lost(self) -> int:
         """Return how many requests are not in the history that ought to be."""
         return 0 if self._history is None else self._history.lost
 
     def _put_in_force(self, config: Config, plan: Plan, select_key: SelectKey | None) -> Plan:
-        self._engine.sink = self._history if config.switches.history.enabled else None
+        self._engine.sink = self._sink(config)
         before = self._engine.put_in_force(config, plan, select_key, time.monotonic(), time.time())
         self._loop.call_soon(self._engine_io.forget_unused)  # which takes as long with very many servers
         self._queue.configure(config.switches.queue)

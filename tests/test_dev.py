@@ -43,6 +43,7 @@ def started(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
     monkeypatch.setattr(dev, "run_in_parts", lambda command: run(*command))
     monkeypatch.setattr(dev, "environment", lambda *_: None)
     monkeypatch.setattr(dev, "bring_kea", lambda: None)
+    monkeypatch.setattr(dev, "bring_axe", lambda: None)
     return commands
 
 
@@ -108,20 +109,23 @@ def test_in_ci_nothing_may_be_left_out(dev: ModuleType, started: list[list[str]]
     assert started == []
 
 
-def test_without_backports_it_says_what_it_leaves_out(
+@pytest.mark.parametrize(("bring", "marker", "which"), [
+    ("bring_kea", "kea30", "beside Kea 3.0"), ("bring_axe", "axe", "of accessibility"),
+])  # fmt: skip
+def test_without_what_it_brings_it_says_what_it_leaves_out(
     dev: ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], bring: str, marker: str, which: str,
 ) -> None:
     def fail() -> None:
         raise dev.DevError("the suite cannot be reached")
 
     monkeypatch.setattr(dev, "missing_peers", list)
-    monkeypatch.setattr(dev, "bring_kea", fail)
+    monkeypatch.setattr(dev, bring, fail)
     monkeypatch.setattr(dev, "IN_CI", False)
     dev.test(["-x"])
-    assert started[0][-3:] == ["-m", "not kea30", "-x"]
+    assert started[0][-3:] == ["-m", f"not {marker}", "-x"]
     (line,) = capsys.readouterr().out.splitlines()
-    assert line == "dev: NOT RUN: the tests beside Kea 3.0 (marker 'kea30'): the suite cannot be reached"
+    assert line == f"dev: NOT RUN: the tests {which} (marker '{marker}'): the suite cannot be reached"
     monkeypatch.setattr(dev, "IN_CI", True)
     with pytest.raises(dev.DevError, match="cannot be reached"):
         dev.test([])

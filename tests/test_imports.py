@@ -44,7 +44,7 @@ def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
                 "pyd2.capture", "pyd2.history",
                 "pyd2.metrics.page", "pyd2.control.write", "pyd2.control.http_session",
                 "pyd2.queue.sqlite.writer", "pyd2.hooks.kea", "pyd2.hooks.gss", "pyd2.hooks.python_chain",
-                "pyd2.tools"}
+                "pyd2.tools", "pyd2.web", "pyd2.control.http_pages", "pyd2.update.observing.recent"}
     assert not unwanted & set(done.stdout.split())
 
 
@@ -58,7 +58,7 @@ def test_the_threads_are_those_that_are_described_and_nothing_forks() -> None:
     assert found == {"pyd2/capture/writer.py",
                      "pyd2/queue/sqlite/stores.py", "pyd2/queue/sqlite/writer.py", "pyd2/net/tcp.py",
                      "pyd2/history/writer.py", "pyd2/observe/writer.py", "pyd2/service.py",
-                     "pyd2/hooks/gss/manager.py"}
+                     "pyd2/hooks/gss/manager.py", "pyd2/web/searcher.py"}
 
 
 def copy_package(target: Path, *, empty: bool = False) -> None:

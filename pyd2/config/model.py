@@ -13,7 +13,7 @@ from pyd2.config.switches import PageSwitches, ServerSwitches, Switches
 from pyd2.data.element import NOWHERE, Element, Position
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pyd2.config.sockets.unix_rules import UnixSocketRules
 
@@ -203,9 +203,21 @@ class Config(NamedTuple):
     @property
     def observed(self) -> bool:
         """Whether something looks at what becomes of requests and what DNS servers reply."""
-        if self.switches.history.enabled:
-            return True
-        return any(isinstance(socket, HttpSocket) and socket.pages.metrics for socket in self.control_sockets)
+        return self.switches.history.enabled or any(pages.any for pages in self._pages)
+
+    @property
+    def web(self) -> bool:
+        """Whether some control socket has the web page."""
+        return any(pages.web for pages in self._pages)
+
+    @property
+    def operable(self) -> bool:
+        """Whether the web page of some control socket may change something."""
+        return any(pages.web == "operate" for pages in self._pages)
+
+    @property
+    def _pages(self) -> Iterator[PageSwitches]:
+        return (socket.pages for socket in self.control_sockets if isinstance(socket, HttpSocket))
 
     def summary(self) -> str:
         """Return the text of DCTL_CONFIG_COMPLETE: where the server listens."""

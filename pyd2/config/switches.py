@@ -97,13 +97,15 @@ class PageSwitches(NamedTuple):
 
     metrics: bool = False
     """Whether ``/metrics`` is there."""
+    web: bool | str = False
+    """Whether the web page is there; ``operate``: and lets clients that may do all change something."""
     web_hosts: tuple[str, ...] = ()
     """The names, in lower case, by which the socket may be addressed; addresses and localhost always may."""
 
     @property
     def any(self) -> bool:
         """Whether there is anything to GET."""
-        return self.metrics
+        return self.metrics or bool(self.web)
 
 
 class ServerSwitches(NamedTuple):
@@ -203,7 +205,7 @@ _GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {
     "gss-tsig": _Choice(("auto", "builtin")),
 }
 
-_PAGES: Final[Mapping[str, _Rule]] = {"metrics": _YES_NO}
+_PAGES: Final[Mapping[str, _Rule]] = {"metrics": _YES_NO, "web": _Choice((False, True, "operate"))}
 _HOSTS: Final = "web-hosts"
 HTTP: Final = "http"
 """The list of HTTP control sockets; ``pyd2.config.sockets.own_sockets`` reads it."""
@@ -418,20 +420,23 @@ def _value(scope: Element, name: str, rule: _Rule) -> str | bool | float:
     if isinstance(rule, _Number):
         return _number(scope, name, rule)
     if isinstance(rule, _Choice):
-        if type(value) is not type(rule.values[0]):
+        if type(value) not in map(type, rule.values):
             _fail_type(name, element)
         if value in rule.values:
             return value
-        shown = str(value).lower() if isinstance(value, bool) else value
         raise ConfigError(
-            f"invalid value '{shown}' specified for parameter '{name}', "
-            f"expected {' or '.join(map(str, [*rule.values]))} ({element.position})"
+            f"invalid value '{_shown(value)}' specified for parameter '{name}', "
+            f"expected {' or '.join(map(_shown, rule.values))} ({element.position})"
         )
     if not isinstance(value, str):
         _fail_type(name, element)
     if "\0" in value:  # these texts are paths and names for the system and for OpenSSL
         raise ConfigError(f"'{name}' must not contain a NUL character ({element.position})")
     return value
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _number(scope: Element, name: str, rule: _Number) -> float:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.control.http_response import Response, refusal
 
 if TYPE_CHECKING:
     from pyd2.config.switches import PageSwitches
     from pyd2.control.http_head import Head
+    from pyd2.control.http_later import Awaited
 
 _HEADERS: Final = (
     ("Cache-Control", "no-store"),
@@ -27,28 +28,44 @@ _HEADERS: Final = (
 """The headers of every page."""
 
 
-Source: TypeAlias = Callable[["Mapping[str, str]"], tuple[str, tuple[bytes, ...]]]
-"""Makes a page: its content type, and its octets in parts. Gets the headers, by names in lower case."""
+class PageRequest(NamedTuple):
+    """A GET of a client that may see pages."""
+
+    path: str
+    query: str
+    """What follows the question mark."""
+    headers: Mapping[str, str]
+    """By names in lower case."""
+    role: str
+    """What the client may do: a name of ``roles``."""
+
+
+Source: TypeAlias = Callable[[PageRequest], "Response | Awaited"]
+"""Makes a page, see ``page``."""
+
+
+def page(content_type: str, parts: tuple[bytes, ...] | None, status: int = 200,
+         headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """Return the response with a page, of which ``headers`` replace those of every page."""
+    return Response(status, parts, (*_HEADERS, ("Content-Type", content_type), *headers))
 
 
 class HttpPages:
-    """The pages of one socket, by path."""
+    """The pages of one socket, by path; that of ``/a/*`` has all paths with one more part than ``/a``."""
 
     def __init__(self, switches: PageSwitches, sources: Mapping[str, Source]) -> None:
         self._hosts = frozenset({"localhost", *switches.web_hosts})
         self._sources = sources
 
-    def respond(self, head: Head) -> Response:
+    def respond(self, head: Head, role: str) -> Response | Awaited:
         """Return the response to a GET of a client that may see pages."""
         if not self._is_known(head.headers.get("host", "")):
             return refusal(421)
         if head.headers.get("sec-fetch-site", "").lower() == "cross-site":
             return refusal(403)
-        source = self._sources.get(head.target.partition("?")[0])
-        if source is None:
-            return refusal(404)
-        content_type, parts = source(head.headers)
-        return Response(200, parts, (*_HEADERS, ("Content-Type", content_type)))
+        path, _, query = head.target.partition("?")
+        source = self._sources.get(path) or self._sources.get(f"{path.rpartition('/')[0]}/*")
+        return refusal(404) if source is None else source(PageRequest(path, query, head.headers, role))
 
     def _is_known(self, host: str) -> bool:
         """Whether the header Host has an address or a known name; a client without it is no browser."""

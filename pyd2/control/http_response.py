@@ -43,8 +43,10 @@ class Response(NamedTuple):
     """A response, without what the server adds to each."""
 
     status: int
-    body: Element | tuple[bytes, ...]
-    """JSON, null for none; or the parts of a page, which names its type in ``headers``."""
+    body: Element | tuple[bytes, ...] | None
+    """JSON, null for none; or the parts of a page, which names its type in ``headers``. None: it follows, and
+    ends with the connection.
+    """
     headers: tuple[tuple[str, str], ...] = ()
 
     def brief(self, version: tuple[int, int]) -> str:
@@ -53,7 +55,7 @@ class Response(NamedTuple):
         return f"HTTP/{major}.{minor} {self.status} {PHRASES.get(self.status, 'Unknown')}"
 
     def octets(self, version: tuple[int, int]) -> bytes:
-        """Return the whole response to a request of that version."""
+        """Return the response to a request of that version, as far as it is there."""
         parts = self.body
         if isinstance(parts, Element):
             text = "" if parts.value is None else to_text(parts)
@@ -61,11 +63,14 @@ class Response(NamedTuple):
         # Kea keeps headers in a map: a later one replaces one of the same name, and all are sorted.
         headers = {"content-type": ("Content-Type", "application/json")}
         headers |= {name.lower(): (name, value) for name, value in self.headers}
-        headers["content-length"] = ("Content-Length", str(sum(map(len, parts))))
+        if parts is None:
+            headers["connection"] = ("Connection", "close")
+        else:
+            headers["content-length"] = ("Content-Length", str(sum(map(len, parts))))
         headers["date"] = ("Date", http_date(time.time()))
         lines = [self.brief(version), *(f"{name}: {value}" for _, (name, value) in sorted(headers.items()))]
         head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
-        return b"".join((head, *parts))
+        return b"".join((head, *(parts or ())))
 
 
 def refusal(status: int, *headers: tuple[str, str]) -> Response:

@@ -14,6 +14,7 @@ from pyd2.control.answer import error
 from pyd2.control.executor import MAX_VALUES
 from pyd2.control.http_auth import BasicAuthentication
 from pyd2.control.http_hooks import request_map, response_map, response_of
+from pyd2.control.http_later import Later
 from pyd2.control.http_request import Bodies, Request, RequestReader, Verdict
 from pyd2.control.http_response import Response, answer, challenge, in_header, refusal, with_headers
 from pyd2.data.element import Element
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.model import HttpClient, HttpSocket
     from pyd2.control.http_head import Head
+    from pyd2.control.http_later import Awaited
     from pyd2.control.http_pages import HttpPages
     from pyd2.messages import Log
 
@@ -136,12 +138,12 @@ class HttpSession:
         """Whether the body of a known client is coming: its connection does not give way to a new one."""
         return self.in_body and self._knows(self._reader.head)
 
-    def receive(self, data: bytes) -> bytes | None:
+    def receive(self, data: bytes) -> bytes | Later | None:
         """Read the next bytes; return None if more must come, else the response."""
         self.service.log.emit("HTTP_DATA_RECEIVED", len(data), self._peer)
         return None if self.deaf else self._answer(self._reader.feed(data))
 
-    def resume(self) -> bytes | None:
+    def resume(self) -> bytes | Later | None:
         """Go on with what had come before the last response was sent."""
         return None if self.deaf else self._answer(self._reader.feed(b""))
 
@@ -170,7 +172,7 @@ class HttpSession:
             use.end()
         return use is not None
 
-    def _answer(self, request: Request | None) -> bytes | None:
+    def _answer(self, request: Request | None) -> bytes | Later | None:
         if request is None:
             return None
         self._served = True
@@ -183,7 +185,9 @@ class HttpSession:
             response = self._respond(request)
         else:
             response = self._refuse(request)
-        return self._sent(response, head.version)
+        if isinstance(response, Response):
+            return self._sent(response, head.version)
+        return Later(response, lambda made: self._sent(made, head.version))
 
     def _refuse(self, request: Request) -> Response:
         """Return the response to a request that ends the connection."""
@@ -199,6 +203,7 @@ class HttpSession:
     def _sent(self, response: Response, version: tuple[int, int]) -> bytes:
         service = self.service
         response = with_headers(response, service.headers)
+        self.closing |= response.body is None
         octets = response.octets(version)
         service.log.emit("HTTP_SERVER_RESPONSE_SEND", response.brief(version), self._peer)
         if "HTTP_SERVER_RESPONSE_SEND_DETAILS" in service.log.on:
@@ -209,7 +214,7 @@ class HttpSession:
         service.written()
         return octets
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> Response | Awaited:
         """Return the response to a request with a good head."""
         if request.head.method == "GET":
             return self._page(request)
@@ -232,16 +237,18 @@ class HttpSession:
             log.emit("HTTP_CLIENT_REQUEST_RECEIVED_DETAILS", self._peer, _shown(request, body))
         return self._authenticate(request, body)
 
-    def _page(self, request: Request) -> Response:
+    def _page(self, request: Request) -> Response | Awaited:
         """Return the response to a GET; hook libraries know commands only, and do not see it."""
         head, log = request.head, self.service.log
         log.emit("HTTP_CLIENT_REQUEST_RECEIVED", self._peer)
         if "HTTP_CLIENT_REQUEST_RECEIVED_DETAILS" in log.on:
             log.emit("HTTP_CLIENT_REQUEST_RECEIVED_DETAILS", self._peer, _shown(request, None))
         pages, authentication = self.service.pages, self.service.authentication
-        if authentication is not None and authentication.check(head.headers, log) is None:
+        client = None if authentication is None else authentication.check(head.headers, log)
+        if authentication is not None and client is None:
             return challenge(authentication.realm)
-        return refusal(404) if pages is None else pages.respond(head)
+        role = roles.ALL if client is None else client.role
+        return refusal(404) if pages is None else pages.respond(head, role)
 
     def _authenticate(self, request: Request, body: Element | None) -> Response:
         """Let the clients in that may come in, and hook libraries have their say."""

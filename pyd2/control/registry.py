@@ -77,6 +77,10 @@ class CommandRegistry:
             raise CommandError(f"Handler for command '{name}' not found.")
         self._log.emit("COMMAND_DEREGISTERED", name)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a built-in command of the name."""
+        return name in self._handlers
+
     def process(self, request: Element) -> Element | None:
         """Carry out a request and return its answer; None: a hook library wants none to be sent.
 

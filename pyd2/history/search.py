@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from contextlib import closing
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,12 +23,21 @@ if TYPE_CHECKING:
 WAIT: Final = 5.0
 """Seconds to wait for the daemon, which writes for a moment at a time."""
 _DHCID: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
+_NO_NAME: Final = re.compile(rf"{_DHCID.pattern}|(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}")
 _KINDS: Final = tuple(RequestKind)
 _RESULTS: Final = {result: result.word for result in Result}
+_FAILURES: Final = (Result.FAILED, Result.EXPIRED, Result.UNMATCHED, Result.RETRYING)
+_FAILED: Final = f"result IN ({', '.join(str(int(result)) for result in _FAILURES)})"
+_STEPS: Final = 100_000
+"""Steps of SQLite, some milliseconds, between two looks at the clock."""
 
 
 class HistoryError(Exception):
     """There is no history, or it cannot be read; the text says why."""
+
+
+class SearchTimeoutError(HistoryError):
+    """The search has taken too long."""
 
 
 class Event(NamedTuple):
@@ -97,6 +107,12 @@ def parse_query(text: str) -> Query:
     return _beginning(f"{name}.")
 
 
+def parse_host_query(text: str) -> Query:
+    """Return what hosts to look for: as ``parse_query``, but a name need not end between two labels."""
+    other = any(char in text for char in ":/") or _NO_NAME.fullmatch(text)
+    return parse_query(text if other or text.endswith((".", "*")) else f"{text}*")
+
+
 def _beginning(text: str) -> Query:
     return (
         Query("name >= ? AND name < ?", (text, f"{text[:-1]}{chr(ord(text[-1]) + 1)}"))
@@ -143,23 +159,62 @@ class History:
                 limit -= 1
                 yield event
 
+    def find_failures(
+        self, zone: str, server: str, fault: str, *, limit: int = 50, before: int | None = None
+    ) -> Iterator[Event]:
+        """Return the requests that did not end well, or are tried again, the newest first; empty: any."""
+        given = (("zone", zone), ("server", server), ("fault", fault))
+        wanted = [(name, text) for name, text in given if text]
+        numbers = [number for _, text in wanted for number, word in self._words.items() if word == text]
+        if len(numbers) == len(wanted):
+            condition = " AND ".join((_FAILED, *(f"{name} = ?" for name, _ in wanted)))
+            yield from self.find(Query(condition, tuple(numbers)), limit=limit, before=before)
+
+    def find_hosts(self, query: Query, *, limit: int = 50, before: int | None = None) -> Iterator[Event]:
+        """Return the newest event of each host, the newest first; ``before`` is as in ``find``."""
+        seen: set[str] = set()
+        for number in self._segments:
+            statement = f"SELECT id, name FROM {table(number)} WHERE {query.condition}"  # noqa: S608
+            for found, name in self._rows(f"{statement} ORDER BY id DESC", query.values):
+                if name in seen:
+                    continue
+                seen.add(name)
+                if before is not None and found >= before:
+                    continue
+                yield from self._select(number, "WHERE id = ?", (found,))
+                limit -= 1
+                if limit <= 0:
+                    return
+
+    def limit_time(self, seconds: float) -> None:
+        """End what takes longer from now on with SearchTimeoutError."""
+        ends = time.monotonic() + seconds
+        self._database.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
+
     def span(self) -> tuple[int, float | None]:
         """Return how many events there are, and since when (seconds since the epoch)."""
         rows, since = 0, None
         for number in self._segments:
-            count, first = self._run(f"SELECT count(*), min(at) FROM {table(number)}").fetchone()  # noqa: S608
-            rows += count
-            since = since if first is None else first / 1000
+            statement = f"SELECT count(*), min(at) FROM {table(number)}"  # noqa: S608
+            for count, first in self._rows(statement, ()):
+                rows += count
+                since = since if first is None else first / 1000
         return rows, since
 
     def _select(self, number: int, rest: str, values: Sequence[Any]) -> list[Event]:
+        statement = f"SELECT * FROM {table(number)} {rest}"  # noqa: S608
+        return [self._event(*row) for row in list(self._rows(statement, values))]
+
+    def _rows(self, statement: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """Return the rows of a segment; none if the daemon has dropped it meanwhile."""
         try:
-            found = self._run(f"SELECT * FROM {table(number)} {rest}", values).fetchall()  # noqa: S608
+            yield from self._run(statement, values)
         except sqlite3.OperationalError as error:
-            if "no such table" in str(error):  # the daemon has dropped it meanwhile
-                return []
-            raise HistoryError(str(error)) from error
-        return [self._event(*row) for row in found]
+            if "interrupted" in str(error):
+                text = "the search has taken too long; look for something narrower"
+                raise SearchTimeoutError(text) from error
+            if "no such table" not in str(error):
+                raise HistoryError(str(error)) from error
 
     def _word(self, number: int) -> str:
         """Return a text by its number; it may have been written since the file was opened."""

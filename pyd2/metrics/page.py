@@ -93,7 +93,7 @@ class MetricsPage:
         exposition.one("pyd2_oldest_request_age_seconds", max(oldest, reading.oldest_age))
 
     def _add_zones(self, exposition: Exposition, observer: RequestObserver) -> None:
-        most = self._facts.config().max_zones
+        most = self._facts.config().config.switches.metrics.max_zones
         zones = observer.zones()
         place = 0
         while some := list(islice(zones, min(ZONES_AT_ONCE, most - place))):

@@ -1,4 +1,4 @@
-"""What the page of metrics reads of the daemon."""
+"""What metrics and the web page read of the daemon."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pyd2.config.model import Config
     from pyd2.counters import Counters, Histogram
+    from pyd2.update.observing.recent import Failures
     from pyd2.update.observing.requests import RequestObserver
     from pyd2.update.server.lane import Lane
 
@@ -34,7 +36,7 @@ class ConfigReading(NamedTuple):
     """Seconds since the epoch."""
     successful: bool
     """Whether the last one that was to be applied is in force."""
-    max_zones: int
+    config: Config
 
 
 class GssReading(Protocol):
@@ -68,3 +70,7 @@ class Facts(NamedTuple):
     """pyd2's own GSS-TSIG; nothing without it."""
     build: tuple[tuple[str, str], ...]
     """The labels of ``pyd2_build_info``."""
+    uptime: Callable[[], int]
+    """Returns the seconds since the start."""
+    failures: Callable[[], Failures | None]
+    """Returns what has failed since it was called last; None: nothing shows it."""

@@ -137,6 +137,7 @@ class HttpChannel:
         for connection in connections:
             connection.channel = self
             self._service.adopt(connection.session)
+            connection.end_soon()
 
     def leave(self) -> None:
         """Stop accepting connections, and log that the channel is about to close; see ``ControlChannel``."""

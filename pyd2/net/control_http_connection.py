@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -33,6 +34,19 @@ CHUNK: Final = 32768
 """Bytes read or written at a time: more than a record of TLS, so that none stays behind in OpenSSL."""
 
 
+class Later(Protocol):
+    """A response that comes later, or goes on: ``pyd2.control.http_later.Later``."""
+
+    def begin(self, connection: HttpConnection) -> None:
+        """Begin; the connection's ``send`` gets what there is, now or in time."""
+
+    def leave(self) -> None:
+        """End soon."""
+
+    def gone(self) -> None:
+        """Note that the connection is closed."""
+
+
 class HttpSession(Protocol):
     """The requests and responses of a connection: ``pyd2.control.http_session.HttpSession``."""
 
@@ -52,10 +66,10 @@ class HttpSession(Protocol):
     def keeps_place(self) -> bool:
         """Whether the body of a known client is coming."""
 
-    def receive(self, data: bytes) -> bytes | None:
+    def receive(self, data: bytes) -> bytes | Later | None:
         """Read the next bytes; return None if more must come, else the response."""
 
-    def resume(self) -> bytes | None:
+    def resume(self) -> bytes | Later | None:
         """Go on with what had come before the last response was sent."""
 
     def timed_out(self) -> bytes:
@@ -102,6 +116,10 @@ class HttpConnection:
         self._log = channel.log
         self._number = accepted.fileno()
         self._unsent = memoryview(b"")
+        self._last = True
+        """Whether the response ends with what is unsent."""
+        self._later: Later | None = None
+        """The response under way, if it is one that comes later."""
         self._answering = False
         """Whether a request is being carried out, or its response sent."""
         self._leaving = False
@@ -145,13 +163,22 @@ class HttpConnection:
         self._stream.close()
         self.session.close()
         self.channel.closed(self)
+        later, self._later = self._later, None
+        if later is not None:
+            later.gone()
 
     def close_soon(self) -> None:
         """Close the connection, or let it close when the response under way is sent."""
         if self._answering:
             self._leaving = True
+            self.end_soon()
         else:
             self.close()
+
+    def end_soon(self) -> None:
+        """End a response that would go on for ever: the next request is judged anew."""
+        if self._later is not None:
+            self._later.leave()
 
     # The handshake.
 
@@ -218,7 +245,7 @@ class HttpConnection:
         elif self.session.in_body:
             self._wait_in_body()
 
-    def _ask(self, step: Callable[[], bytes | None]) -> bytes | None:
+    def _ask(self, step: Callable[[], bytes | Later | None]) -> bytes | Later | None:
         """Let the session do something; meanwhile the connection is not closed by others."""
         self._answering = True
         try:
@@ -238,14 +265,36 @@ class HttpConnection:
 
     # Responses.
 
-    def _respond(self, response: bytes) -> None:
+    def _respond(self, response: bytes | Later) -> None:
         self._answering = True
         self._reading = False
         self._loop.remove_reader(self._number)
-        self._unsent = memoryview(response)
-        self._ends = self._loop.time() + DEADLINE
-        self._wait(TIMEOUT, self.close)
-        self._write()
+        if isinstance(response, bytes):
+            self.send(response, last=True)
+            return
+        self._later = response
+        self._rest()
+        response.begin(self)
+
+    @property
+    def unsent(self) -> int:
+        """Octets of the response that the client has not taken yet."""
+        return len(self._unsent)
+
+    def send(self, data: bytes, *, last: bool) -> None:
+        """Send octets of the response; those that are not the ``last`` are few."""
+        if self._closed:
+            return
+        waiting = bool(self._unsent)
+        self._unsent = memoryview(b"".join((self._unsent, data))) if waiting else memoryview(data)
+        self._last = last
+        self._ends = self._loop.time() + DEADLINE if last else inf
+        if not waiting:
+            self._wait(TIMEOUT, self.close)
+            if self._unsent:
+                self._write()
+            else:
+                self._sent()
 
     def _write(self) -> None:
         """Send a part of the response, one on each pass of the loop: other connections get their turn."""
@@ -258,15 +307,25 @@ class HttpConnection:
             return
         self._unsent = self._unsent[sent:]
         if not self._unsent:
-            self._sent()
+            if self._last:
+                self._sent()
+            else:
+                self._rest()
             return
         if sent:
             self._wait(min(TIMEOUT, self._ends - self._loop.time()), self.close)
         self._loop.add_writer(self._number, self._write)
 
+    def _rest(self) -> None:
+        """Wait for more of a response that comes later."""
+        self._loop.remove_writer(self._number)
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _sent(self) -> None:
         """Go on after a response."""
         self._loop.remove_writer(self._number)
+        self._later = None
         if self._leaving or self.session.closing:
             self._linger()
             return

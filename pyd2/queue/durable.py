@@ -262,6 +262,19 @@ class DurableQueue:
         if self._limit.full:
             self._limit.resume_at(len(self._pending))
 
+    def remove_dead(self, dead_letters: Sequence[DeadLetter], *, again: bool) -> bool:
+        """Remove dead letters for good, or accept their requests ``again``; False if the store does not work.
+
+        What is accepted again and what is removed goes to the disk in one commit.
+        """
+        life = self._lifecycle
+        if life.state is not State.IN_USE or life.store is None:
+            return False
+        if again:
+            self.accept([dead_letter.datagram for dead_letter in dead_letters])
+        life.store.remove_dead([dead_letter.number for dead_letter in dead_letters])
+        return True
+
     def _go_on(self) -> None:
         """Begin all requests that have come, and then those that waited for the store."""
         self._release.up_to(self._pending.last)

@@ -155,6 +155,9 @@ class QueueStore(Protocol):
     def drop(self, numbers: Sequence[int], dead: Sequence[DeadLetter]) -> None:
         """Remove requests that are done, and add dead letters."""
 
+    def remove_dead(self, numbers: Sequence[int]) -> None:
+        """Remove dead letters by their numbers."""
+
     def mirror(self, *, renumbered: bool) -> None:
         """Forget what was handed over, and ask anew what to hold (``ready``), until ``restored``.
 

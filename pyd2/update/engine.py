@@ -262,6 +262,19 @@ class Engine:
         self._scheduler.match_again(plan, lanes, now_in_use, now, wall)
         return before
 
+    def try_again(self, now: float, wall: float) -> int:
+        """Begin all retries, whatever they wait for; return how many there are.
+
+        Servers that are down are asked at once.
+        """
+        for lane in self.lanes:
+            if lane.breaker is not None and lane.breaker.down:
+                lane.breaker.probe_at = min(now, lane.breaker.probe_at)
+        waiting = self.retries
+        self._retries.release()
+        self._finish((), now, wall)
+        return waiting
+
     def admit(self, datagrams: Sequence[bytes], free: int, now: float, wall: float) -> Sequence[bytes]:
         """Return those datagrams that the durable queue may accept, of which half or more is in use.
 

@@ -54,6 +54,13 @@ def test_an_entry_is_that_of_kea_3_0() -> None:
     assert second.pages == PageSwitches(metrics=True, web_hosts=("d2.example.com",))
 
 
+@pytest.mark.parametrize("web", [False, True, "operate"])
+def test_the_web_page_is_a_switch(web: bool | str) -> None:
+    (socket,) = parse([{"user-context": {"pyd2": {"web": web}}}])
+    assert socket.pages == PageSwitches(web=web)
+    assert socket.pages.any == bool(web)
+
+
 def test_the_keys_are_those_of_the_grammar() -> None:
     assert kea_3_0_grammar.CONTROL_SOCKET.keys.keys() - {"socket-name"} == SOCKET_KEYS
     assert kea_3_0_grammar.AUTHENTICATION.keys.keys() == AUTHENTICATION_KEYS
@@ -79,6 +86,11 @@ def test_the_keys_are_those_of_the_grammar() -> None:
         (
             [{"user-context": {"pyd2": {"metrics": 1}}}],
             "invalid type specified for parameter 'metrics' (f:2:3)",
+        ),
+        ([{"user-context": {"pyd2": {"web": 1}}}], "invalid type specified for parameter 'web' (f:2:3)"),
+        (
+            [{"user-context": {"pyd2": {"web": "read"}}}],
+            "invalid value 'read' specified for parameter 'web', expected false or true or operate (f:2:3)",
         ),
         (
             [{"user-context": {"pyd2": {"web-hosts": "x"}}}],

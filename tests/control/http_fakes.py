@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from pyd2.config.model import Authentication, HttpClient, HttpSocket, TlsFiles
+from pyd2.control.http_later import Later
 from pyd2.control.http_session import HttpService
 from pyd2.data.element import Element, from_plain
 from pyd2.messages import OWN_MESSAGES
@@ -115,6 +116,12 @@ def status_of(response: bytes | None) -> int:
     return int(response.split(b" ", 2)[1])
 
 
+def at_once(response: bytes | Later | None) -> bytes | None:
+    """Return a response that does not come later."""
+    assert not isinstance(response, Later)
+    return response
+
+
 class HttpEnd:
     """A service on the commands of a fake server, and one connection to it."""
 
@@ -144,4 +151,8 @@ class HttpEnd:
 
     def ask(self, request: bytes) -> bytes | None:
         """Return the response to a request on the connection."""
-        return self.session.receive(request)
+        return at_once(self.session.receive(request))
+
+    def resume(self) -> bytes | None:
+        """Return the response to what had come behind the last request."""
+        return at_once(self.session.resume())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.config.switches import PageSwitches
-from pyd2.control.http_pages import HttpPages
+from pyd2.control.http_pages import HttpPages, page
 from pyd2.control.http_session import HttpService
 from tests.control.http_fakes import (
     ADMIN,
@@ -15,6 +15,7 @@ from tests.control.http_fakes import (
     HttpEnd,
     HttpLines,
     basic,
+    body_of,
     command,
     http_socket,
     normalised,
@@ -22,20 +23,29 @@ from tests.control.http_fakes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pyd2.config.model import HttpClient
+    from pyd2.control.http_pages import PageRequest
+    from pyd2.control.http_response import Response
 
 
 def end_with_pages(*clients: HttpClient) -> HttpEnd:
     end = HttpEnd(http_socket(0, *clients))
-    end.service.pages = HttpPages(PageSwitches(metrics=True), {"/page": page})
+    sources = {"/page": accepted, "/role": role, "/parts/*": path}
+    end.service.pages = HttpPages(PageSwitches(metrics=True), sources)
     end.session = end.service.session("192.0.2.7", tls=False)
     return end
 
 
-def page(headers: Mapping[str, str]) -> tuple[str, tuple[bytes, ...]]:
-    return "text/plain", (b"one ", headers.get("accept", "-").encode())
+def accepted(request: PageRequest) -> Response:
+    return page("text/plain", (b"one ", request.headers.get("accept", "-").encode()))
+
+
+def role(request: PageRequest) -> Response:
+    return page("text/plain", (request.role.encode(),))
+
+
+def path(request: PageRequest) -> Response:
+    return page("text/plain", (f"{request.path} {request.query}".encode(),))
 
 
 def get(target: str = "/page", *headers: str, version: str = "HTTP/1.1") -> bytes:
@@ -56,9 +66,9 @@ def test_a_page_comes_with_its_headers() -> None:
 def test_pages_and_commands_follow_each_other() -> None:
     end = end_with_pages()
     assert status_of(end.ask(get() + command("version-get") + get("/none"))) == 200
-    assert b'"result": 0' in (end.session.resume() or b"")
-    assert status_of(end.session.resume()) == 404
-    assert end.session.resume() is None
+    assert b'"result": 0' in (end.resume() or b"")
+    assert status_of(end.resume()) == 404
+    assert end.resume() is None
     assert end.session.idle
 
 
@@ -66,6 +76,21 @@ def test_pages_and_commands_follow_each_other() -> None:
 def test_every_client_may_read(client: HttpClient) -> None:
     end = end_with_pages(ADMIN, READER)
     assert status_of(end.ask(get("/page", basic(client)))) == 200
+
+
+def test_a_page_knows_the_role_of_its_client() -> None:
+    end = end_with_pages(ADMIN, READER)
+    assert body_of(end.ask(get("/role", basic(ADMIN)))) == "all"
+    assert body_of(end.ask(get("/role", basic(READER)))) == "read"
+    assert body_of(end_with_pages().ask(get("/role"))) == "all"
+
+
+def test_a_page_may_have_all_paths_below_it() -> None:
+    end = end_with_pages()
+    assert body_of(end.ask(get("/parts/x%2Fy?q=1?2"))) == "/parts/x%2Fy q=1?2"
+    assert body_of(end.ask(get("/parts/"))) == "/parts/ "
+    for target in ("/parts", "/parts/x/y", "/", "//"):
+        assert status_of(end.ask(get(target))) == 404
 
 
 def test_a_stranger_may_not() -> None:

@@ -186,7 +186,7 @@ def test_a_body_that_is_no_json_leaves_the_connection_open(body: str, reason: st
     end = HttpEnd()
     assert normalised(end.ask(post(body) + b"what comes behind it is lost")) == BAD.format("1.1")
     assert not end.session.closing
-    assert end.session.resume() is None
+    assert end.resume() is None
     assert end.log.texts("HTTP_BAD_CLIENT_REQUEST_RECEIVED") == [
         f"bad request received from 192.0.2.7: unable to parse the body of the HTTP request: {reason}"
     ]
@@ -208,7 +208,7 @@ def test_a_fault_behind_the_required_headers_makes_the_body_empty(broken: bytes)
     end = HttpEnd()
     head = b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 31\r\n"
     assert body_of(end.ask(head + broken + b'{ "command": "list-commands" }')) == NULL
-    assert end.session.resume() is None
+    assert end.resume() is None
     assert (end.session.closing, end.session.deaf, end.session.idle) == (False, True, True)
     assert end.ask(command("statistic-reset-all")) is None
     assert end.requests == []
@@ -219,7 +219,7 @@ def test_a_length_that_is_no_number_makes_the_body_empty() -> None:
     request = command("list-commands").replace(b"Content-Length: 30", b"Content-Length: x")
     assert b"Length: x" in request
     assert body_of(end.ask(request)) == NULL
-    assert end.session.resume() is None
+    assert end.resume() is None
 
 
 def test_requests_in_one_packet_are_answered_one_after_the_other() -> None:
@@ -229,8 +229,8 @@ def test_requests_in_one_packet_are_answered_one_after_the_other() -> None:
         command("statistic-reset-all") + command("make-coffee") + command("statistic-reset-all")[:50]
     )
     assert body_of(first) == RESET
-    assert "make-coffee" in body_of(end.session.resume())
-    assert end.session.resume() is None
+    assert "make-coffee" in body_of(end.resume())
+    assert end.resume() is None
     assert not end.session.idle
     assert body_of(end.ask(command("statistic-reset-all")[50:])) == RESET
 
@@ -355,7 +355,7 @@ def test_half_a_head_and_half_a_body() -> None:
     assert (end.session.idle, end.session.in_body) == (True, False)
     # The late rest of a body is no request.
     assert end.ask(b"}" + command("shutdown")) is None
-    assert end.session.resume() is None
+    assert end.resume() is None
     assert end.requests == []
 
 

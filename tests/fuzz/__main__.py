@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.fuzz.daemon_target import NAME as DAEMON
 from tests.fuzz.daemon_target import run_daemon
 from tests.fuzz.runner import Report, run_target, table
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import ALL
 
 DAEMON_SHARE = 4
 """The daemon gets one datagram where the other targets get this many inputs."""
@@ -27,18 +27,18 @@ def main() -> int:
     )
     parser.add_argument("--first", type=int, default=0, help="number of the first input, to make one again")
     parser.add_argument(
-        "--target", action="append", choices=[*TARGETS, DAEMON], help="only this one; may be repeated"
+        "--target", action="append", choices=[*ALL, DAEMON], help="only this one; may be repeated"
     )
     parser.add_argument(
         "--d2", default=str(Path(sys.executable).with_name("pyd2")), help="the daemon (default %(default)s)"
     )
     options = parser.parse_args()
     reports: list[Report] = []
-    for name in options.target or [*TARGETS, DAEMON]:
+    for name in options.target or [*ALL, DAEMON]:
         if name == DAEMON:
             report = run_daemon(options.d2, -(-options.count // DAEMON_SHARE), options.seed)
         else:
-            target = TARGETS[name]()
+            target = ALL[name]()
             report = run_target(
                 target, options.count, options.seed, first=options.first, cpu=time.thread_time
             )

@@ -9,7 +9,7 @@ import h11
 from pyd2.control.http_request import Bodies, RequestReader, Verdict
 from pyd2.control.http_session import HttpService, HttpSession
 from pyd2.data.json import from_json
-from tests.control.http_fakes import ADMIN, READER, http_socket
+from tests.control.http_fakes import ADMIN, READER, at_once, http_socket
 from tests.fuzz.command_target import ControlTarget
 from tests.fuzz.mutate import any_bytes, in_pieces, mutate_bytes, mutate_text
 from tests.fuzz.runner import ACCEPTED
@@ -90,14 +90,14 @@ class HttpTarget(ControlTarget):
         service = HttpService(http_socket(0, ADMIN, READER), registry.process, self._log)
         session = service.session("192.0.2.7", tls=False)
         for piece in data:
-            response = session.receive(piece)
+            response = at_once(session.receive(piece))
             while response is not None:
                 if registry.fault is not None:
                     raise registry.fault
                 yield _judge(response)
                 if session.closing:
                     return
-                response = session.resume()
+                response = at_once(session.resume())
         self._log.lines.clear()
         if not session.idle:
             yield f"incomplete, then {_judge(session.timed_out())}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.fuzz.api_target import ApiTarget
 from tests.fuzz.command_target import CommandTarget
 from tests.fuzz.config_target import ConfigTarget
 from tests.fuzz.http_target import HttpTarget
@@ -10,7 +11,11 @@ from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.reply_target import ReplyTarget
 from tests.fuzz.tkey_target import TkeyTarget
 
-TARGETS = {
+ALL = {
     target.name: target
-    for target in (NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget, LeaseTarget, TkeyTarget)
+    for target in (
+        NcrTarget, ReplyTarget, CommandTarget, HttpTarget, ConfigTarget, LeaseTarget, TkeyTarget, ApiTarget,
+    )
 }
+TARGETS = {name: target for name, target in ALL.items() if target is not ApiTarget}
+"""Those that the guided fuzzing knows."""

@@ -45,10 +45,26 @@ def remove(database: Database, numbers: Sequence[int]) -> None:
 
 def read(database: Database, *, sound: bool = False) -> list[DeadLetter]:
     """Return them, the oldest first; ``sound``: without damaged ones. Raises StoreError."""
-    select = "SELECT number, taken, died, reason, datagram, crc FROM dead ORDER BY number"
+    return _select(database, "ORDER BY number", (), sound=sound)
+
+
+def newest(database: Database, most: int, before: int) -> list[DeadLetter]:
+    """Return some with numbers below ``before``, the newest first. Raises StoreError."""
+    return _select(database, "WHERE number < ? ORDER BY number DESC LIMIT ?", (before, most), sound=True)
+
+
+def of_numbers(database: Database, numbers: Sequence[int]) -> list[DeadLetter]:
+    """Return those of these numbers that are there. Raises StoreError."""
+    some = orjson.dumps(numbers).decode()
+    rest = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
+    return _select(database, rest, (some,), sound=True)
+
+
+def _select(database: Database, rest: str, values: tuple[int | str, ...], *, sound: bool) -> list[DeadLetter]:
+    select = f"SELECT number, taken, died, reason, datagram, crc FROM dead {rest}"  # noqa: S608  ours
     found = []
     with database.failing():
-        for number, taken, died, reason, datagram, crc in database.execute(select):
+        for number, taken, died, reason, datagram, crc in database.execute(select, values):
             if isinstance(datagram, bytes) and crc32(datagram) == crc:
                 found.append(DeadLetter(number, taken, died, reason, datagram))
             elif not sound:

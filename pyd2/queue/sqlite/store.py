@@ -299,6 +299,14 @@ class Store:
         """Return the dead letters, the oldest first; ``sound``: without damaged ones."""
         return dead_letters.read(self._db, sound=sound)
 
+    def newest_dead(self, most: int, before: int) -> list[DeadLetter]:
+        """Return dead letters with numbers below ``before``, the newest first."""
+        return dead_letters.newest(self._db, most, before)
+
+    def dead_of(self, numbers: Sequence[int]) -> list[DeadLetter]:
+        """Return the dead letters of these numbers, as far as they are there."""
+        return dead_letters.of_numbers(self._db, numbers)
+
     def count_dead(self) -> int:
         """Return how many dead letters there are."""
         return self._number("SELECT count(*) FROM dead")

@@ -58,9 +58,11 @@ class _Changes:
     amended: list[Entry] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
+    raised: list[int] = field(default_factory=list)
+    """The numbers of dead letters that are removed."""
 
     def __bool__(self) -> bool:
-        return bool(self.more or self.amended or self.gone or self.dead)
+        return bool(self.more or self.amended or self.gone or self.dead or self.raised)
 
 
 class Writer:
@@ -149,6 +151,12 @@ class Writer:
                 self._changed.notify()
             self._changes.gone += numbers
             self._changes.dead += dead
+
+    def remove_dead(self, numbers: Sequence[int]) -> None:
+        """See QueueStore."""
+        with self._changed:
+            self._changes.raised += numbers
+            self._changed.notify()
 
     def mirror(self, *, renumbered: bool) -> None:
         """See QueueStore."""
@@ -379,7 +387,7 @@ class Writer:
             # Before the requests are noted as done that this makes superfluous.
             store.amend(changes.amended)
         try:
-            store.write(changes.more, changes.gone, changes.dead)
+            store.write(changes.more, changes.gone, changes.dead, changes.raised)
         except StoreError:
             # A full disk may still have space for this, and what was done must not be done again.
             dead_letters = {dead_letter.number for dead_letter in changes.dead}
@@ -387,7 +395,8 @@ class Writer:
             if (changes.more or changes.dead) and rest:
                 store.write((), rest)
             raise
-        self.dead_count = min(MOST_DEAD, self.dead_count + len(changes.dead))
+        count = self.dead_count + len(changes.dead) - len(changes.raised)
+        self.dead_count = max(0, min(MOST_DEAD, count))
 
 
 def _reconcile(store: Store, held: Held) -> None:

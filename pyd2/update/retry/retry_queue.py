@@ -440,5 +440,9 @@ class RetryQueue:
     def configure(self, max_entries: int) -> None:
         """Let all requests begin that wait for servers: there is a new configuration."""
         self.shares.max_entries = max_entries
+        self.release()
+
+    def release(self) -> None:
+        """Let all requests begin that wait for servers or for the time of their next try."""
         self._groups.release()
         self._agenda.retries_ready = self.any

@@ -1,0 +1,106 @@
+"""How the daemon goes: what ``/api/v1/status``, the overview and the stream of events show."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from pyd2.update.status import requests_status
+from pyd2.web.tables import state_of, waiting_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyd2.metrics.reading import EngineReading
+    from pyd2.update.server.lane import Lane
+    from pyd2.web.watch import Watch
+
+MOST_PROBLEMS: Final = 20
+MOST_LANES: Final = 1000
+"""DNS servers that are looked at for problems."""
+
+
+def status_map(watch: Watch) -> dict[str, Any]:
+    """Return the status."""
+    facts = watch.facts
+    reading, config, counters = facts.engine(), facts.config(), facts.counters
+    build = dict(facts.build)
+    problems = list(_problems(watch, reading))
+    return {
+        "version": build["version"],
+        "kea": build["kea"],
+        "packet_layer": build["packet_layer"],
+        "pid": os.getpid(),
+        "uptime": facts.uptime(),
+        "now": watch.wall(),
+        "config": {"loaded": config.loaded_at, "ok": config.successful},
+        "requests": requests_status(counters.tally, reading.queued, reading.active),
+        "retries": {"waiting": reading.retries, "oldest_age": int(reading.oldest_age)},
+        "queue": _queue_map(reading),
+        "kernel_drops": counters.kernel_drops.value,
+        "log_lines_lost": facts.lines_lost(),
+        "history": {"on": config.config.switches.history.enabled, "lost": facts.history_lost()},
+        "servers": len(reading.lanes),
+        "zones": len(watch.index().zones),
+        "problems": problems[:MOST_PROBLEMS],
+        "more_problems": max(0, len(problems) - MOST_PROBLEMS),
+        "minutes": watch.minutes(),
+    }
+
+
+def _queue_map(reading: EngineReading) -> dict[str, Any]:
+    queue = reading.queue
+    if queue is None:
+        return {"type": "memory"}
+    return {
+        "type": "durable",
+        "usable": reading.queue_usable,
+        "state": queue["state"],
+        "entries": queue["entries"],
+        "oldest_age": queue["oldest-age"],
+        "dead_letters": queue["dead-letters"],
+    }
+
+
+def _problems(watch: Watch, reading: EngineReading) -> Iterator[dict[str, str]]:
+    """Yield what needs an operator: a text, how to mend it, and the view that has more."""
+    facts = watch.facts
+    if not facts.config().successful:
+        yield _problem(
+            "The last configuration was refused; the one before it is in force.",
+            "The log says what is wrong with it: DCTL_CFG_FILE_RELOAD_ERROR.",
+            "overview",
+        )
+    if reading.queue is not None and not reading.queue_usable:
+        text = f"The durable queue does not work ({reading.queue['state']}): requests are kept in memory."
+        yield _problem(text, "Look at the disk of the queue's directory.", "overview")
+    if drops := facts.counters.kernel_drops.value:
+        text = f"The kernel has dropped {drops} requests: they came faster than pyd2 could read them."
+        yield _problem(text, "Raise net.core.rmem_max.", "overview")
+    yield from _silent_servers(reading.lanes[:MOST_LANES], watch.wall())
+    for cause, count, why in watch.causes():
+        where = f"{cause.zone or 'No zone'}{f', DNS server {cause.server}' if cause.server else ''}"
+        times = "once" if count == 1 else f"{count} times"
+        yield _problem(
+            f"{where}: {cause.fault or 'failed'} {times} in the last 10 minutes. {why.why}",
+            why.mend,
+            "failures",
+        )
+
+
+def _silent_servers(lanes: Sequence[Lane], wall: float) -> Iterator[dict[str, str]]:
+    for lane in lanes:
+        state, down_for = state_of(lane, wall)
+        if state != "up":
+            since = "its last update was not answered" if down_for is None else f"down for {down_for} s"
+            waiting = waiting_for(lane)
+            yield _problem(
+                f"DNS server {lane.text}: {since}. "
+                f"{'1 request waits' if waiting == 1 else f'{waiting} requests wait'} for it.",
+                "Check that it runs, and that a firewall lets UDP and TCP pass both ways.",
+                "servers",
+            )
+
+
+def _problem(text: str, mend: str, view: str) -> dict[str, str]:
+    return {"text": text, "mend": mend, "view": view}

@@ -1,0 +1,284 @@
+"""Every view in Chromium: narrow and wide, light and dark, by keyboard, with hostile names and 50,000 hosts.
+
+A message in the console is a failure: scripts and styles that the policy refuses come there, too.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyd2.history.store import Limits
+from tests.history.support import ADD_FAILED, AT, CLIENT, DONE, filled
+from tests.kit.browser import ENTER, TAB, Browser
+from tests.kit.d2 import D2
+from tests.kit.ports import PortLease
+from tests.kit.waiting import wait_until
+from tests.web.site import HOSTILE, HOSTILE_SHOWN, OPERATOR, READER, Site, credentials, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.peers
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / ".axe" / "axe.min.js"
+HOSTS = 50_000
+VIEWS = {
+    "overview": "Problems", "hosts": HOSTILE_SHOWN, "host?name=bad.refused.example.": "REFUSED",
+    "failures": "The DNS server does not allow this update", "servers": "k.example.",
+    "zones": "2.0.192.in-addr.arpa.", "dead-letters": "There is none.",
+}  # fmt: skip
+FEW = {
+    **{view: text for view, text in VIEWS.items() if view not in {"hosts", "failures"}},
+    "hosts?q=h": "h5.example.com.", "failures?fault=REFUSED": "bad.refused.example.",
+}  # fmt: skip
+"""The same views with few entries: axe-core looks at each of them for long."""
+SIZES = [(width, dark) for width in (320, 1280) for dark in (False, True)]
+
+
+def old_rows() -> list[tuple[Any, ...]]:
+    """Return 50,000 hosts of the past, some of which have failed."""
+    kinds = {number: (DONE if number % 10 else ADD_FAILED) for number in range(HOSTS)}
+    return [
+        (AT + number, 0, f"client-{number}.example.com.", ip_address(0x0A000000 + number).packed,
+         CLIENT[:3] + number.to_bytes(32, "big"), *kind[5:])
+        for number, kind in kinds.items()
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if not is_pyd2:
+        pytest.skip("Kea has no page")
+    directory = tmp_path_factory.mktemp("history")
+    filled(directory, old_rows(), Limits(1_000_000, 1 << 30, 10_000))
+    queue = {"type": "durable", "directory": str(directory)}
+    history = {"enabled": True, "directory": str(directory), "keep-days": 36500}
+    with running(d2_binary, directory, page={"web": "operate"}, queue=queue, history=history) as site:
+        for number in range(1, 6):
+            site.send(f"h{number}.example.com.", f"192.0.2.{number}", **{"reverse-change": True})
+        site.send("bad.refused.example.")
+        site.send("lost.silent.example.")
+        site.send(HOSTILE)
+        site.wait_for_events(HOSTS + 8)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def browser(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with PortLease() as lease, Browser(tmp_path_factory.mktemp("browser"), lease.take()) as browser:
+        browser.send_headers(Authorization=credentials(OPERATOR))
+        yield browser
+
+
+def show(browser: Browser, site: Site, view: str, text: str) -> None:
+    """Show a view as one does who opens its address."""
+    browser.open("about:blank")
+    browser.open(f"{site.address}#{view}")
+    browser.wait_for(text)
+
+
+@pytest.mark.parametrize(("width", "dark"), SIZES)
+def test_every_view(browser: Browser, site: Site, width: int, dark: bool) -> None:
+    browser.show_as(width, dark=dark)
+    browser.console()
+    for view, text in VIEWS.items():
+        show(browser, site, view, text)
+        browser.wait_for("Live.", "#connection")
+        found = browser.run("""
+            const root = document.documentElement;
+            const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+            return [innerWidth, root.scrollWidth - root.clientWidth, document.querySelectorAll("h1").length,
+                document.querySelectorAll("img, script:not([src]), style, iframe").length,
+                ids.length - new Set(ids).size, getComputedStyle(document.body).backgroundColor]""")
+        assert found[:3] == [width, 0, 1], view
+        assert found[3:5] == [0, 0], view
+        assert found[5] == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
+        assert browser.console() == [], view
+
+
+def test_a_hostile_name_stays_text(browser: Browser, site: Site) -> None:
+    browser.show_as(1280, dark=False)
+    show(browser, site, "hosts?q=%3Cimg", HOSTILE_SHOWN)
+    browser.click("main td a")
+    browser.wait_for("check", "main")
+    assert HOSTILE_SHOWN in browser.text()
+    assert (
+        browser.run(
+            "return [document.querySelectorAll('main img, main b, main script').length, location.hash]"
+        )[0]
+        == 0
+    )
+    assert browser.console() == []
+
+
+def test_the_policy_refuses_what_is_not_ours(browser: Browser, site: Site) -> None:
+    """That it does shows that the other tests would see it."""
+    show(browser, site, "overview", "Problems")
+    refused = browser.run_async("""
+        const done = arguments[0];
+        const seen = new Set();
+        document.addEventListener("securitypolicyviolation", (event) => {
+            seen.add(event.effectiveDirective);
+            if (seen.size === 3) done([...seen].sort());
+        });
+        const script = document.createElement("script");
+        try { script.textContent = "window.hacked = 1"; } catch { seen.add("refused"); }
+        document.body.append(script);
+        fetch("http://127.0.0.2:9/").catch(() => {});
+        try { document.body.insertAdjacentHTML("beforeend", "<b>x</b>"); } catch {}
+        const style = document.createElement("p");
+        style.setAttribute("style", "color: red");
+        document.body.append(style);
+        setTimeout(() => done([...seen].sort()), 3000);
+    """)
+    assert "connect-src" in refused
+    assert "require-trusted-types-for" in refused
+    assert browser.run("return window.hacked === undefined && document.querySelector('body > b') === null")
+    assert any("Content Security Policy" in line for line in browser.console())
+
+
+def test_it_works_by_keyboard(browser: Browser, site: Site) -> None:
+    browser.show_as(1280, dark=False)
+    show(browser, site, "overview", "Problems")
+    browser.press(TAB)
+    assert browser.run("return document.activeElement.className") == "skip"
+    browser.press(ENTER)
+    assert browser.run("return document.activeElement.id") == "main"
+    browser.run("document.querySelector('#views a').focus()")
+    for _ in range(10):
+        browser.press(TAB)
+        if browser.run("return document.activeElement.textContent") == "Hosts":
+            break
+    browser.press(ENTER)
+    browser.wait_for("Hosts, the newest event of each")
+    assert browser.run("return document.activeElement.id") == "main"
+    browser.press(TAB)
+    assert browser.run("return document.activeElement.name") == "q"
+    outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    browser.press(*"client-4999", ENTER)
+    browser.wait_for("client-49999.example.com.")
+    assert browser.run("return document.querySelectorAll('main tbody tr').length") == 11
+    assert browser.console() == []
+
+
+def test_the_focus_survives_the_next_status(browser: Browser, site: Site) -> None:
+    show(browser, site, "overview", "More: servers")
+    browser.run(
+        "document.querySelector('#problems a').focus(); window.before = document.querySelector('#problems a')"
+    )
+    wait_until(
+        lambda: browser.run("return document.querySelector('#problems a') !== window.before"),
+        "another status",
+    )
+    assert browser.run("return document.activeElement === document.querySelector('#problems a')")
+
+
+def test_fifty_thousand_hosts_come_in_pages(browser: Browser, site: Site) -> None:
+    show(browser, site, "hosts", "More")
+    for pages in (2, 3):
+        browser.click("main > div > button")
+
+        def shown(wanted: int = pages) -> bool:
+            count: int = browser.run("return document.querySelectorAll('main table').length")
+            return count == wanted
+
+        wait_until(shown, "another page")
+    found = browser.run(
+        "return [...document.querySelectorAll('main tbody td:first-child')].map(e => e.innerText)"
+    )
+    assert len(found) == len(set(found)) == 150
+    show(browser, site, "hosts?q=10.0.195.0/28", "client-49920")
+    assert browser.console() == []
+
+
+def test_failures_appear_as_they_happen(browser: Browser, site: Site) -> None:
+    show(browser, site, "overview", "Failures since this page is open")
+    browser.wait_for("Live.", "#connection")
+    site.send("new.refused.example.")
+    browser.wait_for("new.refused.example.", "#live")
+    assert browser.console() == []
+
+
+def test_it_survives_a_restart_of_the_daemon(browser: Browser, site: Site) -> None:
+    browser.show_as(1280, dark=False)
+    show(browser, site, "zones", "2.0.192.in-addr.arpa.")
+    browser.wait_for("Live.", "#connection")
+    browser.run("window.same = true")
+    directory = site.d2.directory
+    site.d2.stop()
+    browser.wait_for("Not connected", "#connection")
+    site.d2 = D2.start(site.binary, directory, site.whole)
+    browser.wait_for("Live.", "#connection")
+    browser.wait_for("2.0.192.in-addr.arpa.")
+    assert browser.run("return window.same")
+    assert all("net::ERR_" in line for line in browser.console())  # that it was away, and nothing else
+    browser.run("location.hash = '#hosts?q=h1'")
+    browser.wait_for("h1.example.com.")
+    assert browser.console() == []
+
+
+def test_a_reader_has_no_buttons(browser: Browser, site: Site) -> None:
+    browser.send_headers(Authorization=credentials(READER))
+    try:
+        show(browser, site, "dead-letters", "This socket, or your role, does not allow it.")
+        assert "Dead letters" not in browser.text("nav")
+        assert browser.console() == []
+    finally:
+        browser.send_headers(Authorization=credentials(OPERATOR))
+
+
+def test_without_a_script_there_is_the_overview(browser: Browser, site: Site) -> None:
+    browser.devtools("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open("about:blank")
+        browser.open(site.address)
+        text = browser.devtools("Runtime.evaluate", expression="document.body.innerText")["result"]["value"]
+    finally:
+        browser.devtools("Emulation.setScriptExecutionDisabled", value=False)
+    assert "received" in text
+    assert "The other views need a script." in text
+
+
+@pytest.mark.axe
+def test_axe_finds_nothing(browser: Browser, site: Site) -> None:
+    """Of two views that have the same parts one is narrow and dark, the other one wide and light."""
+    script = browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=AXE.read_text())
+    try:
+        for number, (view, text) in enumerate(FEW.items()):
+            narrow = number % 2 == 0
+            browser.show_as(320 if narrow else 1280, dark=narrow)
+            show(browser, site, view, text)
+            found = browser.run_async("""
+                const done = arguments[0];
+                const shown = (each) => [each.id, each.impact, each.nodes.map((node) => node.html)];
+                axe.run(document, { resultTypes: ["violations"] }).then(
+                    (found) => done(found.violations.map(shown)), (error) => done([String(error)]));
+                """)
+            assert found == [], view
+    finally:
+        browser.devtools("Page.removeScriptToEvaluateOnNewDocument", **script)
+    browser.console()
+
+
+def test_the_pictures_of_the_documentation_can_be_made(browser: Browser, site: Site) -> None:
+    """With PICTURES it writes them: docs/web.md names the command."""
+    folder = os.environ.get("PICTURES")
+    for name, view, width, dark in (
+        ("overview", "overview", 1000, False),
+        ("failures", "failures", 1200, True),
+        ("narrow", "host?name=bad.refused.example.", 320, False),
+    ):
+        browser.show_as(width, dark=dark, height=640)
+        show(browser, site, view, VIEWS[view])
+        browser.wait_for("Live.", "#connection")
+        made = browser.picture()
+        assert made.startswith(b"\x89PNG")
+        if folder:
+            Path(folder, f"web-{name}.png").write_bytes(made)

@@ -1,0 +1,104 @@
+"""What the page may change: retries and dead letters of a running daemon, and who may do so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.kit.waiting import wait_until
+from tests.web.site import READER, Site, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMANDS = ("pyd2-retry-now", "pyd2-dead-letter-list", "pyd2-dead-letter-retry", "pyd2-dead-letter-remove")
+
+
+@pytest.fixture(scope="module")
+def site(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if not is_pyd2:
+        pytest.skip("Kea has no page")
+    directory = tmp_path_factory.mktemp("queue")
+    with running(
+        d2_binary,
+        directory,
+        page={"web": "operate"},
+        queue={"type": "durable", "directory": str(directory)},
+        retry={"enabled": True, "initial-delay": 3000, "max-delay": 3600},
+    ) as site:
+        yield site
+
+
+def listed(site: Site) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = site.command("pyd2-dead-letter-list")[1]["arguments"]["dead-letters"]
+    return found
+
+
+def waiting(site: Site) -> int:
+    found: int = site.api("status")["retries"]["waiting"]
+    return found
+
+
+def make_dead_letters(site: Site, count: int) -> None:
+    """Have requests fail for good that are tried again: their leases have ended."""
+    for number in range(count):
+        site.send(f"dead{number}.refused.example.", **{"lease-expires-on": "20200101000000"})
+    wait_until(lambda: waiting(site) == count, "the retries")
+    site.command("pyd2-retry-now")
+    wait_until(lambda: len(listed(site)) == count, "the dead letters")
+
+
+def test_dead_letters_are_listed_tried_again_and_removed(site: Site) -> None:
+    make_dead_letters(site, 3)
+    newest, _, oldest = listed(site)
+    assert newest["number"] > oldest["number"]
+    assert newest["request"].startswith("add dead")
+    _, answer = site.command("pyd2-dead-letter-list", limit=1, before=newest["number"])
+    assert (len(answer["arguments"]["dead-letters"]), answer["arguments"]["total"]) == (1, 3)
+    assert site.command("pyd2-dead-letter-remove", numbers=[newest["number"], 999])[1]["result"] == 1
+    assert len(listed(site)) == 3
+    _, answer = site.command("pyd2-dead-letter-remove", numbers=[newest["number"]])
+    assert answer["text"] == "Removed: 1 dead letter."
+    wait_until(lambda: len(listed(site)) == 2, "it to go")
+    received = site.api("status")["requests"]["received"]
+    assert site.command("pyd2-dead-letter-retry", numbers=[oldest["number"]])[1]["result"] == 0
+    wait_until(lambda: site.api("status")["requests"]["received"] == received + 1, "the request again")
+
+
+def test_retries_begin_now(site: Site) -> None:
+    before = waiting(site)
+    site.send("bad.refused.example.")
+    wait_until(lambda: waiting(site) == before + 1, "the retry")
+    sent = site.d2.statistics()["update-sent"]
+    status, answer = site.command("pyd2-retry-now")
+    assert (status, answer["result"], answer["arguments"]) == (200, 0, {"requests": before + 1})
+    wait_until(lambda: site.d2.statistics()["update-sent"] > sent, "another update")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"numbers": []}, {"numbers": ["1"]}, {"numbers": 1}, {"numbers": [True]}]
+)
+def test_bad_arguments_are_refused(site: Site, arguments: dict[str, Any]) -> None:
+    for name in COMMANDS[2:]:
+        assert site.command(name, **arguments)[1]["result"] == 1
+
+
+def test_a_reader_changes_nothing(site: Site) -> None:
+    for name in ("pyd2-retry-now", *COMMANDS[2:]):
+        assert site.command(name, READER, numbers=[1])[0] == 403
+    wait_until(lambda: site.api("status")["queue"]["state"] == "in use", "the queue to be open")
+    assert site.command("pyd2-dead-letter-list", READER)[1]["result"] == 0
+    assert 'data-operate="no"' in site.get("/", READER)[2]
+    assert 'data-operate="yes"' in site.get("/")[2]
+
+
+def test_only_where_it_is_asked_for(site: Site) -> None:
+    names = site.d2.command("list-commands")["arguments"]
+    assert set(COMMANDS) <= set(names)
+    site.set(web=True)
+    assert not set(COMMANDS) & set(site.d2.command("list-commands")["arguments"])
+    assert site.command("pyd2-retry-now")[1]["result"] == 2
+    assert 'data-operate="no"' in site.get("/")[2]
+    site.set(web="operate")
+    assert set(COMMANDS) <= set(site.d2.command("list-commands")["arguments"])
