@@ -19,6 +19,7 @@ from tests.control.http_fakes import (
     ADMIN,
     READER,
     HttpEnd,
+    at_once,
     body_of,
     command,
     http_socket,
@@ -298,15 +299,15 @@ def test_long_bodies_share_their_memory() -> None:
     [text] = end.log.texts("PYD2_HTTP_REQUEST_REFUSED")
     assert text.endswith(f"there is no room for {MAX_REQUEST} bytes beside the long bodies of other requests")
     short = end.service.session("192.0.2.7", tls=False)
-    assert status_of(short.receive(command("list-commands"))) == 200
+    assert status_of(at_once(short.receive(command("list-commands")))) == 200
     others[0].close()
     others[0].close()
     assert end.service.session("192.0.2.7", tls=False).receive(head.encode()) is None
-    assert status_of(end.service.session("192.0.2.7", tls=False).receive(head.encode())) == 503
+    assert status_of(at_once(end.service.session("192.0.2.7", tls=False).receive(head.encode()))) == 503
     others[1].timed_out()
     third = end.service.session("192.0.2.7", tls=False)
     assert third.receive(head.encode()) is None
-    assert status_of(third.receive(b"[" + b" " * (MAX_REQUEST - 2) + b"]")) == 200
+    assert status_of(at_once(third.receive(b"[" + b" " * (MAX_REQUEST - 2) + b"]"))) == 200
     assert end.service.session("192.0.2.7", tls=False).receive(head.encode()) is None
 
 
