@@ -19,12 +19,9 @@ import os
 import signal
 import time
 import traceback
-from collections import deque
 from concurrent.futures import Future
-from contextlib import suppress
-from functools import partial
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import uvloop
 
@@ -38,13 +35,14 @@ from pyd2.net.intake import Intake
 from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
 from pyd2.queue.durable import DurableQueue
+from pyd2.queue.end_reports import EndReports
 from pyd2.queue.sqlite.stores import SqliteStores
 from pyd2.update.engine import Engine
 from pyd2.update.status import servers_status
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pyd2.backend import Backend
     from pyd2.capture.writer import Capture
@@ -79,12 +77,6 @@ service manager kills after 90 s what does not leave.
 KEPT_SECONDS: Final = 5.0
 """The same with a durable queue: what is left over goes on at the next start, so that a restart is quick."""
 
-UNREPORTED_PART: Final = 8
-"""One part in so many of the durable queue may be taken by what is done and not in the log yet."""
-
-ENDS_AT_ONCE: Final = 32
-"""Turns of the engine whose ends are reported to the durable queue in one go."""
-
 SERVERS_AT_ONCE: Final = 256
 """DNS servers whose status is put down in one go: a fraction of a millisecond."""
 
@@ -104,15 +96,6 @@ def _what_differs(policy: PolicySwitches, name: bytes, text: str, dhcids: tuple[
 
 def _turn() -> None:
     """Do nothing but take a turn of the loop."""
-
-
-class _Ended(NamedTuple):
-    """Requests that have ended in one turn of the engine."""
-
-    number: int
-    """Of the turn."""
-    finished: Sequence[int]
-    dead: Mapping[int, str]
 
 
 class Service:
@@ -151,12 +134,7 @@ class Service:
             loop, self._engine_io.requests, counters, log, stores, self._engine_io.admit
         )
         self._intake = Intake(loop, self._queue.accept, counters, log, datagrams, manager, turns)
-        self._ended: deque[_Ended] = deque()
-        """What is reported to the durable queue when its lines are in the log."""
-        self._ended_number = 0
-        self._unreported = 0
-        """Requests in ``_ended``."""
-        self._most_unreported = 0
+        self._end_reports = EndReports(loop, log, self._queue.done)
         self._history: HistoryWriter | None = None
         """There is one from the first configuration on that asks for a history."""
         self._recent: RecentFailures | None = None
@@ -260,7 +238,7 @@ class Service:
         before = self._engine.put_in_force(config, plan, select_key, time.monotonic(), time.time())
         self._loop.call_soon(self._engine_io.forget_unused)  # which takes as long with very many servers
         self._queue.configure(config.switches.queue)
-        self._most_unreported = config.switches.queue.max_entries // UNREPORTED_PART
+        self._end_reports.configure(config.switches.queue.max_entries)
         self._engine_io.flush()
         return before
 
@@ -351,37 +329,9 @@ class Service:
             self._queue.amend(output.amended)
         if output.finished:
             dead = {letter.ncr.number: letter.reason for letter in output.dead_letters}
-            self._after_log_lines(output.finished, dead)
+            self._end_reports.add(output.finished, dead)
         if self._leaving is not None:
             self._leave_if_cleared()
-
-    def _after_log_lines(self, finished: Sequence[int], dead: Mapping[int, str]) -> None:
-        """Report ends to the durable queue when their lines are written: a kill must not hide them."""
-        self._ended_number += 1
-        self._ended.append(_Ended(self._ended_number, finished, dead))
-        self._unreported += len(finished)
-        self._log.after_written(partial(self._log_lines_written, self._ended_number))
-        while self._unreported > self._most_unreported:
-            # A log that hangs must not fill the queue, which would cost requests.
-            self._report_ends(self._ended[0].number)
-
-    def _log_lines_written(self, number: int) -> None:
-        with suppress(RuntimeError):  # the loop is closed: all is reported
-            self._loop.call_soon_threadsafe(self._report_some_ends, number)
-
-    def _report_some_ends(self, number: int) -> None:
-        """The same in parts: behind a log that hung, very many are reported at once."""
-        first = self._ended[0].number if self._ended else number
-        self._report_ends(min(number, first + ENDS_AT_ONCE))
-        if first + ENDS_AT_ONCE < number:
-            self._loop.call_soon(self._report_some_ends, number)
-
-    def _report_ends(self, number: int) -> None:
-        ended = self._ended
-        while ended and ended[0].number <= number:
-            _, finished, dead = ended.popleft()
-            self._unreported -= len(finished)
-            self._queue.done(finished, dead)
 
     # The shutdown.
 
@@ -452,8 +402,7 @@ class Service:
             self._history.close()
 
     def _close_queue(self) -> None:
-        # If the log hangs as well: what is done is not to be done again.
-        self._report_ends(self._ended_number)
+        self._end_reports.report_all()
         self._queue.close()
 
     def end(self) -> None:
