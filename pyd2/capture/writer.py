@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict, deque
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.capture.lines import request_line, update_line
@@ -23,6 +24,8 @@ MOST_WAITING: Final = 16 << 20
 """Octets that may wait to be written."""
 PAUSE: Final = 0.05
 """Seconds between two looks at what waits."""
+AT_ONCE: Final = 512
+"""Requests and updates that are written together."""
 MOST_OPEN: Final = 65536
 """Updates that wait for a reply; the oldest ones are written without."""
 REPLY_SECONDS: Final = 60.0
@@ -149,8 +152,7 @@ class Capture:
                 self._write_waiting()
                 if not self._reason:
                     self._reason = self._wish if asked else "" if left > 0 else "its time is up"
-            for item in self._open.values():
-                self._write(_update(item))
+            self._write([*map(_update, self._open.values())])
         except OSError as error:
             self._reason = f"the file cannot be written: {error.strerror}"
         except Exception:  # whatever it is, the daemon goes on without the capture
@@ -160,17 +162,19 @@ class Capture:
             self._on_end(self.summary)
 
     def _write_waiting(self) -> None:
-        """Write what waits now; sets the reason when the file is full."""
-        lines: list[bytes] = []
-        for _ in range(len(self._waiting)):
-            item = self._waiting.popleft()
-            self._taken += len(item.octets)
-            lines += self._lines_of(item)
+        """Write what waits now."""
+        left = len(self._waiting)
+        while left and self._reason != _FULL:
+            lines: list[bytes] = []
+            for _ in range(min(left, AT_ONCE)):
+                item = self._waiting.popleft()
+                self._taken += len(item.octets)
+                lines += self._lines_of(item)
+            left -= min(left, AT_ONCE)
+            self._write(lines)
         old = time.time() - REPLY_SECONDS
         while self._open and (len(self._open) > MOST_OPEN or next(iter(self._open.values())).at < old):
-            lines.append(_update(self._open.popitem(last=False)[1]))
-        for line in lines:
-            self._write(line)
+            self._write([_update(self._open.popitem(last=False)[1])])
 
     def _lines_of(self, item: _Item) -> list[bytes]:
         """Return what is to be written now: an update waits for its reply."""
@@ -190,18 +194,21 @@ class Capture:
         self._open.move_to_end(key)
         return [] if before is None else [_update(before)]
 
-    def _write(self, line: bytes) -> None:
-        """Write a line if it fits into the file."""
+    def _write(self, lines: Sequence[bytes]) -> None:
+        """Write the lines that fit into the file; sets the reason when it is full."""
         if self._reason == _FULL:
             return
-        if self._written + len(line) > self._limits.octets:
+        fit = lines
+        if self._written + sum(map(len, lines)) > self._limits.octets:
             self._reason = _FULL
-            return
+            sizes = accumulate(map(len, lines), initial=self._written)
+            fit = lines[: sum(size <= self._limits.octets for size in sizes) - 1]
+        octets = b"".join(fit)
         written = 0
-        while written < len(line):
-            written += os.write(self._file, line[written:])
-        self._written += len(line)
-        self._lines += 1
+        while written < len(octets):
+            written += os.write(self._file, octets[written:])
+        self._written += written
+        self._lines += len(fit)
 
 
 def _update(item: _Item) -> bytes:

@@ -238,12 +238,11 @@ def test_a_capture_of_the_daemon(d2_binary: str, tmp_path: Path, layer: str, lan
         assert dns.message.from_wire(reply, keyring=False).had_tsig
         assert line["server"] == f"127.0.0.1:{first.bind.port}"
         assert line["ms"] >= 0
-    expected = {
-        zone: {record for record in records if not record[0].startswith(("early.", "9.2.0."))}
-        for zone, records in zones.items()
-    }
-    found = replayed(d2_binary, path, len(datagrams) - 1)
-    assert [found[zone] ^ expected[zone] for zone in ZONES] == [set(), set()]
+    if layer == "compiled" and not lanes:
+        found = replayed(d2_binary, path, len(datagrams) - 1)
+        for zone, records in zones.items():
+            late = {record for record in records if not record[0].startswith(("early.", "9.2.0."))}
+            assert found[zone] ^ late == set()
 
 
 def test_a_stop_of_the_daemon_ends_a_capture(d2_binary: str) -> None:
@@ -256,12 +255,21 @@ def test_a_stop_of_the_daemon_ends_a_capture(d2_binary: str) -> None:
         assert "ended: the server stops" in first.d2.stdout().replace("has ended", "ended")
 
 
-def test_a_reload_takes_the_commands_away(d2_binary: str) -> None:
-    with site(d2_binary) as first:
+def test_a_capture_goes_on_at_another_port_and_ends_with_its_switch(d2_binary: str) -> None:
+    with site(d2_binary) as first, PortLease() as lease:
         assert first.d2.command("pyd2-capture-start", {"file": "capture"})["result"] == 0
-        arguments = first.d2.command("config-get")["arguments"]
-        whole = {"DhcpDdns": arguments["DhcpDdns"]}
+        one, two, *_ = stream(2)
+        ncr.send(one, first.port)
+        first.wait(1)
+        whole = {"DhcpDdns": first.d2.command("config-get")["arguments"]["DhcpDdns"]}
+        whole["DhcpDdns"]["port"] = port = lease.take()
+        assert first.d2.command("config-set", whole)["result"] == 0
+        first.d2.wait_for_listener(port)
+        ncr.send(two, port)
+        first.wait(2)
         whole["DhcpDdns"]["user-context"]["pyd2"]["capture"] = False
         assert first.d2.command("config-set", whole)["result"] == 0
         assert first.d2.command("pyd2-capture-stop")["result"] == 2
         assert "the configuration no longer allows it" in first.d2.stdout()
+        lines = (first.d2.directory / "capture").read_text().splitlines()
+        assert [json.loads(line)["request"] for line in lines] == [json.loads(one[2:]), json.loads(two[2:])]

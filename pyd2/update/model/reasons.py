@@ -165,10 +165,9 @@ TABLE: Final = (
     _row(
         "SERVFAIL",
         "The DNS server failed while it made the change: it cannot write the zone's file or its .jnl file, "
-        "the zone is frozen, it cannot reach the primary that it forwards to, or it cannot hold DHCID "
-        "records, as Samba with BIND.",
-        "Look into its log. With BIND, let it write the zone's directory, and end a freeze with 'rndc thaw "
-        "ZONE'. "
+        "it cannot reach the primary that it forwards to, or it cannot hold DHCID records, as Samba with "
+        "BIND.",
+        "Look into its log. With BIND, let it write the zone's directory. "
         f"With Samba, {_WITHOUT_DHCID}.",
         "updates with a DHCID",
         _with_dhcid,
@@ -176,9 +175,8 @@ TABLE: Final = (
     _row(
         "SERVFAIL",
         "The DNS server failed while it made the change: it cannot write the zone's file or its .jnl file, "
-        "the zone is frozen, or it cannot reach the primary that it forwards to.",
-        "Look into its log. With BIND, let it write the zone's directory, and end a freeze with 'rndc thaw "
-        "ZONE'.",
+        "or it cannot reach the primary that it forwards to.",
+        "Look into its log. With BIND, let it write the zone's directory.",
     ),
     _row(
         "NXDOMAIN",
@@ -209,10 +207,10 @@ TABLE: Final = (
     _row(
         "REFUSED",
         "The DNS server does not allow this update: its policy does not let this key, or this address, "
-        "change the PTR there; or it is a secondary that forwards no updates.",
+        "change the PTR there; or it is a secondary that forwards no updates; or the zone is frozen (BIND).",
         "Allow the key in the server's policy to change PTR and DHCID records in this zone (BIND: "
-        "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers "
-        "names the primary.",
+        "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names "
+        "the primary. End a freeze with 'rndc thaw ZONE'.",
         "the reverse direction",
         _reverse,
     ),
