@@ -278,10 +278,12 @@ class Batcher:
             return 0
         if not batches.may_use_tcp(group, now):
             size = min(size, max(2, int(MAX_UDP_BATCH / group.octets)))
+        if batches.under_way >= batches.at_a_time.number:
+            return 0
         if batches.fits_udp(group, size):
             if batches.udp >= UDP_AT_A_TIME:
                 return 0
-        elif under_way >= TCP_AT_A_TIME or batches.tcp >= batches.at_a_time.number:
+        elif under_way >= TCP_AT_A_TIME:
             return 0
         if len(waiting) >= size or (pulled and not under_way):
             return min(size, len(waiting))

@@ -68,11 +68,10 @@ class BatchOutcomes:
             return
         if (counts := batches.lane.replies) is not None:
             counts.rcode(rcode)
+        timeout = self._sender.timeout_ms / 1000
+        batches.at_a_time.answered(batches.under_way, took, timeout, grows=batch.tells)
         if batch.tells:
-            timeout = self._sender.timeout_ms / 1000
             group.size.answered(len(round_.transactions), took, timeout, now)
-            if batch.tcp:
-                batches.at_a_time.answered(batches.tcp, took, timeout)
         if rcode == _NOERROR:
             self._log_reply(round_, rcode, took, "all updates are done")
             answered = self._replies.answered
@@ -108,8 +107,8 @@ class BatchOutcomes:
         self._replies.count_silence(batches.lane, now, wall)
         if batch.tells:
             round_.group.size.halve(now)
+        batches.at_a_time.halve()
         if batch.tcp:
-            batches.at_a_time.halve()
             batches.tcp_failed(batch.begun, now)
         self._let_go(batches, round_, lambda transaction: self._replies.missed(transaction, now, wall))
 
