@@ -127,10 +127,9 @@ class Batcher:
         while batches.second and free > 0:
             steps += self._send(batches, batches.second.popleft(), now, wall)
             free -= 1
-        while batches.to_ask and free > 0 and batches.asking < QUESTIONS_AT_A_TIME:
-            self._messages.ask(batches, *batches.to_ask.popleft(), self._outcomes, now, wall)
-            free -= 1
-            steps += 1
+        asked = self._ask_some(batches, free, now, wall)
+        free -= asked
+        steps += asked
         # What goes alone keeps half of the free places: rounds must not make it wait for long.
         places = free // 2 if batches.singles else free
         begun, cost, more_groups = self._begin_rounds(
@@ -139,6 +138,10 @@ class Batcher:
         free -= begun
         steps += cost
         more |= more_groups
+        # A round that begins with questions has none under way yet: perhaps nothing is.
+        asked = self._ask_some(batches, free, now, wall)
+        free -= asked
+        steps += asked
         while batches.singles and free > 0:
             if steps >= most:
                 more = True
@@ -151,6 +154,14 @@ class Batcher:
             self._agenda.full.add(lane)
         batches.owners.forget_ended()
         return more or bool(lane.ready), steps
+
+    def _ask_some(self, batches: LaneBatches, free: int, now: float, wall: float) -> int:
+        """Ask as many questions as there are free places for; return how many."""
+        asked = 0
+        while batches.to_ask and asked < free and batches.asking < QUESTIONS_AT_A_TIME:
+            self._messages.ask(batches, *batches.to_ask.popleft(), self._outcomes, now, wall)
+            asked += 1
+        return asked
 
     def _free_places(self, lane: Lane, now: float) -> int:
         return lane.window.free_places(now) - len(lane.orders) - lane.signing
@@ -248,25 +259,28 @@ class Batcher:
     ) -> tuple[int, int, bool]:
         """Begin rounds of what waits; return how many places and steps they took, and whether there is more.
 
-        ``pulled``: nothing that might fill them is still to be taken in.
+        One that begins with questions takes no place yet. ``pulled``: nothing that might fill them is still to
+        be taken in.
         """
         turns = batches.turns
         steps = 0
         left = free
-        vain = 0
+        vain = sent = 0
         for _ in range(len(turns)):
             if left <= 0 or not turns or vain >= VAIN_LOOKS:
                 break
             if steps >= most:
-                return free - left, steps, True
+                return sent, steps, True
             group = next(iter(turns))
             turns.move_to_end(group)
             before = left
             while left > 0 and (count := self._members(batches, group, now, pulled=pulled)):
-                steps += self._begin(batches, Round(group, batches.take(group, count)), now, wall)
+                round_ = Round(group, batches.take(group, count))
+                steps += self._begin(batches, round_, now, wall)
                 left -= 1
+                sent += round_.left == 0  # else it begins with questions
             vain += left == before
-        return free - left, steps, False
+        return sent, steps, False
 
     def _members(self, batches: LaneBatches, group: BatchGroup, now: float, *, pulled: bool) -> int:
         """Return how many updates of a group go in a batch now; some that wait may be let go alone."""

@@ -318,6 +318,18 @@ def test_names_that_exist_are_asked_for(ours: bool, share: int) -> None:
         assert world.questions >= 130
 
 
+@pytest.mark.parametrize("in_flight", [1, 2, 5])
+def test_questions_that_come_first_are_asked_though_nothing_else_is_under_way(in_flight: int) -> None:
+    """Nothing would wake the lane otherwise: the requests would wait until another one comes."""
+    found = additions(200, reverse=False)
+    world = World(batch_map(20, in_flight))
+    world.run([each | {"dhcid": ncr.dhcid(b"x", "x.")} for each in found], together=1, gap=0.02)
+    for first in range(0, 200, 40):
+        world.run(found[first : first + 40], together=40)
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 200
+    assert world.questions > 100
+
+
 @pytest.mark.parametrize("answers_questions", [True, False])
 def test_names_that_were_expected_to_be_the_client_s_own_may_be_anything(answers_questions: bool) -> None:
     """What was taken over until now says nothing for sure about the next name."""
