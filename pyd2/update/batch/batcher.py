@@ -126,19 +126,18 @@ class Batcher:
             return more, steps + cost
         while batches.second and free > 0:
             steps += self._send(batches, batches.second.popleft(), now, wall)
-            free -= 1
+            free = self._free_places(lane, now)
         asked = self._ask_some(batches, free, now, wall)
         free -= asked
         steps += asked
         # What goes alone keeps half of the free places: rounds must not make it wait for long.
         places = free // 2 if batches.singles else free
-        begun, cost, more_groups = self._begin_rounds(
-            batches, places, most - steps, now, wall, pulled=not more
-        )
-        free -= begun
+        cost, more_groups = self._begin_rounds(batches, places, most - steps, now, wall, pulled=not more)
         steps += cost
         more |= more_groups
-        # A round that begins with questions has none under way yet: perhaps nothing is.
+        # Rounds that begin with questions have none under way yet, and those that gave up nothing: perhaps
+        # nothing at all is, and no reply would give the lane its next turn.
+        free = self._free_places(lane, now)
         asked = self._ask_some(batches, free, now, wall)
         free -= asked
         steps += asked
@@ -255,32 +254,27 @@ class Batcher:
             batches.lane.ready.extend(behind)
 
     def _begin_rounds(
-        self, batches: LaneBatches, free: int, most: int, now: float, wall: float, *, pulled: bool
-    ) -> tuple[int, int, bool]:
-        """Begin rounds of what waits; return how many places and steps they took, and whether there is more.
+        self, batches: LaneBatches, left: int, most: int, now: float, wall: float, *, pulled: bool
+    ) -> tuple[int, bool]:
+        """Begin ``left`` rounds of what waits, at most; return the steps, and whether there is more.
 
-        One that begins with questions takes no place yet. ``pulled``: nothing that might fill them is still to
-        be taken in.
+        ``pulled``: nothing that might fill them is still to be taken in.
         """
         turns = batches.turns
-        steps = 0
-        left = free
-        vain = sent = 0
+        steps = vain = 0
         for _ in range(len(turns)):
             if left <= 0 or not turns or vain >= VAIN_LOOKS:
                 break
             if steps >= most:
-                return sent, steps, True
+                return steps, True
             group = next(iter(turns))
             turns.move_to_end(group)
             before = left
             while left > 0 and (count := self._members(batches, group, now, pulled=pulled)):
-                round_ = Round(group, batches.take(group, count))
-                steps += self._begin(batches, round_, now, wall)
+                steps += self._begin(batches, Round(group, batches.take(group, count)), now, wall)
                 left -= 1
-                sent += round_.left == 0  # else it begins with questions
             vain += left == before
-        return sent, steps, False
+        return steps, False
 
     def _members(self, batches: LaneBatches, group: BatchGroup, now: float, *, pulled: bool) -> int:
         """Return how many updates of a group go in a batch now; some that wait may be let go alone."""
