@@ -23,9 +23,9 @@ from pyd2.update.batch.lane_batches import LaneBatches
 from pyd2.update.batch.messages import BatchMessages
 from pyd2.update.batch.outcomes import BatchOutcomes
 from pyd2.update.batch.owners import owner_of
-from pyd2.update.batch.rounds import Found, Round
+from pyd2.update.batch.rounds import Round
 from pyd2.update.drive.library_key import LibraryKey
-from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
+from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort, Found
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import Transaction
 from pyd2.update.server.lane import MAX_HOOK_JOBS

@@ -8,8 +8,7 @@ from pyd2.dns.constants import rcode_text
 from pyd2.dns.question import read_answer
 from pyd2.errors import ReplyError
 from pyd2.update.batch.lane_batches import PAUSE
-from pyd2.update.batch.rounds import Found
-from pyd2.update.model.batch_rules import ASKS, OF_ONE_UPDATE, BatchSort
+from pyd2.update.model.batch_rules import ASKS, OF_ONE_UPDATE, BatchSort, Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
