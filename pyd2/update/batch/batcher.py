@@ -23,9 +23,9 @@ from pyd2.update.batch.lane_batches import LaneBatches
 from pyd2.update.batch.messages import BatchMessages
 from pyd2.update.batch.outcomes import BatchOutcomes
 from pyd2.update.batch.owners import owner_of
-from pyd2.update.batch.rounds import Found, Round
+from pyd2.update.batch.rounds import Round
 from pyd2.update.drive.library_key import LibraryKey
-from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
+from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort, Found
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import Transaction
 from pyd2.update.server.lane import MAX_HOOK_JOBS
@@ -126,19 +126,21 @@ class Batcher:
             return more, steps + cost
         while batches.second and free > 0:
             steps += self._send(batches, batches.second.popleft(), now, wall)
-            free -= 1
-        while batches.to_ask and free > 0 and batches.asking < QUESTIONS_AT_A_TIME:
-            self._messages.ask(batches, *batches.to_ask.popleft(), self._outcomes, now, wall)
-            free -= 1
-            steps += 1
+            free = self._free_places(lane, now)
+        asked = self._ask_some(batches, free, now, wall)
+        free -= asked
+        steps += asked
         # What goes alone keeps half of the free places: rounds must not make it wait for long.
         places = free // 2 if batches.singles else free
-        begun, cost, more_groups = self._begin_rounds(
-            batches, places, most - steps, now, wall, pulled=not more
-        )
-        free -= begun
+        cost, more_groups = self._begin_rounds(batches, places, most - steps, now, wall, pulled=not more)
         steps += cost
         more |= more_groups
+        # Rounds that begin with questions have none under way yet, and those that gave up nothing: perhaps
+        # nothing at all is, and no reply would give the lane its next turn.
+        free = self._free_places(lane, now)
+        asked = self._ask_some(batches, free, now, wall)
+        free -= asked
+        steps += asked
         while batches.singles and free > 0:
             if steps >= most:
                 more = True
@@ -151,6 +153,14 @@ class Batcher:
             self._agenda.full.add(lane)
         batches.owners.forget_ended()
         return more or bool(lane.ready), steps
+
+    def _ask_some(self, batches: LaneBatches, free: int, now: float, wall: float) -> int:
+        """Ask as many questions as there are free places for; return how many."""
+        asked = 0
+        while batches.to_ask and asked < free and batches.asking < QUESTIONS_AT_A_TIME:
+            self._messages.ask(batches, *batches.to_ask.popleft(), self._outcomes, now, wall)
+            asked += 1
+        return asked
 
     def _free_places(self, lane: Lane, now: float) -> int:
         return lane.window.free_places(now) - len(lane.orders) - lane.signing
@@ -244,21 +254,19 @@ class Batcher:
             batches.lane.ready.extend(behind)
 
     def _begin_rounds(
-        self, batches: LaneBatches, free: int, most: int, now: float, wall: float, *, pulled: bool
-    ) -> tuple[int, int, bool]:
-        """Begin rounds of what waits; return how many places and steps they took, and whether there is more.
+        self, batches: LaneBatches, left: int, most: int, now: float, wall: float, *, pulled: bool
+    ) -> tuple[int, bool]:
+        """Begin ``left`` rounds of what waits, at most; return the steps, and whether there is more.
 
         ``pulled``: nothing that might fill them is still to be taken in.
         """
         turns = batches.turns
-        steps = 0
-        left = free
-        vain = 0
+        steps = vain = 0
         for _ in range(len(turns)):
             if left <= 0 or not turns or vain >= VAIN_LOOKS:
                 break
             if steps >= most:
-                return free - left, steps, True
+                return steps, True
             group = next(iter(turns))
             turns.move_to_end(group)
             before = left
@@ -266,7 +274,7 @@ class Batcher:
                 steps += self._begin(batches, Round(group, batches.take(group, count)), now, wall)
                 left -= 1
             vain += left == before
-        return free - left, steps, False
+        return steps, False
 
     def _members(self, batches: LaneBatches, group: BatchGroup, now: float, *, pulled: bool) -> int:
         """Return how many updates of a group go in a batch now; some that wait may be let go alone."""
@@ -278,10 +286,12 @@ class Batcher:
             return 0
         if not batches.may_use_tcp(group, now):
             size = min(size, max(2, int(MAX_UDP_BATCH / group.octets)))
+        if batches.under_way >= batches.at_a_time.number:
+            return 0
         if batches.fits_udp(group, size):
             if batches.udp >= UDP_AT_A_TIME:
                 return 0
-        elif under_way >= TCP_AT_A_TIME or batches.tcp >= batches.at_a_time.number:
+        elif under_way >= TCP_AT_A_TIME:
             return 0
         if len(waiting) >= size or (pulled and not under_way):
             return min(size, len(waiting))

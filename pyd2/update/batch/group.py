@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from pyd2.update.batch.rounds import Found
 from pyd2.update.batch.size import BatchSize
-from pyd2.update.model.batch_rules import BatchSort
+from pyd2.update.model.batch_rules import BatchSort, Found
 
 if TYPE_CHECKING:
     from typing import TypeAlias

@@ -76,11 +76,6 @@ class LaneBatches:
         self.counts = lane.batched = lane.batched or BatchCounts()
 
     @property
-    def tcp(self) -> int:
-        """Of the batches under way, those over TCP."""
-        return self.under_way - self.udp
-
-    @property
     def held(self) -> int:
         """Transactions that wait here for a free place, or behind another one of their owner."""
         return self._waiting + len(self.singles) + self.owners.followers

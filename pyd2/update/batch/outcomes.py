@@ -8,8 +8,7 @@ from pyd2.dns.constants import rcode_text
 from pyd2.dns.question import read_answer
 from pyd2.errors import ReplyError
 from pyd2.update.batch.lane_batches import PAUSE
-from pyd2.update.batch.rounds import Found
-from pyd2.update.model.batch_rules import ASKS, OF_ONE_UPDATE, BatchSort
+from pyd2.update.model.batch_rules import ASKS, OF_ONE_UPDATE, BatchSort, Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,11 +67,10 @@ class BatchOutcomes:
             return
         if (counts := batches.lane.replies) is not None:
             counts.rcode(rcode)
+        timeout = self._sender.timeout_ms / 1000
+        batches.at_a_time.answered(batches.under_way, took, timeout, grows=batch.tells)
         if batch.tells:
-            timeout = self._sender.timeout_ms / 1000
             group.size.answered(len(round_.transactions), took, timeout, now)
-            if batch.tcp:
-                batches.at_a_time.answered(batches.tcp, took, timeout)
         if rcode == _NOERROR:
             self._log_reply(round_, rcode, took, "all updates are done")
             answered = self._replies.answered
@@ -108,8 +106,8 @@ class BatchOutcomes:
         self._replies.count_silence(batches.lane, now, wall)
         if batch.tells:
             round_.group.size.halve(now)
+        batches.at_a_time.halve()
         if batch.tcp:
-            batches.at_a_time.halve()
             batches.tcp_failed(batch.begun, now)
         self._let_go(batches, round_, lambda transaction: self._replies.missed(transaction, now, wall))
 

@@ -3,8 +3,7 @@
 Owners of updates in batches differ, ignoring case: in a message, and from those of all other updates that
 wait or are under way at the server. What comes for an owner that is in a batch, or waits for one, waits
 behind it. Updates that go alone are sent as ever: several may be under way for an owner, in the order in
-which they came. So do those of which more than one has waited behind a batch: with one of them in each batch,
-a name that very many clients want would hold up all others.
+which they came.
 """
 
 from __future__ import annotations
@@ -79,8 +78,6 @@ class Owners:
         if behind is None:
             return ()
         self.followers -= len(behind)
-        if len(behind) > 1:
-            self._alone[owner] = deque((transaction, transaction.domain) for transaction in behind)
         return behind
 
     def add_alone(self, owner: bytes, transaction: Transaction) -> None:

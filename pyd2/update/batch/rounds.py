@@ -6,10 +6,9 @@ It has one or two batches and, between them or before the first, a question for 
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
-from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
+from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort, Found
 from pyd2.update.model.transaction import BatchTry
 
 if TYPE_CHECKING:
@@ -18,20 +17,6 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningContext
     from pyd2.update.batch.group import BatchGroup
     from pyd2.update.model.transaction import Transaction
-
-
-class Found(Enum):
-    """What the answer to a question says of a name."""
-
-    FREE = auto()
-    OURS = auto()
-    """It has the client's DHCID, and no other one."""
-    OTHERWISE = auto()
-    """It has another client's."""
-    WITHOUT = auto()
-    """It exists and has none; or it does not exist, and a wildcard of the zone answers for it."""
-    UNKNOWN = auto()
-    """There is no answer."""
 
 
 class Round:

@@ -7,7 +7,7 @@ from typing import Final
 FIRST: Final = 50
 """Updates of a first batch, at most: nothing is known of the server's time yet."""
 AT_A_TIME: Final = 4
-"""Batches over TCP that a server gets at a time at first."""
+"""Batches that a server gets at a time at first."""
 AT_A_TIME_LEAST: Final = 2
 """The same for a server that is slow."""
 TOO_LONG: Final = 0.2
@@ -56,7 +56,7 @@ class BatchSize:
 
 
 class BatchesAtATime:
-    """How many batches over TCP may be under way to a server, for whatever zones.
+    """How many batches may be under way to a server, for whatever zones.
 
     Some servers carry out one message at a time: what is sent for very many zones waits there, and takes
     longer than the timeout though each message is short.
@@ -67,11 +67,14 @@ class BatchesAtATime:
     def __init__(self) -> None:
         self.number = AT_A_TIME
 
-    def answered(self, under_way: int, took: float, timeout: float) -> None:
-        """Learn from a reply that took so many seconds, with so many other batches under way."""
+    def answered(self, under_way: int, took: float, timeout: float, *, grows: bool) -> None:
+        """Learn from a reply that took so many seconds, with so many other batches under way.
+
+        Unless it ``grows``, the number does not, however quick the reply was.
+        """
         if took > timeout * TOO_LONG:
             self.halve()
-        elif took < timeout * SHORT and under_way + 1 >= self.number:
+        elif grows and took < timeout * SHORT and under_way + 1 >= self.number:
             self.number += 1
 
     def halve(self) -> None:

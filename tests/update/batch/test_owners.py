@@ -54,21 +54,6 @@ def test_an_update_that_goes_alone_keeps_its_owner_out_of_batches_until_it_ends(
     assert owners.take(b"a")
 
 
-def test_of_those_that_have_waited_behind_a_batch_several_go_alone(owners: Owners) -> None:
-    """One of them in each batch would hold up what comes behind."""
-    only, first, second = work(), work(), work()
-    owners.take(b"a")
-    owners.follow(b"a", only)
-    owners.release(b"a")
-    assert owners.take(b"a")
-    owners.follow(b"a", first)
-    owners.follow(b"a", second)
-    assert [*owners.release(b"a")] == [first, second]
-    assert not owners.take(b"a")
-    first.has_ended = second.has_ended = True
-    assert owners.take(b"a")
-
-
 def test_very_many_updates_for_one_owner_cost_no_more_each(owners: Owners) -> None:
     Work.looks = 0
     found = [work() for _ in range(1000)]

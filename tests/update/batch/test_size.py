@@ -61,12 +61,13 @@ def test_the_first_batch_is_not_large() -> None:
 def test_a_server_gets_more_batches_at_a_time_while_it_is_quick() -> None:
     batches = BatchesAtATime()
     for expected in range(AT_A_TIME + 1, AT_A_TIME + 9):
-        batches.answered(batches.number - 1, 0.024, 0.5)
+        batches.answered(batches.number - 1, 0.024, 0.5, grows=True)
         assert batches.number == expected
-    batches.answered(0, 0.001, 0.5)  # a single one says nothing of more
-    batches.answered(batches.number - 1, 0.05, 0.5)
+    batches.answered(0, 0.001, 0.5, grows=True)  # a single one says nothing of more
+    batches.answered(batches.number - 1, 0.05, 0.5, grows=True)
+    batches.answered(batches.number - 1, 0.001, 0.5, grows=False)
     assert batches.number == AT_A_TIME + 8
-    batches.answered(0, 0.101, 0.5)
+    batches.answered(0, 0.101, 0.5, grows=False)
     assert batches.number == (AT_A_TIME + 8) // 2
     for _ in range(4):
         batches.halve()
