@@ -25,7 +25,7 @@ LONG_BODIES: Final = 4 * MAX_REQUEST
 
 
 class Bodies:
-    """The memory for long bodies, which all connections share: short ones find room beside them."""
+    """The memory for long bodies, which all connections share: short ones need none of it."""
 
     def __init__(self, free: int = LONG_BODIES) -> None:
         self._free = free
@@ -53,7 +53,7 @@ class Verdict(Enum):
     """Kea takes it, but others might see another end of it: 400."""
     LONG_HEAD = auto()
     LONG_BODY = auto()
-    NO_ROOM = auto()
+    NO_MEMORY = auto()
     """Its body is long, and so are too many others that are coming."""
     STRANGER = auto()
     """Its body is long and its client not known."""
@@ -72,7 +72,7 @@ class Request(NamedTuple):
 class RequestReader:
     """Reads the requests of a connection.
 
-    ``knows`` is asked for a head whether its client has shown who it is. Long bodies take their room from
+    ``knows`` is asked for a head whether its client has shown who it is. Long bodies take their memory from
     ``bodies``. With ``pages`` a GET is a request, too.
     """
 
@@ -116,7 +116,7 @@ class RequestReader:
         return self._read_body(data)
 
     def stop(self) -> None:
-        """Give back the room of a body whose rest is not read any more."""
+        """Give back the memory of a body whose rest is not read any more."""
         self._bodies.give_back(self._taken)
         self._taken = 0
         self._body = bytearray()
@@ -164,8 +164,8 @@ class RequestReader:
             return Request(head, Verdict.STRANGER, reason)
         if head.length > STRANGER_BODY:
             if not self._bodies.take(head.length):
-                reason = f"there is no room for {head.length} bytes beside the long bodies of other requests"
-                return Request(head, Verdict.NO_ROOM, reason)
+                reason = f"no memory for {head.length} bytes beside the long bodies of other requests"
+                return Request(head, Verdict.NO_MEMORY, reason)
             self._taken = head.length
         self._framing = h11.Connection(h11.SERVER)
         return self._read_head(self._framing)

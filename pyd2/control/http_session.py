@@ -37,7 +37,7 @@ _STATUS: Final = {
     Verdict.AMBIGUOUS: 400,
     Verdict.LONG_HEAD: 431,
     Verdict.LONG_BODY: 413,
-    Verdict.NO_ROOM: 503,
+    Verdict.NO_MEMORY: 503,
     Verdict.STRANGER: 401,
 }
 """The status of requests that end their connection."""

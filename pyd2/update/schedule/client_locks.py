@@ -28,7 +28,7 @@ class Followers(deque["Request | RetryRequest"]):
         """The lane for which all of them count: where the first of them begins; None: there was none yet."""
 
 
-NOBODY: Final = Followers()
+NO_FOLLOWERS: Final = Followers()
 """What a held DHCID has before a request queues behind the holder.
 
 With None in its place the garbage collector would not look at a part of ``ClientLocks.held`` until somebody
@@ -58,7 +58,7 @@ class ClientLocks:
         """Return the queue behind the holder of a DHCID; a request that begins in ``lane`` is put there."""
         held = self.part(dhcid)
         followers = held[dhcid]
-        if followers is NOBODY:
+        if followers is NO_FOLLOWERS:
             followers = held[dhcid] = Followers()
         if followers.lane is None and lane is not None:
             followers.lane = lane
@@ -70,7 +70,7 @@ class ClientLocks:
     def hold_retry(self, retry: RetryRequest) -> None:
         """Lock the client of a retry, which is free or has just been passed on to it."""
         held = self.part(retry.dhcid)
-        followers = held.get(retry.dhcid, NOBODY)
-        if followers is NOBODY:
+        followers = held.get(retry.dhcid, NO_FOLLOWERS)
+        if followers is NO_FOLLOWERS:
             followers = held[retry.dhcid] = Followers()
         followers.retry = retry

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from pyd2.update.containers import LAST_SHARD, SHIFT
 from pyd2.update.retry.request import RetryRequest
 from pyd2.update.retry.retry_queue import AT_ONCE_TOGETHER
-from pyd2.update.schedule.client_locks import NOBODY, ClientLocks
+from pyd2.update.schedule.client_locks import NO_FOLLOWERS, ClientLocks
 from pyd2.update.schedule.retry_scheduler import RetryScheduler
 from pyd2.update.schedule.steps import (
     AS_A_STEP,
@@ -134,7 +134,7 @@ class Scheduler:
             return
         if self._retries.any and not self._admit(ncr, dhcid, wall):
             return
-        held[dhcid] = NOBODY
+        held[dhcid] = NO_FOLLOWERS
         self._route(ncr, dhcid, now, wall)
 
     def admits(self, ncr: Request, free: int, now: float, wall: float) -> bool:
@@ -155,7 +155,7 @@ class Scheduler:
         if dhcid in held or not lane.backlog:
             return False
         if not self._retries.any or self._admit(ncr, dhcid, wall):
-            held[dhcid] = NOBODY
+            held[dhcid] = NO_FOLLOWERS
             self._limit.put(lane.backlog[-1], ncr)
         return True
 
@@ -363,7 +363,7 @@ class Scheduler:
                 dhcid = freed.popleft()
                 held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
                 followers = held[dhcid]
-                if followers is NOBODY:
+                if followers is NO_FOLLOWERS:
                     del held[dhcid]
                 else:
                     self._pass_on(dhcid, held, followers, until, now, wall)
@@ -405,7 +405,7 @@ class Scheduler:
             ncr = self._packets.match(ncr, self._routing.plan.index)
             if not retries.any or self._admit(ncr, dhcid, wall):
                 if not followers:
-                    held[dhcid] = NOBODY
+                    held[dhcid] = NO_FOLLOWERS
                 self._route(ncr, dhcid, now, wall)
                 return
         del held[dhcid]
