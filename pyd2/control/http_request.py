@@ -164,7 +164,7 @@ class RequestReader:
             return Request(head, Verdict.STRANGER, reason)
         if head.length > STRANGER_BODY:
             if not self._bodies.take(head.length):
-                reason = f"there is no memory for {head.length} bytes beside the long bodies of other requests"
+                reason = f"no memory for {head.length} bytes beside the long bodies of other requests"
                 return Request(head, Verdict.NO_MEMORY, reason)
             self._taken = head.length
         self._framing = h11.Connection(h11.SERVER)

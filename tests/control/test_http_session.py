@@ -297,7 +297,7 @@ def test_long_bodies_share_their_memory() -> None:
     assert status_of(end.ask(head.encode())) == 503
     assert end.session.closing
     [text] = end.log.texts("PYD2_HTTP_REQUEST_REFUSED")
-    assert text.endswith(f"there is no memory for {MAX_REQUEST} bytes beside the long bodies of other requests")
+    assert text.endswith(f"no memory for {MAX_REQUEST} bytes beside the long bodies of other requests")
     short = end.service.session("192.0.2.7", tls=False)
     assert status_of(at_once(short.receive(command("list-commands")))) == 200
     others[0].close()
