@@ -188,6 +188,8 @@ W   PYD2_REPLIES_DROPPED the kernel dropped %1 replies of DNS server %2 because 
 I   PYD2_SEGMENTS_REFUSED the kernel does not cut updates for DNS server %1 into segments: %2. pyd2 sends them one by one, which takes more CPU time; nothing is lost. This is tried again at the next start
 W   PYD2_REQUESTS_FAILED %1: requests failed with %2 (%3 since the last such message, which appears at most once a minute). %4 Mend: %5
 W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time. %3
+I   PYD2_SERVER_TAKES_DHCID DNS server %1 takes DHCID records in zone %2 now
+W   PYD2_SERVER_TAKES_NO_DHCID DNS server %1 takes updates of zone %2, but none with DHCID records, as Samba: they fail, and are not tried again. %3
 I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 
 [commands]

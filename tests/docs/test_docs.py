@@ -157,7 +157,7 @@ def test_every_key_is_described() -> None:
 def test_every_switch_is_described() -> None:
     """As ``block.name`` in the table of switches; those of TLS have a table of their own."""
     text = (DOCS / "configuration.md").read_text()
-    described = set(re.findall(r"`([a-z.-]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+    described = set(re.findall(r"`([a-z0-9.-]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
     blocks = {name: set(known_parameters(f"pyd2.{name}")) for name in known_parameters("pyd2")}
     switches = {f"{block}.{name}" for block, names in blocks.items() for name in names}
     switches |= {name for name, names in blocks.items() if not names}

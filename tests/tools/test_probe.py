@@ -271,7 +271,11 @@ class Samba(Primary):
     """It cannot hold DHCID records."""
 
     def _update(self, request: dns.update.UpdateMessage) -> dns.message.Message:
-        if any(rrset.rdtype == dns.rdatatype.DHCID for rrset in (*request.prerequisite, *request.update)):
+        # As the real one it finds first that a name does not exist that something is required of.
+        names = self.zones[request.zone[0].name].nodes
+        missing = any(rrset.name not in names for rrset in request.prerequisite)
+        rrsets = (*request.prerequisite, *request.update)
+        if not missing and any(rrset.rdtype == dns.rdatatype.DHCID for rrset in rrsets):
             reply = dns.message.make_response(request)
             reply.set_rcode(dns.rcode.NOTIMP)
             return reply

@@ -37,11 +37,11 @@ def test_a_story_begins_with_what_came_last(tmp_path: Path, capsys: pytest.Captu
         "DHCID.\n"
         "      Mend: If the name is to be this client's, remove it from the zone with its DHCID; the "
         "client gets it "
-        "with its next request. Else give one of the two clients another name. If one client comes with "
-        "several "
-        "identifiers (DHCPv4 and DHCPv6, a boot loader), set ddns-conflict-resolution-mode "
-        "check-exists-with-dhcid "
-        "for its subnet: then clients can take names from each other.\n"
+        "with its next request. Else give one of the two clients another name. If one host comes by DHCPv4 "
+        "and DHCPv6 with different identifiers, set the policy dual-stack; if it comes with several in one "
+        "family (a boot loader), set ddns-conflict-resolution-mode check-exists-with-dhcid for its subnet: "
+        "then clients can take names from each other. If names without DHCID are left over from another DHCP "
+        "server, set the policy adopt for a while.\n"
     )
     assert why("192.0.2.10", "--file", str(path), "--limit", "1") == 0
 

@@ -1,8 +1,9 @@
 """The messages of a probe, and what their replies say.
 
-A probe must not change a zone. So its UPDATE has a prerequisite that cannot hold: a name drawn at random must
-have a certain DHCID record. Should a server not check that, the update itself changes nothing either: it
-deletes the DHCID records of that name. Where it is refused, ``without_dhcid`` shows whether for the DHCID.
+A probe must not change a zone. So its UPDATE has a prerequisite that cannot hold: the name of the zone must
+have a certain DHCID record. (Samba, which takes none, says so only of a name that exists.) Should a server
+not check that, the update itself changes nothing either: it deletes the DHCID records of a name drawn at
+random. Where it is refused, ``without_dhcid`` shows whether for the DHCID.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def harmless_update(zone: Name) -> bytes:
     name = _random_name(zone)
     update = dns.update.UpdateMessage(zone)
     data = _DHCID_HEAD + secrets.token_bytes(_DIGEST)
-    update.present(name, dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.DHCID, data, 0, len(data)))
+    update.present(zone, dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.DHCID, data, 0, len(data)))
     update.delete(name, dns.rdatatype.DHCID)
     return update.to_wire()
 

@@ -142,7 +142,7 @@ class Driver:
         select_key = self.selector.select_key
         if server is None:
             transaction.fault = transaction.fault or Fault.NO_SERVER
-            self.fail(transaction, event, reason, now, wall, may_pass=True)
+            self.fail(transaction, event, reason, now, wall, may_pass=transaction.fault != Fault.NO_DHCID)
         elif select_key is None:
             self.selector.use(transaction, server)
             self._begin_direction(transaction, now, wall)

@@ -14,6 +14,7 @@ from pyd2.dns.constants import Rcode, rcode_text
 from pyd2.dns.question import TruncatedAnswerError, read_answer
 from pyd2.dns.reply import read_reply
 from pyd2.errors import BadReply, HookError, ReplyError
+from pyd2.update.drive.dhcid_support import DhcidSupport
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.questions import ANSWERS, Questions, WhatDiffers, clients_of, what_was_found
 from pyd2.update.inflight.contract import NEXT
@@ -59,6 +60,7 @@ class Replies:
         self._packets = packets
         self._questions = Questions(counters, log)
         self._what_differs = what_differs
+        self._dhcids = DhcidSupport(self._tries, log)
         self._successes: dict[KeyCounters | None, int] = {}
         """Updates that succeeded in this turn, by the key's statistics."""
         self._unanswered_lanes: dict[Lane, None] = {}
@@ -288,7 +290,6 @@ class Replies:
                 self._questions.note(transaction, wall)
             self._driver.direction_done(transaction, now, wall)
             return
-        step = transaction.step
         if to is not None:
             transaction.hops += 1
             if transaction.hops < 2 * MAX_ROUNDS:
@@ -296,16 +297,45 @@ class Replies:
                 transaction.tries = 0
                 self._driver.offer(transaction, now, wall)
                 return
+        elif self._doubted(transaction, rcode, now, wall):
+            return
+        self._rejected(transaction, rcode, rcode_text(rcode) if to is None else Fault.LOOP, now, wall)
+
+    def _rejected(self, transaction: Transaction, rcode: int, fault: str, now: float, wall: float) -> None:
+        """Go on with a transaction whose step an RCODE has ended."""
         ncr = transaction.ncr
-        self._log.emit(step.rejected, ncr.request_id, transaction.server.text, ncr.fqdn, rcode)
-        transaction.fault = rcode_text(rcode) if to is None else Fault.LOOP
-        reason = f"{rcode_text(rcode)} from {transaction.server.text}{what_was_found(transaction)}"
-        if to is not None or rcode not in _MAY_PASS:
+        server = transaction.server
+        self._log.emit(transaction.step.rejected, ncr.request_id, server.text, ncr.fqdn, rcode)
+        refuses = self._dhcids.refuses(transaction, rcode)
+        transaction.fault = Fault.NO_DHCID if refuses else fault
+        reason = f"{rcode_text(rcode)} from {server.text}{what_was_found(transaction)}"
+        if fault == Fault.LOOP or rcode not in _MAY_PASS:
             self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall)
-        elif transaction.server.failover is not None:
+        elif server.failover is not None:
             self._driver.go_to_next_server(transaction, UPDATE_FAILED, reason, now, wall)
         else:
-            self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall, may_pass=True)
+            self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall, may_pass=not refuses)
+
+    def _doubted(self, transaction: Transaction, failed: int | BadReply, now: float, wall: float) -> bool:
+        """Go on with a transaction that asks whether its server takes DHCIDs; False: it does not ask."""
+        if transaction.step.probes:
+            following = self._dhcids.probed(transaction, failed)
+            if following is None:
+                doubts = transaction.server.doubts
+                assert doubts is not None
+                if isinstance(doubts.failed, BadReply):
+                    self._leave_server(transaction, doubts.failed, now, wall)
+                else:
+                    self._rejected(transaction, doubts.failed, rcode_text(doubts.failed), now, wall)
+                return True
+        else:
+            following = self._dhcids.doubt(transaction, failed, now)
+            if following is None:
+                return False
+        transaction.step = following
+        transaction.tries = 0
+        self._driver.offer(transaction, now, wall)
+        return True
 
     def _unanswered(
         self, transaction: Transaction, now: float, wall: float, *, was_sent: bool = True
@@ -356,6 +386,9 @@ class Replies:
         self._log_status(transaction, "INVALID_RESPONSE")
         ncr = transaction.ncr
         self._log.emit(transaction.step.resp_corrupt, ncr.request_id, transaction.server.text, ncr.fqdn)
+        if transaction.step.probes:
+            self._doubted(transaction, bad, now, wall)
+            return
         transaction.fault = bad
         self._bad_try(transaction, now, wall)
 
@@ -365,11 +398,22 @@ class Replies:
         if same_server and transaction.tries < MAX_TRIES and not self._failover.leaves(transaction):
             self._driver.offer(transaction, now, wall)
             return
+        bad = BadReply.ECHO if transaction.fault == BadReply.ECHO else None
+        if bad is None or not self._doubted(transaction, bad, now, wall):
+            self._leave_server(transaction, bad, now, wall)
+
+    def _leave_server(
+        self, transaction: Transaction, bad: BadReply | None, now: float, wall: float
+    ) -> None:
+        """Go on with a transaction that has no usable answer; ``bad``: for want of DHCIDs, perhaps."""
+        refuses = bad is not None and self._dhcids.refuses(transaction, bad)
+        if refuses:
+            transaction.fault = Fault.NO_DHCID
         reason = f"no usable answer from {transaction.server.text}"
         if transaction.step.other_server or transaction.server.failover is not None:
             self._driver.go_to_next_server(transaction, NO_MORE_SERVERS, reason, now, wall)
         else:
-            self._driver.fail(transaction, SERVER_IO_ERROR, reason, now, wall, may_pass=True)
+            self._driver.fail(transaction, SERVER_IO_ERROR, reason, now, wall, may_pass=not refuses)
 
     def count_answered(self, transactions: Sequence[Transaction], rcode: int) -> None:
         """Count and log replies that decide nothing by themselves; the caller counts the successes."""

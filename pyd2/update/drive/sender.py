@@ -180,6 +180,10 @@ class Sender:
         if step.alone:
             if step.asks is not None:
                 return encode_question(ncr.fqdn_wire)
+            if step.probes:
+                assert transaction.server.doubts is not None
+                owner = transaction.server.doubts.owner
+                return encode_update(step.template, zone, owner, owner, ncr.address, ncr.dhcid, 0)
             # The compiled layer has no place for the DHCID of another client.
             return encode_update(
                 step.template, zone, ncr.fqdn_wire, ncr.fqdn_wire, ncr.address, ncr.dhcid, ncr.lease_length,

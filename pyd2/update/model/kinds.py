@@ -80,7 +80,7 @@ class Step:
     """A step: what it sends, and what each RCODE leads to. Steps never change once made."""
 
     __slots__ = ("alone", "asks", "build_failure", "comment", "forward", "message", "name", "on",
-                 "other_server", "rejected", "resp_corrupt", "template", "timeout")
+                 "other_server", "probes", "rejected", "resp_corrupt", "template", "timeout")
 
     def __init__(
         self,
@@ -93,6 +93,7 @@ class Step:
         on: Mapping[Rcode, str],
         other_server: bool = True,
         asks: Mapping[Holds, str] | None = None,
+        probes: bool = False,
     ) -> None:
         self.name = name
         """The state's name in Kea's state model, without ``_ST``; a policy's steps have no state there."""
@@ -109,7 +110,9 @@ class Step:
         """None: it sends an update. Else it sends a question for the DHCIDs of the name, and this says what
         the answer leads to: a step or DONE; all else fails as NXRRSET does.
         """
-        self.alone = asks is not None or self.template.uses_other
+        self.probes = probes
+        """Whether it asks if the server takes DHCIDs, about another name (``drive/dhcid_support.py``)."""
+        self.alone = asks is not None or probes or self.template.uses_other
         """Whether its messages are always made one by one, in Python."""
         self.other_server = other_server
         """Whether three bad tries lead to the domain's next server; else to failure."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.policies import Policy
     from pyd2.update.model.route import Route
+    from pyd2.update.server.doubts import Doubts
     from pyd2.update.server.window import InFlightWindow
 
 MAX_TIMEOUT: Final = 2**31 - 1
@@ -77,7 +78,8 @@ class Server:
     """A DNS server of a domain, ready to be sent to."""
 
     __slots__ = (
-        "config", "failover", "key", "key_counters", "lane", "offered_key", "retry", "routes", "tcp", "text",
+        "config", "doubts", "failover", "key", "key_counters", "lane", "offered_key", "retry", "routes",
+        "tcp", "text",
     )
 
     def __init__(
@@ -103,6 +105,8 @@ class Server:
         """``ADDRESS port:PORT``, as the log names it."""
         self.routes: dict[Step, Route] = {}
         """How the updates of each step that was needed so far go there."""
+        self.doubts: Doubts | None = None
+        """What is known of it if updates with DHCIDs fail there; None: none has."""
 
     def usable(self, now: float) -> bool:
         """Whether the server is not passed over: it is up, or may be asked whether it is."""

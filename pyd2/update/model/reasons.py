@@ -12,9 +12,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.dns.constants import Rcode, RRType, rcode_text
+from pyd2.dns.constants import Rcode, rcode_text
 from pyd2.errors import BadReply
 from pyd2.update.model.kinds import KINDS, MAX_ROUNDS, MAX_TRIES
+from pyd2.update.model.places import (
+    asks,
+    everywhere,
+    removes,
+    removes_rest,
+    replaces_guarded,
+    replaces_own,
+    reverse,
+    with_dhcid,
+)
 from pyd2.update.model.policies import find_step
 
 if TYPE_CHECKING:
@@ -32,6 +42,7 @@ class Fault(StrEnum):
     LOOP = "loop"
     NO_SERVER = "no-server"
     LIBRARY = "library"
+    NO_DHCID = "no-dhcid"
     OTHER_HOST = "other-host"
     NO_LEASES = "no-leases"
     UNMATCHED = "unmatched"
@@ -49,6 +60,7 @@ OF_STEPS: Final = (
     Fault.LOOP,
     Fault.NO_SERVER,
     Fault.LIBRARY,
+    Fault.NO_DHCID,
     Fault.OTHER_HOST,
     Fault.NO_LEASES,
 )
@@ -81,45 +93,8 @@ _SAY_WHOSE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 """The RCODEs of answers to a question that say whose a name is."""
 
 
-def _everywhere(_kind: Kind, _step: Step) -> bool:
-    return True
-
-
-def _with_dhcid(kind: Kind, step: Step) -> bool:
-    records = (*step.template.prerequisites, *step.template.updates)
-    return any(record.type == RRType.DHCID for record in records) or _guards(kind)
-
-
-def _guards(kind: Kind) -> bool:
-    return kind.mode.value.endswith("with-dhcid")
-
-
-def _replaces_own(kind: Kind, step: Step) -> bool:
-    return step.name == "REPLACING_FWD_ADDRS" and kind.mode.value == "check-with-dhcid"
-
-
-def _replaces_guarded(kind: Kind, step: Step) -> bool:
-    return step.name == "REPLACING_FWD_ADDRS" and kind.mode.value == "check-exists-with-dhcid"
-
-
-def _removes_rest(_kind: Kind, step: Step) -> bool:
-    return step.name == "REMOVING_FWD_RRS" and bool(step.template.prerequisites)
-
-
-def _removes(_kind: Kind, step: Step) -> bool:
-    return step.name.startswith("REMOVING")
-
-
-def _asks(_kind: Kind, step: Step) -> bool:
-    return step.asks is not None
-
-
-def _reverse(_kind: Kind, step: Step) -> bool:
-    return not step.forward
-
-
 def _row(
-    name: str, why: str, mend: str, where: str = "", applies: Callable[[Kind, Step], bool] = _everywhere
+    name: str, why: str, mend: str, where: str = "", applies: Callable[[Kind, Step], bool] = everywhere
 ) -> Row:
     return Row(name, where, applies, Reason(why, mend))
 
@@ -136,7 +111,7 @@ TABLE: Final = (
         "zone with its DHCIDs; the client gets it with its next request. Else give one of the two clients "
         "another name.",
         "the question of a policy",
-        _asks,
+        asks,
     ),
     _row(
         "",
@@ -145,7 +120,7 @@ TABLE: Final = (
         "Let pyd2 query the zone at this address, with its key if the updates have one (BIND: allow-query). "
         "'pyd2ctl lint --probe' asks the server, too.",
         "the question of a policy",
-        _asks,
+        asks,
     ),
     _row(
         "FORMERR",
@@ -154,7 +129,7 @@ TABLE: Final = (
         "firewall, let it "
         f"pass them as they are. If the server knows no DHCID records, {_WITHOUT_DHCID}.",
         "updates with a DHCID",
-        _with_dhcid,
+        with_dhcid,
     ),
     _row(
         "FORMERR",
@@ -170,7 +145,7 @@ TABLE: Final = (
         "Look into its log. With BIND, let it write the zone's directory. "
         f"With Samba, {_WITHOUT_DHCID}.",
         "updates with a DHCID",
-        _with_dhcid,
+        with_dhcid,
     ),
     _row(
         "SERVFAIL",
@@ -183,7 +158,7 @@ TABLE: Final = (
         "The name is not in the zone any more.",
         "Nothing: there is nothing left to remove.",
         "removals",
-        _removes,
+        removes,
     ),
     _row(
         "NXDOMAIN",
@@ -197,7 +172,7 @@ TABLE: Final = (
         "Samba, "
         f"{_WITHOUT_DHCID}.",
         "updates with a DHCID",
-        _with_dhcid,
+        with_dhcid,
     ),
     _row(
         "NOTIMP",
@@ -212,7 +187,7 @@ TABLE: Final = (
         "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names "
         "the primary. End a freeze with 'rndc thaw ZONE'.",
         "the reverse direction",
-        _reverse,
+        reverse,
     ),
     _row(
         "REFUSED",
@@ -236,7 +211,7 @@ TABLE: Final = (
         "is not removed then: remove it by hand if no other client gets the address. With the policy "
         "remove-yxrrset 'done' it is removed.",
         "the second step of a removal",
-        _removes_rest,
+        removes_rest,
     ),
     _row(
         "YXRRSET",
@@ -253,14 +228,14 @@ TABLE: Final = (
         "then clients can take names from each other. If names without DHCID are left over from another "
         "DHCP server, set the policy adopt for a while.",
         "additions with check-with-dhcid",
-        _replaces_own,
+        replaces_own,
     ),
     _row(
         "NXRRSET",
         "The name has no DHCID: it was entered by hand, and this mode leaves such names alone.",
         "If the name is to be a client's, remove it from the zone. Else give the client another name.",
         "additions with check-exists-with-dhcid",
-        _replaces_guarded,
+        replaces_guarded,
     ),
     _row(
         "NXRRSET",
@@ -281,7 +256,7 @@ TABLE: Final = (
         "Set the name of the reverse domain to the zone that holds the address, with its final dot. Zones "
         "of RFC 2317 get no updates.",
         "the reverse direction",
-        _reverse,
+        reverse,
     ),
     _row(
         "NOTZONE",
@@ -370,6 +345,13 @@ TABLE: Final = (
         "parameters.",
     ),
     _row(
+        Fault.NO_DHCID,
+        "The DNS server takes updates, but none with DHCID records, as Samba: pyd2 has asked it. Such "
+        "requests are not tried again.",
+        "Set ddns-conflict-resolution-mode no-check-without-dhcid in the DHCP server: no other mode works "
+        "there.",
+    ),
+    _row(
         Fault.OTHER_HOST,
         "The name is a client's of the other family, and the leases do not show that the two are one host, "
         "as the policy dual-stack 'same-host' wants it.",
@@ -424,7 +406,7 @@ def reason(name: str, kind: Kind | None = None, step: Step | None = None) -> Rea
     """
     for row in TABLE:
         if row.name == name or (not row.name and _is_rcode(name)):
-            if row.applies is _everywhere:
+            if row.applies is everywhere:
                 return row.reason
             if kind is not None and step is not None and row.applies(kind, step):
                 return row.reason

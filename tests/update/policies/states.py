@@ -70,7 +70,10 @@ class PolicyStates(RuleBasedStateMachine):
     world: World
     table: Table
 
-    @initialize(dual_stack=st.booleans(), adopt=st.booleans(), batch=st.sampled_from([1, 1, 10]))
+    @initialize(
+        dual_stack=st.sampled_from([True, True, True, False]), adopt=st.booleans(),
+        batch=st.sampled_from([1, 1, 10]),
+    )
     def begin(self, *, dual_stack: bool, adopt: bool, batch: int) -> None:
         policy = {
             "dual-stack": "per-family" if dual_stack else "off",
@@ -84,22 +87,24 @@ class PolicyStates(RuleBasedStateMachine):
         self.expected: dict[str, frozenset[tuple[str, str]]] | None = {}
         """What the names hold if nothing has overlapped and no reply was lost since all was settled."""
 
-    @rule(
-        client=st.sampled_from(sorted(ADDRESSES)), name=st.sampled_from(NAMES), which=st.sampled_from([0, 0,
-        0, 1]), change=st.sampled_from([ncr.ADD, ncr.ADD, ncr.REMOVE]), at_once=st.booleans(),
-    )
-    def request(self, client: str, name: str, which: int, change: int, *, at_once: bool) -> None:
-        address = ADDRESSES[client][which]
-        if self.world.d2.engine.active or self.world.d2.engine.queued:
-            self.expected = None
-        elif self.expected is not None:
-            before = self.world.records(name)
-            self.expected[name] = self.table.after(before, name, client, address, change)
-        self.world.d2.request(
-            ncr.request(name, address, dhcid_of(client, name), change=change, reverse=False, ttl=600)
-        )
-        if at_once:
-            self.settle()
+    @rule(burst=st.lists(st.tuples(
+        st.sampled_from(sorted(ADDRESSES)), st.sampled_from(NAMES), st.sampled_from([0, 0, 0, 1]),
+        st.sampled_from([ncr.ADD, ncr.ADD, ncr.REMOVE]),
+    ), min_size=1, max_size=4), at_once=st.booleans())
+    def request(self, burst: list[tuple[str, str, int, int]], *, at_once: bool) -> None:
+        """Send some requests, and let all their work be done if ``at_once``, one after the other."""
+        for client, name, which, change in burst:
+            address = ADDRESSES[client][which]
+            if self.world.d2.engine.active or self.world.d2.engine.queued:
+                self.expected = None
+            elif self.expected is not None:
+                before = self.world.records(name)
+                self.expected[name] = self.table.after(before, name, client, address, change)
+            self.world.d2.request(
+                ncr.request(name, address, dhcid_of(client, name), change=change, reverse=False, ttl=600)
+            )
+            if at_once:
+                self.settle()
 
     @precondition(lambda self: self.world.held)
     @rule(index=st.integers(0, 7))
@@ -118,18 +123,28 @@ class PolicyStates(RuleBasedStateMachine):
         self.world.d2.step()
 
     @rule(
-        name=st.sampled_from(NAMES),
+        name=st.sampled_from(NAMES), often=st.integers(0, 3),
         address=st.sampled_from([*STATIC, *(both[0] for both in ADDRESSES.values())]),
     )
-    def administrator(self, name: str, address: str) -> None:
-        """Add an address by hand to a name that is not in use; it may be one that a client has."""
+    def administrator(self, name: str, often: int, address: str) -> None:
+        """Add an address by hand to a name that is not in use, or take one away that has no DHCID.
+
+        It may be one that a client has.
+        """
+        if often:
+            return
         self.settle()
-        if not self.world.records(name):
-            update = dns.update.UpdateMessage(name.split(".", 1)[1])
+        held = self.world.records(name)
+        update = dns.update.UpdateMessage(name.split(".", 1)[1])
+        if not held:
             update.add(name, 600, "AAAA" if ":" in address else "A", address)
-            self.world.change(update)
-            assert self.expected is not None
-            self.expected[name] = self.world.records(name)
+        elif any(kind == "DHCID" for kind, _ in held):
+            return
+        else:
+            update.delete(name)
+        self.world.change(update)
+        assert self.expected is not None
+        self.expected[name] = self.world.records(name)
 
     @rule()
     def settle(self) -> None:

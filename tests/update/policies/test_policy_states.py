@@ -9,5 +9,5 @@ from tests.update.policies.states import PolicyStates
 
 
 def test_no_client_changes_what_is_another_ones() -> None:
-    how = settings(max_examples=40, stateful_step_count=40, deadline=None)
+    how = settings(max_examples=25, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(PolicyStates, settings=how)

@@ -1,0 +1,119 @@
+"""Finds out whether a DNS server can hold DHCID records: Samba cannot.
+
+Theory of operation
+-------------------
+Such a server refuses each update with a DHCID: by NOTIMP, by SERVFAIL, or by a reply whose signature is a
+copy of the update's (``BadReply.ECHO``). SERVFAIL also comes from a server in trouble, whose updates are
+worth a retry. So after ``DOUBTS`` such failures at a server the last transaction asks, before it fails, by
+two updates that change nothing, because what they require cannot be: a DHCID at the name of the zone, and a
+name drawn at random. A server that answers the second one as RFC 2136 says, but not the first, takes no
+DHCIDs. That is logged, and what fails there in this way is not tried again. After ``AGAIN`` seconds the
+next such failure asks again.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from pyd2.dns.constants import Rcode, RRType
+from pyd2.errors import BadReply
+from pyd2.update.model.kinds import Step
+from pyd2.update.model.reasons import Fault, reason
+from pyd2.update.model.records import DELETE_ADDRESSES, DELETE_DHCID, DHCID_IS_OURS, NAME_IN_USE
+from pyd2.update.server.doubts import Doubts
+
+if TYPE_CHECKING:
+    from pyd2.messages import Log
+    from pyd2.update.inflight.contract import Tries
+    from pyd2.update.model.transaction import Transaction
+
+DOUBTS: Final = 5
+"""Failures that may be for want of DHCIDs, after which a server is asked."""
+AGAIN: Final = 60.0
+"""Seconds until it may be asked again."""
+_REFUSALS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.NOTIMP), BadReply.ECHO})
+"""How a server fails that takes no DHCIDs."""
+_AS_EXPECTED: Final = frozenset({int(Rcode.NXRRSET), int(Rcode.NXDOMAIN)})
+"""What a server answers to an update that it would carry out if the prerequisite held."""
+
+
+@cache
+def _probes(message: str) -> tuple[Step, Step]:
+    """Return the steps that ask, in the direction of the steps whose messages begin so."""
+    return (
+        Step("PROBING_WITH_DHCID", message, "Probe with a DHCID", prerequisites=(DHCID_IS_OURS,),
+             updates=(DELETE_DHCID,), on={}, probes=True),
+        Step("PROBING_WITHOUT_DHCID", message, "Probe without a DHCID", prerequisites=(NAME_IN_USE,),
+             updates=(DELETE_ADDRESSES,), on={}, probes=True),
+    )
+
+
+@cache
+def _has_dhcid(step: Step) -> bool:
+    template = step.template
+    return any(record.type == RRType.DHCID for record in (*template.prerequisites, *template.updates))
+
+
+class DhcidSupport:
+    """Asks the servers. ``now`` is monotonic seconds."""
+
+    def __init__(self, tries: Tries, log: Log) -> None:
+        self._tries = tries
+        self._log = log
+
+    def refuses(self, transaction: Transaction, failed: int | BadReply) -> bool:
+        """Whether the step of a transaction has failed because its server is known to take no DHCIDs."""
+        doubts = transaction.server.doubts
+        return (
+            doubts is not None and doubts.takes_none and failed in _REFUSALS and _has_dhcid(transaction.step)
+        )
+
+    def doubt(self, transaction: Transaction, failed: int | BadReply, now: float) -> Step | None:
+        """Note how a transaction has failed in its step; return the one that asks; None: it need not ask."""
+        step = transaction.step
+        if failed not in _REFUSALS or not _has_dhcid(step):
+            return None
+        zone = transaction.domain.zone
+        assert zone is not None
+        server = transaction.server
+        doubts = server.doubts
+        if doubts is None:
+            doubts = server.doubts = Doubts()
+        doubts.count += 1
+        if now < doubts.ask_at or (doubts.count < DOUBTS and not doubts.takes_none):
+            return None
+        doubts.count = 0
+        doubts.ask_at = now + AGAIN
+        # Samba looks at a DHCID that is required only if the name exists, as that of the zone does.
+        doubts.owner = zone.wire
+        doubts.step, doubts.failed = step, failed
+        return _probes(step.message)[0]
+
+    def probed(self, transaction: Transaction, outcome: int | BadReply) -> Step | None:
+        """Use what has come of a step that asks; return the next one; None: all is said."""
+        server = transaction.server
+        doubts = server.doubts
+        assert doubts is not None
+        with_dhcid, without = _probes(doubts.step.message)
+        if transaction.step is with_dhcid:
+            if outcome in _REFUSALS:
+                drawn = self._tries.draw_place() << 32 | self._tries.draw_place()
+                label = f"pyd2-probe-{drawn:016x}".encode()
+                zone = transaction.domain.zone
+                assert zone is not None
+                doubts.owner = bytes([len(label)]) + label + zone.wire
+                return without
+            takes_none = doubts.takes_none and outcome not in _AS_EXPECTED
+        else:
+            takes_none = doubts.takes_none or outcome in _AS_EXPECTED
+        if takes_none != doubts.takes_none:
+            doubts.takes_none = takes_none
+            name = transaction.domain.name
+            if takes_none:
+                mend = reason(Fault.NO_DHCID).mend
+                self._log.emit("PYD2_SERVER_TAKES_NO_DHCID", server.text, name, mend)
+            else:
+                self._log.emit("PYD2_SERVER_TAKES_DHCID", server.text, name)
+        transaction.step = doubts.step
+        return None

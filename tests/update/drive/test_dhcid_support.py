@@ -1,0 +1,198 @@
+"""Servers that cannot hold DHCID records: recognised by what they answer, and not asked in vain for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.update
+import pytest
+
+from pyd2.tools.dns_server import make_zone
+from pyd2.tools.primary import Primary
+from pyd2.update.drive.dhcid_support import AGAIN, DOUBTS
+from tests.kit import ncr
+from tests.kit.dnswire import parse
+from tests.update.support import VirtualD2, domain, make_config, simple_map
+
+if TYPE_CHECKING:
+    from pyd2.update.engine import Outgoing
+
+RETRY = {"enabled": True, "initial-delay": 1.0, "max-delay": 1.0}
+SERVFAIL, NOTIMP = dns.rcode.SERVFAIL, dns.rcode.NOTIMP
+
+
+class Samba(Primary):
+    """It takes no DHCID records, while ``refusal`` is not NOERROR.
+
+    As the real one it looks at a DHCID that is required only if the name exists.
+    """
+
+    refusal: dns.rcode.Rcode = NOTIMP
+    broken = False
+    """Whether it can write nothing, and says so when all prerequisites hold."""
+
+    def _update(self, request: dns.update.UpdateMessage) -> dns.message.Message:
+        zone = self.zones[request.zone[0].name]
+        rrsets = [*request.update, *(each for each in request.prerequisite if each.name in zone.nodes)]
+        unmet = any(each.name not in zone.nodes for each in request.prerequisite if each.deleting is None)
+        if self.refusal and not unmet and any(rrset.rdtype == dns.rdatatype.DHCID for rrset in rrsets):
+            reply = dns.message.make_response(request)
+            reply.set_rcode(self.refusal)
+            return reply
+        reply = super()._update(request)
+        if self.broken and reply.rcode() == 0:
+            reply.set_rcode(SERVFAIL)
+        return reply
+
+
+class World:
+    def __init__(self, **switches: Any) -> None:
+        self.samba = Samba({dns.name.from_text("example.com."): make_zone("example.com.")})
+        config = make_config(
+            simple_map([domain("example.com.", 1)], settings={"user-context": {"pyd2": switches}})
+        )
+        self.sent: list[dns.update.UpdateMessage] = []
+        self.d2 = VirtualD2(config, self.take, keep_sent=False)
+
+    def take(self, outgoing: Outgoing, _now: float) -> list[tuple[float, bytes]]:
+        message = dns.message.from_wire(outgoing.message, keyring=False)
+        assert isinstance(message, dns.update.UpdateMessage)
+        self.sent.append(message)
+        return [(0.0, reply) for reply in self.samba.handle(outgoing.message, over_tcp=outgoing.tcp)]
+
+    def request(self, number: int, **more: Any) -> None:
+        name = f"h{number}.example.com."
+        client = ncr.dhcid(f"client {number}".encode(), name)
+        self.d2.request(ncr.request(name, "192.0.2.1", client, reverse=False) | {
+            key.replace("_", "-"): value for key, value in more.items()
+        })
+        self.d2.run(self.d2.now + 0.01)
+
+    @property
+    def probes(self) -> int:
+        """How many messages were about no host."""
+        names = [message.prerequisite[0].name.to_text() for message in self.sent if message.prerequisite]
+        return sum(name == "example.com." or name.startswith("pyd2-probe-") for name in names)
+
+
+@pytest.mark.parametrize("refusal", [SERVFAIL, NOTIMP])
+def test_a_server_without_dhcids_is_recognised(refusal: dns.rcode.Rcode) -> None:
+    world = World()
+    world.samba.refusal = refusal
+    for number in range(DOUBTS - 1):
+        world.request(number)
+    assert world.probes == 0
+    world.request(DOUBTS)
+    assert world.probes == 2
+    (logged,) = world.d2.log.texts("PYD2_SERVER_TAKES_NO_DHCID")
+    assert "example.com." in logged
+    assert "no-check-without-dhcid" in logged
+    assert world.d2.counters.tally.failed == DOUBTS
+    for number in range(2 * DOUBTS):
+        world.request(100 + number)
+    assert world.probes == 2
+    assert (world.d2.engine.active, world.d2.engine.queued) == (0, 0)
+
+
+def test_what_fails_there_is_not_tried_again() -> None:
+    world = World(retry=RETRY)
+    world.samba.refusal = SERVFAIL
+    for number in range(DOUBTS):
+        world.request(number)
+    assert world.d2.engine.retries == DOUBTS - 1
+    world.d2.run()
+    assert world.d2.engine.retries == 0
+    reasons = [dead.reason for dead in world.d2.pop_dead_letters()]
+    assert reasons == ["SERVFAIL from 127.0.0.1 port:1"] * DOUBTS
+    world.request(100)
+    assert world.d2.engine.retries == 0
+
+
+def test_modes_without_dhcid_work() -> None:
+    world = World()
+    for number in range(DOUBTS):
+        world.request(number)
+    world.request(100, conflict_resolution_mode="no-check-without-dhcid")
+    assert world.d2.counters.tally.done == 1
+
+
+def test_a_server_in_trouble_is_no_server_without_dhcids() -> None:
+    """Its disk is full: it fails whatever it would write, and answers to prerequisites as ever."""
+    world = World(retry=RETRY)
+    world.samba.refusal = dns.rcode.NOERROR
+    world.samba.broken = True
+    for number in range(3 * DOUBTS):
+        world.request(number)
+    assert world.d2.engine.retries == 3 * DOUBTS
+    assert world.probes == 1
+    assert "PYD2_SERVER_TAKES_NO_DHCID" not in world.d2.log.ids
+    world.samba.broken = False
+    world.d2.run()
+    assert world.d2.counters.tally.done == 3 * DOUBTS
+
+
+def test_a_server_that_fails_everything_is_none_either() -> None:
+    world = World(retry=RETRY)
+
+    def handle(wire: bytes, *, over_tcp: bool) -> list[bytes]:
+        return [wire[:2] + bytes((0xA8, SERVFAIL)) + bytes(8)]
+
+    world.samba.handle = handle  # type: ignore[method-assign]
+    for number in range(DOUBTS):
+        world.request(number)
+    assert world.probes == 2
+    assert "PYD2_SERVER_TAKES_NO_DHCID" not in world.d2.log.ids
+    assert world.d2.engine.retries == DOUBTS
+
+
+def test_a_server_that_was_replaced_is_asked_again() -> None:
+    world = World(retry=RETRY)
+    for number in range(DOUBTS):
+        world.request(number)
+    assert world.probes == 2
+    world.samba.refusal, world.samba.broken = dns.rcode.NOERROR, True
+    world.d2.now += AGAIN + 1
+    world.request(100)
+    assert world.probes == 3
+    assert len(world.d2.log.texts("PYD2_SERVER_TAKES_DHCID")) == 1
+    assert world.d2.engine.retries == 1
+    world.samba.broken = False
+    world.d2.run()
+    assert world.d2.counters.tally.done == 1
+
+
+def test_a_refusal_that_is_signed_with_the_updates_own_signature() -> None:
+    """Samba's NOTIMP proves nothing, so it is a bad reply; what Samba does take, it signs rightly."""
+    world = World(retry=RETRY)
+    secret = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
+    key = {"name": "k.test.", "algorithm": "HMAC-SHA256", "secret": secret}
+    map_ = simple_map([domain("example.com.", 1, **{"key-name": "k.test."})],
+                      settings={"user-context": {"pyd2": {"retry": RETRY}}, "tsig-keys": [key]})
+    name = dns.name.from_text("k.test.")
+    world.samba.keys[name] = dns.tsig.Key(name, secret, "hmac-sha256.")
+    own = world.samba.handle
+
+    def handle(wire: bytes, *, over_tcp: bool) -> list[bytes]:
+        asked = parse(wire)
+        if any("DHCID" in line for line in (*asked.prereq, *asked.update)):
+            assert asked.tsig is not None
+            tsig = wire[asked.tsig.start :]
+            return [wire[:2] + bytes((0xA8, NOTIMP)) + bytes(7) + b"\1" + tsig]
+        return own(wire, over_tcp=over_tcp)
+
+    world.samba.handle = handle  # type: ignore[method-assign]
+    world.take = lambda outgoing, _now: [  # type: ignore[method-assign]
+        (0.0, reply) for reply in handle(outgoing.message, over_tcp=outgoing.tcp)
+    ]
+    world.d2.peer = world.take
+    world.d2.configure(make_config(map_))
+    for number in range(DOUBTS):
+        world.request(number)
+    assert len(world.d2.log.texts("PYD2_SERVER_TAKES_NO_DHCID")) == 1
+    assert world.d2.engine.retries == DOUBTS - 1
+    world.d2.run()
+    assert world.d2.counters.tally.failed == DOUBTS
