@@ -59,13 +59,20 @@ class HttpPages:
 
     def respond(self, head: Head, role: str) -> Response | Awaited:
         """Return the response to a GET of a client that may see pages."""
+        refused = self.refused(head)
+        if refused is not None:
+            return refused
+        path, _, query = head.target.partition("?")
+        source = self._sources.get(path) or self._sources.get(f"{path.rpartition('/')[0]}/*")
+        return refusal(404) if source is None else source(PageRequest(path, query, head.headers, role))
+
+    def refused(self, head: Head) -> Response | None:
+        """Return the refusal of a request that a browser makes for another site; None: it is none."""
         if not self._is_known(head.headers.get("host", "")):
             return refusal(421)
         if head.headers.get("sec-fetch-site", "").lower() == "cross-site":
             return refusal(403)
-        path, _, query = head.target.partition("?")
-        source = self._sources.get(path) or self._sources.get(f"{path.rpartition('/')[0]}/*")
-        return refusal(404) if source is None else source(PageRequest(path, query, head.headers, role))
+        return None
 
     def _is_known(self, host: str) -> bool:
         """Whether the header Host has an address or a known name; a client without it is no browser."""

@@ -218,7 +218,12 @@ class HttpSession:
         """Return the response to a request with a good head."""
         if request.head.method == "GET":
             return self._page(request)
-        log = self.service.log
+        log, pages = self.service.log, self.service.pages
+        if pages is not None and "origin" in request.head.headers:  # the page's own commands come from it
+            refused = pages.refused(request.head)
+            if refused is not None:
+                self._log_bad(request, "a browser sends it for another site")
+                return refused
         body = None
         if request.body:
             try:

@@ -63,6 +63,21 @@ def test_a_page_comes_with_its_headers() -> None:
     assert not end.session.closing
 
 
+@pytest.mark.parametrize(("host", "headers", "status"), [
+    ("127.0.0.1:8000", ["Origin: http://127.0.0.1:8000"], 200),
+    ("127.0.0.1:8000", ["Origin: http://attacker.example", "Sec-Fetch-Site: cross-site"], 403),
+    ("attacker.example", ["Origin: http://attacker.example", "Sec-Fetch-Site: same-origin"], 421),
+    ("attacker.example", [], 200),
+])  # fmt: skip
+def test_a_browser_sends_commands_from_the_page_only(host: str, headers: list[str], status: int) -> None:
+    """A name that leads here may be an attacker's; a program that is no browser says no origin."""
+    end = end_with_pages()
+    request = command("version-get", *headers).replace(b"Host: localhost", f"Host: {host}".encode())
+    assert status_of(end.ask(request)) == status
+    assert len(end.requests) == (status == 200)
+    assert not end.session.closing
+
+
 def test_pages_and_commands_follow_each_other() -> None:
     end = end_with_pages()
     assert status_of(end.ask(get() + command("version-get") + get("/none"))) == 200

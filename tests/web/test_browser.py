@@ -206,6 +206,30 @@ def test_failures_appear_as_they_happen(browser: Browser, site: Site) -> None:
     assert browser.console() == []
 
 
+def test_the_last_hour_and_the_button_for_retries(browser: Browser, site: Site) -> None:
+    """With a status of which the hour is over, and in which retries wait."""
+    browser.show_as(1280, dark=False)
+    show(browser, site, "overview", "The chart begins after two minutes.")
+    browser.run_async("""
+        const done = arguments[0];
+        import("./overview.js").then(async (overview) => {
+            const status = await (await fetch("api/v1/status")).json();
+            const numbers = [...Array(60).keys()];
+            status.minutes = numbers.map((number) => [60 * number, number % 7, number % 7, number % 3]);
+            status.retries.waiting = 5;
+            overview.onevent({ status, operate: true, failures: [] }, "status");
+            const lines = [...document.querySelectorAll("#chart polyline")].map((line) => line.points.length);
+            window.chart = [lines, document.querySelector("#chart svg").getAttribute("aria-label")];
+            done();
+        });""")
+    lines, label = browser.run("return window.chart")
+    assert lines == [60, 60]
+    assert label == "Requests a minute: 3 received and 2 failed in the last one, at most 6 received."
+    browser.click("#again")
+    browser.wait_for("Begun again: 0 requests.", "#operations")
+    assert browser.console() == []
+
+
 def test_it_survives_a_restart_of_the_daemon(browser: Browser, site: Site) -> None:
     browser.show_as(1280, dark=False)
     show(browser, site, "zones", "2.0.192.in-addr.arpa.")
@@ -218,10 +242,32 @@ def test_it_survives_a_restart_of_the_daemon(browser: Browser, site: Site) -> No
     browser.wait_for("Live.", "#connection")
     browser.wait_for("2.0.192.in-addr.arpa.")
     assert browser.run("return window.same")
-    assert all("net::ERR_" in line for line in browser.console())  # that it was away, and nothing else
+    assert [
+        line for line in browser.console() if "net::ERR_" not in line
+    ] == []  # which says that it was away
     browser.run("location.hash = '#hosts?q=h1'")
     browser.wait_for("h1.example.com.")
     assert browser.console() == []
+
+
+def test_dead_letters_are_tried_again_and_removed(browser: Browser, site: Site) -> None:
+    domain = site.whole["DhcpDdns"]["forward-ddns"]["ddns-domains"][1]
+    domain["user-context"] = {"pyd2": {"retry": {"enabled": True, "initial-delay": 3000, "max-delay": 3600}}}
+    assert site.d2.command("config-set", site.whole)["result"] == 0
+    for name in ("dead1.refused.example.", "dead2.refused.example."):
+        site.send(name, **{"lease-expires-on": "20200101000000"})
+    wait_until(lambda: site.api("status")["retries"]["waiting"] == 2, "the retries")
+    assert site.command("pyd2-retry-now")[1]["result"] == 0
+    wait_until(lambda: site.api("status")["queue"]["dead_letters"] == 2, "the dead letters")
+    browser.show_as(320, dark=False)
+    show(browser, site, "dead-letters", "The newest of 2.")
+    assert "add dead1.refused.example. 192.0.2.10" in browser.text()
+    browser.click("main tbody tr:first-child button[aria-label^='Try again']")
+    browser.wait_for("The newest of 1.")
+    browser.click("main tbody button[aria-label^='Remove']")
+    browser.wait_for("There is none.")
+    assert browser.console() == []
+    wait_until(lambda: site.api("status")["retries"]["waiting"] == 1, "the request again")
 
 
 def test_a_reader_has_no_buttons(browser: Browser, site: Site) -> None:

@@ -10,25 +10,34 @@ export const deadLetters = {
     if (!page.operate) throw new Error("This socket, or your role, does not allow it.");
     const shown = make("div", { "aria-live": "polite" });
     page.main.append(shown);
-    await show(page, shown);
+    await show(page, shown, new Set());
   },
 };
 
-async function show(page, shown) {
+// Shows those that there are. `ended` has the numbers of those that the disk may still have for a moment.
+async function show(page, shown, ended) {
   const answer = (await command("pyd2-dead-letter-list", { limit: 100 })).arguments;
-  const found = answer["dead-letters"];
+  const found = answer["dead-letters"].filter((deadLetter) => !ended.has(deadLetter.number));
+  const total = answer.total - (answer["dead-letters"].length - found.length);
   if (!found.length) {
     shown.replaceChildren(make("p", {}, "There is none."));
     return;
   }
-  const act = (name, deadLetter, label) => make("button", { "aria-label": `${label} ${deadLetter.number}`, onclick: () =>
-    page.guard(command(name, { numbers: [deadLetter.number] }).then(() => show(page, shown))) }, label);
-  shown.replaceChildren(table(`The newest of ${answer.total}. Look at the newer requests of a host before you try one again`, [
+  async function act(name, number) {
+    await command(name, { numbers: [number] });
+    await show(page, shown, ended.add(number));
+  }
+  const button = (name, deadLetter, label) => make("button", { "aria-label": `${label} ${deadLetter.number}`,
+    onclick: (event) => {
+      event.target.disabled = true;
+      page.guard(act(name, deadLetter.number));
+    } }, label);
+  shown.replaceChildren(table(`The newest of ${total}. Look at the newer requests of a host before you try one again`, [
     { title: "Number", kind: "number", show: (deadLetter) => String(deadLetter.number) },
     { title: "Given up", show: (deadLetter) => time(deadLetter.died) },
     { title: "Request", kind: "long", show: (deadLetter) => deadLetter.request },
     { title: "Reason", kind: "long", show: (deadLetter) => deadLetter.reason },
-    { title: "What to do", show: (deadLetter) => [act("pyd2-dead-letter-retry", deadLetter, "Try again"), " ",
-      act("pyd2-dead-letter-remove", deadLetter, "Remove")] },
+    { title: "What to do", show: (deadLetter) => [button("pyd2-dead-letter-retry", deadLetter, "Try again"), " ",
+      button("pyd2-dead-letter-remove", deadLetter, "Remove")] },
   ], found));
 }

@@ -46,7 +46,7 @@ function showStatus(page, status) {
     `${count(status.zones)} zones, ${count(status.servers)} DNS servers.`));
   place("chart", section("chart", "The last hour", chart(status.minutes)));
   place("problems", section("problems", "Problems", problems(status)));
-  if (page.operate && retries.waiting > 0 && document.getElementById("again") === null) place("operations", again());
+  if (page.operate && retries.waiting > 0 && document.getElementById("again") === null) place("operations", ...again());
 }
 
 function problems(status) {
