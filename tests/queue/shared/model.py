@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import QueuedBatch
+from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Change, Moment, Ownership
 from pyd2.queue.shared.progress import Progress
 from pyd2.queue.shared.record import NO_RECORD, Record, Revision
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
+    from pyd2.queue.shared.batch import BatchNumber, RequestBatch
     from pyd2.queue.shared.ownership import Write
 
 LEASE: Final = 6.0
@@ -30,6 +31,8 @@ RATES: Final = (0.94, 1.0, 1.06)
 """Of clocks: within a lease two of them differ by less than the grace."""
 NODES: Final = 3
 RECEIVERS: Final = 2
+SPOOL: Final = 0.05
+"""After so many seconds without an acknowledgement a batch goes to the spool."""
 CLIENTS: Final = 2
 """Of each receiver."""
 
@@ -42,6 +45,8 @@ class Log:
 
     def __init__(self) -> None:
         self.batches: dict[int, RequestBatch] = {}
+        self.history: list[RequestBatch] = []
+        """All that were appended, in order."""
         self.last = 0
         self.records: list[tuple[Revision, Record]] = [(Revision(0, 0), NO_RECORD)]
         """All that there were, with their revisions."""
@@ -53,6 +58,7 @@ class Log:
     def append(self, batch: RequestBatch) -> int:
         self.last += 1
         self.batches[self.last] = batch
+        self.history.append(batch)
         return self.last
 
     def replace(self, write: Write) -> Revision | None:
@@ -101,10 +107,10 @@ class Receiver:
 
     name: str
     clients: range
+    outgoing: Outgoing
     boot: int = 1
-    count: int = 0
-    batch: RequestBatch | None = None
-    """The one under way."""
+    spool: list[RequestBatch] = field(default_factory=list)
+    """Its file."""
     call: Call | None = None
 
 
@@ -129,8 +135,7 @@ class World:
         """What is on its way to the servers; a call may be there more than once."""
         self.processes = 0
         self.nodes = [self.new_node(1.0 if self.wall else random.choice(RATES)) for _ in range(NODES)]
-        self.receivers = [Receiver(f"r{number}.x", range(number * CLIENTS, (number + 1) * CLIENTS))
-                          for number in range(RECEIVERS)]
+        self.receivers = [self.new_receiver(f"r{number}.x", number * CLIENTS) for number in range(RECEIVERS)]
         self.versions: Counter[int] = Counter()
         self.accepted: list[RequestBatch] = []
         self.zone: dict[int, int] = {}
@@ -141,6 +146,9 @@ class World:
     def new_node(self, rate: float) -> Node:
         self.processes += 1
         return Node(Ownership(f"n.{self.processes}", LEASE, GRACE), rate, 100.0 * self.processes)
+
+    def new_receiver(self, name: str, first: int) -> Receiver:
+        return Receiver(name, range(first, first + CLIENTS), Outgoing(name, 1))
 
     def moment(self, node: Node) -> Moment:
         return Moment(node.offset + node.rate * self.now, self.now if self.wall else 0.0)
@@ -221,29 +229,45 @@ class World:
 
     def take(self) -> None:
         receiver = self.random.choice(self.receivers)
-        if receiver.batch is None:
-            datagrams = []
-            for client in self.random.choices(receiver.clients, k=self.random.randint(1, 3)):
-                self.versions[client] += 1
-                datagrams.append(b"%d %d" % (client, self.versions[client]))
-            receiver.count += 1
-            number = BatchNumber(receiver.boot, receiver.count)
-            receiver.batch = RequestBatch(receiver.name, number, self.now, datagrams)
+        datagrams = []
+        for client in self.random.choices(receiver.clients, k=self.random.randint(1, 3)):
+            self.versions[client] += 1
+            datagrams.append(b"%d %d" % (client, self.versions[client]))
+        receiver.outgoing.add(datagrams, self.now, self.now)
+
+    def append(self) -> None:
+        receiver = self.random.choice(self.receivers)
         if receiver.call is None:
-            self.append(receiver, receiver.batch)
+            self.append_first(receiver)
 
-    def append(self, receiver: Receiver, batch: RequestBatch, *, at_once: bool = False) -> None:
-        def accepted(_: object) -> None:
+    def append_first(self, receiver: Receiver, *, at_once: bool = False) -> bool:
+        """Append the batch that comes first; return whether there was one."""
+        batch = receiver.outgoing.first()
+        if batch is None:
+            return False
+
+        def acknowledged(_: object) -> None:
             self.accepted.append(batch)
-            receiver.batch = None
+            if receiver.outgoing.acknowledged():
+                del receiver.spool[0]
 
-        call = Call(lambda: self.log.append(batch), accepted, lambda: self.count("batch sent again"))
+        call = Call(lambda: self.log.append(batch), acknowledged, lambda: self.count("batch sent again"))
         self.call(receiver, call, at_once=at_once)
+        return True
+
+    def write_spool(self) -> None:
+        receiver = self.random.choice(self.receivers)
+        late = receiver.outgoing.to_spool(self.now - SPOOL)
+        receiver.spool += late
+        receiver.outgoing.spooled(late)
+        self.accepted += late
+        self.happened["batch spooled"] += len(late)
 
     def restart_receiver(self) -> None:
-        """What was under way is in its spool."""
+        """What was neither acknowledged nor in its spool is lost, unless it is on its way."""
         receiver = self.random.choice(self.receivers)
-        receiver.boot, receiver.count, receiver.call = receiver.boot + 1, 0, None
+        receiver.boot, receiver.call = receiver.boot + 1, None
+        receiver.outgoing = Outgoing(receiver.name, receiver.boot, receiver.spool)
 
     # Nodes: the record.
 
@@ -397,8 +421,8 @@ class World:
     def end(self) -> None:
         """Have one more node do what is left, and see that nothing is lost and the zones are right."""
         for receiver in self.receivers:
-            if receiver.batch is not None:
-                self.append(receiver, receiver.batch, at_once=True)
+            while self.append_first(receiver, at_once=True):
+                pass
         last = self.new_node(1.0)
         self.read_record(last, at_once=True)
         self.now += LEASE + GRACE + 1
@@ -411,9 +435,20 @@ class World:
         for batch in self.accepted:
             for datagram in batch.datagrams:
                 assert of_datagram(datagram) in self.done, f"{datagram!r} was accepted and is lost"
-        wrong = {client: (version, self.zone.get(client)) for client, version in self.versions.items()
+        wanted = self.wanted()
+        wrong = {client: (version, self.zone.get(client)) for client, version in wanted.items()
                  if client not in self.stale and self.zone.get(client) != version}
         assert not wrong, f"the zones do not end with the last requests: {wrong}"
+
+    def wanted(self) -> dict[int, int]:
+        """Return the last version of each client in the order of the queue, without repetitions."""
+        wanted: dict[int, int] = {}
+        last: dict[str, BatchNumber] = {}
+        for batch in self.log.history:
+            if batch.receiver not in last or batch.number > last[batch.receiver]:
+                last[batch.receiver] = batch.number
+                wanted.update(map(of_datagram, batch.datagrams))
+        return wanted
 
     def count(self, what: str) -> None:
         self.happened[what] += 1
@@ -421,8 +456,8 @@ class World:
 
 WEIGHTS: Final[dict[Callable[[World], None], float]] = {
     World.pass_time: 10, World.stand_still: 1, World.kill_node: 0.5, World.carry_out: 8, World.lose: 1,
-    World.give_up: 2, World.answer: 8, World.take: 8, World.restart_receiver: 0.5, World.observe: 14,
-    World.claim: 8, World.renew: 6, World.leave: 0.3, World.read: 10, World.prepare: 12, World.send: 14,
-    World.drop: 2,
+    World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8, World.write_spool: 2,
+    World.restart_receiver: 0.5, World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
+    World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2,
 }  # fmt: skip
 """What may happen, and how often."""
