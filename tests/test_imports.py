@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NO_IO = "the engine does no IO and reads no clock"
+SHARED = "the rules of a shared queue do no IO and read no clock"
 RUN = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
@@ -43,8 +44,9 @@ def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
     unwanted = {"sqlite3", "orjson", "dns", "ctypes", "dataclasses", "importlib.metadata",
                 "pyd2.capture", "pyd2.history",
                 "pyd2.metrics.page", "pyd2.control.write", "pyd2.control.http_session",
-                "pyd2.queue.sqlite.writer", "pyd2.hooks.kea", "pyd2.hooks.gss", "pyd2.hooks.python_chain",
-                "pyd2.tools", "pyd2.web", "pyd2.control.http_pages", "pyd2.update.observing.recent"}
+                "pyd2.queue.sqlite.writer", "pyd2.queue.shared", "pyd2.queue.nats", "pyd2.hooks.kea",
+                "pyd2.hooks.gss", "pyd2.hooks.python_chain", "pyd2.tools", "pyd2.web",
+                "pyd2.control.http_pages", "pyd2.update.observing.recent"}
     assert not unwanted & set(done.stdout.split())
 
 
@@ -84,6 +86,8 @@ def test_the_contracts_hold_with_the_compiled_modules(tmp_path: Path) -> None:
     ("pyd2/packets/tls.py", "import ssl\n", NO_IO),
     ("pyd2/update/store.py", "import sqlite3\n", NO_IO),
     ("pyd2/update/sends.py", "from pyd2.net.wire_io import lib\n", "layers"),
+    ("pyd2/queue/shared/clock.py", "import time\n", SHARED),
+    ("pyd2/queue/shared/client.py", "import pyd2.queue.nats\n", SHARED),
     ("pyd2/service.py", "from pyd2.net.native import NativeDatagrams\n", "one module chooses the back end"),
 ])
 def test_a_breach_is_found(tmp_path: Path, module: str, text: str, contract: str) -> None:

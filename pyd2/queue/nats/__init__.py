@@ -2,6 +2,6 @@
 
 No configuration leads here yet. ``parser`` reads the protocol and ``commands`` writes it, both without IO.
 ``connection`` is one connection to one server (``servers``), ``session`` keeps one up. ``jetstream`` has the
-calls of JetStream that a queue needs, and ``reader`` reads a stream in order. All of it runs in one thread with
-a loop of asyncio.
+calls of JetStream that a queue needs, ``reader`` reads a stream in order, and ``site`` keeps the queue of a
+site there (``shared``). All of it runs in one thread with a loop of asyncio.
 """

@@ -1,0 +1,171 @@
+"""The queue of a site in JetStream: its streams, and the four verbs over them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyd2.queue.nats.errors import NatsError, ProtocolError, WrongSequenceError
+from pyd2.queue.nats.parser import read_header
+from pyd2.queue.nats.reader import Reader
+from pyd2.queue.shared.batch import MOST_OCTETS, BatchError, RequestBatch, join, read_number, split
+from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError
+from pyd2.queue.shared.record import NO_RECORD, Revision, read_record, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyd2.queue.nats.jetstream import JetStream, Stored
+    from pyd2.queue.shared.record import Record
+
+FORMAT: Final = "1"
+MAX_BYTES: Final = 1 << 30
+"""Octets of requests that wait: some 3 million requests."""
+
+_SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
+class Site(NamedTuple):
+    """Where a part of a site's queue is."""
+
+    name: str
+    partition: int = 0
+
+    @property
+    def requests(self) -> str:
+        """The stream of the requests."""
+        return f"PYD2-REQ-{self.name}-{self.partition}"
+
+    @property
+    def owner(self) -> str:
+        """The stream that the owner writes."""
+        return f"PYD2-OWN-{self.name}-{self.partition}"
+
+    @property
+    def record(self) -> str:
+        """The subject of the record."""
+        return f"pyd2.own.{self.name}.{self.partition}.record"
+
+    def subject(self, receiver: str) -> str:
+        """Return the subject of a receiver; its right to publish is for its own name."""
+        return f"pyd2.req.{self.name}.{self.partition}.{receiver}"
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text can be the name of a site, a receiver or a node: it is a part of subjects."""
+    return _NAME.fullmatch(text) is not None
+
+
+async def create_streams(jetstream: JetStream, site: Site, replicas: int) -> None:
+    """Make the streams of a site; those that are there as they should be stay. Raises as JetStream does."""
+    common = {"storage": "file", "num_replicas": replicas, "retention": "limits", "allow_direct": False}
+    await jetstream.create_stream({
+        **common, "name": site.requests, "subjects": [site.subject("*.*")], "discard": "new",
+        "max_bytes": MAX_BYTES, "max_msg_size": 2 * MOST_OCTETS, "deny_delete": True,
+    })  # fmt: skip
+    await jetstream.create_stream({
+        **common, "name": site.owner, "subjects": [f"pyd2.own.{site.name}.{site.partition}.>"],
+        "discard": "old", "max_msgs_per_subject": 1,
+    })  # fmt: skip
+
+
+class SiteQueue:
+    """See SharedQueue: over one connection."""
+
+    def __init__(self, jetstream: JetStream, site: Site) -> None:
+        self._jetstream = jetstream
+        self._site = site
+
+    async def append(self, batch: RequestBatch, seconds: float) -> int:
+        """See SharedQueue."""
+        fields = {"Pyd2-Format": FORMAT, "Pyd2-Batch": str(batch.number), "Pyd2-Taken": f"{batch.taken:.3f}"}
+        subject = self._site.subject(batch.receiver)
+        with _failing():
+            return await self._jetstream.publish(subject, join(batch.datagrams), fields, seconds=seconds)
+
+    async def read(self, after: int) -> SiteReader:
+        """See SharedQueue."""
+        with _failing():
+            return SiteReader(await Reader.open(self._jetstream, self._site.requests, after))
+
+    async def batch(self, sequence: int) -> QueuedBatch | None:
+        """See SharedQueue."""
+        with _failing():
+            stored = await self._jetstream.message(self._site.requests, sequence)
+        return None if stored is None else read_batch(stored)
+
+    async def record(self) -> tuple[Revision, Record]:
+        """See SharedQueue."""
+        with _failing():
+            state = await self._jetstream.stream_state(self._site.owner)
+            if state is None:
+                raise SharedQueueError(f"there is no stream {self._site.owner}")
+            stored = await self._jetstream.last_message(self._site.owner, self._site.record)
+        if stored is None:
+            return Revision(state.last, 0), NO_RECORD
+        # It may have been written since the state was asked for.
+        return Revision(max(state.last, stored.sequence), stored.sequence), read_record(stored.payload)
+
+    async def replace(self, record: Record, expected: Revision, seconds: float) -> Revision:
+        """See SharedQueue."""
+        # The former for what else the owner writes, the latter for a record from a server that lags behind.
+        fields = {"Nats-Expected-Last-Sequence": str(expected.last),
+                  "Nats-Expected-Last-Subject-Sequence": str(expected.record)}  # fmt: skip
+        with _failing():
+            sequence = await self._jetstream.publish(
+                self._site.record, write_record(record), fields, seconds=seconds
+            )
+        return Revision(sequence, sequence)
+
+    async def drop(self, up_to: int) -> None:
+        """See SharedQueue."""
+        with _failing():
+            await self._jetstream.purge(self._site.requests, up_to)
+
+
+class SiteReader:
+    """See BatchReader."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def read(self, seconds: float) -> list[QueuedBatch]:
+        """See BatchReader."""
+        with _failing():
+            return [read_batch(stored) for stored in await self._reader.read(seconds)]
+
+    def close(self) -> None:
+        """See BatchReader."""
+        self._reader.close()
+
+
+def read_batch(stored: Stored) -> QueuedBatch:
+    """Read a batch as it is stored: whoever may publish may have written anything."""
+    try:
+        return QueuedBatch(stored.sequence, _read_batch(stored))
+    except (ProtocolError, BatchError) as error:
+        return QueuedBatch(stored.sequence, None, str(error))
+
+
+def _read_batch(stored: Stored) -> RequestBatch:
+    fields = read_header(stored.header).fields
+    if fields.get("Pyd2-Format") != FORMAT:
+        raise BatchError(f"it has the format {fields.get('Pyd2-Format')!r}, and this pyd2 knows {FORMAT}")
+    number, taken = read_number(fields.get("Pyd2-Batch", "")), fields.get("Pyd2-Taken", "")
+    if not _SECONDS.fullmatch(taken):
+        raise BatchError(f"{taken[:60]!r} is no time")
+    receiver = ".".join(stored.subject.split(".")[4:])
+    return RequestBatch(receiver, number, float(taken), split(stored.payload))
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Turn errors of NATS into those of a shared queue."""
+    try:
+        yield
+    except WrongSequenceError as error:
+        raise OutdatedError(str(error)) from error
+    except NatsError as error:
+        raise SharedQueueError(str(error)) from error

@@ -1,0 +1,85 @@
+"""A batch of requests: what a receiver appends at once, and how it is known again when it comes twice."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyd2.errors import Pyd2Error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MOST_REQUESTS: Final = 256
+MOST_OCTETS: Final = 256 * 1024
+"""Of the datagrams with their lengths."""
+
+_LENGTH: Final = 2
+"""Octets before each datagram."""
+
+
+class BatchError(Pyd2Error):
+    """The octets are no batch of requests."""
+
+
+class BatchNumber(NamedTuple):
+    """The place of a batch among those of its receiver: numbers only rise, whatever a clock does."""
+
+    boot: int
+    """Counts the starts of the receiver."""
+    serial: int
+    """Counts its batches since then."""
+
+    def __str__(self) -> str:
+        return f"{self.boot}.{self.serial}"
+
+
+class RequestBatch(NamedTuple):
+    """Requests that a receiver has taken together, in their order."""
+
+    receiver: str
+    """Its name and, behind a dot, what tells it from another one with this name."""
+    number: BatchNumber
+    taken: float
+    """When the first of them was read from the socket, in seconds since the epoch."""
+    datagrams: Sequence[bytes]
+
+
+def read_number(text: str) -> BatchNumber:
+    """Read the text of a batch's number. Raises BatchError."""
+    boot, _, serial = text.partition(".")
+    for part in (boot, serial):
+        if not (part.isascii() and part.isdigit() and len(part) < 16):
+            raise BatchError(f"{text[:60]!r} is no number of a batch")
+    return BatchNumber(int(boot), int(serial))
+
+
+def first_batch(datagrams: Iterable[bytes]) -> list[bytes]:
+    """Return as many of the first datagrams as a batch may have; one at least, if there is any."""
+    batch: list[bytes] = []
+    octets = 0
+    for datagram in islice(datagrams, MOST_REQUESTS):
+        octets += _LENGTH + len(datagram)
+        if batch and octets > MOST_OCTETS:
+            break
+        batch.append(datagram)
+    return batch
+
+
+def join(datagrams: Iterable[bytes]) -> bytes:
+    """Return the octets of a batch: each datagram behind its length."""
+    return b"".join(part for one in datagrams for part in (len(one).to_bytes(_LENGTH, "big"), one))
+
+
+def split(octets: bytes) -> list[bytes]:
+    """Return the datagrams of a batch. Raises BatchError."""
+    datagrams = []
+    at = 0
+    while at < len(octets):
+        begin = at + _LENGTH
+        end = begin + int.from_bytes(octets[at:begin], "big")
+        if begin > len(octets) or end > len(octets):
+            raise BatchError(f"a batch of requests ends in the middle of one, at octet {len(octets)}")
+        datagrams.append(octets[begin:end])
+        at = end
+    return datagrams

@@ -1,0 +1,72 @@
+"""What keeps a shared queue, by four verbs: ``append``, ``read``, ``replace``, ``drop``.
+
+It is a replicated log of batches of requests, each with a sequence that only rises, and one record beside it
+that can be replaced by whoever knows its present revision. Whoever owns the queue (``ownership``) reads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pyd2.errors import Pyd2Error
+
+if TYPE_CHECKING:
+    from pyd2.queue.shared.batch import RequestBatch
+    from pyd2.queue.shared.record import Record, Revision
+
+
+class SharedQueueError(Pyd2Error):
+    """It did not work, as the text says. Whether a change was made all the same is not known."""
+
+
+class OutdatedError(SharedQueueError):
+    """The record is another one than expected. The change was not made."""
+
+
+class QueuedBatch(NamedTuple):
+    """A batch in the queue."""
+
+    sequence: int
+    """Its place in the queue, from 1."""
+    batch: RequestBatch | None
+    """None if it cannot be read."""
+    fault: str = ""
+    """Why not."""
+
+
+class BatchReader(Protocol):
+    """Reads the batches of a queue in their order."""
+
+    async def read(self, seconds: float) -> list[QueuedBatch]:
+        """Return the next batches; wait so many seconds for the first. Raises SharedQueueError.
+
+        After that it is of no further use, and what it has returned is complete.
+        """
+
+    def close(self) -> None:
+        """End it."""
+
+
+class SharedQueue(Protocol):
+    """A queue that is kept by others. All methods raise SharedQueueError."""
+
+    async def append(self, batch: RequestBatch, seconds: float) -> int:
+        """Add a batch at the end; return its sequence. It is safe then.
+
+        Without an answer the same batch is to be appended again: whoever reads both knows them by the number.
+        """
+
+    async def read(self, after: int) -> BatchReader:
+        """Return a reader of the batches behind a sequence."""
+
+    async def batch(self, sequence: int) -> QueuedBatch | None:
+        """Return the batch with a sequence; None if it is not there."""
+
+    async def record(self) -> tuple[Revision, Record]:
+        """Return the record with its revision. Raises RecordError if it cannot be read."""
+
+    async def replace(self, record: Record, expected: Revision, seconds: float) -> Revision:
+        """Put a record in the place of the one with a revision; return its own. Raises OutdatedError."""
+
+    async def drop(self, up_to: int) -> None:
+        """Remove the batches up to a sequence, that one included."""

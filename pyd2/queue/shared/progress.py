@@ -1,0 +1,86 @@
+"""What of a shared queue is done: everything up to the floor, and some of what is behind it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+    from pyd2.queue.shared.interface import QueuedBatch
+    from pyd2.queue.shared.record import Record
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A batch that was read."""
+
+    sequence: int
+    left: int
+    """Requests that are not done."""
+    name: tuple[str, BatchNumber] | None
+    """None if it cannot be read."""
+
+
+class Progress:
+    """The work of one owner, from the record that it has claimed with."""
+
+    def __init__(self, record: Record) -> None:
+        self.floor = record.floor
+        self.at = record.at
+        self.seen = dict(record.seen)
+        """The last batch of each receiver up to the floor."""
+        self._read = dict(record.seen)
+        """The last batch of each receiver that was read."""
+        self._begun: deque[_Begun] = deque()
+        self._by_sequence: dict[int, _Begun] = {}
+
+    def begin_after(self, at_floor: QueuedBatch | None) -> int:
+        """Return the sequence behind which to read, by what the queue has at the floor.
+
+        If that is another batch, or none, servers have lost what they had acknowledged, and give its
+        sequences to others: all that is there is read, and ``seen`` says what of it is done.
+        """
+        if self.at is None and not self.floor:
+            return 0
+        found = None if at_floor is None or at_floor.batch is None else _name(at_floor.batch)
+        if found != self.at:
+            self.floor, self.at = 0, None
+        return self.floor
+
+    def begin(self, sequence: int, batch: RequestBatch | None) -> bool:
+        """Note a batch that was read; return whether its requests are to be carried out."""
+        begun = _Begun(sequence, 0, None if batch is None else _name(batch))
+        if batch is not None and self._is_new(batch):
+            self._read[batch.receiver] = batch.number
+            begun.left = len(batch.datagrams)
+        self._begun.append(begun)
+        self._by_sequence[sequence] = begun
+        return begun.left > 0
+
+    def done(self, sequence: int, count: int = 1) -> None:
+        """Note that so many requests of a batch are done."""
+        begun = self._by_sequence[sequence]
+        begun.left -= count
+        assert begun.left >= 0
+
+    def advance(self) -> bool:
+        """Raise the floor as far as all is done; return whether it has risen."""
+        before = self.floor
+        while self._begun and not self._begun[0].left:
+            begun = self._begun.popleft()
+            del self._by_sequence[begun.sequence]
+            self.floor, self.at = begun.sequence, begun.name
+            if begun.name is not None:
+                receiver, number = begun.name
+                self.seen[receiver] = max(number, self.seen.get(receiver, number))
+        return self.floor != before
+
+    def _is_new(self, batch: RequestBatch) -> bool:
+        last = self._read.get(batch.receiver)
+        return last is None or batch.number > last
+
+
+def _name(batch: RequestBatch) -> tuple[str, BatchNumber]:
+    return batch.receiver, batch.number

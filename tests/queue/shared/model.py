@@ -1,0 +1,463 @@
+"""A shared queue in virtual time: nodes, receivers, a log between them, and a network that delays and loses.
+
+Any node does any step that the rules allow at any moment, in any order: that is more than any program that
+follows the rules does. Clocks run fast or slow, or stand still; processes are killed; a call may be carried
+out long after its caller has given it up. ``pyd2.queue.shared`` decides, and this only carries out. A seed
+makes a run again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pyd2.queue.shared.interface import QueuedBatch
+from pyd2.queue.shared.outgoing import Outgoing
+from pyd2.queue.shared.ownership import Change, Moment, Ownership
+from pyd2.queue.shared.progress import Progress
+from pyd2.queue.shared.record import NO_RECORD, Record, Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+    from pyd2.queue.shared.ownership import Write
+
+LEASE: Final = 6.0
+GRACE: Final = 1.0
+RATES: Final = (0.94, 1.0, 1.06)
+"""Of clocks: within a lease two of them differ by less than the grace."""
+NODES: Final = 3
+RECEIVERS: Final = 2
+SPOOL: Final = 0.05
+"""After so many seconds without an acknowledgement a batch goes to the spool."""
+CLIENTS: Final = 2
+"""Of each receiver."""
+
+Request = tuple[int, int, int]
+"""Sequence of its batch, its client and its version."""
+
+
+class Log:
+    """What the servers keep."""
+
+    def __init__(self) -> None:
+        self.batches: dict[int, RequestBatch] = {}
+        self.history: list[RequestBatch] = []
+        """All that were appended, in order."""
+        self.last = 0
+        self.records: list[tuple[Revision, Record]] = [(Revision(0, 0), NO_RECORD)]
+        """All that there were, with their revisions."""
+
+    @property
+    def record(self) -> Record:
+        return self.records[-1][1]
+
+    def append(self, batch: RequestBatch) -> int:
+        self.last += 1
+        self.batches[self.last] = batch
+        self.history.append(batch)
+        return self.last
+
+    def replace(self, write: Write) -> Revision | None:
+        """Return the new revision; None if another one was expected."""
+        revision = self.records[-1][0]
+        if revision != write.expected:
+            return None
+        new = Revision(revision.last + 1, revision.last + 1)
+        self.records.append((new, write.record))
+        return new
+
+    def drop(self, up_to: int) -> None:
+        for sequence in [one for one in self.batches if one <= up_to]:
+            del self.batches[sequence]
+
+
+@dataclass(eq=False)
+class Call:
+    """A call that its caller waits for."""
+
+    carry_out: Callable[[], object]
+    """What the servers do, and what they answer."""
+    answered: Callable[[object], None]
+    given_up: Callable[[], None]
+    answers: list[object] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Node:
+    """A process that may own the queue."""
+
+    ownership: Ownership
+    rate: float
+    offset: float
+    call: Call | None = None
+    progress: Progress | None = None
+    read_to: int = 0
+    waiting: list[Request] = field(default_factory=list)
+    prepared: tuple[Progress, Request] | None = None
+    """What it has looked at the clocks for and not sent yet; it does nothing else between."""
+
+
+@dataclass(eq=False)
+class Receiver:
+    """A process that takes requests."""
+
+    name: str
+    clients: range
+    outgoing: Outgoing
+    boot: int = 1
+    spool: list[RequestBatch] = field(default_factory=list)
+    """Its file."""
+    call: Call | None = None
+
+
+def of_datagram(datagram: bytes) -> tuple[int, int]:
+    """Return the client and the version of a request."""
+    client, version = map(int, datagram.split())
+    return client, version
+
+
+class World:
+    """Two receivers and three nodes; at the end a last node does the rest, and the zones must be right."""
+
+    def __init__(self, random: Random, happened: Counter[str]) -> None:
+        """``happened`` counts what has happened."""
+        self.random = random
+        self.happened = happened
+        self.now = 0.0
+        self.wall = random.random() < 0.5
+        """Whether wall clocks are right; then the others may stand still, else the wall clocks do."""
+        self.log = Log()
+        self.network: list[Call | Callable[[], object]] = []
+        """What is on its way to the servers; a call may be there more than once."""
+        self.processes = 0
+        self.nodes = [self.new_node(1.0 if self.wall else random.choice(RATES)) for _ in range(NODES)]
+        self.receivers = [self.new_receiver(f"r{number}.x", number * CLIENTS) for number in range(RECEIVERS)]
+        self.versions: Counter[int] = Counter()
+        self.accepted: list[RequestBatch] = []
+        self.zone: dict[int, int] = {}
+        self.done: set[tuple[int, int]] = set()
+        self.stale: set[int] = set()
+        """Clients for whom a former owner has sent what it had prepared."""
+
+    def new_node(self, rate: float) -> Node:
+        self.processes += 1
+        return Node(Ownership(f"n.{self.processes}", LEASE, GRACE), rate, 100.0 * self.processes)
+
+    def new_receiver(self, name: str, first: int) -> Receiver:
+        return Receiver(name, range(first, first + CLIENTS), Outgoing(name, 1))
+
+    def moment(self, node: Node) -> Moment:
+        return Moment(node.offset + node.rate * self.now, self.now if self.wall else 0.0)
+
+    # What happens at random.
+
+    def run(self, steps: int) -> None:
+        """Let so much happen, look after each step, and see how it ends."""
+        actions = list(WEIGHTS)
+        weights = list(WEIGHTS.values())
+        for _ in range(steps):
+            self.random.choices(actions, weights)[0](self)
+            self.look()
+        self.end()
+
+    def node(self) -> Node | None:
+        """Return a node, unless it is just sending."""
+        node = self.random.choice(self.nodes)
+        return node if node.prepared is None else None
+
+    def caller(self) -> Node | Receiver | None:
+        """Return a node or a receiver with a call under way, if this one has one."""
+        callers: list[Node | Receiver] = [*self.nodes, *self.receivers]
+        caller = self.random.choice(callers)
+        sending = isinstance(caller, Node) and caller.prepared is not None
+        return None if sending or caller.call is None else caller
+
+    # Time and faults.
+
+    def pass_time(self) -> None:
+        self.now += self.random.choice((0.1, 0.1, 0.5, 1.0, 3.0, 5.0))
+
+    def stand_still(self) -> None:
+        """A virtual machine is stopped with its clock; when it goes on its wall clock is put right."""
+        if self.wall:
+            seconds = self.random.choice((1.0, 6.0, 20.0))
+            self.now += seconds
+            self.random.choice(self.nodes).offset -= seconds
+
+    def kill_node(self) -> None:
+        which = self.random.randrange(NODES)
+        self.nodes[which] = self.new_node(self.nodes[which].rate)
+
+    def carry_out(self) -> None:
+        """Something arrives at the servers, perhaps long after its sender has given it up."""
+        if self.network:
+            sent = self.network.pop(self.random.randrange(len(self.network)))
+            if isinstance(sent, Call):
+                sent.answers.append(sent.carry_out())
+            else:
+                sent()
+
+    def lose(self) -> None:
+        if self.network:
+            self.network.pop(self.random.randrange(len(self.network)))
+
+    def give_up(self) -> None:
+        caller = self.caller()
+        if caller is not None and caller.call is not None:
+            call, caller.call = caller.call, None
+            call.given_up()
+
+    def answer(self) -> None:
+        caller = self.caller()
+        if caller is not None and caller.call is not None and caller.call.answers:
+            call, caller.call = caller.call, None
+            call.answered(call.answers[0])
+
+    def call(self, caller: Node | Receiver, call: Call, *, at_once: bool = False) -> None:
+        """Begin a call; most are carried out and answered without delay."""
+        if at_once or self.random.random() < 0.75:
+            call.answered(call.carry_out())
+        else:
+            caller.call = call
+            self.network.append(call)
+
+    # Receivers.
+
+    def take(self) -> None:
+        receiver = self.random.choice(self.receivers)
+        datagrams = []
+        for client in self.random.choices(receiver.clients, k=self.random.randint(1, 3)):
+            self.versions[client] += 1
+            datagrams.append(b"%d %d" % (client, self.versions[client]))
+        receiver.outgoing.add(datagrams, self.now, self.now)
+
+    def append(self) -> None:
+        receiver = self.random.choice(self.receivers)
+        if receiver.call is None:
+            self.append_first(receiver)
+
+    def append_first(self, receiver: Receiver, *, at_once: bool = False) -> bool:
+        """Append the batch that comes first; return whether there was one."""
+        batch = receiver.outgoing.first()
+        if batch is None:
+            return False
+
+        def acknowledged(_: object) -> None:
+            self.accepted.append(batch)
+            if receiver.outgoing.acknowledged():
+                del receiver.spool[0]
+
+        call = Call(lambda: self.log.append(batch), acknowledged, lambda: self.count("batch sent again"))
+        self.call(receiver, call, at_once=at_once)
+        return True
+
+    def write_spool(self) -> None:
+        receiver = self.random.choice(self.receivers)
+        late = receiver.outgoing.to_spool(self.now - SPOOL)
+        receiver.spool += late
+        receiver.outgoing.spooled(late)
+        self.accepted += late
+        self.happened["batch spooled"] += len(late)
+
+    def restart_receiver(self) -> None:
+        """What was neither acknowledged nor in its spool is lost, unless it is on its way."""
+        receiver = self.random.choice(self.receivers)
+        receiver.boot, receiver.call = receiver.boot + 1, None
+        receiver.outgoing = Outgoing(receiver.name, receiver.boot, receiver.spool)
+
+    # Nodes: the record.
+
+    def observe(self) -> None:
+        """Read the record; a server that was the leader may answer with an older one."""
+        node = self.node()
+        if node is not None and node.call is None:
+            self.read_record(node, behind=self.random.choice((*[0] * 20, 1, 2, 3)))
+
+    def read_record(self, node: Node, *, behind: int = 0, at_once: bool = False) -> None:
+        def newest() -> object:
+            return self.log.records[max(0, len(self.log.records) - 1 - behind)]
+
+        call = Call(newest, lambda answer: self.observed(node, answer), lambda: None)
+        self.call(node, call, at_once=at_once)
+
+    def observed(self, node: Node, answer: object) -> None:
+        assert isinstance(answer, tuple)
+        revision, record = answer
+        change = node.ownership.observed(revision, record, self.moment(node))
+        if change is Change.LOST:
+            self.count("owner lost the queue")
+            self.stop(node)
+        elif change is Change.GAINED:
+            self.count("claim known without an answer")
+            self.start(node)
+
+    def claim(self) -> None:
+        node = self.node()
+        if node is not None and node.call is None and node.ownership.may_claim(self.moment(node)):
+            self.write(node, node.ownership.claim(self.moment(node)))
+
+    def renew(self) -> None:
+        node = self.node()
+        progress = node.progress if node is not None and node.call is None else None
+        if node is not None and progress is not None and node.ownership.may_write():
+            progress.advance()
+            write = node.ownership.renew(self.moment(node), progress.floor, progress.at, dict(progress.seen))
+            self.write(node, write)
+
+    def leave(self) -> None:
+        node = self.node()
+        progress = node.progress if node is not None and node.call is None else None
+        if node is not None and progress is not None and node.ownership.may_write():
+            self.write(node, node.ownership.leave(self.moment(node)))
+
+    def write(self, node: Node, write: Write, *, at_once: bool = False) -> None:
+        def answered(revision: object) -> None:
+            if not isinstance(revision, Revision):
+                node.ownership.refused()
+                self.count("write refused")
+                return
+            was = node.ownership.is_owner
+            late = was and not node.ownership.may_send(self.moment(node))
+            node.ownership.written(revision, self.moment(node))
+            if not node.ownership.is_owner:
+                self.count("owner left")
+                self.stop(node)
+            elif not was:
+                self.count("claim")
+                self.start(node)
+            elif late:
+                self.count("lease renewed when it was over")
+
+        call = Call(lambda: self.log.replace(write), answered, node.ownership.unanswered)
+        self.call(node, call, at_once=at_once)
+
+    def start(self, node: Node) -> None:
+        record = node.ownership.record
+        assert record is not None
+        node.progress = Progress(record)
+        at_floor = self.log.batches.get(record.floor)
+        node.read_to = node.progress.begin_after(QueuedBatch(record.floor, at_floor) if at_floor else None)
+        assert node.read_to == record.floor, "the batch at the floor is gone"
+        node.waiting = []
+
+    def stop(self, node: Node) -> None:
+        node.progress = None
+        node.waiting = []
+
+    # Nodes: requests.
+
+    def read(self) -> None:
+        if (node := self.node()) is not None:
+            self.read_next(node)
+
+    def read_next(self, node: Node) -> bool:
+        behind = [sequence for sequence in self.log.batches if sequence > node.read_to]
+        if node.progress is None or not behind:
+            return False
+        node.read_to = min(behind)
+        batch = self.log.batches[node.read_to]
+        if node.progress.begin(node.read_to, batch):
+            node.waiting += [(node.read_to, *of_datagram(datagram)) for datagram in batch.datagrams]
+        else:
+            self.count("batch read twice")
+        return True
+
+    def prepare(self) -> None:
+        """Look at the clocks and prepare an update: that of a client's first request."""
+        if (node := self.node()) is not None:
+            self.prepare_one(node)
+
+    def prepare_one(self, node: Node) -> None:
+        if node.progress is not None and node.ownership.may_send(self.moment(node)):
+            firsts = {request[1]: request for request in reversed(node.waiting)}
+            if firsts:
+                node.prepared = node.progress, self.random.choice(list(firsts.values()))
+
+    def send(self) -> None:
+        """Send what was prepared, though time may have passed; without an answer it is sent again."""
+        self.send_one(self.random.choice(self.nodes), answered=self.random.random() < 0.8)
+
+    def send_one(self, node: Node, *, answered: bool = True) -> None:
+        if node.prepared is None:
+            return
+        (progress, request), node.prepared = node.prepared, None
+        sequence, client, version = request
+        if self.log.record.node != node.ownership.node:
+            self.count("stale update, prepared before")
+            self.stale.add(client)
+        if self.zone.get(client, 0) > version:
+            self.count("older update after a newer one")
+        self.count("update")
+        self.zone[client] = version
+        self.done.add((client, version))
+        if answered and progress is node.progress:
+            node.waiting.remove(request)
+            progress.done(sequence)
+
+    def drop(self) -> None:
+        """Have removed what the written record says is done; that may be carried out at any time."""
+        node = self.node()
+        if node is not None and node.progress is not None and (record := node.ownership.record) is not None:
+            self.network.append(lambda: self.log.drop(record.floor - 1))
+
+    # What must hold.
+
+    def look(self) -> None:
+        """See that the node which may send is in the record, that no other could be, and the floor."""
+        names = [node.ownership.node for node in self.nodes if node.ownership.may_send(self.moment(node))]
+        assert names in ([], [self.log.record.node]), f"{names} may send; the record has {self.log.record}"
+        claimants = [node.ownership.node for node in self.nodes if node.ownership.may_claim(self.moment(node))
+                     and node.ownership._revision == self.log.records[-1][0]]
+        assert not (names and claimants), f"{names} may send, and {claimants} could claim the queue"
+        for sequence, batch in self.log.batches.items():
+            if sequence <= self.log.record.floor:
+                for datagram in batch.datagrams:
+                    assert of_datagram(datagram) in self.done, f"{datagram!r} was skipped"
+
+    def end(self) -> None:
+        """Have one more node do what is left, and see that nothing is lost and the zones are right."""
+        for receiver in self.receivers:
+            while self.append_first(receiver, at_once=True):
+                pass
+        last = self.new_node(1.0)
+        self.read_record(last, at_once=True)
+        self.now += LEASE + GRACE + 1
+        self.write(last, last.ownership.claim(self.moment(last)), at_once=True)
+        while self.read_next(last):
+            pass
+        while last.waiting:
+            self.prepare_one(last)
+            self.send_one(last)
+        for batch in self.accepted:
+            for datagram in batch.datagrams:
+                assert of_datagram(datagram) in self.done, f"{datagram!r} was accepted and is lost"
+        wanted = self.wanted()
+        wrong = {client: (version, self.zone.get(client)) for client, version in wanted.items()
+                 if client not in self.stale and self.zone.get(client) != version}
+        assert not wrong, f"the zones do not end with the last requests: {wrong}"
+
+    def wanted(self) -> dict[int, int]:
+        """Return the last version of each client in the order of the queue, without repetitions."""
+        wanted: dict[int, int] = {}
+        last: dict[str, BatchNumber] = {}
+        for batch in self.log.history:
+            if batch.receiver not in last or batch.number > last[batch.receiver]:
+                last[batch.receiver] = batch.number
+                wanted.update(map(of_datagram, batch.datagrams))
+        return wanted
+
+    def count(self, what: str) -> None:
+        self.happened[what] += 1
+
+
+WEIGHTS: Final[dict[Callable[[World], None], float]] = {
+    World.pass_time: 10, World.stand_still: 1, World.kill_node: 0.5, World.carry_out: 8, World.lose: 1,
+    World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8, World.write_spool: 2,
+    World.restart_receiver: 0.5, World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
+    World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2,
+}  # fmt: skip
+"""What may happen, and how often."""

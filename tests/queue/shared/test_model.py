@@ -1,0 +1,126 @@
+"""The rules of a shared queue in a model in virtual time; and that the model finds rules which are wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyd2.queue.shared.outgoing import Outgoing
+from pyd2.queue.shared.ownership import Ownership
+from pyd2.queue.shared.progress import Progress
+from pyd2.queue.shared.record import Revision
+from tests.queue.shared.model import Log, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyd2.queue.shared.ownership import Moment, Write
+
+STEPS = 300
+
+
+@settings(max_examples=150)
+@given(st.integers(0, 2**64))
+def test_whatever_happens_one_node_sends_and_nothing_is_lost(seed: int) -> None:
+    World(Random(seed), Counter()).run(STEPS)
+
+
+def test_all_that_may_happen_happens() -> None:
+    happened: Counter[str] = Counter()
+    for seed in range(150):
+        World(Random(seed), happened).run(STEPS)
+    assert set(happened) == {
+        "batch read twice", "batch sent again", "batch spooled", "claim", "claim known without an answer",
+        "lease renewed when it was over", "older update after a newer one", "owner left",
+        "owner lost the queue", "stale update, prepared before", "update", "write refused",
+    }  # fmt: skip
+
+
+def run_many(runs: int) -> None:
+    for seed in range(runs):
+        World(Random(seed), Counter()).run(STEPS)
+
+
+def no_lease(patch: pytest.MonkeyPatch) -> None:
+    """An owner sends without a look at the clocks."""
+    patch.setattr(Ownership, "may_send", lambda self, now: self.is_owner)
+
+
+def no_grace(patch: pytest.MonkeyPatch) -> None:
+    """Standbys wait for the lease only, whatever their clocks are worth."""
+    made = Ownership.__init__
+    patch.setattr(Ownership, "__init__", lambda self, node, lease, grace: made(self, node, lease, 0.0))
+
+
+def no_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    """A machine that stood still does not find out."""
+    patch.setattr(Ownership, "may_send", lambda self, now: self._lease_until is not None
+                  and not self._refused and now.boot < self._lease_until.boot)
+
+
+def lease_from_the_answer(patch: pytest.MonkeyPatch) -> None:
+    """The lease counts from the answer, which may have come late."""
+    written = Ownership.written
+
+    def later(self: Ownership, revision: Revision, now: Moment) -> None:
+        assert self._under_way is not None
+        self._under_way = self._under_way._replace(begun=now)
+        written(self, revision, now)
+
+    patch.setattr(Ownership, "written", later)
+
+
+def no_wait(patch: pytest.MonkeyPatch) -> None:
+    """A standby claims the queue as soon as it knows the record."""
+    patch.setattr(Ownership, "may_claim", lambda self, now: not self.is_owner and not self._refused
+                  and self._under_way is None and self.record is not None)
+
+
+def duplicates_count(patch: pytest.MonkeyPatch) -> None:
+    """A batch that comes twice is carried out twice."""
+    patch.setattr(Progress, "_is_new", lambda self, batch: True)
+
+
+def floor_does_not_wait(patch: pytest.MonkeyPatch) -> None:
+    """The floor rises though requests are not done."""
+    begin = Progress.begin
+
+    def hasty(self: Progress, sequence: int, batch: object) -> bool:
+        new = begin(self, sequence, batch)  # type: ignore[arg-type]
+        self._begun[-1].left = 0
+        return new
+
+    patch.setattr(Progress, "begin", hasty)
+    patch.setattr(Progress, "done", lambda self, sequence, count=1: None)
+
+
+def starts_are_not_counted(patch: pytest.MonkeyPatch) -> None:
+    """After a new start a receiver numbers its batches as before."""
+    made = Outgoing.__init__
+    patch.setattr(Outgoing, "__init__", lambda self, receiver, boot, spool=(): made(self, receiver, 1, spool))
+
+
+def any_revision(patch: pytest.MonkeyPatch) -> None:
+    """The servers replace a record without a look at its revision."""
+    def replace(self: Log, write: Write) -> Revision:
+        last = self.records[-1][0].last
+        self.records.append((Revision(last + 1, last + 1), write.record))
+        return self.records[-1][0]
+
+    patch.setattr(Log, "replace", replace)
+
+
+@pytest.mark.parametrize("plant", [no_lease, no_grace, no_wall_clock, lease_from_the_answer, no_wait,
+                                   duplicates_count, floor_does_not_wait, any_revision,
+                                   starts_are_not_counted])
+def test_a_wrong_rule_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        run_many(1000)
