@@ -6,17 +6,18 @@ safety measure off in silence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pyd2.config.policy import PolicySwitches, read_keep
 from pyd2.config.tls import TlsError, TlsSwitches
-from pyd2.config.values import out_of_range
+from pyd2.config.values import Choice, Number, invalid_type, read_value
 from pyd2.data.element import NOWHERE, Position
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
+    from pyd2.config.values import Rule
     from pyd2.data.element import Element
 
 DEFAULT_MAX_ENTRIES: Final = 1_000_000
@@ -135,77 +136,62 @@ class Switches(NamedTuple):
     """Whether commands may capture requests and updates into a file."""
 
 
-class _Number(NamedTuple):
-    """A number within a range, both ends included."""
+_YES_NO: Final = Choice((False, True))
 
-    least: float
-    most: float
-    whole: bool = True
-
-
-class _Choice(NamedTuple):
-    """One of some values."""
-
-    values: tuple[str | bool, ...]
-
-
-_Rule: TypeAlias = "_Number | _Choice | type[str]"
-_YES_NO: Final = _Choice((False, True))
-
-_QUEUE: Final[Mapping[str, _Rule]] = {
-    "type": _Choice(("memory", "durable")),
+_QUEUE: Final[Mapping[str, Rule]] = {
+    "type": Choice(("memory", "durable")),
     "directory": str,
-    "max-entries": _Number(1, 2**31 - 1),
+    "max-entries": Number(1, 2**31 - 1),
 }
-_RETRY: Final[Mapping[str, _Rule]] = {
+_RETRY: Final[Mapping[str, Rule]] = {
     "enabled": _YES_NO,
-    "initial-delay": _Number(0.001, 86400, whole=False),
-    "max-delay": _Number(0.001, 86400, whole=False),
+    "initial-delay": Number(0.001, 86400, whole=False),
+    "max-delay": Number(0.001, 86400, whole=False),
 }
-_FAILOVER: Final[Mapping[str, _Rule]] = {
+_FAILOVER: Final[Mapping[str, Rule]] = {
     "enabled": _YES_NO,
-    "breaker-threshold": _Number(1, 1000),
+    "breaker-threshold": Number(1, 1000),
     "partial-success": _YES_NO,
 }
-_LANES: Final[Mapping[str, _Rule]] = {
-    "max-in-flight": _Number(1, 65535),
-    "transport": _Choice(("udp", "tcp", "tls")),
-    "tls-mode": _Choice(("strict", "opportunistic")),
+_LANES: Final[Mapping[str, Rule]] = {
+    "max-in-flight": Number(1, 65535),
+    "transport": Choice(("udp", "tcp", "tls")),
+    "tls-mode": Choice(("strict", "opportunistic")),
     "tls-hostname": str,
     "tls-ca-file": str,
     "tls-cert-file": str,
     "tls-key-file": str,
-    "batch": _Number(1, 500),
+    "batch": Number(1, 500),
 }
-_METRICS: Final[Mapping[str, _Rule]] = {"max-zones": _Number(0, 1_000_000)}
-_HISTORY: Final[Mapping[str, _Rule]] = {
+_METRICS: Final[Mapping[str, Rule]] = {"max-zones": Number(0, 1_000_000)}
+_HISTORY: Final[Mapping[str, Rule]] = {
     "enabled": _YES_NO,
     "directory": str,
-    "max-entries": _Number(1, 2**31 - 1),
-    "max-bytes": _Number(1 << 20, 2**40),
-    "keep-days": _Number(1, 36500),
-    "what": _Choice(("all", "failures")),
+    "max-entries": Number(1, 2**31 - 1),
+    "max-bytes": Number(1 << 20, 2**40),
+    "keep-days": Number(1, 36500),
+    "what": Choice(("all", "failures")),
 }
-_POLICY: Final[Mapping[str, _Rule]] = {
-    "dual-stack": _Choice(("off", "per-family", "same-host")),
+_POLICY: Final[Mapping[str, Rule]] = {
+    "dual-stack": Choice(("off", "per-family", "same-host")),
     "dhcp4-socket": str,
     "dhcp6-socket": str,
-    "remove-yxrrset": _Choice(("fail", "done")),
-    "adopt": _Choice(("never", "same-address")),
+    "remove-yxrrset": Choice(("fail", "done")),
+    "adopt": Choice(("never", "same-address")),
 }
 _KEEP: Final = "keep"
 _OVERRIDES: Final = {"retry": _RETRY, "failover": _FAILOVER, "lanes": _LANES}
 _OF_DOMAINS: Final = {**_OVERRIDES, "policy": _POLICY}
 _BLOCKS: Final = {"queue": _QUEUE, "metrics": _METRICS, "history": _HISTORY, **_OF_DOMAINS}
-_CLIENT: Final[Mapping[str, _Rule]] = {"role": _Choice(("all", "read"))}
-_GLOBAL_VALUES: Final[Mapping[str, _Rule]] = {
-    "expired": _Choice(("keep", "drop")),
+_CLIENT: Final[Mapping[str, Rule]] = {"role": Choice(("all", "read"))}
+_GLOBAL_VALUES: Final[Mapping[str, Rule]] = {
+    "expired": Choice(("keep", "drop")),
     "redact-secrets": _YES_NO,
     "capture": _YES_NO,
-    "gss-tsig": _Choice(("auto", "builtin")),
+    "gss-tsig": Choice(("auto", "builtin")),
 }
 
-_PAGES: Final[Mapping[str, _Rule]] = {"metrics": _YES_NO, "web": _Choice((False, True, "operate"))}
+_PAGES: Final[Mapping[str, Rule]] = {"metrics": _YES_NO, "web": Choice((False, True, "operate"))}
 _HOSTS: Final = "web-hosts"
 HTTP: Final = "http"
 """The list of HTTP control sockets; ``pyd2.config.sockets.own_sockets`` reads it."""
@@ -278,10 +264,10 @@ def _hosts(names: Element | None) -> tuple[str, ...]:
     if names is None:
         return ()
     if not isinstance(names.value, list):
-        _fail_type(_HOSTS, names)
+        raise invalid_type(names, _HOSTS)
     for name in names.value:
         if not isinstance(name.value, str):
-            _fail_type(_HOSTS, name)
+            raise invalid_type(name, _HOSTS)
     return tuple(name.string_value().lower() for name in names.value)
 
 
@@ -292,7 +278,7 @@ def own_sockets(user_context: Element | None) -> Sequence[Element]:
     if sockets is None:
         return ()
     if not isinstance(sockets.value, list):
-        _fail_type(HTTP, sockets)
+        raise invalid_type(sockets, HTTP)
     return sockets.value
 
 
@@ -309,7 +295,7 @@ def _own(user_context: Element | None) -> Element | None:
         return None
     own = user_context.get("pyd2")
     if own is not None and not isinstance(own.value, dict):
-        _fail_type("pyd2", own)
+        raise invalid_type(own, "pyd2")
     return own
 
 
@@ -365,7 +351,7 @@ def _policy(own: Element, inherited: PolicySwitches) -> PolicySwitches:
     if block is None:
         return inherited
     if not isinstance(block.value, dict):
-        _fail_type("policy", block)
+        raise invalid_type(block, "policy")
     _check_keys(block, "pyd2.policy", {*_POLICY, _KEEP})
     keep = block.get(_KEEP)
     names = inherited.keep if keep is None else read_keep(keep)
@@ -390,21 +376,22 @@ def _lanes(own: Element, inherited: LaneSwitches) -> LaneSwitches:
     return lanes
 
 
-def _block(own: Element, name: str, rules: Mapping[str, _Rule], inherited: _Block) -> _Block:
+def _block(own: Element, name: str, rules: Mapping[str, Rule], inherited: _Block) -> _Block:
     """Return the block's switches: those in the map, and for the rest the inherited."""
     block = own.get(name)
     if block is None:
         return inherited
     if not isinstance(block.value, dict):
-        _fail_type(name, block)
+        raise invalid_type(block, name)
     _check_keys(block, f"pyd2.{name}", rules)
     return inherited._replace(**_values(block, rules))
 
 
-def _values(scope: Element, rules: Mapping[str, _Rule]) -> dict[str, Any]:
+def _values(scope: Element, rules: Mapping[str, Rule]) -> dict[str, Any]:
     """Return the values of those members that have a rule, by the names of their fields."""
     return {
-        key.replace("-", "_"): _value(scope, key, rules[key]) for key in scope.map_value() if key in rules
+        key.replace("-", "_"): read_value(scope, key, rules[key])
+        for key in scope.map_value() if key in rules
     }
 
 
@@ -412,43 +399,3 @@ def _check_keys(scope: Element, name: str, known: Container[str]) -> None:
     for key, element in scope.map_value().items():
         if key not in known:
             raise ConfigError(f"unknown parameter '{key}' in {name} map ({element.position})")
-
-
-def _value(scope: Element, name: str, rule: _Rule) -> str | bool | float:
-    element = scope.map_value()[name]
-    value = element.value
-    if isinstance(rule, _Number):
-        return _number(scope, name, rule)
-    if isinstance(rule, _Choice):
-        if type(value) not in map(type, rule.values):
-            _fail_type(name, element)
-        if value in rule.values:
-            return value
-        raise ConfigError(
-            f"invalid value '{_shown(value)}' specified for parameter '{name}', "
-            f"expected {' or '.join(map(_shown, rule.values))} ({element.position})"
-        )
-    if not isinstance(value, str):
-        _fail_type(name, element)
-    if "\0" in value:  # these texts are paths and names for the system and for OpenSSL
-        raise ConfigError(f"'{name}' must not contain a NUL character ({element.position})")
-    return value
-
-
-def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _number(scope: Element, name: str, rule: _Number) -> float:
-    element = scope.map_value()[name]
-    value = element.value
-    if type(value) is not int and (rule.whole or type(value) is not float):
-        _fail_type(name, element)
-    assert isinstance(value, int | float)
-    if not rule.least <= value <= rule.most:
-        raise out_of_range(scope, name, value)
-    return value
-
-
-def _fail_type(name: str, element: Element) -> NoReturn:
-    raise ConfigError(f"invalid type specified for parameter '{name}' ({element.position})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pyd2.config.addresses import parse_address
 from pyd2.errors import ConfigError
@@ -16,6 +16,24 @@ Notify: TypeAlias = Callable[..., None]
 """Logs a message at once: gets its ID and its arguments, as ``Log.emit`` does."""
 
 UINT32_MAX = 0xFFFFFFFF
+
+
+class Number(NamedTuple):
+    """A number within a range, both ends included."""
+
+    least: float
+    most: float
+    whole: bool = True
+
+
+class Choice(NamedTuple):
+    """One of some values."""
+
+    values: tuple[str | bool, ...]
+
+
+Rule: TypeAlias = "Number | Choice | type[str]"
+"""``str``: any text."""
 
 
 def _of_type(scope: Element, name: str, type_: type) -> Element:
@@ -77,3 +95,40 @@ def out_of_range(scope: Element, name: str, value: float) -> ConfigError:
     return ConfigError(
         f"out of range value ({value}) specified for parameter '{name}' ({position_of(scope, name)})"
     )
+
+
+def read_value(scope: Element, name: str, rule: Rule) -> str | bool | float:
+    """Return the value of a member of a map. Raises ConfigError."""
+    element = scope.map_value()[name]
+    value = element.value
+    if isinstance(rule, Number):
+        return _number(scope, name, rule)
+    if isinstance(rule, Choice):
+        if type(value) not in map(type, rule.values):
+            raise invalid_type(element, name)
+        if value in rule.values:
+            return value
+        raise ConfigError(
+            f"invalid value '{_shown(value)}' specified for parameter '{name}', "
+            f"expected {' or '.join(map(_shown, rule.values))} ({element.position})"
+        )
+    if not isinstance(value, str):
+        raise invalid_type(element, name)
+    if "\0" in value:  # these texts are paths and names for the system and for OpenSSL
+        raise ConfigError(f"'{name}' must not contain a NUL character ({element.position})")
+    return value
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _number(scope: Element, name: str, rule: Number) -> float:
+    element = scope.map_value()[name]
+    value = element.value
+    if type(value) is not int and (rule.whole or type(value) is not float):
+        raise invalid_type(element, name)
+    assert isinstance(value, int | float)
+    if not rule.least <= value <= rule.most:
+        raise out_of_range(scope, name, value)
+    return value
