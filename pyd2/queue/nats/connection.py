@@ -203,9 +203,12 @@ class Connection(asyncio.Protocol):
         elif first:
             options = {"name": self._client.name, "lang": "python", "version": "1", "protocol": 1,
                        "verbose": False, "pedantic": False, "headers": True, "no_responders": True}
-            self._write(commands.connect(options))
-            self.subscribe(f"{self._inbox}.*", self._answered)
-            self._write(commands.PING)
+            sid = next(self._numbers)
+            self._subscribers[sid] = self._answered
+            # In one write: a server that refuses the client closes at once, and a second write would fail
+            # before its reason is read.
+            inbox = commands.subscribe(f"{self._inbox}.*", sid)
+            self._write(commands.connect(options) + inbox + commands.PING)
             self._pongs.append(self.ready)
 
     def _pong(self) -> None:
