@@ -26,6 +26,7 @@ def make_authority(directory: Path, name: str = "authority") -> Certificate:
     """Make a certificate that signs itself."""
     made = Certificate(directory / f"{name}.crt", directory / f"{name}.key")
     _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-addext", "keyUsage=critical,keyCertSign,cRLSign",  # Python 3.13 asks for it, as RFC 5280
              "-days", "2", "-subj", f"/CN={name}", "-keyout", made.key, "-out", made.cert)
     return made
 
@@ -36,7 +37,7 @@ def make_certificate(directory: Path, authority: Certificate, names: str,
     made = Certificate(directory / f"{file_name}.crt", directory / f"{file_name}.key")
     request = directory / f"{file_name}.csr"
     extensions = directory / f"{file_name}.ext"
-    extensions.write_text(f"subjectAltName={names}\n")
+    extensions.write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
     _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
              "-subj", f"/CN={file_name}", "-keyout", made.key, "-out", request)
     _openssl("x509", "-req", "-days", "2", "-in", request, "-CA", authority.cert, "-CAkey", authority.key,

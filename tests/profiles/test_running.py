@@ -187,6 +187,8 @@ echo 3.0.17 > /etc/pyd2/kea-version
 def test_the_installed_command_reads_its_file(d2_binary: str) -> None:
     """In a mount namespace of its own, with another /etc."""
     script = MOUNTED.format(command=d2_binary)
-    done = subprocess.run(["unshare", "--mount", "--map-root-user", "/bin/sh", "-c", script],
+    # Only who is not root needs a namespace of users, which a chroot forbids.
+    users = ["--map-root-user"] if os.geteuid() != 0 else []
+    done = subprocess.run(["unshare", "--mount", *users, "/bin/sh", "-c", script],
                           capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("3.0.17\n3.0.17\n", "")
