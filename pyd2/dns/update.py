@@ -60,7 +60,7 @@ class RecordTemplate(NamedTuple):
 class UpdateTemplate:
     """The prerequisites and updates of one step, compiled for both address families."""
 
-    __slots__ = ("plan_v4", "plan_v6", "prerequisites", "updates", "uses_address", "uses_other")
+    __slots__ = ("plain_only", "plan_v4", "plan_v6", "prerequisites", "updates", "uses_address")
 
     def __init__(
         self, prerequisites: tuple[RecordTemplate, ...] = (), updates: tuple[RecordTemplate, ...] = ()
@@ -70,8 +70,10 @@ class UpdateTemplate:
         self.uses_address = any(record.data is Data.ADDRESS for record in (*prerequisites, *updates))
         """Whether a record holds the address itself."""
         records = (*prerequisites, *updates)
-        self.uses_other = any(record.data is Data.OTHER_DHCID for record in records)
-        """Whether a record holds another client's DHCID."""
+        self.plain_only = any(
+            record.data is Data.OTHER_DHCID or record.other_family for record in records
+        )
+        """Whether the compiled layer cannot encode it: it knows one DHCID and one family."""
         counts = (1, len(prerequisites), len(updates), 0)
         head = b"".join(map(_u16, (0, _UPDATE_FLAGS, *counts)))
         self.plan_v4 = _Plan(records, head, (RRType.A, RRType.AAAA), 4)

@@ -4,11 +4,11 @@ Theory of operation
 -------------------
 Such a server refuses each update with a DHCID: by NOTIMP, by SERVFAIL, or by a reply whose signature is a
 copy of the update's (``BadReply.ECHO``). SERVFAIL also comes from a server in trouble, whose updates are
-worth a retry. So after ``DOUBTS`` such failures at a server the last transaction asks, before it fails, by
-two updates that change nothing, because what they require cannot be: a DHCID at the name of the zone, and a
-name drawn at random. A server that answers the second one as RFC 2136 says, but not the first, takes no
-DHCIDs. That is logged, and what fails there in this way is not tried again. After ``AGAIN`` seconds the
-next such failure asks again.
+worth a retry. So where there are retries, after ``DOUBTS`` such failures at a server the last transaction
+asks, before it fails, by two updates that change nothing, because what they require cannot be: a DHCID at
+the name of the zone, and a name drawn at random. A server that answers the second one as RFC 2136 says, but
+not the first, takes no DHCIDs. That is logged, and what fails there in this way is not tried again. After
+``AGAIN`` seconds the next such failure asks again.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class DhcidSupport:
     def doubt(self, transaction: Transaction, failed: int | BadReply, now: float) -> Step | None:
         """Note how a transaction has failed in its step; return the one that asks; None: it need not ask."""
         step = transaction.step
-        if failed not in _REFUSALS or not _has_dhcid(step):
+        # Without retries nothing would come of it, and Kea asks nothing.
+        if failed not in _REFUSALS or transaction.domain.retry is None or not _has_dhcid(step):
             return None
         zone = transaction.domain.zone
         assert zone is not None

@@ -112,7 +112,7 @@ class Step:
         """
         self.probes = probes
         """Whether it asks if the server takes DHCIDs, about another name (``drive/dhcid_support.py``)."""
-        self.alone = asks is not None or probes or self.template.uses_other
+        self.alone = asks is not None or probes or self.template.plain_only
         """Whether its messages are always made one by one, in Python."""
         self.other_server = other_server
         """Whether three bad tries lead to the domain's next server; else to failure."""

@@ -81,7 +81,7 @@ class World:
 
 @pytest.mark.parametrize("refusal", [SERVFAIL, NOTIMP])
 def test_a_server_without_dhcids_is_recognised(refusal: dns.rcode.Rcode) -> None:
-    world = World()
+    world = World(retry=RETRY)
     world.samba.refusal = refusal
     for number in range(DOUBTS - 1):
         world.request(number)
@@ -91,11 +91,23 @@ def test_a_server_without_dhcids_is_recognised(refusal: dns.rcode.Rcode) -> None
     (logged,) = world.d2.log.texts("PYD2_SERVER_TAKES_NO_DHCID")
     assert "example.com." in logged
     assert "no-check-without-dhcid" in logged
-    assert world.d2.counters.tally.failed == DOUBTS
+    failed = world.d2.counters.tally.failed
     for number in range(2 * DOUBTS):
         world.request(100 + number)
     assert world.probes == 2
+    assert world.d2.counters.tally.failed == failed + 2 * DOUBTS
+    world.d2.run()
     assert (world.d2.engine.active, world.d2.engine.queued) == (0, 0)
+
+
+def test_without_retries_nothing_is_asked() -> None:
+    """As with Kea: nothing would come of it."""
+    world = World()
+    world.samba.refusal = SERVFAIL
+    for number in range(3 * DOUBTS):
+        world.request(number)
+    assert world.probes == 0
+    assert world.d2.counters.tally.failed == 3 * DOUBTS
 
 
 def test_what_fails_there_is_not_tried_again() -> None:
