@@ -8,6 +8,7 @@ import argparse
 import json
 import re
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from tests.conformance import invented
 from tests.kit import kea, ncr
+from tests.kit.as_kea import as_kea
 from tests.kit.station import Station
 from tests.kit.waiting import WaitTimeoutError, wait_until
 
@@ -144,7 +146,9 @@ def main() -> int:
     kea.choose(order.kea)
     cases = invented.drawn(order.seed, order.count, order.name)
     real = order.real or kea.chosen().program("kea-dhcp-ddns")
-    done, differences = compare(real, order.d2, cases, order.seconds)
+    with tempfile.TemporaryDirectory() as directory:
+        ours = as_kea(order.d2, kea.chosen().release, Path(directory))
+        done, differences = compare(real, ours, cases, order.seconds)
     for difference in differences:
         print(difference.text())
     print(f"seed {order.seed}: {done} cases compared, {len(differences)} differ")
