@@ -11,9 +11,9 @@ import pytest
 from pyd2.data.element import from_plain
 from pyd2.data.json import from_json
 from pyd2.profiles.kea_3_0 import KEA_3_0
-from pyd2.tools.apply.channel import to_json
 from pyd2.tools.apply.difference import difference
 from pyd2.tools.apply.watch import FEW, MANY, Counts, worse
+from pyd2.tools.channel.daemon import to_json
 from pyd2.tools.cli import main
 from tests.docs.test_docs import BLOCK, DOCS
 from tests.kit.d2 import D2, config, private_directory

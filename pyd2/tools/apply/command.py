@@ -23,9 +23,9 @@ from pyd2.errors import ConfigError, Pyd2Error, without_secrets
 from pyd2.profiles.known import profile_of
 from pyd2.profiles.release import UnknownReleaseError, release_of
 from pyd2.tools.apply import sockets
-from pyd2.tools.apply.channel import Channel, ChannelError, add_channel_options, to_json
 from pyd2.tools.apply.difference import difference
 from pyd2.tools.apply.watch import FEW, MANY, Counts, read_counts, worse
+from pyd2.tools.channel.daemon import Channel, ChannelError, add_channel_options, to_json
 from pyd2.tools.kea import add_kea_option, kea_profile
 from pyd2.tools.lint.hints import hint
 from pyd2.tools.progress import Progress

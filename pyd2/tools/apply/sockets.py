@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyd2.data.element import Element
-    from pyd2.tools.apply.channel import Channel
+    from pyd2.tools.channel.daemon import Channel
 
 
 def closes(channel: Channel, running: Element, new: Element) -> bool:

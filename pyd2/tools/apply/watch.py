@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from pyd2.data.element import Element
-    from pyd2.tools.apply.channel import Channel
+    from pyd2.tools.channel.daemon import Channel
 
 FEW: Final = 3
 """Fewer failures than these decide nothing: one update that gets no reply makes as many timeouts."""

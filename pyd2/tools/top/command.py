@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyd2.tools.apply.channel import Channel, ChannelError, add_channel_options
+from pyd2.tools.channel.daemon import Channel, ChannelError, add_channel_options
 from pyd2.tools.top.reading import read
 from pyd2.tools.top.view import lines
 

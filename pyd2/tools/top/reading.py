@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from pyd2.tools.apply.channel import Answer, Channel
+    from pyd2.tools.channel.daemon import Answer, Channel
 
 
 class Server(NamedTuple):

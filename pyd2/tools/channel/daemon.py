@@ -21,6 +21,7 @@ from pyd2.tools.channel.unix import USUAL_SOCKET, ask_unix, reason
 if TYPE_CHECKING:
     import argparse
 
+
 class ChannelError(Pyd2Error):
     """There is no answer to a command; the text says why."""
 
@@ -124,7 +125,3 @@ def to_json(element: Element) -> str:
 
 def _place(error: Exception) -> str:
     return f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-
-
-def _reason(error: Exception) -> str:
-    return str((isinstance(error, OSError) and error.strerror) or error or type(error).__name__)
