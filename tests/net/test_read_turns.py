@@ -122,12 +122,12 @@ def test_the_work_of_a_turn_follows_from_what_the_one_before_has_cost(clocks: Cl
     turns = new_turns(clocks)
     turns.share = 1.0
     shares = []
-    for cost in (SLOW * 1.1, SLOW * 1.1, SLOW * 1.1, SLOW * 0.9, QUICK * 0.9):
+    for cost in (*[SLOW * 1.1] * 5, SLOW * 0.9, QUICK * 0.9):
         clocks.cpu += cost
         turns.begin(clocks.now)
         shares.append(turns.share)
-    assert shares[:4] == [0.5, SMALLEST, SMALLEST, SMALLEST]
-    assert SMALLEST < shares[4] < 2 * SMALLEST
+    assert shares[:6] == [0.5, 0.25, 0.125, SMALLEST, SMALLEST, SMALLEST]
+    assert SMALLEST < shares[6] < 2 * SMALLEST
     turns.refill()
     assert turns.left < MOST / 2
     for _ in range(100):
