@@ -104,15 +104,19 @@ _SECRET_FAULT = re.compile(
     r"TSIG key with non-numeric digestbits)[^()]*?(?= \()"
 )
 _USER = re.compile(r"(user must not contain a ':': '[^':]*:)[^']*'")
+_TOKEN = re.compile(r"(Failed to convert )\S+( to an? )")
 _NO_KEY = re.compile(r"Cannot make D2TsigKey: .*?(?= \([^()]*:\d+:\d+\))", re.DOTALL)
 
 
 def without_secrets(theirs: str, ours: str) -> tuple[str, str]:
     """Return what Kea and pyd2 say without the reason why a secret is none: only Kea shows the secret.
 
-    pyd2 also hides what follows the colon in the name of a user, which is most likely the password.
+    pyd2 also hides what follows the colon in the name of a user, which is most likely the password, and
+    tokens that cannot be read and may be secrets.
     """
     theirs = _USER.sub(r"\1*****'", theirs)
+    if _TOKEN.sub(r"\1*****\2", ours) == ours:
+        theirs = _TOKEN.sub(r"\1*****\2", theirs)
     if not _SECRET_FAULT.search(ours):
         return theirs, ours
     return _NO_KEY.sub("NO KEY", theirs), _NO_KEY.sub("NO KEY", ours)
