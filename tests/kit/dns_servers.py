@@ -50,8 +50,9 @@ class DnsServer:
             for zone in self._zones:
                 wait_until(lambda zone=zone: self.answers_for(zone),  # type: ignore[misc]
                            f"{self._name} to serve {zone}")
-        except BaseException:
+        except BaseException as error:
             self.process.kill()
+            error.add_note(f"{self._name} says:\n{self.process.output()[-4000:]}")
             raise
 
     def answers_for(self, zone: str) -> bool:
