@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,13 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pyd2.queue import lifecycle
-from pyd2.queue.sqlite import DATABASE
+from pyd2.queue.sqlite import DATABASE, writer
 from pyd2.queue.sqlite.store import Change, Store
 from pyd2.queue.states import State
-from tests.queue.played import Daemon, in_file
+from tests.queue.played import TIMEOUT, Daemon, in_file
 from tests.queue.sqlite.test_store import copied
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Callable, Collection, Sequence
 
     from pyd2.queue.interface import Entry
@@ -125,6 +127,11 @@ class QueueMachine(RuleBasedStateMachine):
     def wait(self, condition: Callable[[], Any], what: str) -> None:
         self.loop.run_until_complete(self.daemon.until(condition, what))
 
+    def works(self) -> bool:
+        """Whether the file has all that has begun; the queue logs that it works when that is so."""
+        life = self.daemon.queue._lifecycle
+        return life.state is State.IN_USE and not life._unlogged
+
     def settle(self) -> None:
         """Wait until all that was taken has begun, and the file says what the model says."""
         expected = [request for request in self.taken if request not in self.ended]
@@ -177,7 +184,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         """At any moment: what was taken and had not begun may be lost, what had begun may not."""
-        self.wait(lambda: self.daemon.queue._lifecycle.state is State.IN_USE, "the file to work")
+        self.wait(self.works, "the file to work")
         begun = set(self.daemon.begun)
         place = tempfile.TemporaryDirectory()
         found = in_file(copied(str(self.folder), Path(place.name)))
@@ -200,7 +207,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def recover(self) -> None:
         self.make_sick(sick=False)
-        self.wait(lambda: self.daemon.queue._lifecycle.state is State.IN_USE, "the file to work again")
+        self.wait(self.works, "the file to work again")
         self.settle()
 
 
@@ -208,3 +215,36 @@ TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def test_a_kill_while_the_file_gets_what_began_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that came when the file worked again, and the loop did not know yet; it is written soon."""
+    machine = QueueMachine()
+    machine.begin()
+    gate = threading.Event()
+    map_mark, change = writer.map_mark, Store._change
+
+    def waiting(database: Path) -> mmap.mmap | None:
+        assert gate.wait(TIMEOUT)
+        return map_mark(database)
+
+    def slow(store: Store, rows: list[Change]) -> None:
+        threading.Event().wait(0.05)
+        change(store, rows)
+
+    try:
+        machine.settle()
+        machine.fall_sick()
+        machine.come(1)
+        machine.wait(lambda: machine.daemon.begun, "the request to begin without the file")
+        monkeypatch.setattr(writer, "map_mark", waiting)
+        machine.make_sick(sick=False)
+        machine.wait(lambda: in_file(machine.folder) == machine.taken, "the file to have it")
+        machine.come(1)
+        assert len(machine.daemon.begun) == 2
+        monkeypatch.setattr(Store, "_change", slow)
+        gate.set()
+        machine.kill()
+    finally:
+        gate.set()
+        machine.teardown()
