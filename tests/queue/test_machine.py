@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from pyd2.queue import lifecycle
 from pyd2.queue.sqlite import DATABASE, writer
+from pyd2.queue.sqlite.database import map_mark
 from pyd2.queue.sqlite.store import Change, Store
 from pyd2.queue.states import State
 from tests.queue.played import TIMEOUT, Daemon, in_file
@@ -23,9 +24,9 @@ from tests.queue.sqlite.test_store import copied
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
-    from pyd2.queue.interface import Entry
+    from tests.update.support import MemoryLog
 
 
 class Watched(Daemon):
@@ -62,6 +63,8 @@ class QueueMachine(RuleBasedStateMachine):
         """All requests, in order."""
         self.ended: set[bytes] = set()
         self.faults: list[str] = []
+        self.logs: list[MemoryLog] = []
+        """Of all daemons."""
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(lifecycle, "RETRY_SECONDS", (0.005,))
         self.patch.setattr(Store, "write", self.looking_around(Store.write))
@@ -78,6 +81,8 @@ class QueueMachine(RuleBasedStateMachine):
             for place in self.places:
                 place.cleanup()
             assert not self.faults
+            reasons = [text for log in self.logs for text in log.texts("PYD2_QUEUE_FAILED")]
+            assert [text for text in reasons if ": sick (" not in text and "not answered" not in text] == []
 
     @property
     def folder(self) -> Path:
@@ -87,11 +92,9 @@ class QueueMachine(RuleBasedStateMachine):
         type(self).sick = sick
 
     def looking_around(self, write: Callable[..., None]) -> Callable[..., None]:
-        def looking(
-            store: Store, entries: Sequence[Entry], removed: Collection[int] = (), dead: Sequence[object] = ()
-        ) -> None:
+        def looking(store: Store, *changes: Any) -> None:
             begun = set(self.daemon.begun)
-            write(store, entries, removed, dead)
+            write(store, *changes)
             if store.path == self.folder / DATABASE and self.daemon.queue.durable and not self.sick:
                 with tempfile.TemporaryDirectory() as there:
                     found = in_file(copied(str(self.folder), Path(there)))
@@ -116,6 +119,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def start(self) -> None:
         self.daemon = Watched(self)
+        self.logs.append(self.daemon.log)
         self.use(self.folder)
 
     def use(self, directory: Path | None) -> None:
@@ -222,7 +226,7 @@ def test_a_kill_while_the_file_gets_what_began_without_it(monkeypatch: pytest.Mo
     machine = QueueMachine()
     machine.begin()
     gate = threading.Event()
-    map_mark, change = writer.map_mark, Store._change
+    change = Store._change
 
     def waiting(database: Path) -> mmap.mmap | None:
         assert gate.wait(TIMEOUT)
