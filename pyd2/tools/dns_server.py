@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 import sys
 from typing import TYPE_CHECKING, cast
@@ -28,6 +29,8 @@ _MINIMAL_ZONE = """
 @ 3600 IN SOA ns hostmaster 1 3600 600 86400 60
 @ 3600 IN NS ns
 """
+_TRIES = 20
+"""So many ports that the system chooses for UDP are tried for TCP."""
 
 
 def make_zone(origin: str) -> dns.zone.Zone:
@@ -74,17 +77,27 @@ async def serving(primary: Primary, address: str, port: int) -> AsyncIterator[in
             await writer.wait_closed()
         del conversations[task]
 
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Datagrams(primary), local_addr=(address, port)
-    )
-    port = transport.get_extra_info("sockname")[1]
+    async def listen() -> tuple[asyncio.DatagramTransport, asyncio.Server, int]:
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(primary), local_addr=(address, port)
+        )
+        try:
+            chosen: int = transport.get_extra_info("sockname")[1]
+            return transport, await asyncio.start_server(converse, address, chosen), chosen
+        except OSError:
+            transport.close()
+            raise
+
+    for rest in reversed(range(_TRIES if port == 0 else 1)):
+        try:
+            transport, stream, chosen = await listen()
+            break
+        except OSError as error:
+            # The port is free for UDP, and some other program has it for TCP.
+            if not rest or error.errno != errno.EADDRINUSE:
+                raise
     try:
-        stream = await asyncio.start_server(converse, address, port)
-    except OSError:
-        transport.close()
-        raise
-    try:
-        yield port
+        yield chosen
     finally:
         transport.close()
         stream.close()

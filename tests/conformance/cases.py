@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.kit.conformance import may_time_out
+from tests.kit.transactions import may_time_out
 
 DATA = Path(__file__).with_name("data")
 MORE = Path(__file__).with_name("data_more")

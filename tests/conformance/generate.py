@@ -13,8 +13,9 @@ from typing import Any
 
 from tests.conformance import cases
 from tests.kit import kea
-from tests.kit.conformance import run_cli, run_commands, run_config, run_ncr, run_transaction
+from tests.kit.conformance import run_cli, run_commands, run_config
 from tests.kit.station import Station
+from tests.kit.transactions import run_ncr, run_transaction
 
 KINDS = ("configs", "ncr", "transactions", "commands", "cli")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conformance import deviations, recordings
 from tests.conformance.recordings import RECORDINGS, Recording
-from tests.kit.conformance import may_time_out
+from tests.kit.transactions import may_time_out
 
 DIFFERENCES = Path(__file__).parents[2] / "docs/differences.md"
 

@@ -2,7 +2,7 @@
 
 from tests.conformance.conftest import Expect, Stations
 from tests.conformance.recordings import Recording, all_cases, outcome
-from tests.kit.conformance import run_ncr
+from tests.kit.transactions import run_ncr
 
 
 @all_cases("ncr")

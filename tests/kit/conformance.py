@@ -5,6 +5,7 @@ replaced by free ones for the run and put back in the outcome, so cases can run 
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -14,26 +15,27 @@ import socket
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from tests.kit import control, http_steps, ncr
-from tests.kit.d2 import D2, NO_LISTENER, STARTED, private_directory
+from tests.kit.d2 import D2, NO_LISTENER, STARTED, is_listening, private_directory
 from tests.kit.normalise import PortMap, is_log, log_entries, mask, mask_response
 from tests.kit.ports import PortLease
 from tests.kit.scripted_dns import ScriptedDns
-from tests.kit.station import FINAL, NCR_PORT, STUBS, Station
+from tests.kit.station import FINAL, NCR_PORT, STUBS
 from tests.kit.waiting import wait_until
 
 Case = Mapping[str, Any]
 Outcome = dict[str, Any]
+P = ParamSpec("P")
 
 BUSY_PORT = 53992  # taken by another program, in the recorded cases
 DEFAULT_PORT = 53001  # of the NCR listener, if the configuration names none
-_INTAKE_STATISTICS = ("ncr-received", "ncr-invalid", "ncr-error")
+_ATTEMPTS = 3
 _RELOADED = "DCTL_CONFIG_COMPLETE|DCTL_CFG_FILE_RELOAD_ERROR"
 # A real server that leaves may or may not have closed the connection before it wants to end it in order.
 _CLOSED_UNDER_IT = "COMMAND_SOCKET_CONNECTION_SHUTDOWN_FAIL"
-_RECORDED_TIMEOUT, _LONG_TIMEOUT = 150, 20000  # milliseconds for a try: in recorded transactions, and here
+_TAKEN = re.compile(rf"{NO_LISTENER}.*Address already in use")
 _HASH = re.compile(r'"hash": "([0-9A-F]{64})"')
 
 
@@ -78,6 +80,31 @@ def _over_http(d2: D2, step: Case, ports: PortMap) -> list[dict[str, Any]]:
     return answers
 
 
+class PortTakenError(Exception):
+    """A D2 did not get its port. The kernel gives those of the recorded cases to outgoing sockets, too."""
+
+
+def _attempted(run: Callable[P, Outcome]) -> Callable[P, Outcome]:
+    """Let a case be carried out again where another program had a port that its D2 cannot choose."""
+    @functools.wraps(run)
+    def carry_out(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+        for _ in range(_ATTEMPTS - 1):
+            with contextlib.suppress(PortTakenError):
+                return run(*args, **kwargs)
+        return run(*args, **kwargs)
+
+    return carry_out
+
+
+def _stopped(d2: D2) -> int:
+    """End a D2 and return its exit status. Raises PortTakenError when it did not get its port."""
+    status = d2.stop()
+    taken = _TAKEN.search(d2.process.output())
+    if taken:
+        raise PortTakenError(taken.group())
+    return status
+
+
 @contextlib.contextmanager
 def _ports_of(texts: Collection[str], *, recorded: bool = False) -> Iterator[PortMap]:
     """Free ports for a case. One whose D2 may take the default port has that to itself meanwhile.
@@ -87,11 +114,13 @@ def _ports_of(texts: Collection[str], *, recorded: bool = False) -> Iterator[Por
     with PortLease() as lease:
         if not any('"port"' in text.split("-ddns")[0] for text in texts):
             lease.take_exactly(DEFAULT_PORT)
+            wait_until(lambda: not is_listening(DEFAULT_PORT), f"UDP port {DEFAULT_PORT} to be free")
         yield PortMap(lease, texts, recorded=recorded)
 
 
 # -------------------------------------------------------------------------------- configurations
 
+@_attempted
 def run_config(binary: str, case: Case, folder: Path) -> Outcome:
     """Check a configuration with -t, then start with it. `folder` holds the files the case names."""
     names = [case["file"], *case.get("files", [])]
@@ -137,107 +166,16 @@ def _start(binary: str, directory: Path, name: str, case: Case, ports: PortMap, 
         outcome["config_get"] = _HASH.sub('"hash": "@HASH@"', text) if "@DIR@" in text else text
     if d2.alive and "http" in case:
         outcome["http"] = _over_http(d2, case["http"], ports)
-    status = d2.stop()
+    status = _stopped(d2)
     if "left" in case:
         outcome["left"] = {name: _describe(directory / name) for name in case["left"]}
     return outcome | {"exit": status, "stderr": mask(d2.stderr(), str(directory)),
                       "log": log_entries(d2.stdout(), str(directory))}
 
 
-# ------------------------------------------------------------------- requests and transactions
-
-_NO_ANSWER = frozenset({"wrong-id", "one-byte", "other-source"})
-"""Replies that answer nothing; the real server takes them for a sign to send again at once."""
-
-
-def may_time_out(case: Case) -> bool:
-    """Whether a try of a transaction may get no answer, by what the case puts in: servers and replies."""
-    if any(reply.get("drop") or "delay" in reply or reply.get("mutate") in _NO_ANSWER
-           for reply in case["replies"]):
-        return True
-    inner = case["config"]["DhcpDdns"]
-    domains = [domain for direction in ("forward-ddns", "reverse-ddns")
-               for domain in inner.get(direction, {}).get("ddns-domains", [])]
-    stubs = STUBS.values()
-    return any(server.get("port", 53) not in stubs for domain in domains for server in domain["dns-servers"])
-
-
-def _patient(case: Case) -> Mapping[str, Any]:
-    """Return the configuration of a transaction, with more time for a try where that changes nothing else.
-
-    With a long time where all servers answer, a paused machine makes no further try. It also hides
-    a D2 that is slow: that is for the benchmarks to show.
-    """
-    config: Mapping[str, Any] = case["config"]
-    if config["DhcpDdns"]["dns-server-timeout"] != _RECORDED_TIMEOUT or "result" not in case \
-            or any("delay" in reply for reply in case["replies"]):
-        return config
-    return _with_time(config, 2 * _RECORDED_TIMEOUT if may_time_out(case) else _LONG_TIMEOUT)
-
-
-def _with_time(config: Mapping[str, Any], timeout: int) -> dict[str, Any]:
-    """Return a configuration with another time for each try, in milliseconds.
-
-    A pause of the machine must not cause another try.
-    """
-    return {"DhcpDdns": config["DhcpDdns"] | {"dns-server-timeout": timeout}}
-
-
-def run_ncr(station: Station, case: Case) -> Outcome:
-    """Send one datagram and see what becomes of it."""
-    station.prepare(_with_time(case["config"], _LONG_TIMEOUT))
-    d2, statistics = station.d2, dict[str, int]()
-    station.send(bytes.fromhex(case["datagram_hex"]))
-
-    def settled() -> bool:
-        if not d2.alive:
-            return True
-        with contextlib.suppress(OSError):
-            statistics.update(d2.statistics())
-            if statistics["ncr-invalid"] or statistics["ncr-error"]:
-                return True
-        return bool(station.finals())
-
-    wait_until(settled, "the request to be refused or carried out")
-    d2.barrier()
-    if d2.alive:
-        statistics.update(d2.statistics())
-    result: Outcome = {"accepted": bool(statistics.get("ncr-received")), "server_alive": d2.alive,
-                       "stats": {name: statistics.get(name) for name in _INTAKE_STATISTICS},
-                       "log": station.log()}
-    updates = station.dns.updates()
-    if updates:
-        result |= {"first_update_hex": updates[0]["hex"], "updates": len(updates)}
-    if not d2.alive:
-        result |= {"exit": d2.process.exit_status, "stderr": mask(d2.stderr(), str(d2.directory))}
-    return dict(station.ports.undo(result))
-
-
-def run_transaction(station: Station, case: Case) -> Outcome:
-    """Send the requests and answer the updates by the case's script.
-
-    Requests of one client go out together, so that they queue behind each other; those of several
-    clients one after the other, since their order would be left to chance otherwise.
-    """
-    station.prepare(_patient(case), case["replies"])
-    d2, requests = station.d2, case["ncr"]
-    one_client = len({request["dhcid"] for request in requests}) == 1
-    for number, request in enumerate(requests, 1):
-        station.send(ncr.datagram(request))
-        if not one_client or number == len(requests):
-            wait_until(lambda number=number: station.finals() >= number or not d2.alive,  # type: ignore[misc]
-                       f"the end of {number} requests")
-    updates = station.dns.updates()  # after this, late replies are on their way
-    d2.barrier()
-    log = [entry for entry in station.log()
-           if entry[0] != "DEBUG" or "d2-to-dns" in entry[1] or "dhcp-to-d2" in entry[1]]
-    final = [entry[2] for entry in log if FINAL.search(entry[2])]
-    result = {"updates": updates, "final": final, "log": log, "stats": d2.statistics()}
-    return dict(station.ports.undo(result))
-
-
 # -------------------------------------------------------------------------------------- commands
 
+@_attempted
 def run_commands(binary: str, case: Case) -> Outcome:
     """Carry out the steps of a case: requests on the control channel, NCRs, files, signals."""
     text = json.dumps(case["config"])
@@ -258,7 +196,7 @@ def run_commands(binary: str, case: Case) -> Outcome:
         inputs = case.get("step_inputs") or [{}] * len(case["steps"])
         steps = [_step(d2, step | more, ports) for step, more in zip(case["steps"], inputs, strict=True)]
         alive = d2.alive
-        status = d2.stop()
+        status = _stopped(d2)
         outcome = {"steps": steps, "alive_at_end": alive, "exit": status,
                    "stderr": mask(d2.stderr(), str(directory))}
         if "whole_log" in case:
@@ -341,6 +279,7 @@ def _request(d2: D2, step: Case, ports: PortMap, mark: int) -> Outcome:
 
 # ---------------------------------------------------------------------------------- command line
 
+@_attempted
 def run_cli(binary: str, case: Case) -> Outcome:
     """Start with the case's arguments, carry out its actions, and look at the result."""
     files = {name: content if isinstance(content, str) else json.dumps(content)
@@ -362,7 +301,7 @@ def run_cli(binary: str, case: Case) -> Outcome:
         else:
             d2.process.wait_for_exit()
         alive = d2.alive
-        status = d2.stop()
+        status = _stopped(d2)
         outcome: Outcome = {"exit": status, "alive_before_sigterm": alive,
                             "stderr": mask(d2.stderr(), folder)}
         text = d2.stdout()

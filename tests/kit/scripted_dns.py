@@ -6,6 +6,7 @@ NOERROR.
 """
 
 import heapq
+import itertools
 import os
 import selectors
 import socket
@@ -34,6 +35,7 @@ class Arrival:
     wire: bytes
     peer: Address
     at: float
+    action: replies.Action
 
 
 @dataclass(order=True)
@@ -100,6 +102,12 @@ class ScriptedDns:
         """Return how many messages were seen since the script was set."""
         with self._lock:
             return len(self._arrivals)
+
+    def repeated(self) -> bool:
+        """Whether a message came again right after a good answer, as when its sender got that too late."""
+        return any(set(before.action) <= {"rcode"} and before.server == after.server
+                   and parse(before.wire).unsigned[2:] == parse(after.wire).unsigned[2:]
+                   for before, after in itertools.pairwise(self.arrivals()))
 
     def updates(self) -> list[dict[str, Any]]:
         """Return the messages in the recorded form; one that came over TCP says so."""
@@ -209,7 +217,7 @@ class ScriptedDns:
         message: Message = parse(wire)
         with self._lock:
             action = self._script.popleft() if self._script else self._default
-            self._arrivals.append(Arrival(name, transport, wire, peer, time.monotonic()))
+            self._arrivals.append(Arrival(name, transport, wire, peer, time.monotonic(), action))
             keys = self._keys
         reply = replies.build(message, action, keys)
         if reply is None:

@@ -236,7 +236,8 @@ def test_sockets_of_idle_servers_give_way(packet_layer: str, monkeypatch: pytest
                 servers.append(server)
                 loop.add_reader(server.fileno(), _answer_one, server)
             zones = [domain(f"z{at}.example.", server.getsockname()[1]) for at, server in enumerate(servers)]
-            engine.configure(make_config(simple_map(zones)), None, time.monotonic(), time.time())
+            config = make_config(simple_map(zones, settings={"dns-server-timeout": 60_000}))
+            engine.configure(config, None, time.monotonic(), time.time())
             engine_io = EngineIO(loop, engine, lambda _: None if engine.active else ended.set(),
                              chosen.datagrams, no_hook_jobs, Troubles(counters, log), ReadTurns(loop))
             for turn in range(3):

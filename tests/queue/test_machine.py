@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,16 +15,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pyd2.queue import lifecycle
-from pyd2.queue.sqlite import DATABASE
+from pyd2.queue.sqlite import DATABASE, writer
+from pyd2.queue.sqlite.database import map_mark
 from pyd2.queue.sqlite.store import Change, Store
 from pyd2.queue.states import State
-from tests.queue.played import Daemon, in_file
+from tests.queue.played import TIMEOUT, Daemon, in_file
 from tests.queue.sqlite.test_store import copied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    import mmap
+    from collections.abc import Callable, Sequence
 
-    from pyd2.queue.interface import Entry
+    from tests.update.support import MemoryLog
 
 
 class Watched(Daemon):
@@ -60,6 +63,8 @@ class QueueMachine(RuleBasedStateMachine):
         """All requests, in order."""
         self.ended: set[bytes] = set()
         self.faults: list[str] = []
+        self.logs: list[MemoryLog] = []
+        """Of all daemons."""
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(lifecycle, "RETRY_SECONDS", (0.005,))
         self.patch.setattr(Store, "write", self.looking_around(Store.write))
@@ -76,6 +81,8 @@ class QueueMachine(RuleBasedStateMachine):
             for place in self.places:
                 place.cleanup()
             assert not self.faults
+            reasons = [text for log in self.logs for text in log.texts("PYD2_QUEUE_FAILED")]
+            assert [text for text in reasons if ": sick (" not in text and "not answered" not in text] == []
 
     @property
     def folder(self) -> Path:
@@ -85,11 +92,9 @@ class QueueMachine(RuleBasedStateMachine):
         type(self).sick = sick
 
     def looking_around(self, write: Callable[..., None]) -> Callable[..., None]:
-        def looking(
-            store: Store, entries: Sequence[Entry], removed: Collection[int] = (), dead: Sequence[object] = ()
-        ) -> None:
+        def looking(store: Store, *changes: Any) -> None:
             begun = set(self.daemon.begun)
-            write(store, entries, removed, dead)
+            write(store, *changes)
             if store.path == self.folder / DATABASE and self.daemon.queue.durable and not self.sick:
                 with tempfile.TemporaryDirectory() as there:
                     found = in_file(copied(str(self.folder), Path(there)))
@@ -114,6 +119,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def start(self) -> None:
         self.daemon = Watched(self)
+        self.logs.append(self.daemon.log)
         self.use(self.folder)
 
     def use(self, directory: Path | None) -> None:
@@ -124,6 +130,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     def wait(self, condition: Callable[[], Any], what: str) -> None:
         self.loop.run_until_complete(self.daemon.until(condition, what))
+
+    def works(self) -> bool:
+        """Whether the file has all that has begun; the queue logs that it works when that is so."""
+        life = self.daemon.queue._lifecycle
+        return life.state is State.IN_USE and not life._unlogged
 
     def settle(self) -> None:
         """Wait until all that was taken has begun, and the file says what the model says."""
@@ -177,7 +188,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         """At any moment: what was taken and had not begun may be lost, what had begun may not."""
-        self.wait(lambda: self.daemon.queue._lifecycle.state is State.IN_USE, "the file to work")
+        self.wait(self.works, "the file to work")
         begun = set(self.daemon.begun)
         place = tempfile.TemporaryDirectory()
         found = in_file(copied(str(self.folder), Path(place.name)))
@@ -200,7 +211,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def recover(self) -> None:
         self.make_sick(sick=False)
-        self.wait(lambda: self.daemon.queue._lifecycle.state is State.IN_USE, "the file to work again")
+        self.wait(self.works, "the file to work again")
         self.settle()
 
 
@@ -208,3 +219,36 @@ TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def test_a_kill_while_the_file_gets_what_began_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that came when the file worked again, and the loop did not know yet; it is written soon."""
+    machine = QueueMachine()
+    machine.begin()
+    gate = threading.Event()
+    change = Store._change
+
+    def waiting(database: Path) -> mmap.mmap | None:
+        assert gate.wait(TIMEOUT)
+        return map_mark(database)
+
+    def slow(store: Store, rows: list[Change]) -> None:
+        threading.Event().wait(0.05)
+        change(store, rows)
+
+    try:
+        machine.settle()
+        machine.fall_sick()
+        machine.come(1)
+        machine.wait(lambda: machine.daemon.begun, "the request to begin without the file")
+        monkeypatch.setattr(writer, "map_mark", waiting)
+        machine.make_sick(sick=False)
+        machine.wait(lambda: in_file(machine.folder) == machine.taken, "the file to have it")
+        machine.come(1)
+        assert len(machine.daemon.begun) == 2
+        monkeypatch.setattr(Store, "_change", slow)
+        gate.set()
+        machine.kill()
+    finally:
+        gate.set()
+        machine.teardown()

@@ -27,7 +27,9 @@ def dns_server(*options: str) -> Iterator[str]:
     command = [sys.executable, "-m", "pyd2.tools", "dns-server", *demo.EXPECTED, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().removeprefix("listening on ").strip()
+        line = process.stdout.readline()
+        assert line.startswith("listening on "), f"the DNS server ended with {process.wait(10)}"
+        yield line.removeprefix("listening on ").strip()
         process.terminate()
         process.stdout.read()
         assert process.wait(10) == 0

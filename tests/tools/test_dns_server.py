@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from argparse import ArgumentTypeError
+from typing import Any
 
 import dns.asyncquery
 import dns.message
@@ -40,6 +42,34 @@ def test_an_update_is_carried_out_and_can_be_transferred(over_tcp: bool) -> None
     rcode, zone = asyncio.run(update_and_transfer(over_tcp))
     assert rcode == dns.rcode.NOERROR
     assert zone.find_rdataset("host.example.com.", "A")[0].to_text() == "192.0.2.1"
+
+
+def test_a_port_that_is_free_for_udp_only_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that it happened the server ended; a port that was asked for is no other."""
+    real = asyncio.start_server
+    others: list[socket.socket] = []
+
+    async def start_server(converse: Any, address: str, port: int) -> asyncio.Server:
+        if len(others) < 2:
+            others.append(socket.create_server((address, port)))
+        return await real(converse, address, port)
+
+    monkeypatch.setattr(asyncio, "start_server", start_server)
+
+    async def serve(port: int = 0) -> int:
+        async with serving(Primary({}), "127.0.0.1", port) as chosen:
+            return chosen
+
+    try:
+        chosen = asyncio.run(serve())
+        taken = [other.getsockname()[1] for other in others]
+        assert len(taken) == 2
+        assert chosen not in taken
+        with pytest.raises(OSError, match="address already in use"):
+            asyncio.run(serve(taken[0]))
+    finally:
+        for other in others:
+            other.close()
 
 
 async def talk_in_pieces() -> int:

@@ -102,7 +102,11 @@ class Database:
             before = path.stat() if path.exists() else None
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._sqlite = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-            opened = path.stat()
+            try:
+                opened = path.stat()
+            except OSError:
+                self._sqlite.close()
+                raise
         self.execute: Final = self._sqlite.execute
         """SQLite's; only within ``failing`` or a transaction."""
         self.device_and_inode: Final = opened.st_dev, opened.st_ino
@@ -124,11 +128,13 @@ class Database:
 
     def close(self, *, worked_in: bool = False) -> None:
         """Close the file; what was committed stays. ``worked_in``: nothing is left for a mark to tell."""
-        if worked_in:
-            with contextlib.suppress(OSError):
-                self.path.with_name(_MARK).unlink()
-        with contextlib.suppress(sqlite3.Error):
-            self._sqlite.close()
+        try:
+            if worked_in:
+                with contextlib.suppress(OSError):
+                    self.path.with_name(_MARK).unlink()
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._sqlite.close()
 
     def check(self, *, may_be_empty: bool) -> bool:
         """See that it is pyd2's; return whether it is empty."""

@@ -201,15 +201,36 @@ class SilentLog(BridgeLog):
 
 
 def grown(work: Callable[[], object], warm_up: int, times: int) -> int:
-    """Return by how many KiB memory grows while something is done many times, after a warm-up."""
+    """Return by how many KiB memory grows while something is done many times, after a warm-up.
+
+    The smaller growth of two such turns: a leak is in both, a table that becomes larger once in one of them.
+    Strings that reloads intern and forget let Python double its table of such strings: 940 KiB, with 37,600
+    strings. Then 2,000 reloads take 520 KiB, and the last 600 of them none (measured with Python 3.13).
+    """
     for _ in range(warm_up):
         work()
-    gc.collect()
-    before = resident()
-    for _ in range(times):
-        work()
-    gc.collect()
-    return resident() - before
+    growths = []
+    for _ in range(2):
+        gc.collect()
+        before = resident()
+        for _ in range(times):
+            work()
+        gc.collect()
+        growths.append(resident() - before)
+    return min(growths)
+
+
+def test_a_leak_is_told_from_a_table_that_becomes_larger_once() -> None:
+    kept: list[bytes] = []
+    count = 0
+
+    def work(sizes: dict[int, int], otherwise: int) -> None:
+        nonlocal count
+        count += 1
+        kept.append(b"x" * sizes.get(count, otherwise))
+
+    assert grown(lambda: work({15: 4 << 20}, 0), 10, 100) < 512
+    assert grown(lambda: work({}, 10_000), 10, 100) > 512
 
 
 @pytest.mark.parametrize("kind", ["compiled", "python", "new key each time", "mixed"])
@@ -223,7 +244,7 @@ def test_many_callouts_leave_nothing(probe: Probe, tmp_path: Path, kind: str) ->
     }[kind]
     chain: Chain = load_chain(entries, SilentLog())
     configure(chain)
-    assert grown(lambda: ask(chain), 2_000, 20_000) < 1024
+    assert grown(lambda: ask(chain), 2_000, 10_000) < 512
     chain.unload()
 
 
@@ -250,4 +271,4 @@ def test_many_reloads_leave_nothing(probe: Probe, tmp_path: Path) -> None:
         with pytest.raises(Exception, match="failed to load"):
             load_chain(entries, SilentLog())
 
-    assert grown(reload, 30, 200) < 1024
+    assert grown(reload, 30, 100) < 512
