@@ -362,6 +362,37 @@ JUNK = 4000
 """Datagrams that no receive buffer for 96 replies holds."""
 
 
+def test_replies_that_take_long_are_read_a_few_at_a_time(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server whose replies have a thousand records, all of a window held the thread for 100 ms."""
+    now = [0.0]
+    monkeypatch.setattr(dns, "monotonic", lambda: now[0])
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        sizes: list[int] = []
+        replied = rig.sockets._on_replies
+
+        def slowly(lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
+            sizes.append(len(datagrams))
+            now[0] += 0.001 * len(datagrams)
+            replied(lane, slot, datagrams)
+
+        rig.sockets._on_replies = slowly
+        rig.send(b"one")
+        _, client = peer.receive()
+        for _ in range(2 * dns.BATCH):
+            peer.socket.sendto(b"reply", client)
+        for _ in range(2 * dns.BATCH):
+            await rig.reply()
+        assert sizes[:6] == [128, 64, 32, 16, 8, 4]
+        rig.sockets.close()
+
+    uvloop.run(run())
+
+
 def test_what_the_kernel_drops_is_counted_and_logged_once_a_minute(new_peer: NewPeer) -> None:
     async def run() -> None:
         peer = new_peer()
