@@ -29,7 +29,9 @@ LEAST: Final = 32
 SECONDS: Final = 0.0015
 """After which nothing more is read in a turn."""
 LONG: Final = 0.003
-"""Seconds for the messages of one server after which the next ones are half as many."""
+"""Seconds that the messages of one server may take that come at a time."""
+TINY: Final = 1e-9
+"""Seconds: less than any message takes."""
 SLOW: Final = 0.002
 """Seconds of CPU time for a turn after which the following ones do half as much."""
 QUICK: Final = 0.001
@@ -47,14 +49,13 @@ class Pace:
     __slots__ = ("_limit", "most")
 
     def __init__(self, limit: int) -> None:
-        self._limit = self.most = limit
+        self._limit = limit
+        self.most = min(LEAST, limit)
 
     def note(self, count: int, seconds: float) -> None:
         """Note how long it took to hand over so many."""
-        if seconds > LONG:
-            self.most = max(1, count // 2)
-        elif self.most < self._limit:
-            self.most = min(self._limit, 2 * self.most)
+        fit = int(LONG * count / max(seconds, TINY))
+        self.most = max(1, min(fit, 2 * self.most, self._limit))
 
 
 class ReadTurns:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 OUTPUT_SIZE: Final = 2048
 """Octets of the longest message that is written in C."""
 
-SLOW_READS: Final = 16
-"""Requests that one call reads in Python, which takes some 0.1 ms for each, and 0.3 ms at most."""
+SLOW_READS: Final = 8
+"""Requests that one call reads in Python, which takes some 0.1 ms for each, and 0.5 ms at most."""
 
 _DATA = {
     Data.NONE: lib.WIRE_DATA_NONE, Data.ADDRESS: lib.WIRE_DATA_ADDRESS, Data.DHCID: lib.WIRE_DATA_DHCID,

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from pyd2.counters import Counters
-from pyd2.net import dns
+from pyd2.net import dns, read_turns
 from pyd2.net.datagrams import Datagrams, PythonDatagrams
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import RENEW_SECONDS, ServerSockets
@@ -387,7 +387,8 @@ def test_replies_that_take_long_are_read_a_few_at_a_time(
             peer.socket.sendto(b"reply", client)
         for _ in range(2 * dns.BATCH):
             await rig.reply()
-        assert sizes[:6] == [128, 64, 32, 16, 8, 4]
+        assert sizes[0] == read_turns.LEAST
+        assert max(sizes[1:]) <= 3
         rig.sockets.close()
 
     uvloop.run(run())

@@ -226,5 +226,6 @@ def test_few_of_those_that_python_reads_are_read_at_a_time() -> None:
     while len(read) < len(batch):
         parts.append(len(found := COMPILED.read_requests(batch[len(read) :], None, numbers[len(read) :])))
         read += found
-    assert parts == [1 + SLOW_READS, SLOW_READS, 40 - 2 * SLOW_READS + 202]
+    assert parts[0] == 1 + SLOW_READS
+    assert set(parts[1:4]) == {SLOW_READS}
     assert [one.number for one in read if not isinstance(one, NcrError)] == numbers

@@ -296,7 +296,8 @@ class Store:
         that was done must not come back.
         """
         held = {entry.number: entry.datagram for entry in self.read()}
-        self.write((), sorted(held.keys() - {entry.number for entry in entries}))
+        stays = {entry.number for entry in entries}
+        self.write((), [number for number in held if number not in stays])
         self.amend([entry for entry in entries if held.get(entry.number, entry.datagram) != entry.datagram])
         self.write([entry for entry in entries if entry.number not in held], (), dead)
 
