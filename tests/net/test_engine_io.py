@@ -464,8 +464,7 @@ def test_requests_that_only_python_reads_are_read_in_parts_and_in_their_order() 
                              Troubles(counters, log), turns)
         engine_io.requests([b"\0\2{}"] * 40)
         read = [0, counters.ncr_invalid.value]
-        assert engine_io.reading
-        assert turns.requests_unread
+        assert (engine_io.reading, turns.requests_unread) == (True, True)
         engine_io.requests([datagram(request())])
         received = [counters.ncr_received.value]
         while engine_io.reading:
