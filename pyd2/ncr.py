@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 MAX_DATAGRAM = 4096
 """Bytes of Kea's receive buffer: what is longer arrives cut."""
 
+MOST_VALUES = 128
+"""JSON values of a request, each map and list counted as one; Kea's have 10.
+
+There is space for 2000 in a datagram: to read them would keep the update thread busy for milliseconds.
+"""
+
 
 class ChangeType(IntEnum):
     """What is to happen to the DNS entries."""
@@ -215,7 +221,7 @@ def _payload(datagram: bytes) -> bytes:
 def _from_json(text: bytes, interfaces: Interfaces) -> NameChangeRequest:
     """Return the request, field by field in Kea's order, so that of several faults Kea's is reported."""
     try:
-        root = from_json(text)
+        root = from_json(text, max_values=MOST_VALUES)
     except JsonError as error:
         raise NcrError(f"Malformed NameChangeRequest JSON: {error}") from None
     fields = root.map_value()

@@ -363,7 +363,8 @@ class Service:
     def _leave_if_cleared(self) -> None:
         if self._leaving is None or self._left:
             return
-        if (self._queue.busy or self._intake.draining) and self._leaving is not ShutdownType.NOW:
+        arriving = self._queue.busy or self._intake.draining or self._engine_io.reading
+        if arriving and self._leaving is not ShutdownType.NOW:
             return
         if self._engine.cleared_for_shutdown(self._leaving):
             self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)

@@ -120,6 +120,10 @@ def outcome(make: Any) -> Any:
     (b"\x10\x00" + b" " * 5000, "InputBuffer::peekVector read beyond end of buffer"),
     (datagram(b"[]"), "mapValue() called on non-map Element in (<string>:1:2)"),
     (datagram(b"{}"), "NameChangeRequest value missing for: change-type"),
+    (datagram(b'{"a":[' + b"1," * (ncr.MOST_VALUES - 2) + b"1]}"), (
+        f"Malformed NameChangeRequest JSON: request holds more than {ncr.MOST_VALUES} values")),
+    (datagram(b'{"a":[' + b"1," * (ncr.MOST_VALUES - 3) + b"1]}"), (
+        "NameChangeRequest value missing for: change-type")),
     # Kea's JSON reader does not survive this number.
     (datagram(b'{"change-type": 1-2}'), (
         "Malformed NameChangeRequest JSON: Unexpected content found while parsing character string.")),

@@ -48,6 +48,8 @@ class TlsSwitches(NamedTuple):
         import ssl
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # A server of TLS 1.2 could otherwise ask for handshakes without end, each some milliseconds of work.
+        context.options |= ssl.OP_NO_RENEGOTIATION
         if protocols:
             context.set_alpn_protocols(list(protocols))
         if self.mode == "opportunistic":
@@ -67,7 +69,8 @@ class TlsSwitches(NamedTuple):
                 context.load_default_certs()
             name, file = "tls-cert-file", self.cert_file
             if file:
-                context.load_cert_chain(file, self.key_file or None)
+                # Without a password OpenSSL would ask for one at the terminal, and wait for it.
+                context.load_cert_chain(file, self.key_file or None, password="")
         except OSError as error:  # ssl.SSLError is one
             raise _unusable(name, file, error) from error
         return context

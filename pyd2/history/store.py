@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.history import FILE, LOCK
 from pyd2.history.layout import COLUMNS, CREATE, VERSION, create_indexes, create_segment, table
+from pyd2.regular import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ class Store:
         self._lock = _lock(Path(directory, LOCK))
         try:
             # Before SQLite, which would make it with the umask's mode; its other files get that of this one.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, MODE))
+            os.close(open_regular(str(self.path), os.O_CREAT | os.O_RDWR, MODE, follow=False))
             self._database = sqlite3.connect(
                 self.path, timeout=WAIT, isolation_level=None, check_same_thread=False
             )
@@ -227,7 +228,8 @@ class Store:
 
 def _lock(path: Path) -> int:
     """Return the descriptor of a lock that no other process has. Raises InUseError."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, MODE)
+    # No link is followed: a user that may write there must not choose the file that root's daemon makes.
+    descriptor = open_regular(str(path), os.O_CREAT | os.O_RDWR, MODE, follow=False)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -15,12 +15,13 @@ import socket
 from functools import partial
 from ipaddress import IPv6Address
 from struct import Struct
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from pyd2.net.addresses import socket_address
 from pyd2.net.descriptors import is_shortage
 from pyd2.net.outbox import EMPTY, PythonOutbox
-from pyd2.net.read_turns import LEAST, PER_SOCKET
+from pyd2.net.read_turns import LEAST, PER_SOCKET, Pace
 from pyd2.net.tcp import TcpLink
 from pyd2.update.inflight.contract import STREAM
 
@@ -100,6 +101,7 @@ class ServerSockets:
     ) -> None:
         self._loop = loop
         self._turns = turns
+        self._pace = Pace(BATCH)
         self._datagrams = datagrams
         self._lane = lane
         self._on_replies = on_replies
@@ -376,7 +378,7 @@ class ServerSockets:
     def _read(self, sock: socket.socket, slot: int) -> int:
         """Read a batch of replies; return how many these were, or 0 if there are no more."""
         turns = self._turns
-        count = min(BATCH, max(int(LEAST * turns.share), turns.left))
+        count = min(self._pace.most, max(int(LEAST * turns.share), turns.left))
         datagrams, error = self._datagrams.receive(sock, count, REPLY_LIMIT)
         turns.left -= PER_SOCKET + len(datagrams)
         more = len(datagrams) == count
@@ -385,7 +387,9 @@ class ServerSockets:
             # those, the try waits until its timeout (contract, section 6).
             self._loop.call_soon(self._watch_again, sock, slot)
         if datagrams:
+            began = monotonic()
             self._on_replies(self._lane, slot, datagrams)
+            self._pace.note(len(datagrams), monotonic() - began)
         return count if more else 0
 
     def _watch_again(self, sock: socket.socket, slot: int) -> None:

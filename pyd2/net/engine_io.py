@@ -82,6 +82,8 @@ class EngineIO:
         self._troubles = troubles
         self._servers: OrderedDict[Lane, ServerSockets] = OrderedDict()
         """In the order in which they are asked to close what is idle."""
+        self._unread: deque[tuple[Sequence[bytes], Sequence[int]]] = deque()
+        """Requests that the engine has not got yet, with their numbers: many of them take long to read."""
         self._unused: deque[ServerSockets] = deque()
         """Those of servers that are not needed any more, which are still to be closed."""
         self._descriptors = Descriptors(self._close_idle)
@@ -108,8 +110,35 @@ class EngineIO:
 
         ``numbers`` are those that they have in the durable queue; without it they have none.
         """
-        self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
+        if self._unread:
+            self._unread.append((list(datagrams), numbers))
+            return
+        self._receive(datagrams, numbers)
+        if self._unread:
+            self._turns.requests_unread = True
+            self._loop.call_soon(self._read_on)
+
+    def _receive(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+        read = self._engine.receive_requests(datagrams, time.monotonic(), time.time(), numbers)
+        if read < len(datagrams):
+            self._unread.appendleft((list(datagrams[read:]), numbers[read:]))
         self._worked()
+
+    def _read_on(self) -> None:
+        """Read some more of the requests that take long to read; none comes from the socket meanwhile."""
+        if not self._closed:
+            try:
+                self._receive(*self._unread.popleft())
+            finally:
+                if self._unread:
+                    self._loop.call_soon(self._read_on)
+                else:
+                    self._turns.requests_unread = False
+
+    @property
+    def reading(self) -> bool:
+        """Whether there are requests that the engine has not got yet, for they take long to read."""
+        return bool(self._unread)
 
     def admit(self, datagrams: Sequence[bytes], free: int) -> Sequence[bytes]:
         """See Engine."""

@@ -8,6 +8,7 @@ library ``libdhcp_lease_cmds.so``.
 from __future__ import annotations
 
 import socket
+import time
 from binascii import unhexlify
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 TIMEOUT: Final = 1.0
 """Seconds without progress after which a server is given up."""
+DEADLINE: Final = 3.0
+"""Seconds for a whole answer: no command is carried out meanwhile."""
 _LONGEST: Final = 1 << 20
 """Octets of an answer."""
 _ETHERNET: Final = b"\x01"
@@ -108,6 +111,7 @@ def _leases(path: str, family: int, text: str) -> Iterator[Lease]:
 def _ask(path: str, command: bytes) -> bytes:
     """Return the answer of a server. Raises OSError with the socket's path, ValueError."""
     answer = bytearray()
+    ends = time.monotonic() + DEADLINE
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(TIMEOUT)
@@ -117,6 +121,8 @@ def _ask(path: str, command: bytes) -> bytes:
                 answer += part
                 if len(answer) > _LONGEST:
                     raise ValueError(f"the answer of the server at {path} is longer than {_LONGEST} octets")
+                if time.monotonic() > ends:
+                    raise TimeoutError(f"it takes longer than {DEADLINE:g} seconds")
     except OSError as error:
         raise OSError(f"no answer from the server at {path}: {error.strerror or error}") from error
     return bytes(answer)

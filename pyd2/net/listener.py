@@ -153,6 +153,8 @@ class NcrListener:
 
     def _readable(self) -> None:
         turns = self._turns
+        if turns.requests_unread:
+            return
         if not turns.request_socket_waits and turns.used_up():
             turns.request_socket_waits = True  # the loop will find it readable once more
             return

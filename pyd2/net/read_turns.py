@@ -6,6 +6,7 @@ became readable: a server that answers much has its next batch read behind those
 
 Each batch that is read, and each turn of the engine, takes a millisecond or two at most. What must not happen
 is that all of them come together in one turn of the loop. So one that took ``SECONDS`` already reads no more.
+A server whose replies take long, such as those with a thousand records, has fewer read at a time (``Pace``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ LEAST: Final = 32
 """Replies that a socket may have read once its turn has come."""
 SECONDS: Final = 0.0015
 """After which nothing more is read in a turn."""
+LONG: Final = 0.003
+"""Seconds that the messages of one server may take that come at a time."""
+TINY: Final = 1e-9
+"""Seconds: less than any message takes."""
 SLOW: Final = 0.002
 """Seconds of CPU time for a turn after which the following ones do half as much."""
 QUICK: Final = 0.001
@@ -36,6 +41,21 @@ SMALLEST: Final = 0.1
 GROWTH: Final = 1.1
 PAUSE: Final = 0.0005
 """Seconds without work after which the loop has waited: a turn has ended then."""
+
+
+class Pace:
+    """How many messages of one server are handed over at a time: fewer where that takes long."""
+
+    __slots__ = ("_limit", "most")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.most = min(LEAST, limit)
+
+    def note(self, count: int, seconds: float) -> None:
+        """Note how long it took to hand over so many."""
+        fit = int(LONG * count / max(seconds, TINY))
+        self.most = max(1, min(fit, 2 * self.most, self._limit))
 
 
 class ReadTurns:
@@ -55,6 +75,8 @@ class ReadTurns:
         """The thread's CPU time when this turn began, in seconds."""
         self.request_socket_waits = False
         """Whether the socket for requests was not read, though it could be."""
+        self.requests_unread = False
+        """Whether requests wait that were received, for they take long to read; then no more are received."""
         self._waiting: OrderedDict[socket.socket, Callable[[], object]] = OrderedDict()
 
     def begin(self, now: float) -> None:

@@ -13,9 +13,11 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 from threading import Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from pyd2.config.tls import TlsError
+from pyd2.net.read_turns import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,6 +156,7 @@ class TcpLink(Generic[Sent]):
         self._descriptors = descriptors
         self._tls = tls
         self._quick_acks = quick_acks
+        self._pace = Pace(BATCH)
         self._connection: _Connection | None = None
         """The present one; what comes from others counts no more."""
         self._connecting: asyncio.Task[None] | None = None
@@ -344,7 +347,7 @@ class TcpLink(Generic[Sent]):
                 break
             if len(received) - at - 2 < size:
                 break
-            if len(answers) + len(others) >= BATCH:
+            if len(answers) + len(others) >= self._pace.most:
                 self._read_on_later(connection)
                 break
             message = bytes(received[at + 2 : at + 2 + size])
@@ -366,7 +369,9 @@ class TcpLink(Generic[Sent]):
         if reason:
             self._give_up(connection, reason)
         if answers or others:
+            began = monotonic()
             self._on_replies(answers, others)
+            self._pace.note(len(answers) + len(others), monotonic() - began)
 
     def _read_on_later(self, connection: _Connection) -> None:
         connection.paused = True

@@ -75,8 +75,9 @@ class PacketLayer(Protocol):
     ) -> Sequence[Request | NcrError]:
         """Return for each datagram the request that it holds, or why there is none.
 
-        ``index`` is what make_index returned for the configuration in force. ``numbers`` are those of the
-        durable queue, one for each; without them all have 0.
+        If many take long to read, it does so for the first ones only, at least one: the others are to be
+        given again, in a later turn of the loop. ``index`` is what make_index returned for the configuration
+        in force. ``numbers`` are those of the durable queue, one for each; without them all have 0.
         """
 
     def new_tally(self, bounds: Sequence[float]) -> EndedTally | None:

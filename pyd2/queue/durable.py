@@ -87,6 +87,11 @@ class DurableQueue:
         return self._lifecycle.state in (State.IN_USE, State.OPENING)
 
     @property
+    def directory(self) -> str:
+        """The directory in use, perhaps not that of the present configuration; empty: there is none."""
+        return self._lifecycle.directory
+
+    @property
     def usable(self) -> bool:
         """Whether the store works; without one there is nothing that could fail."""
         return self._lifecycle.state not in (State.UNUSABLE, State.RESUMING)
@@ -199,9 +204,8 @@ class DurableQueue:
         """Accept what was read from the socket."""
         if self._lifecycle.state not in (State.CLOSED, State.RETIRED):
             self._release.burst = len(datagrams) >= CHUNK
-            most = self._limit.max_entries
-            free = max(0, most - len(self._pending) - len(self._held))
-            if 2 * free <= most:
+            free = self._free
+            if 2 * free <= self._limit.max_entries:
                 datagrams = self._admit(datagrams, free - self._release.count)
             if len(datagrams) > free:
                 lost = len(datagrams) - free
@@ -213,16 +217,22 @@ class DurableQueue:
         else:
             self._begin(datagrams)
 
+    @property
+    def _free(self) -> int:
+        """How many more requests it may hold."""
+        return max(0, self._limit.max_entries - len(self._pending) - len(self._held))
+
     def _begin(self, datagrams: Sequence[bytes]) -> None:
         """Hand requests to the store, if one is in use, and to the engine, if they need not wait for that."""
         life = self._lifecycle
         if life.state in (State.CLOSED, State.RETIRED):
             if life.unread:
                 self._pending.note_newer(datagrams)
-            if not self._release.busy:
+            if len(datagrams) <= CHUNK and not self._release.busy:
                 self._carry_out(datagrams, ())
             else:
                 self._release.add(Entries([0] * len(datagrams), [0.0] * len(datagrams), list(datagrams)))
+                self._release.go_on()
             return
         entries = self._pending.number(datagrams, time.time())
         self._release.add(entries)
@@ -262,18 +272,20 @@ class DurableQueue:
         if self._limit.full:
             self._limit.resume_at(len(self._pending))
 
-    def remove_dead(self, dead_letters: Sequence[DeadLetter], *, again: bool) -> bool:
-        """Remove dead letters for good, or accept their requests ``again``; False if the store does not work.
+    def remove_dead(self, dead_letters: Sequence[DeadLetter], *, again: bool) -> str:
+        """Remove dead letters for good, or accept their requests ``again``; return why not, or nothing.
 
-        What is accepted again and what is removed goes to the disk in one commit.
+        What is accepted again is on the disk when the dead letters go, or goes there in the same commit.
         """
         life = self._lifecycle
-        if life.state is not State.IN_USE or life.store is None:
-            return False
+        if life.state is not State.IN_USE or life.store is None or self._held:
+            return "it does not work at present"
         if again:
-            self.accept([dead_letter.datagram for dead_letter in dead_letters])
+            if len(dead_letters) > self._free:
+                return f"its limit allows {self._free} more requests, not {len(dead_letters)}"
+            self._begin([dead_letter.datagram for dead_letter in dead_letters])
         life.store.remove_dead([dead_letter.number for dead_letter in dead_letters])
-        return True
+        return ""
 
     def _go_on(self) -> None:
         """Begin all requests that have come, and then those that waited for the store."""

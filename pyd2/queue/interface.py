@@ -44,7 +44,11 @@ class Entries(Sequence[Entry]):
         """Return the same requests by the column."""
         if isinstance(entries, Entries):
             return entries
-        return cls(*map(list, zip(*entries, strict=True))) if entries else cls([], [], [])
+        # Not by zip, which would hold the interpreter for a fifth of a second with 300,000.
+        return cls(
+            [entry.number for entry in entries], [entry.taken for entry in entries],
+            [entry.datagram for entry in entries],
+        )
 
     def extend(self, more: Entries) -> None:
         """Add requests at the end."""

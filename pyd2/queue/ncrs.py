@@ -72,11 +72,14 @@ class Newer:
 
 def _client(datagram: bytes) -> bytes:
     """Return a request's DHCID; if it has none, its octets."""
-    try:
-        return decode(datagram).dhcid
-    except NcrError:  # also for an address with a zone, which only the listener can look up
-        found = _DHCID.search(datagram)
-        return bytes.fromhex(found[1].decode()) if found else datagram
+    found = _DHCID.search(datagram)
+    # To decode it takes 50 times as long. Without an escape the only member of that name is the DHCID.
+    if found is None or b"\\" in datagram or datagram.count(b'"dhcid"') > 1:
+        try:
+            return decode(datagram).dhcid
+        except NcrError:  # also for an address with a zone, which only the listener can look up
+            pass
+    return bytes.fromhex(found[1].decode()) if found else datagram
 
 
 def with_changes(datagram: bytes, *, forward: bool, reverse: bool, removes_ptr: bool = False) -> bytes:

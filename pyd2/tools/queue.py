@@ -14,7 +14,7 @@ from pyd2.data.controls import escaped
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
 from pyd2.queue.interface import DeadLetter, Entries, Entry, InUseError, StoreError
-from pyd2.queue.sqlite import DATABASE, folder
+from pyd2.queue.sqlite import DATABASE, FOLDER, folder, wal
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.queue.sqlite.store import Store
@@ -129,6 +129,8 @@ def _requeue(arguments: argparse.Namespace) -> int:
         first = max(queued, default=0) + 1
         now = time.time()
         entries = [Entry(first + n, now, octets) for n, octets in enumerate(datagrams)]
+        # Before that: a move that was killed must take these along when it is repeated.
+        store.renew()
         store.write(entries, () if arguments.dead else moved, raised=moved if arguments.dead else ())
     print(f"put {len(datagrams)} at the end")
     return 0
@@ -143,11 +145,14 @@ def _move(arguments: argparse.Namespace) -> int:
     with contextlib.suppress(FileNotFoundError):
         if Path(to).samefile(arguments.path):
             raise ValueError(f"{arguments.path} and {to} are the same directory")
+    is_new = not Path(to).exists()
     with _locked(arguments.path) as source, _directory_locked(to):
+        if is_new:
+            folder.give_to_owner(arguments.path, Path(to))
         folder.settle(to)
         if not Path(to, DATABASE).exists():
             folder.replace(to, Entries([], [], []), [])
-        with Store(to, create=False) as target:
+        with _opened(to) as target:
             entries, dead = source.read(), source.read_dead()
             generation = source.identity().generation
             if not target.has_moved(generation):
@@ -191,6 +196,8 @@ def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
     _must_exist(place)
     directory, name = str(place.parent), place.name
     try:
+        if place.parent.name != FOLDER:  # nothing writes it: it was set aside
+            wal.examine(place.with_name(f"{name}-wal"), lambda: None)
         with Store(directory, name, read_only=True) as store:
             return store.read_dead() if dead else store.read()
     except StoreError as error:
@@ -209,8 +216,21 @@ def _locked(directory: str) -> Iterator[Store]:
     with _directory_locked(directory):
         folder.settle(directory)
         _must_exist(Path(directory, DATABASE))
-        with Store(directory, create=False) as store:
+        with _opened(directory) as store:
             yield store
+
+
+def _opened(directory: str) -> Store:
+    """Open the queue of a directory that is locked.
+
+    Raises StoreError if SQLite would leave out what a killed daemon has written, and remove it.
+    """
+    try:
+        wal.examine(Path(directory, f"{DATABASE}-wal"), lambda: None)
+    except StoreError as error:
+        mend = "Start the daemon, which sets the file aside and processes all that can be read of it"
+        raise StoreError(f"{error}. {mend}") from error
+    return Store(directory, create=False)
 
 
 @contextlib.contextmanager

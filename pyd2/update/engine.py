@@ -286,12 +286,12 @@ class Engine:
             return datagrams
         requests = self._packets.read_requests(datagrams, self._plan.index)
         admitted: list[bytes] = []
-        for datagram, ncr in zip(datagrams, requests, strict=True):
+        for datagram, ncr in zip(datagrams, requests, strict=False):
             left = free - 2 * len(admitted)
             if isinstance(ncr, NcrError) or self._scheduler.admits(ncr, left, now, wall):
                 admitted.append(datagram)
-        self._counters.tally.received += len(datagrams) - len(admitted)
-        return admitted
+        self._counters.tally.received += len(requests) - len(admitted)
+        return [*admitted, *datagrams[len(requests) :]]
 
     def receive_request(self, datagram: bytes, now: float, wall: float, number: int = 0) -> None:
         """Receive a datagram from the NCR port; see receive_requests."""
@@ -299,8 +299,8 @@ class Engine:
 
     def receive_requests(
         self, datagrams: Sequence[bytes], now: float, wall: float, numbers: Sequence[int] = ()
-    ) -> None:
-        """Receive datagrams from the NCR port.
+    ) -> int:
+        """Receive datagrams from the NCR port; return how many: the others are to be given again.
 
         Those with ``numbers`` other than 0 have been admitted to the durable queue: they are accepted however
         full the engine's queue is, and ``Output.finished`` has the number when the request has ended.
@@ -310,7 +310,8 @@ class Engine:
             self._packets.read_at = now
         received = 0
         left = 0  # free places that there are for sure
-        for place, ncr in enumerate(self._packets.read_requests(datagrams, self._plan.index, numbers)):
+        requests = self._packets.read_requests(datagrams, self._plan.index, numbers)
+        for place, ncr in enumerate(requests):
             if isinstance(ncr, NcrError):
                 self._counters.ncr_invalid.add(wall)
                 self._log.emit("DHCP_DDNS_INVALID_NCR", ncr)
@@ -333,6 +334,7 @@ class Engine:
             self._counters.ncr_received.add(wall, received)
             self._counters.tally.received += received
         self._finish((), now, wall)
+        return len(requests)
 
     def _finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Act on what has happened, and use the free places of some lanes."""

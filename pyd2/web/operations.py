@@ -94,12 +94,14 @@ class Operations:
         if len(found) != len(numbers):
             missing = sorted(set(numbers) - {dead_letter.number for dead_letter in found})
             return error(f"there is no dead letter {', '.join(map(str, missing))}; nothing was changed")
-        if not self._service.operate(lambda _, queue: queue.remove_dead(found, again=again)):
-            return error("the durable queue does not work at present; nothing was changed")
+        why_not = self._service.operate(lambda _, queue: queue.remove_dead(found, again=again))
+        if why_not:
+            return error(f"nothing was changed in the durable queue: {why_not}")
         return success(f"{'Begun again' if again else 'Removed'}: {_counted(len(found), 'dead letter')}.")
 
     def _store(self) -> Store:
-        return Store(self._queue.directory, read_only=True)
+        # Another directory that a reload names is for the next start.
+        return Store(self._service.operate(lambda _, queue: queue.directory), read_only=True)
 
 
 def _counted(count: int, what: str) -> str:

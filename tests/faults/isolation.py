@@ -59,6 +59,8 @@ class SickServer:
         self.rcode: int | None = None
         """The RCODE of all answers; None: there are none."""
         self.flags = 0xA8
+        self.rest = bytes(8)
+        """What follows the RCODE in all answers: how many records, and these."""
         self.updates = 0
         self._sockets = []
         for _ in range(count):
@@ -94,7 +96,7 @@ class SickServer:
                         update, asker = sock.recvfrom(4096)
                         self.updates += 1
                         if self.rcode is not None:
-                            sock.sendto(update[:2] + bytes((self.flags, self.rcode)) + bytes(8), asker)
+                            sock.sendto(update[:2] + bytes((self.flags, self.rcode)) + self.rest, asker)
         poll.close()
 
 
@@ -332,6 +334,26 @@ def _use_all_keys(site: Site) -> None:
     site.notes = f"{count} keys, {sent} requests, statistics asked for {asked} times"
 
 
+def _read_slowly(site: Site) -> None:
+    """Bursts of requests that are costly to read: with very many values, or not spelled as Kea's are."""
+    values = ncr.datagram(b'{"a":[' + b"1," * 2030 + b"1]}")
+    sent, end = 0, time.monotonic() + site.seconds
+    while time.monotonic() < end:
+        spelled = [ncr.datagram(b" " + request[2:]) for request in _ask(range(sent, sent + 64))]
+        sent += site.send([*[values] * 64, *spelled])
+        time.sleep(0.25)
+    site.notes = f"{sent} requests, half of them with 2,000 values"
+
+
+def _many_records(site: Site) -> None:
+    """Updates whose answers have as many records as there is space for."""
+    server = site.servers[0]
+    record = b"\0" + bytes((0, 16, 0, 255)) + bytes(6)
+    server.rcode, server.rest = NOERROR, b"\0\0\2\xbc\0\0\0\0" + 700 * record
+    sent = site.send(_ask(range(int(500 * site.seconds))), 500)
+    site.notes = f"{sent} requests, {server.updates} answers with 700 records"
+
+
 def _hanging_log(site: Site) -> None:
     """Have the log in a pipe whose reader stops."""
     _one_sick_zone(site)
@@ -358,6 +380,8 @@ KINDS: Final[dict[str, Kind]] = {
     "reload": Kind("reloads of many zones", _many_zones, _reload),
     "keys": Kind("many keys", _many_keys, _use_all_keys),
     "log": Kind("a log that hangs", _hanging_log, _write_much),
+    "costly": Kind("requests that are costly to read", _one_sick_zone, _read_slowly),
+    "records": Kind("answers with very many records", _one_sick_zone, _many_records),
 }
 
 

@@ -1,5 +1,6 @@
 """Floods on the NCR socket: rubbish, and more good requests than anybody can carry out at once."""
 
+import json
 import random
 import socket
 from collections.abc import Iterator
@@ -100,3 +101,44 @@ def test_a_flood_of_requests_is_carried_out(d2_binary: str, is_pyd2: bool) -> No
                 assert "DHCP_DDNS_QUEUE_MGR_QUEUE_FULL" not in d2.stdout()
                 assert counts["update-success"] == counts["ncr-received"]
             assert d2.process.peak_resident_bytes() - before < 128 * MEBIBYTE
+
+
+def test_a_stop_waits_for_requests_that_take_long_to_read(d2_binary: str, is_pyd2: bool) -> None:
+    """Those that are not written as Kea's DHCP servers write them: a few are read in each turn."""
+    if not is_pyd2:
+        pytest.skip("Kea drops what it has not read")
+    count = 500
+    with PortLease() as lease, private_directory() as directory:
+        port, dns_port = lease.take(), lease.take()
+        domain = {"name": ZONE, "dns-servers": [{"ip-address": "127.0.0.1", "port": dns_port}]}
+        body = {"forward-ddns": {"ddns-domains": [domain]}, "dns-server-timeout": 60000}
+        with ScriptedDns({"A": dns_port}), D2.start(d2_binary, directory, config(port, body)) as d2, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            d2.wait_for_listener(port)
+            for number in range(count):
+                name = f"h{number}.{ZONE}"
+                request = ncr.request(name, "192.0.2.1", ncr.dhcid(b"client", name), reverse=False)
+                sock.sendto(ncr.datagram(json.dumps(request, indent=2).encode()), ("127.0.0.1", port))
+            assert d2.stop() == 0
+            assert d2.stdout().count("DHCP_DDNS_ADD_SUCCEEDED") == count
+
+
+def test_a_flood_of_costly_requests_leaves_the_others_their_turn(d2_binary: str, is_pyd2: bool) -> None:
+    """Requests with very many values, and such that only Python can read."""
+    if not is_pyd2:
+        pytest.skip("one thread does it all in Kea")
+    costly = ncr.datagram(b'{"a":[' + b"1," * 2030 + b"1]}")
+    with PortLease() as lease, private_directory() as directory:
+        port = lease.take()
+        with D2.start(d2_binary, directory, config(port)) as d2, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            d2.wait_for_listener(port)
+            for _ in range(1000):
+                sock.sendto(costly, ("127.0.0.1", port))
+
+            def good_one_arrived() -> bool:
+                ncr.send(ncr.datagram(ncr.request("a.example.com.", "192.0.2.1", "00")), port)
+                return d2.statistics()["ncr-received"] > 0
+
+            wait_until(good_one_arrived, "a good request after the flood")
+            d2.wait_for_log("DHCP_DDNS_INVALID_NCR .* request holds more than 128 values", 20)

@@ -10,7 +10,8 @@ from tests.faults import isolation, probe
 pytestmark = pytest.mark.faults
 
 
-@pytest.mark.parametrize("kind", ["backlog", "rivals", "servers", "tcp", "removals", "reload", "keys", "log"])
+@pytest.mark.parametrize("kind", ["backlog", "rivals", "servers", "tcp", "removals", "reload", "keys", "log",
+                                  "costly", "records"])
 @pytest.mark.parametrize("switches", ["none", "both"])
 def test_a_healthy_zone_loses_nothing(is_pyd2: bool, kind: str, switches: str) -> None:
     if not is_pyd2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from ipaddress import ip_address
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.history import FILE
+from pyd2.history import FILE, LOCK
 from pyd2.history.search import Event, History, HistoryError, parse_query
 from pyd2.history.store import InUseError, Limits, Store, set_aside
 from tests.history.support import AT, CLIENT, DONE, LIMITS, filled, write
@@ -115,6 +116,21 @@ def test_no_more_rows_are_kept_than_allowed(tmp_path: Path, most: int) -> None:
     kept = names(tmp_path / FILE, "host-*", limit=500)
     assert kept == [f"host-{number}" for number in range(300, 300 - len(kept), -1)]
     assert len(kept) >= most // 2
+
+
+@pytest.mark.parametrize("name", [FILE, LOCK])
+def test_a_link_or_a_special_file_is_not_opened(tmp_path: Path, name: str) -> None:
+    """Root's daemon made, and wrote, what a link in another user's directory leads to."""
+    target, history = tmp_path / "target", tmp_path / "history"
+    history.mkdir()
+    (history / name).symlink_to(target)
+    with pytest.raises(OSError, match="symbolic links"):
+        Store(str(history), LIMITS)
+    assert not target.exists()
+    (history / name).unlink()
+    os.mkfifo(history / name)
+    with pytest.raises(OSError, match="it is no regular file"):
+        Store(str(history), LIMITS)
 
 
 def test_no_more_octets_are_kept_than_allowed(tmp_path: Path) -> None:

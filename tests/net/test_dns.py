@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from pyd2.counters import Counters
-from pyd2.net import dns
+from pyd2.net import dns, read_turns
 from pyd2.net.datagrams import Datagrams, PythonDatagrams
 from pyd2.net.descriptors import Descriptors
 from pyd2.net.dns import RENEW_SECONDS, ServerSockets
@@ -360,6 +360,38 @@ def test_replaced_sockets_close_when_no_try_can_wait_for_them(
 
 JUNK = 4000
 """Datagrams that no receive buffer for 96 replies holds."""
+
+
+def test_replies_that_take_long_are_read_a_few_at_a_time(
+    new_peer: NewPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server whose replies have a thousand records, all of a window held the thread for 100 ms."""
+    now = [0.0]
+    monkeypatch.setattr(dns, "monotonic", lambda: now[0])
+
+    async def run() -> None:
+        peer = new_peer()
+        rig = Rig(Lane(ip_address("127.0.0.1"), peer.port))
+        sizes: list[int] = []
+        replied = rig.sockets._on_replies
+
+        def slowly(lane: Lane, slot: int, datagrams: Sequence[bytes]) -> None:
+            sizes.append(len(datagrams))
+            now[0] += 0.001 * len(datagrams)
+            replied(lane, slot, datagrams)
+
+        rig.sockets._on_replies = slowly
+        rig.send(b"one")
+        _, client = peer.receive()
+        for _ in range(2 * dns.BATCH):
+            peer.socket.sendto(b"reply", client)
+        for _ in range(2 * dns.BATCH):
+            await rig.reply()
+        assert sizes[0] == read_turns.LEAST
+        assert max(sizes[1:]) <= 3
+        rig.sockets.close()
+
+    uvloop.run(run())
 
 
 def test_what_the_kernel_drops_is_counted_and_logged_once_a_minute(new_peer: NewPeer) -> None:

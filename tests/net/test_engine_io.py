@@ -17,6 +17,7 @@ from pyd2.net.dns import ServerSockets
 from pyd2.net.engine_io import CLOSE_AT_A_TIME, EngineIO
 from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
+from pyd2.packets.compiled import SLOW_READS
 from pyd2.update.engine import Engine, Outgoing, Output
 from tests.net import chosen
 from tests.update.support import (
@@ -447,5 +448,63 @@ def test_a_fault_in_a_turn_does_not_leave_the_engine_without_its_timer(
             engine_io.close()
         assert faults
         assert log.ids[-1] == "DHCP_DDNS_ADD_FAILED"
+
+    uvloop.run(scenario())
+
+
+def test_requests_that_only_python_reads_are_read_in_parts_and_in_their_order() -> None:
+    """A client that sent such ones kept the update thread busy for as long as it wished."""
+
+    async def scenario() -> None:
+        counters, log = Counters(), MemoryLog(0)
+        engine = Engine(counters, log, make_backend("compiled"))
+        engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
+        loop = asyncio.get_running_loop()
+        turns = ReadTurns(loop)
+        engine_io = EngineIO(loop, engine, lambda _: None, chosen.datagrams, no_hook_jobs,
+                             Troubles(counters, log), turns)
+        engine_io.requests([b"\0\2{}"] * 40)
+        read = [0, counters.ncr_invalid.value]
+        assert (engine_io.reading, turns.requests_unread) == (True, True)
+        engine_io.requests([datagram(request())])
+        received = [counters.ncr_received.value]
+        while engine_io.reading:
+            await asyncio.sleep(0)
+            read.append(counters.ncr_invalid.value)
+            received.append(counters.ncr_received.value)
+        assert read[-1] == 40
+        assert received == [0] * (len(received) - 1) + [1]
+        assert max(after - before for before, after in itertools.pairwise(read)) == SLOW_READS
+        assert not turns.requests_unread
+        engine_io.close()
+
+    uvloop.run(scenario())
+
+
+def test_a_fault_in_one_part_of_them_leaves_the_others_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        counters, log = Counters(), MemoryLog(0)
+        engine = Engine(counters, log, make_backend("compiled"))
+        engine.configure(make_config(simple_map()), None, time.monotonic(), time.time())
+        loop = asyncio.get_running_loop()
+        faults: list[str] = []
+        loop.set_exception_handler(lambda _, fault: faults.append(str(fault["exception"])))
+        turns = ReadTurns(loop)
+        engine_io = EngineIO(loop, engine, lambda _: None, chosen.datagrams, no_hook_jobs,
+                             Troubles(counters, log), turns)
+        engine_io.requests([b"\0\2{}"] * (SLOW_READS + 1))
+        engine_io.requests([datagram(request())])
+
+        def fail(*_: object) -> int:
+            monkeypatch.undo()
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr(engine, "receive_requests", fail)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert faults == ["a defect"]
+        assert counters.ncr_received.value == 1
+        assert not turns.requests_unread
+        engine_io.close()
 
     uvloop.run(scenario())

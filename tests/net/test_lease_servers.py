@@ -138,3 +138,26 @@ def test_a_server_that_is_silent_is_given_up(tmp_path: Path, monkeypatch: pytest
         listener.listen()
         with pytest.raises(OSError, match="timed out"):
             what_differs(policy(tmp_path), WIRE, NAME, dhcids(CLIENT, UUID))
+
+
+def test_a_server_that_drips_its_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could hold the main thread for days, an octet a second."""
+    monkeypatch.setattr(lease_servers, "DEADLINE", 0.05)
+    ended = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client, contextlib.suppress(OSError):
+            for _ in range(2000):
+                client.sendall(b" ")
+                ended.wait(0.005)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "4"))
+        listener.listen()
+        thread = threading.Thread(target=drip, args=[listener])
+        thread.start()
+        with pytest.raises(OSError, match=r"takes longer than 0\.05 seconds"):
+            what_differs(policy(tmp_path), WIRE, NAME, dhcids(CLIENT, UUID))
+        ended.set()
+        thread.join()

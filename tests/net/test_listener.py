@@ -91,6 +91,24 @@ def test_the_socket_is_left_out_once_in_a_turn_that_has_taken_long(monkeypatch: 
     asyncio.run(run())
 
 
+def test_nothing_is_read_while_requests_wait_that_were_read() -> None:
+    """They would need memory without bound; in the kernel's buffer what is dropped is counted."""
+    async def run() -> None:
+        inbox = Inbox()
+        inbox.turns.requests_unread = True
+        port = free_port()
+        inbox.listener.open(LOOPBACK, port)
+        send(port, b"request")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not inbox.datagrams
+        inbox.turns.requests_unread = False
+        await inbox.arrived(1)
+        inbox.listener.close()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("share", [0.25, 0.5])
 def test_batches_are_smaller_when_turns_are_slow(share: float) -> None:
     async def run() -> None:

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from pyd2.net import read_turns
-from pyd2.net.read_turns import MOST, PAUSE, PER_SOCKET, QUICK, SECONDS, SLOW, SMALLEST, ReadTurns
+from pyd2.net.read_turns import LONG, MOST, PAUSE, PER_SOCKET, QUICK, SECONDS, SLOW, SMALLEST, Pace, ReadTurns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,3 +135,13 @@ def test_the_work_of_a_turn_follows_from_what_the_one_before_has_cost(clocks: Cl
     turns.refill()
     assert turns.share == 1.0
     assert turns.left == MOST
+
+
+def test_fewer_messages_come_at_a_time_where_they_take_long() -> None:
+    pace = Pace(100)
+    most = [pace.most]
+    for count, each in ((32, 0.0), (64, 0.0), (100, LONG / 5.5), (5, LONG / 5.5), (5, LONG * 2),
+                        *[(1, LONG / 90)] * 2, *[(1, LONG / 50.5)] * 5):
+        pace.note(count, count * each)
+        most.append(pace.most)
+    assert most == [32, 64, 100, 5, 5, 1, 2, 4, 8, 16, 32, 50, 50]

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyd2.dns.names import MAX_NAME
+from pyd2.errors import NcrError
 from pyd2.ncr import MAX_DATAGRAM, ConflictResolutionMode
+from pyd2.packets.compiled import SLOW_READS
 from pyd2.packets.wire import ffi, lib
 from tests.fuzz import corpora
 from tests.fuzz.ncr_target import NcrTarget
@@ -21,6 +23,7 @@ from tests.update.support import datagram, request
 
 if TYPE_CHECKING:
     from pyd2.ncr import NameChangeRequest
+    from pyd2.packets.layer import Request
 
 
 # What C has to read: the JSON that the DHCP servers write, their fields in their order, with or without a
@@ -210,3 +213,19 @@ def test_modes(change_type: int, mode: str) -> None:
     assert check_request(usual(change_type=change_type, conflict_resolution_mode=mode)) == (
         change_type < 2 and mode in MODES
     )
+
+
+def test_few_of_those_that_python_reads_are_read_at_a_time() -> None:
+    """A whole batch of them held the update thread for many milliseconds."""
+    other = with_length(USUAL[2:].replace(b":", b":  "))
+    assert not takes(other)
+    batch = [USUAL, *[other] * 40, USUAL, *[USUAL] * 200, other]
+    numbers = list(range(1, len(batch) + 1))
+    read: list[Request | NcrError] = []
+    parts = []
+    while len(read) < len(batch):
+        parts.append(len(found := COMPILED.read_requests(batch[len(read) :], None, numbers[len(read) :])))
+        read += found
+    assert parts[0] == 1 + SLOW_READS
+    assert set(parts[1:4]) == {SLOW_READS}
+    assert [one.number for one in read if not isinstance(one, NcrError)] == numbers

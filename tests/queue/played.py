@@ -35,9 +35,12 @@ class Daemon:
                                   SqliteStores(loop, self.log), lambda datagrams, _: datagrams)
         self.begun: dict[bytes, int] = {}
         """Requests that were processed, with their numbers, in order."""
+        self.parts: list[int] = []
+        """How many the engine got in each call."""
         self.watch: Callable[[bytes], None] = lambda _: None
 
     def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+        self.parts.append(len(datagrams))
         for datagram, number in zip(datagrams, numbers or [0] * len(datagrams), strict=True):
             assert datagram not in self.begun, "a request begins twice"
             self.watch(datagram)

@@ -9,7 +9,7 @@ import pytest
 
 from pyd2.config.switches import QueueSwitches
 from pyd2.ncr import decode
-from pyd2.queue.interface import InUseError
+from pyd2.queue.interface import DeadLetter, InUseError
 from pyd2.queue.ncrs import with_changes
 from pyd2.queue.sqlite import DATABASE
 from pyd2.queue.sqlite.lock import DirectoryLock
@@ -204,6 +204,29 @@ def test_what_fails_for_good_becomes_a_dead_letter(tmp_path: Path) -> None:
     (dead_letter,) = store.read_dead()
     store.close()
     assert (dead_letter.reason, dead_letter.datagram) == ("REFUSED", b"request 2")
+
+
+def test_a_dead_letter_is_kept_while_the_queue_has_no_place_for_its_request(tmp_path: Path) -> None:
+    """Tried again, it was lost: it went, and its request was turned away."""
+    with Store(str(tmp_path)) as store:
+        store.write([], [], [DeadLetter(0, 1.0, 2.0, "REFUSED", datagram) for datagram in names(7, 8)])
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path, max_entries=3)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.queue.accept(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        dead = [DeadLetter(number, 1.0, 2.0, "REFUSED", datagram)
+                for number, datagram in enumerate(names(7, 8), 1)]
+        assert daemon.queue.remove_dead(dead, again=True) == "its limit allows 1 more requests, not 2"
+        assert daemon.counters.tally.lost == 0
+        assert daemon.queue.remove_dead(dead[:1], again=True) == ""
+        await daemon.until_begun(*names(1, 2, 7))
+
+    play(scene)
+    with Store(str(tmp_path)) as store:
+        assert [entry.datagram for entry in store.read()] == names(1, 2, 7)
+        assert [dead.datagram for dead in store.read_dead()] == names(8)
 
 
 def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from pyd2.queue.sqlite import DATABASE
 from pyd2.queue.sqlite.database import VERSION
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Change, Store
+from pyd2.queue.sqlite.writer import Writer
 from tests.kit import ncr
 from tests.queue.played import TIMEOUT, Daemon, fill, gated, in_file, names, play
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pyd2.queue.interface import Entry
+    from pyd2.queue.interface import Entry, Identity
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +138,51 @@ def test_what_ends_and_comes_while_the_file_is_tried_again(
         await daemon.until(lambda: in_file(tmp_path) == names(2, 4))
 
     play(scene)
+
+
+def test_a_stop_while_requests_are_handed_over_writes_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said that all were lost: those that were handed over last were written twice, which is refused."""
+    sick = _Sick(monkeypatch)
+    gate, waiting = threading.Event(), threading.Event()
+    reconcile, tell, restored = Store.reconcile, Writer._tell, lifecycle.Lifecycle.restored
+    came = names(*range(3, 6000))
+
+    def slow(store: Store, entries: Sequence[Entry], dead: Sequence[DeadLetter]) -> None:
+        waiting.set()
+        assert gate.wait(TIMEOUT)
+        reconcile(store, entries, dead)
+
+    def tell_and_wait(writer: Writer, method: Callable[..., None], *arguments: object) -> None:
+        tell(writer, method, *arguments)
+        end = time.monotonic() + TIMEOUT
+        while method.__name__ == "stopped" and not writer.closing and time.monotonic() < end:
+            time.sleep(0.001)
+
+    async def scene(daemon: Daemon) -> None:
+        def stopped(life: lifecycle.Lifecycle, identity: Identity) -> None:
+            restored(life, identity)
+            assert not life.mirrored  # there is more to hand over
+            daemon.queue.close()
+
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        sick.code = sqlite3.SQLITE_IOERR
+        daemon.queue.accept(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        sick.code = 0
+        monkeypatch.setattr(Store, "reconcile", slow)
+        monkeypatch.setattr(Writer, "_tell", tell_and_wait)
+        monkeypatch.setattr(lifecycle.Lifecycle, "restored", stopped)
+        await daemon.until(waiting.is_set)
+        daemon.queue.accept(came)
+        gate.set()
+        await daemon.until(lambda: daemon.queue.status(0) is None)
+        assert daemon.log.ids[-1] == "PYD2_QUEUE_KEPT"
+
+    play(scene)
+    assert in_file(tmp_path) == names(1, 2) + came
 
 
 def test_a_disk_that_does_not_answer_costs_no_request(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -172,6 +176,33 @@ def test_dead_letters_that_are_too_many_are_not_counted_as_reported(
     waiting.bury(dead_letters[reported:])
     _, dead = waiting.ended()
     assert [dead_letter.number for dead_letter in dead] == list(range(max(2, reported), 6))
+
+
+def test_very_many_requests_by_the_column_leave_other_threads_their_turn() -> None:
+    """When a disk came back behind which 300,000 waited, no zone had an update for a fifth of a second."""
+    entries = [Entry(number, 1.0, b"request") for number in range(300_000)]
+    made: list[Entries] = []
+    begun = threading.Event()
+
+    def make() -> None:
+        begun.set()
+        made.append(Entries.of(entries))
+
+    thread = threading.Thread(target=make)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    turns = 0
+    try:
+        thread.start()
+        begun.wait()
+        while not made:
+            turns += 1
+            time.sleep(0)
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert len(made[0]) == len(entries)
+    assert turns > 20
 
 
 def test_requests_by_the_column_are_what_they_are_one_by_one() -> None:

@@ -12,7 +12,9 @@ from pyd2.config.switches import QueueSwitches
 from pyd2.data.element import Position
 from pyd2.queue import lifecycle
 from pyd2.queue.interface import InUseError, StoreError
+from pyd2.queue.release import CHUNK
 from pyd2.queue.sqlite import DATABASE, FOLDER
+from pyd2.queue.sqlite.folder import NEW
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
 from pyd2.tools.cli import main
@@ -113,9 +115,11 @@ def test_a_stop_after_a_reload_to_memory_says_the_truth(tmp_path: Path) -> None:
     assert in_file(tmp_path) == names(2)
 
 
-def test_a_start_without_it_tells_of_requests_that_were_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left_in", [FOLDER, NEW])
+def test_a_start_without_it_tells_of_requests_that_were_left(tmp_path: Path, left_in: str) -> None:
     """It was silent after a kill. Without a block ``queue`` in the configuration nothing is looked at."""
     fill(tmp_path, *names(1, 2))
+    (tmp_path / FOLDER).rename(tmp_path / left_in)
     before = [(path, path.read_bytes()) for path in sorted(tmp_path.glob("*/*.sqlite3"))]
 
     async def scene(daemon: Daemon) -> None:
@@ -123,7 +127,7 @@ def test_a_start_without_it_tells_of_requests_that_were_left(tmp_path: Path) -> 
         daemon.queue.configure(QueueSwitches("memory", str(tmp_path), position=Position("f", 1, 2)))
         await daemon.until_logged("PYD2_QUEUE_NOT_USED")
         (text,) = daemon.log.texts("PYD2_QUEUE_NOT_USED")
-        assert text.startswith(f"durable queue {tmp_path / DATABASE} holds 2 requests, but ")
+        assert text.startswith(f"durable queue {tmp_path / left_in}/queue.sqlite3 holds 2 requests, but ")
         daemon.queue.accept(names(3))
         assert list(daemon.begun) == names(3)
         assert daemon.queue.status(0.0) is None
@@ -150,6 +154,26 @@ def test_to_memory_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.Mo
 
     play(scene)
     assert in_file(tmp_path) == []
+
+
+def test_to_memory_while_very_many_wait_for_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand at once held the update thread for more than 10 ms."""
+    fill(tmp_path, *names(1))
+    gate = gated(monkeypatch, "read")
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(*range(2, 3000)))
+        daemon.use(None)
+        await daemon.until_begun(*names(*range(2, 3000)))
+        assert list(daemon.begun) == names(*range(2, 3000))
+        assert max(daemon.parts) <= CHUNK
+        gate.set()
+        await daemon.until_begun(*names(1))
+
+    play(scene)
 
 
 def test_to_memory_and_back_while_the_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,25 @@ def test_a_move_that_was_killed_in_the_middle_moves_nothing_twice(
     assert names(folder) == []
 
 
+def test_what_is_put_into_a_queue_whose_move_was_killed_goes_along(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The move was taken for finished, and all that was there was removed."""
+    to, more = str(tmp_path / "to"), tmp_path / "more.json"
+    more.write_text(json.dumps(request(NAMES[3])))
+
+    def killed(_: Store) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "give_away", killed)
+        with pytest.raises(KeyboardInterrupt):
+            main(["queue", "move", folder, to])
+    assert main(["queue", "requeue", folder, "--file", str(more)]) == 0
+    assert main(["queue", "move", folder, to]) == 0
+    assert {name for _, name in names(to)} == set(NAMES)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_what_root_changes_still_belongs_to_the_daemon(folder: str, tmp_path: Path) -> None:
     """A lock file of root's kept the daemon from its own queue."""
@@ -211,10 +230,11 @@ def test_what_root_changes_still_belongs_to_the_daemon(folder: str, tmp_path: Pa
     other.mkdir()
     os.chown(other, 4711, 4712)
     assert main(["queue", "move", folder, str(other)]) == 0
-    for path in (directory, other):
-        for made in path.rglob("*"):
-            if made != other:
-                assert (made.stat().st_uid, made.stat().st_gid) == (4711, 4712), made
+    new = tmp_path / "new"
+    assert main(["queue", "move", str(other), str(new)]) == 0
+    for path in (directory, other, new):
+        for made in (path, *path.rglob("*")):
+            assert (made.stat().st_uid, made.stat().st_gid) == (4711, 4712), made
 
 
 @pytest.mark.parametrize("action", ["list", "requeue", "move"])

@@ -6,11 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.config.switches import QueueSwitches
+from pyd2.data.element import from_plain
+from pyd2.queue.interface import DeadLetter
+from pyd2.queue.sqlite.store import Store
+from pyd2.web.operations import Operations
+from tests.kit import ncr
 from tests.kit.waiting import wait_until
+from tests.queue.played import Daemon, play
 from tests.web.site import READER, Site, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pyd2.queue.durable import DurableQueue
+    from pyd2.update.engine import Engine
 
 COMMANDS = ("pyd2-retry-now", "pyd2-dead-letter-list", "pyd2-dead-letter-retry", "pyd2-dead-letter-remove")
 
@@ -102,3 +113,44 @@ def test_only_where_it_is_asked_for(site: Site) -> None:
     assert 'data-operate="no"' in site.get("/")[2]
     site.set(web="operate")
     assert set(COMMANDS) <= set(site.d2.command("list-commands")["arguments"])
+
+
+class Operated:
+    """A service that has nothing but its durable queue."""
+
+    def __init__(self, queue: DurableQueue) -> None:
+        self._queue = queue
+
+    def operate(self, action: Callable[[Engine, DurableQueue], Any]) -> Any:
+        """Carry an action out, which does not look at the engine."""
+        return action(None, self._queue)  # type: ignore[arg-type]
+
+
+def test_dead_letters_are_those_of_the_directory_in_use(tmp_path: Path) -> None:
+    """Where a reload named another one, they were read there, and removed by their numbers from this one."""
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    kept = {directory: ncr.datagram(ncr.request(f"{directory.name}.example.com.", "192.0.2.1",
+                                                ncr.dhcid(b"client", directory.name)))
+            for directory in (here, elsewhere)}
+    for directory, datagram in kept.items():
+        directory.mkdir()
+        with Store(str(directory)) as store:
+            store.write([], [], [DeadLetter(0, 1.0, 2.0, "REFUSED", datagram)])
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(here)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        daemon.use(elsewhere)
+        await daemon.until_logged("PYD2_QUEUE_NEXT_START")
+        operations = Operations(Operated(daemon.queue), QueueSwitches("durable", str(elsewhere)))
+        listed: Any = operations.list_dead_letters(None).plain()
+        requests = [each["request"] for each in listed["arguments"]["dead-letters"]]
+        assert requests == ["add here.example.com. 192.0.2.1"]
+        answer: Any = operations._end(from_plain({"numbers": [1]}), again=True).plain()
+        assert answer["result"] == 0
+        await daemon.until_begun(kept[here])
+
+    play(scene)
+    for directory, left in ((here, []), (elsewhere, [kept[elsewhere]])):
+        with Store(str(directory)) as store:
+            assert [dead.datagram for dead in store.read_dead()] == left

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -129,9 +129,9 @@ class Opening:
         return Entries.of([other for other in entries if other.number != number])
 
 
-def report_aside(directory: str, report: Report, step: Callable[[], None]) -> None:
-    """Log each file in a directory that was set aside and holds requests."""
-    for path in folder.others(directory):
+def report_aside(paths: Iterable[Path], report: Report, step: Callable[[], None]) -> None:
+    """Log each file that was set aside and holds requests."""
+    for path in paths:
         number = count(path, step)
         if number != 0:
             report("PYD2_QUEUE_ASIDE", path.parent, number or UNKNOWN)

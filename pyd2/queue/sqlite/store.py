@@ -269,6 +269,11 @@ class Store:
         with self._db.failing():
             return bool(self._db.value("SELECT count(*) FROM moved WHERE generation = ?", generation))
 
+    def renew(self) -> None:
+        """Make it another file than any that was taken over: it gets requests that were not in that one."""
+        with self._db.failing():
+            self._db.execute("UPDATE file SET generation = randomblob(16)")
+
     def give_away(self) -> None:
         """Remove all entries and dead letters, which another file has taken over; it is another file then."""
         with self._db.transaction():
@@ -291,7 +296,8 @@ class Store:
         that was done must not come back.
         """
         held = {entry.number: entry.datagram for entry in self.read()}
-        self.write((), sorted(held.keys() - {entry.number for entry in entries}))
+        stays = {entry.number for entry in entries}
+        self.write((), [number for number in held if number not in stays])
         self.amend([entry for entry in entries if held.get(entry.number, entry.datagram) != entry.datagram])
         self.write([entry for entry in entries if entry.number not in held], (), dead)
 

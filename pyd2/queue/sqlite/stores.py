@@ -45,18 +45,22 @@ class SqliteStores:
     def report_left(self, directory: str) -> None:
         """Log it from a thread: the disk may hang."""
         def look() -> None:
+            from pyd2.queue.sqlite.folder import NEW
             from pyd2.queue.sqlite.salvage import count
 
             path = self.path(directory)
-            try:
-                path.stat()
-            except (FileNotFoundError, NotADirectoryError, ValueError):
+            # A kill may have come before the new file took the place of the old one.
+            for place in (path, Path(directory, NEW, path.name)):
+                try:
+                    place.stat()
+                except (FileNotFoundError, NotADirectoryError, ValueError):
+                    continue
+                except OSError:
+                    pass  # it may hold requests
+                number = count(place)
+                if number != 0:
+                    self._report("PYD2_QUEUE_NOT_USED", place, number or UNKNOWN)
                 return
-            except OSError:
-                pass  # it may hold requests
-            number = count(path)
-            if number != 0:
-                self._report("PYD2_QUEUE_NOT_USED", path, number or UNKNOWN)
 
         threading.Thread(target=look, name="pyd2-queue-left", daemon=True).start()
 

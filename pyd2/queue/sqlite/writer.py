@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.queue.interface import Entries, Entry, Held, InUseError, StoreError, UnwritableError
+from pyd2.queue.sqlite import folder
 from pyd2.queue.sqlite.database import map_mark, os_fault
 from pyd2.queue.sqlite.dead_letters import MOST_DEAD
 from pyd2.queue.sqlite.lock import DirectoryLock
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import asyncio
     import mmap
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from pyd2.counters import Histogram
     from pyd2.queue.interface import DeadLetter, Identity, StoreListener
@@ -94,7 +96,8 @@ class Writer:
         self._lock: DirectoryLock | None = None
         self._lock_fault: Exception | None = None
         self._lock_known = threading.Event()
-        self._others_reported = False
+        self._aside: list[Path] | None = None
+        """Files that were set aside and are still to be reported; None: it is not known which there are."""
         self._changed = threading.Condition()
         self._open = False
         """Whether the file is to be opened."""
@@ -175,6 +178,8 @@ class Writer:
             if held is not None:
                 (self._known, self._held), self._open = held, True
                 self._mirror = self._mirror or _reconcile
+                # All of that is held: twice the same number would be refused.
+                self._changes = _Changes(raised=self._changes.raised)
             self._changed.notify()
         if timeout is not None:
             self._thread.join(timeout)
@@ -226,9 +231,8 @@ class Writer:
         self.fault = None
         try:
             self._take_lock()
-            if not self._others_reported:
-                report_aside(self.directory, self._report, self._step)
-                self._others_reported = True
+            if self._aside is None:
+                self._aside = folder.others(self.directory)
             store, entries = Opening(
                 self.directory, self._known, self._ask_for_held, self._report, self._step
             ).open()
@@ -241,6 +245,7 @@ class Writer:
             else:
                 self._tell_found(entries)
                 self._tell(self._listener.opened, identity)
+            self._report_aside()
             self._work(store, identity)
         except UnwritableError as error:
             self._tell_found(error.entries)
@@ -261,6 +266,13 @@ class Writer:
                 self._forget()
             self.fault = fault
             self._tell(self._listener.failed, fault)
+            self._report_aside()
+
+    def _report_aside(self) -> None:
+        """Log what was set aside, once; when the file is open, since to count its requests may take long."""
+        if self._aside:
+            paths, self._aside = self._aside, []
+            report_aside(paths, self._report, self._step)
 
     def _tell(self, method: Callable[..., None], *arguments: object) -> None:
         """Have a method of the listener called in its thread, if this is still its store."""

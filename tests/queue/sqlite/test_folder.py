@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyd2.queue import lifecycle
 from pyd2.queue.interface import Entries, Held, StoreError
 from pyd2.queue.sqlite import DATABASE, FOLDER, folder
 from pyd2.queue.sqlite.opening import Opening
 from pyd2.queue.sqlite.store import Store
-from tests.queue.played import Daemon, fill, in_file, names, play
+from tests.queue.played import Daemon, fill, gated, in_file, names, play
 from tests.queue.sqlite.test_store import entries
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def test_a_start_finishes_what_a_kill_has_interrupted_and_tells(tmp_path: Path) 
         daemon.use(tmp_path)
         await daemon.until(lambda: daemon.begun)
         assert "PYD2_QUEUE_FINISHED" in daemon.log.ids
+        await daemon.until_logged("PYD2_QUEUE_ASIDE")
         (text,) = daemon.log.texts("PYD2_QUEUE_ASIDE")
         assert text.startswith(f"{tmp_path / FOLDER}.aside-1 holds 2 requests, but was set aside")
 
@@ -149,6 +151,26 @@ def test_kills_during_a_salvage_leave_no_copies_behind(damaged: Path) -> None:
     assert [path.name for path in damaged.iterdir()] == [FOLDER]
 
 
+def test_files_that_were_set_aside_are_counted_when_the_queue_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large one on a slow disk took the place of a disk that does not answer: the file was read late."""
+    monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.05)
+    fill(tmp_path, *names(1))
+    (tmp_path / FOLDER).rename(tmp_path / f"{FOLDER}.aside-1")
+    fill(tmp_path, *names(2))
+    gate = gated(monkeypatch, "count")
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_begun(*names(2))
+        assert daemon.log.ids == ["PYD2_QUEUE_OPENED"]
+        gate.set()
+        await daemon.until_logged("PYD2_QUEUE_ASIDE")
+
+    play(scene)
+
+
 def test_each_file_that_was_set_aside_is_named_at_each_start(tmp_path: Path) -> None:
     for number in (1, 2):
         aside = tmp_path / f"{FOLDER}.aside-{number}"
@@ -158,7 +180,7 @@ def test_each_file_that_was_set_aside_is_named_at_each_start(tmp_path: Path) -> 
 
     async def scene(daemon: Daemon) -> None:
         daemon.use(tmp_path)
-        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        await daemon.until_logged("PYD2_QUEUE_ASIDE", 3)
         texts = [text.partition(" requests")[0] for text in daemon.log.texts("PYD2_QUEUE_ASIDE")]
         assert texts == [f"{tmp_path / FOLDER}.aside-1 holds 3", f"{tmp_path / FOLDER}.aside-2 holds 6",
                          f"{tmp_path / FOLDER}.aside-3 holds an unknown number of"]

@@ -167,6 +167,39 @@ def test_what_the_tool_does_after_a_kill_does_not_look_like_a_loss(tmp_path: Pat
         assert len(store.read()) == (2 if action == ["count"] else 0)
 
 
+@pytest.mark.parametrize("action", ["requeue", "remove", "move", "move to it"])
+def test_the_tool_does_not_open_what_sqlite_would_not_read_to_its_end(
+    killed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    """All behind the damaged frame was gone then, without a word, and the daemon could not tell either."""
+    other = tmp_path / "other"
+    other.mkdir()
+    Store(str(other)).close()
+    flip(wal_of(killed), frame_with(wal_of(killed), b"7" + b"." * 299) + FRAME + 100)
+    before = wal_of(killed).read_bytes()
+    it, the_other = str(killed), str(other)
+    arguments = {"requeue": [it, "--all"], "remove": [it, "--all"], "move": [it, the_other],
+                 "move to it": [the_other, it]}[action]
+    assert main(["queue", action.partition(" ")[0], *arguments]) == 1
+    said = capsys.readouterr().err
+    assert "SQLite leaves out all that follows" in said
+    assert "Start the daemon" in said
+    assert wal_of(killed).read_bytes() == before
+
+
+def test_the_tool_shows_all_that_can_be_read_of_a_file_that_was_set_aside(
+    killed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It left out what SQLite leaves out: whoever compared could not know what the file holds."""
+    flip(wal_of(killed), frame_with(wal_of(killed), b"7" + b"." * 299) + FRAME + 100)
+    aside = killed / f"{FOLDER}.aside-1"
+    (killed / FOLDER).rename(aside)
+    assert main(["queue", "count", str(aside)]) == 0
+    printed = capsys.readouterr()
+    assert "SQLite leaves out all that follows; what can be read follows" in printed.err
+    assert int(printed.out.split()[0]) >= 39
+
+
 @pytest.mark.parametrize("octets", [b"", b"x" * 31, struct.pack(">8I", 0x377F0682, *[0] * 7), bytes(99999)])
 def test_what_is_no_wal_is_left_to_sqlite(tmp_path: Path, octets: bytes) -> None:
     path = tmp_path / "wal"
