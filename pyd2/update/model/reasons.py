@@ -418,7 +418,7 @@ def _is_rcode(name: str) -> bool:
 
 
 def failures(kind: Kind, step: Step) -> Iterator[tuple[str, Reason]]:
-    """Return what can fail in a step, by name: RCODEs that it does not go on with, and all else."""
+    """Return what can fail in a step, by name: RCODEs that its table does not have, and all else."""
     for rcode in Rcode:
         if rcode not in step.on and (step.asks is None or rcode not in _SAY_WHOSE):
             yield rcode.name, reason(rcode.name, kind, step)
