@@ -1,16 +1,8 @@
 #include "update.h"
 
 #include "error.h"
+#include "message.h"
 #include "name_find.h"
-
-enum {
-    UPDATE_FLAGS = 5 << 11,
-    TYPE_A = 1,
-    TYPE_SOA = 6,
-    TYPE_AAAA = 28,
-    CLASS_IN = 1,
-    POINTER = 0xC000
-};
 
 /* What is known of a message while it is written. */
 typedef struct {
