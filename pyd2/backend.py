@@ -18,7 +18,7 @@ NAMES: Final = ("compiled", "plain")
 
 
 class Backend(NamedTuple):
-    """What one engine and its sockets work with. It serves one thread, since its parts have buffers."""
+    """The parts of a back end, for one engine and its sockets. They have buffers, so it serves one thread."""
 
     name: str
     packets: PacketLayer

@@ -60,7 +60,7 @@ class ChannelMaker:
         self._executor = CommandExecutor(process, log, log.flush)
         self._metrics: MetricsPage | None = None
         self._bodies: Bodies | None = None
-        """What all HTTP control sockets share."""
+        """The memory for long bodies, which all HTTP control sockets share."""
         self._site: Site | None = None
 
     def __call__(self, config: ControlSocket) -> ControlChannel:

@@ -1,8 +1,8 @@
 """Takes a configuration from its text to being in force, step by step in Kea's order, or not at all.
 
 Contract, section 2.5. Where Kea leaves a half-changed server behind (a failed load of hook libraries, a
-refused configuration that stays active, a control channel lost to a bad new one), the old configuration
-comes back whole (decisions 13, 18 and "hooks").
+refused configuration that stays active, a control channel lost to a bad new one), pyd2 returns to the
+whole old configuration (docs/differences.md, 13, 18 and "Hooks").
 """
 
 from __future__ import annotations

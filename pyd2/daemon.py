@@ -285,7 +285,7 @@ class Daemon:
         self._service.log_end()
 
     def end_service(self) -> None:
-        """End the service's thread if it has not ended: the daemon could not start, or fails."""
+        """End the update thread if it has not ended: the daemon could not start, or fails."""
         self._service.end()
 
     def _facts(self) -> Facts:

@@ -25,7 +25,7 @@ LARGE: Final = 64
 """From so many members on, each member of a map or list is a part of its own."""
 
 MOST_WAITING: Final = 4
-"""Wholes that may wait. Commands that come back to back bring more than the loop has turns to free."""
+"""Wholes that may wait. Commands without a pause bring more than the loop has turns to free."""
 
 PAUSE: Final = 0.001
 """Seconds between two of these turns."""

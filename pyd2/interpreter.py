@@ -39,7 +39,7 @@ SORTED_AT_ONCE: Final = 1024
 """Items: a fraction of a millisecond."""
 
 KEPT_UNSEEN: Final = 64
-"""Kept objects, each with what it refers to, between two looks of the garbage collector."""
+"""Kept objects, each with what it refers to, between two runs of the garbage collector."""
 
 _PAUSE: Final = 1e-6
 """Seconds; the kernel makes some 60 us of it, in which a waiting thread wakes up and has the lock."""
@@ -79,7 +79,7 @@ def collect_less() -> None:
     """Make the garbage collector examine lasting objects rarely: reference counts free nearly all others.
 
     With Python's thresholds the collector took half of the time in which a large configuration loads. No
-    other thread runs while it looks at objects, so these are few: it counts new objects less those that
+    other thread runs while it examines objects, so these are few: it counts new objects less those that
     ended, so that 800 may be 3,000, which takes a millisecond.
     """
     gc.set_threshold(400, 0, 100_000)
@@ -88,8 +88,8 @@ def collect_less() -> None:
 class KeptObjects:
     """Objects that stay while as many others end.
 
-    The garbage collector counts new objects less those that end, so it would look at none of them for long,
-    and then at 100,000 in one go: 50 ms. Here it looks at some at a time.
+    The garbage collector counts new objects less those that end, so it would examine none of them for long,
+    and then 100,000 in one go: 50 ms. Here it examines some at a time.
     """
 
     __slots__ = ("_count",)
@@ -98,7 +98,7 @@ class KeptObjects:
         self._count = 0
 
     def add(self) -> None:
-        """Count an object, and have the garbage collector look at the young ones from time to time."""
+        """Count an object, and have the garbage collector examine the young ones from time to time."""
         self._count += 1
         if self._count % KEPT_UNSEEN == 0:
             gc.collect(1)
@@ -111,7 +111,7 @@ def no_collection() -> Iterator[None]:
     try:
         yield
     finally:
-        # Both together move all objects to the oldest generation, without looking at them.
+        # Both together move all objects to the oldest generation, without examining them.
         gc.freeze()
         gc.unfreeze()
         gc.enable()

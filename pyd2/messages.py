@@ -139,24 +139,24 @@ W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the rec
 W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1): %3
 W   PYD2_SOCKET_REJECTED closing file descriptor %1 from the service manager unused: %2
 I   PYD2_SOCKET_INHERITED using the socket on %1 port %2 that the service manager kept, with the datagrams that wait in it
-E   PYD2_HISTORY_FAILED the history in %1 cannot be written: %2. Updates are not affected; pyd2 tries it again every 30 seconds, and counts what is not written (pyd2_history_lost_total)
-I   PYD2_HISTORY_RESUMED the history in %1 is written again; %2 requests are not in it since the start
+E   PYD2_HISTORY_FAILED the history in %1 cannot be written: %2. Updates are not affected; pyd2 tries again every 30 seconds, and counts the requests that are not written (pyd2_history_lost_total)
+I   PYD2_HISTORY_RESUMED the history in %1 is written again; %2 requests since the start are not in it
 E   PYD2_HISTORY_SET_ASIDE the history in %1 is damaged (%2): it was renamed to %3, and a new one is in its place
 I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
 W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests has %1 bytes instead of %2: raise net.core.rmem_max so that the kernel drops nothing in a burst
-W   PYD2_QUEUE_ASIDE %1 holds %2 requests, but was set aside: pyd2 does not process them. Look at them with 'pyd2ctl queue list', put back what is missing with 'export' and 'requeue --file', then remove it
+W   PYD2_QUEUE_ASIDE %1 holds %2 requests, but was set aside: pyd2 does not process them. List them with 'pyd2ctl queue list', put back what is missing with 'export' and 'requeue --file', then remove it
 I   PYD2_QUEUE_CLOSED durable queue %1 is empty and closed: the configuration no longer asks for a durable queue
 E   PYD2_QUEUE_FAILED the durable queue does not work: %1. pyd2 processes requests from memory, and tries the queue again after 1 to 30 seconds; requests that wait are lost if the server ends before
 W   PYD2_QUEUE_FINISHED durable queue %1: a crash had interrupted the change to a new file; that file was complete, and is in use now
 I   PYD2_QUEUE_KEPT stopping with %1 requests that are not processed; they are in %2, and are processed after the next start
 W   PYD2_QUEUE_KEPT_ELSEWHERE stopping with %1 requests that are not processed; they are in %2, but the configuration names %3: run 'pyd2ctl queue move %4 %5' before the next start
 W   PYD2_QUEUE_KEPT_RETIRED stopping with %1 requests that are not processed; they are in %2, but the configuration asks for no durable queue: they are processed after a start with a durable queue in %3
-E   PYD2_QUEUE_KILLER request %1 of durable queue %2 is a dead letter now: the process ended %3 times while a hook library handled it. Look at it with 'pyd2ctl queue list --dead', and correct the library
-W   PYD2_QUEUE_LATE durable queue %1 could be read only now: %2 of its requests are processed, and %3 are dead letters, because newer requests of their clients were processed meanwhile. Look at these with 'pyd2ctl queue list --dead %4'
+E   PYD2_QUEUE_KILLER request %1 of durable queue %2 is a dead letter now: the process ended %3 times while a hook library handled it. List it with 'pyd2ctl queue list --dead', and correct the library
+W   PYD2_QUEUE_LATE durable queue %1 could be read only now: %2 of its requests are processed, and %3 are dead letters, because newer requests of their clients were processed meanwhile. List these with 'pyd2ctl queue list --dead %4'
 E   PYD2_QUEUE_LEFT_BEHIND the configuration no longer asks for durable queue %1, which could not be emptied: %2. Remove it before this directory is used again, or its requests are processed a second time
-E   PYD2_QUEUE_LOST stopping while durable queue %2 does not work: %1 requests are lost, or are still in it and are processed again
+E   PYD2_QUEUE_LOST stopping while durable queue %2 does not work: %1 requests are lost, or are still in it and are processed again after the next start
 W   PYD2_QUEUE_NEXT_START durable queue %1 stays in use until the next start, which uses %2. If requests are left in the first one then, stop the server and run 'pyd2ctl queue move %3 %4'
-W   PYD2_QUEUE_NOT_USED durable queue %1 holds %2 requests, but the configuration asks for no durable queue. They are processed when it does; look at them with 'pyd2ctl queue list'
+W   PYD2_QUEUE_NOT_USED durable queue %1 holds %2 requests, but the configuration asks for no durable queue. pyd2 processes them when it asks for one; list them with 'pyd2ctl queue list'
 I   PYD2_QUEUE_OPENED durable queue %1 is in use and holds %2 requests
 W   PYD2_QUEUE_RESUMED durable queue %1 works again and holds all %2 requests that wait
 I   PYD2_QUEUE_RETIRED the configuration no longer asks for durable queue %1: pyd2 processes the %2 requests in it, then closes it. New requests are not written
@@ -176,8 +176,8 @@ I   PYD2_REQUEST_SUPERSEDED Request ID %1: superseded by a newer request while p
 D55 PYD2_BATCH_ANSWERED DNS server %1 answered %2 to a batch of %3 updates for zone %4 after %5 ms: %6
 D55 PYD2_BATCH_SENT sending a batch of %1 updates for zone %2 to DNS server %3: one message of %4 octets over %5
 D55 PYD2_BATCH_TIMEOUT a batch of %1 updates for zone %2 to DNS server %3 was not answered in time: each update is sent again by itself
-I   PYD2_BATCHES_PAUSED DNS server %1 answered %2 to a batch of %3 updates for zone %4: pyd2 sends these updates, and all of this zone and key for %5 seconds, one by one. If this continues, look which of its updates the server refuses
-I   PYD2_NAME_ADOPTED Request ID %1: %2 had the address %3 without a DHCID and has this client's now, by the policy adopt: from here on no other client changes it
+I   PYD2_BATCHES_PAUSED DNS server %1 answered %2 to a batch of %3 updates for zone %4: pyd2 sends these updates, and all of this zone and key for %5 seconds, one by one. If this continues, find out which updates the server refuses
+I   PYD2_NAME_ADOPTED Request ID %1: %2 had the address %3 and no DHCID: by the policy adopt it has this client's DHCID now, and no other client changes it
 D55 PYD2_NAME_HOLDS Request ID %1: DNS server %2 was asked for the DHCIDs of %3, which are: %4; %5
 I   PYD2_NAME_JOINED Request ID %1: %2 is shared by the policy dual-stack: its client of the other family, %3, keeps its addresses, and %4 was added
 D70 PYD2_REPLY_IGNORED ignoring a datagram from %1 that answers no pending update: %2
@@ -185,11 +185,11 @@ D70 PYD2_UPDATE_TCP Request ID %1: sending the update to server %2 over TCP: %3
 W   PYD2_CONNECTION_CLOSED closed the TCP connection to DNS server %1: %2. The next update opens a new one. This happened %3 times since the last such message, which appears at most once a minute
 W   PYD2_NO_SOCKET cannot open a socket to DNS server %1: %2. Its updates are tried again; if they fail, raise LimitNOFILE or net.ipv4.ip_local_port_range. This happened %3 times since the last such message, which appears at most once a minute
 W   PYD2_REPLIES_DROPPED the kernel dropped %1 replies of DNS server %2 because a receive buffer of %3 bytes was full. Their updates are tried again. If this continues: %4
-I   PYD2_SEGMENTS_REFUSED the kernel does not cut updates for DNS server %1 into segments: %2. pyd2 sends them one by one, which takes more CPU time; nothing is lost. This is tried again at the next start
+I   PYD2_SEGMENTS_REFUSED the kernel refuses to cut updates for DNS server %1 into segments: %2. pyd2 sends them one by one, which takes more CPU time; nothing is lost. pyd2 tries it again after the next start
 W   PYD2_REQUESTS_FAILED %1: requests failed with %2 (%3 since the last such message, which appears at most once a minute). %4 Mend: %5
-W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; it is tried from time to time. %3
-I   PYD2_SERVER_TAKES_DHCID DNS server %1 takes DHCID records in zone %2 now
-W   PYD2_SERVER_TAKES_NO_DHCID DNS server %1 takes updates of zone %2, but none with DHCID records, as Samba: they fail, and are not tried again. %3
+W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; pyd2 tries it from time to time. %3
+I   PYD2_SERVER_TAKES_DHCID DNS server %1 accepts DHCID records in zone %2 now
+W   PYD2_SERVER_TAKES_NO_DHCID DNS server %1 accepts updates of zone %2, but none with DHCID records, as Samba does: these fail, and are not tried again. %3
 I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 
 [commands]
@@ -203,7 +203,7 @@ W   PYD2_HTTP_UNPROTECTED the HTTP control socket on %1 port %2 is not protected
 
 [hooks]
 I   PYD2_GSS_TSIG_BUILTIN pyd2's own GSS-TSIG works in the place of Kea's library libddns_gss_tsig.so, by its parameters
-W   PYD2_GSS_TSIG_ECHO DNS server %1 refuses an update with %2, and in place of its own signature sends that of the update back, as Samba and Windows do: %3. So %4. This happened %5 times since the last such message, which appears at most once a minute
+W   PYD2_GSS_TSIG_ECHO DNS server %1 refused an update with %2, and signed that with a copy of the update's signature, as Samba and Windows do: %3. So %4. This happened %5 times since the last such message, which appears at most once a minute
 W   PYD2_GSS_TSIG_KEY_UNKNOWN DNS server %1 does not know key %2 any more, most likely because it was restarted: pyd2 agrees on a new one now
 E   PYD2_HOOK_EXCEPTION hooks library %1: %2
 E   PYD2_HOOK_HTTP_FAULT a hooks library has left no valid request or response over HTTP, so the client at %1 gets 500: %2

@@ -7,7 +7,7 @@ from binascii import unhexlify
 from copy import copy
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop, inet_pton
 from pyd2.data.json import from_json
@@ -76,6 +76,10 @@ class RequestKind(IntEnum):
         return kind
 
 
+PTR_REMOVAL: Final = RequestKind.REMOVE_NO_CHECK_WITH_DHCID
+"""The kind of a request that only removes the PTR of an address, whatever name that has."""
+
+
 class NameChangeRequest:
     """One request, checked.
 
@@ -89,7 +93,7 @@ class NameChangeRequest:
     packed = False
     """Whether it is in the form that C reads (``pyd2.packets.packed``)."""
     domains = None
-    """The numbers of its domains, which only packed requests tell."""
+    """The numbers of its domains, which only packed requests have."""
     show_many = None
     """See pyd2.messages.LoggedRequest."""
 
@@ -166,8 +170,8 @@ class NameChangeRequest:
     def ptr_removal(self) -> Self:
         """Return a request that removes the PTR of the same address, whatever name that has."""
         changed = copy(self)
-        changed.change_type = ChangeType.REMOVE
-        changed.conflict_resolution_mode = ConflictResolutionMode.NO_CHECK_WITH_DHCID
+        changed.change_type = PTR_REMOVAL.change_type
+        changed.conflict_resolution_mode = PTR_REMOVAL.mode
         changed.forward_change, changed.reverse_change = False, True
         return changed
 

@@ -27,7 +27,7 @@ class UnfitFileError(OSError):
 
 
 def open_regular(path: str, flags: int = os.O_RDONLY, mode: int = 0o666, *, follow: bool = True) -> int:
-    """Open a file and return its descriptor, without waiting for anybody.
+    """Open a file and return its descriptor, without waiting.
 
     ``follow``: a symbolic link as the last part of the path is followed; it must not be where a daemon with
     rights creates or empties a file. Raises OSError, UnfitFileError when the file is no regular one,

@@ -2,14 +2,14 @@
 
 Theory of operation
 -------------------
-The daemon's thread reads configurations, answers commands and runs hook libraries. Each of these may take its
-time, and no DNS update waits for it: the service has a thread with an event loop of its own. The threads
+The main thread reads configurations, answers commands and runs hook libraries. Each of these may take its
+time, and no DNS update waits for it: the update thread has an event loop of its own. The threads
 share Python's interpreter lock, which no thread holds for long: each system call releases it, and it is taken
 from a thread that computes after half a millisecond (``pyd2.interpreter``).
 
 The daemon calls the service by ``_call``, which runs a function on the update thread and waits for its end;
-that takes microseconds. The service never waits for the daemon: it posts to the daemon's loop. Calls of hook
-libraries go there as hook jobs (``update/drive/hook_jobs.py``), and their results come back.
+that takes microseconds. The service never waits for the daemon: it posts to the main thread's loop, hook
+jobs (``update/drive/hook_jobs.py``) among them; the main thread posts their results in the same way.
 If the update thread fails, the process ends with exit status 1: a service manager can start it again.
 """
 
@@ -75,7 +75,7 @@ service manager kills after 90 s what does not leave.
 """
 
 KEPT_SECONDS: Final = 5.0
-"""The same with a durable queue: what is left over goes on at the next start, so that a restart is quick."""
+"""The same with a durable queue: what is left over is processed after the restart, which is quick so."""
 
 SERVERS_AT_ONCE: Final = 256
 """DNS servers whose status is put down in one go: a fraction of a millisecond."""
@@ -99,9 +99,9 @@ def _turn() -> None:
 
 
 class Service:
-    """The service as the daemon's thread sees it; all methods are for that thread.
+    """The service as the main thread sees it; all methods are for that thread.
 
-    ``on_fault`` is the exception handler of its loop; ``on_left`` is called in the daemon's loop when the
+    ``on_fault`` is the exception handler of its loop; ``on_left`` is called in the main thread when the
     shutdown is complete.
     """
 
@@ -146,12 +146,12 @@ class Service:
         self._thread = Thread(target=self._run, name="pyd2-dns", daemon=True)
 
     def start(self) -> None:
-        """Start the service's thread; before that, and after its end, calls run in the caller's thread."""
+        """Start the update thread; before that, and after its end, calls run in the caller's thread."""
         interpreter.share()
         self._thread.start()
 
     def _run(self) -> None:
-        # Signals are the daemon's thread's.
+        # Signals are for the main thread.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._loop.run_forever()
@@ -164,7 +164,7 @@ class Service:
                 os._exit(1)
 
     def _call(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Have the service's thread run a function; return what it returns, raise what it raises."""
+        """Have the update thread run a function; return what it returns, raise what it raises."""
         if not self._thread.is_alive():
             return function(*arguments, **named)
         outcome: Future[T] = Future()
@@ -181,7 +181,7 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See DurableQueue; not in the service's thread, for it waits for a disk."""
+        """See DurableQueue; not on the update thread, because it waits for a disk."""
         self._queue.claim(queue)
 
     def unclaim(self) -> None:
@@ -189,7 +189,7 @@ class Service:
         self._queue.unclaim()
 
     def configure(self, config: Config, select_key: SelectKey | None) -> None:
-        """Work by a new configuration; see Engine. ``select_key`` will be called in the daemon's thread."""
+        """Work by a new configuration; see Engine. ``select_key`` will be called on the main thread."""
         # With many zones it takes a second to prepare, and some of that to drop what was before: here.
         self._configure_history(config.switches.history)
         if config.web and self._recent is None:
@@ -220,7 +220,7 @@ class Service:
         return None if self._recent is None else self._call(self._recent.take)
 
     def operate(self, action: Callable[[Engine, DurableQueue], T]) -> T:
-        """Have an operator's action carried out in the service's thread; return what it returns."""
+        """Have an operator's action carried out on the update thread; return what it returns."""
 
         def act() -> T:
             outcome = action(self._engine, self._queue)
@@ -301,7 +301,7 @@ class Service:
         return self._call(function)
 
     def when_alive(self, answer: Callable[[], None]) -> None:
-        """Call a function in the daemon's loop when the service's loop has turned once."""
+        """Call a function in the main thread's loop when the service's loop has turned once."""
         self._loop.call_soon_threadsafe(self._home.call_soon_threadsafe, answer)
 
     def settle(self) -> None:

@@ -144,7 +144,7 @@ def d2_srv_configured(handle):
     loop.call_soon(loop.call_soon, block)  # the daemon begins to listen on the first pass
 
 def block():
-    Path("gate").read_text()  # until somebody has opened it for writing, and closed it
+    Path("gate").read_text()  # until a writer has opened it, and closed it
 """
 
 

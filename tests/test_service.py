@@ -1,4 +1,4 @@
-"""What the service's thread does in parts; all else of it is tested with the daemon."""
+"""What the update thread does in parts; all else of it is tested with the daemon."""
 
 from collections.abc import Callable
 from ipaddress import IPv4Address

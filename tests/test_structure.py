@@ -16,7 +16,11 @@ MOST_MODULES = 20
 MOST_LINES = 450
 """In one module."""
 
-KNOWN_CIRCLES = 1
+KNOWN_CIRCLE = {
+    "pyd2.update.model.plan",
+    "pyd2.update.model.transaction",
+    "pyd2.update.server.lane",
+}
 """A lane knows the transactions that wait for it, and a transaction its server: one graph of objects."""
 
 
@@ -85,13 +89,15 @@ def test_no_folder_has_more_modules_than_one_sees_at_a_glance() -> None:
 
 
 def test_no_module_is_too_long_to_read_in_one_go() -> None:
-    lengths = {name_of(path, ROOT): len(path.read_text().splitlines()) for path in modules(PACKAGE)}
+    paths = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]
+    paths += [path for suffix in ("py", "c", "cc", "h") for path in (ROOT / "cbridge").rglob(f"*.{suffix}")]
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in paths}
+    del lengths["cbridge/include/pyd2_hook.h"]  # what the authors of hook libraries read, in one file
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
 def test_modules_do_not_depend_on_each_other_in_circles() -> None:
-    found = circles(graph_of(PACKAGE))
-    assert len(found) <= KNOWN_CIRCLES, found
+    assert [set(circle) for circle in circles(graph_of(PACKAGE))] == [KNOWN_CIRCLE]
 
 
 @pytest.mark.parametrize(("texts", "expected"), [

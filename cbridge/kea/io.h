@@ -1,5 +1,5 @@
 /*
- * The IO services of compiled libraries: their timers and sockets, run by the daemon's loop.
+ * The IO services of compiled libraries: their timers and sockets, run by the main thread's loop.
  *
  * A library registers its own services with Kea's IOServiceMgr, or uses the server's (`io_context`). The epoll
  * descriptor of a service becomes readable when the service has work. Only the hook thread uses it.

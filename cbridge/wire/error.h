@@ -11,7 +11,7 @@ enum wire_error {
     WIRE_NO_SPACE = -2,  /* the result would not fit where it is to go */
     WIRE_BAD_NAME = -3, /* a name that is none, or that ends beyond its octets */
     WIRE_NO_DIGEST = -4, /* libcrypto does not do this digest, or failed */
-    WIRE_UNVERIFIED = -5 /* the signature of a reply does not show who sent it */
+    WIRE_UNVERIFIED = -5 /* the signature of a reply does not show that the server sent it */
 };
 
 #endif

@@ -121,7 +121,7 @@ int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, c
     return left_out;
 }
 
-/* Go on to a transaction's next update, if the window has a free place. Returns whether that is done. */
+/* Send a transaction's next update, if the window has a free place. Returns whether that is done. */
 static bool send_next(sending *common, const wire_route *then, uint32_t number, const uint8_t *record) {
     const wire_window *window = &common->lane->window;
     wire_packed head;

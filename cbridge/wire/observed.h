@@ -1,4 +1,4 @@
-/* What is counted of requests and replies while somebody looks at it: for metrics. */
+/* What is counted of requests and replies while metrics or the history are on. */
 #ifndef PYD2_WIRE_OBSERVED_H
 #define PYD2_WIRE_OBSERVED_H
 
@@ -26,7 +26,7 @@ typedef struct {
 /* Count a value. */
 void wire_histogram_add(wire_histogram *histogram, double value);
 
-/* Count a reply by its RCODE (negative: the caller looks at it again, and counts it) and its time in seconds. */
+/* Count a reply by its RCODE (negative: the caller judges it, and counts it) and its time in seconds. */
 void wire_reply_count(wire_reply_counts *counts, int rcode, double seconds);
 
 /* Note when packed requests, one behind the other, were read. Those of size 0 are none. */

@@ -25,7 +25,7 @@ static inline size_t wire_left(const wire_reader *reader) {
     return (size_t)(reader->end - reader->at);
 }
 
-/* Return the next octets and go on behind them, or null if there are not as many. */
+/* Return the next octets and move behind them; null if there are not as many. */
 static inline const uint8_t *wire_read_octets(wire_reader *reader, size_t size) {
     if (size > wire_left(reader)) {
         reader->missing = true;

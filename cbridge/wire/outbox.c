@@ -59,7 +59,8 @@ uint8_t *wire_lane_reserve(wire_lane *lane, uint32_t size) {
     }
     if (lane->octets_capacity - lane->used < size) {
         uint64_t wanted = 2 * (uint64_t)lane->octets_capacity + size;
-        uint32_t capacity = wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX; /* messages tell their places in 32 bits */
+        /* Messages have their places in 32 bits. */
+        uint32_t capacity = wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX;
         if (capacity - lane->used < size) {
             return NULL;
         }

@@ -61,7 +61,7 @@ int wire_match(const wire_domains *domains, uint8_t *packed, size_t size);
 
 /*
  * Read datagrams that stand `stride` octets apart (0: one directly behind the other), and leave the packed and
- * matched requests one behind the other in `packed`. `packed_sizes` tells the size of each, 0 where the datagram
+ * matched requests one behind the other in `packed`. `packed_sizes` has their sizes, 0 where the datagram
  * needs a second look, or its request does not fit into what is left of the `packed_size_max` octets there. `numbers` are
  * those of the durable queue; null: they have none.
  */

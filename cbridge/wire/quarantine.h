@@ -1,4 +1,4 @@
-/* Query IDs whose time was up a short while ago. pyd2/update/server/id_quarantine.py is the same in Python and tells why. */
+/* Query IDs whose time was up a short while ago. pyd2/update/server/id_quarantine.py, the same in Python, explains it. */
 #ifndef PYD2_WIRE_QUARANTINE_H
 #define PYD2_WIRE_QUARANTINE_H
 

@@ -59,7 +59,7 @@ static bool put_address(wire_writer *writer, const wire_packed *request) {
     return true;
 }
 
-/* A packed request taken apart. */
+/* The parts of a packed request. */
 typedef struct {
     wire_packed head;
     wire_reader dhcid;

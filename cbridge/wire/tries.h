@@ -84,7 +84,7 @@ int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, c
 void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *datagrams, size_t stride,
                      const uint32_t *sizes, size_t count, const wire_turn *turn, wire_event *events);
 
-/* Leave the transactions that have a try at a lane, at most `count`; return how many. It looks at all tries. */
+/* Leave the transactions that have a try at a lane, at most `count`; return how many. It searches all tries. */
 size_t wire_tries_of_lane(const wire_tries *tries, const wire_lane *lane, uint32_t *numbers, size_t count);
 
 /* End the try of a message that could not be sent. Returns its transaction, or -1 if there is no such try. */

@@ -1,16 +1,8 @@
 #include "update.h"
 
 #include "error.h"
+#include "message.h"
 #include "name_find.h"
-
-enum {
-    UPDATE_FLAGS = 5 << 11,
-    TYPE_A = 1,
-    TYPE_SOA = 6,
-    TYPE_AAAA = 28,
-    CLASS_IN = 1,
-    POINTER = 0xC000
-};
 
 /* What is known of a message while it is written. */
 typedef struct {
@@ -37,7 +29,7 @@ static void put_name(wire_writer *writer, const message_layout *layout, const wi
         int found = wire_find_suffix(layout->zone, name, at);
         size_t base = WIRE_HEADER_SIZE;
         if (found < 0 && owner) {
-            /* Where the owner was cut short, the zone's name goes on, and would have been found. */
+            /* If the owner's end is a pointer to the zone's name, that suffix would have been found there. */
             found = wire_find_suffix(&layout->owner, name, at);
             base = layout->owner_at;
         }

@@ -1,19 +1,11 @@
 #include "update_batch.h"
 
 #include "error.h"
+#include "message.h"
 #include "name_find.h"
 #include "packed.h"
 
-enum {
-    UPDATE_FLAGS = 5 << 11,
-    TYPE_A = 1,
-    TYPE_SOA = 6,
-    TYPE_AAAA = 28,
-    CLASS_IN = 1,
-    POINTER = 0xC000,
-    POINTER_MAX = 0x3FFF,
-    COUNTS_AT = 6
-};
+enum { POINTER_MAX = 0x3FFF, COUNTS_AT = 6 };
 
 /* A message while it is written. */
 typedef struct {

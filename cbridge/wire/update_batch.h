@@ -1,4 +1,4 @@
-/* UPDATE messages with the changes of many owners. pyd2/dns/batch.py is the same in Python and tells how. */
+/* UPDATE messages with the changes of many owners. pyd2/dns/batch.py is the same in Python, with an explanation. */
 #ifndef PYD2_WIRE_UPDATE_BATCH_H
 #define PYD2_WIRE_UPDATE_BATCH_H
 

@@ -1,4 +1,4 @@
-/* How many updates may be under way to one DNS server. pyd2/update/server/window.py is the same in Python and tells why. */
+/* How many updates may be under way to one DNS server. pyd2/update/server/window.py, the same in Python, explains it. */
 #ifndef PYD2_WIRE_WINDOW_H
 #define PYD2_WIRE_WINDOW_H
 

@@ -20,7 +20,7 @@ enum {
     SEGMENTED_OCTETS_MAX = 65000 /* the same; a datagram over IPv4 has at most 65,507 */
 };
 
-/* The control message that tells the size of the segments. */
+/* The control message with the size of the segments. */
 typedef struct {
     _Alignas(struct cmsghdr) uint8_t octets[CMSG_SPACE(sizeof(uint16_t))];
 } segment_size;

@@ -1,7 +1,7 @@
-"""The capture thread ``pyd2-capture``, which is there while a capture is: it writes what others note.
+"""The capture thread ``pyd2-capture``, which runs during a capture: it writes what the update thread notes.
 
-The update thread puts octets into a list and goes on. What the thread cannot write in time is counted, and
-left out once ``MOST_WAITING`` octets wait.
+The update thread only puts octets into a list. Once ``MOST_WAITING`` octets wait for the disk, further ones
+are left out and counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_WAITING: Final = 16 << 20
 """Octets that may wait to be written."""
 PAUSE: Final = 0.05
-"""Seconds between two looks at what waits."""
+"""Seconds until what waits is written."""
 AT_ONCE: Final = 512
 """Requests and updates that are written together."""
 MOST_OPEN: Final = 65536
@@ -155,7 +155,7 @@ class Capture:
             self._write([*map(_update, self._open.values())])
         except OSError as error:
             self._reason = f"the file cannot be written: {error.strerror}"
-        except Exception:  # whatever it is, the daemon goes on without the capture
+        except Exception:  # whatever it is, the daemon continues without the capture
             self._reason = f"an internal error: {traceback.format_exc()}"
         finally:
             os.close(self._file)

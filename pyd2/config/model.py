@@ -126,7 +126,7 @@ class UnixSocket(NamedTuple):
 
 
 class HttpClient(NamedTuple):
-    """A user who may send commands over HTTP, by Basic authentication."""
+    """A client that may send commands over HTTP, by Basic authentication."""
 
     user: str
     password: str
@@ -202,7 +202,7 @@ class Config(NamedTuple):
 
     @property
     def observed(self) -> bool:
-        """Whether something looks at what becomes of requests and what DNS servers reply."""
+        """Whether ends of requests and replies of servers are counted: for metrics, page or history."""
         return self.switches.history.enabled or any(pages.any for pages in self._pages)
 
     @property

@@ -42,7 +42,7 @@ def _ignore(*_: object) -> None:
 
 
 def _nothing_wrong(_: object) -> list[str]:
-    """Find fault with no library."""
+    """Accept all libraries."""
     return []
 
 

@@ -1,6 +1,6 @@
 """The configuration file's reader: tokens and the grammar's tables become a tree of elements.
 
-It has Bison's error messages (contract, section 2.1), down to when the token after a comma is looked at:
+It has Bison's error messages (contract, section 2.1), down to when the token after a comma is read:
 Bison looks ahead only where two readings differ, and a warning names the file that is open at that moment.
 """
 

@@ -50,10 +50,7 @@ class BasicAuthentication:
             return None, "not basic authentication"
         given = value[5:].strip("\t ").encode("latin-1", "replace")
         found = None
-        for (
-            credential,
-            client,
-        ) in self._clients:  # all: the time tells nothing
+        for credential, client in self._clients:  # all of them: so the time does not show which one it is
             if hmac.compare_digest(credential, given) and found is None:
                 found = client
         return found, ""

@@ -108,7 +108,7 @@ class Head:
 
     @property
     def keeps(self) -> bool:
-        """Whether the client wants to go on with the connection after the answer."""
+        """Whether the client wants to keep the connection after the answer."""
         wish = self.headers.get("connection", "").lower()
         return wish == "keep-alive" if self.version == (1, 0) else self.version > (1, 0) and wish != "close"
 

@@ -17,7 +17,7 @@ class Awaited(Protocol):
         """Begin; ``later`` gets the response, now or in time."""
 
     def leave(self) -> None:
-        """End soon: the connection is about to close, or a new configuration says who may come in."""
+        """End soon: the connection is about to close, or a new configuration lets other clients in."""
 
     def gone(self) -> None:
         """Note that the client has gone: nothing can be sent any more."""

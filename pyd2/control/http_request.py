@@ -72,7 +72,7 @@ class Request(NamedTuple):
 class RequestReader:
     """Reads the requests of a connection.
 
-    ``knows`` is asked for a head whether its client has shown who it is. Long bodies take their memory from
+    ``knows`` returns whether the client of a head is authenticated. Long bodies take their memory from
     ``bodies``. With ``pages`` a GET is a request, too.
     """
 

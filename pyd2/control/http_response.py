@@ -85,7 +85,7 @@ def answer(element: Element) -> Response:
 
 
 def challenge(realm: str) -> Response:
-    """Return the response to a client that has not shown who it is (RFC 7617)."""
+    """Return the response to a client that is not authenticated (RFC 7617)."""
     quoted = "".join(f"\\{char}" if char in '"\\' else char for char in in_header(realm))
     return refusal(401, ("WWW-Authenticate", f'Basic realm="{quoted}"'))
 

@@ -119,7 +119,7 @@ class HttpSession:
         self._reader = RequestReader(self._knows, service.bodies, pages=service.pages is not None)
 
     def join(self, service: HttpService) -> None:
-        """Let another service judge the requests from now on."""
+        """Answer the requests from now on by another service, that of a new configuration."""
         self.service = service
         self._reader.pages = service.pages is not None
 
@@ -179,7 +179,7 @@ class HttpSession:
         head = request.head
         self.closing = request.verdict in _STATUS or not head.keeps
         # As with Kea, the connection stays open. But where the request ends is not known, so what may come is
-        # not read: it could be its body, written by somebody else, and be taken for a request.
+        # not read: it could be its body, which another client has written, and be taken for a request.
         self.deaf = request.verdict is Verdict.BROKEN and not self.closing
         if request.verdict in {Verdict.GOOD, Verdict.BROKEN}:
             response = self._respond(request)
@@ -256,7 +256,7 @@ class HttpSession:
         return refusal(404) if pages is None else pages.respond(head, role)
 
     def _authenticate(self, request: Request, body: Element | None) -> Response:
-        """Let the clients in that may come in, and hook libraries have their say."""
+        """Authenticate the client and run the callouts of hook libraries; then carry the command out."""
         service = self.service
         client, response = None, None
         authentication = service.authentication

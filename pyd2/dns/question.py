@@ -1,4 +1,4 @@
-"""Questions for the DHCID of a name: who has it, if anybody (RFC 4701, RFC 1035)."""
+"""Questions for the DHCID of a name: which client has it, if any (RFC 4701, RFC 1035)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def read_answer(datagram: bytes, name: bytes, context: SigningContext | None, wa
 def _usual_answer(datagram: bytes, name: bytes) -> DhcidAnswer | None:
     """Return what an unsigned answer with one DHCID, or no record, says; None for all others, right or wrong.
 
-    What else it has is not looked at, which makes it four times as quick.
+    Other records in it are not read, which makes it four times as quick.
     """
     at = _HEADER_LENGTH + len(name)
     if (

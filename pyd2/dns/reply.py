@@ -56,7 +56,7 @@ class Reply(NamedTuple):
 def read_reply(datagram: bytes, context: SigningContext | None, wall: int) -> int:
     """Return the response code (0 to 4095) of a server's reply.
 
-    ``context`` is the one that signed the request; a signature is not looked at without one. ``wall`` is
+    ``context`` is the one that signed the request; a signature is not checked without one. ``wall`` is
     seconds since the epoch. Whether the query ID is the request's is for the caller to check.
 
     Raises ReplyError with the text of DHCP_DDNS_INVALID_RESPONSE.

@@ -49,7 +49,7 @@ class TkeyReply(NamedTuple):
 
 
 def encode_request(query_id: int, name: bytes, inception: int, expire: int, token: bytes) -> bytes:
-    """Return a message that asks for a key of a name, or goes on with it.
+    """Return the first or a further message of the exchange for a key of a name.
 
     ``name`` is a domain name on the wire; inception and expiration are seconds since the epoch, of which the
     low 32 bits count; the token has ``LONGEST_TOKEN`` octets at most.

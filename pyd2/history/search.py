@@ -29,7 +29,7 @@ _RESULTS: Final = {result: result.word for result in Result}
 _FAILURES: Final = (Result.FAILED, Result.EXPIRED, Result.UNMATCHED, Result.RETRYING)
 _FAILED: Final = f"result IN ({', '.join(str(int(result)) for result in _FAILURES)})"
 _STEPS: Final = 100_000
-"""Steps of SQLite, some milliseconds, between two looks at the clock."""
+"""Steps of SQLite, some milliseconds, between two readings of the clock."""
 
 
 class HistoryError(Exception):

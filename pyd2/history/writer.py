@@ -134,7 +134,7 @@ class HistoryWriter:
                     self._log.emit("PYD2_HISTORY_SET_ASIDE", switches.directory, error, aside)
             if not aside:
                 self._fail(switches, str(error))
-        except Exception as error:  # whatever it is, the daemon goes on without the history
+        except Exception as error:  # whatever it is, the daemon continues without the history
             self._fail(switches, str(error) if isinstance(error, OSError) else repr(error))
         else:
             return True
@@ -230,7 +230,7 @@ class HistoryWriter:
         return [each for each in done if failed.pop(batch.done[each].fqdn_wire.lower(), self) is None]
 
     def _rest(self, begun: float) -> float:
-        """Let the other threads have most of the time; return the thread's time from which it works again."""
+        """Sleep, so that the other threads have most of the time; return this thread's CPU time after it."""
         if not self._closing:
             time.sleep(DUTY * max(0.0, time.thread_time() - begun))
         return time.thread_time()

@@ -139,7 +139,7 @@ class PythonChain(NoLibraries):
         """
         self._log = log
         self._callouts = Callouts([entry.library for entry in entries], log, clock, rules)
-        # The lists themselves, which change with each registration: every use looks at them.
+        # The lists themselves, which change with each registration: every use reads them.
         self._created = self._callouts.of("context_create")
         self._destroyed = self._callouts.of("context_destroy")
         loaded = load_libraries(entries, self._callouts, log)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST: Final = 100_000
-"""Objects that are looked at; libraries with more are left to the garbage collector."""
+"""Objects that are examined; libraries with more are left to the garbage collector."""
 
 _PAUSED: Final = (GeneratorType, CoroutineType, AsyncGeneratorType)
 _C_IO: Final = IOBase.__mro__[1]
@@ -43,9 +43,9 @@ _bases_of: Final = type.__dict__["__mro__"].__get__
 _globals_of: Final = cast("Any", ModuleType.__dict__)["__dict__"].__get__
 
 _closed: list[ModuleType] = []
-"""Modules that were not looked at yet."""
+"""Modules that were not examined yet."""
 _kept: list[ModuleType] = []
-"""Modules that were still in use, for example by the key of an update: they are looked at once more."""
+"""Modules that were still in use, for example by the key of an update: they are examined once more."""
 
 
 def closed(modules: Iterable[object]) -> None:

@@ -107,7 +107,7 @@ FAMILIES: Final = (
     ),
     Family("pyd2_queue_entries", _G, "Requests in the durable queue."),
     Family("pyd2_queue_usable", _G, "0: the disk does not work, and requests are kept in memory only."),
-    Family("pyd2_dead_letters", _G, "Requests that failed for good and are kept to be looked at."),
+    Family("pyd2_dead_letters", _G, "Requests that failed for good and are kept for the operator."),
     Family("pyd2_queue_commit_seconds", _H, "Seconds that a commit of the durable queue takes."),
     Family(
         "pyd2_gss_key_expiry_timestamp_seconds",

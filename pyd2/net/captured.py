@@ -1,4 +1,4 @@
-"""Where a capture sees requests and updates. While there is none, nothing of this is in use."""
+"""Shows requests and updates to a capture. Without a capture nothing of this is in use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UpdateCapture(Protocol):
         """Note a message that is about to be sent; ``at`` is seconds since the epoch."""
 
     def note_replies(self, server: str, slot: int, datagrams: Sequence[bytes]) -> None:
-        """Note what has come back."""
+        """Note messages that a server has sent."""
 
 
 class CapturedDatagrams:

@@ -46,7 +46,7 @@ class ControlChannel(Protocol):
         If one of the ``others`` listens at the same place, the channel takes its listening socket over, so
         that no client finds the place closed. The other one keeps its connections and is to be closed.
 
-        Called again after ``leave``, or after its socket was taken over, it goes on as before.
+        Called again after ``leave``, or after its socket was taken over, it serves as before.
 
         Raises ConfigError or ElementTypeError with Kea's text; then nothing has changed.
         """
@@ -95,7 +95,7 @@ class Acceptor:
         self._unwatch()
 
     def go_on(self) -> None:
-        """Accept again if there was no place; a connection has ended."""
+        """Accept again, if there was no place: a connection has ended."""
         if self.on and self._pause is None:
             self._watch()
 
@@ -193,7 +193,7 @@ class ControlChannels:
         self.commit()
 
     def _unprotected(self) -> Iterator[tuple[str, int, str]]:
-        """Yield address, port and fault of the sockets in force that anybody may use, or read."""
+        """Yield address, port and fault of sockets that every client may use, or that are not encrypted."""
         for socket, _ in self._current:
             if not isinstance(socket, UnixSocket):
                 tls, authentication = socket.tls, socket.authentication

@@ -35,7 +35,7 @@ CHUNK: Final = 32768
 
 
 class Later(Protocol):
-    """A response that comes later, or goes on: ``pyd2.control.http_later.Later``."""
+    """A response that comes later, or in parts: ``pyd2.control.http_later.Later``."""
 
     def begin(self, connection: HttpConnection) -> None:
         """Begin; the connection's ``send`` gets what there is, now or in time."""
@@ -176,7 +176,7 @@ class HttpConnection:
             self.close()
 
     def end_soon(self) -> None:
-        """End a response that would go on for ever: the next request is judged anew."""
+        """End a response that has no end of its own: the next request is judged anew."""
         if self._later is not None:
             self._later.leave()
 
@@ -246,7 +246,7 @@ class HttpConnection:
             self._wait_in_body()
 
     def _ask(self, step: Callable[[], bytes | Later | None]) -> bytes | Later | None:
-        """Let the session do something; meanwhile the connection is not closed by others."""
+        """Run a step of the session; until it ends, no other method closes the connection."""
         self._answering = True
         try:
             return step()

@@ -2,7 +2,7 @@
 
 Kea opens a socket with a fresh port for every try. Here a few connected sockets serve for some seconds each:
 the kernel drops what comes from elsewhere, and a try costs no system calls of its own. A reply counts only on
-the socket its try went out from, so a forger who is not on the path has to guess address, port and query ID.
+the socket its try went out from, so a forger that is not on the path has to guess address, port and query ID.
 
 Each socket has a number of its own, the slot; ``Lane.slots`` holds those that new tries draw from. It is one
 at first, which the first message opens, and more under load.
@@ -318,7 +318,7 @@ class ServerSockets:
         self._lane.slots.append(fresh)
 
     def _renew(self, slot: int, now: float) -> None:
-        """Let a socket with another port take over, if there is one."""
+        """Replace a socket by one with another port, if one can be opened."""
         fresh = max(self._lane.slots) + 1
         try:
             self._open(fresh, now)
@@ -330,12 +330,12 @@ class ServerSockets:
             self._replace(slot, fresh)
 
     def _leave_failed(self, slot: int, now: float) -> None:
-        """Let the next try open a socket anew, as Kea's does: this one may have an address that is gone."""
+        """Have the next try open another socket, as Kea's does: this one's local address may be gone."""
         if slot in self._renew_at and now >= self._renew_at[slot] - RENEW_SECONDS + FAILED_SECONDS:
             self._replace(slot, max(self._lane.slots) + 1)
 
     def _replace(self, slot: int, fresh: int) -> None:
-        """Let new tries go out from another slot; what this one has sent may still be answered on it.
+        """Send new tries from another slot; replies to what this one has sent may still come.
 
         One that has sent nothing is closed in the next turn of the loop: where a firewall lets nothing out,
         they would be as many as there are tries.

@@ -30,12 +30,12 @@ TICK: Final = 0.001
 ROUNDS: Final = 16
 """How often in a row the engine may answer failed sends with more to send, before the loop gets its turn.
 
-Where no send succeeds, as without a route, a request goes on to its next server, and the one behind it takes
+Where no send succeeds, as without a route, a request tries its next server, and the request behind it takes
 its place: all in a row would keep the listener from reading.
 """
 
 IDLE_LOOKS: Final = 1024
-"""Servers that are looked at in turn, at most, when descriptors or ports are short."""
+"""Servers that are searched for idle sockets in turn, at most, when descriptors or ports are short."""
 
 IDLE_AT_A_TIME: Final = 32
 """Servers whose sockets are closed at a time when descriptors or ports are short."""
@@ -103,7 +103,7 @@ class EngineIO:
         """The one that is not finished."""
         self._reading_since = 0.0
         self.capture: UpdateCapture | None = None
-        """What notes updates and replies, while a capture is under way."""
+        """Notes updates and replies, while a capture is under way."""
 
     def requests(self, datagrams: Sequence[bytes], numbers: Sequence[int] = ()) -> None:
         """Give NameChangeRequests to the engine and send what it makes of them.
@@ -256,7 +256,7 @@ class EngineIO:
     def forget_unused(self) -> None:
         """Close the sockets of servers that no configuration and no transaction needs any more.
 
-        Those that transactions from before a reconfiguration still need are looked at again later.
+        Those that transactions from before a reconfiguration still need are checked again later.
         """
         if self._closed:
             return
@@ -296,7 +296,7 @@ class EngineIO:
 
     def _failed(self, outgoing: Outgoing, error: int | str) -> None:
         self._engine.send_failed(outgoing, error, time.monotonic(), time.time())
-        # Within flush its rounds go on; a TCP connection's failure comes from outside.
+        # Within flush the next round sends; the failure of a TCP connection comes at another time.
         self._plan_flush()
 
     def _set_timer(self) -> None:
@@ -370,7 +370,7 @@ class EngineIO:
     def _read_all(self) -> Iterator[None]:
         """Read from all servers that have not answered everything, a socket or less in each step."""
         for lane, sockets in list(self._servers.items()):
-            self._turns.left -= 1  # to look at it costs something, too
+            self._turns.left -= 1  # this step costs something, too
             if lane.window.in_flight:
                 yield from sockets.read()
             else:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyd2.net.systemd import ServiceManager
 
 WATCH_SECONDS: Final = 1.0
-"""How often a busy port is tried again and the kernel's drops are looked at."""
+"""How often a busy port is tried again and the kernel's drops are read."""
 
 _STOPPED: Final = ("DHCP_DDNS_NCR_UDP_RECV_CANCELED", "DHCP_DDNS_QUEUE_MGR_STOPPED")
 """The message that Kea logs when it stops listening."""

@@ -7,14 +7,13 @@ library ``libdhcp_lease_cmds.so``.
 
 from __future__ import annotations
 
-import socket
-import time
 from binascii import unhexlify
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from pyd2.command_client import ask_unix
 from pyd2.dns.dhcid import CLIENT_ID, DUID, make_dhcid
 
 if TYPE_CHECKING:
@@ -109,20 +108,10 @@ def _leases(path: str, family: int, text: str) -> Iterator[Lease]:
 
 
 def _ask(path: str, command: bytes) -> bytes:
-    """Return the answer of a server. Raises OSError with the socket's path, ValueError."""
-    answer = bytearray()
-    ends = time.monotonic() + DEADLINE
+    """Return the answer of a server. Raises OSError or ValueError with the socket's path."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(TIMEOUT)
-            client.connect(path)
-            client.sendall(command)
-            while part := client.recv(1 << 16):
-                answer += part
-                if len(answer) > _LONGEST:
-                    raise ValueError(f"the answer of the server at {path} is longer than {_LONGEST} octets")
-                if time.monotonic() > ends:
-                    raise TimeoutError(f"it takes longer than {DEADLINE:g} seconds")
+        return ask_unix(path, command, TIMEOUT, _LONGEST, DEADLINE)
     except OSError as error:
         raise OSError(f"no answer from the server at {path}: {error.strerror or error}") from error
-    return bytes(answer)
+    except ValueError as error:
+        raise ValueError(f"the answer of the server at {path} is {error}") from error

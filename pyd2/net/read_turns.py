@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST: Final = 128
 """What one turn may cost: 1 for each reply, and ``PER_SOCKET`` for each socket that is read."""
 PER_SOCKET: Final = 8
-"""What it costs to read a socket and to go on with its server, in replies."""
+"""What it costs to read a socket and to serve its lane, in replies."""
 LEAST: Final = 32
 """Replies that a socket may have read once its turn has come."""
 SECONDS: Final = 0.0015

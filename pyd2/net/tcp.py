@@ -310,7 +310,7 @@ class TcpLink(Generic[Sent]):
         return connection
 
     def _pause(self) -> None:
-        """Let the next connection wait a little: the server may end each one at once."""
+        """Delay the next connection a little: the server may end each one at once."""
         self._not_before = self._loop.time() + min(AGAIN_SECONDS, self._timeout() / 4)
 
     def _close_idle(self) -> None:

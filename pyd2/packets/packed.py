@@ -10,7 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop
-from pyd2.ncr import NameChangeRequest, RequestKind
+from pyd2.ncr import PTR_REMOVAL, NameChangeRequest, RequestKind
 from pyd2.packets.wire import ffi, lib
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class PackedRequest(bytes):
     def ptr_removal(self) -> PackedRequest:
         """See NameChangeRequest."""
         changed = bytearray(self)
-        changed[_KIND], changed[_WAYS] = RequestKind.REMOVE_NO_CHECK_WITH_DHCID, _REVERSE
+        changed[_KIND], changed[_WAYS] = PTR_REMOVAL, _REVERSE
         return PackedRequest(changed)
 
     def unpacked(self) -> NameChangeRequest:

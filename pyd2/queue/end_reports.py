@@ -55,7 +55,7 @@ class EndReports:
         """Requests that have ended and are not reported."""
 
     def configure(self, max_entries: int) -> None:
-        """Let no more wait than a part of the places of the durable queue."""
+        """Limit the ends that wait to a part of the places of the durable queue."""
         self._most = max_entries // UNREPORTED_PART
 
     def add(self, finished: Sequence[int], dead: Mapping[int, str]) -> None:

@@ -95,7 +95,7 @@ class Held(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What tells a store's content from that of another one, or of an older copy."""
+    """Distinguishes a store's content from that of another store, or of an older copy."""
 
     device: int
     inode: int

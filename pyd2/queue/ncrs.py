@@ -12,7 +12,7 @@ import orjson
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
 from pyd2.errors import NcrError
-from pyd2.ncr import ChangeType, ConflictResolutionMode, decode
+from pyd2.ncr import PTR_REMOVAL, decode
 from pyd2.queue.interface import DeadLetter, Entries, Entry
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def with_changes(datagram: bytes, *, forward: bool, reverse: bool, removes_ptr: 
     fields = from_json(datagram[2 : 2 + length]).map_value()
     fields |= {"forward-change": Element(forward), "reverse-change": Element(reverse)}
     if removes_ptr:
-        mode = ConflictResolutionMode.NO_CHECK_WITH_DHCID.value
-        fields |= {"change-type": Element(int(ChangeType.REMOVE)), "conflict-resolution-mode": Element(mode)}
+        fields |= {
+            "change-type": Element(int(PTR_REMOVAL.change_type)),
+            "conflict-resolution-mode": Element(PTR_REMOVAL.mode.value),
+        }
     text = orjson.dumps({name: element.plain() for name, element in fields.items()})
     return len(text).to_bytes(2, "big") + text

@@ -71,7 +71,7 @@ SCENES = (
     _scene("Ann's old address is free again", _REMOVED, ChangeType.REMOVE, "ann", "192.0.2.10", "ann",
            forward=False),
     _scene("The printer is switched off", _REMOVED, ChangeType.REMOVE, "printer", "192.0.2.20", "printer"),
-    Scene("Somebody sends rubbish", datagram(b'{"change-type": 0, "fqdn": '), _INVALID),
+    Scene("A program sends rubbish", datagram(b'{"change-type": 0, "fqdn": '), _INVALID),
 )
 
 _B0B = "b.0.b.0" + ".0" * 20

@@ -6,11 +6,13 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pyd2.tools.channel.unix import USUAL_SOCKET, ask_unix
+from pyd2.command_client import ask_unix
+from pyd2.tools.channel import LONGEST, USUAL_SOCKET
 from pyd2.tools.progress import Progress
 
 if TYPE_CHECKING:
     import argparse
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``pyd2ctl ping``."""
@@ -37,6 +39,6 @@ def _status(path: str, timeout: float) -> dict[str, Any]:
 
     Raises OSError, ValueError, LookupError or TypeError where it is not such an answer.
     """
-    answer = ask_unix(path, b'{ "command": "status-get" }', timeout)
+    answer = ask_unix(path, b'{ "command": "status-get" }', timeout, LONGEST)
     state: dict[str, Any] = json.loads(answer)["arguments"]
     return {name: state[name] for name in ("pid", "uptime")}

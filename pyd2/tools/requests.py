@@ -82,7 +82,7 @@ def encode(values: dict[str, Any]) -> bytes:
 
 
 class Sender:
-    """A UDP socket towards a daemon, which never answers; only ICMP errors come back."""
+    """A UDP socket towards a daemon, which never answers; the kernel reports ICMP errors."""
 
     def __init__(self, to: Endpoint) -> None:
         family = socket.AF_INET6 if ":" in to.address else socket.AF_INET

@@ -87,15 +87,15 @@ class Engine:
         """The plan and the old ones whose lanes are in ``_lanes``: with very many it takes milliseconds."""
         self._lanes: tuple[Lane, ...] = ()
         self._next_observer: RequestObserver | None = None
-        """What looks at the requests under the plan that was prepared."""
+        """The observer of requests under the plan that was prepared."""
         self.sink: EventSink | None = None
-        """What keeps the history of requests from the next configuration on."""
+        """Gets the ends of requests, for the history, from the next configuration on."""
 
     # What the shell asks.
 
     @property
     def observer(self) -> RequestObserver | None:
-        """What looks at how requests end; None: nothing does."""
+        """Counts how requests end; None while neither metrics nor the history are on."""
         return self._ends.observer
 
     @property
@@ -157,7 +157,7 @@ class Engine:
 
     @property
     def outlives_configuration(self) -> bool:
-        """Whether transactions go on that began under an earlier configuration."""
+        """Whether transactions of an earlier configuration are still active."""
         return any(plan.active for plan in self._old_plans)
 
     def cleared_for_shutdown(self, kind: str) -> bool:
@@ -191,7 +191,7 @@ class Engine:
         return bool(self._output)
 
     def pace(self, share: float) -> None:
-        """Let the following turns do that share of what they usually do at most: more than 0, 1 at most."""
+        """Limit the following turns to a share of their usual work: more than 0, 1 at most."""
         self._scheduler.pace(share)
 
     def collect_output(self) -> Output:
@@ -211,7 +211,7 @@ class Engine:
         return self._replies.pop_unanswered(most)
 
     def pending(self, lane: Lane) -> Mapping[int, Purpose]:
-        """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
+        """Return the tries under way to a server by ``slot << 16 | query ID``, to read only."""
         return self._tries.pending(lane)
 
     # What happens.
@@ -240,9 +240,9 @@ class Engine:
     def put_in_force(
         self, config: Config, plan: Plan, select_key: SelectKey | None, now: float, wall: float
     ) -> Plan:
-        """Work by a configuration that was prepared; return the plan before it, to be taken apart.
+        """Put a prepared configuration in force; return the plan before it, to be freed in parts.
 
-        Active transactions go on with the domain, servers and keys they have; requests that wait are
+        Active transactions keep the domain, servers and keys they have; requests that wait are
         matched again (contract, section 2.5). ``select_key`` is None when no library has callouts there.
 
         Raises nothing that a checked configuration could cause.
@@ -353,7 +353,7 @@ class Engine:
 
         The shell has made sure that they came from the server's address and port, or over a connection to it.
         ``slot`` is that of the Outgoing whose local port or connection they came to. A message that answers
-        nothing under way is counted and otherwise ignored (decision 4).
+        nothing under way is counted and otherwise ignored (docs/differences.md, 4).
         """
         self._replies.receive(lane, slot, datagrams, now, wall)
         self._finish((lane,), now, wall)

@@ -37,7 +37,7 @@ class Operable(Protocol):
     """What these commands need of the service."""
 
     def operate(self, action: Callable[[Engine, DurableQueue], T]) -> T:
-        """Have an action carried out where nothing else goes on."""
+        """Have an action carried out on the update thread, between two turns of its loop."""
 
 
 class Operations:

@@ -74,7 +74,7 @@ class Found:
         self.path: Final = Path(directory, FILE)
         self.search: Final = search
         self.wanted = True
-        """Whether somebody still waits for it."""
+        """Whether its client still waits for it."""
         self._searcher = searcher
         self._later: Later | None = None
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS: Final = 20
 MOST_LANES: Final = 1000
-"""DNS servers that are looked at for problems."""
+"""DNS servers that are searched for problems."""
 
 
 def status_map(watch: Watch) -> dict[str, Any]:

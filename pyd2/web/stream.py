@@ -52,7 +52,7 @@ class EventStream:
         return True
 
     def end(self) -> None:
-        """Send all readers away."""
+        """End the streams of all readers."""
         for reader in list(self._readers):
             reader.leave()
 

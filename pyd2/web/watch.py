@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyd2.update.observing.recent import Cause, Failures
 
 SECONDS: Final = 1.0
-"""Between two looks while somebody reads the stream of events."""
+"""Between two readings while a client reads the stream of events."""
 SELDOM: Final = 5.0
 """The same while there is no reader."""
 MINUTES: Final = 60
@@ -97,7 +97,7 @@ class Watch:
             self._timer = self._loop.call_later(SECONDS, self._look)
 
     def hurry(self) -> None:
-        """Look soon: somebody has come to read."""
+        """Look soon: a client reads the stream of events now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._loop.call_soon(self._look)

@@ -524,7 +524,7 @@ def test_a_client_that_may_only_read(
     assert status_of(end.ask(post(body, basic("admin:s3cret")))) == 200
 
 
-def test_what_is_no_command_changes_nothing_so_anybody_may_send_it() -> None:
+def test_what_is_no_command_changes_nothing_so_every_client_may_send_it() -> None:
     end = HttpEnd(http_socket(0, READER))
     for body in ("[1]", "{}", '{ "command": 5 }', ""):
         assert status_of(end.ask(post(body, basic("reader:look")))) == 200

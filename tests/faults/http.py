@@ -237,7 +237,7 @@ ATTACKS: Final[dict[str, Callable[[Front], None]]] = {
 
 @dataclass
 class Operator:
-    """Somebody who sends commands meanwhile, each over a connection of its own."""
+    """A client that sends commands meanwhile, each over a connection of its own."""
 
     front: Front
     answered: int = 0

@@ -45,7 +45,7 @@ QUIET: Final = 8.0
 """Seconds after which a server that is back, and was not asked, will not be asked at all."""
 BURST: Final = 5000.0
 """Requests per second where there are very many: fewer than the daemon takes on a machine that does much
-else. What it cannot take waits in the kernel, before anybody can see whose it is.
+else. What it cannot take waits in the kernel, before pyd2 can see whose it is.
 """
 
 

@@ -1,4 +1,4 @@
-"""Floods on the NCR socket: rubbish, and more good requests than anybody can carry out at once."""
+"""Floods on the NCR socket: rubbish, and more good requests than a server can carry out at once."""
 
 import json
 import random
@@ -73,7 +73,7 @@ def test_a_misplaced_sign_does_not_end_the_server(d2_binary: str, is_pyd2: bool,
 
 
 def test_a_flood_of_requests_is_carried_out(d2_binary: str, is_pyd2: bool) -> None:
-    """Every request that was counted ends; pyd2 loses none of them (decisions, row 6)."""
+    """Every request that was counted ends; pyd2 loses none of them (docs/differences.md, 6)."""
     with PortLease() as lease, private_directory() as directory:
         port, dns_port = lease.take(), lease.take()
         domain = {"name": ZONE, "dns-servers": [{"ip-address": "127.0.0.1", "port": dns_port}]}

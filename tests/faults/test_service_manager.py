@@ -116,7 +116,7 @@ def test_it_says_that_it_is_ready_on_another_port(d2_binary: str) -> None:
 
 
 def test_a_reload_to_an_address_that_its_own_kept_socket_blocks(d2_binary: str) -> None:
-    """From one address to all of them: the kernel refuses as long as anybody holds the first."""
+    """From one address to all of them: the kernel refuses as long as a process holds the first."""
     with _site() as site, site.manager.start(d2_binary) as d2:
         site.manager.wait_for("READY")
         site.write(config(site.port, site.settings["DhcpDdns"] | {"ip-address": "0.0.0.0"}))

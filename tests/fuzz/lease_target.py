@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyd2.tools.reconcile.channel import Answer, Channel, read_answer
+from pyd2.tools.reconcile.channel import Channel
 from pyd2.tools.reconcile.errors import ReconcileError
 from pyd2.tools.reconcile.lease import lease_of
 from pyd2.tools.reconcile.lease_commands import LeaseCommands
@@ -17,7 +17,7 @@ from tests.fuzz.runner import ACCEPTED
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from pyd2.tools.reconcile.lease import LeaseSource
@@ -113,11 +113,8 @@ class _Scripted(Channel):
         super().__init__("unix:fuzz", "dhcp4")
         self._answers = list(answers)
 
-    def command(self, name: str, arguments: Mapping[str, Any] | None = None) -> Answer:
-        try:
-            return read_answer(self._answers.pop(0) if self._answers else b'{"result": 3}')
-        except ValueError as error:
-            raise ReconcileError(str(error)) from None
+    def exchange(self, command: bytes) -> bytes:
+        return self._answers.pop(0) if self._answers else b'{"result": 3}'
 
 
 def _address(family: int, rng: random.Random) -> str:

@@ -24,27 +24,12 @@ from tests.kit.tsigkeys import TsigKey
 from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyd2.history.search import Event
 
 pytestmark = pytest.mark.peers
 
 SECOND = TsigKey.of("HMAC-SHA512")
 RETRY = {"enabled": True, "initial-delay": 0.05, "max-delay": 0.1}
-
-
-@pytest.fixture(scope="module")
-def site(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if not is_pyd2:
-        pytest.skip("Kea has no history")
-    with running_site(d2_binary, tmp_path_factory.mktemp("history")) as site:
-        yield site
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was(site: Site) -> None:
-    site.use(site.body())
 
 
 def failed(event: Event, fault: str, why: str, mend: str) -> None:
@@ -134,7 +119,9 @@ def test_a_domain_for_all_names(site: Site) -> None:
 # Keys and clocks.
 
 
-def test_clocks_that_differ(d2_binary: str, tmp_path: Path) -> None:
+def test_clocks_that_differ(d2_binary: str, is_pyd2: bool, tmp_path: Path) -> None:
+    if not is_pyd2:
+        pytest.skip("Kea has no history")
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     assert libraries, "libfaketime is not installed, and the tests need it: install the package faketime"
     clock = tmp_path / "clock"
@@ -306,7 +293,7 @@ def test_tcp_to_a_port_where_nothing_listens(site: Site) -> None:
     assert site.ask("tcp.example.com.").result == "done"
 
 
-def test_a_certificate_of_somebody_else(site: Site, tmp_path: Path) -> None:
+def test_a_certificate_of_another_authority(site: Site, tmp_path: Path) -> None:
     authority, stranger = make_authority(tmp_path), make_authority(tmp_path, "stranger")
     certificate = make_certificate(tmp_path, authority, "IP:127.0.0.1")
     with dns_servers.bind(ZONES, KEY, tls=certificate) as server:

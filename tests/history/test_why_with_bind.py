@@ -8,27 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.tools.cli import main
-from tests.history.site import KEY, OTHER_SECRET, Site, running_site
+from tests.history.site import KEY, OTHER_SECRET, Site
 from tests.kit import ncr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture(scope="module")
-def site(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if not is_pyd2:
-        pytest.skip("Kea has no history")
-    with running_site(d2_binary, tmp_path_factory.mktemp("history")) as site:
-        yield site
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was(site: Site) -> None:
-    site.use(site.body())
 
 
 def test_a_name_of_another_client(site: Site) -> None:

@@ -234,7 +234,7 @@ def test_a_changed_file_counts_even_within_its_time_stamp(
 
 
 def test_after_a_failed_reload_the_old_set_loads_again(load: Load, write: Write, log: RecordingLog) -> None:
-    """What the daemon does when a new set fails (decision 18), with the old set's own parameters."""
+    """As the daemon does when a new set fails (docs/differences.md, 18), with the old set's parameters."""
     old = [write(COUNTER, {"n": 1}), write(COUNTER, {"n": 2})]
     new = [write(COUNTER, {"n": 3}), write(COUNTER, {"n": 4, "fail": True})]
     chain = load(*old)

@@ -122,6 +122,15 @@ def running(
         yield d2, server, port
 
 
+def send_in_turn(d2: D2, port: int, *parts: Sequence[stream.Request]) -> None:
+    """Send requests in parts, each when all before it have ended, and wait for the end of the last ones."""
+    sender = Sender(d2, port)
+    for part in parts:
+        sender.send(part)
+        sender.wait()
+    sender.close()
+
+
 def zones(server: dns_servers.DnsServer) -> dict[str, Any]:
     """Return what the zones hold."""
     return {zone: server.records(zone) for zone in stream.ZONES}
@@ -132,12 +141,7 @@ def zones_of_singles(
 ) -> dict[str, Any]:
     """Return the zones after the requests of ``requests``, by a D2 without batches."""
     with running(binary, serve, None, 1) as (d2, server, port):
-        sender = Sender(d2, port)
-        sender.send(strangers)
-        sender.wait()
-        sender.send(found)
-        sender.wait()
-        sender.close()
+        send_in_turn(d2, port, strangers, found)
         return zones(server)
 
 

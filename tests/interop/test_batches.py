@@ -15,6 +15,7 @@ from tests.interop.batches import (
     killed_and_left_alone,
     requests,
     running,
+    send_in_turn,
     status,
     zones,
     zones_of_singles,
@@ -35,12 +36,7 @@ def outcome(binary: str, serve: Serve, key: TsigKey | None, batch: int, seed: in
     """Return what the zones hold after requests, and how many batches there were."""
     strangers, found = requests(seed, count)
     with running(binary, serve, key, batch) as (d2, server, port):
-        sender = Sender(d2, port)
-        sender.send(strangers)
-        sender.wait()
-        sender.send(found)
-        sender.wait()
-        sender.close()
+        send_in_turn(d2, port, strangers, found)
         return zones(server), batches_of(d2) if batch > 1 else 0, d2.statistics()
 
 

@@ -108,7 +108,7 @@ def test_without_a_path_nothing_is_locked(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 def test_only_a_file_of_its_own_is_a_lock(tmp_path: Path, kind: str) -> None:
-    """A link would make the daemon create a file that somebody else has chosen."""
+    """A link would make the daemon create a file that another user has chosen."""
     path, target = tmp_path / "lock", tmp_path / "target"
     if kind == "link":
         path.symlink_to(target)

@@ -13,12 +13,11 @@ from pyd2.config.paths import Directories
 from pyd2.profiles.known import profile_of
 from pyd2.profiles.other import hint
 from pyd2.profiles.release import release_of
-from tests.kit.as_kea import as_kea
-from tests.kit.d2 import D2, config, environment, private_directory
+from tests.kit.d2 import D2, config, environment
 from tests.kit.ports import PortLease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 UNIX = {"socket-type": "unix", "socket-name": "d2.sock"}
@@ -32,18 +31,6 @@ HINTS = {
     "2.6": "this configuration is right for Kea 2.6, but pyd2 behaves like Kea 3.0.4: to change that, write "
            "the release that you had, such as 2.6.3, into /etc/pyd2/kea-version and restart pyd2",
 }
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with private_directory() as path:
-        yield path
-
-
-@pytest.fixture
-def pyd2(d2_binary: str, tmp_path: Path) -> Callable[[str], str]:
-    """Return the installed command as a Kea release."""
-    return lambda release: as_kea(d2_binary, release, tmp_path)
 
 
 def of(version: str, given: dict[str, Any], directory: Path) -> str:

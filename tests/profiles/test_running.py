@@ -13,26 +13,14 @@ import pytest
 
 from tests.kit import ncr
 from tests.kit.as_kea import as_kea
-from tests.kit.d2 import D2, config, environment, private_directory
+from tests.kit.d2 import D2, config, environment
 from tests.kit.ports import PortLease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 REQUESTS = 60
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with private_directory() as path:
-        yield path
-
-
-@pytest.fixture
-def pyd2(d2_binary: str, tmp_path: Path) -> Callable[[str], str]:
-    """Return the installed command as a Kea release."""
-    return lambda release: as_kea(d2_binary, release, tmp_path)
 
 
 @pytest.mark.parametrize("layer", ["plain", "compiled"])

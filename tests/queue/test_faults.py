@@ -343,7 +343,7 @@ def test_leaving_while_the_file_does_not_work_is_said(tmp_path: Path) -> None:
 
 
 def test_a_damaged_dead_letter_is_reported_at_the_start_and_the_others_stay(tmp_path: Path) -> None:
-    """It stayed in the file without a word until somebody asked for the dead letters, who got none."""
+    """It stayed in the file without a message, until a command asked for the dead letters and got none."""
     fill(tmp_path, *names(1))
     store = Store(str(tmp_path))
     store.write([], [], [DeadLetter(0, 1.0, 2.0, "REFUSED", datagram) for datagram in names(7, 8)])

@@ -290,7 +290,7 @@ def test_it_says_what_to_write_instead(
 def test_the_file_that_holds_the_secret_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And not the one that includes it, which anybody may read."""
+    """And not the one that includes it, which every user may read."""
     keys = tmp_path / "keys.inc"
     keys.write_text(json.dumps(GOOD["tsig-keys"]))
     text = json.dumps({"DhcpDdns": {**GOOD, "tsig-keys": "KEYS"}}).replace('"KEYS"', f'<?include "{keys}"?>')

@@ -169,7 +169,7 @@ def test_zones_that_are_none_of_its(server: tuple[str, DnsServer], tmp_path: Pat
     ("bind", f'grant "{KEY.name}" zonesub A AAAA PTR;',
      "it takes updates, but none of DHCID records (REFUSED)"),
     ("bind", f'grant "{KEY.name}" subdomain below.{FORWARD} ANY;', "it takes no updates signed by "),
-    ("bind", 'grant "somebody" zonesub ANY;', "it takes no updates signed by "),
+    ("bind", 'grant "another" zonesub ANY;', "it takes no updates signed by "),
     ("knot", "update-type: [A, AAAA, PTR]", "it takes updates, but none of DHCID records (NOTAUTH)"),
 ])
 def test_a_policy_that_leaves_something_out(name: str, policy: str, text: str, tmp_path: Path,
@@ -177,7 +177,7 @@ def test_a_policy_that_leaves_something_out(name: str, policy: str, text: str, t
     with SERVERS[name](ZONES, KEY, policy=policy) as running:
         found = probe(tmp_path, capsys, signed(running.port))
     assert len(found) == 2
-    if "below" in policy or "somebody" in policy:
+    if "below" in policy or "another" in policy:
         found.pop()  # BIND says less of reverse zones
     assert all(text in line for line in found), found
 

@@ -554,7 +554,7 @@ def test_a_queue_of_one_client_is_not_copied(sick: Sick) -> None:
 
 
 def test_the_garbage_collector_sees_the_parts_of_held_clients_as_they_fill(sick: Sick) -> None:
-    """One that it saw first when somebody queues there would be looked at whole, with all others."""
+    """One that it saw first when a request queues there would be examined whole, with all others."""
     d2 = VirtualD2(make_config(zones()), sick, debuglevel=-1, keep_sent=False)
     d2.request(ask(0, dhcid="AA"))
     assert [gc.is_tracked(part) for part in d2.engine._scheduler.clients.held if part] == [True]

@@ -140,7 +140,7 @@ def test_a_healthy_zone_does_not_notice_the_bad_ones() -> None:
             assert outcome == "DHCP_DDNS_ADD_FAILED"
             assert ended - at >= 1.5
         else:
-            # Kea gives up on SERVFAIL (decision 7), and so the failing zone never has a queue.
+            # Kea gives up on SERVFAIL (docs/differences.md, 7), and so the failing zone never has a queue.
             assert outcome == "DHCP_DDNS_ADD_FAILED"
             assert ended - at < 0.1
     dead = HOSTS // 3

@@ -1,7 +1,7 @@
 """The one control socket that Kea 2.6 may have, the map ``control-socket``.
 
-While Kea reads the configuration, it looks only whether the socket is a map; the rest it finds when it opens
-the socket.
+While Kea reads the configuration, it checks only that the socket is a map; it finds other faults when it
+opens the socket.
 """
 
 from __future__ import annotations

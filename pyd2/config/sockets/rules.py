@@ -28,7 +28,7 @@ class ControlSocketRules(Protocol):
     def parse(
         self, dhcp_ddns: Element, directories: Directories, read_secret: Callable[[str], str]
     ) -> tuple[ControlSocket, ...]:
-        """Return the sockets as far as Kea looks at them while it reads the map, in the order of the list.
+        """Return the sockets as far as Kea checks them while it reads the map, in the order of the list.
 
         Defaults that Kea adds to their maps are added to those of ``dhcp_ddns``. ``read_secret`` returns the
         first word of a file. Raises ConfigError or ElementTypeError.

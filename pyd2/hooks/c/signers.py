@@ -63,7 +63,7 @@ class CKey:
         self, name: str, algorithm: str, functions: Any, user: Any, shared_object: Shared,  # noqa: ANN401  C data
     ) -> None:
         """Make a key of a ``pyd2_hook_signer``. Raises HookError; then its ``release`` will not run."""
-        self.signer: Signer | None = None  # first, because __del__ looks at it
+        self.signer: Signer | None = None  # first, because __del__ reads it
         try:
             self.name_wire = lower(parse_name(name))
             self.algorithm_wire = lower(parse_name(algorithm))

@@ -68,7 +68,7 @@ class TkeyExchange:
         self._rounds = 0
         self._context: Context | None = None
         self.status: Status | None = None
-        """None: it goes on."""
+        """None: the exchange is under way."""
         self.problem = ""
         """Why there is no key, in a few words; empty while there is no reason."""
 

@@ -166,7 +166,7 @@ class KeyRing:
         return next(iter(self.usable(self._clock())), None)
 
     def take_over(self, keys: list[ManagedKey]) -> None:
-        """Let keys of the configuration before sign until there is one of this."""
+        """Sign with keys of the configuration before until there is one of this configuration."""
         self.left = keys
         for key in keys:
             key.move(self)

@@ -164,7 +164,7 @@ class Manager:
             self._purge_timer = loop.call_later(self.parameters.longest_lifetime, self._purge_regularly)
 
     def take_over(self, left: Left) -> None:
-        """Let the keys that another manager has left sign until there are own ones."""
+        """Sign with the keys that another manager has left until there are own ones."""
         for ring in self.rings.values():
             ring.take_over(left.get(self._identity(ring), []))
 

@@ -41,7 +41,7 @@ def match(config: Config, servers: Sequence[GssServer]) -> dict[int, GssServer |
 
 
 def _servers(config: Config) -> Iterator[tuple[DdnsDomain, DnsServer]]:
-    """Return the DNS servers in the order in which Kea looks at them."""
+    """Return the DNS servers in the order in which Kea matches them."""
     for domains in (config.forward_domains, config.reverse_domains):
         for domain in sorted(domains, key=lambda domain: domain.name.encode("utf-8", "surrogateescape")):
             for server in domain.servers:

@@ -178,7 +178,7 @@ def parse_parameters(parameters: Element | None) -> Parameters:
 def _server(
     entry: Element, parameters: Element, intervals: _Intervals, known: Mapping[str, GssServer]
 ) -> GssServer:
-    """Return a server; what it does not say is what ``parameters`` say for all."""
+    """Return a server; what its map lacks comes from ``parameters``, which are for all servers."""
     if not isinstance(entry.value, dict):
         raise ConfigError(f"'servers' parameter must be a list of maps ({entry.position})")
     _check_keywords(entry, _SERVER, "gss_tsig server ")

@@ -63,7 +63,7 @@ def _read(link: socket.socket, size: int, deadline: float) -> bytes:
 
 
 def _limit(link: socket.socket, deadline: float) -> None:
-    """Let the next call wait until a moment; raises TimeoutError when that has passed."""
+    """Limit the next call to the time until a moment; raises TimeoutError when that has passed."""
     left = deadline - monotonic()
     if left <= 0:
         raise TimeoutError

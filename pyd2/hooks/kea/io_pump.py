@@ -1,6 +1,6 @@
-"""Runs the IO services of compiled libraries in the daemon's loop (cbridge/kea/io.h).
+"""Runs the IO services of compiled libraries in the main thread's loop (cbridge/kea/io.h).
 
-Kea's own server looks at them only when another event wakes it. Here the loop waits for their epoll
+Kea's own server polls them only when another event wakes it. Here the loop waits for their epoll
 descriptors, so their timers and sockets are served on time.
 """
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _KEA_LIBRARY: Final = re.compile(r"(libkea-[\w+-]+)\.so\.([\w.]+)")
 _LOADER_CACHE: Final = Path("/etc/ld.so.cache")
 _MOST_LIBRARIES: Final = 64
-"""Of Kea's that are looked at for one hook library."""
+"""Libraries of Kea that are read for one hook library."""
 
 
 class Foreign(NamedTuple):

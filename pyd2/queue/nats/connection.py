@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._subscribers: dict[int, Callable[[Message], None]] = {}
         self._pongs: deque[asyncio.Future[None]] = deque()
         self._introduced = False
-        """Whether the server has said who it is."""
+        """Whether the server has sent its INFO."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.server}>"

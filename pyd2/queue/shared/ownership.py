@@ -30,7 +30,7 @@ class Moment(NamedTuple):
     """The time by two clocks, in seconds."""
 
     boot: float
-    """``CLOCK_BOOTTIME``: it goes on while the machine sleeps."""
+    """``CLOCK_BOOTTIME``: it also runs while the machine sleeps."""
     wall: float
     """Since the epoch; it finds a virtual machine that stood still, once its clock has been put right."""
 

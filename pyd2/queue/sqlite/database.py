@@ -38,7 +38,7 @@ _MENDS: Final = {
     sqlite3.SQLITE_READONLY: _TO_WRITE,
     sqlite3.SQLITE_CANTOPEN: "see that it and its folder belong to the daemon's user ('chown -R')",
     sqlite3.SQLITE_PERM: _TO_WRITE,
-    sqlite3.SQLITE_IOERR: "look at the disk",
+    sqlite3.SQLITE_IOERR: "check the disk",
 }
 
 
@@ -181,7 +181,7 @@ class Database:
                                  for one, size in zip(self._seen, least, strict=False)])  # fmt: skip
 
     def check_place(self) -> None:
-        """See that the files are as they were left: SQLite goes on writing what was removed or moved away."""
+        """Check that the files are in their place: SQLite also writes into files that were removed."""
         self._look(self._seen)
 
     def _look(self, known: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

@@ -65,7 +65,7 @@ class Opening:
                 store.reconcile(held.entries, held.dead)
                 return store, None
             entries = Entries.of(store.read())
-            store.read_dead()  # so that damage is found now, and not when somebody asks for them
+            store.read_dead()  # so that damage is found now, and not when an operator asks for them
             return store, self._without_killer(store, entries, number)
         except StoreError as error:
             if store is not None:
@@ -106,7 +106,7 @@ class Opening:
         except StoreError:
             if self._known is None:
                 raise
-            found = Found([], [], None)  # the queue holds all that is to go on
+            found = Found([], [], None)  # the queue holds all that is to be processed
         entries, dead = Entries.of(found.entries), found.dead
         if self._known is not None:
             held = self._ask()

@@ -114,7 +114,7 @@ class Store:
         """
         path = Path(directory, name)
         if create:
-            with contextlib.suppress(OSError):  # SQLite tells
+            with contextlib.suppress(OSError):  # SQLite reports it
                 path.parent.mkdir(0o750)
         self._db: Final = Database(path, read_only=read_only, create=create)
         self.path: Final = path
@@ -142,7 +142,7 @@ class Store:
             raise OtherFileError(f"{self.path}: another file, or an older copy, has been put in its place")
 
     def _see_wal(self) -> None:
-        """Raise StoreError if somebody has removed the WAL that a killed daemon has left."""
+        """Raise StoreError if the WAL that a killed daemon has left was removed."""
         with self._db.failing():
             was_open = self._db.value("SELECT open FROM file")
         if was_open and not self._db.has_wal:
@@ -293,7 +293,7 @@ class Store:
         """Make these the only entries, and add dead letters.
 
         First the others go, in a transaction of their own: a full disk may have space for that, and a request
-        that was done must not come back.
+        that was done must not be read again.
         """
         held = {entry.number: entry.datagram for entry in self.read()}
         stays = {entry.number for entry in entries}

@@ -1,4 +1,4 @@
-"""SQLite stores by their directories. SQLite is loaded when the first one is opened or looked at."""
+"""SQLite stores by their directories. SQLite is loaded when the first one is opened or checked."""
 
 from __future__ import annotations
 

@@ -256,7 +256,7 @@ class Writer:
             fault = StoreError(str(error), foreign=True)
         except OSError as error:
             fault = os_fault(error)
-        except Exception as error:  # whatever it is, the daemon goes on without the file
+        except Exception as error:  # whatever it is, the daemon continues without the file
             fault = StoreError(f"{self.directory}: {error!r}")
         self.mark = None
         if store is not None:

@@ -43,10 +43,10 @@ UNKNOWN: Final = 3
 
 NOTHING_SEEN: Final = "no update was sent in this time, so this says nothing of the DNS servers"
 MOST_BEFORE: Final = 5.0
-"""Seconds to look at the counters before anything is set: half as long as afterwards, but no longer."""
+"""Seconds to watch the counters before anything is set: half as long as afterwards, but no longer."""
 _ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PAUSE: Final = 0.5
-"""Seconds between two looks at the counters."""
+"""Seconds between two readings of the counters."""
 _MOST_SILENT: Final = 4
 """So many looks in vain, one after the other, mean that the daemon no longer answers."""
 _BACK_TRIES: Final = 5
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_channel_options(parser)
     add_kea_option(parser)
     parser.add_argument("--watch", type=_seconds, default=10.0, metavar="SECONDS",
-                        help="how long to look at the daemon's counters afterwards (default: 10; 0: not at "
+                        help="how long to watch the daemon's counters afterwards (default: 10; 0: not at "
                              "all, and there is no way back)")
     parser.add_argument("--write", action="store_true",
                         help="at the end let the daemon write it to its configuration file (config-write)")

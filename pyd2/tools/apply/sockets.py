@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyd2.data.element import Element
+    from pyd2.tools.channel.command_socket import CommandSocket
     from pyd2.tools.channel.daemon import Channel
 
 
@@ -21,7 +22,7 @@ def closes(channel: Channel, running: Element, new: Element) -> bool:
     before, after = [*_sockets(channel, running)], [*_sockets(channel, new)]
     if len(after) != 1:
         return True
-    return channel.is_http and (len(before) != 1 or differ(before[0], after[0]))
+    return channel.socket.is_http and (len(before) != 1 or differ(before[0], after[0]))
 
 
 def _sockets(channel: Channel, config: Element) -> Iterator[Element]:
@@ -34,16 +35,17 @@ def _sockets(channel: Channel, config: Element) -> Iterator[Element]:
             entries += there.value
     for entry in entries:
         kind = _member(entry, "socket-type")
-        if kind is not None and (kind.value != "unix") == channel.is_http and _is_place(channel, entry):
+        used = channel.socket
+        if kind is not None and (kind.value != "unix") == used.is_http and _is_place(used, entry):
             yield entry
 
 
-def _is_place(channel: Channel, entry: Element) -> bool:
-    if channel.is_http:
+def _is_place(used: CommandSocket, entry: Element) -> bool:
+    if used.is_http:
         port = _member(entry, "socket-port")
-        return (8000 if port is None else port.value) == channel.port
+        return (8000 if port is None else port.value) == used.port
     name = _member(entry, "socket-name")
-    return name is not None and str(name.value).rpartition("/")[2] == channel.place.rpartition("/")[2]
+    return name is not None and str(name.value).rpartition("/")[2] == used.address.rpartition("/")[2]
 
 
 def _member(element: Element | None, name: str) -> Element | None:

@@ -1,7 +1,7 @@
 """Whether a daemon does worse under its new configuration than before: decided from its counters.
 
 The statistics are Kea's. They count a reply whatever its RCODE; what pyd2 knows of the requests itself, with
-retries, fail-over or a durable queue, is looked at, too.
+retries, fail-over or a durable queue, is watched, too.
 """
 
 from __future__ import annotations

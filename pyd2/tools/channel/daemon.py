@@ -1,22 +1,19 @@
 """A daemon's control channel, over a UNIX socket, HTTP or HTTPS.
 
-Values are elements, not those of ``json``: the texts of Kea are octets, and come back as they were.
+Values are elements, not those of ``json``: the texts of Kea are octets, and stay as they are.
 """
 
 from __future__ import annotations
 
 import http.client
-import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
 from pyd2.data.text import scalar_text, string_text
 from pyd2.errors import Pyd2Error
-from pyd2.tools.channel.http import JSON, ask_http, basic
-from pyd2.tools.channel.unix import USUAL_SOCKET, ask_unix, reason
+from pyd2.tools.channel import USUAL_SOCKET
+from pyd2.tools.channel.command_socket import CommandSocket, HttpOptions, read_credentials, reason
 
 if TYPE_CHECKING:
     import argparse
@@ -47,55 +44,38 @@ def add_channel_options(parser: argparse.ArgumentParser) -> None:
                              f"(default: {USUAL_SOCKET})")
     parser.add_argument("--credentials", metavar="FILE", help="over HTTP: a file that holds USER:PASSWORD")
     parser.add_argument("--ca", metavar="FILE",
-                        help="over HTTPS: who has signed the daemon's certificate (default: those that the "
-                             "system trusts)")
+                        help="over HTTPS: the authorities that may have signed the daemon's certificate "
+                             "(default: those that the system trusts)")
     parser.add_argument("--cert", metavar="FILE", help="over HTTPS: the certificate to show")
     parser.add_argument("--key", metavar="FILE", help="over HTTPS: its key, if it is in another file")
 
 
 class Channel:
-    """Where a daemon takes commands; each has a connection of its own."""
+    """Where a daemon takes commands."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        """Read what the options name. Raises ChannelError."""
-        self.place: str = arguments.to.removeprefix("unix:")
-        self._url = urlsplit(self.place) if self.place.startswith(("http://", "https://")) else None
-        self._headers = JSON | {"Connection": "close"}
-        self._tls: ssl.SSLContext | None = None
+        """Read the files that the options name. Raises ChannelError."""
         try:
-            if arguments.credentials:
-                pair = Path(arguments.credentials).read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
-                self._headers |= basic(pair)
-            if self._url is not None:
-                self.port = self._url.port or (443 if self._url.scheme == "https" else 80)
-                if self._url.scheme == "https":
-                    self._tls = ssl.create_default_context(cafile=arguments.ca)
-                    if arguments.cert:
-                        self._tls.load_cert_chain(arguments.cert, arguments.key)
+            credentials = read_credentials(arguments.credentials) if arguments.credentials else b""
+            self.socket = CommandSocket(arguments.to, HttpOptions(
+                credentials, arguments.ca or "", arguments.cert or "", arguments.key or ""
+            ))  # fmt: skip
         except (OSError, ValueError) as error:
-            raise ChannelError(f"{_place(error)}{reason(error)}") from None
+            raise ChannelError(reason(error)) from None
 
     def __str__(self) -> str:
-        return self.place
-
-    @property
-    def is_http(self) -> bool:
-        """Whether it is one of HTTP or HTTPS; such a one has a ``port``."""
-        return self._url is not None
+        return self.socket.address
 
     def command(self, name: str, arguments: Element | None = None, timeout: float = 60.0) -> Answer:
         """Return the answer to a command after ``timeout`` seconds at most. Raises ChannelError."""
         members = {"command": Element(name)}
         if arguments is not None:
             members["arguments"] = arguments
-        if self.is_http:
+        if self.socket.is_http:
             members["service"] = Element([Element("d2")])
         body = to_json(Element(members)).encode()
         try:
-            if self._url is None:
-                return _answer(ask_unix(self.place, body, timeout))
-            place = self._url.hostname or "", self.port
-            return _answer(ask_http(place, body, self._headers, timeout, self._tls))
+            return _answer(self.socket.ask(body, timeout))
         except (OSError, http.client.HTTPException, ValueError, Pyd2Error) as error:
             raise ChannelError(f"no answer to {name} from {self}: {reason(error)}") from None
 
@@ -121,7 +101,3 @@ def to_json(element: Element) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(to_json, value))}]"
     return repr(value) if isinstance(value, float) else scalar_text(element)
-
-
-def _place(error: Exception) -> str:
-    return f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""

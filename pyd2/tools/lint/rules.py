@@ -49,7 +49,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A configuration to be looked at."""
+    """A configuration to be checked."""
 
     config: Config
     root: Element

@@ -37,7 +37,7 @@ _DHCID_HEAD: Final = b"\x00\x01\x01"
 
 
 class Answer(NamedTuple):
-    """A reply, as far as a probe looks at it."""
+    """A reply, as far as a probe reads it."""
 
     rcode: int
     message: Message

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def add_probe_options(parser: argparse.ArgumentParser) -> None:
-    """Declare them."""
+    """Declare the options of the probe."""
     parser.add_argument(
         "--probe", action="store_true",
         help="also ask the DNS servers of the configuration: is each zone theirs, does its key work, do they "
-             "take updates, and DHCID records; no zone is changed",
+             "accept updates, and DHCID records; no zone is changed",
     )
     parser.add_argument("--timeout", type=_seconds, default=1.0, metavar="SECONDS",
                         help="with --probe: how long a server may take to reply, three times (default: 1)")
@@ -26,7 +26,7 @@ def add_probe_options(parser: argparse.ArgumentParser) -> None:
 
 
 def probe(config: Config, arguments: argparse.Namespace, progress: Progress) -> list[Finding]:
-    """Return what the servers' answers show, if the arguments ask for it."""
+    """Return what the servers' answers show, if the arguments ask for the probe."""
     if not arguments.probe:
         return []
     from pyd2.tools.probe.prober import probe_servers

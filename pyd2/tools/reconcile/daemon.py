@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ENDED: Final = ("update-success", "update-timeout", "update-error")
 _LOOK: Final = 0.2
-"""Seconds between two looks at the statistics."""
+"""Seconds between two readings of the statistics."""
 
 
 class Daemon:
@@ -30,12 +30,13 @@ class Daemon:
     def waiting(self) -> int:
         """Return how many requests wait or are under way, as far as the daemon says. Raises ReconcileError.
 
-        ``status-get`` says it where a switch of pyd2 is on. Else the statistics do, which are Kea's: an
-        update has been sent and has not ended, or one of the numbers has just changed.
+        ``status-get`` says it where a switch of pyd2 is on; requests that are tried again later count. Else
+        the statistics do, which are Kea's: an update has been sent and has not ended, or one of the numbers
+        has just changed.
         """
-        requests = self._channel.command("status-get").arguments.get("requests")
-        if isinstance(requests, dict):
-            return int(requests["queued"]) + int(requests["active"])
+        own = (self._channel.command("status-get") or {}).get("pyd2")
+        if isinstance(own, dict) and "requests" in own:
+            return int(own["requests"]["queued"]) + int(own["requests"]["active"])
         before = self._statistics()
         time.sleep(_LOOK)
         after = self._statistics()
@@ -68,7 +69,7 @@ class Daemon:
             raise ReconcileError(f"the request could not be sent: {error}") from None
 
     def _statistics(self) -> dict[str, int]:
-        arguments = self._channel.command("statistic-get-all").arguments
+        arguments = self._channel.command("statistic-get-all") or {}
         return {name: _newest(arguments.get(name, [])) for name in ("ncr-received", "update-sent", *_ENDED)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.tools.reconcile.channel import EMPTY
 from pyd2.tools.reconcile.errors import ReconcileError
 from pyd2.tools.reconcile.lease import FOREVER, Row, address_text, octets, pack_address
 from pyd2.tools.requests import Identifier
@@ -39,11 +38,11 @@ class LeaseCommands:
         start = "start"
         while True:
             name = f"lease{self.family}-get-page"
-            answer = self._channel.command(name, {"from": start, "limit": PAGE})
-            if answer.result == EMPTY:
+            page = self._channel.command(name, {"from": start, "limit": PAGE})
+            if page is None:
                 return
             try:
-                leases = _leases(answer.arguments)
+                leases = _leases(page)
                 yield from self._rows(leases)
                 start = _next_start(self.family, start, leases)
             except ValueError as error:
@@ -52,11 +51,11 @@ class LeaseCommands:
     def at(self, address: bytes) -> Row | None:
         """Return the present lease of an address. Raises ReconcileError."""
         name = f"lease{self.family}-get"
-        answer = self._channel.command(name, {"ip-address": address_text(address)})
-        if answer.result == EMPTY:
+        lease = self._channel.command(name, {"ip-address": address_text(address)})
+        if lease is None:
             return None
         try:
-            return row_of(self.family, answer.arguments)
+            return row_of(self.family, lease)
         except ValueError as error:
             raise ReconcileError(f"{self}: the answer to {name}: {error}") from None
 

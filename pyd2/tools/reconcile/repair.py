@@ -1,4 +1,4 @@
-"""Mends differences, one by one: each is looked at again when it is its turn, and noted in the undo file.
+"""Mends differences, one by one: each is checked again when it is its turn, and noted in the undo file.
 
 Nothing is changed behind the daemon's back: records are added and removed by requests to it, so keys, order
 for each client, retries and the log apply.

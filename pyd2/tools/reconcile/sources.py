@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyd2.tools.reconcile.channel import Channel, HttpOptions, is_channel, read_credentials
+from pyd2.tools.channel.command_socket import HttpOptions, read_credentials, reason
+from pyd2.tools.reconcile.channel import Channel, is_channel
 from pyd2.tools.reconcile.dhcp_config import dhcp_config, read_dhcp_file
 from pyd2.tools.reconcile.errors import ReconcileError
 from pyd2.tools.reconcile.lease_commands import LeaseCommands
@@ -35,14 +36,17 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
                             help=f"the configuration of kea-dhcp{family}: subnets, reservations, and the "
                                  "lease file without --leases; one for each source, in their order")
     parser.add_argument("--http-auth", metavar="FILE",
-                        help="a file with user:password, for sources over HTTP")
+                        help="a file whose first line is USER:PASSWORD, for sources over HTTP")
     parser.add_argument("--ca", default="", metavar="FILE",
-                        help="who has signed the certificates of https sources")
+                        help="the authorities that may have signed the certificates of https sources")
 
 
 def make_servers(arguments: argparse.Namespace) -> list[Server]:
     """Return the servers that the options name. Raises ReconcileError."""
-    credentials = read_credentials(arguments.http_auth) if arguments.http_auth else ""
+    try:
+        credentials = read_credentials(arguments.http_auth) if arguments.http_auth else b""
+    except (OSError, ValueError) as error:
+        raise ReconcileError(reason(error)) from None
     options = HttpOptions(credentials, arguments.ca)
     servers = [*_family(4, arguments.leases4, arguments.dhcp4, options),
                *_family(6, arguments.leases6, arguments.dhcp6, options)]
@@ -63,7 +67,7 @@ def _family(family: int, leases: Sequence[str], files: Sequence[str],
         if is_channel(text):
             channel = Channel(text, f"dhcp{family}", options)
             if config is None:
-                config = dhcp_config(channel.command("config-get").arguments, family, text)
+                config = dhcp_config(channel.command("config-get") or {}, family, text)
             yield Server(LeaseCommands(channel, family), config)
             continue
         if config is None:

@@ -36,7 +36,7 @@ class UndoFile:
         self.path = path
         self._descriptor = -1
         self._written: set[tuple[bytes, int]] = set()
-        """Names and types; only what was first there is to come back."""
+        """Names and types: only the first state of each is restored."""
 
     def __enter__(self) -> Self:
         return self

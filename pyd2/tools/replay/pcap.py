@@ -36,7 +36,6 @@ _INTERFACE: Final = 1
 _OLD_PACKET: Final = 2
 _SIMPLE_PACKET: Final = 3
 _PACKET: Final = 6
-_SECTION: Final = 0x0A0D0D0A
 
 # The options of an interface.
 _RESOLUTION: Final = 9

@@ -1,4 +1,4 @@
-"""Decides what goes in a batch: of what waits for a server, and of nothing else.
+"""Decides which of the updates that wait for a server go in a batch.
 
 Theory of operation
 -------------------
@@ -7,7 +7,7 @@ alone, as with Kea. Else a free place takes what waits for one zone, with one ke
 there is no timer. While something waits, or a batch is under way, all updates for the server come here and
 wait for their turn: the more comes while a batch is under way, the larger the next one is.
 
-A batch takes one place in the window, and its reply time says nothing to it. Over UDP, which takes
+A batch takes one place in the window, which learns nothing from its reply time. Over UDP, which takes
 ``MAX_UDP_BATCH`` octets, ``UDP_AT_A_TIME`` are under way to a server; else ``TCP_AT_A_TIME`` for a zone, so
 that the server has one to do while the other's reply is on its way. How many there are for all zones
 together follows from the server's time (``size.py``). A batch that is not full waits until no other one is
@@ -51,15 +51,15 @@ TCP_AT_A_TIME: Final = 2
 QUESTIONS_AT_A_TIME: Final = 96
 """Questions under way to a server."""
 AHEAD: Final = 2048
-"""Requests that have begun and wait, at most: so many are looked at for those of one zone."""
+"""Requests that have begun and wait, at most: so many are searched for those of one zone."""
 
 SORTED_IN_A_STEP: Final = 4
 """Updates that are put where they wait in one step of the scheduler."""
 WRITTEN_IN_A_STEP: Final = 4
 """Updates that are written into a batch in one step."""
 VAIN_LOOKS: Final = 64
-"""Groups that are looked at, at most, to find that none of them can send a batch now: a server may have very
-many zones. The others are looked at when the next reply comes.
+"""Groups that are examined, at most, without finding one that can send a batch now: a server may have very
+many zones. The others are examined when the next reply comes.
 """
 
 
@@ -168,7 +168,7 @@ class Batcher:
     # What waits.
 
     def _take_in(self, batches: LaneBatches, most: int, now: float, wall: float) -> tuple[int, bool]:
-        """Begin what waits, and put it where it waits; return the steps, and whether there is more."""
+        """Begin requests that wait, and sort their updates; return the steps, and whether there is more."""
         lane = batches.lane
         ahead = min(AHEAD, 2 * lane.batch * max(2, len(batches.turns)))
         held = batches.held
@@ -189,7 +189,7 @@ class Batcher:
                 return most, True
 
     def _sort(self, batches: LaneBatches, transaction: Transaction, now: float) -> None:
-        """Put an update where it waits."""
+        """Put an update into its group, behind another one of its owner, or among those that go alone."""
         owner = owner_of(transaction)
         if batches.owners.follow(owner, transaction):
             return
@@ -319,7 +319,7 @@ class Batcher:
         return 1 + count // WRITTEN_IN_A_STEP
 
     def _keep_back(self, batches: LaneBatches, round_: Round, count: int) -> None:
-        """Let those of a round's updates wait for the next batch that did not fit into this one."""
+        """Put those of a round's updates that did not fit into this batch back for the next one."""
         group = round_.group
         if count == 0 or round_.second:
             self._outcomes.give_up(batches, round_, count)

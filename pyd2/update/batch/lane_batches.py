@@ -97,13 +97,13 @@ class LaneBatches:
         self._most_groups = max(MOST_GROUPS, 2 * len(self.groups))
 
     def put(self, group: BatchGroup, owner: bytes, transaction: Transaction) -> None:
-        """Let an update, whose owner was taken for that, wait for a batch."""
+        """Add an update to a group, where it waits for a batch; its owner was taken for that."""
         group.waiting.append((owner, transaction))
         self.turns[group] = None
         self._waiting += 1
 
     def put_back(self, group: BatchGroup, members: Sequence[tuple[bytes, Transaction]]) -> None:
-        """Let updates that were taken from a group wait there again, before all others."""
+        """Put updates that were taken from a group back, before all others."""
         group.waiting.extendleft(reversed(members))
         self.turns[group] = None
         self._waiting += len(members)
@@ -117,7 +117,7 @@ class LaneBatches:
         return members
 
     def go_alone(self, owner: bytes, transaction: Transaction) -> None:
-        """Let an update, whose owner is in no batch, wait to go alone."""
+        """Add an update, whose owner is in no batch, to those that go alone."""
         self.owners.add_alone(owner, transaction)
         self.singles.append(transaction)
 
@@ -131,7 +131,7 @@ class LaneBatches:
     # Pauses.
 
     def pause(self, group: BatchGroup, now: float) -> None:
-        """Have no batches for a zone with a key for a while."""
+        """Send no batches for a zone with a key for PAUSE seconds."""
         self._paused[group.zone, group.key] = now + PAUSE
 
     def size(self, group: BatchGroup, now: float) -> int:

@@ -72,7 +72,7 @@ class BatchMessages:
         draft = Draft(*self._sender.new_query(lane), message)
         message = _signed(draft, context, int(wall))
         others = lane.window.in_flight - batches.under_way - batches.asking + len(lane.orders)
-        batch = Batch(round_, follows, context, now, tcp=tcp, tells=others <= FEW)
+        batch = Batch(round_, follows, context, now, tcp=tcp, measures=others <= FEW)
         for transaction in members:
             transaction.tries += 1
             transaction.context = None

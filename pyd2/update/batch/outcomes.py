@@ -68,8 +68,8 @@ class BatchOutcomes:
         if (counts := batches.lane.replies) is not None:
             counts.rcode(rcode)
         timeout = self._sender.timeout_ms / 1000
-        batches.at_a_time.answered(batches.under_way, took, timeout, grows=batch.tells)
-        if batch.tells:
+        batches.at_a_time.answered(batches.under_way, took, timeout, grows=batch.measures)
+        if batch.measures:
             group.size.answered(len(round_.transactions), took, timeout, now)
         if rcode == _NOERROR:
             self._log_reply(round_, rcode, took, "all updates are done")
@@ -104,7 +104,7 @@ class BatchOutcomes:
                 "PYD2_BATCH_TIMEOUT", len(round_.transactions), round_.group.zone.name, batches.lane.text
             )
         self._replies.count_silence(batches.lane, now, wall)
-        if batch.tells:
+        if batch.measures:
             round_.group.size.halve(now)
         batches.at_a_time.halve()
         if batch.tcp:
@@ -142,7 +142,7 @@ class BatchOutcomes:
             try:
                 answer = read_answer(datagram, ncr.fqdn_wire, question.context, int(wall))
             except ReplyError:
-                pass  # UNKNOWN: by the book it becomes clear
+                pass  # UNKNOWN: its own updates will show it
             else:
                 if answer.name_is_free:
                     round_.found[place] = Found.FREE
@@ -156,7 +156,7 @@ class BatchOutcomes:
             self._asked(batches, round_, now)
 
     def _asked(self, batches: LaneBatches, round_: Round, now: float) -> None:
-        """Go on with a round whose names have all been asked for."""
+        """Continue a round whose names have all been asked for."""
         found = round_.found
         half = len(found) / 2
         round_.group.expected = _expected(found)
@@ -209,7 +209,7 @@ class BatchOutcomes:
     def _let_go(
         self, batches: LaneBatches, round_: Round, go_on: Callable[[Transaction], None]
     ) -> None:
-        """End a round, each transaction of which goes on by itself; what has waited behind it comes after."""
+        """End a round: each of its transactions continues by itself, and then those that wait behind it."""
         ready = batches.lane.ready
         for owner, transaction in round_.members:
             behind = batches.owners.release(owner)
@@ -220,7 +220,7 @@ class BatchOutcomes:
     def _go_alone(
         self, batches: LaneBatches, round_: Round, members: Sequence[tuple[bytes, Transaction]]
     ) -> None:
-        """Let updates of a round go alone, by the book, from the beginning of their direction."""
+        """Let updates of a round go alone, by Kea's steps, from the beginning of their direction."""
         round_.begin_anew(members)
         for owner, transaction in members:
             behind = batches.owners.release(owner)

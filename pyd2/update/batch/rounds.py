@@ -45,9 +45,8 @@ class Round:
         self.owners = [owner for owner, _ in members]
         self.transactions = [transaction for _, transaction in members]
 
-
     def begin_anew(self, members: Iterable[tuple[bytes, Transaction]]) -> None:
-        """Let updates begin again as if they had not been sent, an addition as by the book."""
+        """Let updates begin again as if they had not been sent, an addition with Kea's first step."""
         additions = self.group.sort is BatchSort.ADDITIONS
         for _, transaction in members:
             transaction.tries = 0
@@ -71,10 +70,10 @@ class Follows(Protocol):
         """Use the reply to a batch."""
 
     def batch_expired(self, batch: Batch, now: float, wall: float) -> None:
-        """Go on without one."""
+        """Continue a round whose batch was not answered in time."""
 
     def batch_failed(self, batch: Batch, now: float, wall: float) -> None:
-        """Go on with one that could not be sent over TCP."""
+        """Continue a round whose batch could not be sent over TCP."""
 
     def question_answered(self, question: Question, datagram: bytes | None, now: float, wall: float) -> None:
         """Use the answer to a question; None: there is none."""
@@ -96,17 +95,17 @@ class _Try(BatchTry):
 class Batch(_Try):
     """One message of a round."""
 
-    __slots__ = ("begun", "tells")
+    __slots__ = ("begun", "measures")
 
     def __init__(
         self, round_: Round, follows: Follows, context: SigningContext | None, now: float, *, tcp: bool,
-        tells: bool,
+        measures: bool,
     ) -> None:
         super().__init__(round_, follows, context)
         self.begun = now
         """When it was sent, in monotonic seconds."""
-        self.tells = tells
-        """Whether its reply time says something about batches: few other updates were before it."""
+        self.measures = measures
+        """Whether its reply time shows how quick the server is: few other updates were before it."""
         self.tcp = tcp
 
     def receive(self, datagram: bytes, now: float, wall: float) -> None:

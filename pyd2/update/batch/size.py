@@ -78,5 +78,5 @@ class BatchesAtATime:
             self.number += 1
 
     def halve(self) -> None:
-        """Let half as many be under way from now on."""
+        """Halve how many may be under way."""
         self.number = max(AT_A_TIME_LEAST, self.number // 2)

@@ -86,13 +86,13 @@ class DhcidSupport:
             return None
         doubts.count = 0
         doubts.ask_at = now + AGAIN
-        # Samba looks at a DHCID that is required only if the name exists, as that of the zone does.
+        # Samba checks a DHCID that is required only if the name exists, as that of the zone does.
         doubts.owner = zone.wire
         doubts.step, doubts.failed = step, failed
         return _probes(step.message)[0]
 
     def probed(self, transaction: Transaction, outcome: int | BadReply) -> Step | None:
-        """Use what has come of a step that asks; return the next one; None: all is said."""
+        """Use what has come of a step that asks; return the next one; None: the answer is known."""
         server = transaction.server
         doubts = server.doubts
         assert doubts is not None

@@ -166,7 +166,7 @@ class Driver:
             selection = job.result()
             if not selection.skip:
                 self.selector.use_selected(transaction, server, selection.key, wall)
-        except Exception as error:  # whatever a library does, the engine goes on
+        except Exception as error:  # whatever a library does, the engine continues
             self._log.emit(
                 "DHCP_DDNS_STATE_MODEL_UNEXPECTED_ERROR", transaction.ncr.request_id,
                 f"{error}{_WHERE_IT_ENDED}",

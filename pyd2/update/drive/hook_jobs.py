@@ -1,7 +1,7 @@
 """What hook libraries are to do for a transaction: choose a key, sign an update, verify a reply.
 
-Libraries run on the hook thread and may take their time, which no other transaction is to wait for. So the
-engine does not call them: it hands out hook jobs, and a transaction continues when its job comes back.
+Libraries run on the hook thread and may take their time, and no other transaction waits for that. So the
+engine does not call them: it hands out hook jobs, and a transaction continues when its job is done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class HookJob(Generic[T]):
     def __init__(self, lane: Lane, number: int, work: Callable[[], T], then: Then[T]) -> None:
         self.lane = lane
         self.number = number
-        """The request's in the durable queue; 0 without."""
+        """That of the request in the durable queue; 0: it has none."""
         self.then = then
         self._work = work
         self._result: T
@@ -36,7 +36,7 @@ class HookJob(Generic[T]):
         """Do the work and keep what it returns or raises; for the hook thread."""
         try:
             self._result = self._work()
-        except BaseException as error:  # whatever a library does, the engine goes on
+        except BaseException as error:  # whatever a library does, the engine continues
             self._fault = _text(error)
         del self._work  # what a library made for it ends here, on the hook thread
 

@@ -39,7 +39,7 @@ class Ends:
         self.numbered = False
         """Whether requests have numbers in the durable queue."""
         self.observer: RequestObserver | None = None
-        """What looks at how requests end; None: nothing does."""
+        """Counts how requests end; None while neither metrics nor the history are on."""
 
     def succeed(self, transaction: Transaction) -> None:
         """End a transaction that has made its changes."""
@@ -83,7 +83,7 @@ class Ends:
         self, result: Result, ncr: Request, transaction: Transaction | None = None, fault: str = "",
         note: str = "",
     ) -> None:
-        """Note the end of a request other than by success, if something looks at that; see ``End``."""
+        """Note the end of a request other than by success, if that is counted; see ``End``."""
         if self.observer is not None:
             self.observer.ended(result, ncr, transaction, fault, note)
 

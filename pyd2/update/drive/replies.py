@@ -1,6 +1,7 @@
-"""What becomes of a try: the reply that ends it and what follows from that, or that there is none.
+"""The end of a try: by the reply that answers it, and what follows from that, or without a reply.
 
-A reply counts when it answers a try under way and is in order; what answers none is ignored (decision 4).
+A reply counts when it answers a try under way and is in order. A datagram that answers none is ignored
+(docs/differences.md, 4).
 A try without such a reply is a bad one: it is repeated, and after the third the server is given up.
 """
 
@@ -107,7 +108,7 @@ class Replies:
         """Log that a message could not be sent, or that its connection has failed.
 
         As in Kea the try keeps its place until its timeout (contract, section 6), so that a route that is
-        missing for a moment costs no update. Only what need not wait goes on at once: a try over TCP
+        missing for a moment costs no update. Only a try that need not wait ends at once: one over TCP
         whose truncated answer over UDP counts, and with ``failover`` one that another server can have.
         """
         lane = outgoing.lane

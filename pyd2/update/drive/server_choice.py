@@ -25,7 +25,7 @@ class Selection(NamedTuple):
     key: SigningKey | None
     """The key to sign with; None: unsigned."""
     skip: bool = False
-    """Whether to go on to the next server."""
+    """Whether the next server is to be tried instead."""
 
 
 SelectKey: TypeAlias = Callable[["DnsServer", "SigningKey | None"], Selection]

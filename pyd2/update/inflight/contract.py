@@ -29,7 +29,7 @@ NEXT: Final = -3
 
 
 class Turn(NamedTuple):
-    """What goes for all that is sent together."""
+    """What all updates that are sent together have in common."""
 
     now: float
     wall: int
@@ -105,7 +105,8 @@ class Tries(Protocol):
     ) -> list[Event]:
         """Read datagrams that came to a slot of a lane; end the tries that they answer.
 
-        ``goes_on``: a transaction that has completed its forward direction may go on where ``then`` leads.
+        ``goes_on``: a transaction that has completed its forward direction may send its next update at once,
+        by the route ``then``.
         """
 
     def expire(self, now: float, most: int) -> list[Purpose]:
@@ -124,7 +125,7 @@ class Tries(Protocol):
         """Drop what is kept for a transaction, which has ended, or for a message of a batch."""
 
     def pending(self, lane: Lane) -> Mapping[int, Purpose]:
-        """Return the tries under way to a server by ``slot << 16 | query ID``, to look at."""
+        """Return the tries under way to a server by ``slot << 16 | query ID``, to read only."""
 
 
 class EngineBackend(Protocol):

@@ -167,13 +167,6 @@ class NativeTries(RandomNumbers):
         })
         return Route(int(ffi.cast("uintptr_t", route)), route, template, zone, key)
 
-    def draw_query_id(self, lane: Lane, slot: int) -> int:
-        """See Tries."""
-        while True:
-            query_id = self._draw() & 0xFFFF
-            if self.is_free(lane, slot << 16 | query_id):
-                return query_id
-
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""
         box = lane.native

@@ -41,13 +41,6 @@ class PythonTries(RandomNumbers):
         """See Tries."""
         return ALONE
 
-    def draw_query_id(self, lane: Lane, slot: int) -> int:
-        """See Tries."""
-        while True:
-            query_id = self._draw() & 0xFFFF
-            if self.is_free(lane, slot << 16 | query_id):
-                return query_id
-
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""
         return query not in self.pending(lane) and query & 0xFFFF not in lane.quarantined

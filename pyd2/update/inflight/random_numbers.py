@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyd2.update.server.lane import Lane
 
 
-class RandomNumbers:
+class RandomNumbers(ABC):
     """Draws local ports and query IDs."""
 
     def __init__(self) -> None:
@@ -26,3 +31,14 @@ class RandomNumbers:
     def draw_place(self) -> int:
         """See Tries."""
         return self._draw() >> 16
+
+    def draw_query_id(self, lane: Lane, slot: int) -> int:
+        """See Tries."""
+        while True:
+            query_id = self._draw() & 0xFFFF
+            if self.is_free(lane, slot << 16 | query_id):
+                return query_id
+
+    @abstractmethod
+    def is_free(self, lane: Lane, query: int) -> bool:
+        """See Tries."""

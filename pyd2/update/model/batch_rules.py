@@ -3,18 +3,18 @@
 Theory of operation
 -------------------
 A batch is one UPDATE message with the updates of several
-transactions, whose owners differ. A server carries it out as a whole or not at all, and its RCODE says of
-which kind a prerequisite is that does not hold, not whose. So a batch has outcomes of its own:
+transactions, whose owners differ. A server carries it out as a whole or not at all. Its RCODE shows which
+kind of prerequisite does not hold, but not for which update. So a batch has outcomes of its own:
 
-- what the RCODE NOERROR leads to for each update by its kind: all are done;
+- NOERROR: all updates are done, and each leads to what its kind says;
 - ASK, for additions: the server is asked for the DHCID of each name. Then a second batch, with all
   prerequisites, adds the names that are free and takes over those that are the client's own;
-- all else: each update goes alone, by the book, from the beginning of its direction. If that shows nothing
-  that concerns one update only, the zone has no batches for a while.
+- all else: each update goes alone, by Kea's steps, from the beginning of its direction. If the RCODE does not
+  concern one update only, the zone has no batches for a while.
 
-What does not stand here goes alone: steps that follow an answer to a single update, the repetition of a try,
-``check-exists-with-dhcid`` additions, for which any DHCID will do, and all steps that policies add: what a
-batch leaves over goes by the table of its kind, and that may lead to them.
+What this table does not have goes alone: steps that follow an answer to a single update, the repetition of a
+try, ``check-exists-with-dhcid`` additions, for which any DHCID will do, and all steps that policies add: what
+a batch leaves over goes by the table of its kind, and that may lead to them.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 MAX_TRIES: Final = 3
 """Bad tries of a step with one server."""
 MAX_ROUNDS: Final = 10
-"""How often a transaction may add and replace in turn before it fails (decision 11)."""
+"""How often a transaction may add and replace in turn before it fails (docs/differences.md, 11)."""
 
 DONE: Final = "DONE"
 """In a step's ``on``: this direction is complete."""

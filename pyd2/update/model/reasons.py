@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.dns.constants import Rcode, rcode_text
 from pyd2.errors import BadReply
-from pyd2.update.model.kinds import KINDS, MAX_ROUNDS, MAX_TRIES
+from pyd2.update.model.kinds import MAX_ROUNDS, MAX_TRIES
 from pyd2.update.model.places import (
     asks,
     everywhere,
@@ -418,7 +418,7 @@ def _is_rcode(name: str) -> bool:
 
 
 def failures(kind: Kind, step: Step) -> Iterator[tuple[str, Reason]]:
-    """Return what can fail in a step, by name: RCODEs that it does not go on with, and all else."""
+    """Return what can fail in a step, by name: RCODEs that its table does not have, and all else."""
     for rcode in Rcode:
         if rcode not in step.on and (step.asks is None or rcode not in _SAY_WHOSE):
             yield rcode.name, reason(rcode.name, kind, step)
@@ -429,8 +429,3 @@ def failures(kind: Kind, step: Step) -> Iterator[tuple[str, Reason]]:
 def reason_of_step(name: str, kind: Kind, step: str) -> Reason:
     """Return the reason of a failure in a step by its name, which may be one of a policy."""
     return reason(name, kind, find_step(kind, step))
-
-
-def find_kind(mode: str, change_type: int) -> Kind:
-    """Return the kind of the requests with a conflict resolution mode and a change type."""
-    return next(kind for kind in KINDS if kind.mode.value == mode and kind.change_type == change_type)

@@ -4,7 +4,7 @@ Kea compares texts: a domain matches a name that equals it, or that ends in it b
 case of ASCII characters; the longest such domain wins. Escapes are not undone, so ``com.`` also matches
 ``a\.com.``, whose first label holds the dot. The domain ``*`` matches what no other does.
 
-One difference (decision 19): a domain configured without its final dot matches as if it had one.
+One difference (docs/differences.md, 19): a domain configured without its final dot matches as if it had one.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What the engine counts only while somebody looks at it: metrics, and the history."""
+"""What the engine counts only while metrics, the web page or the history are on."""

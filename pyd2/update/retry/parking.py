@@ -6,7 +6,7 @@ group when its servers answer again, are woken at once by moving whole slots: th
 request and for a million. The scheduler then removes them one by one, as many in a turn as it has time for,
 from each group in turn. A request that ends before leaves its slot, and nothing refers to it any more.
 
-There may be a group for each domain, so a call looks at some of them only, and the rest waits for the next
+There may be a group for each domain, so a call examines some of them only, and the rest waits for the next
 calls: see ``LOOKS``.
 """
 
@@ -35,7 +35,7 @@ GRAIN_BITS: Final = 5
 """Pauses are rounded up by a part of 2**GRAIN_BITS at most."""
 
 LOOKS: Final = 4
-"""Slots and groups that one search for a request looks at, of those that may be very many at a time."""
+"""Slots and groups that one search for a request examines, of those that may be very many at a time."""
 
 PROBE_SECONDS: Final = 1.0
 """How long after one request was sent to find out about the servers the next one may be."""
@@ -55,8 +55,8 @@ def enter_slot(retry: RetryRequest, slot: Slot) -> None:
     if retry.in_slot is None:
         retry.in_slot = slot.append(retry)
     else:
-        # Used again: the garbage collector counts new objects less those that end, and would look at none
-        # while very many requests change their slots, and then at the links of all in one go.
+        # Used again: the garbage collector counts new objects less those that end, and would examine none
+        # while very many requests change their slots, and then the links of all in one go.
         slot.append_link(retry.in_slot)
 
 
@@ -148,12 +148,12 @@ class ParkingGroups:
         self._released: deque[dict[tuple[Lane, ...], ParkingGroup]] = deque()
         """Groups of earlier configurations: all requests in them may begin, wherever that is now."""
         self._heap: list[tuple[float, int, ParkingGroup, bool]] = []
-        """When the pause of a slot ends, or (True) when to look at a group whose servers are down."""
+        """When the pause of a slot ends, or (True) when to probe for a group whose servers are down."""
         self._serial = count()
 
     @property
     def any_ready(self) -> bool:
-        """Whether ``pop`` may have something at once, or has more to look at."""
+        """Whether ``pop`` may have something at once, or has more groups to examine."""
         return bool(self._open or self._changed or self._released)
 
     def find(self, lanes: tuple[Lane, ...]) -> ParkingGroup:
@@ -191,7 +191,7 @@ class ParkingGroups:
     def pop(self, now: float) -> RetryRequest | None:
         """Remove and return a request that may begin, or that is to find out whether its servers are back.
 
-        None while ``any_ready``: there is more to look at.
+        None while ``any_ready``: there are more groups to examine.
         """
         return self._pop_released() or self._pop_due(now) or self._pop_ready()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from pyd2.ncr import ChangeType, RequestKind
+from pyd2.ncr import PTR_REMOVAL, ChangeType
 from pyd2.update.containers import Chain
 from pyd2.update.model.kinds import PTR_CHANGES
 from pyd2.update.model.transaction import Transaction
@@ -76,7 +76,7 @@ class RetryRequest:
         return self._state
 
     def change(self, event: Event) -> None:
-        """Let an event lead to the next state. Raises TransitionError if no rule of states.py says where."""
+        """Change the state by an event. Raises TransitionError if no rule of states.py says where."""
         self._state = next_state(self._state, event)
 
     @property
@@ -92,7 +92,7 @@ class RetryRequest:
     @property
     def removes_ptr(self) -> bool:
         """Whether all that is left is to remove a PTR, whatever name it has."""
-        return not self.forward_left and self.ncr.kind == RequestKind.REMOVE_NO_CHECK_WITH_DHCID
+        return not self.forward_left and self.ncr.kind == PTR_REMOVAL
 
     def over(self, wall: float) -> str:
         """Return why it must not be tried any more; empty: it may be."""
@@ -122,7 +122,7 @@ class PtrGroup(Chain[RetryRequest]):
 
 
 class RetryTransaction(Transaction):
-    """A transaction that goes on with what an earlier one has left over."""
+    """A transaction that makes the changes which an earlier one has left over."""
 
     __slots__ = ("retried",)
 

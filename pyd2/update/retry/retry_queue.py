@@ -6,7 +6,7 @@ A request that has failed for a reason that may pass enters the retry queue: it 
 DHCID) and waits here, longer each time, or until a server that was down answers again. Requests that need the
 same servers wait in one parking group; the group is released when one of these servers answers.
 
-Nothing may be applied out of order, so a request that comes meanwhile is looked at (``admit``):
+Nothing may be applied out of order, so each request that comes meanwhile is checked (``admit``):
 
 - Forward changes at one name keep their order: the newer request waits behind the retry, of whatever client.
   If it makes the older one superfluous, the older one ends instead: it is *superseded*. That is so if the
@@ -17,7 +17,7 @@ Nothing may be applied out of order, so a request that comes meanwhile is looked
   find that of an earlier name: then the one of the two that has no forward change left removes the PTR,
   whatever name it has (``Request.ptr_removal``).
 
-What touches neither the same name nor the same address goes on at once.
+A request for another name and another address begins at once.
 
 No call takes longer because much waits. A request that overwrites more than a few others is *held* until
 ``overwrite`` has dealt with them, a few in each turn of the engine; so are those for the same address that
@@ -396,7 +396,7 @@ class RetryQueue:
         return True
 
     def under_way(self, retry: RetryRequest) -> bool:
-        """Whether a request has begun and neither ended nor come back."""
+        """Whether the transaction of a request is under way."""
         return retry.state is State.UNDER_WAY
 
     def _leave_name(self, retry: RetryRequest) -> None:

@@ -31,8 +31,8 @@ class Followers(deque["Request | RetryRequest"]):
 NO_FOLLOWERS: Final = Followers()
 """What a held DHCID has before a request queues behind the holder.
 
-With None in its place the garbage collector would not look at a part of ``ClientLocks.held`` until somebody
-queues there, and then at all parts in one go: with 300,000 clients that takes 5 ms.
+With None in its place the garbage collector would not examine a part of ``ClientLocks.held`` until a request
+queues there, and then all parts in one go: with 300,000 clients that takes 5 ms.
 """
 
 

@@ -1,4 +1,4 @@
-"""The limit of a queue, and what happens when it is reached (contract, section 4; decision 6).
+"""The limit of a queue, and what happens when it is reached (contract, section 4; docs/differences.md, 6).
 
 The engine counts all requests that wait together: behind another one of their client, in a server lane, or to
 be tried again. The durable queue counts its own, and asks the engine which new ones it may accept

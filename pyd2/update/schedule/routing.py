@@ -106,7 +106,7 @@ class Routing:
         return policy.kinds[ncr.kind]
 
     def without_forward(self, ncr: Request) -> Request | None:
-        """Return a request without its forward change, which has no domain; None: it must not go on."""
+        """Return a request without its forward change, which has no domain; None: it is dropped."""
         log = self._log
         if self.plan.forward:
             log.emit("DHCP_DDNS_NO_MATCH", ncr.fqdn)
@@ -118,7 +118,7 @@ class Routing:
         return ncr
 
     def without_reverse(self, ncr: Request) -> Request | None:
-        """Return a request without its reverse change, which has no domain; None: it must not go on."""
+        """Return a request without its reverse change, which has no domain; None: it is dropped."""
         log = self._log
         if self.plan.reverse:
             log.emit("DHCP_DDNS_NO_MATCH", reverse_name(ncr.address))

@@ -1,4 +1,4 @@
-"""The scheduler: when a request gets its turn (contract, section 4; decisions 9 and 12).
+"""The scheduler: when a request gets its turn (contract, section 4; docs/differences.md, 9 and 12).
 
 A request locks its client (its DHCID) when it arrives. If another request has the lock, it queues behind that
 one: one transaction per DHCID at a time, in the order of arrival, whatever server is asked. Else it goes to
@@ -437,7 +437,7 @@ class Scheduler:
             retry = retries.pop(now)
             if retry is None:
                 if self._agenda.retries_ready:
-                    continue  # there is more to look at
+                    continue  # there are more groups to search
                 self._retries_left = retries.overwriting
                 return
             self._retry_scheduler.try_again(retry, now, wall)

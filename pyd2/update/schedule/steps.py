@@ -8,7 +8,7 @@ lower it: steps of some 10 us."""
 AS_A_STEP: Final = 4
 """Tries without an answer that take one step of the timer: half of its steps at most."""
 BEGINNING: Final = 1
-"""Steps of a request that begins or goes on."""
+"""Steps of a request that begins, or sends its next update."""
 SENDING: Final = 2
 """Steps of a lane whose updates are sent: a system call for each."""
 TRYING_AGAIN: Final = 3

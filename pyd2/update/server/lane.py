@@ -1,7 +1,7 @@
 """A lane: the traffic with one DNS server (an address and a port), apart from all other servers.
 
 Each server has its own window of updates under way and its own queue, so that a dead server costs only
-the zones that use it (decision 9). A lane outlives reconfigurations, and what it learned with it.
+the zones that use it (docs/differences.md, 9). A lane keeps what it has learned under a new configuration.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_HOOK_JOBS: Final = 96
 
 
 class BatchCounts:
-    """How much has gone to a server in batches."""
+    """What has been sent to a server in batches."""
 
     __slots__ = ("batches", "questions", "updates")
 
@@ -82,7 +82,7 @@ class Lane:
         self.address = address
         self.port = port
         self.tls = tls
-        """How to talk TLS to the server; None: not at all."""
+        """How TLS is used with the server; None: it is not used."""
         self.host = address_text(address)
         """The address as Kea prints it."""
         self.text = f"{self.host} port:{port}"

@@ -1,6 +1,6 @@
 """How many updates may be under way to one DNS server: a window that adapts by delay, like TCP Vegas.
 
-The window starts at Kea's 32. Once per round trip it looks at the least reply time of the round:
+The window starts at Kea's 32. Once per round trip it compares the least reply time of the round:
 
 - ``queued = size * (1 - base / least)`` is what waits at the server all the time. ``base`` is what a reply
   takes, on average, when hardly anything is under way: it is measured now and then with 4 updates under way;
@@ -23,7 +23,8 @@ that a zone whose first server is dead is served no slower than with Kea.
 ``cbridge/wire/window.c`` is the same in C, for the compiled tries; the tests run both side by side.
 
 The figures were found by measuring against BIND, near and 20 ms away. BIND drops what exceeds its
-``update-quota`` (100) in silence; only a cap below that is a guarantee (decision 12).
+``update-quota`` (100) in silence; only a cap below that is a guarantee
+(docs/differences.md, 12).
 """
 
 from __future__ import annotations

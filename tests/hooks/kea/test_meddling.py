@@ -295,7 +295,7 @@ def test_statistics_outlive_their_library(d2_binary: str, library: Path) -> None
         assert at.d2.command("config-set", at.made)["result"] == 0
         found.append(values(at)["meddler.made"])
         found += [at.d2.command("statistic-reset-all")["result"], values(at)]
-        # Those of keys: decision 14.
+        # Those of keys: docs/differences.md, 14.
         shown: list[Any] = json.loads(json.dumps(found), object_hook=without_keys)
         return shown
 

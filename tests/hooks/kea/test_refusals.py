@@ -1,7 +1,8 @@
 """A start or a reload that a library refuses, in every manner and in both servers: the whole log.
 
 At the start the logs are equal. After a reload the real server works by what was refused, or without any
-library when one failed to load; pyd2 puts the libraries of before in force again (decision 18, and "hooks").
+library when one failed to load; pyd2 puts the libraries of before in force again
+(docs/differences.md, 18 and "Hooks").
 The lines that this brings are those of ``_RESTORED``, ``_ANSWERED`` and ``_UNLOADED``, and no others.
 """
 

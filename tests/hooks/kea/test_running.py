@@ -249,7 +249,7 @@ def test_many_callouts_leave_nothing(probe: Probe, tmp_path: Path, kind: str) ->
 
 
 def test_links_have_the_same_name_at_each_reload() -> None:
-    """Unless somebody else has taken it."""
+    """Unless another library has taken it."""
     with shim().links() as first:
         assert Path(first).stat().st_mode & 0o777 == 0o700
     with shim().links() as second:

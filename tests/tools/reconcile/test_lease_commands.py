@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from pyd2.tools.reconcile.channel import Answer, Channel, HttpOptions, read_answer, read_credentials
+from pyd2.tools.channel.command_socket import HttpOptions, read_credentials
+from pyd2.tools.reconcile.channel import Channel, read_answer
 from pyd2.tools.reconcile.errors import ReconcileError
 from pyd2.tools.reconcile.lease_commands import PAGE, LeaseCommands
 from tests.tools.reconcile.made import address
@@ -36,23 +37,23 @@ class Kea(Channel):
     """A DHCP server with some leases, or with fixed answers."""
 
     def __init__(self, leases: list[dict[str, Any]] | None = None,
-                 answers: list[Answer] | None = None) -> None:
+                 answers: list[dict[str, Any]] | None = None) -> None:
         super().__init__("unix:kea", "dhcp4")
         self.leases, self.answers = leases or [], answers
         self.commands: list[tuple[str, Mapping[str, Any] | None]] = []
 
-    def command(self, name: str, arguments: Mapping[str, Any] | None = None) -> Answer:
+    def command(self, name: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         self.commands.append((name, arguments))
         if self.answers is not None:
             return self.answers.pop(0)
         assert arguments is not None
         if name.endswith("-get"):
             found = [lease for lease in self.leases if lease["ip-address"] == arguments["ip-address"]]
-            return Answer(0, "", found[0]) if found else Answer(3, "none", {})
+            return found[0] if found else None
         names = [lease["ip-address"] for lease in self.leases]
         at = 0 if arguments["from"] == "start" else names.index(arguments["from"]) + 1
         page = self.leases[at : at + arguments["limit"]]
-        return Answer(0 if page else 3, "", {"leases": page, "count": len(page)})
+        return {"leases": page, "count": len(page)} if page else None
 
 
 def test_pages_are_read_to_the_end() -> None:
@@ -87,12 +88,12 @@ def test_a_lease_that_cannot_be_read_is_shown() -> None:
 
 
 @pytest.mark.parametrize(("answers", "reason"), [
-    ([Answer(0, "", {})], "it has no list of leases"),
-    ([Answer(0, "", {"leases": [1]})], "it has no list of leases"),
-    ([Answer(0, "", {"leases": [{}]})], "ip-address is no string"),
-    ([Answer(0, "", {"leases": [LEASE]})] * 2, "it ends at 192.0.2.1, which is not behind where it begins"),
+    ([{}], "it has no list of leases"),
+    ([{"leases": [1]}], "it has no list of leases"),
+    ([{"leases": [{}]}], "ip-address is no string"),
+    ([{"leases": [LEASE]}] * 2, "it ends at 192.0.2.1, which is not behind where it begins"),
 ])
-def test_a_page_that_is_none_ends_all(answers: list[Answer], reason: str) -> None:
+def test_a_page_that_is_none_ends_all(answers: list[dict[str, Any]], reason: str) -> None:
     with pytest.raises(ReconcileError, match=reason):
         list(LeaseCommands(Kea(answers=list(answers)), 4).read())
 
@@ -126,7 +127,10 @@ def answer_all(path: Path, answers: Sequence[Mapping[str, Any]]) -> threading.Th
 
 def test_a_unix_socket(tmp_path: Path) -> None:
     thread = answer_all(tmp_path / "s", [{"result": 0, "text": "t", "arguments": {"a": 1}}])
-    assert Channel(f"unix:{tmp_path}/s", "dhcp4").command("x") == Answer(0, "t", {"a": 1})
+    assert Channel(f"unix:{tmp_path}/s", "dhcp4").command("x") == {"a": 1}
+    thread.join()
+    thread = answer_all(tmp_path / "e", [{"result": 3, "text": "none"}])
+    assert Channel(f"unix:{tmp_path}/e", "dhcp4").command("x") is None
     thread.join()
     thread = answer_all(tmp_path / "t", [{"result": 2, "text": "unknown"}])
     with pytest.raises(ReconcileError, match=r"x failed: unknown"):
@@ -158,7 +162,7 @@ def test_http(tmp_path: Path) -> None:
         place = f"http://127.0.0.1:{server.server_port}"
         options = HttpOptions(read_credentials(str(tmp_path / "auth")))
         answer = Channel(place, "dhcp6", options).command("x", {"a": 1})
-        assert answer.arguments == {"command": "x", "arguments": {"a": 1}, "service": ["dhcp6"]}
+        assert answer == {"command": "x", "arguments": {"a": 1}, "service": ["dhcp6"]}
         with pytest.raises(ReconcileError, match="HTTP status 401"):
             Channel(place, "dhcp6").command("x")
         server.shutdown()
@@ -166,12 +170,14 @@ def test_http(tmp_path: Path) -> None:
 
 
 def test_the_password_is_not_shown() -> None:
-    assert "secret" not in repr(HttpOptions("user:secret"))
+    assert "secret" not in repr(HttpOptions(b"user:secret"))
 
 
 def test_what_is_no_channel(tmp_path: Path) -> None:
     with pytest.raises(ReconcileError, match="not a control channel"):
         Channel("ftp://x", "dhcp4")
     (tmp_path / "auth").write_text("no colon")
-    with pytest.raises(ReconcileError, match="not user:password"):
+    with pytest.raises(ReconcileError, match=f"https://x: {tmp_path}/none: No such file"):
+        Channel("https://x", "dhcp4", HttpOptions(ca_file=str(tmp_path / "none")))
+    with pytest.raises(ValueError, match="auth: its first line is not USER:PASSWORD"):
         read_credentials(str(tmp_path / "auth"))

@@ -383,3 +383,25 @@ def test_the_daemon_says_whether_it_is_idle(d2_binary: str, switches: dict[str, 
             assert daemon.waiting() == 1
             assert not daemon.wait_until_idle(0)
             d2.process.kill()
+
+
+def test_a_daemon_with_retries_is_not_idle(d2_binary: str, is_pyd2: bool) -> None:
+    """Only its status shows them: all updates that the statistics count have ended."""
+    if not is_pyd2:
+        pytest.skip("Kea tries nothing again")
+    with PortLease() as ports, private_directory() as directory, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = ports.take()
+        servers = [{"ip-address": "127.0.0.1", "port": silent.getsockname()[1]}]
+        retry = {"enabled": True, "initial-delay": 3600, "max-delay": 3600}
+        body = {"forward-ddns": {"ddns-domains": [{"name": FORWARD, "dns-servers": servers}]},
+                "dns-server-timeout": 10, "user-context": {"pyd2": {"retry": retry}}}
+        with D2.start(d2_binary, directory, config(port, body)) as d2, \
+                Sender(Endpoint("127.0.0.1", port)) as sender:
+            d2.wait_for_listener(port)
+            channel = Channel(f"unix:{directory}/d2.sock", "d2")
+            sender.send(encode(request(ChangeType.ADD, ONE, "192.0.2.11", "00", reverse=False)))
+            wait_until(lambda: ((channel.command("status-get") or {})["pyd2"]["requests"]["queued"]) == 1,
+                       "a request that is tried again")
+            assert Daemon(channel, sender).waiting() == 1

@@ -73,7 +73,7 @@ def test_each_request_ends(signed: bool, seed: int, batch: int, count: int) -> N
 
 @pytest.mark.parametrize("rcode", [0, 2, 3, 5])
 def test_each_rcode_to_questions(rcode: int) -> None:
-    """What is no answer leaves the name to a single update, by the book."""
+    """What is no answer leaves the name to a single update."""
     class Server(World):
         def serve(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
             replies = list(super().serve(outgoing, now))

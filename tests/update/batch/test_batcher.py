@@ -274,7 +274,7 @@ def test_an_owner_comes_once_in_a_message() -> None:
 @pytest.mark.parametrize("ours", [True, False])
 @pytest.mark.parametrize("share", [2, 10, 100])
 def test_names_that_exist_are_asked_for(ours: bool, share: int) -> None:
-    """Those of the client itself are taken over, all other ones fail by the book."""
+    """Those of the client itself are taken over, all other ones fail by Kea's rules."""
     taken = additions(200)[:: 100 // share]
     clients = {each["fqdn"]: each["dhcid"] if ours else ncr.dhcid(b"x", "x.") for each in taken}
     there = [each | {"dhcid": clients[each["fqdn"]], "reverse-change": False} for each in taken]
@@ -350,7 +350,7 @@ def test_a_wildcard_that_answers_for_all_names_keeps_none_out_of_batches() -> No
 
 
 def test_a_server_that_answers_no_questions_is_asked_once() -> None:
-    """Then updates go alone, by the book; that the server is silent to questions says nothing else."""
+    """Then updates go alone, by Kea's steps; that the server is silent to questions says nothing else."""
     world = World(batch_map(20, failover={"enabled": True, "breaker-threshold": 2}))
     other = {"dhcid": ncr.dhcid(b"x", "x."), "reverse-change": False}
     taken = [each | other for each in additions(100)[::10]]
@@ -363,7 +363,7 @@ def test_a_server_that_answers_no_questions_is_asked_once() -> None:
 
 
 def test_a_refusal_ends_batches_for_a_while() -> None:
-    """By the book each update gets its own answer."""
+    """Alone, each update gets its own answer."""
     world = World(batch_map(50), refuses=True)
     world.run(additions(200))
     assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 200
@@ -377,7 +377,7 @@ def test_a_refusal_ends_batches_for_a_while() -> None:
 
 
 def test_the_second_address_of_a_name_is_not_removed_with_the_first() -> None:
-    """A batch of removals that the second address stops goes on alone, by the book."""
+    """The updates of a batch of removals that the second address stops go alone, by Kea's steps."""
     worlds = []
     for batch in (1, 20):
         world = World(batch_map(batch))

@@ -171,7 +171,7 @@ def test_a_server_that_is_down_is_passed_over_and_asked_now_and_then() -> None:
     many(d2, 100)
     d2.run(d2.now + 2)
     assert d2.log.texts("PYD2_SERVER_DOWN") == [
-        "DNS server 127.0.0.1 port:1 has not answered 3 tries in a row; it is tried from time to time. "
+        "DNS server 127.0.0.1 port:1 has not answered 3 tries in a row; pyd2 tries it from time to time. "
         + reason("timeout").mend
     ]
     begin, before = d2.now, len(d2.sent)

@@ -7,7 +7,7 @@ import pytest
 from pyd2.dns.constants import Rcode
 from pyd2.errors import BadReply
 from pyd2.ncr import ChangeType
-from pyd2.update.model.kinds import KINDS, Kind, Step
+from pyd2.update.model.kinds import KINDS, NAME_ADD, Kind, Step
 from pyd2.update.model.policies import POLICY_KINDS
 from pyd2.update.model.reasons import (
     NAMES,
@@ -16,7 +16,6 @@ from pyd2.update.model.reasons import (
     TABLE,
     Fault,
     failures,
-    find_kind,
     reason,
     reason_of_step,
 )
@@ -65,7 +64,7 @@ def test_what_no_row_knows_is_an_error() -> None:
 
 
 def reason_at(name: str, mode: str, change_type: ChangeType, step: str) -> str:
-    kind = find_kind(mode, change_type)
+    (kind,) = (kind for kind in KINDS if kind.mode.value == mode and kind.change_type is change_type)
     return reason(name, kind, kind.steps[step]).why
 
 
@@ -87,7 +86,7 @@ def test_the_same_rcode_means_what_the_step_requires() -> None:
 
 
 def test_a_step_of_a_policy_has_reasons_of_its_own() -> None:
-    kind = find_kind("check-with-dhcid", ChangeType.ADD)
+    kind = NAME_ADD
     asked = reason_of_step("NXRRSET", kind, "ASKING_FWD_NAME").why
     assert "policies" in asked
     assert asked != reason_of_step("NXRRSET", kind, "REPLACING_FWD_ADDRS").why

@@ -196,7 +196,7 @@ def test_requests_are_found_again_as_soon_as_the_server_answers() -> None:
     d2.run(d2.now + 60)
     assert (d2.engine.active, d2.engine.queued) in {(0, 100), (1, 99)}
     assert d2.log.texts("PYD2_SERVER_DOWN") == [
-        "DNS server 127.0.0.1 port:1 has not answered 5 tries in a row; it is tried from time to time. "
+        "DNS server 127.0.0.1 port:1 has not answered 5 tries in a row; pyd2 tries it from time to time. "
         + reason("timeout").mend
     ]
     server.rcode = Rcode.NOERROR

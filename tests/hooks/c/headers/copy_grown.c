@@ -57,7 +57,7 @@ int main(void)
         CHECK(strstr(pyd2_guard_last_error(), "needs a newer pyd2") != NULL);
         CHECK(copy(known, size, size, size) == PYD2_HOOK_E_INVALID);
     }
-    /* A size that nobody can mean is not read. */
+    /* An impossible size is not read. */
     CHECK(copy(known, KNOWN, 4097, 0) == PYD2_HOOK_E_INVALID);
     CHECK(copy(known, KNOWN, (size_t)-1, 0) == PYD2_HOOK_E_INVALID);
     CHECK(copy(known, KNOWN, 0, 0) == PYD2_HOOK_E_INVALID);
