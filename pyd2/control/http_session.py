@@ -136,7 +136,7 @@ class HttpSession:
     @property
     def keeps_place(self) -> bool:
         """Whether the body of a known client is coming: its connection does not give way to a new one."""
-        return self.in_body and self._knows(self._reader.head)
+        return self.in_body and self._has_shown_itself(self._reader.head)
 
     def receive(self, data: bytes) -> bytes | Later | None:
         """Read the next bytes; return None if more must come, else the response."""
@@ -164,13 +164,17 @@ class HttpSession:
 
     def _knows(self, head: Head) -> bool:
         """Say whether a long body may come: from a known client, or a stranger that libraries may let in."""
-        authentication = self.service.authentication
-        if authentication is None or authentication.client(head.headers) is not None:
+        if self._has_shown_itself(head):
             return True
         use = self.service.hooks()
         if use is not None:
             use.end()
         return use is not None
+
+    def _has_shown_itself(self, head: Head) -> bool:
+        """Say whether the client is known, without libraries; where there are no passwords, each is."""
+        authentication = self.service.authentication
+        return authentication is None or authentication.client(head.headers) is not None
 
     def _answer(self, request: Request | None) -> bytes | Later | None:
         if request is None:
