@@ -111,7 +111,7 @@ def test_apparmor_understands_the_profile() -> None:
 def test_the_profile_lets_pyd2_look_for_an_installed_kea() -> None:
     """By the rules as the parser understands them; the kernel may have no AppArmor."""
     parser = find_program("apparmor_parser", "apparmor")
-    dump = [parser, "--skip-kernel-load", "--skip-cache", "--dump=rule-exprs", PROFILE]
+    dump = [parser, "--skip-kernel-load", "--skip-cache", "--dump=rule-exprs", str(PROFILE)]
     done = subprocess.run(dump, capture_output=True, text=True, check=True, timeout=60)
     rule = re.compile(r"^rule: (\S+)  ->  .* priority=\S+ \(0x([0-9a-f]+)/", re.MULTILINE)
     found = rule.findall(done.stdout + done.stderr)
