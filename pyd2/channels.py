@@ -93,7 +93,7 @@ class ChannelMaker:
             sources["/metrics"] = self._metrics_source()
         if switches.web:
             sources |= self._web_sources(switches)
-        return HttpPages(switches, sources)
+        return HttpPages(sources)
 
     def _metrics_source(self) -> Source:
         from pyd2.control.http_pages import page

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyd2.net.listener import RECEIVE_BUFFER
+from pyd2.profiles.installed import library_directories
 from pyd2.service import DRAIN_SECONDS
 from pyd2.tools import reconcile
 from tests.kit.process import find_program
@@ -19,6 +20,8 @@ PROFILE = ROOT / "contrib" / "apparmor" / "pyd2"
 
 MOST_EXPOSURE = 1.2
 """What docs/systemd.md says; 10 is worst."""
+MAY_READ = 4
+"""AppArmor's bit for reading a file, or listing a directory."""
 
 
 class _Unit(configparser.RawConfigParser):
@@ -102,6 +105,19 @@ def test_apparmor_understands_the_profile() -> None:
     done = subprocess.run([parser, "--skip-kernel-load", "--skip-cache", PROFILE],
                           capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.peers
+def test_the_profile_lets_pyd2_look_for_an_installed_kea() -> None:
+    """By the rules as the parser understands them; the kernel may have no AppArmor."""
+    parser = find_program("apparmor_parser", "apparmor")
+    dump = [parser, "--skip-kernel-load", "--skip-cache", "--dump=rule-exprs", str(PROFILE)]
+    done = subprocess.run(dump, capture_output=True, text=True, check=True, timeout=60)
+    rule = re.compile(r"^rule: (\S+)  ->  .* priority=\S+ \(0x([0-9a-f]+)/", re.MULTILINE)
+    found = rule.findall(done.stdout + done.stderr)
+    readable = [re.compile(path) for path, permissions in found if int(permissions, 16) & MAY_READ]
+    wanted = [f"{folder}/{name}" for folder in library_directories() for name in ("", "libkea-process.so.91")]
+    assert [path for path in wanted if not any(rule.fullmatch(path) for rule in readable)] == []
 
 
 def test_the_profile_is_for_the_program_of_the_unit() -> None:

@@ -17,6 +17,7 @@ from pyd2.control.http_hooks import request_map, response_map, response_of
 from pyd2.control.http_later import Later
 from pyd2.control.http_request import Bodies, Request, RequestReader, Verdict
 from pyd2.control.http_response import Response, answer, challenge, in_header, refusal, with_headers
+from pyd2.control.http_sites import OtherSites
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
 from pyd2.data.text import to_text
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _LOGGED: Final = 1024
 """Characters of a request or response that a message shows, as with Kea."""
+
+_OTHER_SITE: Final = "a browser sends it for another site, or under a host name that is not in 'web-hosts'"
 
 _STATUS: Final = {
     Verdict.BAD: 400,
@@ -91,6 +94,7 @@ class HttpService:
         self.hooks = hooks
         self.pages = pages
         """What the socket shows by GET; None: nothing, as with Kea."""
+        self.sites = OtherSites(config.pages.web_hosts)
         self.bodies = bodies or Bodies()
 
     def session(self, peer: str, *, tls: bool) -> HttpSession:
@@ -136,7 +140,7 @@ class HttpSession:
     @property
     def keeps_place(self) -> bool:
         """Whether the body of a known client is coming: its connection does not give way to a new one."""
-        return self.in_body and self._knows(self._reader.head)
+        return self.in_body and self._has_shown_itself(self._reader.head)
 
     def receive(self, data: bytes) -> bytes | Later | None:
         """Read the next bytes; return None if more must come, else the response."""
@@ -164,13 +168,17 @@ class HttpSession:
 
     def _knows(self, head: Head) -> bool:
         """Say whether a long body may come: from a known client, or a stranger that libraries may let in."""
-        authentication = self.service.authentication
-        if authentication is None or authentication.client(head.headers) is not None:
+        if self._has_shown_itself(head):
             return True
         use = self.service.hooks()
         if use is not None:
             use.end()
         return use is not None
+
+    def _has_shown_itself(self, head: Head) -> bool:
+        """Say whether the client is known, without libraries; where there are no passwords, each is."""
+        authentication = self.service.authentication
+        return authentication is None or authentication.client(head.headers) is not None
 
     def _answer(self, request: Request | None) -> bytes | Later | None:
         if request is None:
@@ -218,12 +226,10 @@ class HttpSession:
         """Return the response to a request with a good head."""
         if request.head.method == "GET":
             return self._page(request)
-        log, pages = self.service.log, self.service.pages
-        if pages is not None and "origin" in request.head.headers:  # the page's own commands come from it
-            refused = pages.refused(request.head)
-            if refused is not None:
-                self._log_bad(request, "a browser sends it for another site")
-                return refused
+        log = self.service.log
+        refused = self._refused_site(request)
+        if refused is not None:
+            return refused
         body = None
         if request.body:
             try:
@@ -242,6 +248,21 @@ class HttpSession:
             log.emit("HTTP_CLIENT_REQUEST_RECEIVED_DETAILS", self._peer, _shown(request, body))
         return self._authenticate(request, body)
 
+    def _refused_site(self, request: Request) -> Response | None:
+        """Return the refusal of a command that a browser sends for another site; only browsers say an origin.
+
+        Where clients have passwords and there is no page, such a site has none, and all is as with Kea.
+        """
+        service = self.service
+        is_as_kea = service.pages is None and service.authentication is not None
+        if is_as_kea or "origin" not in request.head.headers:
+            return None
+        refused = service.sites.refused(request.head)
+        if refused is not None:
+            self._log_bad(request, _OTHER_SITE)
+            service.log.emit("PYD2_HTTP_REQUEST_REFUSED", self._peer, _OTHER_SITE)
+        return refused
+
     def _page(self, request: Request) -> Response | Awaited:
         """Return the response to a GET; hook libraries know commands only, and do not see it."""
         head, log = request.head, self.service.log
@@ -253,7 +274,9 @@ class HttpSession:
         if authentication is not None and client is None:
             return challenge(authentication.realm)
         role = roles.ALL if client is None else client.role
-        return refusal(404) if pages is None else pages.respond(head, role)
+        return self.service.sites.refused(head) or (
+            refusal(404) if pages is None else pages.respond(head, role)
+        )
 
     def _authenticate(self, request: Request, body: Element | None) -> Response:
         """Authenticate the client and run the callouts of hook libraries; then carry the command out."""

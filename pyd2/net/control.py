@@ -211,8 +211,8 @@ class ControlChannels:
         """Return the open channel of a UNIX socket that is the same in the configuration in force."""
         if not isinstance(wanted, UnixSocket):
             return None
-        plain = wanted.element.plain()
-        return next((channel for socket, channel in self._current if socket.element.plain() == plain), None)
+        unix = ((socket, channel) for socket, channel in self._current if isinstance(socket, UnixSocket))
+        return next((channel for socket, channel in unix if _is_same(socket, wanted)), None)
 
     @staticmethod
     def _without(
@@ -222,3 +222,10 @@ class ControlChannels:
         """Return the channels of ``pairs`` that are not among the ``others``."""
         known = [channel for _, channel in others]
         return [channel for _, channel in pairs if channel not in known]
+
+
+def _is_same(socket: UnixSocket, wanted: UnixSocket) -> bool:
+    """Say whether the channel of a socket goes on for one of a new configuration."""
+    if wanted.rules.same_by_path:
+        return socket.path == wanted.path
+    return socket.element.plain() == wanted.element.plain()

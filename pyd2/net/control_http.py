@@ -89,12 +89,11 @@ class HttpChannel:
         """
         tls = self._config.tls
         if tls is not None and self._context is None:
-            from pyd2.net.control_tls import make_context
+            from pyd2.net.control_tls import authorities, make_context
 
             self._context = make_context(tls)
             if tls.cert_required:
-                known = self._context.get_ca_certs(binary_form=True)
-                self._authorities = tls.trust_anchor, frozenset(known)
+                self._authorities = tls.trust_anchor, authorities(self._context, tls.trust_anchor)
         same = False
         if self._acceptor is None:
             http = (other for other in others if isinstance(other, HttpChannel) and other.listening)

@@ -56,6 +56,19 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
+def authorities(context: ssl.SSLContext, trust_anchor: str) -> frozenset[bytes]:
+    """Return the certificates of the context's authorities; of a directory, the contents of its files."""
+    if not Path(trust_anchor).is_dir():
+        return frozenset(context.get_ca_certs(binary_form=True))
+    found = set()
+    # OpenSSL reads them when a client shows its certificate.
+    with suppress(OSError):
+        for path in Path(trust_anchor).iterdir():
+            with suppress(OSError):  # no regular file, or not for pyd2's user
+                found.add(read_regular(str(path), _MOST_FILE))
+    return frozenset(found)
+
+
 def _check_file(path: str) -> None:
     # OpenSSL opens the file itself, and would wait for ever for the writer of a FIFO.
     os.close(open_regular(path))

@@ -43,10 +43,11 @@ class Installed(NamedTuple):
 
 
 def library_directories() -> tuple[str, ...]:
-    """Return where the distributions install libraries on this kind of machine."""
+    """Return where the distributions install libraries on this kind of machine, and what is built there."""
     machine = os.uname().machine
     triplet = getattr(sys.implementation, "_multiarch", "") or f"{machine}-linux-gnu"
-    return (f"/usr/lib/{triplet}", "/usr/lib64", "/usr/lib", "/usr/local/lib")
+    return tuple(f"{prefix}/{name}" for prefix in ("/usr", "/usr/local")
+                 for name in (f"lib/{triplet}", "lib64", "lib"))
 
 
 def installed(version_file: str = VERSION_FILE, directories: Sequence[str] | None = None) -> Installed:

@@ -40,7 +40,9 @@ KEA_2_6: Final = Profile(
             server={"hostname": "", "port": 53, "key-name": ""},
         ),
         paths=PathRules(name_below_root=True),
-        sockets=OneControlSocket(UnixSocketRules(exact_mode=True, file_mode=None, reports_own_end=False)),
+        sockets=OneControlSocket(
+            UnixSocketRules(exact_mode=True, file_mode=None, reports_own_end=False, same_by_path=False)
+        ),
     ),
     log=LogRules(lock_directory="/var/run/kea", syslog_names=True),
     statistics=(

@@ -31,7 +31,9 @@ KEA_3_0: Final = KEA_2_6._replace(
         grammar=DHCP_DDNS,
         paths=PathRules(libraries_as_typed=True),
         sockets=ControlSocketList(
-            UnixSocketRules(exact_mode=False, file_mode=_SOCKET_MODE, reports_own_end=True)
+            UnixSocketRules(
+                exact_mode=False, file_mode=_SOCKET_MODE, reports_own_end=True, same_by_path=True
+            )
         ),
     ),
     log=LogRules(

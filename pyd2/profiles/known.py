@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pyd2.profiles.release import NEWEST
@@ -14,14 +15,10 @@ if TYPE_CHECKING:
 
 
 def profile_of(release: Release) -> Profile:
-    """Return the profile of a release."""
-    if release.series == "2.6":
-        from pyd2.profiles import kea_2_6
-
-        return kea_2_6.profile(release)
-    from pyd2.profiles import kea_3_0
-
-    return kea_3_0.profile(release)
+    """Return the profile of a release. Each series has a module, such as ``kea_3_0``."""
+    series = import_module(f"pyd2.profiles.kea_{release.series.replace('.', '_')}")
+    profile: Profile = series.profile(release)
+    return profile
 
 
 def profiles() -> Iterator[Profile]:

@@ -95,6 +95,8 @@ class Scripts:
 
     def _some_sockets(self) -> list[dict[str, Any]]:
         sockets: list[dict[str, Any]] = [{"socket-type": "unix", "socket-name": _UNIX}]
+        if self._rng.random() < 0.3:
+            sockets[0]["user-context"] = {"number": self._rng.randint(1, 2)}
         sockets += [self._http(port) for port in _HTTP if self._rng.random() < 0.6]
         if self._rng.random() < 0.3:
             sockets.append(self._http(self._rng.choice(_HTTPS)) | _TLS

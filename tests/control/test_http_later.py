@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.config.switches import PageSwitches
 from pyd2.control.http_pages import HttpPages, page
 from pyd2.control.http_session import HttpService
 from pyd2.net.control_http import HttpChannel
@@ -55,7 +54,7 @@ class Rig:
     def make(self, port: int) -> HttpChannel:
         """Return a channel that is not open yet."""
         config = http_socket(port)
-        pages = HttpPages(PageSwitches(web=True), {"/later": self._later, "/now": self._now})
+        pages = HttpPages({"/later": self._later, "/now": self._now})
         service = HttpService(config, lambda _: None, self.log, pages=pages)
         return HttpChannel(self.loop, config, service, self.log)
 

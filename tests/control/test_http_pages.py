@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.config.switches import PageSwitches
 from pyd2.control.http_pages import HttpPages, page
 from pyd2.control.http_session import HttpService
 from tests.control.http_fakes import (
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 def end_with_pages(*clients: HttpClient) -> HttpEnd:
     end = HttpEnd(http_socket(0, *clients))
     sources = {"/page": accepted, "/role": role, "/parts/*": path}
-    end.service.pages = HttpPages(PageSwitches(metrics=True), sources)
+    end.service.pages = HttpPages(sources)
     end.session = end.service.session("192.0.2.7", tls=False)
     return end
 
@@ -76,6 +75,21 @@ def test_a_browser_sends_commands_from_the_page_only(host: str, headers: list[st
     assert status_of(end.ask(request)) == status
     assert len(end.requests) == (status == 200)
     assert not end.session.closing
+
+
+@pytest.mark.parametrize(("clients", "headers", "status"), [
+    ((), ["Origin: http://attacker.example"], 421), ((), [], 200),
+    ((ADMIN,), ["Origin: http://attacker.example", basic(ADMIN)], 200),
+])  # fmt: skip
+def test_without_a_page_it_sends_none_where_no_password_is_asked_for(
+    clients: tuple[HttpClient, ...], headers: list[str], status: int
+) -> None:
+    """A site on the web that has made its own name lead here is no other site for the browser."""
+    end = HttpEnd(http_socket(0, *clients))
+    request = command("shutdown", *headers).replace(b"Host: localhost", b"Host: attacker.example:8000")
+    assert status_of(end.ask(request)) == status
+    assert len(end.requests) == (status == 200)
+    assert bool(end.log.texts("PYD2_HTTP_REQUEST_REFUSED")) == (status == 421)
 
 
 def test_pages_and_commands_follow_each_other() -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.control.http_fakes import command, post
+from tests.kit import kea
 from tests.kit.as_kea import as_kea
 from tests.kit.certificates import Certificate, make_authority, make_certificate
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
@@ -183,21 +184,28 @@ def test_curl_with_tls(
 
 
 @pytest.mark.peers
-def test_kea_shell(d2_3_0: str, files: tuple[Certificate, Certificate, Certificate]) -> None:
-    program = shutil.which("kea-shell") or "/usr/sbin/kea-shell"
-    assert Path(program).is_file(), "these tests need kea-shell"
-    with running(d2_3_0, {"authentication": BASIC}) as site:
+@pytest.mark.parametrize("series", ["2.6", pytest.param("3.0", marks=pytest.mark.kea30)])
+def test_kea_shell(d2_3_0: str, files: tuple[Certificate, Certificate, Certificate], series: str) -> None:
+    authority, _, client = files
+    theirs = kea.installed() if series == "2.6" else kea.unpacked(series)
+    program = theirs.program("kea-shell", "kea-ctrl-agent")
+    known = ["--auth-user", "admin", "--auth-password", "s3cret-Word"]
+    own = ["--ca", str(authority.cert), "--cert", str(client.cert), "--key", str(client.key)]
 
-        def ask(*options: str) -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                ["python3", program, "--host", "127.0.0.1", "--port", str(site.port), "--service", "d2",
-                 *options, "version-get"],
-                input="", capture_output=True, text=True, check=False,
-            )  # fmt: skip
+    def ask(site: Site, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, "--host", "127.0.0.1", "--port", str(site.port), "--service", "d2", *options,
+             "version-get"],
+            input="", capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
-        good = ask("--auth-user", "admin", "--auth-password", "s3cret-Word")
-        assert json.loads(good.stdout)[0]["text"] == "3.0.4", good.stdout + good.stderr
-        assert "401" in ask().stdout + ask().stderr
+    ways: list[tuple[list[str], dict[str, Any]]] = [([], {}), (own, tls(files))]
+    for options, http in ways:
+        with running(d2_3_0, {"authentication": BASIC, **http}) as site:
+            good = ask(site, *options, *known)
+            assert json.loads(good.stdout)[0]["text"] == "3.0.4", good.stdout + good.stderr
+            refused = ask(site, *options)
+            assert "401" in refused.stdout + refused.stderr
 
 
 def test_a_role_that_only_reads(d2_3_0: str) -> None:

@@ -682,6 +682,16 @@ def test_a_library_may_let_a_stranger_in() -> None:
     assert status_of(end.ask(post(long))) == 200
 
 
+@pytest.mark.parametrize(("headers", "keeps"), [([], False), ([basic("admin:s3cret")], True)])
+def test_a_stranger_keeps_no_place_though_libraries_may_let_it_in(headers: list[str], keeps: bool) -> None:
+    """Else strangers with slow bodies would shut all others out."""
+    hooks = Hooks(auth=lambda request, _: (request, None))
+    end = HttpEnd(http_socket(0, ADMIN), lambda: hooks)
+    assert end.ask(command("list-commands", *headers)[:-1]) is None
+    assert end.session.in_body
+    assert end.session.keeps_place is keeps
+
+
 def test_a_library_may_change_the_request() -> None:
     def change(request: Element, response: Element | None) -> tuple[Element, Element | None]:
         members = request.map_value()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
 
-from pyd2.config.switches import PageSwitches
 from pyd2.control.http_head import Head, HeadState
 from pyd2.control.http_pages import HttpPages
 from pyd2.control.http_response import Response
@@ -53,7 +52,7 @@ class ApiTarget:
             "/api/v1/history": api.history,
         }
         guarded = {path: _guarded(source) for path, source in sources.items()}
-        self._pages = HttpPages(PageSwitches(web=True), guarded)
+        self._pages = HttpPages(guarded)
 
     def reset(self) -> None:
         """Begin anew: nothing is kept between inputs."""

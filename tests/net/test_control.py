@@ -111,6 +111,17 @@ def test_a_changed_entry_takes_its_place_over(network: Network) -> None:
     assert network.steps == ["take over a"]
 
 
+def test_as_kea_3_0_an_entry_with_the_same_path_is_not_touched(network: Network) -> None:
+    changed = [socket("a", comment="new"), socket("b", comment="new"), socket("c")]
+    rules = RULES.sockets.unix._replace(same_by_path=True)
+    network.channels.prepare([each._replace(rules=rules) for each in changed])
+    network.channels.commit()
+    assert network.steps == ["open c"]
+    network.channels.prepare([socket("d")._replace(rules=rules)])
+    network.channels.commit()
+    assert network.places() == ["d"]
+
+
 @pytest.mark.parametrize("bad", ["bad", "b"])
 def test_a_failure_leaves_all_as_it_was(network: Network, bad: str) -> None:
     """The second place of the same name is not that of a channel that is kept."""

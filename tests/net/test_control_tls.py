@@ -274,15 +274,21 @@ def test_the_successor_has_the_new_files_and_keeps_the_connections(
     run(main())
 
 
+@pytest.mark.parametrize("anchor", ["ca.pem", "."])
 def test_a_client_that_could_not_connect_any_more_is_disconnected(
-    log: HttpLines, run: Run, files: Files, tmp_path: Path
+    log: HttpLines, run: Run, files: Files, tmp_path: Path, anchor: str
 ) -> None:
     """A connection must not outlive what its client had to show when it came."""
-    authority = tmp_path / "ca.pem"
-    authority.write_bytes(files.authority.cert.read_bytes())
+
+    def trust(authority: Certificate) -> None:
+        (tmp_path / "ca.pem").write_bytes(authority.cert.read_bytes())
+        subprocess.run(["openssl", "rehash", tmp_path], check=True)
 
     def asking(*, required: bool) -> TlsFiles:
-        return TlsFiles(str(authority), str(files.server.cert), str(files.server.key), required)
+        place = str(tmp_path / anchor)
+        return TlsFiles(place, str(files.server.cert), str(files.server.key), required)
+
+    trust(files.authority)
 
     async def main() -> None:
         free = make(log, http_socket(tls=asking(required=False)))
@@ -302,7 +308,7 @@ def test_a_client_that_could_not_connect_any_more_is_disconnected(
         known = await Client.connect(strict.port, files.context(files.client))
         assert status_of(await known.ask(command("x"))) == 200
         # Other authorities in the same file, and one more client then.
-        authority.write_bytes(files.stranger.cert.read_bytes())
+        trust(files.stranger)
         changed = make(log, http_socket(tls=asking(required=True)))
         changed.open([strict])
         strict.close()

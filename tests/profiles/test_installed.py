@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,6 +167,12 @@ def test_no_version(text: str) -> None:
 @pytest.mark.parametrize(("version", "number"), [("2.6.3", 20603), ("3.0.3", 30003), ("3.0.12", 30012)])
 def test_the_hooks_version_follows(version: str, number: int) -> None:
     assert release_of(version).hooks_version == number
+
+
+def test_a_kea_that_was_built_here_is_found() -> None:
+    """Where meson, which builds Kea 3.0, installs libraries in Debian and in Fedora; Kea 2.6 is in lib."""
+    triplet = getattr(sys.implementation, "_multiarch", "")
+    assert {f"/usr/local/{name}" for name in (f"lib/{triplet}", "lib64", "lib")} <= {*library_directories()}
 
 
 @pytest.mark.peers

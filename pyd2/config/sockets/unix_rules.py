@@ -28,6 +28,8 @@ class UnixSocketRules(NamedTuple):
     """The mode of a socket's file; None: what the umask leaves."""
     reports_own_end: bool
     """Whether an error is logged when a command has closed the socket that it came over."""
+    same_by_path: bool
+    """Whether a socket stays open while its path is the same, whatever else of it changes."""
 
     def fits(self, mode: int | None) -> bool:
         """Return whether the directory may have this mode; None: it is missing."""

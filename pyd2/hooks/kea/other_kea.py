@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from pyd2.hooks.kea.elf import SharedObject
 
 _KEA_LIBRARY: Final = re.compile(r"(libkea-[\w+-]+)\.so\.([\w.]+)")
+_ORIGIN: Final = re.compile(r"\$(?:ORIGIN\b|\{ORIGIN\})")
+"""The folder of the library itself, in the list of directories that it has for the loader."""
 _LOADER_CACHE: Final = Path("/etc/ld.so.cache")
-_MOST_LIBRARIES: Final = 64
-"""Libraries of Kea that are read for one hook library."""
+_MOST_LIBRARIES: Final = 256
+"""That are looked at for one hook library."""
 
 
 class Foreign(NamedTuple):
@@ -61,7 +63,7 @@ def foreign(path: str, kea: Iterable[str]) -> Foreign | None:
 
 def _found(path: str, kea: Iterable[str]) -> Foreign | None:
     library = _read(path)
-    other = None if library is None else _foreign(library, [Path(each) for each in kea])
+    other = None if library is None else _foreign(path, library, [Path(each) for each in kea])
     if other is None:
         return None
     found = _read(path, with_version=True)
@@ -79,44 +81,53 @@ def _read(path: str, *, with_version: bool = False) -> SharedObject | None:
         os.close(fd)
 
 
-def _foreign(library: SharedObject, kea: list[Path]) -> Foreign | None:
-    loaded = {found[1]: found[2] for path in kea if (found := _KEA_LIBRARY.fullmatch(path.name))}
-    folders = dict.fromkeys(path.parent for path in kea)
-    waiting = [name for name in library.needed if _KEA_LIBRARY.fullmatch(name)]
+def _foreign(path: str, library: SharedObject, kea: list[Path]) -> Foreign | None:
+    """Follow what a library needs, and what that needs, to a library of another Kea."""
+    loaded = {found[1]: found[2] for each in kea if (found := _KEA_LIBRARY.fullmatch(each.name))}
+    folders = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"),
+               *dict.fromkeys(str(each.parent) for each in kea)]
+    waiting = [(Path(path), library)]
     seen: set[str] = set()
     while waiting and len(seen) < _MOST_LIBRARIES:
-        name = waiting.pop(0)
-        found = _KEA_LIBRARY.fullmatch(name)
-        if found is None or name in seen:
-            continue
-        seen.add(name)
-        stem, number = found.groups()
-        ours = loaded.get(stem)
-        if ours is None:  # one that the bridge does not need itself: it leads to others
-            waiting += _needed_by(name, folders)
-        elif ours != number:
-            return Foreign(name, f"{stem}.so.{ours}", library.version, _is_found(name, library, folders))
+        here, needing = waiting.pop(0)
+        origin = str(here.parent).replace("\\", r"\\")
+        places = [*(_ORIGIN.sub(origin, place) for place in needing.search), *folders]
+        for name in needing.needed:
+            if name in seen:
+                continue
+            seen.add(name)
+            found = _KEA_LIBRARY.fullmatch(name)
+            ours = None if found is None else loaded.get(found[1])
+            if found is not None and ours == found[2]:
+                continue
+            there = _find(name, places)
+            if found is not None and ours is not None:
+                return Foreign(name, f"{found[1]}.so.{ours}", library.version, there is not None)
+            # One of Kea's that the bridge does not need itself, or another one: it may lead to others.
+            needed = None if there is None else _read_any(there)
+            if there is not None and needed is not None:
+                waiting.append((there, needed))
     return None
 
 
-def _needed_by(name: str, folders: Iterable[Path]) -> tuple[str, ...]:
-    """Return what a library of Kea beside the loaded ones needs; nothing when it is not there."""
-    for folder in folders:
-        try:
-            there = _read(str(folder / name))
-        except ElfError:
-            continue
-        if there is not None:
-            return there.needed
-    return ()
-
-
-def _is_found(name: str, library: SharedObject, folders: Iterable[Path]) -> bool:
-    """Say whether the system's loader would find a library that another one needs."""
-    places = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), *library.search, *map(str, folders)]
-    if any(place and Path(place, name).exists() for place in places):
-        return True
+def _read_any(path: Path) -> SharedObject | None:
+    """Read a library that a hook library needs; None where that is not possible."""
     try:
-        return b"\0" + name.encode() + b"\0" in _LOADER_CACHE.read_bytes()
+        return _read(str(path))
+    except ElfError:
+        return None
+
+
+def _find(name: str, places: Iterable[str]) -> Path | None:
+    """Return where the system's loader would find a library: in one of the places, or as its cache says."""
+    for place in places:
+        path = Path(place, name)
+        if place and os.access(path, os.R_OK):
+            return path
+    try:
+        cache = _LOADER_CACHE.read_bytes()
     except OSError:
-        return False
+        return None
+    # The cache shares the ends of its texts: a name alone is the end of its path.
+    found = re.search(rb"/[^\0]*/" + re.escape(os.fsencode(name)) + rb"\0", cache)
+    return None if found is None else Path(os.fsdecode(found[0][:-1]))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.errors import HookError
+from pyd2.hooks.kea import other_kea
 from pyd2.hooks.kea.building import release_of
 from tests.kit import kea
 from tests.kit.d2 import D2, config, private_directory
@@ -128,6 +129,27 @@ def test_a_version_that_is_hidden(linked: HookLibrary, log: BridgeLog) -> None:
     with pytest.raises(HookError, match="One or more hook libraries failed to load"):
         load_chain([linked], log)
     assert log.lines() == expected
+
+
+def test_it_needs_the_other_kea_by_way_of_a_library_of_its_own(
+    linked: HookLibrary, tmp_path: Path, log: BridgeLog,
+) -> None:
+    """The loader would bring both, wherever it finds them."""
+    from pyd2.config.model import HookLibrary
+
+    (tmp_path / "outer.c").write_text("int version(void);\nint other(void) { return version(); }\n")
+    make = ["cc", "-shared", "-fPIC", "-o", "outer.so", "outer.c", "-L.", "-l:lib.so", "-Wl,-rpath,$ORIGIN"]
+    subprocess.run(make, cwd=tmp_path, check=True)
+    name = str(tmp_path / "outer.so")
+    assert check_libraries([HookLibrary(name, None)], log) == [name]
+    assert [line.split()[0] for line in log.lines()] == ["HOOKS_OPEN_ERROR", "PYD2_HOOK_OTHER_KEA"]
+
+
+def test_the_loader_finds_libraries_by_its_cache() -> None:
+    """A name alone shares its text with a path there."""
+    assert other_kea._find("libc.so.6", []) is not None
+    assert other_kea._find("libc.so", [""]) is None
+    assert other_kea._find("c.so.6", []) is None
 
 
 def test_what_it_needs_is_not_there(linked: HookLibrary, log: BridgeLog) -> None:
