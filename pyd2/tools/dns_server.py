@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from dns.name import Name
 
+_PORTS = 16
+"""How many ports of the system's choice are tried."""
 _MINIMAL_ZONE = """
 @ 3600 IN SOA ns hostmaster 1 3600 600 86400 60
 @ 3600 IN NS ns
@@ -74,17 +76,23 @@ async def serving(primary: Primary, address: str, port: int) -> AsyncIterator[in
             await writer.wait_closed()
         del conversations[task]
 
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Datagrams(primary), local_addr=(address, port)
-    )
-    port = transport.get_extra_info("sockname")[1]
+    tries = 1 if port else _PORTS
+    while True:
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(primary), local_addr=(address, port)
+        )
+        chosen = transport.get_extra_info("sockname")[1]
+        tries -= 1
+        try:
+            stream = await asyncio.start_server(converse, address, chosen)
+        except OSError:  # a port that is free for UDP may be in use for TCP
+            transport.close()
+            if not tries:
+                raise
+        else:
+            break
     try:
-        stream = await asyncio.start_server(converse, address, port)
-    except OSError:
-        transport.close()
-        raise
-    try:
-        yield port
+        yield chosen
     finally:
         transport.close()
         stream.close()
