@@ -138,8 +138,8 @@ def test_all_that_counts_agrees(d2_binary: str, is_pyd2: bool, tmp_path: Path) -
     assert results == {"done": HOSTS + LEFT, "failed": TAKEN + UNKNOWN, "unmatched": UNMATCHED}
     assert results == {name: status[name] for name in results}
     assert metric("pyd2_requests_total") == sent
-    for name, value in results.items():
-        assert metric("pyd2_request_seconds_count", result=name) == value, name
+    for name, number in results.items():
+        assert metric("pyd2_request_seconds_count", result=name) == number, name
 
     # The history.
     assert Counter(event.result for event in events) == results
