@@ -125,7 +125,7 @@ class Bench:
             raise BenchmarkError(f"{case.name} on {subject.name} does not end") from None
         if done.returncode != 0:
             raise BenchmarkError(f"{case.name} on {subject.name}: {done.stderr.strip()}")
-        return _sound(f"{case.name} on {subject.name}", done.stdout)
+        return sound(f"{case.name} on {subject.name}", done.stdout)
 
     @contextmanager
     def _beside(self, case: Case) -> Iterator[Run]:
@@ -148,13 +148,13 @@ class Bench:
             finally:
                 process.terminate()
             output = process.communicate()[0]
-        found = _sound(f"{case.name}, beside", output)
+        found = sound(f"{case.name}, beside", output)
         if not found["completed"]:
             raise BenchmarkError(f"{case.name}: none of the requests beside was carried out")
         figures |= {f"beside_{name}": found[name] for name in ("completed", "p50_ms", "max_ms")}
 
 
-def _sound(what: str, output: str) -> Run:
+def sound(what: str, output: str) -> Run:
     """Return the figures that a load generator printed. Raises BenchmarkError when they are invalid."""
     figures: dict[str, Any] = json.loads(output)
     wrong = {name: figures[name] for name in _WRONG if figures.get(name)}

@@ -83,7 +83,7 @@ def test_the_threads_are_those_that_are_described_and_nothing_forks() -> None:
     assert found == {"pyd2/capture/writer.py",
                      "pyd2/queue/sqlite/stores.py", "pyd2/queue/sqlite/writer.py", "pyd2/net/tcp.py",
                      "pyd2/history/writer.py", "pyd2/observe/writer.py", "pyd2/service.py",
-                     "pyd2/hooks/gss/manager.py", "pyd2/web/searcher.py"}
+                     "pyd2/hooks/gss/manager.py", "pyd2/web/worker.py"}
 
 
 def copy_package(target: Path, *, empty: bool = False) -> None:

@@ -124,6 +124,8 @@ class HttpConnection:
         """Whether a request is being carried out, or its response sent."""
         self._leaving = False
         """Whether the connection ends with the response under way."""
+        self._deaf = False
+        """Whether what the client sends is thrown away."""
         self._reading = self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._ends = 0.0
@@ -286,6 +288,11 @@ class HttpConnection:
         if self._closed:
             return
         waiting = bool(self._unsent)
+        if self.session.closing and not last and not self._deaf:
+            # Such a response may never end, and nothing that the client sends will be answered: so its end is
+            # noticed at once, and not when the kernel refuses what is sent to it.
+            self._deaf = True
+            self._loop.add_reader(self._number, self._throw_away)
         self._unsent = memoryview(b"".join((self._unsent, data))) if waiting else memoryview(data)
         self._last = last
         self._ends = self._loop.time() + DEADLINE if last else inf

@@ -30,7 +30,7 @@ from dns.rcode import Rcode
 from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
-from pyd2.tools.wire_text import UpdateText, describe
+from pyd2.explain.wire_text import UpdateText, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -23,6 +23,7 @@ _LONGEST: Final = 512
 """Characters of a parameter: a domain name has 255 octets at most, some of which may be escaped."""
 _STATUS: Final = {
     "bad-request": 400,
+    "forbidden": 403,
     "not-found": 404,
     "no-history": 404,
     "busy": 503,

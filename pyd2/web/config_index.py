@@ -1,6 +1,6 @@
 """What the page needs of a configuration: its zones, and what there is to say of its DNS servers.
 
-Made once for each configuration, when the page first asks for it. No secret is in it: of a key, its name.
+Made once for each configuration, when the page first asks for it. What is shown of a key is its name.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.config.addresses import address_text
 from pyd2.interpreter import GIVE_WAY_AFTER, give_way
+from pyd2.update.model.zones import matchers_of
 
 if TYPE_CHECKING:
     from pyd2.config.model import Config, DdnsDomain
+    from pyd2.update.model.zones import DomainMatchers
 
 MOST_LISTED: Final = 8
 """Keys of a server, and servers of a zone, that are listed."""
@@ -45,11 +47,19 @@ class ConfigIndex:
         self.config: Final = config
         self.zones: Final[list[Zone]] = []
         self.servers: Final[dict[tuple[str, int], ServerUse]] = {}
+        self._matchers: DomainMatchers | None = None
         for direction, domains in (("forward", config.forward_domains), ("reverse", config.reverse_domains)):
             for number, domain in enumerate(domains):
                 if number % GIVE_WAY_AFTER == 0:
                     give_way()
                 self.zones.append(self._zone(direction, domain))
+
+    @property
+    def matchers(self) -> DomainMatchers:
+        """What finds its domains by name; with keys, so for the daemon only."""
+        if self._matchers is None:
+            self._matchers = matchers_of(self.config)
+        return self._matchers
 
     def _zone(self, direction: str, domain: DdnsDomain) -> Zone:
         names = []

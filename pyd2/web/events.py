@@ -11,7 +11,8 @@ from pyd2.update.model.kinds import KINDS
 from pyd2.update.model.reasons import Reason, reason
 from pyd2.update.observing.recent import cause_of
 from pyd2.web.answers import USUAL, ApiError, parameters
-from pyd2.web.searcher import Found
+from pyd2.web.searcher import search_response
+from pyd2.web.worker import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,20 +20,26 @@ if TYPE_CHECKING:
     from pyd2.control.http_pages import PageRequest
     from pyd2.history.search import Event, History
     from pyd2.update.observing.requests import End
-    from pyd2.web.searcher import Search, Searcher
+    from pyd2.web.dns_now import DnsNow
+    from pyd2.web.searcher import Search
+    from pyd2.web.worker import Jobs
 
 _PAGE = {"limit": USUAL, "before": 0}
 _KINDS = tuple(RequestKind)
 
 
 class HistoryApi:
-    """The endpoints that search the history; ``directory`` returns where it is, empty without one."""
+    """The endpoints that search the history; ``directory`` returns where it is, empty without one.
 
-    def __init__(self, searcher: Searcher, directory: Callable[[], str]) -> None:
-        self._searcher = searcher
+    ``searches`` carries the searches out; those that also ask DNS servers go to the worker of ``dns_now``.
+    """
+
+    def __init__(self, searches: Jobs, directory: Callable[[], str], dns_now: DnsNow | None = None) -> None:
+        self._searches = searches
         self._directory = directory
+        self._dns_now = dns_now
 
-    def hosts(self, request: PageRequest) -> Found:
+    def hosts(self, request: PageRequest) -> Job:
         """``/api/v1/hosts?q=``: the newest event of each host that fits."""
         given = parameters(request.query, {"q": "", **_PAGE})
         try:
@@ -46,9 +53,11 @@ class HistoryApi:
 
         return self._found(search)
 
-    def host(self, request: PageRequest) -> Found:
-        """``/api/v1/hosts/NAME``: all events of one host."""
-        given = parameters(request.query, _PAGE)
+    def host(self, request: PageRequest) -> Job:
+        """``/api/v1/hosts/NAME``: all events of one host; with ``dns=1`` also what DNS servers hold of it."""
+        given = parameters(request.query, {**_PAGE, "dns": 0})
+        if given["dns"] > 1:
+            raise ApiError("bad-request", "dns must be 0 or 1")
         name = unquote(request.path.rpartition("/")[2]).lower()
         query = Query("name = ?", (name if name.endswith(".") else f"{name}.",))
 
@@ -59,9 +68,19 @@ class HistoryApi:
                 raise ApiError("not-found", f"the history knows no host {name}")
             return answer
 
-        return self._found(search)
+        if not given["dns"] or self._dns_now is None:
+            return self._found(search)
+        self._needed_directory()
+        ask = self._dns_now.asker(request.role)
 
-    def failures(self, request: PageRequest) -> Found:
+        def search_and_ask(history: History) -> dict[str, Any]:
+            answer = search(history)
+            newest = next(history.find(query, limit=1), None)
+            return {**answer, "dns": [] if newest is None else ask(newest)}
+
+        return self._found(search_and_ask, self._dns_now.worker)
+
+    def failures(self, request: PageRequest) -> Job:
         """``/api/v1/failures?zone=&server=&fault=``: what did not end well."""
         given = parameters(request.query, {"zone": "", "server": "", "fault": "", **_PAGE})
 
@@ -77,7 +96,7 @@ class HistoryApi:
 
         return self._found(search)
 
-    def history(self, request: PageRequest) -> Found:
+    def history(self, request: PageRequest) -> Job:
         """``/api/v1/history``: how much there is, and since when."""
         parameters(request.query, {})
 
@@ -87,11 +106,15 @@ class HistoryApi:
 
         return self._found(search)
 
-    def _found(self, search: Search) -> Found:
+    def _found(self, search: Search, worker: Jobs | None = None) -> Job:
+        directory = self._needed_directory()
+        return Job(worker or self._searches, lambda: search_response(directory, search))
+
+    def _needed_directory(self) -> str:
         directory = self._directory()
         if not directory:
             raise ApiError("no-history", "the history is off; history.enabled turns it on")
-        return Found(self._searcher, directory, search)
+        return directory
 
 
 def _page(name: str, found: Iterable[Event], limit: int) -> dict[str, Any]:

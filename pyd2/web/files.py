@@ -43,10 +43,11 @@ class Files:
         response = page(content_type, (self._files[name],), headers=_HEADERS)
         return lambda _: response
 
-    def page(self, status: dict[str, Any], *, operate: bool) -> Response:
-        """Return the page with the overview in it."""
+    def page(self, status: dict[str, Any], *, operate: bool, role: str) -> Response:
+        """Return the page with the overview in it, for a client with a role."""
         text = self._template.substitute(
             operate="yes" if operate else "no",
+            role=escape(role),
             version=escape(status["version"]),
             kea=escape(status["kea"]),
             requests="".join(_terms(status["requests"])),

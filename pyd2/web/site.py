@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.web.answers import ApiError, json_response, parameters
+from pyd2.web.dns_now import DnsNow
 from pyd2.web.events import HistoryApi
+from pyd2.web.explained import Explained
 from pyd2.web.files import Files
-from pyd2.web.searcher import Searcher
 from pyd2.web.status import status_map
 from pyd2.web.stream import EventStream
 from pyd2.web.tables import Tables
 from pyd2.web.watch import Watch
+from pyd2.web.worker import Worker
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +37,9 @@ class Site:
         watch = self._watch = Watch(loop, facts, before)
         stream = EventStream(lambda: status_map(watch), watch.hurry)
         watch.on_look, watch.on_end = stream.send, stream.end
-        history, tables = HistoryApi(Searcher(loop), self._history), Tables(watch)
+        dns_now = DnsNow(loop, lambda: watch.index().matchers)
+        history = HistoryApi(Worker(loop, "pyd2-search"), self._history, dns_now)
+        tables = Tables(watch)
         self._api: dict[str, Source] = {
             "status": self._status,
             "servers": tables.servers,
@@ -44,6 +48,7 @@ class Site:
             "hosts/*": history.host,
             "failures": history.failures,
             "history": history.history,
+            "explain": Explained(watch).source,
             "events": stream.source,
         }
 
@@ -80,4 +85,4 @@ class Site:
     def _page(self, request: PageRequest, *, operate: bool) -> Response:
         self._before()
         may_operate = operate and request.role == "all"
-        return self._files.page(status_map(self._watch), operate=may_operate)
+        return self._files.page(status_map(self._watch), operate=may_operate, role=request.role)

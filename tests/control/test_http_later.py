@@ -186,3 +186,24 @@ def test_a_response_that_was_awaited_when_the_channel_closes_still_comes(rig: Ri
         rig.channel.close()
         later.respond(page("text/plain", (b"in time",)))
         assert rig.read(client).endswith(b"in time")
+
+
+def test_the_end_of_a_reader_is_noticed_before_anything_is_sent_to_it(rig: Rig) -> None:
+    client, answer, later = rig.begin()
+    later.respond(page("text/event-stream", None))
+    rig.read(client, b"\r\n\r\n")
+    client.close()
+    rig.turn(lambda: answer.has_gone)
+
+
+def test_what_a_reader_sends_is_no_request(rig: Rig) -> None:
+    client, answer, later = rig.begin()
+    with client:
+        later.respond(page("text/event-stream", None))
+        rig.read(client, b"\r\n\r\n")
+        client.sendall(GET % b"now" + b"x" * 100_000)
+        later.write(b"one\n")
+        assert rig.read(client, b"one\n") == b"one\n"
+        assert not answer.has_gone
+        later.end()
+        assert rig.read(client) == b""

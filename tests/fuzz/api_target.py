@@ -1,22 +1,26 @@
-"""Requests to the API of the web page that search the history."""
+"""Requests to the API of the web page that search the history, or ask what pyd2 would do."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote_from_bytes
 
 from pyd2.control.http_head import Head, HeadState
 from pyd2.control.http_pages import HttpPages
 from pyd2.control.http_response import Response
 from pyd2.web.answers import MOST, ApiError
+from pyd2.web.config_index import ConfigIndex
 from pyd2.web.events import HistoryApi
-from pyd2.web.searcher import Found, response_of
+from pyd2.web.explained import Explained
+from pyd2.web.worker import Job
 from tests.fuzz.mutate import any_bytes, mutate_bytes
 from tests.fuzz.runner import ACCEPTED
 from tests.history.support import ADD_FAILED, DONE, GIVEN_UP, filled
+from tests.update.support import domain, make_config, simple_map
 
 if TYPE_CHECKING:
     import random
@@ -26,13 +30,15 @@ if TYPE_CHECKING:
     from pyd2.control.http_pages import PageRequest, Source
     from tests.fuzz.runner import Input
 
-_PATHS: Final = (b"hosts", b"hosts/", b"hosts/host.example.com.", b"failures", b"history")
-_NAMES: Final = (b"q", b"limit", b"before", b"zone", b"server", b"fault", b"Q", b"")
+_PATHS: Final = (b"hosts", b"hosts/", b"hosts/host.example.com.", b"failures", b"history", b"explain")
+_NAMES: Final = (b"q", b"limit", b"before", b"zone", b"server", b"fault", b"dns", b"Q", b"")
+_OF_EXPLAIN: Final = (b"name", b"address", b"name", b"address", b"mode", b"remove", b"")
 _VALUES: Final = (
     b"host", b"host.example.com.", b"192.0.2.10", b"192.0.2.0/24", b"2001:db8::/32", b"::/0", b"1/1/1", b"*",
     b"", b"%25", b"000101" + b"AA" * 20, b"NXRRSET", b"example.com.", b"1", b"500", b"501", b"0", b"-1",
     b"1e3", b"9" * 30, b"' OR 1=1 --", b"\xf4\x8f\xbf\xbf", b"\xed\x9f\xbf", b"\xc3\xa9", b"\xff", b"\x00",
     b"a" * 600, b"_%", b"host.example.com.\x00",
+    b"true", b"no-check-with-dhcid", b"a..b", b"\\.", b"*.example.com.", b"fe80::1%lo", b"." * 300,
 )  # fmt: skip
 
 
@@ -44,13 +50,15 @@ class ApiTarget:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         filled(Path(self._folder.name), [DONE, ADD_FAILED, GIVEN_UP])
-        api = HistoryApi(_NoSearcher(), lambda: self._folder.name)  # type: ignore[arg-type]  # nothing is put off
+        api = HistoryApi(_NoWorker(), lambda: self._folder.name)
         sources: dict[str, Source] = {
             "/api/v1/hosts": api.hosts,
             "/api/v1/hosts/*": api.host,
             "/api/v1/failures": api.failures,
             "/api/v1/history": api.history,
         }
+        index = ConfigIndex(make_config(simple_map([domain("example.com.", 1)])))
+        sources["/api/v1/explain"] = Explained(cast("Any", SimpleNamespace(index=lambda: index))).source
         guarded = {path: _guarded(source) for path, source in sources.items()}
         self._pages = HttpPages(guarded)
 
@@ -63,13 +71,15 @@ class ApiTarget:
 
     def make(self, rng: random.Random) -> Input:
         pairs = []
+        path = rng.choice(_PATHS)
+        names = _OF_EXPLAIN if path == b"explain" and rng.random() < 0.9 else _NAMES
         for _ in range(rng.choice([0, 1, 1, 1, 2, 3, 30])):
             value = rng.choice(_VALUES) if rng.random() < 0.9 else any_bytes(rng)
             text = quote_from_bytes(value, safe="/:") if rng.random() < 0.9 else value.decode("latin-1")
-            pairs.append(rng.choice(_NAMES).decode() + rng.choice(["=", "=", "=", ""]) + text)
-        path = b"/api/v1/" + rng.choice(_PATHS)
+            pairs.append(rng.choice(names).decode() + rng.choice(["=", "=", "=", ""]) + text)
         target = (
-            path
+            b"/api/v1/"
+            + path
             + b"?" * (rng.random() < 0.9)
             + rng.choice(["&", "&", "&", ";"]).join(pairs).encode("latin-1")
         )
@@ -82,8 +92,8 @@ class ApiTarget:
             yield "no request"
             return
         response = self._pages.respond(head, "read")
-        if isinstance(response, Found):
-            response = response_of(response)
+        if isinstance(response, Job):
+            response = response.work()
         assert isinstance(response, Response)
         yield _judge(response)
 
@@ -103,8 +113,12 @@ def _judge(response: Response) -> str:
     return str(answer["error"]["text"]).partition("'")[0].partition(":")[0]
 
 
-class _NoSearcher:
-    """Its searches are carried out by the target."""
+class _NoWorker:
+    """The target carries the searches out."""
+
+    def add(self, job: Job) -> bool:
+        """Take nothing: no connection begins to wait."""
+        raise AssertionError(job)
 
 
 def _guarded(source: Source) -> Source:

@@ -87,6 +87,26 @@ async def talk_in_pieces() -> int:
     return len(reply.answer)
 
 
+def test_a_port_that_is_in_use_for_tcp_only_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = asyncio.start_server
+    taken: list[socket.socket] = []
+
+    async def taken_meanwhile(converse: Any, address: str, port: int) -> asyncio.Server:
+        if not taken:
+            taken.append(socket.create_server((address, port)))
+        return await start(converse, address, port)
+
+    async def serve() -> int:
+        async with serving(Primary({}), "127.0.0.1", 0) as port:
+            return port
+
+    monkeypatch.setattr(asyncio, "start_server", taken_meanwhile)
+    port = asyncio.run(serve())
+    (other,) = taken
+    assert port != other.getsockname()[1]
+    other.close()
+
+
 def test_a_message_over_tcp_may_come_in_pieces() -> None:
     assert asyncio.run(talk_in_pieces()) == 1
 

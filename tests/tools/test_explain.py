@@ -12,11 +12,11 @@ import pytest
 from pyd2.backend import make_backend
 from pyd2.config.paths import Directories
 from pyd2.counters import Counters
+from pyd2.explain.wire_text import describe_wire
 from pyd2.messages import RequestLog
 from pyd2.ncr import ChangeType
 from pyd2.tools.cli import main
 from pyd2.tools.requests import encode, request
-from pyd2.tools.wire_text import describe_wire
 from pyd2.update.engine import Engine
 from pyd2.update.model.kinds import KINDS, Kind
 from tests.kit.profile import parse_file

@@ -22,10 +22,11 @@ import dns.tsig
 import dns.update
 import pytest
 
+from pyd2.queries import transport
 from pyd2.tools.cli import main
 from pyd2.tools.dns_server import make_zone, parse_key, serving
 from pyd2.tools.primary import Primary
-from pyd2.tools.probe import prober, transport
+from pyd2.tools.probe import prober
 from tests.kit.certificates import make_authority, make_certificate
 from tests.kit.dns_servers import DnsServer, bind, knot, powerdns
 from tests.kit.ports import PortLease

@@ -5,6 +5,7 @@ A message in the console is a failure: scripts and styles that the policy refuse
 
 from __future__ import annotations
 
+import json
 import os
 from ipaddress import ip_address
 from pathlib import Path
@@ -31,6 +32,7 @@ HOSTS = 50_000
 VIEWS = {
     "overview": "Problems", "hosts": HOSTILE_SHOWN, "host?name=bad.refused.example.": "REFUSED",
     "failures": "The DNS server does not allow this update", "servers": "k.example.",
+    "explain?name=h1.example.com.&address=192.0.2.1": "ADDING_FWD_ADDRS",
     "zones": "2.0.192.in-addr.arpa.", "dead-letters": "There is none.",
 }  # fmt: skip
 FEW = {
@@ -198,6 +200,31 @@ def test_fifty_thousand_hosts_come_in_pages(browser: Browser, site: Site) -> Non
     assert browser.console() == []
 
 
+def test_a_host_has_its_dns_servers_asked(browser: Browser, site: Site) -> None:
+    browser.show_as(320, dark=True)
+    show(browser, site, "host?name=h1.example.com.", "What became of its requests")
+    browser.click("#dns-now")
+    browser.wait_for("cannot be asked for h1.example.com.")  # the scripted server answers updates only
+    record = {"name": "h1.example.com.", "type": "DHCID", "data": "0001" * 18, "ttl": 60, "client": "other"}
+    answers = [
+        {"type": "A", "rcode": "NOERROR", "fault": "", "records": []},
+        {"type": "DHCID", "rcode": "NOERROR", "fault": "", "records": [record]},
+    ]
+    held = {"name": "h1.example.com.", "faults": [], "server": "192.0.2.53 port 53", "answers": answers}
+    text = json.dumps(json.dumps({"dns": [held]}))
+    browser.run(f"window.fetch = async () => new Response({text})")
+    browser.click("#dns-now")
+    browser.wait_for("192.0.2.53 port 53 says now")
+    assert "none (NOERROR)" in browser.text()
+    assert "another client" in browser.text()
+    found = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
+    assert found[0] <= found[1]
+    browser.click("main a[href^='#explain']")
+    browser.wait_for("Remove: true or false")
+    assert browser.run("return document.querySelector('input[name=name]').value") == "h1.example.com."
+    assert browser.console() == []
+
+
 def test_failures_appear_as_they_happen(browser: Browser, site: Site) -> None:
     show(browser, site, "overview", "Failures since this page is open")
     browser.wait_for("Live.", "#connection")
@@ -275,6 +302,8 @@ def test_a_reader_has_no_buttons(browser: Browser, site: Site) -> None:
     try:
         show(browser, site, "dead-letters", "This socket, or your role, does not allow it.")
         assert "Dead letters" not in browser.text("nav")
+        show(browser, site, "host?name=h1.example.com.", "What became of its requests")
+        assert browser.run("return document.querySelector('#dns-now')") is None
         assert browser.console() == []
     finally:
         browser.send_headers(Authorization=credentials(OPERATOR))

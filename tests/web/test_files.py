@@ -18,7 +18,7 @@ LOADED = re.compile(r"""(?:src|href)="([^"]+)"|from "([^"]+)"|fetch\([`"]([^`"$]
 
 
 def text_of(files: Files, **options: bool) -> str:
-    body = files.page(STATUS, operate=options.get("operate", False)).body
+    body = files.page(STATUS, operate=options.get("operate", False), role="read").body
     assert isinstance(body, tuple)
     return b"".join(body).decode()
 
@@ -32,12 +32,13 @@ def test_texts_in_the_page_are_escaped() -> None:
 
 
 def test_only_an_operator_gets_the_buttons() -> None:
+    assert 'data-role="read"' in text_of(Files())
     assert 'data-operate="no"' in text_of(Files())
     assert 'data-operate="yes"' in text_of(Files(), operate=True)
 
 
 def test_without_problems_it_says_so() -> None:
-    body = Files().page({**STATUS, "problems": []}, operate=False).body
+    body = Files().page({**STATUS, "problems": []}, operate=False, role="all").body
     assert isinstance(body, tuple)
     assert b"No problem is known." in body[0]
 

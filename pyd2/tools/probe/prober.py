@@ -14,10 +14,11 @@ from dns.rcode import Rcode
 
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError, ReplyError
+from pyd2.queries.reply import read
+from pyd2.queries.transport import Route, SilenceError, exchange
 from pyd2.tools.lint.rules import Finding
 from pyd2.tools.probe import verdicts
-from pyd2.tools.probe.messages import harmless_update, read, soa_query, without_dhcid, zone_name
-from pyd2.tools.probe.transport import Route, SilenceError, exchange
+from pyd2.tools.probe.messages import harmless_update, soa_query, without_dhcid, zone_name
 from pyd2.update.model.zones import WILDCARD
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dns.name import Name
 
     from pyd2.config.model import Config, DdnsDomain, DnsServer
-    from pyd2.tools.probe.messages import Answer
+    from pyd2.queries.reply import Answer
     from pyd2.tools.progress import Progress
 
 _AT_ONCE: Final = 8

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dns.name import Name
 
     from pyd2.dns.tsig import HmacKey
-    from pyd2.tools.probe.messages import Answer
+    from pyd2.queries.reply import Answer
 
 _AS_EXPECTED: Final = frozenset({Rcode.NXRRSET, Rcode.NXDOMAIN})
 """What a server answers to an update that it would carry out if the prerequisite held."""

@@ -9,10 +9,12 @@ One difference (docs/differences.md, 19): a domain configured without its final 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from pyd2.config.model import Config, DdnsDomain
 
 T = TypeVar("T")
 
@@ -148,6 +150,22 @@ class ReverseMatcher(Matcher[T]):
                 if found is not None:
                     return found
         return self._wildcard
+
+
+class DomainMatchers(NamedTuple):
+    """What finds the domains of a configuration by name. The engine has its own, of prepared domains."""
+
+    forward: Matcher[DdnsDomain]
+    reverse: Matcher[DdnsDomain]
+    """By the reverse names of addresses."""
+
+
+def matchers_of(config: Config) -> DomainMatchers:
+    """Return the matchers of a configuration."""
+    return DomainMatchers(
+        Matcher([(domain.name, domain) for domain in config.forward_domains]),
+        Matcher([(domain.name, domain) for domain in config.reverse_domains]),
+    )
 
 
 _OCTETS = {str(octet): octet for octet in range(256)}

@@ -2,6 +2,7 @@
 
 import { address, link, make, search, table } from "./dom.js";
 import { get } from "./api.js";
+import { dnsNow } from "./host.js";
 import { milliseconds, result, time } from "./format.js";
 
 const when = { title: "Time", show: (event) => time(event.at) };
@@ -32,7 +33,9 @@ export const oneHost = {
   title: "Host",
   async begin(page, given) {
     const name = given.name ?? "";
-    page.main.append(make("p", {}, make("strong", {}, name), " ", link("hosts", {}, "All hosts")));
+    page.main.append(make("p", {}, make("strong", {}, name), " ", link("hosts", {}, "All hosts"), " ",
+      link("explain", { name }, "What pyd2 would do")));
+    if (page.role === "all") page.main.append(dnsNow(page, name));
     await pages(page, `hosts/${encodeURIComponent(name)}`, {}, "events", "What became of its requests, the newest first",
       [when, what, outcome, changes, took, server, cause, client], "The history knows nothing of it.");
   },

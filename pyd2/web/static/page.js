@@ -4,15 +4,17 @@ import { address, make } from "./dom.js";
 import { listen } from "./stream.js";
 import * as overview from "./overview.js";
 import { failures, hosts, oneHost } from "./events.js";
+import { explained } from "./host.js";
 import { servers, zones } from "./tables.js";
 import { deadLetters } from "./dead_letters.js";
 
-const VIEWS = { overview, hosts, host: oneHost, failures, servers, zones, "dead-letters": deadLetters };
-const PARENTS = { host: "hosts" };
+const VIEWS = { overview, hosts, host: oneHost, explain: explained, failures, servers, zones, "dead-letters": deadLetters };
+const PARENTS = { host: "hosts", explain: "hosts" };
 
 const page = {
   main: document.getElementById("main"),
   operate: document.body.dataset.operate === "yes",
+  role: document.body.dataset.role,
   status: null,
   failures: [],
   go(view, parameters) {

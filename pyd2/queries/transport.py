@@ -110,3 +110,8 @@ async def _over_tcp(route: Route, message: bytes) -> bytes:
 def _context(tls: TlsSwitches) -> SSLContext:
     """Return the context of TLS, made once for all servers that share it. Raises TlsError."""
     return tls.make_context()
+
+
+def read_certificates_again() -> None:
+    """Read the certificates of TLS afresh from now on: a daemon lives longer than they do."""
+    _context.cache_clear()
