@@ -37,8 +37,8 @@ class ChannelMaker:
     """Called with a socket of the configuration, it returns its channel, not yet open.
 
     ``process`` carries a command out. ``hooks`` begins the use of hook libraries for a request over HTTP.
-    ``facts`` is where metrics and the web page get their numbers; ``before_page`` is called before a page is
-    made.
+    ``facts`` is where metrics and the web page get their numbers; ``working`` is called before work for a
+    client over HTTP.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class ChannelMaker:
         process: Callable[[Element], Element | None],
         hooks: Callable[[], HttpUse | None],
         facts: Callable[[], Facts],
-        before_page: Callable[[], None],
+        working: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._log = log
         self._process = process
         self._hooks = hooks
         self._facts = facts
-        self._before_page = before_page
+        self._working = working
         # As with Kea, a client that has its answer finds the command in the log.
         self._executor = CommandExecutor(process, log, log.flush)
         self._metrics: MetricsPage | None = None
@@ -82,7 +82,7 @@ class ChannelMaker:
         pages = self._pages(config.pages) if config.pages.any else None
         self._bodies = self._bodies or Bodies()
         service = HttpService(config, self._process, log, written=log.flush, hooks=self._hooks, pages=pages,
-                              bodies=self._bodies)
+                              bodies=self._bodies, working=self._working)
         return HttpChannel(self._loop, config, service, log)
 
     def _pages(self, switches: PageSwitches) -> HttpPages:
@@ -102,7 +102,7 @@ class ChannelMaker:
         metrics = self._metrics = self._metrics or MetricsPage(self._facts())
 
         def get(request: PageRequest) -> Response:
-            self._before_page()
+            self._working()
             return page(*metrics.get(request.headers))
 
         return get
@@ -111,7 +111,7 @@ class ChannelMaker:
         from pyd2.web.site import Site
 
         if self._site is None:
-            self._site = Site(self._loop, self._facts(), self._before_page)
+            self._site = Site(self._loop, self._facts(), self._working)
         return self._site.sources(operate=switches.web == "operate")
 
 

@@ -70,7 +70,7 @@ class HttpService:
 
     ``process`` takes a command and returns its answer, None for none. ``written`` returns when all that was
     logged is written; it is called before a response is sent. ``hooks`` begins the use of hook libraries for
-    a request, if one of them has a callout.
+    a request, if one of them has a callout. ``working`` is called before each step of work.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class HttpService:
         hooks: Callable[[], HttpUse | None] = lambda: None,
         pages: HttpPages | None = None,
         bodies: Bodies | None = None,
+        working: Callable[[], None] = lambda: None,
     ) -> None:
         found = config.authentication
         # As with Kea, authentication without any client lets every client in.
@@ -96,6 +97,7 @@ class HttpService:
         """What the socket shows by GET; None: nothing, as with Kea."""
         self.sites = OtherSites(config.pages.web_hosts)
         self.bodies = bodies or Bodies()
+        self.working = working
 
     def session(self, peer: str, *, tls: bool) -> HttpSession:
         """Return the session of a new connection from an address."""
@@ -144,11 +146,13 @@ class HttpSession:
 
     def receive(self, data: bytes) -> bytes | Later | None:
         """Read the next bytes; return None if more must come, else the response."""
+        self.service.working()
         self.service.log.emit("HTTP_DATA_RECEIVED", len(data), self._peer)
         return None if self.deaf else self._answer(self._reader.feed(data))
 
     def resume(self) -> bytes | Later | None:
         """Go on with what had come before the last response was sent."""
+        self.service.working()
         return None if self.deaf else self._answer(self._reader.feed(b""))
 
     def timed_out(self) -> bytes:

@@ -127,6 +127,9 @@ class HttpConnection:
         self._deaf = False
         """Whether what the client sends is thrown away."""
         self._reading = self._closed = False
+        self._reads_on = False
+        """Whether the next pass of the loop reads in any case: once, or a busy client would have ever more of
+        each pass, and the loop no time to look at others."""
         self._timer: asyncio.TimerHandle | None = None
         self._ends = 0.0
         """When the request, or the response, must be complete."""
@@ -222,6 +225,14 @@ class HttpConnection:
         self._wait(min(TIMEOUT, self._ends - self._loop.time()), self._timed_out)
 
     def _readable(self) -> None:
+        if not self._reads_on:
+            self._read()
+
+    def _read_on(self) -> None:
+        self._reads_on = False
+        self._read()
+
+    def _read(self) -> None:
         if not self._reading:
             return
         try:
@@ -241,7 +252,8 @@ class HttpConnection:
             self._respond(response)
             return
         # uvloop reports a reset once, even if there is still something to read: so the next step reads on.
-        self._loop.call_soon(self._readable)
+        self._reads_on = True
+        self._loop.call_soon(self._read_on)
         if idle and not self.session.idle:  # another request has begun
             self._begin()
         elif self.session.in_body:

@@ -137,13 +137,19 @@ class HttpEnd:
         self.channel = Channel()
         self.channel.registry._log = self.log
         self.requests: list[Element] = []
+        self.steps = 0
+        """Of work."""
         self.service = HttpService(
             config or http_socket(),
             process or self._process,
             self.log,
             hooks=hooks,
+            working=self._count,
         )
         self.session: HttpSession = self.service.session("192.0.2.7", tls=tls)
+
+    def _count(self) -> None:
+        self.steps += 1
 
     def _process(self, request: Element) -> Element | None:
         self.requests.append(request)

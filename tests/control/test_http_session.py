@@ -733,3 +733,14 @@ def test_a_command_without_an_answer() -> None:
     end = HttpEnd(process=lambda _: None)
     response = end.ask(command("x"))
     assert body_of(response) == '{ "result": 500, "text": "Internal Server Error" }'
+
+
+def test_each_step_of_work_is_announced_before_it_begins() -> None:
+    end = HttpEnd()
+    request = command("statistic-reset-all")
+    assert end.session.receive(request[:30]) is None
+    assert (end.steps, end.requests) == (1, [])
+    assert status_of(at_once(end.session.receive(request[30:] + request))) == 200
+    assert (end.steps, len(end.requests)) == (2, 1)
+    assert status_of(at_once(end.session.resume())) == 200
+    assert (end.steps, len(end.requests)) == (3, 2)

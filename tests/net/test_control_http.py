@@ -7,6 +7,7 @@ import errno
 import resource
 import socket
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,6 +106,30 @@ def test_a_connection_carries_many_requests_until_one_of_them_ends_it(log: HttpL
             assert status_of(await client.ask(command("last", "Connection: close"))) == 200
             assert await client.ended() == b""
             client.close()
+
+    run(main())
+
+
+def test_a_client_that_sends_all_the_time_is_read_once_on_each_pass_of_the_loop(
+    log: HttpLines, run: Run
+) -> None:
+    async def main() -> None:
+        received: list[int] = []
+        """How many parts have come, at each pass."""
+
+        def look() -> None:
+            received.append(len(log.texts("HTTP_DATA_RECEIVED")))
+            loop.call_soon(look)
+
+        loop = asyncio.get_running_loop()
+        async with channel(log) as made:
+            client = await Client.connect(made.port)
+            look()
+            response = await client.ask(post(b" " * (4 << 20) + b'{"command": "one"}'))
+            assert status_of(response) == 200
+            client.close()
+        assert received[-1] > 100
+        assert max(later - before for before, later in pairwise(received)) == 1
 
     run(main())
 
