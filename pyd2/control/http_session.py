@@ -17,7 +17,7 @@ from pyd2.control.http_hooks import request_map, response_map, response_of
 from pyd2.control.http_later import Later
 from pyd2.control.http_request import Bodies, Request, RequestReader, Verdict
 from pyd2.control.http_response import Response, answer, challenge, in_header, refusal, with_headers
-from pyd2.data.element import Element
+from pyd2.data.element import Element, let_go
 from pyd2.data.json import from_json
 from pyd2.data.text import to_text
 from pyd2.errors import BridgeError, HookError, JsonError, TooManyValuesError
@@ -118,6 +118,8 @@ class HttpSession:
         self._peer = peer
         self._tls = tls
         self._served = False
+        self._body: list[Element] = []
+        """The body that was read last, until it is answered."""
         self._reader = RequestReader(self._knows, service.bodies, pages=service.pages is not None)
 
     def join(self, service: HttpService) -> None:
@@ -187,6 +189,7 @@ class HttpSession:
         self.deaf = request.verdict is Verdict.BROKEN and not self.closing
         if request.verdict in {Verdict.GOOD, Verdict.BROKEN}:
             response = self._respond(request)
+            let_go(self._body)
         else:
             response = self._refuse(request)
         if isinstance(response, Response):
@@ -239,6 +242,7 @@ class HttpSession:
                 self._reader.drop_rest()
                 self._log_bad(request, f"unable to parse the body of the HTTP request: {fault}")
                 return refusal(400)
+            self._body = [body]
             if isinstance(body.value, dict):
                 body.value["remote-address"] = Element(self._peer)
         log.emit("HTTP_CLIENT_REQUEST_RECEIVED", self._peer)
