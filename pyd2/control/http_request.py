@@ -122,6 +122,11 @@ class RequestReader:
         self._taken = 0
         self._body = BytesIO()
 
+    def close(self) -> None:
+        """Read no more, and forget who asked for it: a ring of references would keep both for hours."""
+        self.stop()
+        self._knows = lambda _: False
+
     def drop_rest(self) -> None:
         """Forget what has come behind the last request: its length was not as meant."""
         self._rest = b""

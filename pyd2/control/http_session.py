@@ -166,7 +166,7 @@ class HttpSession:
 
     def close(self) -> None:
         """Read no more: the connection has ended."""
-        self._reader.stop()
+        self._reader.close()
 
     def _knows(self, head: Head) -> bool:
         """Say whether a long body may come: from a known client, or a stranger that libraries may let in."""
