@@ -10,19 +10,16 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.config.model import Config
+from pyd2.data.element import add_parts
 from pyd2.interpreter import free_in_parts
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Collection
 
     from pyd2.data.element import Element
 
 AT_ONCE: Final = 1024
 """Parts that are freed in one turn of the loop: less than a millisecond."""
-
-LARGE: Final = 64
-"""From so many members on, each member of a map or list is a part of its own."""
 
 MOST_WAITING: Final = 4
 """Wholes that may wait. Commands without a pause bring more than the loop has turns to free."""
@@ -50,7 +47,8 @@ class Disposal:
         idle = not self._parts
         for whole in wholes:
             if whole is not None:
-                parts = _config_parts(whole) if isinstance(whole, Config) else _element_parts(whole)
+                parts = _config_parts(whole) if isinstance(whole, Config) else [whole]
+                add_parts(parts)
                 parts.reverse()
                 self._parts.append(parts)
         while len(self._parts) > MOST_WAITING:
@@ -65,26 +63,6 @@ class Disposal:
             self._parts.popleft()
         if self._parts:
             self._loop.call_later(PAUSE, self._free_some)
-
-
-def _element_parts(whole: Element) -> list[Any]:
-    """Return an element and the elements in it, outer ones first.
-
-    Scalars are freed with their map or list, unless that is large.
-    """
-    parts = [whole]
-    for part in parts:  # the list grows meanwhile
-        value = part.value
-        if isinstance(value, dict):
-            _add_inner(parts, value.values())
-        elif isinstance(value, list):
-            _add_inner(parts, value)
-    return parts
-
-
-def _add_inner(parts: list[Element], inner: Collection[Element]) -> None:
-    large = len(inner) > LARGE
-    parts.extend([element for element in inner if large or isinstance(element.value, dict | list)])
 
 
 def _config_parts(whole: Config) -> list[Any]:

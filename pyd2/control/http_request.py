@@ -7,6 +7,7 @@ body: a request that it cannot read unambiguously, such as one with two lengths,
 from __future__ import annotations
 
 from enum import Enum, auto
+from io import BytesIO
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import h11
@@ -119,7 +120,12 @@ class RequestReader:
         """Give back the memory of a body whose rest is not read any more."""
         self._bodies.give_back(self._taken)
         self._taken = 0
-        self._body = bytearray()
+        self._body = BytesIO()
+
+    def close(self) -> None:
+        """Read no more, and forget who asked for it: a ring of references would keep both for hours."""
+        self.stop()
+        self._knows = lambda _: False
 
     def drop_rest(self) -> None:
         """Forget what has come behind the last request: its length was not as meant."""
@@ -128,7 +134,7 @@ class RequestReader:
     def _begin(self) -> None:
         self.head = Head()
         self._framing: h11.Connection | None = None
-        self._body = bytearray()
+        self._body = BytesIO()
 
     def _end(self, request: Request) -> Request:
         self.stop()
@@ -192,9 +198,10 @@ class RequestReader:
         while True:
             event = framing.next_event()
             if isinstance(event, h11.Data):
-                self._body += event.data
+                self._body.write(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 self._rest = framing.trailing_data[0]
-                return self._end(Request(self.head, Verdict.GOOD, "", bytes(self._body)))
+                body = self._body.getvalue()  # no copy, which would hold all threads up
+                return self._end(Request(self.head, Verdict.GOOD, "", body))
             else:
                 return None

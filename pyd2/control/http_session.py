@@ -18,7 +18,7 @@ from pyd2.control.http_later import Later
 from pyd2.control.http_request import Bodies, Request, RequestReader, Verdict
 from pyd2.control.http_response import Response, answer, challenge, in_header, refusal, with_headers
 from pyd2.control.http_sites import OtherSites
-from pyd2.data.element import Element
+from pyd2.data.element import Element, let_go
 from pyd2.data.json import from_json
 from pyd2.data.text import to_text
 from pyd2.errors import BridgeError, HookError, JsonError, TooManyValuesError
@@ -122,6 +122,8 @@ class HttpSession:
         self._peer = peer
         self._tls = tls
         self._served = False
+        self._body: list[Element] = []
+        """The body that was read last, until it is answered."""
         self._reader = RequestReader(self._knows, service.bodies, pages=service.pages is not None)
 
     def join(self, service: HttpService) -> None:
@@ -168,7 +170,7 @@ class HttpSession:
 
     def close(self) -> None:
         """Read no more: the connection has ended."""
-        self._reader.stop()
+        self._reader.close()
 
     def _knows(self, head: Head) -> bool:
         """Say whether a long body may come: from a known client, or a stranger that libraries may let in."""
@@ -195,6 +197,7 @@ class HttpSession:
         self.deaf = request.verdict is Verdict.BROKEN and not self.closing
         if request.verdict in {Verdict.GOOD, Verdict.BROKEN}:
             response = self._respond(request)
+            let_go(self._body)
         else:
             response = self._refuse(request)
         if isinstance(response, Response):
@@ -245,6 +248,7 @@ class HttpSession:
                 self._reader.drop_rest()
                 self._log_bad(request, f"unable to parse the body of the HTTP request: {fault}")
                 return refusal(400)
+            self._body = [body]
             if isinstance(body.value, dict):
                 body.value["remote-address"] = Element(self._peer)
         log.emit("HTTP_CLIENT_REQUEST_RECEIVED", self._peer)

@@ -6,7 +6,7 @@ Kea's byte strings are Python strings, decoded as UTF-8 with ``surrogateescape``
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn, TypeAlias, Union
+from typing import Any, NamedTuple, NoReturn, TypeAlias, Union
 
 from pyd2.errors import ElementTypeError
 
@@ -53,6 +53,40 @@ _TYPE_NAMES: dict[type, str] = {
 def sorted_items(members: dict[str, Element]) -> list[tuple[str, Element]]:
     """Return the members of a map by key in byte order, the order of every map that Kea prints or walks."""
     return sorted(members.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape"))
+
+
+LARGE = 64
+"""From so many members on, each member of a map or list is a part of its own."""
+_INNER = frozenset((dict, list))
+
+
+def add_parts(parts: list[Any]) -> None:
+    """Add the elements in those of a list to it, outer ones first.
+
+    Scalars are left out, for they are freed with their map or list, unless that is large.
+    """
+    for part in parts:  # the list grows meanwhile
+        inner = part.value if isinstance(part, Element) else None
+        if isinstance(inner, dict) and len(inner) > LARGE:
+            parts.extend(key for key in inner)
+            parts.extend(item for item in inner.values())
+        elif isinstance(inner, dict):
+            parts.extend([item for item in inner.values() if type(item.value) in _INNER])
+        elif isinstance(inner, list) and len(inner) > LARGE:
+            parts.extend(item for item in inner)  # other threads may run between two of them
+        elif isinstance(inner, list):
+            parts.extend([item for item in inner if type(item.value) in _INNER])
+
+
+def let_go(elements: list[Any]) -> None:
+    """Empty a list of elements; free its parts one by one if nothing else refers to them, and change nothing.
+
+    No other thread runs while Python frees a tree of values at once: of 400,000 values for 50 ms.
+    """
+    add_parts(elements)
+    elements.reverse()  # outer ones are freed first, so that each part is freed alone
+    while elements:
+        elements.pop()
 
 
 class Element:

@@ -744,3 +744,22 @@ def test_each_step_of_work_is_announced_before_it_begins() -> None:
     assert (end.steps, len(end.requests)) == (2, 1)
     assert status_of(at_once(end.session.resume())) == 200
     assert (end.steps, len(end.requests)) == (3, 2)
+
+
+@pytest.mark.parametrize("body", ['{"command": "one"}', "[1, 2]"])
+def test_a_body_is_freed_part_by_part_when_it_is_answered(
+    monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    freed: list[Any] = []
+
+    def let_go(elements: list[Element]) -> None:
+        freed.extend((len(end.requests), element) for element in elements)
+        elements.clear()
+
+    monkeypatch.setattr("pyd2.control.http_session.let_go", let_go)
+    end = HttpEnd()
+    assert status_of(end.ask(post(body))) == 200
+    assert freed == [(1, end.requests[0])]
+    assert status_of(end.ask(post(""))) == 200
+    assert status_of(end.ask(post("{"))) == 400
+    assert len(freed) == 1

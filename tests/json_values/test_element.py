@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
 
-from pyd2.data.element import BigInteger, Element, Plain, Position, from_plain, sorted_items
+from pyd2.data.element import (
+    LARGE,
+    BigInteger,
+    Element,
+    Plain,
+    Position,
+    add_parts,
+    from_plain,
+    let_go,
+    sorted_items,
+)
 from pyd2.errors import ElementTypeError
 
 PLACE = Position("f", 3, 7)
@@ -65,3 +76,45 @@ def test_members_come_in_byte_order() -> None:
     keys = ["b", "\ufffd", "\udce9", "A", "é", "", "ab", "a"]
     members = {key: Element(key) for key in keys}
     assert [key for key, _ in sorted_items(members)] == ["", "A", "a", "ab", "b", "é", "\udce9", "\ufffd"]
+
+
+class Freed(str):
+    """A text whose end can be seen."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("kind", ["list", "values", "keys"])
+def test_a_large_value_is_freed_member_by_member(kind: str) -> None:
+    count = 3 * LARGE
+    texts = [Freed(f"{number:03}") for number in range(count)]
+    left: list[int] = []
+    """How many parts there were when a text ended."""
+    for text in texts:
+        weakref.finalize(text, lambda: left.append(len(elements)))
+    if kind == "list":
+        elements: list[Any] = [Element([Element(text) for text in texts])]
+    elif kind == "values":
+        elements = [Element({str(text): Element(text) for text in texts})]
+    else:
+        elements = [Element({text: Element(1) for text in texts})]
+    del text, texts
+    let_go(elements)
+    assert not elements
+    assert len(left) == count
+    assert len(set(left)) == count
+
+
+def test_what_somebody_has_kept_is_not_changed() -> None:
+    many: list[Plain] = list(range(2 * LARGE))
+    plain: Plain = {"a": [1, {"b": many}], "c": {str(number): number for number in many}}
+    whole = from_plain(plain)
+    let_go([whole])
+    assert whole.plain() == plain
+
+
+def test_scalars_are_parts_of_their_own_only_in_what_is_large() -> None:
+    few, many = from_plain([1] * LARGE), from_plain([1] * (LARGE + 1))
+    parts = [Element({"few": few, "many": many, "one": Element(1)})]
+    add_parts(parts)
+    assert [id(part) for part in parts[1:]] == list(map(id, [few, many, *many.list_value()]))

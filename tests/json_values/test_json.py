@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyd2.data.element import BigInteger, Element
-from pyd2.data.json import MAX_NESTING, from_json, from_wire
+from pyd2.data.json import AT_ONCE, MAX_NESTING, from_json, from_wire
 from pyd2.errors import JsonError
 
 # What both Kea and RFC 8259 can hold.
@@ -209,3 +209,49 @@ def test_a_number_of_a_million_digits_is_refused_at_once() -> None:
     with pytest.raises(JsonError, match="overflow in multiplication"):
         from_json("7" * 1_000_000)
     assert from_json("0" * 1_000_000 + "7").value == 7
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 128, 129, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 5 * AT_ONCE])
+@pytest.mark.parametrize("blank", [" ", "\n"])
+def test_whitespace_of_any_length_may_stand_between_parts(count: int, blank: str) -> None:
+    gap = blank * count
+    parts = ["", "{", '"a"', ":", "[", "1", ",", "2", "]", "}", ""]
+    assert from_json(gap.join(parts)).plain() == {"a": [1, 2]}
+    place = f"<string>:1:{count + 2}" if blank == " " else f"<string>:{count + 1}:1"
+    assert places(from_json(f"[{gap}1]"))[1] == place
+    with pytest.raises(JsonError) as caught:
+        from_json(f"[{gap}1{gap}x")
+    place = f"1:{2 * count + 4}" if blank == " " else f"{2 * count + 1}:2"
+    assert str(caught.value) == f"'x' read, one of \",]\" expected in <string>:{place}"
+    with pytest.raises(JsonError, match="EOF read"):
+        from_json(f"[1{gap}")
+
+
+@pytest.mark.parametrize("count", [AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE])
+@pytest.mark.parametrize(
+    ("part", "meant"), [("x", "x"), ("ä", "ä"), (r"\n", "\n"), (r"\u00c3\u00a4" + 65 * "y", "ä" + 65 * "y")]
+)
+def test_strings_may_have_any_length(count: int, part: str, meant: str) -> None:
+    string = f'"{part * count}'
+    assert from_json(f'[{string}", 1]').plain() == [meant * count, 1]
+    place = f"in <string>:1:{len(string.encode()) + 2}$"
+    with pytest.raises(JsonError, match=f"^Unterminated string {place}"):
+        from_json(string)
+    with pytest.raises(JsonError, match=f"^Bad escape {place}"):
+        from_json(string + r'\x"')
+
+
+def test_the_values_before_a_fault_are_freed_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[Any] = []
+
+    def let_go(elements: list[Element]) -> None:
+        freed.extend(element.plain() for element in elements)
+        elements.clear()
+
+    monkeypatch.setattr("pyd2.data.json.let_go", let_go)
+    with pytest.raises(JsonError):
+        from_json('[1, {"a": [2, 3], "b": [4, x]}]')
+    assert freed == [[4], {"a": [2, 3]}, [1]]
+    with pytest.raises(JsonError):
+        from_json("[5] 6")
+    assert freed[3:] == [[5]]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import resource
 import socket
+import weakref
 from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -132,6 +134,30 @@ def test_a_client_that_sends_all_the_time_is_read_once_on_each_pass_of_the_loop(
         assert max(later - before for before, later in pairwise(received)) == 1
 
     run(main())
+
+
+@pytest.mark.parametrize("sent", [b"", command("one")[:50], command("one")])
+def test_nothing_stays_of_a_closed_connection(log: HttpLines, run: Run, sent: bytes) -> None:
+    """The garbage collector looks at lasting objects rarely: rings of references would use up the memory."""
+
+    async def main() -> None:
+        async with channel(log) as made:
+            client = await Client.connect(made.port)
+            client.send(sent)
+            await until(lambda: log.texts("HTTP_DATA_RECEIVED") or (not sent and made._connections))
+            if sent == command("one"):
+                await client.response()
+            (connection,) = made._connections
+            left: list[weakref.ref[object]] = [weakref.ref(connection), weakref.ref(connection.session)]
+            del connection
+            client.close()
+            await until(lambda: [found() for found in left] == [None, None])
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
 
 
 def test_pipelined_requests(log: HttpLines, run: Run) -> None:
