@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2 import standard
+from pyd2 import interpreter, standard
 from pyd2.profiles.installed import VERSION_FILE, Installed, VersionFileError, installed
 
 if TYPE_CHECKING:
@@ -65,12 +65,14 @@ def main(
         standard.write(standard.STDOUT, f"{wanted}\n")
         return 0
     if wanted.check_only:
-        from pyd2.daemon import check
+        with interpreter.no_collection():
+            from pyd2.daemon import check
 
         return check(_profile(profile, release, wanted), wanted.config_file, verbose=wanted.verbose)
     # A signal during the start would end the process and leave its PID file.
     before = standard.hold_signals()
-    from pyd2.daemon import run
+    with interpreter.no_collection():
+        from pyd2.daemon import run
 
     profile = _profile(profile, release, wanted)
     status = run(profile, wanted.config_file, verbose=wanted.verbose, remark=remark)

@@ -28,7 +28,6 @@ from pyd2.errors import (
 )
 from pyd2.hooks.choice import check_libraries, load_chain
 from pyd2.interpreter import no_collection
-from pyd2.metrics.reading import ConfigReading
 from pyd2.queue.interface import InUseError
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from pyd2.config.switches import QueueSwitches
     from pyd2.data.element import Element
     from pyd2.hooks.interface import Chain, ServerCommands
+    from pyd2.metrics.reading import ConfigReading
     from pyd2.net.control import ControlChannels
     from pyd2.observe.log import MessageLog
     from pyd2.profiles.profile import Profile
@@ -192,6 +192,8 @@ class Configurator(Checker):
 
     def reading(self) -> ConfigReading:
         """Return the configuration in force, for metrics and the web page."""
+        from pyd2.metrics.reading import ConfigReading
+
         assert self.config is not None
         return ConfigReading(self._applied_at, self._successful, self.config)
 

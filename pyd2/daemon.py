@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import resource
 import signal
 import time
@@ -290,6 +289,8 @@ class Daemon:
 
     def _facts(self) -> Facts:
         """Return where metrics and the web page get their numbers."""
+        import platform
+
         from pyd2.metrics.reading import Facts
 
         service = self._service

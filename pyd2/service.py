@@ -28,7 +28,6 @@ import uvloop
 from pyd2 import interpreter
 from pyd2.control.commands import ShutdownType
 from pyd2.hooks.hook_thread import HookJobs
-from pyd2.metrics.reading import EngineReading
 from pyd2.net.captured import CapturedDatagrams
 from pyd2.net.engine_io import EngineIO
 from pyd2.net.intake import Intake
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
     from pyd2.history.writer import HistoryWriter
+    from pyd2.metrics.reading import EngineReading
     from pyd2.net.datagrams import Datagrams
     from pyd2.net.systemd import ServiceManager
     from pyd2.observe.log import MessageLog
@@ -290,6 +290,8 @@ class Service:
         return self._call(self._read)
 
     def _read(self) -> EngineReading:
+        from pyd2.metrics.reading import EngineReading
+
         engine, wall = self._engine, time.time()
         return EngineReading(
             engine.queued, engine.active, engine.retries, engine.oldest_age(wall), self._queue.status(wall),

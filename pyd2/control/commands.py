@@ -6,7 +6,6 @@ commands need of the daemon, ``Statistics`` what they need of the statistics.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -120,6 +119,8 @@ class Statistics(Protocol):
 
 def config_hash(config: Element) -> str:
     """Return the hash of ``{ "DhcpDdns": {...} }``: SHA-256 over its text, in upper-case hex."""
+    import hashlib
+
     return hashlib.sha256(to_text(config).encode("utf-8", "surrogateescape")).hexdigest().upper()
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pyd2.history.layout import FORWARD_DONE, REVERSE_DONE
-from pyd2.update.model.reasons import Fault
-from pyd2.update.observing.requests import Result
+from pyd2.update.model.faults import Fault, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop
 from pyd2.history.layout import FORWARD, FORWARD_DONE, REVERSE, REVERSE_DONE, VERSION, table
 from pyd2.ncr import RequestKind
+from pyd2.update.model.faults import Result
 from pyd2.update.model.kinds import KINDS
 from pyd2.update.model.reasons import Reason, reason_of_step
-from pyd2.update.observing.requests import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

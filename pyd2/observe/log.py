@@ -11,7 +11,6 @@ the main thread.
 from __future__ import annotations
 
 import os
-import re
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -33,12 +32,17 @@ if TYPE_CHECKING:
     from pyd2.messages import LoggedRequest, Message
     from pyd2.observe.appenders import Output
 
-_SHOWS_REQUEST: Final = re.compile(
-    "DHCP_DDNS_(?:ADD_FAILED|ADD_SUCCEEDED|REMOVE_FAILED|REMOVE_SUCCEEDED|FWD_REQUEST_IGNORED|NO_FWD_MATCH_ERROR|"
-    "NO_REV_MATCH_ERROR|REQUEST_DROPPED|REV_REQUEST_IGNORED|[A-Z_]+_BUILD_FAILURE)|"
-    "PYD2_(?:REQUEST_EXPIRED|REQUEST_SUPERSEDED|RETRY_ABANDONED)"
-)
-"""Messages that show a valid request, in several lines as Kea does. Its fields hold no control characters."""
+_SHOWS_REQUEST: Final = frozenset({
+    "DHCP_DDNS_ADD_FAILED", "DHCP_DDNS_ADD_SUCCEEDED", "DHCP_DDNS_FWD_REQUEST_IGNORED",
+    "DHCP_DDNS_NO_FWD_MATCH_ERROR", "DHCP_DDNS_NO_REV_MATCH_ERROR", "DHCP_DDNS_REMOVE_FAILED",
+    "DHCP_DDNS_REMOVE_SUCCEEDED", "DHCP_DDNS_REQUEST_DROPPED", "DHCP_DDNS_REV_REQUEST_IGNORED",
+    "PYD2_REQUEST_EXPIRED", "PYD2_REQUEST_SUPERSEDED", "PYD2_RETRY_ABANDONED",
+})  # fmt: skip
+"""Messages that show a valid request, in several lines as Kea does; those of _BUILD_FAILURE do so, too. Its
+fields hold no control characters.
+"""
+_BUILD_FAILURE: Final = "_BUILD_FAILURE"
+"""The end of the IDs of messages about updates that could not be made."""
 
 
 class LogRules(NamedTuple):
@@ -266,7 +270,7 @@ class NamedLogger:
 
 def _escape(message_id: str) -> Callable[[str], str]:
     """Return the function that makes the control characters of a message visible."""
-    if _SHOWS_REQUEST.fullmatch(message_id):
+    if message_id in _SHOWS_REQUEST or message_id.endswith(_BUILD_FAILURE):
         return escaped_lines
     several = message_id == "PYD2_INTERNAL_ERROR" or message_id.endswith("_DETAILS")
     return indented_lines if several else escaped

@@ -193,8 +193,10 @@ class Layout:
     def __init__(self, pattern: str, started: float, source: Source = SOURCE) -> None:
         self._started = started
         self._source = source
-        self._parts = _parse(pattern)
-        messages = [part for part in self._parts if isinstance(part, _Field) and part.specifier == "m"]
+        parts = _parse(pattern)
+        self._parts = [part if isinstance(part, str) else self._convert(part) for part in parts]
+        """Texts, functions that make texts, and what depends on the logger or the severity."""
+        messages = [part for part in parts if isinstance(part, _Field) and part.specifier == "m"]
         self.framed = messages == [_Field("m")]
         """Whether a line holds its message once and unchanged, so that the rest does not depend on it."""
 
@@ -203,7 +205,7 @@ class Layout:
         template = ""
         moving: list[LineWriter] = []
         for part in self._parts:
-            text = part if isinstance(part, str) else self._convert(part, logger, severity)
+            text = self._of(part, logger, severity) if isinstance(part, _Field) else part
             if isinstance(text, str):
                 template += text.replace("%", "%%")
             else:
@@ -215,8 +217,15 @@ class Layout:
 
         return line
 
-    def _convert(self, field: _Field, logger: str, severity: Severity) -> str | LineWriter:
-        """Return the text of a conversion, or the function that makes it if it changes with each line."""
+    def _of(self, field: _Field, logger: str, severity: Severity) -> str:
+        """Return the text of a conversion that depends on the logger or the severity."""
+        return field.fit(_of_logger(field, logger, severity, self._source))
+
+    def _convert(self, field: _Field) -> str | LineWriter | _Field:
+        """Return the text of a conversion, or the function that makes it if it changes with each line.
+
+        What depends on the logger or the severity is returned as it is.
+        """
         moving: LineWriter
         match field.specifier:
             case "d" | "D":
@@ -225,8 +234,10 @@ class Layout:
                 moving = _message
             case "r":
                 moving = self._since_start
+            case "c" | "p" | "L" | "l":
+                return field
             case _:
-                return field.fit(_fixed(field, logger, severity, self._source))
+                return field.fit(_fixed(field, self._source))
         if field._replace(specifier="", option="") == _Field():
             return moving
         return lambda message, now: field.fit(moving(message, now))
@@ -239,12 +250,20 @@ def _message(message: str, _now: float) -> str:
     return message
 
 
-def _fixed(field: _Field, logger: str, severity: Severity, source: Source) -> str:
+def _of_logger(field: _Field, logger: str, severity: Severity, source: Source) -> str:
     match field.specifier:
         case "c":
             return _tail(logger, field.option)
         case "p":
             return severity.name
+        case "L":
+            return str(source.line + _SOURCE_STEPS[severity])
+        case _:
+            return f"{source.file}:{source.line + _SOURCE_STEPS[severity]}"
+
+
+def _fixed(field: _Field, source: Source) -> str:
+    match field.specifier:
         case "i":
             return str(os.getpid())
         case "t":
@@ -261,10 +280,6 @@ def _fixed(field: _Field, logger: str, severity: Severity, source: Source) -> st
             return source.file
         case "b":
             return source.file.rpartition("/")[2]
-        case "L":
-            return str(source.line + _SOURCE_STEPS[severity])
-        case "l":
-            return f"{source.file}:{source.line + _SOURCE_STEPS[severity]}"
         case "M":
             return _SOURCE_FUNCTION
         case _:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,10 +16,10 @@ def prepare(template: str) -> tuple[str, int]:
 
     -1: its marks are not %1, %2, ... in this order, so ``substitute`` has to fill it in.
     """
-    marks = re.findall("%.?", template, re.DOTALL)
-    if marks != [*_MARKS[1 : len(marks) + 1]]:
+    first, *rest = template.split(MARK)
+    if any(piece[:1] != str(number) for number, piece in enumerate(rest, 1)):
         return "", -1
-    return re.sub("%.", "%s", template), len(marks)
+    return "%s".join([first, *[piece[1:] for piece in rest]]), len(rest)
 
 
 def substitute(template: str, arguments: Sequence[object]) -> str:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.errors import NcrError
 from pyd2.update.agenda import Agenda
-from pyd2.update.batch.batcher import Batcher
 from pyd2.update.drive.driver import Driver
 from pyd2.update.drive.outcomes import Ends
 from pyd2.update.drive.replies import Replies
@@ -25,7 +24,6 @@ from pyd2.update.drive.server_choice import Selection, SelectKey
 from pyd2.update.inflight.contract import Outgoing
 from pyd2.update.model.plan import make_plan
 from pyd2.update.observing.replies import observe_lanes
-from pyd2.update.observing.requests import RequestObserver
 from pyd2.update.output import DeadLetter, Output, OutputBuffer
 from pyd2.update.retry.retry_queue import RetryQueue
 from pyd2.update.schedule.queue_limit import QueueLimit
@@ -40,12 +38,13 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
     from pyd2.messages import RequestLog
+    from pyd2.update.batch.batcher import Batcher
     from pyd2.update.drive.hook_jobs import HookJob
     from pyd2.update.drive.questions import WhatDiffers
     from pyd2.update.inflight.contract import EngineBackend
     from pyd2.update.model.plan import Plan
     from pyd2.update.model.transaction import Purpose
-    from pyd2.update.observing.requests import EventSink
+    from pyd2.update.observing.requests import EventSink, RequestObserver
     from pyd2.update.server.lane import Lane
 
 __all__ = ["DeadLetter", "Engine", "Outgoing", "Output", "SelectKey", "Selection"]
@@ -72,14 +71,14 @@ class Engine:
         agenda, output = self._agenda, self._output = Agenda(), OutputBuffer()
         ends = self._ends = Ends(tries, counters, log, agenda, output)
         driver = self._driver = Driver(backend, ends, agenda, output, counters, log)
-        replies = self._replies = Replies(driver, counters, log, packets, what_differs)
+        self._replies = Replies(driver, counters, log, packets, what_differs)
         retries = self._retries = RetryQueue(counters, log, tries.draw_place, ends, agenda, output)
         limit = self._limit = QueueLimit(tries, ends, agenda, retries, counters, log)
         routing = Routing(driver, ends, limit, counters, log)
-        batcher = self._batcher = Batcher(driver, replies, routing, limit, ends, agenda, packets, log, output)
-        self._scheduler = Scheduler(
-            driver, ends, agenda, retries, limit, routing, batcher, counters, log, packets
-        )
+        self._routing = routing
+        self._scheduler = Scheduler(driver, ends, agenda, retries, limit, routing, counters, log, packets)
+        self._batcher: Batcher | None = None
+        """Makes the batches, from the first plan on that has any."""
         self._plan = routing.plan
         self._old_plans: list[Plan] = []
         """Plans that active transactions began under."""
@@ -233,9 +232,22 @@ class Engine:
         observe_lanes(plan.lanes, on=config.observed)
         self._next_observer = None
         if config.observed:
+            from pyd2.update.observing.requests import RequestObserver
+
             self._next_observer = self.observer or RequestObserver(self._packets, self._log)
             self._next_observer.prepare(plan)
+        if plan.batches and self._batcher is None:
+            self._batcher = self._make_batcher()
         return plan
+
+    def _make_batcher(self) -> Batcher:
+        # Only where batches are wanted: to import it takes as long as a tenth of the engine.
+        from pyd2.update.batch.batcher import Batcher
+
+        return Batcher(
+            self._driver, self._replies, self._routing, self._limit, self._ends, self._agenda, self._packets,
+            self._log, self._output,
+        )
 
     def put_in_force(
         self, config: Config, plan: Plan, select_key: SelectKey | None, now: float, wall: float
@@ -258,7 +270,9 @@ class Engine:
         self._counters.keep_keys(plan.keys)
         now_in_use = self.lanes
         self._driver.configure(config.dns_server_timeout, select_key, now_in_use)
-        self._batcher.configure()
+        self._scheduler.batcher = self._batcher
+        if self._batcher is not None:
+            self._batcher.configure()
         self._scheduler.match_again(plan, lanes, now_in_use, now, wall)
         return before
 

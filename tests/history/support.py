@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.history import FILE
 from pyd2.history.store import Limits, Store
-from pyd2.update.observing.requests import Result
+from pyd2.update.model.faults import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

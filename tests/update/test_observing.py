@@ -11,8 +11,9 @@ from pyd2.config.model import HttpSocket
 from pyd2.config.switches import PageSwitches
 from pyd2.data.element import Element
 from pyd2.errors import BadReply
+from pyd2.update.model.faults import Result
 from pyd2.update.observing.replies import replies_of
-from pyd2.update.observing.requests import ENDS, OF_ZONES, Result
+from pyd2.update.observing.requests import ENDS, OF_ZONES
 from pyd2.update.server.reply_counts import RCODES
 from tests.update.support import VirtualD2, answer, dead, domain, make_config, ok, request, simple_map
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyd2.counters import Counters, Histogram
+from pyd2.update.model.faults import Result
 from pyd2.update.observing.recent import MOST_CAUSES, MOST_RECENT, Cause, RecentFailures
-from pyd2.update.observing.requests import End, Result
+from pyd2.update.observing.requests import End
 from pyd2.web.answers import MOST, ApiError, parameters
 from pyd2.web.tables import quantile
 from pyd2.web.watch import CAUSE_MINUTES, MINUTES, Watch

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, RRType
 from pyd2.errors import BadReply
+from pyd2.update.model.faults import Fault
 from pyd2.update.model.kinds import Step
-from pyd2.update.model.reasons import Fault, reason
 from pyd2.update.model.records import DELETE_ADDRESSES, DELETE_DHCID, DHCID_IS_OURS, NAME_IN_USE
 from pyd2.update.server.doubts import Doubts
 
@@ -112,6 +112,8 @@ class DhcidSupport:
             doubts.takes_none = takes_none
             name = transaction.domain.name
             if takes_none:
+                from pyd2.update.model.reasons import reason
+
                 mend = reason(Fault.NO_DHCID).mend
                 self._log.emit("PYD2_SERVER_TAKES_NO_DHCID", server.text, name, mend)
             else:

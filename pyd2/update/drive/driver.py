@@ -14,8 +14,8 @@ from pyd2.update.drive.hook_jobs import HookJob
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.sender import Sender, UnsendableError, sign
 from pyd2.update.drive.server_choice import Selector
+from pyd2.update.model.faults import Fault
 from pyd2.update.model.plan import MAX_TIMEOUT
-from pyd2.update.model.reasons import Fault
 from pyd2.update.model.route import ALONE, Route
 from pyd2.update.model.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
 

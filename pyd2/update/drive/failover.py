@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from pyd2.update.model.reasons import Fault, reason
+from pyd2.update.model.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -52,6 +52,8 @@ class Failover:
         if breaker.silent(now, wall):
             self.down.add(lane)
             self._agenda.turned.append(lane)
+            from pyd2.update.model.reasons import reason
+
             self._log.emit("PYD2_SERVER_DOWN", lane.text, breaker.threshold, reason(Fault.TIMEOUT).mend)
 
     def asked(self, lane: Lane, now: float, timeout: float) -> None:

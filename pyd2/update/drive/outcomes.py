@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.update.agenda import Postponed
-from pyd2.update.observing.requests import Result
+from pyd2.update.model.faults import Result
 from pyd2.update.output import DeadLetter
 
 if TYPE_CHECKING:

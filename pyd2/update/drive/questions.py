@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pyd2.config.policy import PolicySwitches
 from pyd2.dns.constants import Rcode
 from pyd2.update.model.holdings import Holding, Holds, holding
-from pyd2.update.model.kinds import DONE
-from pyd2.update.model.policies import ADOPT
+from pyd2.update.model.kinds import ADOPTING, DONE
 from pyd2.update.model.transaction import Asked
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Questions:
         """Log and count what a policy has done for a transaction in its present step."""
         ncr = transaction.ncr
         address = ncr.address_text
-        if transaction.step is ADOPT:
+        if transaction.step.name == ADOPTING:
             self._counters.names_adopted.add(wall)
             self._log.emit("PYD2_NAME_ADOPTED", ncr.request_id, ncr.fqdn, address)
         else:

@@ -19,9 +19,8 @@ from pyd2.update.drive.dhcid_support import DhcidSupport
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.questions import ANSWERS, Questions, WhatDiffers, clients_of, what_was_found
 from pyd2.update.inflight.contract import NEXT
-from pyd2.update.model.kinds import DONE, MAX_ROUNDS, MAX_TRIES, NOTED
-from pyd2.update.model.policies import JOIN
-from pyd2.update.model.reasons import Fault
+from pyd2.update.model.faults import Fault
+from pyd2.update.model.kinds import DONE, JOINING, MAX_ROUNDS, MAX_TRIES, NOTED
 from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED, Transaction
 
 if TYPE_CHECKING:
@@ -254,7 +253,7 @@ class Replies:
             return
         to = self._questions.leads_to(transaction, answer, wall)
         policy = transaction.domain.policy
-        if to == JOIN.name and policy is not None and policy.switches.dual_stack == "same-host":
+        if to == JOINING and policy is not None and policy.switches.dual_stack == "same-host":
             assert self._what_differs is not None
             ncr = transaction.ncr
             self._driver.offload(
@@ -274,7 +273,7 @@ class Replies:
         except HookError as error:
             differs, unknown = str(error), True
         if not differs:
-            self._follow(transaction, JOIN.name, Rcode.NXRRSET, now, wall)
+            self._follow(transaction, JOINING, Rcode.NXRRSET, now, wall)
             return
         ncr = transaction.ncr
         self._log.emit(

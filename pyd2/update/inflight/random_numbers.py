@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ class RandomNumbers(ABC):
         """Draw numbers as C takes them."""
         size = 4 * count
         if len(self.random) < size:
-            self.random += secrets.token_bytes(max(4096, size))
+            self.random += os.urandom(max(4096, size))
         drawn, self.random = self.random[:size], self.random[size:]
         return drawn
 

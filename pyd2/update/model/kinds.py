@@ -64,6 +64,11 @@ DONE: Final = "DONE"
 NOTED: Final = "NOTED"
 """In a step's ``on``: as DONE, and it is logged and counted what a policy has done."""
 
+JOINING: Final = "JOINING_FWD_NAME"
+"""The step by which a policy lets a client share a name (``policies.py``)."""
+ADOPTING: Final = "ADOPTING_FWD_NAME"
+"""The step by which a policy gives a client a name without DHCID."""
+
 
 class PtrChange(IntEnum):
     """What the reverse step of a kind does to the PTR of an address."""

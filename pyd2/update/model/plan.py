@@ -6,12 +6,12 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyd2.config.policy import PolicySwitches
 from pyd2.config.switches import Switches
 from pyd2.dns.tsig import HmacKey
 from pyd2.errors import DomainNameError
 from pyd2.interpreter import free_in_parts
 from pyd2.packets.layer import DomainNumbers
-from pyd2.update.model.policies import make_policy
 from pyd2.update.model.zones import Matcher, ReverseMatcher
 from pyd2.update.server.breaker import CircuitBreaker
 from pyd2.update.server.lane import Lane
@@ -37,6 +37,15 @@ MAX_TIMEOUT: Final = 2**31 - 1
 
 def _if_enabled(retry: RetrySwitches) -> RetrySwitches | None:
     return retry if retry.enabled else None
+
+
+def make_policy(switches: PolicySwitches) -> Policy | None:
+    """Return the policies of a domain; None: it has none, and all is done as by Kea."""
+    if switches == PolicySwitches():
+        return None
+    from pyd2.update.model.policies import Policy
+
+    return Policy(switches)
 
 
 class Limits(NamedTuple):
@@ -143,8 +152,8 @@ class Plan:
     """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
     __slots__ = (
-        "_changed", "_limits", "active", "begins_at_several", "domains", "forward", "index", "keys", "lanes",
-        "policies", "retries", "reverse", "switches",
+        "_changed", "_limits", "active", "batches", "begins_at_several", "domains", "forward", "index",
+        "keys", "lanes", "policies", "retries", "reverse", "switches",
     )
 
     def __init__(
@@ -173,6 +182,8 @@ class Plan:
             for domain in (*forward.domains, *reverse.domains) for server in domain.servers
         )
         """Whether requests are tried again in any domain."""
+        self.batches = any(each.batch > 1 for each in limits.values())
+        """Whether updates for any server go in batches."""
         self.policies = any(domain.policy is not None for domain in (*forward.domains, *reverse.domains))
         """Whether any domain has a policy."""
         numbers: dict[Domain, int] = {}

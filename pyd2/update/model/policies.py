@@ -20,12 +20,11 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from pyd2.config.policy import PolicySwitches
 from pyd2.dns.constants import Rcode
 from pyd2.dns.names import parse_name
 from pyd2.ncr import ChangeType, RequestKind
 from pyd2.update.model.holdings import Holds
-from pyd2.update.model.kinds import DONE, KINDS, NAME_ADD, NAME_REMOVE, NOTED, Kind, Step
+from pyd2.update.model.kinds import ADOPTING, DONE, JOINING, KINDS, NAME_ADD, NAME_REMOVE, NOTED, Kind, Step
 from pyd2.update.model.records import (
     ADD_ADDRESS,
     ADD_DHCID,
@@ -44,6 +43,7 @@ from pyd2.update.model.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyd2.config.policy import PolicySwitches
     from pyd2.packets.layer import Request
 
 _ASK: Final = "ASKING_FWD_NAME"
@@ -54,7 +54,7 @@ _WILDCARD: Final = "*."
 # Additions. Their messages have the IDs of Kea's step that replaces addresses, removals those of its removal.
 
 JOIN: Final = Step(
-    "JOINING_FWD_NAME", "FORWARD_REPLACE", "Forward Join",
+    JOINING, "FORWARD_REPLACE", "Forward Join",
     prerequisites=(DHCID_IS_OTHERS, NO_ADDRESS, OTHER_ADDRESS_EXISTS),
     updates=(ADD_ADDRESS, ADD_DHCID),
     on={Rcode.NOERROR: NOTED, **_CHANGED},
@@ -66,7 +66,7 @@ REPLACE_SHARED: Final = Step(
     on={Rcode.NOERROR: DONE, **_CHANGED},
 )
 ADOPT: Final = Step(
-    "ADOPTING_FWD_NAME", "FORWARD_REPLACE", "Forward Adopt",
+    ADOPTING, "FORWARD_REPLACE", "Forward Adopt",
     prerequisites=(ADDRESS_IS_OURS, NO_DHCID, NO_CNAME),
     updates=(ADD_DHCID,),
     on={Rcode.NOERROR: NOTED, **_CHANGED},
@@ -185,8 +185,3 @@ def _names_above(name: bytes) -> Iterator[bytes]:
     while name[0]:
         name = name[1 + name[0] :]
         yield name
-
-
-def make_policy(switches: PolicySwitches) -> Policy | None:
-    """Return the policies of a domain; None: it has none, and all is done as by Kea."""
-    return None if switches == PolicySwitches() else Policy(switches)

@@ -9,11 +9,11 @@ kind, step and name.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.dns.constants import Rcode, rcode_text
 from pyd2.errors import BadReply
+from pyd2.update.model.faults import Fault
 from pyd2.update.model.kinds import MAX_ROUNDS, MAX_TRIES
 from pyd2.update.model.places import (
     asks,
@@ -31,26 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pyd2.update.model.kinds import Kind, Step
-
-
-class Fault(StrEnum):
-    """What fails beside RCODEs and bad replies (``BadReply``)."""
-
-    TIMEOUT = "timeout"
-    UNREACHABLE = "unreachable"
-    UNSENDABLE = "unsendable"
-    LOOP = "loop"
-    NO_SERVER = "no-server"
-    LIBRARY = "library"
-    NO_DHCID = "no-dhcid"
-    OTHER_HOST = "other-host"
-    NO_LEASES = "no-leases"
-    UNMATCHED = "unmatched"
-    EXPIRED = "expired"
-    SUPERSEDED = "superseded"
-    KEPT = "kept"
-    SHARE_FULL = "share-full"
-    LOST = "lost"
 
 
 OF_STEPS: Final = (

@@ -6,8 +6,7 @@ from collections import deque
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.update.model.reasons import Fault
-from pyd2.update.observing.requests import Result
+from pyd2.update.model.faults import Fault, Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,11 +6,10 @@ counted in one call of C. Other ends are rare, and are counted one by one.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pyd2.counters import Histogram
-from pyd2.update.model.reasons import Fault
+from pyd2.update.model.faults import Fault, Result
 from pyd2.update.observing.failures import FailureLog
 
 if TYPE_CHECKING:
@@ -40,24 +39,6 @@ REQUEST_SECONDS: Final = (
     3600.0,
 )
 """The bounds of the times from reading a request to its end."""
-
-
-class Result(IntEnum):
-    """How a request ends."""
-
-    DONE = 0
-    FAILED = 1
-    EXPIRED = 2
-    SUPERSEDED = 3
-    UNMATCHED = 4
-    """No domain fits: it is the only end that belongs to no zone."""
-    RETRYING = 5
-    """No end: it has failed for the first time, and is tried again."""
-
-    @property
-    def word(self) -> str:
-        """As metrics name it."""
-        return self.name.lower()
 
 
 OF_ZONES: Final = tuple(Result)[: Result.UNMATCHED]

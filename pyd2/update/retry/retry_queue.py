@@ -33,9 +33,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
+from pyd2.update.model.faults import Fault, Result
 from pyd2.update.model.kinds import PTR_CHANGES, PtrChange
-from pyd2.update.model.reasons import Fault
-from pyd2.update.observing.requests import Result
 from pyd2.update.retry.ordering import NameQueues
 from pyd2.update.retry.parking import LARGE_GROUP, ParkingGroup, ParkingGroups, leave_slot
 from pyd2.update.retry.request import RetryRequest, makes_superfluous

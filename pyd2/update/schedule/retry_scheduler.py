@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyd2.interpreter import KeptObjects
+from pyd2.update.model.faults import Fault, Result
 from pyd2.update.model.kinds import KINDS
-from pyd2.update.model.reasons import Fault
-from pyd2.update.observing.requests import Result
 from pyd2.update.retry.request import RetryRequest, RetryTransaction
 from pyd2.update.retry.retry_queue import SHARE_FULL
 

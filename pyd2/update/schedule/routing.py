@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from pyd2.dns.names import reverse_name
 from pyd2.ncr import ChangeType
+from pyd2.update.model.faults import Fault, Result
 from pyd2.update.model.kinds import KINDS
 from pyd2.update.model.plan import Plan
-from pyd2.update.model.reasons import Fault
 from pyd2.update.model.transaction import Transaction
-from pyd2.update.observing.requests import Result
 
 if TYPE_CHECKING:
     from pyd2.counters import Counters

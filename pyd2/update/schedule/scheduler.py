@@ -58,10 +58,11 @@ class Scheduler:
 
     def __init__(
         self, driver: Driver, ends: Ends, agenda: Agenda, retries: RetryQueue, limit: QueueLimit,
-        routing: Routing, batcher: Batcher, counters: Counters, log: Log, packets: PacketLayer,
+        routing: Routing, counters: Counters, log: Log, packets: PacketLayer,
     ) -> None:
         self._driver = driver
-        self._batcher = batcher
+        self.batcher: Batcher | None = None
+        """None: no configuration has asked for batches."""
         self._ends = ends
         self._agenda = agenda
         self._freed = agenda.freed
@@ -327,8 +328,9 @@ class Scheduler:
 
         ``until`` is how many steps are to be left.
         """
-        if (lane.batch > 1 or lane.collecting) and self._batcher.serves(lane, now):
-            more, steps = self._batcher.serve(lane, self._left - until, now, wall)
+        batcher = self.batcher
+        if batcher is not None and (lane.batch > 1 or lane.collecting) and batcher.serves(lane, now):
+            more, steps = batcher.serve(lane, self._left - until, now, wall)
             self._left -= steps
             return more
         driver = self._driver

@@ -90,7 +90,7 @@ def test_so_many_batches_are_under_way(batch: int, most: int) -> None:
     seen = set()
     while world.d2.step():
         for lane in world.engine.lanes:
-            batches = world.engine._batcher._of(lane)
+            batches = world.batches(lane)
             seen.add(batches.rounds)
     assert max(seen) == most
 
@@ -152,7 +152,7 @@ def test_keys_that_a_library_makes_anew_leave_nothing_behind() -> None:
         return Selection(HmacKey(KEY["name"], KEY["algorithm"], secret))
 
     world = World(batch_map(50), select_key=select)
-    batches = world.engine._batcher._of(world.engine.lanes[0])
+    batches = world.batches(world.engine.lanes[0])
     batches._most_groups = 8
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pyd2.update.batch.lane_batches.MOST_GROUPS", 8)
@@ -232,6 +232,7 @@ def test_a_server_s_very_many_zones_are_looked_at_some_in_a_turn() -> None:
         "user-context": {"pyd2": {"lanes": {"batch": 8, "max-in-flight": 40}}},
     })), lambda outgoing, now: [(0.05, reply) for _, reply in ok(outgoing, now)])
     batcher = d2.engine._batcher
+    assert batcher is not None
     looks: list[int] = []
     members, serve = batcher._members, batcher.serve
 

@@ -21,7 +21,9 @@ from tests.update.support import SendError, VirtualD2, answer, datagram, domain,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pyd2.update.batch.lane_batches import LaneBatches
     from pyd2.update.engine import Outgoing, SelectKey
+    from pyd2.update.server.lane import Lane
 
 ZONES = ("example.com.", "2.0.192.in-addr.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa.")
 KEY = {"name": "k.test", "algorithm": "HMAC-SHA256", "secret": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"}
@@ -99,6 +101,12 @@ class World:
         self._under_way: list[tuple[float, frozenset[tuple[str, str]]]] = []
         self.d2 = VirtualD2(make_config(self.config), self.serve, self.debuglevel, self.select_key)
         self.engine = self.d2.engine
+
+    def batches(self, lane: Lane) -> LaneBatches:
+        """Return the batches of a server."""
+        batcher = self.engine._batcher
+        assert batcher is not None
+        return batcher._of(lane)
 
     def serve(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
         """Let the primary carry out a message; check what must hold for it."""

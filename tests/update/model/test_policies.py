@@ -11,7 +11,8 @@ from pyd2.ncr import ChangeType, RequestKind
 from pyd2.update.model.batch_rules import BATCH_RULES
 from pyd2.update.model.holdings import Holds, holding
 from pyd2.update.model.kinds import DONE, KINDS, NAME_ADD, NAME_REMOVE, NOTED, Kind
-from pyd2.update.model.policies import POLICY_KINDS, Policy, find_step, make_policy
+from pyd2.update.model.plan import make_policy
+from pyd2.update.model.policies import POLICY_KINDS, Policy, find_step
 
 X, Y, V, W = (bytes((0, kind, 1)) + bytes([number]) * 32 for number, kind in enumerate((1, 0, 2, 2)))
 V4, V6 = bytes(4), bytes(16)

@@ -7,6 +7,7 @@ import pytest
 from pyd2.dns.constants import Rcode
 from pyd2.errors import BadReply
 from pyd2.ncr import ChangeType
+from pyd2.update.model.faults import Fault
 from pyd2.update.model.kinds import KINDS, NAME_ADD, Kind, Step
 from pyd2.update.model.policies import POLICY_KINDS
 from pyd2.update.model.reasons import (
@@ -14,7 +15,6 @@ from pyd2.update.model.reasons import (
     OF_STEPS,
     RCODES,
     TABLE,
-    Fault,
     failures,
     reason,
     reason_of_step,
