@@ -136,7 +136,8 @@ def test_without_a_quorum_requests_wait_on_the_disks_and_a_restart_keeps_them(d2
         for machine in rig.machines:  # one is killed, one is stopped in good order
             machine.d2.stop(signal.SIGKILL if machine is other else signal.SIGTERM)
             machine.start()
-            assert machine.queue()["entries"] == 2 * EACH
+            wait_until(lambda machine=machine: machine.queue()["entries"] == 2 * EACH,  # type: ignore[misc]
+                       "the file to be read")
         for server in rig.servers[:2]:
             server.start()
         for server in rig.servers[:2]:
@@ -191,7 +192,7 @@ def test_certificates_and_the_documented_rights_are_enough(
     own, admin = (make_certificate(tmp_path, authority, f"email:{name}@example.com", name)
                   for name in ("dhcp1", "admin"))
     with PortLease() as lease, private_directory() as directory, dns_servers.bind([ZONE]) as bind, \
-            nats_servers(blocks=tls_block(server, authority) + documented_rights()) as (nats,):
+            nats_servers(blocks=f"{tls_block(server, authority)}\n{documented_rights()}") as (nats,):
         settings = machine_config(
             directory, "dhcp1", lease.take(), domain(ZONE, bind.port), [f"tls://127.0.0.1:{nats.port}"],
             **{"tls-ca-file": str(authority.cert), "tls-cert-file": str(own.cert),
