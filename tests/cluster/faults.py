@@ -180,7 +180,16 @@ def run(binary: str, count: int, rate: float, seed: int) -> str:
             time.sleep(PAUSE)
         finally:
             load.stop()
-        rig.until_zone_is(load.wanted)
+        try:
+            rig.until_zone_is(load.wanted)
+        except AssertionError:
+            found = rig.addresses()
+            wrong = [(name, address, found.get(name)) for name, address in load.wanted.items()
+                     if found.get(name) != address]
+            print(f"{len(wrong)} names are wrong: {wrong[:5]}")
+            for machine in rig.machines:
+                print(machine.name, machine.queue(), machine.d2.stdout()[-3000:], sep="\n")
+            raise
         logs = "".join(path.read_text() for machine in rig.machines for path in machine.logs())
         assert "PYD2_INTERNAL_ERROR" not in logs
         claims = logs.count("PYD2_CLUSTER_CLAIMED")
@@ -192,7 +201,7 @@ def run(binary: str, count: int, rate: float, seed: int) -> str:
 def main() -> int:
     """Read the options and play."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument("--d2", default=f"{sys.prefix}/bin/kea-dhcp-ddns")
+    parser.add_argument("--d2", default=f"{sys.prefix}/bin/pyd2")
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--rate", type=float, default=100.0, help="requests a second")
     parser.add_argument("--seed", type=int, default=1)
