@@ -65,6 +65,7 @@ class Load:
 
     def open(self, machine: Machine, *, anew: bool) -> None:
         """Send to a machine again; ``anew``: it has been started, and goes on with what its disk has."""
+        wait_until(lambda: machine.queue()["state"] == "in use", "the file to be read")
         with self._lock:
             self._closed.discard(machine.name)
             if anew:
