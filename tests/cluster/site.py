@@ -111,8 +111,8 @@ def machine_config(
     """Return the configuration of a machine below a directory, for one zone."""
     queue = {"type": "nats", "servers": servers, "site": SITE, "name": name,
              "directory": str(directory / name / "queue"), "lease": LEASE, "grace": GRACE, **more}
-    # The timeout is long: a try that is slow must not turn into a second one.
-    body = {**forward(dict(zone), timeout=60000), "user-context": {"pyd2": {"queue": queue}}}
+    # Long enough for a busy machine: three tries without an answer are a failure.
+    body = {**forward(dict(zone), timeout=15000), "user-context": {"pyd2": {"queue": queue}}}
     return config(port, body)
 
 
