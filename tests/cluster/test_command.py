@@ -73,10 +73,3 @@ def test_another_queue_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     path.write_text('{"DhcpDdns": {"port": 53001}}')
     assert main(["queue", "create", str(path)]) == 1
     assert "its queue is not of type 'nats'" in capsys.readouterr().err
-
-
-def test_the_demo_ends_with_a_right_zone(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--cluster"]) == 0, capfd.readouterr()
-    out = capfd.readouterr().out
-    assert "All as it should be." in out
-    assert "owns the queue and is killed" in out
