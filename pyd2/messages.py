@@ -135,6 +135,19 @@ E   PYD2_INTERNAL_ERROR unexpected error, pyd2 continues; please report it: %1 %
 I   PYD2_CAPTURE_ENDED the capture into %1 has ended: %2. The file has %3 lines, %4 bytes
 W   PYD2_CAPTURE_LOST the capture into %1 has ended: %2. The file has %3 lines, %4 bytes, and lacks %5 requests, updates and replies, because the disk was too slow for them
 I   PYD2_CAPTURE_STARTED capturing %1 into %2, for %3 seconds or %4 bytes at most
+E   PYD2_CLUSTER_BATCH_UNREADABLE site %1: batch %2 of the queue is skipped, because it cannot be read: %3. Look which client may write there
+I   PYD2_CLUSTER_CLAIMED site %1: this node owns the queue now, in epoch %2, and goes on with batch %3. The owner before it: %4
+I   PYD2_CLUSTER_CONNECTED site %1: connected to %2
+W   PYD2_CLUSTER_DISCONNECTED site %1: the connection to %2 has ended: %3. pyd2 goes to the next server
+W   PYD2_CLUSTER_FENCED site %1: node %2 owns the queue now, in epoch %3. This node sends nothing any more; the %4 requests that it had under way are done there
+I   PYD2_CLUSTER_FORWARDED site %1: the servers take requests again, and have all that waited on the disk of this machine
+W   PYD2_CLUSTER_PAUSED site %1: this node sends no updates, because it could not renew its lease of %2 seconds. What it had under way is dropped, and done again by the next owner, here or elsewhere. Check the servers of NATS, and whether this machine stood still
+E   PYD2_CLUSTER_RECORD_UNREADABLE site %1: the record of the queue cannot be read or written: %2. This node does not claim the queue. Look with 'pyd2ctl queue check'; if a later pyd2 has written the record, bring this one to the same release
+I   PYD2_CLUSTER_RELEASED site %1: this node has given the queue up; the %2 requests that it had under way go on with the next owner
+I   PYD2_CLUSTER_RESUMED site %1: this node owns the queue still, sends updates again, and goes on with batch %2
+W   PYD2_CLUSTER_SPOOLING site %1: the servers take no requests: %2. Requests stay on the disk of this machine, and are handed over in their order when the servers take them
+E   PYD2_CLUSTER_STREAM_LOST site %1: the servers do not have batch %2 any more, up to which all was done: they have lost what they had acknowledged. All batches that are there are read, and those that are done are skipped. Set 'sync_interval: always' on all servers of NATS
+W   PYD2_CLUSTER_UNREACHABLE site %1: cannot connect to %2. pyd2 tries the servers in turn
 W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full: raise net.core.rmem_max and restart the server
 W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1): %3
 W   PYD2_SOCKET_REJECTED closing file descriptor %1 from the service manager unused: %2

@@ -35,6 +35,7 @@ from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
 from pyd2.queue.durable import DurableQueue
 from pyd2.queue.end_reports import EndReports
+from pyd2.queue.interface import InUseError
 from pyd2.queue.sqlite.stores import SqliteStores
 from pyd2.update.engine import Engine
 from pyd2.update.status import servers_status
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from pyd2.backend import Backend
     from pyd2.capture.writer import Capture
+    from pyd2.cluster.host import EngineParts, ServiceHost
     from pyd2.config.addresses import Address
     from pyd2.config.model import Config
     from pyd2.config.policy import PolicySwitches
@@ -68,11 +70,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DRAIN_SECONDS: Final = 60.0
-"""How long a normal shutdown waits for the queue.
-
-Kea's has 1024 places, which a dead DNS server empties in 50 s; ours may hold a thousand times that, and a
-service manager kills after 90 s what does not leave.
-"""
+"""How long a normal shutdown waits for the queue: a dead DNS server empties Kea's 1024 places in 50 s. Ours
+may hold a thousand times that, and a service manager kills after 90 s what does not leave."""
 
 KEPT_SECONDS: Final = 5.0
 """The same with a durable queue: what is left over is processed after the restart, which is quick so."""
@@ -92,10 +91,6 @@ def _what_differs(policy: PolicySwitches, name: bytes, text: str, dhcids: tuple[
     from pyd2.net.lease_servers import what_differs
 
     return what_differs(policy, name, text, dhcids)
-
-
-def _turn() -> None:
-    """Do nothing but take a turn of the loop."""
 
 
 class Service:
@@ -139,6 +134,10 @@ class Service:
         """There is one from the first configuration on that asks for a history."""
         self._recent: RecentFailures | None = None
         """What has failed lately; there is one from the first configuration on that has the web page."""
+        self._in_force: tuple[Config, SelectKey | None] | None = None
+        self._around: Final = (home, loop, backend, turns, counters, log, _what_differs)
+        self._host: ServiceHost | None = None
+        """What shares the queue with other machines, if the first configuration asks for that."""
         self._leaving: ShutdownType | None = None
         self._left = False
         self._drain_timer: asyncio.TimerHandle | None = None
@@ -181,8 +180,14 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See DurableQueue; not on the update thread, because it waits for a disk."""
+        """See DurableQueue; not on the update thread, because it waits for a disk. Raises TlsError, too."""
+        if self._in_force is not None and queue.needs_restart(self._in_force[0].switches.queue):
+            raise InUseError("a queue of type 'nats' cannot be changed by a reload: restart the server")
         self._queue.claim(queue)
+        if queue.nats is not None and self._host is None:
+            from pyd2.cluster.host import ServiceHost, Surroundings
+
+            self._host = ServiceHost(self, Surroundings(*self._around), self._queue, queue)
 
     def unclaim(self) -> None:
         """Take back ``claim``."""
@@ -196,8 +201,25 @@ class Service:
             from pyd2.update.observing.recent import RecentFailures
 
             self._recent = RecentFailures()
+        first, self._in_force = self._in_force is None, (config, select_key)
+        if self._host is not None and first:
+            self._host.start()
+            return
         plan = self._engine.prepare(config, self._call(lambda: self._engine.lanes), time.time())
         self._call(self._put_in_force, config, plan, select_key).take_apart()
+
+    def replace_engine(self, parts: EngineParts) -> None:
+        """Work with a new engine, by the present configuration; see ``pyd2.cluster.host``."""
+        assert self._in_force is not None
+        config, select_key = self._in_force
+        plan = parts.engine.prepare(config, (), time.time())
+
+        def replace() -> Plan:
+            parts.engine_io.capture = self._engine_io.capture
+            self._engine, self._engine_io, self._hook_jobs = parts
+            return self._put_in_force(config, plan, select_key)
+
+        self._call(replace).take_apart()
 
     def _configure_history(self, switches: HistorySwitches) -> None:
         if self._history is None and switches.enabled:
@@ -271,7 +293,7 @@ class Service:
             return None, ()
         status = self._engine.status(wall)
         if queue is not None:
-            status["queue"] = dict(queue)
+            status["queue"] = {**queue, **self._queue.more_status(wall)}
         return status, self._engine.lanes
 
     def capture(self, capture: Capture | None, *, requests: bool = False, updates: bool = False) -> None:
@@ -313,7 +335,7 @@ class Service:
         """
         for _ in range(_ROUNDS):
             for _ in range(_TURNS):
-                self._call(_turn)
+                self._call(lambda: None)
             if not self._hook_jobs.run_some():
                 break
 
@@ -345,6 +367,8 @@ class Service:
         self._leaving = kind
         if kind is not ShutdownType.NOW:
             self._intake.stop(self._leave_if_cleared)
+        if self._host is not None:
+            self._host.leave(self._leave_if_cleared)
         self._leave_if_cleared()
         if kind is ShutdownType.NORMAL and self._drain_timer is None:
             seconds = KEPT_SECONDS if self._queue.durable else DRAIN_SECONDS
@@ -357,6 +381,8 @@ class Service:
     def _stay(self) -> bool:
         if not self._left:
             self._leaving = None
+            if self._host is not None:
+                self._host.stay()
             if self._drain_timer is not None:
                 self._drain_timer.cancel()
                 self._drain_timer = None
@@ -368,7 +394,7 @@ class Service:
         arriving = self._queue.busy or self._intake.draining or self._engine_io.reading
         if arriving and self._leaving is not ShutdownType.NOW:
             return
-        if self._engine.cleared_for_shutdown(self._leaving):
+        if self._host.left if self._host is not None else self._engine.cleared_for_shutdown(self._leaving):
             self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)
             self._say_left()
 
@@ -391,12 +417,14 @@ class Service:
     def _stop_listening(self) -> None:
         # The durable queue logs itself how many it keeps.
         without = self._engine.queued + self._engine.active - self._queue.kept
-        if (lost := min(self._engine.retries, without)) > 0:
+        if (lost := min(self._engine.retries, without)) > 0 and self._host is None:
             self._log.emit("PYD2_RETRIES_LOST", lost)
         self._intake.leave()
 
     def close(self) -> None:
         """Close the sockets and the durable queue, which is written before, and end the thread."""
+        if self._host is not None:
+            self._call(self._host.close)
         self._call(self._engine_io.close)
         self._log.flush()
         self._call(self._close_queue)

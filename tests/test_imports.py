@@ -71,7 +71,8 @@ def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
                 "pyd2.update.model.reasons", "pyd2.update.observing.requests",
                 "pyd2.capture", "pyd2.history",
                 "pyd2.metrics.page", "pyd2.control.write", "pyd2.control.http_session",
-                "pyd2.queue.sqlite.writer", "pyd2.queue.shared", "pyd2.queue.nats", "pyd2.hooks.kea",
+                "pyd2.queue.sqlite.writer", "pyd2.queue.shared", "pyd2.queue.nats", "pyd2.cluster",
+                "pyd2.config.nats", "pyd2.hooks.kea",
                 "pyd2.hooks.gss", "pyd2.hooks.python_chain", "pyd2.tools", "pyd2.web",
                 "pyd2.control.http_pages", "pyd2.update.observing.recent"}
     assert not unwanted & set(done.stdout.split())

@@ -17,6 +17,7 @@ from pyd2.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
+    from pyd2.config.nats.switches import NatsSwitches
     from pyd2.config.values import Rule
     from pyd2.data.element import Element
 
@@ -31,6 +32,18 @@ class QueueSwitches(NamedTuple):
     max_entries: int = DEFAULT_MAX_ENTRIES
     position: Position = NOWHERE
     """The place of the block."""
+    nats: NatsSwitches | None = None
+    """What the type ``nats`` has besides."""
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether requests are in a file of this machine, at first or until they are done."""
+        return self.type != "memory"
+
+    def needs_restart(self, before: QueueSwitches) -> bool:
+        """Whether a daemon that works by ``before`` cannot change to this while it runs."""
+        changed = before._replace(max_entries=self.max_entries, position=self.position) != self
+        return changed and (self.nats is not None or before.nats is not None)
 
 
 class RetrySwitches(NamedTuple):
@@ -139,7 +152,7 @@ class Switches(NamedTuple):
 _YES_NO: Final = Choice((False, True))
 
 _QUEUE: Final[Mapping[str, Rule]] = {
-    "type": Choice(("memory", "durable")),
+    "type": Choice(("memory", "durable", "nats")),
     "directory": str,
     "max-entries": Number(1, 2**31 - 1),
 }
@@ -206,6 +219,10 @@ def known_parameters(name: str) -> Iterable[str]:
     if name == "pyd2":
         return [*_BLOCKS, *_GLOBAL_VALUES, HTTP]
     known = _BLOCKS.get(name.removeprefix("pyd2."), {})
+    if known is _QUEUE:
+        from pyd2.config.nats.switches import NAMES
+
+        return [*known, *NAMES]
     return [*known, _KEEP] if known is _POLICY else [*known]
 
 
@@ -300,10 +317,18 @@ def _own(user_context: Element | None) -> Element | None:
 
 
 def _queue(own: Element) -> QueueSwitches:
-    queue = _block(own, "queue", _QUEUE, QueueSwitches())
     block = own.get("queue")
     if block is None:
-        return queue
+        return QueueSwitches()
+    if not isinstance(block.value, dict):
+        raise invalid_type(block, "queue")
+    if (kind := block.get("type")) is None or kind.value != "nats":
+        queue = _block(own, "queue", _QUEUE, QueueSwitches())
+    else:
+        from pyd2.config.nats import switches as nats
+
+        _check_keys(block, "pyd2.queue", {*_QUEUE, *nats.NAMES})
+        queue = QueueSwitches(**_values(block, _QUEUE), nats=nats.read_nats(block))
     return queue._replace(position=_checked_directory(block).position)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from os.path import normpath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pyd2.data.element import NOWHERE
 from pyd2.queue import lifecycle
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pyd2.config.switches import QueueSwitches
     from pyd2.counters import Counters
+    from pyd2.data.element import Plain
     from pyd2.messages import Log
     from pyd2.queue.interface import QueueStore, QueueStores
     from pyd2.update.output import Amendment
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
 
 HELD_PART: Final = 1024
 """Requests that waited for the store and begin in one turn of the loop."""
+
+
+class NextPart(Protocol):
+    """What gets the requests in the place of the engine."""
+
+    def take(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+        """Get requests that may begin; see DurableQueue."""
+
+    def status(self, wall: float) -> Mapping[str, Plain]:
+        """Return what the queue's status has besides."""
 
 
 class DurableQueue:
@@ -78,8 +89,20 @@ class DurableQueue:
         """Requests that wait until the store is open, and those that came behind them."""
         self._beginning = False
         """Whether more of them begin in the next turn of the loop."""
+        self.more_status: Callable[[float], Mapping[str, Plain]] = lambda _: {}
+        """What status-get shows besides."""
 
     # What the service asks.
+
+    def hand_to(self, part: NextPart) -> None:
+        """Hand requests to another part than the engine; before the first configuration is in force."""
+        self._carry_out = self._release.carry_out = part.take
+        self._admit = lambda datagrams, _: datagrams
+        self.more_status = part.status
+
+    def bury(self, dead: Sequence[DeadLetter]) -> None:
+        """Keep dead letters of requests that were not accepted here."""
+        self._lifecycle.drop((), dead)
 
     @property
     def durable(self) -> bool:
@@ -140,7 +163,7 @@ class DurableQueue:
         """
         self.unclaim()
         life = self._lifecycle
-        if switches.type != "durable" or (life.store is not None and not life.store.closing):
+        if not switches.on_disk or (life.store is not None and not life.store.closing):
             return
         self._claimed = life.new_store(switches.directory)
         try:
@@ -159,7 +182,7 @@ class DurableQueue:
         """Work by the configuration whose directory was claimed."""
         self._limit.max_entries = switches.max_entries
         life = self._lifecycle
-        if switches.type != "durable":
+        if not switches.on_disk:
             if life.state not in (State.CLOSED, State.RETIRED):
                 life.retire()
             elif life.store is None and switches.position != NOWHERE:

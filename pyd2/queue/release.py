@@ -26,7 +26,7 @@ class Release:
         self, loop: asyncio.AbstractEventLoop, carry_out: Callable[[Sequence[bytes], Sequence[int]], None]
     ) -> None:
         self._loop = loop
-        self._carry_out = carry_out
+        self.carry_out = carry_out
         self._waiting: deque[Entries] = deque()
         """As they came in; none has more than CHUNK."""
         self.count = 0
@@ -75,7 +75,7 @@ class Release:
                 entries.extend(self._waiting.popleft())
             self.count -= len(entries)
             try:
-                self._carry_out(entries.datagrams, entries.numbers)
+                self.carry_out(entries.datagrams, entries.numbers)
             finally:  # whatever it raises, those behind must not wait for others to come
                 if self.some_may_begin:
                     self._releasing = True

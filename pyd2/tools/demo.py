@@ -92,12 +92,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "that accepts updates; default: the demo's own")
     parser.add_argument("--key", type=parse_key, metavar="[ALG:]NAME:SECRET",
                         help="with --dns: its TSIG key")
+    parser.add_argument("--cluster", action="store_true",
+                        help="show two daemons that share a queue on three servers of NATS instead")
     parser.add_argument("--log", action="store_true", help="show the daemon's log at the end")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Play all scenes; exit status 0 if all had the expected outcome and the zones are right."""
     try:
+        if arguments.cluster:
+            from pyd2.tools.cluster.demo import show
+
+            return asyncio.run(show())
         return asyncio.run(_demo(arguments))
     except BrokenPipeError:
         raise

@@ -1,4 +1,4 @@
-"""``pyd2ctl queue``: look into the durable queue, and change it while no daemon uses it."""
+"""``pyd2ctl queue``: look into the durable queue, change it while no daemon uses it; make a shared one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pyd2.queue.sqlite import DATABASE, FOLDER, folder, wal
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.salvage import salvage
 from pyd2.queue.sqlite.store import Store
+from pyd2.tools.kea import add_kea_option
 from pyd2.tools.progress import Progress
 from pyd2.tools.requests import datagram
 
@@ -59,6 +60,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     move.add_argument("path", metavar="FROM", help="the directory that is left")
     move.add_argument("to", metavar="TO", help="the directory that is used from now on")
     move.set_defaults(act=_move)
+    create = actions.add_parser("create", help=(text := "make the queue that several machines share"),
+                                description=f"{text[0].upper()}{text[1:]}.")
+    create.add_argument("--replicas", type=int, default=3, metavar="N",
+                        help="servers that keep it: 3, or 1 to try it out")
+    create.set_defaults(act=_create)
+    check = actions.add_parser("check", help=(text := "tell how such a queue is, and what is wrong with it"),
+                               description=f"{text[0].upper()}{text[1:]}.")
+    check.set_defaults(act=_check)
+    for action_of_site in (create, check):
+        action_of_site.add_argument("config", metavar="FILE", help="the configuration of one of its daemons")
+        action_of_site.add_argument("--tls-cert-file", default="", metavar="FILE",
+                                    help="an administrator's certificate, in place of the daemon's")
+        action_of_site.add_argument("--tls-key-file", default="", metavar="FILE", help="and its key")
+        add_kea_option(action_of_site)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,6 +90,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"pyd2ctl queue: {escaped(str(error))}", file=sys.stderr)
         return 1
     return status
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    from pyd2.tools.cluster import command
+
+    return command.create(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from pyd2.tools.cluster import command
+
+    return command.check(arguments)
 
 
 def _count(arguments: argparse.Namespace) -> int:

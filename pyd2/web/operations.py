@@ -71,7 +71,7 @@ class Operations:
         """List dead letters, the newest first: at most ``limit`` with numbers below ``before``."""
         limit = _number(arguments, "limit", 50, MOST)
         before = _number(arguments, "before", _LARGEST, _LARGEST)
-        if self._queue.type != "durable":
+        if not self._queue.on_disk:
             return error(_NO_QUEUE)
         try:
             with self._store() as store:
@@ -84,7 +84,7 @@ class Operations:
     def _end(self, arguments: Element | None, *, again: bool) -> Element:
         """Remove the dead letters of ``numbers``; ``again``: their requests are processed once more."""
         numbers = _numbers(arguments)
-        if self._queue.type != "durable":
+        if not self._queue.on_disk:
             return error(_NO_QUEUE)
         try:
             with self._store() as store:

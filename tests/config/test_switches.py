@@ -111,7 +111,10 @@ def test_each_switch_is_read() -> None:
         ({"queue": {"directory": "/var/q\0x"}}, "'directory' must not contain a NUL character (f:2:3)"),
         (
             {"queue": {"type": "Durable"}},
-            "invalid value 'Durable' specified for parameter 'type', expected memory or durable (f:2:3)",
+            (
+                "invalid value 'Durable' specified for parameter 'type', "
+                "expected memory or durable or nats (f:2:3)"
+            ),
         ),
         (
             {"retry": {"initial-delay": 0}},

@@ -20,7 +20,7 @@ class NatsServer:
         text = f"""
             server_name: {name}
             listen: "127.0.0.1:{port}"
-            jetstream {{ store_dir: "{directory}/{name}", sync_interval: always, max_file: 4GB }}
+            jetstream {{ store_dir: "{directory}/{name}", sync_interval: always, max_file: 64GB }}
             {blocks}
         """
         (directory / f"{name}.conf").write_text(text)

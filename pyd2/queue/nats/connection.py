@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from ssl import SSLContext
 
+    from pyd2.config.nats.servers import Server
     from pyd2.queue.nats.parser import Event
-    from pyd2.queue.nats.servers import Server
 
 CONNECT_SECONDS: Final = 2.0
 """How long TCP, TLS and NATS's handshake may take together."""

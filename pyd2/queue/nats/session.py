@@ -12,8 +12,8 @@ from pyd2.queue.nats.errors import ConnectError, NoAnswerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyd2.config.nats.servers import Server
     from pyd2.queue.nats.connection import Client, Connection
-    from pyd2.queue.nats.servers import Server
 
 PING_SECONDS: Final = 2.0
 """How often a server is asked whether it is there, and how long it may take to answer."""

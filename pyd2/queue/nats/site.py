@@ -6,11 +6,11 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.queue.nats.errors import NatsError, ProtocolError, WrongSequenceError
+from pyd2.queue.nats.errors import NatsError, NoAnswerError, ProtocolError, WrongSequenceError
 from pyd2.queue.nats.parser import read_header
 from pyd2.queue.nats.reader import Reader
 from pyd2.queue.shared.batch import MOST_OCTETS, BatchError, RequestBatch, join, read_number, split
-from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError
+from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError, UnansweredError
 from pyd2.queue.shared.record import NO_RECORD, Revision, read_record, write_record
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ MAX_BYTES: Final = 1 << 30
 """Octets of requests that wait: some 3 million requests."""
 
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 class Site(NamedTuple):
@@ -51,11 +50,6 @@ class Site(NamedTuple):
     def subject(self, receiver: str) -> str:
         """Return the subject of a receiver; its right to publish is for its own name."""
         return f"pyd2.req.{self.name}.{self.partition}.{receiver}"
-
-
-def is_name(text: str) -> bool:
-    """Return whether a text can be the name of a site, a receiver or a node: it is a part of subjects."""
-    return _NAME.fullmatch(text) is not None
 
 
 async def create_streams(jetstream: JetStream, site: Site, replicas: int) -> None:
@@ -167,5 +161,7 @@ def _failing() -> Iterator[None]:
         yield
     except WrongSequenceError as error:
         raise OutdatedError(str(error)) from error
+    except NoAnswerError as error:
+        raise UnansweredError(str(error)) from error
     except NatsError as error:
         raise SharedQueueError(str(error)) from error

@@ -19,6 +19,10 @@ class SharedQueueError(Pyd2Error):
     """It did not work, as the text says. Whether a change was made all the same is not known."""
 
 
+class UnansweredError(SharedQueueError):
+    """No answer came, or no connection is there: another server may answer."""
+
+
 class OutdatedError(SharedQueueError):
     """The record is another one than expected. The change was not made."""
 

@@ -82,6 +82,11 @@ class Ownership:
         until = self._lease_until
         return until is not None and not self._refused and now.boot < until.boot and now.wall < until.wall
 
+    def lease_left(self, now: Moment) -> float:
+        """Return for how many seconds more the node may send."""
+        until = self._lease_until
+        return max(0.0, min(until.boot - now.boot, until.wall - now.wall)) if until is not None else 0.0
+
     def may_write(self) -> bool:
         """Return whether the node, which owns the queue, may write the record."""
         return self.is_owner and not self._refused and self._under_way is None

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from pyd2.config.nats.servers import Server
 from pyd2.queue.nats.connection import Client, Connection, connect
-from pyd2.queue.nats.servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

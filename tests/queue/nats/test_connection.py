@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyd2.config.nats.servers import Server
 from pyd2.config.tls import TlsSwitches
 from pyd2.queue.nats.commands import write_header
 from pyd2.queue.nats.connection import Client, connect
 from pyd2.queue.nats.errors import ConnectError, NoAnswerError, ProtocolError, RefusedError
 from pyd2.queue.nats.parser import Message, read_header
-from pyd2.queue.nats.servers import Server
 from tests.kit.certificates import Certificate, make_authority, make_certificate
 from tests.kit.nats_servers import NatsServer, nats_servers, tls_block
 from tests.kit.ports import PortLease

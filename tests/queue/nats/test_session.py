@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyd2.config.nats.servers import Server
 from pyd2.queue.nats import session as module
 from pyd2.queue.nats.connection import Client, Connection
-from pyd2.queue.nats.servers import Server
 from pyd2.queue.nats.session import Session
 from tests.kit.nats_servers import nats_servers
 from tests.kit.ports import PortLease

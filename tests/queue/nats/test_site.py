@@ -13,7 +13,7 @@ import pytest
 from pyd2.queue.nats.commands import write_header
 from pyd2.queue.nats.errors import NatsError
 from pyd2.queue.nats.jetstream import JetStream, Stored
-from pyd2.queue.nats.site import Site, SiteQueue, create_streams, is_name, read_batch
+from pyd2.queue.nats.site import Site, SiteQueue, create_streams, read_batch
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError
 from pyd2.queue.shared.record import NO_RECORD, Record, RecordError, Revision
@@ -132,14 +132,6 @@ def test_what_is_no_batch_costs_only_itself(header: dict[str, str], payload: byt
     read = read_batch(Stored("pyd2.req.a.0.r1.ab", 7, write_header(header), payload))
     assert (read.sequence, read.batch) == (7, None)
     assert fault in read.fault
-
-
-@pytest.mark.parametrize(("text", "good"), [
-    ("site-a", True), ("r1", True), ("A_9", True), ("", False), ("a.b", False), ("a b", False), ("*", False),
-    (">", False), ("ä", False), ("a\n", False), ("x" * 64, False),
-])
-def test_a_name_is_one_part_of_a_subject(text: str, good: bool) -> None:
-    assert is_name(text) is good
 
 
 # A wildcard of NATS is a whole part of a subject, so each stream has its rights.

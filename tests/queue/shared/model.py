@@ -31,8 +31,6 @@ RATES: Final = (0.94, 1.0, 1.06)
 """Of clocks: within a lease two of them differ by less than the grace."""
 NODES: Final = 3
 RECEIVERS: Final = 2
-SPOOL: Final = 0.05
-"""After so many seconds without an acknowledgement a batch goes to the spool."""
 CLIENTS: Final = 2
 """Of each receiver."""
 
@@ -109,8 +107,10 @@ class Receiver:
     clients: range
     outgoing: Outgoing
     boot: int = 1
-    spool: list[RequestBatch] = field(default_factory=list)
-    """Its file."""
+    disk: dict[int, bytes] = field(default_factory=dict)
+    """The requests that it has taken and that are not acknowledged, by their numbers there."""
+    last: int = 0
+    """The last of these numbers."""
     call: Call | None = None
 
 
@@ -137,7 +137,7 @@ class World:
         self.nodes = [self.new_node(1.0 if self.wall else random.choice(RATES)) for _ in range(NODES)]
         self.receivers = [self.new_receiver(f"r{number}.x", number * CLIENTS) for number in range(RECEIVERS)]
         self.versions: Counter[int] = Counter()
-        self.accepted: list[RequestBatch] = []
+        self.accepted: list[bytes] = []
         self.zone: dict[int, int] = {}
         self.done: set[tuple[int, int]] = set()
         self.stale: set[int] = set()
@@ -233,7 +233,11 @@ class World:
         for client in self.random.choices(receiver.clients, k=self.random.randint(1, 3)):
             self.versions[client] += 1
             datagrams.append(b"%d %d" % (client, self.versions[client]))
-        receiver.outgoing.add(datagrams, self.now, self.now)
+        numbers = range(receiver.last + 1, receiver.last + 1 + len(datagrams))
+        receiver.last = numbers[-1]
+        receiver.disk |= zip(numbers, datagrams, strict=True)
+        self.accepted += datagrams
+        receiver.outgoing.add(datagrams, numbers, self.now)
 
     def append(self) -> None:
         receiver = self.random.choice(self.receivers)
@@ -247,27 +251,21 @@ class World:
             return False
 
         def acknowledged(_: object) -> None:
-            self.accepted.append(batch)
-            if receiver.outgoing.acknowledged():
-                del receiver.spool[0]
+            for number in receiver.outgoing.acknowledged():
+                del receiver.disk[number]
 
         call = Call(lambda: self.log.append(batch), acknowledged, lambda: self.count("batch sent again"))
         self.call(receiver, call, at_once=at_once)
         return True
 
-    def write_spool(self) -> None:
-        receiver = self.random.choice(self.receivers)
-        late = receiver.outgoing.to_spool(self.now - SPOOL)
-        receiver.spool += late
-        receiver.outgoing.spooled(late)
-        self.accepted += late
-        self.happened["batch spooled"] += len(late)
-
     def restart_receiver(self) -> None:
-        """What was neither acknowledged nor in its spool is lost, unless it is on its way."""
+        """It goes on with what is on its disk, as if that had just come."""
         receiver = self.random.choice(self.receivers)
         receiver.boot, receiver.call = receiver.boot + 1, None
-        receiver.outgoing = Outgoing(receiver.name, receiver.boot, receiver.spool)
+        receiver.outgoing = Outgoing(receiver.name, receiver.boot)
+        if receiver.disk:
+            receiver.outgoing.add([*receiver.disk.values()], [*receiver.disk], self.now)
+            self.count("receiver goes on with its disk")
 
     # Nodes: the record.
 
@@ -302,11 +300,29 @@ class World:
 
     def renew(self) -> None:
         node = self.node()
-        progress = node.progress if node is not None and node.call is None else None
-        if node is not None and progress is not None and node.ownership.may_write():
+        if node is None or node.call is not None or not node.ownership.may_write():
+            return
+        progress, record = node.progress, node.ownership.record
+        assert record is not None
+        if progress is not None:
             progress.advance()
-            write = node.ownership.renew(self.moment(node), progress.floor, progress.at, dict(progress.seen))
-            self.write(node, write)
+            record = record._replace(floor=progress.floor, at=progress.at, seen=dict(progress.seen))
+        self.write(node, node.ownership.renew(self.moment(node), record.floor, record.at, record.seen))
+
+    def end_term(self) -> None:
+        """An owner whose lease is over drops what it has; the record may still be its own."""
+        node = self.node()
+        if node is not None and node.progress is not None and not node.ownership.may_send(self.moment(node)):
+            self.count("term ended with the lease")
+            self.stop(node)
+
+    def begin_term(self) -> None:
+        """It begins again when it could renew the lease."""
+        node = self.node()
+        if node is not None and node.call is None and node.progress is None and node.ownership.is_owner \
+                and node.ownership.may_send(self.moment(node)):
+            self.count("another term of one owner")
+            self.start(node)
 
     def leave(self) -> None:
         node = self.node()
@@ -432,9 +448,8 @@ class World:
         while last.waiting:
             self.prepare_one(last)
             self.send_one(last)
-        for batch in self.accepted:
-            for datagram in batch.datagrams:
-                assert of_datagram(datagram) in self.done, f"{datagram!r} was accepted and is lost"
+        for datagram in self.accepted:
+            assert of_datagram(datagram) in self.done, f"{datagram!r} was accepted and is lost"
         wanted = self.wanted()
         wrong = {client: (version, self.zone.get(client)) for client, version in wanted.items()
                  if client not in self.stale and self.zone.get(client) != version}
@@ -456,8 +471,9 @@ class World:
 
 WEIGHTS: Final[dict[Callable[[World], None], float]] = {
     World.pass_time: 10, World.stand_still: 1, World.kill_node: 0.5, World.carry_out: 8, World.lose: 1,
-    World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8, World.write_spool: 2,
+    World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8,
     World.restart_receiver: 0.5, World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
-    World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2,
+    World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2, World.end_term: 3,
+    World.begin_term: 3,
 }  # fmt: skip
 """What may happen, and how often."""

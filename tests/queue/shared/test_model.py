@@ -35,9 +35,11 @@ def test_all_that_may_happen_happens() -> None:
     for seed in range(150):
         World(Random(seed), happened).run(STEPS)
     assert set(happened) == {
-        "batch read twice", "batch sent again", "batch spooled", "claim", "claim known without an answer",
+        "another term of one owner", "batch read twice", "batch sent again", "claim",
+        "claim known without an answer",
         "lease renewed when it was over", "older update after a newer one", "owner left",
-        "owner lost the queue", "stale update, prepared before", "update", "write refused",
+        "owner lost the queue", "receiver goes on with its disk", "stale update, prepared before",
+        "term ended with the lease", "update", "write refused",
     }  # fmt: skip
 
 
@@ -102,7 +104,7 @@ def floor_does_not_wait(patch: pytest.MonkeyPatch) -> None:
 def starts_are_not_counted(patch: pytest.MonkeyPatch) -> None:
     """After a new start a receiver numbers its batches as before."""
     made = Outgoing.__init__
-    patch.setattr(Outgoing, "__init__", lambda self, receiver, boot, spool=(): made(self, receiver, 1, spool))
+    patch.setattr(Outgoing, "__init__", lambda self, receiver, boot: made(self, receiver, 1))
 
 
 def any_revision(patch: pytest.MonkeyPatch) -> None:

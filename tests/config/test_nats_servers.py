@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyd2.queue.nats.servers import AddressError, Server, read_server
+from pyd2.config.nats.servers import AddressError, Server, read_server
 
 
 @pytest.mark.parametrize(("url", "server"), [

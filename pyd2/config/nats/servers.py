@@ -6,12 +6,12 @@ import ipaddress
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from pyd2.queue.nats.errors import NatsError
+from pyd2.errors import Pyd2Error
 
 PORT: Final = 4222
 
 
-class AddressError(NatsError):
+class AddressError(Pyd2Error):
     """This is no server of NATS, or none that may be used; the text says why."""
 
 

@@ -1,0 +1,78 @@
+"""The connection of a member to the shared queue, for receiver and owner alike."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from pyd2.queue.nats.jetstream import JetStream
+from pyd2.queue.nats.session import Session
+from pyd2.queue.nats.site import Site, SiteQueue
+from pyd2.queue.shared.interface import UnansweredError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyd2.config.nats.servers import Server
+    from pyd2.messages import Log
+    from pyd2.queue.nats.connection import Client, Connection
+    from pyd2.queue.shared.interface import SharedQueue
+
+
+LASTS_SECONDS: Final = 10.0
+"""The end of a connection is logged if it has lasted so long: without a quorum none of them does."""
+
+
+class Link:
+    """See SessionListener."""
+
+    def __init__(self, client: Client, servers: Sequence[Server], site: Site, log: Log) -> None:
+        self._site = site
+        self._log = log
+        self._session = Session(client, servers, self)
+        self._queue: SiteQueue | None = None
+        self._unreachable: dict[Server, str] = {}
+        """Why servers could not be reached, as it was logged."""
+        self._since = 0.0
+        """When the connection was made, by the clock of the loop."""
+        self._logged = True
+        """Whether the end of the connection before was logged, or there was none."""
+        self.server = ""
+        """The server that the connection leads to; empty: there is none."""
+
+    @property
+    def queue(self) -> SharedQueue:
+        """The shared queue. Raises UnansweredError while there is no connection."""
+        if self._queue is None:
+            raise UnansweredError("there is no connection to a server")
+        return self._queue
+
+    async def run(self) -> None:
+        """Keep a connection, until this is cancelled."""
+        await self._session.run()
+
+    def go_to_next(self, reason: str) -> None:
+        """Give the connection up and go to the next server: this one does not answer."""
+        self._session.go_to_next(reason)
+
+    def connected(self, connection: Connection) -> None:
+        """See SessionListener."""
+        self._unreachable.clear()
+        self.server = str(connection.server)
+        self._queue = SiteQueue(JetStream(connection), self._site)
+        self._since = asyncio.get_running_loop().time()
+        if self._logged:
+            self._log.emit("PYD2_CLUSTER_CONNECTED", self._site.name, self.server)
+
+    def disconnected(self, server: Server, reason: str) -> None:
+        """See SessionListener."""
+        self.server, self._queue = "", None
+        self._logged = asyncio.get_running_loop().time() - self._since >= LASTS_SECONDS
+        if self._logged:
+            self._log.emit("PYD2_CLUSTER_DISCONNECTED", self._site.name, server, reason)
+
+    def unreachable(self, server: Server, reason: str) -> None:
+        """See SessionListener."""
+        if self._unreachable.get(server) != reason:
+            self._unreachable[server] = reason
+            self._log.emit("PYD2_CLUSTER_UNREACHABLE", self._site.name, reason)

@@ -1,0 +1,132 @@
+"""A daemon as a member of a site: its receiver and, unless the configuration forbids it, its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from pyd2.cluster.link import Link
+from pyd2.cluster.numbering import next_numbering
+from pyd2.cluster.owner import Owner
+from pyd2.cluster.receiver import Receiver
+from pyd2.queue.nats.connection import Client
+from pyd2.queue.nats.site import Site
+from pyd2.queue.shared.outgoing import Outgoing
+from pyd2.queue.shared.ownership import Ownership
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from pyd2.cluster.owner import Host
+    from pyd2.config.switches import QueueSwitches
+    from pyd2.messages import Log
+
+LEAVE_SECONDS: Final = 4.0
+"""How long a member takes at most to give the queue up; after that its lease runs out."""
+
+_FAULT_PAUSE: Final = 1.0
+"""Seconds until a part begins again that has ended by an exception of its own."""
+
+
+class Member:
+    """All but its making is for the update thread. ``done`` removes requests from the disk, see Receiver."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, switches: QueueSwitches, host: Host,
+        done: Callable[[Sequence[int], Mapping[int, str]], None], log: Log,
+    ) -> None:
+        """Count a start in the directory, which is locked, and read the certificates. Raises TlsError."""
+        assert switches.nats is not None
+        self._loop = loop
+        self._host = host
+        nats = self._nats = switches.nats
+        tls = nats.tls.make_context(()) if nats.tls is not None else None
+        numbering = next_numbering(switches.directory)
+        client = Client(f"pyd2 {nats.name}", f"pyd2.inbox.{nats.name}", tls, nats.tls_hostname)
+        link = self._link = Link(client, nats.servers, Site(nats.site), log)
+        outgoing = Outgoing(f"{nats.name}.{numbering.instance}", numbering.boot)
+        self._receiver = Receiver(outgoing, link, done, log, nats.site)
+        self._owner: Owner | None = None
+        if nats.own:
+            ownership = Ownership(f"{nats.name}.{os.urandom(8).hex()}", nats.lease, nats.grace)
+            self._owner = Owner(ownership, nats.lease, host, link, log, nats.site, switches.max_entries)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leaving: asyncio.Task[None] | None = None
+        self.left = False
+        """Whether it does not own the queue, and will not before ``stay``."""
+
+    def take(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+        """See Receiver."""
+        self._receiver.take(datagrams, numbers)
+
+    def may_send(self) -> bool:
+        """See Owner."""
+        return self._owner is not None and self._owner.may_send()
+
+    def start(self) -> None:
+        """Begin to work."""
+        parts = [self._link.run, self._receiver.run]
+        if self._owner is not None:
+            parts.append(self._owner.run)
+        self._tasks = [self._loop.create_task(self._keep(part)) for part in parts]
+
+    async def _keep(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a part; one that ends by an exception is reported and begins again."""
+        while True:
+            try:
+                await part()
+            except Exception as error:  # a defect must not end the work of this machine
+                message = "a part of the shared queue's work has ended; it begins again"
+                self._host.report({"message": message, "exception": error})
+            await asyncio.sleep(_FAULT_PAUSE)
+
+    def leave(self, on_left: Callable[[], None]) -> None:
+        """Give the queue up and call ``on_left``, in LEAVE_SECONDS at most."""
+        if self._leaving is None:
+            self._leaving = self._loop.create_task(self._leave(on_left))
+
+    async def _leave(self, on_left: Callable[[], None]) -> None:
+        if self._owner is not None:
+            self._owner.leave()
+            try:
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._owner.left.wait()
+            except TimeoutError:
+                pass  # its lease runs out
+        self.left = True
+        on_left()
+
+    def stay(self) -> None:
+        """Go on after all."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+            self.left = False
+            if self._owner is not None:
+                self._owner.stay()
+
+    def close(self) -> None:
+        """End all of it; the loop must have some more turns."""
+        for task in (*self._tasks, self._leaving):
+            if task is not None:
+                task.cancel()
+
+    def status(self, wall: float) -> dict[str, Any]:
+        """Return what status-get shows; ``wall`` is in seconds since the epoch."""
+        receiver, oldest = self._receiver, self._receiver.oldest
+        status: dict[str, Any] = {
+            "type": "nats",
+            "site": self._nats.site,
+            "name": self._nats.name,
+            "server": self._link.server,
+            "appended": receiver.appended,
+            "repeated": receiver.repeated,
+            "unacknowledged": receiver.waiting,
+            "oldest-unacknowledged": max(0, int(wall - oldest)) if oldest is not None else 0,
+        }
+        if receiver.fault:
+            status["fault"] = receiver.fault
+        if self._owner is not None:
+            status["node"] = self._owner.status()
+        return status

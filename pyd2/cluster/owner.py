@@ -1,0 +1,353 @@
+"""A node that owns the shared queue, or waits to: it keeps the record, and begins and ends terms.
+
+The rules are those of ``pyd2.queue.shared.ownership``; here are the calls and the clocks. The term ends with
+the lease, at a timer or when something is to be sent before that (``may_send``): nothing of it counts from
+then on, and the engine with all that it had under way is thrown away. The record may still be this node's; as
+soon as it could renew that, it begins another term.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from pyd2.cluster.term import Term
+from pyd2.queue.shared.interface import OutdatedError, SharedQueueError, UnansweredError
+from pyd2.queue.shared.ownership import Change, Moment
+from pyd2.queue.shared.progress import Progress
+from pyd2.queue.shared.record import Record, RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from pyd2.cluster.link import Link
+    from pyd2.messages import Log
+    from pyd2.queue.interface import DeadLetter
+    from pyd2.queue.shared.batch import BatchNumber
+    from pyd2.queue.shared.interface import SharedQueue
+    from pyd2.queue.shared.ownership import Ownership, Write
+
+T = TypeVar("T")
+
+LOOK_SECONDS: Final = 0.25
+"""How often a node that does not own the queue looks at the record."""
+COMMIT_SECONDS: Final = 0.05
+"""How often the owner writes what is done."""
+DROP_SECONDS: Final = 2.0
+"""How often the owner has removed what is done."""
+ANSWER_SECONDS: Final = 1.0
+"""How long a read or a write of the record may take."""
+FINISH_SECONDS: Final = 1.0
+"""How long an owner that leaves lets go on what is under way."""
+
+LOGGED_FAILURE: Final = 4
+"""The failure in a row that is logged."""
+
+_PAUSE: Final = 0.1
+"""Seconds before the next try when a call has failed."""
+
+
+class Host(Protocol):
+    """The update service, as an owner needs it; all of it in the update thread."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an engine that has nothing under way."""
+
+    def begin(self, term: Term) -> None:
+        """Report the ends of requests to this term from now on."""
+
+    def carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+        """Give requests to the engine."""
+
+    def drop(self) -> None:
+        """Throw away all that the engine has under way; ``ready`` when there is another one."""
+
+    def bury(self, dead: Sequence[DeadLetter]) -> None:
+        """Keep dead letters on this machine."""
+
+    def report(self, context: dict[str, Any]) -> None:
+        """Log an exception that is a defect; see ``asyncio.loop.call_exception_handler``."""
+
+
+async def _in_time(call: Awaitable[T]) -> T:
+    """Return what a call returns. Raises UnansweredError after ANSWER_SECONDS."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await call
+    except TimeoutError:
+        raise UnansweredError(f"no server has answered within {ANSWER_SECONDS:g} s") from None
+
+
+def moment() -> Moment:
+    """Return the time by both clocks."""
+    return Moment(time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
+
+
+class Owner:
+    """``ownership`` has the rules, with this lease; ``most`` requests may be under way."""
+
+    def __init__(
+        self, ownership: Ownership, lease: float, host: Host, link: Link, log: Log, site: str, most: int
+    ) -> None:
+        self._ownership = ownership
+        self._lease = lease
+        self._host = host
+        self._link = link
+        self._log = log
+        self._site = site
+        self._most = most
+        self._known = False
+        """Whether the record was read, and no write has failed, since the last failure."""
+        self._term: Term | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        """Ends the term when the lease is over."""
+        self._dropping: asyncio.Task[None] | None = None
+        self._drop_at = 0.0
+        self._dropped = 0
+        """What is below this sequence was removed."""
+        self._renew_at = 0.0
+        """When to renew the lease though nothing has been done, by ``Moment.boot``."""
+        self._paused = False
+        self._failures = 0
+        """How often the record could not be read in a row, though a server has answered."""
+        self._leave_at: float | None = None
+        """When to leave whatever is under way, by ``Moment.boot``; None: it stays."""
+        self.left = asyncio.Event()
+        """Set when the node is to leave and does not own the queue any more."""
+
+    # What the service asks.
+
+    def may_send(self) -> bool:
+        """Return whether updates may leave now; the term ends if they may not."""
+        term = self._term
+        if term is None or term.closed:
+            return False
+        if self._ownership.may_send(moment()):
+            return True
+        term.close()
+        self._paused = True
+        self._log.emit("PYD2_CLUSTER_PAUSED", self._site, f"{self._lease:g}")
+        # Not now: the engine is in the middle of sending.
+        asyncio.get_running_loop().call_soon(self._end_term, term)
+        return False
+
+    def leave(self) -> None:
+        """Give the queue up, soon; ``left`` is set then."""
+        self._leave_at = moment().boot + FINISH_SECONDS
+
+    def stay(self) -> None:
+        """Own the queue again, if it is free."""
+        self._leave_at = None
+        self.left.clear()
+        self._end_term(self._term)  # it reads no more
+
+    def status(self) -> dict[str, str | int | float]:
+        """Return what status-get shows."""
+        record, now = self._ownership.record, moment()
+        if self._ownership.may_send(now):
+            state = "owner"
+        else:
+            state = "paused" if self._ownership.is_owner else "standby"
+        status: dict[str, str | int | float] = {"state": state}
+        if record is not None:
+            status |= {"owner": record.node, "epoch": record.epoch, "floor": record.floor}
+        if self._term is not None:
+            status["waiting"] = self._term.ahead
+        if self._ownership.is_owner:
+            status["lease-left"] = round(self._ownership.lease_left(now), 1)
+        return status
+
+    # Its work.
+
+    async def run(self) -> None:
+        """Own the queue, or wait to, until this is cancelled."""
+        try:
+            while True:
+                try:
+                    await self._turn()
+                except UnansweredError as error:
+                    self._known = False
+                    self._link.go_to_next(str(error))
+                    await asyncio.sleep(_PAUSE)
+                except (RecordError, SharedQueueError) as error:
+                    self._known = False
+                    self._refused(str(error))
+                    await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            self._end_term(self._term)
+            if self._dropping is not None:
+                self._dropping.cancel()
+
+    def _refused(self, fault: str) -> None:
+        """Log what is wrong, once, if it does not pass soon."""
+        self._failures += 1
+        if self._failures == LOGGED_FAILURE:
+            self._log.emit("PYD2_CLUSTER_RECORD_UNREADABLE", self._site, fault)
+
+    async def _turn(self) -> None:
+        ownership = self._ownership
+        if self._leave_at is not None and (self.left.is_set() or not ownership.is_owner):
+            self.left.set()
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        queue = self._link.queue
+        if not (self._known and ownership.is_owner):
+            await self._observe(queue)
+        if ownership.is_owner:
+            await self._own(queue)
+        elif self._host.ready and ownership.may_claim(moment()):
+            await self._claim(queue)
+        else:
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _observe(self, queue: SharedQueue) -> None:
+        revision, record = await _in_time(queue.record())
+        self._known, self._failures = True, 0
+        change = self._ownership.observed(revision, record, moment())
+        if change is Change.GAINED:
+            self._log.emit("PYD2_CLUSTER_CLAIMED", self._site, record.epoch, record.floor + 1, "unknown")
+        elif change is Change.LOST:
+            left = self._term.ahead if self._term is not None else 0
+            self._end_term(self._term)
+            self._paused = False
+            self._log.emit("PYD2_CLUSTER_FENCED", self._site, record.node or "none", record.epoch, left)
+
+    async def _claim(self, queue: SharedQueue) -> None:
+        before = self._ownership.record
+        await self._write(queue, self._ownership.claim(moment()))
+        record = self._ownership.record
+        if self._ownership.is_owner and before is not None and record is not None:
+            self._log.emit(
+                "PYD2_CLUSTER_CLAIMED", self._site, record.epoch, record.floor + 1, before.node or "none"
+            )
+
+    async def _own(self, queue: SharedQueue) -> None:
+        """Renew, and let a term begin or the node leave; then pause."""
+        ownership, term, now = self._ownership, self._term, moment()
+        if self._leave_at is not None:
+            if term is None or not term.ahead or now.boot >= self._leave_at:
+                await self._leave(queue, term)
+                return
+            self._stop_reading()
+        elif term is None and self._host.ready and ownership.may_send(now):
+            await self._begin_term(queue)
+            return
+        risen = term is not None and not term.closed and term.progress.advance()
+        if risen or now.boot >= self._renew_at or not ownership.may_send(now):
+            await self._write(queue, ownership.renew(now, *self._done()))
+            self._drop_done(queue)
+        await asyncio.sleep(COMMIT_SECONDS)
+
+    def _done(self) -> tuple[int, tuple[str, BatchNumber] | None, Mapping[str, BatchNumber]]:
+        """Return what the record is to say of floor, batch at the floor, and batches seen."""
+        term, record = self._term, self._ownership.record
+        assert record is not None
+        if term is None or term.closed:
+            return record.floor, record.at, record.seen
+        return term.progress.floor, term.progress.at, dict(term.progress.seen)
+
+    async def _write(self, queue: SharedQueue, write: Write) -> None:
+        """Write the record. After a failure it is read before anything else."""
+        ownership = self._ownership
+        try:
+            revision = await queue.replace(write.record, write.expected, ANSWER_SECONDS)
+        except OutdatedError:
+            ownership.refused()
+            self._known = False
+            return
+        except BaseException:
+            ownership.unanswered()
+            self._known = False
+            raise
+        ownership.written(revision, moment())
+        self._renew_at = write.begun.boot + self._lease / 4
+
+    # Terms.
+
+    async def _begin_term(self, queue: SharedQueue) -> None:
+        record = self._ownership.record
+        assert record is not None
+        progress = Progress(record)
+        at_floor = None
+        if record.floor:
+            at_floor = await _in_time(queue.batch(record.floor))
+        after = progress.begin_after(at_floor)
+        if after != record.floor:
+            self._log.emit("PYD2_CLUSTER_STREAM_LOST", self._site, record.floor)
+        if self._paused:
+            self._log.emit("PYD2_CLUSTER_RESUMED", self._site, after + 1)
+        self._paused = False
+        host = self._host
+        term = self._term = Term(progress, self._carry_out, host.bury, self._unreadable, self._most)
+        host.begin(term)
+        self._reading = asyncio.get_running_loop().create_task(term.read(self._link, after))
+        self._reading.add_done_callback(self._read_to_end)
+        self._watch_lease()
+
+    def _watch_lease(self) -> None:
+        """End the term when the lease is over: a connection that is being made would send after that."""
+        self._watch = None
+        if self.may_send():
+            left = self._ownership.lease_left(moment())
+            self._watch = asyncio.get_running_loop().call_later(max(0.001, left), self._watch_lease)
+
+    def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+        try:
+            self._host.carry_out(datagrams, numbers)
+        except Exception as error:  # those behind them must not wait for ever; a next term repeats these
+            message = "some requests of the shared queue were not begun; the next ones begin"
+            self._host.report({"message": message, "exception": error})
+
+    def _unreadable(self, sequence: int, fault: str) -> None:
+        self._log.emit("PYD2_CLUSTER_BATCH_UNREADABLE", self._site, sequence, fault)
+
+    def _read_to_end(self, task: asyncio.Task[None]) -> None:
+        """Look how the reading of a term has ended: an error that is none of the queue's is a defect."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._host.report({"message": "reading the shared queue has failed", "exception": error})
+            self._end_term(self._term)
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _end_term(self, term: Term | None) -> None:
+        """Throw away what a term has under way, if it is the present one."""
+        if term is not None and term is self._term:
+            self._term = None
+            term.close()
+            if self._watch is not None:
+                self._watch.cancel()
+                self._watch = None
+            self._stop_reading()
+            self._host.drop()
+
+    async def _leave(self, queue: SharedQueue, term: Term | None) -> None:
+        """Write what is done, and that the queue is free."""
+        ownership = self._ownership
+        if term is not None and not term.closed and term.progress.advance() and ownership.may_send(moment()):
+            await self._write(queue, ownership.renew(moment(), *self._done()))
+        left = term.ahead if term is not None else 0
+        self._end_term(term)
+        if ownership.may_write():
+            await self._write(queue, ownership.leave(moment()))
+            if not ownership.is_owner:
+                self._log.emit("PYD2_CLUSTER_RELEASED", self._site, left)
+
+    def _drop_done(self, queue: SharedQueue) -> None:
+        """Have removed what the written record says is done; the batch at the floor stays, to be compared."""
+        record, now = self._ownership.record, time.monotonic()
+        busy = self._dropping is not None and not self._dropping.done()
+        if record is not None and record.floor - 1 > self._dropped and now >= self._drop_at and not busy:
+            self._drop_at = now + DROP_SECONDS
+            self._dropping = asyncio.get_running_loop().create_task(self._drop(queue, record))
+
+    async def _drop(self, queue: SharedQueue, record: Record) -> None:
+        with suppress(SharedQueueError):  # it is tried again, with more
+            await queue.drop(record.floor - 1)
+            self._dropped = record.floor - 1

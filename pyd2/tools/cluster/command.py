@@ -1,0 +1,158 @@
+"""Makes the streams of a site's queue, and says how they are. A configuration names servers and site."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from pyd2.errors import ConfigError
+from pyd2.queue.nats.connection import Client, Connection, connect
+from pyd2.queue.nats.errors import ApiError, ConnectError, NatsError, NoAnswerError
+from pyd2.queue.nats.jetstream import API_SECONDS, JetStream
+from pyd2.queue.nats.site import Site, SiteQueue, create_streams
+from pyd2.queue.shared.interface import SharedQueueError
+from pyd2.queue.shared.record import RecordError
+from pyd2.tools.kea import kea_profile, read_portable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pyd2.config.nats.switches import NatsSwitches
+
+CREATE_SECONDS: Final = 60.0
+"""How long streams are tried to be made: a fresh cluster may refuse them for some 20 seconds."""
+
+_PAUSE: Final = 1.0
+_REPLICAS: Final = 3
+_LEAST_RELEASE: Final = (2, 10, 23)
+"""Releases 2.10.20 to 2.10.22 of the server lose streams when they are killed."""
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Make the streams; exit status 1 if that cannot be done."""
+    nats = _read(arguments)
+    return asyncio.run(_create(nats, _client(nats, arguments), arguments.replicas))
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print how the queue is; exit status 1 if something is wrong."""
+    nats = _read(arguments)
+    return asyncio.run(_check(nats, _client(nats, arguments)))
+
+
+def _read(arguments: argparse.Namespace) -> NatsSwitches:
+    config, _ = read_portable(arguments.config, kea_profile(arguments).config)
+    if config.switches.queue.nats is None:
+        raise ConfigError(f"{arguments.config}: its queue is not of type 'nats'")
+    return config.switches.queue.nats
+
+
+def _client(nats: NatsSwitches, arguments: argparse.Namespace) -> Client:
+    tls = nats.tls
+    if tls is not None and arguments.tls_cert_file:
+        tls = tls._replace(cert_file=arguments.tls_cert_file, key_file=arguments.tls_key_file)
+    context = None if tls is None else tls.make_context(())
+    return Client("pyd2ctl", f"pyd2.inbox.{nats.name}", context, nats.tls_hostname)
+
+
+async def _connect(nats: NatsSwitches, client: Client) -> Connection:
+    """Return a connection to the first server that can be reached. Raises ConnectError."""
+    faults = []
+    for server in nats.servers:
+        try:
+            return await connect(client, server)
+        except ConnectError as error:
+            faults.append(str(error))
+    raise ConnectError("; ".join(faults))
+
+
+async def _create(nats: NatsSwitches, client: Client, replicas: int) -> int:
+    connection = await _connect(nats, client)
+    site, jetstream = Site(nats.site), JetStream(connection)
+    try:
+        end = time.monotonic() + CREATE_SECONDS
+        while True:
+            try:
+                await create_streams(jetstream, site, replicas)
+                break
+            except (ApiError, NoAnswerError) as error:
+                if time.monotonic() > end:
+                    raise
+                print(f"not yet: {error}", file=sys.stderr)
+            await asyncio.sleep(_PAUSE)
+        for stream in (site.requests, site.owner):
+            print(f"{stream}: {_where(await _info(connection, stream))}")
+    finally:
+        connection.end("pyd2ctl is done")
+    return 0
+
+
+async def _check(nats: NatsSwitches, client: Client) -> int:
+    problems: list[str] = []
+    site = Site(nats.site)
+    for server in nats.servers:
+        try:
+            connection = await connect(client, server)
+        except ConnectError as error:
+            problems.append(str(error))
+            continue
+        release = str(connection.info.get("version", ""))
+        print(f"{server}: nats-server {release}")
+        if _numbers(release) < _LEAST_RELEASE:
+            problems.append(f"{server}: nats-server {release} may lose streams: use 2.10.23 or later")
+        connection.end("pyd2ctl is done")
+    connection = await _connect(nats, client)
+    try:
+        for stream in (site.requests, site.owner):
+            info = await _info(connection, stream)
+            print(f"{stream}: {_where(info)}, {info['state']['messages']} messages")
+            problems += _problems(stream, info)
+        _, record = await SiteQueue(JetStream(connection), site).record()
+        owner = f"owned by {record.node}" if record.node else "owned by no node"
+        print(f"queue of {site.name}: {owner}, epoch {record.epoch}, done up to batch {record.floor}")
+        if not record.node:
+            problems.append(f"no node owns the queue of {site.name}: no updates are made. Start a daemon")
+    except (SharedQueueError, RecordError) as error:
+        problems.append(str(error))
+    finally:
+        connection.end("pyd2ctl is done")
+    for problem in problems:
+        print(f"WRONG: {problem}")
+    return 1 if problems else 0
+
+
+async def _info(connection: Connection, stream: str) -> dict[str, Any]:
+    """Return what JetStream says of a stream. Raises NatsError."""
+    message = await connection.request(f"$JS.API.STREAM.INFO.{stream}", seconds=API_SECONDS)
+    info = orjson.loads(message.payload)
+    if "error" in info:
+        raise NatsError(f"{stream}: {info['error'].get('description')}: make it by 'pyd2ctl queue create'")
+    found: dict[str, Any] = info
+    return found
+
+
+def _where(info: dict[str, Any]) -> str:
+    cluster = info.get("cluster", {})
+    names = [cluster.get("leader", "?"), *(replica["name"] for replica in cluster.get("replicas", ()))]
+    count = info["config"]["num_replicas"]
+    return f"{count} replica{'' if count == 1 else 's'} on {', '.join(names)}"
+
+
+def _problems(stream: str, info: dict[str, Any]) -> Iterator[str]:
+    if info["config"]["num_replicas"] < _REPLICAS:
+        yield f"{stream} has fewer than three replicas: a server that is gone stops the queue, or loses it"
+    for replica in info.get("cluster", {}).get("replicas", ()):
+        if replica.get("offline"):
+            yield f"{stream}: server {replica['name']} is not there"
+        elif not replica.get("current"):
+            yield f"{stream}: server {replica['name']} lags behind"
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"[0-9]+", release)[:3]))

@@ -1,0 +1,7 @@
+"""See ``tests.cluster.faults``."""
+
+import sys
+
+from tests.cluster.faults import main
+
+sys.exit(main())

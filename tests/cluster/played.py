@@ -1,0 +1,135 @@
+"""A node and a receiver on a real server of NATS, with an update service that is played."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from pyd2.cluster.link import Link
+from pyd2.cluster.owner import Owner
+from pyd2.cluster.receiver import Receiver
+from pyd2.queue.nats.connection import Client
+from pyd2.queue.nats.jetstream import JetStream
+from pyd2.queue.nats.site import Site, SiteQueue, create_streams
+from pyd2.queue.shared.outgoing import Outgoing
+from pyd2.queue.shared.ownership import Ownership
+from tests.queue.nats.played import connected, of_real
+from tests.update.support import MemoryLog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from pyd2.cluster.term import Term
+    from pyd2.queue.interface import DeadLetter
+    from tests.kit.nats_servers import NatsServer
+
+LEASE = 2.0
+GRACE = 0.5
+TIMEOUT = 30.0
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for something that is sure to happen."""
+    for _ in range(int(TIMEOUT / 0.005)):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+class PlayedHost:
+    """See Host: an engine that begins requests, and ends them when the test says so."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.term: Term | None = None
+        self.begun: list[tuple[int, bytes]] = []
+        """What the present engine has under way, and has had."""
+        self.drops = 0
+        self.dead: list[DeadLetter] = []
+        self.faults: list[dict[str, Any]] = []
+
+    def begin(self, term: Term) -> None:
+        self.term = term
+
+    def carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+        self.begun += zip(numbers, datagrams, strict=True)
+
+    def drop(self) -> None:
+        self.begun = []
+        self.drops += 1
+
+    def bury(self, dead: Sequence[DeadLetter]) -> None:
+        self.dead += dead
+
+    def report(self, context: dict[str, Any]) -> None:
+        self.faults.append(context)
+
+    def end(self, count: int, dead: Mapping[bytes, str] | None = None) -> None:
+        """Let the first so many requests end."""
+        assert self.term is not None
+        ended, self.begun = self.begun[:count], self.begun[count:]
+        reasons = {number: (dead or {})[text] for number, text in ended if text in (dead or {})}
+        self.term.done([number for number, _ in ended], reasons)
+
+    @property
+    def texts(self) -> list[bytes]:
+        """The requests under way."""
+        return [text for _, text in self.begun]
+
+
+class Node:
+    """A node that may own the queue."""
+
+    def __init__(self, server: NatsServer, site: str, name: str, most: int = 1000) -> None:
+        self.log = MemoryLog()
+        self.host = PlayedHost()
+        self.link = Link(Client(name, f"pyd2.inbox.{name}"), [of_real(server)], Site(site), self.log)
+        self.ownership = Ownership(f"{name}.x", LEASE, GRACE)
+        self.owner = Owner(self.ownership, LEASE, self.host, self.link, self.log, site, most)
+        self.tasks = [asyncio.ensure_future(self.link.run()), asyncio.ensure_future(self.owner.run())]
+
+    async def until_logged(self, message_id: str, count: int = 1) -> None:
+        await until(lambda: self.log.ids.count(message_id) >= count, f"{message_id}: {self.log.lines}")
+
+    async def until_begun(self, *texts: bytes) -> None:
+        await until(lambda: self.host.texts == list(texts), f"{texts} to begin, not {self.host.texts}")
+
+    async def kill(self) -> None:
+        """End it without a farewell."""
+        self.owner._host = PlayedHost()  # what happens in a process that is gone does not count
+        for task in self.tasks:
+            task.cancel()
+        for task in self.tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+class PlayedReceiver:
+    """A receiver, whose disk is played."""
+
+    def __init__(self, server: NatsServer, site: str, name: str, boot: int = 1) -> None:
+        self.log = MemoryLog()
+        self.link = Link(Client(name, f"pyd2.inbox.{name}"), [of_real(server)], Site(site), self.log)
+        self.done: list[int] = []
+        outgoing = Outgoing(f"{name}.x", boot)
+        self.receiver = Receiver(outgoing, self.link, lambda numbers, _: self.done.extend(numbers),
+                                 self.log, site)
+        self.tasks = [asyncio.ensure_future(self.link.run()), asyncio.ensure_future(self.receiver.run())]
+
+    async def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        for task in self.tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@contextlib.asynccontextmanager
+async def new_site(server: NatsServer, name: str) -> AsyncIterator[SiteQueue]:
+    """Make a site; yield its queue over a connection of the test's own."""
+    async with connected(of_real(server)) as connection:
+        jetstream = JetStream(connection)
+        await create_streams(jetstream, Site(name), 1)
+        yield SiteQueue(jetstream, Site(name))

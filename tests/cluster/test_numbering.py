@@ -1,0 +1,57 @@
+"""What numbers the batches of a receiver: it only rises, or it is another receiver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.cluster.numbering import FILE, Numbering, next_numbering
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def machine(directory: Path, text: str) -> str:
+    path = directory / f"machine-{text}"
+    path.write_text(f"{text}\n")
+    return str(path)
+
+
+def test_each_start_is_counted(tmp_path: Path) -> None:
+    here = machine(tmp_path, "a")
+    first = next_numbering(str(tmp_path), machine_id=here)
+    assert first == Numbering(first.instance, 1)
+    assert [next_numbering(str(tmp_path), machine_id=here) for _ in range(2)] == \
+        [Numbering(first.instance, 2), Numbering(first.instance, 3)]
+    assert (tmp_path / FILE).stat().st_mode & 0o777 <= 0o640
+
+
+def test_a_copy_on_another_machine_is_another_receiver(tmp_path: Path) -> None:
+    first = next_numbering(str(tmp_path), machine_id=machine(tmp_path, "a"))
+    copied = next_numbering(str(tmp_path), machine_id=machine(tmp_path, "b"))
+    assert copied.boot == 1
+    assert copied.instance != first.instance
+
+
+@pytest.mark.parametrize("text", [
+    b"", b"nonsense", b"[]", b"{}", b'{"instance":"a.b","boot":1,"machine":""}',
+    b'{"instance":"0123456789abcdef","boot":0,"machine":""}',
+    b'{"instance":"0123456789abcdef","boot":true,"machine":""}',
+    b'{"instance":"0123456789abcdef","boot":7,"machine":"other"}',
+    b'{"instance":5,"boot":7,"machine":""}',
+])
+def test_a_file_that_cannot_be_used_makes_another_receiver(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / FILE).write_bytes(text)
+    none = str(tmp_path / "none")
+    made = next_numbering(str(tmp_path), machine_id=none)
+    assert made.boot == 1
+    assert made.instance != "0123456789abcdef"
+    assert next_numbering(str(tmp_path), machine_id=none) == Numbering(made.instance, 2)
+
+
+def test_what_cannot_be_written_is_not_used_twice(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    first, second = (next_numbering(str(missing)) for _ in range(2))
+    assert first.boot == second.boot == 1
+    assert first.instance != second.instance

@@ -1,0 +1,253 @@
+"""Nodes that own a shared queue on a real server: claims, what a claim repeats, leases that are over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyd2.cluster import owner as module
+from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+from pyd2.queue.shared.interface import SharedQueue, UnansweredError
+from pyd2.queue.shared.ownership import Moment
+from tests.cluster.played import LEASE, Node, new_site, until
+from tests.kit.nats_servers import NatsServer, nats_servers
+from tests.queue.nats.played import TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyd2.queue.nats.site import SiteQueue
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[NatsServer]:
+    with nats_servers() as (one,):
+        yield one
+
+
+async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:
+    await queue.append(RequestBatch("r.x", BatchNumber(1, serial), 1000.0, datagrams), TIMEOUT)
+
+
+def test_the_owner_works_the_queue_off_and_has_removed_what_is_done(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DROP_SECONDS", 0.0)
+
+    async def scenario() -> None:
+        async with new_site(server, "works") as queue:
+            await append(queue, 1, b"a", b"b")
+            node = Node(server, "works", "n1")
+            await node.until_logged("PYD2_CLUSTER_CLAIMED")
+            await node.until_begun(b"a", b"b")
+            assert node.owner.may_send()
+            for serial, text in enumerate((b"c", b"d", b"e"), 2):
+                await append(queue, serial, text)
+            await append(queue, 2, b"c")  # the same batch again
+            await node.until_begun(b"a", b"b", b"c", b"d", b"e")
+            node.host.end(1)
+            node.host.end(3, {b"c": "it was in vain"})
+            await until(lambda: node.owner.status()["floor"] == 3, "the floor")
+            (dead,) = node.host.dead
+            assert (dead.datagram, dead.reason, dead.taken) == (b"c", "it was in vain", 1000.0)
+            node.host.end(1)
+            await until(lambda: node.owner.status()["floor"] == 5, "the floor")
+            for _ in range(200):
+                if await queue.batch(4) is None:
+                    break
+                await asyncio.sleep(0.01)
+            assert [await queue.batch(number) is None for number in range(1, 6)] == [True] * 4 + [False]
+            assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_when_an_owner_is_killed_another_node_repeats_what_is_behind_the_floor(server: NatsServer) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "killed") as queue:
+            one = Node(server, "killed", "n1")
+            await one.until_logged("PYD2_CLUSTER_CLAIMED")
+            two = Node(server, "killed", "n2")
+            for serial, text in enumerate((b"a", b"b", b"c"), 1):
+                await append(queue, serial, text)
+            await one.until_begun(b"a", b"b", b"c")
+            one.host.end(1)
+            await until(lambda: one.owner.status()["floor"] == 1, "the floor")
+            assert not two.owner.may_send()
+            await one.kill()
+            await append(queue, 4, b"d")
+            await two.until_begun(b"b", b"c", b"d")
+            assert two.owner.status()["epoch"] == 2
+            assert two.owner.may_send()
+            await two.kill()
+
+    asyncio.run(scenario())
+
+
+def test_one_that_leaves_finishes_what_is_under_way_and_the_next_one_goes_on_at_once(
+    server: NatsServer,
+) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "leaves") as queue:
+            one = Node(server, "leaves", "n1")
+            await one.until_logged("PYD2_CLUSTER_CLAIMED")
+            two = Node(server, "leaves", "n2")
+            await append(queue, 1, b"a")
+            await append(queue, 2, b"b")
+            await one.until_begun(b"a", b"b")
+            one.owner.leave()
+            await asyncio.sleep(0)
+            one.host.end(1)
+            await asyncio.wait_for(one.owner.left.wait(), TIMEOUT)
+            assert one.log.ids[-1] == "PYD2_CLUSTER_RELEASED"
+            assert not one.owner.may_send()
+            await two.until_begun(b"b")
+            two.host.end(1)
+            # It may stay after all, and owns the queue again when that is free.
+            one.owner.stay()
+            two.owner.leave()
+            await asyncio.wait_for(two.owner.left.wait(), TIMEOUT)
+            await append(queue, 3, b"c")
+            await one.until_begun(b"c")
+            await one.kill()
+            await two.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_lease_that_is_over_when_something_is_to_be_sent_ends_the_term(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a standstill: the clocks have gone on, and no call has noticed it yet."""
+    async def scenario() -> None:
+        async with new_site(server, "over") as queue:
+            node = Node(server, "over", "n1")
+            await node.until_logged("PYD2_CLUSTER_CLAIMED")
+            await append(queue, 1, b"a")
+            await append(queue, 2, b"b")
+            await node.until_begun(b"a", b"b")
+            before, stands = node.host.term, module.moment
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "moment", lambda: Moment(stands().boot, stands().wall + LEASE))
+                assert not node.owner.may_send()
+                node.host.end(1)  # counts no more
+            assert not node.owner.may_send()
+            await node.until_logged("PYD2_CLUSTER_RESUMED")
+            assert node.log.ids.count("PYD2_CLUSTER_PAUSED") == 1
+            assert node.host.drops == 1
+            assert node.host.term is not before
+            await node.until_begun(b"a", b"b")
+            assert node.owner.may_send()
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_an_owner_that_was_cut_off_is_fenced_and_becomes_a_standby(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "cut") as queue:
+            one = Node(server, "cut", "n1")
+            await one.until_logged("PYD2_CLUSTER_CLAIMED")
+            await append(queue, 1, b"a")
+            await one.until_begun(b"a")
+            two = Node(server, "cut", "n2")
+            real = type(one.link).queue
+            cut = True
+
+            def queue_of(link: object) -> SharedQueue:
+                if link is one.link and cut:
+                    raise UnansweredError("cut off")
+                found: SharedQueue = real.fget(link)  # type: ignore[attr-defined]
+                return found
+
+            monkeypatch.setattr(type(one.link), "queue", property(queue_of))
+            await two.until_logged("PYD2_CLUSTER_CLAIMED")
+            assert not one.owner.may_send()
+            await two.until_begun(b"a")
+            assert two.owner.may_send()
+            cut = False
+            await one.until_logged("PYD2_CLUSTER_FENCED")
+            assert not one.owner.may_send()
+            assert one.owner.status()["state"] == "standby"
+            assert two.owner.may_send()
+            await two.kill()
+            await one.until_begun(b"a")
+            await one.kill()
+
+    asyncio.run(scenario())
+
+
+def test_no_two_nodes_may_send_at_a_time(server: NatsServer) -> None:
+    """The owner is killed, and all are asked at each moment."""
+    async def scenario() -> None:
+        async with new_site(server, "many") as queue:
+            nodes = [Node(server, "many", f"n{number}") for number in range(2)]
+            for serial in range(1, 3):
+                await append(queue, serial, b"x%d" % serial)
+                senders: list[Node] = []
+                while not senders:
+                    senders = [node for node in nodes if node.owner.may_send()]
+                    assert len(senders) < 2
+                    await asyncio.sleep(0.002)
+                nodes.remove(senders[0])
+                await senders[0].kill()
+            assert nodes == []
+
+    asyncio.run(scenario())
+
+
+def test_what_is_no_batch_is_skipped_and_logged(server: NatsServer) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "odd") as queue:
+            node = Node(server, "odd", "n1")
+            await queue._jetstream.publish("pyd2.req.odd.0.r.x", b"nonsense", {}, seconds=TIMEOUT)
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            assert "PYD2_CLUSTER_BATCH_UNREADABLE" in node.log.ids
+            node.host.end(1)
+            await until(lambda: node.owner.status()["floor"] == 2, "the floor")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_node_does_not_claim_a_queue_whose_record_it_cannot_read(server: NatsServer) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "later") as queue:
+            await queue._jetstream.publish("pyd2.own.later.0.record", b'{"format":9}', {}, seconds=TIMEOUT)
+            node = Node(server, "later", "n1")
+            await node.until_logged("PYD2_CLUSTER_RECORD_UNREADABLE")
+            await asyncio.sleep(3 * module.LOOK_SECONDS)
+            assert "PYD2_CLUSTER_CLAIMED" not in node.log.ids
+            assert node.log.ids.count("PYD2_CLUSTER_RECORD_UNREADABLE") == 1
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_no_more_than_so_many_requests_are_read_ahead(server: NatsServer) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "ahead") as queue:
+            texts = [b"%d" % number for number in range(300)]
+            for serial in range(30):
+                await append(queue, serial + 1, *texts[10 * serial : 10 * serial + 10])
+            node = Node(server, "ahead", "n1", most=10)
+            ended: list[bytes] = []
+            while len(ended) < len(texts):
+                await until(lambda: node.host.begun, "requests to begin")
+                assert len(node.host.begun) <= 20
+                ended += node.host.texts[:7]
+                node.host.end(7)
+                await asyncio.sleep(0)
+            assert ended == texts
+            await until(lambda: node.owner.status()["floor"] == 30, "the floor")
+            await node.kill()
+
+    asyncio.run(scenario())
