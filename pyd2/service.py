@@ -70,8 +70,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DRAIN_SECONDS: Final = 60.0
-"""How long a normal shutdown waits for the queue: a dead DNS server empties Kea's 1024 places in 50 s. Ours
-may hold a thousand times that, and a service manager kills after 90 s what does not leave."""
+"""How long a normal shutdown waits for the queue: a service manager kills after 90 s what does not leave."""
 
 KEPT_SECONDS: Final = 5.0
 """The same with a durable queue: what is left over is processed after the restart, which is quick so."""
@@ -96,8 +95,7 @@ def _what_differs(policy: PolicySwitches, name: bytes, text: str, dhcids: tuple[
 class Service:
     """The service as the main thread sees it; all methods are for that thread.
 
-    ``on_fault`` is the exception handler of its loop; ``on_left`` is called in the main thread when the
-    shutdown is complete.
+    ``on_fault`` is the exception handler of its loop; the main thread calls ``on_left`` after the shutdown.
     """
 
     def __init__(
