@@ -1,6 +1,6 @@
 """How requests end, and the names of what fails beside RCODEs and bad replies (``pyd2.errors.BadReply``).
 
-Why something fails and how to mend it stands in ``reasons.py``, which is loaded only where it is shown.
+``reasons.py`` says why something fails and how to mend it. It is loaded only where that is shown.
 """
 
 from __future__ import annotations
