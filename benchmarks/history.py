@@ -24,7 +24,7 @@ from pyd2.config.switches import HistorySwitches
 from pyd2.history import FILE
 from pyd2.history.search import History, parse_host_query, parse_query
 from pyd2.history.store import LAST_CHANGES, Limits, Store
-from pyd2.update.observing.requests import Result
+from pyd2.update.model.faults import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
