@@ -2,7 +2,7 @@
 
 Run: python -m benchmarks.history [--events 2000000] [--max-entries 1000000]
 
-Writes so many events as the daemon's thread does, then searches as ``pyd2ctl why`` and the web page do: by
+Writes so many events as the history thread does, then searches as ``pyd2ctl why`` and the web page do: by
 name, the beginning of a name, address, network and DHCID, of hosts that came early, late, and never. Shows
 the size of the file, beside its limit, and the time and CPU time of each search: for events, as ``why``, and
 for hosts, as the page. The exit status is 1 where the size or a search passes its limit. It takes a minute,

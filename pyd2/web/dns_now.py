@@ -50,7 +50,7 @@ class DnsNow:
 
 
 def _ask(matchers: DomainMatchers, event: Event) -> list[dict[str, Any]]:
-    # dnspython is not loaded before somebody asks.
+    # dnspython is not loaded before the first question.
     from pyd2.queries.host import ask_host
     from pyd2.queries.transport import read_certificates_again
 

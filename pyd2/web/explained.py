@@ -34,7 +34,7 @@ class Explained:
             request.query, {"name": "", "address": "", "mode": "check-with-dhcid", "remove": "false"}
         )
         ncr = _request(given)
-        # With dnspython, which is not loaded before somebody asks.
+        # With dnspython, which is not loaded before the first question.
         from dataclasses import asdict
 
         from pyd2.explain.explanation import explain

@@ -73,7 +73,7 @@ class Job:
     def __init__(self, worker: Jobs, work: Callable[[], Response]) -> None:
         self.work: Final = work
         self.wanted = True
-        """Whether somebody still waits for it."""
+        """Whether its client still waits for it."""
         self._worker = worker
         self._later: Later | None = None
 

@@ -28,7 +28,7 @@ except TlsError as error:
 
 
 def test_a_key_with_a_password_is_a_fault_and_no_question(tmp_path: Path) -> None:
-    """OpenSSL asked for it at the terminal: a command waited until somebody typed it there."""
+    """OpenSSL asked for it at the terminal: a command waited until an operator typed it there."""
     made, locked = make_authority(tmp_path), tmp_path / "locked.key"
     lock = ["ec", "-in", str(made.key), "-aes256", "-passout", "pass:secret", "-out", str(locked)]
     subprocess.run([OPENSSL, *lock], check=True, capture_output=True)

@@ -220,7 +220,7 @@ def grown(work: Callable[[], object], warm_up: int, times: int) -> int:
     return min(growths)
 
 
-def test_a_leak_is_told_from_a_table_that_becomes_larger_once() -> None:
+def test_a_leak_differs_from_a_table_that_becomes_larger_once() -> None:
     kept: list[bytes] = []
     count = 0
 
