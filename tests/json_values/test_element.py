@@ -105,7 +105,7 @@ def test_a_large_value_is_freed_member_by_member(kind: str) -> None:
     assert len(set(left)) == count
 
 
-def test_what_somebody_has_kept_is_not_changed() -> None:
+def test_what_a_caller_has_kept_is_not_changed() -> None:
     many: list[Plain] = list(range(2 * LARGE))
     plain: Plain = {"a": [1, {"b": many}], "c": {str(number): number for number in many}}
     whole = from_plain(plain)
