@@ -124,6 +124,10 @@ def outcome(make: Any) -> Any:
         f"Malformed NameChangeRequest JSON: request holds more than {ncr.MOST_VALUES} values")),
     (datagram(b'{"a":[' + b"1," * (ncr.MOST_VALUES - 3) + b"1]}"), (
         "NameChangeRequest value missing for: change-type")),
+    (datagram(b'{"a":' + b"[]," * ncr.MOST_VALUES), (
+        f"Malformed NameChangeRequest JSON: request holds more than {ncr.MOST_VALUES} values")),
+    (datagram(b'{"a":"' + b"," * ncr.MOST_VALUES + b'\\"' + b"," * ncr.MOST_VALUES + b'"}'), (
+        "NameChangeRequest value missing for: change-type")),
     # Kea's JSON reader does not survive this number.
     (datagram(b'{"change-type": 1-2}'), (
         "Malformed NameChangeRequest JSON: Unexpected content found while parsing character string.")),

@@ -48,6 +48,11 @@ _unescape = JSONDecoder(strict=False).raw_decode  # 30 times as fast as a loop i
 _BAD_CAST = "bad lexical cast: source type value could not be interpreted as target"
 
 
+def too_many_values(most: int) -> str:
+    """Return the fault of a text that holds more values than are allowed."""
+    return f"request holds more than {most} values"
+
+
 def from_json(
     text: bytes | str, file: str = "<string>", *, first: int = 1, max_values: int = sys.maxsize
 ) -> Element:
@@ -148,7 +153,7 @@ class _Reader:
             raise JsonError("fromJSON elements nested too deeply")
         self.left -= 1
         if self.left < 0:
-            raise TooManyValuesError(f"request holds more than {self.max_values} values")
+            raise TooManyValuesError(too_many_values(self.max_values))
         start = self.at
         value: ElementValue
         found = _COMMON.match(self.text, start)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OUTPUT_SIZE: Final = 2048
 """Octets of the longest message that is written in C."""
 
-SLOW_READS: Final = 8
+SLOW_READS: Final = 4
 """Requests that one call reads in Python, which takes some 0.1 ms for each, and 0.5 ms at most."""
 
 _DATA = {
