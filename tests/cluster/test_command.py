@@ -58,8 +58,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with nats_servers() as servers:
         config = write_config(tmp_path, servers)
         assert main(["queue", "check", config]) == 1
-        text = "PYD2-REQ-site-a-0: stream not found: make it by 'pyd2ctl queue create'"
-        assert text in capsys.readouterr().err
+        text = "WRONG: PYD2-REQ-site-a-0: stream not found: make it by 'pyd2ctl queue create'"
+        assert text in capsys.readouterr().out
         assert main(["queue", "create", config, "--replicas", "1"]) == 0
         assert "PYD2-OWN-site-a-0: 1 replica on " in capsys.readouterr().out
         assert main(["queue", "check", config]) == 1

@@ -118,7 +118,7 @@ async def _check(nats: NatsSwitches, client: Client) -> int:
         print(f"queue of {site.name}: {owner}, epoch {record.epoch}, done up to batch {record.floor}")
         if not record.node:
             problems.append(f"no node owns the queue of {site.name}: no updates are made. Start a daemon")
-    except (SharedQueueError, RecordError) as error:
+    except (NatsError, SharedQueueError, RecordError) as error:
         problems.append(str(error))
     finally:
         connection.end("pyd2ctl is done")
