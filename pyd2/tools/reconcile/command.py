@@ -171,7 +171,7 @@ class _Reconciliation:
             raise ReconcileError("the daemon has no control socket that reconcile can use, so it cannot be "
                                  "asked whether it is idle; nothing was changed")
         check_idle(daemon)
-        path = arguments.undo or Path(f"reconcile-{time.strftime('%Y%m%dT%H%M%S')}.undo")
+        path = arguments.undo or _free_path(time.strftime("reconcile-%Y%m%dT%H%M%S"))
         with UndoFile(path) as undo:
             repair = Repair(means, daemon, undo, Pace(arguments.pace), self._progress)
             most = arguments.max_remove.most(report.names)
@@ -191,6 +191,12 @@ class _Reconciliation:
     def _progress(self, text: str) -> None:
         if self._visible:
             _say(text)
+
+
+def _free_path(name: str) -> Path:
+    """Return where an undo file is written: a run before, in the same second, may have the name."""
+    paths = (Path(f"{name}{number}.undo") for number in ("", *(f"-{number}" for number in range(2, 100))))
+    return next((path for path in paths if not path.exists()), Path(f"{name}.undo"))
 
 
 def _joined(sets: Iterable[set[bytes]]) -> frozenset[bytes]:

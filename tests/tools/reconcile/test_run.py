@@ -318,6 +318,16 @@ def test_an_undo_file_that_is_there(made: Station, capsys: pytest.CaptureFixture
     assert made.records() == before
 
 
+def test_two_runs_in_a_second_have_two_undo_files(made: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyd2.tools.reconcile.command.time.strftime", lambda *_: "reconcile-now")
+    (made.directory / "reconcile-now.undo").write_text("of the run before")
+    made.leases(row4("192.0.2.11", 1, ONE))
+    assert made.compare("--repair", "missing") == 1, "missing-ptr is left"
+    assert (made.directory / "reconcile-now.undo").read_text() == "of the run before"
+    assert (made.directory / "reconcile-now-2.undo").stat().st_size
+
+
+
 def test_the_same_source_twice(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
     made.leases(row4("192.0.2.11", 1, ONE))
     assert made.compare("--dhcp4", "dhcp4.conf") == 2
