@@ -66,20 +66,22 @@ def send(machines: Iterable[Machine], clients: Clients) -> None:
         machine.until_appended(before + 2 * EACH)
 
 
-def owner_and_other(rig: Rig) -> tuple[Machine, Machine]:
+def start_site(rig: Rig, clients: Clients) -> tuple[Machine, Machine]:
+    """Start the machines and have them do some requests; return the owner and the other one."""
     one, two = rig.machines
+    one.start()
+    two.start()
     wait_until(lambda: one.owns() or two.owns(), "an owner")
-    return (one, two) if one.owns() else (two, one)
+    owner, other = (one, two) if one.owns() else (two, one)
+    send(rig.machines, clients)
+    rig.until_zone_is(clients.wanted)
+    return owner, other
 
 
 def test_a_site_goes_on_whatever_becomes_of_its_owner(d2_binary: str) -> None:
     with new_rig(d2_binary) as rig:
         clients = Clients()
-        for machine in rig.machines:
-            machine.start()
-        owner, other = owner_and_other(rig)
-        send(rig.machines, clients)
-        rig.until_zone_is(clients.wanted)
+        owner, other = start_site(rig, clients)
 
         # The owner is killed while updates wait for a DNS server that does not answer.
         rig.bind.process.send_signal(signal.SIGSTOP)
@@ -120,11 +122,7 @@ def test_a_site_goes_on_whatever_becomes_of_its_owner(d2_binary: str) -> None:
 def test_without_a_quorum_requests_wait_on_the_disks_and_a_restart_keeps_them(d2_binary: str) -> None:
     with new_rig(d2_binary) as rig:
         clients = Clients()
-        for machine in rig.machines:
-            machine.start()
-        _, other = owner_and_other(rig)
-        send(rig.machines, clients)
-        rig.until_zone_is(clients.wanted)
+        _, other = start_site(rig, clients)
         for server in rig.servers[:2]:
             server.process.kill()
             server.process.wait_for_exit()
