@@ -63,8 +63,10 @@ CASES: Final = (
     Case("bind-memory", "bind", 50),
     Case("bind-memory-signed", "bind", 50, algorithm="HMAC-SHA256"),
     Case("bind-disk", "bind", 50, disk=Path("/var/tmp")),
+    Case("bind-signing", "bind-signing", 50),
     Case("knot", "knot", 200, timeout=2000),
     Case("powerdns", "powerdns", 50),
+    Case("powerdns-disk", "powerdns", 50, disk=Path("/var/tmp")),
 )
 SHARES: Final = {"new": (0, 0), "1% foreign": (1, 0), "10% foreign": (10, 0), "30% foreign": (30, 0),
                  "ours": (0, 100)}
@@ -172,7 +174,7 @@ def measure(case: Case, batch: int, count: int, dns_port: int, server: int) -> M
 def dns_server(case: Case, settings: Settings, port: int) -> Iterator[int]:
     """Run the server of a case; gives its process ID."""
     if case.server == "powerdns":
-        with powerdns((FORWARD, IPV4_ZONE), port=port) as found:
+        with powerdns((FORWARD, IPV4_ZONE), port=port, disk=case.disk) as found:
             yield found.process.pid
         return
     with serving(case.server, settings, port, disk=case.disk) as pid:

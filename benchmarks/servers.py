@@ -70,7 +70,7 @@ def serving(name: str, settings: Settings, port: int, disk: Path | None = None) 
                 process.wait()
 
 
-def _bind(directory: Path, settings: Settings, port: int) -> list[str]:
+def _bind(directory: Path, settings: Settings, port: int, zone_options: str = "") -> list[str]:
     allow = f'key "{KEY_NAME}"' if settings.algorithm else "127.0.0.1"
     forward, reverse = zones(settings)
     text = f"""
@@ -84,9 +84,14 @@ logging {{ channel nowhere {{ null; }}; category update {{ nowhere; }};
     if settings.algorithm:
         text += f'key "{KEY_NAME}" {{ algorithm {settings.algorithm.lower()}; secret "{SECRET}"; }};\n'
     for number, zone in enumerate((*forward, *reverse)):
-        text += f'zone "{zone}" {{ type primary; file "zone{number}"; allow-update {{ {allow}; }}; }};\n'
+        text += f'zone "{zone}" {{ type primary; file "zone{number}"; allow-update {{ {allow}; }}; {zone_options}}};\n'
     (directory / "named.conf").write_text(text)
     return [find("named"), "-g", "-n", "1", "-c", str(directory / "named.conf")]
+
+
+def _signing_bind(directory: Path, settings: Settings, port: int) -> list[str]:
+    """BIND that signs its zones by DNSSEC before it answers an update."""
+    return _bind(directory, settings, port, "dnssec-policy default; inline-signing no; ")
 
 
 def _knot(directory: Path, settings: Settings, port: int) -> list[str]:
@@ -142,7 +147,7 @@ loglevel=0
     return [find("pdns_server"), f"--config-dir={directory}"]
 
 
-SERVERS: Final = {"bind": _bind, "knot": _knot, "pdns": _pdns}
+SERVERS: Final = {"bind": _bind, "bind-signing": _signing_bind, "knot": _knot, "pdns": _pdns}
 """What prepares a directory for each, and returns its command."""
 
 

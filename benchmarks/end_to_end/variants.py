@@ -28,6 +28,7 @@ _DURABLE: Final = {"queue": {"type": "durable", "directory": "@DIRECTORY@"}}
 VARIANTS: Final = (
     Variant("kea", "kea"),
     Variant("pyd2"),
+    Variant("pyd2-batches", switches={"lanes": {"batch": 50}}),
     Variant("pyd2-durable", switches=_DURABLE),
     Variant("pyd2-retry", switches=_DURABLE | {"retry": {"enabled": True}}),
 )

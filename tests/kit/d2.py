@@ -33,9 +33,9 @@ def environment(directory: Path, extra: Mapping[str, str] | None = None) -> dict
 
 
 @contextlib.contextmanager
-def private_directory() -> Iterator[Path]:
+def private_directory(place: Path | None = None) -> Iterator[Path]:
     """A short directory of mode 0750, as the control socket demands, removed at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="d2."))
+    directory = Path(tempfile.mkdtemp(prefix="d2.", dir=place))
     directory.chmod(0o750)
     try:
         yield directory

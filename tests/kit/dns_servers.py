@@ -176,16 +176,16 @@ database:
 
 @contextlib.contextmanager
 def powerdns(zones: Sequence[str], key: TsigKey | None = None, *,
-             port: int | None = None) -> Iterator[DnsServer]:
-    """Run PowerDNS with its SQLite backend."""
+             port: int | None = None, disk: Path | None = None) -> Iterator[DnsServer]:
+    """Run PowerDNS with its SQLite backend; with a directory ``disk`` it waits there for each commit."""
     program = find_program("pdns_server", "pdns-server")
     assert _PDNS_SCHEMA.exists(), "PowerDNS has no SQLite backend: install the package pdns-backend-sqlite3"
-    with PortLease() as lease, private_directory() as directory:
+    with PortLease() as lease, private_directory(disk) as directory:
         port = port or lease.take()
         database = directory / "pdns.sqlite3"
         _fill_powerdns(database, zones, key)
         (directory / "pdns.conf").write_text("\n".join([
-            "launch=gsqlite3", f"gsqlite3-database={database}", "gsqlite3-pragma-synchronous=0",
+            "launch=gsqlite3", f"gsqlite3-database={database}", f"gsqlite3-pragma-synchronous={2 if disk else 0}",
             "local-address=127.0.0.1", f"local-port={port}", f"socket-dir={directory}",
             "daemon=no", "guardian=no", "security-poll-suffix=", "dnsupdate=yes",
             "allow-dnsupdate-from=127.0.0.0/8", "allow-axfr-ips=127.0.0.0/8", "receiver-threads=1",
