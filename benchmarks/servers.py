@@ -84,7 +84,8 @@ logging {{ channel nowhere {{ null; }}; category update {{ nowhere; }};
     if settings.algorithm:
         text += f'key "{KEY_NAME}" {{ algorithm {settings.algorithm.lower()}; secret "{SECRET}"; }};\n'
     for number, zone in enumerate((*forward, *reverse)):
-        text += f'zone "{zone}" {{ type primary; file "zone{number}"; allow-update {{ {allow}; }}; {zone_options}}};\n'
+        own = f'file "zone{number}"; allow-update {{ {allow}; }}; {zone_options}'
+        text += f'zone "{zone}" {{ type primary; {own}}};\n'
     (directory / "named.conf").write_text(text)
     return [find("named"), "-g", "-n", "1", "-c", str(directory / "named.conf")]
 

@@ -73,8 +73,13 @@ def _print(element: Element, parts: _Parts) -> None:
     elif isinstance(value, list):
         separator = "[ "
         for item in value:
-            parts.append(separator)
-            _print(item, parts)
+            if type(item.value) is str:
+                parts.append(separator + string_text(item.value))
+            elif type(item.value) is int:
+                parts.append(f"{separator}{item.value}")
+            else:
+                parts.append(separator)
+                _print(item, parts)
             separator = ", "
         parts.append(" ]" if value else "[  ]")
     else:

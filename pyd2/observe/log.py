@@ -204,7 +204,7 @@ class MessageLog:
     def start_writer(self) -> None:
         """Start the log thread, which writes from now on.
 
-        It gathers lines for 20 ms, but writes WARN and above at once. At most 16 MiB wait for it. Lines
+        It gathers lines for 20 ms, but writes WARN and above within 5 ms. At most 16 MiB wait for it. Lines
         beyond that are dropped and counted, and the count is logged when writing works again. The main thread
         calls this, once.
         """

@@ -167,10 +167,10 @@ def _member(name: str) -> str:
     return string_text(name)[1:-1]
 
 
-def _local(wall: float) -> str:
+def _local(wall: float) -> Element:
     # Kea shows local time without its zone.
-    return datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")
+    return Element(datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f"))
 
 
-def _shown(samples: list[Sample], local: Callable[[float], str] = _local) -> Element:
-    return Element([Element([Element(sample.value), Element(local(sample.changed))]) for sample in samples])
+def _shown(samples: list[Sample], local: Callable[[float], Element] = _local) -> Element:
+    return Element([Element([Element(sample.value), local(sample.changed)]) for sample in samples])

@@ -29,9 +29,16 @@ WAITING_LIMIT: Final = 16 << 20
 """Octets, about, that may wait for a disk that does not answer."""
 
 GATHER_SECONDS: Final = 0.02
-"""How long a line waits for others that are written with it; WARN and above do not.
+"""How long a line waits for others that are written with it; WARN and above wait less.
 
 Each round switches between the threads some ten times, so shorter rounds would cost too much.
+"""
+
+URGENT_SECONDS: Final = 0.005
+"""How long after a round the next one begins at the earliest if only lines of WARN and above hurry it.
+
+When a server is silent there are hundreds of such lines at once. A round for each would take the interpreter
+from the update thread that often.
 """
 
 FLUSH_SECONDS: Final = 1.0
@@ -83,6 +90,10 @@ class LogWriter:
         self._idle = True
         """Whether a new entry must wake the thread: it sleeps, or there is none."""
         self._hurry = False
+        """Whether the entries that wait are to be written soon."""
+        self._at_once = False
+        """Whether another thread waits for that."""
+        self._round_ended = 0.0
         self._closing = False
         self._overdue: threading.Event | None = None
         """The event of a flush that timed out."""
@@ -184,18 +195,19 @@ class LogWriter:
         self._group = None
         self._waiting.append(entry)
         if self._idle or urgent:
-            self._wake(urgent=urgent)
+            self._wake(urgent=urgent, at_once=urgent)
 
     def _drop(self, target: Target) -> None:
         for output, _ in target.writers:
             self._dropped[output] = self._dropped.get(output, 0) + 1
 
-    def _wake(self, *, urgent: bool = False) -> None:
+    def _wake(self, *, urgent: bool = False, at_once: bool = False) -> None:
         if self._thread is None:
             self._write(self._take())
-        elif self._idle or not self._hurry:
+        elif self._idle or not self._hurry or at_once:
             self._idle = False
             self._hurry = self._hurry or urgent
+            self._at_once = self._at_once or at_once
             self._changed.notify()
 
     # The thread.
@@ -215,6 +227,7 @@ class LogWriter:
                 self._write(self._taken)
             except Exception:  # the log must continue after any error
                 complain(f"Unable to write log lines: {traceback.format_exc()}")
+            self._round_ended = time.monotonic()
         self._lock_file.close()
 
     def _await(self) -> None:
@@ -223,7 +236,10 @@ class LogWriter:
             self._idle = True
             self._changed.wait_for(lambda: not self._idle)
         self._changed.wait_for(lambda: self._hurry, GATHER_SECONDS)
-        self._hurry = False
+        self._changed.wait_for(
+            lambda: self._at_once, max(0.0, self._round_ended + URGENT_SECONDS - time.monotonic())
+        )
+        self._hurry = self._at_once = False
 
     def _take(self) -> list[_Entry]:
         taken, self._waiting = self._waiting, []

@@ -35,10 +35,10 @@ class Evenness(NamedTuple):
             time.sleep(0.001)
         took.sort()
         median = took[len(took) // 2]
-        return cls(median, took[-1], sum(time > 5 * median for time in took), len(took))
+        return cls(median, took[-1], sum(each > 5 * median for each in took), len(took))
 
     def text(self) -> str:
         """Return it as a line."""
-        return (f"this machine, with nothing else to do: work of {1000 * self.median:.2f} ms of CPU time took "
+        return (f"this machine, with nothing else to do: work of {1000 * self.median:.2f} ms of CPU took "
                 f"{1000 * self.longest:.1f} ms at most, and {self.outliers} times of {self.times} more than "
                 f"five times as long")

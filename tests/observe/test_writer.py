@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,26 @@ def test_calls_come_after_what_was_emitted_before(disk: Disk, log: MessageLog, t
     assert seen[0][1][0] == "0"
     assert seen[1][1] == ["0", "1"]
     assert {thread for _, _, thread in seen} == {"pyd2-log"}
+
+
+def test_many_urgent_lines_share_rounds(log: MessageLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the log thread takes the interpreter from the update thread for each of them."""
+    log.flush()
+    rounds: list[float] = []
+    written = log._writer._write_pending
+
+    def write() -> None:
+        rounds.append(time.monotonic())
+        written()
+
+    monkeypatch.setattr(log._writer, "_write_pending", write)
+    began = time.monotonic()
+    while time.monotonic() < began + 10 * writer.URGENT_SECONDS:
+        log.emit(URGENT, "reason")
+        time.sleep(0)  # the log thread may run now
+    log.flush()
+    # Each begins so long after the one before; the flush hurries one, and does not count.
+    assert len(rounds) - 2 <= (rounds[-1] - began) / writer.URGENT_SECONDS
 
 
 def test_a_call_with_nothing_before_it_is_run_at_once(log: MessageLog) -> None:
