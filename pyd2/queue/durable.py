@@ -165,6 +165,9 @@ class DurableQueue:
         life = self._lifecycle
         if not switches.on_disk or (life.store is not None and not life.store.closing):
             return
+        # The first request of which a part is done needs it: the update thread has no time to load it.
+        import pyd2.queue.ncrs  # noqa: F401
+
         self._claimed = life.new_store(switches.directory)
         try:
             self._claimed.wait_for_lock(lifecycle.STALL_SECONDS)

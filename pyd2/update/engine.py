@@ -238,6 +238,9 @@ class Engine:
             self._next_observer.prepare(plan)
         if plan.batches and self._batcher is None:
             self._batcher = self._make_batcher()
+        if any(lane.breaker is not None for lane in plan.lanes):
+            # The message of a server that fails names the cure: the update thread has no time to load it.
+            import pyd2.update.model.reasons  # noqa: F401
         return plan
 
     def _make_batcher(self) -> Batcher:
