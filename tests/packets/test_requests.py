@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyd2.dns.names import MAX_NAME
 from pyd2.errors import NcrError
 from pyd2.ncr import MAX_DATAGRAM, ConflictResolutionMode
-from pyd2.packets.compiled import SLOW_READS
+from pyd2.packets.compiled import SLOW_READS, slowness
 from pyd2.packets.wire import ffi, lib
 from tests.fuzz import corpora
 from tests.fuzz.ncr_target import NcrTarget
@@ -226,6 +226,16 @@ def test_few_of_those_that_python_reads_are_read_at_a_time() -> None:
     while len(read) < len(batch):
         parts.append(len(found := COMPILED.read_requests(batch[len(read) :], None, numbers[len(read) :])))
         read += found
-    assert parts[0] == 1 + SLOW_READS
-    assert set(parts[1:4]) == {SLOW_READS}
+    some = -(-SLOW_READS // slowness(other))
+    assert parts[0] == 1 + some
+    assert set(parts[1:3]) == {some}
     assert [one.number for one in read if not isinstance(one, NcrError)] == numbers
+
+
+@pytest.mark.parametrize(("text", "least"), [
+    (b"1," * 126 + b"1", 16), (b"[" * 1900, 16), (b'{"a":' * 700, 16), (b"", 2), (b"1," * 2000, 2),
+])
+def test_the_more_values_the_fewer_are_read(text: bytes, least: int) -> None:
+    """A request is refused in no time if its commas show that it has too many."""
+    assert slowness(b'{"a":[' + text + b"]}") >= least
+    assert slowness(b'{"a":[' + text + b"]}") <= SLOW_READS
