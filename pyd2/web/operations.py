@@ -13,7 +13,6 @@ from pyd2.control.answer import error, success
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
-from pyd2.queue.sqlite.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pyd2.control.registry import CommandRegistry
     from pyd2.data.element import Plain
     from pyd2.queue.durable import DurableQueue
-    from pyd2.queue.interface import DeadLetter
+    from pyd2.queue.interface import DeadLetter, DeadLetters
     from pyd2.update.engine import Engine
 
 MOST: Final = 500
@@ -74,8 +73,7 @@ class Operations:
         if not self._queue.on_disk:
             return error(_NO_QUEUE)
         try:
-            with self._store() as store:
-                found, total = store.newest_dead(limit, before), store.count_dead()
+            found, total = self._dead_letters().page(limit, before)
         except Pyd2Error as fault:
             return error(str(fault))
         listed: list[Plain] = [_dead_letter_map(dead_letter) for dead_letter in found]
@@ -87,8 +85,7 @@ class Operations:
         if not self._queue.on_disk:
             return error(_NO_QUEUE)
         try:
-            with self._store() as store:
-                found = store.dead_of(numbers)
+            found = self._dead_letters().of_numbers(numbers)
         except Pyd2Error as fault:
             return error(str(fault))
         if len(found) != len(numbers):
@@ -99,9 +96,8 @@ class Operations:
             return error(f"nothing was changed in the durable queue: {why_not}")
         return success(f"{'Begun again' if again else 'Removed'}: {_counted(len(found), 'dead letter')}.")
 
-    def _store(self) -> Store:
-        # Another directory that a reload names is for the next start.
-        return Store(self._service.operate(lambda _, queue: queue.directory), read_only=True)
+    def _dead_letters(self) -> DeadLetters:
+        return self._service.operate(lambda _, queue: queue.dead_letters())
 
 
 def _counted(count: int, what: str) -> str:
