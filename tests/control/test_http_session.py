@@ -265,6 +265,7 @@ def test_requests_whose_end_others_may_see_elsewhere_are_refused(headers: list[s
     assert end.log.texts("PYD2_HTTP_REQUEST_REFUSED") == [
         f"refused a request over HTTP from 192.0.2.7: {reason}"
     ]
+    assert end.log.texts("HTTP_BAD_CLIENT_REQUEST_RECEIVED") == []
 
 
 def test_the_same_length_twice_is_taken() -> None:
