@@ -68,7 +68,7 @@ def test_a_request_that_is_too_long(channel: Channel) -> None:
     assert channel.log.lines == [
         (
             "PYD2_CONTROL_REQUEST_TOO_LARGE",
-            f"a request of more than {MAX_REQUEST} bytes over command socket 15 is refused",
+            f"refused a request of more than {MAX_REQUEST} bytes over command socket 15",
         )
     ]
 
@@ -83,7 +83,7 @@ def test_a_request_with_too_many_values(channel: Channel) -> None:
     assert channel.log.lines == [
         (
             "PYD2_CONTROL_REQUEST_TOO_MANY_VALUES",
-            f"a request of more than {MAX_VALUES} values over command socket 15 is refused",
+            f"refused a request of more than {MAX_VALUES} values over command socket 15",
         )
     ]
 
