@@ -235,7 +235,7 @@ class Head:
         return self._expect(data, at, b"\r", Head._in_line_end)
 
     def _expect(self, data: bytes, at: int, byte: bytes, step: Callable[[Head, bytes, int], int]) -> int:
-        """Go on to a step behind a certain byte; the state is as before when no byte has come yet."""
+        """Move to a step behind a certain byte; the state is as before when no byte has come yet."""
         if at == len(data):
             return at
         if data[at : at + 1] != byte:

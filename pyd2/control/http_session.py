@@ -158,7 +158,7 @@ class HttpSession:
         return None if self.deaf else self._answer(self._reader.feed(data))
 
     def resume(self) -> bytes | Later | None:
-        """Go on with what had come before the last response was sent."""
+        """Continue with what had come before the last response was sent."""
         self.service.working()
         return None if self.deaf else self._answer(self._reader.feed(b""))
 

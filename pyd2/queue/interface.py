@@ -166,7 +166,7 @@ class QueueStore(Protocol):
         """Remove dead letters by their numbers."""
 
     def mirror(self, *, renumbered: bool) -> None:
-        """Forget what was handed over, and ask anew what to hold (``ready``), until ``restored``.
+        """Forget what was handed over, and ask again what to hold (``ready``), until ``restored``.
 
         ``renumbered``: its requests have other numbers now than those that it holds.
         """
