@@ -123,8 +123,8 @@ BREACHES = [
     ("pyd2/hooks/python_chain.py", "import pyd2.hooks.kea.chain\n", "the layers of the hooks"),
     ("pyd2/queue/lifecycle.py", "import pyd2.queue.sqlite.store\n",
      "the durable queue knows its store by the interface only"),
-    ("pyd2/web/letters.py", "import pyd2.queue.sqlite.store\n", STORE),
-    ("pyd2/tools/letters.py", "from pyd2.queue.sqlite import folder\n", STORE),
+    ("pyd2/web/reads_store.py", "import pyd2.queue.sqlite.store\n", STORE),
+    ("pyd2/tools/moves_folder.py", "from pyd2.queue.sqlite import folder\n", STORE),
     ("pyd2/web/database.py", "import sqlite3\n", "the page and the tools know no database"),
     ("pyd2/service.py", "from pyd2.net.native import NativeDatagrams\n", "one module chooses the back end"),
 ]
