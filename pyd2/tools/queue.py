@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyd2.data.controls import escaped
+from pyd2.data.counted import counted
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
 from pyd2.queue.choice import offline_stores
@@ -103,8 +104,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _count(arguments: argparse.Namespace) -> int:
     entries = _entries(arguments.path, dead=arguments.dead)
-    what = "dead letter" if arguments.dead else "request"
-    print(f"{len(entries)} {what}{'' if len(entries) == 1 else 's'}")
+    print(counted(len(entries), "dead letter" if arguments.dead else "request"))
     if entries:
         print(f"the oldest since {_local(entries[0].taken)} ({time.time() - entries[0].taken:.0f} seconds)")
     return 0
@@ -166,7 +166,7 @@ def _move(arguments: argparse.Namespace) -> int:
         if Path(arguments.to).samefile(arguments.path):
             raise ValueError(f"{arguments.path} and {arguments.to} are the same directory")
     moved, dead = offline_stores().move(arguments.path, arguments.to)
-    print(f"moved {moved}, and {dead} dead letter{'' if dead == 1 else 's'}")
+    print(f"moved {moved}, and {counted(dead, 'dead letter')}")
     return 0
 
 

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from pyd2.control.answer import error, success
+from pyd2.data.counted import counted
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
@@ -64,7 +65,7 @@ class Operations:
         """Begin all retries."""
         now, wall = time.monotonic(), time.time()
         count = self._service.operate(lambda engine, _: engine.try_again(now, wall))
-        return success(f"Begun again: {_counted(count, 'request')}.", Element({"requests": Element(count)}))
+        return success(f"Begun again: {counted(count, 'request')}.", Element({"requests": Element(count)}))
 
     def list_dead_letters(self, arguments: Element | None) -> Element:
         """List dead letters, the newest first: at most ``limit`` with numbers below ``before``."""
@@ -94,14 +95,10 @@ class Operations:
         why_not = self._service.operate(lambda _, queue: queue.remove_dead(found, again=again))
         if why_not:
             return error(f"nothing was changed in the durable queue: {why_not}")
-        return success(f"{'Begun again' if again else 'Removed'}: {_counted(len(found), 'dead letter')}.")
+        return success(f"{'Begun again' if again else 'Removed'}: {counted(len(found), 'dead letter')}.")
 
     def _dead_letters(self) -> DeadLetters:
         return self._service.operate(lambda _, queue: queue.dead_letters())
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _dead_letter_map(dead_letter: DeadLetter) -> Plain:
