@@ -1,1 +1,1 @@
-"""Kea's JSON values: elements with positions, their parser, their printed forms; and how other texts are shown."""
+"""Kea's JSON values: elements with positions, parser and printed forms; and how other texts are shown."""

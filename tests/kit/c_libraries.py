@@ -15,7 +15,7 @@ INCLUDES = (f"-I{ROOT / 'cbridge' / 'include'}", f"-I{Path(__file__).parent}")
 PRELUDE = '#include "c_prelude.h"\n'
 """What a library written in a test begins with: ``api``, ``self`` and ``say``; its ``start`` runs in load."""
 
-_compiled: dict[tuple[str | bytes, ...], bytes] = {}
+_compiled: dict[tuple[object, ...], bytes] = {}
 """Shared objects by command and source: tests compile the same for each chain, and for each parameter."""
 
 

@@ -12,7 +12,6 @@ from pyd2.queue.sqlite import DATABASE, UNKNOWN
 
 if TYPE_CHECKING:
     import asyncio
-
     from collections.abc import Sequence
 
     from pyd2.messages import Log

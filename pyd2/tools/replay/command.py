@@ -135,7 +135,8 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         done = _send(arguments, requests, total)
         print(
-            f"sent {counted(done, 'request')} to {arguments.to}; see the daemon's log and statistics for the outcome"
+            f"sent {counted(done, 'request')} to {arguments.to}; "
+            "see the daemon's log and statistics for the outcome"
         )
     if requests.unreadable:
         count = counted(requests.unreadable, "request")
