@@ -268,7 +268,7 @@ class OfflineStores(Protocol):
     """Stores without their daemon. All functions may raise StoreError and OSError."""
 
     def read(self, path: str, *, dead: bool) -> tuple[Sequence[Entry | DeadLetter], StoreError | None]:
-        """Return the requests, or ``dead`` letters, of a store, and why some may be missing.
+        """Return the requests of a store, or with ``dead`` its dead letters, and why some may be missing.
 
         ``path`` is a directory, perhaps in use, or what a daemon has set aside there.
         """
