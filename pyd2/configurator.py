@@ -55,7 +55,7 @@ class Applied(Protocol):
     def __call__(self, config: Config, chain: Chain, *, restored: bool) -> None:
         """Work by the configuration and its hook libraries from now on. Raises nothing.
 
-        ``restored``: the configuration is that of before, and only its libraries have been loaded anew.
+        ``restored``: the configuration is that of before, and only its libraries have been loaded again.
         """
 
 

@@ -128,29 +128,29 @@ W   PYD2_DOMAIN_WILDCARD_ZONE domain * matches every name, but its updates name 
 
 [dhcpddns]
 W   PYD2_LIBCRYPTO_MISSING OpenSSL's libcrypto cannot be used: %1. pyd2 signs updates and checks signatures in Python, which needs more CPU time for each. Install OpenSSL 3 (Debian: libssl3t64), then restart the server
-W   PYD2_SHUTDOWN_INCOMPLETE stopping after %1 seconds of shutdown with %2 requests not completed
+W   PYD2_SHUTDOWN_INCOMPLETE stopping after %1 seconds of shutdown: %2 requests are not completed and are lost, because no durable queue holds them
 E   PYD2_INTERNAL_ERROR unexpected error, pyd2 continues; please report it: %1 %2
 
 [dhcp-to-d2]
 I   PYD2_CAPTURE_ENDED the capture into %1 has ended: %2. The file has %3 lines, %4 bytes
 W   PYD2_CAPTURE_LOST the capture into %1 has ended: %2. The file has %3 lines, %4 bytes, and lacks %5 requests, updates and replies, because the disk was too slow for them
 I   PYD2_CAPTURE_STARTED capturing %1 into %2, for %3 seconds or %4 bytes at most
-E   PYD2_CLUSTER_BATCH_UNREADABLE site %1: batch %2 of the queue is skipped, because it cannot be read: %3. Look which client may write there
-I   PYD2_CLUSTER_CLAIMED site %1: this node owns the queue now, in epoch %2, and goes on with batch %3. The owner before it: %4
+E   PYD2_CLUSTER_BATCH_UNREADABLE site %1: skipped batch %2 of the queue, which cannot be read: %3. Check which clients of the NATS servers may write to the queue
+I   PYD2_CLUSTER_CLAIMED site %1: this node owns the queue now (epoch %2) and continues with batch %3. Previous owner: %4
 I   PYD2_CLUSTER_CONNECTED site %1: connected to %2
-W   PYD2_CLUSTER_DISCONNECTED site %1: the connection to %2 has ended: %3. pyd2 goes to the next server
-W   PYD2_CLUSTER_FENCED site %1: node %2 owns the queue now, in epoch %3. This node sends nothing any more; the %4 requests that it had under way are done there
-I   PYD2_CLUSTER_FORWARDED site %1: the servers take requests again, and have all that waited on the disk of this machine
-W   PYD2_CLUSTER_PAUSED site %1: this node sends no updates, because it could not renew its lease of %2 seconds. What it had under way is dropped, and done again by the next owner, here or elsewhere. Check the servers of NATS, and whether this machine stood still
-E   PYD2_CLUSTER_RECORD_UNREADABLE site %1: the record of the queue cannot be read or written: %2. This node does not claim the queue. Look with 'pyd2ctl queue check'; if a later pyd2 has written the record, bring this one to the same release
-I   PYD2_CLUSTER_RELEASED site %1: this node has given the queue up; the %2 requests that it had under way go on with the next owner
-I   PYD2_CLUSTER_RESUMED site %1: this node owns the queue still, sends updates again, and goes on with batch %2
-W   PYD2_CLUSTER_SPOOLING site %1: the servers take no requests: %2. Requests stay on the disk of this machine, and are handed over in their order when the servers take them
-E   PYD2_CLUSTER_STREAM_LOST site %1: the servers do not have batch %2 any more, up to which all was done: they have lost what they had acknowledged. All batches that are there are read, and those that are done are skipped. Set 'sync_interval: always' on all servers of NATS
+W   PYD2_CLUSTER_DISCONNECTED site %1: the connection to %2 has ended: %3. pyd2 connects to the next server
+W   PYD2_CLUSTER_FENCED site %1: node %2 owns the queue now (epoch %3). This node sends no more updates; the new owner repeats the %4 requests that were under way here
+I   PYD2_CLUSTER_FORWARDED site %1: the servers accept requests again, and have all that waited on this machine's disk
+W   PYD2_CLUSTER_PAUSED site %1: this node sends no updates, because it could not renew its lease of %2 seconds. The next owner, this node or another one, repeats what was under way. Check the NATS servers, and whether this machine stood still
+E   PYD2_CLUSTER_RECORD_UNREADABLE site %1: the record of the queue cannot be read or written: %2. This node does not claim the queue. Run 'pyd2ctl queue check'; if a later pyd2 has written the record, upgrade this one to that release
+I   PYD2_CLUSTER_RELEASED site %1: this node has given up the queue; the next owner repeats the %2 requests that were under way here
+I   PYD2_CLUSTER_RESUMED site %1: this node still owns the queue, sends updates again, and continues with batch %2
+W   PYD2_CLUSTER_SPOOLING site %1: the servers accept no requests: %2. Requests wait on this machine's disk, and go to the servers in their order when these accept them again. Run 'pyd2ctl queue check'
+E   PYD2_CLUSTER_STREAM_LOST site %1: the servers have lost what they had acknowledged: batch %2, up to which all was done, is gone. pyd2 reads all batches that are left, and skips those that are done. Set 'sync_interval: always' on all NATS servers
 W   PYD2_CLUSTER_UNREACHABLE site %1: cannot connect to %2. pyd2 tries the servers in turn
 W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full: raise net.core.rmem_max and restart the server
 W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1): %3
-W   PYD2_SOCKET_REJECTED closing file descriptor %1 from the service manager unused: %2
+W   PYD2_SOCKET_REJECTED closed file descriptor %1 of the service manager, which pyd2 does not use: %2
 I   PYD2_SOCKET_INHERITED using the socket on %1 port %2 that the service manager kept, with the datagrams that wait in it
 E   PYD2_HISTORY_FAILED the history in %1 cannot be written: %2. Updates are not affected; pyd2 tries again every 30 seconds, and counts the requests that are not written (pyd2_history_lost_total)
 I   PYD2_HISTORY_RESUMED the history in %1 is written again; %2 requests since the start are not in it
@@ -159,8 +159,8 @@ I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests
 W   PYD2_NCR_RECEIVE_BUFFER_SMALL the receive buffer for requests has %1 bytes instead of %2: raise net.core.rmem_max so that the kernel drops nothing in a burst
 W   PYD2_QUEUE_ASIDE %1 holds %2 requests, but was set aside: pyd2 does not process them. List them with 'pyd2ctl queue list', put back what is missing with 'export' and 'requeue --file', then remove it
 I   PYD2_QUEUE_CLOSED durable queue %1 is empty and closed: the configuration no longer asks for a durable queue
-E   PYD2_QUEUE_FAILED the durable queue does not work: %1. pyd2 processes requests from memory, and tries the queue again after 1 to 30 seconds; requests that wait are lost if the server ends before
-W   PYD2_QUEUE_FINISHED durable queue %1: a crash had interrupted the change to a new file; that file was complete, and is in use now
+E   PYD2_QUEUE_FAILED the durable queue does not work: %1. pyd2 processes requests from memory, and tries the queue again after 1 to 30 seconds; requests that wait are lost if the server stops before that
+W   PYD2_QUEUE_FINISHED durable queue %1: a crash had interrupted its replacement by a new file; the new file was complete, and is in use now
 I   PYD2_QUEUE_KEPT stopping with %1 requests that are not processed; they are in %2, and are processed after the next start
 W   PYD2_QUEUE_KEPT_ELSEWHERE stopping with %1 requests that are not processed; they are in %2, but the configuration names %3: run 'pyd2ctl queue move %4 %5' before the next start
 W   PYD2_QUEUE_KEPT_RETIRED stopping with %1 requests that are not processed; they are in %2, but the configuration asks for no durable queue: they are processed after a start with a durable queue in %3
@@ -206,8 +206,8 @@ W   PYD2_SERVER_TAKES_NO_DHCID DNS server %1 accepts updates of zone %2, but non
 I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 
 [commands]
-W   PYD2_CONTROL_REQUEST_TOO_LARGE a request of more than %1 bytes over command socket %2 is refused
-W   PYD2_CONTROL_REQUEST_TOO_MANY_VALUES a request of more than %1 values over command socket %2 is refused
+W   PYD2_CONTROL_REQUEST_TOO_LARGE refused a request of more than %1 bytes over command socket %2
+W   PYD2_CONTROL_REQUEST_TOO_MANY_VALUES refused a request of more than %1 values over command socket %2
 W   PYD2_HTTP_ACCEPT_FAILED cannot accept connections to the HTTP control socket on %1 port %2: %3. pyd2 tries again after a second; if this continues, raise LimitNOFILE
 W   PYD2_HTTP_CONNECTION_REPLACED closed an HTTP connection from %1 that sent no request, in favour of a new one: %2 connections are open, which is the limit. This happened %3 times since the last such message, which appears at most once a minute. Check which clients leave their connections open
 I   PYD2_HTTP_FORBIDDEN refused command '%1' of HTTP client '%2' from %3: its role '%4' may only read

@@ -33,10 +33,10 @@ from pyd2.net.engine_io import EngineIO
 from pyd2.net.intake import Intake
 from pyd2.net.read_turns import ReadTurns
 from pyd2.net.troubles import Troubles
+from pyd2.queue.choice import make_stores
 from pyd2.queue.durable import DurableQueue
 from pyd2.queue.end_reports import EndReports
 from pyd2.queue.interface import InUseError
-from pyd2.queue.sqlite.stores import SqliteStores
 from pyd2.update.engine import Engine
 from pyd2.update.status import servers_status
 
@@ -120,7 +120,7 @@ class Service:
         self._engine_io = EngineIO(
             loop, self._engine, self._report, datagrams, self._hook_jobs.post, Troubles(counters, log), turns
         )
-        stores = SqliteStores(loop, log)
+        stores = make_stores(loop, log)
         self.commit_seconds: Final = stores.commit_seconds
         """How long the commits of the durable queue take."""
         self._queue = DurableQueue(

@@ -244,7 +244,7 @@ def test_a_normal_stop_gives_a_dead_server_up(tmp_path: Path) -> None:
             d2.process.send_signal(signal.SIGTERM)
             assert d2.process.wait_for_exit() == 0
             assert "PYD2_SHUTDOWN_INCOMPLETE" in d2.stdout()
-            assert "with 50 requests not completed" in d2.stdout()
+            assert ": 50 requests are not completed and are lost" in d2.stdout()
         assert not list(directory.glob("*.pid"))
 
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = "layers"
 NO_IO = "the engine does no IO and reads no clock"
 SHARED = "the rules of a shared queue do no IO and read no clock"
+STORE = "one module chooses the store of the durable queue"
 RUN = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
@@ -122,6 +123,9 @@ BREACHES = [
     ("pyd2/hooks/python_chain.py", "import pyd2.hooks.kea.chain\n", "the layers of the hooks"),
     ("pyd2/queue/lifecycle.py", "import pyd2.queue.sqlite.store\n",
      "the durable queue knows its store by the interface only"),
+    ("pyd2/web/reads_store.py", "import pyd2.queue.sqlite.store\n", STORE),
+    ("pyd2/tools/moves_folder.py", "from pyd2.queue.sqlite import folder\n", STORE),
+    ("pyd2/web/database.py", "import sqlite3\n", "the page and the tools know no database"),
     ("pyd2/service.py", "from pyd2.net.native import NativeDatagrams\n", "one module chooses the back end"),
 ]
 """Modules with a wrong import, and the contract that it breaks."""

@@ -24,6 +24,16 @@ KNOWN_CIRCLE = {
 """A lane knows the transactions that wait for it, and a transaction its server: one graph of objects."""
 
 
+TESTED_ELSEWHERE = {
+    "explain": "tools/test_explain.py",
+    "hooks/gss": "gss",
+    "queries": "web/test_dns_now.py",
+    "tools/channel": "tools/top",
+    "tools/cluster": "cluster/test_command.py",
+}
+"""Packages whose tests are not in the folder of ``tests`` with their name, and where to begin instead."""
+
+
 def modules(folder: Path) -> list[Path]:
     """Return the modules of a folder and of those below it."""
     return sorted(path for path in folder.rglob("*.py") if path.name != "__init__.py")
@@ -94,6 +104,14 @@ def test_no_module_is_too_long_to_read_in_one_go() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in paths}
     del lengths["cbridge/include/pyd2_hook.h"]  # what the authors of hook libraries read, in one file
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_a_package_has_its_tests_in_a_folder_of_its_name() -> None:
+    packages = {str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.glob("*/**/__init__.py")}
+    assert TESTED_ELSEWHERE.keys() <= packages
+    for package in packages:
+        place = ROOT / "tests" / TESTED_ELSEWHERE.get(package, package)
+        assert place.is_file() or any(place.glob("test_*.py")), f"pyd2/{package}: no tests in {place}"
 
 
 def test_modules_do_not_depend_on_each_other_in_circles() -> None:

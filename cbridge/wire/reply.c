@@ -27,7 +27,7 @@ static header_fields read_header(const uint8_t *reply) {
     return found;
 }
 
-/* Go on behind a name that must be `expected`, in any case. */
+/* Move behind a name that must be `expected`, in any case. */
 static bool skip_name(wire_reader *reader, const uint8_t *message, const uint8_t *expected, size_t size) {
     uint8_t lower[WIRE_NAME_MAX];
     size_t found = 0;

@@ -6,7 +6,7 @@
 #include "error.h"
 #include "octets.h"
 
-/* Go on behind a literal, or stay. */
+/* Move behind a literal, or stay. */
 static bool skip(wire_reader *reader, const char *literal, size_t size) {
     if (size > wire_left(reader) || memcmp(reader->at, literal, size) != 0) {
         return false;

@@ -13,7 +13,7 @@ static const double
     COMMITS = 2.5,       /* replies that take less than so many times the base come from no queue, */
     LONG = 0.125,        /* and less than so many seconds (a quarter of Kea's timeout), */
     UNQUEUED = 96,       /* as long as this many or less are under way */
-    REMEASURE = 10,      /* seconds after which the base is measured anew */
+    REMEASURE = 10,      /* seconds after which the base is measured again */
     RECOVER = 5,         /* seconds after a cut for which the window may stay below START */
     IDLE = 0.05,         /* seconds without an update under way that are a pause, at least */
     SHORTEST = 1e-6,     /* a reply time is not taken for less: it divides */

@@ -108,7 +108,7 @@ class _Source:
             self.begin = self.column()
 
     def move(self, end: int) -> None:
-        """Go on to a place behind, which may be on a later line."""
+        """Move to a place behind, which may be on a later line."""
         if lines := self.text.count("\n", self.at, end):
             self.line += lines
             self.line_start = self.text.rindex("\n", self.at, end) + 1

@@ -43,7 +43,7 @@ _STARS = re.compile(rb"\**+")
 _HASH = ord("#")
 
 
-def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+def end_of(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
     """Return where the match of a pattern that always matches here ends."""
     found = pattern.match(data, at)
     assert found is not None
@@ -117,14 +117,14 @@ class JsonFraming:
 
     def _in_command(self, data: bytes, at: int) -> int:
         start = at
-        while (at := _end(_FLAT, data, at)) < len(data):
+        while (at := end_of(_FLAT, data, at)) < len(data):
             byte = data[at : at + 1]
             if byte in b"{[":
-                end = _end(_OPENING, data, at)
+                end = end_of(_OPENING, data, at)
                 self._depth += end - at
                 at = end
             elif byte in b"]}":
-                end = min(_end(_CLOSING, data, at), at + self._depth)
+                end = min(end_of(_CLOSING, data, at), at + self._depth)
                 self._depth -= end - at
                 at = end
                 if not self._depth:
@@ -149,7 +149,7 @@ class JsonFraming:
         return at + 1
 
     def _in_string(self, data: bytes, at: int) -> int:
-        end = _end(_IN_STRING, data, at)
+        end = end_of(_IN_STRING, data, at)
         mark = data[end : end + 1]
         end += len(mark)
         self._text += data[at:end]
@@ -183,7 +183,7 @@ class JsonFraming:
         return end + 1
 
     def _in_block_comment(self, data: bytes, at: int) -> int:
-        end = _end(_IN_BLOCK_COMMENT, data, at)
+        end = end_of(_IN_BLOCK_COMMENT, data, at)
         self._keep_newlines(data.count(b"\n", at, end))
         if end < len(data):
             self._step = JsonFraming._in_stars
@@ -191,7 +191,7 @@ class JsonFraming:
 
     def _in_stars(self, data: bytes, at: int) -> int:
         """At or after an asterisk in a block comment, which may be its end."""
-        at = _end(_STARS, data, at)
+        at = end_of(_STARS, data, at)
         byte = data[at : at + 1]
         if byte == b"/":
             self._leave_comment()

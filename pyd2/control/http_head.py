@@ -11,6 +11,8 @@ import re
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from pyd2.control.framing import end_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -153,12 +155,12 @@ class Head:
         return at
 
     def _in_method(self, data: bytes, at: int) -> int:
-        end = _end(_TOKEN, data, at)
+        end = end_of(_TOKEN, data, at)
         self._method += data[at:end]
         return self._expect(data, end, b" ", Head._in_target) if self._method else self._fail(end)
 
     def _in_target(self, data: bytes, at: int) -> int:
-        end = _end(_TARGET, data, at)
+        end = end_of(_TARGET, data, at)
         self._target += data[at:end]
         return self._expect(data, end, b" ", Head._in_prefix)
 
@@ -169,12 +171,12 @@ class Head:
         return end
 
     def _in_major(self, data: bytes, at: int) -> int:
-        end = _end(_DIGITS, data, at)
+        end = end_of(_DIGITS, data, at)
         self._major += data[at:end]
         return self._expect(data, end, b".", Head._in_minor)
 
     def _in_minor(self, data: bytes, at: int) -> int:
-        end = _end(_DIGITS, data, at)
+        end = end_of(_DIGITS, data, at)
         self._minor += data[at:end]
         if not self._minor:
             return self._fail(at)
@@ -203,24 +205,24 @@ class Head:
 
     def _in_name(self, data: bytes, at: int) -> int:
         self._step = Head._in_name
-        end = _end(_TOKEN, data, at)
+        end = end_of(_TOKEN, data, at)
         self._headers[-1][0].extend(data[at:end])
         return self._expect(data, end, b":", Head._in_blanks)
 
     def _in_blanks(self, data: bytes, at: int) -> int:
-        end = _end(_BLANKS, data, at)
+        end = end_of(_BLANKS, data, at)
         if end < len(data):
             self._step = Head._in_value
         return end
 
     def _in_value(self, data: bytes, at: int) -> int:
-        end = _end(_VALUE, data, at)
+        end = end_of(_VALUE, data, at)
         self._headers[-1][1].extend(data[at:end])
         return self._expect_line_end(data, end)
 
     def _in_fold(self, data: bytes, at: int) -> int:
         """In the blanks that begin a line which continues the value before; they do not count."""
-        end = _end(_FOLD, data, at)
+        end = end_of(_FOLD, data, at)
         if end < len(data):
             self._step = Head._in_value
         return end
@@ -235,7 +237,7 @@ class Head:
         return self._expect(data, at, b"\r", Head._in_line_end)
 
     def _expect(self, data: bytes, at: int, byte: bytes, step: Callable[[Head, bytes, int], int]) -> int:
-        """Go on to a step behind a certain byte; the state is as before when no byte has come yet."""
+        """Move to a step behind a certain byte; the state is as before when no byte has come yet."""
         if at == len(data):
             return at
         if data[at : at + 1] != byte:
@@ -246,13 +248,6 @@ class Head:
     def _fail(self, at: int) -> int:
         self.state = HeadState.FAILED
         return at
-
-
-def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
-    """Return where the match of a pattern that always matches here ends."""
-    found = pattern.match(data, at)
-    assert found is not None
-    return found.end()
 
 
 def _text(octets: bytearray) -> str:

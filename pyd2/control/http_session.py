@@ -37,6 +37,11 @@ _LOGGED: Final = 1024
 
 _OTHER_SITE: Final = "a browser sends it for another site, or under a host name that is not in 'web-hosts'"
 
+_BAD: Final = "HTTP_BAD_CLIENT_REQUEST_RECEIVED"
+"""What Kea refuses, too, and logs for debugging only."""
+_REFUSED: Final = "PYD2_HTTP_REQUEST_REFUSED"
+"""What Kea would have carried out, or would have kept in memory."""
+
 _STATUS: Final = {
     Verdict.BAD: 400,
     Verdict.AMBIGUOUS: 400,
@@ -153,7 +158,7 @@ class HttpSession:
         return None if self.deaf else self._answer(self._reader.feed(data))
 
     def resume(self) -> bytes | Later | None:
-        """Go on with what had come before the last response was sent."""
+        """Continue with what had come before the last response was sent."""
         self.service.working()
         return None if self.deaf else self._answer(self._reader.feed(b""))
 
@@ -206,9 +211,7 @@ class HttpSession:
 
     def _refuse(self, request: Request) -> Response:
         """Return the response to a request that ends the connection."""
-        self._log_bad(request, request.reason)
-        if request.verdict is not Verdict.BAD:
-            self.service.log.emit("PYD2_HTTP_REQUEST_REFUSED", self._peer, request.reason)
+        self._log_refusal(_BAD if request.verdict is Verdict.BAD else _REFUSED, request, request.reason)
         authentication = self.service.authentication
         if request.verdict is not Verdict.STRANGER or authentication is None:
             return refusal(_STATUS[request.verdict])
@@ -242,11 +245,11 @@ class HttpSession:
             try:
                 body = from_json(request.body, max_values=MAX_VALUES)
             except TooManyValuesError as fault:
-                log.emit("PYD2_HTTP_REQUEST_REFUSED", self._peer, fault)
+                self._log_refusal(_REFUSED, request, fault)
                 return refusal(413)
             except JsonError as fault:
                 self._reader.drop_rest()
-                self._log_bad(request, f"unable to parse the body of the HTTP request: {fault}")
+                self._log_refusal(_BAD, request, f"unable to parse the body of the HTTP request: {fault}")
                 return refusal(400)
             self._body = [body]
             if isinstance(body.value, dict):
@@ -267,8 +270,7 @@ class HttpSession:
             return None
         refused = service.sites.refused(request.head)
         if refused is not None:
-            self._log_bad(request, _OTHER_SITE)
-            service.log.emit("PYD2_HTTP_REQUEST_REFUSED", self._peer, _OTHER_SITE)
+            self._log_refusal(_REFUSED, request, _OTHER_SITE)
         return refused
 
     def _page(self, request: Request) -> Response | Awaited:
@@ -331,9 +333,10 @@ class HttpSession:
         made = self.service.process(body)
         return refusal(500) if made is None else answer(roles.shown(role, made))
 
-    def _log_bad(self, request: Request, reason: str) -> None:
+    def _log_refusal(self, message_id: str, request: Request, reason: object) -> None:
+        """Log a refusal once, and for debugging the request."""
         log = self.service.log
-        log.emit("HTTP_BAD_CLIENT_REQUEST_RECEIVED", self._peer, reason)
+        log.emit(message_id, self._peer, reason)
         if "HTTP_BAD_CLIENT_REQUEST_RECEIVED_DETAILS" in log.on:
             log.emit("HTTP_BAD_CLIENT_REQUEST_RECEIVED_DETAILS", self._peer, _shown(request, None))
 

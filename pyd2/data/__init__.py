@@ -1,1 +1,1 @@
-"""Kea's JSON values: elements with positions, their parser and their printed forms."""
+"""Kea's JSON values: elements with positions, parser and printed forms; and how other texts are shown."""

@@ -225,7 +225,7 @@ class ControlChannels:
 
 
 def _is_same(socket: UnixSocket, wanted: UnixSocket) -> bool:
-    """Say whether the channel of a socket goes on for one of a new configuration."""
+    """Say whether the channel of a socket continues as that of a new configuration."""
     if wanted.rules.same_by_path:
         return socket.path == wanted.path
     return socket.element.plain() == wanted.element.plain()

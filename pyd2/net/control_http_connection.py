@@ -70,7 +70,7 @@ class HttpSession(Protocol):
         """Read the next bytes; return None if more must come, else the response."""
 
     def resume(self) -> bytes | Later | None:
-        """Go on with what had come before the last response was sent."""
+        """Continue with what had come before the last response was sent."""
 
     def timed_out(self) -> bytes:
         """Return the response to a request whose next bytes do not come."""
@@ -181,7 +181,7 @@ class HttpConnection:
             self.close()
 
     def end_soon(self) -> None:
-        """End a response that has no end of its own: the next request is judged anew."""
+        """End a response that has no end of its own: the next request is judged on its own."""
         if self._later is not None:
             self._later.leave()
 
@@ -342,7 +342,7 @@ class HttpConnection:
             self._timer.cancel()
 
     def _sent(self) -> None:
-        """Go on after a response."""
+        """Continue after a response."""
         self._loop.remove_writer(self._number)
         self._later = None
         if self._leaving or self.session.closing:

@@ -118,7 +118,7 @@ class TlsStream:
         self._tls = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
 
     def handshake(self) -> None:
-        """Go on with the handshake. Raises BlockingIOError as long as its next message has not come."""
+        """Continue the handshake. Raises BlockingIOError as long as its next message has not come."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError as fault:

@@ -393,7 +393,7 @@ class ServerSockets:
         return count if more else 0
 
     def _watch_again(self, sock: socket.socket, slot: int) -> None:
-        """Go on listening after an error on the socket: libuv stops watching it then, without a word.
+        """Continue to listen after an error on the socket: libuv stops watching it then, without a word.
 
         Called when the loop has dealt with what it knows, or it would stop once more for the same error.
         """

@@ -307,7 +307,7 @@ class EngineIO:
         if self._read_at < due < read_again_at and self._reading is None and self._engine.overdue(due):
             due = read_again_at  # a try that may not fail before
         if self._timer is not None:
-            # One that is early finds nothing due and sets itself anew: cheaper than a timer per reply.
+            # One that is early finds nothing due and sets itself again: cheaper than a timer per reply.
             if self._timer_at <= due:
                 return
             self._timer.cancel()

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from pyd2.command_client import ask_unix
+from pyd2.command_client import EMPTY, SUCCESS, ask_unix, read_command_answer
 from pyd2.dns.dhcid import CLIENT_ID, DUID, make_dhcid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyd2.command_client import CommandAnswer
     from pyd2.config.policy import PolicySwitches
 
 TIMEOUT: Final = 1.0
@@ -28,8 +29,6 @@ DEADLINE: Final = 3.0
 _LONGEST: Final = 1 << 20
 """Octets of an answer."""
 _ETHERNET: Final = b"\x01"
-_EMPTY: Final = 3
-"""The result of a command that has found nothing."""
 _LLT, _LL = b"\0\1", b"\0\3"
 """How DUIDs begin that hold a hardware address (RFC 8415, section 11)."""
 _LLT_HEAD, _LL_HEAD = 8, 4
@@ -99,19 +98,17 @@ def _leases(path: str, family: int, text: str) -> Iterator[Lease]:
     bare = text.lower().removesuffix(".")
     for hostname in (bare, f"{bare}."):
         command = {"command": f"lease{family}-get-by-hostname", "arguments": {"hostname": hostname}}
-        answer = orjson.loads(_ask(path, orjson.dumps(command)))
-        if not isinstance(answer, dict) or answer.get("result") not in {0, _EMPTY}:
-            why = answer.get("text") if isinstance(answer, dict) else "no map"
-            raise ValueError(f"the server at {path} answers to lease{family}-get-by-hostname: {why}")
-        found = (answer.get("arguments") or {}).get("leases", [])
-        yield from (lease for lease in found if isinstance(lease, dict))
+        answer = _ask(path, command)
+        if answer.result not in {SUCCESS, EMPTY}:
+            raise ValueError(f"the server at {path} answers to {command['command']}: {answer.text}")
+        yield from (lease for lease in answer.arguments.get("leases", ()) if isinstance(lease, dict))
 
 
-def _ask(path: str, command: bytes) -> bytes:
+def _ask(path: str, command: dict[str, Any]) -> CommandAnswer:
     """Return the answer of a server. Raises OSError or ValueError with the socket's path."""
     try:
-        return ask_unix(path, command, TIMEOUT, _LONGEST, DEADLINE)
+        return read_command_answer(ask_unix(path, orjson.dumps(command), TIMEOUT, _LONGEST, DEADLINE))
     except OSError as error:
         raise OSError(f"no answer from the server at {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise ValueError(f"the answer of the server at {path} is {error}") from error
+        raise ValueError(f"no usable answer from the server at {path}: {error}") from error

@@ -259,7 +259,7 @@ class TcpLink(Generic[Sent]):
                 self._connect()
 
     async def _read_certificates(self, tls: TlsSwitches) -> SSLContext:
-        """Read the files anew, since certificates are renewed, and elsewhere: a disk may take its time."""
+        """Read the files again, since certificates are renewed, and elsewhere: a disk may take its time."""
         reading = self._reading
         if reading is None or reading.done():
             reading = self._reading = _in_thread(self._loop, tls.make_context)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def set_bounds(histogram: Any, bounds: Sequence[float]) -> None:  # noqa: ANN401  of cffi's
-    """Begin a histogram of C anew, with these bounds."""
+    """Empty a histogram of C and give it these bounds."""
     for at, bound in enumerate(bounds):
         histogram.bounds[at] = bound
     for at in range(len(bounds) + 1):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.data.element import Plain
     from pyd2.messages import Log
-    from pyd2.queue.interface import QueueStore, QueueStores
+    from pyd2.queue.interface import DeadLetters, QueueStore, QueueStores
     from pyd2.update.output import Amendment
 
 
@@ -109,10 +109,9 @@ class DurableQueue:
         """Whether requests that are not done are on the disk, and are kept at a stop."""
         return self._lifecycle.state in (State.IN_USE, State.OPENING)
 
-    @property
-    def directory(self) -> str:
-        """The directory in use, perhaps not that of the present configuration; empty: there is none."""
-        return self._lifecycle.directory
+    def dead_letters(self) -> DeadLetters:
+        """Return what reads those of the directory in use, perhaps not that of the present configuration."""
+        return self._stores.dead_letters(self._lifecycle.directory)
 
     @property
     def usable(self) -> bool:

@@ -16,7 +16,10 @@ from pyd2.errors import Pyd2Error
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from pyd2.counters import Histogram
 
 
 class Entry(NamedTuple):
@@ -163,7 +166,7 @@ class QueueStore(Protocol):
         """Remove dead letters by their numbers."""
 
     def mirror(self, *, renumbered: bool) -> None:
-        """Forget what was handed over, and ask anew what to hold (``ready``), until ``restored``.
+        """Forget what was handed over, and ask again what to hold (``ready``), until ``restored``.
 
         ``renumbered``: its requests have other numbers now than those that it holds.
         """
@@ -209,8 +212,22 @@ class StoreListener(Protocol):
         """The store is closed."""
 
 
+class DeadLetters(Protocol):
+    """Reads the dead letters of a directory. Each call waits for the disk, and may raise StoreError."""
+
+    def page(self, most: int, before: int) -> tuple[Sequence[DeadLetter], int]:
+        """Return some with numbers below ``before``, the newest first, and how many there are in all."""
+
+    def of_numbers(self, numbers: Sequence[int]) -> Sequence[DeadLetter]:
+        """Return those of these numbers that are there."""
+
+
 class QueueStores(Protocol):
     """A kind of store; each directory holds one."""
+
+    @property
+    def commit_seconds(self) -> Histogram:
+        """How long commits take, in all directories."""
 
     def path(self, directory: str) -> Path:
         """Return what messages name."""
@@ -218,5 +235,49 @@ class QueueStores(Protocol):
     def open(self, directory: str, listener: StoreListener, after: QueueStore | None) -> QueueStore:
         """Return the store of a directory; it locks that when ``after`` has given up its own lock."""
 
+    def dead_letters(self, directory: str) -> DeadLetters:
+        """Return what reads the dead letters of a directory."""
+
     def report_left(self, directory: str) -> None:
         """Log, without waiting, whether a directory that is not in use holds requests."""
+
+
+class OfflineStore(Protocol):
+    """The store of a directory that no daemon uses. All methods may raise StoreError."""
+
+    def read(self) -> Sequence[Entry]:
+        """Return the requests in their order."""
+
+    def read_dead(self) -> Sequence[DeadLetter]:
+        """Return the dead letters, the oldest first."""
+
+    def write(
+        self, entries: Sequence[Entry], removed: Sequence[int] = (), dead: Sequence[DeadLetter] = (),
+        raised: Sequence[int] = (),
+    ) -> None:
+        """Add requests, remove some by number, add dead letters, and remove some of these (``raised``).
+
+        On return all of it is on the disk; if it fails, nothing is.
+        """
+
+    def renew(self) -> None:
+        """Give it another identity, before it gets requests: a move that was killed then takes them along."""
+
+
+class OfflineStores(Protocol):
+    """Stores without their daemon. All functions may raise StoreError and OSError."""
+
+    def read(self, path: str, *, dead: bool) -> tuple[Sequence[Entry | DeadLetter], StoreError | None]:
+        """Return the requests of a store, or with ``dead`` its dead letters, and why some may be missing.
+
+        ``path`` is a directory, perhaps in use, or what a daemon has set aside there.
+        """
+
+    def change(self, directory: str) -> AbstractContextManager[OfflineStore]:
+        """Open the store of a directory. Raises InUseError while a daemon uses it."""
+
+    def move(self, directory: str, to: str) -> tuple[int, int]:
+        """Move all that one holds behind what another holds; return how many requests and dead letters.
+
+        Raises InUseError while a daemon uses one of them. After a kill it may be repeated.
+        """

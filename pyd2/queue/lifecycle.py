@@ -118,7 +118,7 @@ class Lifecycle:
         unusable = self.state is State.UNUSABLE
         self._to(Trigger.WAIVED, self.path, len(self._pending))
         self._stop_timers()
-        self._pending.number_anew()
+        self._pending.renumber()
         if unusable:
             self._used.read(self._known)  # it holds requests that are done
         self._go_on()
@@ -227,7 +227,7 @@ class Lifecycle:
         self._pending.buried(count)
 
     def failed(self, fault: StoreError) -> None:
-        """Go on without the store."""
+        """Continue without the store."""
         self._known = fault.identity or self._known
         self._stop_handing_over()
         if self.state is State.RETIRED:
@@ -277,7 +277,7 @@ class Lifecycle:
         self._to(trigger, reason, logged=reason != self.reason)
         self.reason = reason
         self.mirrored = False
-        self._pending.number_anew()
+        self._pending.renumber()
         self._stop_timers()
         self._go_on()
 

@@ -108,7 +108,7 @@ class Pending:
         # If there are others, the store's numbers could be theirs.
         self._fresh, self._newer = not self._count, None
 
-    def number_anew(self) -> None:
+    def renumber(self) -> None:
         """Give the store's requests other numbers: requests have begun, or will, before they are read."""
         self._fresh = False
 
@@ -162,7 +162,7 @@ class Pending:
         self._amended += (number for number in amended if number <= handed_over)
 
     def hold(self, after: int) -> Held:
-        """Return the part behind a number of what the store is to hold; 0: it begins anew."""
+        """Return the part behind a number of what the store is to hold; 0: it begins again."""
         if after == 0:
             self.forget_handed_over()
         entries = self._next_part()

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyd2.data.controls import escaped
+from pyd2.data.counted import counted
 from pyd2.errors import ConfigError
 from pyd2.history.search import History, HistoryError, forget, parse_query
 from pyd2.tools.why.command import add_place_arguments, history_path, local_time
@@ -44,11 +45,11 @@ def _count(arguments: argparse.Namespace) -> None:
         rows, since = history.span()
     finally:
         history.close()
-    print(f"{rows} request{'' if rows == 1 else 's'}")
+    print(counted(rows, "request"))
     if since is not None:
         print(f"the oldest from {local_time(since)}")
 
 
 def _forget(arguments: argparse.Namespace) -> None:
     removed = forget(history_path(arguments), parse_query(arguments.what))
-    print(f"{removed} request{'' if removed == 1 else 's'} removed")
+    print(f"{counted(removed, 'request')} removed")

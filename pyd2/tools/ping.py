@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pyd2.command_client import ask_unix
+from pyd2.command_client import SUCCESS, ask_unix, read_command_answer
 from pyd2.tools.channel import LONGEST, USUAL_SOCKET
 from pyd2.tools.progress import Progress
 
@@ -26,19 +25,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Print how long the daemon has been running; exit status 0 if it answers that it works."""
     try:
         with Progress("waiting for the answer"):
-            state = _status(arguments.socket, arguments.timeout)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+            pid, uptime = _status(arguments.socket, arguments.timeout)
+    except (OSError, ValueError) as error:
         print(f"pyd2ctl ping: no answer over {arguments.socket}: {error}", file=sys.stderr)
         return 1
-    print(f"pid {state['pid']} has been running for {state['uptime']} s")
+    print(f"pid {pid} has been running for {uptime} s")
     return 0
 
 
-def _status(path: str, timeout: float) -> dict[str, Any]:
-    """Return the arguments of the answer to status-get.
-
-    Raises OSError, ValueError, LookupError or TypeError where it is not such an answer.
-    """
-    answer = ask_unix(path, b'{ "command": "status-get" }', timeout, LONGEST)
-    state: dict[str, Any] = json.loads(answer)["arguments"]
-    return {name: state[name] for name in ("pid", "uptime")}
+def _status(path: str, timeout: float) -> tuple[int, int]:
+    """Return the process, and the seconds since its start. Raises OSError, or ValueError."""
+    answer = read_command_answer(ask_unix(path, b'{ "command": "status-get" }', timeout, LONGEST))
+    if answer.result != SUCCESS:
+        raise ValueError(f"status-get failed: {answer.text}")
+    try:
+        return answer.arguments["pid"], answer.arguments["uptime"]
+    except KeyError as error:
+        raise ValueError(f"status-get says no {error}") from None

@@ -11,20 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyd2.data.controls import escaped
+from pyd2.data.counted import counted
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
-from pyd2.queue.interface import DeadLetter, Entries, Entry, InUseError, StoreError
-from pyd2.queue.sqlite import DATABASE, FOLDER, folder, wal
-from pyd2.queue.sqlite.lock import DirectoryLock
-from pyd2.queue.sqlite.salvage import salvage
-from pyd2.queue.sqlite.store import Store
+from pyd2.queue.choice import offline_stores
+from pyd2.queue.interface import DeadLetter, Entry, InUseError
 from pyd2.tools.kea import add_kea_option
 from pyd2.tools.progress import Progress
 from pyd2.tools.requests import datagram
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -106,8 +104,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _count(arguments: argparse.Namespace) -> int:
     entries = _entries(arguments.path, dead=arguments.dead)
-    what = "dead letter" if arguments.dead else "request"
-    print(f"{len(entries)} {what}{'' if len(entries) == 1 else 's'}")
+    print(counted(len(entries), "dead letter" if arguments.dead else "request"))
     if entries:
         print(f"the oldest since {_local(entries[0].taken)} ({time.time() - entries[0].taken:.0f} seconds)")
     return 0
@@ -139,7 +136,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    with _locked(arguments.path) as store:
+    with offline_stores().change(arguments.path) as store:
         present = [entry.number for entry in (store.read_dead() if arguments.dead else store.read())]
         numbers = present if arguments.all else _known(arguments.numbers, present)
         store.write((), () if arguments.dead else numbers, raised=numbers if arguments.dead else ())
@@ -148,7 +145,7 @@ def _remove(arguments: argparse.Namespace) -> int:
 
 
 def _requeue(arguments: argparse.Namespace) -> int:
-    with _locked(arguments.path) as store:
+    with offline_stores().change(arguments.path) as store:
         queued = {entry.number: entry.datagram for entry in store.read()}
         present = {entry.number: entry.datagram for entry in store.read_dead()} if arguments.dead else queued
         moved = [*present] if arguments.all else _known(arguments.numbers, present)
@@ -164,30 +161,12 @@ def _requeue(arguments: argparse.Namespace) -> int:
 
 
 def _move(arguments: argparse.Namespace) -> int:
-    """Put the requests of one directory behind those of another, dead letters too, and remove them there.
-
-    The target notes which file it took over, so that a kill before the removal does not double requests.
-    """
-    to = arguments.to
+    """Put the requests of one directory behind those of another, dead letters too, and remove them there."""
     with contextlib.suppress(FileNotFoundError):
-        if Path(to).samefile(arguments.path):
-            raise ValueError(f"{arguments.path} and {to} are the same directory")
-    is_new = not Path(to).exists()
-    with _locked(arguments.path) as source, _directory_locked(to):
-        if is_new:
-            folder.give_to_owner(arguments.path, Path(to))
-        folder.settle(to)
-        if not Path(to, DATABASE).exists():
-            folder.replace(to, Entries([], [], []), [])
-        with _opened(to) as target:
-            entries, dead = source.read(), source.read_dead()
-            generation = source.identity().generation
-            if not target.has_moved(generation):
-                first = target.last_number() + 1
-                moved = [entry._replace(number=number) for number, entry in enumerate(entries, first)]
-                target.replace([*target.read(), *moved], dead, moved=generation)
-        source.give_away()
-    print(f"moved {len(entries)}, and {len(dead)} dead letter{'' if len(dead) == 1 else 's'}")
+        if Path(arguments.to).samefile(arguments.path):
+            raise ValueError(f"{arguments.path} and {arguments.to} are the same directory")
+    moved, dead = offline_stores().move(arguments.path, arguments.to)
+    print(f"moved {moved}, and {counted(dead, 'dead letter')}")
     return 0
 
 
@@ -217,66 +196,10 @@ def _from_file(name: str) -> list[bytes]:
 
 def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
     """Return the entries, beside a daemon too; what cannot be read is left out, with a warning."""
-    place = Path(path)
-    if not place.is_file():
-        place /= Path(DATABASE).name if (place / Path(DATABASE).name).is_file() else DATABASE
-    _must_exist(place)
-    directory, name = str(place.parent), place.name
-    try:
-        if place.parent.name != FOLDER:  # nothing writes it: it was set aside
-            wal.examine(place.with_name(f"{name}-wal"), lambda: None)
-        with Store(directory, name, read_only=True) as store:
-            return store.read_dead() if dead else store.read()
-    except StoreError as error:
-        if error.foreign:
-            raise
-        print(f"pyd2ctl queue: {error}; what can be read follows", file=sys.stderr)
-        found = salvage(directory, name)
-        return found.dead if dead else found.entries
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> Iterator[Store]:
-    """Open the queue while no daemon uses it. Raises InUseError when one does."""
-    if not Path(directory, folder.NEW).is_dir():  # which a kill may have left before it took the place
-        _must_exist(Path(directory, DATABASE))
-    with _directory_locked(directory):
-        folder.settle(directory)
-        _must_exist(Path(directory, DATABASE))
-        with _opened(directory) as store:
-            yield store
-
-
-def _opened(directory: str) -> Store:
-    """Open the queue of a directory that is locked.
-
-    Raises StoreError if SQLite would leave out what a killed daemon has written, and remove it.
-    """
-    try:
-        wal.examine(Path(directory, f"{DATABASE}-wal"), lambda: None)
-    except StoreError as error:
-        mend = "Start the daemon, which sets the file aside and processes all that can be read of it"
-        raise StoreError(f"{error}. {mend}") from error
-    return Store(directory, create=False)
-
-
-@contextlib.contextmanager
-def _directory_locked(directory: str) -> Iterator[None]:
-    lock = DirectoryLock(directory)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _must_exist(database: Path) -> None:
-    if not database.is_file():
-        text = f"there is no durable queue {database}"
-        new = database.parent.with_name(folder.NEW)
-        if not database.parent.exists() and new.is_dir():
-            text += (f"; a kill has come while it was replaced, and {new} may hold its requests: "
-                     "start the daemon, or use 'pyd2ctl queue move', which finish that")
-        raise ValueError(text)
+    entries, fault = offline_stores().read(path, dead=dead)
+    if fault is not None:
+        print(f"pyd2ctl queue: {fault}; what can be read follows", file=sys.stderr)
+    return entries
 
 
 def _local(moment: float) -> str:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyd2.data.counted import counted
 from pyd2.ncr import ChangeType, ConflictResolutionMode
 from pyd2.tools.endpoint import Endpoint
 from pyd2.tools.progress import Progress
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         print(f"pyd2ctl send: {place}{reason}", file=sys.stderr)
         return 1
-    print(f"sent {sent} request{'' if sent == 1 else 's'} to {arguments.to}; "
+    print(f"sent {counted(sent, 'request')} to {arguments.to}; "
           "see the daemon's log and statistics for the outcome")
     return 0
 

@@ -88,7 +88,7 @@ class OutputBuffer:
         )
 
     def drain(self) -> Output:
-        """Return all there is, and begin anew."""
+        """Return all there is, and begin again."""
         self.slot = -1
         output = Output(
             self.posted or (), self.outgoing or (), self.hook_jobs or (), self.finished or (),

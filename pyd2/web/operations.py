@@ -10,10 +10,10 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from pyd2.control.answer import error, success
+from pyd2.data.counted import counted
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
-from pyd2.queue.sqlite.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyd2.control.registry import CommandRegistry
     from pyd2.data.element import Plain
     from pyd2.queue.durable import DurableQueue
-    from pyd2.queue.interface import DeadLetter
+    from pyd2.queue.interface import DeadLetter, DeadLetters
     from pyd2.update.engine import Engine
 
 MOST: Final = 500
@@ -65,7 +65,7 @@ class Operations:
         """Begin all retries."""
         now, wall = time.monotonic(), time.time()
         count = self._service.operate(lambda engine, _: engine.try_again(now, wall))
-        return success(f"Begun again: {_counted(count, 'request')}.", Element({"requests": Element(count)}))
+        return success(f"Begun again: {counted(count, 'request')}.", Element({"requests": Element(count)}))
 
     def list_dead_letters(self, arguments: Element | None) -> Element:
         """List dead letters, the newest first: at most ``limit`` with numbers below ``before``."""
@@ -74,8 +74,7 @@ class Operations:
         if not self._queue.on_disk:
             return error(_NO_QUEUE)
         try:
-            with self._store() as store:
-                found, total = store.newest_dead(limit, before), store.count_dead()
+            found, total = self._dead_letters().page(limit, before)
         except Pyd2Error as fault:
             return error(str(fault))
         listed: list[Plain] = [_dead_letter_map(dead_letter) for dead_letter in found]
@@ -87,8 +86,7 @@ class Operations:
         if not self._queue.on_disk:
             return error(_NO_QUEUE)
         try:
-            with self._store() as store:
-                found = store.dead_of(numbers)
+            found = self._dead_letters().of_numbers(numbers)
         except Pyd2Error as fault:
             return error(str(fault))
         if len(found) != len(numbers):
@@ -97,15 +95,10 @@ class Operations:
         why_not = self._service.operate(lambda _, queue: queue.remove_dead(found, again=again))
         if why_not:
             return error(f"nothing was changed in the durable queue: {why_not}")
-        return success(f"{'Begun again' if again else 'Removed'}: {_counted(len(found), 'dead letter')}.")
+        return success(f"{'Begun again' if again else 'Removed'}: {counted(len(found), 'dead letter')}.")
 
-    def _store(self) -> Store:
-        # Another directory that a reload names is for the next start.
-        return Store(self._service.operate(lambda _, queue: queue.directory), read_only=True)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    def _dead_letters(self) -> DeadLetters:
+        return self._service.operate(lambda _, queue: queue.dead_letters())
 
 
 def _dead_letter_map(dead_letter: DeadLetter) -> Plain:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.config.kea_check import Outcome, kea_outcome, our_outcome, without_secrets
 from tests.config.mutations import INCLUDED, Generator, mutate, random_token
-from tests.config.socket_maps import FILES, SocketMaps
+from tests.config.sockets.socket_maps import FILES, SocketMaps
 
 pytestmark = pytest.mark.peers
 

@@ -21,13 +21,14 @@ import pytest
 from tests.control.http_fakes import command, post
 from tests.kit import kea
 from tests.kit.as_kea import as_kea
-from tests.kit.certificates import Certificate, make_authority, make_certificate
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
 from tests.kit.ports import PortLease
 from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.kit.certificates import Certificate
 
 MEBIBYTE = 1 << 20
 CLIENTS = [
@@ -105,15 +106,6 @@ def running(binary: str, http: dict[str, Any] | None = None, **members: Any) -> 
             yield site
             assert site.d2.alive
             assert "PYD2_INTERNAL_ERROR" not in site.d2.process.output()
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Certificate, Certificate]:
-    """An authority, a server and a client."""
-    folder = tmp_path_factory.mktemp("tls")
-    authority = make_authority(folder)
-    server = make_certificate(folder, authority, "IP:127.0.0.1")
-    return authority, server, make_certificate(folder, authority, "DNS:client.test", "client")
 
 
 def tls(files: tuple[Certificate, Certificate, Certificate], **members: Any) -> dict[str, Any]:

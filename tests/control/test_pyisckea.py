@@ -13,13 +13,14 @@ import pytest
 
 from tests.kit import kea
 from tests.kit.as_kea import as_kea
-from tests.kit.certificates import Certificate, make_authority, make_certificate
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
 from tests.kit.ports import PortLease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.kit.certificates import Certificate
 
 USER, PASSWORD = "admin", "s3cret-Word"
 # A process of its own: what it imports warns, and warnings are errors here.
@@ -44,15 +45,6 @@ for name, *arguments in asked["calls"]:
         answers.append(type(error).__name__)
 json.dump(answers, sys.stdout)
 """
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, ...]:
-    """An authority, a server and a client."""
-    folder = tmp_path_factory.mktemp("tls")
-    authority = make_authority(folder)
-    server = make_certificate(folder, authority, "IP:127.0.0.1")
-    return authority, server, make_certificate(folder, authority, "DNS:client.test", "client")
 
 
 class Site:

@@ -69,6 +69,7 @@ def _term(row: list[str]) -> Term:
     return Term(word, meaning, link[2], tuple(re.findall(r"`([^`]+)`", retired)))
 
 
+@cache
 def files() -> list[Path]:
     """Return what is searched."""
     found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
@@ -77,9 +78,16 @@ def files() -> list[Path]:
                   and not {"build", "__pycache__", "headers"} & set(path.parts))
 
 
+@cache
 def text_of(path: Path) -> str:
     """Return the text of a file, without the glossary itself."""
     return parts()[1] if path == GLOSSARY else path.read_text()
+
+
+@cache
+def split_names(text: str) -> str:
+    """Return a text with the parts of names such as ``DnsServer`` apart."""
+    return CAMEL.sub("_", text)
 
 
 @cache
@@ -92,8 +100,12 @@ def pattern(retired: str) -> re.Pattern[str]:
 def finds(text: str, retired: str) -> list[int]:
     """Return the numbers of the lines that use a retired word."""
     exempt = OTHER_MEANING.get(retired)
-    return [number for number, line in enumerate(text.splitlines(), start=1)
-            if pattern(retired).search(CAMEL.sub("_", line)) and not (exempt and exempt.search(line))]
+    split = split_names(text)
+    if not pattern(retired).search(split):
+        return []
+    lines = enumerate(zip(text.splitlines(), split.splitlines(), strict=True), start=1)
+    return [number for number, (line, apart) in lines
+            if pattern(retired).search(apart) and not (exempt and exempt.search(line))]
 
 
 def test_each_term_links_to_the_module_that_owns_it() -> None:

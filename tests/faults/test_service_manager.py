@@ -173,7 +173,7 @@ def test_unused_sockets_are_closed_and_logged(d2_binary: str) -> None:
         assert _count(d2, "PYD2_SOCKET_REJECTED") == 3
         for number, why in ((3, f"it is bound to 127.0.0.1 port {elsewhere.getsockname()[1]}"),
                             (4, "it is no UDP socket"), (5, "Socket operation on non-socket")):
-            line = f"closing file descriptor {number} from the service manager unused: {why}"
+            line = f"closed file descriptor {number} of the service manager, which pyd2 does not use: {why}"
             assert line in d2.stdout()
         _send(site.port, 1)
         d2.wait_for_log(SUCCEEDED)

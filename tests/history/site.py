@@ -97,6 +97,19 @@ class Site:
             history.close()
 
 
+def failed(event: Event, fault: str, why: str, mend: str) -> None:
+    """Check that a request failed, and what is said of it."""
+    assert (event.result, event.fault) == ("failed", fault), event
+    assert why in event.why
+    assert mend in event.mend
+
+
+def mended(site: Site, fqdn: str, **body: Any) -> None:
+    """Check that a request for a name is done with another configuration."""
+    site.use(site.body(**body))
+    assert site.ask(fqdn).result == "done"
+
+
 @contextmanager
 def running_site(d2_binary: str, directory: Path, env: Mapping[str, str] | None = None) -> Iterator[Site]:
     """Run a daemon with a history in a directory, and BIND; ``env`` is for the daemon."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyd2.tools.cli import main
-from tests.history.site import KEY, OTHER_SECRET, Site
+from tests.history.site import KEY, OTHER_SECRET, ZONES, Site, failed, mended
 from tests.kit import ncr
 
 if TYPE_CHECKING:
@@ -30,14 +30,28 @@ def test_a_name_of_another_client(site: Site) -> None:
     assert site.ask("taken.example.com.", b"three", mode="check-exists-with-dhcid").result == "done"
 
 
-def test_a_wrong_secret(site: Site) -> None:
-    site.use(site.body(key=KEY.kea() | {"secret": OTHER_SECRET}))
-    event = site.ask("secret.example.com.")
-    assert event.result == "failed"
-    assert event.fault == "badsig"
-    assert "different secrets" in event.why
-    site.use(site.body())  # mend: the same secret at both ends
-    assert site.ask("secret.example.com.").result == "done"
+@pytest.mark.parametrize(
+    ("name", "domain", "key", "fault", "why", "mend"),
+    [
+        ("secret.example.com.", ZONES[0], {"secret": OTHER_SECRET},
+         "badsig", "different secrets", "Copy the secret"),
+        ("algorithm.example.com.", ZONES[0], {"algorithm": "HMAC-SHA512"},
+         "badkey", "another algorithm", "with the same algorithm and secret"),
+        ("cut.example.com.", ZONES[0], {"digest-bits": 128},
+         "unsigned", "a signature cut by digest-bits", "leave digest-bits at 0"),
+        ("wild.example.com.", "*", {},
+         "NOTAUTH", "does not serve this zone", "the domain's name is exactly that of the zone"),
+        ("host.dyn.example.com.", "dyn.example.com.", {},
+         "NOTAUTH", "does not serve this zone", "the domain's name is exactly that of the zone"),
+    ],
+    ids=["secret", "algorithm", "digest-bits", "domain for all names", "domain inside a zone"],
+)  # fmt: skip
+def test_a_wrong_configuration(
+    site: Site, name: str, domain: str, key: dict[str, Any], fault: str, why: str, mend: str
+) -> None:
+    site.use(site.body(domain, key=KEY.kea() | key))
+    failed(site.ask(name), fault, why, mend)
+    mended(site, name)
 
 
 def test_a_key_that_the_server_does_not_know(site: Site) -> None:
@@ -54,24 +68,7 @@ def test_an_update_that_is_not_signed(site: Site) -> None:
     event = site.ask("unsigned.example.com.")
     assert (event.result, event.fault, event.key) == ("failed", "REFUSED", "")
     assert "Check key-name of the domain" in event.mend
-    site.use(site.body())
-    assert site.ask("unsigned.example.com.").result == "done"
-
-
-def test_a_zone_that_the_server_does_not_serve(site: Site) -> None:
-    site.use(site.body("example.net."))
-    event = site.ask("zone.example.net.")
-    assert (event.result, event.fault) == ("failed", "NOTAUTH")
-    assert "does not serve this zone" in event.why
-
-
-def test_a_name_inside_the_zone_as_its_domain(site: Site) -> None:
-    """The domain names what is no zone of the server."""
-    site.use(site.body("dyn.example.com."))
-    event = site.ask("host.dyn.example.com.")
-    assert (event.result, event.fault) == ("failed", "NOTAUTH")
-    site.use(site.body("example.com."))  # mend: the name of the domain is exactly that of the zone
-    assert site.ask("host.dyn.example.com.").result == "done"
+    mended(site, "unsigned.example.com.")
 
 
 def test_a_server_that_does_not_answer(site: Site) -> None:
@@ -81,8 +78,7 @@ def test_a_server_that_does_not_answer(site: Site) -> None:
     assert "did not answer in time, 3 times" in event.why
     assert event.ms is not None
     assert event.ms > 800
-    site.use(site.body())
-    assert site.ask("silent.example.com.").result == "done"
+    mended(site, "silent.example.com.")
 
 
 def test_a_name_in_no_domain(site: Site) -> None:

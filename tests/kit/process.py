@@ -32,6 +32,22 @@ def find_program(name: str, package: str) -> str:
     return path
 
 
+class _Output:
+    """A file that a program adds to; it is read again only when it has grown, as waiting tests look often."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = 0
+        self._text = ""
+
+    def text(self) -> str:
+        """Return what is in it. Bytes that aren't UTF-8 are shown as escapes."""
+        if self._path.stat().st_size != self._size:
+            octets = self._path.read_bytes()
+            self._size, self._text = len(octets), octets.decode("utf-8", "backslashreplace")
+        return self._text
+
+
 class Process:
     """A running program. stdout and stderr go to `<name>.stdout` and `<name>.stderr` in `logs`.
 
@@ -42,8 +58,9 @@ class Process:
                  env: Mapping[str, str] | None = None, descriptors: Sequence[int] = ()) -> None:
         folder = logs or cwd
         self.name = name
-        self.stdout_path, self._err = folder / f".{name}.stdout", folder / f".{name}.stderr"
-        with self.stdout_path.open("wb") as out, self._err.open("wb") as err:
+        self.stdout_path, stderr_path = folder / f".{name}.stdout", folder / f".{name}.stderr"
+        self._out, self._err = _Output(self.stdout_path), _Output(stderr_path)
+        with self.stdout_path.open("wb") as out, stderr_path.open("wb") as err:
             self._popen = subprocess.Popen(argv, cwd=cwd, env=dict(env) if env is not None else None,
                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                            pass_fds=descriptors)
@@ -68,12 +85,12 @@ class Process:
         return self._popen.poll()
 
     def stdout(self) -> str:
-        """Everything written on stdout so far. Bytes that aren't UTF-8 are shown as escapes."""
-        return self.stdout_path.read_bytes().decode("utf-8", "backslashreplace")
+        """Everything written on stdout so far."""
+        return self._out.text()
 
     def stderr(self) -> str:
         """Everything written on stderr so far."""
-        return self._err.read_bytes().decode("utf-8", "backslashreplace")
+        return self._err.text()
 
     def output(self) -> str:
         """Both, stdout first."""

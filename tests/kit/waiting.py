@@ -1,5 +1,6 @@
 """The only way to wait in tests: check a condition until it holds or the deadline passes."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -30,3 +31,10 @@ def wait_until(condition: Callable[[], T], what: str, timeout: float = TIMEOUT) 
         if time.monotonic() > deadline:
             raise WaitTimeoutError(f"waited {timeout} s in vain for {what}")
         time.sleep(_PAUSE)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the event loop run until a condition holds. Raises TimeoutError."""
+    async with asyncio.timeout(TIMEOUT):
+        while not condition():  # noqa: ASYNC110  nothing tells when a log line comes
+            await asyncio.sleep(0)

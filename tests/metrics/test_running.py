@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
@@ -22,6 +21,7 @@ from pyd2.metrics.families import BY_NAME, FAMILIES
 from tests.kit import ncr
 from tests.kit.as_kea import as_kea
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
+from tests.kit.http_client import fetch
 from tests.kit.ports import PortLease
 from tests.kit.process import Process, find_program
 from tests.kit.scripted_dns import ScriptedDns
@@ -49,13 +49,7 @@ class Site:
     def get(self, path: str = "/metrics", **headers: str) -> tuple[int, dict[str, str], str]:
         """Return status, headers and text."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=names)
-        try:
-            with urllib.request.urlopen(asked, timeout=20) as response:
-                return response.status, dict(response.headers), response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, dict(error.headers), error.read().decode()
+        return fetch(f"http://127.0.0.1:{self.port}{path}", names)
 
     def sample(self, name: str, **labels: str) -> float:
         """Return the sum of a metric's samples with these labels."""

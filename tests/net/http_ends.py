@@ -94,13 +94,6 @@ async def ask(port: int, request: bytes, context: ssl.SSLContext | None = None) 
     return response
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until the condition holds."""
-    async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110  nothing tells when a log line comes
-            await asyncio.sleep(0)
-
-
 def client_context(authority: Path, cert: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
     """Return the context of a client that trusts an authority, and has a certificate or none."""
     context = ssl.create_default_context(cafile=str(authority))

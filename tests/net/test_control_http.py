@@ -20,7 +20,8 @@ from pyd2.net import control, control_http_connection
 from pyd2.net.control_http import MAX_CONNECTIONS, HttpChannel
 from tests.control.http_fakes import ADMIN, HttpLines, basic, body_of, command, http_socket, post, status_of
 from tests.kit.ports import PortLease
-from tests.net.http_ends import Client, answer, ask, channel, make, until
+from tests.kit.waiting import until
+from tests.net.http_ends import Client, answer, ask, channel, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from pyd2.net import control_http_connection
 from pyd2.net.control_tls import make_context
 from tests.control.http_fakes import ADMIN, HttpLines, command, http_socket, post, status_of
 from tests.kit.certificates import Certificate, make_authority, make_certificate
-from tests.net.http_ends import Client, ask, channel, client_context, make, until
+from tests.kit.waiting import until
+from tests.net.http_ends import Client, ask, channel, client_context, make
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,6 +25,7 @@ from pyd2.errors import ConfigError
 from pyd2.net.control_unix import CHUNK, MAX_CONNECTIONS, UnixChannel
 from tests.control.fakes import Lines
 from tests.kit.profile import RULES
+from tests.kit.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -101,13 +102,6 @@ async def exchange(path: str, *chunks: bytes, end: bool = False) -> bytes:
     answer = await reader.read()
     writer.close()
     return answer
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until the condition holds."""
-    async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110  nothing tells when a log line comes
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o770, 0o777, None])

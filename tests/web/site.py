@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tests.kit import ncr
 from tests.kit.as_kea import as_kea
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
+from tests.kit.http_client import fetch
 from tests.kit.ports import PortLease
 from tests.kit.scripted_dns import ScriptedDns
 from tests.kit.waiting import wait_until
@@ -57,13 +56,7 @@ class Site:
         found = client or self.client
         if found is not None:
             names.setdefault("Authorization", credentials(found))
-        asked = urllib.request.Request(self.address + path.lstrip("/"), headers=names)
-        try:
-            with urllib.request.urlopen(asked, timeout=20) as response:
-                return response.status, dict(response.headers), response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, dict(error.headers), error.read().decode()
+        return fetch(self.address + path.lstrip("/"), names)
 
     def api(self, path: str, **options: Any) -> Any:
         """Return what the API answers."""
@@ -80,13 +73,9 @@ class Site:
         """Return status, and the answer to a command over HTTP."""
         body = json.dumps({"command": name, "service": ["d2"], "arguments": arguments}).encode()
         headers = {"Content-Type": "application/json", "Authorization": credentials(client or OPERATOR)}
-        asked = urllib.request.Request(self.address, body, headers)
-        try:
-            with urllib.request.urlopen(asked, timeout=20) as response:
-                return response.status, json.load(response)[0]
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+        status, _, text = fetch(self.address, headers, body)
+        answer = json.loads(text)
+        return status, answer[0] if isinstance(answer, list) else answer
 
     def send(self, fqdn: str, address: str = "192.0.2.10", **members: Any) -> None:
         """Send a request, of a client of its own."""

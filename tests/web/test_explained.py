@@ -10,19 +10,10 @@ import pytest
 
 from pyd2.ncr import ConflictResolutionMode
 from pyd2.tools.cli import main
-from tests.web.site import READER, SECRETS, Site, running
+from tests.web.site import READER, SECRETS, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def site(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if not is_pyd2:
-        pytest.skip("Kea has no page")
-    with running(d2_binary, tmp_path_factory.mktemp("history")) as site:
-        yield site
 
 
 def explained(site: Site, **given: str) -> dict[str, Any]:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
-
-import pytest
+from typing import Any, Self
 
 from pyd2.web.stream import MOST_READERS
 from tests.kit.waiting import wait_until
-from tests.web.site import OPERATOR, READER, SECRETS, Site, credentials, running
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.web.site import OPERATOR, READER, SECRETS, Site, credentials
 
 
 class Reader:
@@ -57,14 +52,6 @@ class Reader:
             if name == f"event: {wanted}":
                 found: dict[str, Any] = json.loads(data)
                 return found
-
-
-@pytest.fixture(scope="module")
-def site(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if not is_pyd2:
-        pytest.skip("Kea has no page")
-    with running(d2_binary, tmp_path_factory.mktemp("history")) as site:
-        yield site
 
 
 def test_status_and_failures_come(site: Site) -> None:

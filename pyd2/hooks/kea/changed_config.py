@@ -1,7 +1,7 @@
 """The configuration as compiled libraries changed Kea's objects of it in d2_srv_configured.
 
-It is taken over field by field, not parsed anew: a server that was added without a key gets unsigned updates,
-whatever the domain's ``key-name`` says.
+It is taken over field by field, not parsed again: a server that was added without a key gets unsigned
+updates, whatever the domain's ``key-name`` says.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 ``store`` is the file: requests and ``dead_letters``, in a ``database``. ``folder`` puts a file in the place
 of another, ``opening`` finds out what lies there, for which ``wal`` looks for lost commits, and ``salvage``
 reads what is left of a damaged file. ``lock`` keeps a second daemon off, and ``writer`` is the queue thread,
-which does all that. ``stores`` is what the queue above gets.
+which does all that. ``stores`` is what the queue above gets, and ``offline`` what tools get.
 """
 
 from typing import Final

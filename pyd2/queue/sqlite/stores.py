@@ -12,12 +12,36 @@ from pyd2.queue.sqlite import DATABASE, UNKNOWN
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from pyd2.messages import Log
-    from pyd2.queue.interface import QueueStore, StoreListener
+    from pyd2.queue.interface import DeadLetter, QueueStore, StoreListener
+    from pyd2.queue.sqlite.store import Store
 
 COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """The bounds of the times that commits take."""
+
+
+class StoredDeadLetters:
+    """See DeadLetters."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def page(self, most: int, before: int) -> tuple[Sequence[DeadLetter], int]:
+        """Read some, and count all."""
+        with self._open() as store:
+            return store.newest_dead(most, before), store.count_dead()
+
+    def of_numbers(self, numbers: Sequence[int]) -> Sequence[DeadLetter]:
+        """Read those of some numbers."""
+        with self._open() as store:
+            return store.dead_of(numbers)
+
+    def _open(self) -> Store:
+        from pyd2.queue.sqlite.store import Store
+
+        return Store(self._directory, read_only=True)
 
 
 class SqliteStores:
@@ -41,6 +65,10 @@ class SqliteStores:
         return writer.Writer(
             self._loop, listener, self._report, directory, after, self.commit_seconds
         )
+
+    def dead_letters(self, directory: str) -> StoredDeadLetters:
+        """Return what reads them; each call opens the database for itself."""
+        return StoredDeadLetters(directory)
 
     def report_left(self, directory: str) -> None:
         """Log it from a thread: the disk may hang."""

@@ -44,7 +44,7 @@ class _Wal:
         self.sound = head[:4] == _LITTLE and _sums(head[:24], (0, 0)) == struct.unpack(">2I", head[24:])
         """Whether the header is; SQLite leaves out all that follows one that is not."""
         if not self.sound:
-            # Made anew, with the first frame's salt; if that is of an earlier cycle, the database has it.
+            # Made again, with the first frame's salt; if that is of an earlier cycle, the database has it.
             head = _LITTLE + struct.pack(">3I", _FORMAT, PAGE, 0) + octets[_HEADER + 8 : _HEADER + 16]
             head += struct.pack(">2I", *_sums(head, (0, 0)))
         self.head = head
@@ -133,7 +133,7 @@ def examine(path: Path, step: Callable[[], None]) -> str:
 
 
 def mend(path: Path) -> None:
-    """Write the checksums of all frames anew, in a copy: SQLite reads them all then, whatever is in them."""
+    """Write new checksums of all frames, in a copy: SQLite reads them all then, whatever is in them."""
     wal = _read(path)
     if wal is None:
         return

@@ -17,6 +17,7 @@ from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.control.commands import APPLICATION
 from pyd2.data.controls import escaped, escaped_lines
+from pyd2.data.counted import counted
 from pyd2.data.element import Element
 from pyd2.data.secrets import HIDDEN, is_secret_name
 from pyd2.errors import ConfigError, Pyd2Error, without_secrets
@@ -132,7 +133,7 @@ class _Application:
             print(f"{arguments.config} changes nothing in the configuration that runs")
             return
         if arguments.dry_run:
-            print(f"tested only: {len(lines)} change{'' if len(lines) == 1 else 's'}")
+            print(f"tested only: {counted(len(lines), 'change')}")
             return
         if arguments.watch:
             if sockets.closes(channel, running, new):

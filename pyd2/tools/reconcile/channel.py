@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from pyd2.command_client import EMPTY, SUCCESS, read_command_answer
 from pyd2.tools.channel.command_socket import CommandSocket, reason
 from pyd2.tools.reconcile.errors import ReconcileError
 
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyd2.tools.channel.command_socket import HttpOptions
-
-_SUCCESS: Final = 0
-_EMPTY: Final = 3
-"""The ``result`` of a command that has found nothing."""
 
 _TIMEOUT: Final = 60.0
 """Seconds for a command: a page of leases from a database may take long."""
@@ -54,12 +51,12 @@ class Channel:
         if self._socket.is_http:
             body["service"] = [self._service]
         try:
-            result, text, found = read_answer(self.exchange(orjson.dumps(body)))
+            result, text, found = read_command_answer(self.exchange(orjson.dumps(body)))
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ReconcileError(f"{self}: no answer to {name}: {reason(error)}") from None
-        if result not in {_SUCCESS, _EMPTY}:
+        if result not in {SUCCESS, EMPTY}:
             raise ReconcileError(f"{self}: {name} failed: {text}")
-        return found if result == _SUCCESS else None
+        return found if result == SUCCESS else None
 
     def exchange(self, command: bytes) -> bytes:
         """Return the octets of the answer to those of a command; raises as CommandSocket.ask does."""
@@ -69,19 +66,3 @@ class Channel:
 def is_channel(text: str) -> bool:
     """Whether a text names a control channel, and not a file."""
     return text.startswith(("unix:", "http://", "https://"))
-
-
-def read_answer(raw: bytes) -> tuple[int, str, dict[str, Any]]:
-    """Return result, text and arguments of an answer. Over HTTP it is in a list. Raises ValueError."""
-    # Kea's texts are byte strings, and a hostname may hold any.
-    value = orjson.loads(raw.decode("utf-8", "replace"))
-    if isinstance(value, list):
-        if len(value) != 1:
-            raise ValueError(f"a list of {len(value)} answers")
-        value = value[0]
-    if not isinstance(value, dict) or type(value.get("result")) is not int:
-        raise ValueError("not an answer of Kea")
-    arguments = value.get("arguments", {})
-    if not isinstance(arguments, dict):
-        raise ValueError("its arguments are no map")  # noqa: TRY004  a value from outside is wrong
-    return value["result"], str(value.get("text", "")), arguments

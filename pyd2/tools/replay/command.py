@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.config.parse import read_file
 from pyd2.data.controls import escaped
+from pyd2.data.counted import counted
 from pyd2.errors import ConfigError
 from pyd2.tools.daemon_process import DaemonError
 from pyd2.tools.endpoint import Endpoint
@@ -130,14 +131,15 @@ def _run(arguments: argparse.Namespace) -> int:
         return _compare(arguments, zones, requests, total)
     if arguments.write:
         done = _write(arguments.write, requests, total)
-        print(f"wrote {_count_text(done)} to {arguments.write}")
+        print(f"wrote {counted(done, 'request')} to {arguments.write}")
     else:
         done = _send(arguments, requests, total)
         print(
-            f"sent {_count_text(done)} to {arguments.to}; see the daemon's log and statistics for the outcome"
+            f"sent {counted(done, 'request')} to {arguments.to}; "
+            "see the daemon's log and statistics for the outcome"
         )
     if requests.unreadable:
-        count = _count_text(requests.unreadable)
+        count = counted(requests.unreadable, "request")
         print(f"{count} left out: not readable, so not to be anonymised", file=sys.stderr)
     return 0
 
@@ -252,10 +254,6 @@ def _compare(arguments: argparse.Namespace, zones: list[str], requests: Iterable
         print(escaped(line))
     print("both did the same" if not found else "they did NOT do the same")
     return 1 if found else 0
-
-
-def _count_text(number: int) -> str:
-    return f"{number} request{'' if number == 1 else 's'}"
 
 
 def _speed(text: str) -> float:

@@ -29,7 +29,7 @@ def lines(now: Reading, before: Reading | None, place: str, most: int | None = N
 class _View:
     def __init__(self, now: Reading, before: Reading | None) -> None:
         self._now = now
-        # The counters of another process, or those that were reset, begin anew.
+        # The counters of another process, or those that were reset, begin again.
         same = before is not None and before.pid == now.pid
         self._before = before if same else None
 

@@ -134,7 +134,7 @@ class Driver:
     def go_to_next_server(
         self, transaction: Transaction, event: str, reason: str, now: float, wall: float
     ) -> None:
-        """Go on with the domain's next server, at the first step of the direction.
+        """Continue with the domain's next server, at the first step of the direction.
 
         If there is none, the transaction has failed, with ``event`` as its last one, for ``reason``.
         """

@@ -302,7 +302,7 @@ class Replies:
         self._rejected(transaction, rcode, rcode_text(rcode) if to is None else Fault.LOOP, now, wall)
 
     def _rejected(self, transaction: Transaction, rcode: int, fault: str, now: float, wall: float) -> None:
-        """Go on with a transaction whose step an RCODE has ended."""
+        """Continue a transaction whose step an RCODE has ended."""
         ncr = transaction.ncr
         server = transaction.server
         self._log.emit(transaction.step.rejected, ncr.request_id, server.text, ncr.fqdn, rcode)
@@ -317,7 +317,7 @@ class Replies:
             self._driver.fail(transaction, UPDATE_FAILED, reason, now, wall, may_pass=not refuses)
 
     def _doubted(self, transaction: Transaction, failed: int | BadReply, now: float, wall: float) -> bool:
-        """Go on with a transaction that asks whether its server takes DHCIDs; False: it does not ask."""
+        """Continue a transaction that asks whether its server takes DHCIDs; False: it does not ask."""
         if transaction.step.probes:
             following = self._dhcids.probed(transaction, failed)
             if following is None:
@@ -357,7 +357,7 @@ class Replies:
             counts.timeouts += 1
 
     def missed(self, transaction: Transaction, now: float, wall: float, *, was_sent: bool = True) -> None:
-        """Go on with a transaction whose update was not answered in time."""
+        """Continue a transaction whose update was not answered in time."""
         self._counters.update_timeout.add(wall)
         if transaction.key_counters is not None:
             transaction.key_counters.timeout.add(wall)
@@ -379,7 +379,7 @@ class Replies:
         self.spoilt(transaction, bad, now, wall)
 
     def spoilt(self, transaction: Transaction, bad: BadReply, now: float, wall: float) -> None:
-        """Go on with a transaction whose reply is not in order."""
+        """Continue a transaction whose reply is not in order."""
         self._counters.update_error.add(wall)
         if transaction.key_counters is not None:
             transaction.key_counters.error.add(wall)
@@ -405,7 +405,7 @@ class Replies:
     def _leave_server(
         self, transaction: Transaction, bad: BadReply | None, now: float, wall: float
     ) -> None:
-        """Go on with a transaction that has no usable answer; ``bad``: for want of DHCIDs, perhaps."""
+        """Continue a transaction that has no usable answer; ``bad``: for want of DHCIDs, perhaps."""
         refuses = bad is not None and self._dhcids.refuses(transaction, bad)
         if refuses:
             transaction.fault = Fault.NO_DHCID

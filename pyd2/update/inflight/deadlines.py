@@ -48,6 +48,6 @@ class Deadlines:
                     return first
                 break
         if len(self._fifos) > 1:
-            # Lengths that are no longer in use; one that is will be made anew.
+            # Lengths that are no longer in use; one that is will be made again.
             self._fifos = {timeout: fifo for timeout, fifo in self._fifos.items() if fifo}
         return None

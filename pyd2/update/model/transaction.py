@@ -81,7 +81,7 @@ class BatchTry(Tried):
         raise NotImplementedError
 
     def expire(self, now: float, wall: float) -> None:
-        """Go on without a reply: the time of the try is up."""
+        """Continue without a reply: the time of the try is up."""
         raise NotImplementedError
 
     @property
@@ -90,7 +90,7 @@ class BatchTry(Tried):
         raise NotImplementedError
 
     def fail(self, now: float, wall: float) -> None:
-        """Go on: the message could not be sent, and the try was withdrawn."""
+        """Continue: the message could not be sent, and the try was withdrawn."""
         raise NotImplementedError
 
 

@@ -65,7 +65,7 @@ class RecentFailures:
             self.then.add(wall, now, done, ends)
 
     def take(self) -> Failures:
-        """Return what was collected, and begin anew."""
+        """Return what was collected, and begin again."""
         taken = Failures(tuple(self._recent), self._causes, self._count)
         self._recent.clear()
         self._causes = {}

@@ -1,4 +1,4 @@
-// The page: which view is shown, and the stream of events that goes on while views change.
+// The page: which view is shown, and the stream of events that continues while views change.
 
 import { address, make } from "./dom.js";
 import { listen } from "./stream.js";

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from pyd2.command_client import read_command_answer
 from pyd2.tools.channel.command_socket import HttpOptions, read_credentials
-from pyd2.tools.reconcile.channel import Channel, read_answer
+from pyd2.tools.reconcile.channel import Channel
 from pyd2.tools.reconcile.errors import ReconcileError
 from pyd2.tools.reconcile.lease_commands import PAGE, LeaseCommands
 from tests.tools.reconcile.made import address
@@ -104,7 +105,7 @@ def test_a_page_that_is_none_ends_all(answers: list[dict[str, Any]], reason: str
 ])
 def test_what_is_no_answer(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        read_answer(raw)
+        read_command_answer(raw)
 
 
 def answer_all(path: Path, answers: Sequence[Mapping[str, Any]]) -> threading.Thread:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ZONE = "example.com."
 SECRET = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 OTHER_SECRET = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg="
-WATCH = ("--watch", "1")
+WATCH = ("--watch", "0.5")
 PATIENT: dict[str, Any] = {"dns-server-timeout": 20000}
 """Where no reply may be late, however busy the machine is."""
 
@@ -127,10 +127,24 @@ def running(binary: str, **members: Any) -> Iterator[Site]:
                 site.d2.process.kill()  # it may not end while transactions are active (contract, section 12)
 
 
-@pytest.fixture(params=["pyd2", pytest.param("kea", marks=pytest.mark.peers)])
+@pytest.fixture(scope="module", params=["pyd2", pytest.param("kea", marks=pytest.mark.peers)])
 def binary(request: pytest.FixtureRequest, d2_binary: str) -> str:
     """Each of the two daemons."""
     return d2_binary if request.param == "pyd2" else find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
+
+
+@pytest.fixture(scope="module")
+def unchanged(binary: str) -> Iterator[Site]:
+    """A daemon for the tests after which it has the configuration of before."""
+    with running(binary) as site:
+        yield site
+
+
+@pytest.fixture
+def site(unchanged: Site) -> Iterator[Site]:
+    before = unchanged.hash()
+    yield unchanged
+    assert unchanged.hash() == before
 
 
 def test_a_configuration_comes_into_force(binary: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,8 +154,8 @@ def test_a_configuration_comes_into_force(binary: str, capsys: pytest.CaptureFix
         assert site.timeout() == 20001
         out, err = capsys.readouterr()
         lines = out.splitlines()
-        assert lines[:2] == ["~ dns-server-timeout: 20000 -> 20001", "set; watching for 1 s"]
-        assert re.fullmatch(r"in force: [1-9]\d* updates sent, \d+ timeouts, \d+ errors in 1 s", lines[2])
+        assert lines[:2] == ["~ dns-server-timeout: 20000 -> 20001", "set; watching for 0.5 s"]
+        assert re.fullmatch(r"in force: [1-9]\d* updates sent, \d+ timeouts, \d+ errors in 0\.5 s", lines[2])
         assert lines[3].startswith("not written: unless ")
         assert (len(lines), err) == (4, "")
         assert site.apply(body, *WATCH) == 0
@@ -189,27 +203,23 @@ def test_without_updates_it_says_that_nothing_was_seen(d2_binary: str,
         assert f"\n{command_module.NOTHING_SEEN}\n" in capsys.readouterr().out
 
 
-def test_a_configuration_that_is_refused(binary: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with running(binary) as site:
-        before = site.hash()
-        body = site.body()
-        body["DhcpDdns"]["forward-ddns"]["ddns-domains"][0]["key-name"] = "unknown."
-        assert site.apply(body, *WATCH) == 1
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.startswith("pyd2ctl apply: nothing was set: the daemon refuses the configuration: ")
-        here = r"^here: .*undefined key: unknown\. \(.*new\.json:\d+:\d+\)$"
-        assert re.search(here, err, re.MULTILINE), err
-        assert site.hash() == before
+def test_a_configuration_that_is_refused(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    body = site.body()
+    body["DhcpDdns"]["forward-ddns"]["ddns-domains"][0]["key-name"] = "unknown."
+    assert site.apply(body, *WATCH) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("pyd2ctl apply: nothing was set: the daemon refuses the configuration: ")
+    here = r"^here: .*undefined key: unknown\. \(.*new\.json:\d+:\d+\)$"
+    assert re.search(here, err, re.MULTILINE), err
 
 
-def test_files_that_are_no_configuration(d2_binary: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with running(d2_binary) as site:
-        assert site.apply({"DhcpDdns": {"prot": 1}}) == 1
-        assert 'nothing was set: ' in (err := capsys.readouterr().err)
-        assert err.endswith('; instead: write "port"\n')
-        assert main(["apply", "/no/such/file", "--to", str(site.d2.socket)]) == 1
-        assert "/no/such/file" in capsys.readouterr().err
+def test_files_that_are_no_configuration(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert site.apply({"DhcpDdns": {"prot": 1}}) == 1
+    assert 'nothing was set: ' in (err := capsys.readouterr().err)
+    assert err.endswith('; instead: write "port"\n')
+    assert main(["apply", "/no/such/file", "--to", str(site.d2.socket)]) == 1
+    assert "/no/such/file" in capsys.readouterr().err
 
 
 def test_a_daemon_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,35 +230,30 @@ def test_a_daemon_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
 
 
-def test_a_dry_run(d2_binary: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with running(d2_binary) as site:
-        before = site.hash()
-        assert site.apply(site.body(**{"dns-server-timeout": 50, "port": site.dead}), "--dry-run") == 0
-        assert capsys.readouterr().out.splitlines() == [
-            "~ dns-server-timeout: 40 -> 50", f"~ port: {site.port} -> {site.dead}", "tested only: 2 changes",
-        ]
-        assert site.hash() == before
+def test_a_dry_run(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert site.apply(site.body(**{"dns-server-timeout": 50, "port": site.dead}), "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "~ dns-server-timeout: 40 -> 50", f"~ port: {site.port} -> {site.dead}", "tested only: 2 changes",
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_goes_back(binary: str, number: signal.Signals) -> None:
-    with running(binary) as site:
-        before = site.hash()
-        with site.process(50, before_it=1000) as (process, out, err):
-            assert out.readline() == "~ dns-server-timeout: 40 -> 50\n"
-            process.send_signal(number)
-            assert process.wait(60) == 1
-            assert err.read() == "pyd2ctl apply: interrupted: nothing was set\n"
-        assert site.hash() == before
-        with site.process(50, before_it=0) as (process, out, err):
-            assert out.readline() == "~ dns-server-timeout: 40 -> 50\n"
-            assert out.readline() == "set; watching for 100000 s\n"
-            assert site.timeout() == 50
-            process.send_signal(number)
-            assert process.wait(60) == 1
-            assert err.read() == ("pyd2ctl apply: going back: interrupted\n"
-                                  "pyd2ctl apply: the earlier configuration is in force again\n")
-        assert site.hash() == before
+def test_an_interrupt_goes_back(site: Site, number: signal.Signals) -> None:
+    before = site.hash()
+    with site.process(50, before_it=1000) as (process, out, err):
+        assert out.readline() == "~ dns-server-timeout: 40 -> 50\n"
+        process.send_signal(number)
+        assert process.wait(60) == 1
+        assert err.read() == "pyd2ctl apply: interrupted: nothing was set\n"
+    assert site.hash() == before
+    with site.process(50, before_it=0) as (process, out, err):
+        assert out.readline() == "~ dns-server-timeout: 40 -> 50\n"
+        assert out.readline() == "set; watching for 100000 s\n"
+        assert site.timeout() == 50
+        process.send_signal(number)
+        assert process.wait(60) == 1
+        assert err.read() == ("pyd2ctl apply: going back: interrupted\n"
+                              "pyd2ctl apply: the earlier configuration is in force again\n")
 
 
 class GoesAway(io.StringIO):
@@ -260,14 +265,11 @@ class GoesAway(io.StringIO):
         return super().write(text)
 
 
-def test_a_terminal_that_goes_away_goes_back(d2_binary: str, monkeypatch: pytest.MonkeyPatch,
+def test_a_terminal_that_goes_away_goes_back(site: Site, monkeypatch: pytest.MonkeyPatch,
                                              capsys: pytest.CaptureFixture[str]) -> None:
-    with running(d2_binary) as site:
-        before = site.hash()
-        monkeypatch.setattr(sys, "stdout", GoesAway())
-        assert site.apply(site.body(**{"dns-server-timeout": 50}), "--watch", "0.1") == 1
-        assert "going back: gone\n" in capsys.readouterr().err
-        assert site.hash() == before
+    monkeypatch.setattr(sys, "stdout", GoesAway())
+    assert site.apply(site.body(**{"dns-server-timeout": 50}), "--watch", "0.1") == 1
+    assert "going back: gone\n" in capsys.readouterr().err
 
 
 def test_a_daemon_that_dies_meanwhile(d2_binary: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from pyd2.data.json import from_wire
 from pyd2.data.text import to_text
 from pyd2.errors import ConfigError, ConfigParserError, ConfigSyntaxError, SocketError
 from pyd2.profiles.kea_3_0 import KEA_3_0
-from tests.config.socket_maps import FILES, SocketMaps
+from tests.config.sockets.socket_maps import FILES, SocketMaps
 
 if TYPE_CHECKING:
     from pathlib import Path
