@@ -42,7 +42,7 @@ class BatchGroup:
         """Rounds under way."""
         self.expected = Found.FREE
         """What names of additions turned out to be when the server was asked last. If all were OURS, they are
-        taken over at once; if it is OTHERWISE, because most existed, the server is asked first."""
+        taken over at once; if it is OTHERWISE, because some existed, the server is asked first."""
         self.asking: Route | None = None
         """How its questions go to the server; None: none was asked yet."""
         self.octets = OCTETS
