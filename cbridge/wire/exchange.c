@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "answer.h"
 #include "error.h"
 #include "outgoing.h"
 #include "octets.h"
@@ -43,16 +44,19 @@ static int draw_query_id(sending *common) {
     return -1;
 }
 
-/* Write the update of a packed request without its query ID. Returns its size or an enum wire_error. */
-static int write_update(const wire_route *route, const wire_packed *head, const uint8_t *behind, uint8_t *buffer) {
+/* Write the message of a packed request without its query ID. Returns its size or an enum wire_error. */
+static int write_message(const wire_route *route, const wire_packed *head, const uint8_t *behind, uint8_t *buffer) {
     const uint8_t *dhcid = behind;
     const uint8_t *fqdn = behind + head->dhcid_size;
+    if (route->update == NULL) {
+        return wire_question_write(fqdn, head->fqdn_size, buffer, MESSAGE_MAX);
+    }
     return wire_update_write(route->update, route->zone, fqdn, route->forward ? head->fqdn_size : 0, fqdn,
                              head->fqdn_size, head->address, head->address_size, dhcid, head->dhcid_size,
                              head->lease_length, buffer, MESSAGE_MAX);
 }
 
-/* Make a transaction's update, enter its try and post it. Returns the try, or null if nothing has been done. */
+/* Make a transaction's update, or a question, enter its try and post it. Returns the try, or null if nothing has been done. */
 static wire_try *send_one(sending *common, const wire_route *route, uint32_t number, const wire_packed *head,
                           const uint8_t *behind) {
     uint8_t message[MESSAGE_MAX];
@@ -60,7 +64,7 @@ static wire_try *send_one(sending *common, const wire_route *route, uint32_t num
         return NULL;
     }
     uint8_t *buffer = wire_lane_reserve(common->lane, MESSAGE_MAX);
-    int size = write_update(route, head, behind, message);
+    int size = write_message(route, head, behind, message);
     int query_id = buffer != NULL && size >= 0 ? draw_query_id(common) : -1;
     if (query_id < 0) {
         return NULL;
@@ -79,7 +83,7 @@ static wire_try *send_one(sending *common, const wire_route *route, uint32_t num
     wire_try *try = wire_tries_add(common->tries, common->lane, query, number, common->turn->now, common->queue);
     try->route = route;
     try->then = NULL;
-    try->feeds_window = true;
+    try->feeds_window = route->update != NULL;
     try->mac_size = 0;
     if (route->key != NULL) {
         try->mac_size = (uint8_t)route->key->mac_size;
@@ -113,9 +117,12 @@ int wire_tries_send(wire_tries *tries, wire_lane *lane, const wire_turn *turn, c
             continue;
         }
         size_t size = sizeof head + head.dhcid_size + head.fqdn_size;
-        if (then[i] != NULL && size <= sizeof try->record) {
+        bool asks = routes[i]->update == NULL;
+        if (size <= sizeof try->record && (asks || then[i] != NULL)) {
             try->then = then[i];
             memcpy(try->record, record, size);
+        } else if (asks) {
+            try->route = NULL; /* the answer is for the caller to judge */
         }
     }
     return left_out;
@@ -128,6 +135,23 @@ static bool send_next(sending *common, const wire_route *then, uint32_t number, 
     memcpy(&head, record, sizeof head);
     return window->in_flight < window->limit && isinf(wire_window_paced_until(window)) &&
            send_one(common, then, number, &head, record + sizeof head) != NULL;
+}
+
+/* Judge the reply to a try. Returns the RCODE that counts or an enum wire_event_kind. */
+static int32_t judge(const wire_try *try, const uint8_t *reply, size_t size, uint64_t wall) {
+    const wire_route *route = try->route;
+    if (route == NULL) {
+        return WIRE_TRY_JUDGE;
+    }
+    if (route->update == NULL) {
+        wire_packed head;
+        memcpy(&head, try->record, sizeof head);
+        const uint8_t *dhcid = try->record + sizeof head;
+        return wire_answer_read(reply, size, route->key, try->mac, try->mac_size, wall, dhcid + head.dhcid_size,
+                                head.fqdn_size, dhcid, head.dhcid_size);
+    }
+    int rcode = wire_reply_read(reply, size, route->key, try->mac, try->mac_size, wall);
+    return rcode >= 0 && !(reply[2] & TRUNCATED) ? rcode : WIRE_TRY_JUDGE;
 }
 
 void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, const uint8_t *datagrams, size_t stride,
@@ -144,11 +168,7 @@ void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, 
             continue;
         }
         wire_try *try = &tries->tries[number];
-        int rcode = WIRE_UNUSUAL;
-        if (try->route != NULL) {
-            rcode = wire_reply_read(reply, sizes[i], try->route->key, try->mac, try->mac_size, turn->wall);
-        }
-        events[i].outcome = rcode >= 0 && !(reply[2] & TRUNCATED) ? rcode : WIRE_TRY_JUDGE;
+        events[i].outcome = judge(try, reply, sizes[i], turn->wall);
         if (try->feeds_window) {
             wire_window_replied(&lane->window, try->sent_at, turn->now);
         } else {
@@ -158,8 +178,8 @@ void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, 
             wire_reply_count(&lane->replies, events[i].outcome, turn->now - try->sent_at);
         }
         wire_tries_end(tries, number);
-        if (turn->goes_on && try->then != NULL && events[i].outcome >= 0 && try->route->done >> rcode & 1 &&
-            send_next(&common, try->then, (uint32_t)number, try->record)) {
+        if (turn->goes_on && try->then != NULL && events[i].outcome >= 0 &&
+            try->route->done >> events[i].outcome & 1 && send_next(&common, try->then, (uint32_t)number, try->record)) {
             events[i].outcome = WIRE_TRY_NEXT;
         }
     }

@@ -7,7 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { WIRE_HEADER_SIZE = 12 }; /* octets of every DNS message's header */
+enum {
+    WIRE_HEADER_SIZE = 12, /* octets of every DNS message's header */
+    WIRE_MESSAGE_MAX = 65535 /* octets of the longest DNS message */
+};
 
 /* What is still to be read. Once something was missing, that is noted and all that is read is zero. */
 typedef struct {

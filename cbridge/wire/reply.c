@@ -1,11 +1,10 @@
 #include "reply.h"
 
-#include "crypto.h"
 #include "error.h"
 #include "name_find.h"
 #include "tsig_key.h"
 
-enum { OPCODE_UPDATE = 5, MESSAGE_MAX = 65535 };
+enum { OPCODE_UPDATE = 5 };
 
 /* The numbers of a header. */
 typedef struct {
@@ -27,79 +26,9 @@ static header_fields read_header(const uint8_t *reply) {
     return found;
 }
 
-/* Move behind a name that must be `expected`, in any case. */
-static bool skip_name(wire_reader *reader, const uint8_t *message, const uint8_t *expected, size_t size) {
-    uint8_t lower[WIRE_NAME_MAX];
-    size_t found = 0;
-    int behind = wire_read_name(message, (size_t)(reader->end - message), (size_t)(reader->at - message), lower,
-                                &found);
-    if (behind < 0 || found != size || memcmp(lower, expected, size) != 0) {
-        return false;
-    }
-    reader->at = message + behind;
-    return true;
-}
-
-/*
- * Check the TSIG record that a reply ends with, from `at` on (RFC 8945, section 5.3). Returns 0 or an enum
- * wire_error.
- */
-static int verify(const uint8_t *reply, size_t size, size_t at, wire_key *key, const uint8_t *request_mac,
-                  size_t request_mac_size, uint64_t wall) {
-    wire_reader reader = wire_read_from(reply, size);
-    reader.at += at;
-    if (!skip_name(&reader, reply, key->name, key->name_size)) {
-        return WIRE_UNVERIFIED;
-    }
-    unsigned type = wire_get_u16(&reader);
-    unsigned rrclass = wire_get_u16(&reader);
-    uint64_t ttl = wire_get_uint(&reader, 4);
-    size_t length = wire_get_u16(&reader);
-    if (type != WIRE_TYPE_TSIG || rrclass != WIRE_CLASS_ANY || ttl != 0 || length != wire_left(&reader) ||
-        !skip_name(&reader, reply, key->algorithm, key->algorithm_size)) {
-        return WIRE_UNVERIFIED;
-    }
-    uint64_t when = wire_get_uint(&reader, 8);
-    size_t mac_size = wire_get_u16(&reader);
-    const uint8_t *mac = wire_read_octets(&reader, mac_size);
-    const uint8_t *original_id = wire_read_octets(&reader, 2);
-    unsigned error = wire_get_u16(&reader);
-    size_t other_size = wire_get_u16(&reader);
-    const uint8_t *other = wire_read_octets(&reader, other_size);
-    uint64_t signed_at = when >> 16;
-    bool in_time = signed_at <= wall + WIRE_FUDGE && wall <= signed_at + WIRE_FUDGE;
-    if (reader.missing || wire_left(&reader) != 0 || !in_time || mac_size < key->mac_size ||
-        mac_size > key->digest_size) {
-        return WIRE_UNVERIFIED;
-    }
-    uint8_t head[2];
-    wire_writer begin = wire_write_to(head, sizeof head);
-    wire_put_u16(&begin, (unsigned)request_mac_size);
-    static const uint8_t none[2] = {0, 0}; /* additional records without the TSIG record, which was the only one */
-    uint8_t variables[WIRE_VARIABLES_MAX];
-    wire_writer writer = wire_write_to(variables, sizeof variables);
-    wire_put_variables(&writer, key, when, error, (unsigned)other_size);
-    wire_part parts[] = {
-        {head, sizeof head},
-        {request_mac, request_mac_size},
-        {original_id, 2},
-        {reply + 2, 8},
-        {none, sizeof none},
-        {reply + WIRE_HEADER_SIZE, at - WIRE_HEADER_SIZE},
-        {variables, wire_written(&writer)},
-        {other, other_size},
-    };
-    uint8_t right[WIRE_MAC_MAX];
-    int failed = wire_hmac(key, parts, sizeof parts / sizeof parts[0], right);
-    if (failed != 0) {
-        return failed;
-    }
-    return wire_crypto.compare(right, mac, mac_size) == 0 ? 0 : WIRE_UNVERIFIED;
-}
-
 int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint8_t *request_mac,
                     size_t request_mac_size, uint64_t wall) {
-    if (size < WIRE_HEADER_SIZE || size > MESSAGE_MAX || wall >> 48 != 0 || request_mac_size > WIRE_MAC_MAX) {
+    if (size < WIRE_HEADER_SIZE || size > WIRE_MESSAGE_MAX) {
         return WIRE_UNUSUAL;
     }
     header_fields header = read_header(reply);
@@ -120,7 +49,7 @@ int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint
         at += 4; /* its type and class, whatever they are */
     }
     if (key != NULL) {
-        int error = verify(reply, size, (size_t)at, key, request_mac, request_mac_size, wall);
+        int error = wire_verify(reply, size, (size_t)at, 0, key, request_mac, request_mac_size, wall);
         if (error != 0) {
             return error;
         }

@@ -14,9 +14,9 @@
 /* The tries of all lanes. A transaction has a number, the caller's, and at most one try at a time. */
 typedef struct wire_tries wire_tries;
 
-/* Where an update of a step goes, and how it looks. */
+/* Where an update of a step, or a question, goes, and how it looks. */
 typedef struct {
-    const wire_template *update;
+    const wire_template *update; /* null: it asks for the DHCID of the FQDN */
     const wire_name *zone;
     wire_key *key; /* null: unsigned */
     uint16_t done; /* bit n: RCODE n completes the direction */
@@ -37,9 +37,13 @@ typedef struct {
 } wire_turn;
 
 enum wire_event_kind {
-    WIRE_TRY_JUDGE = -1,  /* a reply to this transaction's try, which is for the caller to judge */
-    WIRE_NO_TRY = -2,     /* what answers no try */
-    WIRE_TRY_NEXT = -3    /* the direction is completed, and the next update is under way */
+    WIRE_TRY_JUDGE = -1,    /* a reply to this transaction's try, which is for the caller to judge */
+    WIRE_NO_TRY = -2,       /* what answers no try */
+    WIRE_TRY_NEXT = -3,     /* the direction is completed, and the next update is under way */
+    WIRE_TRY_FREE = -4,     /* the answer to a question: there is no such name */
+    WIRE_TRY_WITHOUT = -5,  /* the name has no DHCID */
+    WIRE_TRY_OURS = -6,     /* it has the request's DHCID, and no other one */
+    WIRE_TRY_OTHERWISE = -7 /* it has another one */
 };
 
 /* What came of a datagram: a transaction's number, and the RCODE that counts or an enum wire_event_kind. */
@@ -68,7 +72,7 @@ int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_
                      double timeout, bool feeds_window);
 
 /*
- * Make the updates of `count` transactions and enter their tries. `records` holds their packed requests, one
+ * Make the updates, or questions, of `count` transactions and enter their tries. `records` holds their packed requests, one
  * behind the other; `then` is where each goes when this direction is completed, null if that is for the caller
  * to decide. The messages go to the lane's outbox. Returns how many are declined: for them, whose places are
  * left in `declined`, nothing has been done.

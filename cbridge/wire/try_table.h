@@ -23,7 +23,7 @@ typedef struct {
     bool feeds_window; /* whether its end says something to the lane's window */
     uint8_t mac_size;
     uint8_t mac[WIRE_MAC_MAX];
-    uint8_t record[WIRE_KEPT_MAX]; /* the packed request, if there is a `then` */
+    uint8_t record[WIRE_KEPT_MAX]; /* the packed request, if there is a `then`, or the route asks */
 } wire_try;
 
 /* The tries of one length of timeout: the order of sending is the order of expiry. */

@@ -4,6 +4,7 @@
 
 #include "crypto.h"
 #include "error.h"
+#include "name_find.h"
 #include "tsig_key.h"
 
 enum {
@@ -148,4 +149,73 @@ int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query
     wire_put_u16(&writer, query_id);
     wire_put_u32(&writer, 0); /* no error, no other data */
     return writer.full ? WIRE_NO_SPACE : (int)wire_written(&writer);
+}
+
+/* Move behind a name that must be `expected`, in any case. */
+static bool skip_name(wire_reader *reader, const uint8_t *message, const uint8_t *expected, size_t size) {
+    uint8_t lower[WIRE_NAME_MAX];
+    size_t found = 0;
+    int behind = wire_read_name(message, (size_t)(reader->end - message), (size_t)(reader->at - message), lower,
+                                &found);
+    if (behind < 0 || found != size || memcmp(lower, expected, size) != 0) {
+        return false;
+    }
+    reader->at = message + behind;
+    return true;
+}
+
+int wire_verify(const uint8_t *reply, size_t size, size_t at, unsigned others, wire_key *key,
+                const uint8_t *request_mac, size_t request_mac_size, uint64_t wall) {
+    if (wall >> 48 != 0 || request_mac_size > WIRE_MAC_MAX) {
+        return WIRE_UNUSUAL;
+    }
+    wire_reader reader = wire_read_from(reply, size);
+    reader.at += at;
+    if (!skip_name(&reader, reply, key->name, key->name_size)) {
+        return WIRE_UNVERIFIED;
+    }
+    unsigned type = wire_get_u16(&reader);
+    unsigned rrclass = wire_get_u16(&reader);
+    uint64_t ttl = wire_get_uint(&reader, 4);
+    size_t length = wire_get_u16(&reader);
+    if (type != WIRE_TYPE_TSIG || rrclass != WIRE_CLASS_ANY || ttl != 0 || length != wire_left(&reader) ||
+        !skip_name(&reader, reply, key->algorithm, key->algorithm_size)) {
+        return WIRE_UNVERIFIED;
+    }
+    uint64_t when = wire_get_uint(&reader, 8);
+    size_t mac_size = wire_get_u16(&reader);
+    const uint8_t *mac = wire_read_octets(&reader, mac_size);
+    const uint8_t *original_id = wire_read_octets(&reader, 2);
+    unsigned error = wire_get_u16(&reader);
+    size_t other_size = wire_get_u16(&reader);
+    const uint8_t *other = wire_read_octets(&reader, other_size);
+    uint64_t signed_at = when >> 16;
+    bool in_time = signed_at <= wall + WIRE_FUDGE && wall <= signed_at + WIRE_FUDGE;
+    if (reader.missing || wire_left(&reader) != 0 || !in_time || mac_size < key->mac_size ||
+        mac_size > key->digest_size) {
+        return WIRE_UNVERIFIED;
+    }
+    uint8_t head[2];
+    wire_writer begin = wire_write_to(head, sizeof head);
+    wire_put_u16(&begin, (unsigned)request_mac_size);
+    const uint8_t additional[2] = {(uint8_t)(others >> 8), (uint8_t)others}; /* records without the TSIG record */
+    uint8_t variables[WIRE_VARIABLES_MAX];
+    wire_writer writer = wire_write_to(variables, sizeof variables);
+    wire_put_variables(&writer, key, when, error, (unsigned)other_size);
+    wire_part parts[] = {
+        {head, sizeof head},
+        {request_mac, request_mac_size},
+        {original_id, 2},
+        {reply + 2, 8},
+        {additional, sizeof additional},
+        {reply + WIRE_HEADER_SIZE, at - WIRE_HEADER_SIZE},
+        {variables, wire_written(&writer)},
+        {other, other_size},
+    };
+    uint8_t right[WIRE_MAC_MAX];
+    int failed = wire_hmac(key, parts, sizeof parts / sizeof parts[0], right);
+    if (failed != 0) {
+        return failed;
+    }
+    return wire_crypto.compare(right, mac, mac_size) == 0 ? 0 : WIRE_UNVERIFIED;
 }

@@ -43,4 +43,11 @@ int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[W
 void wire_put_variables(wire_writer *writer, const wire_key *key, uint64_t when, unsigned error,
                         unsigned other_size);
 
+/*
+ * Check the TSIG record that a reply ends with, from `at` on, behind `others` of its additional section; `request_mac`
+ * is the request's (RFC 8945, section 5.3). Returns 0 or an enum wire_error.
+ */
+int wire_verify(const uint8_t *reply, size_t size, size_t at, unsigned others, wire_key *key,
+                const uint8_t *request_mac, size_t request_mac_size, uint64_t wall);
+
 #endif

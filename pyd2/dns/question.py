@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -42,6 +43,21 @@ class DhcidAnswer(NamedTuple):
         return self.rcode == Rcode.NXDOMAIN
 
 
+class Found(IntEnum):
+    """What an answer says of a name and a client; plain numbers, which are looked up quickly."""
+
+    FREE = 0
+    """There is no such name."""
+    OURS = 1
+    """It has the client's DHCID, and no other one."""
+    OTHERWISE = 2
+    """It has another client's."""
+    WITHOUT = 3
+    """It exists and has none; or it does not exist, and a wildcard of the zone answers for it."""
+    UNKNOWN = 4
+    """There is no answer that says anything."""
+
+
 def encode_question(name: bytes) -> bytes:
     """Return the question for the DHCID of an uncompressed name, with query ID 0 and without TSIG."""
     return _HEAD.pack(0, Opcode.QUERY << 11, 1, 0, 0, 0) + name + _ASKED.pack(RRType.DHCID, RRClass.IN)
@@ -69,6 +85,23 @@ def read_answer(datagram: bytes, name: bytes, context: SigningContext | None, wa
     if owner.lower() != name.lower() or _ASKED.unpack_from(datagram, at) != (RRType.DHCID, RRClass.IN):
         raise ReplyError("received answer is one to another question")
     return DhcidAnswer(reply.rcode, tuple(_dhcids(datagram, at + _ASKED.size, name.lower())))
+
+
+def what_is_found(
+    datagram: bytes, name: bytes, dhcid: bytes, context: SigningContext | None, wall: int
+) -> Found:
+    """Return what an answer says of a name and a client's DHCID; see ``read_answer`` for the rest."""
+    try:
+        answer = read_answer(datagram, name, context, wall)
+    except ReplyError:
+        return Found.UNKNOWN
+    if answer.name_is_free:
+        return Found.FREE
+    if answer.rcode != Rcode.NOERROR:
+        return Found.UNKNOWN
+    if not answer.dhcids:
+        return Found.WITHOUT
+    return Found.OURS if answer.dhcids == (dhcid,) else Found.OTHERWISE
 
 
 def _usual_answer(datagram: bytes, name: bytes) -> DhcidAnswer | None:

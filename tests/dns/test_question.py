@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyd2.dns.names import parse_name
-from pyd2.dns.question import _usual_answer, encode_question, read_answer
+from pyd2.dns.question import Found, _usual_answer, encode_question, read_answer, what_is_found
 from pyd2.dns.tsig import HmacKey, TsigRecord
 from pyd2.errors import ReplyError
 
@@ -45,6 +45,25 @@ def test_whose_a_name_is() -> None:
     assert other.dhcids == ()
     aside = reply("host.example.com. 300 IN A 192.0.2.1", "host.example.com. 300 IN DHCID AAEC")
     assert read_answer(aside, NAME, None, WALL).dhcids == (b"\0\1\2",)
+
+
+DHCID = b"\0\1\1"
+
+
+@pytest.mark.parametrize(("datagram", "found"), [
+    (reply(rcode=3), Found.FREE),
+    (reply(), Found.WITHOUT),
+    (reply("host.example.com. 300 IN DHCID AAEB"), Found.OURS),
+    (reply("host.example.com. 300 IN DHCID AAEC"), Found.OTHERWISE),
+    (reply("host.example.com. 300 IN DHCID AAEB", "host.example.com. 300 IN DHCID AAEC"), Found.OTHERWISE),
+    (reply(rcode=2), Found.UNKNOWN),
+    (reply(rcode=5), Found.UNKNOWN),
+    (reply(flags=dns.flags.TC), Found.UNKNOWN),
+    (reply(name="other.example.com."), Found.UNKNOWN),
+    (b"", Found.UNKNOWN),
+])
+def test_what_a_client_finds(datagram: bytes, found: Found) -> None:
+    assert what_is_found(datagram, NAME, DHCID, None, WALL) is found
 
 
 @given(st.binary(max_size=80), st.integers(0, 3), st.integers(0, 255), st.integers(0, 255))

@@ -5,7 +5,7 @@
 #include "packed.h"
 #include "tries.h"
 
-enum { TRANSACTIONS = 40, LANES = 2 };
+enum { TRANSACTIONS = 40, LANES = 2, STRIDE = 128 };
 
 static const uint8_t ZONE[] = "\7example\3com";
 static const uint8_t KEY_NAME[] = "\1k";
@@ -20,6 +20,7 @@ typedef struct {
     wire_name zone;
     wire_route forward;
     wire_route reverse;
+    wire_route asks;
     int under_way[TRANSACTIONS]; /* the lane and 1, or 0 */
     wire_turn turn;
     uint8_t random[64];
@@ -56,8 +57,8 @@ static void send_some(world *w, input *from) {
         CHECK(records != NULL);
         memcpy(records + used, record, size);
         used += size;
-        routes[count] = what % 2 ? &w->forward : &w->reverse;
-        then[count] = what % 4 ? &w->reverse : NULL;
+        routes[count] = what % 7 == 0 ? &w->asks : what % 2 ? &w->forward : &w->reverse;
+        then[count] = what % 4 && what % 7 ? &w->reverse : NULL;
         numbers[count++] = number;
     }
     if (count > 0 && next_octet(from) % 4 == 0) {
@@ -77,25 +78,50 @@ static void send_some(world *w, input *from) {
     free(records);
 }
 
+/* Write a datagram that may be an answer to a question. Returns its size. */
+static uint32_t write_answer(uint8_t *buffer, input *from) {
+    static const uint8_t question[] = "\4Host\7example\3com\0\0\x31\0\1";
+    static const uint8_t record[] = "\xC0\x0C\0\x31\0\1\0\0\1";
+    uint8_t dhcid_size = next_octet(from) % 40;
+    uint8_t counts[8] = {0, 1, 0, next_octet(from) % 4, 0, 0, 0, next_octet(from) % 8 == 0};
+    uint8_t *at = buffer + 4;
+    buffer[2] = (uint8_t)(0x84 | (next_octet(from) & 2));
+    buffer[3] = next_octet(from) % 4;
+    memcpy(at, counts, sizeof counts);
+    at += sizeof counts;
+    memcpy(at, question, sizeof question - 1);
+    at += sizeof question - 1;
+    memcpy(at, record, sizeof record);
+    at += sizeof record;
+    *at++ = 0;
+    *at++ = dhcid_size;
+    memset(at, 7, dhcid_size);
+    return (uint32_t)(at - buffer) + dhcid_size - next_octet(from) % 3;
+}
+
 static void take_some(world *w, input *from) {
     uint32_t lane = next_octet(from) % LANES;
     uint32_t slot = next_octet(from) % 4;
     uint32_t sizes[4];
     wire_event events[4];
     size_t count = 0;
-    uint8_t *buffer = calloc(4, 64);
+    uint8_t *buffer = calloc(4, STRIDE);
     CHECK(buffer != NULL);
     for (uint32_t number = 0; number < TRANSACTIONS && count < 4; number++) {
         int64_t query = wire_tries_query(w->tries, number, w->lanes[lane]);
         if (query >= 0 && query >> 16 == slot) {
             uint8_t reply[12] = {(uint8_t)(query >> 8), (uint8_t)query, (uint8_t)(0xA8 | (next_octet(from) & 2)),
                                  next_octet(from) % 12};
-            memcpy(buffer + 64 * count, reply, sizeof reply);
-            sizes[count++] = next_octet(from) % 8 ? sizeof reply : next_octet(from) % 12;
+            memcpy(buffer + STRIDE * count, reply, sizeof reply);
+            sizes[count] = next_octet(from) % 8 ? sizeof reply : next_octet(from) % 12;
+            if (next_octet(from) % 2) {
+                sizes[count] = write_answer(buffer + STRIDE * count, from);
+            }
+            count++;
         }
     }
     w->turn.goes_on = next_octet(from) % 2;
-    wire_tries_read_replies(w->tries, w->lanes[lane], slot, buffer, 64, sizes, count, &w->turn, events);
+    wire_tries_read_replies(w->tries, w->lanes[lane], slot, buffer, STRIDE, sizes, count, &w->turn, events);
     for (size_t i = 0; i < count; i++) {
         if (events[i].outcome == WIRE_NO_TRY) {
             CHECK(events[i].number == -1);
@@ -191,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(wire_name_set(&w.zone, ZONE, sizeof ZONE) == 0);
     w.forward = (wire_route){.update = &UPDATE, .zone = &w.zone, .key = key, .done = 1, .forward = 1};
     w.reverse = (wire_route){.update = &UPDATE, .zone = &w.zone, .done = 1};
+    w.asks = (wire_route){.key = size % 2 ? key : NULL, .forward = 1};
     input from = {data, size};
     for (size_t i = 0; i < sizeof w.random; i++) {
         w.random[i] = next_octet(&from) % 16;

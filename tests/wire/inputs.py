@@ -11,6 +11,7 @@ from pyd2.packets.packed import PackedRequest
 from tests.fuzz.mutate import mutate_bytes
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.reply_target import ReplyTarget
+from tests.packets.answers import make as make_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +38,13 @@ def replies(rng: random.Random) -> Iterator[bytes]:
         mac = asked.tsig.mac if asked.tsig else b""
         for part in parts:
             yield bytes((bool(setup[0]), len(mac))) + mac + part[1:]
+
+
+def answers(rng: random.Random) -> Iterator[bytes]:
+    """Make answers to questions."""
+    while True:
+        answer = make_answer(rng)
+        yield bytes((bool(answer.mac), len(answer.mac))) + answer.mac + answer.datagram
 
 
 def updates(rng: random.Random) -> Iterator[bytes]:
@@ -81,7 +89,7 @@ def tries(rng: random.Random) -> Iterator[bytes]:
 
 GENERATORS: dict[str, Callable[[random.Random], Iterator[bytes]]] = {
     "request": requests, "reply": replies, "update": updates, "packed": packed, "tries": tries,
-    "batch": batches,
+    "batch": batches, "answer": answers,
 }
 
 

@@ -19,13 +19,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.batch import MAX_UDP_BATCH
+from pyd2.dns.question import Found
 from pyd2.update.batch.lane_batches import LaneBatches
 from pyd2.update.batch.messages import BatchMessages
 from pyd2.update.batch.outcomes import BatchOutcomes
 from pyd2.update.batch.owners import owner_of
 from pyd2.update.batch.rounds import Round
 from pyd2.update.drive.library_key import LibraryKey
-from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort, Found
+from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import Transaction
 from pyd2.update.server.lane import MAX_HOOK_JOBS
@@ -156,11 +157,12 @@ class Batcher:
 
     def _ask_some(self, batches: LaneBatches, free: int, now: float, wall: float) -> int:
         """Ask as many questions as there are free places for; return how many."""
-        asked = 0
-        while batches.to_ask and asked < free and batches.asking < QUESTIONS_AT_A_TIME:
-            self._messages.ask(batches, *batches.to_ask.popleft(), self._outcomes, now, wall)
-            asked += 1
-        return asked
+        to_ask = batches.to_ask
+        count = min(len(to_ask), free, QUESTIONS_AT_A_TIME - batches.asking)
+        if count <= 0:
+            return 0
+        self._messages.ask(batches, [to_ask.popleft() for _ in range(count)], now, wall)
+        return count
 
     def _free_places(self, lane: Lane, now: float) -> int:
         return lane.window.free_places(now) - len(lane.orders) - lane.signing

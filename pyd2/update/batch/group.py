@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from pyd2.dns.question import Found
 from pyd2.update.batch.size import BatchSize
-from pyd2.update.model.batch_rules import BatchSort, Found
+from pyd2.update.model.batch_rules import BatchSort
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import Zone
     from pyd2.update.model.plan import Server
+    from pyd2.update.model.route import Route
     from pyd2.update.model.transaction import Transaction
 
     GroupKey: TypeAlias = tuple[Server, Zone, SigningKey | None, bool, BatchSort]
@@ -27,7 +29,8 @@ class BatchGroup:
     """Updates of one sort and direction for a zone at a server, with one key."""
 
     __slots__ = (
-        "expected", "forward", "key", "octets", "rounds", "server", "size", "sort", "waiting", "zone",
+        "asking", "expected", "forward", "key", "octets", "rounds", "server", "size", "sort", "waiting",
+        "zone",
     )
 
     def __init__(self, key: GroupKey, most: int) -> None:
@@ -39,6 +42,8 @@ class BatchGroup:
         """Rounds under way."""
         self.expected = Found.FREE
         """What names of additions turned out to be when the server was asked last. If all were OURS, they are
-        taken over at once; if it is OTHERWISE, because most existed, the server is asked first."""
+        taken over at once; if it is OTHERWISE, because some existed, the server is asked first."""
+        self.asking: Route | None = None
+        """How its questions go to the server; None: none was asked yet."""
         self.octets = OCTETS
         """What an update has taken up in the last batch."""

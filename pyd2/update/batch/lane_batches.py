@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import Zone
     from pyd2.update.batch.group import GroupKey
-    from pyd2.update.batch.rounds import Round
+    from pyd2.update.batch.rounds import Question, Round
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
 
@@ -59,7 +59,7 @@ class LaneBatches:
         """Batches under way."""
         self.udp = 0
         """Of these, over UDP."""
-        self.to_ask: deque[tuple[Round, int]] = deque()
+        self.to_ask: deque[Question] = deque()
         """Questions that wait for a free place."""
         self.asking = 0
         """Questions under way."""

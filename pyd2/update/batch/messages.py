@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Final
 from pyd2.dns.batch import LARGEST_BATCH, MAX_UDP_BATCH
 from pyd2.dns.question import encode_question
 from pyd2.errors import NcrError
-from pyd2.update.batch.rounds import Batch, Question
+from pyd2.update.batch.rounds import Batch
 from pyd2.update.drive.sender import Draft
 from pyd2.update.inflight.contract import STREAM, Outgoing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyd2.dns.tsig import SigningContext
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.batch.lane_batches import LaneBatches
-    from pyd2.update.batch.rounds import Follows, Round
+    from pyd2.update.batch.rounds import Follows, Question, Round
     from pyd2.update.drive.outcomes import Ends
     from pyd2.update.drive.sender import Sender
     from pyd2.update.inflight.contract import Tries
@@ -91,22 +93,30 @@ class BatchMessages:
             )
         return count
 
-    def ask(
-        self, batches: LaneBatches, round_: Round, place: int, follows: Follows, now: float, wall: float
-    ) -> None:
-        """Ask for the DHCID of one of a round's names."""
-        group = round_.group
-        context = None if group.key is None else group.key.create_context()
-        name = round_.transactions[place].ncr.fqdn_wire
-        slot = STREAM if group.server.tcp else self._sender.slot_of(batches.lane)
-        query_id = self._tries.draw_query_id(batches.lane, slot)
-        draft = Draft(slot, query_id, encode_question(name))
-        message = _signed(draft, context, int(wall))
-        question = Question(round_, place, follows, context)
-        question.tcp = group.server.tcp
-        self._send(question, draft, message, now)
-        batches.counts.questions += 1
-        batches.asking += 1
+    def ask(self, batches: LaneBatches, questions: Sequence[Question], now: float, wall: float) -> None:
+        """Ask for the DHCIDs of names, by the batch where there is a route for that."""
+        lane = batches.lane
+        batches.counts.questions += len(questions)
+        batches.asking += len(questions)
+        alone = [question for question in questions if not question.route.address]
+        routed = [question for question in questions if question.route.address]
+        if routed:
+            left = self._tries.send(lane, routed, self._sender.turn(lane, now, wall))
+            alone += [routed[place] for place in left]
+            self._output.posted[lane] = None
+            lane.free_places_known = False
+        for question in alone:
+            self._ask_alone(question, now, wall)
+
+    def _ask_alone(self, question: Question, now: float, wall: float) -> None:
+        """Make a question in Python and send it."""
+        server = question.server
+        context = question.context = None if question.key is None else question.key.create_context()
+        question.tcp = server.tcp
+        slot = STREAM if server.tcp else self._sender.slot_of(server.lane)
+        query_id = self._tries.draw_query_id(server.lane, slot)
+        draft = Draft(slot, query_id, encode_question(question.ncr.fqdn_wire))
+        self._send(question, draft, _signed(draft, context, int(wall)), now)
 
     def _send(self, tried: BatchTry, draft: Draft, message: bytes, now: float) -> None:
         lane = tried.server.lane

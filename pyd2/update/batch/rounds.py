@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort, Found
+from pyd2.dns.question import Found, what_is_found
+from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
+from pyd2.update.model.route import ALONE
 from pyd2.update.model.transaction import BatchTry
 
 if TYPE_CHECKING:
@@ -16,18 +18,18 @@ if TYPE_CHECKING:
 
     from pyd2.dns.tsig import SigningContext
     from pyd2.update.batch.group import BatchGroup
+    from pyd2.update.model.route import Route
     from pyd2.update.model.transaction import Transaction
 
 
 class Round:
     """The updates of a round; each has the step of its transaction."""
 
-    __slots__ = ("found", "group", "left", "owners", "second", "transactions")
+    __slots__ = ("found", "group", "left", "members", "second", "transactions")
 
     def __init__(self, group: BatchGroup, members: Sequence[tuple[bytes, Transaction]]) -> None:
         self.group = group
-        self.owners = [owner for owner, _ in members]
-        self.transactions = [transaction for _, transaction in members]
+        self.keep(members)
         self.second = False
         """Whether its names have been asked for."""
         self.found: list[Found] = []
@@ -35,14 +37,10 @@ class Round:
         self.left = 0
         """Names whose answer is still to come."""
 
-    @property
-    def members(self) -> list[tuple[bytes, Transaction]]:
-        """Its owners, each with its transaction."""
-        return list(zip(self.owners, self.transactions, strict=True))
-
     def keep(self, members: Sequence[tuple[bytes, Transaction]]) -> None:
         """Leave out all others."""
-        self.owners = [owner for owner, _ in members]
+        self.members = members
+        """Its owners, each with its transaction."""
         self.transactions = [transaction for _, transaction in members]
 
     def begin_anew(self, members: Iterable[tuple[bytes, Transaction]]) -> None:
@@ -75,8 +73,8 @@ class Follows(Protocol):
     def batch_failed(self, batch: Batch, now: float, wall: float) -> None:
         """Continue a round whose batch could not be sent over TCP."""
 
-    def question_answered(self, question: Question, datagram: bytes | None, now: float, wall: float) -> None:
-        """Use the answer to a question; None: there is none."""
+    def question_answered(self, question: Question, found: Found, now: float) -> None:
+        """Use what the answer to a question says, or that there is none."""
 
 
 class _Try(BatchTry):
@@ -129,26 +127,35 @@ class Batch(_Try):
 class Question(_Try):
     """The question for the DHCID of one of a round's names."""
 
-    __slots__ = ("place",)
+    __slots__ = ("ncr", "place", "route")
 
-    def __init__(self, round_: Round, place: int, follows: Follows, context: SigningContext | None) -> None:
-        super().__init__(round_, follows, context)
+    then = ALONE
+
+    def __init__(self, round_: Round, place: int, follows: Follows, route: Route) -> None:
+        super().__init__(round_, follows, None)
+        self.ncr = round_.transactions[place].ncr
         self.place = place
         """That of the name."""
+        self.route = route if self.ncr.packed else ALONE
 
     def receive(self, datagram: bytes, now: float, wall: float) -> None:
         """See BatchTry."""
-        self._follows.question_answered(self, datagram, now, wall)
+        ncr = self.ncr
+        self.found(what_is_found(datagram, ncr.fqdn_wire, ncr.dhcid, self.context, int(wall)), now)
 
-    def expire(self, now: float, wall: float) -> None:
+    def found(self, found: Found, now: float) -> None:
+        """Use what the answer says."""
+        self._follows.question_answered(self, found, now)
+
+    def expire(self, now: float, wall: float) -> None:  # noqa: ARG002
         """See BatchTry."""
-        self._follows.question_answered(self, None, now, wall)
+        self.found(Found.UNKNOWN, now)
 
     @property
     def may_fail(self) -> bool:
         """See BatchTry."""
         return True
 
-    def fail(self, now: float, wall: float) -> None:
+    def fail(self, now: float, wall: float) -> None:  # noqa: ARG002
         """See BatchTry."""
-        self._follows.question_answered(self, None, now, wall)
+        self.found(Found.UNKNOWN, now)

@@ -18,7 +18,7 @@ from pyd2.errors import BadReply, HookError, ReplyError
 from pyd2.update.drive.dhcid_support import DhcidSupport
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.questions import ANSWERS, Questions, WhatDiffers, clients_of, what_was_found
-from pyd2.update.inflight.contract import NEXT
+from pyd2.update.inflight.contract import FOUND, NEXT
 from pyd2.update.model.faults import Fault
 from pyd2.update.model.kinds import DONE, JOINING, MAX_ROUNDS, MAX_TRIES, NOTED
 from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED, Transaction
@@ -79,9 +79,9 @@ class Replies:
             lane.silent = False
         if lane.breaker is not None:
             self._failover.heard(lane, lane.breaker, events, wall)
-        for transaction, rcode, datagram in events:
+        for transaction, rcode, more in events:
             if transaction is None:
-                self._ignore(lane, datagram, wall)
+                self._ignore(lane, more, wall)
                 continue
             if logged:
                 log.emit("ASIODNS_FETCH_COMPLETED", lane.host, lane.port)
@@ -91,8 +91,10 @@ class Replies:
                 counters = transaction.key_counters
                 self._successes[counters] = self._successes.get(counters, 0) + 1
                 continued.append(transaction)
+            elif rcode == FOUND:
+                transaction.found(more, now)
             else:
-                self._judge(transaction, datagram, now, wall)
+                self._judge(transaction, more, now, wall)
         if continued:
             self._driver.went_on(continued, lane, wall)
         if self._successes:

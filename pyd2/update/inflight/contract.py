@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
     from pyd2.update.model.route import Route
-    from pyd2.update.model.transaction import Purpose, Transaction
+    from pyd2.update.model.transaction import Purpose
     from pyd2.update.server.lane import Lane
     from pyd2.update.server.window import InFlightWindow
 
@@ -26,6 +26,8 @@ JUDGE: Final = -1
 """In an event: the reply is still to be judged."""
 NEXT: Final = -3
 """In an event: the direction is completed, and the first update of the reverse direction is under way."""
+FOUND: Final = -4
+"""In an event: the answer to a question was judged."""
 
 
 class Turn(NamedTuple):
@@ -42,10 +44,10 @@ class Turn(NamedTuple):
 STREAM: Final = 0xFFFFFFFE
 """The slot of all tries over TCP or TLS to a server: they share one connection, and so its query IDs."""
 
-Event: TypeAlias = "tuple[Any, int, bytes]"
+Event: TypeAlias = "tuple[Any, int, Any]"
 """What came of a datagram from a server: what its try was for (a Purpose; None: it answers no try under way),
-and the response code of a reply that counts, or JUDGE and the datagram, or NEXT. Only with JUDGE is it no
-Transaction.
+and the response code of a reply that counts, or JUDGE and the datagram, or NEXT, or FOUND and what was found
+(a Found). With FOUND it is a question, with JUDGE any Purpose, else a Transaction.
 """
 
 
@@ -79,6 +81,9 @@ class Tries(Protocol):
     def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
         """Return how a step's updates, signed with a key, go to a server: by the batch, or ALONE."""
 
+    def question_route(self, server: Server, key: SigningKey | None) -> Route:
+        """Return how questions for the DHCID of a name, signed with a key, go to a server."""
+
     def draw_place(self) -> int:
         """Draw a number that chooses one of a lane's local ports."""
 
@@ -91,8 +96,8 @@ class Tries(Protocol):
     def enter(self, tried: Purpose, lane: Lane, query: int, now: float, timeout: float) -> None:
         """Enter a try whose message was made in Python; ``query`` is ``slot << 16 | query ID``."""
 
-    def send(self, lane: Lane, transactions: Sequence[Transaction], turn: Turn) -> list[int]:
-        """Make the updates of transactions that have a route, enter their tries and post the messages.
+    def send(self, lane: Lane, purposes: Sequence[Purpose], turn: Turn) -> list[int]:
+        """Make the messages of transactions or questions that have a route, enter their tries and post them.
 
         Returns the places of those that must go alone after all; nothing has been done for them.
         """

@@ -6,11 +6,12 @@ from array import array
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
+from pyd2.dns.question import Found
 from pyd2.packets.batch import in_batches
 from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
 from pyd2.packets.native_tally import read_histogram, set_bounds
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.inflight.contract import JUDGE, NEXT, Event, Outgoing
+from pyd2.update.inflight.contract import FOUND, JUDGE, NEXT, Event, Outgoing
 from pyd2.update.inflight.random_numbers import RandomNumbers
 from pyd2.update.model.kinds import DONE
 from pyd2.update.model.route import ALONE, Route
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pyd2.update.inflight.contract import Turn
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
-    from pyd2.update.model.transaction import Purpose, Transaction
+    from pyd2.update.model.transaction import Purpose
     from pyd2.update.server.lane import Lane
 
 _BATCH: Final = int(lib.WIRE_BATCH_MAX)
@@ -38,6 +39,10 @@ _POINTER: Final = "Q" if ffi.sizeof("void *") == 8 else "I"
 """The type code of arrays whose numbers C takes for pointers."""
 
 _WENT_ON: Final = int(lib.WIRE_TRY_NEXT)
+_FOUND: Final = {
+    int(lib.WIRE_TRY_FREE): Found.FREE, int(lib.WIRE_TRY_WITHOUT): Found.WITHOUT,
+    int(lib.WIRE_TRY_OURS): Found.OURS, int(lib.WIRE_TRY_OTHERWISE): Found.OTHERWISE,
+}
 _read_replies: Final = lib.wire_tries_read_replies
 _send: Final = lib.wire_tries_send
 _unpack: Final = ffi.unpack
@@ -156,16 +161,23 @@ class NativeTries(RandomNumbers):
 
     def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
         """See Tries."""
-        signs = key is None or (isinstance(key, CompiledKey) and key.prepared is not None)
-        if server.tcp or not signs or step.alone or not isinstance(zone, CompiledZone):
+        prepared = _prepared(key)
+        if server.tcp or prepared is None or step.alone or not isinstance(zone, CompiledZone):
             return ALONE
         template = prepare_template(step.template)
-        prepared = key.prepared if isinstance(key, CompiledKey) else ffi.NULL
         route = ffi.new("wire_route *", {
             "update": template, "zone": zone.prepared, "key": prepared, "forward": step.forward,
             "done": sum(1 << rcode for rcode, to in step.on.items() if to is DONE),
         })
         return Route(int(ffi.cast("uintptr_t", route)), route, template, zone, key)
+
+    def question_route(self, server: Server, key: SigningKey | None) -> Route:
+        """See Tries."""
+        prepared = _prepared(key)
+        if server.tcp or prepared is None:
+            return ALONE
+        route = ffi.new("wire_route *", {"key": prepared, "forward": True})
+        return Route(int(ffi.cast("uintptr_t", route)), route, key)
 
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""
@@ -209,14 +221,14 @@ class NativeTries(RandomNumbers):
         into.random_size = len(random)
         return random
 
-    def send(self, lane: Lane, transactions: Sequence[Transaction], turn: Turn) -> list[int]:
+    def send(self, lane: Lane, purposes: Sequence[Purpose], turn: Turn) -> list[int]:
         """See Tries."""
-        count = len(transactions)
+        count = len(purposes)
         number = self._number
-        numbers = array("I", [number(transaction) for transaction in transactions])
-        routes = array(_POINTER, [transaction.route.address for transaction in transactions])
-        then = array(_POINTER, [transaction.then.address for transaction in transactions])
-        records = b"".join([transaction.ncr for transaction in transactions])  # type: ignore[misc]
+        numbers = array("I", [number(purpose) for purpose in purposes])
+        routes = array(_POINTER, [purpose.route.address for purpose in purposes])
+        then = array(_POINTER, [purpose.then.address for purpose in purposes])
+        records = b"".join([purpose.ncr for purpose in purposes])  # type: ignore[misc]
         if count > len(self._declined):
             self._declined = ffi.new("uint32_t[]", 2 * count)
         kept = self._set_turn(turn, count)
@@ -261,6 +273,8 @@ class NativeTries(RandomNumbers):
                     found.append((tried[number], rcode, b""))
                 elif rcode == _WENT_ON:
                     found.append((tried[number], NEXT, b""))
+                elif rcode in _FOUND:
+                    found.append((tried[number], FOUND, _FOUND[rcode]))
                 elif number < 0:
                     found.append((None, JUDGE, batch[at]))
                 else:
@@ -309,3 +323,10 @@ class NativeTries(RandomNumbers):
             if tried is not None:
                 found[lib.wire_tries_query(self._tries, number, box)] = tried
         return found
+
+
+def _prepared(key: SigningKey | None) -> Any:  # noqa: ANN401  cffi's objects have no types
+    """Return a key as C wants it; None: C cannot sign with it."""
+    if key is None:
+        return ffi.NULL
+    return key.prepared if isinstance(key, CompiledKey) else None

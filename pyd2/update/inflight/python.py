@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
     from pyd2.update.model.route import Route
-    from pyd2.update.model.transaction import Purpose, Transaction
+    from pyd2.update.model.transaction import Purpose
     from pyd2.update.server.lane import Lane
     from pyd2.update.server.window import InFlightWindow
 
@@ -41,6 +41,10 @@ class PythonTries(RandomNumbers):
         """See Tries."""
         return ALONE
 
+    def question_route(self, _server: Server, _key: SigningKey | None) -> Route:
+        """See Tries."""
+        return ALONE
+
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""
         return query not in self.pending(lane) and query & 0xFFFF not in lane.quarantined
@@ -54,9 +58,9 @@ class PythonTries(RandomNumbers):
         self.in_flight += 1
         lane.window.sent()
 
-    def send(self, _lane: Lane, transactions: Sequence[Transaction], _turn: Turn) -> list[int]:
+    def send(self, _lane: Lane, purposes: Sequence[Purpose], _turn: Turn) -> list[int]:
         """See Tries."""
-        return list(range(len(transactions)))
+        return list(range(len(purposes)))
 
     def posted(self, _lane: Lane) -> list[Outgoing]:
         """See Tries."""

@@ -19,7 +19,7 @@ a batch leaves over goes by the table of its kind, and that may lead to them.
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum, auto
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode
@@ -44,20 +44,6 @@ class BatchSort(IntEnum):
     ADDITIONS = 1
     """They need a name that is free."""
     REMOVALS = 2
-
-
-class Found(Enum):
-    """What the answer to a question says of a name."""
-
-    FREE = auto()
-    OURS = auto()
-    """It has the client's DHCID, and no other one."""
-    OTHERWISE = auto()
-    """It has another client's."""
-    WITHOUT = auto()
-    """It exists and has none; or it does not exist, and a wildcard of the zone answers for it."""
-    UNKNOWN = auto()
-    """There is no answer."""
 
 
 OF_ONE_UPDATE: Final = frozenset({Rcode.NXDOMAIN, Rcode.YXDOMAIN, Rcode.YXRRSET, Rcode.NXRRSET})

@@ -60,6 +60,12 @@ class Tried:
     """That of the try under way, where its message was made here in Python, or its reply is judged here."""
     number: int
     """The number by which tries in C know it; -1: they do not."""
+    # What transactions and questions have, of which messages are made by the batch.
+    ncr: Request
+    route: Route
+    """How the message under way went to ``server``."""
+    then: Route
+    """How the reverse direction begins, if that is known."""
     # Set when the try goes out, by the tries in Python.
     query: int
     """``slot << 16 | query id``: the place in the lane's ``pending``."""
@@ -113,10 +119,6 @@ class Transaction(Tried):
     key_counters: KeyCounters | None
     routes: dict[Step, Route]
     """How updates with this key go to ``server``."""
-    route: Route
-    """How the update under way went to ``server``."""
-    then: Route
-    """How the reverse direction begins, if that is known."""
     _fault: str
     asked: Asked
     """What the server that was asked last said of the name; only under a policy, once it was asked."""

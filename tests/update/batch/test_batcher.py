@@ -302,6 +302,21 @@ def test_names_that_exist_are_asked_for(ours: bool, share: int) -> None:
         assert world.questions >= 130
 
 
+def test_while_some_names_of_each_batch_exist_they_are_asked_for_first() -> None:
+    """Nearly all batches would fail: after the first ones none is sent on the off chance."""
+    other = {"dhcid": ncr.dhcid(b"x", "x."), "reverse-change": False}
+    taken = [each | other for each in additions(400)[::10]]
+    world = World(batch_map(50))
+    world.run(taken, together=1, gap=0.02)
+    world.sizes.clear()
+    world.run(additions(400), together=400)
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_FAILED") == 40
+    shared = sum(size for size in world.sizes if size > 1)
+    # Both directions of 360, and the first batches, which fail.
+    assert 600 < shared <= 2 * 360 + 3 * 50
+    assert world.questions >= 350
+
+
 @pytest.mark.parametrize("in_flight", [1, 2, 5])
 def test_questions_that_come_first_are_asked_though_nothing_else_is_under_way(in_flight: int) -> None:
     """Nothing would wake the lane otherwise: the requests would wait until another one comes."""
