@@ -1,11 +1,12 @@
 #include "reply.h"
 
+#include "context_use.h"
 #include "crypto.h"
 #include "error.h"
 #include "name_find.h"
 #include "tsig_key.h"
 
-enum { OPCODE_UPDATE = 5, MESSAGE_MAX = 65535 };
+enum { OPCODE_UPDATE = 5, MESSAGE_MAX = 65535, TRUNCATED = 2, SIGNED_MAX = 1024 };
 
 /* The numbers of a header. */
 typedef struct {
@@ -40,15 +41,51 @@ static bool skip_name(wire_reader *reader, const uint8_t *message, const uint8_t
     return true;
 }
 
+/* What has signed a request: a shared secret or a security context. */
+typedef struct {
+    const wire_identity *identity; /* null: it is unsigned */
+    wire_key *key;
+    wire_context *context;
+} signer;
+
+/* Check the MIC of the parts, one after the other. Returns 0 or an enum wire_error. */
+static int verify_mic(wire_context *context, const wire_part *parts, size_t count, const uint8_t *mac,
+                      size_t mac_size) {
+    uint8_t octets[SIGNED_MAX];
+    wire_writer writer = wire_write_to(octets, sizeof octets);
+    for (size_t i = 0; i < count; i++) {
+        wire_put(&writer, parts[i].octets, parts[i].size);
+    }
+    if (writer.full) {
+        return WIRE_UNUSUAL;
+    }
+    wire_gss_status status;
+    return wire_context_verify(context, octets, wire_written(&writer), mac, mac_size, &status);
+}
+
+/* Check the HMAC of the parts, which may be cut. Returns 0 or an enum wire_error. */
+static int verify_hmac(wire_key *key, const wire_part *parts, size_t count, const uint8_t *mac, size_t mac_size) {
+    uint8_t right[WIRE_MAC_MAX];
+    if (mac_size < key->mac_size || mac_size > key->digest_size) {
+        return WIRE_UNVERIFIED;
+    }
+    int failed = wire_hmac(key, parts, count, right);
+    if (failed != 0) {
+        return failed;
+    }
+    return wire_crypto.compare(right, mac, mac_size) == 0 ? 0 : WIRE_UNVERIFIED;
+}
+
 /*
  * Check the TSIG record that a reply ends with, from `at` on (RFC 8945, section 5.3). Returns 0 or an enum
  * wire_error.
  */
-static int verify(const uint8_t *reply, size_t size, size_t at, wire_key *key, const uint8_t *request_mac,
+static int verify(const uint8_t *reply, size_t size, size_t at, const signer *by, const uint8_t *request_mac,
                   size_t request_mac_size, uint64_t wall) {
+    const wire_identity *identity = by->identity;
     wire_reader reader = wire_read_from(reply, size);
     reader.at += at;
-    if (!skip_name(&reader, reply, key->name, key->name_size)) {
+    if (!skip_name(&reader, reply, identity->name, identity->name_size)) {
         return WIRE_UNVERIFIED;
     }
     unsigned type = wire_get_u16(&reader);
@@ -56,7 +93,7 @@ static int verify(const uint8_t *reply, size_t size, size_t at, wire_key *key, c
     uint64_t ttl = wire_get_uint(&reader, 4);
     size_t length = wire_get_u16(&reader);
     if (type != WIRE_TYPE_TSIG || rrclass != WIRE_CLASS_ANY || ttl != 0 || length != wire_left(&reader) ||
-        !skip_name(&reader, reply, key->algorithm, key->algorithm_size)) {
+        !skip_name(&reader, reply, identity->algorithm, identity->algorithm_size)) {
         return WIRE_UNVERIFIED;
     }
     uint64_t when = wire_get_uint(&reader, 8);
@@ -68,8 +105,7 @@ static int verify(const uint8_t *reply, size_t size, size_t at, wire_key *key, c
     const uint8_t *other = wire_read_octets(&reader, other_size);
     uint64_t signed_at = when >> 16;
     bool in_time = signed_at <= wall + WIRE_FUDGE && wall <= signed_at + WIRE_FUDGE;
-    if (reader.missing || wire_left(&reader) != 0 || !in_time || mac_size < key->mac_size ||
-        mac_size > key->digest_size) {
+    if (reader.missing || wire_left(&reader) != 0 || !in_time || mac_size == 0) {
         return WIRE_UNVERIFIED;
     }
     uint8_t head[2];
@@ -78,7 +114,7 @@ static int verify(const uint8_t *reply, size_t size, size_t at, wire_key *key, c
     static const uint8_t none[2] = {0, 0}; /* additional records without the TSIG record, which was the only one */
     uint8_t variables[WIRE_VARIABLES_MAX];
     wire_writer writer = wire_write_to(variables, sizeof variables);
-    wire_put_variables(&writer, key, when, error, (unsigned)other_size);
+    wire_put_variables(&writer, identity, when, error, (unsigned)other_size);
     wire_part parts[] = {
         {head, sizeof head},
         {request_mac, request_mac_size},
@@ -89,16 +125,13 @@ static int verify(const uint8_t *reply, size_t size, size_t at, wire_key *key, c
         {variables, wire_written(&writer)},
         {other, other_size},
     };
-    uint8_t right[WIRE_MAC_MAX];
-    int failed = wire_hmac(key, parts, sizeof parts / sizeof parts[0], right);
-    if (failed != 0) {
-        return failed;
-    }
-    return wire_crypto.compare(right, mac, mac_size) == 0 ? 0 : WIRE_UNVERIFIED;
+    size_t count = sizeof parts / sizeof parts[0];
+    return by->context != NULL ? verify_mic(by->context, parts, count, mac, mac_size)
+                               : verify_hmac(by->key, parts, count, mac, mac_size);
 }
 
-int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint8_t *request_mac,
-                    size_t request_mac_size, uint64_t wall) {
+static int read_reply(const uint8_t *reply, size_t size, const signer *by, const uint8_t *request_mac,
+                      size_t request_mac_size, uint64_t wall) {
     if (size < WIRE_HEADER_SIZE || size > MESSAGE_MAX || wall >> 48 != 0 || request_mac_size > WIRE_MAC_MAX) {
         return WIRE_UNUSUAL;
     }
@@ -106,7 +139,7 @@ int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint
     bool response = header.flags >> 15;
     unsigned opcode = header.flags >> 11 & 15;
     if (!response || opcode != OPCODE_UPDATE || header.zones > 1 || header.answers != 0 ||
-        header.authorities != 0 || header.additional != (key != NULL)) {
+        header.authorities != 0 || header.additional != (by->identity != NULL)) {
         return WIRE_UNUSUAL;
     }
     int at = WIRE_HEADER_SIZE;
@@ -119,11 +152,26 @@ int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint
         }
         at += 4; /* its type and class, whatever they are */
     }
-    if (key != NULL) {
-        int error = verify(reply, size, (size_t)at, key, request_mac, request_mac_size, wall);
+    if (by->identity != NULL) {
+        int error = verify(reply, size, (size_t)at, by, request_mac, request_mac_size, wall);
         if (error != 0) {
             return error;
         }
     }
     return (int)(header.flags & 15);
+}
+
+int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint8_t *request_mac,
+                    size_t request_mac_size, uint64_t wall) {
+    const signer by = {.identity = key != NULL ? &key->identity : NULL, .key = key};
+    return read_reply(reply, size, &by, request_mac, request_mac_size, wall);
+}
+
+int wire_reply_read_by_context(const uint8_t *reply, size_t size, wire_context *context, const uint8_t *request_mac,
+                               size_t request_mac_size, uint64_t wall) {
+    if (size < WIRE_HEADER_SIZE || reply[2] & TRUNCATED) {
+        return WIRE_UNUSUAL;
+    }
+    const signer by = {.identity = wire_context_identity(context), .context = context};
+    return read_reply(reply, size, &by, request_mac, request_mac_size, wall);
 }

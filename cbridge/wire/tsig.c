@@ -64,10 +64,7 @@ wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *alg
     if (key == NULL) {
         goto done;
     }
-    memcpy(key->name, name, name_size);
-    memcpy(key->algorithm, algorithm, algorithm_size);
-    key->name_size = name_size;
-    key->algorithm_size = algorithm_size;
+    wire_identity_set(&key->identity, name, name_size, algorithm, algorithm_size);
     key->digest_size = (size_t)wire_crypto.md_size(fetched);
     key->mac_size = mac_size;
     if (key->digest_size > WIRE_MAC_MAX || mac_size < WIRE_MAC_MIN || mac_size < key->digest_size / 2 ||
@@ -101,51 +98,70 @@ int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[W
     return done ? 0 : WIRE_NO_DIGEST;
 }
 
-void wire_put_variables(wire_writer *writer, const wire_key *key, uint64_t when, unsigned error,
+void wire_identity_set(wire_identity *identity, const uint8_t *name, size_t name_size, const uint8_t *algorithm,
+                       size_t algorithm_size) {
+    memcpy(identity->name, name, name_size);
+    memcpy(identity->algorithm, algorithm, algorithm_size);
+    identity->name_size = name_size;
+    identity->algorithm_size = algorithm_size;
+}
+
+void wire_put_variables(wire_writer *writer, const wire_identity *identity, uint64_t when, unsigned error,
                         unsigned other_size) {
-    wire_put(writer, key->name, key->name_size);
+    wire_put(writer, identity->name, identity->name_size);
     wire_put_u16(writer, WIRE_CLASS_ANY);
     wire_put_u32(writer, 0);
-    wire_put(writer, key->algorithm, key->algorithm_size);
+    wire_put(writer, identity->algorithm, identity->algorithm_size);
     wire_put_uint(writer, when, 8);
     wire_put_u16(writer, error);
     wire_put_u16(writer, other_size);
 }
 
-int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall,
-              uint8_t *buffer, size_t buffer_size) {
+int wire_begin_signed(wire_writer *writer, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall) {
     if (size < WIRE_HEADER_SIZE || (message[10] == 0xFF && message[11] == 0xFF) || wall >> 48 != 0) {
         return WIRE_UNUSUAL;
     }
+    wire_put_u16(writer, query_id);
+    wire_put(writer, message + 2, size - 2);
+    return writer->full ? WIRE_NO_SPACE : 0;
+}
+
+void wire_put_record(wire_writer *writer, const wire_identity *identity, uint64_t when, const uint8_t *mac,
+                     size_t mac_size, uint16_t query_id) {
+    uint8_t *count = writer->begin + 10;
+    unsigned additional = (unsigned)(count[0] << 8 | count[1]) + 1;
+    count[0] = (uint8_t)(additional >> 8);
+    count[1] = (uint8_t)additional;
+    wire_put(writer, identity->name, identity->name_size);
+    wire_put_u16(writer, WIRE_TYPE_TSIG);
+    wire_put_u16(writer, WIRE_CLASS_ANY);
+    wire_put_u32(writer, 0);
+    wire_put_u16(writer, (unsigned)(identity->algorithm_size + FIXED_DATA + mac_size));
+    wire_put(writer, identity->algorithm, identity->algorithm_size);
+    wire_put_uint(writer, when, 8);
+    wire_put_u16(writer, (unsigned)mac_size);
+    wire_put(writer, mac, mac_size);
+    wire_put_u16(writer, query_id);
+    wire_put_u32(writer, 0); /* no error, no other data */
+}
+
+int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall,
+              uint8_t *buffer, size_t buffer_size) {
     wire_writer writer = wire_write_to(buffer, buffer_size);
-    wire_put_u16(&writer, query_id);
-    wire_put(&writer, message + 2, size - 2);
-    if (writer.full) {
-        return WIRE_NO_SPACE;
+    int error = wire_begin_signed(&writer, message, size, query_id, wall);
+    if (error != 0) {
+        return error;
     }
     uint8_t variables[WIRE_VARIABLES_MAX];
     uint8_t mac[WIRE_MAC_MAX];
     uint64_t when = wall << 16 | WIRE_FUDGE;
     wire_writer signed_too = wire_write_to(variables, sizeof variables);
-    wire_put_variables(&signed_too, key, when, 0, 0);
+    wire_put_variables(&signed_too, &key->identity, when, 0, 0);
     wire_part parts[] = {{buffer, size}, {variables, wire_written(&signed_too)}};
-    int error = wire_hmac(key, parts, 2, mac);
+    error = wire_hmac(key, parts, 2, mac);
     if (error != 0) {
         return error;
     }
-    unsigned additional = (unsigned)(buffer[10] << 8 | buffer[11]) + 1;
-    buffer[10] = (uint8_t)(additional >> 8);
-    buffer[11] = (uint8_t)additional;
-    wire_put(&writer, key->name, key->name_size);
-    wire_put_u16(&writer, WIRE_TYPE_TSIG);
-    wire_put_u16(&writer, WIRE_CLASS_ANY);
-    wire_put_u32(&writer, 0);
-    wire_put_u16(&writer, (unsigned)(key->algorithm_size + FIXED_DATA + key->mac_size));
-    wire_put(&writer, key->algorithm, key->algorithm_size);
-    wire_put_uint(&writer, when, 8);
-    wire_put_u16(&writer, (unsigned)key->mac_size);
-    wire_put(&writer, mac, key->mac_size);
-    wire_put_u16(&writer, query_id);
-    wire_put_u32(&writer, 0); /* no error, no other data */
+    wire_put_record(&writer, &key->identity, when, mac, key->mac_size, query_id);
     return writer.full ? WIRE_NO_SPACE : (int)wire_written(&writer);
 }

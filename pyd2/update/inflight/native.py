@@ -6,6 +6,7 @@ from array import array
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
+from pyd2.dns.tsig import ContextKey
 from pyd2.packets.batch import in_batches
 from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
 from pyd2.packets.native_tally import read_histogram, set_bounds
@@ -156,16 +157,21 @@ class NativeTries(RandomNumbers):
 
     def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
         """See Tries."""
-        signs = key is None or (isinstance(key, CompiledKey) and key.prepared is not None)
+        prepared = contexts = None
+        if isinstance(key, CompiledKey):
+            prepared = key.prepared
+        elif isinstance(key, ContextKey):
+            contexts = key.prepared
+        signs = key is None or prepared is not None or contexts is not None
         if server.tcp or not signs or step.alone or not isinstance(zone, CompiledZone):
             return ALONE
         template = prepare_template(step.template)
-        prepared = key.prepared if isinstance(key, CompiledKey) else ffi.NULL
         route = ffi.new("wire_route *", {
-            "update": template, "zone": zone.prepared, "key": prepared, "forward": step.forward,
+            "update": template, "zone": zone.prepared, "key": prepared or ffi.NULL,
+            "contexts": ffi.NULL if contexts is None else contexts.native, "forward": step.forward,
             "done": sum(1 << rcode for rcode, to in step.on.items() if to is DONE),
         })
-        return Route(int(ffi.cast("uintptr_t", route)), route, template, zone, key)
+        return Route(int(ffi.cast("uintptr_t", route)), key, route, template, zone, contexts)
 
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""
@@ -271,9 +277,12 @@ class NativeTries(RandomNumbers):
         """Return what a try is for, with what is needed to judge the reply if C has signed the update."""
         tried = self._tried[number]
         size = lib.wire_tries_mac(self._tries, number, self._mac)
-        if size and tried is not None and isinstance(tried.key, CompiledKey):
+        if size and tried is not None:
             mac = bytes(ffi.buffer(self._mac, size))
-            tried.context = CompiledContext.resume(tried.key, mac)
+            if isinstance(tried.key, CompiledKey):
+                tried.context = CompiledContext.resume(tried.key, mac)
+            elif isinstance(tried.key, ContextKey):
+                tried.context = tried.key.resume(lib.wire_tries_context(self._tries, number), mac)
         return tried
 
     def expire(self, now: float, most: int) -> list[Purpose]:
@@ -290,6 +299,10 @@ class NativeTries(RandomNumbers):
     def withdraw(self, lane: Lane, query: int, now: float) -> None:
         """See Tries."""
         lib.wire_tries_withdraw(self._tries, lane.native, query, now)
+
+    def abandon(self) -> None:
+        """See Tries."""
+        lib.wire_tries_abandon(self._tries)
 
     def deadline(self) -> float | None:
         """See Tries."""
