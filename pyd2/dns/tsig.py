@@ -6,7 +6,6 @@ the HMAC state behind the key block. A context serves one message and its reply.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from struct import Struct
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -127,8 +126,11 @@ class SigningKey(Protocol):
         """Return the context of one message."""
 
 
-class ContextKey(ABC):
-    """A key of pyd2's own that signs with security contexts of GSS-API; a ``SigningKey``."""
+class ContextKey:
+    """A key of pyd2's own that signs with security contexts of GSS-API; a ``SigningKey``.
+
+    No abstract class: to ask whether a key is one has to be quick.
+    """
 
     __slots__ = ()
 
@@ -138,21 +140,21 @@ class ContextKey(ABC):
     """Whether the update thread signs with it, and no other one; None: that is not known yet."""
 
     @property
-    @abstractmethod
     def prepared(self) -> Any:  # noqa: ANN401  of the packet layer
         """The ``NativeContexts`` that sign its server's updates in C; None: each is signed in Python."""
+        raise NotImplementedError
 
-    @abstractmethod
     def is_full(self) -> bool:
         """Return whether no update may be signed before another one has ended."""
+        raise NotImplementedError
 
-    @abstractmethod
     def create_context(self) -> SigningContext:
         """Return the context of one message."""
+        raise NotImplementedError
 
-    @abstractmethod
     def resume(self, signed_with: object, mac: bytes) -> SigningContext:
         """Return the context of a message that was signed in C, by a context there, with a MAC."""
+        raise NotImplementedError
 
 
 class HmacKey:

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
     from tests.kit.kea import Kea
 
-_ON_PURPOSE: Final[dict[str, str]] = {}
-"""What differs on purpose, by ``scenario: label``, and why."""
+_REFUSED: Final = "Kea takes a connection that is refused for a server that is silent, and waits"
+_ON_PURPOSE: Final = {
+    "dns-server-away-and-back: why": _REFUSED,
+    "dns-server-away-and-back: messages": _REFUSED,
+}
+"""What differs on purpose, by ``scenario: label``, and why (docs/differences.md)."""
 
 
 def real(kea: Kea) -> Daemon:
