@@ -27,7 +27,7 @@ C_OPTIONS: Final = ("-std=c11", "-O2", "-D_GNU_SOURCE", *WARNINGS)
 def load_program() -> Path:
     """Return the load generator with its DNS sink. Raises BenchmarkError."""
     sources = [source for source in sorted(SOURCES.glob("*.c")) if source.name != "reflector.c"]
-    return compiled("load", sources, [*C_OPTIONS, "-lcrypto", "-lm"], sorted(SOURCES.glob("*.h")))
+    return compiled("load", sources, [*C_OPTIONS, "-lcrypto", "-ldl", "-lm"], sorted(SOURCES.glob("*.h")))
 
 
 def reflector_program() -> Path:

@@ -72,7 +72,7 @@ def bring(folder: Path) -> list[str]:
     if address is None:
         raise DevError(f"Kea 3.0 comes from Debian's {SUITE}, and apt knows no mirror of Debian here")
     print(f"dev: bringing Kea 3.0 from {SUITE} into {folder.name}/")
-    apt = _Apt(folder / "apt", address)
+    apt = Apt(folder / "apt", address)
     try:
         apt.run("apt-get", "update")
         for version, names in apt.versions().items():
@@ -85,16 +85,17 @@ def bring(folder: Path) -> list[str]:
     return there
 
 
-class _Apt:
+class Apt:
     """apt with a list of sources and folders of its own."""
 
-    def __init__(self, place: Path, address: str) -> None:
+    def __init__(self, place: Path, address: str, kind: str = "deb") -> None:
+        """``kind`` of packages: ``deb`` or ``deb-src``."""
         self._place = place
         for name in ("lists/partial", "cache/archives/partial"):
             (place / name).mkdir(parents=True, exist_ok=True)
         source = place / "sources.list"
         signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
-        source.write_text(f"deb {signed}{address} {SUITE} main\n")
+        source.write_text(f"{kind} {signed}{address} {SUITE} main\n")
         settings = {
             "Dir::Etc::SourceList": source, "Dir::Etc::SourceParts": "/dev/null",
             "Dir::Etc::Preferences": "/dev/null", "Dir::Etc::PreferencesParts": "/dev/null",

@@ -34,7 +34,7 @@ from pyd2.observe.log import MessageLog
 from pyd2.observe.statistics import Statistics
 from pyd2.pidfile import AlreadyRunningError, PidFile, PidFileError, file_stem
 from pyd2.service import Service
-from pyd2.update.drive.server_choice import Selection
+from pyd2.update.drive.server_choice import KeySource, Selection
 
 if TYPE_CHECKING:
     from pyd2.backend import Backend
@@ -324,7 +324,9 @@ class Daemon:
         self._statistics.providers.clear()
         chain.share_statistics(self._statistics)
         self._captures.allow(allowed=config.switches.capture)
-        self._service.configure(config, None if chain.select_key is None else self._select_key)
+        select_key = chain.select_key
+        asks_others = select_key is not None and not isinstance(select_key, KeySource)
+        self._service.configure(config, self._select_key if asks_others else select_key)
         offer_operations(config, self._registry, self._service)
         if not restored:
             self._applied_at = time.monotonic()

@@ -101,5 +101,16 @@ class BridgeError(Pyd2Error):
     """The C side of a hook library or of the bridge reports a fault."""
 
 
+class GssCallError(Pyd2Error):
+    """A call of GSS-API in C has failed."""
+
+    def __init__(self, major: int, minor: int) -> None:
+        super().__init__(f"GSS-API returns {major}, {minor}")
+        self.major: Final = major
+        """The status of GSS-API (RFC 2744, section 3.9.1)."""
+        self.minor: Final = minor
+        """The status of the mechanism."""
+
+
 class CommandError(Pyd2Error):
     """A command on the control channel cannot be carried out; the text becomes the answer's."""

@@ -192,7 +192,7 @@ class Service:
         self._queue.unclaim()
 
     def configure(self, config: Config, select_key: SelectKey | None) -> None:
-        """Work by a new configuration; see Engine. ``select_key`` will be called on the main thread."""
+        """Work by a new configuration; see Engine. The main thread calls the ``select_key`` of libraries."""
         # With many zones it takes a second to prepare, and some of that to drop what was before: here.
         self._configure_history(config.switches.history)
         if config.web and self._recent is None:

@@ -84,6 +84,9 @@ int main(int argc, char **argv) {
     if (options.control == NULL) {
         server = sink_new(&options, &plan, &requests);
     }
+    if (options.gss && options.control == NULL) {
+        sink_await_keys(&server, 1);
+    }
     generator sender = generator_new(&options, &plan, &requests);
     sink *answering = options.control == NULL ? &server : NULL;
     unsigned long drops = receive_queue_of(options.ncr_port).dropped;

@@ -31,6 +31,7 @@ static const char HELP[] =
     "  --seed N             which of them (1)\n"
     "  --conflicts PERCENT  of the hosts have a name in use already: YXDOMAIN, or NXRRSET to a removal (0)\n"
     "  --key ALGORITHM:NAME:BASE64       check and sign with TSIG\n"
+    "  --gss                agree on keys by TKEY over UDP, check and sign with GSS-TSIG (KRB5_KTNAME)\n"
     "  --control SOCKET     another DNS server answers: count in the D2's statistic update-success\n";
 
 bool mode_checks(const char *mode) {
@@ -62,7 +63,7 @@ static enum change read_change(const char *text) {
 
 enum {
     ADDRESS = 1, NCR_PORT, DNS_PORT, PID, CHANGE, MODE, IPV6, DIRECTION, DOMAINS, FIRST, WINDOW, RATE, BURST, RAMP,
-    HOLD, WARMUP, SECONDS, TIMEOUT, DELAY, LOSS, SEED, CONFLICTS, KEY, CONTROL, HELP_ASKED
+    HOLD, WARMUP, SECONDS, TIMEOUT, DELAY, LOSS, SEED, CONFLICTS, KEY, GSS, CONTROL, HELP_ASKED
 };
 
 static const struct option OPTIONS[] = {
@@ -77,7 +78,8 @@ static const struct option OPTIONS[] = {
     {"seconds", required_argument, NULL, SECONDS}, {"timeout", required_argument, NULL, TIMEOUT},
     {"delay-ms", required_argument, NULL, DELAY}, {"loss", required_argument, NULL, LOSS},
     {"seed", required_argument, NULL, SEED}, {"conflicts", required_argument, NULL, CONFLICTS},
-    {"key", required_argument, NULL, KEY}, {"control", required_argument, NULL, CONTROL},
+    {"key", required_argument, NULL, KEY}, {"gss", no_argument, NULL, GSS},
+    {"control", required_argument, NULL, CONTROL},
     {"help", no_argument, NULL, HELP_ASKED}, {0},
 };
 
@@ -109,6 +111,7 @@ static void set(load_options *options, int option, const char *value) {
     case SEED: options->seed = count(value); break;
     case CONFLICTS: options->conflicts = (unsigned)number(value, 0, 100); break;
     case KEY: options->key = value; break;
+    case GSS: options->gss = true; break;
     case CONTROL: options->control = value; break;
     case HELP_ASKED: fputs(HELP, stdout); exit(0);
     default: exit(2);

@@ -36,6 +36,7 @@ typedef struct {
     uint32_t seed;
     unsigned conflicts;
     const char *key;
+    bool gss;
     const char *control;
 } load_options;
 

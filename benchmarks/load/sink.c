@@ -1,9 +1,13 @@
 #include "sink.h"
 
+#include <poll.h>
+#include <time.h>
+
 #include "clock.h"
 #include "fail.h"
 #include "octets.h"
 
+enum { KEY_SECONDS = 30, POLL_MS = 20, SETTLE_MS = 300 };
 enum { WAITING_MAX = 1 << 15, NOERROR = 0, FORMERR = 1, YXDOMAIN = 6, NXRRSET = 8, NOTAUTH = 9, QR = 0x80 };
 
 sink sink_new(const load_options *options, const host_plan *plan, book *requests) {
@@ -12,6 +16,7 @@ sink sink_new(const load_options *options, const host_plan *plan, book *requests
         .plan = plan,
         .requests = requests,
         .key = options->key != NULL ? tsig_key_new(options->key) : NULL,
+        .gss = options->gss ? gss_side_new() : NULL,
         .socket = socket_bound(options->address, options->dns_port),
         .arrived = get_memory(BATCH, sizeof(datagram)),
         .replies = get_memory(WAITING_MAX, sizeof(reply)),
@@ -49,10 +54,15 @@ static void answer(sink *of, const datagram *request, reply *to_be, uint64_t wal
     uint8_t *message = to_be->message.octets;
     update asked;
     tsig_mac mac;
+    gss_context *context = NULL;
     bool readable = update_read(octets, request->size, of->plan, of->requests->first + of->requests->sent, &asked);
-    bool verified = readable && (of->key == NULL ||
-                                 (asked.tsig_at > 0 && tsig_verify(of->key, octets, request->size, asked.tsig_at,
-                                                                   wall, &mac)));
+    bool verified = readable && of->key == NULL && of->gss == NULL;
+    if (readable && asked.tsig_at > 0 && of->gss != NULL) {
+        context = gss_verify(of->gss, octets, request->size, asked.tsig_at, wall, &mac);
+        verified = context != NULL;
+    } else if (readable && asked.tsig_at > 0 && of->key != NULL) {
+        verified = tsig_verify(of->key, octets, request->size, asked.tsig_at, wall, &mac);
+    }
     unsigned rcode = !readable ? FORMERR : !verified ? NOTAUTH : decide(of, &asked);
     of->updates++;
     of->malformed += !readable;
@@ -67,8 +77,24 @@ static void answer(sink *of, const datagram *request, reply *to_be, uint64_t wal
     message[3] = (uint8_t)rcode;
     memset(message + 4, 0, 8);
     message[5] = readable;
-    to_be->message.size = of->key != NULL && verified ? tsig_sign(of->key, message, size, &mac, wall) : size;
+    if (context != NULL) {
+        size = gss_sign(of->gss, context, message, size, &mac, wall);
+    } else if (of->key != NULL && verified) {
+        size = tsig_sign(of->key, message, size, &mac, wall);
+    }
+    to_be->message.size = size;
     to_be->message.to = request->to;
+}
+
+/* Answer a query for a key; false: it is none, or cannot be answered. */
+static bool agree(sink *of, const datagram *query, reply *to_be, uint64_t wall) {
+    if (of->gss == NULL || !gss_is_query(query->octets, query->size)) {
+        return false;
+    }
+    to_be->message.size = gss_agree(of->gss, query->octets, query->size, to_be->message.octets, DATAGRAM_MAX, wall);
+    to_be->message.to = query->to;
+    to_be->step = STEP_NONE;
+    return to_be->message.size > 0;
 }
 
 static bool receive(sink *of) {
@@ -84,13 +110,18 @@ static bool receive(sink *of) {
     for (unsigned i = 0; i < count; i++) {
         if (of->arrived[i].size < 12) {
             of->malformed++;
-        } else if (is_lost(of)) {
-            of->ignored++;
-        } else {
-            reply *to_be = &of->replies[of->made++ % WAITING_MAX];
-            answer(of, &of->arrived[i], to_be, wall);
-            to_be->due_ns = due;
+            continue;
         }
+        reply *to_be = &of->replies[of->made % WAITING_MAX];
+        if (!agree(of, &of->arrived[i], to_be, wall)) {
+            if (is_lost(of)) {
+                of->ignored++;
+                continue;
+            }
+            answer(of, &of->arrived[i], to_be, wall);
+        }
+        to_be->due_ns = due;
+        of->made++;
     }
     return count > 0;
 }
@@ -118,6 +149,20 @@ static bool send_due(sink *of) {
         }
     }
     return true;
+}
+
+void sink_await_keys(sink *of, unsigned count) {
+    uint64_t end = now_ns() + KEY_SECONDS * NS_PER_S;
+    while (gss_keys(of->gss) < count) {
+        struct pollfd event = {.fd = of->socket, .events = POLLIN};
+        if (now_ns() > end) {
+            FAIL("the D2 has not agreed on a key");
+        }
+        poll(&event, 1, POLL_MS);
+        sink_work(of);
+    }
+    /* The D2 has to read the last answer before it can use that key. */
+    nanosleep(&(struct timespec){0, SETTLE_MS * (long)NS_PER_MS}, NULL);
 }
 
 bool sink_work(sink *of) {

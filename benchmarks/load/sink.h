@@ -3,6 +3,7 @@
 #define LOAD_SINK_H
 
 #include "book.h"
+#include "gss.h"
 #include "hosts.h"
 #include "options.h"
 #include "sockets.h"
@@ -20,6 +21,7 @@ typedef struct {
     const load_options *options;
     const host_plan *plan;
     tsig_key *key;
+    gss_side *gss; /* null: keys are shared secrets, or there are none */
     book *requests;
     int socket;
     datagram *arrived; /* BATCH of them */
@@ -38,6 +40,9 @@ typedef struct {
 
 /* Return a sink on its socket. */
 sink sink_new(const load_options *options, const host_plan *plan, book *requests);
+
+/* Answer what comes until keys have been agreed on, which takes so many; ends the program if that takes too long. */
+void sink_await_keys(sink *of, unsigned count);
 
 /* Receive updates, and send the replies that are due. Returns whether there was anything to do. */
 bool sink_work(sink *of);

@@ -6,7 +6,7 @@
 #include "message.h"
 #include "name_find.h"
 #include "tries.h"
-#include "tsig_key.h"
+#include "verify.h"
 
 enum {
     RESPONSE = 0x8000,
@@ -128,7 +128,8 @@ int wire_answer_read(const uint8_t *answer, size_t size, wire_key *key, const ui
         }
     }
     size_t at = (size_t)(reader.at - answer);
-    bool verified = additional > 0 && wire_verify(answer, size, at, additional - 1, key, question_mac,
+    const wire_signer by = {.identity = &key->identity, .key = key};
+    bool verified = additional > 0 && wire_verify(answer, size, at, additional - 1, &by, question_mac,
                                                   question_mac_size, wall) == 0;
     return verified ? found : WIRE_TRY_JUDGE;
 }

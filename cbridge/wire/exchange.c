@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "answer.h"
+#include "context_use.h"
 #include "error.h"
 #include "outgoing.h"
 #include "octets.h"
@@ -56,6 +57,22 @@ static int write_message(const wire_route *route, const wire_packed *head, const
                              head->lease_length, buffer, MESSAGE_MAX);
 }
 
+/* Write a message with its query ID, and sign it as the route says. Returns its size or an enum wire_error. */
+static int sign(const sending *common, const wire_route *route, const uint8_t *message, size_t size,
+                uint16_t query_id, uint8_t *buffer, wire_context_signature *signature) {
+    if (route->contexts != NULL) {
+        return wire_contexts_sign(route->contexts, message, size, query_id, common->turn->wall, buffer, MESSAGE_MAX,
+                                  signature);
+    }
+    if (route->key != NULL) {
+        return wire_sign(route->key, message, size, query_id, common->turn->wall, buffer, MESSAGE_MAX);
+    }
+    memcpy(buffer, message, size);
+    buffer[0] = (uint8_t)(query_id >> 8);
+    buffer[1] = (uint8_t)query_id;
+    return (int)size;
+}
+
 /* Make a transaction's update, or a question, enter its try and post it. Returns the try, or null if nothing has been done. */
 static wire_try *send_one(sending *common, const wire_route *route, uint32_t number, const wire_packed *head,
                           const uint8_t *behind) {
@@ -69,14 +86,13 @@ static wire_try *send_one(sending *common, const wire_route *route, uint32_t num
     if (query_id < 0) {
         return NULL;
     }
-    if (route->key != NULL) {
-        size = wire_sign(route->key, message, (size_t)size, (uint16_t)query_id, common->turn->wall, buffer, MESSAGE_MAX);
-    } else {
-        memcpy(buffer, message, (size_t)size);
-        buffer[0] = (uint8_t)(query_id >> 8);
-        buffer[1] = (uint8_t)query_id;
-    }
+    wire_context_signature signature;
+    signature.context = NULL;
+    size = sign(common, route, message, (size_t)size, (uint16_t)query_id, buffer, &signature);
     if (size < 0 || size > UDP_MAX) {
+        if (signature.context != NULL) {
+            wire_context_end(signature.context, signature.number);
+        }
         return NULL;
     }
     uint64_t query = (uint64_t)common->turn->slot << 16 | (uint64_t)query_id;
@@ -85,7 +101,13 @@ static wire_try *send_one(sending *common, const wire_route *route, uint32_t num
     try->then = NULL;
     try->feeds_window = route->update != NULL;
     try->mac_size = 0;
-    if (route->key != NULL) {
+    if (signature.context != NULL) {
+        wire_context_begin_try(signature.context);
+        try->context = signature.context;
+        try->context_number = signature.number;
+        try->mac_size = (uint8_t)signature.mac_size;
+        memcpy(try->mac, signature.mac, signature.mac_size);
+    } else if (route->key != NULL) {
         try->mac_size = (uint8_t)route->key->mac_size;
         memcpy(try->mac, buffer + size - SIGNATURE_TAIL - try->mac_size, try->mac_size);
     }
@@ -150,7 +172,9 @@ static int32_t judge(const wire_try *try, const uint8_t *reply, size_t size, uin
         return wire_answer_read(reply, size, route->key, try->mac, try->mac_size, wall, dhcid + head.dhcid_size,
                                 head.fqdn_size, dhcid, head.dhcid_size);
     }
-    int rcode = wire_reply_read(reply, size, route->key, try->mac, try->mac_size, wall);
+    int rcode = try->context != NULL
+                    ? wire_reply_read_by_context(reply, size, try->context, try->mac, try->mac_size, wall)
+                    : wire_reply_read(reply, size, route->key, try->mac, try->mac_size, wall);
     return rcode >= 0 && !(reply[2] & TRUNCATED) ? rcode : WIRE_TRY_JUDGE;
 }
 

@@ -2,9 +2,9 @@
 
 #include "error.h"
 #include "name_find.h"
-#include "tsig_key.h"
+#include "verify.h"
 
-enum { OPCODE_UPDATE = 5 };
+enum { OPCODE_UPDATE = 5, TRUNCATED = 2 };
 
 /* The numbers of a header. */
 typedef struct {
@@ -26,8 +26,8 @@ static header_fields read_header(const uint8_t *reply) {
     return found;
 }
 
-int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint8_t *request_mac,
-                    size_t request_mac_size, uint64_t wall) {
+static int read_reply(const uint8_t *reply, size_t size, const wire_signer *by, const uint8_t *request_mac,
+                      size_t request_mac_size, uint64_t wall) {
     if (size < WIRE_HEADER_SIZE || size > WIRE_MESSAGE_MAX) {
         return WIRE_UNUSUAL;
     }
@@ -35,7 +35,7 @@ int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint
     bool response = header.flags >> 15;
     unsigned opcode = header.flags >> 11 & 15;
     if (!response || opcode != OPCODE_UPDATE || header.zones > 1 || header.answers != 0 ||
-        header.authorities != 0 || header.additional != (key != NULL)) {
+        header.authorities != 0 || header.additional != (by->identity != NULL)) {
         return WIRE_UNUSUAL;
     }
     int at = WIRE_HEADER_SIZE;
@@ -48,11 +48,26 @@ int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint
         }
         at += 4; /* its type and class, whatever they are */
     }
-    if (key != NULL) {
-        int error = wire_verify(reply, size, (size_t)at, 0, key, request_mac, request_mac_size, wall);
+    if (by->identity != NULL) {
+        int error = wire_verify(reply, size, (size_t)at, 0, by, request_mac, request_mac_size, wall);
         if (error != 0) {
             return error;
         }
     }
     return (int)(header.flags & 15);
+}
+
+int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint8_t *request_mac,
+                    size_t request_mac_size, uint64_t wall) {
+    const wire_signer by = {.identity = key != NULL ? &key->identity : NULL, .key = key};
+    return read_reply(reply, size, &by, request_mac, request_mac_size, wall);
+}
+
+int wire_reply_read_by_context(const uint8_t *reply, size_t size, wire_context *context, const uint8_t *request_mac,
+                               size_t request_mac_size, uint64_t wall) {
+    if (size < WIRE_HEADER_SIZE || reply[2] & TRUNCATED) {
+        return WIRE_UNUSUAL;
+    }
+    const wire_signer by = {.identity = wire_context_identity(context), .context = context};
+    return read_reply(reply, size, &by, request_mac, request_mac_size, wall);
 }

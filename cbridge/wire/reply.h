@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "contexts.h"
 #include "tsig.h"
 
 /*
@@ -15,5 +16,12 @@
  */
 int wire_reply_read(const uint8_t *reply, size_t size, wire_key *key, const uint8_t *request_mac,
                     size_t request_mac_size, uint64_t wall);
+
+/*
+ * The same for a request that a context has signed. A reply that is truncated is not usual, either: it is for the
+ * caller to verify, and can be verified only once.
+ */
+int wire_reply_read_by_context(const uint8_t *reply, size_t size, wire_context *context, const uint8_t *request_mac,
+                               size_t request_mac_size, uint64_t wall);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context_use.h"
 #include "error.h"
 #include "try_table.h"
 
@@ -126,6 +127,7 @@ wire_try *wire_tries_add(wire_tries *tries, wire_lane *lane, uint64_t query, uin
     wire_deadlines *queue = &tries->queues[queue_number];
     wire_try *try = &tries->tries[number];
     try->lane = lane;
+    try->context = NULL;
     try->query = query;
     try->sent_at = now;
     try->deadline = now + queue->timeout;
@@ -152,6 +154,9 @@ void wire_tries_end(wire_tries *tries, int32_t number) {
     *(try->behind != WIRE_NONE ? &tries->tries[try->behind].before : &queue->last) = try->before;
     try->lane = NULL;
     tries->count--;
+    if (try->context != NULL) {
+        wire_context_end_try(try->context, try->context_number);
+    }
 }
 
 int wire_tries_enter(wire_tries *tries, wire_lane *lane, uint64_t query, uint32_t number, double now,
@@ -214,4 +219,18 @@ size_t wire_tries_mac(const wire_tries *tries, uint32_t number, uint8_t mac[WIRE
     const wire_try *try = &tries->tries[number];
     memcpy(mac, try->mac, try->mac_size);
     return try->mac_size;
+}
+
+const wire_context *wire_tries_context(const wire_tries *tries, uint32_t number) {
+    return number < tries->capacity ? tries->tries[number].context : NULL;
+}
+
+void wire_tries_abandon(wire_tries *tries) {
+    for (size_t i = 0; i < tries->capacity; i++) {
+        wire_try *try = &tries->tries[i];
+        if (try->lane != NULL && try->context != NULL) {
+            wire_context_end_try(try->context, try->context_number);
+            try->context = NULL;
+        }
+    }
 }

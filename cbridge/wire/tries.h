@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "contexts.h"
 #include "name.h"
 #include "outbox.h"
 #include "tsig.h"
@@ -18,7 +19,8 @@ typedef struct wire_tries wire_tries;
 typedef struct {
     const wire_template *update; /* null: it asks for the DHCID of the FQDN */
     const wire_name *zone;
-    wire_key *key; /* null: unsigned */
+    wire_key *key; /* signs the updates; null: it does not */
+    wire_contexts *contexts; /* sign them; null: they do not */
     uint16_t done; /* bit n: RCODE n completes the direction */
     uint8_t forward; /* whether its owner is the FQDN; else the reverse name of the address */
     uint8_t reserved[5];
@@ -102,5 +104,13 @@ double wire_tries_deadline(const wire_tries *tries);
 
 /* Leave the MAC of the request whose try a transaction had last, and return its size; 0: there is none. */
 size_t wire_tries_mac(const wire_tries *tries, uint32_t number, uint8_t mac[WIRE_MAC_MAX]);
+
+/*
+ * Return the context that has signed that request; null: there is none. Whether it still exists the caller has to know.
+ */
+const wire_context *wire_tries_context(const wire_tries *tries, uint32_t number);
+
+/* Have no context wait for the ends of the tries under way: they will not end. */
+void wire_tries_abandon(wire_tries *tries);
 
 #endif

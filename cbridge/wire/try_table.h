@@ -13,6 +13,8 @@ typedef struct {
     wire_lane *lane; /* null: none under way */
     const wire_route *route; /* null: its reply is for the caller to judge */
     const wire_route *then;  /* where it goes when its direction is completed; null: the caller decides */
+    wire_context *context;   /* has signed the last message; null: none */
+    int64_t context_number;  /* of that message */
     uint64_t query;
     double sent_at;
     double deadline;

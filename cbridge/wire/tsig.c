@@ -4,7 +4,6 @@
 
 #include "crypto.h"
 #include "error.h"
-#include "name_find.h"
 #include "tsig_key.h"
 
 enum {
@@ -65,10 +64,7 @@ wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *alg
     if (key == NULL) {
         goto done;
     }
-    memcpy(key->name, name, name_size);
-    memcpy(key->algorithm, algorithm, algorithm_size);
-    key->name_size = name_size;
-    key->algorithm_size = algorithm_size;
+    wire_identity_set(&key->identity, name, name_size, algorithm, algorithm_size);
     key->digest_size = (size_t)wire_crypto.md_size(fetched);
     key->mac_size = mac_size;
     if (key->digest_size > WIRE_MAC_MAX || mac_size < WIRE_MAC_MIN || mac_size < key->digest_size / 2 ||
@@ -102,120 +98,70 @@ int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[W
     return done ? 0 : WIRE_NO_DIGEST;
 }
 
-void wire_put_variables(wire_writer *writer, const wire_key *key, uint64_t when, unsigned error,
+void wire_identity_set(wire_identity *identity, const uint8_t *name, size_t name_size, const uint8_t *algorithm,
+                       size_t algorithm_size) {
+    memcpy(identity->name, name, name_size);
+    memcpy(identity->algorithm, algorithm, algorithm_size);
+    identity->name_size = name_size;
+    identity->algorithm_size = algorithm_size;
+}
+
+void wire_put_variables(wire_writer *writer, const wire_identity *identity, uint64_t when, unsigned error,
                         unsigned other_size) {
-    wire_put(writer, key->name, key->name_size);
+    wire_put(writer, identity->name, identity->name_size);
     wire_put_u16(writer, WIRE_CLASS_ANY);
     wire_put_u32(writer, 0);
-    wire_put(writer, key->algorithm, key->algorithm_size);
+    wire_put(writer, identity->algorithm, identity->algorithm_size);
     wire_put_uint(writer, when, 8);
     wire_put_u16(writer, error);
     wire_put_u16(writer, other_size);
 }
 
-int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall,
-              uint8_t *buffer, size_t buffer_size) {
+int wire_begin_signed(wire_writer *writer, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall) {
     if (size < WIRE_HEADER_SIZE || (message[10] == 0xFF && message[11] == 0xFF) || wall >> 48 != 0) {
         return WIRE_UNUSUAL;
     }
+    wire_put_u16(writer, query_id);
+    wire_put(writer, message + 2, size - 2);
+    return writer->full ? WIRE_NO_SPACE : 0;
+}
+
+void wire_put_record(wire_writer *writer, const wire_identity *identity, uint64_t when, const uint8_t *mac,
+                     size_t mac_size, uint16_t query_id) {
+    uint8_t *count = writer->begin + 10;
+    unsigned additional = (unsigned)(count[0] << 8 | count[1]) + 1;
+    count[0] = (uint8_t)(additional >> 8);
+    count[1] = (uint8_t)additional;
+    wire_put(writer, identity->name, identity->name_size);
+    wire_put_u16(writer, WIRE_TYPE_TSIG);
+    wire_put_u16(writer, WIRE_CLASS_ANY);
+    wire_put_u32(writer, 0);
+    wire_put_u16(writer, (unsigned)(identity->algorithm_size + FIXED_DATA + mac_size));
+    wire_put(writer, identity->algorithm, identity->algorithm_size);
+    wire_put_uint(writer, when, 8);
+    wire_put_u16(writer, (unsigned)mac_size);
+    wire_put(writer, mac, mac_size);
+    wire_put_u16(writer, query_id);
+    wire_put_u32(writer, 0); /* no error, no other data */
+}
+
+int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall,
+              uint8_t *buffer, size_t buffer_size) {
     wire_writer writer = wire_write_to(buffer, buffer_size);
-    wire_put_u16(&writer, query_id);
-    wire_put(&writer, message + 2, size - 2);
-    if (writer.full) {
-        return WIRE_NO_SPACE;
+    int error = wire_begin_signed(&writer, message, size, query_id, wall);
+    if (error != 0) {
+        return error;
     }
     uint8_t variables[WIRE_VARIABLES_MAX];
     uint8_t mac[WIRE_MAC_MAX];
     uint64_t when = wall << 16 | WIRE_FUDGE;
     wire_writer signed_too = wire_write_to(variables, sizeof variables);
-    wire_put_variables(&signed_too, key, when, 0, 0);
+    wire_put_variables(&signed_too, &key->identity, when, 0, 0);
     wire_part parts[] = {{buffer, size}, {variables, wire_written(&signed_too)}};
-    int error = wire_hmac(key, parts, 2, mac);
+    error = wire_hmac(key, parts, 2, mac);
     if (error != 0) {
         return error;
     }
-    unsigned additional = (unsigned)(buffer[10] << 8 | buffer[11]) + 1;
-    buffer[10] = (uint8_t)(additional >> 8);
-    buffer[11] = (uint8_t)additional;
-    wire_put(&writer, key->name, key->name_size);
-    wire_put_u16(&writer, WIRE_TYPE_TSIG);
-    wire_put_u16(&writer, WIRE_CLASS_ANY);
-    wire_put_u32(&writer, 0);
-    wire_put_u16(&writer, (unsigned)(key->algorithm_size + FIXED_DATA + key->mac_size));
-    wire_put(&writer, key->algorithm, key->algorithm_size);
-    wire_put_uint(&writer, when, 8);
-    wire_put_u16(&writer, (unsigned)key->mac_size);
-    wire_put(&writer, mac, key->mac_size);
-    wire_put_u16(&writer, query_id);
-    wire_put_u32(&writer, 0); /* no error, no other data */
+    wire_put_record(&writer, &key->identity, when, mac, key->mac_size, query_id);
     return writer.full ? WIRE_NO_SPACE : (int)wire_written(&writer);
-}
-
-/* Move behind a name that must be `expected`, in any case. */
-static bool skip_name(wire_reader *reader, const uint8_t *message, const uint8_t *expected, size_t size) {
-    uint8_t lower[WIRE_NAME_MAX];
-    size_t found = 0;
-    int behind = wire_read_name(message, (size_t)(reader->end - message), (size_t)(reader->at - message), lower,
-                                &found);
-    if (behind < 0 || found != size || memcmp(lower, expected, size) != 0) {
-        return false;
-    }
-    reader->at = message + behind;
-    return true;
-}
-
-int wire_verify(const uint8_t *reply, size_t size, size_t at, unsigned others, wire_key *key,
-                const uint8_t *request_mac, size_t request_mac_size, uint64_t wall) {
-    if (wall >> 48 != 0 || request_mac_size > WIRE_MAC_MAX) {
-        return WIRE_UNUSUAL;
-    }
-    wire_reader reader = wire_read_from(reply, size);
-    reader.at += at;
-    if (!skip_name(&reader, reply, key->name, key->name_size)) {
-        return WIRE_UNVERIFIED;
-    }
-    unsigned type = wire_get_u16(&reader);
-    unsigned rrclass = wire_get_u16(&reader);
-    uint64_t ttl = wire_get_uint(&reader, 4);
-    size_t length = wire_get_u16(&reader);
-    if (type != WIRE_TYPE_TSIG || rrclass != WIRE_CLASS_ANY || ttl != 0 || length != wire_left(&reader) ||
-        !skip_name(&reader, reply, key->algorithm, key->algorithm_size)) {
-        return WIRE_UNVERIFIED;
-    }
-    uint64_t when = wire_get_uint(&reader, 8);
-    size_t mac_size = wire_get_u16(&reader);
-    const uint8_t *mac = wire_read_octets(&reader, mac_size);
-    const uint8_t *original_id = wire_read_octets(&reader, 2);
-    unsigned error = wire_get_u16(&reader);
-    size_t other_size = wire_get_u16(&reader);
-    const uint8_t *other = wire_read_octets(&reader, other_size);
-    uint64_t signed_at = when >> 16;
-    bool in_time = signed_at <= wall + WIRE_FUDGE && wall <= signed_at + WIRE_FUDGE;
-    if (reader.missing || wire_left(&reader) != 0 || !in_time || mac_size < key->mac_size ||
-        mac_size > key->digest_size) {
-        return WIRE_UNVERIFIED;
-    }
-    uint8_t head[2];
-    wire_writer begin = wire_write_to(head, sizeof head);
-    wire_put_u16(&begin, (unsigned)request_mac_size);
-    const uint8_t additional[2] = {(uint8_t)(others >> 8), (uint8_t)others}; /* records without the TSIG record */
-    uint8_t variables[WIRE_VARIABLES_MAX];
-    wire_writer writer = wire_write_to(variables, sizeof variables);
-    wire_put_variables(&writer, key, when, error, (unsigned)other_size);
-    wire_part parts[] = {
-        {head, sizeof head},
-        {request_mac, request_mac_size},
-        {original_id, 2},
-        {reply + 2, 8},
-        {additional, sizeof additional},
-        {reply + WIRE_HEADER_SIZE, at - WIRE_HEADER_SIZE},
-        {variables, wire_written(&writer)},
-        {other, other_size},
-    };
-    uint8_t right[WIRE_MAC_MAX];
-    int failed = wire_hmac(key, parts, sizeof parts / sizeof parts[0], right);
-    if (failed != 0) {
-        return failed;
-    }
-    return wire_crypto.compare(right, mac, mac_size) == 0 ? 0 : WIRE_UNVERIFIED;
 }

@@ -15,17 +15,26 @@ enum {
     WIRE_VARIABLES_MAX = 2 * WIRE_NAME_MAX + 18
 };
 
+/* What does not change in the TSIG records of a key: its name and algorithm on the wire, in lower case. */
+typedef struct {
+    size_t name_size;
+    size_t algorithm_size;
+    uint8_t name[WIRE_NAME_MAX];
+    uint8_t algorithm[WIRE_NAME_MAX];
+} wire_identity;
+
 struct wire_key {
     EVP_MD_CTX *inner; /* behind the key block, never changed */
     EVP_MD_CTX *outer; /* the same */
     EVP_MD_CTX *work;  /* a copy of one of them, at work */
     size_t digest_size;
     size_t mac_size;
-    size_t name_size;
-    size_t algorithm_size;
-    uint8_t name[WIRE_NAME_MAX];
-    uint8_t algorithm[WIRE_NAME_MAX];
+    wire_identity identity;
 };
+
+/* Set an identity; each name has WIRE_NAME_MAX octets at most. */
+void wire_identity_set(wire_identity *identity, const uint8_t *name, size_t name_size, const uint8_t *algorithm,
+                       size_t algorithm_size);
 
 /* Octets that an HMAC is made of. */
 typedef struct {
@@ -40,14 +49,17 @@ int wire_hmac(wire_key *key, const wire_part *parts, size_t count, uint8_t mac[W
  * Write the variables that are signed with a message (RFC 8945, section 4.3.3), but for other data.
  * `when` is the time signed, 48 bits, and the fudge.
  */
-void wire_put_variables(wire_writer *writer, const wire_key *key, uint64_t when, unsigned error,
+void wire_put_variables(wire_writer *writer, const wire_identity *identity, uint64_t when, unsigned error,
                         unsigned other_size);
 
 /*
- * Check the TSIG record that a reply ends with, from `at` on, behind `others` of its additional section; `request_mac`
- * is the request's (RFC 8945, section 5.3). Returns 0 or an enum wire_error.
+ * Begin a signed message: with its query ID, and without its TSIG record. Returns 0, or WIRE_UNUSUAL or WIRE_NO_SPACE.
+ * `wall` is the time that it is signed at.
  */
-int wire_verify(const uint8_t *reply, size_t size, size_t at, unsigned others, wire_key *key,
-                const uint8_t *request_mac, size_t request_mac_size, uint64_t wall);
+int wire_begin_signed(wire_writer *writer, const uint8_t *message, size_t size, uint16_t query_id, uint64_t wall);
+
+/* Append the TSIG record to the message that the writer has begun with, and count it there. */
+void wire_put_record(wire_writer *writer, const wire_identity *identity, uint64_t when, const uint8_t *mac,
+                     size_t mac_size, uint16_t query_id);
 
 #endif

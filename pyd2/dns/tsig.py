@@ -7,7 +7,7 @@ the HMAC state behind the key block. A context serves one message and its reply.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from pyd2.dns.constants import RRClass, RRType
 from pyd2.dns.names import lower, name_text, parse_name
@@ -124,6 +124,37 @@ class SigningKey(Protocol):
 
     def create_context(self) -> SigningContext:
         """Return the context of one message."""
+
+
+class ContextKey:
+    """A key of pyd2's own that signs with security contexts of GSS-API; a ``SigningKey``.
+
+    No abstract class: to ask whether a key is one has to be quick.
+    """
+
+    __slots__ = ()
+
+    name: str
+    algorithm: Final = "gss-tsig."
+    here: bool | None
+    """Whether the update thread signs with it, and no other one; None: that is not known yet."""
+
+    @property
+    def prepared(self) -> Any:  # noqa: ANN401  of the packet layer
+        """The ``NativeContexts`` that sign its server's updates in C; None: each is signed in Python."""
+        raise NotImplementedError
+
+    def is_full(self) -> bool:
+        """Return whether no update may be signed before another one has ended."""
+        raise NotImplementedError
+
+    def create_context(self) -> SigningContext:
+        """Return the context of one message."""
+        raise NotImplementedError
+
+    def resume(self, signed_with: object, mac: bytes) -> SigningContext:
+        """Return the context of a message that was signed in C, by a context there, with a MAC."""
+        raise NotImplementedError
 
 
 class HmacKey:

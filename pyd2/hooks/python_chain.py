@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from pyd2.errors import HookError
 from pyd2.hooks.callouts import CONTINUE, Callouts
@@ -14,7 +14,7 @@ from pyd2.hooks.no_libraries import NoLibraries
 from pyd2.hooks.points import RULES, HookRules, Status, command_of_hook, hook_of_command
 from pyd2.hooks.release import free_closed
 from pyd2.hooks.values import one_line
-from pyd2.update.drive.server_choice import Selection
+from pyd2.update.drive.server_choice import KeySource, Selection
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pyd2.hooks.interface import Statistics
     from pyd2.messages import Log
     from pyd2.update.drive.server_choice import SelectKey
+
+_OF_CALLOUTS: Final = frozenset({"HOOKS_CALLOUTS_BEGIN", "HOOKS_CALLOUT_CALLED", "HOOKS_CALLOUTS_COMPLETE"})
+"""What is logged of each use of a hook point."""
 
 
 class PythonUse:
@@ -150,8 +153,20 @@ class PythonChain(NoLibraries):
 
     @property
     def select_key(self) -> SelectKey | None:
-        """Chooses the key for a server, or skips the server; None when no library has such a callout."""
-        return self._select_key if self._callouts.present("select_key") else None
+        """Chooses the key for a server, or skips the server; None when no library has such a callout.
+
+        It is a ``KeySource`` if only the library that is part of pyd2 has one, and no log shows callouts.
+        """
+        callouts = self._callouts.of("select_key")
+        if not callouts:
+            return None
+        own = getattr(callouts[0].function, "__self__", None)
+        if (
+            len(callouts) == 1 and isinstance(own, KeySource) and not self._created and not self._destroyed
+            and _OF_CALLOUTS.isdisjoint(self._log.on)
+        ):
+            return own
+        return self._select_key
 
     def _select_key(self, server: DnsServer, key: SigningKey | None) -> Selection:
         use = self._begin({"current_server": server, "tsig_key": key})

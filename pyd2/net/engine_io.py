@@ -277,8 +277,9 @@ class EngineIO:
             self._loop.call_soon(self._close_unused)
 
     def close(self) -> None:
-        """Close all sockets and stop the timer."""
+        """Close all sockets, stop the timer, and leave the updates under way as they are."""
         self._closed = True
+        self._engine.abandon()
         if self._timer is not None:
             self._timer.cancel()
         for sockets in (*self._servers.values(), *self._unused):

@@ -21,7 +21,7 @@ from pyd2.hooks.gss import advice
 from pyd2.hooks.gss.echoes import CAUSES
 from pyd2.hooks.gss.exchange import Status, TkeyExchange
 from pyd2.hooks.gss.gssapi import Credential, GssError, library
-from pyd2.hooks.gss.keys import KeyRing, ManagedKey, State
+from pyd2.hooks.gss.keys import KeyRing, ManagedKey
 from pyd2.hooks.gss.keytab import principals
 from pyd2.hooks.gss.manager import open_security_context, run_exchange
 from pyd2.hooks.gss.matching import match
@@ -189,8 +189,9 @@ def _agree(server: GssServer, parameters: Parameters) -> _Agreed:
     if exchange.status is not Status.SUCCESS:
         text = exchange.problem
         raise _Failed(_with_advice(text, advice.of_kerberos(text) or advice.of_server(text)))
-    key.context, key.state = exchange.context, State.USABLE
-    _say("ok", f"the server and this host agree on a key, valid for {_duration(exchange.context.lifetime())}")
+    lifetime = exchange.context.lifetime()
+    key.establish(exchange.context, time.time())
+    _say("ok", f"the server and this host agree on a key, valid for {_duration(lifetime)}")
     return _Agreed(key, server)
 
 

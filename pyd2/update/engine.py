@@ -279,6 +279,10 @@ class Engine:
         self._scheduler.match_again(plan, lanes, now_in_use, now, wall)
         return before
 
+    def abandon(self) -> None:
+        """Leave the updates under way as they are; the engine is used no more."""
+        self._tries.abandon()
+
     def try_again(self, now: float, wall: float) -> int:
         """Begin all retries, whatever they wait for; return how many there are.
 

@@ -11,9 +11,13 @@ from pyd2.config.model import HookLibrary
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import HookError
 from pyd2.hooks.opening import check_library
-from tests.hooks.conftest import ALONE, CHAINS, KEY, SERVER, Clock, RecordingLog, config
+from pyd2.update.drive.server_choice import KeySource
+from tests.hooks.conftest import ALONE, CHAINS, KEY, SERVER, VERSION, Clock, RecordingLog, config
+from tests.kit.profile import MESSAGES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyd2.hooks.interface import Chain
     from pyd2.messages import Severity
 
@@ -109,3 +113,41 @@ def test_a_check_opens_it_and_no_more() -> None:
     log = Log()
     assert check_library(GSS_TSIG, log)
     assert log.of_library == []
+
+
+class QuietLog(Log):
+    """A log that shows nothing of each call."""
+
+    on = frozenset(name for name, message in MESSAGES.items() if not message.debuglevel)
+
+
+@pytest.mark.parametrize(("log", "other", "itself"), [
+    (QuietLog(), "", True), (Log(), "", False),
+    (QuietLog(), "def command_processed(handle): pass", True),
+    (QuietLog(), "def select_key(handle): pass", False),
+    (QuietLog(), "def context_create(handle): pass", False),
+])
+def test_the_update_thread_asks_it_itself_if_nothing_else_takes_part(
+    log: Log, other: str, itself: bool, tmp_path: Path,
+) -> None:
+    (tmp_path / "other.py").write_text(f"{VERSION}{other}\n")
+    entries = [HookLibrary(GSS_TSIG, from_plain(PARAMETERS))]
+    if other:
+        entries.append(HookLibrary(str(tmp_path / "other.py"), None))
+    chain = CHAINS["python"](entries, log, Clock())
+    assert isinstance(chain.select_key, KeySource) is itself
+    chain.unload()
+    assert chain.select_key is None
+
+
+def test_it_goes_on_to_choose_after_it_was_unloaded() -> None:
+    """The engine works by the old configuration until the new one is in force."""
+    log = QuietLog()
+    chain = CHAINS["python"]([HookLibrary(GSS_TSIG, from_plain(PARAMETERS))], log, Clock())
+    other = SERVER._replace(port=54)
+    assert chain.configured(config(SERVER, other), from_plain({})) == (True, "")
+    select_key = chain.select_key
+    assert select_key is not None
+    chain.unload()
+    assert select_key(SERVER, KEY).skip
+    assert select_key(other, KEY) == (KEY, False)

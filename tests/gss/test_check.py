@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.hooks.gss import advice
-from tests.gss.test_with_bind import LIBRARY, REVERSE, ZONE, served
+from tests.gss.site import LIBRARY, REVERSE, ZONE, served
 from tests.kit.kerberos import CLIENT, DNS_SERVICE, REALM, Realm, realm
 from tests.kit.ports import PortLease
 from tests.kit.waiting import TIMEOUT

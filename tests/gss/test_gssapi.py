@@ -161,3 +161,36 @@ def test_a_missing_library_says_what_to_install() -> None:
                           timeout=TIMEOUT, check=True)
     assert "libgssapi_krb5.so.999" in done.stdout
     assert "libgssapi-krb5-2" in done.stdout
+
+
+def test_a_context_in_c_signs_and_verifies(kdc: Realm) -> None:
+    run(kdc, f"""
+        from pyd2.hooks.gss.signers import NativeSigner, make_signer
+
+        credential = Credential({CLIENT!r}, {kdc.client_keytab!r}, "MEMORY:own")
+        context = SecurityContext(credential, {DNS_SERVICE!r}, Flags.MUTUAL | Flags.INTEGRITY | Flags.REPLAY)
+        acceptor = agree(context)
+        signer = make_signer(context, bytes((1, 107, 0)), 2**40, bounded=True)
+        assert isinstance(signer, NativeSigner)
+        for number in range(100):
+            mic, given = signer.sign(b"question %d" % number)
+            assert given == number
+            acceptor.verify_mic(b"question %d" % number, mic)
+            answer = acceptor.get_mic(b"answer %d" % number)
+            signer.verify(b"answer %d" % number, answer)
+            signer.end(given)
+        try:
+            signer.verify(b"answer 99", answer)
+        except GssError as error:
+            assert str(error).startswith("gss_verify_mic failed with GSSAPI error: Major = '"), error
+            assert "duplicate" in str(error).lower(), error
+        else:
+            raise AssertionError("a copy was believed")
+        try:
+            signer.verify(b"another answer", acceptor.get_mic(b"answer"))
+        except GssError as error:
+            assert error.major >> 16 == 6, error
+        else:
+            raise AssertionError("a wrong MIC was believed")
+        del context, signer
+    """)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from pyd2.dns.reply import parse_reply, read_reply
 from pyd2.errors import ReplyError
 from pyd2.hooks.gss.keys import MOST_CONTEXTS, MOST_SPAN, KeyRing, ManagedKey, State
+from pyd2.hooks.gss.signers import PythonSigner
 from tests.gss.test_parameters import parse, server
-from tests.gss.toy import WALL, Client, Recorder, Server, signed, signed_octets
+from tests.gss.toy import WALL, Client, Recorder, Server, signed_octets
+from tests.gss.toy import signed as sign
 from tests.kit.dnswire import append_tsig
 from tests.kit.dnswire import parse as parse_message
 
@@ -54,7 +56,7 @@ class World:
         secret = name.encode()
         self.sides[name] = Server(secret)
         if usable:
-            key.context, key.state = Client(secret), State.USABLE
+            key.establish(Client(secret), self.now)
         self.ring.keys.append(key)
         return key
 
@@ -77,7 +79,13 @@ class World:
         assert found.tsig is not None
         name = found.tsig.name.to_text()
         body = message[:2] + struct.pack("!5H", 0xA800 | rcode, 0, 0, 0, 0)
-        return signed(self.sides[name], name, body, found.tsig.mac)
+        return sign(self.sides[name], name, body, found.tsig.mac)
+
+
+def signed(key: ManagedKey) -> int:
+    """Return how many messages a key has signed."""
+    assert isinstance(key.signer, PythonSigner)
+    return key.signer.signed
 
 
 def test_the_newest_usable_key_signs() -> None:
@@ -90,6 +98,50 @@ def test_the_newest_usable_key_signs() -> None:
     world.now = first.expire
     assert world.ring.select() is None
     assert first.state is State.EXPIRED
+    assert world.ring.select() is None
+
+
+def test_a_key_that_is_added_or_changes_its_state_is_selected_at_once() -> None:
+    world = World()
+    first = world.add()
+    assert world.ring.select() is first
+    second = world.add()
+    world.ring.changed = True  # as the manager says
+    assert world.ring.select() is second
+    second.state = State.EXPIRED
+    assert world.ring.select() is first
+
+
+def test_a_server_whose_keys_are_full_is_full_and_gets_another() -> None:
+    world = World()
+    key = world.add()
+    assert not key.is_full()
+    kept = [world.send(key) for _ in range(MOST_SPAN)]
+    assert (key.is_full(), world.needed > 0) == (False, True)
+    kept.append(world.send(key))
+    assert key.is_full()
+    world.add()
+    assert not key.is_full()
+    del kept[:2]
+    assert key.span() == MOST_SPAN - 1
+
+
+def test_what_does_not_refuse_copies_is_never_full() -> None:
+    world = World(**{"gss-replay-flag": False})
+    key = world.add()
+    kept = [world.send(key) for _ in range(200)]
+    assert not key.is_full()
+    del kept
+
+
+def test_the_lifetime_of_a_context_is_counted_from_its_making() -> None:
+    world = World()
+    key = world.add()
+    assert key.plain()["security-context-lifetime"] == 36000
+    world.now += 35999
+    assert key.plain()["security-context-lifetime"] == 1
+    world.now += 1
+    assert "security-context-lifetime" not in key.plain()
 
 
 def test_an_update_and_its_reply_are_signed() -> None:
@@ -181,7 +233,7 @@ def test_a_straggler_makes_another_key_sign() -> None:
         context, message = world.send(key)
         read_reply(world.arrive(message), context, WALL)
     assert key.span() <= MOST_SPAN
-    assert second.sequence >= 200 - MOST_SPAN
+    assert signed(second) >= 200 - MOST_SPAN
     read_reply(world.arrive(straggler[1]), straggler[0], WALL)
 
 
@@ -189,7 +241,7 @@ def test_without_anti_replay_one_key_is_enough() -> None:
     world = World(**{"gss-replay-flag": False})
     key = world.add()
     kept = [world.send(key) for _ in range(500)]
-    assert (key.sequence, world.needed) == (500, 0)
+    assert (signed(key), world.needed) == (500, 0)
     del kept
 
 
@@ -197,7 +249,7 @@ def test_so_many_stragglers_that_all_keys_are_full_do_not_stop_updates() -> None
     world = World()
     key = world.add()
     kept = [world.send(key) for _ in range(200)]
-    assert key.sequence == 200
+    assert signed(key) == 200
     assert world.needed > 0
     del kept
     for _ in range(MOST_CONTEXTS - 1):

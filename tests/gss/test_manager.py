@@ -266,6 +266,20 @@ def test_a_manager_s_keys_sign_for_its_successor_until_that_has_its_own() -> Non
     assert third.manager.rings["foo"].select() is None
 
 
+def test_a_manager_that_has_stopped_goes_on_to_find_the_keys_that_it_has_left() -> None:
+    world = World()
+    world.start()
+    world.manager.match(world.config)
+    (key,) = world.manager.all_keys()
+    server = world.config.forward_domains[0].servers[0]
+    assert world.manager.find(server, here=True).key is key
+    world.manager.stop()
+    assert world.manager.find(server, here=True).key is key
+    world.loop.now = key.expire
+    found = world.manager.find(server, here=True)
+    assert (found.key, found.ring) == (None, world.manager.rings["foo"])
+
+
 def test_a_key_that_is_removed_while_it_is_agreed_on_does_not_come_back() -> None:
     world = World()
     world.manager.start(world.loop)  # type: ignore[arg-type]

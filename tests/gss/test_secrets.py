@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.faults.load import Host
-from tests.gss.test_with_bind import ZONE, served, site
+from tests.gss.site import ZONE, served, site
 from tests.kit.kerberos import Realm, realm
 from tests.kit.ports import PortLease
 from tests.web.site import Site as Page

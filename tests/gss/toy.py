@@ -85,7 +85,7 @@ class Server(Side):
 
 
 def signed(side: Side, name: str, message: bytes, request_mac: bytes | None = None) -> bytes:
-    """Return a reply with the TSIG of one side."""
+    """Return a reply with the TSIG of one side, made at ``WALL``."""
     key = dns.name.from_text(name)
     query_id = int.from_bytes(message[:2], "big")
     tsig = Tsig(0, key, dns.name.from_text("gss-tsig."), WALL, 300, b"", query_id, 0, b"")
@@ -109,6 +109,9 @@ def tkey_answer(name: str, message: bytes, server: Side, token: bytes = b"answer
 
 class Recorder:
     """Keeps log messages and counts."""
+
+    debug = True
+    """Whether each use of a key is logged."""
 
     def __init__(self) -> None:
         self.entries: list[str] = []

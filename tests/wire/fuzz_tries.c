@@ -5,7 +5,7 @@
 #include "packed.h"
 #include "tries.h"
 
-enum { TRANSACTIONS = 40, LANES = 2, STRIDE = 128 };
+enum { TRANSACTIONS = 40, LANES = 2, STRIDE = 128, CONTEXTS = 2, MIC_SIZE = 28 };
 
 static const uint8_t ZONE[] = "\7example\3com";
 static const uint8_t KEY_NAME[] = "\1k";
@@ -21,10 +21,43 @@ typedef struct {
     wire_route forward;
     wire_route reverse;
     wire_route asks;
+    wire_route secure; /* signed by contexts */
+    wire_contexts contexts;
     int under_way[TRANSACTIONS]; /* the lane and 1, or 0 */
     wire_turn turn;
     uint8_t random[64];
 } world;
+
+/* A GSS-API that signs, and believes every other signature. */
+static uint32_t get_mic(uint32_t *minor, void *context, uint32_t quality, wire_gss_octets *message,
+                        wire_gss_octets *mic) {
+    (void)context, (void)quality;
+    *minor = 0;
+    *mic = (wire_gss_octets){MIC_SIZE, calloc(1, MIC_SIZE)};
+    CHECK(mic->octets != NULL && message->size > 12);
+    return message->size % 16 == 0 ? 1 : 0;
+}
+
+static uint32_t verify_mic(uint32_t *minor, void *context, wire_gss_octets *message, wire_gss_octets *mic,
+                           uint32_t *quality) {
+    (void)context, (void)quality;
+    *minor = 0;
+    CHECK(message->size > 12 && mic->size > 0);
+    return ((const uint8_t *)mic->octets)[0] & 1;
+}
+
+static uint32_t release_buffer(uint32_t *minor, wire_gss_octets *octets) {
+    *minor = 0;
+    free(octets->octets);
+    return 0;
+}
+
+static uint32_t delete_sec_context(uint32_t *minor, void **context, wire_gss_octets *token) {
+    (void)token;
+    *minor = 0;
+    *context = NULL;
+    return 0;
+}
 
 /* Write a packed request; its DHCID has as many octets as is said. Returns its size. */
 static size_t write_record(uint8_t *buffer, size_t dhcid_size) {
@@ -57,7 +90,8 @@ static void send_some(world *w, input *from) {
         CHECK(records != NULL);
         memcpy(records + used, record, size);
         used += size;
-        routes[count] = what % 7 == 0 ? &w->asks : what % 2 ? &w->forward : &w->reverse;
+        const wire_route *plain = what % 2 ? &w->forward : &w->reverse;
+        routes[count] = what % 7 == 0 ? &w->asks : what % 7 == 1 ? &w->secure : plain;
         then[count] = what % 4 && what % 7 ? &w->reverse : NULL;
         numbers[count++] = number;
     }
@@ -218,6 +252,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     w.forward = (wire_route){.update = &UPDATE, .zone = &w.zone, .key = key, .done = 1, .forward = 1};
     w.reverse = (wire_route){.update = &UPDATE, .zone = &w.zone, .done = 1};
     w.asks = (wire_route){.key = size % 2 ? key : NULL, .forward = 1};
+    static const wire_gss gss = {get_mic, verify_mic, release_buffer, delete_sec_context};
+    w.contexts.count = CONTEXTS;
+    for (int i = 0; i < CONTEXTS; i++) {
+        w.contexts.contexts[i] = wire_context_new(&gss, NULL, KEY_NAME, sizeof KEY_NAME, 1700000001, i == 0);
+        CHECK(w.contexts.contexts[i] != NULL);
+    }
+    w.secure = (wire_route){.update = &UPDATE, .zone = &w.zone, .contexts = &w.contexts, .done = 1, .forward = 1};
     input from = {data, size};
     for (size_t i = 0; i < sizeof w.random; i++) {
         w.random[i] = next_octet(&from) % 16;
@@ -238,6 +279,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     const wire_histogram *seconds = &w.lanes[0]->replies.seconds;
     CHECK(replies <= seconds->counts[0] + seconds->counts[1] && seconds->counts[2] == 0);
+    wire_tries_abandon(w.tries);
+    for (int i = 0; i < CONTEXTS; i++) {
+        CHECK(!wire_context_busy(w.contexts.contexts[i]) && wire_context_span(w.contexts.contexts[i]) == 0);
+        wire_context_free(w.contexts.contexts[i]);
+    }
     wire_tries_free(w.tries);
     wire_lane_free(w.lanes[0]);
     wire_lane_free(w.lanes[1]);

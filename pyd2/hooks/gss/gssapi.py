@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pyd2.errors import Pyd2Error
 
 FILE: Final = "libgssapi_krb5.so.2"
+INDEFINITE: Final = 0xFFFFFFFF
+"""The lifetime of what does not end."""
 
 # ruff: noqa: ANN401  Any is C data
 
@@ -23,7 +25,6 @@ _CONTINUE_NEEDED: Final = 1
 _GSS_CODE: Final = 1
 _MECHANISM_CODE: Final = 2
 _INITIATE: Final = 1
-_INDEFINITE: Final = 0xFFFFFFFF
 _KRB5: Final = bytes.fromhex("2a864886f712010202")
 _SPNEGO: Final = bytes.fromhex("2b0601050502")
 
@@ -177,6 +178,13 @@ def library() -> _Library:
     return _Library()
 
 
+def functions() -> dict[str, int]:
+    """Return the addresses of the functions that C calls, by their names in ``cbridge/wire/contexts.h``."""
+    gss = library()
+    names = ("get_mic", "verify_mic", "release_buffer", "delete_sec_context")
+    return {name: ctypes.cast(getattr(gss, f"gss_{name}"), c_void_p).value or 0 for name in names}
+
+
 class _Name:
     """A principal's name."""
 
@@ -210,7 +218,7 @@ class Credential:
                  for key, value in given.items() if value]
         store = _KeyValueSet(len(pairs), (_KeyValue * len(pairs))(*pairs))
         major = gss.gss_acquire_cred_from(
-            byref(minor), name.handle if name else None, _INDEFINITE, byref(gss.mechanisms), _INITIATE,
+            byref(minor), name.handle if name else None, INDEFINITE, byref(gss.mechanisms), _INITIATE,
             byref(store) if pairs else None, byref(self.handle), None, byref(lifetime),
         )
         if major != _COMPLETE:
@@ -261,7 +269,7 @@ class SecurityContext:
         credential = self._credential.handle if self._credential is not None else None
         major = gss.gss_init_sec_context(
             byref(minor), credential, byref(self._handle), self._target.handle, byref(gss.spnego),
-            int(self._flags), _INDEFINITE, None, byref(_octets(token)), None, byref(out), byref(granted),
+            int(self._flags), INDEFINITE, None, byref(_octets(token)), None, byref(out), byref(granted),
             None,
         )
         answer = gss.take(out)
@@ -281,6 +289,11 @@ class SecurityContext:
         if major != _COMPLETE:
             raise self._library.error("gss_context_time", major, minor.value)
         return int(seconds.value)
+
+    def hand_over(self) -> int:
+        """Return GSS-API's handle of the context, which is the caller's now: this object cannot be used."""
+        handle, self._handle = self._handle, c_void_p()
+        return handle.value or 0
 
     def get_mic(self, message: bytes) -> bytes:
         """Return a MIC of a message. Each has the next sequence number."""

@@ -12,12 +12,14 @@ from pyd2.hooks.gss.manager import Left, Manager
 from pyd2.hooks.gss.messages import GssLog
 from pyd2.hooks.gss.parameters import parse_parameters
 from pyd2.hooks.points import VERSION, Status
+from pyd2.update.drive.server_choice import KeySource, Selection
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from pyd2.config.model import Config, DnsServer
+    from pyd2.dns.tsig import SigningKey
     from pyd2.hooks.gss.messages import ServerLog
     from pyd2.hooks.handle import CalloutHandle, LibraryHandle
     from pyd2.hooks.interface import Statistics
@@ -32,14 +34,31 @@ _left: Left = {}
 configuration loses no update while its own keys are not there yet."""
 
 
-class GssTsigLibrary:
-    """The library; a ``pyd2.hooks.library.Library``."""
+class GssTsigLibrary(KeySource):
+    """The library; a ``pyd2.hooks.library.Library``.
+
+    While no other library chooses keys, the update thread asks it itself.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log: GssLog | None = None
         self._manager: Manager | None = None
+        self._chooser: Manager | None = None
+        """What chooses keys: the manager, and when that is unloaded as it was then."""
+
+    def __call__(self, server: DnsServer, key: SigningKey | None) -> Selection:
+        """Return the server's newest key; without one, skip the server or use the configured key."""
+        return self._choose(server, key, here=True)
+
+    def _choose(self, server: DnsServer, key: SigningKey | None, *, here: bool) -> Selection:
+        if self._chooser is None:
+            return Selection(key)
+        found = self._chooser.find(server, here=here)
+        if found.key is not None:
+            return Selection(found.key)
+        return Selection(key, found.ring is not None and not found.ring.server.fallback)
 
     def function(self, name: str) -> Callable[..., object] | None:
         """Return a function of the library, None when it has none of that name."""
@@ -76,7 +95,7 @@ class GssTsigLibrary:
         except (ConfigError, ElementTypeError, GssError) as error:
             log.emit("GSS_TSIG_LOAD_FAILED", error)
             return _FAILED
-        manager = self._manager = Manager(parameters, log)
+        manager = self._manager = self._chooser = Manager(parameters, log)
         manager.take_over(_left)
         for name, callout in Commands(manager, time.time).table().items():
             handle.register_command(name, callout)
@@ -113,15 +132,16 @@ class GssTsigLibrary:
             manager.start(self._loop)
 
     def _select_key(self, handle: CalloutHandle) -> None:
-        """Sign with the server's newest key. Without one, skip the server or use the configured key."""
-        manager = self._manager
-        if handle.status is not Status.CONTINUE or manager is None:
+        """See ``__call__``; as a callout, on the main thread."""
+        if handle.status is not Status.CONTINUE or self._manager is None:
             return
-        found = manager.find(cast("DnsServer", handle.get_argument("current_server")))
-        if found.key is not None:
-            handle.set_argument("tsig_key", found.key)
-        elif found.ring is not None and not found.ring.server.fallback:
+        given = cast("SigningKey | None", handle.get_argument("tsig_key"))
+        server = cast("DnsServer", handle.get_argument("current_server"))
+        selection = self._choose(server, given, here=False)
+        if selection.skip:
             handle.status = Status.SKIP
+        elif selection.key is not given:
+            handle.set_argument("tsig_key", selection.key)
 
 
 def _command_processed(handle: CalloutHandle) -> None:

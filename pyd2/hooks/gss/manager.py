@@ -1,6 +1,7 @@
 """Makes keys for the DNS servers, in time, and finds the one that signs.
 
-All of it runs on the main thread, except the agreements with servers, which may wait for a KDC.
+All of it runs on the main thread, except the agreements with servers, which may wait for a KDC, and ``find``:
+the update thread may call it.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Manager:
             server.id: KeyRing(server, log, clock, believes_echoes=believes) for server in parameters.servers
         }
         for ring in self.rings.values():
-            ring.on_need = self._need
+            ring.on_need = self._note_need
             ring.on_echo = self._echoes.note
         self.statistics.servers = self._expiries
         self._matched: dict[int, KeyRing | None] = {}
@@ -103,20 +104,23 @@ class Manager:
         }
         self._by_endpoint = {(ring.server.address, ring.server.port): ring for ring in self.rings.values()}
 
-    def find(self, server: DnsServer) -> Found:
-        """Return the key for a server of the configuration."""
+    def find(self, server: DnsServer, *, here: bool = False) -> Found:
+        """Return the key for a server of the configuration; after ``stop``, one of those that were left.
+
+        ``here``: the caller is the update thread, which signs with the key itself.
+        """
         if id(server) in self._matched:
             ring = self._matched[id(server)]
         else:  # an update that was under way when the configuration changed
             ring = self._by_endpoint.get((server.address, server.port))
-        if ring is None:
-            self._log.emit("KEY_LOOKUP_DISABLED")
-            return Found(None)
-        key = ring.select()
-        if key is None:
-            self._log.emit("KEY_LOOKUP_NONE")
-        else:
-            self._log.emit("KEY_LOOKUP_FOUND", key.name)
+        key = None if ring is None else ring.select(here=here)
+        if self._log.debug:
+            if ring is None:
+                self._log.emit("KEY_LOOKUP_DISABLED")
+            elif key is None:
+                self._log.emit("KEY_LOOKUP_NONE")
+            else:
+                self._log.emit("KEY_LOOKUP_FOUND", key.name)
         return Found(ring, key)
 
     # Keys.
@@ -132,7 +136,14 @@ class Manager:
     def remove(self, keys: list[ManagedKey]) -> None:
         """Remove keys; updates that they have signed are still verified."""
         for key in keys:
-            self.rings[key.server_id].keys.remove(key)
+            ring = self.rings[key.server_id]
+            ring.keys.remove(key)
+            ring.changed = True
+        self._forget(keys)
+
+    def _forget(self, keys: list[ManagedKey]) -> None:
+        """Show keys no more."""
+        for key in keys:
             self.statistics.remove_key(key.name)
             self.on_removed(key.name)
 
@@ -173,7 +184,7 @@ class Manager:
         return ring.server, self.parameters.client_keytab, self.parameters.credentials_cache
 
     def stop(self) -> Left:
-        """End it, and return the keys that are still usable.
+        """End it, and return the keys that are still usable; with these ``find`` goes on.
 
         Nothing waits for an agreement under way: its outcome is ignored.
         """
@@ -187,12 +198,11 @@ class Manager:
             timer.cancel()
         self._timers.clear()
         self._waiting.clear()
-        self._matched.clear()
-        self._by_endpoint.clear()
-        self._config = None
         for ring in self.rings.values():
             ring.on_need = lambda _: None
-            self.remove([*ring.keys])
+            removed, ring.left = ring.keys, left[self._identity(ring)]
+            ring.keys = []
+            self._forget(removed)
         return left
 
     def process_all(self, *, rekey: bool = False) -> None:
@@ -255,8 +265,19 @@ class Manager:
             place = f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
             yield server_id, place, max((key.expire for key in ring.usable(now)), default=0.0)
 
+    def _note_need(self, ring: KeyRing) -> None:
+        """Have the main thread make a key that is needed; in any thread."""
+        loop = self._loop
+        if loop is not None and not ring.need_noted:
+            ring.need_noted = True
+            with suppress(RuntimeError):  # the loop is closed: the process ends
+                loop.call_soon_threadsafe(self._need, ring)
+
     def _need(self, ring: KeyRing) -> None:
         """Make a key that is needed beside the newest, or in place of it; not too many of them."""
+        ring.need_noted = False
+        if self._loop is None:
+            return
         server_id, now = ring.server.id, self._clock()
         lost = ring.unknown_key
         ring.wants_another, ring.unknown_key = False, None
@@ -307,9 +328,7 @@ class Manager:
         key.outcome = exchange.status or Status.OTHER
         removed = key not in self.rings[key.server_id].keys
         if key.outcome is Status.SUCCESS:
-            key.context = exchange.context
-            if key.state is State.NOT_READY:
-                key.state = State.USABLE
+            key.establish(exchange.context, self._clock())
             self._log.emit("GSS_TSIG_NEW_KEY_SETUP_SUCCEED", key.name)
         elif not removed:
             key.state = State.IN_ERROR

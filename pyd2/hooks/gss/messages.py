@@ -88,6 +88,9 @@ class GssLog:
         self._logger = log.logger(LOGGER)
         self.server: Final[Log] = log
         """The server's log, for the messages that only pyd2 has."""
+        each = MESSAGES["GSS_TSIG_VERIFIED"]
+        self.debug: Final = self._logger.enabled(each.severity, each.debuglevel)
+        """Whether each use of a key is logged."""
 
     def emit(self, message_id: str, *arguments: object) -> None:
         """Write a message of Kea's library with %1, %2, ... replaced."""

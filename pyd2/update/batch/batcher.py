@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.batch import MAX_UDP_BATCH
 from pyd2.dns.question import Found
+from pyd2.dns.tsig import ContextKey
 from pyd2.update.batch.lane_batches import LaneBatches
 from pyd2.update.batch.messages import BatchMessages
 from pyd2.update.batch.outcomes import BatchOutcomes
@@ -218,7 +219,7 @@ class Batcher:
             or rule.hops not in (None, transaction.hops)
             or lane.batch < 2
             or transaction.domain.zone is None
-            or isinstance(transaction.key, LibraryKey)
+            or isinstance(transaction.key, (ContextKey, LibraryKey))
             or self._driver.sender.timeout_ms > MAX_TIMEOUT
         ):
             return None

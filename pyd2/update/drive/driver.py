@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from pyd2.dns.tsig import ContextKey
 from pyd2.update.drive.failover import Failover
 from pyd2.update.drive.hook_jobs import HookJob
 from pyd2.update.drive.library_key import LibraryKey
@@ -89,13 +90,13 @@ class Driver:
         """Begin a direction."""
         transaction.domain = domain
         transaction.passed_over = ()
+        transaction.next_server = 0
         if self.selector.select_key is None and not self.failover.down:
             transaction.next_server = 1
-            self.selector.use(transaction, domain.servers[0])
-            self._begin_direction(transaction, now, wall)
-        else:
-            transaction.next_server = 0
-            self.go_to_next_server(transaction, NO_MORE_SERVERS, "no server is left to be asked", now, wall)
+            if self.selector.use(transaction, domain.servers[0], wall):
+                self._begin_direction(transaction, now, wall)
+                return
+        self.go_to_next_server(transaction, NO_MORE_SERVERS, "no server is left to be asked", now, wall)
 
     def direction_done(self, transaction: Transaction, now: float, wall: float) -> None:
         """Continue a transaction that has completed a direction."""
@@ -116,7 +117,7 @@ class Driver:
 
         That is how ``_enter`` and ``send`` begin it where ``_then`` leads.
         """
-        use = self.selector.use
+        use = self.selector.use_route
         for transaction in transactions:
             transaction.forward_done = True
             domain = transaction.reverse
@@ -124,7 +125,7 @@ class Driver:
             transaction.domain = domain
             transaction.passed_over = ()
             transaction.next_server = 1
-            use(transaction, domain.servers[0])
+            use(transaction, domain.servers[0], transaction.then, wall)
             transaction.step = transaction.kind.first_reverse
             transaction.route = transaction.then
             transaction.tries = 1
@@ -138,19 +139,20 @@ class Driver:
 
         If there is none, the transaction has failed, with ``event`` as its last one, for ``reason``.
         """
-        server = self.failover.next_server(transaction, now)
         select_key = self.selector.select_key
-        if server is None:
-            transaction.fault = transaction.fault or Fault.NO_SERVER
-            self.fail(transaction, event, reason, now, wall, may_pass=transaction.fault != Fault.NO_DHCID)
-        elif select_key is None:
-            self.selector.use(transaction, server)
-            self._begin_direction(transaction, now, wall)
-        else:
-            self.offload(
-                server.lane, transaction.ncr.number, partial(select_key, server.config, server.offered_key),
-                partial(self._selected, transaction, server, event, reason),
-            )
+        while (server := self.failover.next_server(transaction, now)) is not None:
+            if select_key is not None:
+                self.offload(
+                    server.lane, transaction.ncr.number,
+                    partial(select_key, server.config, server.offered_key),
+                    partial(self._selected, transaction, server, event, reason),
+                )
+                return
+            if self.selector.use(transaction, server, wall):
+                self._begin_direction(transaction, now, wall)
+                return
+        transaction.fault = transaction.fault or Fault.NO_SERVER
+        self.fail(transaction, event, reason, now, wall, may_pass=transaction.fault != Fault.NO_DHCID)
 
     def offload(self, lane: Lane, number: int, work: Callable[[], T], then: Then[T]) -> None:
         """Have libraries do work for a transaction at a lane's server; ``number`` is its request's."""
@@ -250,15 +252,19 @@ class Driver:
     def _then(self, transaction: Transaction) -> Route:
         """Return how the reverse direction begins, if it does so at the server that is asked now."""
         domain = transaction.reverse
-        if domain is None or self.selector.select_key is not None:
+        if domain is None:
             return ALONE
         server = domain.servers[0]
         if server.lane is not transaction.server.lane:
             return ALONE
+        selected = self.selector.routes(server)
+        if selected is None:
+            return ALONE
+        key, routes = selected
         step = transaction.kind.first_reverse
-        route = server.routes.get(step)
+        route = routes.get(step)
         if route is None:
-            route = server.routes[step] = self.tries.route(server, domain.zone, step, server.key)
+            route = routes[step] = self.tries.route(server, domain.zone, step, key)
         return route
 
     def flush(self, now: float, wall: float) -> list[Lane]:
@@ -266,6 +272,7 @@ class Driver:
         lanes = self._ordered.copy()
         self._ordered.clear()
         for lane in lanes:
+            lane.full = False
             for transaction in self.sender.send_orders(lane, now, wall):
                 self._send_alone(transaction, now, wall)
         return lanes
@@ -274,6 +281,9 @@ class Driver:
         """Make the update of the transaction's step in Python and send it."""
         sender = self.sender
         key = transaction.key
+        if isinstance(key, ContextKey) and key.is_full():
+            self._wait(transaction)
+            return
         try:
             draft = sender.draft(transaction)
             signing = partial(sign, key, draft, int(wall))
@@ -287,6 +297,15 @@ class Driver:
                 sender.complete(transaction, draft, signing, now, wall)
         except UnsendableError as error:
             self._fail_unsent(transaction, error, now, wall)
+
+    def _wait(self, transaction: Transaction) -> None:
+        """Let a transaction wait until a try of its lane has ended: before, no update may be signed."""
+        lane = transaction.server.lane
+        lane.ready.appendleft(transaction)
+        lane.full = True
+        lane.free_places = 0
+        lane.free_places_known = True
+        self._full.add(lane)
 
     def _signed(
         self, transaction: Transaction, draft: Draft, job: HookJob[Signed], now: float, wall: float

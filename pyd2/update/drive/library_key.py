@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyd2.dns.tsig import is_shared_secret
+from pyd2.dns.tsig import ContextKey, is_shared_secret
 
 if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningContext, SigningKey
@@ -41,8 +41,10 @@ class SelectedKey:
         self._given = given  # while it lives, no other key has its identity
         self.key: SigningKey | None = None
         """What signs."""
-        if given is not None:
-            self.key = packets.prepare_key(given) if is_shared_secret(given) else LibraryKey(given)
+        if given is not None and is_shared_secret(given):
+            self.key = packets.prepare_key(given)
+        elif given is not None:
+            self.key = given if isinstance(given, ContextKey) and given.here else LibraryKey(given)
         self._routes: dict[Server, dict[Step, Route]] = {}
 
     def routes(self, server: Server) -> dict[Step, Route]:

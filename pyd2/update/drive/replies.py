@@ -342,6 +342,7 @@ class Replies:
     def _unanswered(
         self, transaction: Transaction, now: float, wall: float, *, was_sent: bool = True
     ) -> None:
+        transaction.context = None  # what signs the next try may wait for the end of this one
         rcode = transaction.spare_rcode
         if rcode is not None:
             # No TCP at this server, but its truncated answer says all: it counts, as it does with Kea.

@@ -5,6 +5,7 @@ See contract, section 7.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.dns.tsig import SigningKey
     from pyd2.packets.layer import PacketLayer
+    from pyd2.update.model.kinds import Step
     from pyd2.update.model.plan import Server
+    from pyd2.update.model.route import Route
     from pyd2.update.model.transaction import Transaction
 
 
@@ -32,22 +35,49 @@ SelectKey: TypeAlias = Callable[["DnsServer", "SigningKey | None"], Selection]
 """The ``select_key`` hook point: is given a server and the key in force."""
 
 
+class KeySource(ABC):
+    """A ``SelectKey`` that is part of pyd2: it takes microseconds, and is called in the update thread itself.
+
+    It goes on to choose, as it did, after its configuration was taken out of force.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __call__(self, server: DnsServer, key: SigningKey | None) -> Selection:
+        """Return the key for a server, for which ``key`` is configured."""
+
+
 class Selector:
     """Chooses servers and keys."""
 
     def __init__(self, counters: Counters, packets: PacketLayer) -> None:
         self._counters = counters
         self.select_key: SelectKey | None = None
-        """None: no library has callouts there, and each server's key is the configured one."""
+        """What hook jobs call; None: no library has callouts there."""
+        self.key_source: KeySource | None = None
+        """What chooses keys in their stead; None: each server's key is the configured one."""
         self._selected_keys = SelectedKeys(packets)
 
     def configure(self, select_key: SelectKey | None) -> None:
-        """Have another ``select_key`` hook point called, or none, and forget the keys that were selected."""
-        self.select_key = select_key
+        """Have keys chosen by another ``select_key``, or none, and forget those that were selected."""
+        own = select_key if isinstance(select_key, KeySource) else None
+        self.key_source = own
+        self.select_key = None if own is not None else select_key
         self._selected_keys.clear()
 
-    def use(self, transaction: Transaction, server: Server) -> None:
-        """Set the server that a transaction continues with, and its configured key."""
+    def use(self, transaction: Transaction, server: Server, wall: float) -> bool:
+        """Set the server that a transaction continues with, and its key; False: it is to be skipped."""
+        if self.key_source is not None:
+            selection = self.key_source(server.config, server.offered_key)
+            if selection.skip:
+                return False
+            self.use_selected(transaction, server, selection.key, wall)
+            return True
+        self._use_configured(transaction, server)
+        return True
+
+    def _use_configured(self, transaction: Transaction, server: Server) -> None:
         transaction.server = server
         transaction.key = server.key
         transaction.key_counters = server.key_counters
@@ -57,7 +87,7 @@ class Selector:
         self, transaction: Transaction, server: Server, selected: SigningKey | None, wall: float
     ) -> None:
         """Set the server that a transaction continues with, and the key that libraries have selected."""
-        self.use(transaction, server)
+        self._use_configured(transaction, server)
         if selected is not server.offered_key:
             library_key = self._selected_keys.of(selected)
             key = transaction.key = library_key.key
@@ -65,3 +95,25 @@ class Selector:
                 None if key is None else self._counters.library_key(key.name, wall)
             )
             transaction.routes = library_key.routes(server)
+
+    def use_route(self, transaction: Transaction, server: Server, route: Route, wall: float) -> None:
+        """Set the server that a transaction continues with, and the key of a route to it."""
+        if route.key is server.key:
+            self._use_configured(transaction, server)
+        else:
+            self.use_selected(transaction, server, route.key, wall)
+
+    def routes(self, server: Server) -> tuple[SigningKey | None, dict[Step, Route]] | None:
+        """Return the key for a server, and how updates with it go there; None: it is not known yet, or none.
+
+        The steps that were not needed yet are missing.
+        """
+        if self.key_source is None:
+            return None if self.select_key is not None else (server.key, server.routes)
+        selection = self.key_source(server.config, server.offered_key)
+        if selection.skip:
+            return None
+        if selection.key is server.offered_key:
+            return server.key, server.routes
+        selected = self._selected_keys.of(selection.key)
+        return selected.key, selected.routes(server)

@@ -126,6 +126,9 @@ class Tries(Protocol):
     def deadline(self) -> float | None:
         """Return when the time of a try is up next, or None if nothing is under way."""
 
+    def abandon(self) -> None:
+        """Have nothing outside wait for the ends of the tries under way: this is used no more."""
+
     def forget(self, tried: Purpose) -> None:
         """Drop what is kept for a transaction, which has ended, or for a message of a batch."""
 

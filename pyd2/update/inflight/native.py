@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.dns.question import Found
+from pyd2.dns.tsig import ContextKey
 from pyd2.packets.batch import in_batches
 from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
 from pyd2.packets.native_tally import read_histogram, set_bounds
@@ -161,15 +162,17 @@ class NativeTries(RandomNumbers):
 
     def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
         """See Tries."""
-        prepared = _prepared(key)
+        contexts = key.prepared if isinstance(key, ContextKey) else None
+        prepared = ffi.NULL if contexts is not None else _prepared(key)
         if server.tcp or prepared is None or step.alone or not isinstance(zone, CompiledZone):
             return ALONE
         template = prepare_template(step.template)
         route = ffi.new("wire_route *", {
-            "update": template, "zone": zone.prepared, "key": prepared, "forward": step.forward,
+            "update": template, "zone": zone.prepared, "key": prepared,
+            "contexts": ffi.NULL if contexts is None else contexts.native, "forward": step.forward,
             "done": sum(1 << rcode for rcode, to in step.on.items() if to is DONE),
         })
-        return Route(int(ffi.cast("uintptr_t", route)), route, template, zone, key)
+        return Route(int(ffi.cast("uintptr_t", route)), key, route, template, zone, contexts)
 
     def question_route(self, server: Server, key: SigningKey | None) -> Route:
         """See Tries."""
@@ -285,9 +288,12 @@ class NativeTries(RandomNumbers):
         """Return what a try is for, with what is needed to judge the reply if C has signed the update."""
         tried = self._tried[number]
         size = lib.wire_tries_mac(self._tries, number, self._mac)
-        if size and tried is not None and isinstance(tried.key, CompiledKey):
+        if size and tried is not None:
             mac = bytes(ffi.buffer(self._mac, size))
-            tried.context = CompiledContext.resume(tried.key, mac)
+            if isinstance(tried.key, CompiledKey):
+                tried.context = CompiledContext.resume(tried.key, mac)
+            elif isinstance(tried.key, ContextKey):
+                tried.context = tried.key.resume(lib.wire_tries_context(self._tries, number), mac)
         return tried
 
     def expire(self, now: float, most: int) -> list[Purpose]:
@@ -304,6 +310,10 @@ class NativeTries(RandomNumbers):
     def withdraw(self, lane: Lane, query: int, now: float) -> None:
         """See Tries."""
         lib.wire_tries_withdraw(self._tries, lane.native, query, now)
+
+    def abandon(self) -> None:
+        """See Tries."""
+        lib.wire_tries_abandon(self._tries)
 
     def deadline(self) -> float | None:
         """See Tries."""

@@ -122,6 +122,9 @@ class PythonTries(RandomNumbers):
         """See Tries."""
         return self._deadlines.next()
 
+    def abandon(self) -> None:
+        """See Tries; the contexts of messages end with their tries."""
+
     def forget(self, tried: Purpose) -> None:
         """See Tries."""
 

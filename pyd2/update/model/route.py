@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pyd2.dns.tsig import SigningKey
 
 
 class Route:
     """A step at a server, prepared to be sent by the batch."""
 
-    __slots__ = ("address", "kept")
+    __slots__ = ("address", "kept", "key")
 
-    def __init__(self, address: int = 0, *kept: object) -> None:
+    def __init__(self, address: int = 0, key: SigningKey | None = None, *kept: object) -> None:
         self.address = address
         """Where C finds it; 0: such updates are not sent by the batch."""
+        self.key = key
+        """What signs them."""
         self.kept = kept
-        """What must live as long as the route."""
+        """What else must live as long as the route."""
 
 
 ALONE: Final = Route()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_HOOK_JOBS: Final = 96
 """Hook jobs of a lane's transactions from which on no further ones begin there."""
+MOST_WHILE_FULL: Final = 16
+"""Updates that are tried in a turn while it is likely that they cannot be signed."""
 
 
 class BatchCounts:
@@ -57,6 +59,7 @@ class Lane:
         "followers",
         "free_places",
         "free_places_known",
+        "full",
         "held",
         "hook_jobs",
         "host",
@@ -99,6 +102,8 @@ class Lane:
         self.free_places = 0
         """Updates that may still go out in this turn of the engine; right if ``free_places_known``."""
         self.free_places_known = False
+        self.full = False
+        """Whether an update could not be signed when it was last tried: other ones have to end first."""
         self.silent = False
         """Whether a try has timed out since the server last answered one."""
         self.replies: ReplyCounts | None = None
@@ -137,6 +142,8 @@ class Lane:
             if self.collecting:
                 return False
             self.free_places = self.window.free_places(now) - len(self.orders) - self.signing
+            if self.full:
+                self.free_places = min(self.free_places, MOST_WHILE_FULL)
             # That there is none is asked again: pacing frees places with the time.
             self.free_places_known = self.free_places > 0
         return self.free_places > 0
@@ -146,9 +153,11 @@ class Lane:
         return self.hook_jobs < MAX_HOOK_JOBS and self.has_free_place(now)
 
     def waits_for_pace(self) -> bool:
-        """Whether what waits here may continue with the time alone, and not only after a hook job."""
+        """Whether what waits here may continue with the time alone, and not only after something else."""
         if self.signing or (self.hook_jobs >= MAX_HOOK_JOBS and not self.ready):
             return False
+        if self.full and self.free_places_known:
+            return False  # a try has to end first
         return self.window.paced_until() < inf
 
     def __repr__(self) -> str:
