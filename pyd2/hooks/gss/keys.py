@@ -25,6 +25,7 @@ from pyd2.dns.tsig import (
     signed_by_request,
     with_record,
 )
+from pyd2.errors import BadReply
 from pyd2.hooks.gss.gssapi import GssError
 
 if TYPE_CHECKING:
@@ -244,13 +245,15 @@ class MessageContext:
             key.context.verify_mic(signed, tsig.mac)
         except GssError as error:
             rcode = reply[3] & 15
+            bad = BadReply.BADSIG
             if tsig.mac == self._mac:
                 ring.on_echo(ring, rcode)
                 if ring.believes_echoes and rcode:
                     ring.log.emit("GSS_TSIG_IGNORED_BAD_DIRECTION")
                     return
+                bad = BadReply.ECHO
             ring.log.emit("GSS_TSIG_VERIFY_FAILED", error)
-            raise failure(BADSIG) from error
+            raise failure(BADSIG, bad) from error
         ring.log.emit("GSS_TSIG_VERIFIED")
 
 
