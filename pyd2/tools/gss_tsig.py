@@ -13,10 +13,10 @@ from pyd2.config.lexer import read_first_config_file
 from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
 from pyd2.data.controls import escaped
-from pyd2.dns.constants import Opcode, RRClass, RRType, rcode_text
+from pyd2.dns.constants import Opcode, Rcode, RRClass, RRType, rcode_text
 from pyd2.dns.names import parse_name
 from pyd2.dns.reply import read_reply
-from pyd2.errors import ConfigError, HookError, ReplyError
+from pyd2.errors import BadReply, ConfigError, HookError, ReplyError
 from pyd2.hooks.gss import advice
 from pyd2.hooks.gss.echoes import CAUSES
 from pyd2.hooks.gss.exchange import Status, TkeyExchange
@@ -126,6 +126,8 @@ def _check(server: GssServer, parameters: Parameters, config: Config) -> int:
         zones = _zones(server, config)
         for zone in zones:
             _check_policy(agreed, zone)
+        if any(_refuses_dhcids(agreed, zone) for zone in zones):
+            _say("note", _NO_DHCID)
     except _Failed as failed:
         _say("FAIL", str(failed))
         return 1
@@ -209,16 +211,7 @@ def _zones(server: GssServer, config: Config) -> list[str]:
 def _check_policy(agreed: _Agreed, zone: str) -> None:
     """Ask the server to remove a name that does not exist: that takes the right to change names."""
     name = f"pyd2-check-{token_hex(4)}.{zone}"
-    context = agreed.key.create_context()
-    now = int(time.time())
-    message = context.sign(_removal(zone, name), randbits(16), now)
-    try:
-        reply = ask(agreed.server, message)
-        rcode = read_reply(reply, context, now)
-    except TimeoutError:
-        raise _Failed(f"zone {zone}: the server does not answer an update") from None
-    except (OSError, ReplyError) as error:
-        raise _Failed(f"zone {zone}: {error}") from None
+    rcode = _update(agreed, zone, _any(name, RRType.A))
     if rcode:
         refused = f"the server refuses the removal of {name}, which does not exist, with {rcode_text(rcode)}"
         text = f"zone {zone}: {refused}"
@@ -226,6 +219,40 @@ def _check_policy(agreed: _Agreed, zone: str) -> None:
     _say("ok", f"zone {zone} takes updates of this account")
 
 
+def _refuses_dhcids(agreed: _Agreed, zone: str) -> bool:
+    """Ask the server to remove a DHCID that the name of the zone does not have."""
+    dhcid = RRType.DHCID.to_bytes(2, "big") + RRClass.IN.to_bytes(2, "big") + bytes(4) + b"\0\x23" + bytes(35)
+    rcode = _update(agreed, zone, _any(zone, RRType.DHCID), parse_name(zone) + dhcid)
+    return rcode in _OF_DHCIDS
+
+
+def _update(agreed: _Agreed, zone: str, change: bytes, prerequisite: bytes = b"") -> int:
+    """Return the RCODE of the server's answer to an update. Raises _Failed."""
+    counts = (0, Opcode.UPDATE << 11, 1, bool(prerequisite), 1, 0)
+    header = b"".join(number.to_bytes(2, "big") for number in counts)
+    question = parse_name(zone) + RRType.SOA.to_bytes(2, "big") + RRClass.IN.to_bytes(2, "big")
+    context = agreed.key.create_context()
+    now = int(time.time())
+    try:
+        message = context.sign(header + question + prerequisite + change, randbits(16), now)
+        reply = ask(agreed.server, message)
+        return read_reply(reply, context, now)
+    except TimeoutError:
+        raise _Failed(f"zone {zone}: the server does not answer an update") from None
+    except ReplyError as error:
+        rcode = reply[3] & 15
+        if error.reason is BadReply.ECHO and rcode:
+            return rcode  # the daemon would not believe it, but says so, too
+        raise _Failed(f"zone {zone}: {error}") from None
+    except (OSError, GssError) as error:
+        raise _Failed(f"zone {zone}: {error}") from None
+
+
+_NO_DHCID = (
+    "the server takes no DHCID records, as Samba: set ddns-conflict-resolution-mode no-check-without-dhcid "
+    "in the DHCP server, as no other mode works there"
+)
+_OF_DHCIDS = frozenset({int(Rcode.NOTIMP), int(Rcode.SERVFAIL)})
 _POLICY = (
     "the account may not change this zone. BIND: grant it in update-policy, in quotes, such as "
     '\'grant "DHCP/d2.example.org@EXAMPLE.ORG" zonesub ANY;\'. Windows: set dynamic updates of the zone to '
@@ -234,12 +261,9 @@ _POLICY = (
 _OF_POLICY = frozenset({5, 9})
 
 
-def _removal(zone: str, name: str) -> bytes:
-    """Return an update that removes the addresses of a name."""
-    header = b"".join(number.to_bytes(2, "big") for number in (0, Opcode.UPDATE << 11, 1, 0, 1, 0))
-    question = parse_name(zone) + RRType.SOA.to_bytes(2, "big") + RRClass.IN.to_bytes(2, "big")
-    record = parse_name(name) + RRType.A.to_bytes(2, "big") + RRClass.ANY.to_bytes(2, "big") + bytes(6)
-    return header + question + record
+def _any(name: str, rdtype: RRType) -> bytes:
+    """Return what removes an RRset in an update."""
+    return parse_name(name) + rdtype.to_bytes(2, "big") + RRClass.ANY.to_bytes(2, "big") + bytes(6)
 
 
 def _with_advice(text: str, what_to_do: str) -> str:

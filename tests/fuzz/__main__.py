@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from math import inf
 from pathlib import Path
 
 from tests.fuzz.daemon_target import NAME as DAEMON
@@ -25,6 +26,9 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=1, help="what the inputs are made from (default %(default)s)"
     )
+    parser.add_argument(
+        "--seconds", type=float, help="in place of a number of inputs, for all targets but the daemon"
+    )
     parser.add_argument("--first", type=int, default=0, help="number of the first input, to make one again")
     parser.add_argument(
         "--target", action="append", choices=[*ALL, DAEMON], help="only this one; may be repeated"
@@ -40,7 +44,8 @@ def main() -> int:
         else:
             target = ALL[name]()
             report = run_target(
-                target, options.count, options.seed, first=options.first, cpu=time.thread_time
+                target, options.count if options.seconds is None else sys.maxsize, options.seed,
+                first=options.first, cpu=time.thread_time, seconds=options.seconds or inf,
             )
             target.close()
         print(

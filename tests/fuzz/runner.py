@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -119,17 +120,19 @@ def family(text: str) -> str:
 
 
 def run_target(
-    target: Target, count: int, seed: int, *, first: int = 0, cpu: Callable[[], float] | None = None
+    target: Target, count: int, seed: int, *, first: int = 0, cpu: Callable[[], float] | None = None,
+    seconds: float = inf,
 ) -> Report:
     """Give a target ``count`` things, beginning with input number ``first``; stop after five faults.
 
-    ``cpu`` tells seconds of CPU; None: slowness is not looked at.
+    ``cpu`` tells seconds of CPU; None: slowness is not looked at. After ``seconds`` it stops, too.
     """
     report = Report(target.name)
     reset_peak()
     begin = time.monotonic()
     number = first
-    while report.inputs < count and report.faults < _MOST_FAULTS:
+    end = begin + seconds
+    while report.inputs < count and report.faults < _MOST_FAULTS and time.monotonic() < end:
         data = target.make(random.Random(f"{seed}/{target.name}/{number}"))
         started = cpu() if cpu else 0.0
         outcomes: list[str] = []

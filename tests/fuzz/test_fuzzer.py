@@ -13,13 +13,14 @@ from pyd2.dns.names import reverse_name_wire
 from pyd2.dns.reply import Reply, parse_reply
 from pyd2.dns.tsig import HmacContext
 from pyd2.errors import ReplyError
+from pyd2.hooks.gss import keytab
 from pyd2.ncr import NameChangeRequest, decode
 from pyd2.update.drive.driver import Driver
 from pyd2.update.drive.replies import Replies
 from tests.fuzz import world
 from tests.fuzz.ncr_target import NcrTarget
 from tests.fuzz.runner import Input, Report, Target, family, minimise, run_target, table
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import SHORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,6 +120,17 @@ def _configuration_raises_another_error(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("pyd2.config.parse.get_uint32", plant)
 
 
+def _reader_of_keytabs_overruns(patch: pytest.MonkeyPatch) -> None:
+    principal = keytab._principal
+
+    def plant(entry: bytes) -> str:
+        if len(entry) < 20:
+            raise IndexError(entry)
+        return principal(entry)
+
+    patch.setattr(keytab, "_principal", plant)
+
+
 PLANTS: list[tuple[str, Plant, str]] = [
     ("ncr", _decoder_forgets_a_byte, "KeyError"),
     ("ncr", _update_cannot_be_built, "IndexError"),
@@ -129,6 +141,7 @@ PLANTS: list[tuple[str, Plant, str]] = [
     ("reply", _forged_replies_pass, "a forged reply was accepted"),
     ("command", _command_fails_behind_its_answer, "AttributeError"),
     ("config", _configuration_raises_another_error, "OverflowError"),
+    ("ticket", _reader_of_keytabs_overruns, "IndexError"),
 ]
 
 
@@ -138,7 +151,7 @@ def test_a_planted_fault_is_found(
 ) -> None:
     monkeypatch.setattr(world, "LAYER", "plain")  # faults are planted in Python
     plant(monkeypatch)
-    target = TARGETS[name]()
+    target = SHORT[name]()
     number, report = 0, Report(name)
     while not report.findings and number < 20000:
         report = run_target(target, 500, 1, first=number)
@@ -205,6 +218,10 @@ def test_a_slow_input_is_a_finding() -> None:
     assert {finding.data for finding in report.findings} == {(b"x",)}
     assert report.slow > 20
     assert report.slowest == pytest.approx(0.5)
+
+
+def test_a_run_can_be_limited_by_its_time() -> None:
+    assert run_target(Slow(), 100, 1, seconds=0).inputs == 0
 
 
 def test_minimise() -> None:

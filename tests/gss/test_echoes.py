@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
+from pyd2.dns.reply import read_reply
+from pyd2.errors import BadReply, ReplyError
 from pyd2.hooks.gss.echoes import QUIET, Echoes
 from pyd2.hooks.gss.keys import KeyRing
 from pyd2.messages import OWN_MESSAGES
+from pyd2.tools import gss_tsig
+from tests.gss.test_keys import World
+from tests.gss.test_keys import _echo as echo
 from tests.gss.test_parameters import parse, server
 from tests.gss.toy import WALL, Recorder
 
@@ -39,3 +46,32 @@ def test_what_is_believed_is_said_so() -> None:
     echoes.note(ring, 0)
     assert "pyd2 believes it" in log.texts[0]
     assert "takes it for a bad reply" in log.texts[1]
+
+
+def test_they_are_no_wrong_signatures() -> None:
+    """So that a server that takes no DHCIDs is recognised by them."""
+    world = World()
+    key = world.add()
+    (context, message), (_, other) = world.send(key), world.send(key)
+    for reply, reason in ((echo(message, 4), BadReply.ECHO), (world.reply(other), BadReply.BADSIG)):
+        with pytest.raises(ReplyError) as caught:
+            read_reply(reply, context, WALL)
+        assert caught.value.reason is reason
+
+
+def test_the_check_says_what_they_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    agreed = gss_tsig._Agreed(world.add(), world.ring.server)
+
+    def answer(rcode: int) -> None:
+        monkeypatch.setattr(gss_tsig, "ask", lambda _server, message: echo(message, rcode))
+
+    answer(5)
+    with pytest.raises(gss_tsig._Failed, match="which does not exist, with REFUSED"):
+        gss_tsig._check_policy(agreed, "example.org.")
+    assert not gss_tsig._refuses_dhcids(agreed, "example.org.")
+    answer(4)
+    assert gss_tsig._refuses_dhcids(agreed, "example.org.")
+    answer(0)
+    with pytest.raises(gss_tsig._Failed, match="BADSIG"):
+        gss_tsig._check_policy(agreed, "example.org.")

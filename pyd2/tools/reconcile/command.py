@@ -33,6 +33,7 @@ from pyd2.tools.requests import Sender
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pyd2.tools.reconcile.d2_config import D2Config
     from pyd2.tools.reconcile.gather import Leases
     from pyd2.tools.reconcile.sources import Server
 
@@ -109,10 +110,17 @@ class _Reconciliation:
 
     def run(self) -> None:
         """Fill the report. Raises ReconcileError."""
-        arguments, report = self._arguments, self._report
+        arguments = self._arguments
         config = read_d2_config(arguments.config, kea_profile(arguments).config, arguments.zone,
                                 arguments.axfr_key)
         servers = make_servers(arguments)
+        with contextlib.ExitStack() as sources:
+            for server in servers:
+                sources.callback(server.source.close)
+            self._compare(config, servers)
+
+    def _compare(self, config: D2Config, servers: list[Server]) -> None:
+        arguments, report = self._arguments, self._report
         subnets = Subnets(server.config for server in servers)
         families = frozenset(_LENGTHS[server.source.family] for server in servers)
         lately = time.time() - arguments.grace

@@ -82,6 +82,8 @@ class DhcpConfig:
     reserved_names: set[bytes] = field(default_factory=set)
     lease_file: str = ""
     """Empty: leases are not in a file."""
+    lease_database: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The ``lease-database`` as it is, where leases are not in a file. It may have a password."""
     hosts_elsewhere: bool = False
     """Whether further reservations are in a database."""
 
@@ -155,6 +157,8 @@ def _fill(config: DhcpConfig, body: dict[str, Any]) -> None:
         directory = body.get("data-directory") or os.environ.get("KEA_DHCP_DATA_DIR", _DATA_DIRECTORY)
         # Of an absolute name, only that counts.
         config.lease_file = str(Path(directory, database.get("name") or f"kea-leases{family}.csv"))
+    else:
+        config.lease_database = database
 
 
 def _inherit(above: Mapping[str, Any], scope: Mapping[str, Any]) -> Mapping[str, Any]:

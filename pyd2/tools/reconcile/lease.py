@@ -90,6 +90,9 @@ class LeaseSource(Protocol):
     def resend(self, address: bytes) -> None:
         """Have the server send the request for a lease again. Raises ReconcileError."""
 
+    def close(self) -> None:
+        """Leave nothing open."""
+
 
 def lease_of(row: Row) -> Lease:
     """Return what a row wants in the DNS. Raises ValueError where Kea cannot make a request of it."""

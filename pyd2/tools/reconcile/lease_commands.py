@@ -66,6 +66,9 @@ class LeaseCommands:
         """
         self._channel.command(f"lease{self.family}-resend-ddns", {"ip-address": address_text(address)})
 
+    def close(self) -> None:
+        """Do nothing: each command has a connection of its own."""
+
     def _rows(self, leases: list[dict[str, Any]]) -> Iterator[Row]:
         for lease in leases:
             try:

@@ -171,6 +171,9 @@ class Memfile:
         """Fail: a file sends nothing."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
     def _found(self) -> _Files:
         """Return which files there are, by their identity."""
         found = []

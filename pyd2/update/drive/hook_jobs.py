@@ -6,9 +6,10 @@ engine does not call them: it hands out hook jobs, and a transaction continues w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
-from pyd2.errors import HookError
+from pyd2.dns.question import TruncatedAnswerError
+from pyd2.errors import HookError, ReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pyd2.update.server.lane import Lane
 
 T = TypeVar("T")
+_ABOUT_REPLIES: Final = (ReplyError, TruncatedAnswerError)
+"""Errors of pyd2's own; what a library derives from them is kept as a text only."""
 
 
 class HookJob(Generic[T]):
@@ -30,26 +33,34 @@ class HookJob(Generic[T]):
         self.then = then
         self._work = work
         self._result: T
-        self._fault: str | None = None
+        self._fault: Exception | None = None
 
     def run(self) -> None:
         """Do the work and keep what it returns or raises; for the hook thread."""
         try:
             self._result = self._work()
         except BaseException as error:  # whatever a library does, the engine continues
-            self._fault = _text(error)
+            self._fault = _kept(error)
         del self._work  # what a library made for it ends here, on the hook thread
 
     def result(self) -> T:
-        """Return what the work has returned; raise HookError with the text of what it has raised."""
+        """Return what the work has returned; raise what it has raised about a reply, else HookError."""
         if self._fault is not None:
-            raise HookError(self._fault)
+            raise self._fault
         return self._result
 
     def end(self, now: float, wall: float) -> None:
         """Continue the transaction of a job that is done."""
         self.lane.hook_jobs -= 1
         self.then(self, now, wall)
+
+
+def _kept(error: BaseException) -> Exception:
+    """Return what another thread gets of an error: what is wrong with a reply, or a text."""
+    text = _text(error)
+    if isinstance(error, ReplyError) and type(error) in _ABOUT_REPLIES:
+        return type(error)(text, error.reason)
+    return HookError(text)
 
 
 def _text(error: BaseException) -> str:

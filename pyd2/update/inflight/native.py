@@ -180,7 +180,7 @@ class NativeTries(RandomNumbers):
         if server.tcp or prepared is None:
             return ALONE
         route = ffi.new("wire_route *", {"key": prepared, "forward": True})
-        return Route(int(ffi.cast("uintptr_t", route)), route, key)
+        return Route(int(ffi.cast("uintptr_t", route)), key, route)
 
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""

@@ -80,6 +80,10 @@ def _row(
 
 
 _WITHOUT_DHCID: Final = "set ddns-conflict-resolution-mode no-check-without-dhcid in the DHCP server"
+_ACCOUNTS: Final = (
+    "In Active Directory a record belongs to the account that made it: use one account for all DHCP servers, "
+    "or make their accounts members of DnsUpdateProxy."
+)
 
 TABLE: Final = (
     _row("NOERROR", "The server has made the change.", "Nothing."),
@@ -165,7 +169,7 @@ TABLE: Final = (
         "change the PTR there; or it is a secondary that forwards no updates; or the zone is frozen (BIND).",
         "Allow the key in the server's policy to change PTR and DHCID records in this zone (BIND: "
         "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names "
-        "the primary. End a freeze with 'rndc thaw ZONE'.",
+        f"the primary. End a freeze with 'rndc thaw ZONE'. {_ACCOUNTS}",
         "the reverse direction",
         reverse,
     ),
@@ -177,7 +181,7 @@ TABLE: Final = (
         "Allow the key in the server's policy to change A, AAAA and DHCID records of this name (BIND: "
         "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names "
         "the primary. For names with such characters, set hostname-char-set and hostname-char-replacement in "
-        "the DHCP server. End a freeze with 'rndc thaw ZONE'.",
+        f"the DHCP server. End a freeze with 'rndc thaw ZONE'. {_ACCOUNTS}",
     ),
     _row(
         "YXDOMAIN",
@@ -285,6 +289,15 @@ TABLE: Final = (
         "refusals so.",
         "With Samba, set ddns-conflict-resolution-mode no-check-without-dhcid in the DHCP server: it takes "
         "no DHCID records and refuses their changes in this way.",
+        "updates with a DHCID",
+        with_dhcid,
+    ),
+    _row(
+        BadReply.ECHO,
+        "The reply has the update's own signature, so it proves nothing. Samba and Windows send some "
+        "refusals so, above all where the record belongs to another account.",
+        f"{_ACCOUNTS} The message PYD2_GSS_TSIG_ECHO has the RCODE; with ignore-bad-direction pyd2 believes "
+        "it.",
     ),
     _row(
         Fault.TIMEOUT,

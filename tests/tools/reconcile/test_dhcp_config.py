@@ -65,9 +65,11 @@ def test_ttls_of_both_releases(settings: dict[str, Any], lifetime: int, ttls: se
 
 
 def test_leases_elsewhere() -> None:
-    body: dict[str, Any] = {"lease-database": {"type": "mysql"}, "hosts-databases": [{"type": "mysql"}]}
+    database = {"type": "mysql", "password": "hidden"}
+    body: dict[str, Any] = {"lease-database": database, "hosts-databases": [{"type": "mysql"}]}
     config = dhcp_config({"Dhcp6": body}, 6, "")
-    assert (config.lease_file, config.hosts_elsewhere) == ("", True)
+    assert (config.lease_file, config.lease_database, config.hosts_elsewhere) == ("", database, True)
+    assert "hidden" not in repr(config)
 
 
 def test_the_old_switch_for_conflicts() -> None:

@@ -341,7 +341,8 @@ def test_the_same_source_twice(made: Station, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(("options", "reason"), [
     ([], "no source of leases"),
     (["--leases4", "leases.csv"], "a lease file does not say the subnets"),
-    (["--dhcp4", "mysql.conf"], "its leases are not in a file"),
+    (["--leases4", "pgsql://kea@127.0.0.1/kea"], "a database does not say the subnets"),
+    (["--dhcp4", "mysql.conf"], "mysql.conf: its lease-database has no name"),
     (["--dhcp4", "dhcp4.conf", "--leases4", "a", "--leases4", "b"], "2 --leases4 and 1 --dhcp4"),
     (["--dhcp4", "dhcp4.conf", "--axfr-key", "k"], "there is no such key"),
     (["--dhcp4", "dhcp4.conf", "--http-auth", "none"], "none: No such file"),

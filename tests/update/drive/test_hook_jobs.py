@@ -5,22 +5,23 @@ from __future__ import annotations
 import gc
 import weakref
 from asyncio import CancelledError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.dns.question import TruncatedAnswerError
 from pyd2.dns.tsig import HmacKey
+from pyd2.errors import BadReply, HookError, ReplyError
+from pyd2.update.drive.hook_jobs import HookJob
 from pyd2.update.engine import Selection
 from pyd2.update.server.lane import MAX_HOOK_JOBS
 from tests.update.support import VirtualD2, dead, domain, make_config, ok, request, simple_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from pyd2.config.model import DnsServer
     from pyd2.dns.tsig import SigningContext, SigningKey, TsigRecord
-    from pyd2.update.drive.hook_jobs import HookJob
 
 
 class LazyD2(VirtualD2):
@@ -52,6 +53,36 @@ def forward(number: int, **fields: object) -> dict[str, Any]:
 def lazy(select_key: Any = configured, *domains: dict[str, Any]) -> LazyD2:
     zones = domains or (domain("example.com.", 1),)
     return LazyD2(make_config(simple_map(zones)), ok, select_key=select_key)
+
+
+@pytest.mark.parametrize("error", [
+    ReplyError("a copy", BadReply.ECHO), TruncatedAnswerError("cut", BadReply.FORMAT),
+])
+def test_what_is_wrong_with_a_reply_is_known_after_the_job(error: ReplyError) -> None:
+    def work() -> int:
+        raise error
+
+    lane: Any = None
+    job: HookJob[int] = HookJob(lane, 0, work, print)
+    job.run()
+    with pytest.raises(type(error), match=str(error)) as caught:
+        job.result()
+    assert caught.value.reason is error.reason
+    assert caught.value is not error, "it would keep alive what the library has made"
+
+
+def test_of_a_library_s_own_errors_only_the_text_is_kept() -> None:
+    class OwnError(ReplyError):
+        pass
+
+    def work() -> int:
+        raise OwnError("odd", BadReply.ECHO)
+
+    lane: Any = None
+    job: HookJob[int] = HookJob(lane, 0, work, print)
+    job.run()
+    with pytest.raises(HookError, match="odd"):
+        job.result()
 
 
 def test_a_transaction_waits_for_its_selection_and_no_other_one_does() -> None:

@@ -85,6 +85,18 @@ def test_the_same_rcode_means_what_the_step_requires() -> None:
     assert "Samba" not in reason_at("NOTIMP", "no-check-without-dhcid", add, step)
 
 
+def test_a_record_of_another_account_has_two_cures() -> None:
+    """As Active Directory refuses it: with or without a signature that can be verified."""
+    for kind in ALL_KINDS:
+        for step in kind.steps.values():
+            if kind.mode.value != "no-check-without-dhcid" or step.asks is not None:
+                continue
+            for name in ("REFUSED", BadReply.ECHO):
+                mend = reason(name, kind, step).mend
+                assert "one account for all DHCP servers" in mend
+                assert "DnsUpdateProxy" in mend
+
+
 def test_a_step_of_a_policy_has_reasons_of_its_own() -> None:
     kind = NAME_ADD
     asked = reason_of_step("NXRRSET", kind, "ASKING_FWD_NAME").why
