@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LATE_SECONDS: Final = 10.0
-"""A batch is late when it has held back the floor for so long."""
+"""A batch is late when it was begun so long ago, and most of what came behind it is done."""
 LATE_BEHIND: Final = 10_000
-"""So it is when so many requests have come behind it."""
+"""So it is when so many requests behind it are done."""
 
 
 class LateName(NamedTuple):

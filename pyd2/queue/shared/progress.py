@@ -86,15 +86,16 @@ class Progress:
     def held_back_by(self, now: float, most: int) -> list[int]:
         """Return the sequences of the first batches that hold the floor back for too long, so many at most.
 
-        One behind which nothing is done yet holds nothing back.
+        That counts by what is done behind them. While most of that waits, too, there is a backlog, and such a
+        batch is no exception.
         """
         found: list[int] = []
         done = self._done
         for begun in self._begun:
             done -= begun.count - begun.left
             behind = self._requests - begun.before - begun.count
-            too_long = now - begun.since >= LATE_SECONDS or behind >= LATE_BEHIND
-            if not (done and too_long and len(found) < most):
+            stuck = now - begun.since >= LATE_SECONDS and done and 2 * done >= behind
+            if not (stuck or done >= LATE_BEHIND) or len(found) == most:
                 break
             if begun.left:
                 found.append(begun.sequence)

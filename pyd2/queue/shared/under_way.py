@@ -119,7 +119,12 @@ class UnderWay:
         return sum(self._batches[key].left for key in self._late.values())
 
     def look_for_late(self, now: float) -> None:
-        """Note which batches hold the floor back for too long; ``now`` is in monotonic seconds."""
+        """Note which batches hold the floor back for too long; ``now`` is in monotonic seconds.
+
+        Not before all that is late is written: the floor must rise between.
+        """
+        if self._changed:
+            return
         for sequence in self.progress.held_back_by(now, MOST_LATE):
             name = LateName(self._epoch, sequence)
             if name not in self._late:

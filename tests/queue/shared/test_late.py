@@ -52,19 +52,34 @@ def test_a_batch_is_late_when_it_has_held_back_done_ones_for_long_enough() -> No
     assert (work.late, work.count, work.next_late()) == (0, 0, None)
 
 
-def test_so_is_one_that_has_held_back_many_requests() -> None:
+def test_so_is_one_behind_which_many_requests_are_done() -> None:
     work = new_work()
     begin(work, 1)
     work.end(begin(work, 2, requests=LATE_BEHIND - 1))
+    behind = begin(work, 3, requests=LATE_BEHIND)
     work.look_for_late(0.0)
     assert work.next_late() is None
-    begin(work, 3, requests=1)
+    work.end(behind[:1])
     work.look_for_late(0.0)
     one = work.next_late()
     assert one is not None
     assert one.name == LateName(3, 1)
     work.look_for_late(0.0)
     assert work.next_late() is None  # it is being written
+
+
+def test_in_a_backlog_nothing_is_late() -> None:
+    work = new_work()
+    batches = [begin(work, sequence) for sequence in range(1, 11)]
+    for batch in batches[6:]:
+        work.end(batch)
+    work.look_for_late(1000.0)
+    assert work.next_late() is None
+    work.end(batches[5])  # now most of what is behind the first one is done
+    work.look_for_late(1000.0)
+    one = work.next_late()
+    assert one is not None
+    assert one.name == LateName(3, 1)
 
 
 def test_what_ends_while_it_is_written_is_written_before_the_floor_rises() -> None:
