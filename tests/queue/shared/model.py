@@ -414,7 +414,7 @@ class World:
             if not isinstance(revision, Revision):
                 work.late_unwritten(batch)
                 node.ownership.refused()
-                self.count("write of a late batch refused")
+                self.count("write refused")
                 return
             node.ownership.kept(revision, self.moment(node))
             work.late_written(batch)

@@ -38,7 +38,7 @@ def test_all_that_may_happen_happens() -> None:
     assert set(happened) == {
         "another term of one owner", "batch read twice", "batch sent again", "claim",
         "claim known without an answer", "late batch begun by a claim", "late batch ended",
-        "late batch written", "write of a late batch refused",
+        "late batch written",
         "lease renewed when it was over", "older update after a newer one", "owner left",
         "owner lost the queue", "receiver goes on with its disk", "stale update, prepared before",
         "term ended with the lease", "update", "write refused",
