@@ -138,9 +138,11 @@ I   PYD2_CAPTURE_STARTED capturing %1 into %2, for %3 seconds or %4 bytes at mos
 E   PYD2_CLUSTER_BATCH_UNREADABLE site %1: skipped batch %2 of the queue, which cannot be read: %3. Check which clients of the NATS servers may write to the queue
 I   PYD2_CLUSTER_CLAIMED site %1: this node owns the queue now (epoch %2) and continues with batch %3. Previous owner: %4
 I   PYD2_CLUSTER_CONNECTED site %1: connected to %2
+W   PYD2_CLUSTER_DEAD_LETTERS_HERE site %1: the servers take no dead letters: %2. They stay on this machine's disk ('pyd2ctl queue list --dead DIRECTORY'). Run 'pyd2ctl queue create', which makes the missing stream
 W   PYD2_CLUSTER_DISCONNECTED site %1: the connection to %2 has ended: %3. pyd2 connects to the next server
 W   PYD2_CLUSTER_FENCED site %1: node %2 owns the queue now (epoch %3). This node sends no more updates; the new owner repeats the %4 requests that were under way here
 I   PYD2_CLUSTER_FORWARDED site %1: the servers accept requests again, and have all that waited on this machine's disk
+W   PYD2_CLUSTER_OVERTAKEN site %1: %2 requests of receiver %3 are not carried out: it could not hand them over in time, and newer requests of their clients have come by another receiver. They are dead letters
 W   PYD2_CLUSTER_PAUSED site %1: this node sends no updates, because it could not renew its lease of %2 seconds. The next owner, this node or another one, repeats what was under way. Check the NATS servers, and whether this machine stood still
 E   PYD2_CLUSTER_RECORD_UNREADABLE site %1: the record of the queue cannot be read or written: %2. This node does not claim the queue. Run 'pyd2ctl queue check'; if a later pyd2 has written the record, upgrade this one to that release
 I   PYD2_CLUSTER_RELEASED site %1: this node has given up the queue; the next owner repeats the %2 requests that were under way here

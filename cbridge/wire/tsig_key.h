@@ -29,6 +29,7 @@ struct wire_key {
     EVP_MD_CTX *work;  /* a copy of one of them, at work */
     size_t digest_size;
     size_t mac_size;
+    uint16_t fudge; /* seconds for which its signatures are valid */
     wire_identity identity;
 };
 

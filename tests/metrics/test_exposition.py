@@ -144,6 +144,7 @@ def test_the_table_is_in_order() -> None:
             "kea",
             "packet_layer",
             "python",
+            "site",
         } >= set(family.labels)
 
 
