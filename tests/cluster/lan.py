@@ -102,7 +102,8 @@ class Lan:
         run("ip", "link", "set", f"to-{name}", "master", BRIDGE, "up")
         run("ip", "-n", name, "link", "set", "lo", "up")
         run("ip", "-n", name, "address", "add", f"{place.address}/24", "dev", BRIDGE)
-        run("ip", "-n", name, "link", "set", BRIDGE, "up")
+        # One message in each packet, or several updates would be read off the wire as one.
+        run("ip", "-n", name, "link", "set", BRIDGE, "gso_max_segs", "1", "up")
         return place
 
     def cut(self, senders: Iterable[Place], receivers: Iterable[Place]) -> None:
