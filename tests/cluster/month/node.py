@@ -11,6 +11,7 @@ from pyd2.queue.shared.ownership import Moment, Ownership
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyd2.queue.shared.batch import RequestBatch
     from pyd2.queue.shared.progress import Progress
 
 LEASE: Final = 6.0
@@ -109,6 +110,10 @@ class Node:
     def moment(self, now: float) -> Moment:
         """Return what its clocks show."""
         return Moment(self.rate * (now - self.stood), now + self.wall_error)
+
+    def first(self) -> RequestBatch | None:
+        """Return the batch that its receiver is to append."""
+        return self.outgoing.first()
 
     def may_send(self, now: float) -> bool:
         """See Ownership."""

@@ -63,7 +63,7 @@ class Requests(Owners):
         """Append the first batch, unless one is under way."""
         if node.appending or not node.up:
             return
-        batch = node.outgoing.first()
+        batch = node.first()
         if batch is None:
             return
         node.appending = True

@@ -86,7 +86,7 @@ class World(Requests):
             elif node.up:
                 node.appending = True
                 self.take(node, arrived)
-                while node.works and settled and (batch := node.outgoing.first()) is not None:
+                while node.works and settled and (batch := node.first()) is not None:
                     self.servers.append(batch)
                     self.acknowledged(node)
                 node.appending = False
