@@ -21,7 +21,7 @@ from tests.kit import ncr
 from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.cluster.apart import ApartSite
     from tests.cluster.site import Machine
@@ -133,14 +133,19 @@ class Load:
         self._sockets[place].sendto(ncr.datagram(request), ("127.0.0.1", machine.port))
 
 
-def finish(site: ApartSite, load: Load) -> Outcome:
-    """Stop the load, wait until all is carried out, or nothing more comes, and return what came of it."""
-    load.stop()
+def wait_while_busy(site: ApartSite, done: Callable[[], bool]) -> None:
+    """Wait for something, or until there was no update for a while: a busy DNS server may take long."""
     seen, since = len(site.updates), time.monotonic()
-    while site.addresses() != load.wanted and time.monotonic() < since + IDLE_SECONDS:
+    while not done() and time.monotonic() < since + IDLE_SECONDS:
         time.sleep(_LOOK)
         if len(site.updates) != seen:
             seen, since = len(site.updates), time.monotonic()
+
+
+def finish(site: ApartSite, load: Load) -> Outcome:
+    """Stop the load, wait until all is carried out, or nothing more comes, and return what came of it."""
+    load.stop()
+    wait_while_busy(site, lambda: site.addresses() == load.wanted)
     site.updates.close()
     site.check_logs()
     return judge(site.updates, site.claims(), load.clients, load.wanted, site.addresses())

@@ -6,7 +6,6 @@ without what the kernel had not written to it yet, and the server starts from th
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.cluster.apart import apart_site
 from tests.cluster.lan import run
-from tests.cluster.load import Load, finish
-from tests.kit.waiting import WaitTimeoutError, wait_until
+from tests.cluster.load import Load, finish, wait_while_busy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +48,7 @@ def power(
             time.sleep(chance.uniform(3, 5))
             load.rate = 0
             last = load.last
-            with contextlib.suppress(WaitTimeoutError):  # what is skipped is counted
-                wait_until(lambda: _done(site, first, last) == last - first, "what came later")  # noqa: B023
+            wait_while_busy(site, lambda: _done(site, first, last) == last - first)  # noqa: B023  done in it
             after, skipped = after + last - first, skipped + last - first - _done(site, first, last)
             load.rate = rate
             cuts += 1
