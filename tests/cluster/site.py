@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyd2.queue.nats.errors import NatsError
@@ -17,13 +18,13 @@ from tests.kit import dns_servers
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.nats_servers import NatsServer, nats_servers
 from tests.kit.ports import PortLease
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import TIMEOUT, wait_until
 from tests.queue.nats.played import connected, of_real
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from tests.cluster.lan import Place
     from tests.kit.dns_servers import DnsServer
 
 ZONE = "example.com."
@@ -37,32 +38,59 @@ class Machine:
 
     d2: D2
 
-    def __init__(self, binary: str, directory: Path, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, binary: str, directory: Path, name: str, settings: Mapping[str, Any], place: Place | None = None
+    ) -> None:
+        """``place`` is where it runs, if it has a network of its own."""
         self.name = name
         self.port = int(settings["DhcpDdns"]["port"])
+        self.place = place
+        self.directory = directory / name
+        self.directory.mkdir(mode=0o750)
+        self.queue_directory = self.directory / "queue"
+        self.queue_directory.mkdir()
         self._binary = binary
-        self._directory = directory / name
-        self._directory.mkdir(mode=0o750)
-        (self._directory / "queue").mkdir()
         self._lives = 0
-        (self._directory / "d2.json").write_text(json.dumps(settings))
+        self.configure(settings)
+
+    @property
+    def file(self) -> Path:
+        """Its configuration."""
+        return self.directory / "d2.json"
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Write the configuration for the next start."""
+        self.file.write_text(json.dumps(settings))
 
     def start(self) -> None:
         """Start the daemon and wait until it takes requests."""
         # What a kill leaves; another process may have its number by now, which would prevent the start.
-        (self._directory / "d2.kea-dhcp-ddns.pid").unlink(missing_ok=True)
+        (self.directory / "d2.kea-dhcp-ddns.pid").unlink(missing_ok=True)
         self._lives += 1
-        self.d2 = D2(self._binary, self._directory, name=f"d2-{self._lives}")
+        prefix = self.place.prefix if self.place else ()
+        command = [*prefix, self._binary, "-c", self.file.name]
+        self.d2 = D2(command[0], self.directory, command[1:], name=f"d2-{self._lives}")
         self.d2.wait_for_commands()
-        self.d2.wait_for_listener(self.port)
+        wait_until(self._unread, f"{self.name} to listen")
+
+    def _unread(self) -> list[int]:
+        """Return how many octets wait at its port, in the network where it runs; empty: it has none."""
+        wanted = f":{self.port:04X}"
+        lines = Path(f"/proc/{self.d2.process.pid}/net/udp").read_text().splitlines()[1:]
+        sockets = [line.split() for line in lines]
+        return [int(fields[4].partition(":")[2], 16) for fields in sockets if fields[1].endswith(wanted)]
+
+    def until_read(self) -> None:
+        """Wait until it has read all that has arrived: that is on its disk when it has stopped."""
+        wait_until(lambda: self._unread() == [0], f"{self.name} to read what was sent")
 
     def on_disk(self) -> int:
         """Return how many requests are in its file."""
-        return len(salvage(str(self._directory / "queue")).entries)
+        return len(salvage(str(self.queue_directory)).entries)
 
     def logs(self) -> list[Path]:
         """Return the logs of all its daemons."""
-        return sorted(self._directory.glob(".d2-*.stdout"))
+        return sorted(self.directory.glob(".d2-*.stdout"))
 
     def queue(self) -> dict[str, Any]:
         """Return what status-get says of the queue."""
@@ -81,9 +109,13 @@ class Machine:
         """Wait until its receiver has appended so many requests since its start."""
         wait_until(lambda: self.queue()["appended"] >= count, f"{count} requests of {self.name} appended")
 
+    def new_socket(self) -> socket.socket:
+        """Return a socket whose datagrams reach it."""
+        return self.place.new_socket() if self.place else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
     def send(self, *requests: bytes) -> None:
-        """Send requests to its port."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        """Send requests to its port, from the machine itself."""
+        with self.new_socket() as sock:
             for request in requests:
                 sock.sendto(request, ("127.0.0.1", self.port))
 
@@ -91,7 +123,9 @@ class Machine:
 class Rig:
     """The site."""
 
-    def __init__(self, servers: list[NatsServer], bind: DnsServer, machines: list[Machine]) -> None:
+    servers: Sequence[NatsServer]
+
+    def __init__(self, servers: Sequence[NatsServer], bind: DnsServer, machines: list[Machine]) -> None:
         self.servers = servers
         self.bind = bind
         self.machines = machines
@@ -100,9 +134,9 @@ class Rig:
         """Return what the zone has: the address of each name."""
         return {name: data for name, _, kind, data in self.bind.records(ZONE) if kind == "A"}
 
-    def until_zone_is(self, wanted: Mapping[str, str]) -> None:
+    def until_zone_is(self, wanted: Mapping[str, str], timeout: float = TIMEOUT) -> None:
         """Wait until the zone has these names with these addresses."""
-        wait_until(lambda: self.addresses() == wanted, "the zone to be right")
+        wait_until(lambda: self.addresses() == wanted, "the zone to be right", timeout)
 
 
 def machine_config(
@@ -143,7 +177,7 @@ def _make_streams(servers: list[NatsServer]) -> None:
     """Make the streams. A fresh cluster that never takes its third server in is started anew."""
     for _ in range(3):
         with contextlib.suppress(TimeoutError, NatsError):
-            asyncio.run(_create(servers))
+            asyncio.run(create(servers))
             return
         for server in servers:
             server.process.kill()
@@ -155,8 +189,8 @@ def _make_streams(servers: list[NatsServer]) -> None:
     raise AssertionError("the cluster takes no streams")
 
 
-async def _create(servers: list[NatsServer]) -> None:
-    """Make the streams: a fresh cluster may refuse for some seconds."""
+async def create(servers: Sequence[NatsServer]) -> None:
+    """Make the streams: a fresh cluster may refuse for some seconds. Raises TimeoutError."""
     async with asyncio.timeout(25), connected(of_real(servers[0])) as connection:
         while True:
             with contextlib.suppress(NatsError):

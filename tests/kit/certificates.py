@@ -32,14 +32,18 @@ def make_authority(directory: Path, name: str = "authority") -> Certificate:
 
 
 def make_certificate(directory: Path, authority: Certificate, names: str,
-                     file_name: str = "server") -> Certificate:
-    """Make a certificate; ``names`` as openssl's subjectAltName, such as ``DNS:ns.test,IP:127.0.0.1``."""
+                     file_name: str = "server", *, expired: bool = False) -> Certificate:
+    """Make a certificate; ``names`` as openssl's subjectAltName, such as ``DNS:ns.test,IP:127.0.0.1``.
+
+    An ``expired`` one needs OpenSSL 3.4.
+    """
+    valid = ("-not_before", "20200101000000Z", "-not_after", "20200102000000Z") if expired else ("-days", "2")
     made = Certificate(directory / f"{file_name}.crt", directory / f"{file_name}.key")
     request = directory / f"{file_name}.csr"
     extensions = directory / f"{file_name}.ext"
     extensions.write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
     _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
              "-subj", f"/CN={file_name}", "-keyout", made.key, "-out", request)
-    _openssl("x509", "-req", "-days", "2", "-in", request, "-CA", authority.cert, "-CAkey", authority.key,
+    _openssl("x509", "-req", *valid, "-in", request, "-CA", authority.cert, "-CAkey", authority.key,
              "-CAcreateserial", "-extfile", extensions, "-out", made.cert)
     return made

@@ -62,24 +62,7 @@ class Cable:
 
     def socket(self, name: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
         """Return a new IPv4 socket that belongs to a namespace, wherever it is used."""
-        made: list[socket.socket] = []
-        errors: list[OSError] = []
-
-        def make() -> None:
-            libc = ctypes.CDLL(None, use_errno=True)
-            with open(f"/run/netns/{name}", "rb") as entrance:  # noqa: PTH123  only its descriptor is wanted
-                if libc.setns(entrance.fileno(), _NEWNET) != 0:
-                    errors.append(OSError(ctypes.get_errno(), f"setns {name}"))
-                    return
-            made.append(socket.socket(socket.AF_INET, kind))
-
-        # The namespace is that of the thread, which ends with it.
-        thread = threading.Thread(target=make)
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return made[0]
+        return socket_in(name, kind)
 
     def _ip(self, *arguments: str) -> None:
         subprocess.run([self.ip, *arguments], check=True, capture_output=True, timeout=60)
@@ -87,3 +70,25 @@ class Cable:
     def _remove(self) -> None:
         for name in (self.near, self.far):
             subprocess.run([self.ip, "netns", "delete", name], check=False, capture_output=True, timeout=60)
+
+
+def socket_in(name: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
+    """Return a new IPv4 socket that belongs to a namespace, wherever it is used."""
+    made: list[socket.socket] = []
+    errors: list[OSError] = []
+
+    def make() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(f"/run/netns/{name}", "rb") as entrance:  # noqa: PTH123  only its descriptor is wanted
+            if libc.setns(entrance.fileno(), _NEWNET) != 0:
+                errors.append(OSError(ctypes.get_errno(), f"setns {name}"))
+                return
+        made.append(socket.socket(socket.AF_INET, kind))
+
+    # The namespace is that of the thread, which ends with it.
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return made[0]

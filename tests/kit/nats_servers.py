@@ -1,7 +1,7 @@
 """Real servers of NATS with JetStream on free ports of 127.0.0.1: one, or a cluster."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.kit.certificates import Certificate
@@ -11,16 +11,23 @@ from tests.kit.process import Process, find_program
 
 
 class NatsServer:
-    """A server; it runs from its making on."""
+    """A server; it runs from its making on.
+
+    ``prefix`` is what runs a program where the server is to be, ``store`` where it keeps its data, and
+    ``sync`` how often it has these written to the disk.
+    """
 
     process: Process
 
-    def __init__(self, directory: Path, name: str, port: int, blocks: str) -> None:
+    def __init__(self, directory: Path, name: str, port: int, blocks: str, *, address: str = "127.0.0.1",
+                 prefix: Sequence[str] = (), store: Path | None = None, sync: str = "always") -> None:
         self.directory, self.name, self.port = directory, name, port
+        self.store = store or directory / name
+        self._prefix = prefix
         text = f"""
             server_name: {name}
-            listen: "127.0.0.1:{port}"
-            jetstream {{ store_dir: "{directory}/{name}", sync_interval: always, max_file: 64GB }}
+            listen: "{address}:{port}"
+            jetstream {{ store_dir: "{self.store}", sync_interval: {sync}, max_file: 64GB }}
             {blocks}
         """
         (directory / f"{name}.conf").write_text(text)
@@ -29,7 +36,8 @@ class NatsServer:
     def start(self) -> None:
         """Start it with what it held before."""
         program = find_program("nats-server", "nats-server")
-        self.process = Process([program, "-c", f"{self.name}.conf"], self.directory, name=self.name)
+        command = [*self._prefix, program, "-c", f"{self.name}.conf"]
+        self.process = Process(command, self.directory, name=self.name)
 
     def wait_until_ready(self) -> None:
         """Wait until it accepts connections."""
