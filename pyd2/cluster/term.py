@@ -133,8 +133,8 @@ class Term:
             return
         if dead:
             now = time.time()
-            letters = [(number, self.work.dead_letter(number, now, dead[number])) for number in dead]
-            self._events.bury(self, letters)
+            buried = [(number, self.work.dead_letter(number, now, dead[number])) for number in dead]
+            self._events.bury(self, buried)
             numbers = [number for number in numbers if number not in dead]
         self.buried(numbers)
 

@@ -117,7 +117,7 @@ def test_a_claim_begins_late_batches_and_they_end_under_their_names() -> None:
     assert work.next_late() == LateBatch(LateName(1, 5), 6.0, [b"b"])
 
 
-def test_late_requests_are_kept_in_their_present_form() -> None:
+def test_requests_are_kept_in_their_present_form() -> None:
     work = new_work()
     octets = ncr.datagram(ncr.request("a.example.com.", "192.0.2.1", ncr.dhcid(b"c", "a.example.com.")))
     one = RequestBatch("r.1", BatchNumber(1, 1), 7.0, [octets])
