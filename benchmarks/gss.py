@@ -4,7 +4,8 @@ Run: python -m benchmarks.gss [--runs 5] [--seconds 2] [--case NAME]... [--json 
 
 The DNS server is the load generator's sink, which agrees on keys by TKEY, and verifies and signs each message
 with libgssapi: no real DNS server is quick enough to show what a D2 can do. A KDC of its own runs meanwhile.
-`./dev kea` builds ISC's library for each Kea that there is; without it only pyd2 is measured.
+`python -m devtools.gss_tsig` builds ISC's library for each Kea that there is; without it only pyd2 is
+measured.
 """
 
 from __future__ import annotations

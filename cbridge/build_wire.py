@@ -24,8 +24,8 @@ SOURCES = Path(__file__).resolve().parent / "wire"
 IO_SOURCES = SOURCES.parent / "wire_io"
 
 INTERFACE = (
-    "error", "batch", "libcrypto", "name", "request", "update", "tsig", "contexts", "reply", "answer", "packed",
-    "shown", "window", "quarantine", "observed", "outbox", "tries", "update_batch",
+    "error", "batch", "libcrypto", "name", "request", "update", "tsig", "contexts", "reply", "answer",
+    "packed", "shown", "window", "quarantine", "observed", "outbox", "tries", "update_batch",
 )
 """The headers of the codec that Python sees, each after those that it needs."""
 IO_INTERFACE = ("datagrams",)

@@ -40,11 +40,10 @@ KERBEROS: Final = ("-l:libgssapi_krb5.so.2", "-l:libkrb5.so.3")
 """Kea's own libraries are in the process that loads this one."""
 
 
-def bring(folder: Path, *, installed_only: bool = False) -> dict[str, Path]:
+def bring(folder: Path) -> dict[str, Path]:
     """Return the libraries by the releases of Kea, built where that was not done yet. ``folder`` is `.kea`.
 
-    ``installed_only``: for the Kea that is installed, which takes half as long. Raises DevError where it does
-    not work, with the reason in one line.
+    Raises DevError where it does not work, with the reason in one line.
     """
     place = folder / "gss-tsig"
     place.mkdir(parents=True, exist_ok=True)
@@ -53,7 +52,7 @@ def bring(folder: Path, *, installed_only: bool = False) -> dict[str, Path]:
         _bring_source(source, place / "apt")
     includes = _kerberos(place)
     built = {}
-    for release, headers in (_installed() if installed_only else _keas(folder)).items():
+    for release, headers in _keas(folder).items():
         target = place / release / FILE
         _compile(sorted(source.glob("*.cc")), [source, *includes], headers, target)
         built[release] = target

@@ -44,7 +44,6 @@ def started(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
     monkeypatch.setattr(dev, "environment", lambda *_: None)
     monkeypatch.setattr(dev, "bring_kea", lambda: None)
     monkeypatch.setattr(dev, "bring_axe", lambda: None)
-    monkeypatch.setattr(dev, "bring_isc_gss", lambda **_: None)
     return commands
 
 
@@ -112,7 +111,6 @@ def test_in_ci_nothing_may_be_left_out(dev: ModuleType, started: list[list[str]]
 
 @pytest.mark.parametrize(("bring", "marker", "which"), [
     ("bring_kea", "kea30", "beside Kea 3.0"), ("bring_axe", "axe", "of accessibility"),
-    ("bring_isc_gss", "isc_gss", "beside ISC's GSS-TSIG library"),
 ])  # fmt: skip
 def test_without_what_it_brings_it_says_what_it_leaves_out(
     dev: ModuleType, started: list[list[str]], monkeypatch: pytest.MonkeyPatch,

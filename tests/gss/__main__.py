@@ -1,6 +1,7 @@
 """Run the scenarios in pyd2 and in the real server with ISC's library, and compare.
 
-Run: python -m tests.gss [--kea 2.6] [--kea 3.0] [--scenario NAME]...   (`./dev kea` builds the library)
+Run: python -m devtools.gss_tsig                                        (builds ISC's library)
+     python -m tests.gss [--kea 2.6] [--kea 3.0] [--scenario NAME]...
      python -m tests.gss --alone [--scenario NAME]...                   (pyd2 only: shows what came of it)
 """
 

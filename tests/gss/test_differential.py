@@ -1,25 +1,7 @@
-"""pyd2 and the real server with ISC's library in the same scenarios: ``python -m tests.gss`` has them all."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-import pytest
+"""What the comparison of pyd2 with ISC's library calls a difference; ``python -m tests.gss`` makes it."""
 
 from tests.gss import differential
 from tests.gss.scenarios import SCENARIOS
-from tests.kit import kea
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-pytestmark = [pytest.mark.peers, pytest.mark.isc_gss]
-
-
-@pytest.mark.parametrize("name", ["commands", "tkey-over-udp", "expiry"])
-def test_both_do_the_same(d2_binary: str, tmp_path: Path, name: str) -> None:
-    ours = differential.own(d2_binary, kea.installed(), tmp_path)
-    assert differential.compare(name, differential.real(kea.chosen()), ours) == []
 
 
 def test_a_difference_is_seen() -> None:

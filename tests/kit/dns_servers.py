@@ -185,7 +185,8 @@ def powerdns(zones: Sequence[str], key: TsigKey | None = None, *,
         database = directory / "pdns.sqlite3"
         _fill_powerdns(database, zones, key)
         (directory / "pdns.conf").write_text("\n".join([
-            "launch=gsqlite3", f"gsqlite3-database={database}", f"gsqlite3-pragma-synchronous={2 if disk else 0}",
+            "launch=gsqlite3", f"gsqlite3-database={database}",
+            f"gsqlite3-pragma-synchronous={2 if disk else 0}",
             "local-address=127.0.0.1", f"local-port={port}", f"socket-dir={directory}",
             "daemon=no", "guardian=no", "security-poll-suffix=", "dnsupdate=yes",
             "allow-dnsupdate-from=127.0.0.0/8", "allow-axfr-ips=127.0.0.0/8", "receiver-threads=1",

@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from pyd2.queue.choice import offline_stores
 from pyd2.queue.nats.errors import NatsError
 from pyd2.queue.shared.interface import SharedQueueError
 from pyd2.queue.shared.record import RecordError
-from pyd2.queue.sqlite import DATABASE
-from pyd2.queue.sqlite.store import Store
 from pyd2.tools.cluster.contents import Contents, Waiting, within
 from pyd2.tools.cluster.reach import read_config
 
@@ -41,8 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _print_answer(waiting)
     directory = read_config(arguments, arguments.config).switches.queue.directory
     print(f"the queue cannot be read: {fault}")
-    with Store(directory, DATABASE, read_only=True, create=False) as store:
-        entries = store.read()
+    entries, unreadable = offline_stores().read(directory, dead=False)
+    if unreadable is not None:
+        print(f"{unreadable}; what can be read counts")
     print(f"goes on: {_counted(len(entries))} on the disk of this machine ({directory})")
     if entries:
         print(f"         the oldest came {time.time() - entries[0].taken:.0f} seconds ago")
