@@ -342,7 +342,7 @@ def the_check_of_what_is_wrong(site: Site) -> None:
     faketime = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     rows: list[tuple[str, dict[str, Any], dict[str, str], str]] = [
         ("keytab missing", {"client-keytab": f"FILE:{nowhere}"}, {}, f"{nowhere} does not exist"),
-        ("keytab of another", {"client-principal": controller.principal("nobody")}, {},
+        ("keytab of another", {"client-principal": controller.principal("ghost")}, {},
          "has no key of client-principal"),
         ("keytab too old",
          {"client-principal": controller.principal("other"), "client-keytab": controller.keytab("other")}, {},
