@@ -138,9 +138,11 @@ I   PYD2_CAPTURE_STARTED capturing %1 into %2, for %3 seconds or %4 bytes at mos
 E   PYD2_CLUSTER_BATCH_UNREADABLE site %1: batch %2 of the queue is skipped, because it cannot be read: %3. Look which client may write there
 I   PYD2_CLUSTER_CLAIMED site %1: this node owns the queue now, in epoch %2, and goes on with batch %3. The owner before it: %4
 I   PYD2_CLUSTER_CONNECTED site %1: connected to %2
+W   PYD2_CLUSTER_DEAD_LETTERS_HERE site %1: the servers take no dead letters: %2. They stay on the disk of this machine. Make what is missing by 'pyd2ctl queue create', and look for the others by 'pyd2ctl queue list --dead DIRECTORY'
 W   PYD2_CLUSTER_DISCONNECTED site %1: the connection to %2 has ended: %3. pyd2 goes to the next server
 W   PYD2_CLUSTER_FENCED site %1: node %2 owns the queue now, in epoch %3. This node sends nothing any more; the %4 requests that it had under way are done there
 I   PYD2_CLUSTER_FORWARDED site %1: the servers take requests again, and have all that waited on the disk of this machine
+W   PYD2_CLUSTER_OVERTAKEN site %1: %2 requests of receiver %3 are not carried out: it could not hand them over in time, and newer requests of their clients have come by another receiver. They are dead letters
 W   PYD2_CLUSTER_PAUSED site %1: this node sends no updates, because it could not renew its lease of %2 seconds. What it had under way is dropped, and done again by the next owner, here or elsewhere. Check the servers of NATS, and whether this machine stood still
 E   PYD2_CLUSTER_RECORD_UNREADABLE site %1: the record of the queue cannot be read or written: %2. This node does not claim the queue. Look with 'pyd2ctl queue check'; if a later pyd2 has written the record, bring this one to the same release
 I   PYD2_CLUSTER_RELEASED site %1: this node has given the queue up; the %2 requests that it had under way go on with the next owner

@@ -315,7 +315,7 @@ class Service:
         engine, wall = self._engine, time.time()
         return EngineReading(
             engine.queued, engine.active, engine.retries, engine.oldest_age(wall), self._queue.status(wall),
-            self._queue.usable, engine.lanes, engine.observer,
+            self._queue.usable, self._queue.more_status(wall) or None, engine.lanes, engine.observer,
         )
 
     def consistently(self, function: Callable[[], T]) -> T:

@@ -70,6 +70,7 @@ wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *alg
     key->algorithm_size = algorithm_size;
     key->digest_size = (size_t)wire_crypto.md_size(fetched);
     key->mac_size = mac_size;
+    key->fudge = WIRE_FUDGE;
     if (key->digest_size > WIRE_MAC_MAX || mac_size < WIRE_MAC_MIN || mac_size < key->digest_size / 2 ||
         mac_size > key->digest_size || !set_states(key, fetched, secret, secret_size)) {
         wire_key_free(key);
@@ -78,6 +79,10 @@ wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *alg
 done:
     wire_crypto.md_free(fetched);
     return key;
+}
+
+void wire_key_set_fudge(wire_key *key, uint16_t seconds) {
+    key->fudge = seconds;
 }
 
 void wire_key_free(wire_key *key) {
@@ -125,7 +130,7 @@ int wire_sign(wire_key *key, const uint8_t *message, size_t size, uint16_t query
     }
     uint8_t variables[WIRE_VARIABLES_MAX];
     uint8_t mac[WIRE_MAC_MAX];
-    uint64_t when = wall << 16 | WIRE_FUDGE;
+    uint64_t when = wall << 16 | key->fudge;
     wire_writer signed_too = wire_write_to(variables, sizeof variables);
     wire_put_variables(&signed_too, key, when, 0, 0);
     wire_part parts[] = {{buffer, size}, {variables, wire_written(&signed_too)}};

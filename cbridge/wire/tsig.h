@@ -19,6 +19,9 @@ typedef struct wire_key wire_key;
 wire_key *wire_key_new(const uint8_t *name, size_t name_size, const uint8_t *algorithm, size_t algorithm_size,
                        const char *digest, const uint8_t *secret, size_t secret_size, size_t mac_size);
 
+/* Let the signatures of a key be valid for so many seconds; 300 in a new one. */
+void wire_key_set_fudge(wire_key *key, uint16_t seconds);
+
 /* Wipe and free a key; null is none. */
 void wire_key_free(wire_key *key);
 

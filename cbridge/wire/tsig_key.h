@@ -23,6 +23,7 @@ struct wire_key {
     size_t mac_size;
     size_t name_size;
     size_t algorithm_size;
+    uint16_t fudge; /* seconds for which its signatures are valid */
     uint8_t name[WIRE_NAME_MAX];
     uint8_t algorithm[WIRE_NAME_MAX];
 };

@@ -83,10 +83,11 @@ class ServiceHost:
         self._queue = queue
         self._ends: EndReports | None = None
         """Where the ends of the present term are reported."""
+        self._term: Term | None = None
         self._engine_io: EngineIO | None = None
         self._closed = False
         self._max_entries = switches.max_entries
-        self.member: Final = Member(around.loop, switches, self, queue.done, around.log)
+        self.member: Final = Member(around.loop, switches, self, queue.done, queue.taken, around.log)
 
     # For the main thread.
 
@@ -150,6 +151,7 @@ class ServiceHost:
 
     def begin(self, term: Term) -> None:
         """See Host."""
+        self._term = term
         self._ends = EndReports(self._around.loop, self._around.log, term.done)
         self._ends.configure(self._max_entries)
 
@@ -164,7 +166,7 @@ class ServiceHost:
         if self._engine_io is not None:
             self._engine_io.close()
             self._engine_io = None
-        self._ends = None
+        self._ends = self._term = None
         if not self._closed:
             self._around.home.call_soon_threadsafe(self._renew)
 
@@ -182,7 +184,9 @@ class ServiceHost:
         self.member.close()
 
     def _report(self, output: Output) -> None:
-        """Report what the engine has done in a turn; what requests have left to do is not kept."""
+        """Report what the engine has done in a turn."""
+        if output.amended and self._term is not None:
+            self._term.amend(output.amended)
         if output.finished and self._ends is not None:
             dead = {letter.ncr.number: letter.reason for letter in output.dead_letters}
             self._ends.add(output.finished, dead)

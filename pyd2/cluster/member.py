@@ -30,11 +30,12 @@ _FAULT_PAUSE: Final = 1.0
 
 
 class Member:
-    """All but its making is for the update thread. ``done`` removes requests from the disk, see Receiver."""
+    """All but its making is for the update thread. ``done`` and ``taken`` are of the disk, see Receiver."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, switches: QueueSwitches, host: Host,
-        done: Callable[[Sequence[int], Mapping[int, str]], None], log: Log,
+        done: Callable[[Sequence[int], Mapping[int, str]], None], taken: Callable[[int], float | None],
+        log: Log,
     ) -> None:
         """Count a start in the directory, which is locked, and read the certificates. Raises TlsError."""
         assert switches.nats is not None
@@ -46,10 +47,10 @@ class Member:
         client = Client(f"pyd2 {nats.name}", f"pyd2.inbox.{nats.name}", tls, nats.tls_hostname)
         link = self._link = Link(client, nats.servers, Site(nats.site), log)
         outgoing = Outgoing(f"{nats.name}.{numbering.instance}", numbering.boot)
-        self._receiver = Receiver(outgoing, link, done, log, nats.site)
+        self._receiver = Receiver(outgoing, link, done, log, nats.site, taken)
         self._owner: Owner | None = None
         if nats.own:
-            ownership = Ownership(f"{nats.name}.{os.urandom(8).hex()}", nats.lease, nats.grace)
+            ownership = Ownership(f"{nats.name}.{os.urandom(8).hex()}", nats.lease, nats.pause)
             self._owner = Owner(ownership, nats.lease, host, link, log, nats.site, switches.max_entries)
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving: asyncio.Task[None] | None = None

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from pyd2.cluster.term import Term
+from pyd2.cluster.burial import Burial
+from pyd2.cluster.removal import Removal
+from pyd2.cluster.term import Term, TermEvents
 from pyd2.queue.shared.interface import OutdatedError, SharedQueueError, UnansweredError
 from pyd2.queue.shared.ownership import Change, Moment
 from pyd2.queue.shared.progress import Progress
-from pyd2.queue.shared.record import Record, RecordError
+from pyd2.queue.shared.record import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pyd2.queue.interface import DeadLetter
     from pyd2.queue.shared.batch import BatchNumber
     from pyd2.queue.shared.interface import SharedQueue
+    from pyd2.queue.shared.late import LateBatch
     from pyd2.queue.shared.ownership import Ownership, Write
 
 T = TypeVar("T")
@@ -35,8 +37,6 @@ LOOK_SECONDS: Final = 0.25
 """How often a node that does not own the queue looks at the record."""
 COMMIT_SECONDS: Final = 0.05
 """How often the owner writes what is done."""
-DROP_SECONDS: Final = 2.0
-"""How often the owner has removed what is done."""
 ANSWER_SECONDS: Final = 1.0
 """How long a read or a write of the record may take."""
 FINISH_SECONDS: Final = 1.0
@@ -66,7 +66,7 @@ class Host(Protocol):
         """Throw away all that the engine has under way; ``ready`` when there is another one."""
 
     def bury(self, dead: Sequence[DeadLetter]) -> None:
-        """Keep dead letters on this machine."""
+        """Keep dead letters on this machine: the shared queue does not take them."""
 
     def report(self, context: dict[str, Any]) -> None:
         """Log an exception that is a defect; see ``asyncio.loop.call_exception_handler``."""
@@ -99,21 +99,25 @@ class Owner:
         self._log = log
         self._site = site
         self._most = most
+        self._burial = Burial(link, host.bury, log, site)
+        self.claims = 0
+        """How often this node has become the owner since its start."""
+        self.overtaken = 0
+        """Requests that came too late to be carried out, since the start."""
         self._known = False
         """Whether the record was read, and no write has failed, since the last failure."""
         self._term: Term | None = None
         self._reading: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         """Ends the term when the lease is over."""
-        self._dropping: asyncio.Task[None] | None = None
-        self._drop_at = 0.0
-        self._dropped = 0
-        """What is below this sequence was removed."""
+        self._removal = Removal()
         self._renew_at = 0.0
         """When to renew the lease though nothing has been done, by ``Moment.boot``."""
         self._paused = False
         self._failures = 0
         """How often the record could not be read in a row, though a server has answered."""
+        self._unanswered = 0
+        """How often no server has answered since the record was written."""
         self._leave_at: float | None = None
         """When to leave whatever is under way, by ``Moment.boot``; None: it stays."""
         self.left = asyncio.Event()
@@ -155,8 +159,11 @@ class Owner:
         status: dict[str, str | int | float] = {"state": state}
         if record is not None:
             status |= {"owner": record.node, "epoch": record.epoch, "floor": record.floor}
+        status |= {
+            "claims": self.claims, "overtaken": self.overtaken, "dead-letters": self._burial.buried,
+        }
         if self._term is not None:
-            status["waiting"] = self._term.ahead
+            status |= {"waiting": self._term.work.count, "late": self._term.work.late}
         if self._ownership.is_owner:
             status["lease-left"] = round(self._ownership.lease_left(now), 1)
         return status
@@ -165,13 +172,18 @@ class Owner:
 
     async def run(self) -> None:
         """Own the queue, or wait to, until this is cancelled."""
+        burying = asyncio.get_running_loop().create_task(self._burial.run())
+        burying.add_done_callback(self._report_fault)
         try:
             while True:
                 try:
                     await self._turn()
                 except UnansweredError as error:
                     self._known = False
-                    self._link.go_to_next(str(error))
+                    # The first failure may be a slow disk: a new connection would end the reading, too.
+                    if self._unanswered:
+                        self._link.go_to_next(str(error))
+                    self._unanswered += 1
                     await asyncio.sleep(_PAUSE)
                 except (RecordError, SharedQueueError) as error:
                     self._known = False
@@ -179,8 +191,8 @@ class Owner:
                     await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._end_term(self._term)
-            if self._dropping is not None:
-                self._dropping.cancel()
+            burying.cancel()
+            self._removal.cancel()
 
     def _refused(self, fault: str) -> None:
         """Log what is wrong, once, if it does not pass soon."""
@@ -209,9 +221,10 @@ class Owner:
         self._known, self._failures = True, 0
         change = self._ownership.observed(revision, record, moment())
         if change is Change.GAINED:
+            self.claims += 1
             self._log.emit("PYD2_CLUSTER_CLAIMED", self._site, record.epoch, record.floor + 1, "unknown")
         elif change is Change.LOST:
-            left = self._term.ahead if self._term is not None else 0
+            left = self._term.work.count if self._term is not None else 0
             self._end_term(self._term)
             self._paused = False
             self._log.emit("PYD2_CLUSTER_FENCED", self._site, record.node or "none", record.epoch, left)
@@ -221,6 +234,7 @@ class Owner:
         await self._write(queue, self._ownership.claim(moment()))
         record = self._ownership.record
         if self._ownership.is_owner and before is not None and record is not None:
+            self.claims += 1
             self._log.emit(
                 "PYD2_CLUSTER_CLAIMED", self._site, record.epoch, record.floor + 1, before.node or "none"
             )
@@ -229,18 +243,58 @@ class Owner:
         """Renew, and let a term begin or the node leave; then pause."""
         ownership, term, now = self._ownership, self._term, moment()
         if self._leave_at is not None:
-            if term is None or not term.ahead or now.boot >= self._leave_at:
+            if term is None or not term.work.count or now.boot >= self._leave_at:
                 await self._leave(queue, term)
                 return
             self._stop_reading()
         elif term is None and self._host.ready and ownership.may_send(now):
-            await self._begin_term(queue)
-            return
-        risen = term is not None and not term.closed and term.progress.advance()
-        if risen or now.boot >= self._renew_at or not ownership.may_send(now):
+            if ownership.revision.last == ownership.revision.record:
+                await self._begin_term(queue)
+                return
+            self._renew_at = 0.0  # what is read of the late batches is as of the record
+        risen = term is not None and await self._advance(queue, term)
+        now = moment()
+        if ownership.may_write() and (risen or now.boot >= self._renew_at or not ownership.may_send(now)):
             await self._write(queue, ownership.renew(now, *self._done()))
-            self._drop_done(queue)
+            record = ownership.record
+            if record is not None and ownership.is_owner:
+                self._removal.go_on(queue, record)
         await asyncio.sleep(COMMIT_SECONDS)
+
+    async def _advance(self, queue: SharedQueue, term: Term) -> bool:
+        """Write what is left of late batches, and raise the floor as far as all is done.
+
+        What changes meanwhile is written before the floor rises, too: with more than can be written now, it
+        waits. Returns whether it has risen.
+        """
+        work = term.work
+        if not term.closed:
+            work.look_for_late(time.monotonic())
+        # The lease goes on by the record only.
+        while not term.closed and self._ownership.may_write() and moment().boot < self._renew_at:
+            batch = work.next_late()
+            if batch is None:
+                break
+            await self._keep_late(queue, term, batch)
+        return not term.closed and work.advance()
+
+    async def _keep_late(self, queue: SharedQueue, term: Term, batch: LateBatch) -> None:
+        """Write what is left of a late batch; see ``_write``."""
+        ownership = self._ownership
+        try:
+            revision = await queue.keep_late(batch, ownership.keep(moment()), ANSWER_SECONDS)
+        except BaseException as error:
+            term.work.late_unwritten(batch)
+            self._known = False
+            if isinstance(error, OutdatedError):
+                ownership.refused()
+                return
+            ownership.unanswered()
+            raise
+        ownership.kept(revision, moment())
+        if not batch.datagrams:
+            self._removal.add_late(batch.name, revision)
+        term.work.late_written(batch)
 
     def _done(self) -> tuple[int, tuple[str, BatchNumber] | None, Mapping[str, BatchNumber]]:
         """Return what the record is to say of floor, batch at the floor, and batches seen."""
@@ -263,6 +317,7 @@ class Owner:
             ownership.unanswered()
             self._known = False
             raise
+        self._unanswered = 0  # a leader that has no followers any more may still answer what is read
         ownership.written(revision, moment())
         self._renew_at = write.begun.boot + self._lease / 4
 
@@ -281,10 +336,13 @@ class Owner:
         if self._paused:
             self._log.emit("PYD2_CLUSTER_RESUMED", self._site, after + 1)
         self._paused = False
-        host = self._host
-        term = self._term = Term(progress, self._carry_out, host.bury, self._unreadable, self._most)
-        host.begin(term)
-        self._reading = asyncio.get_running_loop().create_task(term.read(self._link, after))
+        events = TermEvents(
+            self._carry_out, self._burial.add, self._unreadable, self._overtaken, self._refused
+        )
+        term = self._term = Term(progress, events, self._most, record.epoch)
+        self._host.begin(term)
+        reading = term.read(self._link, after, self._ownership.revision)
+        self._reading = asyncio.get_running_loop().create_task(reading)
         self._reading.add_done_callback(self._read_to_end)
         self._watch_lease()
 
@@ -305,11 +363,19 @@ class Owner:
     def _unreadable(self, sequence: int, fault: str) -> None:
         self._log.emit("PYD2_CLUSTER_BATCH_UNREADABLE", self._site, sequence, fault)
 
+    def _overtaken(self, receiver: str, count: int) -> None:
+        self.overtaken += count
+        self._log.emit("PYD2_CLUSTER_OVERTAKEN", self._site, count, receiver)
+
     def _read_to_end(self, task: asyncio.Task[None]) -> None:
         """Look how the reading of a term has ended: an error that is none of the queue's is a defect."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._host.report({"message": "reading the shared queue has failed", "exception": error})
             self._end_term(self._term)
+
+    def _report_fault(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._host.report({"message": "burying dead letters has ended", "exception": error})
 
     def _stop_reading(self) -> None:
         if self._reading is not None:
@@ -330,24 +396,12 @@ class Owner:
     async def _leave(self, queue: SharedQueue, term: Term | None) -> None:
         """Write what is done, and that the queue is free."""
         ownership = self._ownership
-        if term is not None and not term.closed and term.progress.advance() and ownership.may_send(moment()):
+        risen = term is not None and ownership.may_send(moment()) and await self._advance(queue, term)
+        if risen and ownership.may_send(moment()) and ownership.may_write():
             await self._write(queue, ownership.renew(moment(), *self._done()))
-        left = term.ahead if term is not None else 0
+        left = term.work.count if term is not None else 0
         self._end_term(term)
         if ownership.may_write():
             await self._write(queue, ownership.leave(moment()))
             if not ownership.is_owner:
                 self._log.emit("PYD2_CLUSTER_RELEASED", self._site, left)
-
-    def _drop_done(self, queue: SharedQueue) -> None:
-        """Have removed what the written record says is done; the batch at the floor stays, to be compared."""
-        record, now = self._ownership.record, time.monotonic()
-        busy = self._dropping is not None and not self._dropping.done()
-        if record is not None and record.floor - 1 > self._dropped and now >= self._drop_at and not busy:
-            self._drop_at = now + DROP_SECONDS
-            self._dropping = asyncio.get_running_loop().create_task(self._drop(queue, record))
-
-    async def _drop(self, queue: SharedQueue, record: Record) -> None:
-        with suppress(SharedQueueError):  # it is tried again, with more
-            await queue.drop(record.floor - 1)
-            self._dropped = record.floor - 1

@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyd2.queue.shared.batch import MOST_REQUESTS
+from pyd2.queue.shared.batch import MOST_REQUESTS, SPOOLED_SECONDS
 from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
 
 if TYPE_CHECKING:
@@ -32,15 +32,19 @@ _PAUSES: Final = (0.05, 0.1, 0.2, 0.5)
 
 
 class Receiver:
-    """``done(numbers, dead)`` removes requests from the disk; see DurableQueue."""
+    """``done(numbers, dead)`` removes requests from the disk, and ``taken(number)`` says when one came.
+
+    See DurableQueue.
+    """
 
     def __init__(
         self, outgoing: Outgoing, link: Link, done: Callable[[Sequence[int], Mapping[int, str]], None],
-        log: Log, site: str,
+        log: Log, site: str, taken: Callable[[int], float | None] = lambda _: None,
     ) -> None:
         self._outgoing = outgoing
         self._link = link
         self._done = done
+        self._taken = taken
         self._log = log
         self._site = site
         self._wake = asyncio.Event()
@@ -65,13 +69,19 @@ class Receiver:
 
     def take(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Take requests with their numbers on the disk."""
-        self._outgoing.add(datagrams, numbers, time.time())
+        now = time.time()
+        first = self._taken(numbers[0]) if numbers else None
+        if first is None or now - first < SPOOLED_SECONDS:
+            self._outgoing.add(datagrams, numbers, now)
+        else:  # they were on the disk when this daemon started
+            for datagram, number in zip(datagrams, numbers, strict=True):
+                self._outgoing.add((datagram,), (number,), self._taken(number) or now)
         self._wake.set()
 
     async def run(self) -> None:
         """Append, until this is cancelled."""
         while True:
-            batch = self._outgoing.first()
+            batch = self._outgoing.first(time.time())
             if batch is None:
                 self._wake.clear()
                 await self._wake.wait()
@@ -97,6 +107,7 @@ class Receiver:
             await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
             failures += 1
             self.repeated += 1
+            batch = self._outgoing.first(time.time()) or batch  # the same; it may say now that it waited
 
     def _failed(self, error: SharedQueueError, failures: int, seconds: float) -> None:
         if seconds >= LOGGED_SECONDS:

@@ -1,28 +1,31 @@
 """The work of an owner from a claim on: reads the queue, hands requests to the engine, notes their ends.
 
 A term ends for good when its lease does, or another node has claimed the queue: what is reported of its
-requests after that counts no more. The next term, here or elsewhere, repeats what is behind the floor.
+requests after that counts no more. The next term, here or elsewhere, repeats what is left of the late batches
+(``pyd2.queue.shared.late``), and then what is behind the floor.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.queue.interface import DeadLetter
-from pyd2.queue.shared.interface import SharedQueueError
+from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
+from pyd2.queue.shared.newest import REASON, NewestRequests
+from pyd2.queue.shared.under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyd2.cluster.link import Link
+    from pyd2.queue.interface import DeadLetter
     from pyd2.queue.shared.interface import QueuedBatch
+    from pyd2.queue.shared.late import LateBatch
     from pyd2.queue.shared.progress import Progress
+    from pyd2.queue.shared.record import Revision
+    from pyd2.update.output import Amendment
 
-_INDEX_BITS: Final = 18
-"""Of a request's number, for its place in its batch: no message has so many. The others are the sequence."""
 _CHUNK: Final = 128
 """Requests that the engine gets in one turn of the loop."""
 _READ_SECONDS: Final = 10.0
@@ -30,52 +33,51 @@ _PAUSE: Final = 0.1
 """Seconds before the queue is read again when that has failed."""
 
 
-@dataclass(slots=True)
-class _UnderWay:
-    """A batch whose requests are not all done."""
+class TermEvents(NamedTuple):
+    """What a term reports."""
 
-    taken: float
-    """When its first request was read from the socket, in seconds since the epoch."""
-    datagrams: Sequence[bytes]
-    left: int
+    carry_out: Callable[[Sequence[bytes], Sequence[int]], None]
+    """Gives requests with their numbers to the engine; ``Term.done`` gets the numbers back."""
+    bury: Callable[[Term, Sequence[tuple[int, DeadLetter]]], None]
+    """Keeps dead letters, by the numbers of their requests; ``Term.buried`` gets these when they are safe."""
+    unreadable: Callable[[int, str], None]
+    """Logs a batch that is skipped: its sequence, and why."""
+    overtaken: Callable[[str, int], None]
+    """Logs requests that come too late: their receiver, and how many they are."""
+    refused: Callable[[str], None]
+    """Logs why the queue cannot be read though a server answers; it is tried again."""
 
 
 class Term:
-    """``carry_out(datagrams, numbers)`` gives requests to the engine, ``done`` gets their numbers back.
+    """Not many more than ``most`` requests are read and not done."""
 
-    ``bury`` keeps dead letters; ``unreadable(sequence, fault)`` logs a batch that is skipped. Not many more
-    than ``most`` requests are read and not done.
-    """
-
-    def __init__(
-        self, progress: Progress, carry_out: Callable[[Sequence[bytes], Sequence[int]], None],
-        bury: Callable[[Sequence[DeadLetter]], None], unreadable: Callable[[int, str], None],
-        most: int,
-    ) -> None:
+    def __init__(self, progress: Progress, events: TermEvents, most: int, epoch: int) -> None:
         self.progress: Final = progress
-        self.ahead = 0
-        """Requests that were read and are not done."""
+        self.work: Final = UnderWay(progress, epoch)
+        """What was read and is not done."""
         self.closed = False
-        self._carry_out = carry_out
-        self._bury = bury
-        self._unreadable = unreadable
+        self._events = events
         self._most = most
-        self._under_way: dict[int, _UnderWay] = {}
-        """By their sequences."""
+        self._newest = NewestRequests()
         self._may_read = asyncio.Event()
 
     def close(self) -> None:
         """End it: nothing that is reported from now on counts."""
         self.closed = True
-        self._under_way.clear()
         self._may_read.set()
 
-    async def read(self, link: Link, after: int) -> None:
-        """Read the batches behind a sequence and hand their requests on, until the term ends."""
+    async def read(self, link: Link, after: int, revision: Revision) -> None:
+        """Hand on the late batches, as of a revision, and then what is behind a sequence, to the end."""
+        late_begun = False
         while not self.closed:
             try:
+                if not late_begun:
+                    await self._begin_late(await link.queue.late(revision))
+                    late_begun = True
                 reader = await link.queue.read(after)
-            except SharedQueueError:
+            except SharedQueueError as error:
+                if not isinstance(error, UnansweredError):
+                    self._events.refused(str(error))
                 await asyncio.sleep(_PAUSE)
                 continue
             try:
@@ -88,46 +90,58 @@ class Term:
             finally:
                 reader.close()
 
+    async def _begin_late(self, found: Sequence[LateBatch]) -> None:
+        if not self.closed:
+            for numbers in self.work.begin_late(found):
+                await self._carry_out(numbers)
+
     async def _begin(self, queued: QueuedBatch) -> None:
         sequence, batch, fault = queued
-        while self.ahead >= self._most and not self.closed:
+        while self.work.count >= self._most and not self.closed:
             self._may_read.clear()
             await self._may_read.wait()
         if self.closed:
             return
-        begins = self.progress.begin(sequence, batch)
+        begins = self.progress.begin(sequence, batch, time.monotonic())
         if batch is None:
-            self._unreadable(sequence, fault)
+            self._events.unreadable(sequence, fault)
         elif begins:
-            datagrams = batch.datagrams
-            self._under_way[sequence] = _UnderWay(batch.taken, datagrams, len(datagrams))
-            self.ahead += len(datagrams)
-            first = sequence << _INDEX_BITS
-            for at in range(0, len(datagrams), _CHUNK):
-                chunk = datagrams[at : at + _CHUNK]
-                self._carry_out(chunk, range(first + at, first + at + len(chunk)))
-                await asyncio.sleep(0)
-                if self._under_way.get(sequence) is None:  # it was closed meanwhile, or all of this is done
-                    return
+            numbers: Sequence[int] = self.work.begin(sequence, batch.taken, batch.datagrams)
+            if overtaken := {numbers[place] for place in self._newest.overtaken(batch)}:
+                numbers = [number for number in numbers if number not in overtaken]
+                self._events.overtaken(batch.receiver, len(overtaken))
+                self.done((), dict.fromkeys(sorted(overtaken), REASON))
+            await self._carry_out(numbers)
+
+    async def _carry_out(self, numbers: Sequence[int]) -> None:
+        """Hand requests to the engine, some in each turn of the loop."""
+        for at in range(0, len(numbers), _CHUNK):
+            if self.closed:
+                return
+            chunk = numbers[at : at + _CHUNK]
+            self._events.carry_out([self.work.datagram(number) for number in chunk], chunk)
+            await asyncio.sleep(0)
+
+    def amend(self, changes: Sequence[Amendment]) -> None:
+        """Note what requests have left to do."""
+        if not self.closed:
+            self.work.amend(changes)
 
     def done(self, numbers: Sequence[int], dead: Mapping[int, str]) -> None:
-        """Note requests that have ended; the ``dead`` ones become dead letters, with reasons."""
+        """Note requests that have ended; the ``dead`` ones become dead letters first, with reasons."""
         if self.closed:
             return
         if dead:
-            self._bury([self._dead_letter(number, reason) for number, reason in dead.items()])
-        for number in numbers:
-            sequence = number >> _INDEX_BITS
-            self.progress.done(sequence)
-            batch = self._under_way[sequence]
-            batch.left -= 1
-            if not batch.left:
-                del self._under_way[sequence]
-        self.ahead -= len(numbers)
-        if self.ahead < self._most:
-            self._may_read.set()
+            now = time.time()
+            letters = [(number, self.work.dead_letter(number, now, dead[number])) for number in dead]
+            self._events.bury(self, letters)
+            numbers = [number for number in numbers if number not in dead]
+        self.buried(numbers)
 
-    def _dead_letter(self, number: int, reason: str) -> DeadLetter:
-        batch = self._under_way[number >> _INDEX_BITS]
-        datagram = batch.datagrams[number & ((1 << _INDEX_BITS) - 1)]
-        return DeadLetter(0, batch.taken, time.time(), reason, datagram)
+    def buried(self, numbers: Sequence[int]) -> None:
+        """Note requests that are done, or whose dead letters are safe."""
+        if self.closed:
+            return
+        self.work.end(numbers)
+        if self.work.count < self._most:
+            self._may_read.set()

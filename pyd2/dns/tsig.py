@@ -14,7 +14,7 @@ from pyd2.dns.names import lower, name_text, parse_name
 from pyd2.errors import BadReply, ReplyError
 
 FUDGE = 300
-"""Seconds that the clocks of both sides may differ."""
+"""Seconds that the clocks of both sides may differ, and so for how long a signature is valid."""
 
 MIN_MAC = 10
 """Octets of the shortest MAC (RFC 8945, section 5.2.2.1)."""
@@ -130,7 +130,7 @@ class HmacKey:
     """A shared secret."""
 
     __slots__ = ("_dated", "_state", "algorithm", "algorithm_wire", "compare", "digest_bits", "digest_size",
-                 "identity", "length", "mac_size", "name", "name_wire", "secret")
+                 "fudge", "identity", "length", "mac_size", "name", "name_wire", "secret")
 
     def __init__(self, name: str, algorithm: str, secret: bytes, digest_bits: int = 0) -> None:
         """Prepare a key.
@@ -163,6 +163,8 @@ class HmacKey:
         self.length = record_length(self.name_wire, self.algorithm_wire, self.mac_size)
         """Octets of its TSIG records."""
         self._dated = -1, b"", b""
+        self.fudge = FUDGE
+        """Seconds for which a signature is valid; see ``set_fudge``."""
 
     def __repr__(self) -> str:
         return f"HmacKey({self.name!r}, {self.algorithm!r})"
@@ -170,6 +172,11 @@ class HmacKey:
     def create_context(self) -> HmacContext:
         """Return the context of one message."""
         return HmacContext(self)
+
+    def set_fudge(self, seconds: int) -> None:
+        """Let the signatures that it makes from now on be valid for so long; how it verifies stays."""
+        self.fudge = seconds
+        self._dated = -1, b"", b""
 
     def digest(self, data: bytes) -> bytes:
         """Return the whole HMAC over the data."""
@@ -181,7 +188,7 @@ class HmacKey:
         """Return the parts that change once a second: the signed variables, the record up to its MAC."""
         dated = self._dated  # read and set as a whole, because a library may use the key in another thread
         if dated[0] != wall:
-            time_and_fudge = wall.to_bytes(6, "big") + _u16(FUDGE)
+            time_and_fudge = wall.to_bytes(6, "big") + _u16(self.fudge)
             variables = self.identity + time_and_fudge + _NO_ERROR_NO_OTHER
             record_head = b"".join((
                 self.name_wire, _u16(RRType.TSIG), _CLASS_TTL,

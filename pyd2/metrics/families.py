@@ -109,6 +109,38 @@ FAMILIES: Final = (
     Family("pyd2_queue_usable", _G, "0: the disk does not work, and requests are kept in memory only."),
     Family("pyd2_dead_letters", _G, "Requests that failed for good and are kept for the operator."),
     Family("pyd2_queue_commit_seconds", _H, "Seconds that a commit of the durable queue takes."),
+    Family("pyd2_cluster_connected", _G, "0: no server of the shared queue can be reached.", ("site",)),
+    Family("pyd2_cluster_owner", _G, "1: this node owns the shared queue and sends its updates.", ("site",)),
+    Family(
+        "pyd2_cluster_epoch", _G, "Counts the owners of the shared queue, as this node knows it.", ("site",)
+    ),
+    Family("pyd2_cluster_claims", _C, "How often this node has become the owner.", ("site",)),
+    Family(
+        "pyd2_cluster_unacknowledged",
+        _G,
+        "Requests on the disk of this machine that the servers have not acknowledged.",
+        ("site",),
+    ),
+    Family(
+        "pyd2_cluster_oldest_unacknowledged_seconds",
+        _G,
+        "How long the oldest of these has waited.",
+        ("site",),
+    ),
+    Family("pyd2_cluster_appended", _C, "Requests that the servers have acknowledged.", ("site",)),
+    Family("pyd2_cluster_repeated", _C, "How often a batch of requests was sent again.", ("site",)),
+    Family(
+        "pyd2_cluster_waiting", _G, "Requests that the owner has read and not done; 0 elsewhere.", ("site",)
+    ),
+    Family(
+        "pyd2_cluster_late", _G, "Of these, those that are kept beside the record: they take long.", ("site",)
+    ),
+    Family(
+        "pyd2_cluster_overtaken",
+        _C,
+        "Requests that were not carried out, because they came too late by a receiver that had no servers.",
+        ("site",),
+    ),
     Family(
         "pyd2_gss_key_expiry_timestamp_seconds",
         _G,

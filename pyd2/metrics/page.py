@@ -7,7 +7,7 @@ the update thread: numbers that another thread changes meanwhile are as old as t
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.errors import BadReply
 from pyd2.interpreter import give_way
@@ -29,6 +29,12 @@ OTHER: Final = "other"
 """The label of all zones beyond ``max-zones``."""
 ZONES_AT_ONCE: Final = 128
 """Zones, and servers, between two pauses in which other threads may run."""
+_OF_CLUSTER: Final = {
+    "epoch": "epoch", "claims": "claims", "unacknowledged": "unacknowledged",
+    "oldest_unacknowledged_seconds": "oldest-unacknowledged", "appended": "appended", "repeated": "repeated",
+    "waiting": "waiting", "late": "late", "overtaken": "overtaken",
+}  # fmt: skip
+"""What status-get has of a shared queue, by the names of the metrics."""
 _OF_KEYS: Final = ("sent", "success", "timeout", "error")
 
 
@@ -51,6 +57,7 @@ class MetricsPage:
         self._add_servers(exposition, reading.lanes)
         self._add_losses(exposition)
         self._add_queue(exposition, reading)
+        self._add_cluster(exposition, reading)
         self._add_gss(exposition)
         self._add_configuration(exposition)
         add_process(exposition)
@@ -165,6 +172,17 @@ class MetricsPage:
         exposition.one("pyd2_dead_letters", int(queue["dead-letters"]))
         exposition.family("pyd2_queue_commit_seconds")
         exposition.histogram(self._facts.commit_seconds)
+
+    def _add_cluster(self, exposition: Exposition, reading: EngineReading) -> None:
+        cluster = reading.cluster
+        if cluster is None:
+            return
+        facts: dict[str, Any] = {**cluster, **cluster.get("node", {})}
+        site = labels(("site", facts["site"]))
+        exposition.one("pyd2_cluster_connected", int(facts["server"] != ""), site)
+        exposition.one("pyd2_cluster_owner", int(facts.get("state") == "owner"), site)
+        for name, key in _OF_CLUSTER.items():
+            exposition.one(f"pyd2_cluster_{name}", facts.get(key, 0), site)
 
     def _add_gss(self, exposition: Exposition) -> None:
         readings = list(self._facts.gss())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +25,8 @@ class EngineReading(NamedTuple):
     queue: Mapping[str, str | int] | None
     """The queue's part of the status; None: there is no durable queue."""
     queue_usable: bool
+    cluster: Mapping[str, Any] | None
+    """The same of a shared queue; None: there is none."""
     lanes: tuple[Lane, ...]
     observer: RequestObserver | None
 

@@ -87,6 +87,12 @@ class CompiledKey(HmacKey):
         self.output = ffi.new("uint8_t[]", OUTPUT_SIZE)
         self.octets = ffi.buffer(self.output)
 
+    def set_fudge(self, seconds: int) -> None:
+        """See HmacKey."""
+        super().set_fudge(seconds)
+        if self.prepared is not None:
+            lib.wire_key_set_fudge(self.prepared, seconds)
+
     def create_context(self) -> HmacContext:
         """Return the context of one message."""
         return CompiledContext(self) if self.prepared is not None else HmacContext(self)
@@ -249,7 +255,10 @@ class CompiledLayer(PlainLayer):
         """Return a key that signs alike: prepared if its contexts are those of a shared secret."""
         if not isinstance(key, HmacKey) or not is_shared_secret(key):
             return key
-        return CompiledKey(key.name, short_name(key.algorithm), key.secret, key.digest_bits)
+        prepared = CompiledKey(key.name, short_name(key.algorithm), key.secret, key.digest_bits)
+        if key.fudge != prepared.fudge:
+            prepared.set_fudge(key.fudge)
+        return prepared
 
     def encode_update(
         self, template: UpdateTemplate, zone: Zone, owner: bytes, target: bytes, address: bytes, dhcid: bytes,

@@ -283,6 +283,11 @@ class DurableQueue:
                 amended.append(entry)
         self._lifecycle.replace(amended)
 
+    def taken(self, number: int) -> float | None:
+        """Return when a request came, in seconds since the epoch; None if it is done."""
+        entry = self._pending.get(number)
+        return None if entry is None else entry.taken
+
     def done(self, numbers: Sequence[int], dead: Mapping[int, str]) -> None:
         """Remove requests that have ended for good; the ``dead`` ones become dead letters, with reasons."""
         dead_letters = []

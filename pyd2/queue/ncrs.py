@@ -44,14 +44,14 @@ class Newer:
     def add(self, datagrams: Iterable[bytes]) -> None:
         """Remember the clients of these requests."""
         if self._count() <= MOST_CLIENTS:
-            for client in map(_client, datagrams):
+            for client in map(client_of, datagrams):
                 self._clients[client[-1:]].add(client)
 
     def _count(self) -> int:
         return sum(map(len, self._clients.values()))
 
     def _is_newer(self, datagram: bytes) -> bool:
-        client = _client(datagram)
+        client = client_of(datagram)
         return client in self._clients.get(client[-1:], ())
 
     def judge(self, found: Entries) -> tuple[Entries, list[DeadLetter]]:
@@ -70,7 +70,7 @@ class Newer:
         return Entries.of(kept), dead
 
 
-def _client(datagram: bytes) -> bytes:
+def client_of(datagram: bytes) -> bytes:
     """Return a request's DHCID; if it has none, its octets."""
     found = _DHCID.search(datagram)
     # To decode it takes 50 times as long. Without an escape the only member of that name is the DHCID.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+_CONFIG: Final = "/etc/kea/kea-dhcp-ddns.conf"
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
@@ -35,9 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     def action(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        added.add_argument("path", metavar="PATH", help="the queue's directory, or what was set aside")
+        added.add_argument("path", metavar="PATH",
+                           help="the queue's directory, or what was set aside; nats:SITE for a shared one")
         added.add_argument("--dead", action="store_true",
                            help="the dead letters: what failed for good though it was tried again")
+        _add_reach(added)
         added.set_defaults(act=run)
         return added
 
@@ -70,10 +73,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.set_defaults(act=_check)
     for action_of_site in (create, check):
         action_of_site.add_argument("config", metavar="FILE", help="the configuration of one of its daemons")
-        action_of_site.add_argument("--tls-cert-file", default="", metavar="FILE",
-                                    help="an administrator's certificate, in place of the daemon's")
-        action_of_site.add_argument("--tls-key-file", default="", metavar="FILE", help="and its key")
-        add_kea_option(action_of_site)
+        _add_certificate(action_of_site)
+    detach = actions.add_parser("detach", help=(text := "tell what it costs to leave a shared queue"),
+                                description=f"{text[0].upper()}{text[1:]}.")
+    detach.add_argument("path", metavar="nats:SITE", help="the queue whose servers are lost")
+    _add_reach(detach)
+    detach.set_defaults(act=_detach)
+
+
+def _add_reach(parser: argparse.ArgumentParser) -> None:
+    """Declare how a shared queue is reached."""
+    parser.add_argument("--config", default=_CONFIG, metavar="FILE",
+                        help=f"for nats:SITE: the configuration of one of its daemons (default: {_CONFIG})")
+    _add_certificate(parser)
+
+
+def _add_certificate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tls-cert-file", default="", metavar="FILE",
+                        help="an administrator's certificate, in place of the daemon's")
+    parser.add_argument("--tls-key-file", default="", metavar="FILE", help="and its key")
+    add_kea_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -92,6 +111,11 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
+def _is_shared(arguments: argparse.Namespace) -> bool:
+    """Whether the queue is one that several machines share: ``nats:SITE``."""
+    return bool(arguments.path.startswith("nats:"))
+
+
 def _create(arguments: argparse.Namespace) -> int:
     from pyd2.tools.cluster import command
 
@@ -104,8 +128,14 @@ def _check(arguments: argparse.Namespace) -> int:
     return command.check(arguments)
 
 
+def _detach(arguments: argparse.Namespace) -> int:
+    from pyd2.tools.cluster import detach
+
+    return detach.run(arguments)
+
+
 def _count(arguments: argparse.Namespace) -> int:
-    entries = _entries(arguments.path, dead=arguments.dead)
+    entries = _entries(arguments)
     what = "dead letter" if arguments.dead else "request"
     print(f"{len(entries)} {what}{'' if len(entries) == 1 else 's'}")
     if entries:
@@ -114,7 +144,7 @@ def _count(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    for entry in _entries(arguments.path, dead=arguments.dead):
+    for entry in _entries(arguments):
         try:
             ncr = decode(entry.datagram)
         except NcrError as error:
@@ -124,12 +154,12 @@ def _list(arguments: argparse.Namespace) -> int:
         if isinstance(entry, DeadLetter):
             print(escaped(f"{entry.number:8} {_local(entry.died)} {text}: {entry.reason}"))
         else:
-            print(escaped(f"{entry.number:8} {_local(entry.taken)} {text}"))
+            print(escaped(f"{entry.number or '':8} {_local(entry.taken)} {text}"))
     return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    for entry in _entries(arguments.path, dead=arguments.dead):
+    for entry in _entries(arguments):
         length = int.from_bytes(entry.datagram[:2], "big")
         # A request that was accepted has them only where JSON ignores them.
         text = _CONTROLS.sub(b" ", entry.datagram[2 : 2 + length])
@@ -139,6 +169,11 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _remove(arguments: argparse.Namespace) -> int:
+    if _is_shared(arguments):
+        from pyd2.tools.cluster import contents
+
+        print(f"removed {contents.remove(arguments, _known)}")
+        return 0
     with _locked(arguments.path) as store:
         present = [entry.number for entry in (store.read_dead() if arguments.dead else store.read())]
         numbers = present if arguments.all else _known(arguments.numbers, present)
@@ -148,6 +183,13 @@ def _remove(arguments: argparse.Namespace) -> int:
 
 
 def _requeue(arguments: argparse.Namespace) -> int:
+    if _is_shared(arguments):
+        from pyd2.tools.cluster import contents
+
+        appended = _from_file(arguments.file) if arguments.file else None
+        count = contents.requeue(arguments, appended, _known)
+        print(f"put {count} at the end")
+        return 0
     with _locked(arguments.path) as store:
         queued = {entry.number: entry.datagram for entry in store.read()}
         present = {entry.number: entry.datagram for entry in store.read_dead()} if arguments.dead else queued
@@ -215,9 +257,13 @@ def _from_file(name: str) -> list[bytes]:
     return datagrams
 
 
-def _entries(path: str, *, dead: bool = False) -> Sequence[Entry | DeadLetter]:
+def _entries(arguments: argparse.Namespace) -> Sequence[Entry | DeadLetter]:
     """Return the entries, beside a daemon too; what cannot be read is left out, with a warning."""
-    place = Path(path)
+    if _is_shared(arguments):
+        from pyd2.tools.cluster import contents
+
+        return contents.entries(arguments)
+    dead, place = arguments.dead, Path(arguments.path)
     if not place.is_file():
         place /= Path(DATABASE).name if (place / Path(DATABASE).name).is_file() else DATABASE
     _must_exist(place)

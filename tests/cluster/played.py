@@ -10,6 +10,7 @@ from pyd2.cluster.link import Link
 from pyd2.cluster.owner import Owner
 from pyd2.cluster.receiver import Receiver
 from pyd2.queue.nats.connection import Client
+from pyd2.queue.nats.dead import SiteDeadLetters
 from pyd2.queue.nats.jetstream import JetStream
 from pyd2.queue.nats.site import Site, SiteQueue, create_streams
 from pyd2.queue.shared.outgoing import Outgoing
@@ -73,6 +74,13 @@ class PlayedHost:
         reasons = {number: (dead or {})[text] for number, text in ended if text in (dead or {})}
         self.term.done([number for number, _ in ended], reasons)
 
+    def end_only(self, *texts: bytes) -> None:
+        """Let these requests end."""
+        assert self.term is not None
+        numbers = [number for number, text in self.begun if text in texts]
+        self.begun = [one for one in self.begun if one[1] not in texts]
+        self.term.done(numbers, {})
+
     @property
     def texts(self) -> list[bytes]:
         """The requests under way."""
@@ -113,9 +121,11 @@ class PlayedReceiver:
         self.log = MemoryLog()
         self.link = Link(Client(name, f"pyd2.inbox.{name}"), [of_real(server)], Site(site), self.log)
         self.done: list[int] = []
+        self.taken: dict[int, float] = {}
+        """When requests came, if that is not now."""
         outgoing = Outgoing(f"{name}.x", boot)
         self.receiver = Receiver(outgoing, self.link, lambda numbers, _: self.done.extend(numbers),
-                                 self.log, site)
+                                 self.log, site, self.taken.get)
         self.tasks = [asyncio.ensure_future(self.link.run()), asyncio.ensure_future(self.receiver.run())]
 
     async def end(self) -> None:
@@ -133,3 +143,9 @@ async def new_site(server: NatsServer, name: str) -> AsyncIterator[SiteQueue]:
         jetstream = JetStream(connection)
         await create_streams(jetstream, Site(name), 1)
         yield SiteQueue(jetstream, Site(name))
+
+
+async def dead_letters(server: NatsServer, site: str) -> list[DeadLetter]:
+    """Return the dead letters of a site."""
+    async with connected(of_real(server)) as connection:
+        return await SiteDeadLetters(JetStream(connection), Site(site)).read()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.cluster import owner as module
+from pyd2.cluster import removal
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import SharedQueue, UnansweredError
 from pyd2.queue.shared.ownership import Moment
-from tests.cluster.played import LEASE, Node, new_site, until
+from tests.cluster.played import LEASE, Node, dead_letters, new_site, until
 from tests.kit.nats_servers import NatsServer, nats_servers
 from tests.queue.nats.played import TIMEOUT
 
@@ -36,7 +37,7 @@ async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:
 def test_the_owner_works_the_queue_off_and_has_removed_what_is_done(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DROP_SECONDS", 0.0)
+    monkeypatch.setattr(removal, "DROP_SECONDS", 0.0)
 
     async def scenario() -> None:
         async with new_site(server, "works") as queue:
@@ -52,7 +53,7 @@ def test_the_owner_works_the_queue_off_and_has_removed_what_is_done(
             node.host.end(1)
             node.host.end(3, {b"c": "it was in vain"})
             await until(lambda: node.owner.status()["floor"] == 3, "the floor")
-            (dead,) = node.host.dead
+            (dead,) = await dead_letters(server, "works")
             assert (dead.datagram, dead.reason, dead.taken) == (b"c", "it was in vain", 1000.0)
             node.host.end(1)
             await until(lambda: node.owner.status()["floor"] == 5, "the floor")

@@ -211,6 +211,8 @@ def test_certificates_and_the_documented_rights_are_enough(
             capsys.readouterr()
             pyd2ctl(["queue", "check", file])
             assert f"queue of {SITE}: owned by dhcp1." in capsys.readouterr().out
+            for dead in ([], ["--dead"]):
+                assert pyd2ctl(["queue", "count", f"nats:{SITE}", "--config", file, *dead]) == 0
             assert machine.d2.stop() == 0
             assert "Permissions Violation" not in machine.d2.stdout()
         finally:

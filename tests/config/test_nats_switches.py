@@ -46,6 +46,15 @@ def test_little_is_needed() -> None:
     assert (queue.nats.lease, queue.nats.grace, queue.nats.tls) == (6.0, 1.0, None)
 
 
+def test_others_wait_until_no_signature_of_the_owner_is_valid() -> None:
+    pauses = []
+    for more in ({}, {"tsig-fudge": 5}, {"tsig-fudge": 2, "grace": 3}, {"tsig-fudge": 300}):
+        queue = read(servers=SERVERS, site="site-a", name="n1", **more)
+        assert queue.nats is not None
+        pauses.append(queue.nats.pause)
+    assert pauses == [1.0, 5, 3, 1.0]
+
+
 def test_the_name_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     uname = os.uname()
 
@@ -67,11 +76,12 @@ def test_all_may_be_set(tmp_path: Path) -> None:
     queue = read(
         servers=["tls://q1.example.com", "tls://q2.example.com:4333"], site="site-a", name="n1", own=False,
         lease=10, grace=1.5, directory="/q", **{
-            "max-entries": 7, "tls-hostname": "q.example.com", "tls-ca-file": str(authority.cert),
-            "tls-cert-file": str(own.cert), "tls-key-file": str(own.key)})  # fmt: skip
+            "max-entries": 7, "tsig-fudge": 5, "tls-hostname": "q.example.com",
+            "tls-ca-file": str(authority.cert), "tls-cert-file": str(own.cert),
+            "tls-key-file": str(own.key)})  # fmt: skip
     servers = (Server("q1.example.com", 4222, tls=True), Server("q2.example.com", 4333, tls=True))
     texts = "q.example.com", str(authority.cert), str(own.cert), str(own.key)
-    nats = NatsSwitches(servers, "site-a", "n1", False, 10, 1.5, *texts)
+    nats = NatsSwitches(servers, "site-a", "n1", False, 10, 1.5, 5, *texts)
     assert queue == QueueSwitches("nats", "/q", 7, HERE, nats)
     assert nats.tls == TlsSwitches("strict", *texts)
 
@@ -106,6 +116,10 @@ def test_all_may_be_set(tmp_path: Path) -> None:
     (
         {"servers": SERVERS, "site": "a", "grace": 61},
         "out of range value (61) specified for parameter 'grace' (f:2:3)",
+    ),
+    (
+        {"servers": SERVERS, "site": "a", "tsig-fudge": 301},
+        "out of range value (301) specified for parameter 'tsig-fudge' (f:2:3)",
     ),
     ({"servers": SERVERS, "site": "a", "leese": 5}, "unknown parameter 'leese' in pyd2.queue map (f:2:3)"),
     ({"servers": SERVERS, "site": "a", "directory": "q"}, "'directory' must be an absolute path (f:2:3)"),

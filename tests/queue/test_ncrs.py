@@ -45,7 +45,7 @@ def test_it_is_the_dhcid_that_the_engine_reads(parts: Sequence[str], behind: str
     expected = bytes.fromhex(found[1].decode()) if found else datagram
     with suppress(NcrError):
         expected = decode(datagram).dhcid
-    assert ncrs._client(datagram) == expected
+    assert ncrs.client_of(datagram) == expected
 
 
 def test_a_plain_request_is_not_decoded_for_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyd2.config.nats.servers import AddressError, Server, read_server
 from pyd2.config.tls import TlsError, TlsSwitches
 from pyd2.config.values import Choice, Number, invalid_type, position_of, read_value
+from pyd2.dns.tsig import FUDGE
 from pyd2.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "own": Choice((False, True)),
     "lease": Number(2, 60, whole=False),
     "grace": Number(0.5, 60, whole=False),
+    "tsig-fudge": Number(2, FUDGE),
     "tls-hostname": str,
     "tls-ca-file": str,
     "tls-cert-file": str,
@@ -49,10 +51,17 @@ class NatsSwitches(NamedTuple):
     lease: float = 6.0
     grace: float = 1.0
     """Seconds; see ``pyd2.queue.shared.ownership``."""
+    tsig_fudge: int = FUDGE
+    """Seconds for which the signature of an update is valid; see ``pause``."""
     tls_hostname: str = ""
     tls_ca_file: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
+
+    @property
+    def pause(self) -> float:
+        """Seconds behind a lease until others claim the queue: no signature of the owner is valid then."""
+        return self.grace if self.tsig_fudge == FUDGE else max(self.grace, self.tsig_fudge)
 
     @property
     def tls(self) -> TlsSwitches | None:

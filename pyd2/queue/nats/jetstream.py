@@ -24,6 +24,7 @@ API_SECONDS: Final = 5.0
 """How long an answer may take: a cluster may have to choose a leader first."""
 
 _NO_MESSAGE: Final = 10037
+_NOT_DELETED: Final = 10057
 _NO_STREAM: Final = 10059
 _WRONG_SEQUENCE: Final = frozenset({10071, 10164})
 
@@ -97,16 +98,32 @@ class JetStream:
         """Return the last message with a subject, from the stream's leader; None if there is none."""
         return await self._message(stream, {"last_by_subj": subject})
 
-    async def purge(self, stream: str, up_to: int) -> None:
-        """Remove the messages up to a sequence, that one included; 0: none."""
+    async def purge(self, stream: str, up_to: int, subject: str = "") -> None:
+        """Remove the messages up to a sequence, that one included; 0: none. ``subject``: only of this one."""
         # JetStream purges below the sequence that it gets, and takes 0 for all messages.
         if up_to > 0:
-            await self._call(f"STREAM.PURGE.{stream}", {"seq": up_to + 1})
+            which = {"filter": subject} if subject else {}
+            await self._call(f"STREAM.PURGE.{stream}", {"seq": up_to + 1, **which})
 
-    async def create_consumer(self, stream: str, config: Mapping[str, object]) -> None:
-        """Make a consumer."""
+    async def delete(self, stream: str, sequence: int) -> bool:
+        """Remove a message; return whether it was there."""
+        try:
+            await self._call(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
+        except ApiError as error:
+            if error.number == _NOT_DELETED:
+                return False
+            raise
+        return True
+
+    async def create_consumer(self, stream: str, config: Mapping[str, object]) -> int:
+        """Make a consumer; return how many messages are there for it."""
         body = {"stream_name": stream, "config": config}
-        await self._call(f"CONSUMER.CREATE.{stream}.{config['name']}", body)
+        answer = await self._call(f"CONSUMER.CREATE.{stream}.{config['name']}", body)
+        try:
+            return _number(answer["num_pending"])
+        except (KeyError, TypeError) as error:
+            text = f"a consumer of {stream} has another form than expected: {error!r}"
+            raise ProtocolError(text) from error
 
     async def _message(self, stream: str, which: Mapping[str, object]) -> Stored | None:
         try:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final, Self
 import orjson
 
 from pyd2.queue.nats.errors import NatsError, NoAnswerError, ProtocolError
-from pyd2.queue.nats.jetstream import Stored
+from pyd2.queue.nats.jetstream import API_SECONDS, Stored
 from pyd2.queue.nats.parser import read_header
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from pyd2.queue.nats.jetstream import JetStream
     from pyd2.queue.nats.parser import Message
 
@@ -41,13 +43,15 @@ class ReaderError(NatsError):
 class Reader:
     """``read`` returns the messages as they come. It reads ahead by one pull at most."""
 
-    def __init__(self, jetstream: JetStream, stream: str, consumer: str) -> None:
+    def __init__(self, jetstream: JetStream, stream: str, consumer: str, pending: int) -> None:
         self._connection = jetstream.connection
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._inbox = self._connection.new_inbox()
         self._loop = asyncio.get_running_loop()
         self._arrived: list[Stored] = []
         self._fault = ""
+        self._pending = pending
+        """Messages that have not come yet, as JetStream said last."""
         self._delivered = 0
         """How many messages have come."""
         self._left = 0
@@ -61,12 +65,17 @@ class Reader:
     async def open(cls, jetstream: JetStream, stream: str, after: int) -> Self:
         """Return a reader of the messages behind a sequence. Raises as JetStream does."""
         name = f"pyd2-{os.urandom(8).hex()}"
-        await jetstream.create_consumer(stream, {
+        pending = await jetstream.create_consumer(stream, {
             "name": name, "deliver_policy": "by_start_sequence", "opt_start_seq": after + 1,
             "ack_policy": "none", "mem_storage": True, "num_replicas": 1,
             "inactive_threshold": _IDLE_SECONDS * 10**9,
         })  # fmt: skip
-        return cls(jetstream, stream, name)
+        return cls(jetstream, stream, name, pending)
+
+    @property
+    def more(self) -> int:
+        """How many messages are there that ``read`` has not returned."""
+        return self._pending + len(self._arrived)
 
     async def read(self, seconds: float) -> list[Stored]:
         """Return the messages that have come, in order; wait for the first one. Empty: none came in time.
@@ -123,7 +132,7 @@ class Reader:
             self._fail(str(error))
 
     def _deliver(self, message: Message) -> None:
-        sequence, delivered = _read_sequences(message.reply)
+        sequence, delivered, self._pending = _read_numbers(message.reply)
         if delivered != self._delivered + 1:
             raise ProtocolError(f"message {self._delivered + 1} of {self._subject} is missing")
         self._delivered = delivered
@@ -155,14 +164,28 @@ class Reader:
             self._changed.set()
 
 
-def _read_sequences(reply: str) -> tuple[int, int]:
-    """Return the sequence of a message in its stream, and which message of its consumer it is.
+async def read_all(jetstream: JetStream, stream: str, after: int = 0) -> AsyncIterator[Stored]:
+    """Yield the messages behind a sequence that are there now, in order. Raises NatsError."""
+    reader = await Reader.open(jetstream, stream, after)
+    try:
+        while reader.more:
+            messages = await reader.read(API_SECONDS)
+            if not messages:
+                raise NoAnswerError(f"no messages of {stream} have come for {API_SECONDS:g} s")
+            for message in messages:
+                yield message
+    finally:
+        reader.close()
+
+
+def _read_numbers(reply: str) -> tuple[int, int, int]:
+    """Return a message's sequence in its stream, which one of its consumer it is, and how many are behind it.
 
     They are in the subject for its acknowledgement, which has two tokens more if it names domain and account.
     """
     words = reply.split(".")
     place = 5 if len(words) == 9 else 7
-    numbers = words[place : place + 2]
-    if words[:2] != ["$JS", "ACK"] or len(words) < 9 or not all(number.isdecimal() for number in numbers):
+    numbers = [*words[place : place + 2], *words[place + 3 : place + 4]]
+    if words[:2] != ["$JS", "ACK"] or len(numbers) < 3 or not all(number.isdecimal() for number in numbers):
         raise ProtocolError(f"a message of a stream has the reply subject {reply!r}")
-    return int(numbers[0]), int(numbers[1])
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])

@@ -1,4 +1,4 @@
-"""The queue of a site in JetStream: its streams, and the four verbs over them."""
+"""The queue of a site in JetStream: its streams, and the verbs over them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.queue.nats.errors import NatsError, NoAnswerError, ProtocolError, WrongSequenceError
 from pyd2.queue.nats.parser import read_header
-from pyd2.queue.nats.reader import Reader
+from pyd2.queue.nats.reader import Reader, read_all
 from pyd2.queue.shared.batch import MOST_OCTETS, BatchError, RequestBatch, join, read_number, split
+from pyd2.queue.shared.dead import write_dead
 from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError, UnansweredError
+from pyd2.queue.shared.late import LateBatch, read_name
 from pyd2.queue.shared.record import NO_RECORD, Revision, read_record, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from pyd2.queue.interface import DeadLetter
     from pyd2.queue.nats.jetstream import JetStream, Stored
+    from pyd2.queue.shared.late import LateName
     from pyd2.queue.shared.record import Record
 
 FORMAT: Final = "1"
 MAX_BYTES: Final = 1 << 30
 """Octets of requests that wait: some 3 million requests."""
+MOST_DEAD: Final = 100_000
+"""Dead letters that are kept, the newest."""
 
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
@@ -47,6 +53,26 @@ class Site(NamedTuple):
         """The subject of the record."""
         return f"pyd2.own.{self.name}.{self.partition}.record"
 
+    @property
+    def late(self) -> str:
+        """The subject of late batches, without their names."""
+        return f"pyd2.own.{self.name}.{self.partition}.late"
+
+    @property
+    def dead(self) -> str:
+        """The stream of the dead letters, of the whole site."""
+        return f"PYD2-DEAD-{self.name}"
+
+    @property
+    def streams(self) -> tuple[str, str, str]:
+        """All of them."""
+        return self.requests, self.owner, self.dead
+
+    @property
+    def dead_letter(self) -> str:
+        """The subject of the dead letters."""
+        return f"pyd2.dead.{self.name}"
+
     def subject(self, receiver: str) -> str:
         """Return the subject of a receiver; its right to publish is for its own name."""
         return f"pyd2.req.{self.name}.{self.partition}.{receiver}"
@@ -63,6 +89,10 @@ async def create_streams(jetstream: JetStream, site: Site, replicas: int) -> Non
         **common, "name": site.owner, "subjects": [f"pyd2.own.{site.name}.{site.partition}.>"],
         "discard": "old", "max_msgs_per_subject": 1,
     })  # fmt: skip
+    await jetstream.create_stream({
+        **common, "name": site.dead, "subjects": [site.dead_letter], "discard": "old",
+        "max_msgs": MOST_DEAD,
+    })  # fmt: skip
 
 
 class SiteQueue:
@@ -74,25 +104,24 @@ class SiteQueue:
 
     async def append(self, batch: RequestBatch, seconds: float) -> int:
         """See SharedQueue."""
-        fields = {"Pyd2-Format": FORMAT, "Pyd2-Batch": str(batch.number), "Pyd2-Taken": f"{batch.taken:.3f}"}
-        subject = self._site.subject(batch.receiver)
-        with _failing():
+        subject, fields = self._site.subject(batch.receiver), batch_fields(batch)
+        with failing():
             return await self._jetstream.publish(subject, join(batch.datagrams), fields, seconds=seconds)
 
     async def read(self, after: int) -> SiteReader:
         """See SharedQueue."""
-        with _failing():
+        with failing():
             return SiteReader(await Reader.open(self._jetstream, self._site.requests, after))
 
     async def batch(self, sequence: int) -> QueuedBatch | None:
         """See SharedQueue."""
-        with _failing():
+        with failing():
             stored = await self._jetstream.message(self._site.requests, sequence)
         return None if stored is None else read_batch(stored)
 
     async def record(self) -> tuple[Revision, Record]:
         """See SharedQueue."""
-        with _failing():
+        with failing():
             state = await self._jetstream.stream_state(self._site.owner)
             if state is None:
                 raise SharedQueueError(f"there is no stream {self._site.owner}")
@@ -107,7 +136,7 @@ class SiteQueue:
         # The former for what else the owner writes, the latter for a record from a server that lags behind.
         fields = {"Nats-Expected-Last-Sequence": str(expected.last),
                   "Nats-Expected-Last-Subject-Sequence": str(expected.record)}  # fmt: skip
-        with _failing():
+        with failing():
             sequence = await self._jetstream.publish(
                 self._site.record, write_record(record), fields, seconds=seconds
             )
@@ -115,8 +144,46 @@ class SiteQueue:
 
     async def drop(self, up_to: int) -> None:
         """See SharedQueue."""
-        with _failing():
+        with failing():
             await self._jetstream.purge(self._site.requests, up_to)
+
+    async def late(self, revision: Revision) -> list[LateBatch]:
+        """See SharedQueue."""
+        found: dict[str, Stored] = {}
+        last = 0
+        with failing():
+            async for stored in read_all(self._jetstream, self._site.owner):
+                found[stored.subject], last = stored, stored.sequence
+        # The record is behind all that is older than it, and always there.
+        if last < revision.record:
+            raise UnansweredError(f"a server has {self._site.owner} up to {last} only, not {revision.record}")
+        begin = f"{self._site.late}."
+        try:
+            late = [_read_late(stored, subject.removeprefix(begin))
+                    for subject, stored in found.items() if subject.startswith(begin)]
+        except (ProtocolError, BatchError) as error:
+            raise SharedQueueError(f"a late batch of {self._site.owner} cannot be read: {error}") from error
+        return sorted(late)
+
+    async def keep_late(self, batch: LateBatch, expected: Revision, seconds: float) -> Revision:
+        """See SharedQueue."""
+        fields = {"Pyd2-Format": FORMAT, "Pyd2-Taken": f"{batch.taken:.3f}",
+                  "Nats-Expected-Last-Sequence": str(expected.last)}  # fmt: skip
+        subject = f"{self._site.late}.{batch.name}"
+        with failing():
+            last = await self._jetstream.publish(subject, join(batch.datagrams), fields, seconds=seconds)
+        return Revision(last, expected.record)
+
+    async def drop_late(self, name: LateName, revision: Revision) -> None:
+        """See SharedQueue."""
+        with failing():
+            await self._jetstream.purge(self._site.owner, revision.last, f"{self._site.late}.{name}")
+
+    async def bury(self, dead_letter: DeadLetter, seconds: float) -> None:
+        """See SharedQueue."""
+        with failing():
+            octets = write_dead(dead_letter)
+            await self._jetstream.publish(self._site.dead_letter, octets, {}, seconds=seconds)
 
 
 class SiteReader:
@@ -127,12 +194,20 @@ class SiteReader:
 
     async def read(self, seconds: float) -> list[QueuedBatch]:
         """See BatchReader."""
-        with _failing():
+        with failing():
             return [read_batch(stored) for stored in await self._reader.read(seconds)]
 
     def close(self) -> None:
         """See BatchReader."""
         self._reader.close()
+
+
+def batch_fields(batch: RequestBatch) -> dict[str, str]:
+    """Return the fields of the header of a batch."""
+    fields = {"Pyd2-Format": FORMAT, "Pyd2-Batch": str(batch.number), "Pyd2-Taken": f"{batch.taken:.3f}"}
+    if batch.spooled:
+        fields["Pyd2-Spooled"] = "1"
+    return fields
 
 
 def read_batch(stored: Stored) -> QueuedBatch:
@@ -144,18 +219,33 @@ def read_batch(stored: Stored) -> QueuedBatch:
 
 
 def _read_batch(stored: Stored) -> RequestBatch:
+    fields = _fields(stored)
+    number = read_number(fields.get("Pyd2-Batch", ""))
+    receiver = ".".join(stored.subject.split(".")[4:])
+    spooled = "Pyd2-Spooled" in fields
+    return RequestBatch(receiver, number, _taken(fields), split(stored.payload), spooled)
+
+
+def _read_late(stored: Stored, name: str) -> LateBatch:
+    return LateBatch(read_name(name), _taken(_fields(stored)), split(stored.payload))
+
+
+def _fields(stored: Stored) -> dict[str, str]:
     fields = read_header(stored.header).fields
     if fields.get("Pyd2-Format") != FORMAT:
         raise BatchError(f"it has the format {fields.get('Pyd2-Format')!r}, and this pyd2 knows {FORMAT}")
-    number, taken = read_number(fields.get("Pyd2-Batch", "")), fields.get("Pyd2-Taken", "")
+    return fields
+
+
+def _taken(fields: Mapping[str, str]) -> float:
+    taken = fields.get("Pyd2-Taken", "")
     if not _SECONDS.fullmatch(taken):
         raise BatchError(f"{taken[:60]!r} is no time")
-    receiver = ".".join(stored.subject.split(".")[4:])
-    return RequestBatch(receiver, number, float(taken), split(stored.payload))
+    return float(taken)
 
 
 @contextlib.contextmanager
-def _failing() -> Iterator[None]:
+def failing() -> Iterator[None]:
     """Turn errors of NATS into those of a shared queue."""
     try:
         yield

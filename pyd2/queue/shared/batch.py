@@ -14,6 +14,12 @@ MOST_REQUESTS: Final = 256
 MOST_OCTETS: Final = 256 * 1024
 """Of the datagrams with their lengths."""
 
+SPOOLED_SECONDS: Final = 2.0
+"""A request that has waited for so long before it was appended is a spooled one.
+
+Those that are appended together came within this time.
+"""
+
 _LENGTH: Final = 2
 """Octets before each datagram."""
 
@@ -43,6 +49,8 @@ class RequestBatch(NamedTuple):
     taken: float
     """When the first of them was read from the socket, in seconds since the epoch."""
     datagrams: Sequence[bytes]
+    spooled: bool = False
+    """Whether they have waited on the receiver's disk; all of them came within SPOOLED_SECONDS then."""
 
 
 def read_number(text: str) -> BatchNumber:

@@ -2,6 +2,7 @@
 
 It is a replicated log of batches of requests, each with a sequence that only rises, and one record beside it
 that can be replaced by whoever knows its present revision. Whoever owns the queue (``ownership``) reads it.
+Beside the record are the late batches (``late``), and for the whole site there are the dead letters.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pyd2.errors import Pyd2Error
 
 if TYPE_CHECKING:
+    from pyd2.queue.interface import DeadLetter
     from pyd2.queue.shared.batch import RequestBatch
+    from pyd2.queue.shared.late import LateBatch, LateName
     from pyd2.queue.shared.record import Record, Revision
 
 
@@ -74,3 +77,15 @@ class SharedQueue(Protocol):
 
     async def drop(self, up_to: int) -> None:
         """Remove the batches up to a sequence, that one included."""
+
+    async def late(self, revision: Revision) -> list[LateBatch]:
+        """Return the late batches in their order, as they were at the record of a revision or later."""
+
+    async def keep_late(self, batch: LateBatch, expected: Revision, seconds: float) -> Revision:
+        """Put a late batch in the place of the one with its name. Returns and raises as ``replace`` does."""
+
+    async def drop_late(self, name: LateName, revision: Revision) -> None:
+        """Remove what there is of a late batch up to a revision, by which nothing was left of it."""
+
+    async def bury(self, dead_letter: DeadLetter, seconds: float) -> None:
+        """Add a dead letter to those of the site. It is safe then."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyd2.queue.shared.batch import BatchNumber, RequestBatch, first_batch
+from pyd2.queue.shared.batch import SPOOLED_SECONDS, BatchNumber, RequestBatch, first_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class _Waiting(NamedTuple):
@@ -52,13 +53,24 @@ class Outgoing:
             for number, datagram in zip(numbers, datagrams, strict=True)
         )
 
-    def first(self) -> RequestBatch | None:
-        """Return the batch to append: the same one until it is acknowledged. None: there is nothing to do."""
+    def first(self, wall: float = 0.0) -> RequestBatch | None:
+        """Return the batch to append: the same one until it is acknowledged. None: there is nothing to do.
+
+        ``wall`` is in seconds since the epoch: requests that have waited say so, and when they came.
+        """
         if self._first is None and self._waiting:
-            datagrams = first_batch(waiting.datagram for waiting in self._waiting)
+            taken = self._waiting[0].taken
+            spooled = wall - taken >= SPOOLED_SECONDS
+            waiting: Iterable[_Waiting] = self._waiting
+            if spooled:
+                waiting = takewhile(lambda one: abs(one.taken - taken) < SPOOLED_SECONDS, waiting)
             self._serial += 1
-            number = BatchNumber(self._boot, self._serial)
-            self._first = RequestBatch(self._receiver, number, self._waiting[0].taken, datagrams)
+            self._first = RequestBatch(
+                self._receiver, BatchNumber(self._boot, self._serial), taken,
+                first_batch(one.datagram for one in waiting), spooled,
+            )
+        elif self._first is not None and wall - self._first.taken >= SPOOLED_SECONDS:
+            self._first = self._first._replace(spooled=True)
         return self._first
 
     def acknowledged(self) -> list[int]:

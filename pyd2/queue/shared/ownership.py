@@ -56,7 +56,8 @@ class Write(NamedTuple):
 class Ownership:
     """The view of one node. It has one write under way at a time.
 
-    A write ends by ``written``, ``refused`` or ``unanswered``; after the last two the record is to be read.
+    A write ends by ``written``, one beside the record by ``kept``, or by ``refused`` or ``unanswered``; after
+    these two the record is to be read.
     """
 
     def __init__(self, node: str, lease: float, grace: float) -> None:
@@ -86,6 +87,11 @@ class Ownership:
         """Return for how many seconds more the node may send."""
         until = self._lease_until
         return max(0.0, min(until.boot - now.boot, until.wall - now.wall)) if until is not None else 0.0
+
+    @property
+    def revision(self) -> Revision:
+        """That of the record."""
+        return self._revision
 
     def may_write(self) -> bool:
         """Return whether the node, which owns the queue, may write the record."""
@@ -143,6 +149,17 @@ class Ownership:
             self._epoch = write.record.epoch
             begun = write.begun
             self._lease_until = Moment(begun.boot + self._lease, begun.wall + self._lease)
+
+    def keep(self, now: Moment) -> Revision:
+        """Begin a write beside the record, which does not prolong the lease; return what it expects."""
+        assert self.record is not None
+        assert self.may_write()
+        return self._begin(self.record, now).expected
+
+    def kept(self, revision: Revision, now: Moment) -> None:
+        """The write beside the record was carried out."""
+        self._end()
+        self._revision, self._since = revision, now.boot
 
     def refused(self) -> None:
         """The record has another revision than expected: nothing is sent until it was read."""

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyd2.queue.shared.late import LATE_BEHIND, LATE_SECONDS
+
 if TYPE_CHECKING:
     from pyd2.queue.shared.batch import BatchNumber, RequestBatch
     from pyd2.queue.shared.interface import QueuedBatch
@@ -17,8 +19,14 @@ class _Begun:
     """A batch that was read."""
 
     sequence: int
+    since: float
+    """When it was begun, in monotonic seconds."""
+    before: int
+    """Requests that were begun before it."""
+    count: int
+    """Requests that were begun."""
     left: int
-    """Requests that are not done."""
+    """Requests that are not done, unless the batch is late."""
     name: tuple[str, BatchNumber] | None
     """None if it cannot be read."""
 
@@ -35,6 +43,10 @@ class Progress:
         """The last batch of each receiver that was read."""
         self._begun: deque[_Begun] = deque()
         self._by_sequence: dict[int, _Begun] = {}
+        self._requests = 0
+        """Requests that were begun."""
+        self._done = 0
+        """Requests of the batches in ``_begun`` that are done, or late."""
 
     def begin_after(self, at_floor: QueuedBatch | None) -> int:
         """Return the sequence behind which to read, by what the queue has at the floor.
@@ -49,12 +61,17 @@ class Progress:
             self.floor, self.at = 0, None
         return self.floor
 
-    def begin(self, sequence: int, batch: RequestBatch | None) -> bool:
-        """Note a batch that was read; return whether its requests are to be carried out."""
-        begun = _Begun(sequence, 0, None if batch is None else _name(batch))
+    def begin(self, sequence: int, batch: RequestBatch | None, now: float = 0.0) -> bool:
+        """Note a batch that was read; return whether its requests are to be carried out.
+
+        ``now`` is in monotonic seconds.
+        """
+        name = None if batch is None else _name(batch)
+        begun = _Begun(sequence, now, self._requests, 0, 0, name)
         if batch is not None and self._is_new(batch):
             self._read[batch.receiver] = batch.number
-            begun.left = len(batch.datagrams)
+            begun.count = begun.left = len(batch.datagrams)
+            self._requests += begun.count
         self._begun.append(begun)
         self._by_sequence[sequence] = begun
         return begun.left > 0
@@ -63,7 +80,31 @@ class Progress:
         """Note that so many requests of a batch are done."""
         begun = self._by_sequence[sequence]
         begun.left -= count
+        self._done += count
         assert begun.left >= 0
+
+    def held_back_by(self, now: float, most: int) -> list[int]:
+        """Return the sequences of the first batches that hold the floor back for too long, so many at most.
+
+        One behind which nothing is done yet holds nothing back.
+        """
+        found: list[int] = []
+        done = self._done
+        for begun in self._begun:
+            done -= begun.count - begun.left
+            behind = self._requests - begun.before - begun.count
+            too_long = now - begun.since >= LATE_SECONDS or behind >= LATE_BEHIND
+            if not (done and too_long and len(found) < most):
+                break
+            if begun.left:
+                found.append(begun.sequence)
+        return found
+
+    def set_late(self, sequence: int) -> None:
+        """Let the floor pass a batch, what is left of which is kept beside the record."""
+        begun = self._by_sequence[sequence]
+        self._done += begun.left
+        begun.left = 0
 
     def advance(self) -> bool:
         """Raise the floor as far as all is done; return whether it has risen."""
@@ -71,6 +112,7 @@ class Progress:
         while self._begun and not self._begun[0].left:
             begun = self._begun.popleft()
             del self._by_sequence[begun.sequence]
+            self._done -= begun.count
             self.floor, self.at = begun.sequence, begun.name
             if begun.name is not None:
                 receiver, number = begun.name

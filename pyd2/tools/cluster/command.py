@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from pyd2.errors import ConfigError
-from pyd2.queue.nats.connection import Client, Connection, connect
+from pyd2.queue.nats.connection import connect
 from pyd2.queue.nats.errors import ApiError, ConnectError, NatsError, NoAnswerError
 from pyd2.queue.nats.jetstream import API_SECONDS, JetStream
 from pyd2.queue.nats.site import Site, SiteQueue, create_streams
 from pyd2.queue.shared.interface import SharedQueueError
 from pyd2.queue.shared.record import RecordError
-from pyd2.tools.kea import kea_profile, read_portable
+from pyd2.tools.cluster.reach import connect_to_any, make_client, read_nats
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from pyd2.config.nats.switches import NatsSwitches
+    from pyd2.queue.nats.connection import Client, Connection
 
 CREATE_SECONDS: Final = 60.0
 """How long streams are tried to be made: a fresh cluster may refuse them for some 20 seconds."""
@@ -36,44 +36,18 @@ _LEAST_RELEASE: Final = (2, 10, 23)
 
 def create(arguments: argparse.Namespace) -> int:
     """Make the streams; exit status 1 if that cannot be done."""
-    nats = _read(arguments)
-    return asyncio.run(_create(nats, _client(nats, arguments), arguments.replicas))
+    nats = read_nats(arguments, arguments.config)
+    return asyncio.run(_create(nats, make_client(nats, arguments), arguments.replicas))
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Print how the queue is; exit status 1 if something is wrong."""
-    nats = _read(arguments)
-    return asyncio.run(_check(nats, _client(nats, arguments)))
-
-
-def _read(arguments: argparse.Namespace) -> NatsSwitches:
-    config, _ = read_portable(arguments.config, kea_profile(arguments).config)
-    if config.switches.queue.nats is None:
-        raise ConfigError(f"{arguments.config}: its queue is not of type 'nats'")
-    return config.switches.queue.nats
-
-
-def _client(nats: NatsSwitches, arguments: argparse.Namespace) -> Client:
-    tls = nats.tls
-    if tls is not None and arguments.tls_cert_file:
-        tls = tls._replace(cert_file=arguments.tls_cert_file, key_file=arguments.tls_key_file)
-    context = None if tls is None else tls.make_context(())
-    return Client("pyd2ctl", f"pyd2.inbox.{nats.name}", context, nats.tls_hostname)
-
-
-async def _connect(nats: NatsSwitches, client: Client) -> Connection:
-    """Return a connection to the first server that can be reached. Raises ConnectError."""
-    faults = []
-    for server in nats.servers:
-        try:
-            return await connect(client, server)
-        except ConnectError as error:
-            faults.append(str(error))
-    raise ConnectError("; ".join(faults))
+    nats = read_nats(arguments, arguments.config)
+    return asyncio.run(_check(nats, make_client(nats, arguments)))
 
 
 async def _create(nats: NatsSwitches, client: Client, replicas: int) -> int:
-    connection = await _connect(nats, client)
+    connection = await connect_to_any(nats, client)
     site, jetstream = Site(nats.site), JetStream(connection)
     try:
         end = time.monotonic() + CREATE_SECONDS
@@ -86,7 +60,7 @@ async def _create(nats: NatsSwitches, client: Client, replicas: int) -> int:
                     raise
                 print(f"not yet: {error}", file=sys.stderr)
             await asyncio.sleep(_PAUSE)
-        for stream in (site.requests, site.owner):
+        for stream in site.streams:
             print(f"{stream}: {_where(await _info(connection, stream))}")
     finally:
         connection.end("pyd2ctl is done")
@@ -107,9 +81,9 @@ async def _check(nats: NatsSwitches, client: Client) -> int:
         if _numbers(release) < _LEAST_RELEASE:
             problems.append(f"{server}: nats-server {release} may lose streams: use 2.10.23 or later")
         connection.end("pyd2ctl is done")
-    connection = await _connect(nats, client)
+    connection = await connect_to_any(nats, client)
     try:
-        for stream in (site.requests, site.owner):
+        for stream in site.streams:
             info = await _info(connection, stream)
             print(f"{stream}: {_where(info)}, {info['state']['messages']} messages")
             problems += _problems(stream, info)

@@ -246,6 +246,7 @@ def make_plan(
     """
     by_place = {(lane.address, lane.port, lane.tls): lane for lane in lanes}
     keys: dict[tuple[str, str, bytes, int], tuple[HmacKey, HmacKey]] = {}
+    nats = config.switches.queue.nats
 
     def make_key(entry: TsigKey) -> tuple[HmacKey, HmacKey]:
         # By all its fields: a hook library may give a server a key that has but the name of a configured one.
@@ -253,6 +254,9 @@ def make_plan(
         if fields not in keys:
             keys[fields] = packets.key(*fields), HmacKey(*fields)
             counters.key(keys[fields][0].name, wall)
+            if nats is not None:
+                for key in keys[fields]:
+                    key.set_fudge(nats.tsig_fudge)
         return keys[fields]
 
     for entry in config.tsig_keys:

@@ -354,7 +354,7 @@ def test_a_reader_returns_nothing_that_may_be_incomplete(reply: str, payload: by
         inbox = await peer.greet()
         line = await peer.line()
         await peer.line()
-        await peer.send(f"MSG {line.split()[2].decode()} 1 2\r\n{{}}\r\n".encode())
+        await peer.send(f"MSG {line.split()[2].decode()} 1 17\r\n{{\"num_pending\":0}}\r\n".encode())
         _, subject, sid = (await peer.line()).decode().split()
         # Else the subscription for answers would bring each message once more.
         assert subject.count(".") == inbox.count(".") + 2
@@ -380,10 +380,10 @@ def test_a_reader_returns_nothing_that_may_be_incomplete(reply: str, payload: by
 
 
 def test_a_reply_subject_with_domain_and_account_is_read() -> None:
-    assert reader_module._read_sequences("$JS.ACK.S.c.1.7.2.0.0") == (7, 2)
-    long = "$JS.ACK.domain.hash.S.c.1.7.2.0.0.token"
-    assert reader_module._read_sequences(long) == (7, 2)
-    assert reader_module._read_sequences(long.removesuffix(".token")) == (7, 2)
+    assert reader_module._read_numbers("$JS.ACK.S.c.1.7.2.0.4") == (7, 2, 4)
+    long = "$JS.ACK.domain.hash.S.c.1.7.2.0.4.token"
+    assert reader_module._read_numbers(long) == (7, 2, 4)
+    assert reader_module._read_numbers(long.removesuffix(".token")) == (7, 2, 4)
 
 
 def test_a_reader_that_hears_nothing_any_more_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +393,7 @@ def test_a_reader_that_hears_nothing_any_more_says_so(monkeypatch: pytest.Monkey
         await peer.greet()
         line = await peer.line()
         await peer.line()
-        await peer.send(f"MSG {line.split()[2].decode()} 1 2\r\n{{}}\r\n".encode())
+        await peer.send(f"MSG {line.split()[2].decode()} 1 17\r\n{{\"num_pending\":0}}\r\n".encode())
         while await peer.line():
             pass
 

@@ -13,16 +13,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyd2.queue.shared.interface import QueuedBatch
+from pyd2.queue.shared.late import LATE_SECONDS, LateBatch
 from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Change, Moment, Ownership
 from pyd2.queue.shared.progress import Progress
 from pyd2.queue.shared.record import NO_RECORD, Record, Revision
+from pyd2.queue.shared.under_way import UnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+    from pyd2.queue.shared.late import LateName
     from pyd2.queue.shared.ownership import Write
 
 LEASE: Final = 6.0
@@ -34,8 +37,11 @@ RECEIVERS: Final = 2
 CLIENTS: Final = 2
 """Of each receiver."""
 
+HASTE: Final = 1000 * LATE_SECONDS
+"""A batch is late when it has held the floor back for a millisecond."""
+
 Request = tuple[int, int, int]
-"""Sequence of its batch, its client and its version."""
+"""Its number, its client and its version."""
 
 
 class Log:
@@ -48,6 +54,7 @@ class Log:
         self.last = 0
         self.records: list[tuple[Revision, Record]] = [(Revision(0, 0), NO_RECORD)]
         """All that there were, with their revisions."""
+        self.late: dict[LateName, LateBatch] = {}
 
     @property
     def record(self) -> Record:
@@ -67,6 +74,17 @@ class Log:
         new = Revision(revision.last + 1, revision.last + 1)
         self.records.append((new, write.record))
         return new
+
+    def keep_late(self, batch: LateBatch, expected: Revision) -> Revision | None:
+        """Return the new revision; None if another one was expected."""
+        revision, record = self.records[-1]
+        if revision != expected:
+            return None
+        self.late[batch.name] = batch
+        if not batch.datagrams:
+            del self.late[batch.name]
+        self.records.append((Revision(revision.last + 1, revision.record), record))
+        return self.records[-1][0]
 
     def drop(self, up_to: int) -> None:
         for sequence in [one for one in self.batches if one <= up_to]:
@@ -92,10 +110,10 @@ class Node:
     rate: float
     offset: float
     call: Call | None = None
-    progress: Progress | None = None
+    work: UnderWay | None = None
     read_to: int = 0
     waiting: list[Request] = field(default_factory=list)
-    prepared: tuple[Progress, Request] | None = None
+    prepared: tuple[UnderWay, Request] | None = None
     """What it has looked at the clocks for and not sent yet; it does nothing else between."""
 
 
@@ -137,6 +155,8 @@ class World:
         self.nodes = [self.new_node(1.0 if self.wall else random.choice(RATES)) for _ in range(NODES)]
         self.receivers = [self.new_receiver(f"r{number}.x", number * CLIENTS) for number in range(RECEIVERS)]
         self.versions: Counter[int] = Counter()
+        self.slow = random.randrange(RECEIVERS * CLIENTS)
+        """A client whose updates are made seldom."""
         self.accepted: list[bytes] = []
         self.zone: dict[int, int] = {}
         self.done: set[tuple[int, int]] = set()
@@ -168,6 +188,11 @@ class World:
         """Return a node, unless it is just sending."""
         node = self.random.choice(self.nodes)
         return node if node.prepared is None else None
+
+    def worker(self) -> Node | None:
+        """Return a node that has requests under way, unless it is just sending."""
+        workers = [node for node in self.nodes if node.work is not None and node.prepared is None]
+        return self.random.choice(workers) if workers else None
 
     def caller(self) -> Node | Receiver | None:
         """Return a node or a receiver with a call under way, if this one has one."""
@@ -246,7 +271,7 @@ class World:
 
     def append_first(self, receiver: Receiver, *, at_once: bool = False) -> bool:
         """Append the batch that comes first; return whether there was one."""
-        batch = receiver.outgoing.first()
+        batch = receiver.outgoing.first(self.now)
         if batch is None:
             return False
 
@@ -302,32 +327,33 @@ class World:
         node = self.node()
         if node is None or node.call is not None or not node.ownership.may_write():
             return
-        progress, record = node.progress, node.ownership.record
+        work, record = node.work, node.ownership.record
         assert record is not None
-        if progress is not None:
-            progress.advance()
+        if work is not None:
+            work.advance()
+            progress = work.progress
             record = record._replace(floor=progress.floor, at=progress.at, seen=dict(progress.seen))
         self.write(node, node.ownership.renew(self.moment(node), record.floor, record.at, record.seen))
 
     def end_term(self) -> None:
         """An owner whose lease is over drops what it has; the record may still be its own."""
         node = self.node()
-        if node is not None and node.progress is not None and not node.ownership.may_send(self.moment(node)):
+        if node is not None and node.work is not None and not node.ownership.may_send(self.moment(node)):
             self.count("term ended with the lease")
             self.stop(node)
 
     def begin_term(self) -> None:
         """It begins again when it could renew the lease."""
         node = self.node()
-        if node is not None and node.call is None and node.progress is None and node.ownership.is_owner \
+        if node is not None and node.call is None and node.work is None and node.ownership.is_owner \
                 and node.ownership.may_send(self.moment(node)):
             self.count("another term of one owner")
             self.start(node)
 
     def leave(self) -> None:
         node = self.node()
-        progress = node.progress if node is not None and node.call is None else None
-        if node is not None and progress is not None and node.ownership.may_write():
+        work = node.work if node is not None and node.call is None else None
+        if node is not None and work is not None and node.ownership.may_write():
             self.write(node, node.ownership.leave(self.moment(node)))
 
     def write(self, node: Node, write: Write, *, at_once: bool = False) -> None:
@@ -354,54 +380,95 @@ class World:
     def start(self, node: Node) -> None:
         record = node.ownership.record
         assert record is not None
-        node.progress = Progress(record)
+        progress = Progress(record)
+        node.work = UnderWay(progress, record.epoch)
         at_floor = self.log.batches.get(record.floor)
-        node.read_to = node.progress.begin_after(QueuedBatch(record.floor, at_floor) if at_floor else None)
+        node.read_to = progress.begin_after(QueuedBatch(record.floor, at_floor) if at_floor else None)
         assert node.read_to == record.floor, "the batch at the floor is gone"
         node.waiting = []
+        late = sorted(self.log.late.values())
+        for numbers, batch in zip(node.work.begin_late(late), late, strict=True):
+            self.wait(node, numbers, batch.datagrams)
+            self.count("late batch begun by a claim")
 
     def stop(self, node: Node) -> None:
-        node.progress = None
+        node.work = None
         node.waiting = []
+
+    def wait(self, node: Node, numbers: Sequence[int], datagrams: Sequence[bytes]) -> None:
+        node.waiting += [(number, *of_datagram(datagram))
+                         for number, datagram in zip(numbers, datagrams, strict=True)]
+
+    def keep_late(self) -> None:
+        """Write what is left of a late batch."""
+        node = self.worker()
+        work = node.work if node is not None and node.call is None else None
+        if node is None or work is None or not node.ownership.may_write():
+            return
+        work.look_for_late(self.now * HASTE)
+        batch = work.next_late()
+        if batch is None:
+            return
+
+        def answered(revision: object) -> None:
+            if not isinstance(revision, Revision):
+                work.late_unwritten(batch)
+                node.ownership.refused()
+                self.count("write of a late batch refused")
+                return
+            node.ownership.kept(revision, self.moment(node))
+            work.late_written(batch)
+            self.count("late batch written" if batch.datagrams else "late batch ended")
+
+        def given_up() -> None:
+            work.late_unwritten(batch)
+            node.ownership.unanswered()
+
+        expected = node.ownership.keep(self.moment(node))
+        self.call(node, Call(lambda: self.log.keep_late(batch, expected), answered, given_up))
 
     # Nodes: requests.
 
     def read(self) -> None:
-        if (node := self.node()) is not None:
+        if (node := self.worker()) is not None:
             self.read_next(node)
 
     def read_next(self, node: Node) -> bool:
         behind = [sequence for sequence in self.log.batches if sequence > node.read_to]
-        if node.progress is None or not behind:
+        if node.work is None or not behind:
             return False
         node.read_to = min(behind)
         batch = self.log.batches[node.read_to]
-        if node.progress.begin(node.read_to, batch):
-            node.waiting += [(node.read_to, *of_datagram(datagram)) for datagram in batch.datagrams]
+        if node.work.progress.begin(node.read_to, batch, self.now * HASTE):
+            self.wait(node, node.work.begin(node.read_to, batch.taken, batch.datagrams), batch.datagrams)
         else:
             self.count("batch read twice")
         return True
 
     def prepare(self) -> None:
         """Look at the clocks and prepare an update: that of a client's first request."""
-        if (node := self.node()) is not None:
+        if (node := self.worker()) is not None:
             self.prepare_one(node)
 
     def prepare_one(self, node: Node) -> None:
-        if node.progress is not None and node.ownership.may_send(self.moment(node)):
+        if node.work is not None and node.ownership.may_send(self.moment(node)):
             firsts = {request[1]: request for request in reversed(node.waiting)}
+            if len(firsts) > 1 and self.random.random() < 0.75:
+                firsts.pop(self.slow, None)
             if firsts:
-                node.prepared = node.progress, self.random.choice(list(firsts.values()))
+                node.prepared = node.work, self.random.choice(list(firsts.values()))
 
     def send(self) -> None:
         """Send what was prepared, though time may have passed; without an answer it is sent again."""
-        self.send_one(self.random.choice(self.nodes), answered=self.random.random() < 0.8)
+        senders = [node for node in self.nodes if node.prepared is not None]
+        if senders:
+            self.send_one(self.random.choice(senders), answered=self.random.random() < 0.8)
 
     def send_one(self, node: Node, *, answered: bool = True) -> None:
         if node.prepared is None:
             return
-        (progress, request), node.prepared = node.prepared, None
-        sequence, client, version = request
+        (work, request), node.prepared = node.prepared, None
+        number, client, version = request
         if self.log.record.node != node.ownership.node:
             self.count("stale update, prepared before")
             self.stale.add(client)
@@ -410,14 +477,14 @@ class World:
         self.count("update")
         self.zone[client] = version
         self.done.add((client, version))
-        if answered and progress is node.progress:
+        if answered and work is node.work:
             node.waiting.remove(request)
-            progress.done(sequence)
+            work.end([number])
 
     def drop(self) -> None:
         """Have removed what the written record says is done; that may be carried out at any time."""
         node = self.node()
-        if node is not None and node.progress is not None and (record := node.ownership.record) is not None:
+        if node is not None and node.work is not None and (record := node.ownership.record) is not None:
             self.network.append(lambda: self.log.drop(record.floor - 1))
 
     # What must hold.
@@ -429,10 +496,11 @@ class World:
         claimants = [node.ownership.node for node in self.nodes if node.ownership.may_claim(self.moment(node))
                      and node.ownership._revision == self.log.records[-1][0]]
         assert not (names and claimants), f"{names} may send, and {claimants} could claim the queue"
+        late = {datagram for batch in self.log.late.values() for datagram in batch.datagrams}
         for sequence, batch in self.log.batches.items():
             if sequence <= self.log.record.floor:
                 for datagram in batch.datagrams:
-                    assert of_datagram(datagram) in self.done, f"{datagram!r} was skipped"
+                    assert datagram in late or of_datagram(datagram) in self.done, f"{datagram!r} was skipped"
 
     def end(self) -> None:
         """Have one more node do what is left, and see that nothing is lost and the zones are right."""
@@ -474,6 +542,6 @@ WEIGHTS: Final[dict[Callable[[World], None], float]] = {
     World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8,
     World.restart_receiver: 0.5, World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
     World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2, World.end_term: 3,
-    World.begin_term: 3,
+    World.begin_term: 3, World.keep_late: 14,
 }  # fmt: skip
 """What may happen, and how often."""

@@ -14,7 +14,8 @@ from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Ownership
 from pyd2.queue.shared.progress import Progress
 from pyd2.queue.shared.record import Revision
-from tests.queue.shared.model import Log, World
+from pyd2.queue.shared.under_way import UnderWay
+from tests.queue.shared.model import Log, World, of_datagram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +33,12 @@ def test_whatever_happens_one_node_sends_and_nothing_is_lost(seed: int) -> None:
 
 def test_all_that_may_happen_happens() -> None:
     happened: Counter[str] = Counter()
-    for seed in range(150):
+    for seed in range(500):
         World(Random(seed), happened).run(STEPS)
     assert set(happened) == {
         "another term of one owner", "batch read twice", "batch sent again", "claim",
-        "claim known without an answer",
+        "claim known without an answer", "late batch begun by a claim", "late batch ended",
+        "late batch written", "write of a late batch refused",
         "lease renewed when it was over", "older update after a newer one", "owner left",
         "owner lost the queue", "receiver goes on with its disk", "stale update, prepared before",
         "term ended with the lease", "update", "write refused",
@@ -92,13 +94,29 @@ def floor_does_not_wait(patch: pytest.MonkeyPatch) -> None:
     """The floor rises though requests are not done."""
     begin = Progress.begin
 
-    def hasty(self: Progress, sequence: int, batch: object) -> bool:
-        new = begin(self, sequence, batch)  # type: ignore[arg-type]
+    def hasty(self: Progress, sequence: int, batch: object, now: float) -> bool:
+        new = begin(self, sequence, batch, now)  # type: ignore[arg-type]
         self._begun[-1].left = 0
         return new
 
     patch.setattr(Progress, "begin", hasty)
     patch.setattr(Progress, "done", lambda self, sequence, count=1: None)
+
+
+def late_batches_are_not_written(patch: pytest.MonkeyPatch) -> None:
+    """The floor passes a late batch whose write was refused, or has not been answered."""
+    def look(self: UnderWay, now: float) -> None:
+        for sequence in self.progress.held_back_by(now, 1):
+            self.progress.set_late(sequence)
+
+    patch.setattr(UnderWay, "look_for_late", look)
+
+
+def claims_do_not_begin_late_batches(patch: pytest.MonkeyPatch) -> None:
+    """A claim begins behind the floor only."""
+    patch.setattr(UnderWay, "begin_late", lambda self, found: [() for _ in found])
+    patch.setattr(World, "wait", lambda self, node, numbers, datagrams: node.waiting.extend(
+        (number, *of_datagram(datagram)) for number, datagram in zip(numbers, datagrams, strict=False)))
 
 
 def starts_are_not_counted(patch: pytest.MonkeyPatch) -> None:
@@ -119,7 +137,8 @@ def any_revision(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("plant", [no_lease, no_grace, no_wall_clock, lease_from_the_answer, no_wait,
                                    duplicates_count, floor_does_not_wait, any_revision,
-                                   starts_are_not_counted])
+                                   late_batches_are_not_written,
+                                   claims_do_not_begin_late_batches, starts_are_not_counted])
 def test_a_wrong_rule_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

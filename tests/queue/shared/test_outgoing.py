@@ -12,18 +12,18 @@ def batch(serial: int, taken: float, *datagrams: bytes) -> RequestBatch:
 
 def test_one_batch_is_under_way_and_what_comes_meanwhile_makes_the_next() -> None:
     outgoing = Outgoing("r.1", 3)
-    assert outgoing.first() is None
+    assert outgoing.first(100.0) is None
     outgoing.add([b"a"], [7], 100.0)
-    assert outgoing.first() == batch(1, 100.0, b"a")
+    assert outgoing.first(100.0) == batch(1, 100.0, b"a")
     outgoing.add([b"b"], [8], 101.0)
     outgoing.add([b"c"], [9], 102.0)
-    assert outgoing.first() == batch(1, 100.0, b"a")  # the same again
+    assert outgoing.first(101.9) == batch(1, 100.0, b"a")  # the same again
     assert len(outgoing) == 3
     assert outgoing.oldest == 100.0
     assert outgoing.acknowledged() == [7]
-    assert outgoing.first() == batch(2, 101.0, b"b", b"c")
+    assert outgoing.first(102.0) == batch(2, 101.0, b"b", b"c")
     assert outgoing.acknowledged() == [8, 9]
-    assert outgoing.first() is None
+    assert outgoing.first(102.0) is None
     assert len(outgoing) == 0
 
 
@@ -31,7 +31,35 @@ def test_a_batch_is_not_larger_than_it_may_be() -> None:
     outgoing = Outgoing("r.1", 1)
     outgoing.add([b"x"] * (MOST_REQUESTS + 1), range(1, MOST_REQUESTS + 2), 1.0)
     sizes = []
-    while (one := outgoing.first()) is not None:
+    while (one := outgoing.first(1.0)) is not None:
         sizes.append(len(one.datagrams))
         outgoing.acknowledged()
     assert sizes == [MOST_REQUESTS, 1]
+
+
+def test_what_has_waited_says_so_and_those_that_came_together_go_together() -> None:
+    outgoing = Outgoing("r.1", 3)
+    for number, taken in enumerate((100.0, 100.5, 101.0, 101.5, 110.0, 119.0, 119.5), start=1):
+        outgoing.add([b"%d" % number], [number], taken)
+    found = []
+    while (one := outgoing.first(120.0)) is not None:
+        found.append((one.taken, list(one.datagrams), one.spooled))
+        outgoing.acknowledged()
+    assert found == [
+        (100.0, [b"1", b"2", b"3", b"4"], True), (110.0, [b"5"], True),
+        (119.0, [b"6", b"7"], False),
+    ]  # fmt: skip
+
+
+def test_so_does_what_was_under_way_when_the_servers_were_gone() -> None:
+    outgoing = Outgoing("r.1", 3)
+    outgoing.add([b"a"], [1], 100.0)
+    assert outgoing.first(100.0) == batch(1, 100.0, b"a")
+    assert outgoing.first(700.0) == batch(1, 100.0, b"a")._replace(spooled=True)
+
+
+def test_a_clock_that_is_set_back_makes_nothing_wait() -> None:
+    outgoing = Outgoing("r.1", 3)
+    outgoing.add([b"a"], [1], 5000.0)
+    outgoing.add([b"b"], [2], 100.0)
+    assert outgoing.first(100.0) == batch(1, 5000.0, b"a", b"b")

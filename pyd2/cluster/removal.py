@@ -1,0 +1,57 @@
+"""Has what is done removed from the shared queue, now and then: whenever that happens, it does no harm."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from pyd2.queue.shared.interface import SharedQueueError
+
+if TYPE_CHECKING:
+    from pyd2.queue.shared.interface import SharedQueue
+    from pyd2.queue.shared.late import LateName
+    from pyd2.queue.shared.record import Record, Revision
+
+DROP_SECONDS: Final = 2.0
+"""How often the owner has removed what is done."""
+
+
+class Removal:
+    """What one node has had removed."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._next_at = 0.0
+        """When something may be removed again, in monotonic seconds."""
+        self._dropped = 0
+        """What is below this sequence was removed."""
+        self._ended: dict[LateName, Revision] = {}
+        """Late batches that have ended, with the writes that say so."""
+
+    def add_late(self, name: LateName, revision: Revision) -> None:
+        """Note a late batch of which nothing is left, as a write says."""
+        self._ended[name] = revision
+
+    def go_on(self, queue: SharedQueue, record: Record) -> None:
+        """Remove what the written record says is done; the batch at the floor stays, to be compared."""
+        busy = self._task is not None and not self._task.done()
+        some = record.floor - 1 > self._dropped or self._ended
+        if some and not busy and time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + DROP_SECONDS
+            self._task = asyncio.get_running_loop().create_task(self._remove(queue, record.floor - 1))
+
+    def cancel(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _remove(self, queue: SharedQueue, up_to: int) -> None:
+        with suppress(SharedQueueError):  # it is tried again, with more
+            if up_to > self._dropped:
+                await queue.drop(up_to)
+                self._dropped = up_to
+            for name, revision in list(self._ended.items()):
+                await queue.drop_late(name, revision)
+                del self._ended[name]
