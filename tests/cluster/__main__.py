@@ -31,7 +31,7 @@ class Run(NamedTuple):
 RUNS: Final = {
     "faults": Run(
         lambda o: faults.faults(o.d2, o.count, o.rate, o.seed, 60 * o.minutes, o.lease, o.grace, o.only),
-        "all that may fail does, for --minutes at most", 100,
+        "all that may fail does", 100,
     ),
     "kills": Run(
         lambda o: kills.kills(o.d2, o.count, o.rate, o.seed, o.lease, o.grace),
@@ -42,11 +42,13 @@ RUNS: Final = {
         "no quorum for --minutes, and what follows", rate=1000.0, minutes=10.0,
     ),
     "power": Run(
-        lambda o: power.power(o.d2, o.count, o.rate, o.seed, o.lease, o.grace, o.sync),
+        lambda o: power.power(o.d2, o.count, o.rate, o.seed, 60 * o.minutes, o.lease, o.grace, o.sync),
         "power cuts of all servers", 10,
     ),
     "frozen": Run(
-        lambda o: frozen.frozen(o.d2, o.count, o.rate, o.seed, o.lease, o.grace, o.fudge),
+        lambda o: frozen.frozen(
+            o.d2, o.count, o.rate, o.seed, 60 * o.minutes, o.lease, o.grace, o.fudge
+        ),
         "owners that stand still and wake up", 100, 1000.0,
     ),
     "rolling": Run(
@@ -72,7 +74,7 @@ def main() -> int:
     parser.add_argument("run", choices=RUNS, help=shown)
     parser.add_argument("--count", type=int, help="how often")
     parser.add_argument("--rate", type=float, help="requests a second")
-    parser.add_argument("--minutes", type=float, help="of faults (default 60) and quorum (default 10)")
+    parser.add_argument("--minutes", type=float, help="without a quorum (10); the most for others (60)")
     parser.add_argument("--lease", type=float, help="seconds")
     parser.add_argument("--grace", type=float, help="seconds")
     parser.add_argument("--sync", default="always", help="sync_interval of the servers, for power")

@@ -17,9 +17,10 @@ MOST_STALE: Final = 128
 
 
 def frozen(
-    binary: str, count: int, rate: float, seed: int, lease: float, grace: float, fudge: int | None
+    binary: str, count: int, rate: float, seed: int, seconds: float, lease: float, grace: float,
+    fudge: int | None,
 ) -> bool:
-    """Stop the owner so often; print how many updates former owners have sent.
+    """Stop the owner so often, for so long at most; print how many updates former owners have sent.
 
     With a ``fudge`` updates are signed, and none of those may take effect.
     """
@@ -30,7 +31,8 @@ def frozen(
         chance = random.Random(seed)
         site.start()
         load.rate = rate
-        for number in range(count):
+        times, end = 0, time.monotonic() + seconds
+        while times < count and time.monotonic() < end:
             time.sleep(chance.uniform(0.3, 1.0))
             owner = site.owner()
             with load.held(owner):
@@ -40,12 +42,13 @@ def frozen(
                            "the next owner", SETTLE_SECONDS)
                 time.sleep(chance.uniform(0.0, 0.5))
                 owner.d2.process.send_signal(signal.SIGCONT)
-            if number % 10 == 9:
-                print(f"{number + 1:4} times", flush=True)
+            times += 1
+            if times % 10 == 0:
+                print(f"{times:4} times", flush=True)
         time.sleep(1.0)
-        outcome = finish(site, load, 300.0)
+        outcome = finish(site, load)
     signed = "unsigned" if fudge is None else f"signed, tsig-fudge {fudge} s"
-    print(f"owner stopped {count} times at {rate:g} requests a second, lease {lease:g} s, updates {signed}: "
+    print(f"owner stopped {times} times at {rate:g} requests a second, lease {lease:g} s, updates {signed}: "
           f"{outcome}")
     if fudge is not None:
         return outcome.good and not outcome.took_effect

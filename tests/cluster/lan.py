@@ -7,6 +7,7 @@ there, processes, interfaces and mounts, is gone with its last process, whatever
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,8 @@ def enter(module: str, arguments: Sequence[str]) -> None:
         command = [unshare, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
                    sys.executable, "-m", module, *arguments]
         os.execve(unshare, command, {**os.environ, _INSIDE: "1"})
+    # The first process of its namespace, which this one is, does not heed a signal without a handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))
     run("ip", "link", "set", "lo", "up")
     run("mount", "-t", "tmpfs", "-o", "mode=0755", "memory", _MEMORY)
     tempfile.tempdir = _MEMORY

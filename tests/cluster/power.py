@@ -6,7 +6,6 @@ without what the kernel had not written to it yet, and the server starts from th
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.cluster.apart import apart_site
 from tests.cluster.lan import run
-from tests.cluster.load import Load, finish
-from tests.kit.waiting import WaitTimeoutError, wait_until
+from tests.cluster.load import Load, finish, wait_while_busy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +24,10 @@ if TYPE_CHECKING:
 _IMAGE: Final = "512M"
 
 
-def power(binary: str, count: int, rate: float, seed: int, lease: float, grace: float, sync: str) -> bool:
-    """Cut the power so often; print what came of it and return whether it is as it should be.
+def power(
+    binary: str, count: int, rate: float, seed: int, seconds: float, lease: float, grace: float, sync: str
+) -> bool:
+    """Cut the power so often, for so long at most; print what came of it and return whether all is well.
 
     With ``sync`` other than ``always`` requests that were acknowledged may be lost, but none that was sent
     when the servers were there again.
@@ -38,8 +38,9 @@ def power(binary: str, count: int, rate: float, seed: int, lease: float, grace: 
         site.start()
         os.sync()  # else the streams themselves would be lost, which were made a moment ago
         load.rate = rate
-        skipped = after = 0
-        for number in range(count):
+        skipped = after = cuts = 0
+        end = time.monotonic() + seconds
+        while cuts < count and time.monotonic() < end:
             time.sleep(chance.uniform(5, 10))
             _cut(site)
             site.until_well()
@@ -47,14 +48,14 @@ def power(binary: str, count: int, rate: float, seed: int, lease: float, grace: 
             time.sleep(chance.uniform(3, 5))
             load.rate = 0
             last = load.last
-            with contextlib.suppress(WaitTimeoutError):  # what is skipped is counted
-                wait_until(lambda: _done(site, first, last) == last - first, "what came later")  # noqa: B023
+            wait_while_busy(site, lambda: _done(site, first, last) == last - first)  # noqa: B023  done in it
             after, skipped = after + last - first, skipped + last - first - _done(site, first, last)
             load.rate = rate
-            print(f"{number + 1:4} power cut, {last} requests so far", flush=True)
-        outcome = finish(site, load, 120.0 if sync == "always" else 30.0)
+            cuts += 1
+            print(f"{cuts:4} power cut, {last} requests so far", flush=True)
+        outcome = finish(site, load)
         logs = "".join(path.read_text() for machine in site.machines for path in machine.logs())
-    print(f"sync_interval {sync}: {count} power cuts of all servers at {rate:g} requests a second: "
+    print(f"sync_interval {sync}: {cuts} power cuts of all servers at {rate:g} requests a second: "
           f"{outcome}; {skipped} of {after} requests skipped that came when the servers were there again; "
           f"PYD2_CLUSTER_STREAM_LOST {logs.count('PYD2_CLUSTER_STREAM_LOST')} times")
     return not skipped and (outcome.good or sync != "always")

@@ -39,7 +39,7 @@ def rolling(binary: str, rounds: int, rate: float, seed: int, lease: float, grac
                 server.start()
                 site.until_well()
                 gaps.append(_show(site.updates.longest_gap(begun, time.time()), what))
-        outcome = finish(site, load, 300.0)
+        outcome = finish(site, load)
     print(f"rolling restart at {rate:g} requests a second: {outcome}; {max(gaps):.2f} s without an update at "
           f"most")
     return outcome.good and max(gaps) <= MOST_GAP

@@ -35,7 +35,7 @@ class Figures:
     stale_other: int = 0
     """Any others: the rules forbid them."""
     standstills: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """For how long no node sent updates, by what had failed last."""
+    """For how long no node sent updates, by what had failed last before that."""
     spools: list[int] = field(default_factory=list)
     """The most requests that have waited on a node's disk, each time that the servers took none."""
     lost: int = 0

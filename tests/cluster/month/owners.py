@@ -47,6 +47,8 @@ class Owners(Timeline):
         self.serving: Node | None = None
         """The node that sends updates."""
         self._stopped_at = 0.0
+        self._stopped_by = self.cause
+        """Since when there is none, and the last fault before that."""
 
     def read(self, node: Node) -> None:
         """Read what is behind, and carry it out."""
@@ -272,11 +274,11 @@ class Owners(Timeline):
             self.end_term(node)
 
     def _pause(self) -> None:
-        self.serving, self._stopped_at = None, self.now
+        self.serving, self._stopped_at, self._stopped_by = None, self.now, self.cause
 
     def _serve(self, node: Node) -> None:
         if self.serving is None:
-            self.figures.standstills[self.cause].append(self.now - self._stopped_at)
+            self.figures.standstills[self._stopped_by].append(self.now - self._stopped_at)
         self.serving = node
 
     def _leave(self, node: Node) -> None:
