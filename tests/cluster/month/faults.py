@@ -137,5 +137,5 @@ class Faults:
         if self._world.dns_down:
             return
         self._begin("a DNS server is down")
-        self._world.dns_down = True
+        self._world.dns_down, self._world.dns_down_since = True, self._world.now
         self._world.later(between(self._random, *self._rates.dns), self._world.dns_is_up)

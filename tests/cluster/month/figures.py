@@ -24,6 +24,8 @@ class Figures:
     """How often an owner has found another one in its place."""
     repeated: list[int] = field(default_factory=list)
     """Requests that were carried out again, for each claim or new term."""
+    late: int = 0
+    """Writes of late batches."""
     recognised: int = 0
     """Batches that had come twice and were skipped."""
     stale_prepared: int = 0
@@ -43,7 +45,7 @@ class Figures:
 
     def add(self, other: Figures) -> None:
         """Add those of other sites."""
-        for name in ("sites", "nodes", "requests", "claims", "fenced", "recognised", "stale_prepared",
+        for name in ("sites", "nodes", "requests", "claims", "fenced", "late", "recognised", "stale_prepared",
                      "stale_clocks", "stale_other", "lost", "skipped"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.seconds = max(self.seconds, other.seconds)
@@ -62,7 +64,7 @@ class Figures:
                f"{self.fenced}")
         again = [count for count in self.repeated if count]
         yield (f"requests repeated: {sum(again)}, after {len(again)} of {len(self.repeated)} terms; "
-               f"of these {spread(again)}")
+               f"of these {spread(again)}; late batches written: {self.late}")
         yield (f"stale updates: {self.stale_prepared} behind the last look at the clocks, "
                f"{self.stale_clocks} of nodes whose clocks had stood still, {self.stale_other} others")
         yield (f"spools: {len(self.spools)} times requests waited on a disk for 1.5 s or more; the most at "

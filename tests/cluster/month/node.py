@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyd2.queue.shared.batch import RequestBatch
-    from pyd2.queue.shared.progress import Progress
+    from pyd2.queue.shared.under_way import UnderWay
 
 LEASE: Final = 6.0
 GRACE: Final = 1.0
@@ -22,12 +22,12 @@ GRACE: Final = 1.0
 class Term:
     """The work of an owner; see pyd2.cluster.term."""
 
-    progress: Progress
+    work: UnderWay
     read_to: int
     under_way: int = 0
     """Batches of which requests wait for a reply."""
-    blocked: list[tuple[int, list[int]]] = field(default_factory=list)
-    """Requests whose DNS server is down, with the sequences of their batches."""
+    blocked: list[int] = field(default_factory=list)
+    """The numbers of requests whose DNS server is down."""
     repeated: int = 0
     """Requests that were carried out before, by another term."""
 
@@ -54,8 +54,8 @@ class Node:
         """Requests that have come while it stood still."""
         self.prepared = False
         """Whether it stands still between its look at the clocks and the end of the system call."""
-        self.disk: dict[int, bytes] = {}
-        """The requests that it has taken and that are not acknowledged, by their numbers."""
+        self.disk: dict[int, tuple[float, bytes]] = {}
+        """What it has taken and is not acknowledged: times and requests, by their numbers."""
         self.last_number = 0
         self.spool_peak = 0
         """The most that has waited since the servers take nothing; 0: they do."""
@@ -81,8 +81,8 @@ class Node:
         self.appending = False
         self._boot += 1
         self.outgoing = Outgoing(f"{self.name}.{self._replaced}", self._boot)
-        if self.disk:
-            self.outgoing.add([*self.disk.values()], [*self.disk], 0.0)
+        for number, (taken, datagram) in self.disk.items():
+            self.outgoing.add([datagram], [number], taken)
 
     def end(self) -> None:
         """End the process without a farewell."""
@@ -111,9 +111,9 @@ class Node:
         """Return what its clocks show."""
         return Moment(self.rate * (now - self.stood), now + self.wall_error)
 
-    def first(self) -> RequestBatch | None:
+    def first(self, now: float) -> RequestBatch | None:
         """Return the batch that its receiver is to append."""
-        return self.outgoing.first()
+        return self.outgoing.first(now)
 
     def may_send(self, now: float) -> bool:
         """See Ownership."""

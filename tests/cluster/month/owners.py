@@ -9,16 +9,18 @@ from pyd2.queue.shared.interface import QueuedBatch
 from pyd2.queue.shared.ownership import Change
 from pyd2.queue.shared.progress import Progress
 from pyd2.queue.shared.record import Record, Revision
+from pyd2.queue.shared.under_way import UnderWay
 from tests.cluster.month.figures import Figures
 from tests.cluster.month.node import LEASE, Node, Term
 from tests.cluster.month.servers import SERVERS, Servers
 from tests.cluster.month.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+    from pyd2.queue.shared.late import LateBatch
     from pyd2.queue.shared.ownership import Write
     from tests.cluster.month.rates import Rates
 
@@ -31,7 +33,7 @@ Name = tuple[str, "BatchNumber"]
 
 
 class Owners(Timeline):
-    """``read``, ``append`` and ``left`` are about requests; see ``requests``."""
+    """``read``, ``carry_out``, ``append`` and ``left`` are about requests; see ``requests``."""
 
     def __init__(self, rates: Rates, random: Random, nodes: int) -> None:
         super().__init__()
@@ -50,6 +52,10 @@ class Owners(Timeline):
 
     def read(self, node: Node) -> None:
         """Read what is behind, and carry it out."""
+        raise NotImplementedError
+
+    def carry_out(self, node: Node, term: Term, numbers: Sequence[int]) -> None:
+        """Carry requests out, by their numbers in the term."""
         raise NotImplementedError
 
     def append(self, node: Node) -> None:
@@ -136,13 +142,21 @@ class Owners(Timeline):
         ownership, now = node.ownership, node.moment(self.now)
         if node.leave_at is not None:
             self._leave(node)
-        elif node.term is None and ownership.may_send(now):
+        elif node.term is None and ownership.may_send(now) and _is_of_record(ownership.revision):
             self._begin_term(node)
         else:
+            if node.term is None:  # what is read of the late batches is as of the record
+                node.renew_at = 0.0
             self._end_if_over(node)
             self.read(node)
             term = node.term
-            risen = term is not None and term.progress.advance()
+            if term is not None and now.boot < node.renew_at:
+                term.work.look_for_late(self.now)
+                batch = term.work.next_late()
+                if batch is not None:
+                    self._keep_late(node, term, batch)
+                    return
+            risen = term is not None and term.work.advance()
             if risen or now.boot >= node.renew_at or not ownership.may_send(now):
                 self.write(node, ownership.renew(now, *self.done_so_far(node)))
             else:
@@ -150,12 +164,36 @@ class Owners(Timeline):
                 wait = max(COMMIT_SECONDS, (node.renew_at - now.boot) / node.rate)
                 self.plan_turn(node, COMMIT_SECONDS if busy else wait)
 
+    def _keep_late(self, node: Node, term: Term, batch: LateBatch) -> None:
+        """Write what is left of a late batch, and go on."""
+        expected = node.ownership.keep(node.moment(self.now))
+        node.writing = True
+
+        def answered(revision: object) -> None:
+            node.writing = False
+            if not isinstance(revision, Revision):
+                term.work.late_unwritten(batch)
+                node.known = False
+                node.ownership.refused()
+                self.plan_turn(node, 0.0)
+                return
+            node.ownership.kept(revision, node.moment(self.now))
+            term.work.late_written(batch)
+            self.figures.late += 1
+            self.own(node)
+
+        def failed() -> None:
+            term.work.late_unwritten(batch)
+            self._unanswered(node)
+
+        self.call(node, lambda: self.servers.keep_late(batch, expected), answered, failed)
+
     def done_so_far(self, node: Node) -> tuple[int, Name | None, dict[str, BatchNumber]]:
         record = node.ownership.record
         assert record is not None
         if node.term is None:
             return record.floor, record.at, dict(record.seen)
-        progress = node.term.progress
+        progress = node.term.work.progress
         return progress.floor, progress.at, dict(progress.seen)
 
     def write(self, node: Node, write: Write) -> None:
@@ -201,21 +239,25 @@ class Owners(Timeline):
         record = node.ownership.record
         assert record is not None
 
-        def begin(at_floor: object) -> None:
-            assert at_floor is None or isinstance(at_floor, QueuedBatch)
+        def begin(answer: object) -> None:
+            assert isinstance(answer, tuple)
+            at_floor, late = answer
             if node.ownership.is_owner and node.term is None and node.may_send(self.now):
                 progress = Progress(record)
                 after = progress.begin_after(at_floor)
                 outdated = self.servers.record.node != node.ownership.node
                 assert outdated or after == record.floor, "the batch at the floor is gone"
-                node.term = Term(progress, after)
+                term = node.term = Term(UnderWay(progress, record.epoch), after)
                 self._serve(node)
+                for numbers in term.work.begin_late(late):
+                    self.carry_out(node, term, numbers)
                 self.read(node)
             self.plan_turn(node, COMMIT_SECONDS)
 
-        def find() -> QueuedBatch | None:
+        def find() -> tuple[QueuedBatch | None, list[LateBatch]]:
             batch = self.servers.batches.get(record.floor)
-            return None if batch is None else QueuedBatch(record.floor, batch)
+            found = None if batch is None else QueuedBatch(record.floor, batch)
+            return found, sorted(self.servers.late.values())
 
         self.call(node, find, begin, lambda: self._unanswered(node))
 
@@ -244,7 +286,7 @@ class Owners(Timeline):
         assert node.leave_at is not None
         if term is not None and term.under_way and self.now < node.leave_at:
             self.plan_turn(node, COMMIT_SECONDS)
-        elif term is not None and term.progress.advance() and ownership.may_send(now):
+        elif term is not None and term.work.advance() and ownership.may_send(now):
             self.write(node, ownership.renew(now, *self.done_so_far(node)))
         else:
             self.end_term(node)
@@ -268,3 +310,7 @@ class Owners(Timeline):
             self.plan_turn(node, self.random.uniform(0, LOOK_SECONDS))
             self.append(node)
 
+
+def _is_of_record(revision: Revision) -> bool:
+    """Whether nothing was written beside the record since."""
+    return revision.last == revision.record

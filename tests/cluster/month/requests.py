@@ -11,6 +11,7 @@ from pyd2.cluster.receiver import LOGGED_SECONDS
 from tests.cluster.month.owners import Owners
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from pyd2.queue.shared.batch import RequestBatch
@@ -30,6 +31,7 @@ class Requests(Owners):
         self.rate = math.exp(random.uniform(low, high))
         """Requests a second."""
         self.dns_down = False
+        self.dns_down_since = 0.0
         self._carried_out: set[int] = set()
 
     def plan_arrival(self) -> None:
@@ -53,7 +55,8 @@ class Requests(Owners):
         node.last_number = numbers[-1]
         first = self.figures.requests
         datagrams = [b"%d" % request for request in range(first - arrived, first)]
-        node.disk |= zip(numbers, datagrams, strict=True)
+        for number, datagram in zip(numbers, datagrams, strict=True):
+            node.disk[number] = self.now, datagram
         node.outgoing.add(datagrams, numbers, self.now)
         if node.spool_peak:
             node.spool_peak = max(node.spool_peak, len(node.outgoing))
@@ -63,7 +66,7 @@ class Requests(Owners):
         """Append the first batch, unless one is under way."""
         if node.appending or not node.up:
             return
-        batch = node.first()
+        batch = node.first(self.now)
         if batch is None:
             return
         node.appending = True
@@ -106,33 +109,39 @@ class Requests(Owners):
             batch = self.servers.batches.get(term.read_to)
             if batch is None:  # done and removed: this owner is one no more, and does not know it yet
                 assert self.servers.record.node != node.ownership.node, "a batch behind the floor is gone"
-            elif term.progress.begin(term.read_to, batch):
-                self._carry_out(node, term, term.read_to, batch)
+            elif term.work.progress.begin(term.read_to, batch, self.now):
+                self.carry_out(node, term, term.work.begin(term.read_to, batch.taken, batch.datagrams))
             else:
                 self.figures.recognised += 1
 
-    def _carry_out(self, node: Node, term: Term, sequence: int, batch: RequestBatch) -> None:
+    def carry_out(self, node: Node, term: Term, numbers: Sequence[int]) -> None:
+        """See Owners."""
         if not node.may_send(self.now):
             self.end_term(node)
-            return
-        requests = [int(datagram) for datagram in batch.datagrams]
-        if self.dns_down and (blocked := [request for request in requests if self._is_for_one(request)]):
-            term.blocked.append((sequence, blocked))
-            requests = [request for request in requests if not self._is_for_one(request)]
-        if requests:
-            self._send(node, term, sequence, requests)
+        elif self.dns_down:
+            blocked = [number for number in numbers if self._is_for_one(int(term.work.datagram(number)))]
+            term.blocked += blocked
+            self._send(node, term, sorted({*numbers} - {*blocked}))
+        else:
+            self._send(node, term, numbers)
 
     def left(self, batch: RequestBatch | None) -> int:
         """See Owners."""
         if batch is None:
             return 0
-        return sum(int(datagram) not in self._carried_out for datagram in batch.datagrams)
+        left = {int(datagram) for datagram in batch.datagrams} - self._carried_out
+        for late in self.servers.late.values() if left else ():
+            left.difference_update(map(int, late.datagrams))
+        return len(left)
 
     def _is_for_one(self, request: int) -> bool:
         """Whether a request is for the DNS server that may be down."""
         return request % 100 < 100 * self.rates.dns_share
 
-    def _send(self, node: Node, term: Term, sequence: int, requests: list[int]) -> None:
+    def _send(self, node: Node, term: Term, numbers: Sequence[int]) -> None:
+        if not numbers:
+            return
+        requests = [int(term.work.datagram(number)) for number in numbers]
         if self.servers.record.node != node.ownership.node:
             self._count_stale(node, len(requests))
         term.repeated += sum(request in self._carried_out for request in requests)
@@ -142,7 +151,7 @@ class Requests(Owners):
             if node.term is term:
                 self._carried_out.update(requests)
                 term.under_way -= 1
-                term.progress.done(sequence, len(requests))
+                term.work.end(numbers)
                 if node.turn_at > self.now + COMMIT_SECONDS and not node.writing and node.known:
                     self.plan_turn(node, COMMIT_SECONDS)
 
@@ -166,8 +175,7 @@ class Requests(Owners):
             if term is None:
                 continue
             blocked, term.blocked = term.blocked, []
-            for sequence, requests in blocked:
-                self._send(node, term, sequence, requests)
+            self._send(node, term, blocked)
 
     def wake(self, node: Node) -> None:
         """It stands still no more."""

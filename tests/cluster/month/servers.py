@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from pyd2.queue.shared.batch import RequestBatch
+    from pyd2.queue.shared.late import LateBatch, LateName
     from pyd2.queue.shared.ownership import Write
     from tests.cluster.month.rates import Rates
 
@@ -24,6 +25,7 @@ class Servers:
         self.last = 0
         self.record: Record = NO_RECORD
         self.revision = Revision(0, 0)
+        self.late: dict[LateName, LateBatch] = {}
         self._rates = rates
         self._random = random
         self._faults = [0] * SERVERS
@@ -77,4 +79,14 @@ class Servers:
             self.batches.pop(sequence, None)
         self.revision = Revision(self.revision.last + 1, self.revision.last + 1)
         self.record = write.record
+        return self.revision
+
+    def keep_late(self, batch: LateBatch, expected: Revision) -> Revision | None:
+        """Return the new revision; None if another one was expected."""
+        if self.revision != expected:
+            return None
+        self.late[batch.name] = batch
+        if not batch.datagrams:
+            del self.late[batch.name]
+        self.revision = Revision(self.revision.last + 1, self.revision.record)
         return self.revision

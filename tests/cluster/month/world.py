@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from pyd2.cluster.owner import LOOK_SECONDS
+from pyd2.queue.shared.late import LATE_SECONDS
 from tests.cluster.month.node import LEASE
 from tests.cluster.month.requests import Requests
 
@@ -40,7 +41,8 @@ class World(Requests):
 
     def _look(self) -> None:
         """Skip what is quiet."""
-        skipped = self._faults[0][0] - LEAD - self.now
+        lead = LEAD + LATE_SECONDS if self.dns_down else LEAD  # what waits is late by then
+        skipped = self._faults[0][0] - lead - self.now
         if skipped > LEAD and not any(node.frozen for node in self.nodes):
             settled = self._settled()
             if settled or self._stuck():
@@ -58,6 +60,8 @@ class World(Requests):
         if owner is None or terms != [owner] or not self.servers.answer(self.now):
             return False
         term = owner.term
+        if self.dns_down and self.now < self.dns_down_since + LEAD + LATE_SECONDS:
+            return False
         if owner.cut or owner.writing or term is None or term.under_way or term.read_to < self.servers.last \
                 or not owner.may_send(self.now) or record.node != owner.ownership.node:
             return False
@@ -86,14 +90,14 @@ class World(Requests):
             elif node.up:
                 node.appending = True
                 self.take(node, arrived)
-                while node.works and settled and (batch := node.first()) is not None:
+                while node.works and settled and (batch := node.first(self.now)) is not None:
                     self.servers.append(batch)
                     self.acknowledged(node)
                 node.appending = False
                 self.append(node)
         if owner is not None:
             assert owner.term is not None
-            owner.term.progress.advance()
+            owner.term.work.advance()
             begun = owner.moment(self.now - self.random.uniform(0, LEASE / 4))
             write = owner.ownership.renew(begun, *self.done_so_far(owner))
             self.written(owner, write, self.replace(write))
