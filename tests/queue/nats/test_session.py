@@ -120,7 +120,7 @@ def test_a_server_that_does_not_answer_is_left(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_server_that_answers_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PING_SECONDS", 0.005)
+    monkeypatch.setattr(module, "PING_SECONDS", 0.05)
     pinged = asyncio.Event()
 
     async def play(peer: Peer) -> None:
