@@ -90,10 +90,15 @@ class Driver:
         """Begin a direction."""
         transaction.domain = domain
         transaction.passed_over = ()
+        selector = self.selector
         transaction.next_server = 0
-        if self.selector.select_key is None and not self.failover.down:
+        if selector.select_key is None and not self.failover.down:
             transaction.next_server = 1
-            if self.selector.use(transaction, domain.servers[0], wall):
+            if selector.key_source is None:
+                selector.use_configured(transaction, domain.servers[0])
+                self._begin_direction(transaction, now, wall)
+                return
+            if selector.use(transaction, domain.servers[0], wall):
                 self._begin_direction(transaction, now, wall)
                 return
         self.go_to_next_server(transaction, NO_MORE_SERVERS, "no server is left to be asked", now, wall)
@@ -117,7 +122,7 @@ class Driver:
 
         That is how ``_enter`` and ``send`` begin it where ``_then`` leads.
         """
-        use = self.selector.use_route
+        selector = self.selector
         for transaction in transactions:
             transaction.forward_done = True
             domain = transaction.reverse
@@ -125,7 +130,11 @@ class Driver:
             transaction.domain = domain
             transaction.passed_over = ()
             transaction.next_server = 1
-            use(transaction, domain.servers[0], transaction.then, wall)
+            server = domain.servers[0]
+            if transaction.then.key is server.key:
+                selector.use_configured(transaction, server)
+            else:
+                selector.use_selected(transaction, server, transaction.then.key, wall)
             transaction.step = transaction.kind.first_reverse
             transaction.route = transaction.then
             transaction.tries = 1
@@ -257,10 +266,16 @@ class Driver:
         server = domain.servers[0]
         if server.lane is not transaction.server.lane:
             return ALONE
-        selected = self.selector.routes(server)
-        if selected is None:
+        selector = self.selector
+        if selector.key_source is not None:
+            selected = selector.routes(server)
+            if selected is None:
+                return ALONE
+            key, routes = selected
+        elif selector.select_key is None:
+            key, routes = server.key, server.routes
+        else:
             return ALONE
-        key, routes = selected
         step = transaction.kind.first_reverse
         route = routes.get(step)
         if route is None:

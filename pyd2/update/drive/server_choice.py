@@ -74,10 +74,11 @@ class Selector:
                 return False
             self.use_selected(transaction, server, selection.key, wall)
             return True
-        self._use_configured(transaction, server)
+        self.use_configured(transaction, server)
         return True
 
-    def _use_configured(self, transaction: Transaction, server: Server) -> None:
+    def use_configured(self, transaction: Transaction, server: Server) -> None:
+        """Set the server that a transaction continues with, and its configured key."""
         transaction.server = server
         transaction.key = server.key
         transaction.key_counters = server.key_counters
@@ -87,7 +88,7 @@ class Selector:
         self, transaction: Transaction, server: Server, selected: SigningKey | None, wall: float
     ) -> None:
         """Set the server that a transaction continues with, and the key that libraries have selected."""
-        self._use_configured(transaction, server)
+        self.use_configured(transaction, server)
         if selected is not server.offered_key:
             library_key = self._selected_keys.of(selected)
             key = transaction.key = library_key.key
@@ -96,20 +97,12 @@ class Selector:
             )
             transaction.routes = library_key.routes(server)
 
-    def use_route(self, transaction: Transaction, server: Server, route: Route, wall: float) -> None:
-        """Set the server that a transaction continues with, and the key of a route to it."""
-        if route.key is server.key:
-            self._use_configured(transaction, server)
-        else:
-            self.use_selected(transaction, server, route.key, wall)
-
     def routes(self, server: Server) -> tuple[SigningKey | None, dict[Step, Route]] | None:
-        """Return the key for a server, and how updates with it go there; None: it is not known yet, or none.
+        """Return the key that ``key_source`` has for a server, and how updates with it go there; None: none.
 
         The steps that were not needed yet are missing.
         """
-        if self.key_source is None:
-            return None if self.select_key is not None else (server.key, server.routes)
+        assert self.key_source is not None
         selection = self.key_source(server.config, server.offered_key)
         if selection.skip:
             return None
