@@ -40,7 +40,7 @@ COMMIT_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 1.0
 """How long a read or a write of the record may take."""
 FINISH_SECONDS: Final = 1.0
-"""How long an owner that leaves lets go on what is under way."""
+"""How long an owner that leaves lets what is under way continue."""
 
 LOGGED_FAILURE: Final = 4
 """The failure in a row that is logged."""
@@ -270,7 +270,7 @@ class Owner:
         work = term.work
         if not term.closed:
             work.look_for_late(time.monotonic())
-        # The lease goes on by the record only.
+        # Only the record prolongs the lease.
         while not term.closed and self._ownership.may_write() and moment().boot < self._renew_at:
             batch = work.next_late()
             if batch is None:

@@ -1,7 +1,7 @@
 """Appends what comes in to the shared queue, a batch at a time, and takes it from the disk after that.
 
 A request comes from the durable queue (``pyd2.queue.durable``), so it is on the disk of this machine. When
-the servers have it, it is removed there. While they do not answer it stays, and all goes on in order later.
+the servers have it, it is removed there. While they do not answer it stays, and follows later in its order.
 """
 
 from __future__ import annotations

@@ -171,4 +171,4 @@ def test_detach_says_what_it_costs(
     assert main(["queue", "detach", *site]) == 0
     out = capsys.readouterr().out
     assert "the queue cannot be read: nats://127.0.0.1:9: Connection refused" in out
-    assert f"goes on: 2 requests wait on the disk of this machine ({tmp_path})" in out
+    assert f"kept:    2 requests wait on the disk of this machine ({tmp_path})" in out

@@ -46,7 +46,7 @@ _KERBEROS: Final = (
         "preauthentication failed|decrypt integrity check failed|password incorrect",
         (
             "the key in the keytab is not that of the account any more, for example because its "
-            "password was changed or ktpass was run again: export the keytab anew"
+            "password was changed or ktpass was run again: export the keytab again"
         ),
     ),
     (
@@ -84,7 +84,7 @@ _KERBEROS: Final = (
         "no support for encryption type|encryption type|etype",
         (
             "the account and this host have no kind of encryption in common: allow AES for the "
-            "account in Active Directory, then export the keytab anew"
+            "account in Active Directory, then export the keytab again"
         ),
     ),
     (

@@ -184,7 +184,7 @@ class Manager:
         return ring.server, self.parameters.client_keytab, self.parameters.credentials_cache
 
     def stop(self) -> Left:
-        """End it, and return the keys that are still usable; with these ``find`` goes on.
+        """End it, and return the keys that are still usable; ``find`` still finds these.
 
         Nothing waits for an agreement under way: its outcome is ignored.
         """

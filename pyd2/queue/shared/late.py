@@ -2,7 +2,7 @@
 
 A request that waits for a DNS server that is down must not hold the floor back for hours: a claim would
 repeat all that came since. So what is left of its batch is kept beside the record, in its present form, and
-the floor goes on. A claim begins these first, in their order. What is left of a late batch is written before
+the floor moves. A claim begins these first, in their order. What is left of a late batch is written before
 the floor passes any request that was done after it: so a claim repeats none alone that newer ones have
 followed.
 """

@@ -10,7 +10,7 @@ revision had come, thus after the owner's write had begun: so the lease is over 
 of the two do not differ by more than ``grace`` in that time.
 
 An owner whose lease is over sends nothing. If it can still replace the record, there was no other owner
-meanwhile, and it goes on where it was.
+meanwhile, and it continues where it was.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class Ownership:
         self._refused = True
 
     def unanswered(self) -> None:
-        """It is not known whether the write was carried out; the lease goes on as before."""
+        """It is not known whether the write was carried out; the lease stays as it was."""
         self._end()
 
     def _begin(self, record: Record, now: Moment) -> Write:

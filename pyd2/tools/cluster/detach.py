@@ -1,7 +1,7 @@
-"""``pyd2ctl queue detach nats:SITE``: what it costs when a machine goes on without the servers of its queue.
+"""``pyd2ctl queue detach nats:SITE``: what it costs when a machine leaves the servers of its queue.
 
 It changes nothing. While the servers answer, all that waits there is to be worked off first, and it says so.
-Else what only they had is lost unless they come back; what is on this machine's disk goes on.
+Else what only they had is lost unless they come back; what is on this machine's disk is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LOST: Final = """\
 lost:    what the servers had acknowledged and no node had done. If they come back after all, their
-         requests are older than what is done until then, and would undo it: make the streams anew
+         requests are older than what is done until then, and would undo it: make the streams again
 to do:   set "type" to "durable" in the block "queue" of each machine and restart its daemon; then
          'pyd2ctl reconcile' finds the names that are wrong"""
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     entries, unreadable = offline_stores().read(directory, dead=False)
     if unreadable is not None:
         print(f"{unreadable}; what can be read counts")
-    print(f"goes on: {_counted(len(entries))} on the disk of this machine ({directory})")
+    print(f"kept:    {_counted(len(entries))} on the disk of this machine ({directory})")
     if entries:
         print(f"         the oldest came {time.time() - entries[0].taken:.0f} seconds ago")
     print(_LOST)
