@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.queue.shared.ownership import Ownership
-from pyd2.queue.shared.progress import Progress
 from tests.cluster.month.figures import Figures
 from tests.cluster.month.play import play
 from tests.cluster.month.rates import DAY, Rates
+from tests.queue.shared.planted import floor_does_not_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,19 +49,6 @@ def test_a_site_is_made_again_by_its_seed() -> None:
 def no_lease(patch: pytest.MonkeyPatch) -> None:
     """An owner sends without a look at the clocks."""
     patch.setattr(Ownership, "may_send", lambda self, now: self.is_owner)
-
-
-def floor_does_not_wait(patch: pytest.MonkeyPatch) -> None:
-    """The floor rises though requests are not done."""
-    begin = Progress.begin
-
-    def hasty(self: Progress, sequence: int, batch: object, now: float) -> bool:
-        new = begin(self, sequence, batch, now)  # type: ignore[arg-type]
-        self._begun[-1].left = 0
-        return new
-
-    patch.setattr(Progress, "begin", hasty)
-    patch.setattr(Progress, "done", lambda self, sequence, count=1: None)
 
 
 @pytest.mark.parametrize("plant", [no_lease, floor_does_not_wait])

@@ -18,6 +18,24 @@ CLIENT = f"DHCP/d2.example.test@{REALM}"
 """The principal of the DHCP-DDNS server."""
 
 
+def client_settings(realm: str, kdc: str, directory: Path) -> str:
+    """Return a ``krb5.conf`` that asks no DNS, and finds no credentials but those that a test names."""
+    return f"""
+[libdefaults]
+    default_realm = {realm}
+    dns_lookup_kdc = false
+    dns_lookup_realm = false
+    dns_canonicalize_hostname = false
+    rdns = false
+    default_ccache_name = FILE:{directory}/ccache
+    default_client_keytab_name = FILE:{directory}/none.keytab
+[realms]
+    {realm} = {{
+        kdc = {kdc}
+    }}
+"""
+
+
 class Realm:
     """A realm whose KDC runs from its making on."""
 
@@ -37,20 +55,7 @@ class Realm:
 
     def _write_files(self) -> None:
         here = self.directory
-        (here / "krb5.conf").write_text(f"""
-[libdefaults]
-    default_realm = {REALM}
-    dns_lookup_kdc = false
-    dns_lookup_realm = false
-    dns_canonicalize_hostname = false
-    rdns = false
-    default_ccache_name = FILE:{here}/ccache
-    default_client_keytab_name = FILE:{here}/none.keytab
-[realms]
-    {REALM} = {{
-        kdc = 127.0.0.1:{self.port}
-    }}
-""")
+        (here / "krb5.conf").write_text(client_settings(REALM, f"127.0.0.1:{self.port}", here))
         (here / "kdc.conf").write_text(f"""
 [kdcdefaults]
     kdc_listen = 127.0.0.1:{self.port}

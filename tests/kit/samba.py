@@ -19,6 +19,7 @@ import dns.exception
 import dns.message
 import dns.query
 
+from tests.kit.kerberos import client_settings
 from tests.kit.process import Process, find_program
 from tests.kit.waiting import TIMEOUT, wait_until
 
@@ -131,20 +132,7 @@ class DomainController:
             run(mount, "--bind", str(here / name), f"/etc/{name}")
         for name in ("run", "log"):
             (here / name).mkdir()
-        (here / "krb5.conf").write_text(f"""
-[libdefaults]
-    default_realm = {REALM}
-    dns_lookup_kdc = false
-    dns_lookup_realm = false
-    dns_canonicalize_hostname = false
-    rdns = false
-    default_ccache_name = FILE:{here}/ccache
-    default_client_keytab_name = FILE:{here}/none.keytab
-[realms]
-    {REALM} = {{
-        kdc = {ADDRESS}
-    }}
-""")
+        (here / "krb5.conf").write_text(client_settings(REALM, ADDRESS, here))
 
     def _provision(self) -> None:
         """Make the domain and its accounts."""

@@ -16,6 +16,7 @@ from pyd2.queue.shared.progress import Progress
 from pyd2.queue.shared.record import Revision
 from pyd2.queue.shared.under_way import UnderWay
 from tests.queue.shared.model import Log, World, of_datagram
+from tests.queue.shared.planted import floor_does_not_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,19 +89,6 @@ def no_wait(patch: pytest.MonkeyPatch) -> None:
 def duplicates_count(patch: pytest.MonkeyPatch) -> None:
     """A batch that comes twice is carried out twice."""
     patch.setattr(Progress, "_is_new", lambda self, batch: True)
-
-
-def floor_does_not_wait(patch: pytest.MonkeyPatch) -> None:
-    """The floor rises though requests are not done."""
-    begin = Progress.begin
-
-    def hasty(self: Progress, sequence: int, batch: object, now: float) -> bool:
-        new = begin(self, sequence, batch, now)  # type: ignore[arg-type]
-        self._begun[-1].left = 0
-        return new
-
-    patch.setattr(Progress, "begin", hasty)
-    patch.setattr(Progress, "done", lambda self, sequence, count=1: None)
 
 
 def late_batches_are_not_written(patch: pytest.MonkeyPatch) -> None:

@@ -25,22 +25,13 @@ from tests.kit.ports import PortLease
 from tests.kit.process import find_program
 from tests.kit.waiting import wait_until
 from tests.tools.reconcile.made import DHCP4, FORWARD, put, row4
-from tests.tools.reconcile.station import Station, station
 from tests.tools.reconcile.test_lease_commands import LEASE, answer_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.tools.reconcile.station import Station
 
 ROOT = Path(__file__).parents[3]
 ONE, TWO = "h1.example.com.", "h2.example.com."
-
-
-@pytest.fixture
-def made(d2_binary: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Station]:
-    with station(d2_binary) as running:
-        monkeypatch.setenv("KEA_CONTROL_SOCKET_DIR", str(running.directory))
-        monkeypatch.chdir(running.directory)
-        yield running
 
 
 def five_leases(made: Station) -> None:

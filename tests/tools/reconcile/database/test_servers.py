@@ -19,7 +19,6 @@ from tests.kit import control, databases, dhcp, kea
 from tests.kit.certificates import make_authority
 from tests.kit.ports import PortLease
 from tests.tools.reconcile.made import address
-from tests.tools.reconcile.station import station
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,14 +145,6 @@ def test_what_is_wrong_is_said_without_the_password(site: Site, changed: dict[st
     assert "wrong-and-hidden" not in text
     assert databases.PASSWORD not in text
     assert "\n" not in text
-
-
-@pytest.fixture
-def made(d2_binary: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Station]:
-    with station(d2_binary) as running:
-        monkeypatch.setenv("KEA_CONTROL_SOCKET_DIR", str(running.directory))
-        monkeypatch.chdir(running.directory)
-        yield running
 
 
 def test_leases_are_compared_and_mended(site: Site, made: Station,
