@@ -52,7 +52,7 @@ NODE_DISK: Final = 64 << 20
 SETTLE_SECONDS: Final = 90.0
 """How long a site may take to be well after a fault."""
 
-_CLAIM: Final = re.compile(r"^(\S+ \S+) .*PYD2_CLUSTER_CLAIMED .*in epoch (\d+),", re.MULTILINE)
+_CLAIM: Final = re.compile(r"^(\S+ \S+) .*PYD2_CLUSTER_CLAIMED .*epoch (\d+)", re.MULTILINE)
 
 
 class ApartServer(NatsServer):
