@@ -52,7 +52,8 @@ NODE_DISK: Final = 64 << 20
 SETTLE_SECONDS: Final = 90.0
 """How long a site may take to be well after a fault."""
 
-_CLAIM: Final = re.compile(r"^(\S+ \S+) .*PYD2_CLUSTER_CLAIMED .*epoch (\d+)", re.MULTILINE)
+CLAIM: Final = re.compile(r"^(\S+ \S+) .*PYD2_CLUSTER_CLAIMED .*epoch (\d+)", re.MULTILINE)
+"""A claim in the log of a node: when it was, and its epoch."""
 
 
 class ApartServer(NatsServer):
@@ -97,7 +98,7 @@ class ApartSite(Rig):
         """Return all claims, as the logs have them."""
         return [Claim(datetime.fromisoformat(at).timestamp(), int(epoch), machine.name)
                 for machine in self.machines for path in machine.logs()
-                for at, epoch in _CLAIM.findall(path.read_text(errors="backslashreplace"))]
+                for at, epoch in CLAIM.findall(path.read_text(errors="backslashreplace"))]
 
     def check_logs(self) -> None:
         """See that no daemon has found a defect in itself."""
