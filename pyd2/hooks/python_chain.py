@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
+from types import MethodType
 from typing import TYPE_CHECKING, Final, cast
 
 from pyd2.errors import HookError
@@ -160,7 +161,9 @@ class PythonChain(NoLibraries):
         callouts = self._callouts.of("select_key")
         if not callouts:
             return None
-        own = getattr(callouts[0].function, "__self__", None)
+        function = callouts[0].function
+        # A library's object may raise whatever it likes when it is asked for an attribute.
+        own = function.__self__ if type(function) is MethodType else None
         if (
             len(callouts) == 1 and isinstance(own, KeySource) and not self._created and not self._destroyed
             and _OF_CALLOUTS.isdisjoint(self._log.on)

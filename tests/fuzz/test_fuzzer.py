@@ -156,7 +156,6 @@ def test_a_planted_fault_is_found(
     while not report.findings and number < 20000:
         report = run_target(target, 500, 1, first=number)
         number += 500
-    target.close()
     finding = report.findings[0]
     assert what in finding.what
     assert "(only after" not in finding.what
@@ -167,6 +166,7 @@ def test_a_planted_fault_is_found(
     assert len(str(finding)) < 10000
     monkeypatch.undo()
     assert fault(target, finding.data) == "none"
+    target.close()
 
 
 def fault(target: Target, data: Input) -> str:
