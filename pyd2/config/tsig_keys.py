@@ -11,6 +11,7 @@ from pyd2.config.grammar import BLANK_SECRET_FAULT
 from pyd2.config.lexer import MAX_FILE_SIZE
 from pyd2.config.model import TsigKey
 from pyd2.config.values import UINT32_MAX, get_integer, get_string, position_of, reason
+from pyd2.data.counted import counted
 from pyd2.data.secrets import HIDDEN, may_be_secret
 from pyd2.dns.names import name_text, parse_name
 from pyd2.dns.tsig import ALGORITHMS
@@ -154,7 +155,7 @@ def decode_base64(text: str) -> bytes:
             bits -= 8
             result.append(number >> bits)
             number &= (1 << bits) - 1
-    count = f"{digits} character{'' if digits == 1 else 's'}"
+    count = counted(digits, "character")
     if number:
         what = "and the last one is wrong or others are missing"
         raise ConfigError(f"non-zero bits left over: {count}, {what}")

@@ -18,12 +18,13 @@ from pyd2.queue.sqlite.store import Store
 from pyd2.tools.cli import main
 from tests.cluster.test_command import write_config
 from tests.kit import ncr
-from tests.kit.nats_servers import NatsServer, nats_servers
 from tests.queue.nats.played import TIMEOUT, connected, of_real
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from tests.kit.nats_servers import NatsServer
 
 pytestmark = pytest.mark.peers
 
@@ -34,12 +35,6 @@ TAKEN = 1767322800.0
 def request(number: int) -> bytes:
     name = f"host{number}.example.com."
     return ncr.datagram(ncr.request(name, f"192.0.2.{number}", ncr.dhcid(b"client", name)))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[NatsServer]:
-    with nats_servers() as (one,):
-        yield one
 
 
 def on_queue(server: NatsServer, act: Callable[[SiteQueue], Awaitable[None]]) -> None:

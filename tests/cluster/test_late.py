@@ -14,22 +14,15 @@ from pyd2.queue.shared.interface import OutdatedError
 from pyd2.queue.shared.late import LateBatch, LateName
 from tests.cluster.played import Node, PlayedReceiver, dead_letters, new_site, until
 from tests.kit import ncr
-from tests.kit.nats_servers import NatsServer, nats_servers
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from pyd2.queue.nats.jetstream import JetStream
     from pyd2.queue.nats.site import SiteQueue
+    from tests.kit.nats_servers import NatsServer
 
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[NatsServer]:
-    with nats_servers() as (one,):
-        yield one
 
 
 @pytest.fixture(autouse=True)

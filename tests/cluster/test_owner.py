@@ -13,21 +13,14 @@ from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import SharedQueue, UnansweredError
 from pyd2.queue.shared.ownership import Moment
 from tests.cluster.played import LEASE, Node, dead_letters, new_site, until
-from tests.kit.nats_servers import NatsServer, nats_servers
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from pyd2.queue.nats.site import SiteQueue
+    from tests.kit.nats_servers import NatsServer
 
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[NatsServer]:
-    with nats_servers() as (one,):
-        yield one
 
 
 async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:

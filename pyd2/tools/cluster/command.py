@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from pyd2.data.counted import counted
 from pyd2.queue.nats.connection import connect
 from pyd2.queue.nats.errors import ApiError, ConnectError, NatsError, NoAnswerError
 from pyd2.queue.nats.jetstream import API_SECONDS, JetStream
@@ -115,7 +116,7 @@ def _where(info: dict[str, Any]) -> str:
     cluster = info.get("cluster", {})
     names = [cluster.get("leader", "?"), *(replica["name"] for replica in cluster.get("replicas", ()))]
     count = info["config"]["num_replicas"]
-    return f"{count} replica{'' if count == 1 else 's'} on {', '.join(names)}"
+    return f"{counted(count, 'replica')} on {', '.join(names)}"
 
 
 def _problems(stream: str, info: dict[str, Any]) -> Iterator[str]:

@@ -38,7 +38,7 @@ SelectKey: TypeAlias = Callable[["DnsServer", "SigningKey | None"], Selection]
 class KeySource(ABC):
     """A ``SelectKey`` that is part of pyd2: it takes microseconds, and is called in the update thread itself.
 
-    It goes on to choose, as it did, after its configuration was taken out of force.
+    It still chooses, as it did, after its configuration was taken out of force.
     """
 
     __slots__ = ()
