@@ -24,6 +24,8 @@ class Counts(NamedTuple):
     """What was counted, until a moment or from one to another."""
 
     sent: int = 0
+    success: int = 0
+    """Updates that got a reply. With timeouts and errors: those that ended, which is not those sent."""
     timeouts: int = 0
     errors: int = 0
     queue_full: int = 0
@@ -59,6 +61,7 @@ def read_counts(channel: Channel, timeout: float) -> tuple[int, Counts]:
     ended = ("done", "failed", "unmatched", "expired", "superseded", "lost")
     return _number(status.member("pid")), Counts(
         sent=sample("update-sent"),
+        success=sample("update-success"),
         timeouts=sample("update-timeout"),
         errors=sample("update-error"),
         queue_full=sample("queue-mgr-queue-full"),
@@ -69,10 +72,11 @@ def read_counts(channel: Channel, timeout: float) -> tuple[int, Counts]:
 
 def worse(before: Counts, after: Counts, least: int = FEW) -> str:
     """Return what got worse; empty if nothing did. ``least``: how many failures there must be."""
-    bad = after.timeouts + after.errors
-    if bad >= least and _grew(before.timeouts + before.errors, before.sent, bad, after.sent):
-        return (f"{bad} of {after.sent} updates got no reply or a wrong one: {after.timeouts} timeouts, "
-                f"{after.errors} errors; before: {before.timeouts + before.errors} of {before.sent}")
+    bad, bad_before = after.timeouts + after.errors, before.timeouts + before.errors
+    ended, ended_before = after.success + bad, before.success + bad_before
+    if bad >= least and _grew(bad_before, ended_before, bad, ended):
+        return (f"{bad} of {ended} updates got no reply or a wrong one: {after.timeouts} timeouts, "
+                f"{after.errors} errors; before: {bad_before} of {ended_before}")
     if after.failed >= least and _grew(before.failed, before.finished, after.failed, after.finished):
         return (f"{after.failed} of {after.finished} requests failed; before: {before.failed} of "
                 f"{before.finished}")

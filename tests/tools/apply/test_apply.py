@@ -178,6 +178,8 @@ def test_it_stays_where_it_was_no_better_before(d2_binary: str, capsys: pytest.C
     with PortLease() as lease, running(d2_binary) as site, site.requests():
         other = lease.take()
         assert site.d2.command("config-set", site.body(site.dead))["result"] == 0
+        # By then no update is under way to the server that answered.
+        wait_until(lambda: site.d2.statistics()["update-timeout"] > 50, "the dead server's timeouts")
         assert site.apply(site.body(other), *WATCH) == 0
         assert re.search(r"in force: [1-9]\d* updates sent, [1-9]\d* timeouts", capsys.readouterr().out)
 
