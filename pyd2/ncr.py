@@ -30,7 +30,8 @@ MOST_VALUES = 128
 There is space for 2000 in a datagram: to read them would keep the update thread busy for milliseconds.
 """
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""A string, with or without its end. If one without were none, each quote in it would search for it."""
 
 
 class ChangeType(IntEnum):
@@ -214,6 +215,11 @@ def decode(datagram: bytes, interfaces: Interfaces = NO_INTERFACES) -> NameChang
         raise NcrError(f"fromFormat: buffer read error: {error}".partition("\0")[0]) from None
 
 
+def has_too_many_commas(text: bytes) -> bool:
+    """Return whether a text holds more than MOST_VALUES values: its commas show it in a tenth of the time."""
+    return text.count(b",") >= MOST_VALUES and _STRING.sub(b"", text).count(b",") >= MOST_VALUES
+
+
 def _payload(datagram: bytes) -> bytes:
     """Return the JSON text behind the length."""
     if len(datagram) < 2:
@@ -226,8 +232,7 @@ def _payload(datagram: bytes) -> bytes:
 
 def _from_json(text: bytes, interfaces: Interfaces) -> NameChangeRequest:
     """Return the request, field by field in Kea's order, so that of several faults Kea's is reported."""
-    # As many commas, those in strings left out, show in a tenth of the time that there are too many values.
-    if text.count(b",") >= MOST_VALUES and _STRING.sub(b"", text).count(b",") >= MOST_VALUES:
+    if has_too_many_commas(text):
         raise NcrError(f"Malformed NameChangeRequest JSON: {too_many_values(MOST_VALUES)}")
     try:
         root = from_json(text, max_values=MOST_VALUES)

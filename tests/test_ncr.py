@@ -6,11 +6,13 @@ tests/dns/test_against_kea.py compares verdicts with a running server.
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyd2 import ncr
@@ -134,6 +136,34 @@ def outcome(make: Any) -> Any:
 ])
 def test_what_is_no_request_is_refused(wire: bytes, text: str) -> None:
     assert rejection(wire) == f"fromFormat: buffer read error: {text}"
+
+
+PIECES = [*(bytes([octet]) for octet in b'",[]{}:1-.a \n'), b'\\"', b"\\\\", b'"a":', b"tx"]
+
+
+def milliseconds(wire: bytes) -> float:
+    """Return the least CPU time of three that reading a datagram took."""
+    took = []
+    for _ in range(3):
+        began = time.thread_time()
+        with suppress(NcrError):
+            decode(wire)
+        took.append(1000 * (time.thread_time() - began))
+    return min(took)
+
+
+@example(b'{"a":"', [b'\\"', b","], b"")  # quotes that may all begin a string without an end
+@example(b'{"a":"', [b'\\"'], b'\n","b":tx}')
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=4).map(b"".join),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=3),
+    st.lists(st.sampled_from(PIECES), max_size=4).map(b"".join),
+)
+def test_no_datagram_takes_long_to_read(begin: bytes, repeated: list[bytes], end: bytes) -> None:
+    """One of 4 KB once held the update thread for 0.1 s; the worst that are left take about a millisecond."""
+    part = b"".join(repeated)
+    text = begin + part * ((ncr.MAX_DATAGRAM - 2 - len(begin) - len(end)) // len(part)) + end
+    assert milliseconds(datagram(text)) < 20
 
 
 def test_a_text_ends_at_a_nul() -> None:
