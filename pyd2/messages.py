@@ -128,7 +128,7 @@ W   PYD2_DOMAIN_WILDCARD_ZONE domain * matches every name, but its updates name 
 
 [dhcpddns]
 W   PYD2_LIBCRYPTO_MISSING OpenSSL's libcrypto cannot be used: %1. pyd2 signs updates and checks signatures in Python, which needs more CPU time for each. Install OpenSSL 3 (Debian: libssl3t64), then restart the server
-W   PYD2_SHUTDOWN_INCOMPLETE stopping after %1 seconds of shutdown: %2 requests are not completed and are lost, because no durable queue holds them
+W   PYD2_SHUTDOWN_INCOMPLETE stopping after %1 seconds of shutdown: %2 requests are not completed and are lost, because no durable queue holds them. 'pyd2ctl reconcile' finds the names that are wrong
 E   PYD2_INTERNAL_ERROR unexpected error, pyd2 continues; please report it: %1 %2
 
 [dhcp-to-d2]
@@ -142,7 +142,7 @@ W   PYD2_CLUSTER_DEAD_LETTERS_HERE site %1: the servers take no dead letters: %2
 W   PYD2_CLUSTER_DISCONNECTED site %1: the connection to %2 has ended: %3. pyd2 connects to the next server
 W   PYD2_CLUSTER_FENCED site %1: node %2 owns the queue now (epoch %3). This node sends no more updates; the new owner repeats the %4 requests that were under way here
 I   PYD2_CLUSTER_FORWARDED site %1: the servers accept requests again, and have all that waited on this machine's disk
-W   PYD2_CLUSTER_OVERTAKEN site %1: %2 requests of receiver %3 are not carried out: it could not hand them over in time, and newer requests of their clients have come by another receiver. They are dead letters
+W   PYD2_CLUSTER_OVERTAKEN site %1: %2 requests of receiver %3 are not carried out: it could not hand them over in time, and newer requests of their clients have come by another receiver. They are dead letters ('pyd2ctl queue list --dead nats:%1'); 'pyd2ctl reconcile' finds the names that are wrong
 W   PYD2_CLUSTER_PAUSED site %1: this node sends no updates, because it could not renew its lease of %2 seconds. The next owner, this node or another one, repeats what was under way. Check the NATS servers, and whether this machine stood still
 E   PYD2_CLUSTER_RECORD_UNREADABLE site %1: the record of the queue cannot be read or written: %2. This node does not claim the queue. Run 'pyd2ctl queue check'; if a later pyd2 has written the record, upgrade this one to that release
 I   PYD2_CLUSTER_RELEASED site %1: this node has given up the queue; the next owner repeats the %2 requests that were under way here
@@ -169,7 +169,7 @@ W   PYD2_QUEUE_KEPT_RETIRED stopping with %1 requests that are not processed; th
 E   PYD2_QUEUE_KILLER request %1 of durable queue %2 is a dead letter now: the process ended %3 times while a hook library handled it. List it with 'pyd2ctl queue list --dead', and correct the library
 W   PYD2_QUEUE_LATE durable queue %1 could be read only now: %2 of its requests are processed, and %3 are dead letters, because newer requests of their clients were processed meanwhile. List these with 'pyd2ctl queue list --dead %4'
 E   PYD2_QUEUE_LEFT_BEHIND the configuration no longer asks for durable queue %1, which could not be emptied: %2. Remove it before this directory is used again, or its requests are processed a second time
-E   PYD2_QUEUE_LOST stopping while durable queue %2 does not work: %1 requests are lost, or are still in it and are processed again after the next start
+E   PYD2_QUEUE_LOST stopping while durable queue %2 does not work: %1 requests are lost, or are still in it and are processed again after the next start. Repair its disk before that; 'pyd2ctl reconcile' finds the names that are wrong
 W   PYD2_QUEUE_NEXT_START durable queue %1 stays in use until the next start, which uses %2. If requests are left in the first one then, stop the server and run 'pyd2ctl queue move %3 %4'
 W   PYD2_QUEUE_NOT_USED durable queue %1 holds %2 requests, but the configuration asks for no durable queue. pyd2 processes them when it asks for one; list them with 'pyd2ctl queue list'
 I   PYD2_QUEUE_OPENED durable queue %1 is in use and holds %2 requests
@@ -178,7 +178,7 @@ I   PYD2_QUEUE_RETIRED the configuration no longer asks for durable queue %1: py
 E   PYD2_QUEUE_SET_ASIDE durable queue %1 cannot be used (%2): it was renamed to %3, and a new one is in its place. %4 requests could be read from the old one
 W   PYD2_QUEUE_TORN the last write to a durable queue is not complete: %1. After a loss of power that is normal, and the write was not acknowledged; otherwise check the disk: accepted requests may be lost
 I   PYD2_PTR_SUPERSEDED Request ID %1: PTR for %2 superseded by a newer request
-W   PYD2_RETRIES_LOST stopping with %1 requests in the retry queue: they are lost, because no durable queue holds them
+W   PYD2_RETRIES_LOST stopping with %1 requests in the retry queue: they are lost, because no durable queue holds them. 'pyd2ctl reconcile' finds the names that are wrong
 W   PYD2_RETRY_ABANDONED Request ID %1: abandoned (%2); last failure: %3. %4
 I   PYD2_RETRY_SCHEDULED Request ID %1: failed, trying again within %2 seconds: %3
 W   PYD2_QUEUE_SHARE_FULL %1 requests wait for DNS server %2, which does not answer, and take up its share of the queue: further requests for it are lost (%3 since the last such message); other servers still have places. Check why the server does not answer, or raise max-entries
@@ -234,6 +234,6 @@ W   PYD2_HOOK_SLOW hooks library %1 took %2 ms in hook %3; commands and other ca
 
 [log]
 W   PYD2_LOCKFILE_UNUSABLE cannot use the log lock file %1 (%2): messages are written without it
-W   PYD2_LOG_LINES_LOST %1 log lines for %2 were lost because they could not be written
+W   PYD2_LOG_LINES_LOST %1 log lines for %2 were lost because they could not be written. Check whether its disk is full, or its reader slow
 """)  # noqa: E501  one message a line
 """The messages that only pyd2 has, by their IDs."""
