@@ -50,7 +50,6 @@ class Point(NamedTuple):
 
     name: str
     arguments: tuple[Argument, ...]
-    status_effect: str
 
 
 # In the order of Kea's list of names, in which a library's standard callouts are registered.
@@ -62,10 +61,9 @@ _POINTS: Final = (
             Argument("arguments", Kind.JSON, out=False, meaning="the command's arguments, or None"),
             Argument("response", Kind.JSON, out=True, meaning="the answer, or None: no answer is sent"),
         ),
-        "none",
     ),
-    Point("context_create", (), "none"),
-    Point("context_destroy", (), "none"),
+    Point("context_create", ()),
+    Point("context_destroy", ()),
     Point(
         "d2_srv_configured",
         (
@@ -74,7 +72,6 @@ _POINTS: Final = (
             Argument("server_config", Kind.OBJECT, out=False, meaning="a pyd2.config.model.Config"),
             Argument("error", Kind.TEXT, out=True, meaning="why it is refused; empty at first"),
         ),
-        "DROP refuses the configuration with the text of error; the others have no effect",
     ),
     Point(
         "http_auth",
@@ -82,7 +79,6 @@ _POINTS: Final = (
             Argument("request", Kind.HTTP_REQUEST, out=True, meaning="the request over HTTP"),
             Argument("response", Kind.HTTP_RESPONSE, out=True, meaning="None, or the refusal (401)"),
         ),
-        "SKIP, DROP and PARK end the use: http_response gets one of its own",
     ),
     Point(
         "http_response",
@@ -90,7 +86,6 @@ _POINTS: Final = (
             Argument("request", Kind.HTTP_REQUEST, out=False, meaning="the request over HTTP"),
             Argument("response", Kind.HTTP_RESPONSE, out=True, meaning="the response to a command"),
         ),
-        "none",
     ),
     Point(
         "select_key",
@@ -98,12 +93,12 @@ _POINTS: Final = (
             Argument("current_server", Kind.OBJECT, out=False, meaning="a pyd2.config.model.DnsServer"),
             Argument("tsig_key", Kind.KEY, out=True, meaning="the key that signs the update, or None"),
         ),
-        "SKIP, DROP and PARK skip this server; the next one is tried",
     ),
 )
 
 POINTS: Final = {point.name: point for point in _POINTS}
 """The points that a function of a library's module attaches to by its name."""
+
 
 class HookRules(NamedTuple):
     """What a Kea release demands of hook libraries, and the points that it offers them."""
@@ -123,10 +118,8 @@ COMMAND: Final = Point(
         Argument("command", Kind.JSON, out=False, meaning="the whole request"),
         Argument("response", Kind.JSON, out=True, meaning="the answer; None at first, and then none is sent"),
     ),
-    "none",
 )
 """The point of every command that a library registers."""
-
 
 KINDS: Final = {
     point.name: {argument.name: argument.kind for argument in point.arguments}
