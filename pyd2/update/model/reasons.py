@@ -229,7 +229,7 @@ TABLE: Final = (
     _row(
         "NOTAUTH",
         "The DNS server does not serve this zone, or not as its primary; or it does not accept the key: it "
-        "does not know it, or the clocks differ by more than 300 seconds.",
+        "does not know it, or the clocks differ by more than 300 seconds, or than tsig-fudge if that is set.",
         "Check that the domain's name is exactly that of the zone, and that dns-servers names the zone's "
         "primary. Check name, algorithm and secret of the key at both ends, and the clocks. The server's "
         "log says which.",
