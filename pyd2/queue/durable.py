@@ -109,9 +109,15 @@ class DurableQueue:
         """Whether requests that are not done are on the disk, and are kept at a stop."""
         return self._lifecycle.state in (State.IN_USE, State.OPENING)
 
-    def dead_letters(self) -> DeadLetters:
-        """Return what reads those of the directory in use, perhaps not that of the present configuration."""
-        return self._stores.dead_letters(self._lifecycle.directory)
+    def dead_letters(self) -> DeadLetters | None:
+        """Return what reads those of the directory in use, perhaps not that of the present configuration.
+
+        None if there is none, or while it waits for its disk: whoever reads would wait as well.
+        """
+        life = self._lifecycle
+        if life.state in (State.CLOSED, State.OPENING, State.RESUMING):
+            return None
+        return self._stores.dead_letters(life.directory)
 
     @property
     def usable(self) -> bool:

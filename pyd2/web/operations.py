@@ -14,6 +14,7 @@ from pyd2.data.counted import counted
 from pyd2.data.element import Element, from_plain
 from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
+from pyd2.queue.interface import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,7 +99,11 @@ class Operations:
         return success(f"{'Begun again' if again else 'Removed'}: {counted(len(found), 'dead letter')}.")
 
     def _dead_letters(self) -> DeadLetters:
-        return self._service.operate(lambda _, queue: queue.dead_letters())
+        """Return what reads them. Raises StoreError if the main thread would wait for a disk that hangs."""
+        found = self._service.operate(lambda _, queue: queue.dead_letters())
+        if found is None:
+            raise StoreError("the durable queue waits for its disk: 'status-get' says when it is in use")
+        return found
 
 
 def _dead_letter_map(dead_letter: DeadLetter) -> Plain:

@@ -8,12 +8,13 @@ import pytest
 
 from pyd2.config.switches import QueueSwitches
 from pyd2.data.element import from_plain
+from pyd2.queue import lifecycle
 from pyd2.queue.interface import DeadLetter
 from pyd2.queue.sqlite.store import Store
 from pyd2.web.operations import Operations
 from tests.kit import ncr
 from tests.kit.waiting import wait_until
-from tests.queue.played import Daemon, play
+from tests.queue.played import Daemon, gated, play
 from tests.web.site import READER, Site, running
 
 if TYPE_CHECKING:
@@ -154,3 +155,34 @@ def test_dead_letters_are_those_of_the_directory_in_use(tmp_path: Path) -> None:
     for directory, left in ((here, []), (elsewhere, [kept[elsewhere]])):
         with Store(str(directory)) as store:
             assert [dead.datagram for dead in store.read_dead()] == left
+
+
+def test_no_command_waits_for_a_disk_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main thread would no longer see SIGTERM."""
+    gate = gated(monkeypatch, "write")
+    gate.set()
+
+    async def scene(daemon: Daemon) -> None:
+        operations = Operations(Operated(daemon.queue), QueueSwitches("durable", str(tmp_path)))
+
+        def texts() -> list[str]:
+            numbers = from_plain({"numbers": [1]})
+            answers: list[Any] = [operations.list_dead_letters(None), operations._end(numbers, again=True)]
+            return [answer.plain().get("text", "") for answer in answers]
+
+        daemon.use(tmp_path)
+        assert all("waits for its disk" in text for text in texts())
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        assert texts()[1] == "there is no dead letter 1; nothing was changed"
+        gate.clear()
+        monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.05)
+        daemon.queue.accept([b"request"])
+        await daemon.until_logged("PYD2_QUEUE_FAILED")
+        assert all("waits for its disk" in text for text in texts())
+        gate.set()
+        await daemon.until_logged("PYD2_QUEUE_RESUMED")
+        assert texts()[1] == "there is no dead letter 1; nothing was changed"
+
+    play(scene)
