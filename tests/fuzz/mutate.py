@@ -46,6 +46,8 @@ _UNITS = [
     b'{"a":',
     b"[1,",
     b"\\u0041",
+    b'\\"',
+    b'\\",',
     b"a.",
     b" ",
     b"/**/",
@@ -181,7 +183,8 @@ def long_stretch(rng: random.Random) -> bytes:
     pool = rng.choice([_NUMBERS, _STRINGS, _WORDS, _NOISE, _UNITS])
     unit = rng.choice([unit for unit in pool if len(unit) < 40])
     size = rng.choice([3800, 3800, 3800, 60000])
-    return unit * (size // len(unit)) + rng.choice([b"", b"e", b"e+", b'"', b".", b"\n"])
+    begin = rng.choice([b"", b"", b'"', b'"a":"'])
+    return begin + unit * (size // len(unit)) + rng.choice([b"", b"e", b"e+", b'"', b".", b"\n", b'\n",tx'])
 
 
 def _nest(tokens: list[bytes], at: int, rng: random.Random) -> None:
