@@ -150,8 +150,21 @@ def test_nothing_comes_too_late_however_the_network_delays_it(
     assert max(key.span() for key in site.ring.keys) == 0
 
 
-def test_updates_wait_while_all_contexts_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site(monkeypatch, {"max-in-flight": 1024})
+@pytest.mark.parametrize("lanes", [{"max-in-flight": 1024}, {"max-in-flight": 64, "batch": 50}])
+def test_updates_wait_while_all_contexts_are_full(
+    monkeypatch: pytest.MonkeyPatch, lanes: dict[str, object]
+) -> None:
+    """They wait for the end of a try, and not for the next turn: where there are batches, too."""
+    site = Site(monkeypatch, lanes)
+    turns: list[float] = []
+    handle_timer = site.d2.engine.handle_timer
+
+    def counted(now: float, wall: float) -> None:
+        turns.append(now)
+        assert turns.count(now) < 100, "it begins turn after turn"
+        handle_timer(now, wall)
+
+    monkeypatch.setattr(site.d2.engine, "handle_timer", counted)
     site.add()
     site.ring.on_need = lambda _: None  # no other key is to be had
     site.late = 0.02

@@ -30,7 +30,7 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import Transaction
-from pyd2.update.server.lane import MAX_HOOK_JOBS
+from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_WHILE_FULL
 
 if TYPE_CHECKING:
     from pyd2.messages import Log
@@ -166,7 +166,10 @@ class Batcher:
         return count
 
     def _free_places(self, lane: Lane, now: float) -> int:
-        return lane.window.free_places(now) - len(lane.orders) - lane.signing
+        free = lane.window.free_places(now) - len(lane.orders) - lane.signing
+        if lane.full:  # no more updates can be signed before a try has ended
+            return 0 if lane.free_places_known else min(free, MOST_WHILE_FULL)
+        return free
 
     # What waits.
 
