@@ -263,3 +263,25 @@ def test_keys_do_not_change_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     second = site.add()
     assert site.ring.select() is second
     assert site.ring.select(here=True) is first
+
+
+@pytest.mark.parametrize("lanes", [{"max-in-flight": 1024}, {"max-in-flight": 256, "batch": 50}])
+@pytest.mark.parametrize("in_c", [True, False])
+def test_updates_of_a_name_keep_their_order_while_they_wait_for_a_key(
+    monkeypatch: pytest.MonkeyPatch, lanes: dict[str, object], in_c: bool
+) -> None:
+    """Else one client could not have the name, for another one would not have given it up yet."""
+    site = Site(monkeypatch, lanes)
+    monkeypatch.setattr(site.log, "debug", not in_c, raising=False)
+    site.add()
+    site.ring.on_need = lambda _: None
+    site.late = 1.0
+    for number in range(200):
+        site.d2.request(request(
+            ip_address=f"10.0.0.{number}", dhcid=f"{number:08X}", reverse_change=False,
+            conflict_resolution_mode="no-check-without-dhcid",
+        ))
+    site.d2.run()
+    sent = [number for _, message in site.d2.sent for number in range(200)
+            if bytes((0, 4, 10, 0, 0, number)) in message.message]
+    assert sent == list(range(200))

@@ -121,6 +121,8 @@ class Batcher:
         ``most`` is how many steps it may take, about.
         """
         batches = self._of(lane)
+        if lane.full:
+            batches.take_back_unsigned()
         steps, more = self._take_in(batches, most, now, wall)
         free = self._free_places(lane, now)
         if not more and not batches.rounds and not lane.waiting and batches.held <= free:
@@ -148,7 +150,7 @@ class Batcher:
                 more = True
                 break
             self._driver.send(batches.singles.popleft(), now, wall)
-            free -= 1
+            free = 0 if lane.has_to_wait else free - 1
             steps += 1
         lane.held = batches.held
         if free <= 0 and lane.held:
@@ -167,8 +169,8 @@ class Batcher:
 
     def _free_places(self, lane: Lane, now: float) -> int:
         free = lane.window.free_places(now) - len(lane.orders) - lane.signing
-        if lane.full:  # no more updates can be signed before a try has ended
-            return 0 if lane.free_places_known else min(free, MOST_WHILE_FULL)
+        if lane.full:
+            return 0 if lane.has_to_wait else min(free, MOST_WHILE_FULL)
         return free
 
     # What waits.
@@ -237,13 +239,13 @@ class Batcher:
         """Send what waits alone, since there is a free place for each; see ``serve``."""
         for group in [*batches.turns]:
             self._leave(batches, group)
+        lane = batches.lane
         steps = 0
-        while batches.singles:
+        while batches.singles and not lane.has_to_wait:
             if steps >= most:
                 return True, steps
             self._driver.send(batches.singles.popleft(), now, wall)
             steps += 1
-        lane = batches.lane
         if lane.ready:
             return True, steps
         lane.collecting = False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.batch import MAX_UDP_BATCH
 from pyd2.update.batch.group import BatchGroup
-from pyd2.update.batch.owners import Owners
+from pyd2.update.batch.owners import Owners, owner_of
 from pyd2.update.batch.size import BatchesAtATime
 from pyd2.update.server.lane import BatchCounts
 
@@ -120,6 +120,14 @@ class LaneBatches:
         """Add an update, whose owner is in no batch, to those that go alone."""
         self.owners.add_alone(owner, transaction)
         self.singles.append(transaction)
+
+    def take_back_unsigned(self) -> None:
+        """Put what could not be signed before all else that goes alone: each owner keeps its order."""
+        ready = self.lane.ready
+        count = 0
+        while count < len(ready) and self.owners.has_noted(owner_of(ready[count]), ready[count]):
+            count += 1
+        self.singles.extendleft(reversed([ready.popleft() for _ in range(count)]))
 
     def configure(self) -> None:
         """Keep to the lane's switch; forget the groups of servers and keys of before."""

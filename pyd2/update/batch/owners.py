@@ -60,6 +60,10 @@ class Owners:
         self._in_batches[owner] = None
         return True
 
+    def has_noted(self, owner: bytes, transaction: Transaction) -> bool:
+        """Whether a transaction was noted as one that goes alone."""
+        return any(noted is transaction for noted, _ in self._alone.get(owner, ()))
+
     def _goes_alone(self, owner: bytes) -> bool:
         """Whether an update with an owner goes alone; forget those that have ended."""
         alone = self._alone.get(owner)

@@ -288,8 +288,12 @@ class Driver:
         self._ordered.clear()
         for lane in lanes:
             lane.full = False
-            for transaction in self.sender.send_orders(lane, now, wall):
+            alone = self.sender.send_orders(lane, now, wall)
+            for behind, transaction in enumerate(alone, 1):
                 self._send_alone(transaction, now, wall)
+                if lane.full:  # then all of them wait, in their order
+                    lane.ready.extendleft(reversed([lane.ready.popleft(), *alone[behind:]]))
+                    break
         return lanes
 
     def _send_alone(self, transaction: Transaction, now: float, wall: float) -> None:

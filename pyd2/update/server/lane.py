@@ -152,12 +152,17 @@ class Lane:
         """Whether another transaction may begin: those with hook jobs have not used their free places yet."""
         return self.hook_jobs < MAX_HOOK_JOBS and self.has_free_place(now)
 
+    @property
+    def has_to_wait(self) -> bool:
+        """Whether a try has to end before another update can be signed."""
+        return self.full and self.free_places_known
+
     def waits_for_pace(self) -> bool:
         """Whether what waits here may continue with the time alone, and not only after something else."""
         if self.signing or (self.hook_jobs >= MAX_HOOK_JOBS and not self.ready):
             return False
-        if self.full and self.free_places_known:
-            return False  # a try has to end first
+        if self.has_to_wait:
+            return False
         return self.window.paced_until() < inf
 
     def __repr__(self) -> str:
