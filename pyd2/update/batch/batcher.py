@@ -30,7 +30,7 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import Transaction
-from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_WHILE_FULL
+from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_HELD, MOST_WHILE_FULL
 
 if TYPE_CHECKING:
     from pyd2.messages import Log
@@ -52,8 +52,6 @@ TCP_AT_A_TIME: Final = 2
 """Batches under way for a zone, if they may need TCP."""
 QUESTIONS_AT_A_TIME: Final = 96
 """Questions under way to a server."""
-AHEAD: Final = 2048
-"""Requests that have begun and wait, at most: so many are searched for those of one zone."""
 
 SORTED_IN_A_STEP: Final = 4
 """Updates that are put where they wait in one step of the scheduler."""
@@ -178,7 +176,7 @@ class Batcher:
     def _take_in(self, batches: LaneBatches, most: int, now: float, wall: float) -> tuple[int, bool]:
         """Begin requests that wait, and sort their updates; return the steps, and whether there is more."""
         lane = batches.lane
-        ahead = min(AHEAD, 2 * lane.batch * max(2, len(batches.turns)))
+        ahead = min(MOST_HELD, 2 * lane.batch * max(2, len(batches.turns)))
         held = batches.held
         steps = sorted_ = 0
         while True:

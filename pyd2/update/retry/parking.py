@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from pyd2.update.retry.request import RetryRequest
     from pyd2.update.server.lane import Lane
 
-LARGE_GROUP: Final = 64
-"""Transactions waiting for free places of a lane from which on no retries join them."""
-
 GRAIN_BITS: Final = 5
 """Pauses are rounded up by a part of 2**GRAIN_BITS at most."""
 
@@ -96,7 +93,7 @@ class ParkingGroup:
     @property
     def crowded(self) -> Lane | None:
         """The lane for which there is no point in beginning more, if there is one."""
-        return next((lane for lane in self.lanes if len(lane.ready) >= LARGE_GROUP), None)
+        return next((lane for lane in self.lanes if lane.crowded), None)
 
     def add_ready(self, retry: RetryRequest) -> None:
         """Add a request that waits for free places of the lanes only."""
@@ -267,8 +264,8 @@ class ParkingGroups:
         self._changed.append((iter(groups), change))
         self._note_changes()
 
-    def has_free_place(self, lane: Lane) -> None:
-        """Look again at groups that wait for free places of a lane."""
+    def no_longer_crowded(self, lane: Lane) -> None:
+        """Let groups begin that wait until fewer transactions wait for free places of a lane."""
         if lane in self._crowded:
             self._change(self._crowded.pop(lane), self._let_begin)
 

@@ -36,7 +36,7 @@ from pyd2.update.containers import Chain
 from pyd2.update.model.faults import Fault, Result
 from pyd2.update.model.kinds import PTR_CHANGES, PtrChange
 from pyd2.update.retry.ordering import NameQueues
-from pyd2.update.retry.parking import LARGE_GROUP, ParkingGroup, ParkingGroups, leave_slot
+from pyd2.update.retry.parking import ParkingGroup, ParkingGroups, leave_slot
 from pyd2.update.retry.request import RetryRequest, makes_superfluous
 from pyd2.update.retry.shares import Shares
 from pyd2.update.retry.states import Event, State
@@ -422,8 +422,8 @@ class RetryQueue:
 
     def lane_served(self, lane: Lane) -> None:
         """Let the requests begin that wait until fewer transactions wait for free places of a lane."""
-        if len(lane.ready) < LARGE_GROUP:
-            self._groups.has_free_place(lane)
+        if not lane.crowded:
+            self._groups.no_longer_crowded(lane)
             self._agenda.retries_ready |= self._groups.any_ready
 
     def server_up(self, lane: Lane) -> None:

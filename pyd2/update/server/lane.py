@@ -27,6 +27,10 @@ MAX_HOOK_JOBS: Final = 96
 """Hook jobs of a lane's transactions from which on no further ones begin there."""
 MOST_WHILE_FULL: Final = 16
 """Updates that are tried in a turn while it is likely that they cannot be signed."""
+MOST_READY: Final = 64
+"""Transactions that wait for a free place of a lane from which on no retries join them."""
+MOST_HELD: Final = 2048
+"""The same where updates go in batches, for new requests, too: so many are searched for those of a zone."""
 
 
 class BatchCounts:
@@ -151,6 +155,11 @@ class Lane:
     def may_begin(self, now: float) -> bool:
         """Whether another transaction may begin: those with hook jobs have not used their free places yet."""
         return self.hook_jobs < MAX_HOOK_JOBS and self.has_free_place(now)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there is no point in beginning retries here."""
+        return len(self.ready) + self.held >= (MOST_HELD if self.collecting else MOST_READY)
 
     @property
     def has_to_wait(self) -> bool:

@@ -20,7 +20,6 @@ from pyd2.dns.constants import Rcode
 from pyd2.update.engine import EXPIRIES, Engine, Outgoing
 from pyd2.update.retry.parking import (
     GRAIN_BITS,
-    LARGE_GROUP,
     LOOKS,
     ParkingGroup,
     ParkingGroups,
@@ -31,7 +30,7 @@ from pyd2.update.retry.request import RetryRequest
 from pyd2.update.retry.retry_queue import SHARE_FULL
 from pyd2.update.retry.states import Event
 from pyd2.update.schedule.steps import AS_A_STEP, BEGINNING, SENDING, STEP
-from pyd2.update.server.lane import Lane
+from pyd2.update.server.lane import MOST_READY, Lane
 from tests.kit.dnswire import parse
 from tests.update.support import VirtualD2, answer, datagram, domain, make_config, request, simple_map
 
@@ -450,14 +449,14 @@ def test_groups_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
     groups = ParkingGroups()
     lanes = [Lane(ip_address("127.0.0.1"), 1 + number) for number in range(100)]
     for number, lane in enumerate(lanes):
-        lane.ready.extend([None] * LARGE_GROUP)  # type: ignore[list-item]
+        lane.ready.extend([None] * MOST_READY)  # type: ignore[list-item]
         groups._groups[lane,] = CountedGroup((lane,))
         groups.make_ready(ready_retry(number), (lane,))
     assert [groups.pop(0.0) for _ in range(50)] == [None] * 50
     assert looked_at == 100
     assert not groups.any_ready
     lanes[7].ready.pop()
-    groups.has_free_place(lanes[7])
+    groups.no_longer_crowded(lanes[7])
     found = groups.pop(0.0)
     assert found is not None
     assert found.dhcid == 7
