@@ -29,7 +29,7 @@ from pyd2.update.batch.rounds import Round
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
-from pyd2.update.model.transaction import Transaction
+from pyd2.update.model.transaction import NO_MORE_SERVERS, Transaction
 from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_HELD, MOST_WHILE_FULL
 
 if TYPE_CHECKING:
@@ -122,6 +122,10 @@ class Batcher:
         if lane.full:
             batches.take_back_unsigned()
         steps, more = self._take_in(batches, most, now, wall)
+        if lane in self._driver.failover.down:
+            left = self._leave_server(batches, most - steps, now, wall)
+            more |= bool(left and batches.held)
+            steps += left
         free = self._free_places(lane, now)
         if not more and not batches.rounds and not lane.waiting and batches.held <= free:
             more, cost = self._dissolve(batches, most - steps, now, wall)
@@ -251,6 +255,22 @@ class Batcher:
         lane.held = 0
         batches.owners.forget_alone()
         return False, steps
+
+    def _leave_server(self, batches: LaneBatches, most: int, now: float, wall: float) -> int:
+        """Let ``most`` of what waits go to other servers: this one does not answer. Return how many did."""
+        leaves = self._driver.failover.leaves
+        leaving: list[Transaction] = []
+        while batches.singles and leaves(batches.singles[0]) and len(leaving) < most:
+            leaving.append(batches.singles.popleft())
+        for group in [*batches.turns]:
+            while group.waiting and leaves(group.waiting[0][1]) and len(leaving) < most:
+                ((owner, transaction),) = batches.take(group, 1)
+                leaving.append(transaction)
+                batches.lane.ready.extend(batches.owners.release(owner))
+        reason = f"no usable answer from {batches.lane.text}"
+        for transaction in leaving:
+            self._driver.go_to_next_server(transaction, NO_MORE_SERVERS, reason, now, wall)
+        return len(leaving)
 
     def _leave(self, batches: LaneBatches, group: BatchGroup) -> None:
         """Let the updates of a group go alone."""
