@@ -123,11 +123,18 @@ def test_a_stop_waits_for_requests_that_take_long_to_read(d2_binary: str, is_pyd
             assert d2.stdout().count("DHCP_DDNS_ADD_SUCCEEDED") == count
 
 
-def test_a_flood_of_costly_requests_leaves_the_others_their_turn(d2_binary: str, is_pyd2: bool) -> None:
+@pytest.mark.parametrize(("text", "fault"), [
+    (b'{"a":[' + b"1," * 2030 + b"1]}", "request holds more than 128 values"),
+    (b'{"a":"' + b'\\",' * 1350, "Unterminated string"),
+    (b'{"a":"' + b'\\"' * 2000 + b'\n","b":tx}', "Bad boolean value"),
+])
+def test_a_flood_of_costly_requests_leaves_the_others_their_turn(
+    d2_binary: str, is_pyd2: bool, text: bytes, fault: str
+) -> None:
     """Requests with very many values, and such that only Python can read."""
     if not is_pyd2:
         pytest.skip("one thread does it all in Kea")
-    costly = ncr.datagram(b'{"a":[' + b"1," * 2030 + b"1]}")
+    costly = ncr.datagram(text)
     with PortLease() as lease, private_directory() as directory:
         port = lease.take()
         with D2.start(d2_binary, directory, config(port)) as d2, \
@@ -141,4 +148,4 @@ def test_a_flood_of_costly_requests_leaves_the_others_their_turn(d2_binary: str,
                 return d2.statistics()["ncr-received"] > 0
 
             wait_until(good_one_arrived, "a good request after the flood")
-            d2.wait_for_log("DHCP_DDNS_INVALID_NCR .* request holds more than 128 values", 20)
+            d2.wait_for_log(f"DHCP_DDNS_INVALID_NCR .* {fault}", 20)
