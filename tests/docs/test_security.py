@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
 CONSTANTS = re.findall(r"`(pyd2(?:\.\w+)+)\.([A-Z_]+)`", PAGE)
 # The tests of a sentence stand before the file that has them.
-NAMED = re.findall(r"((?:`test_\w+`[^`]*)+)`(\w+/test_\w+\.py)`", PAGE)
+NAMED = re.findall(r"((?:`test_\w+`[^`]*)+)`((?:\w+/)?test_\w+\.py)`", PAGE)
 
 
 @pytest.mark.parametrize(("module", "name"), CONSTANTS)
