@@ -46,9 +46,13 @@ def _server_status(lane: Lane, wall: float) -> dict[str, Plain]:
     if breaker is not None and breaker.down:
         status["down-for"] = max(0, int(wall - breaker.since))
     if lane.batch > 1:
-        counts = lane.batched or BatchCounts()
-        status["batches"] = {
-            "most": lane.batch, "sent": counts.batches, "updates": counts.updates,
-            "questions": counts.questions,
-        }
+        status["batches"] = batches_status(lane)
     return status
+
+
+def batches_status(lane: Lane) -> dict[str, Plain]:
+    """Return what has been sent in batches to a DNS server that gets some, since the start."""
+    counts = lane.batched or BatchCounts()
+    return {
+        "most": lane.batch, "sent": counts.batches, "updates": counts.updates, "questions": counts.questions,
+    }

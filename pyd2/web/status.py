@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from pyd2.update.status import requests_status
+from pyd2.update.status import policies_status, requests_status
 from pyd2.web.tables import state_of, waiting_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pyd2.metrics.reading import EngineReading
+    from pyd2.metrics.reading import EngineReading, GssReading
     from pyd2.update.server.lane import Lane
     from pyd2.web.watch import Watch
 
@@ -36,7 +36,9 @@ def status_map(watch: Watch) -> dict[str, Any]:
         "config": {"loaded": config.loaded_at, "ok": config.successful},
         "requests": requests_status(counters.tally, reading.queued, reading.active),
         "retries": {"waiting": reading.retries, "oldest_age": int(reading.oldest_age)},
+        "policies": policies_status(counters),
         "queue": _queue_map(reading),
+        "site": None if reading.cluster is None else _site_map(reading.cluster),
         "kernel_drops": counters.kernel_drops.value,
         "log_lines_lost": facts.lines_lost(),
         "history": {"on": config.config.switches.history.enabled, "lost": facts.history_lost()},
@@ -62,6 +64,24 @@ def _queue_map(reading: EngineReading) -> dict[str, Any]:
     }
 
 
+def _site_map(cluster: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a shared queue is doing, as this daemon knows it; ``state`` empty: it only receives."""
+    node = cluster.get("node", {})
+    return {
+        "name": cluster["site"],
+        "node": cluster["name"],
+        "server": cluster["server"],
+        "fault": cluster.get("fault", ""),
+        "unacknowledged": cluster["unacknowledged"],
+        "oldest_unacknowledged": cluster["oldest-unacknowledged"],
+        "state": node.get("state", ""),
+        # Without what distinguishes two lives of one node.
+        "owner": str(node.get("owner", "")).rpartition(".")[0],
+        "waiting": node.get("waiting", 0),
+        "late": node.get("late", 0),
+    }
+
+
 def _problems(watch: Watch, reading: EngineReading) -> Iterator[dict[str, str]]:
     """Yield what needs an operator: a text, how to mend it, and the view that has more."""
     facts = watch.facts
@@ -74,18 +94,55 @@ def _problems(watch: Watch, reading: EngineReading) -> Iterator[dict[str, str]]:
     if reading.queue is not None and not reading.queue_usable:
         text = f"The durable queue does not work ({reading.queue['state']}): requests are kept in memory."
         yield _problem(text, "Look at the disk of the queue's directory.", "overview")
+    if reading.cluster is not None:
+        yield from _site_problems(_site_map(reading.cluster))
     if drops := facts.counters.kernel_drops.value:
         text = f"The kernel has dropped {drops} requests: they came faster than pyd2 could read them."
         yield _problem(text, "Raise net.core.rmem_max.", "overview")
     yield from _silent_servers(reading.lanes[:MOST_LANES], watch.wall())
+    yield from _missing_keys(facts.gss())
     for cause, count, why in watch.causes():
         where = f"{cause.zone or 'No zone'}{f', DNS server {cause.server}' if cause.server else ''}"
-        times = "once" if count == 1 else f"{count} times"
         yield _problem(
-            f"{where}: {cause.fault or 'failed'} {times} in the last 10 minutes. {why.why}",
+            f"{where}: {cause.fault or 'failed'} {_times(count)} in the last 10 minutes. {why.why}",
             why.mend,
             "failures",
         )
+
+
+def _site_problems(site: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    name = site["name"]
+    here = f"{_waiting(site['unacknowledged'])} on the disk of this machine."
+    if not site["server"]:
+        yield _problem(
+            f"No server of the shared queue of {name} can be reached. {here}",
+            "Check that the servers of NATS run. PYD2_CLUSTER_UNREACHABLE in the log has the reason.",
+            "overview",
+        )
+    elif site["fault"]:
+        yield _problem(
+            f"The servers of the shared queue of {name} take no requests: {site['fault']}. {here}",
+            "'pyd2ctl queue check CONFIG' says what is wrong with servers and streams.",
+            "overview",
+        )
+    if site["state"] == "paused":
+        yield _problem(
+            f"This node owns the shared queue of {name}, but its lease is over: it sends no updates.",
+            "If it stays so, check that the servers of NATS run: they renew the lease.",
+            "overview",
+        )
+
+
+def _missing_keys(readings: Iterable[GssReading]) -> Iterator[dict[str, str]]:
+    for reading in readings:
+        failed = sum(count for end, count in reading.exchanges.items() if end != "success")
+        if failed and not reading.expires:
+            yield _problem(
+                f"DNS server {reading.dns_server} has no usable key of GSS-TSIG; to agree on one has failed "
+                f"{_times(failed)}.",
+                "'pyd2ctl gss-tsig check CONFIG' tries each step, and says what is wrong.",
+                "servers",
+            )
 
 
 def _silent_servers(lanes: Sequence[Lane], wall: float) -> Iterator[dict[str, str]]:
@@ -93,13 +150,19 @@ def _silent_servers(lanes: Sequence[Lane], wall: float) -> Iterator[dict[str, st
         state, down_for = state_of(lane, wall)
         if state != "up":
             since = "its last update was not answered" if down_for is None else f"down for {down_for} s"
-            waiting = waiting_for(lane)
             yield _problem(
-                f"DNS server {lane.text}: {since}. "
-                f"{'1 request waits' if waiting == 1 else f'{waiting} requests wait'} for it.",
+                f"DNS server {lane.text}: {since}. {_waiting(waiting_for(lane))} for it.",
                 "Check that it runs, and that a firewall lets UDP and TCP pass both ways.",
                 "servers",
             )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _waiting(count: int) -> str:
+    return "1 request waits" if count == 1 else f"{count} requests wait"
 
 
 def _problem(text: str, mend: str, view: str) -> dict[str, str]:

@@ -9,13 +9,17 @@ from pyd2.errors import BadReply
 from pyd2.interpreter import GIVE_WAY_AFTER, give_way
 from pyd2.update.observing.replies import replies_of
 from pyd2.update.server.reply_counts import RCODES
+from pyd2.update.status import batches_status
 from pyd2.web.answers import USUAL, json_response, parameters
 from pyd2.web.config_index import server_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyd2.control.http_pages import PageRequest
     from pyd2.control.http_response import Response
     from pyd2.counters import Histogram
+    from pyd2.metrics.reading import GssReading
     from pyd2.update.server.lane import Lane
     from pyd2.web.config_index import ConfigIndex, Zone
     from pyd2.web.watch import Watch
@@ -33,9 +37,10 @@ class Tables:
         """``/api/v1/servers``: the DNS servers."""
         given = parameters(request.query, _SOME)
         index, reading = self._watch.index(), self._watch.facts.engine()
+        gss = {each.dns_server: each for each in self._watch.facts.gss()}
         first, most = given["offset"], given["limit"]
         shown = islice(reading.lanes, first, first + most)
-        found = [server_map(lane, index, self._watch.wall()) for lane in shown]
+        found = [server_map(lane, index, self._watch.wall(), gss) for lane in shown]
         return json_response({"servers": found, **_page(len(reading.lanes), first, most)})
 
     def zones(self, request: PageRequest) -> Response:
@@ -81,14 +86,19 @@ def _page(total: int, first: int, most: int) -> dict[str, int | None]:
     return {"total": total, "next": first + most if first + most < total else None}
 
 
-def server_map(lane: Lane, index: ConfigIndex, wall: float) -> dict[str, Any]:
-    """Return what there is to say of a DNS server; ``wall`` is seconds since the epoch."""
+def server_map(
+    lane: Lane, index: ConfigIndex, wall: float, gss: Mapping[str, GssReading]
+) -> dict[str, Any]:
+    """Return what there is to say of a DNS server.
+
+    ``wall`` is seconds since the epoch, ``gss`` has the servers with GSS-TSIG by name.
+    """
     use = index.servers.get((lane.host, lane.port))
-    replies = replies_of(lane)
+    name, replies = server_name(lane.host, lane.port), replies_of(lane)
     rcodes = {name: count for name, count in zip(RCODES, replies.rcodes, strict=True) if count}
     state, down_for = state_of(lane, wall)
     return {
-        "name": server_name(lane.host, lane.port),
+        "name": name,
         "address": lane.host,
         "port": lane.port,
         "text": lane.text,
@@ -98,7 +108,9 @@ def server_map(lane: Lane, index: ConfigIndex, wall: float) -> dict[str, Any]:
         "in_flight": lane.window.in_flight,
         "window": lane.window.limit,
         "waiting": waiting_for(lane),
+        "batches": batches_status(lane) if lane.batch > 1 else None,
         "keys": [] if use is None else list(use.keys),
+        "gss": _gss_map(gss.get(name)),
         "zones": 0 if use is None else use.zones,
         "rcodes": rcodes,
         "timeouts": replies.timeouts,
@@ -106,6 +118,13 @@ def server_map(lane: Lane, index: ConfigIndex, wall: float) -> dict[str, Any]:
         "p50_ms": quantile(replies.seconds, 0.5),
         "p95_ms": quantile(replies.seconds, 0.95),
     }
+
+
+def _gss_map(reading: GssReading | None) -> dict[str, Any] | None:
+    """Return how the keys of GSS-TSIG for a DNS server are doing; ``expires`` 0: none is usable."""
+    if reading is None:
+        return None
+    return {"expires": reading.expires, "exchanges": dict(reading.exchanges)}
 
 
 def state_of(lane: Lane, wall: float) -> tuple[str, int | None]:

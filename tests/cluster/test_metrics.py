@@ -1,9 +1,11 @@
-"""What ``/metrics`` shows of a shared queue, with a real server and a real BIND."""
+"""What metrics and the web page show of a shared queue, with a real server and a real BIND."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.request
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -18,7 +20,31 @@ from tests.kit.nats_servers import nats_servers
 from tests.kit.ports import PortLease
 from tests.kit.waiting import wait_until
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = pytest.mark.peers
+
+
+def shown_settings(
+    directory: Path, lease: PortLease, zone_port: int, nats_port: int, **own: Any
+) -> tuple[dict[str, Any], int]:
+    """Return the configuration of a machine with metrics and the page, and the port of these."""
+    http_port = lease.take()
+    settings = machine_config(directory, "m1", lease.take(), domain(ZONE, zone_port),
+                              [f"nats://127.0.0.1:{nats_port}"], **own)
+    pages = {"metrics": True, "web": True}
+    settings["DhcpDdns"]["user-context"]["pyd2"]["http"] = [
+        {"socket-type": "http", "socket-port": http_port, "user-context": {"pyd2": pages}}
+    ]
+    return settings, http_port
+
+
+def page_status(port: int) -> dict[str, Any]:
+    """Return what the page's overview shows."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/status", timeout=20) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
 
 
 def cluster_samples(port: int) -> dict[str, float]:
@@ -38,12 +64,7 @@ def test_the_metrics_are_those_of_the_status(d2_binary: str, is_pyd2: bool, *, o
     with PortLease() as lease, private_directory() as directory, nats_servers() as (nats,), \
             dns_servers.bind([ZONE]) as server:
         asyncio.run(make_streams(nats))
-        http_port = lease.take()
-        settings = machine_config(directory, "m1", lease.take(), domain(ZONE, server.port),
-                                  [f"nats://127.0.0.1:{nats.port}"], own=owns)
-        settings["DhcpDdns"]["user-context"]["pyd2"]["http"] = [
-            {"socket-type": "http", "socket-port": http_port, "user-context": {"pyd2": {"metrics": True}}}
-        ]
+        settings, http_port = shown_settings(directory, lease, server.port, nats.port, own=owns)
         machine = Machine(d2_binary, directory, "m1", settings)
         try:
             machine.start()
@@ -54,7 +75,7 @@ def test_the_metrics_are_those_of_the_status(d2_binary: str, is_pyd2: bool, *, o
             if owns:
                 wait_until(lambda: machine.queue()["node"]["waiting"] == 0, "all to be done")
             samples = cluster_samples(http_port)
-            queue = machine.queue()
+            queue, status = machine.queue(), page_status(http_port)
             assert machine.d2.stop() == 0
         finally:
             machine.d2.process.kill()
@@ -67,3 +88,35 @@ def test_the_metrics_are_those_of_the_status(d2_binary: str, is_pyd2: bool, *, o
     assert (samples["unacknowledged"], samples["oldest_unacknowledged_seconds"]) == (0, 0)
     assert (samples["owner"], samples["epoch"], samples["claims_total"]) == ((1, 1, 1) if owns else (0, 0, 0))
     assert (samples["waiting"], samples["late"], samples["overtaken_total"]) == (0, 0, 0)
+    assert status["site"] == {
+        "name": SITE, "node": "m1", "server": queue["server"], "fault": "", "unacknowledged": 0,
+        "oldest_unacknowledged": 0, "state": "owner" if owns else "", "owner": "m1" if owns else "",
+        "waiting": 0, "late": 0,
+    }  # fmt: skip
+    assert status["problems"] == []
+
+
+def test_the_page_tells_of_servers_that_are_gone(d2_binary: str, is_pyd2: bool) -> None:
+    if not is_pyd2:
+        pytest.skip("Kea has no such queue")
+    with PortLease() as lease, private_directory() as directory, nats_servers() as (nats,), \
+            dns_servers.bind([ZONE]) as server:
+        asyncio.run(make_streams(nats))
+        settings, http_port = shown_settings(directory, lease, server.port, nats.port)
+        machine = Machine(d2_binary, directory, "m1", settings)
+        try:
+            machine.start()
+            machine.until_owner()
+            nats.process.kill()
+            wait_until(lambda: page_status(http_port)["site"]["server"] == "", "the connection to be lost")
+            machine.send(*[Host(number, ZONE).request() for number in range(5)])
+            wait_until(lambda: page_status(http_port)["site"]["unacknowledged"] == 5, "what waits here")
+            wait_until(lambda: page_status(http_port)["site"]["state"] == "paused", "the lease to be over")
+            problems = [problem["text"] for problem in page_status(http_port)["problems"]]
+        finally:
+            machine.d2.process.kill()
+    assert problems[:2] == [
+        (f"No server of the shared queue of {SITE} can be reached. 5 requests wait on the disk of this "
+        "machine."),
+        f"This node owns the shared queue of {SITE}, but its lease is over: it sends no updates.",
+    ]

@@ -12,9 +12,11 @@ from tests.fuzz.daemon_target import NAME as DAEMON
 from tests.fuzz.daemon_target import run_daemon
 from tests.fuzz.runner import Report, run_target, table
 from tests.fuzz.targets import ALL
+from tests.web.page_target import NAME as PAGE
+from tests.web.page_target import run_page
 
 DAEMON_SHARE = 4
-"""The daemon gets one datagram where the other targets get this many inputs."""
+"""A daemon gets one datagram, or request over HTTP, where the other targets get this many inputs."""
 
 
 def main() -> int:
@@ -31,16 +33,21 @@ def main() -> int:
     )
     parser.add_argument("--first", type=int, default=0, help="number of the first input, to make one again")
     parser.add_argument(
-        "--target", action="append", choices=[*ALL, DAEMON], help="only this one; may be repeated"
+        "--target", action="append", choices=[*ALL, DAEMON, PAGE], help="only this one; may be repeated"
     )
     parser.add_argument(
         "--d2", default=str(Path(sys.executable).with_name("pyd2")), help="the daemon (default %(default)s)"
     )
     options = parser.parse_args()
     reports: list[Report] = []
-    for name in options.target or [*ALL, DAEMON]:
+    for name in options.target or [*ALL, DAEMON, PAGE]:
         if name == DAEMON:
             report = run_daemon(options.d2, -(-options.count // DAEMON_SHARE), options.seed)
+        elif name == PAGE:
+            report = run_page(
+                options.d2, -(-options.count // DAEMON_SHARE) if options.seconds is None else sys.maxsize,
+                options.seed, options.seconds or inf,
+            )
         else:
             target = ALL[name]()
             report = run_target(

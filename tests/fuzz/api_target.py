@@ -24,16 +24,16 @@ from tests.update.support import domain, make_config, simple_map
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pyd2.control.http_later import Awaited
     from pyd2.control.http_pages import PageRequest, Source
     from tests.fuzz.runner import Input
 
 _PATHS: Final = (b"hosts", b"hosts/", b"hosts/host.example.com.", b"failures", b"history", b"explain")
-_NAMES: Final = (b"q", b"limit", b"before", b"zone", b"server", b"fault", b"dns", b"Q", b"")
-_OF_EXPLAIN: Final = (b"name", b"address", b"name", b"address", b"mode", b"remove", b"")
-_VALUES: Final = (
+NAMES: Final = (b"q", b"limit", b"before", b"zone", b"server", b"fault", b"dns", b"Q", b"")
+OF_EXPLAIN: Final = (b"name", b"address", b"name", b"address", b"mode", b"remove", b"")
+VALUES: Final = (
     b"host", b"host.example.com.", b"192.0.2.10", b"192.0.2.0/24", b"2001:db8::/32", b"::/0", b"1/1/1", b"*",
     b"", b"%25", b"000101" + b"AA" * 20, b"NXRRSET", b"example.com.", b"1", b"500", b"501", b"0", b"-1",
     b"1e3", b"9" * 30, b"' OR 1=1 --", b"\xf4\x8f\xbf\xbf", b"\xed\x9f\xbf", b"\xc3\xa9", b"\xff", b"\x00",
@@ -70,20 +70,10 @@ class ApiTarget:
         self._folder.cleanup()
 
     def make(self, rng: random.Random) -> Input:
-        pairs = []
         path = rng.choice(_PATHS)
-        names = _OF_EXPLAIN if path == b"explain" and rng.random() < 0.9 else _NAMES
-        for _ in range(rng.choice([0, 1, 1, 1, 2, 3, 30])):
-            value = rng.choice(_VALUES) if rng.random() < 0.9 else any_bytes(rng)
-            text = quote_from_bytes(value, safe="/:") if rng.random() < 0.9 else value.decode("latin-1")
-            pairs.append(rng.choice(names).decode() + rng.choice(["=", "=", "=", ""]) + text)
-        target = (
-            b"/api/v1/"
-            + path
-            + b"?" * (rng.random() < 0.9)
-            + rng.choice(["&", "&", "&", ";"]).join(pairs).encode("latin-1")
-        )
-        return (mutate_bytes(target, rng, _VALUES) if rng.random() < 0.2 else target,)
+        names = OF_EXPLAIN if path == b"explain" and rng.random() < 0.9 else NAMES
+        target = b"/api/v1/" + path + b"?" * (rng.random() < 0.9) + any_query(rng, names)
+        return (mutate_bytes(target, rng, VALUES) if rng.random() < 0.2 else target,)
 
     def run(self, data: Input) -> Iterator[str]:
         head = Head()
@@ -96,6 +86,16 @@ class ApiTarget:
             response = response.work()
         assert isinstance(response, Response)
         yield _judge(response)
+
+
+def any_query(rng: random.Random, names: Sequence[bytes]) -> bytes:
+    """Return the parameters of a request, with these names; most of them are quoted as they must be."""
+    pairs = []
+    for _ in range(rng.choice([0, 1, 1, 1, 2, 3, 30])):
+        value = rng.choice(VALUES) if rng.random() < 0.9 else any_bytes(rng)
+        text = quote_from_bytes(value, safe="/:") if rng.random() < 0.9 else value.decode("latin-1")
+        pairs.append(rng.choice(names).decode() + rng.choice(["=", "=", "=", ""]) + text)
+    return rng.choice(["&", "&", "&", ";"]).join(pairs).encode("latin-1")
 
 
 def _judge(response: Response) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.fuzz.runner import Input
 
 _STATUSES: Final = frozenset({200, 400, 401, 403, 408, 413, 431})
-_HEADERS: Final = (
+HEADERS: Final = (
     b"Host: localhost",
     b"Host: elsewhere",
     b"Connection: close",
@@ -73,7 +73,7 @@ class HttpTarget(ControlTarget):
             headers.append(_ADMIN)
         if rng.random() < 0.4:
             for _ in range(rng.choice([1, 1, 2, 3])):
-                headers.insert(rng.randint(0, len(headers)), rng.choice(_HEADERS))
+                headers.insert(rng.randint(0, len(headers)), rng.choice(HEADERS))
         if rng.random() < 0.05:
             headers.pop(rng.randrange(len(headers)))
         odd = rng.random() < 0.1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -232,10 +233,11 @@ def test_a_configuration_that_does_not_fit_is_refused(d2_binary: str, kdc: Realm
         assert here.ends.succeeded([host]) == [host]
 
 
-def test_metrics_show_keys_and_agreements(d2_binary: str, kdc: Realm) -> None:
+def test_metrics_and_page_show_keys_and_agreements(d2_binary: str, kdc: Realm) -> None:
     with PortLease() as lease, served(kdc) as server:
         http = lease.take()
-        shown = {"socket-type": "http", "socket-port": http, "user-context": {"pyd2": {"metrics": True}}}
+        pages = {"metrics": True, "web": True}
+        shown = {"socket-type": "http", "socket-port": http, "user-context": {"pyd2": pages}}
         with site(d2_binary, kdc, server.port, body={"user-context": {"pyd2": {"http": [shown]}}}) as here:
             here.wait_for_keys()
             assert here.gss("rekey-all")["result"] == 0
@@ -246,6 +248,10 @@ def test_metrics_show_keys_and_agreements(d2_binary: str, kdc: Realm) -> None:
             assert f'pyd2_tkey_exchanges_total{{{label},result="error"}} 0\n' in text
             (expires,) = re.findall(rf"pyd2_gss_key_expiry_timestamp_seconds{{{label}}} ([0-9.]+)\n", text)
             assert 3500 < float(expires) - time.time() <= 3600
+            assert _gss(http) == {
+                "expires": float(expires), "exchanges": {"success": 2, "timeout": 0, "error": 0},
+            }
+            assert json.loads(_page(http, "api/v1/status"))["problems"] == []
             server.process.stop()
             assert here.gss("rekey-all")["result"] == 0
             wait_until(lambda: here.keys("in error"), "an agreement that fails")
@@ -254,9 +260,22 @@ def test_metrics_show_keys_and_agreements(d2_binary: str, kdc: Realm) -> None:
             text = _page(http)
             assert f'pyd2_tkey_exchanges_total{{{label},result="error"}} 1\n' in text
             assert f"pyd2_gss_key_expiry_timestamp_seconds{{{label}}} 0.0\n" in text
+            assert _gss(http) == {"expires": 0.0, "exchanges": {"success": 2, "timeout": 0, "error": 1}}
+            (problem,) = json.loads(_page(http, "api/v1/status"))["problems"]
+            assert problem["text"] == (
+                f"DNS server 127.0.0.1:{server.port} has no usable key of GSS-TSIG; to agree on one has "
+                "failed once."
+            )
+            assert "pyd2ctl gss-tsig check" in problem["mend"]
 
 
-def _page(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as response:
+def _page(port: int, path: str = "metrics") -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=20) as response:
         text: str = response.read().decode()
     return text
+
+
+def _gss(port: int) -> Any:
+    """Return what the API says of the keys for the one server."""
+    (server,) = json.loads(_page(port, "api/v1/servers"))["servers"]
+    return server["gss"]

@@ -97,6 +97,14 @@ class Site:
             history.close()
 
 
+def without_key(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration after its domains were left without a key."""
+    for direction in ("forward-ddns", "reverse-ddns"):
+        for domain in body["DhcpDdns"][direction]["ddns-domains"]:
+            del domain["key-name"]
+    return body
+
+
 def failed(event: Event, fault: str, why: str, mend: str) -> None:
     """Check that a request failed, and what is said of it."""
     assert (event.result, event.fault) == ("failed", fault), event

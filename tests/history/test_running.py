@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyd2.history import FILE
+from pyd2.history.search import History, HistoryError
 from tests.kit import ncr
 from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
@@ -81,6 +85,29 @@ def test_a_kill_leaves_a_file_that_can_be_read(site: Site) -> None:
     wait_until(lambda: site.result("good.example.com.") == "done", "it is in the history")
     site.d2.process.kill()
     assert site.result("good.example.com.") == "done"
+
+
+def test_a_kill_while_it_is_written_leaves_a_whole_file(site: Site) -> None:
+    path = site.directory / FILE
+
+    def rows() -> int:
+        try:
+            history = History(path)
+        except HistoryError:
+            return 0
+        with closing(history):
+            return history.span()[0]
+
+    for number in range(200):
+        site.send(f"h{number}.example.com.")
+    wait_until(rows, "the first requests in the history")
+    for number in range(200, 400):
+        site.send(f"h{number}.example.com.")
+    site.d2.process.kill()
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert 0 < rows() <= 400
+    assert site.result("h0.example.com.") == "done"
 
 
 def test_a_stop_writes_what_is_left(site: Site) -> None:

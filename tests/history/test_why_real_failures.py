@@ -15,8 +15,9 @@ import dns.tsig
 import dns.update
 import pytest
 
-from tests.history.site import KEY, OTHER_SECRET, ZONES, Site, failed, mended, running_site
-from tests.kit import dns_servers
+from tests.history.site import KEY, OTHER_SECRET, ZONES, Site, failed, mended, running_site, without_key
+from tests.kit import dns_servers, ncr
+from tests.kit.adversity import Adversity, Faults
 from tests.kit.certificates import make_authority, make_certificate
 from tests.kit.ports import PortLease
 from tests.kit.process import find_program
@@ -259,6 +260,21 @@ def test_a_certificate_of_another_authority(site: Site, tmp_path: Path) -> None:
         mended(site, "tls.example.com.", port=server.tls_port, lanes=lanes)
 
 
+def test_truncated_replies_where_a_firewall_stops_tcp(site: Site) -> None:
+    """What there is of them counts: the cause is the server's, and the firewall is none."""
+    with (
+        dns_servers.bind(ZONES) as server,
+        Adversity(site.free, server.port, Faults(flag_tc=1.0, break_tcp=1.0)) as firewall,
+    ):
+        site.use(without_key(site.body(port=site.free)))
+        assert site.ask("truncated.example.com.").result == "done"
+        event = site.ask("truncated.example.com.", b"two")
+        failed(event, "NXRRSET", "belongs to another client", "remove it from the zone with its DHCID")
+        assert firewall.counts["break_tcp"] >= 3
+        assert site.ask("truncated.example.com.", change=ncr.REMOVE).result == "done"
+        assert site.ask("truncated.example.com.", b"two").result == "done"
+
+
 # Time.
 
 
@@ -292,6 +308,17 @@ def test_a_lease_that_has_ended(site: Site) -> None:
     mended(site, "ended.example.com.")  # the next one
 
 
+def test_a_name_that_a_policy_keeps(site: Site) -> None:
+    site.use(site.body(policy={"keep": ["kept.example.com."]}))
+    assert site.ask("kept.example.com.").result == "done"
+    event = site.ask("kept.example.com.", change=ncr.REMOVE)
+    assert event.fault == "kept"
+    assert "The policy keep has the name" in event.why
+    assert "take the name out of policy.keep" in event.mend
+    site.use(site.body())
+    assert site.ask("kept.example.com.", change=ncr.REMOVE).result == "done"
+
+
 # Other servers.
 
 
@@ -322,11 +349,7 @@ def test_a_rule_of_knot_that_lists_too_few_types(site: Site) -> None:
 
 def test_keys_of_powerdns(site: Site) -> None:
     with dns_servers.powerdns(ZONES, KEY) as server:
-        body = site.body(port=server.port)
-        for direction in ("forward-ddns", "reverse-ddns"):
-            for domain in body["DhcpDdns"][direction]["ddns-domains"]:
-                del domain["key-name"]
-        site.use(body)
+        site.use(without_key(site.body(port=server.port)))
         failed(
             site.ask("pdns.example.com."),
             "REFUSED",

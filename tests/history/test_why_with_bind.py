@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyd2.tools.cli import main
-from tests.history.site import KEY, OTHER_SECRET, ZONES, Site, failed, mended
-from tests.kit import ncr
+from tests.history.site import KEY, OTHER_SECRET, ZONES, Site, failed, mended, without_key
+from tests.kit import dns_servers, ncr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,11 +61,13 @@ def test_a_key_that_the_server_does_not_know(site: Site) -> None:
     assert (event.result, event.fault, event.key) == ("failed", "badkey", "unknown.key.")
     assert "does not know the key" in event.why
     assert "Enter the key in the DNS server under the same name" in event.mend
+    entered = replace(KEY, name="unknown.key.")
+    with dns_servers.bind(ZONES, entered) as server:
+        mended(site, "key.example.com.", port=server.port, key=entered.kea())
 
 
 def test_an_update_that_is_not_signed(site: Site) -> None:
-    body = json.loads(json.dumps(site.body()).replace('"key-name"', '"comment"'))
-    site.use(body)
+    site.use(without_key(site.body()))
     event = site.ask("unsigned.example.com.")
     assert (event.result, event.fault, event.key) == ("failed", "REFUSED", "")
     assert "Check key-name of the domain" in event.mend
@@ -86,6 +89,13 @@ def test_a_name_in_no_domain(site: Site) -> None:
     assert (event.result, event.fault) == ("unmatched", "unmatched")
     assert "Add the zone to forward-ddns" in event.mend
     assert event.forward == "not done"
+    body = site.body()
+    with dns_servers.bind(["elsewhere.test."], KEY) as other:
+        server = {"ip-address": "127.0.0.1", "port": other.port}
+        domain = {"name": "elsewhere.test.", "key-name": KEY.name, "dns-servers": [server]}
+        body["DhcpDdns"]["forward-ddns"]["ddns-domains"].append(domain)
+        site.use(body)
+        assert site.ask("host.elsewhere.test.").result == "done"
 
 
 def test_a_name_that_has_another_address_left(site: Site) -> None:
@@ -95,6 +105,10 @@ def test_a_name_that_has_another_address_left(site: Site) -> None:
     event = site.ask("dual.example.com.", reverse=False, change=ncr.REMOVE)
     assert (event.result, event.fault, event.step) == ("failed", "YXRRSET", "REMOVING_FWD_RRS")
     assert "usually of the other family" in event.why
+    assert "With the policy remove-yxrrset 'done' it is removed" in event.mend
+    site.use(site.body(policy={"remove-yxrrset": "done"}))
+    assert site.ask("dual.example.com.", reverse=False).result == "done"
+    assert site.ask("dual.example.com.", change=ncr.REMOVE).result == "done"
 
 
 def test_the_dns_says_what_it_holds(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

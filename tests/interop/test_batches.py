@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +56,23 @@ def test_zones_end_as_they_do_one_by_one(
     assert got == wanted
     assert batches > 10
     assert found["update-timeout"] == found["update-error"] == 0
+
+
+def test_the_page_counts_them(d2_binary: str) -> None:
+    strangers, found = requests(8, 200)
+    with PortLease() as lease:
+        pages = {"pyd2": {"web": True}}
+        http = {"socket-type": "http", "socket-port": lease.take(), "user-context": pages}
+        with running(d2_binary, dns_servers.bind, None, 50, http=[http]) as (d2, _, port):
+            send_in_turn(d2, port, strangers, found)
+            (server,) = status(d2)["servers"]
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{http['socket-port']}/api/v1/servers", timeout=20
+            ) as response:
+                (shown,) = json.load(response)["servers"]
+    assert shown["batches"] == server["batches"]
+    assert server["batches"]["updates"] > server["batches"]["sent"] > 0
+    assert shown["gss"] is None
 
 
 @pytest.mark.parametrize("batch", [8, 50])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from pyd2.metrics.exposition import (
     wants_open_metrics,
 )
 from pyd2.metrics.families import BY_NAME, FAMILIES, Kind
+from tests.kit.process import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -146,6 +148,24 @@ def test_the_table_is_in_order() -> None:
             "python",
             "site",
         } >= set(family.labels)
+
+
+@pytest.mark.peers
+def test_promtool_accepts_each_metric() -> None:
+    """Those that few daemons show, too."""
+    exposition = Exposition(open_metrics=False)
+    for family in FAMILIES:
+        given = labels(*((name, "x") for name in family.labels)) if family.labels else ""
+        if family.kind is Kind.HISTOGRAM:
+            exposition.family(family.name)
+            exposition.histogram(Histogram((1.0,)), given)
+        else:
+            exposition.one(family.name, 1, given)
+    text = text_of(exposition)
+    assert {family.name for family in parse_text(text)} == BY_NAME.keys()
+    command = [find_program("promtool", "prometheus"), "check", "metrics"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_bound_counts_below_itself() -> None:

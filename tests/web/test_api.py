@@ -44,6 +44,8 @@ def test_the_status(site: Site) -> None:
     assert (requests["done"], requests["failed"], requests["unmatched"]) == (7, 2, 1)
     assert (status["zones"], status["servers"]) == (4, 3)
     assert status["queue"] == {"type": "memory"}
+    assert status["site"] is None
+    assert status["policies"] == {"asked": 0, "joined": 0, "adopted": 0, "kept": 0}
     assert status["history"] == {"on": True, "lost": 0}
     assert status["config"]["ok"]
     texts = [problem["text"] for problem in status["problems"]]
@@ -67,6 +69,7 @@ def test_the_servers(site: Site) -> None:
         {"NOERROR": 12},
     )
     assert (refusing["rcodes"], refusing["keys"]) == ({"REFUSED": 1}, [])
+    assert (good["batches"], good["gss"]) == (None, None)
     assert (silent["state"], silent["timeouts"], silent["p95_ms"]) == ("silent", 3, None)
     assert 0 < good["p50_ms"] <= good["p95_ms"]
 

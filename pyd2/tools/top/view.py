@@ -66,8 +66,12 @@ class _View:
                     f"! {server.name} has been down for {duration(server.down_for)}: {server.waiting} "
                     "requests wait for it"
                 )
-        if now.queue and not now.queue.get("usable", True):
-            yield "! the durable queue does not work: requests are kept in memory only, see the log"
+        state = str(now.queue.get("state", ""))
+        if state.startswith("memory only"):
+            yield f"! the durable queue does not work: {state}"
+        if now.queue.get("server") == "":
+            waiting = now.queue.get("unacknowledged", 0)
+            yield f"! no server of the shared queue can be reached: {waiting} requests wait on this machine"
         for name, text in (
             ("update-timeout", "updates without a reply"),
             ("update-error", "bad replies"),
@@ -102,12 +106,18 @@ class _View:
         yield "Updates   " + "  ".join(self._counter(f"update-{name}", word) for name, word in _WORDS.items())
 
     def queue(self) -> Iterator[str]:
-        """Yield the state of the durable queue."""
+        """Yield the state of the durable queue, and of one that the machines of a site share."""
         queue = self._now.queue
         if queue:
             yield (
                 f"Queue     entries {queue.get('entries', 0)}  oldest "
                 f"{duration(int(queue.get('oldest-age', 0)))}"
+            )
+        if "site" in queue:
+            node = queue.get("node", {})
+            yield (
+                f"Site      {queue['site']}  {node.get('state', 'receives only')}  "
+                f"waiting {node.get('waiting', 0)}  not acknowledged {queue.get('unacknowledged', 0)}"
             )
 
     def keys(self) -> Iterator[str]:

@@ -26,6 +26,7 @@ async function show(page, shown, ended) {
   async function act(name, number) {
     await command(name, { numbers: [number] });
     await show(page, shown, ended.add(number));
+    page.main.focus();
   }
   const button = (name, deadLetter, label) => make("button", { "aria-label": `${label} ${deadLetter.number}`,
     onclick: (event) => {

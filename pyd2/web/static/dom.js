@@ -20,6 +20,17 @@ export function draw(name, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
+// Replaces what is in an element. What had the focus in it has it again afterwards, if it is still there: the
+// link of the same address, of several the one at the same place, or the button of the same id.
+export function replace(part, ...children) {
+  const key = (each) => each.getAttribute("href") ?? each.id;
+  const alike = (wanted) => [...part.querySelectorAll("a, button")].filter((each) => key(each) === wanted);
+  const focused = part.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused === null ? -1 : alike(key(focused)).indexOf(focused);
+  part.replaceChildren(...children);
+  if (place >= 0) alike(key(focused)).slice(0, place + 1).pop()?.focus({ preventScroll: true });
+}
+
 // A table. A column has a title, and a function from an entry to a text or elements; a kind, for columns of
 // numbers, or of long texts that may be broken anywhere.
 // The roles are given again because a narrow window shows the cells as blocks.

@@ -5,6 +5,9 @@ import { get } from "./api.js";
 import { dnsNow } from "./host.js";
 import { milliseconds, result, time } from "./format.js";
 
+// Results whose note says what the reason cannot know, such as which records a name has.
+const TELLING = new Set(["failed", "expired", "retrying"]);
+
 const when = { title: "Time", show: (event) => time(event.at) };
 const host = { title: "Host", kind: "long", show: (event) => link("host", { name: event.name }, event.name) };
 const what = { title: "Operation", show: (event) => `${event.operation} ${event.address}` };
@@ -14,7 +17,8 @@ const outcome = { title: "Result", show: (event) => {
   return make("span", { class: kind }, text);
 } };
 const took = { title: "Took", kind: "number", show: (event) => milliseconds(event.ms) };
-const cause = { title: "Why, and mend", show: (event) => (event.why ? [make("p", { class: "cause" }, event.why),
+const noted = (event) => (event.note && TELLING.has(event.result) ? make("p", { class: "cause" }, event.note) : null);
+const cause = { title: "Why, and mend", show: (event) => (event.why ? [make("p", { class: "cause" }, event.why), noted(event),
   make("p", { class: "cause quiet" }, event.mend)] : "-") };
 const changes = { title: "Changes", show: (event) =>
   [["forward", event.forward], ["PTR", event.reverse]].filter(([, state]) => state).map((way) => way.join(" ")).join(", ") || "-" };

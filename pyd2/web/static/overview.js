@@ -1,6 +1,6 @@
 // The overview: counts, the last hour, what is wrong, and failures as they come.
 
-import { address, draw, link, make } from "./dom.js";
+import { address, draw, link, make, replace } from "./dom.js";
 import { command } from "./api.js";
 import { count, duration, time } from "./format.js";
 
@@ -22,14 +22,9 @@ export function onevent(page, name) {
   else showFailures(page);
 }
 
-// Replaces a part. What had the focus in it has it again afterwards, if it is still there.
 function place(id, ...children) {
   const part = document.getElementById(id);
-  if (part === null) return;
-  const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-  part.replaceChildren(...children);
-  const again = [...part.querySelectorAll("a")].find((each) => each.getAttribute("href") === focused);
-  again?.focus({ preventScroll: true });
+  if (part !== null) replace(part, ...children);
 }
 
 function section(id, heading, ...children) {
@@ -43,10 +38,30 @@ function showStatus(page, status) {
   place("counts", section("counts", "Requests", make("dl", { class: "counts" }, Object.entries(shown).map(([name, value]) =>
     make("div", {}, make("dt", {}, name), make("dd", {}, count(value)))))),
   make("p", { class: "quiet" }, `Up for ${duration(status.uptime)}; configuration of ${time(status.config.loaded)}; ` +
-    `${count(status.zones)} zones, ${count(status.servers)} DNS servers.`));
+    `${count(status.zones)} zones, ${count(status.servers)} DNS servers.`),
+  ...besides(status).map((text) => make("p", {}, text)));
   place("chart", section("chart", "The last hour", chart(status.minutes)));
   place("problems", section("problems", "Problems", problems(status)));
   if (page.operate && retries.waiting > 0 && document.getElementById("again") === null) place("operations", ...again());
+}
+
+// What is there in some configurations only: a queue that several machines share, and policies.
+function besides({ site, policies }) {
+  const found = [];
+  if (site !== null) {
+    const late = site.late ? `, ${count(site.late)} of them late` : "";
+    const owner = { owner: `this node owns it, and has ${count(site.waiting)} requests to carry out${late}`,
+      paused: "this node owns it, but its lease is over", standby: site.owner ? `${site.owner} owns it` : "no owner is known",
+    }[site.state] ?? "this machine only receives";
+    const oldest = site.unacknowledged ? `, the oldest for ${duration(site.oldest_unacknowledged)}` : "";
+    found.push(`Shared queue of ${site.name}, seen by ${site.node}: ${owner}. ${count(site.unacknowledged)} requests wait ` +
+      `for its servers on this machine${oldest}. ${site.server ? `Connected to ${site.server}.` : "Not connected."}`);
+  }
+  if (Object.values(policies).some((value) => value)) {
+    found.push(`Policies: ${count(policies.asked)} names asked for, ${count(policies.joined)} joined, ` +
+      `${count(policies.adopted)} adopted, ${count(policies.kept)} kept.`);
+  }
+  return found;
 }
 
 function problems(status) {
@@ -75,7 +90,7 @@ function chart(minutes) {
 function showFailures(page) {
   const items = page.failures.map((failure) => make("li", {}, make("p", {}, `${time(failure.at)} `,
     make("a", { href: address("host", { name: failure.name }) }, failure.name),
-    ` ${failure.operation} ${failure.address}: ${failure.fault || failure.result}`), make("p", { class: "quiet" }, failure.why)));
+    ` ${failure.operation} ${failure.address}: ${failure.fault || failure.result}`), make("p", { class: "quiet" }, `${failure.why} ${failure.note}`)));
   place("live", section("live", "Failures since this page is open", items.length ? make("ul", { class: "problems" }, items)
     : make("p", { class: "quiet" }, "None.")));
 }

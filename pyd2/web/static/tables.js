@@ -1,6 +1,6 @@
 // The views of the configuration: DNS servers and zones, with what was counted of them.
 
-import { link, make, search, table } from "./dom.js";
+import { link, make, replace, search, table } from "./dom.js";
 import { get } from "./api.js";
 import { count, duration, milliseconds, time } from "./format.js";
 
@@ -21,9 +21,17 @@ const OF_SERVERS = [
   { title: "p50 / p95", kind: "number", show: (server) => `${milliseconds(server.p50_ms)} / ${milliseconds(server.p95_ms)}` },
   { title: "Replies", show: (server) => listed({ ...server.rcodes, ...server.bad }) },
   { title: "Timeouts", kind: "number", show: (server) => count(server.timeouts) },
-  { title: "Key", show: (server) => server.keys.join(", ") || "none" },
+  { title: "Key", show: key },
   { title: "Transport", show: (server) => server.transport },
+  { title: "Batches", only: (server) => server.batches !== null, show: (server) => (server.batches === null ? "off"
+    : `${count(server.batches.sent)} with ${count(server.batches.updates)} updates`) },
 ];
+
+function key({ keys, gss }) {
+  if (gss === null) return keys.join(", ") || "none";
+  if (!gss.expires) return make("span", { class: "bad" }, "GSS-TSIG, no usable key");
+  return `GSS-TSIG until ${time(gss.expires)}`;
+}
 
 const OF_ZONES = [
   { title: "Zone", kind: "long", show: (zone) => zone.name },
@@ -61,11 +69,11 @@ async function pages(page, name, given, caption, columns) {
       offset = to;
       page.guard(show());
     } }, label);
-    const focused = document.activeElement?.id;
     const before = offset ? Math.max(0, offset - 50) : null;
-    shown.replaceChildren(table(text, columns, answer[name]),
+    // Columns that say something of few servers are there if it is so of one of them.
+    const wanted = columns.filter((column) => !column.only || answer[name].some(column.only));
+    replace(shown, table(text, wanted, answer[name]),
       ...(answer.next === null && !offset ? [] : [turn(before, "Back"), " ", turn(answer.next, "More")]));
-    if (focused?.startsWith(`${name}-`)) document.getElementById(focused)?.focus();
   }
   await show();
   page.every(AGAIN_SECONDS, show);

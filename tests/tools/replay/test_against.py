@@ -12,6 +12,7 @@ from pyd2.tools.cli import main
 from pyd2.tools.replay.against import SHOWN, Seen, differences
 from tests.kit import ncr
 from tests.kit.process import find_program
+from tests.tools.replay.captures import ETHERNET, Frame, framed, pcap, udp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,8 +53,8 @@ def against(path: Path, first: str, second: str, *more: str) -> int:
 
 @pytest.mark.peers
 def test_pyd2_and_the_real_server_do_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "stream.jsonl"
-    path.write_bytes(b"".join(request_line(5.0, octets) for octets in stream(1, 150)))
+    path = tmp_path / "stream.pcap"
+    path.write_bytes(pcap([Frame(framed(udp(octets), ETHERNET)) for octets in stream(1, 150)]))
     kea = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
     assert against(path, "pyd2", kea, "--at-once", "1", "--kea", "2.6") == 0, capsys.readouterr()
     shown = capsys.readouterr().out.splitlines()

@@ -59,12 +59,14 @@ def test_rates_and_warnings_come_from_two_readings() -> None:
             "pyd2-kernel-drops": 2,
         },
         servers=(Server("192.0.2.53:53", True, 75, 0, 30), Server("[2001:db8::1]:53", False, 0, 1, 0)),
-        queue={"type": "durable", "usable": False, "entries": 31, "oldest-age": 80},
+        queue={"file": "q", "state": "memory only: no space left on device", "entries": 31, "oldest-age": 80,
+               "site": "a", "server": "", "unacknowledged": 30, "node": {"state": "paused", "waiting": 1}},
     )
     assert lines(now, before, "unix") == [
         "Kea 2.6.3  pid 77  up 1 min 40 s, configured 1 min 0 s ago  unix",
         "! 192.0.2.53:53 has been down for 1 min 15 s: 30 requests wait for it",
-        "! the durable queue does not work: requests are kept in memory only, see the log",
+        "! the durable queue does not work: memory only: no space left on device",
+        "! no server of the shared queue can be reached: 30 requests wait on this machine",
         "! 3 updates without a reply since the last look",
         "! 2 requests dropped by the kernel since the last look",
         "",
@@ -74,6 +76,7 @@ def test_rates_and_warnings_come_from_two_readings() -> None:
         "          waiting 30  under way 1",
         "Updates   sent 28 (5.0/s)  replies 20 (3.0/s)  timeouts 3 (0.8/s)  bad replies 0 (0.0/s)",
         "Queue     entries 31  oldest 1 min 20 s",
+        "Site      a  paused  waiting 1  not acknowledged 30",
         "",
         "Keys              sent     replies    timeouts bad replies",
         "                    20           0           3           0  k.",
@@ -82,9 +85,9 @@ def test_rates_and_warnings_come_from_two_readings() -> None:
         "          192.0.2.53:53     DOWN           0       30",
         "          [2001:db8::1]:53  up             1        0",
     ]
-    assert lines(now, before, "unix", 6)[4:] == [
+    assert lines(now, before, "unix", 7)[5:] == [
         "! 2 requests dropped by the kernel since the last look",
-        "... 13 more lines",
+        "... 14 more lines",
     ]
 
 
