@@ -110,9 +110,11 @@ class Receiver:
         if first is None or now - first < SPOOLED_SECONDS:
             self._outgoing.add(datagrams, numbers, now)
         else:  # they were on the disk when this daemon started
-            several = zip(datagrams, numbers, strict=True)
-            for taken, together in groupby(several, lambda one: self._disk.taken(one[1]) or now):
-                self._outgoing.add(*zip(*together, strict=True), taken)
+            begin = 0
+            for taken, together in groupby(numbers, lambda number: self._disk.taken(number) or now):
+                end = begin + len(list(together))
+                self._outgoing.add(datagrams[begin:end], numbers[begin:end], taken)
+                begin = end
         if numbers:
             self._empty = False
         elif self._keeper is None:
