@@ -87,7 +87,7 @@ class ServiceHost:
         self._engine_io: EngineIO | None = None
         self._closed = False
         self._max_entries = switches.max_entries
-        self.member: Final = Member(around.loop, switches, self, queue.done, queue.taken, around.log)
+        self.member: Final = Member(around.loop, switches, self, queue, around.log)
 
     # For the main thread.
 

@@ -16,9 +16,10 @@ from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from pyd2.cluster.owner import Host
+    from pyd2.cluster.receiver import Disk
     from pyd2.config.switches import QueueSwitches
     from pyd2.messages import Log
 
@@ -30,12 +31,10 @@ _FAULT_PAUSE: Final = 1.0
 
 
 class Member:
-    """All but its making is for the update thread. ``done`` and ``taken`` are of the disk, see Receiver."""
+    """All but its making is for the update thread."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, switches: QueueSwitches, host: Host,
-        done: Callable[[Sequence[int], Mapping[int, str]], None], taken: Callable[[int], float | None],
-        log: Log,
+        self, loop: asyncio.AbstractEventLoop, switches: QueueSwitches, host: Host, disk: Disk, log: Log
     ) -> None:
         """Count a start in the directory, which is locked, and read the certificates. Raises TlsError."""
         assert switches.nats is not None
@@ -47,7 +46,7 @@ class Member:
         client = Client(f"pyd2 {nats.name}", f"pyd2.inbox.{nats.name}", tls, nats.tls_hostname)
         link = self._link = Link(client, nats.servers, Site(nats.site), log)
         outgoing = Outgoing(f"{nats.name}.{numbering.instance}", numbering.boot)
-        self._receiver = Receiver(outgoing, link, done, log, nats.site, taken)
+        self._receiver = Receiver(outgoing, link, disk, log, nats.site)
         self._owner: Owner | None = None
         if nats.own:
             ownership = Ownership(f"{nats.name}.{os.urandom(8).hex()}", nats.lease, nats.pause)
@@ -60,6 +59,15 @@ class Member:
     def take(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         """See Receiver."""
         self._receiver.take(datagrams, numbers)
+
+    @property
+    def in_memory(self) -> int:
+        """See Receiver."""
+        return self._receiver.in_memory
+
+    def keep(self) -> None:
+        """See Receiver."""
+        self._receiver.keep()
 
     def may_send(self) -> bool:
         """See Owner."""

@@ -1,20 +1,22 @@
-"""Appends what comes in to the shared queue, a batch at a time, and takes it from the disk after that.
+"""Appends what comes in to the shared queue, a batch at a time; what takes too long goes to the disk.
 
-A request comes from the durable queue (``pyd2.queue.durable``), so it is on the disk of this machine. When
-the servers have it, it is removed there. While they do not answer it stays, and follows later in its order.
+A request that is not acknowledged within KEEP_SECONDS is put into the durable queue of this machine
+(``pyd2.queue.durable``), and all behind it. When the servers have it, it is removed there. While they do not
+answer it stays, and follows later in its order. As long as they do answer, nothing is written to the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pyd2.queue.shared.batch import MOST_REQUESTS, SPOOLED_SECONDS
 from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyd2.cluster.link import Link
     from pyd2.messages import Log
@@ -24,30 +26,59 @@ if TYPE_CHECKING:
 ANSWER_SECONDS: Final = 1.0
 """After so long without an acknowledgement a batch is appended again."""
 
+KEEP_SECONDS: Final = 0.05
+"""A request that is not acknowledged after so long is put on the disk.
+
+A kill before that loses it. To a cluster whose answers take longer each request is on the disk first.
+"""
+
 LOGGED_SECONDS: Final = 1.5
 """It is logged that the shared queue has taken nothing for so long: longer than a server takes to restart."""
 
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.5)
 """Seconds before it is; the last one stays."""
 
+_DISK_PAUSE: Final = 0.005
+"""How often it is looked whether the disk was written that requests wait for."""
+_TICK: Final = 0.001
+"""Seconds that timers can tell apart."""
+
+
+class Disk(Protocol):
+    """The durable queue, as the receiver needs it; see DurableQueue."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no request is there: what was removed has left it for good."""
+
+    @property
+    def safe(self) -> int:
+        """Requests up to this number are there, or need not wait for it."""
+
+    def keep(self, datagrams: Sequence[bytes], taken: float) -> Sequence[int]:
+        """Put requests there that came at ``taken``, in seconds since the epoch; return their numbers."""
+
+    def taken(self, number: int) -> float | None:
+        """Return when a request came that is there."""
+
+    def done(self, numbers: Sequence[int], dead: Mapping[int, str]) -> None:
+        """Remove requests."""
+
 
 class Receiver:
-    """``done(numbers, dead)`` removes requests from the disk, and ``taken(number)`` says when one came.
+    """What it has not got acknowledged is in ``outgoing``."""
 
-    See DurableQueue.
-    """
-
-    def __init__(
-        self, outgoing: Outgoing, link: Link, done: Callable[[Sequence[int], Mapping[int, str]], None],
-        log: Log, site: str, taken: Callable[[int], float | None] = lambda _: None,
-    ) -> None:
+    def __init__(self, outgoing: Outgoing, link: Link, disk: Disk, log: Log, site: str) -> None:
         self._outgoing = outgoing
         self._link = link
-        self._done = done
-        self._taken = taken
+        self._disk = disk
         self._log = log
         self._site = site
         self._wake = asyncio.Event()
+        self._keeper: asyncio.TimerHandle | None = None
+        """Runs while there are requests that are in memory only."""
+        self._empty = False
+        """Whether the disk is known to be empty."""
         self.appended = 0
         """Requests that were appended since the start."""
         self.repeated = 0
@@ -67,28 +98,68 @@ class Receiver:
         """When the first of these came, in seconds since the epoch."""
         return self._outgoing.oldest
 
+    @property
+    def in_memory(self) -> int:
+        """Requests that neither the shared queue nor the disk has."""
+        return self._outgoing.in_memory
+
     def take(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
-        """Take requests with their numbers on the disk."""
+        """Take requests with their numbers on the disk; without numbers they are not there."""
         now = time.time()
-        first = self._taken(numbers[0]) if numbers else None
+        first = self._disk.taken(numbers[0]) if numbers else None
         if first is None or now - first < SPOOLED_SECONDS:
             self._outgoing.add(datagrams, numbers, now)
         else:  # they were on the disk when this daemon started
-            for datagram, number in zip(datagrams, numbers, strict=True):
-                self._outgoing.add((datagram,), (number,), self._taken(number) or now)
+            begin = 0
+            for taken, together in groupby(numbers, lambda number: self._disk.taken(number) or now):
+                end = begin + len(list(together))
+                self._outgoing.add(datagrams[begin:end], numbers[begin:end], taken)
+                begin = end
+        if numbers:
+            self._empty = False
+        elif self._keeper is None:
+            self._keeper = asyncio.get_running_loop().call_later(KEEP_SECONDS, self._keep_some)
         self._wake.set()
+
+    def keep(self) -> None:
+        """Put all on the disk that is in memory only."""
+        if self._outgoing.in_memory:
+            self._empty = False
+            self._outgoing.keep(self._disk.keep)
+
+    def _keep_some(self) -> None:
+        """Put on the disk what has waited for too long, and all behind it."""
+        self._keeper = None
+        oldest = self._outgoing.oldest_in_memory
+        if oldest is None:
+            return
+        # What came before the clock was set back has waited for an unknown time.
+        left = KEEP_SECONDS - abs(time.time() - oldest)
+        if left < _TICK:
+            self.keep()
+        else:
+            self._keeper = asyncio.get_running_loop().call_later(left, self._keep_some)
+
+    def _disk_is_empty(self) -> bool:
+        if not self._empty:
+            self._empty = not self._outgoing.on_disk and self._disk.is_empty
+        return self._empty
 
     async def run(self) -> None:
         """Append, until this is cancelled."""
         while True:
-            batch = self._outgoing.first(time.time())
+            empty = self._disk_is_empty()
+            batch = self._outgoing.first(time.time(), safe=self._disk.safe, disk_is_empty=empty)
             if batch is None:
+                if self.waiting:  # the disk is being written
+                    await asyncio.sleep(_DISK_PAUSE)
+                    continue
                 self._wake.clear()
                 await self._wake.wait()
                 continue
             await self._append(batch)
             self.appended += len(batch.datagrams)
-            self._done(self._outgoing.acknowledged(), {})
+            self._disk.done(self._outgoing.acknowledged(), {})
             self.fault = ""
             if self._behind and self.waiting < MOST_REQUESTS:
                 self._behind = False

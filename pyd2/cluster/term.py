@@ -92,8 +92,8 @@ class Term:
 
     async def _begin_late(self, found: Sequence[LateBatch]) -> None:
         if not self.closed:
-            for numbers in self.work.begin_late(found):
-                await self._carry_out(numbers)
+            for numbers, batch in zip(self.work.begin_late(found), found, strict=True):
+                await self._carry_out(batch.datagrams, numbers)
 
     async def _begin(self, queued: QueuedBatch) -> None:
         sequence, batch, fault = queued
@@ -106,20 +106,21 @@ class Term:
         if batch is None:
             self._events.unreadable(sequence, fault)
         elif begins:
-            numbers: Sequence[int] = self.work.begin(sequence, batch.taken, batch.datagrams)
+            datagrams = batch.datagrams
+            numbers: Sequence[int] = self.work.begin(sequence, batch.taken, datagrams)
             if overtaken := {numbers[place] for place in self._newest.overtaken(batch)}:
                 numbers = [number for number in numbers if number not in overtaken]
+                datagrams = [self.work.datagram(number) for number in numbers]
                 self._events.overtaken(batch.receiver, len(overtaken))
                 self.done((), dict.fromkeys(sorted(overtaken), REASON))
-            await self._carry_out(numbers)
+            await self._carry_out(datagrams, numbers)
 
-    async def _carry_out(self, numbers: Sequence[int]) -> None:
+    async def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Hand requests to the engine, some in each turn of the loop."""
         for at in range(0, len(numbers), _CHUNK):
             if self.closed:
                 return
-            chunk = numbers[at : at + _CHUNK]
-            self._events.carry_out([self.work.datagram(number) for number in chunk], chunk)
+            self._events.carry_out(datagrams[at : at + _CHUNK], numbers[at : at + _CHUNK])
             await asyncio.sleep(0)
 
     def amend(self, changes: Sequence[Amendment]) -> None:

@@ -118,7 +118,7 @@ FAMILIES: Final = (
     Family(
         "pyd2_cluster_unacknowledged",
         _G,
-        "Requests on the disk of this machine that the servers have not acknowledged.",
+        "Requests on this machine that the servers have not acknowledged.",
         ("site",),
     ),
     Family(

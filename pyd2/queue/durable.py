@@ -45,10 +45,17 @@ HELD_PART: Final = 1024
 
 
 class NextPart(Protocol):
-    """What gets the requests in the place of the engine."""
+    """What gets the requests in the place of the engine: it puts on the disk what it has to (``keep``)."""
+
+    @property
+    def in_memory(self) -> int:
+        """How many requests it has that are not on the disk."""
 
     def take(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
-        """Get requests that may begin; see DurableQueue."""
+        """Get requests that may begin, with their numbers on the disk; without numbers they are not there."""
+
+    def keep(self) -> None:
+        """Put all requests on the disk that are not there: what follows goes there, too."""
 
     def status(self, wall: float) -> Mapping[str, Plain]:
         """Return what the queue's status has besides."""
@@ -83,6 +90,7 @@ class DurableQueue:
         self._lifecycle = Lifecycle(loop, self._pending, self._release, log, stores, self._go_on)
         self._configured = ""
         """The directory that the configuration names; another one than the present is for the next start."""
+        self._part: NextPart | None = None
         self._claimed: QueueStore | None = None
         """The store of the directory that the next configuration names, with its lock."""
         self._held: deque[bytes] = deque()
@@ -96,6 +104,7 @@ class DurableQueue:
 
     def hand_to(self, part: NextPart) -> None:
         """Hand requests to another part than the engine; before the first configuration is in force."""
+        self._part = part
         self._carry_out = self._release.carry_out = part.take
         self._admit = lambda datagrams, _: datagrams
         self.more_status = part.status
@@ -209,6 +218,7 @@ class DurableQueue:
     def close(self) -> None:
         """Write what is to be written and close the store, at the end of the daemon. Blocks for that."""
         self.unclaim()
+        self._keep_all()
         life = self._lifecycle
         path, retired = life.path, life.state is State.RETIRED
         if life.store is None or life.state is State.CLOSED:
@@ -245,17 +255,21 @@ class DurableQueue:
                 datagrams = datagrams[:free]
         if self._held or self._lifecycle.state is State.OPENING:
             self._held += datagrams
+        elif self._part is not None and self._lifecycle.state is State.IN_USE and not self._release.busy:
+            self._part.take(datagrams, ())
         else:
             self._begin(datagrams)
 
     @property
     def _free(self) -> int:
         """How many more requests it may hold."""
-        return max(0, self._limit.max_entries - len(self._pending) - len(self._held))
+        in_memory = 0 if self._part is None else self._part.in_memory
+        return max(0, self._limit.max_entries - len(self._pending) - len(self._held) - in_memory)
 
     def _begin(self, datagrams: Sequence[bytes]) -> None:
         """Hand requests to the store, if one is in use, and to the engine, if they need not wait for that."""
         life = self._lifecycle
+        self._keep_all()
         if life.state in (State.CLOSED, State.RETIRED):
             if life.unread:
                 self._pending.note_newer(datagrams)
@@ -274,6 +288,36 @@ class DurableQueue:
         if life.unread:
             self._pending.note_newer(datagrams)
         self._release.up_to(self._pending.last)
+
+    def _keep_all(self) -> None:
+        """Have all requests on the disk that came before: those that follow go there."""
+        if self._part is not None:
+            self._part.keep()
+
+    # What the part asks that gets the requests in the place of the engine.
+
+    def keep(self, datagrams: Sequence[bytes], taken: float) -> Sequence[int]:
+        """Put requests on the disk that came at ``taken`` and were not put there; return their numbers."""
+        entries = self._pending.number(datagrams, taken)
+        if self._lifecycle.state is State.IN_USE:
+            self._lifecycle.keep(entries)
+        else:
+            self._release.up_to(self._pending.last)
+        return entries.numbers
+
+    @property
+    def safe(self) -> int:
+        """Requests up to this number are on the disk, or need not wait for it."""
+        return self._release.safe
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no request is on the disk: what has ended has left it for good."""
+        life = self._lifecycle
+        in_use = life.state is State.IN_USE and life.store is not None and life.store.written
+        return in_use and not self._pending and not self._held
+
+    # Ends.
 
     def amend(self, changes: Sequence[Amendment]) -> None:
         """Note what requests have left to do."""
@@ -303,8 +347,9 @@ class DurableQueue:
             entry = self._pending.get(number)
             if entry is not None:
                 dead_letters.append(DeadLetter(number, entry.taken, time.time(), reason, entry.datagram))
-        self._pending.forget(numbers)
-        self._lifecycle.drop(numbers, dead_letters)
+        if numbers or dead:
+            self._pending.forget(numbers)
+            self._lifecycle.drop(numbers, dead_letters)
         if self._limit.full:
             self._limit.resume_at(len(self._pending))
 

@@ -147,6 +147,10 @@ class QueueStore(Protocol):
     mark: mmap.mmap | None
     """Where to write the number of a request while a hook library works on it: it outlives the process."""
 
+    @property
+    def written(self) -> bool:
+        """Whether all that was handed over is on the disk."""
+
     def wait_for_lock(self, timeout: float) -> None:
         """Wait ``timeout`` seconds for the lock. Raises InUseError; other faults are reported by ``read``."""
 

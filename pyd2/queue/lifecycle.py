@@ -75,6 +75,8 @@ class Lifecycle:
         """The last request that was handed over so and is not on the disk yet; else 0."""
         self._unlogged = ""
         """The message that is logged when that one is on the disk; else empty."""
+        self._kept = 0
+        """The last request that was handed over so; else 0."""
 
     @property
     def path(self) -> Path:
@@ -128,6 +130,11 @@ class Lifecycle:
         """Write requests; they begin when ``safe`` reports them."""
         self._used.append(entries)
         self._watch()
+
+    def keep(self, entries: Entries) -> None:
+        """Write requests that do not wait for ``release``."""
+        self._kept = entries.numbers[-1]
+        self.append(entries)
 
     def replace(self, amended: Sequence[Entry]) -> None:
         """Write requests in their present form, now or when the store works again."""
@@ -327,5 +334,6 @@ class Lifecycle:
     def _progress(self) -> tuple[int, int] | None:
         """Return what rises as long as the disk answers; None when nothing waits for it."""
         waiting = self._release.busy and not self._release.some_may_begin
+        waiting = waiting or self._kept > self._release.safe
         waiting = self.state is State.OPENING or (self.state is State.IN_USE and waiting)
         return (self._release.safe, self._used.steps) if waiting else None

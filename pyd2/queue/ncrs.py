@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from binascii import unhexlify
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +17,14 @@ from pyd2.ncr import PTR_REMOVAL, decode
 from pyd2.queue.interface import DeadLetter, Entries, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MOST_CLIENTS: Final = 100_000
 """Clients that are remembered; if there are more, no request of a late file is processed."""
 
 _DHCID: Final = re.compile(rb'"dhcid"\s*:\s*"((?:[0-9A-Fa-f]{2})+)"')
+_DHCID_OF_KEA: Final = b'"dhcid":"'
+"""What is before the digits as Kea writes it."""
 
 REASON: Final = "the queue's file could be read only when a newer request of this client had been processed"
 REASON_UNKNOWN: Final = (
@@ -80,6 +83,23 @@ def client_of(datagram: bytes) -> bytes:
         except NcrError:  # also for an address with a zone, which only the listener can look up
             pass
     return bytes.fromhex(found[1].decode()) if found else datagram
+
+
+def clients_of(datagrams: Sequence[bytes]) -> list[bytes]:
+    """Return what ``client_of`` returns for each; for what Kea sends in a quarter of the time."""
+    octets = b"".join(datagrams)
+    # If each has the member and all together have no more of them, each has one.
+    if b"\\" not in octets and octets.count(b'"dhcid"') == len(datagrams):
+        try:
+            begins = [datagram.index(_DHCID_OF_KEA) + len(_DHCID_OF_KEA) for datagram in datagrams]
+            pairs = zip(datagrams, begins, strict=True)
+            clients = [unhexlify(datagram[begin : datagram.index(b'"', begin)]) for datagram, begin in pairs]
+        except ValueError:  # not as Kea writes it
+            pass
+        else:
+            if all(clients):
+                return clients
+    return list(map(client_of, datagrams))
 
 
 def with_changes(datagram: bytes, *, forward: bool, reverse: bool, removes_ptr: bool = False) -> bytes:

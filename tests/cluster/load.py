@@ -103,9 +103,12 @@ class Load:
     def until_taken(self, machine: Machine) -> None:
         """Wait until a machine that gets no requests now has taken all that it got."""
         def taken() -> bool:
-            # In this order none is counted as missing that has left the disk meanwhile.
-            appended = machine.queue()["appended"]
-            return bool(appended + machine.on_disk() >= self.sent[machine.name])
+            queue = machine.queue()
+            if queue["appended"] + queue["unacknowledged"] < self.sent[machine.name]:
+                return False  # the kernel has some
+            # What was acknowledged may be on the disk, too, but not for long.
+            waiting: int = queue["unacknowledged"]
+            return waiting == 0 or (queue["entries"] == waiting and machine.on_disk() >= waiting)
 
         wait_until(taken, f"{machine.name} to take what was sent")
 

@@ -114,18 +114,40 @@ class Node:
                 await task
 
 
+class PlayedDisk:
+    """See Disk: it keeps account."""
+
+    def __init__(self) -> None:
+        self.is_empty = True
+        """As the test says."""
+        self.safe = 1_000_000
+        self.kept: list[bytes] = []
+        """What was put there, in order."""
+        self.ended: list[int] = []
+        """What was removed."""
+        self.times: dict[int, float] = {}
+        """When requests came that were there at the start."""
+
+    def keep(self, datagrams: Sequence[bytes], _: float) -> Sequence[int]:
+        numbers = range(len(self.kept) + 1, len(self.kept) + 1 + len(datagrams))
+        self.kept += datagrams
+        return numbers
+
+    def taken(self, number: int) -> float | None:
+        return self.times.get(number)
+
+    def done(self, numbers: Sequence[int], _: Mapping[int, str]) -> None:
+        self.ended += numbers
+
+
 class PlayedReceiver:
     """A receiver, whose disk is played."""
 
     def __init__(self, server: NatsServer, site: str, name: str, boot: int = 1) -> None:
         self.log = MemoryLog()
         self.link = Link(Client(name, f"pyd2.inbox.{name}"), [of_real(server)], Site(site), self.log)
-        self.done: list[int] = []
-        self.taken: dict[int, float] = {}
-        """When requests came, if that is not now."""
-        outgoing = Outgoing(f"{name}.x", boot)
-        self.receiver = Receiver(outgoing, self.link, lambda numbers, _: self.done.extend(numbers),
-                                 self.log, site, self.taken.get)
+        self.disk = PlayedDisk()
+        self.receiver = Receiver(Outgoing(f"{name}.x", boot), self.link, self.disk, self.log, site)
         self.tasks = [asyncio.ensure_future(self.link.run()), asyncio.ensure_future(self.receiver.run())]
 
     async def end(self) -> None:

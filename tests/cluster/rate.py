@@ -56,11 +56,11 @@ def rate(rounds: int) -> bool:
         print(f"{kind:8} {_median(full[kind], 'rate'):10.0f}  {_median(full[kind], 'cpu_us'):22.1f} "
               f"{_median(full[kind], 'servers_us'):8.1f}   {_median(lone[kind], 'p50_ms'):19.2f} "
               f"{_median(lone[kind], 'p99_ms'):6.2f}")
-    more = _median(full["nats"], "cpu_us") - _median(full["durable"], "cpu_us")
+    more = _median(full["nats"], "cpu_us") - _median(full["memory"], "cpu_us")
     slowest = _median(lone["nats"], "p99_ms")
-    print(f"beside durable: {more:.1f} us of CPU time more (at most {MOST_CPU_US:g} are wanted), "
-          f"{_median(full['nats'], 'rate') / _median(full['durable'], 'rate'):.2f} times the rate; a lone "
-          f"request within {slowest:.1f} ms (p99; at most {MOST_LONE_MS:g} are wanted)")
+    print(f"beside memory: {more:.1f} us of CPU time more (at most {MOST_CPU_US:g} are wanted); "
+          f"beside durable: {_median(full['nats'], 'rate') / _median(full['durable'], 'rate'):.2f} times the "
+          f"rate; a lone request within {slowest:.1f} ms (p99; at most {MOST_LONE_MS:g} are wanted)")
     return more <= MOST_CPU_US and slowest <= MOST_LONE_MS
 
 

@@ -143,7 +143,7 @@ def test_what_a_receiver_hands_over_when_newer_requests_have_come_is_not_carried
             partner, receiver = (PlayedReceiver(server, "overtaken", name) for name in ("r1", "r2"))
             partner.receiver.take([new], [1])
             await node.until_begun(new)
-            receiver.taken |= dict.fromkeys((1, 2, 3), 1000.0)  # it was on its disk
+            receiver.disk.times |= dict.fromkeys((1, 2, 3), 1000.0)  # it was on its disk
             receiver.receiver.take(old, [1, 2, 3])
             await node.until_begun(new, old[0], old[2])
             await node.until_logged("PYD2_CLUSTER_OVERTAKEN")

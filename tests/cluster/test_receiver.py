@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pyd2.cluster import receiver as module
 from tests.cluster.played import PlayedReceiver, new_site, until
 from tests.kit.nats_servers import nats_servers
 from tests.queue.nats.played import TIMEOUT
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from pyd2.queue.shared.batch import RequestBatch
 
 pytestmark = pytest.mark.peers
+
+
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the server is, requests go to the disk only if a test says so."""
+    monkeypatch.setattr(module, "KEEP_SECONDS", 3600.0)
 
 
 async def read(queue: SiteQueue, requests: int) -> list[RequestBatch]:
@@ -38,11 +45,74 @@ def test_requests_arrive_in_their_order_and_leave_the_disk_when_they_are_in_the_
             for at in range(0, 1000, 50):
                 one.receiver.take(texts[at : at + 50], range(at + 1, at + 51))
                 await asyncio.sleep(0)
-            await until(lambda: one.done == list(range(1, 1001)), "all to be appended")
+            await until(lambda: one.disk.ended == list(range(1, 1001)), "all to be appended")
             batches = await read(queue, 1000)
             assert [text for batch in batches for text in batch.datagrams] == texts
             assert len(batches) < 20
             assert (one.receiver.waiting, one.receiver.appended, one.receiver.oldest) == (0, 1000, None)
+            await one.end()
+
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
+def test_what_the_server_takes_in_time_never_goes_to_the_disk() -> None:
+    async def scenario() -> None:
+        async with new_site(server, "memory") as queue:
+            one = PlayedReceiver(server, "memory", "r1")
+            texts = [b"%d" % number for number in range(1000)]
+            for at in range(0, 1000, 50):
+                one.receiver.take(texts[at : at + 50], ())
+                await asyncio.sleep(0)
+            assert one.receiver.in_memory
+            await until(lambda: one.receiver.appended == 1000, "all to be appended")
+            batches = await read(queue, 1000)
+            assert [text for batch in batches for text in batch.datagrams] == texts
+            assert (one.receiver.in_memory, one.disk.kept, one.disk.ended) == (0, [], [])
+            await one.end()
+
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
+def test_what_it_does_not_take_in_time_goes_to_the_disk_and_leaves_it_before_others_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "disk"):
+            one = PlayedReceiver(server, "disk", "r1")
+            await until(lambda: one.link.server, "the connection")
+            server.process.kill()
+            server.process.wait_for_exit()
+            monkeypatch.setattr(module, "KEEP_SECONDS", 0.02)
+            one.receiver.take([b"0", b"1"], ())
+            one.receiver.take([b"2"], ())
+            await until(lambda: one.disk.kept == [b"0", b"1", b"2"], "the disk")
+            one.disk.is_empty = False
+            assert (one.receiver.waiting, one.receiver.in_memory) == (3, 0)
+            one.receiver.take([b"3"], ())
+            await until(lambda: one.disk.kept == [b"0", b"1", b"2", b"3"], "the next one")
+            monkeypatch.setattr(module, "KEEP_SECONDS", 3600.0)
+            one.disk.safe = 3  # the last one is being written
+            server.start()
+            server.wait_until_ready()
+            await until(lambda: one.disk.ended == [1, 2, 3], "what is on the disk")
+            one.disk.safe = 4
+            await until(lambda: one.disk.ended == [1, 2, 3, 4], "the last one")
+            one.receiver.take([b"4"], ())
+            await asyncio.sleep(0.05)
+            assert one.receiver.appended == 4  # those before it are still being removed
+            one.disk.is_empty = True
+            await until(lambda: one.receiver.appended == 5, "the one in memory")
+            assert len(one.disk.kept) == 4
+            one.receiver.take([b"5"], ())
+            one.receiver.keep()
+            assert one.disk.kept[4:] == [b"5"]
+            one.disk.safe = 5
+        async with new_site(server, "disk") as queue:
+            batches = await read(queue, 6)
+            assert [text for batch in batches for text in batch.datagrams] == \
+                [b"%d" % number for number in range(6)]
             await one.end()
 
     with nats_servers() as (server,):
@@ -54,17 +124,17 @@ def test_without_a_server_requests_wait_and_go_on_in_their_order() -> None:
         async with new_site(server, "gone"):
             one = PlayedReceiver(server, "gone", "r1")
             one.receiver.take([b"0"], [1])
-            await until(lambda: one.done == [1], "the first one")
+            await until(lambda: one.disk.ended == [1], "the first one")
             server.process.kill()
             server.process.wait_for_exit()
             one.receiver.take([b"%d" % number for number in range(1, 600)], range(2, 601))
             await until(lambda: "PYD2_CLUSTER_SPOOLING" in one.log.ids, "the message")
-            assert one.done == [1]
+            assert one.disk.ended == [1]
             assert one.receiver.waiting == 599
             assert one.receiver.fault
             server.start()
             server.wait_until_ready()
-            await until(lambda: one.done == list(range(1, 601)), "all to be appended")
+            await until(lambda: one.disk.ended == list(range(1, 601)), "all to be appended")
             await until(lambda: "PYD2_CLUSTER_FORWARDED" in one.log.ids, "the message")
             assert one.receiver.fault == ""
             assert one.log.ids.count("PYD2_CLUSTER_SPOOLING") == 1

@@ -63,3 +63,15 @@ def test_a_plain_request_is_not_decoded_for_that(monkeypatch: pytest.MonkeyPatch
     assert not decoded
     assert newer._is_newer(octets(json.dumps(GOOD).replace("dhcid", "dh\\u0063id")))
     assert len(decoded) == 1
+
+
+MEMBERS = st.lists(st.sampled_from([
+    f'"dhcid":"{DHCID}"', '"dhcid": "AABB"', '"dhcid":"aabb"', '"dhcid":""', '"dhcid":"A"', '"dhcid":"AZ"',
+    '"dhcid":1', '"dhcid":"A A"', '"x": "\\"dhcid\\": \\"EEFF\\""', '"x": "dhcid"', '"lease-length": 99',
+]), min_size=1, max_size=2)
+
+
+@given(st.lists(st.one_of(st.just(['"dhcid":"AABB"']), MEMBERS), max_size=6))
+def test_those_of_many_are_those_of_each(requests: list[list[str]]) -> None:
+    datagrams = [octets("{" + ", ".join(members) + "}") for members in requests]
+    assert ncrs.clients_of(datagrams) == list(map(ncrs.client_of, datagrams))

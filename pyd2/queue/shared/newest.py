@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyd2.queue.ncrs import client_of
+from pyd2.queue.ncrs import clients_of
 from pyd2.queue.shared.batch import SPOOLED_SECONDS
 
 if TYPE_CHECKING:
@@ -28,13 +28,20 @@ class NewestRequests:
         self._newer: dict[bytes, tuple[float, str]] = {}
         self._older: dict[bytes, tuple[float, str]] = {}
         """Receivers and times by clients; when ``_newer`` is full it takes the place of this."""
+        self._last: dict[str, float] = {}
+        """The latest time of each receiver."""
 
     def overtaken(self, batch: RequestBatch) -> list[int]:
         """Note the requests of a batch; return the places of those that must not be carried out."""
         taken, receiver = batch.taken, batch.receiver
-        found = []
-        for place, datagram in enumerate(batch.datagrams):
-            client = client_of(datagram)
+        clients = clients_of(batch.datagrams)
+        others = max((when for by, when in self._last.items() if by != receiver), default=taken)
+        self._last[receiver] = max(taken, self._last.get(receiver, taken))
+        found: list[int] = []
+        if not batch.spooled and others <= taken:  # all of them are the newest
+            self._newer.update(dict.fromkeys(clients, (taken, receiver)))
+            clients = []
+        for place, client in enumerate(clients):
             when, by = self._newer.get(client) or self._older.get(client) or (0.0, receiver)
             if batch.spooled and by != receiver and when > taken + SPOOLED_SECONDS:
                 found.append(place)

@@ -99,17 +99,29 @@ class UnderWay:
 
     def end(self, numbers: Sequence[int]) -> None:
         """Note requests that are done."""
-        for number in numbers:
-            key = number >> _INDEX_BITS
-            batch = self._batches[key]
-            batch.datagrams[number & _INDEX] = b""
-            batch.left -= 1
-            if batch.late is None:
-                self.progress.done(key)
-                if not batch.left:
-                    del self._batches[key]
-            self._note_change(batch)
-        self.count -= len(numbers)
+        key, ended = -1, 0
+        datagrams: list[bytes] = []
+        for number in numbers:  # most of those that end together are of one batch
+            if number >> _INDEX_BITS != key:
+                self._end(key, ended)
+                key, ended = number >> _INDEX_BITS, 0
+                datagrams = self._batches[key].datagrams
+            datagrams[number & _INDEX] = b""
+            ended += 1
+        self._end(key, ended)
+
+    def _end(self, key: int, ended: int) -> None:
+        """Note that so many requests of a batch are done."""
+        if not ended:
+            return
+        self.count -= ended
+        batch = self._batches[key]
+        batch.left -= ended
+        if batch.late is None:
+            self.progress.done(key, ended)
+            if not batch.left:
+                del self._batches[key]
+        self._note_change(batch)
 
     # Late batches.
 

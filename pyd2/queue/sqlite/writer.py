@@ -110,6 +110,8 @@ class Writer:
         self._behind: list[bytes] = []
         """Requests without numbers that go behind those of the file."""
         self._changes = _Changes()
+        self._committing = False
+        """Whether what was handed over is being written."""
         self._grouping = False
         """Whether the thread waits for more requests, and need not be notified of each."""
         self._thread = threading.Thread(target=self._run, name="pyd2-queue", daemon=True)
@@ -121,6 +123,12 @@ class Writer:
         """See QueueStore."""
         if self._lock_known.wait(timeout) and isinstance(self._lock_fault, InUseError):
             raise self._lock_fault
+
+    @property
+    def written(self) -> bool:
+        """See QueueStore."""
+        with self._changed:
+            return not (self._committing or self._changes)
 
     def read(self, known: Identity | None) -> None:
         """See QueueStore."""
@@ -342,6 +350,7 @@ class Writer:
             with self._changed:
                 self._wait()
                 changes, self._changes = self._changes, _Changes()
+                self._committing = bool(changes)
                 behind, self._behind = self._behind, []
                 mirror, self._mirror = self._mirror, None
                 closing = self.closing
@@ -354,6 +363,7 @@ class Writer:
                 changes.more = Entries(numbers, [time.time()] * len(behind), behind)
             if changes:
                 self._commit(store, changes)
+            self._committing = False
             if changes.dead:
                 self._tell(self._listener.buried, len(changes.dead))
             if changes.more:

@@ -19,6 +19,7 @@ from pyd2.queue.shared.ownership import Change, Moment, Ownership
 from pyd2.queue.shared.progress import Progress
 from pyd2.queue.shared.record import NO_RECORD, Record, Revision
 from pyd2.queue.shared.under_way import UnderWay
+from tests.queue.shared.receivers import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,21 +116,6 @@ class Node:
     waiting: list[Request] = field(default_factory=list)
     prepared: tuple[UnderWay, Request] | None = None
     """What it has looked at the clocks for and not sent yet; it does nothing else between."""
-
-
-@dataclass(eq=False)
-class Receiver:
-    """A process that takes requests."""
-
-    name: str
-    clients: range
-    outgoing: Outgoing
-    boot: int = 1
-    disk: dict[int, bytes] = field(default_factory=dict)
-    """The requests that it has taken and that are not acknowledged, by their numbers there."""
-    last: int = 0
-    """The last of these numbers."""
-    call: Call | None = None
 
 
 def of_datagram(datagram: bytes) -> tuple[int, int]:
@@ -258,11 +244,21 @@ class World:
         for client in self.random.choices(receiver.clients, k=self.random.randint(1, 3)):
             self.versions[client] += 1
             datagrams.append(b"%d %d" % (client, self.versions[client]))
-        numbers = range(receiver.last + 1, receiver.last + 1 + len(datagrams))
-        receiver.last = numbers[-1]
-        receiver.disk |= zip(numbers, datagrams, strict=True)
-        self.accepted += datagrams
+        if self.random.random() < 0.8:
+            receiver.outgoing.add(datagrams, (), self.now)
+            return
+        receiver.outgoing.keep(receiver.keep)
+        numbers = receiver.keep(datagrams)
+        self.accepted += receiver.commit()
         receiver.outgoing.add(datagrams, numbers, self.now)
+
+    def keep(self) -> None:
+        """What is in memory only goes to the disk."""
+        receiver = self.random.choice(self.receivers)
+        receiver.outgoing.keep(receiver.keep)
+
+    def commit(self) -> None:
+        self.accepted += self.random.choice(self.receivers).commit()
 
     def append(self) -> None:
         receiver = self.random.choice(self.receivers)
@@ -271,25 +267,25 @@ class World:
 
     def append_first(self, receiver: Receiver, *, at_once: bool = False) -> bool:
         """Append the batch that comes first; return whether there was one."""
-        batch = receiver.outgoing.first(self.now)
+        empty = receiver.disk_is_empty
+        batch = receiver.outgoing.first(self.now, safe=receiver.safe, disk_is_empty=empty)
         if batch is None:
             return False
 
         def acknowledged(_: object) -> None:
-            for number in receiver.outgoing.acknowledged():
-                del receiver.disk[number]
+            self.accepted += batch.datagrams
+            receiver.acknowledged()
 
         call = Call(lambda: self.log.append(batch), acknowledged, lambda: self.count("batch sent again"))
         self.call(receiver, call, at_once=at_once)
         return True
 
     def restart_receiver(self) -> None:
-        """It goes on with what is on its disk, as if that had just come."""
         receiver = self.random.choice(self.receivers)
-        receiver.boot, receiver.call = receiver.boot + 1, None
-        receiver.outgoing = Outgoing(receiver.name, receiver.boot)
+        if receiver.outgoing.in_memory:
+            self.count("receiver loses what is in memory only")
+        receiver.restart(self.now)
         if receiver.disk:
-            receiver.outgoing.add([*receiver.disk.values()], [*receiver.disk], self.now)
             self.count("receiver goes on with its disk")
 
     # Nodes: the record.
@@ -505,8 +501,9 @@ class World:
     def end(self) -> None:
         """Have one more node do what is left, and see that nothing is lost and the zones are right."""
         for receiver in self.receivers:
-            while self.append_first(receiver, at_once=True):
-                pass
+            while receiver.outgoing:
+                self.accepted += receiver.commit()
+                self.append_first(receiver, at_once=True)
         last = self.new_node(1.0)
         self.read_record(last, at_once=True)
         self.now += LEASE + GRACE + 1
@@ -526,11 +523,14 @@ class World:
     def wanted(self) -> dict[int, int]:
         """Return the last version of each client in the order of the queue, without repetitions."""
         wanted: dict[int, int] = {}
+        newest: Counter[int] = Counter()
         last: dict[str, BatchNumber] = {}
         for batch in self.log.history:
             if batch.receiver not in last or batch.number > last[batch.receiver]:
                 last[batch.receiver] = batch.number
                 wanted.update(map(of_datagram, batch.datagrams))
+                newest |= Counter(wanted)
+        assert wanted == newest, "a receiver has appended an older request behind a newer one, and no more"
         return wanted
 
     def count(self, what: str) -> None:
@@ -540,7 +540,8 @@ class World:
 WEIGHTS: Final[dict[Callable[[World], None], float]] = {
     World.pass_time: 10, World.stand_still: 1, World.kill_node: 0.5, World.carry_out: 8, World.lose: 1,
     World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8,
-    World.restart_receiver: 0.5, World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
+    World.restart_receiver: 0.5, World.keep: 1, World.commit: 3,
+    World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
     World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2, World.end_term: 3,
     World.begin_term: 3, World.keep_late: 14,
 }  # fmt: skip

@@ -41,7 +41,8 @@ def test_all_that_may_happen_happens() -> None:
         "claim known without an answer", "late batch begun by a claim", "late batch ended",
         "late batch written",
         "lease renewed when it was over", "older update after a newer one", "owner left",
-        "owner lost the queue", "receiver goes on with its disk", "stale update, prepared before",
+        "owner lost the queue", "receiver goes on with its disk", "receiver loses what is in memory only",
+        "stale update, prepared before",
         "term ended with the lease", "update", "write refused",
     }  # fmt: skip
 
@@ -113,6 +114,19 @@ def starts_are_not_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outgoing, "__init__", lambda self, receiver, boot: made(self, receiver, 1))
 
 
+def disk_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    """A receiver appends what is in memory only while older requests are still on its disk."""
+    first = Outgoing.first
+    patch.setattr(Outgoing, "first", lambda self, wall, safe, disk_is_empty: first(self, wall, safe=safe))
+
+
+def disk_is_not_written(patch: pytest.MonkeyPatch) -> None:
+    """A receiver appends what goes to the disk before it is there."""
+    first = Outgoing.first
+    patch.setattr(Outgoing, "first", lambda self, wall, safe, disk_is_empty: first(
+        self, wall, disk_is_empty=disk_is_empty))
+
+
 def any_revision(patch: pytest.MonkeyPatch) -> None:
     """The servers replace a record without a look at its revision."""
     def replace(self: Log, write: Write) -> Revision:
@@ -126,7 +140,8 @@ def any_revision(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("plant", [no_lease, no_grace, no_wall_clock, lease_from_the_answer, no_wait,
                                    duplicates_count, floor_does_not_wait, any_revision,
                                    late_batches_are_not_written,
-                                   claims_do_not_begin_late_batches, starts_are_not_counted])
+                                   claims_do_not_begin_late_batches, starts_are_not_counted,
+                                   disk_is_not_waited_for, disk_is_not_written])
 def test_a_wrong_rule_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

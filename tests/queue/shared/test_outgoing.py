@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
 from pyd2.queue.shared.batch import MOST_REQUESTS, BatchNumber, RequestBatch
 from pyd2.queue.shared.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def batch(serial: int, taken: float, *datagrams: bytes) -> RequestBatch:
@@ -25,6 +32,46 @@ def test_one_batch_is_under_way_and_what_comes_meanwhile_makes_the_next() -> Non
     assert outgoing.acknowledged() == [8, 9]
     assert outgoing.first(102.0) is None
     assert len(outgoing) == 0
+
+
+def test_what_is_in_memory_only_waits_until_the_disk_is_empty() -> None:
+    outgoing = Outgoing("r.1", 3)
+    outgoing.add([b"a"], [7], 100.0)
+    outgoing.add([b"b"], (), 100.0)
+    outgoing.add([b"c"], (), 100.5)
+    assert (len(outgoing), outgoing.on_disk, outgoing.in_memory, outgoing.oldest) == (3, 1, 2, 100.0)
+    assert outgoing.first(100.0) == batch(1, 100.0, b"a")
+    assert outgoing.acknowledged() == [7]
+    assert outgoing.first(100.0, disk_is_empty=False) is None
+    assert outgoing.oldest_in_memory == 100.0
+    assert outgoing.first(100.0) == batch(2, 100.0, b"b", b"c")
+    assert outgoing.acknowledged() == []
+    assert (len(outgoing), outgoing.oldest, outgoing.oldest_in_memory) == (0, None, None)
+
+
+def test_what_is_put_on_the_disk_is_appended_when_it_is_there() -> None:
+    outgoing = Outgoing("r.1", 3)
+    outgoing.add([b"a", b"b"], (), 100.0)
+    assert outgoing.first(100.0) == batch(1, 100.0, b"a", b"b")
+    outgoing.add([b"c"], (), 100.5)
+    kept: list[bytes] = []
+
+    def write(datagrams: Sequence[bytes], _: float) -> Sequence[int]:
+        kept.extend(datagrams)
+        return range(len(kept) - len(datagrams) + 1, len(kept) + 1)
+
+    outgoing.keep(write)
+    assert kept == [b"a", b"b", b"c"]
+    assert (outgoing.on_disk, outgoing.in_memory) == (3, 0)
+    assert outgoing.first(100.0, safe=0) == batch(1, 100.0, b"a", b"b")  # it is under way
+    assert outgoing.acknowledged() == [1, 2]
+    assert outgoing.first(100.0, safe=2) is None
+    assert outgoing.first(100.0, safe=3, disk_is_empty=False) == batch(2, 100.5, b"c")
+    outgoing.keep(write)
+    assert len(kept) == 3
+    outgoing.add([b"d"], (), 101.0)
+    with pytest.raises(AssertionError, match="has come before"):
+        outgoing.add([b"e"], [9], 101.0)
 
 
 def test_a_batch_is_not_larger_than_it_may_be() -> None:
