@@ -115,10 +115,12 @@ class JetStream:
             raise
         return True
 
-    async def create_consumer(self, stream: str, config: Mapping[str, object]) -> int:
+    async def create_consumer(
+        self, stream: str, config: Mapping[str, object], seconds: float = API_SECONDS
+    ) -> int:
         """Make a consumer; return how many messages are there for it."""
         body = {"stream_name": stream, "config": config}
-        answer = await self._call(f"CONSUMER.CREATE.{stream}.{config['name']}", body)
+        answer = await self._call(f"CONSUMER.CREATE.{stream}.{config['name']}", body, seconds)
         try:
             return _number(answer["num_pending"])
         except (KeyError, TypeError) as error:
@@ -140,9 +142,11 @@ class JetStream:
         except (KeyError, TypeError, AttributeError, binascii.Error) as error:
             raise ProtocolError(f"a message of {stream} has another form than expected: {error!r}") from error
 
-    async def _call(self, name: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+    async def _call(
+        self, name: str, body: Mapping[str, object] | None = None, seconds: float = API_SECONDS
+    ) -> dict[str, Any]:
         payload = b"" if body is None else orjson.dumps(body)
-        return await self._ask(f"$JS.API.{name}", payload, API_SECONDS)
+        return await self._ask(f"$JS.API.{name}", payload, seconds)
 
     async def _ask(self, subject: str, payload: bytes, seconds: float, header: bytes = b"") -> dict[str, Any]:
         message = await self.connection.request(subject, payload, seconds=seconds, header=header)

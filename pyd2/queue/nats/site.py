@@ -29,6 +29,9 @@ MAX_BYTES: Final = 1 << 30
 MOST_DEAD: Final = 100_000
 """Dead letters that are kept, the newest."""
 
+OPEN_SECONDS: Final = 1.0
+"""How long it may take to begin to read: without a leader no answer comes at all."""
+
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
@@ -111,7 +114,8 @@ class SiteQueue:
     async def read(self, after: int) -> SiteReader:
         """See SharedQueue."""
         with failing():
-            return SiteReader(await Reader.open(self._jetstream, self._site.requests, after))
+            reader = await Reader.open(self._jetstream, self._site.requests, after, OPEN_SECONDS)
+        return SiteReader(reader)
 
     async def batch(self, sequence: int) -> QueuedBatch | None:
         """See SharedQueue."""
@@ -130,6 +134,12 @@ class SiteQueue:
             return Revision(state.last, 0), NO_RECORD
         # It may have been written since the state was asked for.
         return Revision(max(state.last, stored.sequence), stored.sequence), read_record(stored.payload)
+
+    async def watch(self, revision: Revision, record: Record) -> SiteWatch:
+        """See SharedQueue."""
+        with failing():
+            reader = await Reader.open(self._jetstream, self._site.owner, revision.last, OPEN_SECONDS)
+        return SiteWatch(reader, self._site.record, revision, record)
 
     async def replace(self, record: Record, expected: Revision, seconds: float) -> Revision:
         """See SharedQueue."""
@@ -152,7 +162,7 @@ class SiteQueue:
         found: dict[str, Stored] = {}
         last = 0
         with failing():
-            async for stored in read_all(self._jetstream, self._site.owner):
+            async for stored in read_all(self._jetstream, self._site.owner, seconds=OPEN_SECONDS):
                 found[stored.subject], last = stored, stored.sequence
         # The record is behind all that is older than it, and always there.
         if last < revision.record:
@@ -199,6 +209,32 @@ class SiteReader:
 
     def close(self) -> None:
         """See BatchReader."""
+        self._reader.close()
+
+
+class SiteWatch:
+    """See RecordWatch."""
+
+    def __init__(self, reader: Reader, subject: str, revision: Revision, record: Record) -> None:
+        self._reader = reader
+        self._subject = subject
+        self._revision = revision
+        self._record = record
+
+    async def next(self, seconds: float) -> tuple[Revision, Record] | None:
+        """See RecordWatch."""
+        with failing():
+            found = await self._reader.read(seconds)
+        for stored in found:
+            if stored.subject == self._subject:
+                self._revision = Revision(stored.sequence, stored.sequence)
+                self._record = read_record(stored.payload)
+            else:
+                self._revision = self._revision._replace(last=stored.sequence)
+        return (self._revision, self._record) if found else None
+
+    def close(self) -> None:
+        """See RecordWatch."""
         self._reader.close()
 
 

@@ -54,6 +54,20 @@ class BatchReader(Protocol):
         """End it."""
 
 
+class RecordWatch(Protocol):
+    """Shows what is written beside the queue as soon as it is there."""
+
+    async def next(self, seconds: float) -> tuple[Revision, Record] | None:
+        """Return the newest record with its revision; None: nothing was written within so many seconds.
+
+        What a server that lags behind shows is an older one, for a moment. Raises SharedQueueError, and
+        RecordError; after that it is of no further use.
+        """
+
+    def close(self) -> None:
+        """End it."""
+
+
 class SharedQueue(Protocol):
     """A queue that is kept by others. All methods raise SharedQueueError."""
 
@@ -71,6 +85,9 @@ class SharedQueue(Protocol):
 
     async def record(self) -> tuple[Revision, Record]:
         """Return the record with its revision. Raises RecordError if it cannot be read."""
+
+    async def watch(self, revision: Revision, record: Record) -> RecordWatch:
+        """Return a watch for what is written behind a revision, whose record this is."""
 
     async def replace(self, record: Record, expected: Revision, seconds: float) -> Revision:
         """Put a record in the place of the one with a revision; return its own. Raises OutdatedError."""

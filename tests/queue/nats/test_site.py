@@ -16,6 +16,7 @@ from pyd2.queue.nats.jetstream import JetStream, Stored
 from pyd2.queue.nats.site import Site, SiteQueue, create_streams, read_batch
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError
+from pyd2.queue.shared.late import LateBatch, LateName
 from pyd2.queue.shared.record import NO_RECORD, Record, RecordError, Revision
 from tests.kit.certificates import make_authority, make_certificate
 from tests.kit.nats_servers import NatsServer, nats_servers, tls_block
@@ -94,6 +95,25 @@ def test_the_record_is_replaced_by_whoever_knows_its_revision(server: NatsServer
         assert await queue.record() == (Revision(4, 4), first)
 
     on_site(server, "record", scenario)
+
+
+@pytest.mark.peers
+def test_what_is_written_beside_the_queue_is_seen_by_those_who_watch(server: NatsServer) -> None:
+    async def scenario(queue: SiteQueue, jetstream: JetStream) -> None:
+        first, second = NO_RECORD._replace(node="n1.a", epoch=1), NO_RECORD._replace(node="n2.b", epoch=2)
+        revision = await queue.replace(first, Revision(0, 0), TIMEOUT)
+        watch = await queue.watch(revision, first)
+        assert await watch.next(0.0) is None
+        revision = await queue.replace(second, revision, TIMEOUT)
+        assert await watch.next(TIMEOUT) == (Revision(2, 2), second)
+        revision = await queue.keep_late(LateBatch(LateName(2, 7), 1234.5, [b"x"]), revision, TIMEOUT)
+        assert await watch.next(TIMEOUT) == (Revision(3, 2), second) == (revision, second)
+        await jetstream.publish(Site("watch").record, b'{"format":2}', {}, seconds=TIMEOUT)
+        with pytest.raises(RecordError, match="has the format 2"):
+            await watch.next(TIMEOUT)
+        watch.close()
+
+    on_site(server, "watch", scenario)
 
 
 @pytest.mark.peers
