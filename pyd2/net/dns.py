@@ -150,6 +150,22 @@ class ServerSockets:
         if self._again is None:
             self._deliver(self._posted, now)
 
+    @property
+    def unsent(self) -> bool:
+        """Whether messages wait for the kernel."""
+        return self._again is not None
+
+    def hold(self) -> bool:
+        """Keep what waits for the kernel until ``go_on``; return whether all can be kept: not over TCP."""
+        if self._again is not None:
+            self._again.cancel()
+        return self._tcp is None or not self._tcp.busy
+
+    def go_on(self) -> None:
+        """Send what was kept."""
+        if self._again is not None:
+            self._deliver_again()
+
     def read(self) -> Iterator[None]:
         """Read the replies that have arrived, without waiting for the loop: a batch in each step."""
         for slot, sock in list(self._sockets.items()):

@@ -202,6 +202,11 @@ class TcpLink(Generic[Sent]):
         if connection is not None:
             connection.transport.abort()
 
+    @property
+    def busy(self) -> bool:
+        """Whether the kernel may have messages whose answers have not come."""
+        return bool(self._waiting)
+
     def close_if_idle(self) -> bool:
         """Close the connection if nothing waits for an answer; return whether there was one."""
         connection = None if self._waiting else self._leave()
