@@ -27,9 +27,9 @@ PULL: Final = 32
 """Messages that JetStream may send ahead."""
 PULL_SECONDS: Final = 5.0
 """After so long without messages JetStream says that there are none."""
-HEARTBEAT_SECONDS: Final = 0.5
+HEARTBEAT_SECONDS: Final = 0.25
 """How often JetStream says that there is nothing new."""
-DEADLINE_SECONDS: Final = 1.5
+DEADLINE_SECONDS: Final = 1.0
 """When JetStream has said nothing for so long, the consumer is lost: with its server, for example."""
 _IDLE_SECONDS: Final = 30
 """JetStream removes a consumer that was asked for nothing for so long."""

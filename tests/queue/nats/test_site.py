@@ -98,7 +98,7 @@ def test_the_record_is_replaced_by_whoever_knows_its_revision(server: NatsServer
 
 
 @pytest.mark.peers
-def test_what_is_written_beside_the_queue_is_seen_by_those_who_watch(server: NatsServer) -> None:
+def test_what_is_written_beside_the_queue_is_seen_at_once(server: NatsServer) -> None:
     async def scenario(queue: SiteQueue, jetstream: JetStream) -> None:
         first, second = NO_RECORD._replace(node="n1.a", epoch=1), NO_RECORD._replace(node="n2.b", epoch=2)
         revision = await queue.replace(first, Revision(0, 0), TIMEOUT)
