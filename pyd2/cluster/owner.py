@@ -207,7 +207,7 @@ class Owner:
         """Watch the record until this node may claim the queue, owns it, or is to leave."""
         ownership, record = self._ownership, self._ownership.record
         assert record is not None
-        watch = await queue.watch(ownership.revision, record)
+        watch = await queue.watch(ownership.revision, record, ANSWER_SECONDS)
         try:
             while self._leave_at is None and not ownership.is_owner:
                 if self._host.ready and ownership.may_claim(moment()):

@@ -30,6 +30,11 @@ _CHUNK: Final = 128
 """Requests that the engine gets in one turn of the loop."""
 READ_AHEAD: Final = 20_000
 """Requests that are read and not done, without those that wait to be tried again."""
+OPEN_SECONDS: Final = 0.5, 4.0
+"""How long it may take to begin to read: at first, and at most; it doubles.
+
+JetStream may give the consumer to a server that has just been killed, and then no answer comes.
+"""
 _READ_SECONDS: Final = 10.0
 _PAUSE: Final = 0.1
 """Seconds before the queue is read again when that has failed."""
@@ -73,17 +78,20 @@ class Term:
     async def read(self, link: Link, after: int, revision: Revision) -> None:
         """Hand on the late batches, as of a revision, and then what is behind a sequence, to the end."""
         late_begun = False
+        seconds, longest = OPEN_SECONDS
         while not self.closed:
             try:
                 if not late_begun:
-                    await self._begin_late(await link.queue.late(revision))
+                    await self._begin_late(await link.queue.late(revision, seconds))
                     late_begun = True
-                reader = await link.queue.read(after)
+                reader = await link.queue.read(after, seconds)
             except SharedQueueError as error:
                 if not isinstance(error, UnansweredError):
                     self._events.refused(str(error))
+                seconds = min(2 * seconds, longest)
                 await asyncio.sleep(_PAUSE)
                 continue
+            seconds, _ = OPEN_SECONDS
             try:
                 while not self.closed:
                     for queued in await reader.read(_READ_SECONDS):

@@ -98,6 +98,10 @@ class JetStream:
         """Return the last message with a subject, from the stream's leader; None if there is none."""
         return await self._message(stream, {"last_by_subj": subject})
 
+    async def first_message(self, stream: str, seconds: float) -> Stored | None:
+        """Return the first message that is there, from the stream's leader; None if there is none."""
+        return await self._message(stream, {"seq": 1, "next_by_subj": ">"}, seconds)
+
     async def purge(self, stream: str, up_to: int, subject: str = "") -> None:
         """Remove the messages up to a sequence, that one included; 0: none. ``subject``: only of this one."""
         # JetStream purges below the sequence that it gets, and takes 0 for all messages.
@@ -127,9 +131,11 @@ class JetStream:
             text = f"a consumer of {stream} has another form than expected: {error!r}"
             raise ProtocolError(text) from error
 
-    async def _message(self, stream: str, which: Mapping[str, object]) -> Stored | None:
+    async def _message(
+        self, stream: str, which: Mapping[str, object], seconds: float = API_SECONDS
+    ) -> Stored | None:
         try:
-            message = (await self._call(f"STREAM.MSG.GET.{stream}", which))["message"]
+            message = (await self._call(f"STREAM.MSG.GET.{stream}", which, seconds))["message"]
             header, payload = message.get("hdrs", ""), message.get("data", "")
             return Stored(
                 str(message["subject"]), _number(message["seq"]),

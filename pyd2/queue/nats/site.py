@@ -29,9 +29,6 @@ MAX_BYTES: Final = 1 << 30
 MOST_DEAD: Final = 100_000
 """Dead letters that are kept, the newest."""
 
-OPEN_SECONDS: Final = 1.0
-"""How long it may take to begin to read: without a leader no answer comes at all."""
-
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
@@ -111,10 +108,10 @@ class SiteQueue:
         with failing():
             return await self._jetstream.publish(subject, join(batch.datagrams), fields, seconds=seconds)
 
-    async def read(self, after: int) -> SiteReader:
+    async def read(self, after: int, seconds: float) -> SiteReader:
         """See SharedQueue."""
         with failing():
-            reader = await Reader.open(self._jetstream, self._site.requests, after, OPEN_SECONDS)
+            reader = await Reader.open(self._jetstream, self._site.requests, after, seconds)
         return SiteReader(reader)
 
     async def batch(self, sequence: int) -> QueuedBatch | None:
@@ -135,10 +132,10 @@ class SiteQueue:
         # It may have been written since the state was asked for.
         return Revision(max(state.last, stored.sequence), stored.sequence), read_record(stored.payload)
 
-    async def watch(self, revision: Revision, record: Record) -> SiteWatch:
+    async def watch(self, revision: Revision, record: Record, seconds: float) -> SiteWatch:
         """See SharedQueue."""
         with failing():
-            reader = await Reader.open(self._jetstream, self._site.owner, revision.last, OPEN_SECONDS)
+            reader = await Reader.open(self._jetstream, self._site.owner, revision.last, seconds)
         return SiteWatch(reader, self._site.record, revision, record)
 
     async def replace(self, record: Record, expected: Revision, seconds: float) -> Revision:
@@ -157,12 +154,15 @@ class SiteQueue:
         with failing():
             await self._jetstream.purge(self._site.requests, up_to)
 
-    async def late(self, revision: Revision) -> list[LateBatch]:
+    async def late(self, revision: Revision, seconds: float) -> list[LateBatch]:
         """See SharedQueue."""
         found: dict[str, Stored] = {}
         last = 0
         with failing():
-            async for stored in read_all(self._jetstream, self._site.owner, seconds=OPEN_SECONDS):
+            first = await self._jetstream.first_message(self._site.owner, seconds)
+            if first is not None and (first.subject, first.sequence) == (self._site.record, revision.last):
+                return []  # there were none at this record, as is usual
+            async for stored in read_all(self._jetstream, self._site.owner, seconds=seconds):
                 found[stored.subject], last = stored, stored.sequence
         # The record is behind all that is older than it, and always there.
         if last < revision.record:
