@@ -124,6 +124,7 @@ class Owner:
     def leave(self) -> None:
         """Give the queue up, soon; ``left`` is set then."""
         self._leave_at = moment().boot + FINISH_SECONDS
+        self._stop_reading()
 
     def stay(self) -> None:
         """Own the queue again, if it is free."""

@@ -114,7 +114,12 @@ class Shell:
 
     async def until_received(self) -> tuple[bytes, Any]:
         found: list[tuple[bytes, Any]] = []
-        await until(lambda: found.extend(self.received()) or found, "an update")
+
+        def some() -> bool:
+            found.extend(self.received())
+            return bool(found)
+
+        await until(some, "an update")
         return found[0]
 
     async def until_finished(self, *numbers: int) -> None:

@@ -392,9 +392,14 @@ def test_a_reader_that_hears_that_there_is_nothing_new_waits_on(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader_module, "HEARTBEAT_SECONDS", 0.1)
-    deadlines: list[object] = []
-    noted = Reader._set_deadline
-    monkeypatch.setattr(Reader, "_set_deadline", lambda self: (deadlines.append(self), noted(self)))
+    deadlines: list[Reader] = []
+    set_deadline = Reader._set_deadline
+
+    def note(reader: Reader) -> None:
+        deadlines.append(reader)
+        set_deadline(reader)
+
+    monkeypatch.setattr(Reader, "_set_deadline", note)
 
     async def scenario() -> None:
         async with connected(of_real(server)) as connection:
