@@ -34,7 +34,7 @@ RUNS: Final = {
         "all that may fail does", 100,
     ),
     "kills": Run(
-        lambda o: kills.kills(o.d2, o.count, o.rate, o.seed, o.lease, o.grace),
+        lambda o: kills.kills(o.d2, o.count, o.rate, o.seed, o.lease, o.grace, o.only),
         "how long there are no updates when an owner or a server is gone", 20, lease=6.0, grace=1.0,
     ),
     "quorum": Run(
@@ -83,7 +83,8 @@ def main() -> int:
     parser.add_argument("--sync", default="always", help="sync_interval of the servers, for power")
     parser.add_argument("--fudge", type=int, help="the switch tsig-fudge of frozen: updates are signed")
     parser.add_argument("--dns", choices=("bind", "knot"), default="bind", help="the server of frozen")
-    parser.add_argument("--only", action="append", metavar="FAULT", help="of faults, such as owner_killed")
+    parser.add_argument("--only", action="append", metavar="FAULT",
+                        help="of faults and kills, such as owner_killed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--d2", default=str(Path(sys.executable).with_name("pyd2")), metavar="PATH")
     options = parser.parse_args()
