@@ -74,13 +74,14 @@ class FencedEngineIO(EngineIO):
     """The shell of an engine that works and sends only while ``may_send`` says so, over TCP and TLS, too.
 
     When it is closed, nothing that its engine still does has an effect. Signatures are good for ``valid``
-    seconds.
+    seconds. TCP gives up after ``lease`` seconds what a server does not acknowledge: a process that stands
+    still cannot reset its connections.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, engine: Engine, report: Callable[[Output], None],
         datagrams: Datagrams, hand_out: Callable[[Sequence[HookJob[Any]]], None], troubles: Troubles,
-        turns: ReadTurns, may_send: Callable[[], bool], valid: float,
+        turns: ReadTurns, may_send: Callable[[], bool], valid: float, lease: float,
     ) -> None:
         self._may_send = may_send
         self._valid = valid
@@ -88,6 +89,7 @@ class FencedEngineIO(EngineIO):
         """Whether all that the engine gave to be sent was sent, or waits."""
         fenced = FencedDatagrams(datagrams, self._may)
         super().__init__(loop, engine, report, fenced, hand_out, troubles, turns)
+        self._unread_seconds = lease
 
     def _may(self) -> bool:
         return not self._closed and self._may_send()

@@ -89,6 +89,7 @@ class ServiceHost:
         self._closed = False
         assert switches.nats is not None
         self._max_entries = switches.max_entries
+        self._lease = switches.nats.lease
         self._valid = _VALID_PART * switches.nats.tsig_fudge
         self.member: Final = Member(around.loop, switches, self, queue.done, queue.taken, around.log)
 
@@ -120,6 +121,7 @@ class ServiceHost:
         engine_io = FencedEngineIO(
             around.loop, engine, self._report, backend.datagrams, hook_jobs.post,
             Troubles(around.counters, around.log), around.turns, self.member.may_send, self._valid,
+            self._lease,
         )
         return EngineParts(engine, engine_io, hook_jobs)
 

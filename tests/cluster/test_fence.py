@@ -91,7 +91,7 @@ class Shell:
         engine.configure(config, None, time.monotonic(), time.time())
         self.io = FencedEngineIO(
             loop, engine, lambda output: self.finished.extend(output.finished), backend.datagrams,
-            no_hook_jobs, Troubles(self.counters, log), ReadTurns(loop), self.may_send, 100.0,
+            no_hook_jobs, Troubles(self.counters, log), ReadTurns(loop), self.may_send, 100.0, 6.0,
         )
         stack.callback(self.io.close)
 
@@ -190,6 +190,13 @@ def test_what_tcp_has_cannot_be_held_back(name: str) -> None:
         connection, _ = await asyncio.get_running_loop().run_in_executor(None, listener.accept)
         stack.enter_context(connection)
         assert not shell.io.hold()
+        (sockets,) = shell.io._servers.values()
+        link = sockets._tcp
+        assert link is not None
+        await until(lambda: link._connection, "the connection")
+        assert link._connection is not None
+        sock = link._connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 6000
 
     play(scenario)
 
