@@ -246,7 +246,7 @@ class Owner:
         """Renew, and let a term begin or the node leave; then pause."""
         ownership, term, now = self._ownership, self._term, moment()
         if self._leave_at is not None:
-            if term is None or not term.work.count or now.boot >= self._leave_at:
+            if term is None or not term.begun or now.boot >= self._leave_at:
                 await self._leave(queue, term)
                 return
             self._stop_reading()

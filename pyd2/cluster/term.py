@@ -67,6 +67,8 @@ class Term:
         self.work: Final = UnderWay(progress, epoch)
         """What was read and is not done."""
         self.closed = False
+        self.begun = 0
+        """Requests of these that the engine has got, or whose dead letters are not safe."""
         self._events = events
         self._most = most
         self._newest = NewestRequests()
@@ -121,6 +123,7 @@ class Term:
             if overtaken := {numbers[place] for place in self._newest.overtaken(batch)}:
                 numbers = [number for number in numbers if number not in overtaken]
                 self._events.overtaken(batch.receiver, len(overtaken))
+                self.begun += len(overtaken)
                 self.done((), dict.fromkeys(sorted(overtaken), REASON))
             await self._carry_out(numbers)
 
@@ -136,6 +139,7 @@ class Term:
             if self.closed:
                 return
             chunk = numbers[at : at + _CHUNK]
+            self.begun += len(chunk)
             self._events.carry_out([self.work.datagram(number) for number in chunk], chunk)
             await asyncio.sleep(0)
 
@@ -160,3 +164,4 @@ class Term:
         if self.closed:
             return
         self.work.end(numbers)
+        self.begun -= len(numbers)

@@ -16,6 +16,7 @@ from tests.cluster.played import LEASE, Node, dead_letters, new_site, until
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
 
     from pyd2.queue.nats.site import SiteQueue
     from tests.kit.nats_servers import NatsServer
@@ -115,6 +116,31 @@ def test_one_that_leaves_finishes_what_is_under_way_and_the_next_one_goes_on_at_
             await one.until_begun(b"c")
             await one.kill()
             await two.kill()
+
+    asyncio.run(scenario())
+
+
+def test_one_that_leaves_does_not_wait_for_what_it_has_not_begun(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FINISH_SECONDS", 2 * TIMEOUT)
+    texts = [b"%d" % number for number in range(2 * term._CHUNK)]
+
+    async def scenario() -> None:
+        async with new_site(server, "half") as queue:
+            node = Node(server, "half", "n1")
+            begin = node.host.carry_out
+
+            def leave_after(datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+                begin(datagrams, numbers)
+                node.owner.leave()
+
+            monkeypatch.setattr(node.host, "carry_out", leave_after)
+            await append(queue, 1, *texts)
+            await node.until_begun(*texts[: term._CHUNK])
+            node.host.end(term._CHUNK)
+            await asyncio.wait_for(node.owner.left.wait(), TIMEOUT)
+            await node.kill()
 
     asyncio.run(scenario())
 
