@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pyd2.cluster.term import Term
     from pyd2.config.switches import QueueSwitches
     from pyd2.counters import Counters
-    from pyd2.net.engine_io import EngineIO
     from pyd2.net.read_turns import ReadTurns
     from pyd2.observe.log import MessageLog
     from pyd2.queue.durable import DurableQueue
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from pyd2.update.drive.questions import WhatDiffers
     from pyd2.update.output import Output
 
+_VALID_PART: Final = 0.5
+"""Of the time for which a signature is valid: what is older is not sent any more."""
 _RENEW_PAUSE: Final = 1.0
 """Seconds until a new engine is prepared again when that has failed."""
 
@@ -41,7 +42,7 @@ class EngineParts(NamedTuple):
     """An engine with what belongs to it alone."""
 
     engine: Engine
-    engine_io: EngineIO
+    engine_io: FencedEngineIO
     hook_jobs: HookJobs
 
 
@@ -84,9 +85,12 @@ class ServiceHost:
         self._ends: EndReports | None = None
         """Where the ends of the present term are reported."""
         self._term: Term | None = None
-        self._engine_io: EngineIO | None = None
+        self._engine_io: FencedEngineIO | None = None
         self._closed = False
+        assert switches.nats is not None
         self._max_entries = switches.max_entries
+        self._lease = switches.nats.lease
+        self._valid = _VALID_PART * switches.nats.tsig_fudge
         self.member: Final = Member(around.loop, switches, self, queue, around.log)
 
     # For the main thread.
@@ -116,7 +120,8 @@ class ServiceHost:
         hook_jobs = HookJobs(around.home, bring_back)
         engine_io = FencedEngineIO(
             around.loop, engine, self._report, backend.datagrams, hook_jobs.post,
-            Troubles(around.counters, around.log), around.turns, self.member.may_send,
+            Troubles(around.counters, around.log), around.turns, self.member.may_send, self._valid,
+            self._lease,
         )
         return EngineParts(engine, engine_io, hook_jobs)
 
@@ -145,7 +150,7 @@ class ServiceHost:
         """See Member."""
         self.member.stay()
 
-    def _use(self, engine_io: EngineIO) -> None:
+    def _use(self, engine_io: FencedEngineIO) -> None:
         self._engine_io = engine_io
         self.ready = True
 
@@ -159,6 +164,19 @@ class ServiceHost:
         """See Host."""
         assert self._engine_io is not None
         self._engine_io.requests(datagrams, numbers)
+
+    @property
+    def retries(self) -> int:
+        """See Host."""
+        return self._engine_io.retries if self._engine_io is not None else 0
+
+    def hold(self) -> bool:
+        """See Host."""
+        return self._engine_io is not None and self._engine_io.hold()
+
+    def resume(self, seconds: float) -> bool:
+        """See Host."""
+        return self._engine_io is not None and self._engine_io.resume(seconds)
 
     def drop(self) -> None:
         """See Host."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyd2.queue.shared.interface import SharedQueue
 
 
+STAYS_SECONDS: Final = 2.0
+"""A connection is not given up before: servers that choose a leader do not answer, whichever is asked."""
 LASTS_SECONDS: Final = 10.0
 """The end of a connection is logged if it has lasted so long: without a quorum none of them does."""
 
@@ -52,8 +54,9 @@ class Link:
         await self._session.run()
 
     def go_to_next(self, reason: str) -> None:
-        """Give the connection up and go to the next server: this one does not answer."""
-        self._session.go_to_next(reason)
+        """Give the connection up and go to the next server, if it has lasted: this one does not answer."""
+        if asyncio.get_running_loop().time() - self._since >= STAYS_SECONDS:
+            self._session.go_to_next(reason)
 
     def connected(self, connection: Connection) -> None:
         """See SessionListener."""

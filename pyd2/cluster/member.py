@@ -18,7 +18,7 @@ from pyd2.queue.shared.ownership import Ownership
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from pyd2.cluster.owner import Host
+    from pyd2.cluster.interface import Host
     from pyd2.cluster.receiver import Disk
     from pyd2.config.switches import QueueSwitches
     from pyd2.messages import Log

@@ -1,16 +1,16 @@
 """A node that owns the shared queue, or waits to: it keeps the record, and begins and ends terms.
 
-The rules are those of ``pyd2.queue.shared.ownership``; here are the calls and the clocks. The term ends with
-the lease, at a timer or when something is to be sent before that (``may_send``): nothing of it counts from
-then on, and the engine with all that it had under way is thrown away. The record may still be this node's; as
-soon as it could renew that, it begins another term.
+The rules are those of ``pyd2.queue.shared.ownership``; here are the calls and the clocks. The term pauses
+with the lease, at a timer or when something is to be sent before that (``may_send``): nothing is sent from
+then on. If this node can then renew the record, no other node has owned the queue meanwhile, and the term
+goes on. Else the engine with all that it had under way is thrown away, as it is if TCP has some of that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.cluster.burial import Burial
 from pyd2.cluster.removal import Removal
@@ -23,53 +23,33 @@ from pyd2.queue.shared.record import RecordError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
+    from pyd2.cluster.interface import Host
     from pyd2.cluster.link import Link
     from pyd2.messages import Log
-    from pyd2.queue.interface import DeadLetter
     from pyd2.queue.shared.batch import BatchNumber
     from pyd2.queue.shared.interface import SharedQueue
     from pyd2.queue.shared.late import LateBatch
     from pyd2.queue.shared.ownership import Ownership, Write
+    from pyd2.queue.shared.record import Record, Revision
 
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 0.25
-"""How often a node that does not own the queue looks at the record."""
+"""How often a node that does not own the queue looks at its clocks, and at the record if that has failed."""
 COMMIT_SECONDS: Final = 0.05
 """How often the owner writes what is done."""
 ANSWER_SECONDS: Final = 1.0
 """How long a read or a write of the record may take."""
 FINISH_SECONDS: Final = 1.0
 """How long an owner that leaves lets what is under way continue."""
+_LEAVING_PAUSE: Final = 0.005
+"""How often it looks whether that has ended."""
 
 LOGGED_FAILURE: Final = 4
 """The failure in a row that is logged."""
 
 _PAUSE: Final = 0.1
-"""Seconds before the next try when a call has failed."""
-
-
-class Host(Protocol):
-    """The update service, as an owner needs it; all of it in the update thread."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is an engine that has nothing under way."""
-
-    def begin(self, term: Term) -> None:
-        """Report the ends of requests to this term from now on."""
-
-    def carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
-        """Give requests to the engine."""
-
-    def drop(self) -> None:
-        """Throw away all that the engine has under way; ``ready`` when there is another one."""
-
-    def bury(self, dead: Sequence[DeadLetter]) -> None:
-        """Keep dead letters on this machine: the shared queue does not take them."""
-
-    def report(self, context: dict[str, Any]) -> None:
-        """Log an exception that is a defect; see ``asyncio.loop.call_exception_handler``."""
+"""Seconds before the next try when a call has failed, or one that has left looks whether it is to stay."""
 
 
 async def _in_time(call: Awaitable[T]) -> T:
@@ -113,7 +93,10 @@ class Owner:
         self._removal = Removal()
         self._renew_at = 0.0
         """When to renew the lease though nothing has been done, by ``Moment.boot``."""
-        self._paused = False
+        self._written_at = 0.0
+        """When the last write of the record began that was carried out, by ``Moment.boot``."""
+        self._paused_since: float | None = None
+        """When the lease began that is over; None: it is not."""
         self._failures = 0
         """How often the record could not be read in a row, though a server has answered."""
         self._unanswered = 0
@@ -128,20 +111,20 @@ class Owner:
     def may_send(self) -> bool:
         """Return whether updates may leave now; the term ends if they may not."""
         term = self._term
-        if term is None or term.closed:
+        if term is None or self._paused_since is not None:
             return False
         if self._ownership.may_send(moment()):
             return True
-        term.close()
-        self._paused = True
+        self._paused_since = self._written_at
         self._log.emit("PYD2_CLUSTER_PAUSED", self._site, f"{self._lease:g}")
         # Not now: the engine is in the middle of sending.
-        asyncio.get_running_loop().call_soon(self._end_term, term)
+        asyncio.get_running_loop().call_soon(self._hold, term)
         return False
 
     def leave(self) -> None:
         """Give the queue up, soon; ``left`` is set then."""
         self._leave_at = moment().boot + FINISH_SECONDS
+        self._stop_reading()
 
     def stay(self) -> None:
         """Own the queue again, if it is free."""
@@ -204,7 +187,7 @@ class Owner:
         ownership = self._ownership
         if self._leave_at is not None and (self.left.is_set() or not ownership.is_owner):
             self.left.set()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(_PAUSE)
             return
         queue = self._link.queue
         if not (self._known and ownership.is_owner):
@@ -214,11 +197,31 @@ class Owner:
         elif self._host.ready and ownership.may_claim(moment()):
             await self._claim(queue)
         else:
-            await asyncio.sleep(LOOK_SECONDS)
+            await self._stand_by(queue)
 
     async def _observe(self, queue: SharedQueue) -> None:
         revision, record = await _in_time(queue.record())
         self._known, self._failures = True, 0
+        self._observed(revision, record)
+
+    async def _stand_by(self, queue: SharedQueue) -> None:
+        """Watch the record until this node may claim the queue, owns it, or is to leave."""
+        ownership, record = self._ownership, self._ownership.record
+        assert record is not None
+        watch = await queue.watch(ownership.revision, record, ANSWER_SECONDS)
+        try:
+            while self._leave_at is None and not ownership.is_owner:
+                if self._host.ready and ownership.may_claim(moment()):
+                    await self._claim(queue)
+                    return
+                left = ownership.seconds_to_claim(moment())
+                found = await watch.next(min(left, LOOK_SECONDS) if left > 0 else LOOK_SECONDS)
+                if found is not None:
+                    self._observed(*found)
+        finally:
+            watch.close()
+
+    def _observed(self, revision: Revision, record: Record) -> None:
         change = self._ownership.observed(revision, record, moment())
         if change is Change.GAINED:
             self.claims += 1
@@ -226,7 +229,7 @@ class Owner:
         elif change is Change.LOST:
             left = self._term.work.count if self._term is not None else 0
             self._end_term(self._term)
-            self._paused = False
+            self._paused_since = None
             self._log.emit("PYD2_CLUSTER_FENCED", self._site, record.node or "none", record.epoch, left)
 
     async def _claim(self, queue: SharedQueue) -> None:
@@ -243,7 +246,7 @@ class Owner:
         """Renew, and let a term begin or the node leave; then pause."""
         ownership, term, now = self._ownership, self._term, moment()
         if self._leave_at is not None:
-            if term is None or not term.work.count or now.boot >= self._leave_at:
+            if term is None or not term.begun or now.boot >= self._leave_at:
                 await self._leave(queue, term)
                 return
             self._stop_reading()
@@ -259,7 +262,8 @@ class Owner:
             record = ownership.record
             if record is not None and ownership.is_owner:
                 self._removal.go_on(queue, record)
-        await asyncio.sleep(COMMIT_SECONDS)
+        self._resume()
+        await asyncio.sleep(COMMIT_SECONDS if self._leave_at is None else _LEAVING_PAUSE)
 
     async def _advance(self, queue: SharedQueue, term: Term) -> bool:
         """Write what is left of late batches, and raise the floor as far as all is done.
@@ -319,7 +323,8 @@ class Owner:
             raise
         self._unanswered = 0  # a leader that has no followers any more may still answer what is read
         ownership.written(revision, moment())
-        self._renew_at = write.begun.boot + self._lease / 4
+        self._written_at = write.begun.boot
+        self._renew_at = self._written_at + self._lease / 4
 
     # Terms.
 
@@ -333,11 +338,12 @@ class Owner:
         after = progress.begin_after(at_floor)
         if after != record.floor:
             self._log.emit("PYD2_CLUSTER_STREAM_LOST", self._site, record.floor)
-        if self._paused:
+        if self._paused_since is not None:
             self._log.emit("PYD2_CLUSTER_RESUMED", self._site, after + 1)
-        self._paused = False
+        self._paused_since = None
         events = TermEvents(
-            self._carry_out, self._burial.add, self._unreadable, self._overtaken, self._refused
+            self._carry_out, self._burial.add, self._unreadable, self._overtaken, self._refused,
+            lambda: self._host.retries,
         )
         term = self._term = Term(progress, events, self._most, record.epoch)
         self._host.begin(term)
@@ -347,11 +353,31 @@ class Owner:
         self._watch_lease()
 
     def _watch_lease(self) -> None:
-        """End the term when the lease is over: a connection that is being made would send after that."""
+        """Pause when the lease is over: a connection that is being made would send after that."""
+        if self._watch is not None:
+            self._watch.cancel()
         self._watch = None
         if self.may_send():
             left = self._ownership.lease_left(moment())
             self._watch = asyncio.get_running_loop().call_later(max(0.001, left), self._watch_lease)
+
+    def _hold(self, term: Term) -> None:
+        """Keep what a term has under way, or throw it away if that cannot be kept."""
+        if term is self._term and not self._host.hold():
+            self._end_term(term)
+
+    def _resume(self) -> None:
+        """Go on where the term has paused, if there is a lease: no other node has owned the queue between."""
+        term, since, now = self._term, self._paused_since, moment()
+        if term is None or since is None or not self._ownership.may_send(now):
+            return
+        self._paused_since = None
+        if self._host.resume(now.boot - since):
+            self._log.emit("PYD2_CLUSTER_RESUMED", self._site, term.progress.floor + 1)
+            self._watch_lease()
+        else:  # the next term says that it resumes
+            self._paused_since = since
+            self._end_term(term)
 
     def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         try:

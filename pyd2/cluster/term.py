@@ -28,9 +28,18 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 128
 """Requests that the engine gets in one turn of the loop."""
+READ_AHEAD: Final = 20_000
+"""Requests that are read and not done, without those that wait to be tried again."""
+OPEN_SECONDS: Final = 0.5, 4.0
+"""How long it may take to begin to read: at first, and at most; it doubles.
+
+JetStream may give the consumer to a server that has just been killed, and then no answer comes.
+"""
 _READ_SECONDS: Final = 10.0
 _PAUSE: Final = 0.1
 """Seconds before the queue is read again when that has failed."""
+_FULL_PAUSE: Final = 0.01
+"""Seconds until another look whether more may be read."""
 
 
 class TermEvents(NamedTuple):
@@ -46,40 +55,45 @@ class TermEvents(NamedTuple):
     """Logs requests that come too late: their receiver, and how many they are."""
     refused: Callable[[str], None]
     """Logs why the queue cannot be read though a server answers; it is tried again."""
+    retries: Callable[[], int]
+    """Says how many requests wait in the engine to be tried again."""
 
 
 class Term:
-    """Not many more than ``most`` requests are read and not done."""
+    """Not many more than ``most`` requests are read and not done, nor many more than READ_AHEAD ready."""
 
     def __init__(self, progress: Progress, events: TermEvents, most: int, epoch: int) -> None:
         self.progress: Final = progress
         self.work: Final = UnderWay(progress, epoch)
         """What was read and is not done."""
         self.closed = False
+        self.begun = 0
+        """Requests of these that the engine has got, or whose dead letters are not safe."""
         self._events = events
         self._most = most
         self._newest = NewestRequests()
-        self._may_read = asyncio.Event()
 
     def close(self) -> None:
         """End it: nothing that is reported from now on counts."""
         self.closed = True
-        self._may_read.set()
 
     async def read(self, link: Link, after: int, revision: Revision) -> None:
         """Hand on the late batches, as of a revision, and then what is behind a sequence, to the end."""
         late_begun = False
+        seconds, longest = OPEN_SECONDS
         while not self.closed:
             try:
                 if not late_begun:
-                    await self._begin_late(await link.queue.late(revision))
+                    await self._begin_late(await link.queue.late(revision, seconds))
                     late_begun = True
-                reader = await link.queue.read(after)
+                reader = await link.queue.read(after, seconds)
             except SharedQueueError as error:
                 if not isinstance(error, UnansweredError):
                     self._events.refused(str(error))
+                seconds = min(2 * seconds, longest)
                 await asyncio.sleep(_PAUSE)
                 continue
+            seconds, _ = OPEN_SECONDS
             try:
                 while not self.closed:
                     for queued in await reader.read(_READ_SECONDS):
@@ -97,9 +111,8 @@ class Term:
 
     async def _begin(self, queued: QueuedBatch) -> None:
         sequence, batch, fault = queued
-        while self.work.count >= self._most and not self.closed:
-            self._may_read.clear()
-            await self._may_read.wait()
+        while self._is_full and not self.closed:  # noqa: ASYNC110  many things change it
+            await asyncio.sleep(_FULL_PAUSE)
         if self.closed:
             return
         begins = self.progress.begin(sequence, batch, time.monotonic())
@@ -112,15 +125,24 @@ class Term:
                 numbers = [number for number in numbers if number not in overtaken]
                 datagrams = [self.work.datagram(number) for number in numbers]
                 self._events.overtaken(batch.receiver, len(overtaken))
+                self.begun += len(overtaken)
                 self.done((), dict.fromkeys(sorted(overtaken), REASON))
             await self._carry_out(datagrams, numbers)
+
+    @property
+    def _is_full(self) -> bool:
+        count = self.work.count
+        # A DNS server that is down must not keep the requests for others from being read.
+        return count >= self._most or count - self._events.retries() >= READ_AHEAD
 
     async def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Hand requests to the engine, some in each turn of the loop."""
         for at in range(0, len(numbers), _CHUNK):
             if self.closed:
                 return
-            self._events.carry_out(datagrams[at : at + _CHUNK], numbers[at : at + _CHUNK])
+            chunk = numbers[at : at + _CHUNK]
+            self.begun += len(chunk)
+            self._events.carry_out(datagrams[at : at + _CHUNK], chunk)
             await asyncio.sleep(0)
 
     def amend(self, changes: Sequence[Amendment]) -> None:
@@ -144,5 +166,4 @@ class Term:
         if self.closed:
             return
         self.work.end(numbers)
-        if self.work.count < self._most:
-            self._may_read.set()
+        self.begun -= len(numbers)

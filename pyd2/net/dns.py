@@ -85,6 +85,7 @@ class ServerSockets:
 
     ``on_replies(lane, slot, datagrams)`` gets what the server answers; ``on_failure(outgoing, error)`` gets
     what cannot be sent, with the errno or the reason. ``timeout`` gives the seconds a try waits.
+    ``unread_seconds``: see TcpLink.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class ServerSockets:
         descriptors: Descriptors,
         troubles: ServerTroubles,
         turns: ReadTurns,
+        unread_seconds: float = 0.0,
     ) -> None:
         self._loop = loop
         self._turns = turns
@@ -108,6 +110,7 @@ class ServerSockets:
         self._on_failure = on_failure
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
         self._timeout = timeout
+        self._unread_seconds = unread_seconds
         self._descriptors = descriptors
         self._troubles = troubles
         self._sockets: dict[int, socket.socket] = {}
@@ -149,6 +152,22 @@ class ServerSockets:
             self._posted = self._datagrams.posted(self._lane, self._troubles.segments_refused)
         if self._again is None:
             self._deliver(self._posted, now)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether messages wait for the kernel."""
+        return self._again is not None
+
+    def hold(self) -> bool:
+        """Keep what waits for the kernel until ``go_on``; return whether all can be kept: not over TCP."""
+        if self._again is not None:
+            self._again.cancel()
+        return self._tcp is None or not self._tcp.busy
+
+    def go_on(self) -> None:
+        """Send what was kept."""
+        if self._again is not None:
+            self._deliver_again()
 
     def read(self) -> Iterator[None]:
         """Read the replies that have arrived, without waiting for the loop: a batch in each step."""
@@ -212,7 +231,7 @@ class ServerSockets:
             self._tcp = TcpLink(
                 self._loop, str(self._lane.address), self._lane.port, self._tcp_replies, self._on_failure,
                 self._troubles.connection_closed, self._timeout, self._descriptors, self._lane.tls,
-                lambda: self._lane.batch > 1,
+                lambda: self._lane.batch > 1, self._unread_seconds,
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 

@@ -102,6 +102,8 @@ class EngineIO:
         self._reading: Iterator[None] | None = None
         """The one that is not finished."""
         self._reading_since = 0.0
+        self._unread_seconds = 0.0
+        """How long the kernel may keep what a server does not acknowledge over TCP; see TcpLink."""
         self.capture: UpdateCapture | None = None
         """Notes updates and replies, while a capture is under way."""
 
@@ -229,7 +231,7 @@ class EngineIO:
         if sockets is None:
             sockets = ServerSockets(
                 self._loop, lane, self._replies, self._failed, self._datagrams, self._timeout,
-                self._descriptors, self._troubles.of(lane), self._turns,
+                self._descriptors, self._troubles.of(lane), self._turns, self._unread_seconds,
             )
             self._servers[lane] = sockets
         return sockets

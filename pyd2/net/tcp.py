@@ -130,6 +130,9 @@ class TcpLink(Generic[Sent]):
     small reply back until the first one is acknowledged (Nagle's algorithm), and the kernel takes 40 ms for
     that.
 
+    ``unread_seconds``: the kernel gives a connection up whose server has not acknowledged what was sent, for
+    so long; 0: as it likes.
+
     Of the messages that wait, no two may have the same query ID.
     """
 
@@ -145,6 +148,7 @@ class TcpLink(Generic[Sent]):
         descriptors: Descriptors,
         tls: TlsSwitches | None = None,
         quick_acks: Callable[[], bool] = lambda: False,
+        unread_seconds: float = 0.0,
     ) -> None:
         self._loop = loop
         self._address = address
@@ -156,6 +160,7 @@ class TcpLink(Generic[Sent]):
         self._descriptors = descriptors
         self._tls = tls
         self._quick_acks = quick_acks
+        self._unread_seconds = unread_seconds
         self._pace = Pace(BATCH)
         self._connection: _Connection | None = None
         """The present one; what comes from others counts no more."""
@@ -201,6 +206,11 @@ class TcpLink(Generic[Sent]):
         connection = self._leave()
         if connection is not None:
             connection.transport.abort()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the kernel may have messages whose answers have not come."""
+        return bool(self._waiting)
 
     def close_if_idle(self) -> bool:
         """Close the connection if nothing waits for an answer; return whether there was one."""
@@ -272,6 +282,9 @@ class TcpLink(Generic[Sent]):
         self._connection = connection
         if self._quick_acks():
             connection.socket = connection.transport.get_extra_info("socket")
+        if self._unread_seconds:
+            sock = connection.transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * self._unread_seconds))
         waiting, self._waiting = self._waiting, {}
         if self._expiry is not None:
             self._expiry.cancel()

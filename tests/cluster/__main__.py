@@ -1,7 +1,7 @@
 """Long runs of a site with a shared queue: ``python -m tests.cluster faults --count 100``.
 
 Each needs root, makes networks of its own, prints its figures and fails if they are not as they should be.
-``rate`` needs neither.
+``rate`` and ``suffixes`` need neither.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tests.cluster import faults, frozen, kills, lan, power, quorum, rate, rolling, switching
+from tests.cluster import faults, frozen, kills, lan, power, quorum, rate, rolling, suffixes, switching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ RUNS: Final = {
         "all that may fail does", 100,
     ),
     "kills": Run(
-        lambda o: kills.kills(o.d2, o.count, o.rate, o.seed, o.lease, o.grace),
+        lambda o: kills.kills(o.d2, o.count, o.rate, o.seed, o.lease, o.grace, o.only),
         "how long there are no updates when an owner or a server is gone", 20, lease=6.0, grace=1.0,
     ),
     "quorum": Run(
@@ -47,7 +47,7 @@ RUNS: Final = {
     ),
     "frozen": Run(
         lambda o: frozen.frozen(
-            o.d2, o.count, o.rate, o.seed, 60 * o.minutes, o.lease, o.grace, o.fudge
+            o.d2, o.count, o.rate, o.seed, 60 * o.minutes, o.lease, o.grace, o.fudge, o.dns
         ),
         "owners that stand still and wake up", 100, 1000.0,
     ),
@@ -58,6 +58,9 @@ RUNS: Final = {
     "switching": Run(
         lambda o: switching.switching(o.d2, o.count, o.rate, o.seed, o.lease, o.grace),
         "from durable to nats and back", 3,
+    ),
+    "suffixes": Run(
+        lambda o: suffixes.suffixes(o.d2), "what repeated requests do, on BIND and Knot DNS",
     ),
     "rate": Run(
         lambda o: rate.rate(o.count),
@@ -79,7 +82,9 @@ def main() -> int:
     parser.add_argument("--grace", type=float, help="seconds")
     parser.add_argument("--sync", default="always", help="sync_interval of the servers, for power")
     parser.add_argument("--fudge", type=int, help="the switch tsig-fudge of frozen: updates are signed")
-    parser.add_argument("--only", action="append", metavar="FAULT", help="of faults, such as owner_killed")
+    parser.add_argument("--dns", choices=("bind", "knot"), default="bind", help="the server of frozen")
+    parser.add_argument("--only", action="append", metavar="FAULT",
+                        help="of faults and kills, such as owner_killed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--d2", default=str(Path(sys.executable).with_name("pyd2")), metavar="PATH")
     options = parser.parse_args()
@@ -89,7 +94,7 @@ def main() -> int:
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    if options.run != "rate":
+    if options.run not in ("rate", "suffixes"):
         lan.enter("tests.cluster", sys.argv[1:])
     return 0 if run.play(options) else 1
 

@@ -208,12 +208,13 @@ def apart_config(directory: Path, machine: str, dns_port: int, servers: list[Pla
 def apart_site(
     binary: str, *, nodes: int = 3, lease: float = LEASE, grace: float = GRACE, sync: str = "always",
     disk: Callable[[Path], object] | None = None, octets: tuple[int, int] = (SERVER_DISK, NODE_DISK),
-    key: TsigKey | None = None, **more: Any,
+    key: TsigKey | None = None, dns: str = "bind", **more: Any,
 ) -> Iterator[ApartSite]:
     """Run servers and BIND, make the streams, and yield the site.
 
     ``octets``: the sizes of the disks of servers and of nodes. ``disk`` mounts another one for a server on a
-    directory. ``key`` signs all updates. ``more`` is for the queue of each daemon.
+    directory. ``key`` signs all updates. ``dns`` is ``knot`` for Knot DNS in place of BIND. ``more`` is for
+    the queue of each daemon.
     """
     with contextlib.ExitStack() as stack:
         lan = stack.enter_context(Lan())
@@ -243,7 +244,10 @@ def apart_site(
             server.wait_until_ready()
         port = stack.enter_context(PortLease()).take()
         options = f"listen-on port {port} {{ {HUB}; }};"
-        bind = stack.enter_context(dns_servers.bind([ZONE], key, port=port, options=options))
+        bind = stack.enter_context(
+            dns_servers.knot([ZONE], key, port=port, address=HUB) if dns == "knot"
+            else dns_servers.bind([ZONE], key, port=port, options=options)
+        )
         machines: list[Machine] = []
         for number in range(nodes):
             place = lan.add(f"m{number}")

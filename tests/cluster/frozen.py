@@ -18,7 +18,7 @@ MOST_STALE: Final = 128
 
 def frozen(
     binary: str, count: int, rate: float, seed: int, seconds: float, lease: float, grace: float,
-    fudge: int | None,
+    fudge: int | None, dns: str,
 ) -> bool:
     """Stop the owner so often, for so long at most; print how many updates former owners have sent.
 
@@ -26,7 +26,7 @@ def frozen(
     """
     more: dict[str, Any] = {} if fudge is None else {"tsig-fudge": fudge}
     key = None if fudge is None else TsigKey.of("HMAC-SHA256")
-    with apart_site(binary, lease=lease, grace=grace, key=key, **more) as site, \
+    with apart_site(binary, lease=lease, grace=grace, key=key, dns=dns, **more) as site, \
             Load(site.machines, 0, seed) as load:
         chance = random.Random(seed)
         site.start()
@@ -48,8 +48,8 @@ def frozen(
         time.sleep(1.0)
         outcome = finish(site, load)
     signed = "unsigned" if fudge is None else f"signed, tsig-fudge {fudge} s"
-    print(f"owner stopped {times} times at {rate:g} requests a second, lease {lease:g} s, updates {signed}: "
-          f"{outcome}")
+    print(f"owner stopped {times} times at {rate:g} requests a second, lease {lease:g} s, updates {signed}, "
+          f"{dns}: {outcome}")
     if fudge is not None:
         return outcome.good and not outcome.took_effect
     return outcome.good and max(outcome.stale.values(), default=0) <= MOST_STALE

@@ -48,6 +48,11 @@ class PlayedHost:
         self.begun: list[tuple[int, bytes]] = []
         """What the present engine has under way, and has had."""
         self.drops = 0
+        self.held = 0
+        self.resumed: list[float] = []
+        """For how long it was held."""
+        self.keeps = self.goes_on = True
+        """What it answers to ``hold`` and ``resume``."""
         self.dead: list[DeadLetter] = []
         self.faults: list[dict[str, Any]] = []
 
@@ -56,6 +61,16 @@ class PlayedHost:
 
     def carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         self.begun += zip(numbers, datagrams, strict=True)
+
+    retries = 0
+
+    def hold(self) -> bool:
+        self.held += 1
+        return self.keeps
+
+    def resume(self, seconds: float) -> bool:
+        self.resumed.append(seconds)
+        return self.goes_on
 
     def drop(self) -> None:
         self.begun = []

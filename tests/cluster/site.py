@@ -43,6 +43,8 @@ class Machine:
     ) -> None:
         """``place`` is where it runs, if it has a network of its own."""
         self.name = name
+        self.settings = settings
+        """With the shared queue."""
         self.port = int(settings["DhcpDdns"]["port"])
         self.place = place
         self.directory = directory / name
@@ -150,6 +152,14 @@ def machine_config(
     return config(port, body)
 
 
+def durable_config(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of a machine with the durable queue in the same directory."""
+    body = dict(settings["DhcpDdns"])
+    directory = body["user-context"]["pyd2"]["queue"]["directory"]
+    body["user-context"] = {"pyd2": {"queue": {"type": "durable", "directory": directory}}}
+    return {"DhcpDdns": body}
+
+
 @contextlib.contextmanager
 def new_rig(binary: str, names: tuple[str, ...] = ("m1", "m2"), servers: int = 3) -> Iterator[Rig]:
     """Run servers and BIND, make the streams, and yield the site, whose daemons are not started."""
@@ -158,7 +168,7 @@ def new_rig(binary: str, names: tuple[str, ...] = ("m1", "m2"), servers: int = 3
         directory = stack.enter_context(private_directory())
         nats = stack.enter_context(nats_servers(servers))
         bind = stack.enter_context(dns_servers.bind([ZONE]))
-        _make_streams(nats)
+        make_streams(nats)
         machines = []
         urls = [f"nats://127.0.0.1:{server.port}" for server in nats]
         for name in names:
@@ -173,7 +183,7 @@ def new_rig(binary: str, names: tuple[str, ...] = ("m1", "m2"), servers: int = 3
                     machine.d2.process.kill()
 
 
-def _make_streams(servers: list[NatsServer]) -> None:
+def make_streams(servers: Sequence[NatsServer]) -> None:
     """Make the streams. A fresh cluster that never takes its third server in is started anew."""
     for _ in range(3):
         with contextlib.suppress(TimeoutError, NatsError):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster.apart import SETTLE_SECONDS, apart_site
 from tests.cluster.load import Load, finish
+from tests.cluster.site import durable_config
 from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.cluster.apart import ApartSite
     from tests.cluster.site import Machine
 
@@ -22,20 +24,19 @@ def switching(binary: str, rounds: int, rate: float, seed: int, lease: float, gr
     """
     with apart_site(binary, lease=lease, grace=grace) as site:
         *machines, last = site.machines
-        shared = {machine.name: json.loads(machine.file.read_text()) for machine in machines}
         with Load(machines, 0, seed) as load:
             for machine in machines:
-                machine.configure(_durable(shared[machine.name]))
+                machine.configure(durable_config(machine.settings))
                 machine.start()
             last.start()
             load.rate = rate
             for _ in range(rounds):
                 for machine in machines:
                     time.sleep(2.0)
-                    _restart(machine, load, shared[machine.name])
+                    _restart(machine, load, machine.settings)
                 for machine in machines:
                     time.sleep(2.0)
-                    _restart(machine, load, _durable(shared[machine.name]), site)
+                    _restart(machine, load, durable_config(machine.settings), site)
             time.sleep(2.0)
             outcome = finish(site, load)
     print(f"two machines {rounds} times from durable to nats and back at {rate:g} requests a second: "
@@ -44,15 +45,9 @@ def switching(binary: str, rounds: int, rate: float, seed: int, lease: float, gr
     return outcome.good and not outcome.older
 
 
-def _durable(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration with the durable queue in the same directory."""
-    body = dict(settings["DhcpDdns"])
-    directory = body["user-context"]["pyd2"]["queue"]["directory"]
-    body["user-context"] = {"pyd2": {"queue": {"type": "durable", "directory": directory}}}
-    return {"DhcpDdns": body}
-
-
-def _restart(machine: Machine, load: Load, settings: dict[str, Any], site: ApartSite | None = None) -> None:
+def _restart(
+    machine: Machine, load: Load, settings: Mapping[str, Any], site: ApartSite | None = None
+) -> None:
     """Start a machine with another queue; ``site``: when all that it has handed over is worked off."""
     with load.held(machine):
         machine.until_read()

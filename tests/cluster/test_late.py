@@ -99,7 +99,7 @@ def test_a_late_batch_is_written_by_the_owner_only(server: NatsServer) -> None:
                     revision, record = await queue.record()
             one.host.end_only(b"b")
             await one.until_logged("PYD2_CLUSTER_FENCED")
-            assert await queue.late(revision) == []
+            assert await queue.late(revision, TIMEOUT) == []
             await one.kill()
 
     asyncio.run(scenario())
@@ -109,20 +109,20 @@ def test_late_batches_are_read_in_their_order_however_many(server: NatsServer) -
     async def scenario() -> None:
         async with new_site(server, "order") as queue:
             revision, record = await queue.record()
-            assert await queue.late(revision) == []
+            assert await queue.late(revision, TIMEOUT) == []
             wanted = [LateBatch(LateName(1 + number // 50, number), 5.0, [b"%d" % number])
                       for number in range(90)]
             for batch in reversed(wanted):
                 revision = await queue.keep_late(batch, revision, TIMEOUT)
             revision = await queue.replace(record, revision, TIMEOUT)
-            assert await queue.late(revision) == wanted
+            assert await queue.late(revision, TIMEOUT) == wanted
             last = wanted.pop()
             ended = await queue.keep_late(last._replace(datagrams=()), revision, TIMEOUT)
-            assert await queue.late(ended) == [*wanted, last._replace(datagrams=[])]
+            assert await queue.late(ended, TIMEOUT) == [*wanted, last._replace(datagrams=[])]
             await queue.drop_late(last.name, revision)  # too early: it does no harm
-            assert len(await queue.late(ended)) == 90
+            assert len(await queue.late(ended, TIMEOUT)) == 90
             await queue.drop_late(last.name, ended)
-            assert await queue.late(ended) == wanted
+            assert await queue.late(ended, TIMEOUT) == wanted
 
     asyncio.run(scenario())
 

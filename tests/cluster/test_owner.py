@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.cluster import owner as module
-from pyd2.cluster import removal
+from pyd2.cluster import removal, term
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import SharedQueue, UnansweredError
-from pyd2.queue.shared.ownership import Moment
+from pyd2.queue.shared.ownership import Moment, Ownership
 from tests.cluster.played import LEASE, Node, dead_letters, new_site, until
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
 
     from pyd2.queue.nats.site import SiteQueue
     from tests.kit.nats_servers import NatsServer
@@ -84,8 +85,13 @@ def test_when_an_owner_is_killed_another_node_repeats_what_is_behind_the_floor(s
 
 
 def test_one_that_leaves_finishes_what_is_under_way_and_the_next_one_goes_on_at_once(
-    server: NatsServer,
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So the next one learns it from the record as it is written, not from a look at any time.
+    monkeypatch.setattr(module, "LOOK_SECONDS", 2 * TIMEOUT)
+    monkeypatch.setattr(Ownership, "seconds_to_claim",
+                        lambda self, _: 2 * TIMEOUT if self.record.node else 0.0)
+
     async def scenario() -> None:
         async with new_site(server, "leaves") as queue:
             one = Node(server, "leaves", "n1")
@@ -114,13 +120,38 @@ def test_one_that_leaves_finishes_what_is_under_way_and_the_next_one_goes_on_at_
     asyncio.run(scenario())
 
 
-def test_a_lease_that_is_over_when_something_is_to_be_sent_ends_the_term(
+def test_one_that_leaves_does_not_wait_for_what_it_has_not_begun(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FINISH_SECONDS", 2 * TIMEOUT)
+    texts = [b"%d" % number for number in range(2 * term._CHUNK)]
+
+    async def scenario() -> None:
+        async with new_site(server, "half") as queue:
+            node = Node(server, "half", "n1")
+            begin = node.host.carry_out
+
+            def leave_after(datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
+                begin(datagrams, numbers)
+                node.owner.leave()
+
+            monkeypatch.setattr(node.host, "carry_out", leave_after)
+            await append(queue, 1, *texts)
+            await node.until_begun(*texts[: term._CHUNK])
+            node.host.end(term._CHUNK)
+            await asyncio.wait_for(node.owner.left.wait(), TIMEOUT)
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_lease_that_is_over_when_something_is_to_be_sent_pauses_the_term(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a standstill: the clocks have gone on, and no call has noticed it yet."""
     async def scenario() -> None:
-        async with new_site(server, "over") as queue:
-            node = Node(server, "over", "n1")
+        async with new_site(server, "pauses") as queue:
+            node = Node(server, "pauses", "n1")
             await node.until_logged("PYD2_CLUSTER_CLAIMED")
             await append(queue, 1, b"a")
             await append(queue, 2, b"b")
@@ -129,7 +160,40 @@ def test_a_lease_that_is_over_when_something_is_to_be_sent_ends_the_term(
             with monkeypatch.context() as patch:
                 patch.setattr(module, "moment", lambda: Moment(stands().boot, stands().wall + LEASE))
                 assert not node.owner.may_send()
-                node.host.end(1)  # counts no more
+                node.host.end(1)  # it was sent before
+            assert not node.owner.may_send()
+            await node.until_logged("PYD2_CLUSTER_RESUMED")
+            assert node.log.ids.count("PYD2_CLUSTER_PAUSED") == 1
+            assert (node.host.held, node.host.drops, len(node.host.resumed)) == (1, 0, 1)
+            assert 0 <= node.host.resumed[0] < TIMEOUT
+            assert node.host.term is before
+            assert node.host.texts == [b"b"]
+            assert node.owner.may_send()
+            node.host.end(1)
+            await until(lambda: node.owner.status()["floor"] == 2, "the floor")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_term_that_cannot_go_on_after_a_pause_is_repeated(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, *, keeps: bool
+) -> None:
+    """Something of it was sent in part, or is too old to be sent."""
+    async def scenario() -> None:
+        site = f"over{keeps}"
+        async with new_site(server, site) as queue:
+            node = Node(server, site, "n1")
+            node.host.keeps, node.host.goes_on = keeps, False
+            await node.until_logged("PYD2_CLUSTER_CLAIMED")
+            await append(queue, 1, b"a")
+            await append(queue, 2, b"b")
+            await node.until_begun(b"a", b"b")
+            before, stands = node.host.term, module.moment
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "moment", lambda: Moment(stands().boot, stands().wall + LEASE))
+                assert not node.owner.may_send()
             assert not node.owner.may_send()
             await node.until_logged("PYD2_CLUSTER_RESUMED")
             assert node.log.ids.count("PYD2_CLUSTER_PAUSED") == 1
@@ -242,6 +306,29 @@ def test_no_more_than_so_many_requests_are_read_ahead(server: NatsServer) -> Non
                 await asyncio.sleep(0)
             assert ended == texts
             await until(lambda: node.owner.status()["floor"] == 30, "the floor")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_requests_that_are_tried_again_do_not_keep_others_from_being_read(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(term, "READ_AHEAD", 10)
+
+    async def scenario() -> None:
+        async with new_site(server, "retries") as queue:
+            texts = [b"%d" % number for number in range(40)]
+            for serial in range(40):
+                await append(queue, serial + 1, texts[serial])
+            node = Node(server, "retries", "n1", most=30)
+            await node.until_begun(*texts[:10])
+            node.host.retries = 5
+            await node.until_begun(*texts[:15])
+            node.host.retries = 25
+            await node.until_begun(*texts[:30])  # no more than 30 of any kind
+            node.host.end(10)
+            await node.until_begun(*texts[10:])
             await node.kill()
 
     asyncio.run(scenario())

@@ -27,7 +27,7 @@ def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def read(queue: SiteQueue, requests: int) -> list[RequestBatch]:
     """Return the batches from the first one on, until they have so many requests; each batch once."""
-    reader = await queue.read(0)
+    reader = await queue.read(0, TIMEOUT)
     found: dict[object, RequestBatch] = {}
     while sum(len(batch.datagrams) for batch in found.values()) < requests:
         for queued in await reader.read(TIMEOUT):

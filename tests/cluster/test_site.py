@@ -119,6 +119,29 @@ def test_a_site_goes_on_whatever_becomes_of_its_owner(d2_binary: str) -> None:
             assert "PYD2_INTERNAL_ERROR" not in machine.d2.stdout()
 
 
+def test_an_owner_that_no_other_node_has_replaced_goes_on_without_a_replay(d2_binary: str) -> None:
+    with new_rig(d2_binary, ("m1",), servers=1) as rig:
+        (machine,) = rig.machines
+        clients = Clients()
+        machine.start()
+        machine.until_owner()
+        rig.bind.process.send_signal(signal.SIGSTOP)
+        send([machine], clients)
+        wait_until(lambda: machine.queue()["node"]["waiting"] == 2 * EACH, "all to be under way")
+        rig.servers[0].process.send_signal(signal.SIGSTOP)
+        machine.d2.wait_for_log("PYD2_CLUSTER_PAUSED")
+        rig.bind.process.send_signal(signal.SIGCONT)  # what was sent before is answered meanwhile
+        rig.servers[0].process.send_signal(signal.SIGCONT)
+        machine.d2.wait_for_log("PYD2_CLUSTER_RESUMED")
+        rig.until_zone_is(clients.wanted)
+        wait_until(lambda: machine.queue()["node"]["waiting"] == 0, "all to be done")
+        statistics = machine.d2.statistics()
+        assert machine.queue()["node"]["claims"] == 1
+        # One update for the first address of each client, and two for the other one: the name is in use.
+        assert (statistics["update-sent"], statistics["update-timeout"]) == (3 * EACH, 0)
+        assert machine.d2.stop() == 0
+
+
 def test_without_a_quorum_requests_wait_on_the_disks_and_a_restart_keeps_them(d2_binary: str) -> None:
     with new_rig(d2_binary) as rig:
         clients = Clients()

@@ -133,14 +133,19 @@ def bind(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None =
 
 @contextlib.contextmanager
 def knot(zones: Sequence[str], key: TsigKey | None = None, *, port: int | None = None,
-         tls: Certificate | None = None, policy: str = "") -> Iterator[DnsServer]:
-    """Run Knot DNS. ``policy``: one more line of the rule that allows updates."""
+         tls: Certificate | None = None, policy: str = "", address: str = "") -> Iterator[DnsServer]:
+    """Run Knot DNS. ``policy``: one more line of the rule that allows updates.
+
+    ``address``: it listens there, too, and takes updates from the network of this address (24 bits).
+    """
     program = find_program("knotd", "knot")
+    addresses = ["127.0.0.1", address] if address else ["127.0.0.1"]
     with PortLease() as lease, private_directory() as directory:
         port = port or lease.take()
+        listen = ", ".join(f"{each}@{port}" for each in addresses)
         text = f"""
 server:
-    listen: 127.0.0.1@{port}
+    listen: [{listen}]
     rundir: {directory}
     udp-workers: 1
     tcp-workers: 1
@@ -161,8 +166,9 @@ database:
         if key:
             text += f"key:\n  - id: {key.name}\n    algorithm: {key.lower_algorithm}\n"
             text += f"    secret: {key.secret}\n"
+        senders = ", ".join(f"{each}/24" for each in addresses)
         text += "acl:\n  - id: read\n    address: 127.0.0.1\n    action: transfer\n"
-        text += f"  - id: write\n    address: 127.0.0.1\n    action: update\n    {policy}\n"
+        text += f"  - id: write\n    address: [{senders}]\n    action: update\n    {policy}\n"
         text += f"    key: {key.name}\nzone:\n" if key else "zone:\n"
         for number, zone in enumerate(zones):
             (directory / f"zone{number}").write_text(_zone_text(zone))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import subprocess
@@ -18,10 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pyd2.metrics.exposition import OPEN_METRICS, TEXT
 from pyd2.metrics.families import BY_NAME, FAMILIES
+from tests.cluster.site import SITE
+from tests.cluster.test_tsig_fudge import make_streams
 from tests.kit import ncr
 from tests.kit.as_kea import as_kea
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
 from tests.kit.http_client import fetch
+from tests.kit.nats_servers import nats_servers
 from tests.kit.ports import PortLease
 from tests.kit.process import Process, find_program
 from tests.kit.scripted_dns import ScriptedDns
@@ -274,7 +279,7 @@ def test_the_rules_are_right() -> None:
         [promtool, "check", "rules", str(RULES)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "8 rules" in done.stdout
+    assert "11 rules" in done.stdout
 
 
 def expressions() -> list[str]:
@@ -305,9 +310,14 @@ def test_dashboard_and_rules_name_metrics_that_exist() -> None:
 
 @pytest.mark.peers
 def test_a_real_prometheus_scrapes_it_and_the_dashboard_has_data(d2_binary: str, tmp_path: Path) -> None:
-    queue = {"type": "durable", "directory": str(tmp_path)}
-    with running(d2_binary, "2.6.3", tmp_path, queue=queue) as site, PortLease() as lease:
-        port = lease.take()
+    with contextlib.ExitStack() as stack:
+        (nats,) = stack.enter_context(nats_servers())
+        asyncio.run(make_streams(nats))
+        # It has all metrics of the durable queue, too.
+        queue = {"type": "nats", "directory": str(tmp_path), "site": SITE,
+                 "servers": [f"nats://127.0.0.1:{nats.port}"]}
+        site = stack.enter_context(running(d2_binary, "2.6.3", tmp_path, queue=queue))
+        port = stack.enter_context(PortLease()).take()
         (tmp_path / "prometheus.yml").write_text(
             "global: { scrape_interval: 1s, evaluation_interval: 1s }\n"
             f"rule_files: [ {RULES} ]\n"

@@ -98,6 +98,10 @@ class JetStream:
         """Return the last message with a subject, from the stream's leader; None if there is none."""
         return await self._message(stream, {"last_by_subj": subject})
 
+    async def first_message(self, stream: str, seconds: float) -> Stored | None:
+        """Return the first message that is there, from the stream's leader; None if there is none."""
+        return await self._message(stream, {"seq": 1, "next_by_subj": ">"}, seconds)
+
     async def purge(self, stream: str, up_to: int, subject: str = "") -> None:
         """Remove the messages up to a sequence, that one included; 0: none. ``subject``: only of this one."""
         # JetStream purges below the sequence that it gets, and takes 0 for all messages.
@@ -115,19 +119,23 @@ class JetStream:
             raise
         return True
 
-    async def create_consumer(self, stream: str, config: Mapping[str, object]) -> int:
+    async def create_consumer(
+        self, stream: str, config: Mapping[str, object], seconds: float = API_SECONDS
+    ) -> int:
         """Make a consumer; return how many messages are there for it."""
         body = {"stream_name": stream, "config": config}
-        answer = await self._call(f"CONSUMER.CREATE.{stream}.{config['name']}", body)
+        answer = await self._call(f"CONSUMER.CREATE.{stream}.{config['name']}", body, seconds)
         try:
             return _number(answer["num_pending"])
         except (KeyError, TypeError) as error:
             text = f"a consumer of {stream} has another form than expected: {error!r}"
             raise ProtocolError(text) from error
 
-    async def _message(self, stream: str, which: Mapping[str, object]) -> Stored | None:
+    async def _message(
+        self, stream: str, which: Mapping[str, object], seconds: float = API_SECONDS
+    ) -> Stored | None:
         try:
-            message = (await self._call(f"STREAM.MSG.GET.{stream}", which))["message"]
+            message = (await self._call(f"STREAM.MSG.GET.{stream}", which, seconds))["message"]
             header, payload = message.get("hdrs", ""), message.get("data", "")
             return Stored(
                 str(message["subject"]), _number(message["seq"]),
@@ -140,9 +148,11 @@ class JetStream:
         except (KeyError, TypeError, AttributeError, binascii.Error) as error:
             raise ProtocolError(f"a message of {stream} has another form than expected: {error!r}") from error
 
-    async def _call(self, name: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+    async def _call(
+        self, name: str, body: Mapping[str, object] | None = None, seconds: float = API_SECONDS
+    ) -> dict[str, Any]:
         payload = b"" if body is None else orjson.dumps(body)
-        return await self._ask(f"$JS.API.{name}", payload, API_SECONDS)
+        return await self._ask(f"$JS.API.{name}", payload, seconds)
 
     async def _ask(self, subject: str, payload: bytes, seconds: float, header: bytes = b"") -> dict[str, Any]:
         message = await self.connection.request(subject, payload, seconds=seconds, header=header)

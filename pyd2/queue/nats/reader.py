@@ -27,13 +27,16 @@ PULL: Final = 32
 """Messages that JetStream may send ahead."""
 PULL_SECONDS: Final = 5.0
 """After so long without messages JetStream says that there are none."""
-_DEADLINE: Final = PULL_SECONDS + 2.0
-"""When JetStream has said nothing for so long, the consumer is lost."""
+HEARTBEAT_SECONDS: Final = 0.25
+"""How often JetStream says that there is nothing new."""
+DEADLINE_SECONDS: Final = 1.0
+"""When JetStream has said nothing for so long, the consumer is lost: with its server, for example."""
 _IDLE_SECONDS: Final = 30
 """JetStream removes a consumer that was asked for nothing for so long."""
 
+_HEARTBEAT: Final = 100
 _NONE_CAME: Final = (404, 408)
-"""The consumer is still good."""
+"""The pull is over, and the consumer is still good."""
 
 
 class ReaderError(NatsError):
@@ -62,14 +65,16 @@ class Reader:
         self._connection.ended.add_done_callback(self._disconnected)
 
     @classmethod
-    async def open(cls, jetstream: JetStream, stream: str, after: int) -> Self:
-        """Return a reader of the messages behind a sequence. Raises as JetStream does."""
+    async def open(
+        cls, jetstream: JetStream, stream: str, after: int, seconds: float = API_SECONDS
+    ) -> Self:
+        """Return a reader of the messages behind a sequence, in so many seconds. Raises as JetStream does."""
         name = f"pyd2-{os.urandom(8).hex()}"
         pending = await jetstream.create_consumer(stream, {
             "name": name, "deliver_policy": "by_start_sequence", "opt_start_seq": after + 1,
             "ack_policy": "none", "mem_storage": True, "num_replicas": 1,
             "inactive_threshold": _IDLE_SECONDS * 10**9,
-        })  # fmt: skip
+        }, seconds)  # fmt: skip
         return cls(jetstream, stream, name, pending)
 
     @property
@@ -103,7 +108,10 @@ class Reader:
         """Ask for more messages, unless that was done."""
         if self._left or self._fault:
             return
-        body = orjson.dumps({"batch": PULL, "expires": int(PULL_SECONDS * 10**9)})
+        body = orjson.dumps({
+            "batch": PULL, "expires": int(PULL_SECONDS * 10**9),
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * 10**9),
+        })  # fmt: skip
         try:
             self._connection.publish(self._subject, body, reply=self._inbox)
         except NoAnswerError as error:
@@ -115,7 +123,7 @@ class Reader:
     def _set_deadline(self) -> None:
         self._end_deadline()
         reason = f"{self._subject} has not been answered"
-        self._deadline = self._loop.call_later(_DEADLINE, self._fail, reason)
+        self._deadline = self._loop.call_later(DEADLINE_SECONDS, self._fail, reason)
 
     def _end_deadline(self) -> None:
         if self._deadline is not None:
@@ -147,6 +155,10 @@ class Reader:
     def _hear(self, message: Message) -> None:
         """Read what JetStream says about a pull."""
         header = read_header(message.header)
+        if header.status == _HEARTBEAT:
+            if self._left:  # else it is of a pull that is over
+                self._set_deadline()
+            return
         if header.status not in _NONE_CAME:
             raise ProtocolError(f"{self._subject} was answered by: {header.status} {header.text}")
         self._left = 0
@@ -164,9 +176,11 @@ class Reader:
             self._changed.set()
 
 
-async def read_all(jetstream: JetStream, stream: str, after: int = 0) -> AsyncIterator[Stored]:
-    """Yield the messages behind a sequence that are there now, in order. Raises NatsError."""
-    reader = await Reader.open(jetstream, stream, after)
+async def read_all(
+    jetstream: JetStream, stream: str, after: int = 0, seconds: float = API_SECONDS
+) -> AsyncIterator[Stored]:
+    """Yield the messages behind a sequence that are there now, in order; see ``open``. Raises NatsError."""
+    reader = await Reader.open(jetstream, stream, after, seconds)
     try:
         while reader.more:
             messages = await reader.read(API_SECONDS)

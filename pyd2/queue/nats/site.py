@@ -108,10 +108,11 @@ class SiteQueue:
         with failing():
             return await self._jetstream.publish(subject, join(batch.datagrams), fields, seconds=seconds)
 
-    async def read(self, after: int) -> SiteReader:
+    async def read(self, after: int, seconds: float) -> SiteReader:
         """See SharedQueue."""
         with failing():
-            return SiteReader(await Reader.open(self._jetstream, self._site.requests, after))
+            reader = await Reader.open(self._jetstream, self._site.requests, after, seconds)
+        return SiteReader(reader)
 
     async def batch(self, sequence: int) -> QueuedBatch | None:
         """See SharedQueue."""
@@ -131,6 +132,12 @@ class SiteQueue:
         # It may have been written since the state was asked for.
         return Revision(max(state.last, stored.sequence), stored.sequence), read_record(stored.payload)
 
+    async def watch(self, revision: Revision, record: Record, seconds: float) -> SiteWatch:
+        """See SharedQueue."""
+        with failing():
+            reader = await Reader.open(self._jetstream, self._site.owner, revision.last, seconds)
+        return SiteWatch(reader, self._site.record, revision, record)
+
     async def replace(self, record: Record, expected: Revision, seconds: float) -> Revision:
         """See SharedQueue."""
         # The former for what else the owner writes, the latter for a record from a server that lags behind.
@@ -147,12 +154,15 @@ class SiteQueue:
         with failing():
             await self._jetstream.purge(self._site.requests, up_to)
 
-    async def late(self, revision: Revision) -> list[LateBatch]:
+    async def late(self, revision: Revision, seconds: float) -> list[LateBatch]:
         """See SharedQueue."""
         found: dict[str, Stored] = {}
         last = 0
         with failing():
-            async for stored in read_all(self._jetstream, self._site.owner):
+            first = await self._jetstream.first_message(self._site.owner, seconds)
+            if first is not None and (first.subject, first.sequence) == (self._site.record, revision.last):
+                return []  # there were none at this record, as is usual
+            async for stored in read_all(self._jetstream, self._site.owner, seconds=seconds):
                 found[stored.subject], last = stored, stored.sequence
         # The record is behind all that is older than it, and always there.
         if last < revision.record:
@@ -199,6 +209,32 @@ class SiteReader:
 
     def close(self) -> None:
         """See BatchReader."""
+        self._reader.close()
+
+
+class SiteWatch:
+    """See RecordWatch."""
+
+    def __init__(self, reader: Reader, subject: str, revision: Revision, record: Record) -> None:
+        self._reader = reader
+        self._subject = subject
+        self._revision = revision
+        self._record = record
+
+    async def next(self, seconds: float) -> tuple[Revision, Record] | None:
+        """See RecordWatch."""
+        with failing():
+            found = await self._reader.read(seconds)
+        for stored in found:
+            if stored.subject == self._subject:
+                self._revision = Revision(stored.sequence, stored.sequence)
+                self._record = read_record(stored.payload)
+            else:
+                self._revision = self._revision._replace(last=stored.sequence)
+        return (self._revision, self._record) if found else None
+
+    def close(self) -> None:
+        """See RecordWatch."""
         self._reader.close()
 
 

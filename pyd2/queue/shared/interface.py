@@ -54,6 +54,20 @@ class BatchReader(Protocol):
         """End it."""
 
 
+class RecordWatch(Protocol):
+    """Shows what is written beside the queue as soon as it is there."""
+
+    async def next(self, seconds: float) -> tuple[Revision, Record] | None:
+        """Return the newest record with its revision; None: nothing was written within so many seconds.
+
+        What a server that lags behind shows is an older one, for a moment. Raises SharedQueueError, and
+        RecordError; after that it is of no further use.
+        """
+
+    def close(self) -> None:
+        """End it."""
+
+
 class SharedQueue(Protocol):
     """A queue that is kept by others. All methods raise SharedQueueError."""
 
@@ -63,8 +77,8 @@ class SharedQueue(Protocol):
         Without an answer the same batch is to be appended again: whoever reads both knows them by the number.
         """
 
-    async def read(self, after: int) -> BatchReader:
-        """Return a reader of the batches behind a sequence."""
+    async def read(self, after: int, seconds: float) -> BatchReader:
+        """Return a reader of the batches behind a sequence, in so many seconds."""
 
     async def batch(self, sequence: int) -> QueuedBatch | None:
         """Return the batch with a sequence; None if it is not there."""
@@ -72,14 +86,20 @@ class SharedQueue(Protocol):
     async def record(self) -> tuple[Revision, Record]:
         """Return the record with its revision. Raises RecordError if it cannot be read."""
 
+    async def watch(self, revision: Revision, record: Record, seconds: float) -> RecordWatch:
+        """Return a watch for what is written behind a revision, whose record this is, in so many seconds."""
+
     async def replace(self, record: Record, expected: Revision, seconds: float) -> Revision:
         """Put a record in the place of the one with a revision; return its own. Raises OutdatedError."""
 
     async def drop(self, up_to: int) -> None:
         """Remove the batches up to a sequence, that one included."""
 
-    async def late(self, revision: Revision) -> list[LateBatch]:
-        """Return the late batches in their order, as they were at the record of a revision or later."""
+    async def late(self, revision: Revision, seconds: float) -> list[LateBatch]:
+        """Return the late batches in their order, as they were at the record of a revision or later.
+
+        It must begin within so many seconds.
+        """
 
     async def keep_late(self, batch: LateBatch, expected: Revision, seconds: float) -> Revision:
         """Put a late batch in the place of the one with its name. Returns and raises as ``replace`` does."""

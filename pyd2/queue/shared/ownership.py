@@ -101,7 +101,12 @@ class Ownership:
         """Return whether the node may try to become the owner."""
         if self.is_owner or self._refused or self._under_way is not None or self.record is None:
             return False
-        return not self.record.node or now.boot - self._since >= self._wait
+        return self.seconds_to_claim(now) <= 0.0
+
+    def seconds_to_claim(self, now: Moment) -> float:
+        """Return for how long the record, which is known, forbids to claim the queue unless it changes."""
+        assert self.record is not None
+        return self._since + self._wait - now.boot if self.record.node else 0.0
 
     def observed(self, revision: Revision, record: Record, now: Moment) -> Change:
         """Note the record as it was read; ``now`` is behind the answer."""

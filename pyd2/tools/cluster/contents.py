@@ -68,7 +68,7 @@ class Contents:
         """Return what waits."""
         revision, record = await self._queue.record()
         late = [Entry(0, batch.taken, datagram)
-                for batch in await self._queue.late(revision) for datagram in batch.datagrams]
+                for batch in await self._queue.late(revision, API_SECONDS) for datagram in batch.datagrams]
         waiting = Waiting(record, late, [], [])
         progress = Progress(record)
         with failing():

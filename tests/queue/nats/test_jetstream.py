@@ -173,6 +173,7 @@ def test_a_reader_goes_on_when_nothing_came_for_a_whole_pull(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader_module, "PULL_SECONDS", 0.05)
+    monkeypatch.setattr(reader_module, "HEARTBEAT_SECONDS", 0.02)
 
     async def scenario(jetstream: JetStream) -> None:
         reader = await Reader.open(jetstream, STREAM, 0)
@@ -386,8 +387,37 @@ def test_a_reply_subject_with_domain_and_account_is_read() -> None:
     assert reader_module._read_numbers(long.removesuffix(".token")) == (7, 2, 4)
 
 
+@pytest.mark.peers
+def test_a_reader_that_hears_that_there_is_nothing_new_waits_on(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "HEARTBEAT_SECONDS", 0.1)
+    deadlines: list[Reader] = []
+    set_deadline = Reader._set_deadline
+
+    def note(reader: Reader) -> None:
+        deadlines.append(reader)
+        set_deadline(reader)
+
+    monkeypatch.setattr(Reader, "_set_deadline", note)
+
+    async def scenario() -> None:
+        async with connected(of_real(server)) as connection:
+            jetstream = JetStream(connection)
+            await jetstream.create_stream({"name": "QUIET", "subjects": ["quiet"], "storage": "file"})
+            reader = await Reader.open(jetstream, "QUIET", 0)
+            while len(deadlines) < 4:  # that of the pull, and one for each that it hears
+                assert await reader.read(0.05) == []
+            await jetstream.publish("quiet", b"x", {}, seconds=TIMEOUT)
+            (found,) = await reader.read(TIMEOUT)
+            assert found.payload == b"x"
+            reader.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_reader_that_hears_nothing_any_more_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "_DEADLINE", 0.02)
+    monkeypatch.setattr(reader_module, "DEADLINE_SECONDS", 0.02)
 
     async def play(peer: Peer) -> None:
         await peer.greet()

@@ -16,6 +16,7 @@ from pyd2.queue.nats.jetstream import JetStream, Stored
 from pyd2.queue.nats.site import Site, SiteQueue, create_streams, read_batch
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError
+from pyd2.queue.shared.late import LateBatch, LateName
 from pyd2.queue.shared.record import NO_RECORD, Record, RecordError, Revision
 from tests.kit.certificates import make_authority, make_certificate
 from tests.kit.nats_servers import NatsServer, nats_servers, tls_block
@@ -60,7 +61,7 @@ def test_batches_are_appended_read_and_dropped(server: NatsServer) -> None:
 
     async def scenario(queue: SiteQueue, jetstream: JetStream) -> None:
         assert [await queue.append(one, TIMEOUT) for one in sent] == [1, 2, 3, 4]
-        reader = await queue.read(1)
+        reader = await queue.read(1, TIMEOUT)
         read: list[QueuedBatch] = []
         while len(read) < 3:
             read += await reader.read(TIMEOUT)
@@ -97,6 +98,25 @@ def test_the_record_is_replaced_by_whoever_knows_its_revision(server: NatsServer
 
 
 @pytest.mark.peers
+def test_what_is_written_beside_the_queue_is_seen_at_once(server: NatsServer) -> None:
+    async def scenario(queue: SiteQueue, jetstream: JetStream) -> None:
+        first, second = NO_RECORD._replace(node="n1.a", epoch=1), NO_RECORD._replace(node="n2.b", epoch=2)
+        revision = await queue.replace(first, Revision(0, 0), TIMEOUT)
+        watch = await queue.watch(revision, first, TIMEOUT)
+        assert await watch.next(0.0) is None
+        revision = await queue.replace(second, revision, TIMEOUT)
+        assert await watch.next(TIMEOUT) == (Revision(2, 2), second)
+        revision = await queue.keep_late(LateBatch(LateName(2, 7), 1234.5, [b"x"]), revision, TIMEOUT)
+        assert await watch.next(TIMEOUT) == (Revision(3, 2), second) == (revision, second)
+        await jetstream.publish(Site("watch").record, b'{"format":2}', {}, seconds=TIMEOUT)
+        with pytest.raises(RecordError, match="has the format 2"):
+            await watch.next(TIMEOUT)
+        watch.close()
+
+    on_site(server, "watch", scenario)
+
+
+@pytest.mark.peers
 def test_a_record_that_cannot_be_read_is_no_empty_one(server: NatsServer) -> None:
     async def scenario(queue: SiteQueue, jetstream: JetStream) -> None:
         await jetstream.publish(Site("later").record, b'{"format":2}', {}, seconds=TIMEOUT)
@@ -114,7 +134,7 @@ def test_without_streams_nothing_works_and_says_so(server: NatsServer) -> None:
             with pytest.raises(SharedQueueError, match="there is no stream PYD2-OWN-nowhere-0"):
                 await queue.record()
             with pytest.raises(SharedQueueError, match="stream not found"):
-                await queue.read(0)
+                await queue.read(0, TIMEOUT)
             with pytest.raises(SharedQueueError, match=r"nothing that serves pyd2.req.nowhere.0.r1.ab"):
                 await queue.append(batch(1), TIMEOUT)
 
@@ -173,7 +193,7 @@ def test_a_receiver_and_a_node_can_do_their_work_and_no_more(tmp_path: Path) -> 
             assert await a.append(batch(1), TIMEOUT) == 1
             refused = [
                 a.append(batch(1, receiver="r2.ab"), TIMEOUT), b.append(batch(1), TIMEOUT), a.record(),
-                a.read(0), a.batch(1), a.replace(record, Revision(0, 0), TIMEOUT), a.drop(1),
+                a.read(0, TIMEOUT), a.batch(1), a.replace(record, Revision(0, 0), TIMEOUT), a.drop(1),
                 admin_call(receiver, "STREAM.DELETE.PYD2-REQ-site-a-0"),
             ]
             for call in refused:
@@ -182,13 +202,13 @@ def test_a_receiver_and_a_node_can_do_their_work_and_no_more(tmp_path: Path) -> 
             a, b = (SiteQueue(node, Site(name)) for name in ("site-a", "site-b"))
             assert await a.record() == (Revision(0, 0), NO_RECORD)
             assert await a.replace(record, Revision(0, 0), TIMEOUT) == Revision(1, 1)
-            reader = await a.read(0)
+            reader = await a.read(0, TIMEOUT)
             assert await reader.read(TIMEOUT) == [QueuedBatch(1, batch(1))]
             reader.close()
             assert await a.batch(1) == QueuedBatch(1, batch(1))
             await a.drop(1)
             refused = [
-                a.append(batch(2), TIMEOUT), b.record(), b.read(0), b.drop(1),
+                a.append(batch(2), TIMEOUT), b.record(), b.read(0, TIMEOUT), b.drop(1),
                 b.replace(record, Revision(0, 0), TIMEOUT),
                 admin_call(node, "STREAM.DELETE.PYD2-REQ-site-a-0"),
                 admin_call(node, "STREAM.PURGE.PYD2-OWN-site-a-0"),
@@ -250,7 +270,7 @@ def test_three_servers_keep_all_that_was_acknowledged_when_the_leader_dies() -> 
         numbers: list[BatchNumber] = []
         after = 0
         while last not in numbers:
-            reader = await until_done(partial(queue.read, after))
+            reader = await until_done(partial(queue.read, after, 1.0))
             with contextlib.suppress(SharedQueueError):  # its consumer may be lost with a server
                 while last not in numbers:
                     for one in await reader.read(TIMEOUT):
