@@ -61,7 +61,7 @@ _SENT: Final = ("h1.example.com.", "bad.refused.example.", "lost.silent.example.
 """Names for which requests come meanwhile."""
 _PAGES: Final = tuple(path for path in PAGES if "?" not in path)
 _FILES: Final = tuple(f"/{name}" for name in Files().names)
-_ODD_VALUES: Final = (
+_ODD_VALUES: Final[tuple[object, ...]] = (
     None, True, -1, 0, 1, 2**63, 1.5, "", "x", [], [1], [0], ["x"], [1] * 501, [[]], {},
     {"numbers": [1]},
 )  # fmt: skip

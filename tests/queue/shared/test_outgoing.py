@@ -43,7 +43,7 @@ def test_what_is_in_memory_only_waits_until_the_disk_is_empty() -> None:
     assert outgoing.first(100.0) == batch(1, 100.0, b"a")
     assert outgoing.acknowledged() == [7]
     assert outgoing.first(100.0, disk_is_empty=False) is None
-    assert outgoing.oldest_in_memory == 100.0
+    assert (len(outgoing), outgoing.oldest_in_memory) == (2, 100.0)
     assert outgoing.first(100.0) == batch(2, 100.0, b"b", b"c")
     assert outgoing.acknowledged() == []
     assert (len(outgoing), outgoing.oldest, outgoing.oldest_in_memory) == (0, None, None)
