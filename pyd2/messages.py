@@ -142,7 +142,7 @@ W   PYD2_CLUSTER_DEAD_LETTERS_HERE site %1: the servers take no dead letters: %2
 W   PYD2_CLUSTER_DISCONNECTED site %1: the connection to %2 has ended: %3. pyd2 connects to the next server
 W   PYD2_CLUSTER_FENCED site %1: node %2 owns the queue now (epoch %3). This node sends no more updates; the new owner repeats the %4 requests that were under way here
 I   PYD2_CLUSTER_FORWARDED site %1: the servers accept requests again, and have all that waited on this machine's disk
-W   PYD2_CLUSTER_OVERTAKEN site %1: %2 requests of receiver %3 are not carried out: it could not hand them over in time, and newer requests of their clients have come by another receiver. They are dead letters ('pyd2ctl queue list --dead nats:%1'); 'pyd2ctl reconcile' finds the names that are wrong
+W   PYD2_CLUSTER_OVERTAKEN site %1: %2 requests of receiver %3 are not carried out: it could not hand them over in time, and newer requests of their clients have come by another receiver. They are dead letters ('pyd2ctl queue list --dead nats:SITE'); 'pyd2ctl reconcile' finds the names that are wrong
 W   PYD2_CLUSTER_PAUSED site %1: this node sends no updates, because it could not renew its lease of %2 seconds. It continues if no other node has become the owner meanwhile; else that one repeats what was under way. Check the NATS servers, and whether this machine stood still
 E   PYD2_CLUSTER_RECORD_UNREADABLE site %1: the record of the queue cannot be read or written: %2. This node does not claim the queue. Run 'pyd2ctl queue check'; if a later pyd2 has written the record, upgrade this one to that release
 I   PYD2_CLUSTER_RELEASED site %1: this node has given up the queue; the next owner repeats the %2 requests that were under way here
