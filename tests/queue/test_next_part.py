@@ -63,7 +63,7 @@ async def in_use(daemon: Daemon, directory: Path, max_entries: int = 10000) -> P
 def test_requests_pass_at_once_and_go_to_the_disk_if_the_part_wants_it(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         part = await in_use(daemon, tmp_path)
-        assert daemon.queue.is_empty
+        await daemon.until(lambda: daemon.queue.is_empty, "an empty disk")
         daemon.queue.accept(names(1, 2))
         assert (part.got, part.numbers) == (names(1, 2), {})
         part.keep()
