@@ -100,6 +100,24 @@ def test_the_disk_is_not_empty_while_a_removal_is_being_written(
     play(scene)
 
 
+def test_when_all_has_ended_the_disk_is_emptied_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyd2.queue.sqlite.writer.REMOVE_SECONDS", 3600.0)
+    monkeypatch.setattr("pyd2.queue.sqlite.writer.GROUP_SECONDS", 3600.0)
+
+    async def scene(daemon: Daemon) -> None:
+        part = await in_use(daemon, tmp_path)
+        for number in range(3):
+            daemon.queue.accept(names(number))
+            part.keep()
+            await daemon.until(lambda number=number: daemon.queue.safe > number, "the disk")  # type: ignore[misc]
+            part.end(*names(number))
+            await daemon.until(lambda: daemon.queue.is_empty, "the disk to be empty")
+
+    play(scene)
+
+
 def test_what_is_ended_before_it_is_written_does_not_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
