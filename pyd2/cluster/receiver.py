@@ -38,7 +38,7 @@ LOGGED_SECONDS: Final = 1.5
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.5)
 """Seconds before it is; the last one stays."""
 
-_DISK_PAUSE: Final = 0.005
+_DISK_PAUSE: Final = 0.002
 """How often it is looked whether the disk was written that requests wait for."""
 _TICK: Final = 0.001
 """Seconds that timers can tell apart."""

@@ -350,6 +350,8 @@ class DurableQueue:
         if numbers or dead:
             self._pending.forget(numbers)
             self._lifecycle.drop(numbers, dead_letters)
+            if self._part is not None and not self._pending:
+                self._lifecycle.hurry()  # others may wait for an empty disk
         if self._limit.full:
             self._limit.resume_at(len(self._pending))
 

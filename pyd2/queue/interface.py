@@ -166,6 +166,9 @@ class QueueStore(Protocol):
     def drop(self, numbers: Sequence[int], dead: Sequence[DeadLetter]) -> None:
         """Remove requests that are done, and add dead letters."""
 
+    def hurry(self) -> None:
+        """Write at once what was handed over: removals else wait for others."""
+
     def remove_dead(self, numbers: Sequence[int]) -> None:
         """Remove dead letters by their numbers."""
 

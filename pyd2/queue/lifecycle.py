@@ -136,6 +136,11 @@ class Lifecycle:
         self._kept = entries.numbers[-1]
         self.append(entries)
 
+    def hurry(self) -> None:
+        """Have removed at once what has ended."""
+        if self.mirrored:
+            self._used.hurry()
+
     def replace(self, amended: Sequence[Entry]) -> None:
         """Write requests in their present form, now or when the store works again."""
         if self.mirrored:

@@ -63,8 +63,7 @@ async def in_use(daemon: Daemon, directory: Path, max_entries: int = 10000) -> P
 def test_requests_pass_at_once_and_go_to_the_disk_if_the_part_wants_it(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         part = await in_use(daemon, tmp_path)
-        at_first = daemon.queue.is_empty
-        assert at_first
+        await daemon.until(lambda: daemon.queue.is_empty, "an empty disk")
         daemon.queue.accept(names(1, 2))
         assert (part.got, part.numbers) == (names(1, 2), {})
         part.keep()
@@ -97,6 +96,24 @@ def test_the_disk_is_not_empty_while_a_removal_is_being_written(
         assert not daemon.queue.is_empty
         gate.set()
         await daemon.until(lambda: daemon.queue.is_empty, "the disk to be empty")
+
+    play(scene)
+
+
+def test_when_all_has_ended_the_disk_is_emptied_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyd2.queue.sqlite.writer.REMOVE_SECONDS", 3600.0)
+    monkeypatch.setattr("pyd2.queue.sqlite.writer.GROUP_SECONDS", 3600.0)
+
+    async def scene(daemon: Daemon) -> None:
+        part = await in_use(daemon, tmp_path)
+        for number in range(3):
+            daemon.queue.accept(names(number))
+            part.keep()
+            await daemon.until(lambda number=number: daemon.queue.safe > number, "the disk")  # type: ignore[misc]
+            part.end(*names(number))
+            await daemon.until(lambda: daemon.queue.is_empty, "the disk to be empty")
 
     play(scene)
 

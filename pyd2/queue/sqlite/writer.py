@@ -112,6 +112,8 @@ class Writer:
         self._changes = _Changes()
         self._committing = False
         """Whether what was handed over is being written."""
+        self._hurried = False
+        """Whether it is to be written at once."""
         self._grouping = False
         """Whether the thread waits for more requests, and need not be notified of each."""
         self._thread = threading.Thread(target=self._run, name="pyd2-queue", daemon=True)
@@ -162,6 +164,12 @@ class Writer:
                 self._changed.notify()
             self._changes.gone += numbers
             self._changes.dead += dead
+
+    def hurry(self) -> None:
+        """See QueueStore."""
+        with self._changed:
+            self._hurried = True
+            self._changed.notify()
 
     def remove_dead(self, numbers: Sequence[int]) -> None:
         """See QueueStore."""
@@ -350,7 +358,7 @@ class Writer:
             with self._changed:
                 self._wait()
                 changes, self._changes = self._changes, _Changes()
-                self._committing = bool(changes)
+                self._committing, self._hurried = bool(changes), False
                 behind, self._behind = self._behind, []
                 mirror, self._mirror = self._mirror, None
                 closing = self.closing
@@ -381,7 +389,7 @@ class Writer:
         """Wait for something to commit; removals wait a while for something else."""
 
         def urgent() -> bool:
-            return bool(self._changes.more or self._mirror is not None or self.closing)
+            return bool(self._changes.more or self._mirror is not None or self.closing or self._hurried)
 
         self._changed.wait_for(lambda: urgent() or bool(self._changes), HOUSE_SECONDS)
         if self._changes:
@@ -391,7 +399,8 @@ class Writer:
         """Let requests come that share the next commit; ``end`` is monotonic seconds."""
 
         def enough() -> bool:
-            return len(self._changes.more) >= GROUP or self.closing or self._mirror is not None
+            most = len(self._changes.more) >= GROUP
+            return most or self.closing or self._mirror is not None or self._hurried
 
         with self._changed:
             self._grouping = True
