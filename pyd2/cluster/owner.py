@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.cluster.burial import Burial
@@ -103,6 +104,7 @@ class Owner:
         """How often no server has answered since the record was written."""
         self._leave_at: float | None = None
         """When to leave whatever is under way, by ``Moment.boot``; None: it stays."""
+        self._leaving = asyncio.Event()
         self.left = asyncio.Event()
         """Set when the node is to leave and does not own the queue any more."""
 
@@ -124,11 +126,13 @@ class Owner:
     def leave(self) -> None:
         """Give the queue up, soon; ``left`` is set then."""
         self._leave_at = moment().boot + FINISH_SECONDS
+        self._leaving.set()
         self._stop_reading()
 
     def stay(self) -> None:
         """Own the queue again, if it is free."""
         self._leave_at = None
+        self._leaving.clear()
         self.left.clear()
         self._end_term(self._term)  # it reads no more
 
@@ -263,7 +267,12 @@ class Owner:
             if record is not None and ownership.is_owner:
                 self._removal.go_on(queue, record)
         self._resume()
-        await asyncio.sleep(COMMIT_SECONDS if self._leave_at is None else _LEAVING_PAUSE)
+        if self._leave_at is not None:
+            await asyncio.sleep(_LEAVING_PAUSE)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await self._leaving.wait()
 
     async def _advance(self, queue: SharedQueue, term: Term) -> bool:
         """Write what is left of late batches, and raise the floor as far as all is done.
@@ -422,12 +431,11 @@ class Owner:
     async def _leave(self, queue: SharedQueue, term: Term | None) -> None:
         """Write what is done, and that the queue is free."""
         ownership = self._ownership
-        risen = term is not None and ownership.may_send(moment()) and await self._advance(queue, term)
-        if risen and ownership.may_send(moment()) and ownership.may_write():
-            await self._write(queue, ownership.renew(moment(), *self._done()))
-        left = term.work.count if term is not None else 0
+        if term is not None and ownership.may_send(moment()):
+            await self._advance(queue, term)
+        done, left = self._done(), term.work.count if term is not None else 0
         self._end_term(term)
         if ownership.may_write():
-            await self._write(queue, ownership.leave(moment()))
+            await self._write(queue, ownership.leave(moment(), *done))
             if not ownership.is_owner:
                 self._log.emit("PYD2_CLUSTER_RELEASED", self._site, left)

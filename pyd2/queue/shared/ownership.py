@@ -138,12 +138,14 @@ class Ownership:
         assert self.may_write()
         return self._begin(self.record._replace(floor=floor, at=at, seen=seen), now)
 
-    def leave(self, now: Moment) -> Write:
+    def leave(
+        self, now: Moment, floor: int, at: tuple[str, BatchNumber] | None, seen: Mapping[str, BatchNumber]
+    ) -> Write:
         """Return the write that lets others claim at once. From now on the node sends nothing."""
         assert self.record is not None
         assert self.may_write()
         self._lease_until = None
-        return self._begin(self.record._replace(node=""), now)
+        return self._begin(self.record._replace(node="", floor=floor, at=at, seen=seen), now)
 
     def written(self, revision: Revision, now: Moment) -> None:
         """The write was carried out, and the record has this revision."""

@@ -286,11 +286,12 @@ class Owners(Timeline):
         assert node.leave_at is not None
         if term is not None and term.under_way and self.now < node.leave_at:
             self.plan_turn(node, COMMIT_SECONDS)
-        elif term is not None and term.work.advance() and ownership.may_send(now):
-            self.write(node, ownership.renew(now, *self.done_so_far(node)))
         else:
+            if term is not None and ownership.may_send(now):
+                term.work.advance()
+            done = self.done_so_far(node)
             self.end_term(node)
-            self.write(node, ownership.leave(now))
+            self.write(node, ownership.leave(now, *done))
 
     def stop(self, node: Node) -> None:
         """End its process, which owns nothing; it is started again after an update."""

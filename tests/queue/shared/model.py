@@ -22,7 +22,7 @@ from pyd2.queue.shared.under_way import UnderWay
 from tests.queue.shared.receivers import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
     from pyd2.queue.shared.batch import BatchNumber, RequestBatch
@@ -323,13 +323,16 @@ class World:
         node = self.node()
         if node is None or node.call is not None or not node.ownership.may_write():
             return
+        self.write(node, node.ownership.renew(self.moment(node), *self.done_by(node)))
+
+    def done_by(self, node: Node) -> tuple[int, tuple[str, BatchNumber] | None, Mapping[str, BatchNumber]]:
+        """Return what the record is to say of floor, batch at the floor, and batches seen."""
         work, record = node.work, node.ownership.record
         assert record is not None
-        if work is not None:
-            work.advance()
-            progress = work.progress
-            record = record._replace(floor=progress.floor, at=progress.at, seen=dict(progress.seen))
-        self.write(node, node.ownership.renew(self.moment(node), record.floor, record.at, record.seen))
+        if work is None:
+            return record.floor, record.at, record.seen
+        work.advance()
+        return work.progress.floor, work.progress.at, dict(work.progress.seen)
 
     def end_term(self) -> None:
         """An owner whose lease is over drops what it has; the record may still be its own."""
@@ -350,7 +353,7 @@ class World:
         node = self.node()
         work = node.work if node is not None and node.call is None else None
         if node is not None and work is not None and node.ownership.may_write():
-            self.write(node, node.ownership.leave(self.moment(node)))
+            self.write(node, node.ownership.leave(self.moment(node), *self.done_by(node)))
 
     def write(self, node: Node, write: Write, *, at_once: bool = False) -> None:
         def answered(revision: object) -> None:

@@ -144,7 +144,7 @@ def test_one_that_was_refused_a_claim_waits_anew() -> None:
 
 def test_one_that_leaves_sends_nothing_more_and_others_need_not_wait() -> None:
     one = owner()
-    write = one.leave(at(1))
+    write = one.leave(at(1), 7, None, {})
     assert not one.may_send(at(1))
     one.written(rev(5), at(1.1))
     assert not one.is_owner
@@ -182,4 +182,4 @@ def test_no_write_begins_that_must_not() -> None:
     with pytest.raises(AssertionError):
         renew(one, at(1))
     with pytest.raises(AssertionError):
-        one.leave(at(1))
+        one.leave(at(1), 7, None, {})
