@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tests.gss.toy import Client
 
 
+_alive: list[ToyGss] = []
+"""All of them: a context in C that outlives its toy must not call functions that are gone."""
+
+
 class ToyGss:
     """The functions of libgssapi, on contexts of the toy."""
 
@@ -30,7 +34,8 @@ class ToyGss:
             "release_buffer": self._release_buffer, "delete_sec_context": self._delete,
         }
         fields: list[Any] = ffi.typeof("wire_gss").fields
-        self._functions = {name: ffi.callback(field.type, own[name]) for name, field in fields}
+        self._functions = {name: ffi.callback(field.type, own[name]) for name, field in fields if name in own}
+        _alive.append(self)
 
     def functions(self) -> dict[str, int]:
         """Return the addresses of the functions."""
