@@ -47,7 +47,7 @@ def test_what_is_in_memory_only_waits_until_the_disk_is_empty() -> None:
     assert outgoing.first(100.0) == batch(2, 100.0, b"b", b"c")
     assert outgoing.acknowledged() == []
     found = len(outgoing), outgoing.oldest, outgoing.oldest_in_memory
-    assert found == (0, None, None)  # type: ignore[comparison-overlap]
+    assert found == (0, None, None)
 
 
 def test_what_is_put_on_the_disk_is_appended_when_it_is_there() -> None:
