@@ -155,7 +155,7 @@ def test_files_that_were_set_aside_are_counted_when_the_queue_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large one on a slow disk took the place of a disk that does not answer: the file was read late."""
-    monkeypatch.setattr(lifecycle, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(lifecycle, "STALL_SECONDS", 2.0)
     fill(tmp_path, *names(1))
     (tmp_path / FOLDER).rename(tmp_path / f"{FOLDER}.aside-1")
     fill(tmp_path, *names(2))
