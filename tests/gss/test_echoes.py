@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+import time
+
 import pytest
+from dns.rdataclass import IN
+from dns.rdatatype import DHCID
 
 from pyd2.dns.reply import read_reply
 from pyd2.errors import BadReply, ReplyError
@@ -71,7 +76,19 @@ def test_the_check_says_what_they_mean(monkeypatch: pytest.MonkeyPatch) -> None:
         gss_tsig._check_policy(agreed, "example.org.")
     assert not gss_tsig._refuses_dhcids(agreed, "example.org.")
     answer(4)
-    assert gss_tsig._refuses_dhcids(agreed, "example.org.")
+    assert not gss_tsig._refuses_dhcids(agreed, "example.org.")  # it takes no other records, either
     answer(0)
     with pytest.raises(gss_tsig._Failed, match="BADSIG"):
         gss_tsig._check_policy(agreed, "example.org.")
+
+
+def test_the_check_knows_a_server_that_refuses_dhcids_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    agreed = gss_tsig._Agreed(world.add(), world.ring.server)
+
+    def ask(_server: object, message: bytes) -> bytes:
+        return echo(message, 4) if struct.pack("!HH", DHCID, IN) in message else world.reply(message)
+
+    monkeypatch.setattr(gss_tsig, "ask", ask)
+    monkeypatch.setattr(time, "time", lambda: float(WALL))
+    assert gss_tsig._refuses_dhcids(agreed, "example.org.")
