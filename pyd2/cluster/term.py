@@ -30,10 +30,10 @@ _CHUNK: Final = 128
 """Requests that the engine gets in one turn of the loop."""
 READ_AHEAD: Final = 20_000
 """Requests that are read and not done, without those that wait to be tried again."""
-OPEN_SECONDS: Final = 0.5, 4.0
+OPEN_SECONDS: Final = 0.5, 1.0
 """How long it may take to begin to read: at first, and at most; it doubles.
 
-JetStream may give the consumer to a server that has just been killed, and then no answer comes.
+No answer comes while the servers have no leader, or if it gives the consumer to a server that was killed.
 """
 _READ_SECONDS: Final = 10.0
 _PAUSE: Final = 0.1
