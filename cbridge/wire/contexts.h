@@ -18,6 +18,18 @@ typedef struct {
     void *octets;
 } wire_gss_octets;
 
+/* Several of them: gss_buffer_set_desc of MIT's. */
+typedef struct {
+    size_t count;
+    wire_gss_octets *members;
+} wire_gss_octets_set;
+
+/* The name of a kind of object (RFC 2744, section 3.3). */
+typedef struct {
+    uint32_t size;
+    void *octets;
+} wire_gss_oid;
+
 /* What a function of GSS-API has returned, and the status of the mechanism. 0: it has succeeded. */
 typedef struct {
     uint32_t major;
@@ -30,13 +42,18 @@ typedef uint32_t wire_gss_verify_mic(uint32_t *minor, void *context, wire_gss_oc
                                      uint32_t *quality);
 typedef uint32_t wire_gss_release_buffer(uint32_t *minor, wire_gss_octets *octets);
 typedef uint32_t wire_gss_delete_sec_context(uint32_t *minor, void **context, wire_gss_octets *token);
+typedef uint32_t wire_gss_inquire(uint32_t *minor, const void *context, wire_gss_oid *object,
+                                  wire_gss_octets_set **found);
+typedef uint32_t wire_gss_release_set(uint32_t *minor, wire_gss_octets_set **set);
 
-/* Functions of libgssapi, which the caller has found at run time. Types are those of RFC 2744, section 5. */
+/* Functions of libgssapi, which the caller has found at run time. Types are those of RFC 2744, section 5, and MIT's. */
 typedef struct {
     wire_gss_get_mic *get_mic;
     wire_gss_verify_mic *verify_mic;
     wire_gss_release_buffer *release_buffer;
     wire_gss_delete_sec_context *delete_sec_context;
+    wire_gss_inquire *inquire_sec_context_by_oid; /* null: libgssapi is to make all MICs itself */
+    wire_gss_release_set *release_buffer_set;
 } wire_gss;
 
 /*

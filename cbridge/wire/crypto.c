@@ -24,6 +24,12 @@ static const struct {
     {"EVP_DigestInit_ex", offsetof(wire_crypto_functions, digest_init)},
     {"EVP_DigestUpdate", offsetof(wire_crypto_functions, digest_update)},
     {"EVP_DigestFinal_ex", offsetof(wire_crypto_functions, digest_final)},
+    {"EVP_CIPHER_fetch", offsetof(wire_crypto_functions, cipher_fetch)},
+    {"EVP_CIPHER_free", offsetof(wire_crypto_functions, cipher_free)},
+    {"EVP_CIPHER_CTX_new", offsetof(wire_crypto_functions, cipher_state_new)},
+    {"EVP_CIPHER_CTX_free", offsetof(wire_crypto_functions, cipher_state_free)},
+    {"EVP_EncryptInit_ex2", offsetof(wire_crypto_functions, encrypt_init)},
+    {"EVP_EncryptUpdate", offsetof(wire_crypto_functions, encrypt_update)},
     {"OPENSSL_cleanse", offsetof(wire_crypto_functions, cleanse)},
     {"CRYPTO_memcmp", offsetof(wire_crypto_functions, compare)},
 };

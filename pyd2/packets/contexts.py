@@ -25,12 +25,13 @@ class NativeContext:
     ) -> None:
         """``functions`` are the addresses of those that C needs, ``handle`` is GSS-API's and C's from now on.
 
+        Without ``inquire_sec_context_by_oid`` GSS-API makes all MICs, else C does where it can.
         ``name`` is the key's on the wire in lower case. It signs until ``expires``, seconds since the epoch.
         ``bounded``: the other side refuses copies, and so what comes too late.
         """
         table = ffi.new("wire_gss *")
         for function, field in ffi.typeof("wire_gss").fields:
-            setattr(table, function, ffi.cast(field.type, functions[function]))
+            setattr(table, function, ffi.cast(field.type, functions.get(function, 0)))
         context = lib.wire_context_new(
             table, ffi.cast("void *", handle), name, len(name), max(0, int(expires)), bounded
         )

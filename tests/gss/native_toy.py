@@ -34,7 +34,7 @@ class ToyGss:
             "release_buffer": self._release_buffer, "delete_sec_context": self._delete,
         }
         fields: list[Any] = ffi.typeof("wire_gss").fields
-        self._functions = {name: ffi.callback(field.type, own[name]) for name, field in fields}
+        self._functions = {name: ffi.callback(field.type, own[name]) for name, field in fields if name in own}
         _alive.append(self)
 
     def functions(self) -> dict[str, int]:

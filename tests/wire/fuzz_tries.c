@@ -252,7 +252,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     w.forward = (wire_route){.update = &UPDATE, .zone = &w.zone, .key = key, .done = 1, .forward = 1};
     w.reverse = (wire_route){.update = &UPDATE, .zone = &w.zone, .done = 1};
     w.asks = (wire_route){.key = size % 2 ? key : NULL, .forward = 1};
-    static const wire_gss gss = {get_mic, verify_mic, release_buffer, delete_sec_context};
+    static const wire_gss gss = {get_mic, verify_mic, release_buffer, delete_sec_context, NULL, NULL};
     w.contexts.count = CONTEXTS;
     for (int i = 0; i < CONTEXTS; i++) {
         w.contexts.contexts[i] = wire_context_new(&gss, NULL, KEY_NAME, sizeof KEY_NAME, 1700000001, i == 0);

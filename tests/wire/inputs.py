@@ -87,9 +87,16 @@ def tries(rng: random.Random) -> Iterator[bytes]:
         yield rng.randbytes(rng.choice([80, 200, 600, 2000]))
 
 
+def mics(rng: random.Random) -> Iterator[bytes]:
+    """Make an encryption type, a key, and octets for tokens; mostly of the type that the harness knows."""
+    while True:
+        head = bytes((rng.choice([4, 4 + 128, rng.randrange(256)]),))
+        yield head + rng.randbytes(rng.choice([0, 40, 300, 3000]))
+
+
 GENERATORS: dict[str, Callable[[random.Random], Iterator[bytes]]] = {
     "request": requests, "reply": replies, "update": updates, "packed": packed, "tries": tries,
-    "batch": batches, "answer": answers,
+    "batch": batches, "answer": answers, "mic": mics,
 }
 
 

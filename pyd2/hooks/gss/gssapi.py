@@ -116,6 +116,8 @@ _SIGNATURES: Final[dict[str, tuple[Any, ...]]] = {
     ),
     "gss_context_time": (_MINOR, c_void_p, _MINOR),
     "gss_delete_sec_context": (_MINOR, POINTER(c_void_p), c_void_p),
+    "gss_inquire_sec_context_by_oid": (_MINOR, c_void_p, POINTER(_Oid), POINTER(c_void_p)),
+    "gss_release_buffer_set": (_MINOR, POINTER(c_void_p)),
     "gss_display_status": (_MINOR, c_uint32, c_int, c_void_p, _MINOR, POINTER(_Buffer)),
 }
 _FAST_SIGNATURES: Final[dict[str, tuple[Any, ...]]] = {
@@ -181,7 +183,8 @@ def library() -> _Library:
 def functions() -> dict[str, int]:
     """Return the addresses of the functions that C calls, by their names in ``cbridge/wire/contexts.h``."""
     gss = library()
-    names = ("get_mic", "verify_mic", "release_buffer", "delete_sec_context")
+    names = ("get_mic", "verify_mic", "release_buffer", "delete_sec_context", "inquire_sec_context_by_oid",
+             "release_buffer_set")
     return {name: ctypes.cast(getattr(gss, f"gss_{name}"), c_void_p).value or 0 for name in names}
 
 
@@ -289,6 +292,11 @@ class SecurityContext:
         if major != _COMPLETE:
             raise self._library.error("gss_context_time", major, minor.value)
         return int(seconds.value)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it refuses what arrives before what was sent earlier."""
+        return Flags.SEQUENCE in self._flags
 
     def hand_over(self) -> int:
         """Return GSS-API's handle of the context, which is the caller's now: this object cannot be used."""

@@ -124,7 +124,10 @@ def make_signer(context: Context, name: bytes, expires: float, *, bounded: bool)
         from pyd2.packets.contexts import NativeContext
     except ImportError:
         return PythonSigner(context)
-    return NativeSigner(NativeContext(functions(), context.hand_over(), name, expires, bounded=bounded))
+    known = functions()
+    if context.in_order:  # only libgssapi looks after the order
+        del known["inquire_sec_context_by_oid"]
+    return NativeSigner(NativeContext(known, context.hand_over(), name, expires, bounded=bounded))
 
 
 class ServerSigners:
