@@ -30,7 +30,7 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import Transaction
-from pyd2.update.server.lane import MAX_HOOK_JOBS
+from pyd2.update.server.lane import MAX_HOOK_JOBS, UNKNOWN
 
 if TYPE_CHECKING:
     from pyd2.messages import Log
@@ -108,7 +108,7 @@ class Batcher:
         if free <= 0 or len(lane.ready) + len(lane.waiting) <= free + kept_back:
             return False
         lane.collecting = True
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         owners = self._of(lane).owners
         for tried in (*self._tries.pending(lane).values(), *lane.orders):
             if isinstance(tried, Transaction):
@@ -244,7 +244,7 @@ class Batcher:
         if lane.ready:
             return True, steps
         lane.collecting = False
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         lane.held = 0
         batches.owners.forget_alone()
         return False, steps

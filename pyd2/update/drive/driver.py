@@ -19,6 +19,7 @@ from pyd2.update.model.faults import Fault
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.route import ALONE, Route
 from pyd2.update.model.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
+from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -222,7 +223,7 @@ class Driver:
     def offer(self, transaction: Transaction, now: float, wall: float) -> None:
         """Send the next update, now or when the lane has a free place."""
         lane = transaction.server.lane
-        if lane.ready or (lane.free_places <= 0 if lane.free_places_known else not lane.has_free_place(now)):
+        if lane.ready or (lane.free_places <= 0 and not lane.has_free_place(now)):
             lane.ready.append(transaction)
             self._full.add(lane)
         else:
@@ -305,7 +306,7 @@ class Driver:
             if isinstance(key, LibraryKey):
                 lane = transaction.server.lane
                 lane.signing += 1
-                lane.free_places_known = False
+                lane.free_places = UNKNOWN
                 then = partial(self._signed, transaction, draft)
                 self.offload(lane, transaction.ncr.number, signing, then)
             else:
@@ -319,7 +320,6 @@ class Driver:
         lane.ready.appendleft(transaction)
         lane.full = True
         lane.free_places = 0
-        lane.free_places_known = True
         self._full.add(lane)
 
     def _signed(
@@ -328,7 +328,7 @@ class Driver:
         """Send what a library has signed."""
         lane = transaction.server.lane
         lane.signing -= 1
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         if not self.sender.holds(transaction, draft):
             self._send_alone(transaction, now, wall)
             return

@@ -22,6 +22,7 @@ from pyd2.update.inflight.contract import FOUND, NEXT
 from pyd2.update.model.faults import Fault
 from pyd2.update.model.kinds import DONE, JOINING, MAX_ROUNDS, MAX_TRIES, NOTED
 from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED, Transaction
+from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +75,7 @@ class Replies:
         continued: list[Transaction] = []
         turn = self._sender.turn(lane, now, wall)
         events = self._tries.read_replies(lane, slot, datagrams, turn, goes_on=goes_on)
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         if lane.silent and any(transaction is not None for transaction, _, _ in events):
             lane.silent = False
         if lane.breaker is not None:
@@ -123,7 +124,7 @@ class Replies:
             if not (_has_alternative(tried) if isinstance(tried, Transaction) else tried.may_fail):
                 return
         self._tries.withdraw(lane, query, now)
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         if isinstance(tried, Transaction):
             self._unanswered(tried, now, wall, was_sent=False)
         else:
@@ -138,7 +139,7 @@ class Replies:
         expired = self._tries.expire(until, most)
         lanes = [transaction.server.lane for transaction in expired]
         for lane in lanes:
-            lane.free_places_known = False
+            lane.free_places = UNKNOWN
             lane.silent = True
             self._unanswered_lanes[lane] = None
         for tried, lane in zip(expired, lanes, strict=True):

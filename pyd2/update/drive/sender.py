@@ -12,6 +12,7 @@ from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE, encode_update
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.update.inflight.contract import STREAM, Outgoing, Turn
 from pyd2.update.model.plan import MAX_TIMEOUT
+from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +95,7 @@ class Sender:
         lane.orders = []
         alone = self._tries.send(lane, transactions, self.turn(lane, now, wall))
         self._output.posted[lane] = None
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         if not alone:
             self.count_sent(transactions, wall)
             return []
@@ -164,7 +165,7 @@ class Sender:
             self.count_sent((transaction,), wall)
         slot = STREAM if transaction.tcp else draft.slot
         self._tries.enter(transaction, lane, slot << 16 | draft.query_id, now, self.timeout_ms / 1000)
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         self._output.outgoing.append(Outgoing(lane, slot, draft.query_id, transaction.tcp, message))
 
     def _build(self, transaction: Transaction) -> bytes:

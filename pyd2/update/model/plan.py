@@ -14,7 +14,7 @@ from pyd2.interpreter import free_in_parts
 from pyd2.packets.layer import DomainNumbers
 from pyd2.update.model.zones import Matcher, ReverseMatcher
 from pyd2.update.server.breaker import CircuitBreaker
-from pyd2.update.server.lane import Lane
+from pyd2.update.server.lane import UNKNOWN, Lane
 from pyd2.update.server.window import CAP, PythonWindow
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _set_threshold(lane: Lane, threshold: int | None) -> None:
 def _keep_to(lane: Lane, limits: Limits) -> None:
     lane.window.set_cap(limits.cap)
     lane.batch = limits.batch
-    lane.free_places_known = False
+    lane.free_places = UNKNOWN
     _set_threshold(lane, limits.threshold)
 
 
