@@ -175,20 +175,20 @@ class Batcher:
         lane = batches.lane
         ahead = min(AHEAD, 2 * lane.batch * max(2, len(batches.turns)))
         held = batches.held
-        steps = sorted_ = 0
+        parts = 0  # of steps
         while True:
             if lane.ready:
                 self._sort(batches, lane.ready.popleft(), now)
-                sorted_ += 1
+                parts += 1
                 held += 1
             elif lane.waiting and held < ahead and lane.hook_jobs < MAX_HOOK_JOBS:
                 ncr = self._limit.pop(lane.waiting)
-                forward, reverse = self._routing.domains(ncr)
-                self._routing.begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
-                steps += 1
+                destination = self._routing.destination(ncr)
+                self._routing.begin(ncr, hash(ncr.dhcid), destination, now, wall)
+                parts += SORTED_IN_A_STEP
             else:
-                return steps + sorted_ // SORTED_IN_A_STEP, False
-            if steps + sorted_ // SORTED_IN_A_STEP >= most:
+                return parts // SORTED_IN_A_STEP, False
+            if parts >= most * SORTED_IN_A_STEP:
                 return most, True
 
     def _sort(self, batches: LaneBatches, transaction: Transaction, now: float) -> None:

@@ -74,15 +74,13 @@ class Driver:
         """Seconds that a try waits for its reply, at present."""
         return self.sender.timeout_ms / 1000
 
-    def begin(self, transaction: Transaction, now: float, wall: float) -> None:
-        """Start a transaction."""
+    def begin(self, transaction: Transaction, domain: Domain, now: float, wall: float) -> None:
+        """Start a transaction with its direction in a domain."""
         self._ends.active += 1
         transaction.plan.active += 1
         log = self._log
         if "DHCP_DDNS_STARTING_TRANSACTION" in log.on:
             log.emit("DHCP_DDNS_STARTING_TRANSACTION", transaction.ncr.request_id)
-        domain = transaction.forward or transaction.reverse
-        assert domain is not None
         self._enter(transaction, domain, now, wall)
 
     # Where a transaction goes.

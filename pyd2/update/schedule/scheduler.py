@@ -168,8 +168,7 @@ class Scheduler:
 
     def _first_lane(self, ncr: Request, now: float) -> Lane | None:
         """Return the lane where a request begins; None: no domain fits."""
-        forward, reverse = self._routing.domains(ncr)
-        domain = forward or reverse
+        domain = self._routing.destination(ncr).domain
         return None if domain is None else self._failover.first_lane(domain, now)
 
     def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
@@ -258,13 +257,17 @@ class Scheduler:
 
     def _route(self, ncr: Request, dhcid: int, now: float, wall: float) -> None:
         """Begin a request that has the lock of its client, or let it wait in the lane where it begins."""
-        forward, reverse = self._routing.domains(ncr)
-        domain = forward or reverse
-        if domain is not None:
-            failover = self._failover
-            lane = failover.first_lane(domain, now) if failover.down else domain.servers[0].lane
-            if self._left <= 0 or lane.ready or lane.waiting or not lane.may_begin(now):
-                if lane.collecting or (self._left <= 0 and not (lane.ready or lane.waiting)):
+        destination = self._routing.destination(ncr)
+        lane = destination.lane
+        if lane is not None:
+            if self._failover.down:
+                assert destination.domain is not None
+                lane = self._failover.first_lane(destination.domain, now)
+            if lane.waiting or self._left <= 0 or lane.ready or (
+                # Where it is known it is not asked for, here and in ``_serve``.
+                (lane.free_places <= 0 or lane.hook_jobs) and not lane.may_begin(now)
+            ):
+                if lane.collecting or not (lane.waiting or lane.ready or self._left > 0):
                     (self._unserved if lane.silent else self._fresh)[lane] = None
                 elif not lane.waiting:
                     self._agenda.full.add(lane)
@@ -276,7 +279,7 @@ class Scheduler:
                 self._sending.add(lane)
                 self._left -= SENDING
         self._left -= BEGINNING
-        self._routing.begin(ncr, dhcid, forward, reverse, now, wall)
+        self._routing.begin(ncr, dhcid, destination, now, wall)
 
     def _serve_all(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use the free places of some lanes, a part of the turn for each."""
@@ -348,8 +351,7 @@ class Scheduler:
                 driver.send(lane.ready.popleft(), now, wall)
             else:
                 ncr = self._limit.pop(lane.waiting)
-                forward, reverse = routing.domains(ncr)
-                routing.begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
+                routing.begin(ncr, hash(ncr.dhcid), routing.destination(ncr), now, wall)
             if not others and (self._freed or self._postponed):
                 self._settle(now, wall, until)
         return False
@@ -381,8 +383,7 @@ class Scheduler:
 
     def _admit(self, ncr: Request, dhcid: int, wall: float) -> bool:
         """Whether a request may begin, as far as retries go."""
-        forward, reverse = self._routing.domains(ncr)
-        return self._retries.admit(ncr, dhcid, forward or reverse, wall)
+        return self._retries.admit(ncr, dhcid, self._routing.destination(ncr).domain, wall)
 
     def _pass_on(
         self, dhcid: int, held: Held, followers: Followers, until: int, now: float, wall: float
