@@ -140,7 +140,7 @@ class BatchOutcomes:
 
     def question_answered(self, question: Question, found: Found, now: float) -> None:
         """See Follows."""
-        self._tries.forget(question)
+        self._tries.forget((question,))
         batches = self._of(question.server.lane)
         batches.asking -= 1
         round_ = question.round
@@ -185,7 +185,7 @@ class BatchOutcomes:
             self._end_round(batches, round_)
 
     def _end_try(self, batch: Batch) -> LaneBatches:
-        self._tries.forget(batch)
+        self._tries.forget((batch,))
         batches = self._of(batch.server.lane)
         self._ends.sharing -= len(batch.round.transactions) - 1
         batches.under_way -= 1

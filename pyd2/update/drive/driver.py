@@ -22,7 +22,7 @@ from pyd2.update.model.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failur
 from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from pyd2.counters import Counters
     from pyd2.messages import RequestLog
@@ -114,9 +114,17 @@ class Driver:
             if transaction.forward_failure is not None:
                 self._ends.fail(transaction, transaction.forward_failure)
                 return
-        self._ends.succeed(transaction)
+        self._ends.succeed((transaction,))
 
-    def went_on(self, transactions: list[Transaction], lane: Lane, wall: float) -> None:
+    def completed(self, transactions: Sequence[Transaction], now: float, wall: float) -> None:
+        """Continue transactions that have completed their last direction."""
+        if any([transaction.forward_failure for transaction in transactions]):  # noqa: C419  it is quicker
+            for transaction in transactions:
+                self.direction_done(transaction, now, wall)
+        else:
+            self._ends.succeed(transactions)
+
+    def went_on(self, transactions: Sequence[Transaction], lane: Lane, wall: float) -> None:
         """Note that transactions have begun the reverse direction: their first update is in the outbox in C.
 
         That is how ``_enter`` and ``send`` begin it where ``_then`` leads.

@@ -76,9 +76,11 @@ class Sender:
         self.timeout_ms = 500
         """How long a try waits for its reply."""
 
-    def turn(self, lane: Lane, now: float, wall: float) -> Turn:
-        """Return what holds for all that is sent to a server now."""
-        return Turn(now, int(wall), self.timeout_ms / 1000, self.slot_of(lane))
+    def turn(
+        self, lane: Lane, now: float, wall: float, *, goes_on: bool = False, together: bool = False
+    ) -> Turn:
+        """Return what holds for all that is sent to a server now; see Turn."""
+        return Turn(now, int(wall), self.timeout_ms / 1000, self.slot_of(lane), goes_on, together)
 
     def slot_of(self, lane: Lane) -> int:
         """Return the lane's local port for what goes out together now."""
