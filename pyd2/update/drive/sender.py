@@ -15,7 +15,7 @@ from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pyd2.counters import Counters
     from pyd2.dns.tsig import SigningContext, SigningKey
@@ -95,7 +95,9 @@ class Sender:
         """Send the updates that were ordered from a lane; return those that must go alone."""
         transactions = lane.orders
         lane.orders = []
-        alone = self._tries.send(lane, transactions, self.turn(lane, now, wall))
+        alone: Collection[int] = range(len(transactions))
+        if self.timeout_ms <= MAX_TIMEOUT:  # else ``complete`` says that none can be sent
+            alone = self._tries.send(lane, transactions, self.turn(lane, now, wall))
         self._output.posted[lane] = None
         lane.free_places = UNKNOWN
         if not alone:

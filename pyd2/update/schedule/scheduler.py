@@ -122,16 +122,15 @@ class Scheduler:
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
-        log = self._log
-        if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in log.on:
-            log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
+        if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in self._log.on:
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
         dhcid = hash(ncr.dhcid)
         held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
         if self._kept_back and self._keeps_back(ncr, dhcid, now, wall):
             return
         if dhcid in held:
             self._limit.put(self.clients.followers(dhcid, self._first_lane(ncr, now)), ncr)
-            log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._limit.queued, self._ends.active)
+            self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._limit.queued, self._ends.active)
             return
         if self._retries.any and not self._admit(ncr, dhcid, wall):
             return
@@ -341,7 +340,9 @@ class Scheduler:
         # What ended elsewhere has its time at the end of the call.
         others = bool(self._freed or self._postponed)
         while lane.ready or lane.waiting:
-            if not (lane.has_free_place(now) if lane.ready else lane.may_begin(now)):
+            if (lane.free_places <= 0 or lane.hook_jobs) and not (
+                lane.has_free_place(now) if lane.ready else lane.may_begin(now)
+            ):
                 self._agenda.full.add(lane)
                 return False
             if self._left <= until:
@@ -362,14 +363,14 @@ class Scheduler:
         ``until`` is how many steps are to be left. Very much to be parked keeps no other client locked.
         """
         freed, postponed = self._freed, self._postponed
+        parts = self.clients.held
         while self._left > until:
             if freed:
                 dhcid = freed.popleft()
-                held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
-                followers = held[dhcid]
-                if followers is NO_FOLLOWERS:
-                    del held[dhcid]
-                else:
+                held = parts[dhcid >> SHIFT & LAST_SHARD]
+                followers = held.pop(dhcid)
+                if followers is not NO_FOLLOWERS:
+                    held[dhcid] = followers
                     self._pass_on(dhcid, held, followers, until, now, wall)
             elif postponed:
                 self._left -= PARKING
