@@ -196,37 +196,49 @@ class Batcher:
         owner = owner_of(transaction)
         if batches.owners.follow(owner, transaction):
             return
-        rule = self._rule(batches.lane, transaction)
-        if rule is not None:
-            zone = transaction.domain.zone
-            assert zone is not None
-            group = batches.group(
-                (transaction.server, zone, transaction.key, transaction.step.forward, rule.sort)
-            )
-            if batches.size(group, now) > 1 and batches.owners.take(owner):
-                batches.put(group, owner, transaction)
-                return
-        batches.go_alone(owner, transaction)
+        group = self._group(batches, transaction)
+        if group is not None and batches.size(group, now) > 1 and batches.owners.take(owner):
+            batches.put(group, owner, transaction)
+        else:
+            batches.go_alone(owner, transaction)
 
-    def _rule(self, lane: Lane, transaction: Transaction) -> BatchRule | None:
-        """Return how a transaction's update may go in a batch; None: it goes alone."""
+    def _group(self, batches: LaneBatches, transaction: Transaction) -> BatchGroup | None:
+        """Return the group in which a transaction's update may wait for a batch; None: it goes alone."""
         step = transaction.step
-        rule = BATCH_RULES[transaction.kind].get(step)
-        if (
-            rule is None
-            or transaction.tries
-            or transaction.spare_rcode is not None
-            or rule.hops not in (None, transaction.hops)
-            or lane.batch < 2
-            or transaction.domain.zone is None
-            or isinstance(transaction.key, (ContextKey, LibraryKey))
-            or self._driver.sender.timeout_ms > MAX_TIMEOUT
-        ):
+        like = transaction.kind, step, transaction.server, transaction.key
+        place = batches.places.get(like)
+        if place is None:
+            place = self._find_place(batches, transaction)
+            if place is None:
+                return None
+            batches.places[like] = place
+        rule, group = place
+        if transaction.tries or transaction.spare_rcode is not None:
+            return None
+        if rule.hops not in (None, transaction.hops):
             return None
         ncr = transaction.ncr
         if not ncr.packed and "%" in ncr.address_text and step.template.uses_address:
             return None
-        return rule
+        return group
+
+    def _find_place(
+        self, batches: LaneBatches, transaction: Transaction
+    ) -> tuple[BatchRule, BatchGroup] | None:
+        """Return the rule for updates like a transaction's, and their group; None: they go alone."""
+        step = transaction.step
+        rule = BATCH_RULES[transaction.kind].get(step)
+        zone = transaction.domain.zone
+        key = transaction.key
+        if (
+            rule is None
+            or zone is None
+            or batches.lane.batch < 2
+            or isinstance(key, (ContextKey, LibraryKey))
+            or self._driver.sender.timeout_ms > MAX_TIMEOUT
+        ):
+            return None
+        return rule, batches.group((transaction.server, zone, key, step.forward, rule.sort))
 
     # What goes out.
 

@@ -249,6 +249,15 @@ class Replies:
         else:
             self._follow(transaction, to, rcode, now, wall)
 
+    def succeeded(self, transactions: Sequence[Transaction], now: float, wall: float) -> None:
+        """Use NOERROR, the answer to tries of several transactions in one direction."""
+        if transactions[0].step.forward or "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in self._log.on:
+            for transaction in transactions:
+                self.answered(transaction, Rcode.NOERROR, now, wall)
+        else:
+            self._add_successes(transactions)
+            self._driver.completed(transactions, now, wall)
+
     def _question_answered(
         self, transaction: Transaction, answer: DhcidAnswer, now: float, wall: float
     ) -> None:
