@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pyd2.update.agenda import Postponed
@@ -46,12 +48,11 @@ class Ends:
     def succeed(self, transactions: Sequence[Transaction]) -> None:
         """End transactions that have made their changes."""
         log = self._log
-        on = log.on
+        for message_id, some in groupby(transactions, attrgetter("kind.succeeded")):
+            if message_id in log.on:
+                log.emit_requests(message_id, [transaction.ncr for transaction in some])
         freed = self._freed
         for transaction in transactions:
-            message_id = transaction.kind.succeeded
-            if message_id in on:
-                log.emit_request(message_id, transaction.ncr)
             transaction.ended = True
             transaction.plan.active -= 1
             freed.append(transaction.dhcid)

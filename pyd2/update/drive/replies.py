@@ -70,7 +70,7 @@ class Replies:
         """Receive what came from a server to one of its local ports."""
         log = self._log
         logged = "ASIODNS_FETCH_COMPLETED" in log.on
-        silent = not logged and _OF_SINGLE_UPDATES.isdisjoint(log.on)
+        silent = not logged and log.on.isdisjoint(_OF_SINGLE_UPDATES)
         goes_on = silent and self._selector.select_key is None and not lane.ready and not lane.collecting
         turn = self._sender.turn(lane, now, wall, goes_on=goes_on, together=silent)
         events = self._tries.read_replies(lane, slot, datagrams, turn)
