@@ -47,7 +47,7 @@ def main() -> None:
         log.start_writer()
         (request,) = CompiledLayer().read_requests(make_requests(0, 1), None)
         assert isinstance(request, PackedRequest)
-        ended = partial(log.emit_request, "DHCP_DDNS_ADD_SUCCEEDED", request)
+        ended = partial(log.emit_requests, "DHCP_DDNS_ADD_SUCCEEDED", [request])
         other = partial(log.emit, "DHCP_DDNS_STARTED", REQUEST_ID)
         suppressed = partial(log.emit, "DHCP_DDNS_STARTING_TRANSACTION", REQUEST_ID)
         print("CPU time per message            caller   process")

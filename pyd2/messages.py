@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from typing import Any
 
@@ -55,12 +55,13 @@ class Log(Protocol):
 class RequestLog(Log, Protocol):
     """The log of the engine, which writes many messages about requests."""
 
-    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
-        """Write a message whose two arguments are the request's ID and its text.
+    def emit_requests(self, message_id: str, requests: Iterable[LoggedRequest]) -> None:
+        """Write a message for each request: its two arguments are the request's ID and its text.
 
         Check first that the ID is in ``on``.
         """
-        self.emit(message_id, request.request_id, request.text())
+        for request in requests:
+            self.emit(message_id, request.request_id, request.text())
 
 
 class Severity(IntEnum):

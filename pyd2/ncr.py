@@ -97,6 +97,8 @@ class NameChangeRequest:
     """Whether it is in the form that C reads (``pyd2.packets.packed``)."""
     domains = None
     """The numbers of its domains, which only packed requests have."""
+    alike = None
+    """Equal in requests of one kind, with the same changes in the same domains; None: it is not known."""
     show_many = None
     """See pyd2.messages.LoggedRequest."""
 

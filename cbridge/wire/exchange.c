@@ -100,6 +100,7 @@ static wire_try *send_one(sending *common, const wire_route *route, uint32_t num
     try->route = route;
     try->then = NULL;
     try->feeds_window = route->update != NULL;
+    try->last = !route->forward || !(head->ways & WIRE_REVERSE);
     try->mac_size = 0;
     if (signature.context != NULL) {
         wire_context_begin_try(signature.context);
@@ -207,8 +208,13 @@ void wire_tries_read_replies(wire_tries *tries, wire_lane *lane, uint32_t slot, 
             wire_reply_count(&lane->replies, events[i].outcome, turn->now - try->sent_at);
         }
         wire_tries_end(tries, number);
-        if (turn->goes_on && try->then != NULL && events[i].outcome >= 0 &&
-            try->route->done >> events[i].outcome & 1 && send_next(&common, try->then, (uint32_t)number, try->record)) {
+        if (events[i].outcome < 0 || !(try->route->done >> events[i].outcome & 1)) {
+            continue;
+        }
+        if (try->last) {
+            events[i].outcome |= WIRE_TRY_LAST;
+        } else if (turn->goes_on && try->then != NULL &&
+                   send_next(&common, try->then, (uint32_t)number, try->record)) {
             events[i].outcome = WIRE_TRY_NEXT;
         }
     }

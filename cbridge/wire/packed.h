@@ -16,10 +16,10 @@ typedef struct {
     uint32_t lease_length;
     uint32_t forward; /* the number of its forward domain, 0: none */
     uint32_t reverse; /* the same for the reverse domain */
-    uint16_t dhcid_size;
-    uint8_t fqdn_size;
     uint8_t kind; /* below WIRE_REQUEST_KINDS */
     uint8_t ways; /* 1: forward change, 2: reverse change */
+    uint16_t dhcid_size;
+    uint8_t fqdn_size;
     uint8_t address_size;
     uint8_t expires[14];
     uint8_t address[16];

@@ -39,6 +39,7 @@ typedef struct {
 } wire_turn;
 
 enum wire_event_kind {
+    WIRE_TRY_LAST = 0x10000, /* added to an RCODE: it completes the last direction of the request */
     WIRE_TRY_JUDGE = -1,    /* a reply to this transaction's try, which is for the caller to judge */
     WIRE_NO_TRY = -2,       /* what answers no try */
     WIRE_TRY_NEXT = -3,     /* the direction is completed, and the next update is under way */
@@ -48,7 +49,10 @@ enum wire_event_kind {
     WIRE_TRY_OTHERWISE = -7 /* it has another one */
 };
 
-/* What came of a datagram: a transaction's number, and the RCODE that counts or an enum wire_event_kind. */
+/*
+ * What came of a datagram: a transaction's number, and the RCODE that counts, perhaps with WIRE_TRY_LAST, or an enum
+ * wire_event_kind.
+ */
 typedef struct {
     int32_t number;
     int32_t outcome;

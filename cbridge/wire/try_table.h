@@ -23,6 +23,7 @@ typedef struct {
     int32_t behind;
     uint32_t queue;
     bool feeds_window; /* whether its end says something to the lane's window */
+    bool last;         /* whether its direction is the last one of the request */
     uint8_t mac_size;
     uint8_t mac[WIRE_MAC_MAX];
     uint8_t record[WIRE_KEPT_MAX]; /* the packed request, if there is a `then`, or the route asks */

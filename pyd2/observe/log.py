@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyd2.config.model import Logger, OutputOption
@@ -26,7 +28,7 @@ from pyd2.observe.template import prepare
 from pyd2.observe.writer import LogWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from pyd2.messages import LoggedRequest, Message
@@ -171,13 +173,15 @@ class MessageLog:
             if message is not None:
                 self._writer.put(message.target, text)
 
-    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
-        """See Log. The lines of requests that follow each other are made together."""
-        if request.show_many is None:
-            self.emit(message_id, request.request_id, request.text())
-        else:
-            with self._lock:
-                self._writer.tell(message_id, request, self._known)
+    def emit_requests(self, message_id: str, requests: Iterable[LoggedRequest]) -> None:
+        """See RequestLog. The lines of requests that follow each other are made together."""
+        for show_many, some in groupby(requests, attrgetter("show_many")):
+            if show_many is None:
+                for request in some:
+                    self.emit(message_id, request.request_id, request.text())
+            else:
+                with self._lock:
+                    self._writer.tell(message_id, [*some], self._known)
 
     def logger(self, name: str) -> NamedLogger:
         """Return the logger of a hook library; ``name`` is as in a ``loggers`` entry."""

@@ -134,8 +134,8 @@ class LogWriter:
         if self._idle or target.urgent:
             self._wake(urgent=target.urgent)
 
-    def tell(self, message_id: str, request: LoggedRequest, known: Mapping[str, Known]) -> None:
-        """Write a message about a request, if it is ``known``."""
+    def tell(self, message_id: str, requests: Sequence[LoggedRequest], known: Mapping[str, Known]) -> None:
+        """Write a message about each of some requests, if it is ``known``."""
         now = self._clock()
         group = self._group
         if group is None or message_id != group.message_id or not group.now <= now < group.until:
@@ -143,12 +143,12 @@ class LogWriter:
             if message is None:
                 return
             if self._size > self._limit:
-                self._drop(message.target)
+                self._drop(message.target, len(requests))
                 return
             group = self._group = RequestGroup(message_id, message, now)
             self._waiting.append(group)
-        group.requests.append(request)
-        self._size += _REQUEST_SIZE
+        group.requests.extend(requests)
+        self._size += _REQUEST_SIZE * len(requests)
         if self._idle:
             self._wake()
 
@@ -197,9 +197,9 @@ class LogWriter:
         if self._idle or urgent:
             self._wake(urgent=urgent, at_once=urgent)
 
-    def _drop(self, target: Target) -> None:
+    def _drop(self, target: Target, lines: int = 1) -> None:
         for output, _ in target.writers:
-            self._dropped[output] = self._dropped.get(output, 0) + 1
+            self._dropped[output] = self._dropped.get(output, 0) + lines
 
     def _wake(self, *, urgent: bool = False, at_once: bool = False) -> None:
         if self._thread is None:

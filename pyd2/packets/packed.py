@@ -6,6 +6,7 @@ or a hook library asks for it.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -28,17 +29,19 @@ _new_buffer: Final = ffi.new_allocator(should_clear_after_alloc=False)
 _show: Final = lib.wire_request_show
 _show_lines: Final = lib.wire_requests_show
 
-_HEAD: Final = Struct("=QIIIHBBBB14s16sd")
-"""wire_packed: number, TTL, domains, sizes of DHCID and FQDN, kind, ways, address size, expiry, address, and
-when it was read.
+_HEAD: Final = Struct("=QIIIBBHBB14s16sd")
+"""wire_packed: number, TTL, domains, kind, ways, sizes of DHCID, FQDN and address, expiry, address, and when
+it was read.
 """
 _DOMAINS: Final = Struct("=12xII")
-_DHCID_SIZE: Final = Struct("=20xH").unpack_from
 _NUMBER: Final = Struct("=Q").unpack_from
 _BEHIND: Final = _HEAD.size
 _FQDN_SIZE: Final = ffi.offsetof("wire_packed", "fqdn_size")
+_ADDRESS: Final = ffi.offsetof("wire_packed", "address")
+_ADDRESS_SIZE: Final = ffi.offsetof("wire_packed", "address_size")
 _KIND: Final = ffi.offsetof("wire_packed", "kind")
 _WAYS: Final = ffi.offsetof("wire_packed", "ways")
+_ALIKE: Final = slice(ffi.offsetof("wire_packed", "forward"), _WAYS + 1)
 _FORWARD: Final = int(lib.WIRE_FORWARD)
 _REVERSE: Final = int(lib.WIRE_REVERSE)
 
@@ -63,8 +66,9 @@ class PackedRequest(bytes):
         if "\\" in ncr.fqdn or ncr.fqdn == "." or "%" in ncr.address_text:
             return None
         head = _HEAD.pack(
-            ncr.number, ncr.lease_length, 0, 0, len(ncr.dhcid), len(ncr.fqdn_wire),
-            ncr.kind, _FORWARD * ncr.forward_change + _REVERSE * ncr.reverse_change, len(ncr.address),
+            ncr.number, ncr.lease_length, 0, 0, ncr.kind,
+            _FORWARD * ncr.forward_change + _REVERSE * ncr.reverse_change,
+            len(ncr.dhcid), len(ncr.fqdn_wire), len(ncr.address),
             ncr.lease_expires_on.encode("ascii"), ncr.address, ncr.read_at,
         )
         return cls(head + ncr.dhcid + ncr.fqdn_wire)
@@ -74,6 +78,12 @@ class PackedRequest(bytes):
         """The numbers of its forward and its reverse domain; 0: none."""
         found: tuple[int, int] = _DOMAINS.unpack_from(self)
         return found
+
+    # Both without a function in Python: they are asked for often.
+    alike: bytes = property(itemgetter(_ALIKE))  # type: ignore[assignment]
+    """See NameChangeRequest."""
+    size: int = property(len)  # type: ignore[assignment]
+    """See NameChangeRequest."""
 
     @property
     def change_type(self) -> ChangeType:
@@ -103,13 +113,12 @@ class PackedRequest(bytes):
     @property
     def dhcid(self) -> bytes:
         """See NameChangeRequest."""
-        (size,) = _DHCID_SIZE(self)
-        return self[_BEHIND : _BEHIND + size]
+        return self[_BEHIND : -self[_FQDN_SIZE]]
 
     @property
     def fqdn_wire(self) -> bytes:
         """See NameChangeRequest."""
-        return self[len(self) - self[_FQDN_SIZE] :]
+        return self[-self[_FQDN_SIZE] :]
 
     @property
     def fqdn(self) -> str:
@@ -119,9 +128,7 @@ class PackedRequest(bytes):
     @property
     def address(self) -> bytes:
         """See NameChangeRequest."""
-        *_, size, _, address, _ = _HEAD.unpack_from(self)
-        octets: bytes = address[:size]
-        return octets
+        return self[_ADDRESS : _ADDRESS + self[_ADDRESS_SIZE]]
 
     @property
     def address_text(self) -> str:
@@ -143,11 +150,6 @@ class PackedRequest(bytes):
         return length
 
     @property
-    def size(self) -> int:
-        """See NameChangeRequest."""
-        return len(self)
-
-    @property
     def request_id(self) -> str:
         """See NameChangeRequest."""
         return self.dhcid.hex().upper()
@@ -167,7 +169,7 @@ class PackedRequest(bytes):
     @property
     def facts(self) -> tuple[int, str, bytes, bytes, int, float]:
         """See NameChangeRequest."""
-        _, _, _, _, size, fqdn_size, kind, ways, address_size, _, address, read_at = _HEAD.unpack_from(self)
+        _, _, _, _, kind, ways, size, fqdn_size, address_size, _, address, read_at = _HEAD.unpack_from(self)
         behind = _BEHIND + size
         name = _plain_text(self[behind : behind + fqdn_size]).lower()
         return kind, name, address[:address_size], self[_BEHIND:behind], ways, read_at

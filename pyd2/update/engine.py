@@ -329,28 +329,29 @@ class Engine:
         self._scheduler.begin_accepting()
         if self._ends.observer is not None:
             self._packets.read_at = now
-        received = 0
         left = 0  # free places that there are for sure
+        invalid = 0
         requests = self._packets.read_requests(datagrams, self._plan.index, numbers)
+        accept = self._scheduler.accept
         for place, ncr in enumerate(requests):
             if isinstance(ncr, NcrError):
+                invalid += 1
                 self._counters.ncr_invalid.add(wall)
                 self._log.emit("DHCP_DDNS_INVALID_NCR", ncr)
                 if numbers and numbers[place]:
                     self._output.finished.append(numbers[place])
+                continue
+            if numbers and numbers[place]:
+                self._ends.numbered = True
+            elif left > 0:
+                left -= 1
             else:
-                received += 1
-                if numbers and numbers[place]:
-                    self._ends.numbered = True
-                    self._scheduler.accept(ncr, now, wall)
-                    continue
-                if left <= 0:
-                    left = self._limit.free_places()
-                if left <= 0:
+                left = self._limit.free_places() - 1
+                if left < 0:
                     self._limit.drop(wall)
-                else:
-                    left -= 1
-                    self._scheduler.accept(ncr, now, wall)
+                    continue
+            accept(ncr, now, wall)
+        received = len(requests) - invalid
         if received:
             self._counters.ncr_received.add(wall, received)
             self._counters.tally.received += received

@@ -59,8 +59,9 @@ class StrictLog:
             text.encode("utf-8", "surrogateescape")
         self.lines.append((message_id, texts))
 
-    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
-        self.emit(message_id, request.request_id, request.text())
+    def emit_requests(self, message_id: str, requests: Iterable[LoggedRequest]) -> None:
+        for request in requests:
+            self.emit(message_id, request.request_id, request.text())
 
 
 LAYER = ""

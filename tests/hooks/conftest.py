@@ -27,7 +27,7 @@ from tests.kit.c_libraries import PRELUDE, compile_text
 from tests.kit.profile import MESSAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyd2.dns.tsig import SigningKey
     from pyd2.update.drive.server_choice import Selection
@@ -54,9 +54,10 @@ class RecordingLog:
         assert len(arguments) == len(set(re.findall(r"%\d", MESSAGES[message_id].text))), message_id
         self.entries.append((message_id, tuple(str(argument) for argument in arguments)))
 
-    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
-        """Keep a message about a request."""
-        self.emit(message_id, request.request_id, request.text())
+    def emit_requests(self, message_id: str, requests: Iterable[LoggedRequest]) -> None:
+        """Keep messages about requests."""
+        for request in requests:
+            self.emit(message_id, request.request_id, request.text())
 
     def lines(self, least: Severity = Severity.INFO) -> list[str]:
         """The messages from a severity on, as they would be written, and forget them all."""

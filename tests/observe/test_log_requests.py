@@ -63,15 +63,13 @@ def test_the_log_is_the_same(pattern: str, tmp_path: Path) -> None:
     plain = [PLAIN.decode(octets) for octets in DATAGRAMS]
 
     def by_request(log: MessageLog) -> None:
-        for ncr in packed:
-            log.emit_request(ADDED, ncr)
+        log.emit_requests(ADDED, packed)
         log.emit("DHCP_DDNS_STARTED", "between")
-        for other in (packed[0], packed[1], plain[1], packed[3]):
-            log.emit_request(ADDED, other)
+        log.emit_requests(ADDED, [packed[0], packed[1], plain[1], packed[3]])
         for ncr in packed[:3]:
-            log.emit_request(REMOVED, ncr)
+            log.emit_requests(REMOVED, [ncr])
         log.logger("hook").message(Severity.ERROR, 0, "OTHER", "at once")
-        log.emit_request(REMOVED, packed[3])
+        log.emit_requests(REMOVED, [packed[3]])
 
     def by_arguments(log: MessageLog) -> None:
         emit_one_by_one(log, ADDED, [*packed])
@@ -91,7 +89,7 @@ def test_messages_before_a_reconfiguration_or_the_end_are_written(tmp_path: Path
     log.start_writer()
     for name in ("one.log", "two.log"):
         log.configure((Logger(ROOT_LOGGER, "INFO", 0, (OutputOption(str(tmp_path / name)),), None),))
-        log.emit_request(ADDED, ncr)
+        log.emit_requests(ADDED, [ncr])
     log.close()
     for name in ("one.log", "two.log"):
         assert (tmp_path / name).read_text().count(ADDED) == 1

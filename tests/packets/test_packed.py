@@ -149,11 +149,11 @@ def test_python_and_c_have_the_same_layout() -> None:
     """Each member stands where Python's format has it; C asserts where it has it when it is compiled."""
     fields = ffi.typeof("wire_packed").fields
     assert fields is not None
-    names = ("number", "lease_length", "forward", "reverse", "dhcid_size", "fqdn_size", "kind", "ways",
+    names = ("number", "lease_length", "forward", "reverse", "kind", "ways", "dhcid_size", "fqdn_size",
              "address_size", "expires", "address", "read_at")
     assert [name for name, _ in fields] == list(names)
-    items = ["Q", "I", "I", "I", "H", "B", "B", "B", "B", "14s", "16s", "d"]
-    assert _HEAD.format == "=QIIIHBBBB14s16sd"
+    items = ["Q", "I", "I", "I", "B", "B", "H", "B", "B", "14s", "16s", "d"]
+    assert _HEAD.format == "=QIIIBBHBB14s16sd"
     places = {name: Struct("=" + "".join(items[:at])).size for at, name in enumerate(names)}
     assert {name: field.offset for name, field in fields} == places
     assert _HEAD.size == ffi.sizeof("wire_packed") == 64

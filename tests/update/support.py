@@ -131,8 +131,9 @@ class MemoryLog:
             text = text.replace(f"%{number}", str(argument), 1)
         self.lines.append([message.severity.name, message.logger, message_id, text])
 
-    def emit_request(self, message_id: str, request: LoggedRequest) -> None:
-        self.emit(message_id, request.request_id, request.text())
+    def emit_requests(self, message_id: str, requests: Iterable[LoggedRequest]) -> None:
+        for request in requests:
+            self.emit(message_id, request.request_id, request.text())
 
     @property
     def ids(self) -> list[str]:

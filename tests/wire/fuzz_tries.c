@@ -161,6 +161,7 @@ static void take_some(world *w, input *from) {
             CHECK(events[i].number == -1);
         } else if (events[i].outcome != WIRE_TRY_NEXT) {
             CHECK(w->under_way[events[i].number] == (int)lane + 1);
+            CHECK((events[i].outcome & ~WIRE_TRY_LAST) < WIRE_RCODES);
             uint8_t mac[WIRE_MAC_MAX];
             CHECK(wire_tries_mac(w->tries, (uint32_t)events[i].number, mac) <= WIRE_MAC_MAX);
             w->under_way[events[i].number] = 0;

@@ -30,7 +30,7 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import NO_MORE_SERVERS, Transaction
-from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_HELD, MOST_WHILE_FULL
+from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_HELD, MOST_WHILE_FULL, UNKNOWN
 
 if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
@@ -107,7 +107,7 @@ class Batcher:
         if free <= 0 or len(lane.ready) + len(lane.waiting) <= free + kept_back:
             return False
         lane.collecting = True
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         owners = self._of(lane).owners
         for tried in (*self._tries.pending(lane).values(), *lane.orders):
             if isinstance(tried, Transaction):
@@ -183,20 +183,20 @@ class Batcher:
         lane = batches.lane
         ahead = min(MOST_HELD, 2 * lane.batch * max(2, len(batches.turns)))
         held = batches.held
-        steps = sorted_ = 0
+        parts = 0  # of steps
         while True:
             if lane.ready:
                 self._sort(batches, lane.ready.popleft(), now)
-                sorted_ += 1
+                parts += 1
                 held += 1
             elif lane.waiting and held < ahead and lane.hook_jobs < MAX_HOOK_JOBS:
                 ncr = self._limit.pop(lane.waiting)
-                forward, reverse = self._routing.domains(ncr)
-                self._routing.begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
-                steps += 1
+                destination = self._routing.destination(ncr)
+                self._routing.begin(ncr, hash(ncr.dhcid), destination, now, wall)
+                parts += SORTED_IN_A_STEP
             else:
-                return steps + sorted_ // SORTED_IN_A_STEP, False
-            if steps + sorted_ // SORTED_IN_A_STEP >= most:
+                return parts // SORTED_IN_A_STEP, False
+            if parts >= most * SORTED_IN_A_STEP:
                 return most, True
 
     def _sort(self, batches: LaneBatches, transaction: Transaction, now: float) -> None:
@@ -204,37 +204,49 @@ class Batcher:
         owner = owner_of(transaction)
         if batches.owners.follow(owner, transaction):
             return
-        rule = self._rule(batches.lane, transaction)
-        if rule is not None:
-            zone = transaction.domain.zone
-            assert zone is not None
-            group = batches.group(
-                (transaction.server, zone, transaction.key, transaction.step.forward, rule.sort)
-            )
-            if batches.size(group, now) > 1 and batches.owners.take(owner):
-                batches.put(group, owner, transaction)
-                return
-        batches.go_alone(owner, transaction)
+        group = self._group(batches, transaction)
+        if group is not None and batches.size(group, now) > 1 and batches.owners.take(owner):
+            batches.put(group, owner, transaction)
+        else:
+            batches.go_alone(owner, transaction)
 
-    def _rule(self, lane: Lane, transaction: Transaction) -> BatchRule | None:
-        """Return how a transaction's update may go in a batch; None: it goes alone."""
+    def _group(self, batches: LaneBatches, transaction: Transaction) -> BatchGroup | None:
+        """Return the group in which a transaction's update may wait for a batch; None: it goes alone."""
         step = transaction.step
-        rule = BATCH_RULES[transaction.kind].get(step)
-        if (
-            rule is None
-            or transaction.tries
-            or transaction.spare_rcode is not None
-            or rule.hops not in (None, transaction.hops)
-            or lane.batch < 2
-            or transaction.domain.zone is None
-            or not _may_sign_batches(transaction.key)
-            or self._driver.sender.timeout_ms > MAX_TIMEOUT
-        ):
+        like = transaction.kind, step, transaction.server, transaction.key
+        place = batches.places.get(like)
+        if place is None:
+            place = self._find_place(batches, transaction)
+            if place is None:
+                return None
+            batches.places[like] = place
+        rule, group = place
+        if transaction.tries or transaction.spare_rcode is not None:
+            return None
+        if rule.hops not in (None, transaction.hops):
             return None
         ncr = transaction.ncr
         if not ncr.packed and "%" in ncr.address_text and step.template.uses_address:
             return None
-        return rule
+        return group
+
+    def _find_place(
+        self, batches: LaneBatches, transaction: Transaction
+    ) -> tuple[BatchRule, BatchGroup] | None:
+        """Return the rule for updates like a transaction's, and their group; None: they go alone."""
+        step = transaction.step
+        rule = BATCH_RULES[transaction.kind].get(step)
+        zone = transaction.domain.zone
+        key = transaction.key
+        if (
+            rule is None
+            or zone is None
+            or batches.lane.batch < 2
+            or not _may_sign_batches(key)
+            or self._driver.sender.timeout_ms > MAX_TIMEOUT
+        ):
+            return None
+        return rule, batches.group((transaction.server, zone, key, step.forward, rule.sort))
 
     # What goes out.
 
@@ -252,7 +264,7 @@ class Batcher:
         if lane.ready:
             return True, steps
         lane.collecting = False
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         lane.held = 0
         batches.owners.forget_alone()
         return False, steps

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pyd2.dns.update import Zone
     from pyd2.update.batch.group import GroupKey
     from pyd2.update.batch.rounds import Question, Round
+    from pyd2.update.model.batch_rules import BatchRule
+    from pyd2.update.model.kinds import Kind, Step
+    from pyd2.update.model.plan import Server
     from pyd2.update.model.transaction import Transaction
     from pyd2.update.server.lane import Lane
 
@@ -36,7 +39,7 @@ class LaneBatches:
 
     __slots__ = (
         "_most_groups", "_no_questions_until", "_no_tcp_until", "_paused", "_tcp_failed_at", "_waiting",
-        "asking", "at_a_time", "counts", "groups", "lane", "owners", "rounds", "second", "singles",
+        "asking", "at_a_time", "counts", "groups", "lane", "owners", "places", "rounds", "second", "singles",
         "tcp_works", "to_ask", "turns", "udp", "under_way", "zones",
     )
 
@@ -44,6 +47,8 @@ class LaneBatches:
         self.lane = lane
         self.groups: dict[GroupKey, BatchGroup] = {}
         self._most_groups = MOST_GROUPS
+        self.places: dict[tuple[Kind, Step, Server, SigningKey | None], tuple[BatchRule, BatchGroup]] = {}
+        """The rule for updates that may go in a batch, and the group where they wait."""
         self.turns: OrderedDict[BatchGroup, None] = OrderedDict()
         """Groups in which something waits, in the order of their turns."""
         self._waiting = 0
@@ -94,12 +99,14 @@ class LaneBatches:
         self.groups = {
             key: group for key, group in self.groups.items() if group.waiting or group.rounds
         }
+        self.places.clear()
         self._most_groups = max(MOST_GROUPS, 2 * len(self.groups))
 
     def put(self, group: BatchGroup, owner: bytes, transaction: Transaction) -> None:
         """Add an update to a group, where it waits for a batch; its owner was taken for that."""
+        if not group.waiting:
+            self.turns[group] = None
         group.waiting.append((owner, transaction))
-        self.turns[group] = None
         self._waiting += 1
 
     def put_back(self, group: BatchGroup, members: Sequence[tuple[bytes, Transaction]]) -> None:
@@ -133,7 +140,7 @@ class LaneBatches:
         """Keep to the lane's switch; forget the groups of servers and keys of before."""
         self._forget_idle_groups()
         for group in self.groups.values():
-            group.size.most = self.lane.batch
+            group.size.limit(self.lane.batch)
         self._paused.clear()
 
     # Pauses.

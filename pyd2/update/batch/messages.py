@@ -11,6 +11,7 @@ from pyd2.errors import NcrError, Pyd2Error
 from pyd2.update.batch.rounds import Batch
 from pyd2.update.drive.sender import Draft
 from pyd2.update.inflight.contract import STREAM, Outgoing
+from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +118,7 @@ class BatchMessages:
             left = self._tries.send(lane, routed, self._sender.turn(lane, now, wall))
             alone += [routed[place] for place in left]
             self._output.posted[lane] = None
-            lane.free_places_known = False
+            lane.free_places = UNKNOWN
         for question in alone:
             if must_wait(lane, question.key):
                 batches.to_ask.append(question)
@@ -145,7 +146,7 @@ class BatchMessages:
         lane = tried.server.lane
         slot = STREAM if tried.tcp else draft.slot
         self._tries.enter(tried, lane, slot << 16 | draft.query_id, now, self._sender.timeout_ms / 1000)
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         self._output.outgoing.append(Outgoing(lane, slot, draft.query_id, tried.tcp, message))
 
 

@@ -79,8 +79,10 @@ class BatchOutcomes:
             group.size.answered(len(round_.transactions), took, timeout, now)
         if rcode == _NOERROR:
             self._log_reply(round_, rcode, took, "all updates are done")
-            answered = self._replies.answered
-            self._let_go(batches, round_, lambda transaction: answered(transaction, _NOERROR, now, wall))
+            behind = self._release(batches, round_.members)
+            self._replies.succeeded(round_.transactions, now, wall)
+            batches.lane.ready.extend(behind)
+            self._end_round(batches, round_)
             return
         self._replies.count_answered(round_.transactions, rcode)
         if rcode in ASKS[group.sort] and not round_.second and batches.may_ask(now):
@@ -140,7 +142,7 @@ class BatchOutcomes:
 
     def question_answered(self, question: Question, found: Found, now: float) -> None:
         """See Follows."""
-        self._tries.forget(question)
+        self._tries.forget((question,))
         batches = self._of(question.server.lane)
         batches.asking -= 1
         round_ = question.round
@@ -185,7 +187,7 @@ class BatchOutcomes:
             self._end_round(batches, round_)
 
     def _end_try(self, batch: Batch) -> LaneBatches:
-        self._tries.forget(batch)
+        self._tries.forget((batch,))
         batches = self._of(batch.server.lane)
         self._ends.sharing -= len(batch.round.transactions) - 1
         batches.under_way -= 1
@@ -203,13 +205,22 @@ class BatchOutcomes:
     def _let_go(
         self, batches: LaneBatches, round_: Round, go_on: Callable[[Transaction], None]
     ) -> None:
-        """End a round: each of its transactions continues by itself, and then those that wait behind it."""
-        ready = batches.lane.ready
-        for owner, transaction in round_.members:
-            behind = batches.owners.release(owner)
+        """End a round: each of its transactions continues by itself, and then those that wait behind them."""
+        behind = self._release(batches, round_.members)
+        for transaction in round_.transactions:
             go_on(transaction)
-            ready.extend(behind)
+        batches.lane.ready.extend(behind)
         self._end_round(batches, round_)
+
+    def _release(
+        self, batches: LaneBatches, members: Sequence[tuple[bytes, Transaction]]
+    ) -> list[Transaction]:
+        """Release the owners of updates; return what waits behind these."""
+        release = batches.owners.release
+        behind: list[Transaction] = []
+        for owner, _ in members:
+            behind += release(owner)
+        return behind
 
     def _go_alone(
         self, batches: LaneBatches, round_: Round, members: Sequence[tuple[bytes, Transaction]]

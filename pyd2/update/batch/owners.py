@@ -55,7 +55,7 @@ class Owners:
 
     def take(self, owner: bytes) -> bool:
         """Take an owner, which is in no batch, for one, unless an update goes alone; return whether."""
-        if self._goes_alone(owner):
+        if owner in self._alone and self._goes_alone(owner):
             return False
         self._in_batches[owner] = None
         return True

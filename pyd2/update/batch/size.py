@@ -25,20 +25,25 @@ AGAIN: Final = 60.0
 class BatchSize:
     """The size of the batches of one group. ``now`` is monotonic seconds."""
 
-    __slots__ = ("_again_at", "_present", "_removals", "most")
+    __slots__ = ("_again_at", "_most", "_present", "_removals")
 
     def __init__(self, most: int, *, removals: bool) -> None:
-        self.most = most
+        self._most = most
         """What the switch says."""
         self._present = min(most, FIRST)
         self._removals = removals
         self._again_at = 0.0
 
+    def limit(self, most: int) -> None:
+        """Keep to another switch."""
+        self._most = most
+        self._present = min(self._present, most)
+
     def allowed(self, now: float) -> int:
         """Return how many updates a batch may have; 1: there are none."""
         if self._present == 1 and now >= self._again_at:
-            self._present = 2
-        return min(self._present, self.most)
+            self._present = min(2, self._most)
+        return self._present
 
     def answered(self, updates: int, took: float, timeout: float, now: float) -> None:
         """Learn from a reply to so many updates, which took so long; all times are seconds."""
@@ -46,7 +51,7 @@ class BatchSize:
         if slow or took > timeout * TOO_LONG:
             self.halve(now)
         elif took < timeout * SHORT and 2 * updates > self._present:
-            self._present = min(2 * self._present, self.most)
+            self._present = min(2 * self._present, self._most)
 
     def halve(self, now: float) -> None:
         """Make batches half as large from now on."""

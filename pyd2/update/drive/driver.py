@@ -16,14 +16,15 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.sender import Sender, UnsendableError, sign
 from pyd2.update.drive.server_choice import Selector
 from pyd2.update.model.faults import Fault
-from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.route import ALONE, Route
 from pyd2.update.model.transaction import NO_MORE_SERVERS, UPDATE_FAILED, Failure
+from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from pyd2.counters import Counters
+    from pyd2.dns.tsig import SigningKey
     from pyd2.messages import RequestLog
     from pyd2.update.agenda import Agenda
     from pyd2.update.drive.hook_jobs import Then
@@ -73,15 +74,13 @@ class Driver:
         """Seconds that a try waits for its reply, at present."""
         return self.sender.timeout_ms / 1000
 
-    def begin(self, transaction: Transaction, now: float, wall: float) -> None:
-        """Start a transaction."""
+    def begin(self, transaction: Transaction, domain: Domain, now: float, wall: float) -> None:
+        """Start a transaction with its direction in a domain."""
         self._ends.active += 1
         transaction.plan.active += 1
         log = self._log
         if "DHCP_DDNS_STARTING_TRANSACTION" in log.on:
             log.emit("DHCP_DDNS_STARTING_TRANSACTION", transaction.ncr.request_id)
-        domain = transaction.forward or transaction.reverse
-        assert domain is not None
         self._enter(transaction, domain, now, wall)
 
     # Where a transaction goes.
@@ -90,18 +89,25 @@ class Driver:
         """Begin a direction."""
         transaction.domain = domain
         transaction.passed_over = ()
-        selector = self.selector
-        transaction.next_server = 0
-        if selector.select_key is None and not self.failover.down:
-            transaction.next_server = 1
-            if selector.key_source is None:
-                selector.use_configured(transaction, domain.servers[0])
-                self._begin_direction(transaction, now, wall)
-                return
-            if selector.use(transaction, domain.servers[0], wall):
-                self._begin_direction(transaction, now, wall)
-                return
-        self.go_to_next_server(transaction, NO_MORE_SERVERS, "no server is left to be asked", now, wall)
+        if not self.selector.as_configured or self.failover.down:
+            transaction.next_server = 0
+            self.go_to_next_server(transaction, NO_MORE_SERVERS, "no server is left to be asked", now, wall)
+            return
+        # The same, where there is nothing to be chosen, without its calls: nearly all go this way.
+        server = domain.servers[0]
+        transaction.next_server = 1
+        transaction.server = server
+        transaction.key = server.key
+        transaction.key_counters = server.key_counters
+        transaction.routes = server.routes
+        kind = transaction.kind
+        transaction.step = kind.first_forward if domain is transaction.forward else kind.first_reverse
+        transaction.tries = 0
+        lane = server.lane
+        if lane.ready or lane.free_places <= 0:
+            self.offer(transaction, now, wall)
+        else:
+            self.send(transaction, now, wall)
 
     def direction_done(self, transaction: Transaction, now: float, wall: float) -> None:
         """Continue a transaction that has completed a direction."""
@@ -115,9 +121,17 @@ class Driver:
             if transaction.forward_failure is not None:
                 self._ends.fail(transaction, transaction.forward_failure)
                 return
-        self._ends.succeed(transaction)
+        self._ends.succeed((transaction,))
 
-    def went_on(self, transactions: list[Transaction], lane: Lane, wall: float) -> None:
+    def completed(self, transactions: Sequence[Transaction], now: float, wall: float) -> None:
+        """Continue transactions that have completed their last direction."""
+        if any([transaction.forward_failure for transaction in transactions]):  # noqa: C419  it is quicker
+            for transaction in transactions:
+                self.direction_done(transaction, now, wall)
+        else:
+            self._ends.succeed(transactions)
+
+    def went_on(self, transactions: Sequence[Transaction], lane: Lane, wall: float) -> None:
         """Note that transactions have begun the reverse direction: their first update is in the outbox in C.
 
         That is how ``_enter`` and ``send`` begin it where ``_then`` leads.
@@ -130,13 +144,15 @@ class Driver:
             transaction.domain = domain
             transaction.passed_over = ()
             transaction.next_server = 1
-            server = domain.servers[0]
-            if transaction.then.key is server.key:
-                selector.use_configured(transaction, server)
+            server = transaction.server = domain.servers[0]
+            route = transaction.route = transaction.then
+            if route.key is server.key:
+                transaction.key = route.key
+                transaction.key_counters = server.key_counters
+                transaction.routes = server.routes
             else:
-                selector.use_key(transaction, server, transaction.then.key, wall)
+                selector.use_key(transaction, server, route.key, wall)
             transaction.step = transaction.kind.first_reverse
-            transaction.route = transaction.then
             transaction.tries = 1
         self.sender.count_sent(transactions, wall)
         self._output.posted[lane] = None
@@ -222,7 +238,7 @@ class Driver:
     def offer(self, transaction: Transaction, now: float, wall: float) -> None:
         """Send the next update, now or when the lane has a free place."""
         lane = transaction.server.lane
-        if lane.ready or (lane.free_places <= 0 if lane.free_places_known else not lane.has_free_place(now)):
+        if lane.ready or (lane.free_places <= 0 and not lane.has_free_place(now)):
             lane.ready.append(transaction)
             self._full.add(lane)
         else:
@@ -237,16 +253,17 @@ class Driver:
         route = routes.get(step)
         if route is None:
             route = routes[step] = self.tries.route(server, transaction.domain.zone, step, transaction.key)
-        if (
-            not route.address
-            or transaction.spare_rcode is not None
-            or not transaction.ncr.packed
-            or self.sender.timeout_ms > MAX_TIMEOUT
-        ):
+        if not route.address or transaction.spare_rcode is not None or not transaction.ncr.packed:
             self._send_alone(transaction, now, wall)
             return
         transaction.route = route
-        transaction.then = self._then(transaction, wall) if step.forward else ALONE
+        reverse = transaction.reverse
+        if reverse is None or not step.forward:
+            transaction.then = ALONE
+        elif self.selector.as_configured and (then := route.then.get(reverse)) is not None:
+            transaction.then = then
+        else:
+            transaction.then = self._then(transaction, reverse, wall)
         transaction.context = None
         transaction.tcp = False
         transaction.tries += 1
@@ -258,28 +275,24 @@ class Driver:
             # Then its message comes where Kea's does, before anything else happens.
             self.flush(now, wall)
 
-    def _then(self, transaction: Transaction, wall: float) -> Route:
+    def _then(self, transaction: Transaction, domain: Domain, wall: float) -> Route:
         """Return how the reverse direction begins, if it does so at the server that is asked now."""
-        domain = transaction.reverse
-        if domain is None:
-            return ALONE
         server = domain.servers[0]
-        if server.lane is not transaction.server.lane:
-            return ALONE
         selector = self.selector
-        if selector.key_source is not None:
-            chosen = selector.choose(server, wall)
-            if chosen is None:
+        key: SigningKey | None = server.key
+        routes = server.routes
+        if not selector.as_configured:
+            if selector.key_source is None or (chosen := selector.choose(server, wall)) is None:
                 return ALONE
             key, _, routes = chosen
-        elif selector.select_key is None:
-            key, routes = server.key, server.routes
-        else:
-            return ALONE
-        step = transaction.kind.first_reverse
-        route = routes.get(step)
-        if route is None:
-            route = routes[step] = self.tries.route(server, domain.zone, step, key)
+        route = ALONE
+        if server.lane is transaction.server.lane:
+            step = transaction.kind.first_reverse
+            if step not in routes:
+                routes[step] = self.tries.route(server, domain.zone, step, key)
+            route = routes[step]
+        if selector.as_configured:
+            transaction.route.then[domain] = route
         return route
 
     def flush(self, now: float, wall: float) -> list[Lane]:
@@ -309,7 +322,7 @@ class Driver:
             if isinstance(key, LibraryKey):
                 lane = transaction.server.lane
                 lane.signing += 1
-                lane.free_places_known = False
+                lane.free_places = UNKNOWN
                 then = partial(self._signed, transaction, draft)
                 self.offload(lane, transaction.ncr.number, signing, then)
             else:
@@ -323,7 +336,6 @@ class Driver:
         lane.ready.appendleft(transaction)
         lane.full = True
         lane.free_places = 0
-        lane.free_places_known = True
         self._full.add(lane)
 
     def _signed(
@@ -332,7 +344,7 @@ class Driver:
         """Send what a library has signed."""
         lane = transaction.server.lane
         lane.signing -= 1
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         if not self.sender.holds(transaction, draft):
             self._send_alone(transaction, now, wall)
             return

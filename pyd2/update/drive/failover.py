@@ -92,7 +92,14 @@ class Failover:
 
     def leaves(self, transaction: Transaction) -> bool:
         """Whether a server that is down is left before its last try, for another one that is up."""
-        if not self.down or transaction.server.usable(-inf):
-            return False
-        servers = transaction.domain.servers[transaction.next_server :]
-        return any(server.usable(-inf) for server in servers)
+        return bool(self.down) and not transaction.server.usable(-inf) and _is_any_up(transaction)
+
+
+def has_alternative(transaction: Transaction) -> bool:
+    """Return whether another server of the domain, one that is not down, may be asked instead."""
+    return transaction.server.failover is not None and _is_any_up(transaction)
+
+
+def _is_any_up(transaction: Transaction) -> bool:
+    """Return whether any of the servers that come next in the domain is not down."""
+    return any(server.usable(-inf) for server in transaction.domain.servers[transaction.next_server :])

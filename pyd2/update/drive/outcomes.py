@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pyd2.update.agenda import Postponed
@@ -9,6 +11,8 @@ from pyd2.update.model.faults import Result
 from pyd2.update.output import DeadLetter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyd2.counters import Counters
     from pyd2.messages import RequestLog
     from pyd2.packets.layer import Request
@@ -41,19 +45,25 @@ class Ends:
         self.observer: RequestObserver | None = None
         """Counts how requests end; None while neither metrics nor the history are on."""
 
-    def succeed(self, transaction: Transaction) -> None:
-        """End a transaction that has made its changes."""
+    def succeed(self, transactions: Sequence[Transaction]) -> None:
+        """End transactions that have made their changes."""
         log = self._log
-        message_id = transaction.kind.succeeded
-        if message_id in log.on:
-            log.emit_request(message_id, transaction.ncr)
-        self._counters.tally.done += 1
+        for message_id, some in groupby(transactions, attrgetter("kind.succeeded")):
+            if message_id in log.on:
+                log.emit_requests(message_id, [transaction.ncr for transaction in some])
+        freed = self._freed
+        for transaction in transactions:
+            transaction.ended = True
+            transaction.plan.active -= 1
+            freed.append(transaction.dhcid)
+        self.active -= len(transactions)
+        self._counters.tally.done += len(transactions)
+        self._tries.forget(transactions)
         if self.observer is not None:
-            self.observer.done.append(transaction)
-        self._stop(transaction)
-        self._freed.append(transaction.dhcid)
-        if self.numbered and (number := transaction.ncr.number):
-            self._output.finished.append(number)
+            self.observer.done += transactions
+        if self.numbered:
+            for transaction in transactions:
+                self.finish(transaction.ncr)
 
     def fail(self, transaction: Transaction, failure: Failure) -> None:
         """End a transaction that has failed, or have its request tried again."""
@@ -91,7 +101,7 @@ class Ends:
         self.active -= 1
         transaction.ended = True
         transaction.plan.active -= 1
-        self._tries.forget(transaction)
+        self._tries.forget((transaction,))
 
     def end_request(self, ncr: Request, dhcid: int) -> None:
         """End a request without a transaction; ``dhcid`` is the hash that holds its client."""

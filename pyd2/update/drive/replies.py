@@ -8,7 +8,6 @@ A try without such a reply is a bad one: it is repeated, and after the third the
 from __future__ import annotations
 
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Rcode, rcode_text
@@ -16,12 +15,14 @@ from pyd2.dns.question import TruncatedAnswerError, read_answer
 from pyd2.dns.reply import read_reply
 from pyd2.errors import BadReply, HookError, ReplyError
 from pyd2.update.drive.dhcid_support import DhcidSupport
+from pyd2.update.drive.failover import has_alternative
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.drive.questions import ANSWERS, Questions, WhatDiffers, clients_of, what_was_found
-from pyd2.update.inflight.contract import FOUND, NEXT
+from pyd2.update.inflight.contract import COMPLETED, FOUND, NEXT
 from pyd2.update.model.faults import Fault
 from pyd2.update.model.kinds import DONE, JOINING, MAX_ROUNDS, MAX_TRIES, NOTED
 from pyd2.update.model.transaction import NO_MORE_SERVERS, SERVER_IO_ERROR, UPDATE_FAILED, Transaction
+from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,12 +70,11 @@ class Replies:
         """Receive what came from a server to one of its local ports."""
         log = self._log
         logged = "ASIODNS_FETCH_COMPLETED" in log.on
-        silent = not logged and _OF_SINGLE_UPDATES.isdisjoint(log.on)
+        silent = not logged and log.on.isdisjoint(_OF_SINGLE_UPDATES)
         goes_on = silent and self._selector.select_key is None and not lane.ready and not lane.collecting
-        continued: list[Transaction] = []
-        turn = self._sender.turn(lane, now, wall)
-        events = self._tries.read_replies(lane, slot, datagrams, turn, goes_on=goes_on)
-        lane.free_places_known = False
+        turn = self._sender.turn(lane, now, wall, goes_on=goes_on, together=silent)
+        events = self._tries.read_replies(lane, slot, datagrams, turn)
+        lane.free_places = UNKNOWN
         if lane.silent and any(transaction is not None for transaction, _, _ in events):
             lane.silent = False
         if lane.breaker is not None:
@@ -87,16 +87,16 @@ class Replies:
                 log.emit("ASIODNS_FETCH_COMPLETED", lane.host, lane.port)
             if rcode >= 0:
                 self.answered(transaction, rcode, now, wall)
+            elif rcode == COMPLETED:
+                self._add_successes(transaction)
+                self._driver.completed(transaction, now, wall)
             elif rcode == NEXT:
-                counters = transaction.key_counters
-                self._successes[counters] = self._successes.get(counters, 0) + 1
-                continued.append(transaction)
+                self._add_successes(transaction)
+                self._driver.went_on(transaction, lane, wall)
             elif rcode == FOUND:
                 transaction.found(more, now)
             else:
                 self._judge(transaction, more, now, wall)
-        if continued:
-            self._driver.went_on(continued, lane, wall)
         if self._successes:
             self.count_successes(wall)
 
@@ -120,10 +120,10 @@ class Replies:
         if not isinstance(tried, Transaction) or tried.spare_rcode is None:
             protocol = "TCP" if outgoing.tcp else "UDP"
             self._log.emit("ASIODNS_SEND_DATA", error, protocol, lane.host, lane.port)
-            if not (_has_alternative(tried) if isinstance(tried, Transaction) else tried.may_fail):
+            if not (has_alternative(tried) if isinstance(tried, Transaction) else tried.may_fail):
                 return
         self._tries.withdraw(lane, query, now)
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         if isinstance(tried, Transaction):
             self._unanswered(tried, now, wall, was_sent=False)
         else:
@@ -138,7 +138,7 @@ class Replies:
         expired = self._tries.expire(until, most)
         lanes = [transaction.server.lane for transaction in expired]
         for lane in lanes:
-            lane.free_places_known = False
+            lane.free_places = UNKNOWN
             lane.silent = True
             self._unanswered_lanes[lane] = None
         for tried, lane in zip(expired, lanes, strict=True):
@@ -220,6 +220,11 @@ class Replies:
             self._log.emit("PYD2_UPDATE_TCP", transaction.ncr.request_id, transaction.server.lane.text, why)
         self._driver.offer(transaction, now, wall)
 
+    def _add_successes(self, transactions: Sequence[Transaction]) -> None:
+        keys = [transaction.key_counters for transaction in transactions]
+        for counters in set(keys):  # one key for all is the usual case
+            self._successes[counters] = self._successes.get(counters, 0) + keys.count(counters)
+
     def count_successes(self, wall: float) -> None:
         """Count the updates that were answered since the last call."""
         for key_counters, count in self._successes.items():
@@ -243,6 +248,15 @@ class Replies:
             self._driver.direction_done(transaction, now, wall)
         else:
             self._follow(transaction, to, rcode, now, wall)
+
+    def succeeded(self, transactions: Sequence[Transaction], now: float, wall: float) -> None:
+        """Use NOERROR, the answer to tries of several transactions in one direction."""
+        if transactions[0].step.forward or "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in self._log.on:
+            for transaction in transactions:
+                self.answered(transaction, Rcode.NOERROR, now, wall)
+        else:
+            self._add_successes(transactions)
+            self._driver.completed(transactions, now, wall)
 
     def _question_answered(
         self, transaction: Transaction, answer: DhcidAnswer, now: float, wall: float
@@ -420,21 +434,12 @@ class Replies:
 
     def count_answered(self, transactions: Sequence[Transaction], rcode: int) -> None:
         """Count and log replies that decide nothing by themselves; the caller counts the successes."""
-        for transaction in transactions:
-            counters = transaction.key_counters
-            self._successes[counters] = self._successes.get(counters, 0) + 1
-            if "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in self._log.on:
+        self._add_successes(transactions)
+        if "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED" in self._log.on:
+            for transaction in transactions:
                 self._log_status(transaction, f"SUCCESS, rcode: {rcode_text(rcode)}")
 
     def _log_status(self, transaction: Transaction, status: str) -> None:
         self._log.emit(
             "DHCP_DDNS_UPDATE_RESPONSE_RECEIVED", transaction.ncr.request_id, transaction.server.text, status
         )
-
-
-def _has_alternative(transaction: Transaction) -> bool:
-    """Return whether another server of the domain, one that is not down, may be asked instead."""
-    if transaction.server.failover is None:
-        return False
-    servers = transaction.domain.servers[transaction.next_server :]
-    return any(server.usable(-inf) for server in servers)

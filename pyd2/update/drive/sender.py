@@ -12,9 +12,10 @@ from pyd2.dns.update import MAX_MESSAGE, MAX_UDP_MESSAGE, encode_update
 from pyd2.errors import DomainNameError, NcrError, Pyd2Error
 from pyd2.update.inflight.contract import STREAM, Outgoing, Turn
 from pyd2.update.model.plan import MAX_TIMEOUT
+from pyd2.update.server.lane import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pyd2.counters import Counters
     from pyd2.dns.tsig import SigningContext, SigningKey
@@ -75,9 +76,11 @@ class Sender:
         self.timeout_ms = 500
         """How long a try waits for its reply."""
 
-    def turn(self, lane: Lane, now: float, wall: float) -> Turn:
-        """Return what holds for all that is sent to a server now."""
-        return Turn(now, int(wall), self.timeout_ms / 1000, self.slot_of(lane))
+    def turn(
+        self, lane: Lane, now: float, wall: float, *, goes_on: bool = False, together: bool = False
+    ) -> Turn:
+        """Return what holds for all that is sent to a server now; see Turn."""
+        return Turn(now, int(wall), self.timeout_ms / 1000, self.slot_of(lane), goes_on, together)
 
     def slot_of(self, lane: Lane) -> int:
         """Return the lane's local port for what goes out together now."""
@@ -92,9 +95,11 @@ class Sender:
         """Send the updates that were ordered from a lane; return those that must go alone."""
         transactions = lane.orders
         lane.orders = []
-        alone = self._tries.send(lane, transactions, self.turn(lane, now, wall))
+        alone: Collection[int] = range(len(transactions))
+        if self.timeout_ms <= MAX_TIMEOUT:  # else ``complete`` says that none can be sent
+            alone = self._tries.send(lane, transactions, self.turn(lane, now, wall))
         self._output.posted[lane] = None
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         if not alone:
             self.count_sent(transactions, wall)
             return []
@@ -164,7 +169,7 @@ class Sender:
             self.count_sent((transaction,), wall)
         slot = STREAM if transaction.tcp else draft.slot
         self._tries.enter(transaction, lane, slot << 16 | draft.query_id, now, self.timeout_ms / 1000)
-        lane.free_places_known = False
+        lane.free_places = UNKNOWN
         self._output.outgoing.append(Outgoing(lane, slot, draft.query_id, transaction.tcp, message))
 
     def _build(self, transaction: Transaction) -> bytes:

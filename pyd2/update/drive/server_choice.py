@@ -71,13 +71,16 @@ class Selector:
         self.select_key: SelectKey | None = None
         """What hook jobs call; None: no library has callouts there."""
         self.key_source: KeySource | None = None
-        """What chooses keys in their stead; None: each server's key is the configured one."""
+        """What chooses keys in their stead."""
         self.chosen: dict[Server, ChosenKey | None] = {}
         """What ``key_source`` has chosen in this call of the engine; None: the server is to be skipped."""
+        self.as_configured = True
+        """Whether nothing chooses: each server's key is the configured one."""
         self._selected_keys = SelectedKeys(packets)
 
     def configure(self, select_key: SelectKey | None) -> None:
         """Have keys chosen by another ``select_key``, or none, and forget those that were selected."""
+        self.as_configured = select_key is None
         own = select_key if isinstance(select_key, KeySource) else None
         self.key_source = own
         self.select_key = None if own is not None else select_key

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 JUDGE: Final = -1
 """In an event: the reply is still to be judged."""
+COMPLETED: Final = -2
+"""In an event: these transactions have completed their last direction."""
 NEXT: Final = -3
-"""In an event: the direction is completed, and the first update of the reverse direction is under way."""
+"""In an event: these transactions have completed a direction, and begun the reverse one."""
 FOUND: Final = -4
 """In an event: the answer to a question was judged."""
 
@@ -39,15 +41,22 @@ class Turn(NamedTuple):
     """Seconds that a try waits."""
     slot: int
     """The lane's local port."""
+    goes_on: bool = False
+    """Whether a transaction that has completed its forward direction may send its next update at once, by the
+    route ``then``.
+    """
+    together: bool = False
+    """Whether transactions may come together in one event, as far as that changes no order."""
 
 
 STREAM: Final = 0xFFFFFFFE
 """The slot of all tries over TCP or TLS to a server: they share one connection, and so its query IDs."""
 
 Event: TypeAlias = "tuple[Any, int, Any]"
-"""What came of a datagram from a server: what its try was for (a Purpose; None: it answers no try under way),
-and the response code of a reply that counts, or JUDGE and the datagram, or NEXT, or FOUND and what was found
-(a Found). With FOUND it is a question, with JUDGE any Purpose, else a Transaction.
+"""What came of a datagram from a server: what its try was for (a Purpose; None: it answers none under way),
+and the response code of a reply that counts, or JUDGE and the datagram, or FOUND and what was found (a
+Found). With FOUND it is a question, with JUDGE any Purpose, else a Transaction. With COMPLETED and NEXT it is
+a list of transactions, from a datagram each.
 """
 
 
@@ -105,13 +114,10 @@ class Tries(Protocol):
     def posted(self, lane: Lane) -> list[Outgoing]:
         """Remove the messages that ``send`` has posted to a lane, and return them."""
 
-    def read_replies(
-        self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool
-    ) -> list[Event]:
+    def read_replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn) -> list[Event]:
         """Read datagrams that came to a slot of a lane; end the tries that they answer.
 
-        ``goes_on``: a transaction that has completed its forward direction may send its next update at once,
-        by the route ``then``.
+        The events are in the order of the datagrams, but for NEXT, which comes last.
         """
 
     def expire(self, now: float, most: int) -> list[Purpose]:
@@ -129,8 +135,8 @@ class Tries(Protocol):
     def abandon(self) -> None:
         """Have nothing outside wait for the ends of the tries under way: this is used no more."""
 
-    def forget(self, tried: Purpose) -> None:
-        """Drop what is kept for a transaction, which has ended, or for a message of a batch."""
+    def forget(self, ended: Sequence[Purpose]) -> None:
+        """Drop what is kept for transactions, which have ended, or for messages of batches."""
 
     def pending(self, lane: Lane) -> Mapping[int, Purpose]:
         """Return the tries under way to a server by ``slot << 16 | query ID``, to read only."""

@@ -12,7 +12,7 @@ from pyd2.packets.batch import in_batches
 from pyd2.packets.compiled import CompiledContext, CompiledKey, CompiledZone, prepare_template
 from pyd2.packets.native_tally import read_histogram, set_bounds
 from pyd2.packets.wire import ffi, lib
-from pyd2.update.inflight.contract import FOUND, JUDGE, NEXT, Event, Outgoing
+from pyd2.update.inflight.contract import COMPLETED, FOUND, JUDGE, NEXT, Event, Outgoing
 from pyd2.update.inflight.random_numbers import RandomNumbers
 from pyd2.update.model.kinds import DONE
 from pyd2.update.model.route import ALONE, Route
@@ -41,6 +41,7 @@ _POINTER: Final = "Q" if ffi.sizeof("void *") == 8 else "I"
 """The type code of arrays whose numbers C takes for pointers."""
 
 _WENT_ON: Final = int(lib.WIRE_TRY_NEXT)
+_LAST: Final = int(lib.WIRE_TRY_LAST)
 _FOUND: Final = {
     int(lib.WIRE_TRY_FREE): Found.FREE, int(lib.WIRE_TRY_WITHOUT): Found.WITHOUT,
     int(lib.WIRE_TRY_OURS): Found.OURS, int(lib.WIRE_TRY_OTHERWISE): Found.OTHERWISE,
@@ -189,28 +190,36 @@ class NativeTries(RandomNumbers):
         return (lib.wire_tries_find(self._tries, box, query) < 0
                 and not lib.wire_quarantine_has(ffi.addressof(box.quarantined), query & 0xFFFF))
 
-    def _number(self, tried: Purpose) -> int:
-        """Return the number of what a try is for, a new one if it has none yet."""
-        number = tried.number
-        if number < 0:
-            if self._free:
-                number = tried.number = self._free.pop()
-                self._tried[number] = tried
-            else:
-                number = tried.number = len(self._tried)
-                self._tried.append(tried)
-        return number
+    def _numbers_of(self, purposes: Sequence[Purpose]) -> list[int]:
+        """Return the numbers of what tries are for, new ones for those that have none yet."""
+        tried, free = self._tried, self._free
+        numbers = []
+        for purpose in purposes:
+            number = purpose.number
+            if number < 0:
+                if free:
+                    number = free.pop()
+                    tried[number] = purpose
+                else:
+                    number = len(tried)
+                    tried.append(purpose)
+                purpose.number = number
+            numbers.append(number)
+        return numbers
 
-    def forget(self, tried: Purpose) -> None:
+    def forget(self, ended: Sequence[Purpose]) -> None:
         """See Tries."""
-        if tried.number >= 0:
-            self._tried[tried.number] = None
-            self._free.append(tried.number)
-            tried.number = -1
+        tried, free = self._tried, self._free
+        for purpose in ended:
+            number = purpose.number
+            if number >= 0:
+                tried[number] = None
+                free.append(number)
+                purpose.number = -1
 
     def enter(self, tried: Purpose, lane: Lane, query: int, now: float, timeout: float) -> None:
         """See Tries."""
-        number = self._number(tried)
+        (number,) = self._numbers_of((tried,))
         feeds = tried.feeds_window
         if lib.wire_tries_enter(self._tries, lane.native, query, number, now, timeout, feeds) != 0:
             raise MemoryError("no memory for a try")
@@ -219,7 +228,7 @@ class NativeTries(RandomNumbers):
         """Tell C of a turn in which so many updates may go out; what it returns must be kept meanwhile."""
         random = self._draw_some(count + _SPARE)
         into = self._turn
-        into.now, into.wall, into.timeout, into.slot = turn
+        into.now, into.wall, into.timeout, into.slot, into.goes_on, _ = turn
         into.random = ffi.from_buffer("uint8_t[]", random)
         into.random_size = len(random)
         return random
@@ -227,8 +236,7 @@ class NativeTries(RandomNumbers):
     def send(self, lane: Lane, purposes: Sequence[Purpose], turn: Turn) -> list[int]:
         """See Tries."""
         count = len(purposes)
-        number = self._number
-        numbers = array("I", [number(purpose) for purpose in purposes])
+        numbers = array("I", self._numbers_of(purposes))
         routes = array(_POINTER, [purpose.route.address for purpose in purposes])
         then = array(_POINTER, [purpose.then.address for purpose in purposes])
         records = b"".join([purpose.ncr for purpose in purposes])  # type: ignore[misc]
@@ -255,12 +263,12 @@ class NativeTries(RandomNumbers):
             lib.wire_lane_skip(box)
         return found
 
-    def read_replies(
-        self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool
-    ) -> list[Event]:
+    def read_replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn) -> list[Event]:
         """See Tries."""
         found: list[Event] = []
-        self._turn.goes_on = goes_on
+        together = turn.together
+        completed: list[Any] | None = None
+        went_on: list[Any] = []
         for batch in in_batches(datagrams, _BATCH):
             count = len(batch)
             kept = self._set_turn(turn, count)
@@ -272,16 +280,26 @@ class NativeTries(RandomNumbers):
             tried = self._tried
             outcomes: list[int] = _unpack(self._events_as_numbers, 2 * count)  # type: ignore[assignment]
             for at, (number, rcode) in enumerate(zip(outcomes[::2], outcomes[1::2], strict=True)):
+                if rcode == _WENT_ON:
+                    went_on.append(tried[number])
+                    continue
+                if rcode >= _LAST and together:
+                    if completed is None:
+                        completed = []
+                        found.append((completed, COMPLETED, b""))
+                    completed.append(tried[number])
+                    continue
+                completed = None
                 if rcode >= 0:
-                    found.append((tried[number], rcode, b""))
-                elif rcode == _WENT_ON:
-                    found.append((tried[number], NEXT, b""))
+                    found.append((tried[number], rcode & ~_LAST, b""))
                 elif rcode in _FOUND:
                     found.append((tried[number], FOUND, _FOUND[rcode]))
                 elif number < 0:
                     found.append((None, JUDGE, batch[at]))
                 else:
                     found.append((self._resumed(number), JUDGE, batch[at]))
+        if went_on:
+            found.append((went_on, NEXT, b""))
         return found
 
     def _resumed(self, number: int) -> Purpose | None:

@@ -66,9 +66,7 @@ class PythonTries(RandomNumbers):
         """See Tries."""
         return []
 
-    def read_replies(
-        self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn, *, goes_on: bool  # noqa: ARG002
-    ) -> list[Event]:
+    def read_replies(self, lane: Lane, slot: int, datagrams: Sequence[bytes], turn: Turn) -> list[Event]:
         """See Tries; what C decides here is decided by ``drive/replies.py``."""
         return [self._read(lane, slot, datagram, turn.now) for datagram in datagrams]
 
@@ -125,7 +123,7 @@ class PythonTries(RandomNumbers):
     def abandon(self) -> None:
         """See Tries; the contexts of messages end with their tries."""
 
-    def forget(self, tried: Purpose) -> None:
+    def forget(self, ended: Sequence[Purpose]) -> None:
         """See Tries."""
 
     def pending(self, lane: Lane) -> Mapping[int, Purpose]:

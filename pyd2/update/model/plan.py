@@ -14,7 +14,7 @@ from pyd2.interpreter import free_in_parts
 from pyd2.packets.layer import DomainNumbers
 from pyd2.update.model.zones import Matcher, ReverseMatcher
 from pyd2.update.server.breaker import CircuitBreaker
-from pyd2.update.server.lane import Lane
+from pyd2.update.server.lane import UNKNOWN, Lane
 from pyd2.update.server.window import CAP, PythonWindow
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.update import Zone
     from pyd2.packets.layer import Index, PacketLayer
-    from pyd2.update.model.kinds import Step
+    from pyd2.update.model.kinds import Kind, Step
     from pyd2.update.model.policies import Policy
     from pyd2.update.model.route import Route
     from pyd2.update.server.doubts import Doubts
@@ -79,7 +79,7 @@ def _set_threshold(lane: Lane, threshold: int | None) -> None:
 def _keep_to(lane: Lane, limits: Limits) -> None:
     lane.window.set_cap(limits.cap)
     lane.batch = limits.batch
-    lane.free_places_known = False
+    lane.free_places = UNKNOWN
     _set_threshold(lane, limits.threshold)
 
 
@@ -148,12 +148,28 @@ class Domain:
             self.zone_error = str(error)
 
 
+class Destination:
+    """Where requests go that have the same kind, and the same changes in the same domains."""
+
+    __slots__ = ("domain", "forward", "kind", "lane", "reverse")
+
+    def __init__(self, forward: Domain | None, reverse: Domain | None, kind: Kind | None) -> None:
+        self.forward = forward
+        self.reverse = reverse
+        self.kind = kind
+        """The kind of their transactions; None: each of them has to be looked at."""
+        self.domain = forward or reverse
+        """Where they begin; None: no domain fits."""
+        self.lane = None if self.domain is None else self.domain.servers[0].lane
+        """The same, if no server is down."""
+
+
 class Plan:
     """What the engine works by from one reconfiguration to the next; at first, nothing."""
 
     __slots__ = (
-        "_changed", "_limits", "active", "batches", "begins_at_several", "domains", "forward", "index",
-        "keys", "lanes", "policies", "retries", "reverse", "switches",
+        "_changed", "_limits", "active", "batches", "begins_at_several", "destinations", "domains", "forward",
+        "index", "keys", "lanes", "policies", "retries", "reverse", "switches",
     )
 
     def __init__(
@@ -191,6 +207,8 @@ class Plan:
             numbers.setdefault(domain, len(numbers) + 1)
         self.domains: tuple[Domain | None, ...] = (None, *numbers)
         """By the numbers that packed requests have."""
+        self.destinations: dict[bytes | None, Destination] = {}
+        """Those that were needed so far, by what requests with the same one have in common (``alike``)."""
         self.index: Index = None
         """The same domains, as the packet layer finds them."""
         if packets is not None:
@@ -226,8 +244,9 @@ class Plan:
 
         Some at a time, since to drop many at once no other thread gets the interpreter.
         """
-        parts = [*self.forward.names, *self.reverse.names, *self.domains]
+        parts = [*self.destinations.values(), *self.forward.names, *self.reverse.names, *self.domains]
         self.domains, self.forward, self.reverse, self.index = (), Matcher(()), ReverseMatcher(()), None
+        self.destinations = {}
         free_in_parts(parts)
 
 

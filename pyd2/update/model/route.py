@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 class Route:
     """A step at a server, prepared to be sent by the batch."""
 
-    __slots__ = ("address", "kept", "key")
+    __slots__ = ("address", "kept", "key", "then")
 
     def __init__(self, address: int = 0, key: SigningKey | None = None, *kept: object) -> None:
         self.address = address
         """Where C finds it; 0: such updates are not sent by the batch."""
         self.key = key
         """What signs them."""
+        self.then: dict[object, Route] = {}
+        """Of a forward step: by the Domain of the reverse change, how that begins with the configured key. No
+        two kinds with the same forward step begin the reverse direction with different ones.
+        """
         self.kept = kept
         """What else must live as long as the route."""
 

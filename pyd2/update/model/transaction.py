@@ -113,6 +113,8 @@ class Transaction(Tried):
 
     # Set when the first server is selected, and again at every later selection.
     domain: Domain
+    next_server: int
+    """Index of the server to select next in the domain at work."""
     passed_over: tuple[Server, ...]
     """Servers of the domain that are down and were not asked."""
     step: Step
@@ -134,10 +136,6 @@ class Transaction(Tried):
         self.kind = kind
         self.forward = forward
         self.reverse = reverse
-        self.context = None
-        self.tcp = False
-        self.next_server = 0
-        """Index of the server to select next in the domain at work."""
         self.tries = 0
         self.hops = 0
         """How often a reply led from one step to another."""

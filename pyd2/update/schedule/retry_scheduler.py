@@ -98,8 +98,8 @@ class RetryScheduler:
             retries.leave(retry)
             return
         retry.ncr = self._packets.match(retry.ncr, self._routing.plan.index)
-        forward, reverse = self._routing.domains(retry.ncr)
-        domain = forward if retry.forward_left else reverse
+        destination = self._routing.destination(retry.ncr)
+        domain = destination.forward if retry.forward_left else destination.reverse
         if domain is not None:
             group = retries.group(domain.lanes)
             if domain.retry is not None and group.down and group.probe_at > now:
@@ -121,7 +121,8 @@ class RetryScheduler:
         routing = self._routing
         ncr = retry.ncr = self._packets.match(retry.ncr, routing.plan.index)
         found: Request | None = ncr
-        forward, reverse = routing.domains(ncr)
+        destination = routing.destination(ncr)
+        forward, reverse = destination.forward, destination.reverse
         if not retry.forward_left:
             forward = None
         elif forward is None:
@@ -130,7 +131,8 @@ class RetryScheduler:
             reverse = None
         elif reverse is None and found is not None:
             found = routing.without_reverse(found)
-        if found is None or (forward is None and reverse is None):
+        domain = forward or reverse
+        if found is None or domain is None:
             routing.drop_unmatched(ncr, found, retry.dhcid)
             return
         kind = KINDS[found.kind]
@@ -140,7 +142,7 @@ class RetryScheduler:
                 return
             kind = under_policy
         transaction = RetryTransaction(retry, found, kind, routing.plan, forward, reverse)
-        self._driver.begin(transaction, now, wall)
+        self._driver.begin(transaction, domain, now, wall)
 
     def end(self, retry: RetryRequest, followers: Followers) -> None:
         """Note that the transaction of a retry has ended, which held the client of ``followers``."""

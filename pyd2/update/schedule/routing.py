@@ -6,13 +6,13 @@ See contract, section 4. ``model/zones.py`` finds the domain of a name.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.names import reverse_name
 from pyd2.ncr import ChangeType
 from pyd2.update.model.faults import Fault, Result
 from pyd2.update.model.kinds import KINDS
-from pyd2.update.model.plan import Plan
+from pyd2.update.model.plan import Destination, Plan
 from pyd2.update.model.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Kind
     from pyd2.update.model.plan import Domain
     from pyd2.update.schedule.queue_limit import QueueLimit
+
+MOST_DESTINATIONS: Final = 32768
+"""How many are kept. More would take milliseconds when the dictionary grows."""
 
 
 class Routing:
@@ -39,49 +42,65 @@ class Routing:
         self._log = log
         self.plan = Plan()
 
-    def domains(self, ncr: Request) -> tuple[Domain | None, Domain | None]:
-        """Return the domains of a request's forward and reverse change."""
+    def destination(self, ncr: Request) -> Destination:
+        """Return where a request goes."""
         plan = self.plan
-        numbers = ncr.domains
-        if numbers is not None:
-            forward, reverse = numbers
-            return plan.domains[forward], plan.domains[reverse]
-        return (
-            plan.forward.find(ncr.fqdn) if ncr.forward_change else None,
-            plan.reverse.find_address(ncr.address) if ncr.reverse_change else None,
-        )
+        destination = plan.destinations.get(ncr.alike)
+        if destination is None:
+            destination = self._find_destination(ncr)
+            if ncr.alike is not None:
+                if len(plan.destinations) >= MOST_DESTINATIONS:
+                    plan.destinations.clear()
+                plan.destinations[ncr.alike] = destination
+        return destination
 
-    def begin(
-        self,
-        ncr: Request,
-        dhcid: int,
-        forward: Domain | None,
-        reverse: Domain | None,
-        now: float,
-        wall: float,
-    ) -> None:
-        """Begin the transaction of a request that was matched, or log why there is none."""
+    def _find_destination(self, ncr: Request) -> Destination:
+        plan = self.plan
+        if ncr.domains is not None:
+            forward, reverse = (plan.domains[number] for number in ncr.domains)
+        else:
+            forward = plan.forward.find(ncr.fqdn) if ncr.forward_change else None
+            reverse = plan.reverse.find_address(ncr.address) if ncr.reverse_change else None
+        missing = (forward is None and ncr.forward_change) or (reverse is None and ncr.reverse_change)
+        looks = missing or plan.policies or plan.switches.expired == "drop"
+        return Destination(forward, reverse, None if looks else KINDS[ncr.kind])
+
+    def begin(self, ncr: Request, dhcid: int, destination: Destination, now: float, wall: float) -> None:
+        """Begin the transaction of a request, or log why there is none."""
+        kind = destination.kind
+        if kind is None:
+            looked_at = self._look_at(ncr, dhcid, destination, wall)
+            if looked_at is None:
+                return
+            ncr, kind = looked_at
+        domain = destination.domain
+        assert domain is not None
+        transaction = Transaction(ncr, dhcid, kind, self.plan, destination.forward, destination.reverse)
+        self._driver.begin(transaction, domain, now, wall)
+
+    def _look_at(
+        self, ncr: Request, dhcid: int, destination: Destination, wall: float
+    ) -> tuple[Request, Kind] | None:
+        """Return what is to be done of a request, and its kind; None: nothing, it has ended."""
+        forward, reverse = destination.forward, destination.reverse
         found: Request | None = ncr
         if self.plan.switches.expired == "drop" and _adds_ended_lease(ncr, wall):
             self._log.emit("PYD2_REQUEST_EXPIRED", ncr.request_id, ncr.text())
             self._counters.tally.expired += 1
             self._ends.observe(Result.EXPIRED, ncr)
             self._drop(ncr, dhcid)
-            return
+            return None
         if forward is None and ncr.forward_change:
             found = self.without_forward(ncr)
         if reverse is None and found is not None and found.reverse_change:
             found = self.without_reverse(found)
         if found is None or (forward is None and reverse is None):
             self.drop_unmatched(ncr, found, dhcid)
-            return
-        kind = KINDS[found.kind]
+            return None
+        kind: Kind | None = KINDS[found.kind]
         if self.plan.policies:
-            under_policy = self.kind_under_policy(found, dhcid, forward, reverse, wall)
-            if under_policy is None:
-                return
-            kind = under_policy
-        self._driver.begin(Transaction(found, dhcid, kind, self.plan, forward, reverse), now, wall)
+            kind = self.kind_under_policy(found, dhcid, forward, reverse, wall)
+        return None if kind is None else (found, kind)
 
     def kind_under_policy(
         self, ncr: Request, dhcid: int, forward: Domain | None, reverse: Domain | None, wall: float

@@ -122,16 +122,15 @@ class Scheduler:
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
-        log = self._log
-        if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in log.on:
-            log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
+        if "DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE" in self._log.on:
+            self._log.emit("DHCP_DDNS_QUEUE_MGR_QUEUE_RECEIVE", ncr.request_id)
         dhcid = hash(ncr.dhcid)
         held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
         if self._kept_back and self._keeps_back(ncr, dhcid, now, wall):
             return
         if dhcid in held:
             self._limit.put(self.clients.followers(dhcid, self._first_lane(ncr, now)), ncr)
-            log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._limit.queued, self._ends.active)
+            self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._limit.queued, self._ends.active)
             return
         if self._retries.any and not self._admit(ncr, dhcid, wall):
             return
@@ -168,8 +167,7 @@ class Scheduler:
 
     def _first_lane(self, ncr: Request, now: float) -> Lane | None:
         """Return the lane where a request begins; None: no domain fits."""
-        forward, reverse = self._routing.domains(ncr)
-        domain = forward or reverse
+        domain = self._routing.destination(ncr).domain
         return None if domain is None else self._failover.first_lane(domain, now)
 
     def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
@@ -260,13 +258,17 @@ class Scheduler:
 
     def _route(self, ncr: Request, dhcid: int, now: float, wall: float) -> None:
         """Begin a request that has the lock of its client, or let it wait in the lane where it begins."""
-        forward, reverse = self._routing.domains(ncr)
-        domain = forward or reverse
-        if domain is not None:
-            failover = self._failover
-            lane = failover.first_lane(domain, now) if failover.down else domain.servers[0].lane
-            if self._left <= 0 or lane.ready or lane.waiting or not lane.may_begin(now):
-                if lane.collecting or (self._left <= 0 and not (lane.ready or lane.waiting)):
+        destination = self._routing.destination(ncr)
+        lane = destination.lane
+        if lane is not None:
+            if self._failover.down:
+                assert destination.domain is not None
+                lane = self._failover.first_lane(destination.domain, now)
+            if lane.waiting or self._left <= 0 or lane.ready or (
+                # Where it is known it is not asked for, here and in ``_serve``.
+                (lane.free_places <= 0 or lane.hook_jobs) and not lane.may_begin(now)
+            ):
+                if lane.collecting or not (lane.waiting or lane.ready or self._left > 0):
                     (self._unserved if lane.silent else self._fresh)[lane] = None
                 elif not lane.waiting:
                     self._agenda.full.add(lane)
@@ -278,7 +280,7 @@ class Scheduler:
                 self._sending.add(lane)
                 self._left -= SENDING
         self._left -= BEGINNING
-        self._routing.begin(ncr, dhcid, forward, reverse, now, wall)
+        self._routing.begin(ncr, dhcid, destination, now, wall)
 
     def _serve_all(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use the free places of some lanes, a part of the turn for each."""
@@ -340,7 +342,9 @@ class Scheduler:
         # What ended elsewhere has its time at the end of the call.
         others = bool(self._freed or self._postponed)
         while lane.ready or lane.waiting:
-            if not (lane.has_free_place(now) if lane.ready else lane.may_begin(now)):
+            if (lane.free_places <= 0 or lane.hook_jobs) and not (
+                lane.has_free_place(now) if lane.ready else lane.may_begin(now)
+            ):
                 self._agenda.full.add(lane)
                 return False
             if self._left <= until:
@@ -350,8 +354,7 @@ class Scheduler:
                 driver.send(lane.ready.popleft(), now, wall)
             else:
                 ncr = self._limit.pop(lane.waiting)
-                forward, reverse = routing.domains(ncr)
-                routing.begin(ncr, hash(ncr.dhcid), forward, reverse, now, wall)
+                routing.begin(ncr, hash(ncr.dhcid), routing.destination(ncr), now, wall)
             if not others and (self._freed or self._postponed):
                 self._settle(now, wall, until)
         return False
@@ -362,14 +365,14 @@ class Scheduler:
         ``until`` is how many steps are to be left. Very much to be parked keeps no other client locked.
         """
         freed, postponed = self._freed, self._postponed
+        parts = self.clients.held
         while self._left > until:
             if freed:
                 dhcid = freed.popleft()
-                held = self.clients.held[dhcid >> SHIFT & LAST_SHARD]
-                followers = held[dhcid]
-                if followers is NO_FOLLOWERS:
-                    del held[dhcid]
-                else:
+                held = parts[dhcid >> SHIFT & LAST_SHARD]
+                followers = held.pop(dhcid)
+                if followers is not NO_FOLLOWERS:
+                    held[dhcid] = followers
                     self._pass_on(dhcid, held, followers, until, now, wall)
             elif postponed:
                 self._left -= PARKING
@@ -383,8 +386,7 @@ class Scheduler:
 
     def _admit(self, ncr: Request, dhcid: int, wall: float) -> bool:
         """Whether a request may begin, as far as retries go."""
-        forward, reverse = self._routing.domains(ncr)
-        return self._retries.admit(ncr, dhcid, forward or reverse, wall)
+        return self._retries.admit(ncr, dhcid, self._routing.destination(ncr).domain, wall)
 
     def _pass_on(
         self, dhcid: int, held: Held, followers: Followers, until: int, now: float, wall: float

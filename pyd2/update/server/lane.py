@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_HOOK_JOBS: Final = 96
 """Hook jobs of a lane's transactions from which on no further ones begin there."""
+UNKNOWN: Final = -1
+"""In place of a number of free places; so is what is less."""
 MOST_WHILE_FULL: Final = 16
 """Updates that are tried in a turn while it is likely that they cannot be signed."""
 MOST_READY: Final = 64
@@ -62,7 +64,6 @@ class Lane:
         "collecting",
         "followers",
         "free_places",
-        "free_places_known",
         "full",
         "held",
         "hook_jobs",
@@ -103,9 +104,8 @@ class Lane:
         """The numbers of the local ports that tries are sent from; the shell changes them with the ports."""
         self.quarantined = QuarantinedIds()
         """Quarantined query IDs, of tries in Python."""
-        self.free_places = 0
-        """Updates that may still go out in this turn of the engine; right if ``free_places_known``."""
-        self.free_places_known = False
+        self.free_places = UNKNOWN
+        """Updates that may still go out in this turn; UNKNOWN until ``has_free_place`` was asked."""
         self.full = False
         """Whether an update could not be signed when it was last tried: other ones have to end first."""
         self.silent = False
@@ -142,14 +142,15 @@ class Lane:
 
     def has_free_place(self, now: float) -> bool:
         """Whether another update may go out in this turn."""
-        if not self.free_places_known:
+        if self.free_places <= UNKNOWN:
             if self.collecting:
                 return False
-            self.free_places = self.window.free_places(now) - len(self.orders) - self.signing
+            free_places = self.window.free_places(now) - len(self.orders) - self.signing
             if self.full:
-                self.free_places = min(self.free_places, MOST_WHILE_FULL)
-            # That there is none is asked again: pacing frees places with the time.
-            self.free_places_known = self.free_places > 0
+                free_places = min(free_places, MOST_WHILE_FULL)
+            if free_places <= 0:
+                return False  # it is asked again: pacing frees places with the time
+            self.free_places = free_places
         return self.free_places > 0
 
     def may_begin(self, now: float) -> bool:
@@ -164,7 +165,7 @@ class Lane:
     @property
     def has_to_wait(self) -> bool:
         """Whether a try has to end before another update can be signed."""
-        return self.full and self.free_places_known
+        return self.full and self.free_places > UNKNOWN
 
     def waits_for_pace(self) -> bool:
         """Whether what waits here may continue with the time alone, and not only after something else."""

@@ -47,7 +47,7 @@ def test_at_one_there_are_none_for_a_while() -> None:
 
 def test_a_smaller_switch_counts_at_once() -> None:
     size = BatchSize(50, removals=False)
-    size.most = 7
+    size.limit(7)
     assert size.allowed(0.0) == 7
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -244,3 +245,22 @@ def test_the_reverse_direction_follows_at_once() -> None:
     batches.reply(second.lane, second.slot, [answer(second.message)])
     assert batches.engine.active == 0
     assert [line[2] for line in batches.log.lines] == ["DHCP_DDNS_ADD_SUCCEEDED"]
+
+
+def test_requests_end_in_the_order_of_their_replies() -> None:
+    """Of replies that come together some complete their transaction, and some end it otherwise."""
+    batches = Batches(support.LAYER, simple_map([domain("example.com.", 1)]), -1, 64)
+    requests = [
+        datagram(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}", reverse_change=False))
+        for number in range(12)
+    ]
+    batches.engine.receive_requests(requests, batches.now, batches.wall)
+    outgoing = outgoing_after_hook_jobs(batches.engine, batches.now, batches.wall)
+    rcodes = [0, 0, 5, 0, 2, 2, 0, 0, 0, 9, 5, 0]
+    replies = [answer(message.message, rcode) for message, rcode in zip(outgoing, rcodes, strict=True)]
+    batches.reply(outgoing[0].lane, outgoing[0].slot, replies)
+    assert batches.engine.active == 0
+    ends = [(line[2], int(re.findall(r"Request ID (\w+)", line[3])[0], 16)) for line in batches.log.lines]
+    assert ends == [(f"DHCP_DDNS_ADD_{'FAILED' if rcode else 'SUCCEEDED'}", number)
+                    for number, rcode in enumerate(rcodes)]
+    assert statistics(batches.counters)["update-success"] == len(rcodes)

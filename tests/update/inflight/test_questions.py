@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.plan import Server
     from pyd2.update.model.route import Route
 
-TURN = Turn(1.0, WALL, 0.5, 0)
+TURN = Turn(1.0, WALL, 0.5, 0, goes_on=True)
 UDP = cast("Server", SimpleNamespace(tcp=False))
 ANSWERS = [
     (3, [], Found.FREE), (0, [], Found.WITHOUT), (0, [dhcid_record(b"\0\1\1own")], Found.OURS),
@@ -83,7 +83,7 @@ def test_questions_are_made_and_answers_judged(long: bool, key: CompiledKey | No
         signed(body(question.ncr.fqdn_wire, rcode, records), outgoing.message)
         for question, outgoing, (rcode, records, _) in zip(questions, posted, ANSWERS, strict=True)
     ]
-    events = tries.read_replies(lane, 0, datagrams, TURN, goes_on=True)
+    events = tries.read_replies(lane, 0, datagrams, TURN)
     assert (lane.window.in_flight, tries.in_flight) == (0, 0)
     assert [event[0] for event in events] == questions
     assert [code for _, code, _ in events].count(FOUND) == (0 if long else JUDGED_IN_C)

@@ -10,6 +10,7 @@ from pyd2.dns.constants import Rcode
 from pyd2.dns.update import Data, RecordTemplate
 from pyd2.ncr import ChangeType, ConflictResolutionMode, RequestKind
 from pyd2.update.model.kinds import DONE, KINDS, NAME_ADD, PTR_CHANGES, Kind, PtrChange, Step
+from pyd2.update.model.policies import POLICY_KINDS
 from tests.kit.profile import MESSAGES
 
 CONTRACT = (Path(__file__).parents[3] / "docs" / "contract.md").read_text()
@@ -34,6 +35,16 @@ def contract_table(kind: str) -> dict[str, list[str]]:
     block = CONTRACT.split(f"**{kind}**\n", 1)[1].split("\n\n", 1)[0]
     rows = [line.strip("|").split("|") for line in block.splitlines()[2:]]
     return {row[0].split()[0]: [cell.strip() for cell in row] for row in rows}
+
+
+def test_no_forward_step_is_of_kinds_that_differ_in_the_reverse_direction() -> None:
+    """So it is known with a forward update how the reverse direction begins (Route.then)."""
+    following: dict[Step, set[Step]] = {}
+    for kind in (*KINDS, *POLICY_KINDS):
+        for step in kind.steps.values():
+            if step.forward:
+                following.setdefault(step, set()).add(kind.first_reverse)
+    assert {len(steps) for steps in following.values()} == {1}
 
 
 @pytest.mark.parametrize(("name", "columns"), [
