@@ -1,4 +1,4 @@
-"""Every view in Chromium: narrow and wide, light and dark, by keyboard, with hostile names and 50,000 hosts.
+"""Every view in Chromium: narrow and wide, light and dark, with hostile names and 50,000 hosts.
 
 A message in the console is a failure: scripts and styles that the policy refuses come there, too.
 """
@@ -6,84 +6,38 @@ A message in the console is a failure: scripts and styles that the policy refuse
 from __future__ import annotations
 
 import json
-import os
-from ipaddress import ip_address
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.history.store import Limits
-from tests.history.support import ADD_FAILED, AT, CLIENT, DONE, filled
-from tests.kit.browser import ENTER, TAB, Browser
+from tests.kit.browser import ENTER, TAB
 from tests.kit.d2 import D2
-from tests.kit.ports import PortLease
 from tests.kit.waiting import wait_until
-from tests.web.site import HOSTILE, HOSTILE_SHOWN, OPERATOR, READER, Site, credentials, running
+from tests.web.browsed import SIZES, VIEWS, browsed_site, operators_browser, show
+from tests.web.site import HOSTILE_SHOWN, OPERATOR, READER, Site, credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.kit.browser import Browser
+
 pytestmark = pytest.mark.peers
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / ".axe" / "axe.min.js"
 HOSTS = 50_000
-VIEWS = {
-    "overview": "Problems", "hosts": HOSTILE_SHOWN, "host?name=bad.refused.example.": "REFUSED",
-    "failures": "The DNS server does not allow this update", "servers": "k.example.",
-    "explain?name=h1.example.com.&address=192.0.2.1": "ADDING_FWD_ADDRS",
-    "zones": "2.0.192.in-addr.arpa.", "dead-letters": "There is none.",
-}  # fmt: skip
-FEW = {
-    **{view: text for view, text in VIEWS.items() if view not in {"hosts", "failures"}},
-    "hosts?q=h": "h5.example.com.", "failures?fault=REFUSED": "bad.refused.example.",
-}  # fmt: skip
-"""The same views with few entries: axe-core looks at each of them for long."""
-SIZES = [(320, True), (1280, False)]
-"""Width and darkness: neither depends on the other."""
-
-
-def old_rows() -> list[tuple[Any, ...]]:
-    """Return 50,000 hosts of the past, some of which have failed."""
-    kinds = {number: (DONE if number % 10 else ADD_FAILED) for number in range(HOSTS)}
-    return [
-        (AT + number, 0, f"client-{number}.example.com.", ip_address(0x0A000000 + number).packed,
-         CLIENT[:3] + number.to_bytes(32, "big"), *kind[5:])
-        for number, kind in kinds.items()
-    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def site(d2_binary: str, is_pyd2: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     if not is_pyd2:
         pytest.skip("Kea has no page")
-    directory = tmp_path_factory.mktemp("history")
-    filled(directory, old_rows(), Limits(1_000_000, 1 << 30, 10_000))
-    queue = {"type": "durable", "directory": str(directory)}
-    history = {"enabled": True, "directory": str(directory), "keep-days": 36500}
-    with running(d2_binary, directory, page={"web": "operate"}, queue=queue, history=history) as site:
-        for number in range(1, 6):
-            site.send(f"h{number}.example.com.", f"192.0.2.{number}", **{"reverse-change": True})
-        site.send("bad.refused.example.")
-        site.send("lost.silent.example.")
-        site.send(HOSTILE)
-        site.wait_for_events(HOSTS + 8)
+    with browsed_site(d2_binary, tmp_path_factory.mktemp("history"), HOSTS) as site:
         yield site
 
 
 @pytest.fixture(scope="module")
 def browser(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with PortLease() as lease, Browser(tmp_path_factory.mktemp("browser"), lease.take()) as browser:
-        browser.send_headers(Authorization=credentials(OPERATOR))
+    with operators_browser(tmp_path_factory.mktemp("browser")) as browser:
         yield browser
-
-
-def show(browser: Browser, site: Site, view: str, text: str) -> None:
-    """Show a view as one does who opens its address."""
-    browser.open("about:blank")
-    browser.open(f"{site.address}#{view}")
-    browser.wait_for(text)
 
 
 @pytest.mark.parametrize(("width", "dark"), SIZES)
@@ -171,18 +125,6 @@ def test_it_works_by_keyboard(browser: Browser, site: Site) -> None:
     assert browser.console() == []
 
 
-def test_the_focus_survives_the_next_status(browser: Browser, site: Site) -> None:
-    show(browser, site, "overview", "More: servers")
-    browser.run(
-        "document.querySelector('#problems a').focus(); window.before = document.querySelector('#problems a')"
-    )
-    wait_until(
-        lambda: browser.run("return document.querySelector('#problems a') !== window.before"),
-        "another status",
-    )
-    assert browser.run("return document.activeElement === document.querySelector('#problems a')")
-
-
 def test_fifty_thousand_hosts_come_in_pages(browser: Browser, site: Site) -> None:
     show(browser, site, "hosts", "More")
     for pages in (2, 3):
@@ -237,7 +179,7 @@ def test_failures_appear_as_they_happen(browser: Browser, site: Site) -> None:
 def test_the_last_hour_and_the_button_for_retries(browser: Browser, site: Site) -> None:
     """With a status of which the hour is over, and in which retries wait."""
     browser.show_as(1280, dark=False)
-    show(browser, site, "overview", "The chart begins after two minutes.")
+    show(browser, site, "overview", "The last hour")
     browser.run_async("""
         const done = arguments[0];
         import("./overview.js").then(async (overview) => {
@@ -320,41 +262,3 @@ def test_without_a_script_there_is_the_overview(browser: Browser, site: Site) ->
         browser.devtools("Emulation.setScriptExecutionDisabled", value=False)
     assert "received" in text
     assert "The other views need a script." in text
-
-
-@pytest.mark.axe
-def test_axe_finds_nothing(browser: Browser, site: Site) -> None:
-    """Of two views that have the same parts one is narrow and dark, the other one wide and light."""
-    script = browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=AXE.read_text())
-    try:
-        for number, (view, text) in enumerate(FEW.items()):
-            narrow = number % 2 == 0
-            browser.show_as(320 if narrow else 1280, dark=narrow)
-            show(browser, site, view, text)
-            found = browser.run_async("""
-                const done = arguments[0];
-                const shown = (each) => [each.id, each.impact, each.nodes.map((node) => node.html)];
-                axe.run(document, { resultTypes: ["violations"] }).then(
-                    (found) => done(found.violations.map(shown)), (error) => done([String(error)]));
-                """)
-            assert found == [], view
-    finally:
-        browser.devtools("Page.removeScriptToEvaluateOnNewDocument", **script)
-    browser.console()
-
-
-def test_the_pictures_of_the_documentation_can_be_made(browser: Browser, site: Site) -> None:
-    """With PICTURES it writes them: docs/web.md names the command."""
-    folder = os.environ.get("PICTURES")
-    for name, view, width, dark in (
-        ("overview", "overview", 1000, False),
-        ("failures", "failures", 1200, True),
-        ("narrow", "host?name=bad.refused.example.", 320, False),
-    ):
-        browser.show_as(width, dark=dark, height=640)
-        show(browser, site, view, VIEWS[view])
-        browser.wait_for("Live.", "#connection")
-        made = browser.picture()
-        assert made.startswith(b"\x89PNG")
-        if folder:
-            Path(folder, f"web-{name}.png").write_bytes(made)
