@@ -19,7 +19,15 @@ from tests.gss.test_parameters import parse, server
 from tests.gss.toy import WALL, Client, Recorder, Server, signed, signed_octets
 from tests.kit.dnswire import Message
 from tests.kit.dnswire import parse as parse_message
-from tests.update.support import VirtualD2, domain, make_config, request, simple_map, statistics
+from tests.update.support import (
+    VirtualD2,
+    datagram,
+    domain,
+    make_config,
+    request,
+    simple_map,
+    statistics,
+)
 
 if TYPE_CHECKING:
     from pyd2.config.model import DnsServer
@@ -49,6 +57,8 @@ class Site(KeySource):
         self.loses = 0.0
         self.late = 0.0
         self.by_python = 0
+        self.asked = 0
+        """How often the key of a server was asked for."""
         self.arrivals: list[tuple[float, int, Message]] = []
         self.sides: dict[str, Server] = {}
         monkeypatch.setattr("pyd2.hooks.gss.keys.make_signer", self._make_signer)
@@ -70,7 +80,12 @@ class Site(KeySource):
         self.d2 = VirtualD2(make_config(zones), self._peer, debuglevel=0, select_key=self)
         self.d2._wall_offset = WALL - self.d2.now
 
+    @property
+    def logs_each(self) -> bool:
+        return self.log.debug
+
     def __call__(self, server: DnsServer, key: SigningKey | None) -> Selection:
+        self.asked += 1
         selected = self.ring.select(here=True)
         return Selection(key, skip=True) if selected is None else Selection(selected)
 
@@ -132,6 +147,27 @@ def test_updates_are_signed_in_c_and_their_replies_verified_there(monkeypatch: p
     assert numbers[f"key[{key.name}].update-success"] == 80
     assert (site.by_python, site.refused(), site.gss.unreleased) == (0, [], {})
     assert key.span() == 0
+
+
+def test_a_key_is_asked_for_once_in_a_call_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all requests, and for the server of each direction; once it has expired it signs nothing more."""
+    site = Site(monkeypatch)
+    key = site.add()
+    requests = [
+        datagram(request(fqdn=f"h{n}.example.com.", ip_address=f"10.0.0.{n}", dhcid=f"{n:08X}"))
+        for n in range(38)
+    ]
+    site.d2.engine.receive_requests(requests[:30], site.d2.now, site.d2.wall)
+    assert site.asked == 2
+    key.state = State.EXPIRED
+    site.d2.request(requests[30])
+    assert (site.asked, len(site.d2.sent)) == (3, 30)
+    site.add()
+    site.d2.run()
+    asked = site.asked
+    monkeypatch.setattr(site.log, "debug", True, raising=False)  # each use of a key is logged
+    site.d2.engine.receive_requests(requests[31:], site.d2.now, site.d2.wall)
+    assert site.asked == asked + 7
 
 
 @pytest.mark.parametrize("most", [96, 1024])

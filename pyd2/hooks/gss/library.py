@@ -48,6 +48,11 @@ class GssTsigLibrary(KeySource):
         self._chooser: Manager | None = None
         """What chooses keys: the manager, and when that is unloaded as it was then."""
 
+    @property
+    def logs_each(self) -> bool:
+        """See KeySource."""
+        return self._log is not None and self._log.debug
+
     def __call__(self, server: DnsServer, key: SigningKey | None) -> Selection:
         """Return the server's newest key; without one, skip the server or use the configured key."""
         return self._choose(server, key, here=True)

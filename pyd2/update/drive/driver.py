@@ -134,7 +134,7 @@ class Driver:
             if transaction.then.key is server.key:
                 selector.use_configured(transaction, server)
             else:
-                selector.use_selected(transaction, server, transaction.then.key, wall)
+                selector.use_key(transaction, server, transaction.then.key, wall)
             transaction.step = transaction.kind.first_reverse
             transaction.route = transaction.then
             transaction.tries = 1
@@ -246,7 +246,7 @@ class Driver:
             self._send_alone(transaction, now, wall)
             return
         transaction.route = route
-        transaction.then = self._then(transaction) if step.forward else ALONE
+        transaction.then = self._then(transaction, wall) if step.forward else ALONE
         transaction.context = None
         transaction.tcp = False
         transaction.tries += 1
@@ -258,7 +258,7 @@ class Driver:
             # Then its message comes where Kea's does, before anything else happens.
             self.flush(now, wall)
 
-    def _then(self, transaction: Transaction) -> Route:
+    def _then(self, transaction: Transaction, wall: float) -> Route:
         """Return how the reverse direction begins, if it does so at the server that is asked now."""
         domain = transaction.reverse
         if domain is None:
@@ -268,10 +268,10 @@ class Driver:
             return ALONE
         selector = self.selector
         if selector.key_source is not None:
-            selected = selector.routes(server)
-            if selected is None:
+            chosen = selector.choose(server, wall)
+            if chosen is None:
                 return ALONE
-            key, routes = selected
+            key, _, routes = chosen
         elif selector.select_key is None:
             key, routes = server.key, server.routes
         else:

@@ -13,7 +13,7 @@ from pyd2.update.drive.library_key import SelectedKeys
 
 if TYPE_CHECKING:
     from pyd2.config.model import DnsServer
-    from pyd2.counters import Counters
+    from pyd2.counters import Counters, KeyCounters
     from pyd2.dns.tsig import SigningKey
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.model.kinds import Step
@@ -43,9 +43,24 @@ class KeySource(ABC):
 
     __slots__ = ()
 
+    @property
+    def logs_each(self) -> bool:
+        """Whether it is asked for each update, because it logs that; else once in a call of the engine."""
+        return False
+
     @abstractmethod
     def __call__(self, server: DnsServer, key: SigningKey | None) -> Selection:
         """Return the key for a server, for which ``key`` is configured."""
+
+
+class ChosenKey(NamedTuple):
+    """A key for a server, prepared for all updates that it signs there."""
+
+    key: SigningKey | None
+    """None: unsigned."""
+    counters: KeyCounters | None
+    routes: dict[Step, Route]
+    """How the updates of each step go to the server; those that were not needed yet are missing."""
 
 
 class Selector:
@@ -57,6 +72,8 @@ class Selector:
         """What hook jobs call; None: no library has callouts there."""
         self.key_source: KeySource | None = None
         """What chooses keys in their stead; None: each server's key is the configured one."""
+        self.chosen: dict[Server, ChosenKey | None] = {}
+        """What ``key_source`` has chosen in this call of the engine; None: the server is to be skipped."""
         self._selected_keys = SelectedKeys(packets)
 
     def configure(self, select_key: SelectKey | None) -> None:
@@ -64,15 +81,17 @@ class Selector:
         own = select_key if isinstance(select_key, KeySource) else None
         self.key_source = own
         self.select_key = None if own is not None else select_key
+        self.chosen.clear()
         self._selected_keys.clear()
 
     def use(self, transaction: Transaction, server: Server, wall: float) -> bool:
         """Set the server that a transaction continues with, and its key; False: it is to be skipped."""
         if self.key_source is not None:
-            selection = self.key_source(server.config, server.offered_key)
-            if selection.skip:
+            chosen = self.choose(server, wall)
+            if chosen is None:
                 return False
-            self.use_selected(transaction, server, selection.key, wall)
+            transaction.server = server
+            transaction.key, transaction.key_counters, transaction.routes = chosen
             return True
         self.use_configured(transaction, server)
         return True
@@ -88,25 +107,35 @@ class Selector:
         self, transaction: Transaction, server: Server, selected: SigningKey | None, wall: float
     ) -> None:
         """Set the server that a transaction continues with, and the key that libraries have selected."""
-        self.use_configured(transaction, server)
-        if selected is not server.offered_key:
-            library_key = self._selected_keys.of(selected)
-            key = transaction.key = library_key.key
-            transaction.key_counters = (
-                None if key is None else self._counters.library_key(key.name, wall)
-            )
-            transaction.routes = library_key.routes(server)
+        transaction.server = server
+        transaction.key, transaction.key_counters, transaction.routes = self._prepare(server, selected, wall)
 
-    def routes(self, server: Server) -> tuple[SigningKey | None, dict[Step, Route]] | None:
-        """Return the key that ``key_source`` has for a server, and how updates with it go there; None: none.
+    def use_key(
+        self, transaction: Transaction, server: Server, key: SigningKey | None, wall: float
+    ) -> None:
+        """Set the server that a transaction continues with, and the key that was chosen for it before."""
+        chosen = None if self.key_source is None else self.choose(server, wall)
+        if chosen is None or chosen.key is not key:  # another one is chosen meanwhile
+            chosen = self._prepare(server, key, wall)
+        transaction.server = server
+        transaction.key, transaction.key_counters, transaction.routes = chosen
 
-        The steps that were not needed yet are missing.
-        """
+    def choose(self, server: Server, wall: float) -> ChosenKey | None:
+        """Return the key that ``key_source`` has for a server; None: the server is to be skipped."""
+        if server in self.chosen:
+            return self.chosen[server]
         assert self.key_source is not None
         selection = self.key_source(server.config, server.offered_key)
-        if selection.skip:
-            return None
-        if selection.key is server.offered_key:
-            return server.key, server.routes
-        selected = self._selected_keys.of(selection.key)
-        return selected.key, selected.routes(server)
+        chosen = None if selection.skip else self._prepare(server, selection.key, wall)
+        if not self.key_source.logs_each:
+            self.chosen[server] = chosen
+        return chosen
+
+    def _prepare(self, server: Server, selected: SigningKey | None, wall: float) -> ChosenKey:
+        """Return a key that was selected for a server, prepared unless it was."""
+        if selected is server.offered_key:
+            return ChosenKey(server.key, server.key_counters, server.routes)
+        library_key = self._selected_keys.of(selected)
+        key = library_key.key
+        counters = None if key is None else self._counters.library_key(key.name, wall)
+        return ChosenKey(key, counters, library_key.routes(server))

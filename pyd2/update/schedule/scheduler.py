@@ -196,6 +196,8 @@ class Scheduler:
         if agenda.full:
             self._paced.update(lane for lane in agenda.full if lane.waits_for_pace())
             agenda.full.clear()
+        if chosen := self._driver.selector.chosen:
+            chosen.clear()  # keys change meanwhile
 
     @property
     def busy(self) -> bool:
