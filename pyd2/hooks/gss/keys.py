@@ -47,8 +47,11 @@ MOST_SPAN: Final = 63
 """The newest minus the oldest sequence number of a context whose update is under way."""
 NEARLY_FULL: Final = 48
 """The span of all contexts from which another one is made."""
-MOST_CONTEXTS: Final = 16
-"""Usable keys of a server up to which more are made because the others are full."""
+MOST_CONTEXTS: Final = 24
+"""Usable keys of a server up to which more are made because the others are full.
+
+They are enough for 1,024 updates under way, which 22 take before they are nearly full.
+"""
 LONGEST_MAC: Final = 128
 """Octets; Kerberos makes 28."""
 
