@@ -96,9 +96,9 @@ static int read_dhcid(wire_reader *reader, const uint8_t *dhcid, size_t dhcid_si
     return size == dhcid_size && memcmp(data, dhcid, size) == 0 ? WIRE_TRY_OURS : WIRE_TRY_OTHERWISE;
 }
 
-int wire_answer_read(const uint8_t *answer, size_t size, wire_key *key, const uint8_t *question_mac,
-                     size_t question_mac_size, uint64_t wall, const uint8_t *name, size_t name_size,
-                     const uint8_t *dhcid, size_t dhcid_size) {
+static int read_answer(const uint8_t *answer, size_t size, const wire_signer *by, const uint8_t *question_mac,
+                       size_t question_mac_size, uint64_t wall, const uint8_t *name, size_t name_size,
+                       const uint8_t *dhcid, size_t dhcid_size) {
     if (size < WIRE_HEADER_SIZE || size > WIRE_MESSAGE_MAX) {
         return WIRE_TRY_JUDGE;
     }
@@ -119,7 +119,7 @@ int wire_answer_read(const uint8_t *answer, size_t size, wire_key *key, const ui
     } else if (answers == 1 && (flags & RCODE) == 0) {
         found = read_dhcid(&reader, dhcid, dhcid_size);
     }
-    if (key == NULL || found == WIRE_TRY_JUDGE) {
+    if (by->identity == NULL || found == WIRE_TRY_JUDGE) {
         return found; /* without a signature the other records do not matter */
     }
     for (unsigned others = authorities + additional; others > 1; others--) {
@@ -128,8 +128,21 @@ int wire_answer_read(const uint8_t *answer, size_t size, wire_key *key, const ui
         }
     }
     size_t at = (size_t)(reader.at - answer);
-    const wire_signer by = {.identity = &key->identity, .key = key};
-    bool verified = additional > 0 && wire_verify(answer, size, at, additional - 1, &by, question_mac,
+    bool verified = additional > 0 && wire_verify(answer, size, at, additional - 1, by, question_mac,
                                                   question_mac_size, wall) == 0;
     return verified ? found : WIRE_TRY_JUDGE;
+}
+
+int wire_answer_read(const uint8_t *answer, size_t size, wire_key *key, const uint8_t *question_mac,
+                     size_t question_mac_size, uint64_t wall, const uint8_t *name, size_t name_size,
+                     const uint8_t *dhcid, size_t dhcid_size) {
+    const wire_signer by = {.identity = key != NULL ? &key->identity : NULL, .key = key};
+    return read_answer(answer, size, &by, question_mac, question_mac_size, wall, name, name_size, dhcid, dhcid_size);
+}
+
+int wire_answer_read_by_context(const uint8_t *answer, size_t size, wire_context *context,
+                                const uint8_t *question_mac, size_t question_mac_size, uint64_t wall,
+                                const uint8_t *name, size_t name_size, const uint8_t *dhcid, size_t dhcid_size) {
+    const wire_signer by = {.identity = wire_context_identity(context), .context = context};
+    return read_answer(answer, size, &by, question_mac, question_mac_size, wall, name, name_size, dhcid, dhcid_size);
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "contexts.h"
 #include "tsig.h"
 
 /*
@@ -22,5 +23,10 @@ int wire_question_write(const uint8_t *name, size_t name_size, uint8_t *buffer, 
 int wire_answer_read(const uint8_t *answer, size_t size, wire_key *key, const uint8_t *question_mac,
                      size_t question_mac_size, uint64_t wall, const uint8_t *name, size_t name_size,
                      const uint8_t *dhcid, size_t dhcid_size);
+
+/* The same for a question that a context has signed. What is for the caller to judge has not been verified yet. */
+int wire_answer_read_by_context(const uint8_t *answer, size_t size, wire_context *context,
+                                const uint8_t *question_mac, size_t question_mac_size, uint64_t wall,
+                                const uint8_t *name, size_t name_size, const uint8_t *dhcid, size_t dhcid_size);
 
 #endif

@@ -169,8 +169,13 @@ static int32_t judge(const wire_try *try, const uint8_t *reply, size_t size, uin
         wire_packed head;
         memcpy(&head, try->record, sizeof head);
         const uint8_t *dhcid = try->record + sizeof head;
-        return wire_answer_read(reply, size, route->key, try->mac, try->mac_size, wall, dhcid + head.dhcid_size,
-                                head.fqdn_size, dhcid, head.dhcid_size);
+        const uint8_t *fqdn = dhcid + head.dhcid_size;
+        if (try->context != NULL) {
+            return wire_answer_read_by_context(reply, size, try->context, try->mac, try->mac_size, wall, fqdn,
+                                               head.fqdn_size, dhcid, head.dhcid_size);
+        }
+        return wire_answer_read(reply, size, route->key, try->mac, try->mac_size, wall, fqdn, head.fqdn_size, dhcid,
+                                head.dhcid_size);
     }
     int rcode = try->context != NULL
                     ? wire_reply_read_by_context(reply, size, try->context, try->mac, try->mac_size, wall)

@@ -144,6 +144,11 @@ class ContextKey:
         """The ``NativeContexts`` that sign its server's updates in C; None: each is signed in Python."""
         raise NotImplementedError
 
+    @property
+    def in_order(self) -> bool:
+        """Whether the server refuses what it gets before an older message."""
+        raise NotImplementedError
+
     def is_full(self) -> bool:
         """Return whether no update may be signed before another one has ended."""
         raise NotImplementedError

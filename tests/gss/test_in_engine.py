@@ -30,6 +30,8 @@ from tests.update.support import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyd2.config.model import DnsServer
     from pyd2.dns.tsig import SigningKey
     from pyd2.update.engine import Outgoing
@@ -42,6 +44,11 @@ class Log(Recorder):
 
     debug = False
     server = Recorder()
+
+
+def no_error(found: Message) -> bytes:
+    """Return a reply without records."""
+    return found.wire[:2] + struct.pack("!5H", 0xA800, 0, 0, 0, 0)
 
 
 class Site(KeySource):
@@ -59,6 +66,8 @@ class Site(KeySource):
         self.by_python = 0
         self.asked = 0
         """How often the key of a server was asked for."""
+        self.answer: Callable[[Message], bytes] = no_error
+        """Returns the reply to a message without its signature, as it arrives."""
         self.arrivals: list[tuple[float, int, Message]] = []
         self.sides: dict[str, Server] = {}
         monkeypatch.setattr("pyd2.hooks.gss.keys.make_signer", self._make_signer)
@@ -113,8 +122,8 @@ class Site(KeySource):
             return []
         on_the_way = 0.3 if self.random.random() < self.late else self.random.uniform(0.001, 0.01)
         self.arrivals.append((now + on_the_way, len(self.arrivals), found))
-        body = outgoing.message[:2] + struct.pack("!5H", 0xA800, 0, 0, 0, 0)
-        return [(on_the_way + 0.001, signed(self.sides[name], name, body, found.tsig.mac))]
+        reply = signed(self.sides[name], name, self.answer(found), found.tsig.mac)
+        return [(on_the_way + 0.001, reply)]
 
     def ask(self, count: int) -> None:
         """Ask for names, and go on until all requests have ended."""

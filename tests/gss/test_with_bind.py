@@ -72,6 +72,28 @@ def test_nothing_is_lost_while_keys_change_under_load(d2_binary: str, kdc: Realm
         assert here.d2.statistics()["update-error"] == 0
 
 
+def test_updates_go_in_batches(d2_binary: str, kdc: Realm) -> None:
+    """New names, then the same ones with other addresses, so that BIND is asked for their DHCIDs."""
+    hosts = [Host(number, ZONE) for number in range(500)]
+    body = {"user-context": {"pyd2": {"lanes": {"batch": 20, "max-in-flight": 6}}}}
+    with served(kdc) as server, site(d2_binary, kdc, server.port, body=body) as here:
+        here.wait_for_keys()
+        here.update(*hosts)
+        assert here.ends.succeeded(hosts) == hosts
+        for host, other in zip(hosts, reversed(hosts), strict=True):
+            host.address = other.address
+        here.update(*hosts)
+        assert here.ends.succeeded(hosts) == hosts
+        addresses = {owner: data for owner, _, kind, data in server.records(ZONE) if kind == "A"}
+        assert addresses == {host.name: host.address for host in hosts}
+        numbers = here.d2.statistics()
+        assert (numbers["update-error"], numbers["update-unsigned"]) == (0, 0)
+        (shown,) = here.d2.command("status-get")["arguments"]["pyd2"]["servers"]
+        batches = shown["batches"]
+        assert batches["updates"] > 4 * batches["sent"]
+        assert batches["questions"] > 0
+
+
 def test_a_kdc_that_is_away_is_asked_again(d2_binary: str) -> None:
     host, later = Host(1, ZONE), Host(2, ZONE)
     short = {"tkey-lifetime": 60, "rekey-interval": 30, "retry-interval": 1}

@@ -145,6 +145,11 @@ class ManagedKey(ContextKey):
         """See ContextKey."""
         return self._ring.prepared
 
+    @property
+    def in_order(self) -> bool:
+        """See ContextKey."""
+        return self._ring.server.sequence_flag
+
     def is_full(self) -> bool:
         """See ContextKey."""
         return self._ring.is_full()

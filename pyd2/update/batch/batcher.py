@@ -22,7 +22,7 @@ from pyd2.dns.batch import MAX_UDP_BATCH
 from pyd2.dns.question import Found
 from pyd2.dns.tsig import ContextKey
 from pyd2.update.batch.lane_batches import LaneBatches
-from pyd2.update.batch.messages import BatchMessages
+from pyd2.update.batch.messages import BatchMessages, must_wait
 from pyd2.update.batch.outcomes import BatchOutcomes
 from pyd2.update.batch.owners import owner_of
 from pyd2.update.batch.rounds import Round
@@ -30,9 +30,10 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import Transaction
-from pyd2.update.server.lane import MAX_HOOK_JOBS
+from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_WHILE_FULL
 
 if TYPE_CHECKING:
+    from pyd2.dns.tsig import SigningKey
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.agenda import Agenda
@@ -126,7 +127,7 @@ class Batcher:
         if not more and not batches.rounds and not lane.waiting and batches.held <= free:
             more, cost = self._dissolve(batches, most - steps, now, wall)
             return more, steps + cost
-        while batches.second and free > 0:
+        while batches.second and free > 0 and not must_wait(lane, batches.second[0].group.key):
             steps += self._send(batches, batches.second.popleft(), now, wall)
             free = self._free_places(lane, now)
         asked = self._ask_some(batches, free, now, wall)
@@ -166,7 +167,10 @@ class Batcher:
         return count
 
     def _free_places(self, lane: Lane, now: float) -> int:
-        return lane.window.free_places(now) - len(lane.orders) - lane.signing
+        free = lane.window.free_places(now) - len(lane.orders) - lane.signing
+        if lane.full:  # as in Lane.has_free_place
+            return lane.free_places if lane.free_places_known else min(free, MOST_WHILE_FULL)
+        return free
 
     # What waits.
 
@@ -219,7 +223,7 @@ class Batcher:
             or rule.hops not in (None, transaction.hops)
             or lane.batch < 2
             or transaction.domain.zone is None
-            or isinstance(transaction.key, (ContextKey, LibraryKey))
+            or not _may_sign_batches(transaction.key)
             or self._driver.sender.timeout_ms > MAX_TIMEOUT
         ):
             return None
@@ -296,9 +300,9 @@ class Batcher:
                 return 0
         elif under_way >= TCP_AT_A_TIME:
             return 0
-        if len(waiting) >= size or (pulled and not under_way):
-            return min(size, len(waiting))
-        return 0
+        if (len(waiting) < size and not (pulled and not under_way)) or must_wait(batches.lane, group.key):
+            return 0
+        return min(size, len(waiting))
 
     def _begin(self, batches: LaneBatches, round_: Round, now: float, wall: float) -> int:
         """Begin a round; return the steps."""
@@ -331,3 +335,8 @@ class Batcher:
         round_.begin_anew(members[count:])
         round_.keep(members[:count])
         batches.put_back(group, members[count:])
+
+
+def _may_sign_batches(key: SigningKey | None) -> bool:
+    """Whether a key may: a library signs on another thread, and batches over TCP do not keep an order."""
+    return not isinstance(key, LibraryKey) and not (isinstance(key, ContextKey) and key.in_order)

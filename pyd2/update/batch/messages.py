@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.batch import LARGEST_BATCH, MAX_UDP_BATCH
 from pyd2.dns.question import encode_question
-from pyd2.errors import NcrError
+from pyd2.dns.tsig import ContextKey
+from pyd2.errors import NcrError, Pyd2Error
 from pyd2.update.batch.rounds import Batch
 from pyd2.update.drive.sender import Draft
 from pyd2.update.inflight.contract import STREAM, Outgoing
@@ -14,7 +15,7 @@ from pyd2.update.inflight.contract import STREAM, Outgoing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyd2.dns.tsig import SigningContext
+    from pyd2.dns.tsig import SigningContext, SigningKey
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer
     from pyd2.update.batch.lane_batches import LaneBatches
@@ -24,10 +25,16 @@ if TYPE_CHECKING:
     from pyd2.update.inflight.contract import Tries
     from pyd2.update.model.transaction import BatchTry
     from pyd2.update.output import OutputBuffer
+    from pyd2.update.server.lane import Lane
 
 FEW: Final = 8
 """Updates that go alone, under way when a batch is sent: with more, its reply time is mostly theirs."""
 _HEAD: Final = 12
+
+
+def must_wait(lane: Lane, key: SigningKey | None) -> bool:
+    """Whether a try of a lane has to end before a key signs again; see ContextKey."""
+    return isinstance(key, ContextKey) and lane.window.in_flight > 0 and key.is_full()
 
 
 class BatchMessages:
@@ -46,7 +53,10 @@ class BatchMessages:
     def send_batch(
         self, batches: LaneBatches, round_: Round, follows: Follows, now: float, wall: float
     ) -> int:
-        """Send a batch of a round's first updates; return of how many: the others do not fit. 0: of none."""
+        """Send a batch of a round's first updates; return of how many: the others do not fit.
+
+        0: of none; they do not fit, or cannot be signed.
+        """
         group = round_.group
         lane = batches.lane
         context = None if group.key is None else group.key.create_context()
@@ -72,7 +82,10 @@ class BatchMessages:
         group.octets = (size - _HEAD - len(group.zone.section) - signature) / count
         tcp = group.server.tcp or size > MAX_UDP_BATCH
         draft = Draft(*self._sender.new_query(lane), message)
-        message = _signed(draft, context, int(wall))
+        try:
+            message = _signed(draft, context, int(wall))
+        except Pyd2Error:  # its context has ended; each update by itself says so
+            return 0
         others = lane.window.in_flight - batches.under_way - batches.asking + len(lane.orders)
         batch = Batch(round_, follows, context, now, tcp=tcp, measures=others <= FEW)
         for transaction in members:
@@ -106,7 +119,12 @@ class BatchMessages:
             self._output.posted[lane] = None
             lane.free_places_known = False
         for question in alone:
-            self._ask_alone(question, now, wall)
+            if must_wait(lane, question.key):
+                batches.to_ask.append(question)
+                batches.counts.questions -= 1
+                batches.asking -= 1
+            else:
+                self._ask_alone(question, now, wall)
 
     def _ask_alone(self, question: Question, now: float, wall: float) -> None:
         """Make a question in Python and send it."""
@@ -116,7 +134,12 @@ class BatchMessages:
         slot = STREAM if server.tcp else self._sender.slot_of(server.lane)
         query_id = self._tries.draw_query_id(server.lane, slot)
         draft = Draft(slot, query_id, encode_question(question.ncr.fqdn_wire))
-        self._send(question, draft, _signed(draft, context, int(wall)), now)
+        try:
+            message = _signed(draft, context, int(wall))
+        except Pyd2Error:  # see send_batch
+            question.fail(now, wall)
+            return
+        self._send(question, draft, message, now)
 
     def _send(self, tried: BatchTry, draft: Draft, message: bytes, now: float) -> None:
         lane = tried.server.lane

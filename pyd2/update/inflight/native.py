@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Histogram
     from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import Zone
+    from pyd2.packets.contexts import NativeContexts
     from pyd2.packets.wire import WireLane
     from pyd2.update.inflight.contract import Turn
     from pyd2.update.model.kinds import Step
@@ -162,25 +163,24 @@ class NativeTries(RandomNumbers):
 
     def route(self, server: Server, zone: Zone | None, step: Step, key: SigningKey | None) -> Route:
         """See Tries."""
-        contexts = key.prepared if isinstance(key, ContextKey) else None
-        prepared = ffi.NULL if contexts is not None else _prepared(key)
+        prepared, contexts = _prepared(key)
         if server.tcp or prepared is None or step.alone or not isinstance(zone, CompiledZone):
             return ALONE
         template = prepare_template(step.template)
         route = ffi.new("wire_route *", {
             "update": template, "zone": zone.prepared, "key": prepared,
-            "contexts": ffi.NULL if contexts is None else contexts.native, "forward": step.forward,
+            "contexts": _native(contexts), "forward": step.forward,
             "done": sum(1 << rcode for rcode, to in step.on.items() if to is DONE),
         })
         return Route(int(ffi.cast("uintptr_t", route)), key, route, template, zone, contexts)
 
     def question_route(self, server: Server, key: SigningKey | None) -> Route:
         """See Tries."""
-        prepared = _prepared(key)
+        prepared, contexts = _prepared(key)
         if server.tcp or prepared is None:
             return ALONE
-        route = ffi.new("wire_route *", {"key": prepared, "forward": True})
-        return Route(int(ffi.cast("uintptr_t", route)), key, route)
+        route = ffi.new("wire_route *", {"key": prepared, "contexts": _native(contexts), "forward": True})
+        return Route(int(ffi.cast("uintptr_t", route)), key, route, contexts)
 
     def is_free(self, lane: Lane, query: int) -> bool:
         """See Tries."""
@@ -335,8 +335,15 @@ class NativeTries(RandomNumbers):
         return found
 
 
-def _prepared(key: SigningKey | None) -> Any:  # noqa: ANN401  cffi's objects have no types
-    """Return a key as C wants it; None: C cannot sign with it."""
+def _prepared(key: SigningKey | None) -> tuple[Any, NativeContexts | None]:
+    """Return a key as C wants it, and the contexts that sign in its place; None, None: C cannot use it."""
     if key is None:
-        return ffi.NULL
-    return key.prepared if isinstance(key, CompiledKey) else None
+        return ffi.NULL, None
+    if isinstance(key, CompiledKey):
+        return key.prepared, None
+    contexts = key.prepared if isinstance(key, ContextKey) else None
+    return (None if contexts is None else ffi.NULL), contexts
+
+
+def _native(contexts: NativeContexts | None) -> Any:  # noqa: ANN401  cffi's objects have no types
+    return ffi.NULL if contexts is None else contexts.native
