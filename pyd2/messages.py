@@ -203,7 +203,7 @@ W   PYD2_REPLIES_DROPPED the kernel dropped %1 replies of DNS server %2 because 
 I   PYD2_SEGMENTS_REFUSED the kernel refuses to cut updates for DNS server %1 into segments: %2. pyd2 sends them one by one, which takes more CPU time; nothing is lost. pyd2 tries it again after the next start
 W   PYD2_REQUESTS_FAILED %1: requests failed with %2 (%3 since the last such message, which appears at most once a minute). %4 Mend: %5
 W   PYD2_SERVER_DOWN DNS server %1 has not answered %2 tries in a row; pyd2 tries it from time to time. %3
-I   PYD2_SERVER_TAKES_DHCID DNS server %1 accepts DHCID records in zone %2 now
+I   PYD2_SERVER_TAKES_DHCID DNS server %1 no longer refuses just the updates of zone %2 with DHCID records: they are tried again when they fail
 W   PYD2_SERVER_TAKES_NO_DHCID DNS server %1 accepts updates of zone %2, but none with DHCID records, as Samba does: these fail, and are not tried again. %3
 I   PYD2_SERVER_UP DNS server %1 answers again after %2 seconds
 

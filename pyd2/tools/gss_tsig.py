@@ -220,21 +220,31 @@ def _check_policy(agreed: _Agreed, zone: str) -> None:
 
 
 def _refuses_dhcids(agreed: _Agreed, zone: str) -> bool:
-    """Ask the server to remove a DHCID that the name of the zone does not have."""
-    dhcid = RRType.DHCID.to_bytes(2, "big") + RRClass.IN.to_bytes(2, "big") + bytes(4) + b"\0\x23" + bytes(35)
-    rcode = _update(agreed, zone, _any(zone, RRType.DHCID), parse_name(zone) + dhcid)
-    return rcode in _OF_DHCIDS
+    """Have the server add a record to a new name and remove it again: a DHCID, or if it fails that another.
+
+    BIND with Samba's module fails only when it is to add a DHCID (``update/drive/dhcid_support.py``).
+    """
+    name = f"pyd2-check-{token_hex(4)}.{zone}"
+
+    def add(rdtype: RRType, data: bytes) -> int:
+        return _update(agreed, zone, _record(name, rdtype, data), _any(name, rdtype))
+
+    rcode = add(RRType.DHCID, _DHCID)
+    refuses = rcode in _OF_DHCIDS and add(RRType.A, bytes(4)) == Rcode.NOERROR
+    if refuses or rcode == Rcode.NOERROR:
+        _update(agreed, zone, _any(name, RRType.ANY))  # PowerDNS removes before it adds
+    return refuses
 
 
-def _update(agreed: _Agreed, zone: str, change: bytes, prerequisite: bytes = b"") -> int:
+def _update(agreed: _Agreed, zone: str, *changes: bytes) -> int:
     """Return the RCODE of the server's answer to an update. Raises _Failed."""
-    counts = (0, Opcode.UPDATE << 11, 1, bool(prerequisite), 1, 0)
+    counts = (0, Opcode.UPDATE << 11, 1, 0, len(changes), 0)
     header = b"".join(number.to_bytes(2, "big") for number in counts)
     question = parse_name(zone) + RRType.SOA.to_bytes(2, "big") + RRClass.IN.to_bytes(2, "big")
     context = agreed.key.create_context()
     now = int(time.time())
     try:
-        message = context.sign(header + question + prerequisite + change, randbits(16), now)
+        message = context.sign(header + question + b"".join(changes), randbits(16), now)
         reply = ask(agreed.server, message)
         return read_reply(reply, context, now)
     except TimeoutError:
@@ -252,6 +262,7 @@ _NO_DHCID = (
     "the server takes no DHCID records, as Samba: set ddns-conflict-resolution-mode no-check-without-dhcid "
     "in the DHCP server, as no other mode works there"
 )
+_DHCID = b"\0\1\1" + bytes(32)
 _OF_DHCIDS = frozenset({int(Rcode.NOTIMP), int(Rcode.SERVFAIL)})
 _POLICY = (
     "the account may not change this zone. BIND: grant it in update-policy, in quotes, such as "
@@ -262,8 +273,14 @@ _OF_POLICY = frozenset({5, 9})
 
 
 def _any(name: str, rdtype: RRType) -> bytes:
-    """Return what removes an RRset in an update."""
+    """Return what removes an RRset in an update; with ANY all of a name."""
     return parse_name(name) + rdtype.to_bytes(2, "big") + RRClass.ANY.to_bytes(2, "big") + bytes(6)
+
+
+def _record(name: str, rdtype: RRType, data: bytes) -> bytes:
+    """Return a record with the TTL 0."""
+    head = parse_name(name) + rdtype.to_bytes(2, "big") + RRClass.IN.to_bytes(2, "big") + bytes(4)
+    return head + len(data).to_bytes(2, "big") + data
 
 
 def _with_advice(text: str, what_to_do: str) -> str:

@@ -5,10 +5,14 @@ Theory of operation
 Such a server refuses each update with a DHCID: by NOTIMP, by SERVFAIL, or by a reply whose signature is a
 copy of the update's (``BadReply.ECHO``). SERVFAIL also comes from a server in trouble, whose updates are
 worth a retry. So where there are retries, after ``DOUBTS`` such failures at a server the last transaction
-asks, before it fails, by two updates that change nothing, because what they require cannot be: a DHCID at
-the name of the zone, and a name drawn at random. A server that answers the second one as RFC 2136 says, but
-not the first, takes no DHCIDs. That is logged, and what fails there in this way is not tried again. After
-``AGAIN`` seconds the next such failure asks again.
+asks, before it fails, by two updates: each adds a record to a name that nothing has, and removes it again. A
+server that carries out the one with an address, but fails the one with a DHCID, takes no DHCIDs. That is
+logged, and what fails there in this way is not tried again. After ``AGAIN`` seconds the next such failure
+asks again.
+
+An update whose prerequisite cannot hold would ask more gently, but BIND with Samba's module fails only when
+it is to add a DHCID. PowerDNS removes before it adds, so after an update that was carried out the name is
+cleared. Samba keeps a tombstone of the name, so it is the same one each time.
 """
 
 from __future__ import annotations
@@ -20,7 +24,14 @@ from pyd2.dns.constants import Rcode, RRType
 from pyd2.errors import BadReply
 from pyd2.update.model.faults import Fault
 from pyd2.update.model.kinds import Step
-from pyd2.update.model.records import DELETE_ADDRESSES, DELETE_DHCID, DHCID_IS_OURS, NAME_IN_USE
+from pyd2.update.model.records import (
+    ADD_ADDRESS,
+    ADD_DHCID,
+    DELETE_ADDRESSES,
+    DELETE_ALL,
+    DELETE_DHCID,
+    NAME_NOT_IN_USE,
+)
 from pyd2.update.server.doubts import Doubts
 
 if TYPE_CHECKING:
@@ -34,18 +45,18 @@ AGAIN: Final = 60.0
 """Seconds until it may be asked again."""
 _REFUSALS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.NOTIMP), BadReply.ECHO})
 """How a server fails that takes no DHCIDs."""
-_AS_EXPECTED: Final = frozenset({int(Rcode.NXRRSET), int(Rcode.NXDOMAIN)})
-"""What a server answers to an update that it would carry out if the prerequisite held."""
 
 
 @cache
-def _probes(message: str) -> tuple[Step, Step]:
+def _probes(message: str) -> tuple[Step, Step, Step]:
     """Return the steps that ask, in the direction of the steps whose messages begin so."""
     return (
-        Step("PROBING_WITH_DHCID", message, "Probe with a DHCID", prerequisites=(DHCID_IS_OURS,),
-             updates=(DELETE_DHCID,), on={}, probes=True),
-        Step("PROBING_WITHOUT_DHCID", message, "Probe without a DHCID", prerequisites=(NAME_IN_USE,),
-             updates=(DELETE_ADDRESSES,), on={}, probes=True),
+        Step("PROBING_WITH_DHCID", message, "Probe with a DHCID", prerequisites=(NAME_NOT_IN_USE,),
+             updates=(ADD_DHCID, DELETE_DHCID), on={}, probes=True),
+        Step("PROBING_WITHOUT_DHCID", message, "Probe without a DHCID", prerequisites=(NAME_NOT_IN_USE,),
+             updates=(ADD_ADDRESS, DELETE_ADDRESSES), on={}, probes=True),
+        Step("CLEARING_PROBE", message, "Clear what a probe has left", updates=(DELETE_ALL,), on={},
+             probes=True),
     )
 
 
@@ -86,37 +97,37 @@ class DhcidSupport:
             return None
         doubts.count = 0
         doubts.ask_at = now + AGAIN
-        # Samba checks a DHCID that is required only if the name exists, as that of the zone does.
-        doubts.owner = zone.wire
+        if not doubts.owner:
+            drawn = self._tries.draw_place() << 32 | self._tries.draw_place()
+            label = f"pyd2-probe-{drawn:016x}".encode()
+            doubts.owner = bytes([len(label)]) + label + zone.wire
         doubts.step, doubts.failed = step, failed
         return _probes(step.message)[0]
 
     def probed(self, transaction: Transaction, outcome: int | BadReply) -> Step | None:
-        """Use what has come of a step that asks; return the next one; None: the answer is known."""
-        server = transaction.server
-        doubts = server.doubts
+        """Use what has come of a step that asks; return the next one; None: there is none."""
+        doubts = transaction.server.doubts
         assert doubts is not None
-        with_dhcid, without = _probes(doubts.step.message)
-        if transaction.step is with_dhcid:
-            if outcome in _REFUSALS:
-                drawn = self._tries.draw_place() << 32 | self._tries.draw_place()
-                label = f"pyd2-probe-{drawn:016x}".encode()
-                zone = transaction.domain.zone
-                assert zone is not None
-                doubts.owner = bytes([len(label)]) + label + zone.wire
-                return without
-            takes_none = doubts.takes_none and outcome not in _AS_EXPECTED
-        else:
-            takes_none = doubts.takes_none or outcome in _AS_EXPECTED
-        if takes_none != doubts.takes_none:
-            doubts.takes_none = takes_none
-            name = transaction.domain.name
-            if takes_none:
-                from pyd2.update.model.reasons import reason
-
-                mend = reason(Fault.NO_DHCID).mend
-                self._log.emit("PYD2_SERVER_TAKES_NO_DHCID", server.text, name, mend)
-            else:
-                self._log.emit("PYD2_SERVER_TAKES_DHCID", server.text, name)
+        step = transaction.step
+        with_dhcid, without, clear = _probes(doubts.step.message)
+        if step is with_dhcid and outcome in _REFUSALS:
+            return without
+        if step is not clear:
+            self._note(transaction, doubts, takes_none=step is without and outcome == Rcode.NOERROR)
+            if outcome == Rcode.NOERROR:
+                return clear
         transaction.step = doubts.step
         return None
+
+    def _note(self, transaction: Transaction, doubts: Doubts, *, takes_none: bool) -> None:
+        """Note the answer, and log it if it is another one than before."""
+        if takes_none == doubts.takes_none:
+            return
+        doubts.takes_none = takes_none
+        name, server = transaction.domain.name, transaction.server.text
+        if takes_none:
+            from pyd2.update.model.reasons import reason
+
+            self._log.emit("PYD2_SERVER_TAKES_NO_DHCID", server, name, reason(Fault.NO_DHCID).mend)
+        else:
+            self._log.emit("PYD2_SERVER_TAKES_DHCID", server, name)

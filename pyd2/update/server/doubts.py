@@ -27,4 +27,4 @@ class Doubts:
         self.ask_at = 0.0
         """When it may be asked again, in monotonic seconds."""
         self.owner = b""
-        """The name that it is asked about, on the wire."""
+        """The name that it is asked about, on the wire; empty: it was not asked yet."""

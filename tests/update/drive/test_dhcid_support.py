@@ -32,12 +32,16 @@ class Samba(Primary):
     """
 
     refusal: dns.rcode.Rcode = NOTIMP
+    module = False
+    """Whether it is BIND with Samba's module, which refuses nothing but to add a DHCID."""
     broken = False
     """Whether it can write nothing, and says so when all prerequisites hold."""
 
     def _update(self, request: dns.update.UpdateMessage) -> dns.message.Message:
         zone = self.zones[request.zone[0].name]
         rrsets = [*request.update, *(each for each in request.prerequisite if each.name in zone.nodes)]
+        if self.module:
+            rrsets = [each for each in request.update if each.deleting is None]
         unmet = any(each.name not in zone.nodes for each in request.prerequisite if each.deleting is None)
         if self.refusal and not unmet and any(rrset.rdtype == dns.rdatatype.DHCID for rrset in rrsets):
             reply = dns.message.make_response(request)
@@ -75,26 +79,25 @@ class World:
     @property
     def probes(self) -> int:
         """How many messages were about no host."""
-        names = [message.prerequisite[0].name.to_text() for message in self.sent if message.prerequisite]
-        return sum(name == "example.com." or name.startswith("pyd2-probe-") for name in names)
+        return sum(message.update[0].name.to_text().startswith("pyd2-probe-") for message in self.sent)
 
 
-@pytest.mark.parametrize("refusal", [SERVFAIL, NOTIMP])
-def test_a_server_without_dhcids_is_recognised(refusal: dns.rcode.Rcode) -> None:
+@pytest.mark.parametrize(("refusal", "module"), [(SERVFAIL, False), (NOTIMP, False), (SERVFAIL, True)])
+def test_a_server_without_dhcids_is_recognised(refusal: dns.rcode.Rcode, module: bool) -> None:
     world = World(retry=RETRY)
-    world.samba.refusal = refusal
+    world.samba.refusal, world.samba.module = refusal, module
     for number in range(DOUBTS - 1):
         world.request(number)
     assert world.probes == 0
     world.request(DOUBTS)
-    assert world.probes == 2
+    assert world.probes == 3
     (logged,) = world.d2.log.texts("PYD2_SERVER_TAKES_NO_DHCID")
     assert "example.com." in logged
     assert "no-check-without-dhcid" in logged
     failed = world.d2.counters.tally.failed
     for number in range(2 * DOUBTS):
         world.request(100 + number)
-    assert world.probes == 2
+    assert world.probes == 3
     assert world.d2.counters.tally.failed == failed + 2 * DOUBTS
     world.d2.run()
     assert (world.d2.engine.active, world.d2.engine.queued) == (0, 0)
@@ -140,11 +143,31 @@ def test_a_server_in_trouble_is_no_server_without_dhcids() -> None:
     for number in range(3 * DOUBTS):
         world.request(number)
     assert world.d2.engine.retries == 3 * DOUBTS
-    assert world.probes == 1
+    assert world.probes == 2
     assert "PYD2_SERVER_TAKES_NO_DHCID" not in world.d2.log.ids
     world.samba.broken = False
     world.d2.run()
     assert world.d2.counters.tally.done == 3 * DOUBTS
+
+
+def test_what_a_server_has_added_is_cleared() -> None:
+    """PowerDNS removes before it adds. Its trouble is over when it is asked."""
+    world = World(retry=RETRY)
+    world.samba.refusal = dns.rcode.NOERROR
+    own = world.samba._update
+
+    def update(request: dns.update.UpdateMessage) -> dns.message.Message:
+        request.update.sort(key=lambda rrset: rrset.deleting is None)
+        world.samba.broken = not str(request.update[0].name).startswith("pyd2-probe-")
+        return own(request)
+
+    world.samba._update = update  # type: ignore[method-assign]
+    for number in range(DOUBTS):
+        world.request(number)
+    assert world.probes == 2
+    assert "PYD2_SERVER_TAKES_NO_DHCID" not in world.d2.log.ids
+    (zone,) = world.samba.zones.values()
+    assert not [name for name in zone.nodes if "pyd2-probe" in str(name)]
 
 
 def test_a_server_that_fails_everything_is_none_either() -> None:
@@ -165,11 +188,13 @@ def test_a_server_that_was_replaced_is_asked_again() -> None:
     world = World(retry=RETRY)
     for number in range(DOUBTS):
         world.request(number)
-    assert world.probes == 2
+    assert world.probes == 3
     world.samba.refusal, world.samba.broken = dns.rcode.NOERROR, True
     world.d2.now += AGAIN + 1
     world.request(100)
-    assert world.probes == 3
+    assert world.probes == 5
+    owners = {str(message.update[0].name) for message in world.sent if "pyd2-probe" in str(message)}
+    assert len(owners) == 1, "Samba keeps a tombstone of each"
     assert len(world.d2.log.texts("PYD2_SERVER_TAKES_DHCID")) == 1
     assert world.d2.engine.retries == 1
     world.samba.broken = False
