@@ -143,6 +143,8 @@ def _family(
         # An address of the own family under another's DHCID; a DHCID without addresses.
         row(16, (third, foreign, others), ncr.ADD, mine[0], outcome=FAILED),
         row(17, ('TXT "text"', others), ncr.ADD, mine[0], outcome=FAILED),
+        row(21, (third, foreign, others), ncr.REMOVE, mine[2], outcome=FAILED),
+        row(22, (foreign, others), ncr.REMOVE, mine[0], outcome=FAILED),
         # Not by DHCP.
         row(18, (own,), ncr.ADD, mine[0], outcome=FAILED),
         row(19, (foreign,), ncr.ADD, mine[0], outcome=FAILED),
