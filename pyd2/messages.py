@@ -235,6 +235,6 @@ W   PYD2_HOOK_SLOW hooks library %1 took %2 ms in hook %3; commands and other ca
 
 [log]
 W   PYD2_LOCKFILE_UNUSABLE cannot use the log lock file %1 (%2): messages are written without it
-W   PYD2_LOG_LINES_LOST %1 log lines for %2 were lost because they could not be written. Check whether its disk is full, or its reader slow
+W   PYD2_LOG_LINES_LOST %1 log lines for %2 were lost because they could not be written. Check its directory, whether its disk is full, and whether its reader is slow
 """)  # noqa: E501  one message a line
 """The messages that only pyd2 has, by their IDs."""
