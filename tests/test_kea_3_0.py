@@ -26,6 +26,7 @@ BESIDE_KEA = (
     "tests/interop/test_dhcp_clients.py",
     "tests/interop/test_differential.py",
     "tests/observe/test_pattern.py",
+    "tests/tools/reconcile/database/test_servers.py",
     "tests/tools/reconcile/test_acceptance.py",
 )
 AGAIN = (*BRIDGE, *BESIDE_KEA)

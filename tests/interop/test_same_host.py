@@ -34,19 +34,22 @@ def command(directory: Path, name: str, **arguments: Any) -> None:
     assert answer["result"] == 0, answer
 
 
-def test_the_leases_decide_who_may_join(d2_binary: str) -> None:
+@pytest.mark.parametrize(
+    "serve", [dns_servers.bind, dns_servers.knot, dns_servers.powerdns], ids=["bind", "knot", "powerdns"]
+)
+def test_the_leases_decide_who_may_join(d2_binary: str, serve: Any) -> None:
     library = next(kea.chosen().libraries.glob("kea/hooks/libdhcp_lease_cmds.so"))
     socket = {"socket-type": "unix", "socket-name": "kea.sock"}
     extra: dict[str, Any] = {"control-socket": socket, "hooks-libraries": [{"library": str(library)}]}
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(PortLease()).take()
         four, six = (stack.enter_context(dhcp.kea_dhcp(family, port, 4000, extra)) for family in (4, 6))
-        bind = stack.enter_context(dns_servers.bind([dhcp.SUFFIX]))
+        dns_server = stack.enter_context(serve([dhcp.SUFFIX]))
         policy = {
             "dual-stack": "same-host", "dhcp4-socket": str(four.directory / "kea.sock"),
             "dhcp6-socket": str(six.directory / "kea.sock"),
         }
-        server = {"ip-address": "127.0.0.1", "port": bind.port}
+        server = {"ip-address": "127.0.0.1", "port": dns_server.port}
         body = {
             "forward-ddns": {"ddns-domains": [{"name": dhcp.SUFFIX, "dns-servers": [server]}]},
             "dns-server-timeout": 5000, "user-context": {"pyd2": {"policy": policy}},
@@ -70,6 +73,7 @@ def test_the_leases_decide_who_may_join(d2_binary: str) -> None:
                 ncr.send(ncr.datagram(ncr.request(name, address, identity, reverse=False)), port)
                 d2.wait_for_log(f"DHCP_DDNS_ADD_(SUCCEEDED|FAILED) .*{identity}")
             expected |= {(name, address6)} | ({(name, address4)} if label == "same" else set())
-        found = {(name, data) for name, _, kind, data in bind.records(dhcp.SUFFIX) if kind in {"A", "AAAA"}}
+        records = dns_server.records(dhcp.SUFFIX)
+        found = {(name, data) for name, _, kind, data in records if kind in {"A", "AAAA"}}
         assert found == expected
         assert d2.stdout().count("PYD2_NAME_JOINED") == 1
