@@ -170,8 +170,8 @@ def test_a_missing_directory_is_looked_for_again(
     log.close()
     assert path.read_text().splitlines() == [
         "DHCP_DDNS_STARTED Kea DHCP-DDNS server version 3 started",
-        f"PYD2_LOG_LINES_LOST 2 log lines for {path} were lost because they could not be written. "
-        "Check its directory, whether its disk is full, and whether its reader is slow",
+        (f"PYD2_LOG_LINES_LOST 2 log lines for {path} were lost because they could not be written. "
+         "Check its directory, whether its disk is full, and whether its reader is slow"),
     ]
     assert "No such file or directory" in capfd.readouterr().err
 
