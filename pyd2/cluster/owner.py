@@ -266,7 +266,9 @@ class Owner:
             record = ownership.record
             if record is not None and ownership.is_owner:
                 self._removal.go_on(queue, record)
-        self._resume()
+        if self._paused_since is not None:
+            await asyncio.sleep(0)  # the answer may have come before the turn of ``_hold``
+            self._resume()
         if self._leave_at is not None:
             await asyncio.sleep(_LEAVING_PAUSE)
             return

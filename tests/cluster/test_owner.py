@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -171,6 +171,41 @@ def test_a_lease_that_is_over_when_something_is_to_be_sent_pauses_the_term(
             assert node.owner.may_send()
             node.host.end(1)
             await until(lambda: node.owner.status()["floor"] == 2, "the floor")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_term_is_held_before_it_goes_on_however_soon_the_lease_is_renewed(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to a write that was under way comes in the turn of the loop in which the lease is over."""
+    async def scenario() -> None:
+        async with new_site(server, "soon") as queue:
+            node = Node(server, "soon", "n1")
+            await node.until_logged("PYD2_CLUSTER_CLAIMED")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            stands, write, held = module.moment, node.owner._write, node.host.hold
+            calls: list[str] = []
+
+            def hold() -> bool:
+                calls.append("hold")
+                return held()
+
+            async def write_late(*arguments: Any) -> None:
+                await write(*arguments)
+                with monkeypatch.context() as patch:
+                    patch.setattr(module, "moment", lambda: Moment(stands().boot, stands().wall + LEASE))
+                    assert not node.owner.may_send()
+                monkeypatch.setattr(node.owner, "_write", write)
+
+            monkeypatch.setattr(node.host, "hold", hold)
+            monkeypatch.setattr(node.host, "resume", lambda _: not calls.append("resume"))
+            monkeypatch.setattr(node.owner, "_write", write_late)
+            await node.until_logged("PYD2_CLUSTER_RESUMED")
+            await asyncio.sleep(0)
+            assert calls == ["hold", "resume"]
             await node.kill()
 
     asyncio.run(scenario())
