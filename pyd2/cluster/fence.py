@@ -92,6 +92,7 @@ class FencedEngineIO(EngineIO):
         self._unread_seconds = lease
 
     def _may(self) -> bool:
+        """See EngineIO."""
         return not self._closed and self._may_send()
 
     def hold(self) -> bool:
@@ -101,7 +102,8 @@ class FencedEngineIO(EngineIO):
 
     def resume(self, seconds: float) -> bool:
         """Go on after ``hold``; return whether that is possible: messages may be so many seconds old."""
-        if seconds > self._valid and any(sockets.unsent for sockets in self._servers.values()):
+        prepared = self._engine.has_messages or any(sockets.unsent for sockets in self._servers.values())
+        if seconds > self._valid and prepared:
             return False
         for sockets in self._servers.values():
             sockets.go_on()

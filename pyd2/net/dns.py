@@ -85,7 +85,7 @@ class ServerSockets:
 
     ``on_replies(lane, slot, datagrams)`` gets what the server answers; ``on_failure(outgoing, error)`` gets
     what cannot be sent, with the errno or the reason. ``timeout`` gives the seconds a try waits.
-    ``unread_seconds``: see TcpLink.
+    ``unread_seconds``, ``may_write``: see TcpLink.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class ServerSockets:
         troubles: ServerTroubles,
         turns: ReadTurns,
         unread_seconds: float = 0.0,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._loop = loop
         self._turns = turns
@@ -111,6 +112,7 @@ class ServerSockets:
         self._family = socket.AF_INET6 if isinstance(lane.address, IPv6Address) else socket.AF_INET
         self._timeout = timeout
         self._unread_seconds = unread_seconds
+        self._may_write = may_write
         self._descriptors = descriptors
         self._troubles = troubles
         self._sockets: dict[int, socket.socket] = {}
@@ -231,7 +233,7 @@ class ServerSockets:
             self._tcp = TcpLink(
                 self._loop, str(self._lane.address), self._lane.port, self._tcp_replies, self._on_failure,
                 self._troubles.connection_closed, self._timeout, self._descriptors, self._lane.tls,
-                lambda: self._lane.batch > 1, self._unread_seconds,
+                lambda: self._lane.batch > 1, self._unread_seconds, self._may_write,
             )  # fmt: skip
         self._tcp.send(outgoing.message, outgoing)
 

@@ -232,6 +232,7 @@ class EngineIO:
             sockets = ServerSockets(
                 self._loop, lane, self._replies, self._failed, self._datagrams, self._timeout,
                 self._descriptors, self._troubles.of(lane), self._turns, self._unread_seconds,
+                self._may,
             )
             self._servers[lane] = sockets
         return sockets
@@ -251,6 +252,10 @@ class EngineIO:
         if not closed:
             self._look_for_idle_at = now + IDLE_PAUSE
         return closed > 0
+
+    def _may(self) -> bool:
+        """Return whether messages may leave now."""
+        return True
 
     def _timeout(self) -> float:
         return self._engine.timeout

@@ -131,7 +131,7 @@ class TcpLink(Generic[Sent]):
     that.
 
     ``unread_seconds``: the kernel gives a connection up whose server has not acknowledged what was sent, for
-    so long; 0: as it likes.
+    so long; 0: as it likes. ``may_write`` says whether what has waited for a connection may be sent now.
 
     Of the messages that wait, no two may have the same query ID.
     """
@@ -149,6 +149,7 @@ class TcpLink(Generic[Sent]):
         tls: TlsSwitches | None = None,
         quick_acks: Callable[[], bool] = lambda: False,
         unread_seconds: float = 0.0,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._loop = loop
         self._address = address
@@ -161,6 +162,7 @@ class TcpLink(Generic[Sent]):
         self._tls = tls
         self._quick_acks = quick_acks
         self._unread_seconds = unread_seconds
+        self._may_write = may_write
         self._pace = Pace(BATCH)
         self._connection: _Connection | None = None
         """The present one; what comes from others counts no more."""
@@ -279,6 +281,9 @@ class TcpLink(Generic[Sent]):
 
     def _opened(self, connection: _Connection) -> None:
         """Send what has waited for the connection."""
+        if not self._may_write():
+            connection.transport.abort()
+            return
         self._connection = connection
         if self._quick_acks():
             connection.socket = connection.transport.get_extra_info("socket")

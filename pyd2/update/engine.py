@@ -189,6 +189,11 @@ class Engine:
         """Whether ``collect_output`` returns anything."""
         return bool(self._output)
 
+    @property
+    def has_messages(self) -> bool:
+        """Whether ``collect_output`` returns messages."""
+        return bool(self._output.posted or self._output.outgoing)
+
     def pace(self, share: float) -> None:
         """Limit the following turns to a share of their usual work: more than 0, 1 at most."""
         self._scheduler.pace(share)

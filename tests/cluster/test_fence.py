@@ -150,7 +150,7 @@ def test_what_was_begun_before_a_pause_goes_on_after_it(name: str) -> None:
         shell.server.sendto(answer(update), client)
         assert (shell.received(), shell.finished) == ([], [])
         shell.allowed = True
-        assert shell.io.resume(1000.0)  # nothing is old: nothing was prepared
+        assert shell.io.resume(99.0)
         update, client = await shell.until_received()
         shell.server.sendto(answer(update), client)
         await shell.until_finished(1, 2)
@@ -175,6 +175,52 @@ def test_what_was_prepared_before_a_pause_is_sent_if_it_is_not_too_old(name: str
             await shell.until_received()
         else:
             assert shell.received() == []
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seconds", [99.0, 101.0])
+def test_what_was_prepared_in_a_pause_is_sent_if_it_is_not_too_old(name: str, seconds: float) -> None:
+    """The queue is read on, and what the engine makes of it is signed at once."""
+    async def scenario(stack: contextlib.ExitStack) -> None:
+        shell = Shell(name, stack)
+        shell.allowed = False
+        assert shell.io.hold()
+        shell.ask(1)
+        shell.allowed = True
+        assert shell.io.resume(seconds) is (seconds < 100.0)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_has_waited_for_a_connection_does_not_leave_without_a_lease(name: str) -> None:
+    """As after a standstill: the kernel has made the connection, and nobody has noticed the lease's end."""
+    async def scenario(stack: contextlib.ExitStack) -> None:
+        tcp = {"user-context": {"pyd2": {"lanes": {"transport": "tcp"}}}}
+        shell = Shell(name, stack, **tcp)
+        listener = stack.enter_context(socket.create_server(shell.server.getsockname()))
+        shell.ask(1)
+
+        def connecting() -> bool:
+            return any(sockets._tcp and sockets._tcp._connecting for sockets in shell.io._servers.values())
+
+        while not connecting():  # noqa: ASYNC110  no turn later than that
+            await asyncio.sleep(0)
+        shell.allowed = False
+        loop = asyncio.get_running_loop()
+        connection, _ = await loop.run_in_executor(None, listener.accept)
+        with connection:
+            connection.settimeout(10)
+            with contextlib.suppress(ConnectionResetError):
+                assert await loop.run_in_executor(None, connection.recv, 100) == b""
+        assert not shell.io.hold()
+        shell.allowed = True
+        connection, _ = await loop.run_in_executor(None, listener.accept)
+        with connection:
+            connection.settimeout(10)
+            assert await loop.run_in_executor(None, connection.recv, 100)
 
     play(scenario)
 
