@@ -212,7 +212,11 @@ class Owner:
         """Watch the record until this node may claim the queue, owns it, or is to leave."""
         ownership, record = self._ownership, self._ownership.record
         assert record is not None
-        watch = await queue.watch(ownership.revision, record, ANSWER_SECONDS)
+        try:
+            watch = await queue.watch(ownership.revision, record, ANSWER_SECONDS)
+        except UnansweredError:  # to make a consumer takes more of the servers than to show the record
+            await asyncio.sleep(LOOK_SECONDS)
+            return
         try:
             while self._leave_at is None and not ownership.is_owner:
                 if self._host.ready and ownership.may_claim(moment()):

@@ -30,11 +30,13 @@ _CHUNK: Final = 128
 """Requests that the engine gets in one turn of the loop."""
 READ_AHEAD: Final = 20_000
 """Requests that are read and not done, without those that wait to be tried again."""
-OPEN_SECONDS: Final = 0.5, 1.0
-"""How long it may take to begin to read: at first, and at most; it doubles.
+OPEN_SECONDS: Final = 0.5, 5.0
+"""How long it may take to begin to read: at first, and at most.
 
 No answer comes while the servers have no leader, or if it gives the consumer to a server that was killed.
 """
+_LONGER: Final = 1.2
+"""It may take so many times as long at each further try: 2 s after 10 s, for servers that are slow only."""
 _READ_SECONDS: Final = 10.0
 _PAUSE: Final = 0.1
 """Seconds before the queue is read again when that has failed."""
@@ -90,7 +92,7 @@ class Term:
             except SharedQueueError as error:
                 if not isinstance(error, UnansweredError):
                     self._events.refused(str(error))
-                seconds = min(2 * seconds, longest)
+                seconds = min(_LONGER * seconds, longest)
                 await asyncio.sleep(_PAUSE)
                 continue
             seconds, _ = OPEN_SECONDS

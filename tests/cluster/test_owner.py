@@ -9,6 +9,8 @@ import pytest
 
 from pyd2.cluster import owner as module
 from pyd2.cluster import removal, term
+from pyd2.cluster.link import Link
+from pyd2.queue.nats.site import SiteQueue
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import SharedQueue, UnansweredError
 from pyd2.queue.shared.ownership import Moment, Ownership
@@ -18,7 +20,6 @@ from tests.queue.nats.played import TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyd2.queue.nats.site import SiteQueue
     from tests.kit.nats_servers import NatsServer
 
 pytestmark = pytest.mark.peers
@@ -307,6 +308,55 @@ def test_what_is_no_batch_is_skipped_and_logged(server: NatsServer) -> None:
             node.host.end(1)
             await until(lambda: node.owner.status()["floor"] == 2, "the floor")
             await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_servers_that_are_slow_to_make_a_consumer_are_waited_for(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A try that ends too soon makes more work for them, and the queue would never be read."""
+    monkeypatch.setattr(term, "_PAUSE", 0.001)
+    read = SiteQueue.read
+
+    async def slow(queue: SiteQueue, after: int, seconds: float) -> Any:
+        if seconds < 4.0:
+            raise UnansweredError("no answer yet")
+        return await read(queue, after, seconds)
+
+    monkeypatch.setattr(SiteQueue, "read", slow)
+
+    async def scenario() -> None:
+        async with new_site(server, "slow") as queue:
+            node = Node(server, "slow", "n1")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_one_that_cannot_watch_the_record_looks_at_it_over_the_same_connection(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_answer(*_: object) -> Any:
+        raise UnansweredError("no answer yet")
+
+    given_up: list[str] = []
+    monkeypatch.setattr(SiteQueue, "watch", no_answer)
+    monkeypatch.setattr(Link, "go_to_next", lambda _, reason: given_up.append(reason))
+
+    async def scenario() -> None:
+        async with new_site(server, "unwatched"):
+            one = Node(server, "unwatched", "n1")
+            await one.until_logged("PYD2_CLUSTER_CLAIMED")
+            given_up.clear()
+            two = Node(server, "unwatched", "n2")
+            await until(lambda: two.owner.status().get("owner") == "n1.x", "a look at the record")
+            await one.kill()
+            await two.until_logged("PYD2_CLUSTER_CLAIMED")
+            assert set(given_up) <= {"there is no connection to a server"}
+            await two.kill()
 
     asyncio.run(scenario())
 
