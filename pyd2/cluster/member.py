@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.cluster.link import Link
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
 
 LEAVE_SECONDS: Final = 4.0
-"""How long a member takes at most to give the queue up; after that its lease runs out."""
+"""How long a member takes at most to give up the queue, and to hand over what it cannot keep."""
+_LEAVE_PAUSE: Final = 0.005
+"""How often it looks whether all of that is handed over."""
 
 _FAULT_PAUSE: Final = 1.0
 """Seconds until a part begins again that has ended by an exception of its own."""
@@ -96,13 +99,13 @@ class Member:
             self._leaving = self._loop.create_task(self._leave(on_left))
 
     async def _leave(self, on_left: Callable[[], None]) -> None:
-        if self._owner is not None:
-            self._owner.leave()
-            try:
-                async with asyncio.timeout(LEAVE_SECONDS):
+        with suppress(TimeoutError):  # the lease runs out
+            async with asyncio.timeout(LEAVE_SECONDS):
+                if self._owner is not None:
+                    self._owner.leave()
                     await self._owner.left.wait()
-            except TimeoutError:
-                pass  # its lease runs out
+                while self._receiver.has_only_copy:  # noqa: ASYNC110  the disk may work again, too
+                    await asyncio.sleep(_LEAVE_PAUSE)
         self.left = True
         on_left()
 

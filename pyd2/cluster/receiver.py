@@ -55,6 +55,10 @@ class Disk(Protocol):
     def safe(self) -> int:
         """Requests up to this number are there, or need not wait for it."""
 
+    @property
+    def usable(self) -> bool:
+        """Whether it works."""
+
     def keep(self, datagrams: Sequence[bytes], taken: float) -> Sequence[int]:
         """Put requests there that came at ``taken``, in seconds since the epoch; return their numbers."""
 
@@ -92,6 +96,11 @@ class Receiver:
     def waiting(self) -> int:
         """Requests that the shared queue has not got."""
         return len(self._outgoing)
+
+    @property
+    def has_only_copy(self) -> bool:
+        """Whether a stop would lose requests: the shared queue has not got them, and the disk fails."""
+        return self.waiting > 0 and not self._disk.usable
 
     @property
     def oldest(self) -> float | None:

@@ -135,6 +135,7 @@ class PlayedDisk:
     def __init__(self) -> None:
         self.is_empty = True
         """As the test says."""
+        self.usable = True
         self.safe = 1_000_000
         self.kept: list[bytes] = []
         """What was put there, in order."""

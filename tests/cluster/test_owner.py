@@ -194,6 +194,10 @@ def test_a_term_is_held_before_it_goes_on_however_soon_the_lease_is_renewed(
                 calls.append("hold")
                 return held()
 
+            def resume(_: float) -> bool:
+                calls.append("resume")
+                return True
+
             async def write_late(*arguments: Any) -> None:
                 await write(*arguments)
                 with monkeypatch.context() as patch:
@@ -202,7 +206,7 @@ def test_a_term_is_held_before_it_goes_on_however_soon_the_lease_is_renewed(
                 monkeypatch.setattr(node.owner, "_write", write)
 
             monkeypatch.setattr(node.host, "hold", hold)
-            monkeypatch.setattr(node.host, "resume", lambda _: not calls.append("resume"))
+            monkeypatch.setattr(node.host, "resume", resume)
             monkeypatch.setattr(node.owner, "_write", write_late)
             await node.until_logged("PYD2_CLUSTER_RESUMED")
             await asyncio.sleep(0)

@@ -1,0 +1,85 @@
+"""A member that stops: what it hands over before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyd2.cluster import member as module
+from pyd2.cluster.member import Member
+from pyd2.config.nats.switches import NatsSwitches
+from pyd2.config.switches import QueueSwitches
+from pyd2.queue.nats.site import SiteQueue
+from pyd2.queue.shared.interface import UnansweredError
+from tests.cluster.played import PlayedDisk, PlayedHost, new_site, until
+from tests.queue.nats.played import of_real
+from tests.update.support import MemoryLog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.kit.nats_servers import NatsServer
+
+pytestmark = pytest.mark.peers
+
+
+@contextlib.asynccontextmanager
+async def receiving(server: NatsServer, directory: Path, disk: PlayedDisk) -> AsyncIterator[Member]:
+    nats = NatsSwitches((of_real(server),), "stops", "r1", own=False)
+    switches = QueueSwitches("nats", str(directory), nats=nats)
+    member = Member(asyncio.get_running_loop(), switches, PlayedHost(), disk, MemoryLog())
+    member.start()
+    yield member
+    member.close()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_one_that_stops_hands_over_what_its_disk_cannot_keep(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, usable: bool
+) -> None:
+    append, answers = SiteQueue.append, False
+
+    async def late(*arguments: Any) -> int:
+        if not answers:
+            raise UnansweredError("no answer yet")
+        return await append(*arguments)
+
+    monkeypatch.setattr(SiteQueue, "append", late)
+
+    async def scenario() -> None:
+        nonlocal answers
+        disk = PlayedDisk()
+        disk.usable = usable
+        async with new_site(server, "stops"), receiving(server, tmp_path, disk) as member:
+            member.take([b"a"], [1])
+            left = asyncio.Event()
+            member.leave(left.set)
+            if not usable:
+                await asyncio.sleep(5 * module._LEAVE_PAUSE)
+                assert not left.is_set()
+                answers = True
+            await asyncio.wait_for(left.wait(), module.LEAVE_SECONDS / 2)
+            assert disk.ended == ([] if usable else [1])
+
+    asyncio.run(scenario())
+
+
+def test_one_that_stops_waits_for_the_servers_no_longer_than_it_may(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        disk = PlayedDisk()
+        disk.usable = False
+        async with receiving(server, tmp_path, disk) as member:  # there is no stream
+            member.take([b"a"], [1])
+            member.leave(lambda: None)
+            await until(lambda: member.left, "the end")
+
+    asyncio.run(scenario())
