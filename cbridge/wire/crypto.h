@@ -1,6 +1,6 @@
 /*
- * libcrypto's functions for hashes and ciphers, found by name at run time: so one compiled module works with the OpenSSL of every
- * system, and is compiled without its headers. Types and functions are those of OpenSSL 3, which
+ * libcrypto's functions for hashes and ciphers, found by name at run time: so one compiled module works with the
+ * OpenSSL of every system, and is compiled without its headers. Types and functions are those of OpenSSL 3, which
  * tests/wire/test_wire_crypto.py checks. Not for Python, but for wire_crypto_problem.
  */
 #ifndef PYD2_WIRE_CRYPTO_H

@@ -282,7 +282,9 @@ class Driver:
         key: SigningKey | None = server.key
         routes = server.routes
         if not selector.as_configured:
-            if selector.key_source is None or (chosen := selector.choose(server, wall)) is None:
+            source = selector.key_source
+            # One that logs each choice is asked when the direction begins, and not also here.
+            if source is None or source.logs_each or (chosen := selector.choose(server, wall)) is None:
                 return ALONE
             key, _, routes = chosen
         route = ALONE

@@ -35,6 +35,14 @@ class Source(KeySource):
         return Selection(KEY if server.port in self.signed else key, server.port in self.skipped)
 
 
+class Logging(Source):
+    """One that logs each time that it is asked."""
+
+    @property
+    def logs_each(self) -> bool:
+        return True
+
+
 class NoJobs(VirtualD2):
     """An engine that has no hook jobs."""
 
@@ -90,3 +98,16 @@ def test_the_configured_key_stays_where_it_chooses_none() -> None:
     assert ports(running) == [1] * 6
     assert statistics(running.counters)["update-unsigned"] == 6
     assert set(source.asked) == {1}
+
+
+@pytest.mark.parametrize("debuglevel", [0, 55])
+@pytest.mark.parametrize("reverse", [1, 2])
+def test_a_source_that_logs_it_is_asked_once_for_each_direction(reverse: int, debuglevel: int) -> None:
+    """Else the log would say twice, or for another server, too, that a key was looked for."""
+    source = Logging()
+    running = d2(source, debuglevel, (reverse,))
+    for number in range(3):
+        running.request(request(fqdn=f"h{number}.example.com.", dhcid=f"{number:08X}"))
+    running.run()
+    assert ports(running) == source.asked
+    assert sorted(source.asked) == sorted([1, reverse] * 3)
