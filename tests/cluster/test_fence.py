@@ -196,7 +196,7 @@ def test_what_was_prepared_in_a_pause_is_sent_if_it_is_not_too_old(name: str, se
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_has_waited_for_a_connection_does_not_leave_without_a_lease(name: str) -> None:
-    """As after a standstill: the kernel has made the connection, and nobody has noticed the lease's end."""
+    """As after a standstill: the kernel has made the connection, the end of the lease is not noticed."""
     async def scenario(stack: contextlib.ExitStack) -> None:
         tcp = {"user-context": {"pyd2": {"lanes": {"transport": "tcp"}}}}
         shell = Shell(name, stack, **tcp)
