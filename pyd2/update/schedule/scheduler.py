@@ -364,8 +364,7 @@ class Scheduler:
 
         ``until`` is how many steps are to be left. Very much to be parked keeps no other client locked.
         """
-        freed, postponed = self._freed, self._postponed
-        parts = self.clients.held
+        freed, postponed, parts = self._freed, self._postponed, self.clients.held
         while self._left > until:
             if freed:
                 dhcid = freed.popleft()
