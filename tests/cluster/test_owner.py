@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.cluster.played import LEASE, Node, dead_letters, new_site, until
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.kit.nats_servers import NatsServer
 
@@ -27,6 +28,15 @@ pytestmark = pytest.mark.peers
 
 async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:
     await queue.append(RequestBatch("r.x", BatchNumber(1, serial), 1000.0, datagrams), TIMEOUT)
+
+
+@contextlib.contextmanager
+def lease_over(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the clocks say that the lease is over, as after a standstill."""
+    now = module.moment
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "moment", lambda: Moment(now().boot, now().wall + LEASE))
+        yield
 
 
 def test_the_owner_works_the_queue_off_and_has_removed_what_is_done(
@@ -157,9 +167,8 @@ def test_a_lease_that_is_over_when_something_is_to_be_sent_pauses_the_term(
             await append(queue, 1, b"a")
             await append(queue, 2, b"b")
             await node.until_begun(b"a", b"b")
-            before, stands = node.host.term, module.moment
-            with monkeypatch.context() as patch:
-                patch.setattr(module, "moment", lambda: Moment(stands().boot, stands().wall + LEASE))
+            before = node.host.term
+            with lease_over(monkeypatch):
                 assert not node.owner.may_send()
                 node.host.end(1)  # it was sent before
             assert not node.owner.may_send()
@@ -187,7 +196,7 @@ def test_a_term_is_held_before_it_goes_on_however_soon_the_lease_is_renewed(
             await node.until_logged("PYD2_CLUSTER_CLAIMED")
             await append(queue, 1, b"a")
             await node.until_begun(b"a")
-            stands, write, held = module.moment, node.owner._write, node.host.hold
+            write, held = node.owner._write, node.host.hold
             calls: list[str] = []
 
             def hold() -> bool:
@@ -200,8 +209,7 @@ def test_a_term_is_held_before_it_goes_on_however_soon_the_lease_is_renewed(
 
             async def write_late(*arguments: Any) -> None:
                 await write(*arguments)
-                with monkeypatch.context() as patch:
-                    patch.setattr(module, "moment", lambda: Moment(stands().boot, stands().wall + LEASE))
+                with lease_over(monkeypatch):
                     assert not node.owner.may_send()
                 monkeypatch.setattr(node.owner, "_write", write)
 
@@ -230,9 +238,8 @@ def test_a_term_that_cannot_go_on_after_a_pause_is_repeated(
             await append(queue, 1, b"a")
             await append(queue, 2, b"b")
             await node.until_begun(b"a", b"b")
-            before, stands = node.host.term, module.moment
-            with monkeypatch.context() as patch:
-                patch.setattr(module, "moment", lambda: Moment(stands().boot, stands().wall + LEASE))
+            before = node.host.term
+            with lease_over(monkeypatch):
                 assert not node.owner.may_send()
             assert not node.owner.may_send()
             await node.until_logged("PYD2_CLUSTER_RESUMED")
