@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import machine
 from benchmarks.build import HERE
 from benchmarks.cases import CASES
-from benchmarks.daemon import TEMPLATE, Subject, default_subjects, loopback
+from benchmarks.daemon import TEMPLATE, Subject, default_subjects, end_on_sigterm, loopback
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import LIMIT
 from benchmarks.measure import Bench, raise_limits
@@ -201,4 +201,5 @@ def as_json(data: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

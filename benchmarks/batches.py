@@ -33,7 +33,7 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
 
-from benchmarks.daemon import TEMPLATE, default_subjects, free_port, running, work_directory
+from benchmarks.daemon import TEMPLATE, default_subjects, end_on_sigterm, free_port, running, work_directory
 from benchmarks.errors import BenchmarkError
 from benchmarks.servers import serving
 from benchmarks.settings import IPV4_ZONE, KEY_NAME, SECRET, Settings, fill
@@ -233,4 +233,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

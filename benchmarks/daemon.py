@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -42,6 +43,11 @@ class Subject:
     name: str
     command: tuple[str, ...]
     template: Path = TEMPLATE
+
+
+def end_on_sigterm() -> None:
+    """Have SIGTERM end this program as Ctrl-C does, with all the daemons and servers that it has started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
 
 
 def default_subjects() -> list[Subject]:

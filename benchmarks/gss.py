@@ -23,7 +23,15 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.build import ROOT, load_program
-from benchmarks.daemon import Subject, default_subjects, free_port, is_bound, running, work_directory
+from benchmarks.daemon import (
+    Subject,
+    default_subjects,
+    end_on_sigterm,
+    free_port,
+    is_bound,
+    running,
+    work_directory,
+)
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import advantage
 from benchmarks.measure import RUN_SECONDS, raise_limits, sound
@@ -197,4 +205,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

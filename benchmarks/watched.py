@@ -31,6 +31,7 @@ from benchmarks.daemon import (
     Subject,
     cpu_seconds,
     default_subjects,
+    end_on_sigterm,
     free_port,
     running,
     work_directory,
@@ -368,4 +369,5 @@ def _verdict(what: str, value: float, wanted: float, unit: str, *, more: bool) -
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import machine
-from benchmarks.daemon import default_subjects
+from benchmarks.daemon import default_subjects, end_on_sigterm
 from benchmarks.end_to_end import report
 from benchmarks.end_to_end.run import EndToEnd, Scenario
 from benchmarks.end_to_end.variants import VARIANTS, parse
@@ -113,4 +113,5 @@ def write(about: dict[str, Any], results: report.Results, directory: Path) -> No
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

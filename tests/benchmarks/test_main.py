@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import machine
+from benchmarks.build import ROOT
 from benchmarks.cases import CASES
 from benchmarks.daemon import TEMPLATE, Subject, is_bound
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Bench
 from benchmarks.report import BEGIN, END
 from tests.benchmarks.test_report import ABOUT, RESULTS, both
+from tests.kit.process import Process
+from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchmarks.cases import Case
     from benchmarks.report import Runs
 
@@ -232,3 +236,36 @@ def test_nothing_is_left_behind(subject: Subject) -> None:
     with pytest.raises(BenchmarkError):
         bench.run(BY_NAME["add"], Subject("x", (sys.executable, "-c", "import time; print('x')")))
     assert not is_bound(bench.dns_port)
+
+
+def test_sigterm_ends_what_a_benchmark_has_started(tmp_path: Path, is_pyd2: bool) -> None:
+    if not is_pyd2:
+        return  # it is no matter of the D2
+    argv = [sys.executable, "-m", "benchmarks", "--case", "add", "--runs", "1", "--seconds", "60",
+            "--out", str(tmp_path)]
+    with Process(argv, ROOT, logs=tmp_path) as bench:
+        wait_until(lambda: any("d2.json" in line for line in descendants(bench.pid).values()), "a daemon")
+        started = descendants(bench.pid)
+        assert bench.stop(signal.SIGTERM) == 1
+    assert bench.stderr().endswith("ended by SIGTERM\n")
+    left = {pid: line for pid, line in started.items() if command_line(pid) == line}
+    assert not left
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Return the command lines of the processes that a process has started, and these, by number."""
+    found: dict[int, str] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                child = int(stat.parent.name)
+                found |= {child: command_line(child)} | descendants(child)
+    return found
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a process, "" if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

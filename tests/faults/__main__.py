@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from benchmarks.daemon import end_on_sigterm
 from tests.faults import gaps, http, isolation, outages, rows, rude, scarce, wide
 from tests.faults.soak import soak
 
@@ -60,4 +61,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

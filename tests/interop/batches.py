@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.daemon import end_on_sigterm
 from tests.interop import stream
 from tests.kit import dns_servers, ncr
 from tests.kit.d2 import D2, config, private_directory
@@ -245,4 +246,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -22,6 +22,7 @@ from urllib.request import urlopen
 
 import dns.update
 
+from benchmarks.daemon import end_on_sigterm
 from pyd2.dns.constants import rcode_text
 from pyd2.dns.reply import parse_reply, read_reply
 from pyd2.errors import ReplyError
@@ -426,4 +427,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())
