@@ -156,6 +156,7 @@ W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1
 W   PYD2_SOCKET_REJECTED closed file descriptor %1 of the service manager, which pyd2 does not use: %2
 I   PYD2_SOCKET_INHERITED using the socket on %1 port %2 that the service manager kept, with the datagrams that wait in it
 E   PYD2_HISTORY_FAILED the history in %1 cannot be written: %2. Updates are not affected; pyd2 tries again every 30 seconds, and counts the requests that are not written (pyd2_history_lost_total)
+W   PYD2_HISTORY_REPLACED the file of the history in %1 was removed, or another one was put in its place: pyd2 writes to the one that is there now, or makes a new one
 I   PYD2_HISTORY_RESUMED the history in %1 is written again; %2 requests since the start are not in it
 E   PYD2_HISTORY_SET_ASIDE the history in %1 is damaged (%2): it was renamed to %3, and a new one is in its place
 I   PYD2_NCR_PORT_BOUND %1 port %2 is free again: listening for requests

@@ -9,6 +9,7 @@ from contextlib import closing
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pyd2.data.counted import counted
 from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop
 from pyd2.history.layout import FORWARD, FORWARD_DONE, REVERSE, REVERSE_DONE, VERSION, table
 from pyd2.ncr import RequestKind
@@ -99,7 +100,7 @@ def parse_query(text: str) -> Query:
     if _DHCID.fullmatch(text):
         client = bytes.fromhex(text)
         return Query("substr(client, -4) = ? AND client = ?", (client[-4:], client))
-    name = text.lower()
+    name = _as_stored(text)
     if name.endswith("*"):
         return _beginning(name[:-1])
     if name.endswith("."):
@@ -111,6 +112,12 @@ def parse_host_query(text: str) -> Query:
     """Return what hosts to look for: as ``parse_query``, but a name need not end between two labels."""
     other = any(char in text for char in ":/") or _NO_NAME.fullmatch(text)
     return parse_query(text if other or text.endswith((".", "*")) else f"{text}*")
+
+
+def _as_stored(name: str) -> str:
+    """Return a name as the history has it: in lower case, with other octets than ASCII's as ``\\ddd``."""
+    octets = name.encode("utf-8", "surrogateescape")
+    return "".join([chr(octet) if octet < 0x80 else f"\\{octet:03}" for octet in octets]).lower()
 
 
 def _beginning(text: str) -> Query:
@@ -328,7 +335,12 @@ def forget(path: Path, query: Query) -> int:
                 removed += database.execute(statement, query.values).rowcount
             database.execute("COMMIT")
             # What was removed is also in the file of the last changes, until this one has them.
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            ((busy, _, _),) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error as error:
         raise HistoryError(f"{path}: {error}") from error
+    if busy:
+        raise HistoryError(
+            f"{counted(removed, 'request')} removed, but another program reads the history just now, and so "
+            f"{path}-wal still has them for a while; run this again to be sure that they are gone"
+        )
     return removed

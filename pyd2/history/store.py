@@ -61,7 +61,9 @@ class Store:
         self._lock = _lock(Path(directory, LOCK))
         try:
             # Before SQLite, which would make it with the umask's mode; its other files get that of this one.
-            os.close(open_regular(str(self.path), os.O_CREAT | os.O_RDWR, MODE, follow=False))
+            descriptor = open_regular(str(self.path), os.O_CREAT | os.O_RDWR, MODE, follow=False)
+            self._identity = _identity(os.fstat(descriptor))
+            os.close(descriptor)
             self._database = sqlite3.connect(
                 self.path, timeout=WAIT, isolation_level=None, check_same_thread=False
             )
@@ -112,6 +114,14 @@ class Store:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return int((pages - free) * size)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file still has its name: it was not removed, nor another one put in its place."""
+        try:
+            return _identity(self.path.stat()) == self._identity
+        except FileNotFoundError:
+            return False
 
     def word(self, text: str) -> int:
         """Return the number of a text that recurs; a new one is written with the next rows."""
@@ -224,6 +234,10 @@ class Store:
         with suppress(sqlite3.Error):
             self._database.close()
         os.close(self._lock)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _lock(path: Path) -> int:

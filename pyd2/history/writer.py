@@ -173,6 +173,9 @@ class HistoryWriter:
                 store.forget_old(time.time())
                 store.commit()
                 house_at = now + HOUSE_SECONDS
+            if self._waiting and not store.in_place:  # it would be written where nobody finds it
+                self._log.emit("PYD2_HISTORY_REPLACED", switches.directory)
+                return
             written = self._write_waiting(store, switches)
             if self._failing and written:
                 self._failing = False

@@ -34,6 +34,10 @@ def read_portable(file: str, rules: ConfigRules) -> tuple[Config, bool]:
     return config, "hooks-libraries" in members and members["hooks-libraries"].value != []
 
 
+PACKAGED_CONFIG: Final = "/etc/kea/kea-dhcp-ddns.conf"
+"""The configuration of the daemon of the packages."""
+
+
 def add_kea_option(parser: argparse.ArgumentParser) -> None:
     """Declare ``--kea``; ``kea_profile`` returns what it asks for."""
     parser.add_argument(

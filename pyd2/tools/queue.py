@@ -16,7 +16,7 @@ from pyd2.errors import NcrError, Pyd2Error
 from pyd2.ncr import decode
 from pyd2.queue.choice import offline_stores
 from pyd2.queue.interface import DeadLetter, Entry, InUseError
-from pyd2.tools.kea import add_kea_option
+from pyd2.tools.kea import PACKAGED_CONFIG, add_kea_option
 from pyd2.tools.progress import Progress
 from pyd2.tools.requests import datagram
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
 
-_CONFIG: Final = "/etc/kea/kea-dhcp-ddns.conf"
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
@@ -81,8 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_reach(parser: argparse.ArgumentParser) -> None:
     """Declare how a shared queue is reached."""
-    parser.add_argument("--config", default=_CONFIG, metavar="FILE",
-                        help=f"for nats:SITE: the configuration of one of its daemons (default: {_CONFIG})")
+    parser.add_argument("--config", default=PACKAGED_CONFIG, metavar="FILE",
+                        help=f"for nats:SITE: the configuration of one of its daemons (default: {PACKAGED_CONFIG})")
     _add_certificate(parser)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyd2.history.search import History, SearchTimeoutError, parse_host_query
+from pyd2.history.search import History, SearchTimeoutError, parse_host_query, parse_query
 from pyd2.history.store import Limits
 from tests.history.support import ADD_FAILED, AT, CLIENT, DONE, GIVEN_UP, filled
 
@@ -59,10 +59,22 @@ def test_what_hosts_are_found_by(history: History, text: str, found: list[str]) 
     assert hosts(history, text) == found
 
 
-@pytest.mark.parametrize("text", ["192.0.2.0/33", "x/y", chr(0x10FFFF)])
+@pytest.mark.parametrize("text", ["192.0.2.0/33", "x/y"])
 def test_what_cannot_be_looked_for(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  the text is Python's
         parse_host_query(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [("büro", True), ("BüRO.example.com.", True), ("b\\195\\188ro*", True), ("b", False), ("bÜro", False),
+     ("b\udcc3\udcbcro", True), ("\udcff*", False), (chr(0xD7FF), False), (chr(0x10FFFF), False)],
+)  # fmt: skip
+def test_a_name_with_other_octets_is_found_as_it_is_typed(tmp_path: Path, typed: str, found: bool) -> None:
+    """The history has octets that are not ASCII's as ``\\ddd``; a shell may give them one by one."""
+    rows = [(*DONE[:2], "b\\195\\188ro.example.com.", *DONE[3:])]
+    with closing(History(filled(tmp_path, rows))) as history:
+        assert len(list(history.find(parse_query(typed)))) == found
 
 
 def test_failures_are_those_that_did_not_end_well(history: History) -> None:

@@ -81,10 +81,28 @@ def test_a_name_with_characters_that_the_server_refuses(site: Site) -> None:
     assert site.ask("my-host.example.com.").result == "done"  # as hostname-char-replacement "-" makes it
 
 
+def test_a_name_with_characters_that_only_the_reverse_zone_refuses(site: Site) -> None:
+    """BIND lets a wildcard in, but no PTR to one; so it is with each zone that has its own check-names."""
+    event = site.ask("*.example.com.")
+    failed(event, "REFUSED", "it refuses the characters of the host's name", "hostname-char-set")
+    assert (event.forward, event.reverse) == ("done", "not done")
+    assert site.ask("*.example.com.", change=ncr.REMOVE).result == "done"
+    assert site.ask("star.example.com.").result == "done"
+
+
+def test_the_removal_of_a_client_that_never_got_the_name(site: Site) -> None:
+    assert site.ask("lost.example.com.").result == "done"
+    assert site.ask("lost.example.com.", b"two", address="192.0.2.11").fault == "NXRRSET"
+    event = site.ask("lost.example.com.", b"two", address="192.0.2.11", change=ncr.REMOVE)
+    failed(event, "YXRRSET", "or the name is another client's", "Nothing for the name")
+    assert site.ask("lost.example.com.", change=ncr.REMOVE).result == "done"
+
+
 def test_an_address_in_no_reverse_domain(site: Site) -> None:
     event = site.ask("far.example.com.", address="198.51.100.7")
     assert (event.result, event.forward) == ("unmatched", "not done")
     assert "or the address" in event.why
+    assert event.note == "no reverse domain holds 7.100.51.198.in-addr.arpa."
     assert "Add the zone to forward-ddns or reverse-ddns" in event.mend
     body = site.body()
     domains = body["DhcpDdns"]["reverse-ddns"]["ddns-domains"]

@@ -116,6 +116,7 @@ def test_failures_come_with_their_reasons(tmp_path: Path) -> None:
     assert "does not allow" in refused.why
     assert (unmatched.result, unmatched.fault, unmatched.server) == ("unmatched", "unmatched", "")
     assert "explain" in unmatched.mend
+    assert unmatched.note == "no forward domain holds a.example.org."
 
 
 def test_a_retry_is_there_from_its_first_failure_on(tmp_path: Path) -> None:
@@ -190,6 +191,41 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
         wait_until(lambda: events(tmp_path), "the new file is written")
     (aside,) = tmp_path.glob("pyd2-history.aside-*")
     assert aside.read_bytes() == b"no database" * 1000
+
+
+def test_a_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (d2, writer, log):
+        send(d2, "a")
+        wait_until(lambda: events(tmp_path), "it is written")
+        for path in tmp_path.glob(f"{FILE}*"):
+            path.unlink()
+        send(d2, "b")
+        wait_until(lambda: events(tmp_path), "the new file is written")
+        assert [event.name[0] for event in events(tmp_path)] == ["b"]
+    assert log.own == [("PYD2_HISTORY_REPLACED", str(tmp_path))]
+    assert writer.lost == 0
+
+
+def test_a_directory_that_was_replaced_is_used(tmp_path: Path) -> None:
+    """As when an older state is put back beside the running daemon."""
+    place, old = tmp_path / "history", tmp_path / "old"
+    place.mkdir()
+    with recorded(place) as (d2, writer, log):
+        send(d2, "a")
+        wait_until(lambda: events(place), "it is written")
+        place.rename(old)
+        shutil.copytree(old, place)
+        send(d2, "b")
+        wait_until(lambda: len(events(place)) == 2, "the copy is written")
+        shutil.rmtree(place)
+        send(d2, "c")
+        wait_until(lambda: log.count("PYD2_HISTORY_FAILED"), "the missing directory is told")
+        place.mkdir()
+        writer.configure(switches(place, keep_days=29))  # which tries it at once
+        wait_until(lambda: events(place), "what has waited is written")
+    assert [event.name[0] for event in (*events(old), *events(place))] == ["a", "c"]
+    assert log.count("PYD2_HISTORY_REPLACED") == 2
+    assert writer.lost == 0
 
 
 def test_a_full_disk_costs_the_history_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ Values are elements, not those of ``json``: the texts of Kea are octets, and sta
 from __future__ import annotations
 
 import http.client
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
@@ -17,6 +17,9 @@ from pyd2.tools.channel.command_socket import CommandSocket, HttpOptions, read_c
 
 if TYPE_CHECKING:
     import argparse
+
+
+OTHER_SOCKET: Final = "if the daemon has another control socket, name it with --to"
 
 
 class ChannelError(Pyd2Error):
@@ -77,7 +80,8 @@ class Channel:
         try:
             return _answer(self.socket.ask(body, timeout))
         except (OSError, http.client.HTTPException, ValueError, Pyd2Error) as error:
-            raise ChannelError(f"no answer to {name} from {self}: {reason(error)}") from None
+            other = f"; {OTHER_SOCKET}" if self.socket.address == USUAL_SOCKET else ""
+            raise ChannelError(f"no answer to {name} from {self}: {reason(error)}{other}") from None
 
 
 def _answer(raw: bytes) -> Answer:

@@ -36,6 +36,7 @@ _NO_PARAMETER: Final = re.compile(r"^unknown parameter '(.*)' in (pyd2[\w.-]*) m
 _NO_LIBRARY_PARAMETER: Final = re.compile(r"^unknown hooks library parameter: (.*)\(")
 _NO_ALGORITHM: Final = re.compile(r"Unknown TSIG Key algorithm: (.*) \(")
 _NO_FILE: Final = re.compile(r"(?:Unable to open|Can't open include) file (.*)$")
+_NO_PLACE: Final = re.compile(r"(\S+) .*?invalid path specified: '.*', supported path is '(.*?)'")
 _KEY: Final = re.compile(rb'"([^"\\\x00-\x1f]*)"\s*:')
 
 
@@ -86,6 +87,14 @@ def _of_file(path: str) -> str:
             "write an absolute path")
 
 
+def _of_place(part: str, directory: str) -> str:
+    """Return where a file may lie; ``part`` is the beginning of Kea's text."""
+    variables = {"invalid": "KEA_LOG_FILE_DIR", "'socket-name'": "KEA_CONTROL_SOCKET_DIR"}
+    variable = variables.get(part, "")
+    other = f"; the environment variable {variable} of the daemon names another directory" * bool(variable)
+    return f"write the name alone: the file lies in {directory}{other}"
+
+
 def _key_at(file: str, line: int, column: int) -> str:
     """Return the key of a member that begins at a place of a file; empty when there is none."""
     try:
@@ -110,4 +119,5 @@ _ADVICE: Final[tuple[tuple[re.Pattern[str], Callable[..., str]], ...]] = (
     (_NO_LIBRARY_PARAMETER, lambda key: _of_key(key, ["library", "parameters"])),
     (_NO_ALGORITHM, _of_algorithm),
     (_NO_FILE, _of_file),
+    (_NO_PLACE, _of_place),
 )

@@ -18,6 +18,9 @@ _RAW: Final = frozenset({12, 14, 101, 228, 229})
 _COOKED: Final = 113
 _COOKED2: Final = 276
 
+_PLACES: Final = {_ETHERNET: (12, 14), _COOKED: (14, 16), _COOKED2: (0, 20)}
+"""Where the EtherType is, and what it says the beginning of."""
+
 _IPV4: Final = 0x0800
 _IPV6: Final = 0x86DD
 _TAGS: Final = frozenset({0x8100, 0x88A8, 0x9100})
@@ -64,15 +67,13 @@ def datagram_of(packet: Packet) -> Datagram | LeftOut:
 def _network(packet: Packet) -> tuple[int, bytes] | None:
     """Return EtherType and octets of the network layer; None if the packet is too short for them."""
     link, octets = packet.link, packet.octets
-    if link == _ETHERNET:
-        at = 12
-        while int.from_bytes(octets[at : at + 2], "big") in _TAGS:
+    if link in _PLACES:
+        protocol, at = _PLACES[link]
+        found = int.from_bytes(octets[protocol : protocol + 2], "big")
+        while found in _TAGS:
+            found = int.from_bytes(octets[at + 2 : at + 4], "big")
             at += 4
-        return int.from_bytes(octets[at : at + 2], "big"), octets[at + 2 :]
-    if link == _COOKED:
-        return int.from_bytes(octets[14:16], "big"), octets[16:]
-    if link == _COOKED2:
-        return int.from_bytes(octets[:2], "big"), octets[20:]
+        return found, octets[at:]
     if link in {_NULL, _LOOP}:
         octets = octets[4:]
     elif link not in _RAW:

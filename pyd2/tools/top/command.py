@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import shutil
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 from pyd2.tools.channel.daemon import Channel, ChannelError, add_channel_options
 from pyd2.tools.top.reading import read
-from pyd2.tools.top.view import lines
+from pyd2.tools.top.view import Size, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,13 +57,10 @@ def _show(channel: Channel, arguments: argparse.Namespace, now: Reading, *, scre
     before: Reading | None = None
     shown, fault = 0, ""
     while True:
-        columns, rows = shutil.get_terminal_size() if screen else (0, 0)
-        text = lines(now, before, str(channel), rows - 2 if screen else None)
-        if fault:
-            text.insert(0, f"! {fault}; what follows was so {time.monotonic() - now.at:.0f} s ago")
+        old = f"{fault}; what follows was so {time.monotonic() - now.at:.0f} s ago" if fault else ""
+        text = lines(now, before, str(channel), old, _size() if screen else None)
         if screen:
-            cut = "".join(f"{line[:columns]}{_LINE_END}" for line in text)
-            sys.stdout.write(f"{_HOME}{cut}{_BELOW}")
+            sys.stdout.write(f"{_HOME}{''.join(f'{line}{_LINE_END}' for line in text)}{_BELOW}")
         else:
             print(*text, "", sep="\n")
         sys.stdout.flush()
@@ -76,15 +74,22 @@ def _show(channel: Channel, arguments: argparse.Namespace, now: Reading, *, scre
             fault = str(error)
 
 
+def _size() -> Size:
+    columns, rows = shutil.get_terminal_size()
+    return Size(columns, max(1, rows - 1))  # each line ends with a newline
+
+
 @contextlib.contextmanager
 def _screen() -> Iterator[None]:
-    """Use a screen of its own while the context lasts."""
+    """Use a screen of its own while the context lasts, also if the program is asked to end."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.stdout.write(_ENTER)
     try:
         yield
     finally:
         sys.stdout.write(_LEAVE)
         sys.stdout.flush()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _seconds(text: str) -> float:

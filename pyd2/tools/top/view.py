@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.data.controls import escaped
 
@@ -13,17 +13,47 @@ if TYPE_CHECKING:
     from pyd2.tools.top.reading import Reading, Server
 
 _KEY: Final = re.compile(r"key\[(.*)\]\.update-(sent|success|timeout|error)", re.DOTALL)
+_INDENT: Final = 10
+"""Where the fields of a line begin."""
 _WORDS: Final = {"sent": "sent", "success": "replies", "timeout": "timeouts", "error": "bad replies"}
 
 
-def lines(now: Reading, before: Reading | None, place: str, most: int | None = None) -> list[str]:
-    """Return the lines, ``most`` at most; ``place`` is the control channel."""
+class Size(NamedTuple):
+    """How much a terminal can show."""
+
+    columns: int
+    rows: int
+
+
+def lines(
+    now: Reading, before: Reading | None, place: str, fault: str = "", size: Size | None = None
+) -> list[str]:
+    """Return the lines; ``place`` is the control channel, and ``fault`` why the reading is an old one.
+
+    Without ``size`` there is room for all. What is too long for it continues on the next line, and is cut in tables.
+    """
     view = _View(now, before)
-    found = [*view.head(place), *view.warnings(), "", *view.requests(), *view.updates(), *view.queue()]
-    found += [*view.keys(), *view.servers()]
-    if most is not None and len(found) > most:
-        found = [*found[: most - 1], f"... {len(found) - most + 1} more lines"]
-    return [escaped(line) for line in found]
+    found = [f"! {fault}"] if fault else []
+    found += [*view.head(place), *view.warnings(), "", *view.requests(), *view.updates(), *view.queue()]
+    tables = [escaped(line) for line in (*view.keys(), *view.servers())]
+    if size is None:
+        return [*map(escaped, found), *tables]
+    shown = [part for line in found for part in _folded(escaped(line), size.columns)]
+    shown += [line[: size.columns] for line in tables]
+    if len(shown) > size.rows:
+        shown = [*shown[: size.rows - 1], f"... {len(shown) - size.rows + 1} more lines"[: size.columns]]
+    return shown
+
+
+def _folded(line: str, columns: int) -> Iterator[str]:
+    """Yield a line in parts: between two fields, or else two words."""
+    indent = " " * min(_INDENT, columns // 4)
+    while len(line) > columns:
+        between = (line.rfind(blanks, len(indent) + 1, columns + len(blanks)) for blanks in ("  ", " "))
+        place = next((place for place in between if place > 0), columns)
+        yield line[:place].rstrip()
+        line = indent + line[place:].lstrip()
+    yield line
 
 
 class _View:

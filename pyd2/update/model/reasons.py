@@ -84,6 +84,9 @@ _ACCOUNTS: Final = (
     "In Active Directory a record belongs to the account that made it: use one account for all DHCP servers, "
     "or make their accounts members of DnsUpdateProxy."
 )
+_CHARACTERS: Final = (
+    "For names with such characters, set hostname-char-set and hostname-char-replacement in the DHCP server."
+)
 
 TABLE: Final = (
     _row("NOERROR", "The server has made the change.", "Nothing."),
@@ -166,10 +169,12 @@ TABLE: Final = (
     _row(
         "REFUSED",
         "The DNS server does not allow this update: its policy does not let this key, or this address, "
-        "change the PTR there; or it is a secondary that forwards no updates; or the zone is frozen (BIND).",
+        "change the PTR there; or it refuses the characters of the host's name, such as '_' (BIND: "
+        "check-names, which is a switch of each zone); or it is a secondary that forwards no updates; or the "
+        "zone is frozen (BIND).",
         "Allow the key in the server's policy to change PTR and DHCID records in this zone (BIND: "
         "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names "
-        f"the primary. End a freeze with 'rndc thaw ZONE'. {_ACCOUNTS}",
+        f"the primary. {_CHARACTERS} End a freeze with 'rndc thaw ZONE'. {_ACCOUNTS}",
         "the reverse direction",
         reverse,
     ),
@@ -180,8 +185,7 @@ TABLE: Final = (
         "is a secondary that forwards no updates; or the zone is frozen (BIND).",
         "Allow the key in the server's policy to change A, AAAA and DHCID records of this name (BIND: "
         "update-policy { grant KEY zonesub ANY; }). Check key-name of the domain, and that dns-servers names "
-        "the primary. For names with such characters, set hostname-char-set and hostname-char-replacement in "
-        f"the DHCP server. End a freeze with 'rndc thaw ZONE'. {_ACCOUNTS}",
+        f"the primary. {_CHARACTERS} End a freeze with 'rndc thaw ZONE'. {_ACCOUNTS}",
     ),
     _row(
         "YXDOMAIN",
@@ -190,10 +194,11 @@ TABLE: Final = (
     ),
     _row(
         "YXRRSET",
-        "The name still has an address, usually of the other family, so the rest of it stays.",
-        "Nothing for the name: it goes with its last address. As with Kea, the PTR of the address that went "
-        "is not removed then: remove it by hand if no other client gets the address. With the policy "
-        "remove-yxrrset 'done' it is removed.",
+        "The name still has an address, usually of the other family, so the rest of it stays; or the name is "
+        "another client's, and this client never got it.",
+        "Nothing for the name: it goes with its last address, or stays the other client's. As with Kea, the "
+        "PTR of the address that went is not removed then: remove it by hand if no other client gets the "
+        "address. With the policy remove-yxrrset 'done' it is removed.",
         "the second step of a removal",
         removes_rest,
     ),

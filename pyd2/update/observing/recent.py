@@ -76,7 +76,7 @@ class RecentFailures:
 def cause_of(end: End) -> Cause:
     """Return what has failed, and where."""
     server = getattr(end.transaction, "server", None)
-    return Cause(end.zone, "" if server is None else server.text, fault_of(end))
+    return Cause(end.failed_zone, "" if server is None else server.text, fault_of(end))
 
 
 def fault_of(end: End) -> str:

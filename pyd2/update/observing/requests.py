@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pyd2.counters import Histogram
+from pyd2.dns.names import reverse_name
 from pyd2.update.model.faults import Fault, Result
 from pyd2.update.observing.failures import FailureLog
 
@@ -63,6 +64,11 @@ class End(NamedTuple):
     """What has failed, as ``model/reasons.py`` names it; empty: the result says it."""
     note: str
     """What else is known."""
+
+    @property
+    def failed_zone(self) -> str:
+        """The domain whose update has failed: it may be that of the reverse change. Else as ``zone``."""
+        return self.zone if self.transaction is None else self.transaction.domain.name
 
 
 class EventSink(Protocol):
@@ -168,8 +174,10 @@ class RequestObserver:
         """Note that a request has ended otherwise than by success; see ``End``."""
         if transaction is not None:
             zone = zone_of(transaction)
-        elif self._plan is None or result is Result.UNMATCHED:
+        elif self._plan is None:
             zone = ""
+        elif result is Result.UNMATCHED:
+            zone, note = "", _missing_domains(self._plan, request)
         else:
             forward = self._plan.forward.find(request.fqdn) if request.forward_change else None
             domain = forward or self._plan.reverse.find_address(request.address)
@@ -187,7 +195,7 @@ class RequestObserver:
             for end in ends:
                 fault = Fault.UNMATCHED if end.result is Result.UNMATCHED else end.fault
                 if fault and end.result in _FAILURES:
-                    self._failures.add(fault, end.zone, end.transaction, wall)
+                    self._failures.add(fault, end.failed_zone, end.transaction, wall)
                 if end.result is not Result.RETRYING:
                     self._count(end.result, end.zone, end.request, now)
         if self.sink is not None and (done or ends):
@@ -210,6 +218,18 @@ class RequestObserver:
             counts[result] += 1
         if request.read_at:
             self._seconds[result].add(now - request.read_at)
+
+
+def _missing_domains(plan: Plan, request: Request) -> str:
+    """Return what no domain of a plan holds of a request; a direction without domains is off."""
+    missing, off = [], []
+    if request.forward_change and plan.forward.find(request.fqdn) is None:
+        missing += [f"no forward domain holds {request.fqdn}"] if plan.forward else []
+        off += [] if plan.forward else ["forward-ddns has no domains"]
+    if request.reverse_change and plan.reverse.find_address(request.address) is None:
+        missing += [f"no reverse domain holds {reverse_name(request.address)}"] if plan.reverse else []
+        off += [] if plan.reverse else ["reverse-ddns has no domains"]
+    return "; ".join(missing or off)
 
 
 def zone_of(transaction: Transaction) -> str:

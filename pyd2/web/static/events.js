@@ -6,7 +6,7 @@ import { dnsNow } from "./host.js";
 import { milliseconds, result, time } from "./format.js";
 
 // Results whose note says what the reason cannot know, such as which records a name has.
-const TELLING = new Set(["failed", "expired", "retrying"]);
+const TELLING = new Set(["failed", "expired", "retrying", "unmatched"]);
 
 const when = { title: "Time", show: (event) => time(event.at) };
 const host = { title: "Host", kind: "long", show: (event) => link("host", { name: event.name }, event.name) };

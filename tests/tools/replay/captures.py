@@ -47,9 +47,11 @@ def udp(
 def framed(packet: bytes, link: int, tags: int = 0) -> bytes:
     """Return a packet in a frame of a link type, with VLAN tags."""
     ether = 0x0800 if packet[0] >> 4 == 4 else 0x86DD
+    for tag in reversed(range(tags)):
+        packet = struct.pack("!HH", 100 + tag, ether) + packet
+        ether = 0x8100
     if link == ETHERNET:
-        vlan = b"".join(struct.pack("!HH", 0x8100, 100 + tag) for tag in range(tags))
-        return bytes(12) + vlan + struct.pack("!H", ether) + packet
+        return bytes(12) + struct.pack("!H", ether) + packet
     if link == COOKED:
         return struct.pack("!HHH8sH", 0, 772, 6, bytes(8), ether) + packet
     if link == COOKED2:

@@ -78,6 +78,20 @@ def test_packets_of_every_link(link: int, order: str, version: int) -> None:
         assert source.cut_short == ""
 
 
+@pytest.mark.parametrize("link", [ETHERNET, COOKED, COOKED2])
+@pytest.mark.parametrize("tags", [1, 2])
+def test_vlan_tags_of_every_link_that_has_them(link: int, tags: int) -> None:
+    """libpcap puts the tag that the kernel took off back into ``-i any`` too, before the EtherType."""
+    frames = [
+        Frame(framed(udp(HOST), link, tags)),
+        Frame(framed(udp(OTHER, REQUESTS, "::1", "::1"), link, tags)),
+        Frame(framed(udp(OTHER), link, tags)[:17]),
+    ]
+    found, source = read(pcap(frames, link))
+    assert [octets for _, octets in found] == [HOST, OTHER]
+    assert source.left_out == {"other packets": 1}
+
+
 def test_vlan_tags_and_headers_before_udp() -> None:
     hop_by_hop = struct.pack("!BBHI", 17, 0, 0, 0)
     frames = [

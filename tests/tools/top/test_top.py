@@ -10,10 +10,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pyd2.tools.channel import daemon as daemon_module
 from pyd2.tools.cli import main
 from pyd2.tools.top.reading import Reading, Server
-from pyd2.tools.top.view import duration, lines
+from pyd2.tools.top.view import Size, duration, lines
 from tests.kit import ncr
 from tests.kit.d2 import CONTROL_SOCKET, D2, config, private_directory
 from tests.kit.ports import PortLease
@@ -85,10 +88,58 @@ def test_rates_and_warnings_come_from_two_readings() -> None:
         "          192.0.2.53:53     DOWN           0       30",
         "          [2001:db8::1]:53  up             1        0",
     ]
-    assert lines(now, before, "unix", 7)[5:] == [
+    assert lines(now, before, "unix", size=Size(200, 7))[5:] == [
         "! 2 requests dropped by the kernel since the last look",
         "... 14 more lines",
     ]
+
+
+def test_on_a_small_terminal_nothing_is_cut_but_tables() -> None:
+    before = reading(requests={"done": 4, "queued": 1, "active": 0})
+    now = reading(
+        14.0,
+        requests={"done": 8, "failed": 2, "queued": 30, "active": 1},
+        statistics={"ncr-received": 25, "update-sent": 28, "update-error": 3},
+        servers=(Server("192.0.2.53:53", True, 75, 0, 30), Server("192.0.2.54:53", False, 0, 1, 0)),
+    )
+    place = "/run/kea/kea-ddns-ctrl-socket"
+    assert lines(now, before, place, "no answer", Size(80, 23)) == [
+        "! no answer",
+        "Kea 2.6.3  pid 77  up 1 min 40 s, configured 1 min 0 s ago",
+        "          /run/kea/kea-ddns-ctrl-socket",
+        "! 192.0.2.53:53 has been down for 1 min 15 s: 30 requests wait for it",
+        "! 3 bad replies since the last look",
+        "",
+        "Requests  received 25 (5.0/s)  invalid 0 (0.0/s)  lost 0 (0.0/s)",
+        "          done 8 (1.0/s)  failed 2 (0.5/s)  unmatched 0 (0.0/s)",
+        "          expired 0 (0.0/s)  superseded 0 (0.0/s)",
+        "          waiting 30  under way 1",
+        "Updates   sent 28 (5.0/s)  replies 0  timeouts 0 (0.0/s)  bad replies 3 (0.8/s)",
+        "",
+        "Servers                  state  under way  waiting",
+        "          192.0.2.53:53  DOWN           0       30",
+        "          192.0.2.54:53  up             1        0",
+    ]
+    assert lines(now, before, place, "", Size(40, 9)) == [
+        "Kea 2.6.3  pid 77",
+        "          up 1 min 40 s, configured 1",
+        "          min 0 s ago",
+        "          /run/kea/kea-ddns-ctrl-socket",
+        "! 192.0.2.53:53 has been down for 1 min",
+        "          15 s: 30 requests wait for it",
+        "! 3 bad replies since the last look",
+        "",
+        "... 16 more lines",
+    ]
+
+
+@given(st.text(max_size=300), st.integers(1, 100), st.integers(1, 50))
+def test_lines_fit_into_any_terminal(fault: str, columns: int, rows: int) -> None:
+    size = Size(columns, rows)
+    shown = lines(reading(servers=(Server("192.0.2.53:53", True, 75, 0, 30),)), None, "unix", fault, size)
+    assert len(shown) <= rows
+    assert max(map(len, shown)) <= columns
+    assert lines(reading(), None, "unix", fault, Size(columns, 1000))[-1]
 
 
 def test_another_process_begins_anew() -> None:
@@ -199,6 +250,26 @@ def test_on_a_terminal_it_has_a_screen_of_its_own(daemon: tuple[D2, int]) -> Non
     assert text.endswith(b"\x1b[?25h\x1b[?1049l")
 
 
+def test_a_terminal_is_left_as_it_was_when_the_program_is_asked_to_end(daemon: tuple[D2, int]) -> None:
+    d2, _ = daemon
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pyd2.tools", "top", "--to", str(d2.socket)]
+    with subprocess.Popen(command, stdout=theirs, stdin=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        text = b""
+        while b"received 1" not in text:
+            text += os.read(ours, 65536)
+        process.terminate()
+        try:
+            while part := os.read(ours, 65536):
+                text += part
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        assert process.wait(20) == 0
+    assert text.endswith(b"\x1b[?25h\x1b[?1049l")
+
+
 @pytest.mark.peers
 def test_the_real_server_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
     kea = find_program("kea-dhcp-ddns", "kea-dhcp-ddns-server")
@@ -213,4 +284,14 @@ def test_the_real_server_is_shown_too(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_no_daemon_is_an_error(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
     assert main(["top", "--to", str(tmp_path / "none")]) == 1
-    assert "no answer to version-get" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no answer to version-get" in error
+    assert "--to" not in error
+
+
+def test_without_a_place_it_says_how_to_name_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_module, "USUAL_SOCKET", str(tmp_path / "none"))
+    assert main(["top"]) == 1
+    assert "none: No such file or directory; if the daemon has another" in capsys.readouterr().err

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyd2.history import search
+from pyd2.tools import kea
 from pyd2.tools.cli import main
-from tests.history.support import ADD_FAILED, DONE, GIVEN_UP, filled
+from pyd2.tools.why import command
+from tests.history.support import ADD_FAILED, AT, DONE, GIVEN_UP, filled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +97,43 @@ def test_a_configuration_names_the_directory(tmp_path: Path, capsys: pytest.Capt
     assert "1 request\nthe oldest from 2026-" in capsys.readouterr().out
 
 
+def test_the_packaged_configuration_is_the_usual_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path, [DONE])
+    config = tmp_path / "d2.json"
+    monkeypatch.setattr(kea, "PACKAGED_CONFIG", str(config))
+    own = {"history": {"enabled": True, "directory": str(tmp_path)}}
+    config.write_text(json.dumps({"DhcpDdns": {"user-context": {"pyd2": own}}}))
+    assert why("host") == 0
+    assert why("stranger") == 2
+    assert f": {path}\n" in capsys.readouterr().err  # which one that is
+    monkeypatch.setattr(command, "DIRECTORY", str(tmp_path))
+    for text in ("no configuration", json.dumps({"DhcpDdns": {}})):
+        config.write_text(text)
+        assert why("host") == 0  # that of the default directory
+
+
+def test_what_is_known_of_several_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each host comes once, as does each reason, and says what follows the mend."""
+    other = (*ADD_FAILED[:2], "other.example.com.", *ADD_FAILED[3:11], "k.example.", *ADD_FAILED[12:])
+    removal = (AT, 4, *ADD_FAILED[2:7], "timeout", "REMOVING_FWD_ADDRS", *ADD_FAILED[9:])
+    filled(tmp_path, [removal, ADD_FAILED, DONE, other, ADD_FAILED])
+    assert why("192.0.2.0/24", "--directory", str(tmp_path)) == 1
+    shown = capsys.readouterr().out.splitlines()
+    hosts = [line for line in shown if not line.startswith(" ")]
+    assert hosts == ["host.example.com.", "", "other.example.com."]
+    assert sum(line.startswith("      Why:  The name belongs") for line in shown) == 1
+    assert shown.count("      Why, and mend: as for host.example.com.") == 1
+    assert sum("check-with-dhcid, key k.example.: forward not done" in line for line in shown) == 1
+    then = [line for line in shown if line.startswith("      Then: ")]
+    assert len(then) == 2
+    assert all("lease4-resend-ddns" in line for line in then)
+    filled(tmp_path, [removal])
+    assert why("host", "--directory", str(tmp_path), "--limit", "1") == 1
+    assert "      Then: The removal is not made again." in capsys.readouterr().out
+
+
 def test_a_host_is_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = filled(tmp_path, [DONE, ADD_FAILED, (*DONE[:2], "other.example.com.", *DONE[3:])])
     assert b"host.example" in path.read_bytes()
@@ -101,3 +143,26 @@ def test_a_host_is_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert why("other", "--directory", str(tmp_path)) == 0
     assert not any(b"host.example" in file.read_bytes() for file in tmp_path.iterdir())
     assert main(["history", "forget", "x", "--file", str(tmp_path / "none")]) == 1
+
+
+def test_what_a_reader_keeps_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search that began before: it sees what was there then, which stays in the file for that long."""
+    monkeypatch.setattr(search, "WAIT", 0.05)
+    path = filled(tmp_path, [DONE])
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM segments").fetchall()
+        assert main(["history", "forget", "host", "--file", str(path)]) == 1
+        assert "1 request removed, but another program reads the history" in capsys.readouterr().err
+    assert main(["history", "forget", "host", "--file", str(path)]) == 0
+    assert not any(b"host.example" in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_the_limit_is_a_number_of_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(tmp_path, [DONE])
+    for limit in ("0", "-1"):
+        with pytest.raises(SystemExit):
+            why("host", "--directory", str(tmp_path), "--limit", limit)
+    assert "at least 1" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from pyd2.config.switches import PageSwitches
 from pyd2.data.element import Element
 from pyd2.errors import BadReply
 from pyd2.update.model.faults import Result
+from pyd2.update.observing.recent import Cause, RecentFailures
 from pyd2.update.observing.replies import replies_of
 from pyd2.update.observing.requests import ENDS, OF_ZONES
 from pyd2.update.server.reply_counts import RCODES
@@ -112,6 +113,47 @@ def test_failures_are_counted(rcode: int, name: str) -> None:
     observer = d2.engine.observer
     assert observer is not None
     assert [sum(observer.seconds(result).counts) for result in ENDS] == [0, 2, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("forward", "reverse", "fields", "note"),
+    [
+        ("example.net.", "", {}, "no forward domain holds host.example.com."),
+        ("example.com.", "3.0.192.in-addr.arpa.", {}, "no reverse domain holds 10.2.0.192.in-addr.arpa."),
+        ("example.net.", "3.0.192.in-addr.arpa.", {},
+         "no forward domain holds host.example.com.; no reverse domain holds 10.2.0.192.in-addr.arpa."),
+        ("", "2.0.192.in-addr.arpa.", {"reverse_change": False}, "forward-ddns has no domains"),
+    ],
+)  # fmt: skip
+def test_what_no_domain_holds_is_noted(
+    forward: str, reverse: str, fields: dict[str, Any], note: str
+) -> None:
+    domains = [[domain(name, 1)] if name else [] for name in (forward, reverse)]
+    d2 = VirtualD2(config(*domains[0], reverse=domains[1]), ok)
+    d2.engine.sink = recent = RecentFailures()
+    d2.configure(d2.config)
+    send(d2, 1, **fields)
+    ((_, end),) = recent.take().recent
+    assert (end.result, end.note) == (Result.UNMATCHED, note)
+
+
+def test_a_failure_is_that_of_the_zone_whose_update_has_failed() -> None:
+    """The request counts for the zone of its forward change, but that is not the one to look into."""
+
+    def refuse_reverse(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        return ok(outgoing, now, 5 if b"\x07in-addr" in outgoing.message else 0)
+
+    reverse = "2.0.192.in-addr.arpa."
+    d2 = VirtualD2(config(domain("example.com.", 1), reverse=[domain(reverse, 1)]), refuse_reverse)
+    d2.engine.sink = recent = RecentFailures()
+    d2.configure(d2.config)
+    send(d2, 2)
+    d2.run()
+    assert zones(d2) == {"example.com.": {"failed": 2}}
+    (logged,) = d2.log.texts("PYD2_REQUESTS_FAILED")
+    assert logged.startswith(f"zone {reverse}, DNS server 127.0.0.1 port:1: requests failed with REFUSED")
+    assert "change the PTR there" in logged
+    assert [*recent.take().causes] == [Cause(reverse, "127.0.0.1 port:1", "REFUSED")]
 
 
 def test_the_log_says_why_and_how_to_mend_it() -> None:
