@@ -87,6 +87,45 @@ def test_what_the_parameters_may_have_wrong(
     assert what_to_do in output
 
 
+@pytest.mark.parametrize(("minor", "what_to_do"), [
+    ("Clock skew too great", "set both by NTP"),
+    ("Client's credentials have been revoked", "disabled, locked or expired"),
+    ("Client's entry in database has expired", "disabled, locked or expired"),
+    ("Password has expired", "let it never expire"),
+    ("KDC has no support for encryption type", "allow AES"),
+    ("Principal in credential cache does not match desired name", "the tickets of another account"),
+    ("Server krbtgt/example.test@EXAMPLE.TEST not found in Kerberos database", "spelt right, in capitals"),
+    ("KDC reply did not match expectations", "spelt right, in capitals"),
+    ("Malformed representation of principal", "SERVICE/HOST@REALM"),
+    ("Improper format of Kerberos configuration file", "krb5.conf"),
+    ("Decrypt integrity check failed", "export the keytab again"),
+    ("No credentials cache found", "name a client-keytab"),
+])
+def test_each_text_of_kerberos_leads_to_its_own_advice(minor: str, what_to_do: str) -> None:
+    major = "No credentials were supplied, or the credentials were unavailable or inaccessible"
+    text = f"gss_acquire_cred failed with GSSAPI error: Major = '{major}' (458752), Minor = '{minor}' (1)."
+    assert what_to_do in advice.of_kerberos(text)
+
+
+@pytest.mark.parametrize(("account", "fault", "what_to_do"), [
+    ("modprinc -allow_tix", "Client's credentials have been revoked", "disabled, locked or expired"),
+    ("modprinc -pwexpire yesterday", "Password has expired", "let it never expire"),
+    ("cpw -randkey", "Decrypt integrity check failed", "export the keytab again"),
+    ("delprinc -force", "not found in Kerberos database", "the realm has no such account"),
+])
+def test_an_account_that_the_realm_does_not_let_in(
+    kdc: Realm, tmp_path: Path, account: str, fault: str, what_to_do: str,
+) -> None:
+    name = f"DHCP/{account.split()[0]}{len(account)}@{REALM}"
+    kdc.add_principal(name)
+    keytab = kdc.keytab(name, f"{len(account)}.keytab")
+    kdc.kadmin(f"{account} {name}")
+    status, output = check(kdc, tmp_path, 5353, {"client-principal": name, "client-keytab": keytab})
+    assert status == 1
+    assert fault in output
+    assert what_to_do in output
+
+
 def test_a_clock_that_is_wrong(kdc: Realm, tmp_path: Path) -> None:
     assert "NTP" in advice.of_kerberos("Major = 'Unspecified GSS failure', Minor = 'Clock skew too great'")
     with served(kdc) as server:

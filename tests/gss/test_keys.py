@@ -214,6 +214,21 @@ def test_a_server_that_does_not_know_the_key_is_noticed() -> None:
     assert (world.ring.unknown_key, world.needed) == (key, 1)
 
 
+def test_keys_that_a_restarted_server_has_forgotten_sign_only_while_there_is_no_other() -> None:
+    world = World()
+    first, second, third = (world.add() for _ in range(3))
+    world.ring.lost(second)
+    assert world.ring.select() is third, "it was made later"
+    world.ring.lost(third)
+    assert world.ring.select() is third, "there is no other one"
+    new = world.add()
+    world.ring.changed = True
+    world.ring.lost(third)
+    assert world.ring.usable(world.now) == [new]
+    assert [world.ring.pick(key) for key in (first, second, third, new)] == [new] * 4
+    assert world.needed == 1
+
+
 def test_what_is_no_longer_under_way_does_not_hold_the_context_back() -> None:
     world = World()
     key = world.add()

@@ -266,6 +266,22 @@ def test_a_manager_s_keys_sign_for_its_successor_until_that_has_its_own() -> Non
     assert third.manager.rings["foo"].select() is None
 
 
+@pytest.mark.parametrize(("changed", "stays"), [
+    ({"tkey-lifetime": 7200, "rekey-interval": 1000, "retry-interval": 10}, True),
+    ({"fallback": True, "tkey-protocol": "UDP", "exchange-timeout": 100}, True),
+    ({"client-principal": "DHCP/other@R"}, False),
+    ({"gss-replay-flag": False}, False),
+])
+def test_a_successor_takes_keys_over_whose_account_and_services_are_its_own(
+    changed: dict[str, Any], stays: bool,
+) -> None:
+    first, second = World(), World(**changed)
+    first.start()
+    (key,) = first.manager.all_keys()
+    second.manager.take_over(first.manager.stop())
+    assert second.manager.rings["foo"].select() is (key if stays else None)
+
+
 def test_a_manager_that_has_stopped_goes_on_to_find_the_keys_that_it_has_left() -> None:
     world = World()
     world.start()

@@ -7,8 +7,52 @@ from typing import Final
 
 _KERBEROS: Final = (
     (
-        "clock skew",
+        "clock skew too great|not yet valid",
         "the clocks of this host and of the KDC differ by more than five minutes: set both by NTP",
+    ),
+    (
+        "entry in database has expired|credentials (?:for server )?have been revoked|policy rejects request",
+        (
+            "the realm does not let the account in: it is disabled, locked or expired, or may not log on "
+            "from this host or at this hour. In Active Directory look at the account of client-principal, "
+            "and at that of the DNS server"
+        ),
+    ),
+    (
+        "password has expired",
+        (
+            "the password of the account has expired: in Active Directory let it never expire, set it anew, "
+            "and export the keytab again"
+        ),
+    ),
+    (
+        "krbtgt/[^ ]* not found|reply did not match|realm mismatch|realm not local",
+        (
+            "the realm behind the @ of server-principal or client-principal is not the KDC's, nor one that "
+            "it trusts: is it spelt right, in capitals?"
+        ),
+    ),
+    (
+        "improper format of kerberos|can't open/find kerberos",
+        "krb5.conf is not there, or cannot be read as one",
+    ),
+    (
+        "malformed representation|illegal character in component",
+        "client-principal and server-principal are SERVICE/HOST@REALM, such as DNS/dc1.example.org@EXAMPLE.ORG",
+    ),
+    (
+        "encryption type|etype",
+        (
+            "the account and this host have no kind of encryption in common: allow AES for the "
+            "account in Active Directory, then export the keytab again"
+        ),
+    ),
+    (
+        "does not match desired name|can't find client principal",
+        (
+            "credentials-cache has the tickets of another account: leave it out, name a cache of its own, or "
+            "run kinit for client-principal"
+        ),
     ),
     (
         "cannot contact any KDC",
@@ -78,13 +122,6 @@ _KERBEROS: Final = (
         (
             "there are no tickets, and no keytab to get them with: name a client-keytab, or run kinit"
             " as the user that the server runs as"
-        ),
-    ),
-    (
-        "no support for encryption type|encryption type|etype",
-        (
-            "the account and this host have no kind of encryption in common: allow AES for the "
-            "account in Active Directory, then export the keytab again"
         ),
     ),
     (

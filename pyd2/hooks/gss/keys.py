@@ -72,8 +72,8 @@ class ManagedKey(ContextKey):
     another library chooses keys, too. That thread may find that it has expired.
     """
 
-    __slots__ = ("_ring", "_state", "ends", "exchanging", "expire", "here", "identity", "inception", "name",
-                 "name_wire", "outcome", "signer")
+    __slots__ = ("_ring", "_state", "ends", "exchanging", "expire", "forgotten", "here", "identity", "inception",
+                 "name", "name_wire", "outcome", "signer")
 
     def __init__(self, ring: KeyRing, name: str, inception: float) -> None:
         """``inception`` is seconds since the epoch."""
@@ -95,6 +95,8 @@ class ManagedKey(ContextKey):
         """Whether it signs in the update thread; None: it was not selected yet."""
         self.ends: int | None = None
         """When the context ends, in seconds since the epoch; None: it does not."""
+        self.forgotten = False
+        """Whether the server has probably forgotten it: it signs only while there is no other one."""
 
     def __repr__(self) -> str:
         return f"ManagedKey({self.name!r}, {self.state.name})"
@@ -212,13 +214,16 @@ class KeyRing:
         self._signers = ServerSigners()
 
     def usable(self, now: float) -> list[ManagedKey]:
-        """Return the usable keys, the newest first."""
+        """Return the usable keys, the newest first; those that the server has forgotten if there is no other."""
+        forgotten: list[ManagedKey] = []
         for keys in (self.keys, self.left):
             found = [key for key in reversed([*keys])
                      if key.usable(now) and (None in {key.here, self.here} or key.here is self.here)]
-            if found:
-                return found
-        return []
+            known = [key for key in found if not key.forgotten]
+            if known:
+                return known
+            forgotten = forgotten or found
+        return forgotten
 
     def select(self, *, here: bool = False) -> ManagedKey | None:
         """Return the newest usable key, None when there is none. ``here``: it signs in the update thread.
@@ -280,7 +285,7 @@ class KeyRing:
         and is then sent again.
         """
         now = self.clock()
-        if preferred.state is not State.USABLE:
+        if preferred.state is not State.USABLE or preferred.forgotten:
             preferred = next(iter(self.usable(now)), preferred)
         if not self.server.replay_flag or preferred.span() < NEARLY_FULL:
             return preferred
@@ -301,8 +306,20 @@ class KeyRing:
             self.on_need(self)
 
     def lost(self, key: ManagedKey) -> None:
-        """Note that the server says that it does not know a key."""
-        if key.state is State.USABLE:
+        """Note that the server says that it does not know a key.
+
+        It was restarted, as a rule, and has forgotten the older ones, too. They sign until there is another one:
+        the reply is not signed, so it proves nothing.
+        """
+        if key.state is not State.USABLE:
+            return
+        if not key.forgotten:
+            for one in (*self.left, *self.keys):
+                one.forgotten = True
+                if one is key:
+                    break
+            self.changed = True
+        if all(one.forgotten for one in self.usable(self.clock())):
             self.unknown_key = key
             self.on_need(self)
 

@@ -38,8 +38,8 @@ LEAST_WAIT: Final = 1.0
 """Seconds between two keys of a server that are made because of what its replies say."""
 
 
-Left: TypeAlias = "dict[tuple[GssServer, str, str], list[ManagedKey]]"
-"""Usable keys, by their server and where its credentials come from."""
+Left: TypeAlias = "dict[tuple[object, ...], list[ManagedKey]]"
+"""Usable keys, by what must be the same for them to stay right."""
 
 
 class Found(NamedTuple):
@@ -179,9 +179,14 @@ class Manager:
         for ring in self.rings.values():
             ring.take_over(left.get(self._identity(ring), []))
 
-    def _identity(self, ring: KeyRing) -> tuple[GssServer, str, str]:
-        """Return what must be the same for a key to stay right."""
-        return ring.server, self.parameters.client_keytab, self.parameters.credentials_cache
+    def _identity(self, ring: KeyRing) -> tuple[object, ...]:
+        """Return what must be the same for a key to stay right: how long new ones last is not part of it."""
+        server = ring.server
+        return (
+            server.domains, server.address, server.port, server.server_principal, server.client_principal,
+            server.replay_flag, server.sequence_flag, self.parameters.client_keytab,
+            self.parameters.credentials_cache,
+        )
 
     def stop(self) -> Left:
         """End it, and return the keys that are still usable; ``find`` still finds these.

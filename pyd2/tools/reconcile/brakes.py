@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 
 from pyd2.tools.reconcile.difference import REMOVED, Kind
 from pyd2.tools.reconcile.errors import ReconcileError
-from pyd2.tools.reconcile.records import ADDRESS_TYPES
+from pyd2.tools.reconcile.records import ADDRESS_TYPES, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from pyd2.tools.reconcile.daemon import Daemon
-    from pyd2.tools.reconcile.dhcp_config import DhcpConfig
+    from pyd2.tools.reconcile.dhcp_config import DhcpConfig, Subnets
     from pyd2.tools.reconcile.gather import Leases
     from pyd2.tools.reconcile.records import Records
 
 
-def check_number(leases: Leases, records: Records, families: Iterable[int], confirmed: int | None) -> None:
-    """Stop where the leases are too few for the names. Raises ReconcileError.
+def check_number(leases: Leases, records: Records, families: Iterable[int], subnets: Subnets,
+                 confirmed: int | None) -> None:
+    """Stop where the leases of a family are too few for the names that could look stale. Raises ReconcileError.
 
     ``confirmed`` is what the operator says the number of leases is. ``families`` are lengths of addresses.
     """
@@ -33,10 +34,13 @@ def check_number(leases: Leases, records: Records, families: Iterable[int], conf
         if count == 0:
             raise ReconcileError(f"{source} has no lease that is held, so every name would look stale; "
                                  f"{repeat}")
-    types = [ADDRESS_TYPES[length] for length in families]
-    names = sum(any(node.data(rdtype) for rdtype in types) for _, node in records.guarded())
-    if 2 * held < names:
-        raise ReconcileError(f"{held} leases are fewer than half of the {names} names with a DHCID; {repeat}")
+    for length in sorted(families):
+        rdtype = ADDRESS_TYPES[length]
+        names = sum(any(map(subnets.find, node.data(rdtype))) for _, node in records.guarded())
+        count = leases.by_family[length]
+        if 2 * count < names:
+            raise ReconcileError(f"{count} leases are fewer than half of the {names} names with a DHCID and "
+                                 f"{type_text(rdtype)} records in the subnets; {repeat}")
 
 
 def check_repair(kinds: Collection[Kind], leases: Leases, configs: Iterable[DhcpConfig]) -> None:

@@ -130,7 +130,7 @@ class _Reconciliation:
         self._read_dns(records, reader, servers, lately)
         leases = self._leases(servers, lately)
         report.notes += shown_faults(leases.faults)
-        check_number(leases, records, families, arguments.yes_so_few)
+        check_number(leases, records, families, subnets, arguments.yes_so_few)
         report.zones = [zone.text for zone in config.zones]
         report.leases = len(leases.held)
         report.names = sum(1 for _ in records.guarded())

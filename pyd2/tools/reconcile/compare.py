@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.dns.constants import RRType
 from pyd2.dns.names import lower, name_text, reverse_name_wire
@@ -11,6 +11,7 @@ from pyd2.ncr import ConflictResolutionMode
 from pyd2.tools.reconcile.difference import Difference, Kind
 from pyd2.tools.reconcile.lease import address_text
 from pyd2.tools.reconcile.records import ADDRESS_TYPES, reversed_address
+from pyd2.update.model.holdings import Holds, holding
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from pyd2.tools.reconcile.dhcp_config import Subnets
     from pyd2.tools.reconcile.lease import Lease
     from pyd2.tools.reconcile.records import Node, Records, RRset
+
+
+_OF_V6: Final = b"\0\2"
+"""The type of the identifier in DHCIDs of DHCPv6, with which they begin."""
 
 
 class Scope(NamedTuple):
@@ -67,6 +72,21 @@ class _Comparison:
         node = self._records.at(name)
         if self._is_young(leases):
             return
+        if not self._may_be_shared(name):
+            yield from self._clients(name, node, leases)
+            return
+        for length in ADDRESS_TYPES:
+            of_family = [lease for lease in leases if len(lease.address) == length]
+            if of_family:
+                yield from self._clients(name, node, of_family)
+
+    def _may_be_shared(self, name: bytes) -> bool:
+        """Whether the daemon lets a name have a client of each family."""
+        zone = self._records.zone_of(name)
+        return zone is not None and zone.policy.switches.dual_stack != "off"
+
+    def _clients(self, name: bytes, node: Node, leases: list[Lease]) -> Iterator[Difference]:
+        """Judge a name of which one client at most can be the holder of these leases."""
         clients = {lease.dhcid for lease in leases}
         if len(clients) > 1:
             held = ", ".join(f"{address_text(lease.address)} by {_client(lease.dhcid)}" for lease in leases)
@@ -89,7 +109,10 @@ class _Comparison:
             yield found.differs(Kind.MISSING, forward=True, reverse=lease.reverse)
         elif not node.dhcids and self._mode(lease) != ConflictResolutionMode.NO_CHECK_WITHOUT_DHCID:
             yield found.differs(Kind.UNGUARDED, note=_addresses(node) or "records of other types only")
-        elif node.dhcids and lease.dhcid not in node.dhcids:
+        elif node.dhcids and lease.dhcid not in node.dhcids and not (
+            rrset is None and self._may_be_shared(name)
+            and holding(node.dhcids, lease.dhcid, lease.address).holds is Holds.OTHER_FAMILY
+        ):
             owners = ", ".join(map(_client, node.dhcids))
             note = f"the lease is {_client(lease.dhcid)}'s, the name {owners}'s, {_addresses(node)}"
             yield found.differs(Kind.WRONG_OWNER, note=note)
@@ -159,7 +182,7 @@ class _Comparison:
                              reverse=False)
         elif not self._is_spared(name, address, lease):
             yield Difference(
-                Kind.STALE, name, address, None, node, node.dhcids[0], forward=True,
+                Kind.STALE, name, address, None, node, _guard(node, address), forward=True,
                 reverse=points_here and not (lease is not None and lease.reverse),
                 note=f"{name_text(lease.name)} has the lease" if lease is not None else "",
             )
@@ -188,6 +211,9 @@ class _Comparison:
         scope = self._scope
         if lease is not None and self._is_young([lease]):
             return True
+        zone = self._records.zone_of(name)
+        if zone is not None and zone.policy.keeps_name(name):
+            return True
         return (address in scope.quiet or address in scope.reserved_addresses or name in scope.reserved_names)
 
 
@@ -202,6 +228,12 @@ class _Found(NamedTuple):
                 note: str = "") -> Difference:
         return Difference(kind, self.name, self.lease.address, self.lease, self.node, self.lease.dhcid,
                           forward, reverse, note)
+
+
+def _guard(node: Node, address: bytes) -> bytes:
+    """Return the DHCID that an address of a name belongs to, which may have one for each family."""
+    of_family = [dhcid for dhcid in node.dhcids if (dhcid[:2] == _OF_V6) == (len(address) == 16)]
+    return (of_family or node.dhcids)[0]
 
 
 def _client(dhcid: bytes) -> str:

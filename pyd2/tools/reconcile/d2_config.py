@@ -14,12 +14,14 @@ import dns.tsig
 from pyd2.config.addresses import address_text
 from pyd2.config.parse import parse_element, read_file
 from pyd2.config.paths import Directories
+from pyd2.config.policy import PolicySwitches
 from pyd2.data.element import Element
 from pyd2.dns.names import lower, parse_name
 from pyd2.dns.tsig import ALGORITHMS
 from pyd2.errors import ConfigError, DomainNameError
 from pyd2.tools.endpoint import Endpoint
 from pyd2.tools.reconcile.errors import ReconcileError
+from pyd2.update.model.policies import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,8 @@ class Zone(NamedTuple):
     text: str
     reverse: bool
     servers: tuple[Server, ...]
+    policy: Policy = Policy(PolicySwitches())
+    """What the daemon does beyond Kea's conflict resolution."""
 
 
 class D2Config(NamedTuple):
@@ -100,7 +104,8 @@ def _zone(domain: DdnsDomain, forced: TsigKey | None, *, reverse: bool) -> Zone:
     servers = tuple(_server(server, forced) for server in domain.servers)
     if not servers:
         raise ReconcileError(f"{domain.position}: {domain.name} has no dns-servers")
-    return Zone(name, f"{domain.name.rstrip('.')}.", reverse, servers)
+    policy = Policy(domain.switches.policy)
+    return Zone(name, f"{domain.name.rstrip('.')}.", reverse, servers, policy)
 
 
 def _server(server: DnsServer, forced: TsigKey | None) -> Server:

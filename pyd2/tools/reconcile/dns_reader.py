@@ -123,6 +123,19 @@ class DnsReader:
                     node.add(rrset.rdtype, rrset.ttl, (rdata.to_wire() or b"" for rdata in rrset))
         return node
 
+    def types_of(self, zone: Zone, name: bytes) -> set[int]:
+        """Return which types of records a name has, as far as the server says it. Raises ReconcileError.
+
+        Over TCP, as servers that answer only a part by UDP do so by all. One that never tells is no reason to fail.
+        """
+        server = self.server(zone)
+        self._pace.wait()
+        try:
+            response = self._ask(server, zone, name, RdataType.ANY, tcp=True)
+        except ReconcileError:
+            return set()
+        return {int(rrset.rdtype) for rrset in response.answer} - NOT_DATA
+
     def look_up_all(self, leases: Iterable[Lease], records: Records) -> None:
         """Read the records of all names and addresses of leases in zones that were not transferred."""
         for lease in leases:
@@ -157,7 +170,8 @@ class DnsReader:
             failures.append(f"{zone.text}: {server.endpoint}: it does not have the zone")
         raise ReconcileError("; ".join(failures))
 
-    def _ask(self, server: Server, zone: Zone, name: bytes, rdtype: int) -> dns.message.Message:
+    def _ask(self, server: Server, zone: Zone, name: bytes, rdtype: int, *,
+             tcp: bool = False) -> dns.message.Message:
         """Return the authoritative answer to a query. Raises ReconcileError."""
         place = f"{zone.text}: {server.endpoint}: {name_text(name)} {type_text(rdtype)}"
         query = dns.message.make_query(dns.name.from_wire(name, 0)[0], RdataType.make(rdtype), flags=0)
@@ -165,8 +179,11 @@ class DnsReader:
             query.use_tsig(server.key)
         for left in reversed(range(_TRIES)):
             try:
-                response, _ = dns.query.udp_with_fallback(query, server.endpoint.address, _TIMEOUT / _TRIES,
-                                                          server.endpoint.port)
+                address, port = server.endpoint.address, server.endpoint.port
+                if tcp:
+                    response = dns.query.tcp(query, address, _TIMEOUT / _TRIES, port)
+                else:
+                    response, _ = dns.query.udp_with_fallback(query, address, _TIMEOUT / _TRIES, port)
                 break
             except dns.exception.Timeout:
                 if not left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ class Leases:
     """Addresses whose lease has ended lately, or at a time that is unknown."""
     counts: dict[str, int] = field(default_factory=dict)
     """How many leases each source has, held ones, with or without records."""
+    by_family: Counter[int] = field(default_factory=Counter)
+    """The same, by the length of the address."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -55,5 +58,6 @@ def gather(sources: Sequence[LeaseSource], now: float, lately: float) -> Leases:
                 continue
             (leases.held if is_held else leases.ended).append(lease)
         leases.counts[str(source)] = count
+        leases.by_family[4 if source.family == 4 else 16] += count
         leases.faults += source.faults
     return leases

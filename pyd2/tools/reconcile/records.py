@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
 
 from pyd2.dns.constants import RRType
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from pyd2.tools.reconcile.d2_config import Zone
 
 KEPT: Final = frozenset({RRType.A, RRType.AAAA, RRType.PTR, RRType.DHCID})
-"""Types whose data counts; of others only that they are there."""
+"""Types whose data is compared; of others only that they are there."""
 NOT_DATA: Final = frozenset({46, 47, 50, 51})
 """RRSIG, NSEC, NSEC3 and NSEC3PARAM: a name with no other types is not in use (RFC 2136, section 3.2.4)."""
 ADDRESS_TYPES: Final = {4: RRType.A, 16: RRType.AAAA}
@@ -32,7 +34,7 @@ class RRset(NamedTuple):
 
     ttl: int
     data: tuple[bytes, ...]
-    """Uncompressed; empty for a type whose data does not count."""
+    """Uncompressed; empty for a type whose data was not kept."""
 
 
 class Node:
@@ -63,7 +65,7 @@ class Node:
     def add(self, rdtype: int, ttl: int, data: Iterable[bytes]) -> None:
         """Add records of a type."""
         before = self.rrsets.get(rdtype)
-        found = tuple(data) if rdtype in KEPT else ()
+        found = tuple(data)
         self.rrsets[rdtype] = RRset(ttl, before.data + found if before is not None else found)
 
     def same(self, other: Node, types: Iterable[int]) -> bool:
@@ -132,4 +134,7 @@ def data_text(rdtype: int, data: bytes) -> str:
         return address_text(data)
     if rdtype == RRType.PTR:
         return name_text(data)
-    return base64.b64encode(data).decode()
+    if rdtype == RRType.DHCID:
+        return base64.b64encode(data).decode()
+    kind = dns.rdatatype.RdataType.make(rdtype)
+    return dns.rdata.from_wire(dns.rdataclass.IN, kind, data, 0, len(data)).to_text()

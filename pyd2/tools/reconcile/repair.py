@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LEAST_REMOVALS: Final = 10
 USUAL_PERCENT: Final = 5
+_STAY: Final = frozenset({2, 6})
+"""NS and SOA: at the top of a zone they stay when all else of the name is removed."""
 _EVERY: Final = 1000
 """Requests between two notes of progress."""
 _SETTLE: Final = 60.0
@@ -145,16 +147,20 @@ class Repair:
         return [name for name in names if self._means.records.zone_of(name) is not None]
 
     def _touched(self, difference: Difference) -> dict[bytes, Touched]:
-        """Return what these names have now."""
-        return {name: self._look_up(name, difference.address) for name in self._names(difference)}
+        """Return what these names have now: of those to be removed all, as what is left of them goes, too."""
+        whole = difference.kind in REMOVED
+        return {name: self._look_up(name, difference.address, whole=whole) for name in self._names(difference)}
 
-    def _look_up(self, name: bytes, address: bytes) -> Touched:
+    def _look_up(self, name: bytes, address: bytes, *, whole: bool = False) -> Touched:
         """Return what a name has now, in the case that the zone transfer had."""
         zone = self._means.records.zone_of(name)
         assert zone is not None, "what differs is in a zone that was compared"
-        types = (RRType.PTR if zone.reverse else ADDRESS_TYPES[len(address)], RRType.DHCID)
-        node = self._means.reader.look_up(zone, name, types)
         known = self._means.records.at(name)
+        types: tuple[int, ...] = (RRType.PTR if zone.reverse else ADDRESS_TYPES[len(address)], RRType.DHCID)
+        if whole:
+            others = {*known.rrsets, *self._means.reader.types_of(zone, name)} - _STAY
+            types += tuple(sorted(others - {*types}))
+        node = self._means.reader.look_up(zone, name, types)
         if known.rrsets:
             node.owner = known.owner
         return Touched(zone, self._means.reader.server(zone), node, types)

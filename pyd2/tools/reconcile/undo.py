@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pyd2.dns.names import lower, name_text
 from pyd2.tools.reconcile.errors import ReconcileError
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pyd2.tools.reconcile.d2_config import Server, Zone
     from pyd2.tools.reconcile.difference import Difference
     from pyd2.tools.reconcile.records import Node
+
+
+_ANY_NAME: Final = "check-names off"
+"""Else nsupdate refuses names with letters that host names do not have, and with them all that follows."""
 
 
 class Touched(NamedTuple):
@@ -74,6 +78,7 @@ class UndoFile:
         try:
             if self._descriptor < 0:
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+                lines.insert(0, _ANY_NAME)
             os.write(self._descriptor, ("\n".join(lines) + "\n").encode())
             os.fdatasync(self._descriptor)
         except OSError as error:

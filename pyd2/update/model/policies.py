@@ -175,9 +175,13 @@ class Policy:
 
     def keeps(self, ncr: Request) -> bool:
         """Whether a request is a removal that is not made."""
-        if ncr.change_type is not ChangeType.REMOVE or not (self._kept or self._kept_below):
+        return ncr.change_type is ChangeType.REMOVE and self.keeps_name(ncr.fqdn_wire)
+
+    def keeps_name(self, name: bytes) -> bool:
+        """Whether the records of a name, on the wire, are never removed."""
+        if not (self._kept or self._kept_below):
             return False
-        name = ncr.fqdn_wire.lower()
+        name = name.lower()
         return name in self._kept or any(above in self._kept_below for above in _names_above(name))
 
 

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyd2.config.policy import PolicySwitches
 from pyd2.dns.constants import RRType
+from pyd2.dns.dhcid import make_dhcid
 from pyd2.dns.names import lower, name_text, reverse_name_wire
 from pyd2.tools.reconcile.compare import Scope, compare
 from pyd2.tools.reconcile.dhcp_config import Subnets, dhcp_config
 from pyd2.tools.reconcile.lease import address_text
 from pyd2.tools.reconcile.records import Node, Records, reversed_address
+from pyd2.tools.requests import Identifier
+from pyd2.update.model.policies import Policy
 from tests.tools.reconcile.made import (
     DHCP4,
     DHCP6,
@@ -39,8 +43,9 @@ NOW = 1_000_000.0
 class World:
     """Records to compare leases with."""
 
-    def __init__(self, zones: Sequence[str] = (FORWARD, REVERSE, REVERSE6)) -> None:
-        self.records = Records([zone(text) for text in zones])
+    def __init__(self, zones: Sequence[str] = (FORWARD, REVERSE, REVERSE6), **policy: Any) -> None:
+        chosen = Policy(PolicySwitches(**policy))
+        self.records = Records([zone(text)._replace(policy=chosen) for text in zones])
         self.records.complete = set(self.records.zones)
 
     def add(self, name: str, rdtype: int, *data: bytes, ttl: int = TTL) -> None:
@@ -224,6 +229,60 @@ def test_ttl(world: World, right: int) -> None:
     world.records.nodes.clear()
     world.name(H1, 1, HOST, ttl=60)
     assert world.differences(lease(HOST, 1, H1, reverse=False)) == [f"ttl {H1} {HOST}"]
+
+
+def duid(name: str) -> bytes:
+    """Return the DHCID of a DHCPv6 client."""
+    return make_dhcid(Identifier.DUID, b"\0\3\0\1abcdef", wire(name))
+
+
+def lease6(host: str, name: str) -> Lease:
+    return lease(host, 1, name)._replace(dhcid=duid(name))
+
+
+def test_a_name_may_have_a_client_of_each_family() -> None:
+    world = World(dual_stack="per-family")
+    leases = lease(HOST, 1, H1, reverse=False), lease6("2001:db8::11", H1)._replace(reverse=False)
+    world.name(H1, 1, HOST, "2001:db8::11")
+    world.add(H1, RRType.DHCID, duid(H1))
+    assert world.differences(*leases) == []
+    assert world.differences(leases[1]) == [f"stale {H1} {HOST} F"]
+    assert world.differences(leases[0]) == [f"stale {H1} 2001:db8::11 F"]
+    other = lease("192.0.2.12", 2, H1, reverse=False)
+    assert world.differences(*leases, other) == [f"twice {H1} {HOST}"]
+
+
+def test_the_client_of_the_other_family_is_missing_where_a_name_may_have_both() -> None:
+    world = World(dual_stack="same-host")
+    leases = lease(HOST, 1, H1, reverse=False), lease6("2001:db8::11", H1)._replace(reverse=False)
+    world.name(H1, 1, HOST)
+    assert world.differences(*leases) == [f"missing {H1} 2001:db8::11 F"]
+    world.add(H1, RRType.AAAA, address("2001:db8::12"))
+    assert world.differences(*leases) == [f"wrong-owner {H1} 2001:db8::11"]
+    of_kea = World()
+    of_kea.name(H1, 1, HOST)
+    assert of_kea.differences(*leases) == [f"twice {H1} {HOST}"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_removal_has_the_dhcid_of_the_family(number: int) -> None:
+    world = World(dual_stack="per-family")
+    for guard in (client_dhcid(1, H1), duid(H1))[:: -1 if number == 1 else 1]:
+        world.add(H1, RRType.DHCID, guard)
+    world.add(H1, RRType.A, address(HOST))
+    world.add(H1, RRType.AAAA, address("2001:db8::11"))
+    subnets = Subnets([dhcp_config(DHCP4, 4, ""), dhcp_config(DHCP6, 6, "")])
+    scope = Scope(frozenset({4, 16}), subnets, (), (), (), NOW)
+    found = {found.address: found.dhcid for found in compare([], world.records, scope)}
+    assert found == {address(HOST): client_dhcid(1, H1), address("2001:db8::11"): duid(H1)}
+
+
+def test_names_that_are_kept_are_not_stale() -> None:
+    world = World(keep=("h1.EXAMPLE.com.", "*.below.example.com."))
+    for number, name in enumerate((H1, H2, "a.below.example.com."), 11):
+        world.name(name, number, f"192.0.2.{number}")
+        world.pointer(f"192.0.2.{number + 20}", number, name)
+    assert world.differences() == [f"orphan-ptr {H2} 192.0.2.32 R", f"stale {H2} 192.0.2.12 F"]
 
 
 def test_young_leases_are_left_out(world: World) -> None:

@@ -24,7 +24,7 @@ from tests.kit.d2 import D2, config, private_directory
 from tests.kit.ports import PortLease
 from tests.kit.process import find_program
 from tests.kit.waiting import wait_until
-from tests.tools.reconcile.made import DHCP4, FORWARD, put, row4
+from tests.tools.reconcile.made import DHCP4, DHCP6, FORWARD, HEADER6, REVERSE, put, row4, row6
 from tests.tools.reconcile.test_lease_commands import LEASE, answer_all
 
 if TYPE_CHECKING:
@@ -132,6 +132,28 @@ def test_all_is_mended_and_taken_back(made: Station, capsys: pytest.CaptureFixtu
     assert Path("taken.back").stat().st_mode & 0o777 == 0o640
 
 
+def test_what_goes_with_a_name_is_taken_back_too(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    made.leases(row4("192.0.2.11", 1, ONE))
+    made.name("a\\032b\\;.example.com.", 40, "192.0.2.40")
+    made.pointer("192.0.2.40", 40, "a\\032b\\;.example.com.")
+    put(made.port, FORWARD, 'a\\032b\\;.example.com. 60 TXT "by; hand" two',
+        "a\\032b\\;.example.com. 61 MX 5 Mail.example.com.")
+    put(made.port, REVERSE, f"40.{REVERSE} 62 TXT note")
+    before = made.records(ttl=True)
+    for more in ((), ("--query",)):
+        if more:
+            with (made.directory / "leases.csv").open("a") as file:
+                file.write(row4("192.0.2.40", 40, "a b;.example.com.", age=9000) + "\n")
+        undo = f"taken{len(more)}.back"
+        assert made.compare("--repair", "stale", "--undo", undo, "--rate", "100000", *more) == 1
+        assert "mended 1, not mended 0" in capsys.readouterr().out
+        assert made.records() == set()
+        nsupdate = find_program("nsupdate", "bind9-dnsutils")
+        done = subprocess.run([nsupdate, undo], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert made.records(ttl=True) == before
+
+
 def test_only_what_is_asked_for_is_mended(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
     five_leases(made)
     before = made.records()
@@ -228,6 +250,30 @@ def test_too_few_leases(made: Station, capsys: pytest.CaptureFixture[str]) -> No
     assert "1 leases are fewer than half of the 3 names with a DHCID" in capsys.readouterr().err
     assert made.compare("--yes-so-few", "2") == 2
     assert made.compare("--yes-so-few", "1") == 1
+
+
+def test_leases_of_one_family_do_not_stand_for_those_of_the_other(
+    made: Station, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A lease file of DHCPv4 that was lost is seen beside many leases of DHCPv6."""
+    made.leases(row4("192.0.2.11", 1, ONE))
+    rows = [row6(f"2001:db8::{number}", number, f"h{number}.example.com.") for number in range(1, 10)]
+    (made.directory / "six.csv").write_text("\n".join([HEADER6, *rows, ""]))
+    (made.directory / "dhcp6.conf").write_text(json.dumps(DHCP6))
+    six = ["--leases6", str(made.directory / "six.csv"), "--dhcp6", str(made.directory / "dhcp6.conf")]
+    for number in range(40, 43):
+        made.name(f"s{number}.example.com.", number, f"192.0.2.{number}")
+    assert made.compare(*six) == 2
+    assert "1 leases are fewer than half of the 3 names with a DHCID and A records" in capsys.readouterr().err
+    assert made.compare(*six, "--yes-so-few", "10") == 1
+
+
+def test_names_of_other_servers_need_no_leases(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    made.leases(row4("192.0.2.11", 1, ONE))
+    for number in range(5):
+        made.name(f"o{number}.example.com.", number, f"198.51.100.{number}")
+    assert made.compare("--json") == 1
+    assert json.loads(capsys.readouterr().out)["counts"]["outside"] == 5
 
 
 def test_rows_that_cannot_be_read(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
