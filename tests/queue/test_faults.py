@@ -361,3 +361,53 @@ def test_a_damaged_dead_letter_is_reported_at_the_start_and_the_others_stay(tmp_
     store = Store(str(tmp_path), read_only=True)
     assert [dead_letter.datagram for dead_letter in store.read_dead()] == names(8)
     store.close()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_stop_behind_an_answer_to_the_file_keeps_what_came_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """The thread had asked what the file is to hold, and a request came before it had read the answer.
+
+    The file got what the answer said, and the message that all is kept counted the request, too. ``fails``:
+    what the thread does with the answer fails; then all is tried once more.
+    """
+    sick = _Sick(monkeypatch)
+    left = 2 if fails else 1
+    ask = Writer._ask
+
+    def fail() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            sick.code = 0
+
+    def ask_and_wait(writer: Writer, method: Callable[[int], object], argument: int) -> object:
+        answer = ask(writer, method, argument)
+        end = time.monotonic() + TIMEOUT
+        while method.__name__ == "ready" and not writer.closing and time.monotonic() < end:
+            time.sleep(0.001)
+        return answer
+
+    async def scene(daemon: Daemon) -> None:
+        ready = daemon.queue._lifecycle.ready
+        answered = threading.Event()
+
+        def answer(after: int) -> object:
+            answered.set()
+            return ready(after)
+
+        answer.__name__ = "ready"
+        monkeypatch.setattr(daemon.queue._lifecycle, "ready", answer)
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        monkeypatch.setattr(Writer, "_ask", ask_and_wait)
+        sick.code, sick.before = sqlite3.SQLITE_IOERR, fail
+        daemon.queue.accept(names(1))
+        await daemon.until(answered.is_set, "the thread to ask")
+        daemon.queue.accept(names(2))
+        daemon.queue.close()
+        assert daemon.log.texts("PYD2_QUEUE_KEPT")[0].startswith("stopping with 2 requests")
+
+    play(scene)
+    assert in_file(tmp_path) == names(1, 2)

@@ -102,11 +102,11 @@ class Writer:
         self._open = False
         """Whether the file is to be opened."""
         self._known: Identity | None = None
-        """The file that was read."""
+        """The file that was read, as it is known to this thread last."""
         self._mirror: Callable[[Store, Held], None] | None = None
         """How to make the file hold what the listener says; None: it does."""
         self._held: Held | None = None
-        """What the file is to hold when it is closed."""
+        """What the file is to hold when it is closed; None: it is not to be closed, or holds that."""
         self._behind: list[bytes] = []
         """Requests without numbers that go behind those of the file."""
         self._changes = _Changes()
@@ -192,7 +192,8 @@ class Writer:
             self.closing = True
             self._behind += behind
             if held is not None:
-                (self._known, self._held), self._open = held, True
+                known, self._held = held
+                self._known, self._open = self._known or known, True
                 self._mirror = self._mirror or _reconcile
                 # All of that is held: twice the same number would be refused.
                 self._changes = _Changes(raised=self._changes.raised)
@@ -253,7 +254,7 @@ class Writer:
                 self.directory, self._known, self._ask_for_held, self._report, self._step
             ).open()
             self._take_lock()  # another directory may have come into its place meanwhile
-            identity = store.identity()
+            identity = self._known = store.identity()
             self.dead_count = store.count_dead()
             self.mark = map_mark(store.path)
             if entries is None:
@@ -274,13 +275,13 @@ class Writer:
             fault = os_fault(error)
         except Exception as error:  # whatever it is, the daemon continues without the file
             fault = StoreError(f"{self.directory}: {error!r}")
-        self.mark = None
+        self.mark, self.fault = None, fault
         if store is not None:
             store.close()
         if fault is not None:
             with self._changed:
                 self._forget()
-            self.fault = fault
+                self._known = fault.identity or self._known
             self._tell(self._listener.failed, fault)
             self._report_aside()
 
@@ -331,20 +332,22 @@ class Writer:
         whole = Entries([], [], [])
         while True:
             held = self._ask(self._listener.ready, whole.numbers[-1] if whole else 0)
-            if held is None:
-                held, whole = self._held, Entries([], [], [])
-            if held is None:
-                raise StoreError(f"{self.directory}: it was to be closed")
-            whole.extend(held.entries)
-            if held.complete:
-                self._mirror = self._held = None
-                return held._replace(entries=whole)
+            with self._changed:
+                # What was answered before the order to close came is older than what came with that.
+                if self._held is not None:
+                    held, whole = self._held, Entries([], [], [])
+                if held is None:
+                    raise StoreError(f"{self.directory}: it was to be closed")
+                whole.extend(held.entries)
+                if held.complete:
+                    self._mirror = None
+                    return held._replace(entries=whole)
             self._step()
 
     def _forget(self) -> None:
         """Forget what was handed over; under the condition."""
         self._changes = _Changes()
-        self._mirror, self._held = None, None
+        self._mirror = None
 
     def _step(self) -> None:
         self.steps += 1
@@ -377,6 +380,7 @@ class Writer:
             if changes.more:
                 self._tell(self._listener.safe, changes.more.numbers[-1])
             if closing:
+                self._open = False
                 return
             if now >= house_at:
                 store.check_place()
