@@ -21,8 +21,8 @@ _COLOURS: Final = (RED, BLUE, GREEN)
 
 def headings(at: Sequence[float]) -> list[str]:
     """Return the heads of the columns."""
-    return ["DNS server", "D2", "leases", *(f"right after {seconds:g} s" for seconds in at), "lost",
-            "s until quiet", "updates for each", "CPU us for each", "server's CPU us"]
+    return ["DNS server", "D2", "leases", *(f"right after {seconds:g} s" for seconds in at),
+            "waiting", "lost", "s until quiet", "updates for each", "CPU us for each", "server's CPU us"]
 
 
 def rows(results: Results) -> list[list[str]]:
@@ -37,7 +37,7 @@ def rows(results: Results) -> list[list[str]]:
 
             table.append([
                 TITLES[server], name, f"{leases:,.0f}", *(f"{right:,.0f}" for right in looks),
-                f"{median(run['lost'] for run in runs):,.0f}",
+                *(f"{median(run[name] for run in runs):,.0f}" for name in ("waiting", "lost")),
                 f"{median(run['ended_s'] for run in runs):.0f}", f"{_for_each(runs, 'updates'):.2f}",
                 f"{_for_each(runs, 'cpu_s') * 1e6:.0f}", f"{_for_each(runs, 'server_cpu_s') * 1e6:.0f}",
             ])

@@ -59,7 +59,7 @@ class EndToEnd:
         if variant.subject not in self._subjects:
             raise BenchmarkError(f"{variant.subject} is not installed")
         scenario = self._scenario
-        settings = replace(SETTINGS, user_context=variant.switches)
+        settings = replace(SETTINGS, user_context=variant.switches_before(server))
         with ExitStack() as stack:
             dns_pid = stack.enter_context(servers.serving(server, settings, self._dns_port, scenario.disk))
             d2_directory = stack.enter_context(work_directory())
@@ -72,14 +72,15 @@ class EndToEnd:
             cpu_before = cpu_seconds(d2.pid), cpu_seconds(dns_pid)
             begin = time.monotonic()
             with dhcp_server.clients(scenario.leases, scenario.rate, self._client_port) as clients:
-                looks, ended = self._watch(variant, d2, dhcp_server, clients, begin)
+                looks, ended, at_work = self._watch(variant, d2, dhcp_server, clients, begin)
                 if clients.poll() not in {0, 3, None}:
                     said = clients.stderr.read() if clients.stderr is not None else ""
                     raise BenchmarkError(f"perfdhcp fails: {said[-2000:]}")
             statistics = d2.statistics()
             given, right = looks[-1]
             return {
-                "looks": [list(look) for look in looks], "leases": given, "lost": given - right,
+                "looks": [list(look) for look in looks], "leases": given,
+                "waiting": given - right if at_work else 0, "lost": 0 if at_work else given - right,
                 "ended_s": ended, "received": statistics["ncr-received"], "drops": _drops(self._d2_port),
                 "timeouts": statistics["update-timeout"], "updates": statistics["update-sent"],
                 "cpu_s": cpu_seconds(d2.pid) - cpu_before[0],
@@ -87,10 +88,11 @@ class EndToEnd:
             }
 
     def _watch(self, variant: Variant, d2: Daemon, dhcp_server: dhcp.DhcpServer,
-               clients: subprocess.Popen[str], begin: float) -> tuple[list[tuple[int, int]], float]:
+               clients: subprocess.Popen[str], begin: float) -> tuple[list[tuple[int, int]], float, bool]:
         """Look at each time that is asked for: how many leases there are, and how many are right in the DNS.
 
-        Returns that, and the seconds after which nothing more happened; the last look stands for the rest.
+        Returns that, the seconds after which nothing more happened, and whether the D2 is still at work.
+        Once there is nothing more to do, the last look stands for the rest.
         """
         looks: list[tuple[int, int]] = []
         work: list[int] = []
@@ -104,10 +106,11 @@ class EndToEnd:
                 if time.monotonic() > changed + QUIET_SECONDS:
                     look = self._look(dhcp_server)
                     if look[0] == look[1] or not variant.retries:
-                        return looks + [look] * (len(self._scenario.at) - len(looks)), changed - begin
+                        looks += [look] * (len(self._scenario.at) - len(looks))
+                        return looks, changed - begin, False
                     changed = time.monotonic()
             looks.append(self._look(dhcp_server))
-        return looks, changed - begin
+        return looks, changed - begin, True
 
     def _look(self, dhcp_server: dhcp.DhcpServer) -> tuple[int, int]:
         leases = dhcp_server.leases()

@@ -16,19 +16,27 @@ class Variant:
     """``pyd2``, or ``kea`` for the real server."""
     switches: dict[str, Any] = field(default_factory=dict)
     """What stands under ``"pyd2"`` in the configuration; ``@DIRECTORY@`` is a directory for it."""
+    batches: bool = False
+    """Whether it sends batches, as large as docs/batches.md advises for the DNS server."""
 
     @property
     def retries(self) -> bool:
         """Whether it may go on after a pause."""
         return bool(self.switches.get("retry", {}).get("enabled"))
 
+    def switches_before(self, server: str) -> dict[str, Any]:
+        """Return the switches before a DNS server, one of ``BATCHES``."""
+        return self.switches | ({"lanes": {"batch": BATCHES[server]}} if self.batches else {})
 
+
+BATCHES: Final = {"bind": 50, "knot": 200, "pdns": 50}
+"""The updates in a batch, by DNS server."""
 _DURABLE: Final = {"queue": {"type": "durable", "directory": "@DIRECTORY@"}}
 
 VARIANTS: Final = (
     Variant("kea", "kea"),
     Variant("pyd2"),
-    Variant("pyd2-batches", switches={"lanes": {"batch": 50}}),
+    Variant("pyd2-batches", batches=True),
     Variant("pyd2-durable", switches=_DURABLE),
     Variant("pyd2-retry", switches=_DURABLE | {"retry": {"enabled": True}}),
 )

@@ -65,23 +65,26 @@ def test_a_variant_is_one_of_those_there_are_or_has_its_own_switches() -> None:
     assert parse("pyd2-retry").retries
     mine = parse('mine={"lanes": {"max-in-flight": 64}}')
     assert (mine.name, mine.subject, mine.retries) == ("mine", "pyd2", False)
+    assert mine.switches_before("knot") == {"lanes": {"max-in-flight": 64}}
+    assert parse("pyd2-batches").switches_before("knot") == {"lanes": {"batch": 200}}
     for text in ("other", "mine=[]", "mine={"):
         with pytest.raises(ValueError, match=r"."):
             parse(text)
 
 
 def run(right: int) -> dict[str, Any]:
-    return {"looks": [[100, 50], [100, right]], "leases": 100, "lost": 100 - right, "ended_s": 3.2,
-            "received": 100, "drops": 0, "timeouts": 0, "updates": 200, "cpu_s": 0.01, "server_cpu_s": 0.02}
+    return {"looks": [[100, 50], [100, right]], "leases": 100, "waiting": 0, "lost": 100 - right,
+            "ended_s": 3.2, "received": 100, "drops": 0, "timeouts": 0, "updates": 200,
+            "cpu_s": 0.01, "server_cpu_s": 0.02}
 
 
 def test_the_table_has_medians() -> None:
     results = {"bind": {"pyd2": [run(100), run(98), run(99)], "kea": []}}
-    assert rows(results) == [["BIND", "pyd2", "100", "50", "99", "1", "3", "2.00", "100", "200"]]
+    assert rows(results) == [["BIND", "pyd2", "100", "50", "99", "0", "1", "3", "2.00", "100", "200"]]
     about = {"at": [2.0, 10.0], "disk": False, "commit": "c", "date": "2026-01-02T03", "cpu": "2 x CPU",
              "leases": 100, "rate": 50, "runs": 3, "load_before": 0.2}
     text = markdown(about, results)
-    assert "| DNS server | D2 | leases | right after 2 s | right after 10 s | lost |" in text
+    assert "| DNS server | D2 | leases | right after 2 s | right after 10 s | waiting | lost |" in text
     assert "99.0%" in chart(results, [2.0, 10.0])
 
 
@@ -92,6 +95,6 @@ def test_some_clients_from_the_dhcp_server_to_the_dns(tmp_path: Path) -> None:
     data = json.loads((tmp_path / "end-to-end.json").read_text())
     (figures,) = data["results"]["bind"]["pyd2"]
     assert figures["leases"] > 0
-    assert figures["lost"] == figures["drops"] == 0
+    assert figures["waiting"] == figures["lost"] == figures["drops"] == 0
     assert figures["received"] >= figures["leases"]
     assert (tmp_path / "end-to-end.svg").exists()
