@@ -198,14 +198,15 @@ def _afterwards(event: Event) -> Iterator[str]:
         return
     if event.operation == "add":
         yield (
-            "      Then: The request is not made again by itself. Kea makes one with the client's next lease, "
-            "and with ddns-update-on-renew at each renewal; lease4-resend-ddns and lease6-resend-ddns make "
-            "one now, and 'pyd2ctl reconcile --repair missing,missing-ptr' makes all that are missing."
+            "      Then: The request is not made again by itself. Kea makes one with the client's next "
+            "lease, and with ddns-update-on-renew at each renewal; lease4-resend-ddns and "
+            "lease6-resend-ddns make one now, and 'pyd2ctl reconcile --repair missing,missing-ptr' makes "
+            "all that are missing."
         )
     else:
         yield (
-            "      Then: The removal is not made again. 'pyd2ctl reconcile --repair stale,orphan-ptr' removes "
-            "what is left."
+            "      Then: The removal is not made again. 'pyd2ctl reconcile --repair stale,orphan-ptr' makes "
+            "those of what is left."
         )
 
 
