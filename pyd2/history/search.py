@@ -215,8 +215,8 @@ class History:
             return [self._event(*row) for row in rows]
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise HistoryError(
-                "the history has an event that this pyd2 cannot read: another release has written it, or it is "
-                f"damaged ({error})"
+                "the history has an event that this pyd2 cannot read: another release has written it, or it "
+                f"is damaged ({error})"
             ) from error
 
     def _rows(self, statement: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

@@ -53,10 +53,9 @@ def history_path(arguments: argparse.Namespace) -> Path:
     """Return the path of the history that the options name. Raises ConfigError."""
     if arguments.file is not None:
         return Path(arguments.file)
-    directory: str = arguments.directory
-    if directory is None:
-        directory = _directory(arguments)
-    return Path(directory, FILE)
+    if arguments.directory is not None:
+        return Path(arguments.directory, FILE)
+    return Path(_directory(arguments), FILE)
 
 
 def _directory(arguments: argparse.Namespace) -> str:
