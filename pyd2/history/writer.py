@@ -173,7 +173,7 @@ class HistoryWriter:
                 store.forget_old(time.time())
                 store.commit()
                 house_at = now + HOUSE_SECONDS
-            if self._waiting and not store.in_place:  # it would be written where nobody finds it
+            if self._waiting and not store.in_place:  # it would be written where no search finds it
                 self._log.emit("PYD2_HISTORY_REPLACED", switches.directory)
                 return
             written = self._write_waiting(store, switches)
