@@ -300,7 +300,7 @@ class Daemon:
         )
         return Facts(
             self._counters, service.consistently, service.reading, self._configurator.reading,
-            self._log.lines_lost, service.history_lost, service.commit_seconds,
+            self._log.lines_lost, service.history, service.commit_seconds,
             self._statistics.of_gss, build, lambda: self.uptime,
             service.failures,
         )

@@ -249,9 +249,9 @@ class Service:
 
         return self._call(act)
 
-    def history_lost(self) -> int:
-        """Return how many requests are not in the history that ought to be."""
-        return 0 if self._history is None else self._history.lost
+    def history(self) -> tuple[int, str]:
+        """Return how many requests are not in the history that ought to be, and why it cannot be written."""
+        return (0, "") if self._history is None else (self._history.lost, self._history.fault)
 
     def _put_in_force(self, config: Config, plan: Plan, select_key: SelectKey | None) -> Plan:
         self._engine.sink = self._sink(config)

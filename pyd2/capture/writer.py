@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict, deque
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -205,10 +206,17 @@ class Capture:
             fit = lines[: sum(size <= self._limits.octets for size in sizes) - 1]
         octets = b"".join(fit)
         written = 0
-        while written < len(octets):
-            written += os.write(self._file, octets[written:])
-        self._written += written
-        self._lines += len(fit)
+        try:
+            while written < len(octets):
+                written += os.write(self._file, octets[written:])
+        except OSError:  # the part of a line that had space would spoil the file
+            written = octets.rfind(b"\n", 0, written) + 1
+            with suppress(OSError):
+                os.ftruncate(self._file, self._written + written)
+            raise
+        finally:
+            self._written += written
+            self._lines += octets.count(b"\n", 0, written)
 
 
 def _update(item: _Item) -> bytes:

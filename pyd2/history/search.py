@@ -115,7 +115,7 @@ def parse_host_query(text: str) -> Query:
 
 
 def _as_stored(name: str) -> str:
-    """Return a name as the history has it: in lower case, with other octets than ASCII's as ``\\ddd``."""
+    r"""Return a name as the history has it: in lower case, with other octets than ASCII's as ``\ddd``."""
     octets = name.encode("utf-8", "surrogateescape")
     return "".join([chr(octet) if octet < 0x80 else f"\\{octet:03}" for octet in octets]).lower()
 
@@ -210,7 +210,14 @@ class History:
 
     def _select(self, number: int, rest: str, values: Sequence[Any]) -> list[Event]:
         statement = f"SELECT * FROM {table(number)} {rest}"  # noqa: S608
-        return [self._event(*row) for row in list(self._rows(statement, values))]
+        rows = list(self._rows(statement, values))
+        try:
+            return [self._event(*row) for row in rows]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise HistoryError(
+                "the history has an event that this pyd2 cannot read: another release has written it, or it "
+                f"is damaged ({error})"
+            ) from error
 
     def _rows(self, statement: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Return the rows of a segment; none if the daemon has dropped it meanwhile."""
@@ -262,7 +269,7 @@ class History:
             address_text(address),
             client.hex().upper(),
             _KINDS[kind].mode.value,
-            _RESULTS.get(Result(result), str(result)),
+            _RESULTS[Result(result)],
             _way(ways, FORWARD, FORWARD_DONE),
             _way(ways, REVERSE, REVERSE_DONE),
             word(zone),
@@ -301,7 +308,8 @@ def _way(ways: int, asked: int, done: int) -> str:
 def _check_version(database: sqlite3.Connection, path: Path) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version != VERSION:
-        raise HistoryError(f"{path} is no history that this pyd2 knows")
+        other = f": it has version {version} of the layout, and this one knows {VERSION}" if version else ""
+        raise HistoryError(f"{path} is no history that this pyd2 knows{other}")
 
 
 def _open(path: Path) -> sqlite3.Connection:

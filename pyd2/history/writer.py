@@ -65,8 +65,8 @@ class HistoryWriter:
         self._failures_only = False
         self._failed: OrderedDict[bytes, None] = OrderedDict()
         """Names on the wire whose last request was not done, where only failures are kept."""
-        self._failing = False
-        """Whether the fault of the file was logged."""
+        self.fault = ""
+        """Why the file cannot be written, since that was logged; empty: it can."""
         self._thread = threading.Thread(target=self._run, name="pyd2-history", daemon=True)
 
     def configure(self, switches: HistorySwitches) -> None:
@@ -152,8 +152,8 @@ class HistoryWriter:
 
     def _fail(self, switches: HistorySwitches, text: str) -> None:
         """Log a fault of the file, once until it works again."""
-        if not self._failing:
-            self._failing = True
+        if not self.fault:
+            self.fault = text
             self._log.emit("PYD2_HISTORY_FAILED", switches.directory, text)
 
     def _rest_after_fault(self, switches: HistorySwitches) -> None:
@@ -173,12 +173,12 @@ class HistoryWriter:
                 store.forget_old(time.time())
                 store.commit()
                 house_at = now + HOUSE_SECONDS
-            if self._waiting and not store.in_place:  # it would be written where nobody finds it
+            if self._waiting and not store.in_place:  # it would be written where no search finds it
                 self._log.emit("PYD2_HISTORY_REPLACED", switches.directory)
                 return
             written = self._write_waiting(store, switches)
-            if self._failing and written:
-                self._failing = False
+            if self.fault and written:
+                self.fault = ""
                 self._log.emit("PYD2_HISTORY_RESUMED", switches.directory, self.lost)
             with self._changed:
                 if self._switches is not switches or (self._closing and not self._waiting):

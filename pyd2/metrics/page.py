@@ -161,7 +161,7 @@ class MetricsPage:
         exposition.one("pyd2_kernel_drops", counters.kernel_drops.value)
         exposition.one("pyd2_replies_ignored", counters.replies_ignored.value)
         exposition.one("pyd2_log_lines_lost", self._facts.lines_lost())
-        exposition.one("pyd2_history_lost", self._facts.history_lost())
+        exposition.one("pyd2_history_lost", self._facts.history()[0])
 
     def _add_queue(self, exposition: Exposition, reading: EngineReading) -> None:
         queue = reading.queue

@@ -66,7 +66,8 @@ class Facts(NamedTuple):
     engine: Callable[[], EngineReading]
     config: Callable[[], ConfigReading]
     lines_lost: Callable[[], int]
-    history_lost: Callable[[], int]
+    history: Callable[[], tuple[int, str]]
+    """Returns how many requests it has lost, and why it cannot be written; empty: it can."""
     commit_seconds: Histogram
     gss: Callable[[], Iterable[GssReading]]
     """pyd2's own GSS-TSIG; nothing without it."""

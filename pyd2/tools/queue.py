@@ -81,7 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_reach(parser: argparse.ArgumentParser) -> None:
     """Declare how a shared queue is reached."""
     parser.add_argument("--config", default=PACKAGED_CONFIG, metavar="FILE",
-                        help=f"for nats:SITE: the configuration of one of its daemons (default: {PACKAGED_CONFIG})")
+                        help="for nats:SITE: the configuration of one of its daemons (default: "
+                             f"{PACKAGED_CONFIG})")
     _add_certificate(parser)
 
 

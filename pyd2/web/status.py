@@ -26,6 +26,7 @@ def status_map(watch: Watch) -> dict[str, Any]:
     reading, config, counters = facts.engine(), facts.config(), facts.counters
     build = dict(facts.build)
     problems = list(_problems(watch, reading))
+    lost, history_fault = facts.history()
     return {
         "version": build["version"],
         "kea": build["kea"],
@@ -41,7 +42,7 @@ def status_map(watch: Watch) -> dict[str, Any]:
         "site": None if reading.cluster is None else _site_map(reading.cluster),
         "kernel_drops": counters.kernel_drops.value,
         "log_lines_lost": facts.lines_lost(),
-        "history": {"on": config.config.switches.history.enabled, "lost": facts.history_lost()},
+        "history": {"on": config.config.switches.history.enabled, "lost": lost, "fault": history_fault},
         "servers": len(reading.lanes),
         "zones": len(watch.index().zones),
         "problems": problems[:MOST_PROBLEMS],
@@ -94,6 +95,13 @@ def _problems(watch: Watch, reading: EngineReading) -> Iterator[dict[str, str]]:
     if reading.queue is not None and not reading.queue_usable:
         text = f"The durable queue does not work ({reading.queue['state']}): requests are kept in memory."
         yield _problem(text, "Look at the disk of the queue's directory.", "overview")
+    lost, fault = facts.history()
+    if fault and facts.config().config.switches.history.enabled:
+        yield _problem(
+            f"The history cannot be written: {fault}. {lost} requests are not in it.",
+            "Look at the disk, the owner and the mode of its directory, and at what else writes there.",
+            "overview",
+        )
     if reading.cluster is not None:
         yield from _site_problems(_site_map(reading.cluster))
     if drops := facts.counters.kernel_drops.value:

@@ -57,8 +57,11 @@ class CauseCount:
         self.minutes.append((minute, count))
 
     def total(self, minute: int) -> int:
-        """Return how many there were in the last minutes, and forget those before."""
-        while self.minutes and self.minutes[0][0] <= minute - CAUSE_MINUTES:
+        """Return how many there were in the last minutes, and forget those before.
+
+        Those that would be to come are also forgotten: the clock was set back.
+        """
+        while self.minutes and not minute - CAUSE_MINUTES < self.minutes[0][0] <= minute:
             self.minutes.popleft()
         return sum(count for _, count in self.minutes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import time
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 
 from pyd2.capture import writer
 from pyd2.capture.writer import Capture, Limits, Summary
+from tests.faults import disks
 from tests.kit import ncr
 from tests.kit.waiting import wait_until
 
@@ -144,6 +146,26 @@ def test_a_disk_that_fails_ends_it() -> None:
     capture.note_requests([HOST])
     wait_until(lambda: capture.ended, "its end")
     assert summaries[0].reason == "the file cannot be written: No space left on device"
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with disks.small_disk(place, 8192) as mounted:
+        rig = Rig(place / "capture", wait=True)
+        rig.capture.note_requests([HOST] * 100)
+        if not mounted:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+        try:
+            rig.capture.start()
+            wait_until(lambda: rig.capture.ended, "its end")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        (summary,) = rig.summaries
+        assert summary.reason.startswith("the file cannot be written: ")
+        assert len(rig.lines()) == summary.lines > 10
+        assert rig.path.stat().st_size == summary.octets <= 8192
 
 
 def test_a_fault_of_ours_ends_it_and_nothing_else(path: Path) -> None:

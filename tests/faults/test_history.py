@@ -48,7 +48,9 @@ def test_a_full_disk_costs_nothing_but_the_history(d2_binary: str, is_pyd2: bool
         send(site, number)
         number += AT_ONCE
         assert site.d2.stdout().count("PYD2_HISTORY_FAILED") == 1
-        lost = site.api("status")["history"]["lost"]
+        status = site.api("status")
+        lost = status["history"]["lost"]
+        assert any("The history cannot be written: " in problem["text"] for problem in status["problems"])
         mend()
         own = site.whole["DhcpDdns"]["user-context"]["pyd2"]
         own["history"]["keep-days"] = 29  # another configuration has the file tried at once
@@ -58,5 +60,5 @@ def test_a_full_disk_costs_nothing_but_the_history(d2_binary: str, is_pyd2: bool
         site.d2.wait_for_log("PYD2_HISTORY_RESUMED")
         assert lost > 0
         site.wait_for_events(number - lost)
-        assert site.api("status")["history"]["lost"] == lost
+        assert site.api("status")["history"] == {"on": True, "lost": lost, "fault": ""}
         assert site.api(f"hosts?q=h{number - 1}")["hosts"][0]["address"] == f"192.0.2.{(number - 1) % 250}"

@@ -71,7 +71,7 @@ def test_what_cannot_be_looked_for(text: str) -> None:
      ("b\udcc3\udcbcro", True), ("\udcff*", False), (chr(0xD7FF), False), (chr(0x10FFFF), False)],
 )  # fmt: skip
 def test_a_name_with_other_octets_is_found_as_it_is_typed(tmp_path: Path, typed: str, found: bool) -> None:
-    """The history has octets that are not ASCII's as ``\\ddd``; a shell may give them one by one."""
+    r"""The history has octets that are not ASCII's as ``\ddd``; a shell may give them one by one."""
     rows = [(*DONE[:2], "b\\195\\188ro.example.com.", *DONE[3:])]
     with closing(History(filled(tmp_path, rows))) as history:
         assert len(list(history.find(parse_query(typed)))) == found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +219,18 @@ def test_a_file_of_a_killed_process_can_be_read(tmp_path: Path) -> None:
     assert names(left / FILE, "host-*") == ["host-3", "host-1"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["kind = 99", "result = 99", "address = x'00'", "client = NULL", "at = 'x'"],
+)
+def test_an_event_of_another_release_is_said(tmp_path: Path, change: str) -> None:
+    path = filled(tmp_path, [DONE])
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"UPDATE segment_1 SET {change}")
+    with closing(History(path)) as history, pytest.raises(HistoryError, match="this pyd2 cannot read"):
+        list(history.find(parse_query("*")))
+
+
 def test_what_is_no_history_is_said(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="there is no history at"):
         History(tmp_path / FILE)
@@ -225,6 +238,10 @@ def test_what_is_no_history_is_said(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(b"")
     with pytest.raises(HistoryError, match="is no history that this pyd2 knows"):
         History(tmp_path / "other")
+    with closing(sqlite3.connect(tmp_path / "newer")) as newer:
+        newer.execute("PRAGMA user_version = 2")
+    with pytest.raises(HistoryError, match="it has version 2 of the layout, and this one knows 1"):
+        History(tmp_path / "newer")
     (tmp_path / FILE).write_text("text " * 1000)
     with pytest.raises(sqlite3.DatabaseError):
         Store(str(tmp_path), LIMITS)

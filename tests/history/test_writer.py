@@ -219,7 +219,7 @@ def test_a_directory_that_was_replaced_is_used(tmp_path: Path) -> None:
         wait_until(lambda: len(events(place)) == 2, "the copy is written")
         shutil.rmtree(place)
         send(d2, "c")
-        wait_until(lambda: log.count("PYD2_HISTORY_FAILED"), "the missing directory is told")
+        wait_until(lambda: log.count("PYD2_HISTORY_FAILED"), "the fault is logged")
         place.mkdir()
         writer.configure(switches(place, keep_days=29))  # which tries it at once
         wait_until(lambda: events(place), "what has waited is written")

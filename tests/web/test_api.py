@@ -46,7 +46,7 @@ def test_the_status(site: Site) -> None:
     assert status["queue"] == {"type": "memory"}
     assert status["site"] is None
     assert status["policies"] == {"asked": 0, "joined": 0, "adopted": 0, "kept": 0}
-    assert status["history"] == {"on": True, "lost": 0}
+    assert status["history"] == {"on": True, "lost": 0, "fault": ""}
     assert status["config"]["ok"]
     texts = [problem["text"] for problem in status["problems"]]
     assert any("its last update was not answered" in text for text in texts)

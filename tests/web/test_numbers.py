@@ -132,6 +132,16 @@ def test_causes_are_forgotten_after_some_minutes(watched: Any) -> None:
     assert watch.last_failure("other.") == (0.0, "")
 
 
+def test_causes_do_not_stay_when_the_clock_is_set_back(watched: Any) -> None:
+    daemon, watch, clock, _ = watched
+    daemon.recent.add(clock.wall, 0.0, (), [end(fault="SERVFAIL")])
+    watch._look()
+    clock.wall -= 3600
+    daemon.recent.add(clock.wall, 0.0, (), [end()])
+    watch._look()
+    assert [(cause.fault, count) for cause, count, _ in watch.causes()] == [("REFUSED", 1)]
+
+
 def test_it_ends_with_the_last_page_and_begins_again(watched: Any) -> None:
     daemon, watch, _, _ = watched
     ended: list[bool] = []

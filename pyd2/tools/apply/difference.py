@@ -98,7 +98,7 @@ def _members(path: tuple[str, ...], name: str, old: _Pair | None, new: _Pair | N
             yield f"{'+' if old is None else '-'} {_text(here)}: {there}"
         return
     kinds = old.real.type_name, new.real.type_name
-    if kinds == ("map", "map") and name not in {"user-context", "parameters"}:
+    if kinds == ("map", "map") and name != "parameters":
         yield from _maps(here, old, new)
     elif kinds == ("list", "list") and name in _IDENTITIES:
         yield from _lists(path, name, old, new)
@@ -194,6 +194,7 @@ _IDENTITIES: Final[dict[str, Callable[[Element], str]]] = {
     "output-options": lambda entry: _file(_of(entry, "output")),
     "hooks-libraries": lambda entry: _file(_of(entry, "library")),
     "control-sockets": _socket,
+    "http": _socket,
     "clients": lambda entry: _of(entry, "user") or _of(entry, "user-file") or _of(entry, "password-file"),
 }
 """What names an entry of each list. Two with one name count as the last of them."""

@@ -68,8 +68,8 @@ def _network(packet: Packet) -> tuple[int, bytes] | None:
     """Return EtherType and octets of the network layer; None if the packet is too short for them."""
     link, octets = packet.link, packet.octets
     if link in _PLACES:
-        protocol, at = _PLACES[link]
-        found = int.from_bytes(octets[protocol : protocol + 2], "big")
+        place, at = _PLACES[link]
+        found = int.from_bytes(octets[place : place + 2], "big")
         while found in _TAGS:
             found = int.from_bytes(octets[at + 2 : at + 4], "big")
             at += 4

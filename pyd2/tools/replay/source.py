@@ -94,11 +94,14 @@ class Source:
             number += 1
             if len(line) > LONGEST_LINE:
                 raise CaptureError(f"line {number}: longer than {LONGEST_LINE} octets")
+            whole = line.endswith(b"\n")
             if not (line := line.strip()):
                 continue
             try:
                 request = _request(line)
             except ValueError as error:
+                if not whole and isinstance(error, orjson.JSONDecodeError):
+                    raise CutShortError(f"line {number}: the file ends within it") from None
                 raise CaptureError(f"line {number}{_column(error)}") from None
             if request is None:
                 self.left_out["updates"] += 1

@@ -30,7 +30,7 @@ def lines(
 ) -> list[str]:
     """Return the lines; ``place`` is the control channel, and ``fault`` why the reading is an old one.
 
-    Without ``size`` there is room for all. What is too long for it continues on the next line, and is cut in tables.
+    Without ``size`` all are shown. What is too long continues on the next line, and is cut in tables.
     """
     view = _View(now, before)
     found = [f"! {fault}"] if fault else []

@@ -53,10 +53,9 @@ def history_path(arguments: argparse.Namespace) -> Path:
     """Return the path of the history that the options name. Raises ConfigError."""
     if arguments.file is not None:
         return Path(arguments.file)
-    directory: str = arguments.directory
-    if directory is None:
-        directory = _directory(arguments)
-    return Path(directory, FILE)
+    if arguments.directory is not None:
+        return Path(arguments.directory, FILE)
+    return Path(_directory(arguments), FILE)
 
 
 def _directory(arguments: argparse.Namespace) -> str:
@@ -198,14 +197,15 @@ def _afterwards(event: Event) -> Iterator[str]:
         return
     if event.operation == "add":
         yield (
-            "      Then: The request is not made again by itself. Kea makes one with the client's next lease, and "
-            "with ddns-update-on-renew at each renewal; lease4-resend-ddns and lease6-resend-ddns make one "
-            "now, and 'pyd2ctl reconcile --repair missing,missing-ptr' makes all that are missing."
+            "      Then: The request is not made again by itself. Kea makes one with the client's next "
+            "lease, and with ddns-update-on-renew at each renewal; lease4-resend-ddns and "
+            "lease6-resend-ddns make one now, and 'pyd2ctl reconcile --repair missing,missing-ptr' makes "
+            "all that are missing."
         )
     else:
         yield (
-            "      Then: The removal is not made again. 'pyd2ctl reconcile --repair stale,orphan-ptr' removes "
-            "what is left."
+            "      Then: The removal is not made again. 'pyd2ctl reconcile --repair stale,orphan-ptr' makes "
+            "those of what is left."
         )
 
 

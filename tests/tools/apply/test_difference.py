@@ -106,6 +106,22 @@ def test_each_change_has_a_line(path: str, value: object, lines: list[str]) -> N
     assert not [line for line in found if SECRET in line or OTHER in line]
 
 
+def test_each_switch_of_pyd2_has_a_line() -> None:
+    """And not the whole user-context, in which one would have to look for it."""
+    socket = {"socket-type": "http", "socket-port": 8001, "user-context": {"pyd2": {"metrics": True}}}
+    before = changed("user-context", {"pyd2": {"http": [socket], "history": {"enabled": True}}, "site": "x"})
+    after = json.loads(json.dumps(before))
+    own = after["user-context"]["pyd2"]
+    own["http"][0]["user-context"]["pyd2"]["web"] = True
+    own["http"].append({"socket-type": "http"})
+    own["history"]["keep-days"] = 7
+    assert differences(after, before) == [
+        "+ user-context > pyd2 > history > keep-days: 7",
+        "+ user-context > pyd2 > http http 127.0.0.1 port 8001 > user-context > pyd2 > web: true",
+        '+ user-context > pyd2 > http http 127.0.0.1 port 8000: { "socket-type": "http" }',
+    ]
+
+
 def test_the_configurations_of_the_documentation_differ_from_themselves_in_nothing(
     d2_binary: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -262,7 +262,7 @@ INSTEAD: list[tuple[str, Any, str, str, str]] = [
     ("tsig-keys/0/algorithm", "rsa", "", "", "one of HMAC-MD5, HMAC-SHA1"),
     ("loggers/0/severty", "INFO", "", "", 'write "severity"'),
     ("loggers/0/output-options/0/maxsiz", 1, "", "", 'write "maxsize"'),
-    ("loggers/0/output-options/0/output", "/x/y.log", "", "", "variable KEA_LOG_FILE_DIR of the daemon names"),
+    ("loggers/0/output-options/0/output", "/x/y.log", "", "", "variable KEA_LOG_FILE_DIR of the daemon"),
     ("control-socket/socket-name", "/x/y", "", "", "variable KEA_CONTROL_SOCKET_DIR of the daemon names"),
     ("user-context", {"pyd2": {"redact-secret": True}}, "", "", 'write "redact-secrets"'),
     ("user-context", {"pyd2": {"queue": {"dir": "/x"}}}, "", "", ""),

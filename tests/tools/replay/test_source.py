@@ -81,7 +81,7 @@ def test_packets_of_every_link(link: int, order: str, version: int) -> None:
 @pytest.mark.parametrize("link", [ETHERNET, COOKED, COOKED2])
 @pytest.mark.parametrize("tags", [1, 2])
 def test_vlan_tags_of_every_link_that_has_them(link: int, tags: int) -> None:
-    """libpcap puts the tag that the kernel took off back into ``-i any`` too, before the EtherType."""
+    """The tag that the kernel took off is put back by libpcap into ``-i any`` too, before the EtherType."""
     frames = [
         Frame(framed(udp(HOST), link, tags)),
         Frame(framed(udp(OTHER, REQUESTS, "::1", "::1"), link, tags)),
@@ -222,6 +222,17 @@ def test_lines_of_the_daemon_and_of_the_queue() -> None:
 )
 def test_the_line_of_a_fault_is_named(line: bytes, fault: str) -> None:
     assert fault_of(HOST[2:] + b"\n" + line + b"\n").startswith(fault)
+
+
+def test_a_last_line_that_is_cut_short_is_left_out() -> None:
+    """As when the daemon was killed while it wrote; without its newline it may also be whole."""
+    line = request_line(5.5, HOST)
+    found, source = read(line + request_line(6.5, OTHER)[:-2])
+    assert found == [(5.5, HOST)]
+    assert source.cut_short.endswith(": line 2: the file ends within it")
+    found, source = read(line + request_line(6.5, OTHER)[:-1])
+    assert found == [(5.5, HOST), (6.5, OTHER)]
+    assert not source.cut_short
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
