@@ -135,7 +135,7 @@ def test_what_goes_with_a_name_is_taken_back_too(made: Station, capsys: pytest.C
     made.name("a\\032b\\;.example.com.", 40, "192.0.2.40")
     made.pointer("192.0.2.40", 40, "a\\032b\\;.example.com.")
     put(made.port, FORWARD, 'a\\032b\\;.example.com. 60 TXT "by; hand" two',
-        "a\\032b\\;.example.com. 61 MX 5 Mail.example.com.")
+        "a\\032b\\;.example.com. 61 MX 5 Other.example.com.")
     put(made.port, REVERSE, f"40.{REVERSE} 62 TXT note")
     before = made.records(ttl=True)
     for more in ((), ("--query",)):
