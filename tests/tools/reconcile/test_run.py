@@ -47,7 +47,9 @@ def five_leases(made: Station) -> None:
 
 def test_the_example_of_the_docs(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
     five_leases(made)
+    before = made.records(ttl=True)
     assert made.compare("--kea", "2.6") == 1
+    assert made.records(ttl=True) == before, "without --repair nothing is changed"
     shown = re.findall(r"^```console\n\$ pyd2ctl reconcile .*\n((?s:.*?))^```$",
                        (ROOT / "docs" / "reconcile.md").read_text(), re.MULTILINE)
     assert capsys.readouterr().out == shown[0]
@@ -332,6 +334,32 @@ def test_a_daemon_that_does_not_run(made: Station, capsys: pytest.CaptureFixture
     assert made.compare("--repair", "missing") == 2
     assert "no answer to status-get" in capsys.readouterr().err
     assert made.compare() == 1
+
+
+def test_a_daemon_that_cannot_be_asked(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    made.leases(row4("192.0.2.11", 1, ONE))
+    file = made.directory / "d2.json"
+    whole = json.loads(file.read_text())
+    del whole["DhcpDdns"]["control-socket"]
+    file.write_text(json.dumps(whole))
+    assert made.compare("--repair", "missing") == 2
+    assert "the daemon has no control socket that reconcile can use" in capsys.readouterr().err
+    assert made.records() == set()
+
+
+@pytest.mark.parametrize("state", [1, 2, 3, 4])
+def test_a_lease_that_is_declined_reclaimed_released_or_registered(
+    made: Station, capsys: pytest.CaptureFixture[str], state: int,
+) -> None:
+    """It is not held; its name is not stale before its time is over: a request may be on its way."""
+    made.leases(row4("192.0.2.11", 1, ONE, age=9000, state=state), row4("192.0.2.12", 2, TWO, state=state),
+                row4("192.0.2.13", 3, "h3.example.com."))
+    for number, name in ((1, ONE), (2, TWO), (3, "h3.example.com.")):
+        made.name(name, number, f"192.0.2.1{number}")
+        made.pointer(f"192.0.2.1{number}", number, name)
+    assert made.compare("--json", "--yes-so-few", "1") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert [(one["class"], one["name"]) for one in report["differences"]] == [("stale", ONE)]
 
 
 def test_a_page_that_fails(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
