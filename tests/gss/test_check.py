@@ -116,7 +116,7 @@ def test_each_text_of_kerberos_leads_to_its_own_advice(minor: str, what_to_do: s
 def test_an_account_that_the_realm_does_not_let_in(
     kdc: Realm, tmp_path: Path, account: str, fault: str, what_to_do: str,
 ) -> None:
-    name = f"DHCP/{account.split()[0]}{len(account)}@{REALM}"
+    name = f"DHCP/{account.split(maxsplit=1)[0]}{len(account)}@{REALM}"
     kdc.add_principal(name)
     keytab = kdc.keytab(name, f"{len(account)}.keytab")
     kdc.kadmin(f"{account} {name}")

@@ -167,6 +167,15 @@ def test_an_answer_without_a_token_ends_it_and_is_described(answer: bytes, said:
     assert exchange.problem
 
 
+def test_an_answer_that_does_not_fit_into_a_datagram_says_what_to_do() -> None:
+    exchange, _ = make()
+    exchange.begin()
+    answer = bytearray(_rcode(dns.rcode.NOERROR))
+    answer[2] |= 2
+    assert exchange.receive(bytes(answer), WALL) is None
+    assert "tkey-protocol TCP" in exchange.problem
+
+
 @given(st.lists(st.one_of(st.binary(max_size=80), st.just(reply(NAME, b"token").to_wire())), max_size=4))
 def test_whatever_a_server_says_there_is_no_key_without_its_signature(answers: list[bytes]) -> None:
     exchange, kept = make(Client(rounds=2))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.load import Host, Load, domain
 from tests.gss.site import REVERSE, ZONE, served, site
-from tests.kit import dns_servers
+from tests.kit import dns_servers, ncr
 from tests.kit.kerberos import CLIENT, DNS_SERVICE, Realm, realm
 from tests.kit.ports import PortLease
 from tests.kit.waiting import wait_until
@@ -109,6 +109,27 @@ def test_a_kdc_that_is_away_is_asked_again(d2_binary: str) -> None:
             here.wait_for_keys()
             here.update(later)
             assert here.ends.succeeded([later]) == [later]
+
+
+def test_nothing_that_comes_before_the_first_key_is_lost_with_retry(d2_binary: str) -> None:
+    host, later = Host(1, ZONE), Host(2, ZONE)
+    short = {"tkey-lifetime": 60, "rekey-interval": 30, "retry-interval": 1}
+    body = {"user-context": {"pyd2": {"retry": {"enabled": True, "initial-delay": 0.1}}}}
+    with realm() as kdc, served(kdc) as server:
+        kdc.process.stop()
+        with site(d2_binary, kdc, server.port, parameters=short, body=body) as here:
+
+            def waiting() -> int:
+                shown: dict[str, Any] = here.d2.command("status-get")["arguments"]["pyd2"]
+                return int(shown["retries"]["waiting"])
+
+            for one in (host, later):
+                ncr.send(one.request(reverse=True), here.port)
+            wait_until(lambda: waiting() == 2, "two requests to be tried again")
+            kdc.start()
+            here.ends.wait(2)
+            assert here.ends.succeeded([host, later]) == [host, later]
+            assert here.d2.statistics()["update-unsigned"] == 0
 
 
 def test_a_dns_server_that_is_away_is_asked_again(d2_binary: str, kdc: Realm) -> None:

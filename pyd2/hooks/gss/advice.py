@@ -38,7 +38,10 @@ _KERBEROS: Final = (
     ),
     (
         "malformed representation|illegal character in component",
-        "client-principal and server-principal are SERVICE/HOST@REALM, such as DNS/dc1.example.org@EXAMPLE.ORG",
+        (
+            "client-principal and server-principal are SERVICE/HOST@REALM, such as "
+            "DNS/dc1.example.org@EXAMPLE.ORG"
+        ),
     ),
     (
         "encryption type|etype",

@@ -30,6 +30,11 @@ _NO_LENGTH: Final = 2
 has none, and then the length is left out, too."""
 
 
+_FLAGS: Final = 2
+"""The place of the octet with the TC flag."""
+_TRUNCATED: Final = 2
+
+
 class Status(Enum):
     """How an agreement has ended, in Kea's words."""
 
@@ -180,6 +185,8 @@ class TkeyExchange:
             return self._unfit(fault, "TKEY_EXCHANGE_FAIL_WRONG_RESPONSE_OPCODE", _opcode_text(reply.opcode))
         if reply.answers != 1:
             fault = f"the response has {reply.answers} answers"
+            if message[_FLAGS] & _TRUNCATED:
+                fault = "the response does not fit into a datagram: set tkey-protocol TCP"
             return self._unfit(fault, "TKEY_EXCHANGE_FAIL_WRONG_RESPONSE_ANSWER_COUNT", reply.answers)
         if reply.answer_class != RRClass.ANY:
             emit("TKEY_EXCHANGE_ANSWER_CLASS", _class_text(reply.answer_class))

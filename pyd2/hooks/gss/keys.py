@@ -72,8 +72,8 @@ class ManagedKey(ContextKey):
     another library chooses keys, too. That thread may find that it has expired.
     """
 
-    __slots__ = ("_ring", "_state", "ends", "exchanging", "expire", "forgotten", "here", "identity", "inception",
-                 "name", "name_wire", "outcome", "signer")
+    __slots__ = ("_ring", "_state", "ends", "exchanging", "expire", "forgotten", "here", "identity",
+                 "inception", "name", "name_wire", "outcome", "signer")
 
     def __init__(self, ring: KeyRing, name: str, inception: float) -> None:
         """``inception`` is seconds since the epoch."""
@@ -214,7 +214,10 @@ class KeyRing:
         self._signers = ServerSigners()
 
     def usable(self, now: float) -> list[ManagedKey]:
-        """Return the usable keys, the newest first; those that the server has forgotten if there is no other."""
+        """Return the usable keys, the newest first.
+
+        Those that the server has forgotten are among them only if there are no others.
+        """
         forgotten: list[ManagedKey] = []
         for keys in (self.keys, self.left):
             found = [key for key in reversed([*keys])
@@ -308,8 +311,8 @@ class KeyRing:
     def lost(self, key: ManagedKey) -> None:
         """Note that the server says that it does not know a key.
 
-        It was restarted, as a rule, and has forgotten the older ones, too. They sign until there is another one:
-        the reply is not signed, so it proves nothing.
+        It was restarted, as a rule, and has forgotten the older ones, too. They sign until there is another
+        one: the reply is not signed, so it proves nothing.
         """
         if key.state is not State.USABLE:
             return

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 def check_number(leases: Leases, records: Records, families: Iterable[int], subnets: Subnets,
                  confirmed: int | None) -> None:
-    """Stop where the leases of a family are too few for the names that could look stale. Raises ReconcileError.
+    """Stop where the leases of a family are too few for the names that could look stale.
 
-    ``confirmed`` is what the operator says the number of leases is. ``families`` are lengths of addresses.
+    Raises ReconcileError. ``confirmed`` is what the operator says the number of leases is. ``families`` are
+    lengths of addresses.
     """
     held = sum(leases.counts.values())
     if held == confirmed:

@@ -139,7 +139,8 @@ class _Reconciliation:
             report.notes.append(f"{unknown} leases have names in none of the daemon's zones")
         self._progress("comparing")
         scope = Scope(families, subnets, _joined(server.config.reserved_addresses for server in servers),
-                      _joined(server.config.reserved_names for server in servers), leases.quiet, lately)
+                      _joined(server.config.reserved_names for server in servers), leases.quiet, lately,
+                      single=Kind.SINGLE_DHCID in arguments.repair)
         report.differences += compare(leases.held, records, scope)
         with Sender(arguments.to or config.listens) as sender:
             daemon = Daemon(Channel(config.control, "d2"), sender) if config.control else None

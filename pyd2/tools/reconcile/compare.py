@@ -37,6 +37,8 @@ class Scope(NamedTuple):
     """Addresses whose lease has ended so lately that the request for it may be under way."""
     young: float
     """Leases since this time, in seconds since the epoch, are not judged: their requests may be under way."""
+    single: bool = False
+    """Whether each name is to have one DHCID only, as Kea wants it."""
 
 
 def compare(leases: Sequence[Lease], records: Records, scope: Scope) -> Iterator[Difference]:
@@ -167,10 +169,21 @@ class _Comparison:
             if zone is not None and zone.reverse:
                 yield from self._pointer(name, node)
                 continue
+            if self._scope.single and len(node.dhcids) > 1:
+                yield from self._second_client(name, node)
             judged = {len(lease.address) for lease in self._by_name.get(name, ())}
             for length in self._scope.families - judged:
                 for address in node.data(ADDRESS_TYPES[length]):
                     yield from self._unheld(name, node, address)
+
+    def _second_client(self, name: bytes, node: Node) -> Iterator[Difference]:
+        """Yield the addresses of the client that is to leave a name: that of DHCPv6."""
+        for address in node.data(RRType.AAAA):
+            guard = _guard(node, address)
+            if holding(node.dhcids, guard, address).holds is Holds.SHARED:
+                lease = self._by_address.get(address)
+                yield Difference(Kind.SINGLE_DHCID, name, address, lease, node, guard, forward=True,
+                                 reverse=name in self._records.at(lower(reverse_name_wire(address))).targets)
 
     def _unheld(self, name: bytes, node: Node, address: bytes) -> Iterator[Difference]:
         """Judge an address of a name that no lease holds."""

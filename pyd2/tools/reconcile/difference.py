@@ -23,6 +23,7 @@ class Kind(StrEnum):
     UNGUARDED = "unguarded"
     STALE = "stale"
     ORPHAN_PTR = "orphan-ptr"
+    SINGLE_DHCID = "single-dhcid"
     OUTSIDE = "outside"
     TWICE = "twice"
     TTL = "ttl"
@@ -36,6 +37,7 @@ MEANINGS: Final = {
     Kind.UNGUARDED: "the name, or the PTR record, has no DHCID: it is not of a DHCP server",
     Kind.STALE: "a name with an address that no lease holds",
     Kind.ORPHAN_PTR: "a PTR record to a name that has not that address",
+    Kind.SINGLE_DHCID: "a name that has a client of each family",
     Kind.OUTSIDE: "an address in none of the subnets",
     Kind.TWICE: "a name that several clients hold",
     Kind.TTL: "a TTL that the DHCP server would not give",
@@ -43,7 +45,7 @@ MEANINGS: Final = {
 
 ADDED: Final = frozenset({Kind.MISSING, Kind.MISSING_PTR, Kind.WRONG_ADDRESS})
 """What a request to add records mends."""
-REMOVED: Final = frozenset({Kind.STALE, Kind.ORPHAN_PTR})
+REMOVED: Final = frozenset({Kind.STALE, Kind.ORPHAN_PTR, Kind.SINGLE_DHCID})
 """What a request to remove records mends."""
 
 

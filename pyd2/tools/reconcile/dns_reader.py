@@ -126,7 +126,8 @@ class DnsReader:
     def types_of(self, zone: Zone, name: bytes) -> set[int]:
         """Return which types of records a name has, as far as the server says it. Raises ReconcileError.
 
-        Over TCP, as servers that answer only a part by UDP do so by all. One that never tells is no reason to fail.
+        It is asked over TCP: many servers give only a part over UDP. One that never tells is no reason to
+        fail.
         """
         server = self.server(zone)
         self._pace.wait()

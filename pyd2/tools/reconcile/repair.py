@@ -123,7 +123,7 @@ class Repair:
         """Return what is not as it was found any more; empty: all is as it was."""
         lease = self._lease(difference.address)
         if difference.kind in REMOVED:
-            if lease is not None and lease.name == difference.name:
+            if lease is not None and lease.name == difference.name and difference.kind != Kind.SINGLE_DHCID:
                 return "there is a lease again"
         elif lease is None or difference.lease is None:
             return "the lease has ended"
@@ -149,10 +149,11 @@ class Repair:
     def _touched(self, difference: Difference) -> dict[bytes, Touched]:
         """Return what these names have now: of those to be removed all, as what is left of them goes, too."""
         whole = difference.kind in REMOVED
-        return {name: self._look_up(name, difference.address, whole=whole) for name in self._names(difference)}
+        return {name: self._look_up(name, difference.address, whole=whole)
+                for name in self._names(difference)}
 
     def _look_up(self, name: bytes, address: bytes, *, whole: bool = False) -> Touched:
-        """Return what a name has now, in the case that the zone transfer had."""
+        """Return what a name has now, in the case that the zone transfer had; ``whole``: of all types."""
         zone = self._means.records.zone_of(name)
         assert zone is not None, "what differs is in a zone that was compared"
         known = self._means.records.at(name)
@@ -188,7 +189,8 @@ class Repair:
         self._daemon.wait_until_idle(_SETTLE)
         returned = []
         for difference in self._asked:
-            lease = self._lease(difference.address) if difference.kind in REMOVED else None
+            was_free = difference.kind in REMOVED and difference.kind != Kind.SINGLE_DHCID
+            lease = self._lease(difference.address) if was_free else None
             if lease is not None and lease.name == difference.name:
                 self._add(difference._replace(kind=Kind.MISSING, lease=lease, dhcid=lease.dhcid,
                                               forward=lease.forward, reverse=lease.reverse))

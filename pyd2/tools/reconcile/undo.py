@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _ANY_NAME: Final = "check-names off"
-"""Else nsupdate refuses names with letters that host names do not have, and with them all that follows."""
+"""Else nsupdate refuses names with characters that host names do not have, and with them all that follows."""
 
 
 class Touched(NamedTuple):

@@ -333,8 +333,10 @@ TABLE: Final = (
     ),
     _row(
         Fault.NO_SERVER,
-        "No DNS server of the domain could be asked: all are down, or hook libraries skip them.",
-        "Look at the servers in status-get, and at the hook libraries.",
+        "No DNS server of the domain could be asked: all are down, or hook libraries skip them, as GSS-TSIG "
+        "does while no key has been agreed on.",
+        "Look at the servers in status-get, and at the hook libraries. With GSS-TSIG, 'pyd2ctl gss-tsig "
+        "check' says why there is no key. With retry such a request is tried again.",
     ),
     _row(
         Fault.LIBRARY,

@@ -12,6 +12,7 @@ from pyd2.dns.dhcid import make_dhcid
 from pyd2.dns.names import lower, name_text, reverse_name_wire
 from pyd2.tools.reconcile.compare import Scope, compare
 from pyd2.tools.reconcile.dhcp_config import Subnets, dhcp_config
+from pyd2.tools.reconcile.difference import Kind
 from pyd2.tools.reconcile.lease import address_text
 from pyd2.tools.reconcile.records import Node, Records, reversed_address
 from pyd2.tools.requests import Identifier
@@ -262,6 +263,20 @@ def test_the_client_of_the_other_family_is_missing_where_a_name_may_have_both() 
     of_kea = World()
     of_kea.name(H1, 1, HOST)
     assert of_kea.differences(*leases) == [f"twice {H1} {HOST}"]
+
+
+def test_the_second_client_of_a_name_is_found_if_that_is_asked_for() -> None:
+    world = World(dual_stack="per-family")
+    world.name(H1, 1, HOST, "2001:db8::11", "2001:db8::12")
+    world.add(H1, RRType.DHCID, duid(H1))
+    world.name(H2, 2, "192.0.2.12", "2001:db8::13")
+    leases = lease(HOST, 1, H1, reverse=False), lease6("2001:db8::11", H1)._replace(reverse=False)
+    subnets = Subnets([dhcp_config(DHCP4, 4, ""), dhcp_config(DHCP6, 6, "")])
+    scope = Scope(frozenset({4}), subnets, (), (), (), NOW, single=True)
+    found = [(one.kind, one.address, one.dhcid) for one in compare(leases, world.records, scope)
+             if one.kind == Kind.SINGLE_DHCID]
+    expected = [address("2001:db8::11"), address("2001:db8::12")]
+    assert found == [(Kind.SINGLE_DHCID, each, duid(H1)) for each in expected]
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -25,10 +25,8 @@ from tests.kit.ports import PortLease
 from tests.kit.process import find_program
 from tests.kit.waiting import wait_until
 from tests.tools.reconcile.made import DHCP4, DHCP6, FORWARD, HEADER6, REVERSE, put, row4, row6
+from tests.tools.reconcile.station import Station, station
 from tests.tools.reconcile.test_lease_commands import LEASE, answer_all
-
-if TYPE_CHECKING:
-    from tests.tools.reconcile.station import Station
 
 ROOT = Path(__file__).parents[3]
 ONE, TWO = "h1.example.com.", "h2.example.com."
@@ -49,7 +47,9 @@ def five_leases(made: Station) -> None:
 
 def test_the_example_of_the_docs(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
     five_leases(made)
+    before = made.records(ttl=True)
     assert made.compare("--kea", "2.6") == 1
+    assert made.records(ttl=True) == before, "without --repair nothing is changed"
     shown = re.findall(r"^```console\n\$ pyd2ctl reconcile .*\n((?s:.*?))^```$",
                        (ROOT / "docs" / "reconcile.md").read_text(), re.MULTILINE)
     assert capsys.readouterr().out == shown[0]
@@ -137,7 +137,7 @@ def test_what_goes_with_a_name_is_taken_back_too(made: Station, capsys: pytest.C
     made.name("a\\032b\\;.example.com.", 40, "192.0.2.40")
     made.pointer("192.0.2.40", 40, "a\\032b\\;.example.com.")
     put(made.port, FORWARD, 'a\\032b\\;.example.com. 60 TXT "by; hand" two',
-        "a\\032b\\;.example.com. 61 MX 5 Mail.example.com.")
+        "a\\032b\\;.example.com. 61 MX 5 Other.example.com.")
     put(made.port, REVERSE, f"40.{REVERSE} 62 TXT note")
     before = made.records(ttl=True)
     for more in ((), ("--query",)):
@@ -152,6 +152,30 @@ def test_what_goes_with_a_name_is_taken_back_too(made: Station, capsys: pytest.C
         done = subprocess.run([nsupdate, undo], capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
         assert made.records(ttl=True) == before
+
+
+def test_the_way_back_from_dual_stack(
+    d2_binary: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    policy = {"user-context": {"pyd2": {"policy": {"dual-stack": "per-family"}}}}
+    with station(d2_binary, policy) as made:
+        monkeypatch.setenv("KEA_CONTROL_SOCKET_DIR", str(made.directory))
+        monkeypatch.chdir(made.directory)
+        made.leases(row4("192.0.2.11", 1, ONE), row4("192.0.2.12", 2, TWO))
+        row = row6("2001:db8::11", 1, ONE).replace(",1,1,h1", ",1,0,h1")
+        (made.directory / "six.csv").write_text("\n".join([HEADER6, row, ""]))
+        (made.directory / "dhcp6.conf").write_text(json.dumps(DHCP6))
+        for number, name in ((1, ONE), (2, TWO)):
+            made.name(name, number, f"192.0.2.1{number}")
+            made.pointer(f"192.0.2.1{number}", number, name)
+        of_kea = made.records()
+        six = ["--leases6", "six.csv", "--dhcp6", "dhcp6.conf"]
+        assert made.compare(*six) == 1
+        assert f"missing       {ONE} 2001:db8::11" in capsys.readouterr().out
+        assert made.compare(*six, "--repair", "missing") == 0
+        assert made.compare(*six) == 0
+        assert made.compare(*six, "--repair", "single-dhcid", "--max-remove", "100%") == 0
+        assert made.records() == of_kea
 
 
 def test_only_what_is_asked_for_is_mended(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
@@ -312,6 +336,32 @@ def test_a_daemon_that_does_not_run(made: Station, capsys: pytest.CaptureFixture
     assert made.compare() == 1
 
 
+def test_a_daemon_that_cannot_be_asked(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    made.leases(row4("192.0.2.11", 1, ONE))
+    file = made.directory / "d2.json"
+    whole = json.loads(file.read_text())
+    del whole["DhcpDdns"]["control-socket"]
+    file.write_text(json.dumps(whole))
+    assert made.compare("--repair", "missing") == 2
+    assert "the daemon has no control socket that reconcile can use" in capsys.readouterr().err
+    assert made.records() == set()
+
+
+@pytest.mark.parametrize("state", [1, 2, 3, 4])
+def test_a_lease_that_is_declined_reclaimed_released_or_registered(
+    made: Station, capsys: pytest.CaptureFixture[str], state: int,
+) -> None:
+    """It is not held; its name is not stale before its time is over: a request may be on its way."""
+    made.leases(row4("192.0.2.11", 1, ONE, age=9000, state=state), row4("192.0.2.12", 2, TWO, state=state),
+                row4("192.0.2.13", 3, "h3.example.com."))
+    for number, name in ((1, ONE), (2, TWO), (3, "h3.example.com.")):
+        made.name(name, number, f"192.0.2.1{number}")
+        made.pointer(f"192.0.2.1{number}", number, name)
+    assert made.compare("--json", "--yes-so-few", "1") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert [(one["class"], one["name"]) for one in report["differences"]] == [("stale", ONE)]
+
+
 def test_a_page_that_fails(made: Station, capsys: pytest.CaptureFixture[str]) -> None:
     made.name(ONE, 1, "192.0.2.11")
     page = {"result": 0, "arguments": {"leases": [LEASE]}}
@@ -330,6 +380,36 @@ def test_a_transfer_of_an_older_zone(made: Station, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(DnsReader, "_serial", lambda self, zone: serial(self, zone) + 1)
     assert made.compare() == 2
     assert re.search(r"the zone transfer has the serial 1, which is older than 2", capsys.readouterr().err)
+
+
+def test_a_transfer_that_is_cut_in_the_middle(
+    made: Station, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The server hangs up behind the first kilobytes: half a zone is no zone."""
+    made.leases(row4("192.0.2.11", 1, ONE))
+    for number in range(40, 90):
+        made.name(f"s{number}.example.com.", number, f"192.0.2.{number}")
+    before = made.records()
+
+    class CutShort(socket.socket):
+        left = 3000
+
+        def recv(self, size: int, *flags: int) -> bytes:
+            octets = super().recv(min(size, max(self.left, 1)), *flags) if self.left > 0 else b""
+            self.left -= len(octets)
+            return octets
+
+    def make(family: int, kind: int, *more: Any) -> socket.socket:
+        return (CutShort if kind == socket.SOCK_STREAM else socket.socket)(family, kind, *more)
+
+    monkeypatch.setattr("dns.query.socket_factory", make)
+    assert made.compare("--repair", "missing,stale", "--yes-so-few", "1") == 2
+    monkeypatch.undo()
+    shown = capsys.readouterr()
+    assert f"{FORWARD}: 127.0.0.1:" in shown.err
+    assert "zone transfer: EOF" in shown.err
+    assert shown.out == ""
+    assert made.records() == before
 
 
 def test_a_daemon_that_ends_during_the_repair(made: Station, monkeypatch: pytest.MonkeyPatch,
