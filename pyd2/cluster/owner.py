@@ -93,10 +93,10 @@ class Owner:
         self._removal = Removal()
         self._renew_at = 0.0
         """When to renew the lease though nothing has been done, by ``Moment.boot``."""
-        self._written_at = 0.0
-        """When the last write of the record began that was carried out, by ``Moment.boot``."""
+        self._looked_at = 0.0
+        """When updates might leave at last, by ``Moment.boot``: what waits was not prepared before."""
         self._paused_since: float | None = None
-        """When the lease began that is over; None: it is not."""
+        """That time, if the lease is over; None: it is not."""
         self._leave_at: float | None = None
         """When to leave whatever is under way, by ``Moment.boot``; None: it stays."""
         self._leaving = asyncio.Event()
@@ -110,9 +110,11 @@ class Owner:
         term = self._term
         if term is None or self._paused_since is not None:
             return False
-        if self._ownership.may_send(moment()):
+        now = moment()
+        if self._ownership.may_send(now):
+            self._looked_at = now.boot
             return True
-        self._paused_since = self._written_at
+        self._paused_since = self._looked_at
         self._log.emit("PYD2_CLUSTER_PAUSED", self._site, f"{self._lease:g}")
         # Not now: the engine is in the middle of sending.
         asyncio.get_running_loop().call_soon(self._hold, term)
@@ -333,8 +335,7 @@ class Owner:
             raise
         self._contact.written()
         ownership.written(revision, moment())
-        self._written_at = write.begun.boot
-        self._renew_at = self._written_at + self._lease / 4
+        self._renew_at = write.begun.boot + self._lease / 4
 
     # Terms.
 
