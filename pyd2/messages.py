@@ -146,11 +146,14 @@ I   PYD2_CLUSTER_FORWARDED site %1: the servers accept requests again, and have 
 W   PYD2_CLUSTER_OVERTAKEN site %1: %2 requests of receiver %3 are not carried out: it could not hand them over in time, and newer requests of their clients have come by another receiver. They are dead letters ('pyd2ctl queue list --dead nats:SITE'); 'pyd2ctl reconcile' finds the names that are wrong
 W   PYD2_CLUSTER_PAUSED site %1: this node sends no updates, because it could not renew its lease of %2 seconds. It continues if no other node has become the owner meanwhile; else that one repeats what was under way. Check the NATS servers, and whether this machine stood still
 E   PYD2_CLUSTER_RECORD_UNREADABLE site %1: the record of the queue cannot be read or written: %2. This node does not claim the queue. Run 'pyd2ctl queue check'; if a later pyd2 has written the record, upgrade this one to that release
+E   PYD2_CLUSTER_REFUSED site %1: the rights of this daemon do not suffice at %2: %3. The connection has ended, and so does each one that follows: requests wait on this machine's disk. Give its certificate the rights of a node in the configuration of the NATS servers: the documentation lists them ('Several machines', Security)
 I   PYD2_CLUSTER_RELEASED site %1: this node has given up the queue; the next owner repeats the %2 requests that were under way here
 I   PYD2_CLUSTER_RESUMED site %1: this node still owns the queue, sends updates again, and continues with batch %2
 W   PYD2_CLUSTER_SPOOLING site %1: the servers accept no requests: %2. Requests wait on this machine's disk, and go to the servers in their order when these accept them again. Run 'pyd2ctl queue check'
 E   PYD2_CLUSTER_STREAM_LOST site %1: the servers have lost what they had acknowledged: batch %2, up to which all was done, is gone. pyd2 reads all batches that are left, and skips those that are done. Set 'sync_interval: always' on all NATS servers
 W   PYD2_CLUSTER_UNREACHABLE site %1: cannot connect to %2. pyd2 tries the servers in turn
+E   PYD2_CLUSTER_UNREAD site %1: this node owns the queue, but cannot read its requests: %2. It makes no updates until it can. Run 'pyd2ctl queue check'; if the rights of its certificate do not suffice, give it those that the documentation lists ('Several machines', Security)
+W   PYD2_CLUSTER_UNWATCHED site %1: the record of the queue cannot be watched: %2. This node looks at it now and then instead, and claims later a queue that is given up. Give its certificate the rights of a node in the configuration of the NATS servers: the documentation lists them ('Several machines', Security)
 W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full: raise net.core.rmem_max and restart the server
 W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1): %3
 W   PYD2_SOCKET_REJECTED closed file descriptor %1 of the service manager, which pyd2 does not use: %2

@@ -24,6 +24,9 @@ STAYS_SECONDS: Final = 2.0
 LASTS_SECONDS: Final = 10.0
 """The end of a connection is logged if it has lasted so long: without a quorum none of them does."""
 
+_VIOLATION: Final = "permissions violation"
+"""What a server says of rights that do not suffice."""
+
 
 class Link:
     """See SessionListener."""
@@ -39,6 +42,8 @@ class Link:
         """When the connection was made, by the clock of the loop."""
         self._logged = True
         """Whether the end of the connection before was logged, or there was none."""
+        self._refused = False
+        """Whether the connection before has ended because the rights do not suffice."""
         self.server = ""
         """The server that the connection leads to; empty: there is none."""
 
@@ -71,7 +76,10 @@ class Link:
         """See SessionListener."""
         self.server, self._queue = "", None
         self._logged = asyncio.get_running_loop().time() - self._since >= LASTS_SECONDS
-        if self._logged:
+        before, self._refused = self._refused, _VIOLATION in reason.lower()
+        if self._refused and not before:
+            self._log.emit("PYD2_CLUSTER_REFUSED", self._site.name, server, reason)
+        elif self._logged:
             self._log.emit("PYD2_CLUSTER_DISCONNECTED", self._site.name, server, reason)
 
     def unreachable(self, server: Server, reason: str) -> None:

@@ -104,6 +104,7 @@ class Member:
                 if self._owner is not None:
                     self._owner.leave()
                     await self._owner.left.wait()
+                self._receiver.keep()  # the servers are waited for only if the disk fails
                 while self._receiver.has_only_copy:  # noqa: ASYNC110  the disk may work again, too
                     await asyncio.sleep(_LEAVE_PAUSE)
         self.left = True

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.cluster.burial import Burial
+from pyd2.cluster.contact import Contact
 from pyd2.cluster.removal import Removal
 from pyd2.cluster.term import Term, TermEvents
 from pyd2.queue.shared.interface import OutdatedError, SharedQueueError, UnansweredError
@@ -45,9 +46,6 @@ FINISH_SECONDS: Final = 1.0
 """How long an owner that leaves lets what is under way continue."""
 _LEAVING_PAUSE: Final = 0.005
 """How often it looks whether that has ended."""
-
-LOGGED_FAILURE: Final = 4
-"""The failure in a row that is logged."""
 
 _PAUSE: Final = 0.1
 """Seconds before the next try when a call has failed, or one that has left looks whether it is to stay."""
@@ -81,6 +79,7 @@ class Owner:
         self._site = site
         self._most = most
         self._burial = Burial(link, host.bury, log, site)
+        self._contact = Contact(link, log, site)
         self.claims = 0
         """How often this node has become the owner since its start."""
         self.overtaken = 0
@@ -94,14 +93,10 @@ class Owner:
         self._removal = Removal()
         self._renew_at = 0.0
         """When to renew the lease though nothing has been done, by ``Moment.boot``."""
-        self._written_at = 0.0
-        """When the last write of the record began that was carried out, by ``Moment.boot``."""
+        self._looked_at = 0.0
+        """When updates might leave at last, by ``Moment.boot``: what waits was not prepared before."""
         self._paused_since: float | None = None
-        """When the lease began that is over; None: it is not."""
-        self._failures = 0
-        """How often the record could not be read in a row, though a server has answered."""
-        self._unanswered = 0
-        """How often no server has answered since the record was written."""
+        """That time, if the lease is over; None: it is not."""
         self._leave_at: float | None = None
         """When to leave whatever is under way, by ``Moment.boot``; None: it stays."""
         self._leaving = asyncio.Event()
@@ -115,9 +110,11 @@ class Owner:
         term = self._term
         if term is None or self._paused_since is not None:
             return False
-        if self._ownership.may_send(moment()):
+        now = moment()
+        if self._ownership.may_send(now):
+            self._looked_at = now.boot
             return True
-        self._paused_since = self._written_at
+        self._paused_since = self._looked_at
         self._log.emit("PYD2_CLUSTER_PAUSED", self._site, f"{self._lease:g}")
         # Not now: the engine is in the middle of sending.
         asyncio.get_running_loop().call_soon(self._hold, term)
@@ -165,27 +162,19 @@ class Owner:
             while True:
                 try:
                     await self._turn()
+                    self._contact.not_refused()
                 except UnansweredError as error:
                     self._known = False
-                    # The first failure may be a slow disk: a new connection would end the reading, too.
-                    if self._unanswered:
-                        self._link.go_to_next(str(error))
-                    self._unanswered += 1
+                    self._contact.unanswered(str(error))
                     await asyncio.sleep(_PAUSE)
                 except (RecordError, SharedQueueError) as error:
                     self._known = False
-                    self._refused(str(error))
+                    self._contact.refused(str(error))
                     await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._end_term(self._term)
             burying.cancel()
             self._removal.cancel()
-
-    def _refused(self, fault: str) -> None:
-        """Log what is wrong, once, if it does not pass soon."""
-        self._failures += 1
-        if self._failures == LOGGED_FAILURE:
-            self._log.emit("PYD2_CLUSTER_RECORD_UNREADABLE", self._site, fault)
 
     async def _turn(self) -> None:
         ownership = self._ownership
@@ -205,7 +194,7 @@ class Owner:
 
     async def _observe(self, queue: SharedQueue) -> None:
         revision, record = await _in_time(queue.record())
-        self._known, self._failures = True, 0
+        self._known = True
         self._observed(revision, record)
 
     async def _stand_by(self, queue: SharedQueue) -> None:
@@ -217,6 +206,11 @@ class Owner:
         except UnansweredError:  # to make a consumer takes more of the servers than to show the record
             await asyncio.sleep(LOOK_SECONDS)
             return
+        except SharedQueueError as error:
+            self._contact.unwatched(str(error))
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        self._contact.watched()
         try:
             while self._leave_at is None and not ownership.is_owner:
                 if self._host.ready and ownership.may_claim(moment()):
@@ -230,6 +224,7 @@ class Owner:
             watch.close()
 
     def _observed(self, revision: Revision, record: Record) -> None:
+        self._contact.read(changed=revision != self._ownership.revision)
         change = self._ownership.observed(revision, record, moment())
         if change is Change.GAINED:
             self.claims += 1
@@ -309,6 +304,7 @@ class Owner:
                 ownership.refused()
                 return
             ownership.unanswered()
+            self._contact.unwritten(error)
             raise
         ownership.kept(revision, moment())
         if not batch.datagrams:
@@ -332,14 +328,14 @@ class Owner:
             ownership.refused()
             self._known = False
             return
-        except BaseException:
+        except BaseException as error:
             ownership.unanswered()
             self._known = False
+            self._contact.unwritten(error)
             raise
-        self._unanswered = 0  # a leader that has no followers any more may still answer what is read
+        self._contact.written()
         ownership.written(revision, moment())
-        self._written_at = write.begun.boot
-        self._renew_at = self._written_at + self._lease / 4
+        self._renew_at = write.begun.boot + self._lease / 4
 
     # Terms.
 
@@ -356,8 +352,9 @@ class Owner:
         if self._paused_since is not None:
             self._log.emit("PYD2_CLUSTER_RESUMED", self._site, after + 1)
         self._paused_since = None
+        self._contact.term_begins()
         events = TermEvents(
-            self._carry_out, self._burial.add, self._unreadable, self._overtaken, self._refused,
+            self._carry_out, self._burial.add, self._unreadable, self._overtaken, self._contact.unread,
             lambda: self._host.retries,
         )
         term = self._term = Term(progress, events, self._most, record.epoch)

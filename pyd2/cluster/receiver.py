@@ -99,8 +99,9 @@ class Receiver:
 
     @property
     def has_only_copy(self) -> bool:
-        """Whether a stop would lose requests: the shared queue has not got them, and the disk fails."""
-        return self.waiting > 0 and not self._disk.usable
+        """Whether a stop may lose requests that ``keep`` has put on the disk, for that fails, or is slow."""
+        written = self._disk.usable and self._outgoing.last_on_disk <= self._disk.safe
+        return self.waiting > 0 and not written
 
     @property
     def oldest(self) -> float | None:

@@ -227,6 +227,8 @@ class DurableQueue:
             self._begin_held()
         written = life.close(list(self._held))
         waiting = len(self._pending) + len(self._held)
+        if not written:
+            waiting += self._pending.unburied
         if not waiting:
             return
         if not written:

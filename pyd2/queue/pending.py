@@ -55,6 +55,11 @@ class Pending:
         """No request has a higher number."""
         return self._next - 1
 
+    @property
+    def unburied(self) -> int:
+        """Dead letters that are not known to be in the store."""
+        return len(self._dead)
+
     def oldest(self) -> float | None:
         """Return when the first of them was accepted, in seconds since the epoch."""
         return next((taken for block in self._blocks.values() for taken, _ in block.values()), None)

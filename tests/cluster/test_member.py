@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.cluster import member as module
+from pyd2.cluster import receiver
 from pyd2.cluster.member import Member
 from pyd2.config.nats.switches import NatsSwitches
 from pyd2.config.switches import QueueSwitches
@@ -65,6 +66,31 @@ def test_one_that_stops_hands_over_what_its_disk_cannot_keep(
                 answers = True
             await asyncio.wait_for(left.wait(), module.LEAVE_SECONDS / 2)
             assert disk.ended == ([] if usable else [1])
+
+    asyncio.run(scenario())
+
+
+def test_one_that_stops_waits_until_its_disk_has_what_was_in_memory(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With good servers the disk has nothing to do, and it shows at the stop only that it is full."""
+    async def never(*_: Any) -> int:
+        raise UnansweredError("no answer yet")
+
+    monkeypatch.setattr(SiteQueue, "append", never)
+    monkeypatch.setattr(receiver, "KEEP_SECONDS", 3600.0)
+
+    async def scenario() -> None:
+        disk = PlayedDisk()
+        disk.safe = 0
+        async with new_site(server, "stops"), receiving(server, tmp_path, disk) as member:
+            member.take([b"a"], ())
+            member.leave(lambda: None)
+            await until(lambda: disk.kept == [b"a"], "the disk to get it")
+            await asyncio.sleep(5 * module._LEAVE_PAUSE)
+            assert not member.left
+            disk.safe = 1
+            await until(lambda: member.left, "the end")
 
     asyncio.run(scenario())
 

@@ -15,10 +15,12 @@ import dns.rdtypes.ANY.TSIG
 import dns.update
 import pytest
 
+from pyd2.cluster import owner
 from pyd2.packets.compiled import CompiledLayer
 from pyd2.packets.plain import PlainLayer
 from pyd2.queue.nats.jetstream import JetStream
 from pyd2.queue.nats.site import Site, create_streams
+from tests.cluster.played import LEASE, Node, new_site, until
 from tests.cluster.site import SITE, ZONE, Machine, machine_config
 from tests.faults.load import domain
 from tests.kit import dns_servers, ncr
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyd2.packets.layer import PacketLayer
+    from pyd2.queue.shared.ownership import Moment
 
 pytestmark = pytest.mark.peers
 
@@ -145,3 +148,36 @@ def test_an_owner_whose_updates_were_delivered_too_late_makes_them_again(
             assert "NOTAUTH from 127.0.0.1" in machine.d2.stdout()
         finally:
             machine.d2.process.kill()
+
+
+def test_what_a_pause_may_have_held_back_is_as_old_as_the_last_look_at_the_lease(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was counted from the last write of the record.
+
+    With a lease above the half of ``tsig-fudge`` each pause threw away what was prepared, and all was
+    repeated from the floor.
+    """
+    async def scenario() -> None:
+        async with new_site(server, "pauses"):
+            node = Node(server, "pauses", "n1")
+            await node.until_logged("PYD2_CLUSTER_CLAIMED")
+            await until(node.owner.may_send, "the lease")
+            await until(lambda: node.host.term, "a term")
+            stands = owner.moment
+
+            def later() -> Moment:
+                return stands()._replace(boot=stands().boot + LEASE / 2)
+
+            monkeypatch.setattr(owner, "moment", later)
+            looked = later().boot
+            assert node.owner.may_send()
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, "moment", lambda: later()._replace(wall=later().wall + LEASE))
+                assert not node.owner.may_send()
+            await node.until_logged("PYD2_CLUSTER_RESUMED")
+            (seconds,) = node.host.resumed
+            assert 0 <= seconds <= later().boot - looked
+            await node.kill()
+
+    asyncio.run(scenario())

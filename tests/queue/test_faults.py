@@ -411,3 +411,20 @@ def test_a_stop_behind_an_answer_to_the_file_keeps_what_came_between(
 
     play(scene)
     assert in_file(tmp_path) == names(1, 2)
+
+
+def test_a_stop_says_that_dead_letters_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sick = _Sick(monkeypatch)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(1))
+        await daemon.until_begun(*names(1))
+        sick.code = sqlite3.SQLITE_IOERR
+        daemon.queue.accept(names(2))
+        await daemon.until_begun(*names(2))
+        daemon.queue.done([daemon.begun[b"request 1"]], {daemon.begun[b"request 1"]: "REFUSED"})
+        daemon.queue.close()
+        assert ": 2 requests are lost" in daemon.log.texts("PYD2_QUEUE_LOST")[0]
+
+    play(scene)

@@ -65,6 +65,11 @@ class Outgoing:
         """When the first of those came that are in memory only; None: there is none."""
         return self._in_memory[0].taken if self._in_memory else None
 
+    @property
+    def last_on_disk(self) -> int:
+        """The highest number of those that are on the disk; 0: none is."""
+        return self._on_disk[-1].numbers[-1] if self._on_disk else 0
+
     def add(self, datagrams: Sequence[bytes], numbers: Sequence[int], taken: float) -> None:
         """Add requests with their numbers on the disk; without numbers they are in memory only.
 

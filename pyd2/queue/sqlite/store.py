@@ -292,14 +292,18 @@ class Store:
     def reconcile(self, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
         """Make these the only entries, and add dead letters.
 
-        First the others go, in a transaction of their own: a full disk may have space for that, and a request
-        that was done must not be read again.
+        First those go that are done, in a transaction of their own: a full disk may have space for that, and
+        they must not be read again. What is here under another number, or becomes a dead letter, stays until
+        it is written so.
         """
         held = {entry.number: entry.datagram for entry in self.read()}
         stays = {entry.number for entry in entries}
-        self.write((), [number for number in held if number not in stays])
+        gone = [number for number in held if number not in stays]
+        wanted = {entry.datagram for entry in entries}.union(letter.datagram for letter in dead)
+        self.write((), [number for number in gone if held[number] not in wanted])
+        left = [number for number in gone if held[number] in wanted]
+        self.write([entry for entry in entries if entry.number not in held], left, dead)
         self.amend([entry for entry in entries if held.get(entry.number, entry.datagram) != entry.datagram])
-        self.write([entry for entry in entries if entry.number not in held], (), dead)
 
     def read_dead(self, *, sound: bool = False) -> list[DeadLetter]:
         """Return the dead letters, the oldest first; ``sound``: without damaged ones."""

@@ -106,7 +106,7 @@ class Writer:
         self._mirror: Callable[[Store, Held], None] | None = None
         """How to make the file hold what the listener says; None: it does."""
         self._held: Held | None = None
-        """What the file is to hold when it is closed; None: it is not to be closed, or holds that."""
+        """What the file is to hold when it is closed; None: what was handed over."""
         self._behind: list[bytes] = []
         """Requests without numbers that go behind those of the file."""
         self._changes = _Changes()

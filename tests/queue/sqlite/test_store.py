@@ -21,7 +21,7 @@ from pyd2.queue.interface import DeadLetter, Entry, StoreError
 from pyd2.queue.sqlite import DATABASE, FOLDER
 from pyd2.queue.sqlite.database import VERSION, Database
 from pyd2.queue.sqlite.salvage import salvage
-from pyd2.queue.sqlite.store import Store
+from pyd2.queue.sqlite.store import Change, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -476,3 +476,32 @@ def test_entries_are_amended_also_after_a_fault(tmp_path: Path) -> None:
     store.reconcile([first._replace(datagram=b"first"), second])
     assert [entry.datagram for entry in store.read()] == [b"first", b"less"]
     store.close()
+
+
+def test_reconciling_removes_nothing_that_is_wanted_under_another_number(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a file had that was read late has other numbers now, or is a dead letter: only a copy may go."""
+    store = Store(folder)
+    one, two, three = entries(1, 2, 3)
+    store.write([one, two, three])
+    change = Store._change
+
+    def full(store: Store, rows: list[Change]) -> None:
+        if any(row.octets for row in rows):
+            with store._db.failing():
+                raise sqlite3.OperationalError("the disk is full")
+        change(store, rows)
+
+    held = [Entry(7, one.taken, one.datagram), Entry(3, 1.0, b"newer")]
+    dead = [DeadLetter(0, two.taken, 9.0, "too late", two.datagram)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_change", full)
+        with pytest.raises(StoreError):
+            store.reconcile(held, dead)
+    store.close()
+    assert reopened(folder)[:2] == [one, two]
+    with closing(Store(folder)) as store:
+        store.reconcile(held, dead)
+        assert sorted(entry.datagram for entry in store.read()) == sorted([one.datagram, b"newer"])
+        assert [letter.datagram for letter in store.read_dead()] == [two.datagram]

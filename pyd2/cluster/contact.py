@@ -1,0 +1,86 @@
+"""What a node makes of servers that do not answer, or refuse: another server, or a message in the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyd2.queue.shared.interface import UnansweredError
+
+if TYPE_CHECKING:
+    from pyd2.cluster.link import Link
+    from pyd2.messages import Log
+
+LOGGED_FAILURE: Final = 4
+"""The failure in a row that is logged."""
+
+
+class Contact:
+    """Gives a connection up when no server has answered twice, with nothing between that proves one can.
+
+    A leader that has no followers any more may still answer what is read. So after a write without an answer
+    only a write is such a proof, or a record that has changed.
+    """
+
+    def __init__(self, link: Link, log: Log, site: str) -> None:
+        self._link = link
+        self._log = log
+        self._site = site
+        self._unanswered = 0
+        self._unwritten = False
+        """Whether a write was among these."""
+        self._refusals = 0
+        """How often the record could not be read or written in a row, though a server has answered."""
+        self._unwatched = 0
+        """How often it could not be watched."""
+        self._unread = 0
+        """How often the requests could not be read."""
+
+    def unanswered(self, fault: str) -> None:
+        """No server has answered."""
+        # The first failure may be a slow disk: a new connection would end the reading, too.
+        if self._unanswered:
+            self._link.go_to_next(fault)
+        self._unanswered += 1
+
+    def unwritten(self, error: BaseException) -> None:
+        """A write has failed; if it was not answered, ``unanswered`` follows."""
+        self._unwritten = self._unwritten or isinstance(error, UnansweredError)
+
+    def written(self) -> None:
+        """A write was answered."""
+        self._unanswered, self._unwritten = 0, False
+
+    def read(self, *, changed: bool) -> None:
+        """The record was read; ``changed``: it is another one than before."""
+        if changed or not self._unwritten:
+            self.written()
+
+    def refused(self, fault: str) -> None:
+        """Log what is wrong, once, if it does not pass soon."""
+        self._refusals += 1
+        if self._refusals == LOGGED_FAILURE:
+            self._log.emit("PYD2_CLUSTER_RECORD_UNREADABLE", self._site, fault)
+
+    def not_refused(self) -> None:
+        """All that was asked for came about."""
+        self._refusals = 0
+
+    def unwatched(self, fault: str) -> None:
+        """Log why the record cannot be watched, once, if it does not pass soon."""
+        self._unwatched += 1
+        if self._unwatched == LOGGED_FAILURE:
+            self._log.emit("PYD2_CLUSTER_UNWATCHED", self._site, fault)
+
+    def watched(self) -> None:
+        """The record is watched."""
+        self._unwatched = self._refusals = 0
+
+    def unread(self, fault: str) -> None:
+        """Log why the requests cannot be read, once in a term, if it does not pass soon."""
+        self._unread += 1
+        if self._unread == LOGGED_FAILURE:
+            self._log.emit("PYD2_CLUSTER_UNREAD", self._site, fault)
+
+    def term_begins(self) -> None:
+        """The requests are going to be read."""
+        self._unread = 0

@@ -1,0 +1,140 @@
+"""Servers that do not answer, or refuse what a node needs: when it goes to another one, and what it logs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyd2.cluster import owner as module
+from pyd2.cluster.link import Link
+from pyd2.queue.nats.connection import Connection
+from pyd2.queue.nats.site import SiteQueue
+from pyd2.queue.shared.interface import UnansweredError
+from tests.cluster.played import Node, new_site, until
+from tests.kit.nats_servers import nats_servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.kit.nats_servers import NatsServer
+
+pytestmark = pytest.mark.peers
+
+NO_ANSWER = "no answer yet"
+RIGHTS = """
+authorization { users: [ { user: anyone, password: anyone, permissions: { publish: { deny: [
+  "$JS.API.CONSUMER.CREATE.PYD2-OWN-unwatched-0.>", "$JS.API.CONSUMER.MSG.NEXT.PYD2-OWN-unheard-0.>",
+  "$JS.API.CONSUMER.CREATE.PYD2-REQ-unread-0.>", "pyd2.own.unwritten.0.record" ] } } } ] }
+no_auth_user: anyone
+"""
+"""Who connects has all rights but these, each of which one site lacks."""
+
+
+@pytest.fixture
+def given_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why connections were given up; they last all the same."""
+    reasons: list[str] = []
+
+    def go_to_next(_: Link, reason: str) -> None:
+        if reason == NO_ANSWER:
+            reasons.append(reason)
+
+    monkeypatch.setattr(Link, "go_to_next", go_to_next)
+    return reasons
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[NatsServer]:
+    with nats_servers(blocks=RIGHTS) as (one,):
+        yield one
+
+
+async def no_answer(*_: object) -> Any:
+    raise UnansweredError(NO_ANSWER)
+
+
+def test_a_standby_does_not_give_up_a_server_that_answers_between(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, given_up: list[str]
+) -> None:
+    """It counted from the last write, which a standby never makes.
+
+    The second failure in a month was one too many, and its receiver repeated what was under way.
+    """
+    record, calls = SiteQueue.record, 0
+
+    async def every_other(queue: SiteQueue) -> Any:
+        nonlocal calls
+        calls += 1
+        return await (record(queue) if calls % 2 else no_answer())
+
+    async def scenario() -> None:
+        async with new_site(server, "between"):
+            one = Node(server, "between", "n1")
+            await one.until_logged("PYD2_CLUSTER_CLAIMED")
+            monkeypatch.setattr(SiteQueue, "watch", no_answer)
+            monkeypatch.setattr(SiteQueue, "record", every_other)
+            monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+            two = Node(server, "between", "n2")
+            await until(lambda: calls >= 8, "some looks at the record")
+            assert given_up == []
+            monkeypatch.setattr(SiteQueue, "record", no_answer)
+            await until(lambda: given_up, "the second failure in a row")
+            await two.kill()
+            await one.kill()
+
+    asyncio.run(scenario())
+
+
+def test_one_whose_writes_are_not_answered_gives_up_a_server_that_shows_the_record(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, given_up: list[str]
+) -> None:
+    """Such is a leader that has no followers any more; for a node that wants to claim the queue, too."""
+    async def scenario() -> None:
+        async with new_site(server, "isolated"):
+            monkeypatch.setattr(SiteQueue, "replace", no_answer)
+            node = Node(server, "isolated", "n1")
+            await until(lambda: given_up, "the second failure")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("site", "message", "what"), [
+    ("unwatched", "PYD2_CLUSTER_UNWATCHED", "CONSUMER.CREATE"),
+    ("unheard", "PYD2_CLUSTER_REFUSED", "CONSUMER.MSG.NEXT"),
+    ("unread", "PYD2_CLUSTER_UNREAD", "CONSUMER.CREATE"),
+    ("unwritten", "PYD2_CLUSTER_RECORD_UNREADABLE", "pyd2.own.unwritten.0.record"),
+])  # fmt: skip
+def test_rights_that_do_not_suffice_are_logged_once(
+    refusing: NatsServer, monkeypatch: pytest.MonkeyPatch, site: str, message: str, what: str
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.02)
+
+    async def scenario() -> None:
+        async with new_site(refusing, site):
+            one = Node(refusing, site, "n1")
+            two = Node(refusing, site, "n2")
+            nodes = [one, two]
+            await until(lambda: any(message in node.log.ids for node in nodes), message)
+            await until(lambda: refused > 12, "more refusals")
+            for node in nodes:
+                texts = node.log.texts(message)
+                assert len(texts) <= 1
+                assert all("Permissions Violation" in text and what in text for text in texts)
+            if site in ("unwatched", "unheard"):
+                await until(lambda: any(node.owner.may_send() for node in nodes), "an owner all the same")
+            await one.kill()
+            await two.kill()
+
+    refused = 0
+    handle = Connection._refused
+
+    def count(connection: Connection, text: str) -> None:
+        nonlocal refused
+        refused += 1
+        handle(connection, text)
+
+    monkeypatch.setattr(Connection, "_refused", count)
+    asyncio.run(scenario())
