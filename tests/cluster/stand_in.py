@@ -196,7 +196,7 @@ class _Client(asyncio.Protocol):
             if not end:
                 return False
             del self._buffer[: len(line) + len(end)]
-            self._command(line.split(b" "))
+            self._command(bytes(line).split(b" "))
             return True
         size = int(self._head[-1])
         if len(self._buffer) < size + len(_CRLF):
