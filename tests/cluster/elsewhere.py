@@ -48,10 +48,12 @@ def elsewhere(rounds: int, offered: float) -> bool:
                     found[kind, load].append(run_kind(kind, [url], *options, "--direction", "forward"))
     print(f"medians of {rounds}; forward updates only; the servers of NATS are played: a write is answered "
           f"after {ANSWER_MS:g} ms\n"
-          f"{'queue':8} {'load':>8} requests/s  CPU us a request   so a processor carries   p50, p99 ms")
+          f"{'queue':8} {'load':>8} requests/s  CPU us a request, of which a processor carries   p50, p99 ms")
     for (kind, load), runs in found.items():
         cpu = middle(runs, "cpu_us")
-        print(f"{kind:8} {load:>8} {middle(runs, 'rate'):10.0f} {cpu:17.1f} {1e6 / cpu:18.0f}/s "
+        # At less than full load a turn has fewer requests, and each takes more.
+        carries = f"{1e6 / cpu:.0f}/s" if load == "full" else ""
+        print(f"{kind:8} {load:>8} {middle(runs, 'rate'):10.0f} {cpu:17.1f} {carries:>30} "
               f"{middle(runs, 'p50_ms'):14.2f} {middle(runs, 'p99_ms'):6.2f}")
     rate = middle(found["nats", "full"], "rate")
     more = {load: middle(found["nats", load], "cpu_us") - middle(found["memory", load], "cpu_us")
