@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.queue.nats.jetstream import JetStream
 from pyd2.queue.nats.session import Session
@@ -11,13 +11,14 @@ from pyd2.queue.nats.site import Site, SiteQueue
 from pyd2.queue.shared.interface import UnansweredError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from pyd2.config.nats.servers import Server
     from pyd2.messages import Log
     from pyd2.queue.nats.connection import Client, Connection
     from pyd2.queue.shared.interface import SharedQueue
 
+T = TypeVar("T")
 
 STAYS_SECONDS: Final = 2.0
 """A connection is not given up before: servers that choose a leader do not answer, whichever is asked."""
@@ -26,6 +27,15 @@ LASTS_SECONDS: Final = 10.0
 
 _VIOLATION: Final = "permissions violation"
 """What a server says of rights that do not suffice."""
+
+
+async def in_time(call: Awaitable[T], seconds: float) -> T:
+    """Return what a call returns. Raises UnansweredError after so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except TimeoutError:
+        raise UnansweredError(f"no server has answered within {seconds:g} s") from None
 
 
 class Link:

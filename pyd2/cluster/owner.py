@@ -11,19 +11,21 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from pyd2.cluster.burial import Burial
 from pyd2.cluster.contact import Contact
+from pyd2.cluster.early import EarlyReader
+from pyd2.cluster.link import in_time
 from pyd2.cluster.removal import Removal
-from pyd2.cluster.term import Term, TermEvents
+from pyd2.cluster.term import OPEN_SECONDS, Term, TermEvents
 from pyd2.queue.shared.interface import OutdatedError, SharedQueueError, UnansweredError
 from pyd2.queue.shared.ownership import Change, Moment
 from pyd2.queue.shared.progress import Progress
 from pyd2.queue.shared.record import RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyd2.cluster.interface import Host
     from pyd2.cluster.link import Link
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from pyd2.queue.shared.late import LateBatch
     from pyd2.queue.shared.ownership import Ownership, Write
     from pyd2.queue.shared.record import Record, Revision
-
-T = TypeVar("T")
 
 LOOK_SECONDS: Final = 0.25
 """How often a node that does not own the queue looks at its clocks, and at the record if that has failed."""
@@ -49,15 +49,6 @@ _LEAVING_PAUSE: Final = 0.005
 
 _PAUSE: Final = 0.1
 """Seconds before the next try when a call has failed, or one that has left looks whether it is to stay."""
-
-
-async def _in_time(call: Awaitable[T]) -> T:
-    """Return what a call returns. Raises UnansweredError after ANSWER_SECONDS."""
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await call
-    except TimeoutError:
-        raise UnansweredError(f"no server has answered within {ANSWER_SECONDS:g} s") from None
 
 
 def moment() -> Moment:
@@ -88,6 +79,7 @@ class Owner:
         """Whether the record was read, and no write has failed, since the last failure."""
         self._term: Term | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._early = EarlyReader()
         self._watch: asyncio.TimerHandle | None = None
         """Ends the term when the lease is over."""
         self._removal = Removal()
@@ -173,11 +165,14 @@ class Owner:
                     await asyncio.sleep(LOOK_SECONDS)
         finally:
             self._end_term(self._term)
+            self._early.close()
             burying.cancel()
             self._removal.cancel()
 
     async def _turn(self) -> None:
         ownership = self._ownership
+        if not ownership.is_owner:
+            self._early.close()
         if self._leave_at is not None and (self.left.is_set() or not ownership.is_owner):
             self.left.set()
             await asyncio.sleep(_PAUSE)
@@ -193,7 +188,7 @@ class Owner:
             await self._stand_by(queue)
 
     async def _observe(self, queue: SharedQueue) -> None:
-        revision, record = await _in_time(queue.record())
+        revision, record = await in_time(queue.record(), ANSWER_SECONDS)
         self._known = True
         self._observed(revision, record)
 
@@ -237,9 +232,11 @@ class Owner:
 
     async def _claim(self, queue: SharedQueue) -> None:
         before = self._ownership.record
+        assert before is not None
+        self._early.make(queue, before.floor, OPEN_SECONDS[0])
         await self._write(queue, self._ownership.claim(moment()))
         record = self._ownership.record
-        if self._ownership.is_owner and before is not None and record is not None:
+        if self._ownership.is_owner and record is not None:
             self.claims += 1
             self._log.emit(
                 "PYD2_CLUSTER_CLAIMED", self._site, record.epoch, record.floor + 1, before.node or "none"
@@ -345,7 +342,7 @@ class Owner:
         progress = Progress(record)
         at_floor = None
         if record.floor:
-            at_floor = await _in_time(queue.batch(record.floor))
+            at_floor = await in_time(queue.batch(record.floor), ANSWER_SECONDS)
         after = progress.begin_after(at_floor)
         if after != record.floor:
             self._log.emit("PYD2_CLUSTER_STREAM_LOST", self._site, record.floor)
@@ -359,7 +356,7 @@ class Owner:
         )
         term = self._term = Term(progress, events, self._most, record.epoch)
         self._host.begin(term)
-        reading = term.read(self._link, after, self._ownership.revision)
+        reading = term.read(self._link, after, self._ownership.revision, self._early)
         self._reading = asyncio.get_running_loop().create_task(reading)
         self._reading.add_done_callback(self._read_to_end)
         self._watch_lease()
@@ -416,6 +413,7 @@ class Owner:
             self._host.report({"message": "burying dead letters has ended", "exception": error})
 
     def _stop_reading(self) -> None:
+        self._early.close()
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None

@@ -18,6 +18,7 @@ from pyd2.queue.shared.under_way import UnderWay
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pyd2.cluster.early import EarlyReader
     from pyd2.cluster.link import Link
     from pyd2.queue.interface import DeadLetter
     from pyd2.queue.shared.interface import QueuedBatch
@@ -79,8 +80,11 @@ class Term:
         """End it: nothing that is reported from now on counts."""
         self.closed = True
 
-    async def read(self, link: Link, after: int, revision: Revision) -> None:
-        """Hand on the late batches, as of a revision, and then what is behind a sequence, to the end."""
+    async def read(self, link: Link, after: int, revision: Revision, early: EarlyReader) -> None:
+        """Hand on the late batches, as of a revision, and then what is behind a sequence, to the end.
+
+        ``early`` may have the first reader.
+        """
         late_begun = False
         seconds, longest = OPEN_SECONDS
         while not self.closed:
@@ -88,7 +92,7 @@ class Term:
                 if not late_begun:
                     await self._begin_late(await link.queue.late(revision, seconds))
                     late_begun = True
-                reader = await link.queue.read(after, seconds)
+                reader = await early.take(link.queue, after, seconds)
             except SharedQueueError as error:
                 if not isinstance(error, UnansweredError):
                     self._events.refused(str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class EndReports:
         self._ended: deque[_Ended] = deque()
         self._turn = 0
         self._most = 0
+        self._adding_in = 0
+        """The thread that is in ``add``; 0: none is."""
         self.unreported = 0
         """Requests that have ended and are not reported."""
 
@@ -63,7 +66,9 @@ class EndReports:
         self._turn += 1
         self._ended.append(_Ended(self._turn, finished, dead))
         self.unreported += len(finished)
+        self._adding_in = get_ident()
         self._log.after_written(partial(self._written, self._turn))
+        self._adding_in = 0
         while self.unreported > self._most:
             # A log that hangs must not fill the queue, which would cost requests.
             self._report(self._ended[0].number)
@@ -73,6 +78,9 @@ class EndReports:
         self._report(self._turn)
 
     def _written(self, number: int) -> None:
+        if get_ident() == self._adding_in:  # no line waits
+            self._report_some(number)  # another turn of the loop for each of the engine would cost much more
+            return
         with suppress(RuntimeError):  # the loop is closed: all is reported
             self._loop.call_soon_threadsafe(self._report_some, number)
 

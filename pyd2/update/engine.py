@@ -338,15 +338,16 @@ class Engine:
         invalid = 0
         requests = self._packets.read_requests(datagrams, self._plan.index, numbers)
         accept = self._scheduler.accept
+        numbered = bool(numbers)
         for place, ncr in enumerate(requests):
             if isinstance(ncr, NcrError):
                 invalid += 1
                 self._counters.ncr_invalid.add(wall)
                 self._log.emit("DHCP_DDNS_INVALID_NCR", ncr)
-                if numbers and numbers[place]:
+                if numbered and numbers[place]:
                     self._output.finished.append(numbers[place])
                 continue
-            if numbers and numbers[place]:
+            if numbered and numbers[place]:
                 self._ends.numbered = True
             elif left > 0:
                 left -= 1

@@ -1,7 +1,7 @@
 """Long runs of a site with a shared queue: ``python -m tests.cluster faults --count 100``.
 
 Each needs root, makes networks of its own, prints its figures and fails if they are not as they should be.
-``rate`` and ``suffixes`` need neither.
+``rate``, ``elsewhere`` and ``suffixes`` need neither.
 """
 
 from __future__ import annotations
@@ -11,7 +11,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tests.cluster import faults, frozen, kills, lan, power, quorum, rate, rolling, suffixes, switching
+from tests.cluster import (
+    elsewhere,
+    faults,
+    frozen,
+    kills,
+    lan,
+    power,
+    quorum,
+    rate,
+    rolling,
+    suffixes,
+    switching,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +78,11 @@ RUNS: Final = {
         lambda o: rate.rate(o.count),
         "requests a second, CPU time for each, the time of a lone one", 3,
     ),
+    "elsewhere": Run(
+        lambda o: elsewhere.elsewhere(o.count, o.rate),
+        "the same at --rate and at full load, with servers that are played and take no processor", 3,
+        10_000.0,
+    ),
 }
 
 
@@ -94,7 +111,7 @@ def main() -> int:
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    if options.run not in ("rate", "suffixes"):
+    if options.run not in ("rate", "elsewhere", "suffixes"):
         lan.enter("tests.cluster", sys.argv[1:])
     return 0 if run.play(options) else 1
 

@@ -2,7 +2,7 @@
 
 One daemon that is receiver and owner, three servers of NATS that write to the disk before they answer, and
 the load generator of the benchmarks, which is the DNS server, too; all on this machine. Beside it the same
-without a queue, and with the durable one.
+without a queue, and with the durable one. ``elsewhere`` (``tests.cluster.elsewhere``) leaves the servers out.
 """
 
 from __future__ import annotations
@@ -45,30 +45,31 @@ def rate(rounds: int) -> bool:
         for number in range(rounds):
             for kind in KINDS if number % 2 == 0 else KINDS[::-1]:
                 before = sum(server.process.cpu_seconds() for server in servers)
-                figures = _run(kind, urls, "--window", "2000", "--direction", "forward")
+                figures = run_kind(kind, urls, "--window", "2000", "--direction", "forward")
                 used = sum(server.process.cpu_seconds() for server in servers) - before
                 figures["servers_us"] = 1e6 * used / max(1, figures["completed"])
                 full[kind].append(figures)
-                lone[kind].append(_run(kind, urls, "--rate", str(LONE_RATE), "--direction", "forward"))
+                lone[kind].append(run_kind(kind, urls, "--rate", str(LONE_RATE), "--direction", "forward"))
     print(f"medians of {rounds}; forward updates only\n"
           f"{'queue':8} requests/s  CPU us a request: pyd2, servers   a lone request: p50, p99 ms")
     for kind in KINDS:
-        print(f"{kind:8} {_median(full[kind], 'rate'):10.0f}  {_median(full[kind], 'cpu_us'):22.1f} "
-              f"{_median(full[kind], 'servers_us'):8.1f}   {_median(lone[kind], 'p50_ms'):19.2f} "
-              f"{_median(lone[kind], 'p99_ms'):6.2f}")
-    more = _median(full["nats"], "cpu_us") - _median(full["memory"], "cpu_us")
-    slowest = _median(lone["nats"], "p99_ms")
+        print(f"{kind:8} {middle(full[kind], 'rate'):10.0f}  {middle(full[kind], 'cpu_us'):22.1f} "
+              f"{middle(full[kind], 'servers_us'):8.1f}   {middle(lone[kind], 'p50_ms'):19.2f} "
+              f"{middle(lone[kind], 'p99_ms'):6.2f}")
+    more = middle(full["nats"], "cpu_us") - middle(full["memory"], "cpu_us")
+    slowest = middle(lone["nats"], "p99_ms")
     print(f"beside memory: {more:.1f} us of CPU time more (at most {MOST_CPU_US:g} are wanted); "
-          f"beside durable: {_median(full['nats'], 'rate') / _median(full['durable'], 'rate'):.2f} times the "
+          f"beside durable: {middle(full['nats'], 'rate') / middle(full['durable'], 'rate'):.2f} times the "
           f"rate; a lone request within {slowest:.1f} ms (p99; at most {MOST_LONE_MS:g} are wanted)")
     return more <= MOST_CPU_US and slowest <= MOST_LONE_MS
 
 
-def _median(runs: list[Run], figure: str) -> float:
+def middle(runs: list[Run], figure: str) -> float:
+    """Return the median of a figure."""
     return float(median([run[figure] for run in runs]))
 
 
-def _run(kind: str, urls: list[str], *load: str) -> Run:
+def run_kind(kind: str, urls: list[str], *load: str) -> Run:
     """Start a daemon, drive it, and return the figures."""
     ports = free_port(), free_port()
     with work_directory() as directory:

@@ -11,7 +11,7 @@ import pytest
 from pyd2.cluster import owner as module
 from pyd2.cluster import removal, term
 from pyd2.cluster.link import Link
-from pyd2.queue.nats.site import SiteQueue
+from pyd2.queue.nats.site import SiteQueue, SiteReader
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import SharedQueue, UnansweredError
 from pyd2.queue.shared.ownership import Moment, Ownership
@@ -21,6 +21,7 @@ from tests.queue.nats.played import TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyd2.queue.shared.record import Record, Revision
     from tests.kit.nats_servers import NatsServer
 
 pytestmark = pytest.mark.peers
@@ -68,6 +69,36 @@ def test_the_owner_works_the_queue_off_and_has_removed_what_is_done(
                 await asyncio.sleep(0.01)
             assert [await queue.batch(number) is None for number in range(1, 6)] == [True] * 4 + [False]
             assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_the_reader_is_made_while_the_queue_is_claimed(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One behind the other, they are two writes to the disks of the servers without an update.
+    read, replace = SiteQueue.read, SiteQueue.replace
+
+    async def scenario() -> None:
+        asked = asyncio.Event()
+
+        async def asking(queue: SiteQueue, after: int, seconds: float) -> SiteReader:
+            asked.set()
+            return await read(queue, after, seconds)
+
+        async def waiting(
+            queue: SiteQueue, record: Record, expected: Revision, seconds: float
+        ) -> Revision:
+            await asked.wait()
+            return await replace(queue, record, expected, seconds)
+
+        monkeypatch.setattr(SiteQueue, "read", asking)
+        monkeypatch.setattr(SiteQueue, "replace", waiting)
+        async with new_site(server, "early") as queue:
+            await append(queue, 1, b"a")
+            node = Node(server, "early", "n1")
+            await node.until_begun(b"a")
             await node.kill()
 
     asyncio.run(scenario())

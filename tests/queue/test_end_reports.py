@@ -57,6 +57,24 @@ def test_ends_are_reported_when_their_lines_are_written() -> None:
     stage.loop.close()
 
 
+class PromptLog:
+    """A log without lines that wait."""
+
+    def after_written(self, call: Callable[[], object]) -> None:
+        call()
+
+
+def test_without_lines_that_wait_ends_are_reported_without_another_turn_of_the_loop() -> None:
+    reported: list[int] = []
+    loop = asyncio.new_event_loop()
+    reports = EndReports(loop, PromptLog(), lambda numbers, _: reported.extend(numbers))
+    reports.configure(1000)
+    reports.add([1, 2], {})
+    assert reported == [1, 2]
+    assert not reports.unreported
+    loop.close()
+
+
 def test_ends_behind_a_log_that_hung_are_reported_in_parts() -> None:
     stage = Stage()
     for number in range(1, 1001):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.queue.nats.errors import NatsError, NoAnswerError, ProtocolError, WrongSequenceError
@@ -201,11 +202,20 @@ class SiteReader:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._unread: deque[Stored] = deque()
+        """Messages that have come: to read all of a pull at once would hold the loop for milliseconds."""
 
     async def read(self, seconds: float) -> list[QueuedBatch]:
         """See BatchReader."""
-        with failing():
-            return [read_batch(stored) for stored in await self._reader.read(seconds)]
+        if not self._unread:
+            with failing():
+                self._unread.extend(await self._reader.read(seconds))
+        found: list[QueuedBatch] = []
+        octets = 0
+        while self._unread and octets < MOST_OCTETS:
+            octets += len(self._unread[0].payload)
+            found.append(read_batch(self._unread.popleft()))
+        return found
 
     def close(self) -> None:
         """See BatchReader."""

@@ -9,7 +9,7 @@ from pyd2.errors import Pyd2Error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_REQUESTS: Final = 256
+MOST_REQUESTS: Final = 1024
 MOST_OCTETS: Final = 256 * 1024
 """Of the datagrams with their lengths."""
 

@@ -62,8 +62,9 @@ class Ends:
         if self.observer is not None:
             self.observer.done += transactions
         if self.numbered:
-            for transaction in transactions:
-                self.finish(transaction.ncr)
+            self._output.finished += [
+                number for transaction in transactions if (number := transaction.ncr.number)
+            ]
 
     def fail(self, transaction: Transaction, failure: Failure) -> None:
         """End a transaction that has failed, or have its request tried again."""

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import json
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pytest
 
 from pyd2.queue.nats.commands import write_header
 from pyd2.queue.nats.errors import NatsError
 from pyd2.queue.nats.jetstream import JetStream, Stored
-from pyd2.queue.nats.site import Site, SiteQueue, create_streams, read_batch
-from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, batch_fields, create_streams, read_batch
+from pyd2.queue.shared.batch import MOST_OCTETS, BatchNumber, RequestBatch, join
 from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError
 from pyd2.queue.shared.late import LateBatch, LateName
 from pyd2.queue.shared.record import NO_RECORD, Record, RecordError, Revision
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyd2.queue.nats.connection import Connection
+    from pyd2.queue.nats.reader import Reader
 
 T = TypeVar("T")
 
@@ -53,6 +54,32 @@ def on_site(
             await scenario(SiteQueue(jetstream, Site(name)), jetstream)
 
     asyncio.run(run())
+
+
+class PlayedReader:
+    """See Reader: what it has comes at once."""
+
+    def __init__(self, stored: list[Stored]) -> None:
+        self._stored = stored
+
+    async def read(self, _: float) -> list[Stored]:
+        stored, self._stored = self._stored, []
+        return stored
+
+
+def test_large_batches_that_have_come_together_are_read_in_parts() -> None:
+    batches = [batch(number, *[bytes(340)] * 700) for number in range(1, 5)]
+    stored = [Stored("pyd2.req.s.0.r1.ab", place, write_header(batch_fields(one)), join(one.datagrams))
+              for place, one in enumerate(batches, 1)]
+    reader = SiteReader(cast("Reader", PlayedReader(stored)))
+
+    async def read() -> list[list[QueuedBatch]]:
+        return [await reader.read(1.0) for _ in range(3)]
+
+    parts = asyncio.run(read())
+    assert [len(part) for part in parts] == [2, 2, 0]
+    assert [one.batch for part in parts for one in part] == batches
+    assert sum(len(stored[0].payload) for _ in parts[0]) < 2 * MOST_OCTETS
 
 
 @pytest.mark.peers

@@ -85,6 +85,17 @@ def test_a_batch_is_not_larger_than_it_may_be() -> None:
     assert sizes == [MOST_REQUESTS, 1]
 
 
+def test_what_comes_in_a_burst_is_a_few_batches() -> None:
+    # What waits longer than 50 ms goes to the disk, and behind it all that follows: a batch takes some 5 ms.
+    outgoing = Outgoing("r.1", 1)
+    outgoing.add([bytes(340)] * 2000, (), 1.0)
+    batches = 0
+    while outgoing.first(1.0) is not None:
+        batches += 1
+        outgoing.acknowledged()
+    assert batches == 3
+
+
 def test_what_has_waited_says_so_and_those_that_came_together_go_together() -> None:
     outgoing = Outgoing("r.1", 3)
     for number, taken in enumerate((100.0, 100.5, 101.0, 101.5, 110.0, 119.0, 119.5), start=1):
