@@ -13,9 +13,12 @@
 A server of ``unsigned`` gets unsigned updates. All others keep the key of the configuration.
 """
 
+from ipaddress import ip_address
+
 from pyd2.hooks import VERSION, CalloutHandle, HookError, LibraryHandle, TsigKey
 
-keys: dict[str, TsigKey | None] = {}
+keys: dict[bytes, TsigKey | None] = {}
+"""By the octets of the address: its text may be spelt in several ways, and takes longer to make."""
 
 
 def version() -> int:
@@ -29,13 +32,13 @@ def load(handle: LibraryHandle) -> None:
         missing = {"name", "algorithm", "secret"} - set(entry)
         if missing:
             raise HookError(f"the key for {address} has no {', '.join(sorted(missing))}")
-        keys[address] = TsigKey(entry["name"], entry["algorithm"], entry["secret"])
+        keys[ip_address(address).packed] = TsigKey(entry["name"], entry["algorithm"], entry["secret"])
     for address in handle.get_parameter("unsigned", []):
-        keys[address] = None
+        keys[ip_address(address).packed] = None
 
 
 def select_key(handle: CalloutHandle) -> None:
     """Replace the key when this server has one of its own."""
-    address = str(handle.get_argument("current_server").address)
+    address = handle.get_argument("current_server").address.packed
     if address in keys:
         handle.set_argument("tsig_key", keys[address])

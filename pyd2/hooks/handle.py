@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pyd2.data.element import Element, sorted_items
 from pyd2.errors import HookError
-from pyd2.hooks.points import Status, kind_of
+from pyd2.hooks.points import Status, kinds_at
 from pyd2.hooks.values import ACCEPT, one_line
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class CalloutHandle:
 
         Raises HookError when there is none of that name.
         """
-        value = self._live().get(name)
+        use = self._use or self._live()
+        value = use.get(name)
         return value.plain() if type(value) is Element else value
 
     def use(self) -> Use:
@@ -92,9 +93,9 @@ class CalloutHandle:
         Names that the hook point does not have are shared by the callouts of this use.
         Raises HookError when the value does not fit the argument.
         """
-        use = self._live()
+        use = self._use or self._live()
         try:
-            use.set(name, ACCEPT[kind_of(self.hook_name, name)](value))
+            use.set(name, ACCEPT[kinds_at(self.hook_name).get(name)](value))
         except HookError as error:
             raise HookError(f"unable to set argument {name}: {error}") from error
 

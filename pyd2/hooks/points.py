@@ -143,7 +143,10 @@ def kind_of(hook: str, argument: str) -> Kind | None:
 
 def kinds_at(hook: str) -> Mapping[str, Kind]:
     """Return the kinds of a hook's arguments; empty for a point that a compiled library has made."""
-    return KINDS[COMMAND.name] if hook[0] == "$" else KINDS.get(hook, {})
+    kinds = KINDS.get(hook)
+    if kinds is None:
+        return KINDS[COMMAND.name] if hook[0] == "$" else {}
+    return kinds
 
 
 def hook_of_command(command: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter_ns
 from types import MethodType
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pyd2.errors import HookError
 from pyd2.hooks.callouts import CONTINUE, Callouts
@@ -172,10 +172,12 @@ class PythonChain(NoLibraries):
         return self._select_key
 
     def _select_key(self, server: DnsServer, key: SigningKey | None) -> Selection:
-        use = self._begin({"current_server": server, "tsig_key": key})
+        arguments: dict[str, object] = {"current_server": server, "tsig_key": key}
+        use = self._begin(arguments) if self._created else PythonUse(arguments)
         status = self._callouts.run("select_key", use)
-        selected = cast("SigningKey | None", use.get("tsig_key"))
-        self._end(use)
+        selected: Any = use.get("tsig_key")
+        if self._destroyed:
+            self._end(use)
         return Selection(selected, status is not CONTINUE)
 
     def commands(self) -> list[str]:

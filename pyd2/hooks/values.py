@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pyd2.data.element import BigInteger, Element
 from pyd2.errors import HookError
+from pyd2.hooks.keys import TsigKey
 from pyd2.hooks.points import Kind
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def _string(value: object) -> str:
 
 
 def _signing_key(value: object) -> SigningKey | None:
-    if value is None:
-        return None
+    if value is None or type(value) is TsigKey:
+        return value
     fit = (
         callable(getattr(value, "create_context", None))
         and isinstance(getattr(value, "name", None), str)

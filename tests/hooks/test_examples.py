@@ -45,6 +45,17 @@ def test_key_per_server(load: Load) -> None:
     assert ask(chain, "192.0.2.2").key is KEY
 
 
+def test_key_per_server_knows_an_address_however_it_is_spelt(load: Load) -> None:
+    chain = load(example("key_per_server.py", {"unsigned": ["2001:DB8:0::1"]}))
+    assert ask(chain, "2001:db8::1").key is None
+
+
+def test_key_per_server_refuses_what_is_no_address(load: Load, log: RecordingLog) -> None:
+    with pytest.raises(HookError):
+        load(example("key_per_server.py", {"unsigned": ["ns1"]}))
+    assert "'ns1' does not appear to be an IPv4 or IPv6 address" in "\n".join(log.lines())
+
+
 @pytest.mark.parametrize(("entry", "reason"), [
     ({"name": "a."}, "reason the key for 192.0.2.1 has no algorithm, secret"),
     ({"name": "a.", "algorithm": "x", "secret": ""}, "reason Unknown TSIG Key algorithm: x"),

@@ -110,8 +110,14 @@ class Selector:
         self, transaction: Transaction, server: Server, selected: SigningKey | None, wall: float
     ) -> None:
         """Set the server that a transaction continues with, and the key that libraries have selected."""
+        if selected is server.offered_key:
+            self.use_configured(transaction, server)
+            return
+        library_key = self._selected_keys.of(selected)
         transaction.server = server
-        transaction.key, transaction.key_counters, transaction.routes = self._prepare(server, selected, wall)
+        transaction.key = key = library_key.key
+        transaction.key_counters = None if key is None else self._counters.library_key(key.name, wall)
+        transaction.routes = library_key.routes(server)
 
     def use_key(
         self, transaction: Transaction, server: Server, key: SigningKey | None, wall: float
