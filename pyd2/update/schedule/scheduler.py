@@ -2,16 +2,15 @@
 
 A request locks its client (its DHCID) when it arrives. If another request has the lock, it queues behind that
 one: one transaction per DHCID at a time, in the order of arrival, whatever server is asked. Else it goes to
-the lane of the first server it needs. If the lane's window has a free place, its transaction begins at once;
-if not, it waits in the lane. Kea has one queue and 32 transactions for all servers, so a dead server stalls
-every zone; here it stalls its own. Every step is a dictionary look-up or the end of a deque: the cost of an
-event does not depend on how much waits.
+the lane of the first server it needs, and begins at once if that has a free place, or waits. Kea has one
+queue and 32 transactions for all servers, so a dead server stalls every zone; here it stalls its own. Each
+step is a dictionary look-up or the end of a deque: what it costs does not depend on how much waits.
 
 The calls of a turn of the loop take a millisecond or two together, whatever there is to do: what goes beyond
 ``STEP`` waits for the next ``handle_timer``, before which the shell reads what has come, and so does what
-further calls find to do until then. Lanes, and the queues of a reconfiguration, have their turns one after
-the other: one with much to do does not keep another waiting. A lane that had nothing to do, and whose server
-answers, comes before those that have much to do or do not answer: thousands of these do not keep it waiting.
+further calls find to do until then. Lanes, and what is routed again, have their turns one after the other. A
+lane that had nothing to do, and whose server answers, comes before those that have much to do or do not
+answer: thousands of these do not keep it waiting.
 """
 
 from __future__ import annotations
@@ -199,6 +198,7 @@ class Scheduler:
                 self._backlog.add_all(lane)
                 if self.batcher is not None and lane.collecting:
                     self.batcher.server_down(lane)
+                    self._unserved[lane] = None
                 self._retries.server_down(lane)
             else:
                 self._retries.server_up(lane)
