@@ -66,13 +66,13 @@ def main(
         return 0
     if wanted.check_only:
         with interpreter.no_collection():
-            from pyd2.daemon import check
+            from pyd2.launch import check
 
         return check(_profile(profile, release, wanted), wanted.config_file, verbose=wanted.verbose)
     # A signal during the start would end the process and leave its PID file.
     before = standard.hold_signals()
     with interpreter.no_collection():
-        from pyd2.daemon import run
+        from pyd2.launch import run
 
     profile = _profile(profile, release, wanted)
     status = run(profile, wanted.config_file, verbose=wanted.verbose, remark=remark)

@@ -63,7 +63,7 @@ def test_the_engine_opens_no_file() -> None:
 
 def test_a_start_loads_nothing_of_what_is_not_asked_for() -> None:
     """The durable queue's database, hook libraries compiled for Kea, and the tools: loading takes time."""
-    program = "import sys, pyd2.daemon, pyd2.profiles.kea_2_6; print(*sys.modules)"
+    program = "import sys, pyd2.launch, pyd2.profiles.kea_2_6; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     unwanted = {"sqlite3", "orjson", "dns", "ctypes", "dataclasses", "importlib.metadata", "h11", "platform",
                 "random", "secrets", "hashlib", "hmac",

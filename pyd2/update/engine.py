@@ -294,7 +294,7 @@ class Engine:
         Servers that are down are asked at once.
         """
         for lane in self.lanes:
-            if lane.breaker is not None and lane.breaker.down:
+            if lane.breaker is not None and lane.down:
                 lane.breaker.probe_at = min(now, lane.breaker.probe_at)
         waiting = self.retries
         self._retries.release()

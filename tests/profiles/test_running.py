@@ -141,7 +141,7 @@ def test_redact_secrets_covers_passwords(pyd2: Callable[[str], str], directory: 
 def test_the_remark_on_an_unknown_kea_is_logged(directory: Path) -> None:
     (directory / "d2.json").write_text('{"DhcpDdns": {"port": 0}}')
     program = (
-        "from pyd2.daemon import run; from pyd2.profiles.kea_3_0 import KEA_3_0; "
+        "from pyd2.launch import run; from pyd2.profiles.kea_3_0 import KEA_3_0; "
         "raise SystemExit(run(KEA_3_0, 'd2.json', verbose=False, remark='Kea 3.2.0 is installed'))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=directory, env=environment(directory),

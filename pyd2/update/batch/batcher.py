@@ -29,7 +29,7 @@ from pyd2.update.batch.rounds import Round
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
-from pyd2.update.model.transaction import NO_MORE_SERVERS, Transaction
+from pyd2.update.model.transaction import Transaction
 from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_HELD, MOST_WHILE_FULL, UNKNOWN
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ class Batcher:
             batches.take_back_unsigned()
         steps, more = self._take_in(batches, most, now, wall)
         if lane in self._driver.failover.down:
-            left = self._leave_server(batches, most - steps, now, wall)
-            more |= bool(left and batches.held)
-            steps += left
+            steps += self._leave_server(batches, most - steps, now, wall)
+            if steps >= most:
+                return True, steps  # before anything else goes out: it would wait behind that
         free = self._free_places(lane, now)
         if not more and not batches.rounds and not lane.waiting and batches.held <= free:
             more, cost = self._dissolve(batches, most - steps, now, wall)
@@ -152,7 +152,7 @@ class Batcher:
             if steps >= most:
                 more = True
                 break
-            self._driver.send(batches.singles.popleft(), now, wall)
+            self._driver.send(batches.singles.pop(), now, wall)
             free = 0 if lane.has_to_wait else free - 1
             steps += 1
         lane.held = batches.held
@@ -183,12 +183,17 @@ class Batcher:
         lane = batches.lane
         ahead = min(MOST_HELD, 2 * lane.batch * max(2, len(batches.turns)))
         held = batches.held
+        down, leaves = lane.down, self._driver.failover.leaves
         parts = 0  # of steps
         while True:
             if lane.ready:
-                self._sort(batches, lane.ready.popleft(), now)
+                transaction = lane.ready.popleft()
+                if down and leaves(transaction):
+                    self._driver.offer_again(transaction, now, wall)
+                else:
+                    self._sort(batches, transaction, now)
+                    held += 1
                 parts += 1
-                held += 1
             elif lane.waiting and held < ahead and lane.hook_jobs < MAX_HOOK_JOBS:
                 ncr = self._limit.pop(lane.waiting)
                 destination = self._routing.destination(ncr)
@@ -259,7 +264,7 @@ class Batcher:
         while batches.singles and not lane.has_to_wait:
             if steps >= most:
                 return True, steps
-            self._driver.send(batches.singles.popleft(), now, wall)
+            self._driver.send(batches.singles.pop(), now, wall)
             steps += 1
         if lane.ready:
             return True, steps
@@ -269,20 +274,24 @@ class Batcher:
         batches.owners.forget_alone()
         return False, steps
 
+    def server_down(self, lane: Lane) -> None:
+        """Sort again what waits at a lane to go alone: some of it can go to another server."""
+        self._of(lane).singles.pop_to(lane.ready)
+
     def _leave_server(self, batches: LaneBatches, most: int, now: float, wall: float) -> int:
-        """Let ``most`` of what waits go to other servers: this one does not answer. Return how many did."""
+        """Let ``most`` of what waits for a batch go to other servers: this one does not answer.
+
+        Returns how many did.
+        """
         leaves = self._driver.failover.leaves
         leaving: list[Transaction] = []
-        while batches.singles and leaves(batches.singles[0]) and len(leaving) < most:
-            leaving.append(batches.singles.popleft())
         for group in [*batches.turns]:
             while group.waiting and leaves(group.waiting[0][1]) and len(leaving) < most:
                 ((owner, transaction),) = batches.take(group, 1)
                 leaving.append(transaction)
                 batches.lane.ready.extend(batches.owners.release(owner))
-        reason = f"no usable answer from {batches.lane.text}"
         for transaction in leaving:
-            self._driver.go_to_next_server(transaction, NO_MORE_SERVERS, reason, now, wall)
+            self._driver.offer_again(transaction, now, wall)
         return len(leaving)
 
     def _leave(self, batches: LaneBatches, group: BatchGroup) -> None:

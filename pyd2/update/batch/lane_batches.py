@@ -12,7 +12,7 @@ from pyd2.update.batch.size import BatchesAtATime
 from pyd2.update.server.lane import BatchCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyd2.dns.tsig import SigningKey
     from pyd2.dns.update import Zone
@@ -32,6 +32,41 @@ MOST_GROUPS: Final = 1024
 """Groups from which on those are forgotten that are idle, with what they have learned."""
 NO_TCP: Final = 30.0
 """Seconds without TCP after a connection that failed, or brought no reply in time."""
+
+
+class Singles:
+    """Updates that go alone and wait for a free place.
+
+    Those that repeat a try go first: behind all that waits for a silent server each transaction would take
+    the longer, the more of them there are. With Kea a repeated try does not wait.
+    """
+
+    __slots__ = ("_others", "_repeated")
+
+    def __init__(self) -> None:
+        self._repeated: deque[Transaction] = deque()
+        self._others: deque[Transaction] = deque()
+
+    def __len__(self) -> int:
+        return len(self._repeated) + len(self._others)
+
+    def add(self, transaction: Transaction) -> None:
+        """Add an update behind those like it."""
+        (self._repeated if transaction.tries else self._others).append(transaction)
+
+    def put_first(self, transactions: Iterable[Transaction]) -> None:
+        """Add updates before all others, the last one first."""
+        self._repeated.extendleft(transactions)
+
+    def pop(self) -> Transaction:
+        """Remove and return the first update."""
+        return (self._repeated or self._others).popleft()
+
+    def pop_to(self, ready: deque[Transaction]) -> None:
+        """Remove all updates, and add them to another queue before what is there."""
+        for queue in (self._others, self._repeated):
+            ready.extendleft(reversed(queue))
+            queue.clear()
 
 
 class LaneBatches:
@@ -54,8 +89,7 @@ class LaneBatches:
         self._waiting = 0
         """What waits there."""
         self.owners = Owners()
-        self.singles: deque[Transaction] = deque()
-        """What goes alone and waits for a free place."""
+        self.singles = Singles()
         self.rounds = 0
         """Rounds under way."""
         self.zones: Counter[Zone] = Counter()
@@ -126,7 +160,7 @@ class LaneBatches:
     def go_alone(self, owner: bytes, transaction: Transaction) -> None:
         """Add an update, whose owner is in no batch, to those that go alone."""
         self.owners.add_alone(owner, transaction)
-        self.singles.append(transaction)
+        self.singles.add(transaction)
 
     def take_back_unsigned(self) -> None:
         """Put what could not be signed before all else that goes alone: each owner keeps its order."""
@@ -134,7 +168,7 @@ class LaneBatches:
         count = 0
         while count < len(ready) and self.owners.has_noted(owner_of(ready[count]), ready[count]):
             count += 1
-        self.singles.extendleft(reversed([ready.popleft() for _ in range(count)]))
+        self.singles.put_first(reversed([ready.popleft() for _ in range(count)]))
 
     def configure(self) -> None:
         """Keep to the lane's switch; forget the groups of servers and keys of before."""

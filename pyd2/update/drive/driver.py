@@ -235,10 +235,24 @@ class Driver:
 
     # How its updates are sent.
 
+    def offer_again(self, transaction: Transaction, now: float, wall: float) -> None:
+        """Offer an update that waits for a server which is down; another one that is up gets it instead."""
+        if self.failover.leaves(transaction):
+            reason = f"no usable answer from {transaction.server.text}"
+            self.go_to_next_server(transaction, NO_MORE_SERVERS, reason, now, wall)
+        else:
+            self.offer(transaction, now, wall)
+
     def offer(self, transaction: Transaction, now: float, wall: float) -> None:
-        """Send the next update, now or when the lane has a free place."""
+        """Send the next update, now or when the lane has a free place.
+
+        A try that is repeated has left its place just now and takes it again, as with Kea: behind all that
+        waits for a silent server each transaction would take the longer, the more of them there are.
+        """
         lane = transaction.server.lane
-        if lane.ready or (lane.free_places <= 0 and not lane.has_free_place(now)):
+        if (lane.ready and not transaction.tries) or (
+            lane.free_places <= 0 and not lane.has_free_place(now)
+        ):
             lane.ready.append(transaction)
             self._full.add(lane)
         else:

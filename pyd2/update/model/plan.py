@@ -119,8 +119,8 @@ class Server:
 
     def usable(self, now: float) -> bool:
         """Whether the server is not passed over: it is up, or may be asked whether it is."""
-        breaker = self.lane.breaker
-        return self.failover is None or breaker is None or not breaker.down or breaker.may_probe(now)
+        lane = self.lane
+        return self.failover is None or not lane.down or lane.may_probe(now)
 
 
 class Domain:

@@ -83,7 +83,11 @@ class ParkingGroup:
     @property
     def down(self) -> bool:
         """Whether none of the servers answers."""
-        return all(lane.breaker is not None and lane.breaker.down for lane in self.lanes)
+        return all(lane.down for lane in self.lanes)
+
+    def may_probe(self, now: float) -> bool:
+        """Whether a request may find out if one of the servers, all of which are down, is up again."""
+        return any(lane.may_probe(now) for lane in self.lanes)
 
     @property
     def probe_at(self) -> float:

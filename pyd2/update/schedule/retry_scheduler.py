@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyd2.counters import Counters
     from pyd2.messages import Log
     from pyd2.packets.layer import PacketLayer, Request
-    from pyd2.update.agenda import Agenda, Postponed
+    from pyd2.update.agenda import Postponed
     from pyd2.update.drive.driver import Driver
     from pyd2.update.drive.outcomes import Ends
     from pyd2.update.retry.retry_queue import RetryQueue
@@ -27,12 +27,11 @@ class RetryScheduler:
     """Parks, begins and ends retries. ``now`` is monotonic seconds, ``wall`` seconds since the epoch."""
 
     def __init__(
-        self, driver: Driver, ends: Ends, agenda: Agenda, retries: RetryQueue, clients: ClientLocks,
-        limit: QueueLimit, routing: Routing, counters: Counters, log: Log, packets: PacketLayer,
+        self, driver: Driver, ends: Ends, retries: RetryQueue, clients: ClientLocks, limit: QueueLimit,
+        routing: Routing, counters: Counters, log: Log, packets: PacketLayer,
     ) -> None:
         self._driver = driver
         self._ends = ends
-        self._agenda = agenda
         self._failover = driver.failover
         self._retries = retries
         self._clients = clients
@@ -73,16 +72,6 @@ class RetryScheduler:
         if "PYD2_RETRY_SCHEDULED" in self._log.on:
             self._log.emit("PYD2_RETRY_SCHEDULED", retry.ncr.request_id, f"{pause:.1f}", failure.reason)
 
-    def note_turns(self) -> None:
-        """Act on servers that no longer answer, or answer again."""
-        turned = self._agenda.turned
-        for lane in turned:
-            if lane in self._failover.down:
-                self._retries.server_down(lane)
-            else:
-                self._retries.server_up(lane)
-        turned.clear()
-
     def try_again(self, retry: RetryRequest, now: float, wall: float) -> None:
         """Begin a retry, or park it again for its servers, or queue it for the lock of its client."""
         retries = self._retries
@@ -102,7 +91,7 @@ class RetryScheduler:
         domain = destination.forward if retry.forward_left else destination.reverse
         if domain is not None:
             group = retries.group(domain.lanes)
-            if domain.retry is not None and group.down and group.probe_at > now:
+            if domain.retry is not None and group.down and not group.may_probe(now):
                 retries.put_off(retry, domain.lanes, domain.retry, now)
                 return
             if group.crowded:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Kind
     from pyd2.update.model.plan import Domain
     from pyd2.update.schedule.queue_limit import QueueLimit
+    from pyd2.update.server.lane import Lane
 
 MOST_DESTINATIONS: Final = 32768
 """How many are kept. More would take milliseconds when the dictionary grows."""
@@ -64,6 +65,11 @@ class Routing:
         missing = (forward is None and ncr.forward_change) or (reverse is None and ncr.reverse_change)
         looks = missing or plan.policies or plan.switches.expired == "drop"
         return Destination(forward, reverse, None if looks else KINDS[ncr.kind])
+
+    def first_lane(self, ncr: Request, now: float) -> Lane | None:
+        """Return the lane where a request begins; None: no domain fits."""
+        domain = self.destination(ncr).domain
+        return None if domain is None else self._driver.failover.first_lane(domain, now)
 
     def begin(self, ncr: Request, dhcid: int, destination: Destination, now: float, wall: float) -> None:
         """Begin the transaction of a request, or log why there is none."""

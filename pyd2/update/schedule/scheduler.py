@@ -2,26 +2,26 @@
 
 A request locks its client (its DHCID) when it arrives. If another request has the lock, it queues behind that
 one: one transaction per DHCID at a time, in the order of arrival, whatever server is asked. Else it goes to
-the lane of the first server it needs. If the lane's window has a free place, its transaction begins at once;
-if not, it waits in the lane. Kea has one queue and 32 transactions for all servers, so a dead server stalls
-every zone; here it stalls its own. Every step is a dictionary look-up or the end of a deque: the cost of an
-event does not depend on how much waits.
+the lane of the first server it needs, and begins at once if that has a free place, or waits. Kea has one
+queue and 32 transactions for all servers, so a dead server stalls every zone; here it stalls its own. Each
+step is a dictionary look-up or the end of a deque: what it costs does not depend on how much waits.
 
 The calls of a turn of the loop take a millisecond or two together, whatever there is to do: what goes beyond
 ``STEP`` waits for the next ``handle_timer``, before which the shell reads what has come, and so does what
-further calls find to do until then. Lanes, and the queues of a reconfiguration, have their turns one after
-the other: one with much to do does not keep another waiting. A lane that had nothing to do, and whose server
-answers, comes before those that have much to do or do not answer: thousands of these do not keep it waiting.
+further calls find to do until then. Lanes, and what is routed again, have their turns one after the other. A
+lane that had nothing to do, and whose server answers, comes before those that have much to do or do not
+answer: thousands of these do not keep it waiting.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from pyd2.update.containers import LAST_SHARD, SHIFT
 from pyd2.update.retry.request import RetryRequest
 from pyd2.update.retry.retry_queue import AT_ONCE_TOGETHER
+from pyd2.update.schedule.backlog import Backlog
 from pyd2.update.schedule.client_locks import NO_FOLLOWERS, ClientLocks
 from pyd2.update.schedule.retry_scheduler import RetryScheduler
 from pyd2.update.schedule.steps import (
@@ -75,10 +75,9 @@ class Scheduler:
         self._limit = limit
         self._routing = routing
         self._retry_scheduler = RetryScheduler(
-            driver, ends, agenda, retries, self.clients, limit, routing, counters, log, packets
+            driver, ends, retries, self.clients, limit, routing, counters, log, packets
         )
-        self._backlog: OrderedDict[Lane, None] = OrderedDict()
-        """Lanes with a backlog since the last reconfiguration; its requests hold their DHCIDs."""
+        self._backlog = Backlog(limit)
         self._paced: set[Lane] = set()
         """Lanes that will have free places with the time alone."""
         self._fresh: OrderedDict[Lane, None] = OrderedDict()
@@ -118,7 +117,7 @@ class Scheduler:
     def begin_accepting(self) -> None:
         """See what may keep requests back, before some are accepted."""
         self._shares_matter = self._limit.shares_matter and self._routing.plan.begins_at_several
-        self._kept_back = self._shares_matter or bool(self._backlog)
+        self._kept_back = self._shares_matter or bool(self._backlog.lanes)
 
     def accept(self, ncr: Request, now: float, wall: float) -> None:
         """Queue a request, or begin it."""
@@ -129,7 +128,7 @@ class Scheduler:
         if self._kept_back and self._keeps_back(ncr, dhcid, now, wall):
             return
         if dhcid in held:
-            self._limit.put(self.clients.followers(dhcid, self._first_lane(ncr, now)), ncr)
+            self._limit.put(self.clients.followers(dhcid, self._routing.first_lane(ncr, now)), ncr)
             self._log.emit("DHCP_DDNS_NO_ELIGIBLE_JOBS", self._limit.queued, self._ends.active)
             return
         if self._retries.any and not self._admit(ncr, dhcid, wall):
@@ -163,12 +162,7 @@ class Scheduler:
         """Return the lane for which a request counts that has not begun; None: there is none."""
         followers = self.clients.part(dhcid).get(dhcid)
         lane = None if followers is None else followers.lane
-        return lane or self._first_lane(ncr, now)
-
-    def _first_lane(self, ncr: Request, now: float) -> Lane | None:
-        """Return the lane where a request begins; None: no domain fits."""
-        domain = self._routing.destination(ncr).domain
-        return None if domain is None else self._failover.first_lane(domain, now)
+        return lane or self._routing.first_lane(ncr, now)
 
     def finish(self, lanes: Collection[Lane], now: float, wall: float) -> None:
         """Use the free places of some lanes, and act on what has happened."""
@@ -179,7 +173,7 @@ class Scheduler:
         """Act on what has happened; what costs too much for this turn is left to ``handle_timer``."""
         agenda = self._agenda
         if agenda.turned:
-            self._retry_scheduler.note_turns()
+            self._note_turns()
         while True:
             if agenda.freed or agenda.postponed:
                 self._settle(now, wall, FOR_PROBES if agenda.retries_ready else 0)
@@ -196,6 +190,19 @@ class Scheduler:
             agenda.full.clear()
         if chosen := self._driver.selector.chosen:
             chosen.clear()  # keys change meanwhile
+
+    def _note_turns(self) -> None:
+        """Act on servers that no longer answer, or answer again."""
+        for lane in self._agenda.turned:
+            if lane in self._failover.down:
+                self._backlog.add_all(lane)
+                if self.batcher is not None and lane.collecting:
+                    self.batcher.server_down(lane)
+                    self._unserved[lane] = None
+                self._retries.server_down(lane)
+            else:
+                self._retries.server_up(lane)
+        self._agenda.turned.clear()
 
     @property
     def busy(self) -> bool:
@@ -214,10 +221,7 @@ class Scheduler:
         self._routing.plan = plan
         self._limit.max_entries = plan.switches.queue.max_entries
         for lane in before:
-            if lane.waiting:
-                lane.backlog.appendleft(lane.waiting)
-                lane.waiting = deque()
-                self._backlog[lane] = None
+            self._backlog.add(lane)
         self._retries.configure(plan.switches.queue.max_entries)
         self._fill_up()
         self._work_off_backlog(now, wall)
@@ -248,8 +252,7 @@ class Scheduler:
         if self._backlog:
             self._work_off_backlog(now, wall)
         self._agenda.retries_ready |= self._retries.any
-        self._unserved.update(dict.fromkeys(lanes))
-        self._unserved.update(dict.fromkeys(self._paced))
+        self._unserved.update(dict.fromkeys((*lanes, *self._paced)))
         self._paced.clear()
         self._serve_turns(now, wall)
         self._work_off_agenda(now, wall)
@@ -416,18 +419,15 @@ class Scheduler:
         del held[dhcid]
 
     def _work_off_backlog(self, now: float, wall: float) -> None:
-        """Match requests again, one of each lane in turn."""
+        """Route what waits again, one request of each lane in turn."""
         backlog = self._backlog
         while backlog and self._left > self._steps // 2:
-            lane, _ = backlog.popitem(last=False)
-            queue = lane.backlog[0]
             self._left -= BEGINNING
-            ncr = self._packets.match(self._limit.pop(queue), self._routing.plan.index)
-            if not queue:
-                lane.backlog.popleft()
-            if lane.backlog:
-                backlog[lane] = None
-            self._route(ncr, hash(ncr.dhcid), now, wall)
+            if backlog.transactions:
+                self._driver.offer_again(backlog.transactions.popleft(), now, wall)
+            else:
+                ncr = self._packets.match(backlog.pop(), self._routing.plan.index)
+                self._route(ncr, hash(ncr.dhcid), now, wall)
             if self._freed or self._postponed:
                 self._settle(now, wall, self._steps // 2)
 

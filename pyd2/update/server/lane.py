@@ -158,9 +158,29 @@ class Lane:
         return self.hook_jobs < MAX_HOOK_JOBS and self.has_free_place(now)
 
     @property
+    def down(self) -> bool:
+        """Whether the server counts as down."""
+        return self.breaker is not None and self.breaker.down
+
+    def may_probe(self, now: float) -> bool:
+        """Whether an update may find out if the server, which is down, is up again.
+
+        Nothing else is under way there or waits: that finds out as well, and the update would wait behind it.
+        """
+        return (
+            self.breaker is not None and self.breaker.may_probe(now)
+            and not (self.window.in_flight or self.orders or self.hook_jobs)
+            and not (self.ready or self.waiting or self.collecting)
+        )
+
+    @property
     def crowded(self) -> bool:
-        """Whether there is no point in beginning retries here."""
-        return len(self.ready) + self.held >= (MOST_HELD if self.collecting else MOST_READY)
+        """Whether there is no point in beginning retries here.
+
+        What waits for a server that is down keeps none back: ``may_probe`` does, and others may have it.
+        """
+        waiting = len(self.ready) + self.held
+        return waiting >= (MOST_HELD if self.collecting else MOST_READY) and not self.down
 
     @property
     def has_to_wait(self) -> bool:
