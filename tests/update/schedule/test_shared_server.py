@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.transaction import Transaction
 
 DEAD, SECOND, HEALTHY = 1, 2, 3
-RATE = 30
+RATE = 60
 """Requests a second, for each of the two domains."""
 TIMEOUT = 0.5
 PLACES, TRIES = 32, 3
