@@ -358,7 +358,7 @@ def the_check_of_what_is_wrong(site: Site) -> None:
          "has no key of client-principal"),
         ("keytab too old",
          {"client-principal": controller.principal("other"), "client-keytab": controller.keytab("other")}, {},
-         "export the keytab anew"),
+         "export the keytab again"),
         ("principal unknown",
          {"client-principal": controller.principal("ghost"), "client-keytab": f"FILE:{ghost}"}, {},
          "the realm has no such account"),
