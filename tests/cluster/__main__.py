@@ -1,7 +1,7 @@
 """Long runs of a site with a shared queue: ``python -m tests.cluster faults --count 100``.
 
 Each needs root, makes networks of its own, prints its figures and fails if they are not as they should be.
-``rate`` and ``suffixes`` need neither.
+``disk``, ``rate`` and ``suffixes`` need neither.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.cluster import faults, frozen, kills, lan, power, quorum, rate, rolling, suffixes, switching
+from tests.cluster.disk.runs import disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,9 @@ RUNS: Final = {
         lambda o: switching.switching(o.d2, o.count, o.rate, o.seed, o.lease, o.grace),
         "from durable to nats and back", 3,
     ),
+    "disk": Run(
+        lambda o: disk(o.count, o.seed), "a receiver's disk fails and hangs, in played time", 300,
+    ),
     "suffixes": Run(
         lambda o: suffixes.suffixes(o.d2), "what repeated requests do, on BIND and Knot DNS",
     ),
@@ -94,7 +98,7 @@ def main() -> int:
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    if options.run not in ("rate", "suffixes"):
+    if options.run not in ("disk", "rate", "suffixes"):
         lan.enter("tests.cluster", sys.argv[1:])
     return 0 if run.play(options) else 1
 
