@@ -1,7 +1,7 @@
 """Long runs of a site with a shared queue: ``python -m tests.cluster faults --count 100``.
 
 Each needs root, makes networks of its own, prints its figures and fails if they are not as they should be.
-``rate``, ``elsewhere`` and ``suffixes`` need neither.
+``disk``, ``rate``, ``elsewhere`` and ``suffixes`` need neither.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.cluster import (
     suffixes,
     switching,
 )
+from tests.cluster.disk.runs import disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,9 @@ RUNS: Final = {
         lambda o: switching.switching(o.d2, o.count, o.rate, o.seed, o.lease, o.grace),
         "from durable to nats and back", 3,
     ),
+    "disk": Run(
+        lambda o: disk(o.count, o.seed), "a receiver's disk fails and hangs, in played time", 300,
+    ),
     "suffixes": Run(
         lambda o: suffixes.suffixes(o.d2), "what repeated requests do, on BIND and Knot DNS",
     ),
@@ -111,7 +115,7 @@ def main() -> int:
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    if options.run not in ("rate", "elsewhere", "suffixes"):
+    if options.run not in ("disk", "rate", "elsewhere", "suffixes"):
         lan.enter("tests.cluster", sys.argv[1:])
     return 0 if run.play(options) else 1
 

@@ -428,3 +428,18 @@ def test_a_stop_says_that_dead_letters_are_lost(tmp_path: Path, monkeypatch: pyt
         assert ": 2 requests are lost" in daemon.log.texts("PYD2_QUEUE_LOST")[0]
 
     play(scene)
+
+
+def test_a_stop_says_that_a_file_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing to write, the last look was up to a second old: the message named a file that was gone."""
+    monkeypatch.setattr("pyd2.queue.sqlite.writer.HOUSE_SECONDS", 3600.0)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        daemon.queue.accept(names(1, 2))
+        await daemon.until_begun(*names(1, 2))
+        (tmp_path / DATABASE).unlink()
+        daemon.queue.close()
+        assert ": 2 requests are lost" in daemon.log.texts("PYD2_QUEUE_LOST")[0]
+
+    play(scene)

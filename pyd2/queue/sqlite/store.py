@@ -299,7 +299,7 @@ class Store:
         held = {entry.number: entry.datagram for entry in self.read()}
         stays = {entry.number for entry in entries}
         gone = [number for number in held if number not in stays]
-        wanted = {entry.datagram for entry in entries}.union(letter.datagram for letter in dead)
+        wanted = {entry.datagram for entry in entries}.union(one.datagram for one in dead)
         self.write((), [number for number in gone if held[number] not in wanted])
         left = [number for number in gone if held[number] in wanted]
         self.write([entry for entry in entries if entry.number not in held], left, dead)

@@ -380,6 +380,7 @@ class Writer:
             if changes.more:
                 self._tell(self._listener.safe, changes.more.numbers[-1])
             if closing:
+                store.check_place()  # what is kept in a file that was removed is lost
                 self._open = False
                 return
             if now >= house_at:

@@ -504,4 +504,4 @@ def test_reconciling_removes_nothing_that_is_wanted_under_another_number(
     with closing(Store(folder)) as store:
         store.reconcile(held, dead)
         assert sorted(entry.datagram for entry in store.read()) == sorted([one.datagram, b"newer"])
-        assert [letter.datagram for letter in store.read_dead()] == [two.datagram]
+        assert [dead_letter.datagram for dead_letter in store.read_dead()] == [two.datagram]
