@@ -81,10 +81,10 @@ class _Consumer:
         self._delivered = 0
         self._asked = 0
         self._inbox = ""
-        self._client: _Client | None = None
+        self._client: Client | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
-    def ask(self, client: _Client, inbox: str, pull: dict[str, int]) -> None:
+    def ask(self, client: Client, inbox: str, pull: dict[str, int]) -> None:
         self._client, self._inbox, self._asked = client, inbox, pull["batch"]
         for timer in self._timers:
             timer.cancel()
@@ -142,7 +142,7 @@ class Streams:
 
         loop.call_at(stream.free_at, written)
 
-    def call(self, client: _Client, subject: str, body: dict[str, Any], reply: str) -> object:
+    def call(self, client: Client, subject: str, body: dict[str, Any], reply: str) -> object:
         """Carry out a call of JetStream; return its answer, or None if that is no message of its own."""
         kind, _, rest = subject.removeprefix("$JS.API.").partition("PYD2-")
         name, _, consumer = f"PYD2-{rest}".partition(".")
@@ -171,7 +171,7 @@ def _shown(sequence: int, message: _Message) -> dict[str, object]:
             "data": base64.b64encode(message.payload).decode()}
 
 
-class _Client(asyncio.Protocol):
+class Client(asyncio.Protocol):
     """A connection."""
 
     def __init__(self, streams: Streams) -> None:
@@ -244,7 +244,7 @@ class _Client(asyncio.Protocol):
 async def serve(port: int, milliseconds: float) -> None:
     """Answer until this is cancelled."""
     streams = Streams(milliseconds / 1000)
-    server = await asyncio.get_running_loop().create_server(lambda: _Client(streams), "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(lambda: Client(streams), "127.0.0.1", port)
     print("it listens", flush=True)
     await server.serve_forever()
 
