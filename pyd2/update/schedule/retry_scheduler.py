@@ -94,7 +94,7 @@ class RetryScheduler:
             if domain.retry is not None and group.down and not group.may_probe(now):
                 retries.put_off(retry, domain.lanes, domain.retry, now)
                 return
-            if group.crowded:
+            if group.congested:
                 retries.make_ready(retry, domain.lanes)
                 return
         retries.start(retry)
