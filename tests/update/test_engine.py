@@ -124,7 +124,7 @@ def test_the_order_of_one_client_holds_across_servers() -> None:
 
 
 def test_a_request_in_a_lane_holds_its_client_too() -> None:
-    """Waiting for a crowded server, it must not be overtaken by the client's next request to an idle one."""
+    """Waiting for a congested server, it is not overtaken by the client's next request to an idle one."""
     held = Held()
     lanes = {"user-context": {"pyd2": {"lanes": {"max-in-flight": 1}}}}
     zones = simple_map([domain("one.test.", 1), domain("two.test.", 2)], settings=lanes)

@@ -95,9 +95,9 @@ class ParkingGroup:
         return min(lane.breaker.probe_at for lane in self.lanes if lane.breaker is not None)
 
     @property
-    def crowded(self) -> Lane | None:
+    def congested(self) -> Lane | None:
         """The lane for which there is no point in beginning more, if there is one."""
-        return next((lane for lane in self.lanes if lane.crowded), None)
+        return next((lane for lane in self.lanes if lane.congested), None)
 
     def add_ready(self, retry: RetryRequest) -> None:
         """Add a request that waits for free places of the lanes only."""
@@ -142,7 +142,7 @@ class ParkingGroups:
         self._by_lane: dict[Lane, list[ParkingGroup]] = {}
         self._open: deque[ParkingGroup] = deque()
         """Groups with requests that may begin; they have their turns one after the other."""
-        self._crowded: dict[Lane, dict[ParkingGroup, None]] = {}
+        self._congested: dict[Lane, dict[ParkingGroup, None]] = {}
         """By lane, groups that wait until fewer transactions wait for its free places."""
         self._changed: deque[tuple[Iterator[ParkingGroup], Callable[[ParkingGroup], None]]] = deque()
         """Groups whose servers have changed their state, with what is still to be done for each."""
@@ -243,9 +243,9 @@ class ParkingGroups:
             if not self._open:
                 break
             group = self._open.popleft()
-            lane = group.crowded
+            lane = group.congested
             if lane is not None:
-                self._crowded.setdefault(lane, {})[group] = None
+                self._congested.setdefault(lane, {})[group] = None
             elif (retry := group.pop()) is not None:
                 self._open.append(group)
                 return retry
@@ -268,10 +268,10 @@ class ParkingGroups:
         self._changed.append((iter(groups), change))
         self._note_changes()
 
-    def no_longer_crowded(self, lane: Lane) -> None:
+    def no_longer_congested(self, lane: Lane) -> None:
         """Let groups begin that wait until fewer transactions wait for free places of a lane."""
-        if lane in self._crowded:
-            self._change(self._crowded.pop(lane), self._let_begin)
+        if lane in self._congested:
+            self._change(self._congested.pop(lane), self._let_begin)
 
     def _let_begin(self, group: ParkingGroup) -> None:
         if not group.open:
@@ -304,7 +304,7 @@ class ParkingGroups:
         self._groups = {}
         self._by_lane = {}
         self._open = deque()
-        self._crowded = {}
+        self._congested = {}
         self._changed.clear()
         self._heap = []
 

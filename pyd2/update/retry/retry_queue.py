@@ -422,8 +422,8 @@ class RetryQueue:
 
     def lane_served(self, lane: Lane) -> None:
         """Let the requests begin that wait until fewer transactions wait for free places of a lane."""
-        if not lane.crowded:
-            self._groups.no_longer_crowded(lane)
+        if not lane.congested:
+            self._groups.no_longer_congested(lane)
             self._agenda.retries_ready |= self._groups.any_ready
 
     def server_up(self, lane: Lane) -> None:

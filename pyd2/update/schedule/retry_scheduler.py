@@ -48,6 +48,9 @@ class RetryScheduler:
         retry = transaction.retried if isinstance(transaction, RetryTransaction) else None
         if retry is None:
             retry = RetryRequest(transaction.ncr, transaction.dhcid, wall)
+        else:
+            # It may begin again before its lock is passed on, and is not to end then.
+            self._clients.part(retry.dhcid)[retry.dhcid].retry = None
         retry.reason = failure.reason
         retry.forward_left = retry.forward_left and not transaction.forward_done
         earlier = transaction.forward_failure
@@ -94,7 +97,7 @@ class RetryScheduler:
             if domain.retry is not None and group.down and not group.may_probe(now):
                 retries.put_off(retry, domain.lanes, domain.retry, now)
                 return
-            if group.crowded:
+            if group.congested:
                 retries.make_ready(retry, domain.lanes)
                 return
         retries.start(retry)

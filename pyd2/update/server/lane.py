@@ -174,7 +174,7 @@ class Lane:
         )
 
     @property
-    def crowded(self) -> bool:
+    def congested(self) -> bool:
         """Whether there is no point in beginning retries here.
 
         What waits for a server that is down keeps none back: ``may_probe`` does, and others may have it.

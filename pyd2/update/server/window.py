@@ -17,8 +17,8 @@ then a commit takes no time at all: beside the best time ever seen, 10 ms would 
 
 A window above 96 towards a distant server is paced: a whole window let go at once would arrive as a burst.
 
-A server that answers nothing at all is dead, not crowded. It keeps the 32 that Kea would have under way, so
-that a zone whose first server is dead is served no slower than with Kea.
+A server that answers nothing at all is dead, not congested. It keeps the 32 that Kea would have under way,
+so that a zone whose first server is dead is served no slower than with Kea.
 
 ``cbridge/wire/window.c`` is the same in C, for the compiled tries; the tests run both side by side.
 
@@ -231,10 +231,10 @@ class PythonWindow:
         self.in_flight -= 1
         if sent_at >= self._cut_at:
             self._measuring = False  # else it would stay at its floor until the server answers again
-            crowded = self._answered >= sent_at
+            congested = self._answered >= sent_at
             if self._size > self._start:
                 self._base_at = -inf  # it has let the window grow too far
-            self._resize(max(self._size / 2, min(FLOOR, self._cap)) if crowded else self._start)
+            self._resize(max(self._size / 2, min(FLOOR, self._cap)) if congested else self._start)
             self._cut_at = now
             self._growth = 0.0
             self._slow_start = False

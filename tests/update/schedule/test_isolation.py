@@ -433,7 +433,7 @@ def test_very_many_servers_that_do_not_answer_have_no_turn_before_one_that_does(
             assert calls < 5
 
 
-def test_groups_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
+def test_groups_of_congested_servers_are_not_looked_at_for_each_request() -> None:
     """They are looked at again when fewer transactions wait for free places there."""
     looked_at = 0
 
@@ -441,10 +441,10 @@ def test_groups_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
         __slots__ = ()
 
         @property
-        def crowded(self) -> Lane | None:
+        def congested(self) -> Lane | None:
             nonlocal looked_at
             looked_at += 1
-            return super().crowded
+            return super().congested
 
     groups = ParkingGroups()
     lanes = [Lane(ip_address("127.0.0.1"), 1 + number) for number in range(100)]
@@ -456,7 +456,7 @@ def test_groups_of_crowded_servers_are_not_looked_at_for_each_request() -> None:
     assert looked_at == 100
     assert not groups.any_ready
     lanes[7].ready.pop()
-    groups.no_longer_crowded(lanes[7])
+    groups.no_longer_congested(lanes[7])
     found = groups.pop(0.0)
     assert found is not None
     assert found.dhcid == 7

@@ -152,7 +152,7 @@ def test_not_below_its_floor() -> None:
     assert window.limit == FLOOR
 
 
-def test_a_crowded_server_gets_fewer() -> None:
+def test_a_congested_server_gets_fewer() -> None:
     server = QueueingServer(0.0002, 0.001, quota=10)
     load = Load(PythonWindow(), server)
     load.run(20)
