@@ -91,7 +91,7 @@ static void receive(wire_mic *mic, bool refuses_copies, input *from) {
     wire_key *acceptor = acceptor_key();
     uint64_t came[TOKENS];
     size_t count = 0;
-    for (uint64_t at = 1000; from->left > 0 && count < TOKENS;) {
+    for (uint64_t at = UINT64_C(1) << 40; from->left > 0 && count < TOKENS;) {
         uint8_t what = next_octet(from);
         size_t size = next_octet(from) % MESSAGE_MAX;
         uint8_t *message = next_octets(from, &size);
