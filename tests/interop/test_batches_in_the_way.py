@@ -33,7 +33,7 @@ KEY: Final = TsigKey.of("HMAC-SHA256")
 FORBIDDEN: Final = ("h3", "h17", "h18", "h59")
 """Names that policies of servers forbid."""
 LONGEST: Final = ".".join(["x" * 63] * 3 + ["y" * 46])
-"""With a label of a letter and a digit before it and the zone behind it, a name has 255 octets."""
+"""With a label of two characters before it and the zone behind it, a name has 255 octets."""
 
 BIND_POLICY: Final = " ".join(
     f"deny {KEY.name} name {name}.{stream.FORWARD} ANY;" for name in FORBIDDEN
