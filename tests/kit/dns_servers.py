@@ -182,8 +182,11 @@ database:
 
 @contextlib.contextmanager
 def powerdns(zones: Sequence[str], key: TsigKey | None = None, *,
-             port: int | None = None, disk: Path | None = None) -> Iterator[DnsServer]:
-    """Run PowerDNS with its SQLite backend; with a directory ``disk`` it waits there for each commit."""
+             port: int | None = None, disk: Path | None = None, policy: str = "") -> Iterator[DnsServer]:
+    """Run PowerDNS with its SQLite backend; with a directory ``disk`` it waits there for each commit.
+
+    ``policy``: a script in Lua that says which updates it carries out.
+    """
     program = find_program("pdns_server", "pdns-server")
     assert _PDNS_SCHEMA.exists(), "PowerDNS has no SQLite backend: install the package pdns-backend-sqlite3"
     with PortLease() as lease, private_directory(disk) as directory:
@@ -197,7 +200,9 @@ def powerdns(zones: Sequence[str], key: TsigKey | None = None, *,
             "daemon=no", "guardian=no", "security-poll-suffix=", "dnsupdate=yes",
             "allow-dnsupdate-from=127.0.0.0/8", "allow-axfr-ips=127.0.0.0/8", "receiver-threads=1",
             "distributor-threads=1", "cache-ttl=0", "query-cache-ttl=0", "negquery-cache-ttl=0",
-            "zone-cache-refresh-interval=0", "zone-metadata-cache-ttl=0", "default-soa-edit=", ""]))
+            "zone-cache-refresh-interval=0", "zone-metadata-cache-ttl=0", "default-soa-edit=",
+            *([f"lua-dnsupdate-policy-script={directory / 'policy.lua'}"] if policy else []), ""]))
+        (directory / "policy.lua").write_text(policy)
         argv = [program, f"--config-dir={directory}"]
         with _served(directory, "pdns_server", argv, port, zones) as server:
             yield server

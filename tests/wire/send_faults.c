@@ -129,7 +129,7 @@ int main(int count, char **arguments) {
     }
     wire_lane *lane = wire_lane_new(96);
     CHECK(lane != NULL);
-    uint32_t slot = 0, told = 0;
+    uint32_t slot = 0, reports = 0;
     while (arrived < MESSAGES) {
         slot = draw(6) ? slot : draw(3);
         for (uint32_t more = draw(300); added < MESSAGES && more > 0; more--) {
@@ -147,7 +147,7 @@ int main(int count, char **arguments) {
         if (lane->refused) { /* EMSGSIZE and EOPNOTSUPP twice in a row are taken for a refusal, too */
             CHECK(knows && lane->segmentation == WIRE_SEGMENTATION_OFF);
             lane->refused = 0;
-            told++;
+            reports++;
         }
         /* Nothing waits for ever behind what came later. */
         for (uint32_t number = 0; number + WIRE_BATCH_MAX < arrived; number++) {
@@ -155,7 +155,7 @@ int main(int count, char **arguments) {
         }
     }
     CHECK((segmented > 0) == (knows && refuses_from > 0));
-    CHECK(told <= 1 && (told == 1 || !knows || refuses_from == UINT32_MAX));
+    CHECK(reports <= 1 && (reports == 1 || !knows || refuses_from == UINT32_MAX));
     CHECK(refused <= 8); /* two are enough to believe it, if no other error comes between */
     wire_lane_free(lane);
     puts("ok");

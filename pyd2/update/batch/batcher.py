@@ -333,7 +333,7 @@ class Batcher:
             self._leave(batches, group)
             return 0
         if not batches.may_use_tcp(group, now):
-            size = min(size, max(2, int(MAX_UDP_BATCH / group.octets)))
+            size = min(size, max(2, int((MAX_UDP_BATCH - group.fixed) / group.octets)))
         if batches.under_way >= batches.at_a_time.number:
             return 0
         if batches.fits_udp(group, size):

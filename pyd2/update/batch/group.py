@@ -29,8 +29,8 @@ class BatchGroup:
     """Updates of one sort and direction for a zone at a server, with one key."""
 
     __slots__ = (
-        "asking", "expected", "forward", "key", "octets", "rounds", "server", "size", "sort", "waiting",
-        "zone",
+        "asking", "expected", "fixed", "forward", "key", "octets", "rounds", "server", "size", "sort",
+        "waiting", "zone",
     )
 
     def __init__(self, key: GroupKey, most: int) -> None:
@@ -45,5 +45,7 @@ class BatchGroup:
         taken over at once; if it is OTHERWISE, because some existed, the server is asked first."""
         self.asking: Route | None = None
         """How its questions go to the server; None: none was asked yet."""
+        self.fixed = 0
+        """Octets of the last batch besides its updates: the header, the zone and the TSIG."""
         self.octets = OCTETS
         """What an update has taken up in the last batch."""

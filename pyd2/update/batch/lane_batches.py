@@ -219,4 +219,4 @@ class LaneBatches:
 
     def fits_udp(self, group: BatchGroup, size: int) -> bool:
         """Whether batches of so many updates go over UDP, as far as is known."""
-        return not group.server.tcp and group.octets * size <= MAX_UDP_BATCH
+        return not group.server.tcp and group.fixed + group.octets * size <= MAX_UDP_BATCH

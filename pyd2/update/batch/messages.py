@@ -80,7 +80,8 @@ class BatchMessages:
             count = min(count - 1, count * limit // size)
         else:
             return 0
-        group.octets = (size - _HEAD - len(group.zone.section) - signature) / count
+        group.fixed = _HEAD + len(group.zone.section) + signature
+        group.octets = (size - group.fixed) / count
         tcp = group.server.tcp or size > MAX_UDP_BATCH
         draft = Draft(*self._sender.new_query(lane), message)
         try:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.kit import ncr
 from tests.update.batch.world import World, batch_map, requests
+from tests.update.support import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +70,26 @@ def test_each_request_ends(signed: bool, seed: int, batch: int, count: int) -> N
     world.run([*held, *stream], together=200)
     outcomes = [line for line in world.d2.log.ids if line.endswith(("_SUCCEEDED", "_FAILED"))]
     assert len(outcomes) == len(held) + count
+
+
+def test_a_truncated_reply_to_a_batch_is_as_good_as_none() -> None:
+    """It counts as an error of each of its updates, which go alone then."""
+    class Server(World):
+        def serve(self, outgoing: Outgoing, now: float) -> Iterable[tuple[float, bytes]]:
+            replies = list(super().serve(outgoing, now))
+            if self.sizes[-1] == 1:
+                return replies
+            return [(delay, reply[:2] + bytes([reply[2] | 2]) + reply[3:]) for delay, reply in replies]
+
+    additions = [
+        ncr.request(f"h{at}.example.com.", f"192.0.2.{at}", ncr.dhcid(b"%d" % at, "h."), reverse=False)
+        for at in range(40)
+    ]
+    world, alone = Server(batch_map(10)), World(batch_map(1))
+    assert world.run(additions) == alone.run(additions)
+    shared = sum(size for size in world.sizes if size > 1)
+    assert statistics(world.d2.counters)["update-error"] == shared > 0
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == len(additions)
 
 
 @pytest.mark.parametrize("rcode", [0, 2, 3, 5])

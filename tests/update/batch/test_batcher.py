@@ -95,6 +95,19 @@ def test_so_many_batches_are_under_way(batch: int, most: int) -> None:
     assert max(seen) == most
 
 
+def test_a_batch_that_only_its_signature_makes_too_long_for_udp_counts_for_its_zone() -> None:
+    """It goes over TCP, where few of a zone are under way at a time."""
+    world = World(batch_map(13, 64, signed=True))
+    world.send(additions(500, reverse=False))
+    over_tcp = 0
+    while world.d2.step():
+        (lane,) = world.engine.lanes
+        batches = world.batches(lane)
+        over_tcp = max(over_tcp, batches.under_way - batches.udp)
+    assert world.tcp > 10
+    assert over_tcp == TCP_AT_A_TIME
+
+
 def test_without_tcp_batches_are_short() -> None:
     world = World(batch_map(100), unsent_over_tcp=True)
     world.run(additions(200))
