@@ -23,6 +23,8 @@ REVERSE = "10.in-addr.arpa."
 LIBRARY = "libddns_gss_tsig.so"
 POLICY = f'grant "{CLIENT}" zonesub ANY;'
 """BIND 9.20 wants the quotes."""
+_AT_ONCE = 100
+"""Requests that fit into a socket's buffer of the usual size, also where the D2 reads none of them meanwhile."""
 
 
 @contextlib.contextmanager
@@ -58,9 +60,20 @@ class Site:
     def update(self, *hosts: Host, change: int = ncr.ADD, reverse: bool = True) -> None:
         """Send requests and wait until they have ended."""
         before = self.ends.read()
-        for host in hosts:
-            ncr.send(host.request(change, reverse=reverse), self.port)
+        received = self._received()
+        for first in range(0, len(hosts), _AT_ONCE):
+            some = hosts[first : first + _AT_ONCE]
+            for host in some:
+                ncr.send(host.request(change, reverse=reverse), self.port)
+            received += len(some)
+            self._wait_until_read(received)
         self.ends.wait(before + len(hosts))
+
+    def _received(self) -> int:
+        return self.d2.statistics()["ncr-received"]
+
+    def _wait_until_read(self, count: int) -> None:
+        wait_until(lambda: self._received() >= count, f"{count} requests to be read")
 
 
 @contextlib.contextmanager
