@@ -35,6 +35,11 @@ class Contact:
         self._unread = 0
         """How often the requests could not be read."""
 
+    @property
+    def failing(self) -> bool:
+        """Whether what was asked for last has failed, as far as is known."""
+        return bool(self._unanswered or self._refusals)
+
     def unanswered(self, fault: str) -> None:
         """No server has answered."""
         # The first failure may be a slow disk: a new connection would end the reading, too.

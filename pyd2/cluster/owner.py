@@ -233,7 +233,8 @@ class Owner:
     async def _claim(self, queue: SharedQueue) -> None:
         before = self._ownership.record
         assert before is not None
-        self._early.make(queue, before.floor, OPEN_SECONDS[0])
+        if not self._contact.failing:  # else each try would leave the servers a consumer, for 30 seconds
+            self._early.make(queue, before.floor, OPEN_SECONDS[0])
         await self._write(queue, self._ownership.claim(moment()))
         record = self._ownership.record
         if self._ownership.is_owner and record is not None:
