@@ -350,10 +350,9 @@ class Owner:
         if self._paused_since is not None:
             self._log.emit("PYD2_CLUSTER_RESUMED", self._site, after + 1)
         self._paused_since = None
-        self._contact.term_begins()
         events = TermEvents(
             self._carry_out, self._burial.add, self._unreadable, self._overtaken, self._contact.unread,
-            lambda: self._host.retries,
+            self._contact.readable, lambda: self._host.retries,
         )
         term = self._term = Term(progress, events, self._most, record.epoch)
         self._host.begin(term)
