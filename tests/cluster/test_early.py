@@ -75,7 +75,7 @@ def test_one_that_begins_elsewhere_is_closed() -> None:
     assert [(one.after, one.closed) for one in on_queue(scenario)] == [(7, True), (0, False)]
 
 
-def test_one_that_nobody_takes_is_closed_or_not_made() -> None:
+def test_one_that_no_term_takes_is_closed_or_not_made() -> None:
     async def scenario(early: EarlyReader, queue: SharedQueue) -> None:
         early.make(queue, 7, 1.0)
         early.close()
