@@ -117,15 +117,13 @@ class Service:
         self._engine = Engine(counters, log, backend, _what_differs)
         self._hook_jobs = HookJobs(home, self._bring_back, lambda: self._queue.mark)
         turns = ReadTurns(loop)
-        self._engine_io = EngineIO(
+        engine_io = self._engine_io = EngineIO(
             loop, self._engine, self._report, datagrams, self._hook_jobs.post, Troubles(counters, log), turns
         )
         stores = make_stores(loop, log)
         self.commit_seconds: Final = stores.commit_seconds
         """How long the commits of the durable queue take."""
-        self._queue = DurableQueue(
-            loop, self._engine_io.requests, counters, log, stores, self._engine_io.admit
-        )
+        self._queue = DurableQueue(loop, engine_io.requests, counters, log, stores, engine_io.admit)
         self._intake = Intake(loop, self._queue.accept, counters, log, datagrams, manager, turns)
         self._end_reports = EndReports(loop, log, self._queue.done)
         self._history: HistoryWriter | None = None
@@ -366,7 +364,7 @@ class Service:
         if kind is not ShutdownType.NOW:
             self._intake.stop(self._leave_if_cleared)
         if self._host is not None:
-            self._host.leave(self._leave_if_cleared)
+            self._host.leave(self._leave_if_cleared, self._arriving)
         self._leave_if_cleared()
         if kind is ShutdownType.NORMAL and self._drain_timer is None:
             seconds = KEPT_SECONDS if self._queue.durable else DRAIN_SECONDS
@@ -386,11 +384,13 @@ class Service:
                 self._drain_timer = None
         return not self._left
 
-    def _leave_if_cleared(self) -> None:
-        if self._leaving is None or self._left:
-            return
+    def _arriving(self) -> bool:
+        """Return whether requests may still come that this shutdown waits for."""
         arriving = self._queue.busy or self._intake.draining or self._engine_io.reading
-        if arriving and self._leaving is not ShutdownType.NOW:
+        return arriving and self._leaving is not ShutdownType.NOW
+
+    def _leave_if_cleared(self) -> None:
+        if self._leaving is None or self._left or self._arriving():
             return
         if self._host.left if self._host is not None else self._engine.cleared_for_shutdown(self._leaving):
             self._log.emit("DHCP_DDNS_CLEARED_FOR_SHUTDOWN", self._leaving)

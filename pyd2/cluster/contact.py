@@ -33,7 +33,12 @@ class Contact:
         self._unwatched = 0
         """How often it could not be watched."""
         self._unread = 0
-        """How often the requests could not be read."""
+        """How often in a row the requests could not be read."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether what was asked for last has failed, as far as is known."""
+        return bool(self._unanswered or self._refusals)
 
     def unanswered(self, fault: str) -> None:
         """No server has answered."""
@@ -76,11 +81,11 @@ class Contact:
         self._unwatched = self._refusals = 0
 
     def unread(self, fault: str) -> None:
-        """Log why the requests cannot be read, once in a term, if it does not pass soon."""
+        """Log why the requests cannot be read, once, if it does not pass soon."""
         self._unread += 1
         if self._unread == LOGGED_FAILURE:
             self._log.emit("PYD2_CLUSTER_UNREAD", self._site, fault)
 
-    def term_begins(self) -> None:
-        """The requests are going to be read."""
+    def readable(self) -> None:
+        """The requests can be read."""
         self._unread = 0

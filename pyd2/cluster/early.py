@@ -28,18 +28,27 @@ class EarlyReader:
 
     async def take(self, queue: SharedQueue, after: int, seconds: float) -> BatchReader:
         """Return the one that is there, if it reads behind this sequence, or a new one; see SharedQueue."""
-        if self._making is not None and self._after == after:
-            making, self._making = self._making, None
-            return await making
-        self.close()
+        making, self._making = self._making, None
+        if making is not None and self._after == after:
+            try:
+                return await making
+            except asyncio.CancelledError:
+                _end(making)  # it may have been made just now
+                raise
+        if making is not None:
+            _end(making)
         return await queue.read(after, seconds)
 
     def close(self) -> None:
         """End the one that no term has taken."""
         making, self._making = self._making, None
-        if making is None:
-            return
-        if not making.done():
-            making.cancel()
-        elif not making.cancelled() and making.exception() is None:
-            making.result().close()
+        if making is not None:
+            _end(making)
+
+
+def _end(making: asyncio.Task[BatchReader]) -> None:
+    """Close a reader that is made, or have it not made."""
+    if not making.done():
+        making.cancel()
+    elif not making.cancelled() and making.exception() is None:
+        making.result().close()

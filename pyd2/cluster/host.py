@@ -142,9 +142,9 @@ class ServiceHost:
         """Whether this node does not own the queue, and will not: what the engine had is done elsewhere."""
         return self.member.left
 
-    def leave(self, on_left: Callable[[], None]) -> None:
+    def leave(self, on_left: Callable[[], None], arriving: Callable[[], bool]) -> None:
         """See Member."""
-        self.member.leave(on_left)
+        self.member.leave(on_left, arriving)
 
     def stay(self) -> None:
         """See Member."""

@@ -93,20 +93,24 @@ class Member:
                 self._host.report({"message": message, "exception": error})
             await asyncio.sleep(_FAULT_PAUSE)
 
-    def leave(self, on_left: Callable[[], None]) -> None:
-        """Give the queue up and call ``on_left``, in LEAVE_SECONDS at most."""
-        if self._leaving is None:
-            self._leaving = self._loop.create_task(self._leave(on_left))
+    def leave(self, on_left: Callable[[], None], arriving: Callable[[], bool]) -> None:
+        """Give the queue up and call ``on_left``, in LEAVE_SECONDS at most.
 
-    async def _leave(self, on_left: Callable[[], None]) -> None:
+        ``arriving`` says whether requests may still come.
+        """
+        if self._leaving is None:
+            self._leaving = self._loop.create_task(self._leave(on_left, arriving))
+
+    async def _leave(self, on_left: Callable[[], None], arriving: Callable[[], bool]) -> None:
         with suppress(TimeoutError):  # the lease runs out
             async with asyncio.timeout(LEAVE_SECONDS):
                 if self._owner is not None:
                     self._owner.leave()
                     await self._owner.left.wait()
                 self._receiver.keep()  # the servers are waited for only if the disk fails
-                while self._receiver.has_only_copy:  # noqa: ASYNC110  the disk may work again, too
+                while arriving() or self._receiver.has_only_copy:  # the disk may work again, too
                     await asyncio.sleep(_LEAVE_PAUSE)
+                    self._receiver.keep()
         self.left = True
         on_left()
 

@@ -233,7 +233,8 @@ class Owner:
     async def _claim(self, queue: SharedQueue) -> None:
         before = self._ownership.record
         assert before is not None
-        self._early.make(queue, before.floor, OPEN_SECONDS[0])
+        if not self._contact.failing:  # else each try would leave the servers a consumer, for 30 seconds
+            self._early.make(queue, before.floor, OPEN_SECONDS[0])
         await self._write(queue, self._ownership.claim(moment()))
         record = self._ownership.record
         if self._ownership.is_owner and record is not None:
@@ -349,10 +350,9 @@ class Owner:
         if self._paused_since is not None:
             self._log.emit("PYD2_CLUSTER_RESUMED", self._site, after + 1)
         self._paused_since = None
-        self._contact.term_begins()
         events = TermEvents(
             self._carry_out, self._burial.add, self._unreadable, self._overtaken, self._contact.unread,
-            lambda: self._host.retries,
+            self._contact.readable, lambda: self._host.retries,
         )
         term = self._term = Term(progress, events, self._most, record.epoch)
         self._host.begin(term)

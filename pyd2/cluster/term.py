@@ -58,6 +58,8 @@ class TermEvents(NamedTuple):
     """Logs requests that come too late: their receiver, and how many they are."""
     refused: Callable[[str], None]
     """Logs why the queue cannot be read though a server answers; it is tried again."""
+    readable: Callable[[], None]
+    """Says that it can be read."""
     retries: Callable[[], int]
     """Says how many requests wait in the engine to be tried again."""
 
@@ -100,6 +102,7 @@ class Term:
                 await asyncio.sleep(_PAUSE)
                 continue
             seconds, _ = OPEN_SECONDS
+            self._events.readable()
             try:
                 while not self.closed:
                     for queued in await reader.read(_READ_SECONDS):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.cluster import owner as module
+from pyd2.cluster import term
 from pyd2.cluster.link import Link
 from pyd2.queue.nats.connection import Connection
-from pyd2.queue.nats.site import SiteQueue
-from pyd2.queue.shared.interface import UnansweredError
+from pyd2.queue.nats.site import SiteQueue, SiteReader
+from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
 from tests.cluster.played import Node, new_site, until
 from tests.kit.nats_servers import nats_servers
 
@@ -96,6 +97,36 @@ def test_one_whose_writes_are_not_answered_gives_up_a_server_that_shows_the_reco
             monkeypatch.setattr(SiteQueue, "replace", no_answer)
             node = Node(server, "isolated", "n1")
             await until(lambda: given_up, "the second failure")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_refusals_that_pass_soon_are_not_logged_however_many_there_were(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were counted over all of a term: the fourth in a year was an error in the log."""
+    read, calls = SiteQueue.read, 0
+
+    async def every_other(queue: SiteQueue, after: int, seconds: float) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls % 2:
+            raise SharedQueueError("not now")
+        return await read(queue, after, seconds)
+
+    async def ends(*_: object) -> Any:
+        raise SharedQueueError("it has ended")
+
+    monkeypatch.setattr(SiteQueue, "read", every_other)
+    monkeypatch.setattr(SiteReader, "read", ends)
+    monkeypatch.setattr(term, "_PAUSE", 0.01)
+
+    async def scenario() -> None:
+        async with new_site(server, "soon"):
+            node = Node(server, "soon", "n1")
+            await until(lambda: calls >= 12, "some refusals")
+            assert "PYD2_CLUSTER_UNREAD" not in node.log.ids
             await node.kill()
 
     asyncio.run(scenario())

@@ -75,7 +75,7 @@ def test_one_that_begins_elsewhere_is_closed() -> None:
     assert [(one.after, one.closed) for one in on_queue(scenario)] == [(7, True), (0, False)]
 
 
-def test_one_that_nobody_takes_is_closed_or_not_made() -> None:
+def test_one_that_no_term_takes_is_closed_or_not_made() -> None:
     async def scenario(early: EarlyReader, queue: SharedQueue) -> None:
         early.make(queue, 7, 1.0)
         early.close()
@@ -84,6 +84,22 @@ def test_one_that_nobody_takes_is_closed_or_not_made() -> None:
         early.close()
 
     assert [(one.after, one.closed) for one in on_queue(scenario)] == [(8, True)]
+
+
+def test_one_whose_taker_is_cancelled_as_it_comes_is_closed() -> None:
+    """It was left open, with its subscription, until the connection ended."""
+    played = PlayedQueue()
+
+    async def scenario(early: EarlyReader, queue: SharedQueue) -> None:
+        early.make(queue, 7, 1.0)
+        taking = asyncio.ensure_future(early.take(queue, 7, 1.0))
+        while not played.made:  # noqa: ASYNC110  the very next turn
+            await asyncio.sleep(0)
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+    assert [(one.after, one.closed) for one in on_queue(scenario, played)] == [(7, True)]
 
 
 def test_who_takes_it_hears_that_it_could_not_be_made() -> None:

@@ -59,7 +59,7 @@ def test_one_that_stops_hands_over_what_its_disk_cannot_keep(
         async with new_site(server, "stops"), receiving(server, tmp_path, disk) as member:
             member.take([b"a"], [1])
             left = asyncio.Event()
-            member.leave(left.set)
+            member.leave(left.set, lambda: False)
             if not usable:
                 await asyncio.sleep(5 * module._LEAVE_PAUSE)
                 assert not left.is_set()
@@ -85,12 +85,46 @@ def test_one_that_stops_waits_until_its_disk_has_what_was_in_memory(
         disk.safe = 0
         async with new_site(server, "stops"), receiving(server, tmp_path, disk) as member:
             member.take([b"a"], ())
-            member.leave(lambda: None)
+            member.leave(lambda: None, lambda: False)
             await until(lambda: disk.kept == [b"a"], "the disk to get it")
             await asyncio.sleep(5 * module._LEAVE_PAUSE)
             assert not member.left
             disk.safe = 1
             await until(lambda: member.left, "the end")
+
+    asyncio.run(scenario())
+
+
+def test_one_that_stops_waits_for_what_still_comes(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kernel had came behind the last look, and was lost if the disk was full."""
+    append = SiteQueue.append
+    arriving, answers = True, False
+
+    async def late(*arguments: Any) -> int:
+        if not answers:
+            raise UnansweredError("no answer yet")
+        return await append(*arguments)
+
+    monkeypatch.setattr(SiteQueue, "append", late)
+    monkeypatch.setattr(receiver, "KEEP_SECONDS", 3600.0)
+
+    async def scenario() -> None:
+        nonlocal arriving, answers
+        disk = PlayedDisk()
+        async with new_site(server, "stops"), receiving(server, tmp_path, disk) as member:
+            member.leave(lambda: None, lambda: arriving)
+            await asyncio.sleep(5 * module._LEAVE_PAUSE)
+            disk.usable = False
+            member.take([b"a"], ())
+            arriving = False
+            await until(lambda: disk.kept == [b"a"], "the disk to get it")
+            await asyncio.sleep(5 * module._LEAVE_PAUSE)
+            assert not member.left
+            answers = True
+            await until(lambda: member.left, "the end")
+            assert disk.ended == [1]
 
     asyncio.run(scenario())
 
@@ -105,7 +139,7 @@ def test_one_that_stops_waits_for_the_servers_no_longer_than_it_may(
         disk.usable = False
         async with receiving(server, tmp_path, disk) as member:  # there is no stream
             member.take([b"a"], [1])
-            member.leave(lambda: None)
+            member.leave(lambda: None, lambda: False)
             await until(lambda: member.left, "the end")
 
     asyncio.run(scenario())

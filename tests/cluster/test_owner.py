@@ -13,7 +13,7 @@ from pyd2.cluster import removal, term
 from pyd2.cluster.link import Link
 from pyd2.queue.nats.site import SiteQueue, SiteReader
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
-from pyd2.queue.shared.interface import SharedQueue, UnansweredError
+from pyd2.queue.shared.interface import SharedQueue, SharedQueueError, UnansweredError
 from pyd2.queue.shared.ownership import Moment, Ownership
 from tests.cluster.played import LEASE, Node, dead_letters, new_site, until
 from tests.queue.nats.played import TIMEOUT
@@ -99,6 +99,39 @@ def test_the_reader_is_made_while_the_queue_is_claimed(
             await append(queue, 1, b"a")
             node = Node(server, "early", "n1")
             await node.until_begun(b"a")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fault", [SharedQueueError("it is refused"), UnansweredError("no answer")])
+def test_a_claim_that_fails_again_and_again_makes_one_reader_only(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, fault: SharedQueueError
+) -> None:
+    """Each try left the servers a consumer."""
+    read = SiteQueue.read
+    claims = readers = 0
+
+    async def refused(*_: object) -> Revision:
+        nonlocal claims
+        claims += 1
+        raise fault
+
+    async def counted(queue: SiteQueue, after: int, seconds: float) -> SiteReader:
+        nonlocal readers
+        readers += 1
+        return await read(queue, after, seconds)
+
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_PAUSE", 0.01)
+    monkeypatch.setattr(SiteQueue, "replace", refused)
+    monkeypatch.setattr(SiteQueue, "read", counted)
+
+    async def scenario() -> None:
+        async with new_site(server, "again"):
+            node = Node(server, "again", "n1")
+            await until(lambda: claims >= 6, "some claims")
+            assert readers <= 1
             await node.kill()
 
     asyncio.run(scenario())

@@ -7,12 +7,12 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyd2.queue import lifecycle
-from pyd2.queue.interface import DeadLetter, InUseError
+from pyd2.queue.interface import DeadLetter, Entries, Held, InUseError, StoreError
 from pyd2.queue.ncrs import REASON
 from pyd2.queue.sqlite import DATABASE
 from pyd2.queue.sqlite.database import VERSION
@@ -408,6 +408,32 @@ def test_a_stop_behind_an_answer_to_the_file_keeps_what_came_between(
         daemon.queue.accept(names(2))
         daemon.queue.close()
         assert daemon.log.texts("PYD2_QUEUE_KEPT")[0].startswith("stopping with 2 requests")
+
+    play(scene)
+    assert in_file(tmp_path) == names(1, 2)
+
+
+def test_a_stop_tries_once_more_what_goes_behind_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second try wrote all but that, and said that the file holds all."""
+    commit, failures = Writer._commit, [StoreError("sick")]
+
+    def fail_once(writer: Writer, store: Store, changes: Any) -> None:
+        if failures:
+            raise failures.pop()
+        commit(writer, store, changes)
+
+    async def scene(daemon: Daemon) -> None:
+        daemon.use(tmp_path)
+        await daemon.until_logged("PYD2_QUEUE_OPENED")
+        life = daemon.queue._lifecycle
+        assert life.store is not None
+        assert life._known is not None
+        monkeypatch.setattr(Writer, "_commit", fail_once)
+        held = Held(Entries([7], [1.0], names(1)), [], True)
+        assert life.store.close(TIMEOUT, (life._known, held), names(2))
+        assert not failures
 
     play(scene)
     assert in_file(tmp_path) == names(1, 2)

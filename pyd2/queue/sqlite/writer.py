@@ -362,7 +362,7 @@ class Writer:
                 self._wait()
                 changes, self._changes = self._changes, _Changes()
                 self._committing, self._hurried = bool(changes), False
-                behind, self._behind = self._behind, []
+                behind = list(self._behind)
                 mirror, self._mirror = self._mirror, None
                 closing = self.closing
             now = time.monotonic()
@@ -374,6 +374,8 @@ class Writer:
                 changes.more = Entries(numbers, [time.time()] * len(behind), behind)
             if changes:
                 self._commit(store, changes)
+            if behind:
+                del self._behind[: len(behind)]  # not before: what fails at a stop is tried once more
             self._committing = False
             if changes.dead:
                 self._tell(self._listener.buried, len(changes.dead))

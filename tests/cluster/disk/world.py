@@ -217,7 +217,7 @@ class Start:
         assert self.member is not None
         if waits:
             left = asyncio.Event()
-            self.member.leave(left.set)
+            self.member.leave(left.set, lambda: False)
             await left.wait()
         self.member.close()
         self.queue.close()
