@@ -24,7 +24,7 @@ LIBRARY = "libddns_gss_tsig.so"
 POLICY = f'grant "{CLIENT}" zonesub ANY;'
 """BIND 9.20 wants the quotes."""
 _AT_ONCE = 100
-"""Requests that fit into a socket's buffer of the usual size, also where the D2 reads none of them meanwhile."""
+"""Requests that fit into a socket's buffer of the usual size, even if the D2 reads none of them meanwhile."""
 
 
 @contextlib.contextmanager
