@@ -192,17 +192,16 @@ class Scheduler:
             chosen.clear()  # keys change meanwhile
 
     def _note_turns(self) -> None:
-        """Act on servers that no longer answer, or answer again."""
-        for lane in self._agenda.turned:
-            if lane in self._failover.down:
-                self._backlog.add_all(lane)
-                if self.batcher is not None and lane.collecting:
-                    self.batcher.server_down(lane)
-                    self._unserved[lane] = None
-                self._retries.server_down(lane)
-            else:
-                self._retries.server_up(lane)
-        self._agenda.turned.clear()
+        """Act on servers that turned: what waits for one that does not answer may go to another."""
+        turned, down = self._agenda.turned, self._failover.down
+        for lane in turned:
+            (self._retries.server_down if lane in down else self._retries.server_up)(lane)
+        for lane in turned if down.issuperset(turned) else [*down]:
+            self._backlog.add_all(lane)
+            if self.batcher is not None and lane.collecting:
+                self.batcher.server_down(lane)
+                self._unserved[lane] = None
+        turned.clear()
 
     @property
     def busy(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.dns.constants import Rcode
+from pyd2.update.server.breaker import LONGEST_PAUSE
 from tests.update.support import VirtualD2, answer, domain, make_config, request, simple_map
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Shared:
         else:
             forward = [domain("a.test.", DEAD, SECOND, **own), domain("b.test.", DEAD)]
             zones = simple_map(forward, [], settings)
-        self.second = Rcode.NOERROR
-        """What the second server answers."""
+        self.second: Rcode | None = Rcode.NOERROR
+        """What the second server answers; None: nothing."""
         self.waits: list[float] = []
         """Seconds from each request of domain A that is done to its end."""
         self._begun: dict[str, float] = {}
@@ -68,9 +69,8 @@ class Shared:
 
     def _peer(self, outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
         port = outgoing.lane.port
-        if port == DEAD:
-            return []
-        return [(0.001, answer(outgoing.message, self.second if port == SECOND else Rcode.NOERROR))]
+        rcode = {DEAD: None, SECOND: self.second}.get(port, Rcode.NOERROR)
+        return [] if rcode is None else [(0.001, answer(outgoing.message, rcode))]
 
     def ask(self, seconds: int) -> None:
         """Send requests for both domains for so long."""
@@ -132,3 +132,21 @@ def test_retries_begin_at_the_second_server_whatever_waits_for_the_first(
     shared.second = Rcode.NOERROR
     shared.d2.run(shared.d2.now + 8)
     assert shared.left == 0
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("switches", [FAILOVER, FAILOVER | BATCH])
+def test_when_the_second_server_is_back_it_takes_what_waits_for_the_first(
+    monkeypatch: pytest.MonkeyPatch, switches: dict[str, Any], *, reverse: bool
+) -> None:
+    """While both were down the domain's requests went behind the other one's, and stayed there."""
+    shared = Shared(monkeypatch, switches, reverse=reverse)
+    shared.second = None
+    shared.ask(10)
+    shared.second = Rcode.NOERROR
+    before = len(shared.waits)
+    shared.d2.run(shared.d2.now + LONGEST_PAUSE + 2 * TIMEOUT)  # that it is back is found out
+    done = len(shared.waits)
+    assert done > before
+    shared.d2.run()
+    assert len(shared.waits) == done
