@@ -150,3 +150,23 @@ def test_when_the_second_server_is_back_it_takes_what_waits_for_the_first(
     assert done > before
     shared.d2.run()
     assert len(shared.waits) == done
+
+
+def test_a_server_that_was_left_before_it_was_asked_is_asked_in_the_end() -> None:
+    """Without retries: with Kea the request would have waited for it, and now it is up again."""
+    up_from = 1000.0
+
+    def peer(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        if outgoing.lane.port == SECOND:
+            return [(0.4, answer(outgoing.message, Rcode.SERVFAIL))]
+        return [] if outgoing.lane.port == DEAD and now < up_from else [(0.001, answer(outgoing.message))]
+
+    switches = FAILOVER | {"lanes": {"max-in-flight": 8}}
+    forward, reverse = [domain("a.test.", HEALTHY)], [domain("10.in-addr.arpa.", DEAD, SECOND)]
+    d2 = VirtualD2(make_config(simple_map(forward, reverse, {"user-context": {"pyd2": switches}})), peer)
+    up_from = d2.now + TIMEOUT + 0.1
+    for number in range(16):  # reverse updates: eight at once, four when the first ones are unanswered
+        d2.request(request(fqdn=f"h{number}.a.test.", dhcid=f"{number:08X}", ip_address=f"10.0.0.{number}"))
+    d2.run()
+    done = "".join(d2.log.texts("DHCP_DDNS_ADD_SUCCEEDED"))
+    assert all(f"Request ID {number:08X}" in done for number in range(12, 16))  # those not asked yet
