@@ -12,6 +12,7 @@ import pytest
 
 from pyd2.dns.constants import Rcode
 from pyd2.update.server.breaker import LONGEST_PAUSE
+from pyd2.update.server.lane import MOST_READY
 from tests.update.support import VirtualD2, answer, domain, make_config, request, simple_map
 
 if TYPE_CHECKING:
@@ -170,3 +171,23 @@ def test_a_server_that_was_left_before_it_was_asked_is_asked_in_the_end() -> Non
     d2.run()
     done = "".join(d2.log.texts("DHCP_DDNS_ADD_SUCCEEDED"))
     assert all(f"Request ID {number:08X}" in done for number in range(12, 16))  # those not asked yet
+
+
+def test_without_failover_few_retries_begin_at_a_dead_server() -> None:
+    """All of them began when it counted as down: a shutdown waits for what has begun."""
+    dead = False
+
+    def peer(outgoing: Outgoing, _now: float) -> list[tuple[float, bytes]]:
+        if dead and outgoing.lane.port == DEAD:
+            return []
+        return [(0.001, answer(outgoing.message, Rcode.SERVFAIL))]
+
+    settings = {"user-context": {"pyd2": {"retry": {"enabled": True, "initial-delay": 1}}}}
+    d2 = VirtualD2(make_config(simple_map([domain("a.test.", DEAD, SECOND)], [], settings)), peer)
+    for number in range(300):
+        d2.request(request(fqdn=f"h{number}.a.test.", dhcid=f"{number:08X}", reverse_change=False))
+    d2.run(d2.now + 0.5)
+    assert (d2.engine.retries, d2.engine.active) == (300, 0)
+    dead = True
+    d2.run(d2.now + 5)
+    assert PLACES < d2.engine.active <= PLACES + MOST_READY + 8
