@@ -176,7 +176,7 @@ class Scheduler:
             self._note_turns()
         while True:
             if agenda.freed or agenda.postponed:
-                self._settle(now, wall, FOR_PROBES if agenda.retries_ready else 0)
+                self._settle(now, wall, min(FOR_PROBES, self._steps // 2) if agenda.retries_ready else 0)
             if agenda.retries_ready:
                 self._serve_retries(now, wall)
             if not agenda.ordered:
