@@ -238,6 +238,8 @@ class Driver:
     def offer_again(self, transaction: Transaction, now: float, wall: float) -> None:
         """Offer an update that waits for a server which is down; another one that is up gets it instead."""
         if self.failover.leaves(transaction):
+            if not transaction.tries:  # it was not asked: that counts as passed over
+                transaction.passed_over += (transaction.server,)
             reason = f"no usable answer from {transaction.server.text}"
             self.go_to_next_server(transaction, NO_MORE_SERVERS, reason, now, wall)
         else:

@@ -84,10 +84,11 @@ class Failover:
             if not self.down or server.usable(now):
                 return server
             transaction.passed_over += (server,)
-        if transaction.passed_over and transaction.domain.retry is None:
-            server, *others = transaction.passed_over
-            transaction.passed_over = tuple(others)
-            return server
+        passed_over = transaction.passed_over
+        if passed_over and transaction.domain.retry is None:
+            found = next((server for server in passed_over if server.usable(now)), passed_over[0])
+            transaction.passed_over = tuple(server for server in passed_over if server is not found)
+            return found
         return None
 
     def leaves(self, transaction: Transaction) -> bool:
@@ -101,5 +102,9 @@ def has_alternative(transaction: Transaction) -> bool:
 
 
 def _is_any_up(transaction: Transaction) -> bool:
-    """Return whether any of the servers that come next in the domain is not down."""
-    return any(server.usable(-inf) for server in transaction.domain.servers[transaction.next_server :])
+    """Return whether any of the servers that come next in the domain, or in the end, is not down."""
+    domain = transaction.domain
+    next_servers = domain.servers[transaction.next_server :]
+    if domain.retry is None:
+        next_servers += transaction.passed_over
+    return any(server.usable(-inf) for server in next_servers)

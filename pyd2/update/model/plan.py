@@ -57,12 +57,15 @@ class Limits(NamedTuple):
     """Tries without an answer after which the server counts as down; None: no circuit breaker."""
     batch: int
     """Updates in one message at most; 1: no batches."""
+    passed_over: bool
+    """Whether other servers are asked in its stead while it is down."""
 
     def and_also(self, other: Limits) -> Limits:
         """Return what suits both: several domains may name one server, and the most careful is safe."""
         thresholds = [limits.threshold for limits in (self, other) if limits.threshold is not None]
         return Limits(
-            min(self.cap, other.cap), min(thresholds, default=None), min(self.batch, other.batch)
+            min(self.cap, other.cap), min(thresholds, default=None), min(self.batch, other.batch),
+            self.passed_over and other.passed_over,
         )
 
 
@@ -79,6 +82,7 @@ def _set_threshold(lane: Lane, threshold: int | None) -> None:
 def _keep_to(lane: Lane, limits: Limits) -> None:
     lane.window.set_cap(limits.cap)
     lane.batch = limits.batch
+    lane.passed_over = limits.passed_over
     lane.free_places = UNKNOWN
     _set_threshold(lane, limits.threshold)
 
@@ -293,6 +297,7 @@ def make_plan(
         own = Limits(
             switches.max_in_flight or CAP,
             entry.switches.failover.breaker_threshold if asked else None, switches.batch,
+            entry.switches.failover.enabled,
         )
         limits[lane] = own.and_also(limits.get(lane, own))
         key, offered_key = make_key(entry.key) if entry.key is not None else (None, None)

@@ -176,7 +176,7 @@ class Scheduler:
             self._note_turns()
         while True:
             if agenda.freed or agenda.postponed:
-                self._settle(now, wall, FOR_PROBES if agenda.retries_ready else 0)
+                self._settle(now, wall, min(FOR_PROBES, self._steps // 2) if agenda.retries_ready else 0)
             if agenda.retries_ready:
                 self._serve_retries(now, wall)
             if not agenda.ordered:
@@ -192,17 +192,16 @@ class Scheduler:
             chosen.clear()  # keys change meanwhile
 
     def _note_turns(self) -> None:
-        """Act on servers that no longer answer, or answer again."""
-        for lane in self._agenda.turned:
-            if lane in self._failover.down:
-                self._backlog.add_all(lane)
-                if self.batcher is not None and lane.collecting:
-                    self.batcher.server_down(lane)
-                    self._unserved[lane] = None
-                self._retries.server_down(lane)
-            else:
-                self._retries.server_up(lane)
-        self._agenda.turned.clear()
+        """Act on servers that turned: what waits for one that does not answer may go to another."""
+        turned, down = self._agenda.turned, self._failover.down
+        for lane in turned:
+            (self._retries.server_down if lane in down else self._retries.server_up)(lane)
+        for lane in turned if down.issuperset(turned) else [*down]:
+            self._backlog.add_all(lane)
+            if self.batcher is not None and lane.collecting:
+                self.batcher.server_down(lane)
+                self._unserved[lane] = None
+        turned.clear()
 
     @property
     def busy(self) -> bool:

@@ -70,6 +70,7 @@ class Lane:
         "host",
         "native",
         "orders",
+        "passed_over",
         "port",
         "quarantined",
         "ready",
@@ -128,6 +129,8 @@ class Lane:
         """Requests that wait behind another one of their client, where the first of these begins here."""
         self.batch = 1
         """How many updates may go in one message; 1: batches are off."""
+        self.passed_over = False
+        """Whether all domains ask their other servers in its stead while it is down."""
         self.batched: BatchCounts | None = None
         """None: there was no need for batches yet."""
         self.collecting = False
@@ -177,10 +180,12 @@ class Lane:
     def congested(self) -> bool:
         """Whether there is no point in beginning retries here.
 
-        What waits for a server that is down keeps none back: ``may_probe`` does, and others may have it.
+        What waits for a server that is down and passed over keeps none back: ``may_probe`` does, and others
+        may have it.
         """
-        waiting = len(self.ready) + self.held
-        return waiting >= (MOST_HELD if self.collecting else MOST_READY) and not self.down
+        if self.passed_over and self.down:
+            return False
+        return len(self.ready) + self.held >= (MOST_HELD if self.collecting else MOST_READY)
 
     @property
     def has_to_wait(self) -> bool:

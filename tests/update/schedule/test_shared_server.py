@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.dns.constants import Rcode
+from pyd2.update.server.breaker import LONGEST_PAUSE
+from pyd2.update.server.lane import MOST_READY
 from tests.update.support import VirtualD2, answer, domain, make_config, request, simple_map
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ class Shared:
         else:
             forward = [domain("a.test.", DEAD, SECOND, **own), domain("b.test.", DEAD)]
             zones = simple_map(forward, [], settings)
-        self.second = Rcode.NOERROR
-        """What the second server answers."""
+        self.second: Rcode | None = Rcode.NOERROR
+        """What the second server answers; None: nothing."""
         self.waits: list[float] = []
         """Seconds from each request of domain A that is done to its end."""
         self._begun: dict[str, float] = {}
@@ -68,9 +70,8 @@ class Shared:
 
     def _peer(self, outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
         port = outgoing.lane.port
-        if port == DEAD:
-            return []
-        return [(0.001, answer(outgoing.message, self.second if port == SECOND else Rcode.NOERROR))]
+        rcode = {DEAD: None, SECOND: self.second}.get(port, Rcode.NOERROR)
+        return [] if rcode is None else [(0.001, answer(outgoing.message, rcode))]
 
     def ask(self, seconds: int) -> None:
         """Send requests for both domains for so long."""
@@ -132,3 +133,61 @@ def test_retries_begin_at_the_second_server_whatever_waits_for_the_first(
     shared.second = Rcode.NOERROR
     shared.d2.run(shared.d2.now + 8)
     assert shared.left == 0
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("switches", [FAILOVER, FAILOVER | BATCH])
+def test_when_the_second_server_is_back_it_takes_what_waits_for_the_first(
+    monkeypatch: pytest.MonkeyPatch, switches: dict[str, Any], *, reverse: bool
+) -> None:
+    """While both were down the domain's requests went behind the other one's, and stayed there."""
+    shared = Shared(monkeypatch, switches, reverse=reverse)
+    shared.second = None
+    shared.ask(10)
+    shared.second = Rcode.NOERROR
+    before = len(shared.waits)
+    shared.d2.run(shared.d2.now + LONGEST_PAUSE + 2 * TIMEOUT)  # that it is back is found out
+    done = len(shared.waits)
+    assert done > before
+    shared.d2.run()
+    assert len(shared.waits) == done
+
+
+def test_a_server_that_was_left_before_it_was_asked_is_asked_in_the_end() -> None:
+    """Without retries: with Kea the request would have waited for it, and now it is up again."""
+    up_from = 1000.0
+
+    def peer(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        if outgoing.lane.port == SECOND:
+            return [(0.4, answer(outgoing.message, Rcode.SERVFAIL))]
+        return [] if outgoing.lane.port == DEAD and now < up_from else [(0.001, answer(outgoing.message))]
+
+    switches = FAILOVER | {"lanes": {"max-in-flight": 8}}
+    forward, reverse = [domain("a.test.", HEALTHY)], [domain("10.in-addr.arpa.", DEAD, SECOND)]
+    d2 = VirtualD2(make_config(simple_map(forward, reverse, {"user-context": {"pyd2": switches}})), peer)
+    up_from = d2.now + TIMEOUT + 0.1
+    for number in range(16):  # reverse updates: eight at once, four when the first ones are unanswered
+        d2.request(request(fqdn=f"h{number}.a.test.", dhcid=f"{number:08X}", ip_address=f"10.0.0.{number}"))
+    d2.run()
+    done = "".join(d2.log.texts("DHCP_DDNS_ADD_SUCCEEDED"))
+    assert all(f"Request ID {number:08X}" in done for number in range(12, 16))  # those not asked yet
+
+
+def test_without_failover_few_retries_begin_at_a_dead_server() -> None:
+    """All of them began when it counted as down: a shutdown waits for what has begun."""
+    dead = False
+
+    def peer(outgoing: Outgoing, _now: float) -> list[tuple[float, bytes]]:
+        if dead and outgoing.lane.port == DEAD:
+            return []
+        return [(0.001, answer(outgoing.message, Rcode.SERVFAIL))]
+
+    settings = {"user-context": {"pyd2": {"retry": {"enabled": True, "initial-delay": 1}}}}
+    d2 = VirtualD2(make_config(simple_map([domain("a.test.", DEAD, SECOND)], [], settings)), peer)
+    for number in range(300):
+        d2.request(request(fqdn=f"h{number}.a.test.", dhcid=f"{number:08X}", reverse_change=False))
+    d2.run(d2.now + 0.5)
+    assert (d2.engine.retries, d2.engine.active) == (300, 0)
+    dead = True
+    d2.run(d2.now + 5)
+    assert PLACES < d2.engine.active <= PLACES + MOST_READY + 8
