@@ -24,6 +24,7 @@ from pyd2.net.troubles import Troubles
 from pyd2.update.engine import Engine
 from pyd2.update.server.lane import Lane
 from tests.cluster.played import until
+from tests.kit.ports import PortLease
 from tests.update.support import (
     MemoryLog,
     answer,
@@ -83,7 +84,7 @@ class Shell:
         self.counters, log = Counters(), MemoryLog()
         self.finished: list[int] = []
         self.server = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-        self.server.bind(("127.0.0.1", 0))
+        self.server.bind(("127.0.0.1", stack.enter_context(PortLease()).take()))  # free for TCP, too
         self.server.setblocking(False)
         engine = Engine(self.counters, log, backend)
         zone = domain("example.com.", self.server.getsockname()[1])

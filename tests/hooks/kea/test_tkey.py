@@ -97,6 +97,7 @@ def test_without_a_key_the_server_is_passed_over(d2_binary: str, library: Path) 
         at.tkey.garbage = True
         assert at.d2.command("config-reload")["result"] == 0
         wake_until(at, lambda: "bad answer" in at.d2.stdout())
+        wake_until(at, lambda: at.d2.stdout().count("DHCP_DDNS_QUEUE_MGR_STARTED") == 2)  # it listens again
         at.update(1)
         at.tkey.garbage = False
         at.d2.command("tkey-rekey")
