@@ -128,7 +128,7 @@ class PlayedThread:
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
         self._condition: Callable[[], object] = lambda: True
         self.until = math.inf
-        """When it goes on, whatever its condition."""
+        """When it continues, whatever its condition."""
         self.over = False
         self.error: BaseException | None = None
 
