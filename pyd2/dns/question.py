@@ -7,7 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.dns.constants import Opcode, Rcode, RRClass, RRType
-from pyd2.dns.reply import parse_reply, read_name
+from pyd2.dns.reply import is_truncated, parse_reply, read_name
 from pyd2.errors import ReplyError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ _ASKED: Final = Struct(">HH")
 _RECORD: Final = Struct(">HHIH")
 _HEADER_LENGTH: Final = 12
 _RESPONSE: Final = 0x80
-_TRUNCATED: Final = 2
 _NOT_USUAL: Final = 0xFA
 """All bits of a header's third octet but those that say nothing here: AA and RD."""
 _DHCID_IN: Final = _ASKED.pack(RRType.DHCID, RRClass.IN)
@@ -79,7 +78,7 @@ def read_answer(datagram: bytes, name: bytes, context: SigningContext | None, wa
         context.verify(datagram, reply.tsig, wall)
     if reply.opcode != Opcode.QUERY or not reply.is_response or reply.zones != 1:
         raise ReplyError("received message does not answer a question")
-    if datagram[2] & _TRUNCATED:
+    if is_truncated(datagram):
         raise TruncatedAnswerError("received answer is truncated")
     owner, at = read_name(datagram, _HEADER_LENGTH)
     if owner.lower() != name.lower() or _ASKED.unpack_from(datagram, at) != (RRType.DHCID, RRClass.IN):

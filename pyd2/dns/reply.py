@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningContext
 
 _HEADER_LENGTH = 12
+_FLAGS = 2
+"""The place of the octet with TC."""
+_TC = 2
 _SECTIONS = ("QUESTION", "ANSWER", "AUTHORITY", "ADDITIONAL")
 _ADDITIONAL = 3
 _MAX_POINTERS = 127
@@ -99,6 +102,11 @@ def parse_reply(datagram: bytes) -> Reply:
         extension, tsig = _read_records(datagram, at, counts, tails)
         rcode |= extension << 4
     return Reply(datagram[2] >> 3 & 15, datagram[2] >= 0x80, rcode, counts[0], tsig)
+
+
+def is_truncated(message: bytes) -> bool:
+    """Whether a message, of which there is the whole header, says that the rest of it did not fit (TC)."""
+    return bool(message[_FLAGS] & _TC)
 
 
 def read_name(message: bytes, start: int, tails: _Tails | None = None) -> tuple[bytes, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.dns.constants import Opcode, RRClass, RRType, rcode_text
 from pyd2.dns.names import parse_name
+from pyd2.dns.reply import is_truncated
 from pyd2.dns.tkey import GSS_TSIG, LONGEST_TOKEN, encode_request, parse_tkey_reply
 from pyd2.dns.tsig import check_record, identity_of, signed_by_reply
 from pyd2.errors import ReplyError
@@ -28,11 +29,6 @@ _TYPES: Final = {int(one): one.name for one in RRType}
 _NO_LENGTH: Final = 2
 """Octets in front of what a reply's MAC is made of that give the length of the request's MAC. A TKEY request
 has none, and then the length is left out, too."""
-
-
-_FLAGS: Final = 2
-"""The place of the octet with the TC flag."""
-_TRUNCATED: Final = 2
 
 
 class Status(Enum):
@@ -185,7 +181,7 @@ class TkeyExchange:
             return self._unfit(fault, "TKEY_EXCHANGE_FAIL_WRONG_RESPONSE_OPCODE", _opcode_text(reply.opcode))
         if reply.answers != 1:
             fault = f"the response has {reply.answers} answers"
-            if message[_FLAGS] & _TRUNCATED:
+            if is_truncated(message):
                 fault = "the response does not fit into a datagram: set tkey-protocol TCP"
             return self._unfit(fault, "TKEY_EXCHANGE_FAIL_WRONG_RESPONSE_ANSWER_COUNT", reply.answers)
         if reply.answer_class != RRClass.ANY:

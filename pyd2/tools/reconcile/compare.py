@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyd2.dns.constants import RRType
 from pyd2.dns.names import lower, name_text, reverse_name_wire
@@ -11,7 +11,7 @@ from pyd2.ncr import ConflictResolutionMode
 from pyd2.tools.reconcile.difference import Difference, Kind
 from pyd2.tools.reconcile.lease import address_text
 from pyd2.tools.reconcile.records import ADDRESS_TYPES, reversed_address
-from pyd2.update.model.holdings import Holds, holding
+from pyd2.update.model.holdings import Holds, holding, is_of_dhcpv6
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from pyd2.tools.reconcile.dhcp_config import Subnets
     from pyd2.tools.reconcile.lease import Lease
     from pyd2.tools.reconcile.records import Node, Records, RRset
-
-
-_OF_V6: Final = b"\0\2"
-"""The type of the identifier in DHCIDs of DHCPv6, with which they begin."""
 
 
 class Scope(NamedTuple):
@@ -245,7 +241,7 @@ class _Found(NamedTuple):
 
 def _guard(node: Node, address: bytes) -> bytes:
     """Return the DHCID that an address of a name belongs to, which may have one for each family."""
-    of_family = [dhcid for dhcid in node.dhcids if (dhcid[:2] == _OF_V6) == (len(address) == 16)]
+    of_family = [dhcid for dhcid in node.dhcids if is_of_dhcpv6(dhcid) == (len(address) == 16)]
     return (of_family or node.dhcids)[0]
 
 

@@ -47,6 +47,8 @@ ADDED: Final = frozenset({Kind.MISSING, Kind.MISSING_PTR, Kind.WRONG_ADDRESS})
 """What a request to add records mends."""
 REMOVED: Final = frozenset({Kind.STALE, Kind.ORPHAN_PTR, Kind.SINGLE_DHCID})
 """What a request to remove records mends."""
+UNLEASED: Final = REMOVED - {Kind.SINGLE_DHCID}
+"""Of these, what no lease holds: if there is one again, the records stay."""
 
 
 class Difference(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyd2.dns.constants import RRType
 from pyd2.dns.names import lower, reverse_name_wire
 from pyd2.ncr import ConflictResolutionMode
-from pyd2.tools.reconcile.difference import ADDED, REMOVED, Kind
+from pyd2.tools.reconcile.difference import ADDED, REMOVED, UNLEASED, Kind
 from pyd2.tools.reconcile.lease import lease_of
 from pyd2.tools.reconcile.records import ADDRESS_TYPES
 from pyd2.tools.reconcile.undo import Touched
@@ -123,7 +123,7 @@ class Repair:
         """Return what is not as it was found any more; empty: all is as it was."""
         lease = self._lease(difference.address)
         if difference.kind in REMOVED:
-            if lease is not None and lease.name == difference.name and difference.kind != Kind.SINGLE_DHCID:
+            if difference.kind in UNLEASED and lease is not None and lease.name == difference.name:
                 return "there is a lease again"
         elif lease is None or difference.lease is None:
             return "the lease has ended"
@@ -189,8 +189,7 @@ class Repair:
         self._daemon.wait_until_idle(_SETTLE)
         returned = []
         for difference in self._asked:
-            was_free = difference.kind in REMOVED and difference.kind != Kind.SINGLE_DHCID
-            lease = self._lease(difference.address) if was_free else None
+            lease = self._lease(difference.address) if difference.kind in UNLEASED else None
             if lease is not None and lease.name == difference.name:
                 self._add(difference._replace(kind=Kind.MISSING, lease=lease, dhcid=lease.dhcid,
                                               forward=lease.forward, reverse=lease.reverse))

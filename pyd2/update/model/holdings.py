@@ -52,11 +52,16 @@ def holding(guards: Collection[bytes], dhcid: bytes, address: bytes) -> Holding:
     return Holding(Holds.OTHER_FAMILY if len(guards) == 1 else Holds.SHARED, others[0])
 
 
+def is_of_dhcpv6(dhcid: bytes) -> bool:
+    """Whether a DHCID is that of a client of DHCPv6."""
+    return _type(dhcid) == _OF_V6
+
+
 def _is_pair(own: bytes, other: bytes, address: bytes) -> bool:
     """Whether one DHCID is of the address's family, and the other one of the other family."""
     if len(address) == 4:
-        return _type(own) in _OF_V4 and _type(other) == _OF_V6
-    return _type(own) == _OF_V6 and _type(other) in _OF_V4
+        return _type(own) in _OF_V4 and is_of_dhcpv6(other)
+    return is_of_dhcpv6(own) and _type(other) in _OF_V4
 
 
 def _type(dhcid: bytes) -> int | None:
