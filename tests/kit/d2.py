@@ -106,7 +106,7 @@ class D2:
         out, err = len(self.process.stdout()), len(self.process.stderr())
         yield
         self.barrier()
-        self._cuts.append((slice(out, len(self.process.stdout())), slice(err, len(self.process.stderr()))))
+        self._cuts.append((whole_lines(self.process.stdout(), out), whole_lines(self.process.stderr(), err)))
 
     def answers_commands(self) -> bool:
         """Whether a control channel over a UNIX socket answers."""
@@ -166,6 +166,17 @@ class D2:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the server and return its exit status."""
         return self.process.stop(number)
+
+
+def whole_lines(text: str, start: int) -> slice:
+    """Return where the lines are that begin at ``start`` or later and have ended.
+
+    What one write has put into a file can be seen in part for a moment, up to the end of a page.
+    """
+    end = text.rfind("\n") + 1
+    if start and text[start - 1] != "\n":
+        start = text.find("\n", start) + 1 or end
+    return slice(min(start, end), end)
 
 
 def _without(text: str, cuts: list[slice]) -> str:

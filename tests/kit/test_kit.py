@@ -18,6 +18,7 @@ import dns.update
 import pytest
 
 from tests.kit import dnswire, ncr, replies
+from tests.kit.d2 import whole_lines
 from tests.kit.normalise import PortMap, log_entries, mask
 from tests.kit.ports import PortLease
 from tests.kit.process import Process, find_program
@@ -173,3 +174,16 @@ def test_a_request_is_framed_by_its_length() -> None:
     payload = ncr.datagram(request)
     assert struct.unpack_from("!H", payload)[0] == len(payload) - 2
     assert json.loads(payload[2:]) == request
+
+
+@pytest.mark.parametrize(("text", "start", "cut"), [
+    ("before\nours\n", 7, "ours\n"),
+    ("before\nours\naft", 7, "ours\n"),  # the rest of the last line is not seen yet
+    ("before\nours\n", 3, "ours\n"),  # nor was the rest of the first one
+    ("before\n", 7, ""),
+    ("bef", 3, ""),
+    ("ours\n", 0, "ours\n"),
+    ("", 0, ""),
+])
+def test_only_whole_lines_are_left_out(text: str, start: int, cut: str) -> None:
+    assert text[whole_lines(text, start)] == cut
