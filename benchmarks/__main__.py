@@ -119,6 +119,7 @@ def measure_all(cases: Sequence[Case], subjects: Sequence[Subject], options: arg
                 results: dict[str, Runs]) -> bool:
     """Measure the cases into ``results``, and show each; return whether nothing went wrong."""
     bench = Bench(options.seconds)
+    by_name = {case.name: case for case in CASES}
     begin = time.monotonic()
     sound = True
     for case in cases:
@@ -134,13 +135,16 @@ def measure_all(cases: Sequence[Case], subjects: Sequence[Subject], options: arg
             for subject in turns:
                 try:
                     figures = bench.run(case, subject, number + 1) if subject else bench.limit(case)
+                    if case.baseline and subject:
+                        base = bench.run(by_name[case.baseline], subject, number + 1)
+                        figures["base_cpu_us"] = base["cpu_us"]
                 except BenchmarkError as error:
                     print(f"{case.name}: {error}", file=sys.stderr)
                     sound = False
                     figures = {}  # run N of one D2 stays beside run N of another
                 runs.setdefault(subject.name if subject else LIMIT, []).append(figures)
         results[case.name] = runs
-        print(f"\n{terminal(case, runs, results)}", flush=True)
+        print(f"\n{terminal(case, runs)}", flush=True)
     print(f"\n{len(cases)} cases in {time.monotonic() - begin:.0f} s")
     return sound
 

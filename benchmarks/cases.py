@@ -40,7 +40,7 @@ class Case:
     disk: Path | None = None
     """A directory on a disk for the DNS server's files; None: they are in memory."""
     baseline: str = ""
-    """The case whose cost this one's is compared with, D2 by D2."""
+    """The case that is measured beside each run of this one on the same D2, to compare the CPU time."""
     starts: int = 0
     """Only start the D2 so often for each run, and send nothing."""
     ceiling: bool = False

@@ -39,6 +39,13 @@ def summarise(runs: Sequence[Run], figure: str) -> Summary | None:
     return Summary(median(values), min(values), max(values)) if values else None
 
 
+def relative_cost(runs: Sequence[Run]) -> float | None:
+    """Return the CPU time of a request relative to the baseline, run by run; None when no run has both."""
+    ratios = [run["cpu_us"] / run["base_cpu_us"]
+              for run in runs if run.get("cpu_us") and run.get("base_cpu_us")]
+    return median(ratios) if ratios else None
+
+
 def advantage(runs: Sequence[Run], others: Sequence[Run], figure: str) -> Summary | None:
     """Return how many times better a figure is than another D2's, run by run; None when there is no pair.
 

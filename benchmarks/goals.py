@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.figures import LIMIT, Run, advantage, summarise
+from benchmarks.figures import LIMIT, Run, advantage, relative_cost, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Goal:
     goal: float | None = None
     against: str = "kea"
     """``kea``: times better than the real server; LIMIT: relative to what the real DNS server does at most;
-    ``baseline``: relative to that case's figure in ``add``; empty: the figure itself."""
+    ``baseline``: the CPU time relative to the case's baseline; empty: the figure itself."""
     unit: str = "x"
     more: bool = True
     """Whether more is better."""
@@ -40,10 +40,9 @@ class Goal:
         if self.figure in _SUMMED:
             counts = [run[self.figure] for run in own if run.get(self.figure) is not None]
             return float(sum(counts)) if counts else None
-        mine = summarise(own, self.figure)
         if self.against == "baseline":
-            base = summarise(results.get("add", {}).get("pyd2", []), self.figure)
-            return mine.median / base.median if mine and base else None
+            return relative_cost(own)
+        mine = summarise(own, self.figure)
         return mine.median if mine else None
 
     def show(self, value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.cases import CASES
-from benchmarks.figures import Run, advantage, summarise
+from benchmarks.figures import Run, advantage, relative_cost, summarise
 from benchmarks.goals import GOALS
 
 if TYPE_CHECKING:
@@ -57,14 +57,12 @@ def times(runs: Runs, name: str, figure: str) -> str:
     return f"{summary.median:.1f}" if summary else ""
 
 
-def rows(case: Case, runs: Runs, results: Mapping[str, Runs]) -> list[list[str]]:
+def rows(runs: Runs) -> list[list[str]]:
     """Return the rows of a case in the main table: one for each D2."""
     table = []
     for name, own in runs.items():
-        base = results.get(case.baseline, {}).get(name)
-        cost = summarise(own, "cpu_us") if base else None
-        base_cost = summarise(base, "cpu_us") if base else None
-        relative = f"{cost.median / base_cost.median:.2f}" if cost and base_cost else ""
+        cost = relative_cost(own)
+        relative = f"{cost:.2f}" if cost else ""
         table.append([name, *(cell(own, figure, form) for figure, _, form in _COLUMNS), spread(own, "rate"),
                       lost(own), times(runs, name, "rate"), times(runs, name, "cpu_us"), relative])
     return table
@@ -80,10 +78,10 @@ def start_rows(runs: Runs) -> list[list[str]]:
     return [[name, *(cell(own, figure, form) for figure, _, form in _START)] for name, own in runs.items()]
 
 
-def terminal(case: Case, runs: Runs, results: Mapping[str, Runs]) -> str:
+def terminal(case: Case, runs: Runs) -> str:
     """Return the lines of a case for the terminal."""
     headings = START_HEADINGS if case.starts else HEADINGS
-    table = start_rows(runs) if case.starts else rows(case, runs, results)
+    table = start_rows(runs) if case.starts else rows(runs)
     widths = [max(len(heading), 8) for heading in headings]
     lines = [f"{case.name}: {case.title}"]
     lines += ["  " + "  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True))
@@ -110,7 +108,7 @@ def markdown(about: Mapping[str, Any], results: Mapping[str, Runs], plots: Seque
     ]
     for case in CASES:
         if case.name in results and not case.starts:
-            for number, row in enumerate(rows(case, results[case.name], results)):
+            for number, row in enumerate(rows(results[case.name])):
                 lines.append(f"| {case.title if number == 0 else ''} | {' | '.join(row)} |")
     for case in CASES:
         if case.name in results and case.starts:
