@@ -1,11 +1,14 @@
 """What batches are worth.
 
-Run: python -m benchmarks.batches [--rounds 5] [--only bind-memory ...] [--requests 9000]
+Run: python -m benchmarks.batches [--rounds 5] [--only bind-memory ...] [--requests 9000] [--offered 2]
 
 A pyd2 before a real DNS server gets many additions at once, one by one and in batches in turn; the ratio of
 the two rates is shown, the median of all rounds. In some cases a part of the names is another client's, or
-the client's own, beforehand. Nothing else should run on the machine: only the CPU time for each request, of
-pyd2 and of the server, says something on a busy one.
+the client's own, beforehand. With ``--offered`` the requests come at so many times the rate that the server
+does one by one, and what counts is how long each takes.
+
+Nothing else should run on the machine: only the CPU time for each request, of pyd2 and of the server, says
+something on a busy one.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
@@ -43,7 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FORWARD: Final = "bench.example."
-_ENDED: Final = re.compile(rb"DHCP_DDNS_ADD_(?:SUCCEEDED|FAILED) ")
+_ENDED: Final = re.compile(rb"(?m)^(\S+ \S+) .*DHCP_DDNS_ADD_(?:SUCCEEDED|FAILED) .* Request ID (\w+)")
+_TURN: Final = 0.002
+"""Seconds between the moments at which requests are sent."""
 _WAIT: Final = 300.0
 
 
@@ -132,6 +138,8 @@ class Measured:
     """CPU time of pyd2 for each request."""
     server_us: float
     """The same of the DNS server."""
+    seconds: tuple[float, ...]
+    """How long the requests took, in ascending order."""
 
 
 def cpu_seconds(pid: int) -> float:
@@ -139,8 +147,11 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)  # as clock_getcpuclockid(3) makes it
 
 
-def measure(case: Case, batch: int, count: int, dns_port: int, server: int) -> Measured:
-    """Let a pyd2 carry out requests, all of which come at once. Raises BenchmarkError."""
+def measure(case: Case, batch: int, count: int, dns_port: int, server: int, rate: float = 128e3) -> Measured:
+    """Let a pyd2 carry out requests, which come at a rate. Raises BenchmarkError.
+
+    The default is that all come at once, as fast as a receive buffer allows.
+    """
     with work_directory() as directory:
         ports = free_port(), dns_port
         text = configuration(case, batch, ports, directory)
@@ -151,23 +162,42 @@ def measure(case: Case, batch: int, count: int, dns_port: int, server: int) -> M
             found = [datagram(number) for number in range(count)]
             before = cpu_seconds(daemon.pid), cpu_seconds(server)
             begin = time.perf_counter()
-            for at, one in enumerate(found):
+            sent: dict[bytes, float] = {}
+            for number, one in enumerate(found):
+                while number >= (time.perf_counter() - begin) * rate:
+                    time.sleep(_TURN)
                 sock.send(one)
-                if at % 256 == 255:
-                    time.sleep(0.002)  # the receive buffer is not what is measured
+                sent[dhcid(number).hex().upper().encode()] = time.time()
+            took: list[float] = []
             with (directory / "log").open("rb") as log:
-                ended = 0
                 lines = b""
-                while ended < count:
+                while len(took) < count:
                     if time.perf_counter() > begin + _WAIT:
-                        raise BenchmarkError(f"{case.name}: only {ended} of {count} requests have ended")
+                        raise BenchmarkError(f"{case.name}: only {len(took)} of {count} requests have ended")
                     time.sleep(0.005)
                     whole, _, lines = (lines + log.read()).rpartition(b"\n")
-                    ended += len(_ENDED.findall(whole))
+                    for when, who in _ENDED.findall(whole):
+                        took.append(datetime.fromisoformat(when.decode()).timestamp() - sent[who])
             seconds = time.perf_counter() - begin
             after = cpu_seconds(daemon.pid), cpu_seconds(server)
-            used = [1e6 * (b - a) / count for a, b in zip(before, after, strict=True)]
-            return Measured(count / seconds, *used)
+            ours, theirs = (1e6 * (b - a) / count for a, b in zip(before, after, strict=True))
+            return Measured(count / seconds, ours, theirs, tuple(sorted(took)))
+
+
+def offered(case: Case, times: float, count: int, rounds: int) -> None:
+    """Offer so many times the rate that a server does one by one; print how long requests take."""
+    settings = Settings(algorithm=case.algorithm)
+    for number in range(rounds):
+        port = free_port()
+        with dns_server(case, settings, port) as server:
+            alone = measure(case, 1, count, port, server)
+        for batch in (1, case.batch):
+            port = free_port()
+            with dns_server(case, settings, port) as server:
+                found = measure(case, batch, count, port, server, times * alone.rate)
+            middle, late = (1000 * found.seconds[int(part * count)] for part in (0.5, 0.99))
+            print(f"{case.name:19} round {number + 1}, {times * alone.rate:6.0f}/s offered, batch {batch:3}: "
+                  f"{found.rate:6.0f}/s, p50 {middle:8.2f} ms, p99 {late:8.2f} ms", flush=True)
 
 
 @contextlib.contextmanager
@@ -211,25 +241,34 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=9000)
     parser.add_argument("--only", nargs="*", choices=[case.name for case in CASES])
     parser.add_argument("--shares", nargs="*", choices=list(SHARES), default=list(SHARES))
+    parser.add_argument("--offered", type=float, help="times the rate one by one, instead of all at once")
     options = parser.parse_args()
-    print(f"{'server':19} {'batch':>5} {'names':12} {'one by one/s':>12} {'batches/s':>10} {'ratio':>6} "
-          f"{'us: pyd2':>9} {'now':>5} {'server':>6} {'now':>5}")
+    cases = [case for case in CASES if not options.only or case.name in options.only]
     try:
-        for case in CASES:
-            if options.only and case.name not in options.only:
-                continue
-            for share, alone, together in compare(case, options.shares, options.requests, options.rounds):
-                ratio = median([b.rate / a.rate for a, b in zip(alone, together, strict=True)])
-                rates = [median([each.rate for each in runs]) for runs in (alone, together)]
-                times = [median([getattr(each, name) for each in runs])
-                         for name in ("pyd2_us", "server_us") for runs in (alone, together)]
-                print(f"{case.name:19} {case.batch:5} {share:12} {rates[0]:12.0f} {rates[1]:10.0f} "
-                      f"{ratio:6.2f} {times[0]:9.0f} {times[1]:5.0f} {times[2]:6.0f} {times[3]:5.0f}",
-                      flush=True)
+        if options.offered:
+            for case in cases:
+                offered(case, options.offered, options.requests, options.rounds)
+        else:
+            at_once(cases, options.shares, options.requests, options.rounds)
     except BenchmarkError as error:
         print(f"batches: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def at_once(cases: Sequence[Case], shares: Sequence[str], count: int, rounds: int) -> None:
+    """Compare, and print a table."""
+    print(f"{'server':19} {'batch':>5} {'names':12} {'one by one/s':>12} {'batches/s':>10} {'ratio':>6} "
+          f"{'us: pyd2':>9} {'now':>5} {'server':>6} {'now':>5}")
+    for case in cases:
+        for share, alone, together in compare(case, shares, count, rounds):
+            ratio = median([b.rate / a.rate for a, b in zip(alone, together, strict=True)])
+            rates = [median([each.rate for each in runs]) for runs in (alone, together)]
+            times = [median([getattr(each, name) for each in runs])
+                     for name in ("pyd2_us", "server_us") for runs in (alone, together)]
+            print(f"{case.name:19} {case.batch:5} {share:12} {rates[0]:12.0f} {rates[1]:10.0f} "
+                  f"{ratio:6.2f} {times[0]:9.0f} {times[1]:5.0f} {times[2]:6.0f} {times[3]:5.0f}",
+                  flush=True)
 
 
 if __name__ == "__main__":
