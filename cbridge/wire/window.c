@@ -13,7 +13,8 @@ static const double
     COMMITS = 2.5,       /* replies that take less than so many times the base come from no queue, */
     LONG = 0.125,        /* and less than so many seconds (a quarter of Kea's timeout), */
     UNQUEUED = 96,       /* as long as this many or less are under way */
-    REMEASURE = 10,      /* seconds after which the base is measured again */
+    REMEASURE = 10,      /* seconds after which the base is measured again, */
+    STEADY = 2,          /* until a round takes less than so many times what the one before took */
     RECOVER = 5,         /* seconds after a cut for which the window may stay below START */
     IDLE = 0.05,         /* seconds without an update under way that are a pause, at least */
     SHORTEST = 1e-6,     /* a reply time is not taken for less: it divides */
@@ -139,18 +140,31 @@ static void adapt(wire_window *window, double mean, double now) {
     resize(window, most_of(size, least_of(FLOOR, window->cap)));
 }
 
-static void end_round(wire_window *window, double now) {
-    double mean = window->sum / window->count;
-    if (window->measuring || isinf(window->base)) {
-        window->base = mean;
-        window->path = window->least; /* the pace would hold the window down if it went by the average */
-    }
-    if (window->measuring) {
+static void set_base(wire_window *window, double base) {
+    window->base = base;
+    window->path = window->least; /* the pace would hold the window down if it went by the average */
+}
+
+static void measure(wire_window *window, double mean, double now) {
+    if (mean < STEADY * window->measured) {
+        set_base(window, (window->measured + mean) / 2);
         window->base_at = now;
         window->measuring = false;
         resize(window, window->size);
+    }
+    window->measured = mean;
+}
+
+static void end_round(wire_window *window, double now) {
+    double mean = window->sum / window->count;
+    if (window->measuring) {
+        measure(window, mean, now);
     } else {
+        if (isinf(window->base)) {
+            set_base(window, mean);
+        }
         adapt(window, mean, now);
+        window->measured = 0;
     }
     begin_round(window, now);
 }

@@ -12,6 +12,7 @@ typedef struct {
     int32_t limit;
     double base;
     double base_at;
+    double measured;
     double path;
     double answered;
     double cut_at;

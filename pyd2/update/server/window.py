@@ -12,8 +12,9 @@ The window starts at Kea's 32. Once per round trip it compares the least reply t
 What takes up to 2.5 times the base is not taken for a queue while the window is below 96. Knot DNS takes 10
 ms for each commit of a zone, whatever is in it; an update waits for the one under way, and then for its own.
 With 96 under way it does three times as much as with 32, and each takes hardly longer. Where updates really
-queue, 32 of them take eight times as long as the 4 of the measurement. The base is an average because now and
-then a commit takes no time at all: beside the best time ever seen, 10 ms would look like a queue.
+queue, 32 of them take eight times as long as the 4 of the measurement. Now and then a commit takes no time at
+all, as do the first ones of a zone at rest; beside these, 10 ms would look like a queue. So the base is an
+average, and a measurement goes on for as long as replies take longer each time.
 
 A window above 96 towards a distant server is paced: a whole window let go at once would arrive as a burst.
 
@@ -57,6 +58,8 @@ _LONG: Final = 0.125
 """Seconds, a quarter of Kea's timeout: nothing that takes longer is excused in this way."""
 _GROWTH: Final = 32.0
 _REMEASURE: Final = 10.0
+_STEADY: Final = 2.0
+"""A measurement ends when a round takes less than so many times what the one before took."""
 _RECOVER: Final = 5.0
 _IDLE: Final = 0.05
 _SHORTEST: Final = 1e-6
@@ -129,8 +132,8 @@ class PythonWindow:
 
     __slots__ = (
         "_answered", "_base", "_base_at", "_cap", "_count", "_cut_at", "_growth", "_idle_since", "_least",
-        "_measuring", "_path", "_round_start", "_size", "_slow_start", "_start", "_sum", "_tokens",
-        "_tokens_at", "_used_up", "in_flight", "limit",
+        "_measured", "_measuring", "_path", "_round_start", "_size", "_slow_start", "_start", "_sum",
+        "_tokens", "_tokens_at", "_used_up", "in_flight", "limit",
     )
 
     def __init__(self, cap: int = CAP) -> None:
@@ -145,6 +148,8 @@ class PythonWindow:
         """When the update went out, the latest of all, that was answered."""
         self._idle_since = inf
         self._measuring = False
+        self._measured = 0.0
+        """What the last round of the measurement took, on average; 0: there was none."""
         self._slow_start = True
         self._growth = 0.0
         self._cap = float(cap)
@@ -278,16 +283,26 @@ class PythonWindow:
 
     def _end_round(self, now: float) -> None:
         mean = self._sum / self._count
-        if self._measuring or self._base == inf:
-            self._base = mean
-            self._path = self._least  # the pace would hold the window down if it went by the average
         if self._measuring:
+            self._measure(mean, now)
+        else:
+            if self._base == inf:
+                self._set_base(mean)
+            self._adapt(mean, now)
+            self._measured = 0.0
+        self._begin_round(now)
+
+    def _measure(self, mean: float, now: float) -> None:
+        if mean < _STEADY * self._measured:
+            self._set_base((self._measured + mean) / 2)
             self._base_at = now
             self._measuring = False
             self._resize(self._size)
-        else:
-            self._adapt(mean, now)
-        self._begin_round(now)
+        self._measured = mean
+
+    def _set_base(self, base: float) -> None:
+        self._base = base
+        self._path = self._least  # the pace would hold the window down if it went by the average
 
     def _adapt(self, mean: float, now: float) -> None:
         size = self._size

@@ -48,13 +48,15 @@ class QueueingServer:
 class CommittingServer:
     """Commits all updates of a zone that have come, together, as Knot DNS does.
 
-    A commit takes ``commit`` seconds, whatever is in it; each ``quick``-th one takes hardly any. The updates
-    go to ``zones`` zones in turn, each of which has commits of its own.
+    A commit takes ``commit`` seconds, whatever is in it; each ``quick``-th one takes hardly any, nor do the
+    ``first`` ones, as after a rest. The updates go to ``zones`` zones in turn, each of which has commits of
+    its own.
     """
 
-    def __init__(self, commit: float, zones: int = 1, quick: int = 0) -> None:
+    def __init__(self, commit: float, zones: int = 1, quick: int = 0, first: int = 0) -> None:
         self.commit = commit
         self.quick = quick
+        self.first = first
         self.commits = 0
         self.number = 0
         self.latest = [(float("-inf"), float("-inf"))] * zones
@@ -68,6 +70,7 @@ class CommittingServer:
         if sent_at > begin:
             self.commits += 1
             begin = max(sent_at, end)
-            end = begin + (0.0003 if self.quick and self.commits % self.quick == 0 else self.commit)
+            quick = self.commits <= self.first or (self.quick and self.commits % self.quick == 0)
+            end = begin + (0.0003 if quick else self.commit)
             self.latest[zone] = begin, end
         return end
