@@ -14,7 +14,7 @@ ms for each commit of a zone, whatever is in it; an update waits for the one und
 With 96 under way it does three times as much as with 32, and each takes hardly longer. Where updates really
 queue, 32 of them take eight times as long as the 4 of the measurement. Now and then a commit takes no time at
 all, as do the first ones of a zone at rest; beside these, 10 ms would look like a queue. So the base is an
-average, and a measurement goes on for as long as replies take longer each time.
+average, and a measurement continues until a round takes less than twice as long as the one before.
 
 A window above 96 towards a distant server is paced: a whole window let go at once would arrive as a burst.
 

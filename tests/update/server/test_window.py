@@ -287,14 +287,18 @@ def test_a_window_always_allows_a_try(events: list[tuple[str, float]], cap: int)
 
 # Pacing.
 
-def paced(window: InFlightWindow, base: float = 0.02, size: int = 1000) -> float:
+FAR = 1 / 64
+"""Seconds; with steps of a power of two, too, the window's arithmetic is exact."""
+
+
+def paced(window: InFlightWindow, base: float = FAR, size: int = 1000) -> float:
     """Let a window grow over a distant, quick server; return the time."""
     window.set_cap(size)
     now = 0.0
     while window.limit < size:
         sent = []
         while window.in_flight < window.limit:
-            now += 0.0001
+            now += 2**-13
             for _ in range(window.free_places(now)):
                 window.sent()
                 sent.append(now)
@@ -307,14 +311,14 @@ def paced(window: InFlightWindow, base: float = 0.02, size: int = 1000) -> float
 @pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
 def test_a_large_window_to_a_distant_server_is_paced(kind: type[InFlightWindow]) -> None:
     window = kind()
-    now = paced(window) + 0.04
-    pace = 1.25 * 1000 / 0.02
+    now = paced(window) + 2 * FAR
+    pace = 1.25 * 1000 / FAR
     first = window.free_places(now)
-    assert first == pytest.approx(pace * 0.002, abs=1)
+    assert first == int(pace * 0.002) == 160
     for _ in range(first):
         window.sent()
     assert window.free_places(now) == 0
-    assert window.paced_until() == pytest.approx(now + 0.001, abs=3e-5)
+    assert window.paced_until() == pytest.approx(now + 0.001)
     assert window.free_places(now + 0.001) == pytest.approx(pace * 0.001, abs=1)
     for _ in range(1000 - first):
         window.sent()
