@@ -37,7 +37,15 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
 
-from benchmarks.daemon import TEMPLATE, default_subjects, end_on_sigterm, free_port, running, work_directory
+from benchmarks.daemon import (
+    TEMPLATE,
+    cpu_seconds,
+    default_subjects,
+    end_on_sigterm,
+    free_port,
+    running,
+    work_directory,
+)
 from benchmarks.errors import BenchmarkError
 from benchmarks.servers import serving
 from benchmarks.settings import IPV4_ZONE, KEY_NAME, SECRET, Settings, fill
@@ -50,6 +58,8 @@ FORWARD: Final = "bench.example."
 _ENDED: Final = re.compile(rb"(?m)^(\S+ \S+) .*DHCP_DDNS_ADD_(?:SUCCEEDED|FAILED) .* Request ID (\w+)")
 _TURN: Final = 0.002
 """Seconds between the moments at which requests are sent."""
+_AT_ONCE: Final = 256 / _TURN
+"""Requests a second that a receive buffer takes; that is not what is measured."""
 _WAIT: Final = 300.0
 
 
@@ -142,16 +152,10 @@ class Measured:
     """How long the requests took, in ascending order."""
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used."""
-    return time.clock_gettime((~pid << 3) | 2)  # as clock_getcpuclockid(3) makes it
-
-
-def measure(case: Case, batch: int, count: int, dns_port: int, server: int, rate: float = 128e3) -> Measured:
-    """Let a pyd2 carry out requests, which come at a rate. Raises BenchmarkError.
-
-    The default is that all come at once, as fast as a receive buffer allows.
-    """
+def measure(
+    case: Case, batch: int, count: int, dns_port: int, server: int, rate: float = _AT_ONCE
+) -> Measured:
+    """Let a pyd2 carry out requests, which come at a rate. Raises BenchmarkError."""
     with work_directory() as directory:
         ports = free_port(), dns_port
         text = configuration(case, batch, ports, directory)
@@ -159,15 +163,15 @@ def measure(case: Case, batch: int, count: int, dns_port: int, server: int, rate
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with running(pyd2, text, directory, ports, {}) as daemon, udp as sock:
             sock.connect(("127.0.0.1", ports[0]))
-            found = [datagram(number) for number in range(count)]
+            found = [(datagram(number), dhcid(number).hex().upper().encode()) for number in range(count)]
             before = cpu_seconds(daemon.pid), cpu_seconds(server)
             begin = time.perf_counter()
             sent: dict[bytes, float] = {}
-            for number, one in enumerate(found):
+            for number, (one, who) in enumerate(found):
                 while number >= (time.perf_counter() - begin) * rate:
                     time.sleep(_TURN)
                 sock.send(one)
-                sent[dhcid(number).hex().upper().encode()] = time.time()
+                sent[who] = time.time()
             took: list[float] = []
             with (directory / "log").open("rb") as log:
                 lines = b""
