@@ -73,6 +73,8 @@ def test_the_metrics_are_those_of_the_status(d2_binary: str, is_pyd2: bool, *, o
             machine.send(*[Host(number, ZONE).request() for number in range(20)])
             machine.until_appended(20)
             if owns:
+                # Nothing waits before the owner has read the requests, either.
+                wait_until(lambda: machine.d2.statistics()["update-success"] == 20, "all to be in the zone")
                 wait_until(lambda: machine.queue()["node"]["waiting"] == 0, "all to be done")
             samples = cluster_samples(http_port)
             queue, status = machine.queue(), page_status(http_port)
