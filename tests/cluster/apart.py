@@ -105,7 +105,8 @@ class ApartSite(Rig):
         for machine in self.machines:
             for path in machine.logs():
                 said = path.read_text(errors="backslashreplace")
-                assert "PYD2_INTERNAL_ERROR" not in said, said[-4000:]
+                before, defect, after = said.partition("PYD2_INTERNAL_ERROR")
+                assert not defect, f"{machine.name}: {before[-2000:]}{defect}{after[:6000]}"
 
     # The servers.
 
