@@ -10,9 +10,12 @@ import asyncio
 import contextlib
 import io
 import re
+import shutil
 import signal
+import tempfile
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyd2.config.nats.servers import Server
@@ -34,7 +37,6 @@ from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
 
     from pyd2.queue.shared.record import Record
     from tests.kit.certificates import Certificate
@@ -107,6 +109,14 @@ class ApartSite(Rig):
                 said = path.read_text(errors="backslashreplace")
                 before, defect, after = said.partition("PYD2_INTERNAL_ERROR")
                 assert not defect, f"{machine.name}: {before[-2000:]}{defect}{after[:6000]}"
+
+    def keep_logs(self) -> None:
+        """Copy the logs of all daemons to a directory that stays, and print its name."""
+        kept = Path(tempfile.mkdtemp(prefix="pyd2-site-"))
+        for machine in self.machines:
+            for path in machine.logs():
+                shutil.copy(path, kept / f"{machine.name}{path.name}")
+        print(f"the logs are in {kept}", flush=True)
 
     # The servers.
 
@@ -265,7 +275,11 @@ def apart_site(
         harness = make_certificate(directory, authority, "email:harness@example.com", "harness")
         site = ApartSite(lan, servers, bind, machines, updates, authority, harness)
         site.make_streams()
-        yield site
+        try:
+            yield site
+        except Exception:
+            site.keep_logs()
+            raise
 
 
 def _mount_memory(directory: Path, octets: int) -> None:

@@ -31,6 +31,7 @@ IDLE_SECONDS: Final = 45.0
 """Without an update for so long nothing more comes."""
 _TICK: Final = 0.01
 _LOOK: Final = 0.5
+_SHOWN: Final = 20
 
 
 def address_of(version: int) -> str:
@@ -71,6 +72,10 @@ class Load:
     def last(self) -> int:
         """The last version: all from 1 on were sent."""
         return len(self.clients) - 1
+
+    def name_of(self, version: int) -> str:
+        """Return the name that a request was for."""
+        return self._names[self.clients[version]]
 
     def stop(self) -> None:
         """Send no more."""
@@ -151,4 +156,9 @@ def finish(site: ApartSite, load: Load) -> Outcome:
     wait_while_busy(site, lambda: site.addresses() == load.wanted)
     site.updates.close()
     site.check_logs()
-    return judge(site.updates, site.claims(), load.clients, load.wanted, site.addresses())
+    outcome = judge(site.updates, site.claims(), load.clients, load.wanted, site.addresses())
+    if not outcome.good:
+        site.keep_logs()
+        for version in outcome.never_done[:_SHOWN]:
+            print(f"never carried out: {load.name_of(version)} with {address_of(version)}", flush=True)
+    return outcome

@@ -174,6 +174,8 @@ class Outcome(NamedTuple):
     """Requests that were carried out again, by epoch."""
     older: int
     """Updates that the DNS server has carried out after a newer one of their client."""
+    never_done: Sequence[int]
+    """The versions of those that are lost."""
 
     @property
     def good(self) -> bool:
@@ -227,4 +229,6 @@ def judge(
     wrong = [(name, address, found.get(name)) for name, address in wanted.items()
              if found.get(name) != address]
     accepted = len(clients) - 1
-    return Outcome(accepted, accepted - len(done), wrong, len(claims), stale, took_effect, repeated, older)
+    never_done = [version for version in range(1, accepted + 1) if version not in done]
+    return Outcome(accepted, len(never_done), wrong, len(claims), stale, took_effect, repeated, older,
+                   never_done)
