@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 import re
 import shutil
 import signal
@@ -112,7 +113,8 @@ class ApartSite(Rig):
 
     def keep_logs(self) -> None:
         """Copy the logs of all daemons to a directory that stays, and print its name."""
-        kept = Path(tempfile.mkdtemp(prefix="pyd2-site-"))
+        # Not in the memory that goes with this process's namespaces.
+        kept = Path(tempfile.mkdtemp(prefix="pyd2-site-", dir=os.environ.get("TMPDIR", "/var/tmp")))
         for machine in self.machines:
             for path in machine.logs():
                 shutil.copy(path, kept / f"{machine.name}{path.name}")
