@@ -14,7 +14,8 @@ static const double
     LONG = 0.125,        /* and less than so many seconds (a quarter of Kea's timeout), */
     UNQUEUED = 96,       /* as long as this many or less are under way */
     REMEASURE = 10,      /* seconds after which the base is measured again, */
-    STEADY = 2,          /* until a round takes less than so many times what the one before took */
+    STEADY = 2,          /* until none of two rounds in a row takes so many times what the other takes, */
+    MOST_ROUNDS = 6,     /* or for so many rounds: there are servers whose replies never take the same time */
     RECOVER = 5,         /* seconds after a cut for which the window may stay below START */
     IDLE = 0.05,         /* seconds without an update under way that are a pause, at least */
     SHORTEST = 1e-6,     /* a reply time is not taken for less: it divides */
@@ -52,6 +53,7 @@ void wire_window_init(wire_window *window, int32_t cap) {
     *window = (wire_window){0};
     window->base = INFINITY;
     window->base_at = -INFINITY;
+    window->shortest = INFINITY;
     window->answered = -INFINITY;
     window->cut_at = -INFINITY;
     window->idle_since = INFINITY;
@@ -140,14 +142,13 @@ static void adapt(wire_window *window, double mean, double now) {
     resize(window, most_of(size, least_of(FLOOR, window->cap)));
 }
 
-static void set_base(wire_window *window, double base) {
-    window->base = base;
-    window->path = window->least; /* the pace would hold the window down if it went by the average */
-}
-
 static void measure(wire_window *window, double mean, double now) {
-    if (mean < STEADY * window->measured) {
-        set_base(window, (window->measured + mean) / 2);
+    window->rounds++;
+    window->shortest = least_of(window->shortest, window->least);
+    bool steady = most_of(mean, window->measured) < STEADY * least_of(mean, window->measured);
+    if (steady || window->rounds >= MOST_ROUNDS) {
+        window->base = (window->measured + mean) / 2;
+        window->path = window->shortest; /* the pace would hold the window down if it went by the average */
         window->base_at = now;
         window->measuring = false;
         resize(window, window->size);
@@ -161,10 +162,13 @@ static void end_round(wire_window *window, double now) {
         measure(window, mean, now);
     } else {
         if (isinf(window->base)) {
-            set_base(window, mean);
+            window->base = mean;
+            window->path = window->least;
         }
         adapt(window, mean, now);
         window->measured = 0;
+        window->rounds = 0;
+        window->shortest = INFINITY;
     }
     begin_round(window, now);
 }

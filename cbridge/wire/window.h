@@ -13,6 +13,8 @@ typedef struct {
     double base;
     double base_at;
     double measured;
+    double rounds;
+    double shortest;
     double path;
     double answered;
     double cut_at;

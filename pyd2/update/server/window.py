@@ -14,7 +14,8 @@ ms for each commit of a zone, whatever is in it; an update waits for the one und
 With 96 under way it does three times as much as with 32, and each takes hardly longer. Where updates really
 queue, 32 of them take eight times as long as the 4 of the measurement. Now and then a commit takes no time at
 all, as do the first ones of a zone at rest; beside these, 10 ms would look like a queue. So the base is an
-average, and a measurement continues until a round takes less than twice as long as the one before.
+average, and a measurement continues until two rounds in a row take about as long: neither such commits nor
+a pause of the server, or of our own process, count for what a reply always takes.
 
 A window above 96 towards a distant server is paced: a whole window let go at once would arrive as a burst.
 
@@ -59,7 +60,9 @@ _LONG: Final = 0.125
 _GROWTH: Final = 32.0
 _REMEASURE: Final = 10.0
 _STEADY: Final = 2.0
-"""A measurement ends when a round takes less than so many times what the one before took."""
+"""A measurement ends when none of two rounds in a row takes so many times what the other takes, ..."""
+_MOST_ROUNDS: Final = 6
+"""... or after so many: there are servers whose replies never take the same time."""
 _RECOVER: Final = 5.0
 _IDLE: Final = 0.05
 _SHORTEST: Final = 1e-6
@@ -132,8 +135,8 @@ class PythonWindow:
 
     __slots__ = (
         "_answered", "_base", "_base_at", "_cap", "_count", "_cut_at", "_growth", "_idle_since", "_least",
-        "_measured", "_measuring", "_path", "_round_start", "_size", "_slow_start", "_start", "_sum",
-        "_tokens", "_tokens_at", "_used_up", "in_flight", "limit",
+        "_measured", "_measuring", "_path", "_round_start", "_rounds", "_shortest", "_size", "_slow_start",
+        "_start", "_sum", "_tokens", "_tokens_at", "_used_up", "in_flight", "limit",
     )
 
     def __init__(self, cap: int = CAP) -> None:
@@ -142,7 +145,7 @@ class PythonWindow:
         self._base = inf
         self._base_at = -inf
         self._path = 0.0
-        """The least reply time of those that the base is the average of."""
+        """The least reply time of the last measurement."""
         self._cut_at = -inf
         self._answered = -inf
         """When the update went out, the latest of all, that was answered."""
@@ -150,6 +153,10 @@ class PythonWindow:
         self._measuring = False
         self._measured = 0.0
         """What the last round of the measurement took, on average; 0: there was none."""
+        self._rounds = 0
+        """Rounds of the measurement that have ended."""
+        self._shortest = inf
+        """The least reply time of these."""
         self._slow_start = True
         self._growth = 0.0
         self._cap = float(cap)
@@ -287,22 +294,25 @@ class PythonWindow:
             self._measure(mean, now)
         else:
             if self._base == inf:
-                self._set_base(mean)
+                self._base = mean
+                self._path = self._least
             self._adapt(mean, now)
             self._measured = 0.0
+            self._shortest = inf
+            self._rounds = 0
         self._begin_round(now)
 
     def _measure(self, mean: float, now: float) -> None:
-        if mean < _STEADY * self._measured:
-            self._set_base((self._measured + mean) / 2)
+        self._rounds += 1
+        self._shortest = min(self._shortest, self._least)
+        steady = max(mean, self._measured) < _STEADY * min(mean, self._measured)
+        if steady or self._rounds >= _MOST_ROUNDS:
+            self._base = (self._measured + mean) / 2
+            self._path = self._shortest  # the pace would hold the window down if it went by the average
             self._base_at = now
             self._measuring = False
             self._resize(self._size)
         self._measured = mean
-
-    def _set_base(self, base: float) -> None:
-        self._base = base
-        self._path = self._least  # the pace would hold the window down if it went by the average
 
     def _adapt(self, mean: float, now: float) -> None:
         size = self._size

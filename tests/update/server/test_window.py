@@ -112,6 +112,47 @@ def test_the_first_commits_after_a_rest_do_not_count(
 
 
 @pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+@pytest.mark.parametrize("begin", range(28, 52, 4))
+def test_a_pause_in_the_measurement_does_not_count(
+    kind: type[PythonWindow | NativeWindow], begin: int
+) -> None:
+    """As a part of the base it would let the window grow into a queue for ten seconds."""
+    server = QueueingServer(0.0002, 0.001)
+    server.pauses = [(begin / 1000, begin / 1000 + 0.15)]
+    load = Load(kind(), server)
+    load.run(3)
+    assert load.most < 1.5 * START + 1
+
+
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+@pytest.mark.parametrize("replies", [28, 31, 34])
+def test_our_own_process_may_be_stopped_in_the_measurement(
+    kind: type[PythonWindow | NativeWindow], replies: int
+) -> None:
+    """The replies are there when it continues, and are read before the tries are found to be late."""
+    server = QueueingServer(0.0002, 0.001)
+    load = Load(kind(), server)
+    while load.window.limit > FLOOR:
+        load.run(load.now + 1e-9)
+    for _ in range(replies):  # 28 have no part in the measurement: more than 4 were under way
+        load.run(load.now + 1e-9)
+    load.events = [(at + 60, number, sent_at, False) for at, number, sent_at, _ in load.events]
+    load.now += 60
+    server.free_at += 60
+    load.run(63)
+    assert load.most < 1.5 * START + 1
+
+
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+def test_a_measurement_ends_though_no_round_is_like_the_one_before(kind: type[InFlightWindow]) -> None:
+    load = Load(kind(), CommittingServer(0.01, quick=2))
+    load.run(12)
+    small = [at for at, limit in load.limits if limit == FLOOR and at < 1]
+    assert small[-1] - small[0] < 0.05
+    assert max(limit for at, limit in load.limits if at > 1) == CAP
+
+
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
 @pytest.mark.parametrize(("service", "pause"), [(0.001, 0.15), (0.003, 0.15), (0.01, 0.0)])
 def test_a_slow_server_gets_hardly_more_than_from_kea(
     kind: type[InFlightWindow], service: float, pause: float
@@ -324,6 +365,26 @@ def test_a_large_window_to_a_distant_server_is_paced(kind: type[InFlightWindow])
         window.sent()
     assert window.free_places(now + 1) == 0
     assert window.paced_until() == inf
+
+
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+@pytest.mark.parametrize("delays", [(FAR, 1.75 * FAR), (1.75 * FAR, FAR)])
+def test_the_pace_is_that_of_the_shortest_way_that_was_measured(
+    kind: type[InFlightWindow], delays: tuple[float, float]
+) -> None:
+    """A window that a longer one holds down is not used up, and would not be measured again."""
+    window = kind()
+    now = 0.0
+    for delay in (FAR, *delays):
+        count = window.free_places(now)
+        for _ in range(count):
+            window.sent()
+        for _ in range(count):
+            window.replied(now, now + delay)
+        now += delay
+    assert window.limit == START
+    now = paced(window) + 2 * FAR
+    assert window.free_places(now) == int(1.25 * 1000 / FAR * 0.002)
 
 
 @pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
