@@ -346,13 +346,13 @@ class Owner:
             at_floor = await in_time(queue.batch(record.floor), ANSWER_SECONDS)
         after = progress.begin_after(at_floor)
         if after != record.floor:
-            self._log.emit("PYD2_CLUSTER_STREAM_LOST", self._site, record.floor)
+            self._lost(record.floor)
         if self._paused_since is not None:
             self._log.emit("PYD2_CLUSTER_RESUMED", self._site, after + 1)
         self._paused_since = None
         events = TermEvents(
-            self._carry_out, self._burial.add, self._unreadable, self._overtaken, self._contact.unread,
-            self._contact.readable, lambda: self._host.retries,
+            self._carry_out, self._burial.add, self._unreadable, self._lost, self._overtaken,
+            self._contact.unread, self._contact.readable, lambda: self._host.retries,
         )
         term = self._term = Term(progress, events, self._most, record.epoch)
         self._host.begin(term)
@@ -398,15 +398,20 @@ class Owner:
     def _unreadable(self, sequence: int, fault: str) -> None:
         self._log.emit("PYD2_CLUSTER_BATCH_UNREADABLE", self._site, sequence, fault)
 
+    def _lost(self, sequence: int) -> None:
+        self._log.emit("PYD2_CLUSTER_STREAM_LOST", self._site, sequence)
+
     def _overtaken(self, receiver: str, count: int) -> None:
         self.overtaken += count
         self._log.emit("PYD2_CLUSTER_OVERTAKEN", self._site, count, receiver)
 
     def _read_to_end(self, task: asyncio.Task[None]) -> None:
-        """Look how the reading of a term has ended: an error that is none of the queue's is a defect."""
-        if not task.cancelled() and (error := task.exception()) is not None:
+        """End a term whose reading has ended: an error that is none of the queue's is a defect."""
+        if task.cancelled() or task is not self._reading:
+            return
+        if (error := task.exception()) is not None:
             self._host.report({"message": "reading the shared queue has failed", "exception": error})
-            self._end_term(self._term)
+        self._end_term(self._term)
 
     def _report_fault(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

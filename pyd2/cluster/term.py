@@ -54,6 +54,8 @@ class TermEvents(NamedTuple):
     """Keeps dead letters, by the numbers of their requests; ``Term.buried`` gets these when they are safe."""
     unreadable: Callable[[int, str], None]
     """Logs a batch that is skipped: its sequence, and why."""
+    lost: Callable[[int], None]
+    """Logs that servers have lost a batch with this sequence, which another one has now."""
     overtaken: Callable[[str, int], None]
     """Logs requests that come too late: their receiver, and how many they are."""
     refused: Callable[[str], None]
@@ -85,7 +87,8 @@ class Term:
     async def read(self, link: Link, after: int, revision: Revision, early: EarlyReader) -> None:
         """Hand on the late batches, as of a revision, and then what is behind a sequence, to the end.
 
-        ``early`` may have the first reader.
+        ``early`` may have the first reader. It returns if servers give the sequences of batches that they
+        have lost to others: another term is to begin, as after a claim.
         """
         late_begun = False
         seconds, longest = OPEN_SECONDS
@@ -106,12 +109,23 @@ class Term:
             try:
                 while not self.closed:
                     for queued in await reader.read(_READ_SECONDS):
-                        after = queued.sequence
-                        await self._begin(queued)
+                        if queued.sequence > after:
+                            after = queued.sequence
+                            await self._begin(queued)
+                        elif self._is_another(queued):
+                            self._events.lost(queued.sequence)
+                            return
             except SharedQueueError:
                 await asyncio.sleep(_PAUSE)
             finally:
                 reader.close()
+
+    def _is_another(self, queued: QueuedBatch) -> bool:
+        """Whether a batch that comes again is not the one that had its sequence.
+
+        A server that lags behind begins a reader with what it has, whatever was asked for.
+        """
+        return queued.batch is not None and not self.progress.was_read(queued.batch)
 
     async def _begin_late(self, found: Sequence[LateBatch]) -> None:
         if not self.closed:

@@ -21,6 +21,7 @@ from tests.queue.nats.played import TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyd2.queue.shared.interface import QueuedBatch
     from pyd2.queue.shared.record import Record, Revision
     from tests.kit.nats_servers import NatsServer
 
@@ -68,6 +69,93 @@ def test_the_owner_works_the_queue_off_and_has_removed_what_is_done(
                     break
                 await asyncio.sleep(0.01)
             assert [await queue.batch(number) is None for number in range(1, 6)] == [True] * 4 + [False]
+            assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+@contextlib.contextmanager
+def lagging_reader(monkeypatch: pytest.MonkeyPatch, batches: int) -> Iterator[list[QueuedBatch]]:
+    """Have the reader fail behind its next batch; the one that follows begins so many batches too early.
+
+    Yields what that one has read.
+    """
+    with monkeypatch.context() as patch:
+        read, receive = SiteQueue.read, SiteReader.read
+        found: list[QueuedBatch] = []
+        opened = False
+
+        async def early(queue: SiteQueue, after: int, seconds: float) -> SiteReader:
+            nonlocal opened
+            opened = True
+            return await read(queue, after - batches, seconds)
+
+        async def failing(reader: SiteReader, seconds: float) -> list[QueuedBatch]:
+            if not opened:
+                raise UnansweredError("the server was killed")
+            found.extend(came := await receive(reader, seconds))
+            return came
+
+        patch.setattr(SiteQueue, "read", early)
+        patch.setattr(SiteReader, "read", failing)
+        yield found
+
+
+def test_batches_that_a_lagging_server_gives_again_are_not_begun_again(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JetStream begins with what a server has if that is less than what the reader was to begin with."""
+
+    async def scenario() -> None:
+        async with new_site(server, "lagging") as queue:
+            node = Node(server, "lagging", "n1")
+            for serial, text in enumerate((b"a", b"b", b"c"), 1):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b", b"c")
+            with lagging_reader(monkeypatch, 2) as found:
+                await append(queue, 4, b"d")
+                await until(lambda: [one.sequence for one in found] == [3, 4], "two batches to come again")
+                await append(queue, 5, b"e")
+                await node.until_begun(b"a", b"b", b"c", b"d", b"e")
+                node.host.end(5)
+                await until(lambda: node.owner.status()["floor"] == 5, "the floor")
+            assert not node.host.faults
+            assert node.owner.claims == 1
+            assert "PYD2_CLUSTER_STREAM_LOST" not in node.log.ids
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_with_the_sequence_of_another_one_begins_another_term(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers have lost what they had acknowledged, while this node owned the queue."""
+
+    async def scenario() -> None:
+        async with new_site(server, "reused") as queue:
+            node = Node(server, "reused", "n1")
+            for serial, text in enumerate((b"a", b"b"), 1):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b")
+            node.host.end(1)
+            await until(lambda: node.owner.status()["floor"] == 1, "the floor")
+            with lagging_reader(monkeypatch, 0), monkeypatch.context() as patch:
+                receive = SiteReader.read
+
+                async def reused(reader: SiteReader, seconds: float) -> list[QueuedBatch]:
+                    return [found._replace(sequence=2) if found.sequence == 4 else found
+                            for found in await receive(reader, seconds)]
+
+                patch.setattr(SiteReader, "read", reused)
+                await append(queue, 3, b"c")
+                await node.until_begun(b"b", b"c")
+                await append(queue, 4, b"d")
+                await node.until_logged("PYD2_CLUSTER_STREAM_LOST")
+            await node.until_begun(b"b", b"c", b"d")
+            node.host.end(3)
+            await until(lambda: node.owner.status()["floor"] == 4, "the floor")
             assert not node.host.faults
             await node.kill()
 

@@ -76,6 +76,10 @@ class Progress:
         self._by_sequence[sequence] = begun
         return begun.left > 0
 
+    def was_read(self, batch: RequestBatch) -> bool:
+        """Whether a batch, or a newer one of its receiver, was read before."""
+        return not self._is_new(batch)
+
     def done(self, sequence: int, count: int = 1) -> None:
         """Note that so many requests of a batch are done."""
         begun = self._by_sequence[sequence]
