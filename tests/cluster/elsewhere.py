@@ -21,6 +21,7 @@ from tests.cluster.rate import (
     LONE_RATE,
     MOST_CPU_US,
     MOST_LONE_MS,
+    cpu_more,
     middle,
     run_kind,
 )
@@ -56,8 +57,7 @@ def elsewhere(rounds: int, offered: float) -> bool:
         print(f"{kind:8} {load:>8} {middle(runs, 'rate'):10.0f} {cpu:17.1f} {carries:>30} "
               f"{middle(runs, 'p50_ms'):14.2f} {middle(runs, 'p99_ms'):6.2f}")
     rate = middle(found["nats", "full"], "rate")
-    more = {load: middle(found["nats", load], "cpu_us") - middle(found["memory", load], "cpu_us")
-            for load in loads if load != "lone"}
+    more = {load: cpu_more(found["nats", load], found["memory", load]) for load in loads if load != "lone"}
     slowest = middle(found["nats", "lone"], "p99_ms")
     shown = ", ".join(f"{us:.1f} us of CPU time more ({load})" for load, us in more.items())
     print(f"beside memory: {shown} (at most {MOST_CPU_US:g} are wanted); {rate:.0f} requests/s (at least "

@@ -56,7 +56,7 @@ def rate(rounds: int) -> bool:
         print(f"{kind:8} {middle(full[kind], 'rate'):10.0f}  {middle(full[kind], 'cpu_us'):22.1f} "
               f"{middle(full[kind], 'servers_us'):8.1f}   {middle(lone[kind], 'p50_ms'):19.2f} "
               f"{middle(lone[kind], 'p99_ms'):6.2f}")
-    more = middle(full["nats"], "cpu_us") - middle(full["memory"], "cpu_us")
+    more = cpu_more(full["nats"], full["memory"])
     slowest = middle(lone["nats"], "p99_ms")
     print(f"beside memory: {more:.1f} us of CPU time more (at most {MOST_CPU_US:g} are wanted); "
           f"beside durable: {middle(full['nats'], 'rate') / middle(full['durable'], 'rate'):.2f} times the "
@@ -67,6 +67,14 @@ def rate(rounds: int) -> bool:
 def middle(runs: list[Run], figure: str) -> float:
     """Return the median of a figure."""
     return float(median([run[figure] for run in runs]))
+
+
+def cpu_more(runs: list[Run], others: list[Run]) -> float:
+    """Return by how many us of CPU time a request takes more than in the others, as median of the rounds.
+
+    Two runs of one round have the same neighbours on this machine; those of different rounds do not.
+    """
+    return float(median([run["cpu_us"] - other["cpu_us"] for run, other in zip(runs, others, strict=True)]))
 
 
 def run_kind(kind: str, urls: list[str], *load: str) -> Run:
