@@ -60,13 +60,12 @@ class DatagramBatch(Sequence[bytes]):
         return sum(sizes)
 
 
-def in_batches(datagrams: Sequence[bytes], most: int) -> Iterator[DatagramBatch]:
+def in_batches(datagrams: Sequence[bytes], most: int) -> Sequence[DatagramBatch]:
     """Return datagrams in batches of at most ``most``."""
-    if len(datagrams) <= most:
-        yield to_batch(datagrams)
-        return
-    for first in range(0, len(datagrams), most):
-        yield to_batch(datagrams[first : first + most])
+    count = len(datagrams)
+    if count <= most:
+        return (to_batch(datagrams),)
+    return [to_batch(datagrams[first : first + most]) for first in range(0, count, most)]
 
 
 def to_batch(datagrams: Sequence[bytes]) -> DatagramBatch:

@@ -290,11 +290,13 @@ class Scheduler:
             return
         most = max(self._steps // 8, self._steps // len(lanes))
         floor = self._floor()
+        retries = self._retries.any
         for lane in lanes:
+            waits = lane.ready or lane.waiting or lane.collecting
             if self._left > floor:
-                if self._serve_part(lane, most, floor, now, wall):
+                if (waits or retries) and self._serve_part(lane, most, floor, now, wall):
                     self._unserved[lane] = None
-            elif lane.ready or lane.waiting or lane.collecting:
+            elif waits:
                 self._unserved[lane] = None
 
     def _serve_turns(self, now: float, wall: float) -> None:
