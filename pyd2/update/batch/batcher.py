@@ -9,9 +9,9 @@ wait for their turn: the more comes while a batch is under way, the larger the n
 
 A batch takes one place in the window, which learns nothing from its reply time. Over UDP, which takes
 ``MAX_UDP_BATCH`` octets, ``UDP_AT_A_TIME`` are under way to a server; else ``TCP_AT_A_TIME`` for a zone, so
-that the server has one to do while the other's reply is on its way. How many there are for all zones
-together follows from the server's time (``size.py``). A batch that is not full waits until no other one is
-under way for its zone.
+that the server has one to do while the other's reply is on its way, and others while names are asked for
+(``ROUNDS_AT_A_TIME``). How many there are for all zones together follows from the server's time
+(``size.py``). A batch that is not full waits until no other one is under way for its zone.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ UDP_AT_A_TIME: Final = 16
 """Batches under way to a server over UDP: more would overrun its socket's buffer."""
 TCP_AT_A_TIME: Final = 2
 """Batches under way for a zone, if they may need TCP."""
+ROUNDS_AT_A_TIME: Final = 4
+"""Rounds of a zone then, with those whose names are being asked for: the server has time for batches
+meanwhile. When they go on, so many batches may be under way."""
 QUESTIONS_AT_A_TIME: Final = 96
 """Questions under way to a server."""
 
@@ -339,7 +342,9 @@ class Batcher:
         if batches.fits_udp(group, size):
             if batches.udp >= UDP_AT_A_TIME:
                 return 0
-        elif under_way >= TCP_AT_A_TIME:
+        elif under_way >= ROUNDS_AT_A_TIME or (
+            under_way - batches.zones_asking[group.zone] >= TCP_AT_A_TIME
+        ):
             return 0
         if (len(waiting) < size and not (pulled and not under_way)) or must_wait(batches.lane, group.key):
             return 0

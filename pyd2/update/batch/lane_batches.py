@@ -75,7 +75,7 @@ class LaneBatches:
     __slots__ = (
         "_most_groups", "_no_questions_until", "_no_tcp_until", "_paused", "_tcp_failed_at", "_waiting",
         "asking", "at_a_time", "counts", "groups", "lane", "owners", "places", "rounds", "second", "singles",
-        "tcp_works", "to_ask", "turns", "udp", "under_way", "zones",
+        "tcp_works", "to_ask", "turns", "udp", "under_way", "zones", "zones_asking",
     )
 
     def __init__(self, lane: Lane) -> None:
@@ -94,6 +94,8 @@ class LaneBatches:
         """Rounds under way."""
         self.zones: Counter[Zone] = Counter()
         """The same, by zone."""
+        self.zones_asking: Counter[Zone] = Counter()
+        """Of these, those whose names are being asked for: no batch of theirs is under way."""
         self.under_way = 0
         """Batches under way."""
         self.udp = 0

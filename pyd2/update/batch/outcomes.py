@@ -138,6 +138,7 @@ class BatchOutcomes:
         count = len(round_.transactions)
         round_.found = [Found.UNKNOWN] * count
         round_.left = count
+        batches.zones_asking[group.zone] += 1
         batches.to_ask.extend(Question(round_, place, self, group.asking) for place in range(count))
 
     def question_answered(self, question: Question, found: Found, now: float) -> None:
@@ -153,6 +154,7 @@ class BatchOutcomes:
 
     def _asked(self, batches: LaneBatches, round_: Round, now: float) -> None:
         """Continue a round whose names have all been asked for."""
+        batches.zones_asking[round_.group.zone] -= 1
         found = round_.found
         half = len(found) / 2
         round_.group.expected = _expected(found)
@@ -200,7 +202,7 @@ class BatchOutcomes:
         zone = round_.group.zone
         batches.zones[zone] -= 1
         if not batches.zones[zone]:
-            del batches.zones[zone]
+            del batches.zones[zone], batches.zones_asking[zone]
 
     def _let_go(
         self, batches: LaneBatches, round_: Round, go_on: Callable[[Transaction], None]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyd2.dns.tsig import HmacKey
-from pyd2.update.batch.batcher import TCP_AT_A_TIME, UDP_AT_A_TIME
+from pyd2.update.batch.batcher import ROUNDS_AT_A_TIME, TCP_AT_A_TIME, UDP_AT_A_TIME
 from pyd2.update.batch.lane_batches import PAUSE
 from pyd2.update.engine import Selection
 from tests.kit import ncr
@@ -106,6 +106,21 @@ def test_a_batch_that_only_its_signature_makes_too_long_for_udp_counts_for_its_z
         over_tcp = max(over_tcp, batches.under_way - batches.udp)
     assert world.tcp > 10
     assert over_tcp == TCP_AT_A_TIME
+
+
+def test_while_names_are_asked_for_other_batches_are_under_way() -> None:
+    """Else the server would have nothing to do meanwhile."""
+    world = World(batch_map(20, 64))
+    world.run(additions(400, reverse=False)[::20], together=1, gap=0.02)
+    strangers = additions(400, reverse=False)
+    for request in strangers:
+        request["dhcid"] = ncr.dhcid(request["fqdn"].encode(), "other.")
+    world.send(strangers)
+    rounds = 0
+    while world.d2.step():
+        (lane,) = world.engine.lanes
+        rounds = max(rounds, world.batches(lane).rounds)
+    assert rounds == ROUNDS_AT_A_TIME
 
 
 def test_without_tcp_batches_are_short() -> None:
