@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pyd2.queue.shared.interface import SharedQueueError
+from pyd2.queue.shared.progress import name_of
 
 if TYPE_CHECKING:
     from pyd2.queue.shared.interface import SharedQueue
@@ -40,16 +41,18 @@ class Removal:
         some = record.floor - 1 > self._dropped or self._ended
         if some and not busy and time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + DROP_SECONDS
-            self._task = asyncio.get_running_loop().create_task(self._remove(queue, record.floor - 1))
+            self._task = asyncio.get_running_loop().create_task(self._remove(queue, record))
 
     def cancel(self) -> None:
         """Stop."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _remove(self, queue: SharedQueue, up_to: int) -> None:
+    async def _remove(self, queue: SharedQueue, record: Record) -> None:
+        up_to = record.floor - 1
         with suppress(SharedQueueError):  # it is tried again, with more
-            if up_to > self._dropped:
+            # Servers that have lost what they had acknowledged give its sequences to new batches.
+            if up_to > self._dropped and name_of(await queue.batch(record.floor)) == record.at:
                 await queue.drop(up_to)
                 self._dropped = up_to
             for name, revision in list(self._ended.items()):

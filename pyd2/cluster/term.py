@@ -90,7 +90,7 @@ class Term:
         ``early`` may have the first reader. It returns if servers give the sequences of batches that they
         have lost to others: another term is to begin, as after a claim.
         """
-        late_begun = False
+        late_begun = opened = False
         seconds, longest = OPEN_SECONDS
         while not self.closed:
             try:
@@ -107,6 +107,11 @@ class Term:
             seconds, _ = OPEN_SECONDS
             self._events.readable()
             try:
+                if opened and after and not self.progress.is_last(await link.queue.batch(after)):
+                    # The reader may begin behind batches that have the sequences of lost ones.
+                    self._events.lost(after)
+                    return
+                opened = True
                 while not self.closed:
                     for queued in await reader.read(_READ_SECONDS):
                         if queued.sequence > after:

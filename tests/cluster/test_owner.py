@@ -162,6 +162,64 @@ def test_a_batch_with_the_sequence_of_another_one_begins_another_term(
     asyncio.run(scenario())
 
 
+def test_a_reader_that_is_opened_again_may_not_begin_behind_what_was_lost(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else new batches with the sequences of lost ones would never be read."""
+
+    async def scenario() -> None:
+        async with new_site(server, "behind") as queue:
+            node = Node(server, "behind", "n1")
+            for serial, text in enumerate((b"a", b"b"), 1):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b")
+            node.host.end(1)
+            await until(lambda: node.owner.status()["floor"] == 1, "the floor")
+            with lagging_reader(monkeypatch, 0), monkeypatch.context() as patch:
+                there = SiteQueue.batch
+
+                async def lost(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+                    return None if sequence == 3 else await there(queue, sequence)
+
+                patch.setattr(SiteQueue, "batch", lost)
+                await append(queue, 3, b"c")
+                await node.until_logged("PYD2_CLUSTER_STREAM_LOST")
+            await node.until_begun(b"b", b"c")
+            node.host.end(2)
+            await until(lambda: node.owner.status()["floor"] == 3, "the floor")
+            assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_removed_while_the_batch_at_the_floor_is_another_one(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind it new batches may have the sequences of those that the servers have lost."""
+    monkeypatch.setattr(removal, "DROP_SECONDS", 0.0)
+    there = SiteQueue.batch
+    asked: list[int] = []
+
+    async def lost(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        asked.append(sequence)
+        return None
+
+    async def scenario() -> None:
+        async with new_site(server, "kept") as queue:
+            node = Node(server, "kept", "n1")
+            for serial, text in enumerate((b"a", b"b", b"c"), 1):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b", b"c")
+            monkeypatch.setattr(SiteQueue, "batch", lost)
+            node.host.end(3)
+            await until(lambda: 3 in asked, "the floor to be compared")
+            await node.kill()
+            assert await there(queue, 1) is not None
+
+    asyncio.run(scenario())
+
+
 def test_the_reader_is_made_while_the_queue_is_claimed(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,8 @@ class Progress:
         """The last batch of each receiver up to the floor."""
         self._read = dict(record.seen)
         """The last batch of each receiver that was read."""
+        self._last = record.at
+        """The batch that was read last, or the one at the floor; None if it cannot be read."""
         self._begun: deque[_Begun] = deque()
         self._by_sequence: dict[int, _Begun] = {}
         self._requests = 0
@@ -56,17 +58,20 @@ class Progress:
         """
         if self.at is None and not self.floor:
             return 0
-        found = None if at_floor is None or at_floor.batch is None else _name(at_floor.batch)
-        if found != self.at:
-            self.floor, self.at = 0, None
+        if name_of(at_floor) != self.at:
+            self.floor, self.at, self._last = 0, None, None
         return self.floor
+
+    def is_last(self, found: QueuedBatch | None) -> bool:
+        """Whether a batch is the one that was read last, or, before that, the one at the floor."""
+        return name_of(found) == self._last
 
     def begin(self, sequence: int, batch: RequestBatch | None, now: float = 0.0) -> bool:
         """Note a batch that was read; return whether its requests are to be carried out.
 
         ``now`` is in monotonic seconds.
         """
-        name = None if batch is None else _name(batch)
+        name = self._last = None if batch is None else _name(batch)
         begun = _Begun(sequence, now, self._requests, 0, 0, name)
         if batch is not None and self._is_new(batch):
             self._read[batch.receiver] = batch.number
@@ -127,6 +132,11 @@ class Progress:
     def _is_new(self, batch: RequestBatch) -> bool:
         last = self._read.get(batch.receiver)
         return last is None or batch.number > last
+
+
+def name_of(found: QueuedBatch | None) -> tuple[str, BatchNumber] | None:
+    """Return the receiver and number of what the queue has; None if it is not there, or cannot be read."""
+    return None if found is None or found.batch is None else _name(found.batch)
 
 
 def _name(batch: RequestBatch) -> tuple[str, BatchNumber]:
