@@ -11,7 +11,8 @@ A batch takes one place in the window, which learns nothing from its reply time.
 ``MAX_UDP_BATCH`` octets, ``UDP_AT_A_TIME`` are under way to a server; else ``TCP_AT_A_TIME`` for a zone, so
 that the server has one to do while the other's reply is on its way, and others while names are asked for
 (``ROUNDS_AT_A_TIME``). How many there are for all zones together follows from the server's time
-(``size.py``). A batch that is not full waits until no other one is under way for its zone.
+(``size.py``), also for second batches. A batch that is not full waits until no other one is under way for
+its zone.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ class Batcher:
         if not more and not batches.rounds and not lane.waiting and batches.held <= free:
             more, cost = self._dissolve(batches, most - steps, now, wall)
             return more, steps + cost
-        while batches.second and free > 0 and not must_wait(lane, batches.second[0].group.key):
+        while batches.second and free > 0 and self._may_send(batches, batches.second[0]):
             steps += self._send(batches, batches.second.popleft(), now, wall)
             free = self._free_places(lane, now)
         asked = self._ask_some(batches, free, now, wall)
@@ -349,6 +350,15 @@ class Batcher:
         if (len(waiting) < size and not (pulled and not under_way)) or must_wait(batches.lane, group.key):
             return 0
         return min(size, len(waiting))
+
+    def _may_send(self, batches: LaneBatches, round_: Round) -> bool:
+        """Whether the second batch of a round may go out now; if not, a reply to another one lets it."""
+        group = round_.group
+        if batches.under_way >= batches.at_a_time.number:
+            return False
+        if batches.udp >= UDP_AT_A_TIME and batches.fits_udp(group, len(round_.transactions)):
+            return False
+        return not must_wait(batches.lane, group.key)
 
     def _begin(self, batches: LaneBatches, round_: Round, now: float, wall: float) -> int:
         """Begin a round; return the steps."""

@@ -113,14 +113,31 @@ def test_while_names_are_asked_for_other_batches_are_under_way() -> None:
     world = World(batch_map(20, 64))
     world.run(additions(400, reverse=False)[::20], together=1, gap=0.02)
     strangers = additions(400, reverse=False)
-    for request in strangers:
-        request["dhcid"] = ncr.dhcid(request["fqdn"].encode(), "other.")
+    for each in strangers:
+        each["dhcid"] = ncr.dhcid(each["fqdn"].encode(), "other.")
     world.send(strangers)
     rounds = 0
     while world.d2.step():
         (lane,) = world.engine.lanes
         rounds = max(rounds, world.batches(lane).rounds)
     assert rounds == ROUNDS_AT_A_TIME
+
+
+@pytest.mark.parametrize("batch", [8, 12, 20])
+def test_second_batches_keep_to_how_many_a_slow_server_gets(batch: int) -> None:
+    """A round that asks takes no place of these, and all that have asked would go on together."""
+    world = World(batch_map(batch, 64), delay=0.05)
+    found = additions(300, reverse=False)
+    strangers = [each | {"dhcid": ncr.dhcid(each["fqdn"].encode(), "x.")} for each in found[::3]]
+    world.run(strangers, together=16, gap=0.2)
+    (lane,) = world.engine.lanes
+    batches = world.batches(lane)
+    batches.at_a_time.number = 2
+    world.send(found)
+    most = rounds = 0
+    while world.d2.step():
+        most, rounds = max(most, batches.under_way), max(rounds, batches.rounds)
+    assert rounds > most == batches.at_a_time.number == 2
 
 
 def test_without_tcp_batches_are_short() -> None:
