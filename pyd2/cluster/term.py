@@ -41,6 +41,8 @@ _LONGER: Final = 1.2
 _READ_SECONDS: Final = 10.0
 _PAUSE: Final = 0.1
 """Seconds before the queue is read again when that has failed."""
+_LAG_SECONDS: Final = 5.0
+"""How long servers may not have what they have given: a leader that was just chosen may not have it yet."""
 _FULL_PAUSE: Final = 0.01
 """Seconds until another look whether more may be read."""
 
@@ -107,13 +109,19 @@ class Term:
             seconds, _ = OPEN_SECONDS
             self._events.readable()
             try:
-                if opened and after and not self.progress.is_last(await link.queue.batch(after)):
+                if opened and after and await self._has_lost(link, after):
                     # The reader may begin behind batches that have the sequences of lost ones.
                     self._events.lost(after)
                     return
                 opened = True
                 while not self.closed:
                     for queued in await reader.read(_READ_SECONDS):
+                        while 0 < after < queued.sequence - 1:
+                            left_out = await link.queue.batch(after + 1)
+                            if left_out is None:
+                                break
+                            after += 1
+                            await self._begin(left_out)
                         if queued.sequence > after:
                             after = queued.sequence
                             await self._begin(queued)
@@ -124,6 +132,16 @@ class Term:
                 await asyncio.sleep(_PAUSE)
             finally:
                 reader.close()
+
+    async def _has_lost(self, link: Link, last: int) -> bool:
+        """Whether the servers have lost the batch that was read last; a leader that is new may lag behind."""
+        begun = time.monotonic()
+        while not self.closed:
+            found = await link.queue.batch(last)
+            if found is not None or time.monotonic() - begun >= _LAG_SECONDS:
+                return not self.progress.is_last(found)
+            await asyncio.sleep(_PAUSE)
+        return False
 
     def _is_another(self, queued: QueuedBatch) -> bool:
         """Whether a batch that comes again is not the one that had its sequence.

@@ -128,6 +128,57 @@ def test_batches_that_a_lagging_server_gives_again_are_not_begun_again(
     asyncio.run(scenario())
 
 
+def test_a_batch_that_a_reader_leaves_out_is_begun_in_its_place(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "left-out") as queue:
+            node = Node(server, "left-out", "n1")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            with lagging_reader(monkeypatch, -2) as found:
+                await append(queue, 2, b"b")
+                await node.until_begun(b"a", b"b")
+                for serial, text in enumerate((b"c", b"d", b"e"), 3):
+                    await append(queue, serial, text)
+                await node.until_begun(b"a", b"b", b"c", b"d", b"e")
+                assert found[0].sequence > 3
+                node.host.end(5)
+                await until(lambda: node.owner.status()["floor"] == 5, "the floor")
+            assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_leader_that_lags_behind_has_lost_nothing(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = SiteQueue.batch
+    asked = 0
+
+    async def late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        nonlocal asked
+        asked += 1
+        return None if asked < 3 else await there(queue, sequence)
+
+    async def scenario() -> None:
+        async with new_site(server, "late") as queue:
+            node = Node(server, "late", "n1")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            with lagging_reader(monkeypatch, 0), monkeypatch.context() as patch:
+                patch.setattr(SiteQueue, "batch", late)
+                await append(queue, 2, b"b")
+                await until(lambda: asked >= 3, "the last batch to be there")
+                await append(queue, 3, b"c")
+                await node.until_begun(b"a", b"b", b"c")
+            assert "PYD2_CLUSTER_STREAM_LOST" not in node.log.ids
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
 def test_a_batch_with_the_sequence_of_another_one_begins_another_term(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +217,7 @@ def test_a_reader_that_is_opened_again_may_not_begin_behind_what_was_lost(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else new batches with the sequences of lost ones would never be read."""
+    monkeypatch.setattr(term, "_LAG_SECONDS", 0.3)
 
     async def scenario() -> None:
         async with new_site(server, "behind") as queue:
@@ -184,9 +236,10 @@ def test_a_reader_that_is_opened_again_may_not_begin_behind_what_was_lost(
                 patch.setattr(SiteQueue, "batch", lost)
                 await append(queue, 3, b"c")
                 await node.until_logged("PYD2_CLUSTER_STREAM_LOST")
-            await node.until_begun(b"b", b"c")
-            node.host.end(2)
-            await until(lambda: node.owner.status()["floor"] == 3, "the floor")
+            await append(queue, 4, b"d")
+            await node.until_begun(b"b", b"c", b"d")
+            node.host.end(3)
+            await until(lambda: node.owner.status()["floor"] == 4, "the floor")
             assert not node.host.faults
             await node.kill()
 
