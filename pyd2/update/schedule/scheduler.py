@@ -290,11 +290,10 @@ class Scheduler:
             return
         most = max(self._steps // 8, self._steps // len(lanes))
         floor = self._floor()
-        retries = self._retries.any
         for lane in lanes:
             waits = lane.ready or lane.waiting or lane.collecting
             if self._left > floor:
-                if (waits or retries) and self._serve_part(lane, most, floor, now, wall):
+                if (waits or self._retries.any) and self._serve_part(lane, most, floor, now, wall):
                     self._unserved[lane] = None
             elif waits:
                 self._unserved[lane] = None
