@@ -116,12 +116,7 @@ class Term:
                 opened = True
                 while not self.closed:
                     for queued in await reader.read(_READ_SECONDS):
-                        while 0 < after < queued.sequence - 1:
-                            left_out = await link.queue.batch(after + 1)
-                            if left_out is None:
-                                break
-                            after += 1
-                            await self._begin(left_out)
+                        after = await self._begin_left_out(link, after, queued.sequence)
                         if queued.sequence > after:
                             after = queued.sequence
                             await self._begin(queued)
@@ -132,6 +127,16 @@ class Term:
                 await asyncio.sleep(_PAUSE)
             finally:
                 reader.close()
+
+    async def _begin_left_out(self, link: Link, after: int, before: int) -> int:
+        """Begin what a reader has left out between two sequences; return the last sequence that was begun.
+
+        It left out the first one that it was to read, while servers changed.
+        """
+        while 0 < after < before - 1 and (left_out := await link.queue.batch(after + 1)) is not None:
+            after = left_out.sequence
+            await self._begin(left_out)
+        return after
 
     async def _has_lost(self, link: Link, last: int) -> bool:
         """Whether the servers have lost the batch that was read last; a leader that is new may lag behind."""

@@ -32,6 +32,17 @@ async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:
     await queue.append(RequestBatch("r.x", BatchNumber(1, serial), 1000.0, datagrams), TIMEOUT)
 
 
+async def one_of_two_done(server: NatsServer, site: str, queue: SiteQueue) -> Node:
+    """Return an owner that has done the batch of ``a``, and has that of ``b`` under way."""
+    node = Node(server, site, "n1")
+    for serial, text in enumerate((b"a", b"b"), 1):
+        await append(queue, serial, text)
+    await node.until_begun(b"a", b"b")
+    node.host.end(1)
+    await until(lambda: node.owner.status()["floor"] == 1, "the floor")
+    return node
+
+
 @contextlib.contextmanager
 def lease_over(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have the clocks say that the lease is over, as after a standstill."""
@@ -186,12 +197,7 @@ def test_a_batch_with_the_sequence_of_another_one_begins_another_term(
 
     async def scenario() -> None:
         async with new_site(server, "reused") as queue:
-            node = Node(server, "reused", "n1")
-            for serial, text in enumerate((b"a", b"b"), 1):
-                await append(queue, serial, text)
-            await node.until_begun(b"a", b"b")
-            node.host.end(1)
-            await until(lambda: node.owner.status()["floor"] == 1, "the floor")
+            node = await one_of_two_done(server, "reused", queue)
             with lagging_reader(monkeypatch, 0), monkeypatch.context() as patch:
                 receive = SiteReader.read
 
@@ -221,12 +227,7 @@ def test_a_reader_that_is_opened_again_may_not_begin_behind_what_was_lost(
 
     async def scenario() -> None:
         async with new_site(server, "behind") as queue:
-            node = Node(server, "behind", "n1")
-            for serial, text in enumerate((b"a", b"b"), 1):
-                await append(queue, serial, text)
-            await node.until_begun(b"a", b"b")
-            node.host.end(1)
-            await until(lambda: node.owner.status()["floor"] == 1, "the floor")
+            node = await one_of_two_done(server, "behind", queue)
             with lagging_reader(monkeypatch, 0), monkeypatch.context() as patch:
                 there = SiteQueue.batch
 

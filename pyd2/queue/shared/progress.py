@@ -58,7 +58,7 @@ class Progress:
         """
         if self.at is None and not self.floor:
             return 0
-        if name_of(at_floor) != self.at:
+        if not self.is_last(at_floor):
             self.floor, self.at, self._last = 0, None, None
         return self.floor
 
