@@ -135,7 +135,10 @@ class Batcher:
         if not more and not batches.rounds and not lane.waiting and batches.held <= free:
             more, cost = self._dissolve(batches, most - steps, now, wall)
             return more, steps + cost
-        while batches.second and free > 0 and self._may_send(batches, batches.second[0]):
+        while batches.second and free > 0:
+            round_ = batches.second[0]
+            if not self._may_send(batches, round_.group, len(round_.transactions)):
+                break
             steps += self._send(batches, batches.second.popleft(), now, wall)
             free = self._free_places(lane, now)
         asked = self._ask_some(batches, free, now, wall)
@@ -338,25 +341,19 @@ class Batcher:
             return 0
         if not batches.may_use_tcp(group, now):
             size = min(size, max(2, int((MAX_UDP_BATCH - group.fixed) / group.octets)))
-        if batches.under_way >= batches.at_a_time.number:
+        if len(waiting) < size and not (pulled and not under_way):
             return 0
-        if batches.fits_udp(group, size):
-            if batches.udp >= UDP_AT_A_TIME:
-                return 0
-        elif under_way >= ROUNDS_AT_A_TIME or (
-            under_way - batches.zones_asking[group.zone] >= TCP_AT_A_TIME
+        if not batches.fits_udp(group, size) and (
+            under_way >= ROUNDS_AT_A_TIME or under_way - batches.zones_asking[group.zone] >= TCP_AT_A_TIME
         ):
             return 0
-        if (len(waiting) < size and not (pulled and not under_way)) or must_wait(batches.lane, group.key):
-            return 0
-        return min(size, len(waiting))
+        return min(size, len(waiting)) if self._may_send(batches, group, size) else 0
 
-    def _may_send(self, batches: LaneBatches, round_: Round) -> bool:
-        """Whether the second batch of a round may go out now; if not, a reply to another one lets it."""
-        group = round_.group
+    def _may_send(self, batches: LaneBatches, group: BatchGroup, size: int) -> bool:
+        """Whether a server may get a batch of so many updates now; if not, a reply to another lets it."""
         if batches.under_way >= batches.at_a_time.number:
             return False
-        if batches.udp >= UDP_AT_A_TIME and batches.fits_udp(group, len(round_.transactions)):
+        if batches.udp >= UDP_AT_A_TIME and batches.fits_udp(group, size):
             return False
         return not must_wait(batches.lane, group.key)
 
