@@ -70,6 +70,14 @@ void wire_window_set_cap(wire_window *window, int32_t cap) {
     resize(window, least_of(window->size, window->cap));
 }
 
+void wire_window_set_beside_batches(wire_window *window, double seconds) {
+    window->beside_batches = seconds;
+    if (seconds > 0) {
+        window->measuring = false;
+        resize(window, window->size);
+    }
+}
+
 /* Return how many updates a second may go out, or 0 if they are not paced. */
 static double pace(const wire_window *window) {
     return window->size > PACED_FROM && window->path >= PACED_BASE ? PACE * window->size / window->path : 0;
@@ -121,7 +129,8 @@ void wire_window_sent(wire_window *window) {
 static void adapt(wire_window *window, double mean, double now) {
     double size = window->size;
     double queued = size * (1 - window->base / window->least);
-    if (mean < least_of(COMMITS * window->base, LONG)) {
+    bool batches = window->beside_batches > 0;
+    if (mean < (batches ? window->beside_batches : least_of(COMMITS * window->base, LONG))) {
         queued = least_of(queued, size - UNQUEUED);
     }
     double low = most_of(QUEUED_LOW, size / mean * QUEUED_TIME);
@@ -134,7 +143,7 @@ static void adapt(wire_window *window, double mean, double now) {
     } else if (window->used_up) {
         growth = least_of(window->slow_start ? size / 2 : 4 + size / 32, GROWTH) / size;
     }
-    window->measuring = window->used_up && now - window->base_at > REMEASURE;
+    window->measuring = window->used_up && now - window->base_at > REMEASURE && !batches;
     window->growth = window->measuring ? 0 : growth;
     if (size < window->start && now - window->cut_at > RECOVER) {
         size = window->start;
@@ -216,9 +225,5 @@ void wire_window_timed_out(wire_window *window, double sent_at, double now) {
 
 void wire_window_withdrawn(wire_window *window, double now) {
     window->in_flight--;
-    if (window->measuring) {
-        window->measuring = false; /* beside a batch the path is not empty */
-        resize(window, window->size);
-    }
     leave(window, now);
 }

@@ -29,6 +29,7 @@ typedef struct {
     double count;
     double tokens;
     double tokens_at;
+    double beside_batches;
     bool measuring;
     bool slow_start;
     bool used_up;
@@ -39,6 +40,9 @@ void wire_window_init(wire_window *window, int32_t cap);
 
 /* Change the largest window; updates already under way stay. */
 void wire_window_set_cap(wire_window *window, int32_t cap);
+
+/* Say that batches go out, too: no reply within so many seconds comes from a queue then; 0: none do. */
+void wire_window_set_beside_batches(wire_window *window, double seconds);
 
 /* Return how many updates may go out now; asked before the first of those that go out together. */
 int32_t wire_window_free_places(wire_window *window, double now);

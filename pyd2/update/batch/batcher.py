@@ -27,6 +27,7 @@ from pyd2.update.batch.messages import BatchMessages, must_wait
 from pyd2.update.batch.outcomes import BatchOutcomes
 from pyd2.update.batch.owners import owner_of
 from pyd2.update.batch.rounds import Round
+from pyd2.update.batch.size import SHORT
 from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
@@ -111,6 +112,7 @@ class Batcher:
         if free <= 0 or len(lane.ready) + len(lane.waiting) <= free + kept_back:
             return False
         lane.collecting = True
+        lane.window.set_beside_batches(SHORT * self._driver.timeout)
         lane.free_places = UNKNOWN
         owners = self._of(lane).owners
         for tried in (*self._tries.pending(lane).values(), *lane.orders):
@@ -276,6 +278,7 @@ class Batcher:
         if lane.ready:
             return True, steps
         lane.collecting = False
+        lane.window.set_beside_batches(0.0)
         lane.free_places = UNKNOWN
         lane.held = 0
         batches.owners.forget_alone()

@@ -106,6 +106,10 @@ class NativeWindow:
         """See InFlightWindow."""
         lib.wire_window_set_cap(self._window, cap)
 
+    def set_beside_batches(self, seconds: float) -> None:
+        """See InFlightWindow."""
+        lib.wire_window_set_beside_batches(self._window, seconds)
+
     def free_places(self, now: float) -> int:
         """See InFlightWindow."""
         free_places: int = lib.wire_window_free_places(self._window, now)

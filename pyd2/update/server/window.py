@@ -17,6 +17,9 @@ all, as do the first ones of a zone at rest; beside these, 10 ms would look like
 average, and a measurement continues until two rounds in a row take about as long: neither such commits nor
 a pause of the server, or of our own process, count for what a reply always takes.
 
+Beside batches no path is empty: an update waits until those before it are carried out. So nothing is measured
+meanwhile, and what takes less than a small part of the timeout is not taken for a queue (``batch/size.py``).
+
 A window above 96 towards a distant server is paced: a whole window let go at once would arrive as a burst.
 
 A server that answers nothing at all is dead, not congested. It keeps the 32 that Kea would have under way,
@@ -109,6 +112,9 @@ class InFlightWindow(Protocol):
     def set_cap(self, cap: int) -> None:
         """Change the largest window; updates already under way stay."""
 
+    def set_beside_batches(self, seconds: float) -> None:
+        """Say that batches go out, too: no reply within so many seconds comes from a queue; 0: none do."""
+
     def free_places(self, now: float) -> int:
         """Return how many updates may go out now; asked before the first of those that go out together."""
 
@@ -134,9 +140,10 @@ class PythonWindow:
     native = None
 
     __slots__ = (
-        "_answered", "_base", "_base_at", "_cap", "_count", "_cut_at", "_growth", "_idle_since", "_least",
-        "_measured", "_measuring", "_path", "_round_start", "_rounds", "_shortest", "_size", "_slow_start",
-        "_start", "_sum", "_tokens", "_tokens_at", "_used_up", "in_flight", "limit",
+        "_answered", "_base", "_base_at", "_beside_batches", "_cap", "_count", "_cut_at", "_growth",
+        "_idle_since", "_least", "_measured", "_measuring", "_path", "_round_start", "_rounds",
+        "_shortest", "_size", "_slow_start", "_start", "_sum", "_tokens", "_tokens_at", "_used_up",
+        "in_flight", "limit",
     )
 
     def __init__(self, cap: int = CAP) -> None:
@@ -169,6 +176,7 @@ class PythonWindow:
         self._sum = 0.0
         self._count = 0
         self._used_up = False
+        self._beside_batches = 0.0
 
     def count_replies(self, bounds: Sequence[float]) -> None:
         """See InFlightWindow: in Python, the tries count."""
@@ -192,6 +200,13 @@ class PythonWindow:
         self._cap = float(cap)
         self._start = float(min(START, cap))
         self._resize(min(self._size, self._cap))
+
+    def set_beside_batches(self, seconds: float) -> None:
+        """See InFlightWindow."""
+        self._beside_batches = seconds
+        if seconds:
+            self._measuring = False
+            self._resize(self._size)
 
     def free_places(self, now: float) -> int:
         """Return how many updates may go out now; asked before the first of those that go out together."""
@@ -256,9 +271,6 @@ class PythonWindow:
     def withdrawn(self, now: float) -> None:
         """Count an update that could not be sent after all, or a batch: it says nothing about the server."""
         self.in_flight -= 1
-        if self._measuring:  # beside a batch the path is not empty
-            self._measuring = False
-            self._resize(self._size)
         if not self.in_flight:
             self._idle_since = now
 
@@ -317,7 +329,7 @@ class PythonWindow:
     def _adapt(self, mean: float, now: float) -> None:
         size = self._size
         queued = size * (1 - self._base / self._least)
-        if mean < min(_COMMITS * self._base, _LONG):
+        if mean < (self._beside_batches or min(_COMMITS * self._base, _LONG)):
             queued = min(queued, size - CAP)
         low = max(_QUEUED_LOW, size / mean * _QUEUED_TIME)
         growth = 0.0
@@ -328,7 +340,8 @@ class PythonWindow:
             self._slow_start = False
         elif self._used_up:
             growth = min(size / 2 if self._slow_start else 4 + size / 32, _GROWTH) / size
-        self._measuring = self._used_up and now - self._base_at > _REMEASURE
+        old = now - self._base_at > _REMEASURE
+        self._measuring = self._used_up and old and not self._beside_batches
         self._growth = 0.0 if self._measuring else growth
         if size < self._start and now - self._cut_at > _RECOVER:
             size = self._start

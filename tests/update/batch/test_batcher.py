@@ -362,6 +362,22 @@ def test_while_some_names_of_each_batch_exist_they_are_asked_for_first() -> None
     assert world.questions >= 350
 
 
+def test_what_goes_alone_beside_batches_may_use_up_the_window() -> None:
+    """Each message takes as long, as with Knot DNS: 32 at a time would take three times as long as 96."""
+    taken = [each | {"dhcid": ncr.dhcid(b"x", "x.")} for each in additions(900)[::2]]
+    world = World(batch_map(50, 96), delay=0.01)
+    world.run(taken, together=1, gap=0.02)
+    world.send(additions(900))
+    lane, limits = world.engine.lanes[0], []
+    while world.d2.step():
+        if lane.collecting:
+            limits.append(lane.window.limit)
+    assert max(limits) == 96
+    assert min(limits) >= 32
+    world.run(additions(1, 900))
+    assert not lane.collecting
+
+
 @pytest.mark.parametrize("in_flight", [1, 2, 5])
 def test_questions_that_come_first_are_asked_though_nothing_else_is_under_way(in_flight: int) -> None:
     """Nothing would wake the lane otherwise: the requests would wait until another one comes."""

@@ -179,6 +179,43 @@ def test_it_shrinks_when_the_server_slows_down() -> None:
     assert load.timeouts == 0
 
 
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+def test_beside_batches_a_commit_is_no_queue(kind: type[InFlightWindow]) -> None:
+    """Nor is the path measured, with the few updates that takes: it is not empty."""
+    server = CommittingServer(0.01, first=8)
+    load = Load(kind(), server)
+    load.window.set_beside_batches(0.025)
+    load.run(15)
+    assert all(limit >= START for _, limit in load.limits)
+    assert all(limit == CAP for at, limit in load.limits if at > 1)
+
+
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+def test_beside_batches_a_slow_server_gets_hardly_more_than_from_kea(kind: type[InFlightWindow]) -> None:
+    load = Load(kind(), QueueingServer(0.0002, 0.003))
+    load.run(1)
+    load.window.set_beside_batches(0.025)
+    load.run(10)
+    assert max(limit for at, limit in load.limits if at > 2) < START + 8
+    assert load.timeouts == 0
+
+
+@pytest.mark.parametrize("kind", [PythonWindow, NativeWindow])
+def test_batches_end_the_measurement_of_the_empty_path(kind: type[InFlightWindow]) -> None:
+    load = Load(kind(), QueueingServer(0.02, 0.00005))
+    while load.window.limit > FLOOR:
+        load.run(load.now + 1e-9)
+    load.window.set_beside_batches(0.025)
+    assert load.window.limit >= START
+    batches = len(load.limits)
+    load.run(load.now + 11)
+    alone = len(load.limits)
+    load.window.set_beside_batches(0.0)
+    load.run(load.now + 1)
+    assert FLOOR not in {limit for _, limit in load.limits[batches:alone]}
+    assert FLOOR in {limit for _, limit in load.limits[alone:]}
+
+
 def test_losses_halve_it_once_per_loss() -> None:
     window = PythonWindow()
     for _ in range(32):
@@ -399,7 +436,7 @@ def test_near_servers_and_small_windows_are_not_paced(
 
 
 @given(st.integers(1, 400), st.lists(st.tuples(
-    st.sampled_from(["send", "send", "reply", "reply", "timeout", "withdraw", "wait", "cap"]),
+    st.sampled_from(["send", "send", "reply", "reply", "timeout", "withdraw", "wait", "cap", "batches"]),
     st.floats(1e-6, 0.2), st.integers(1, 400),
 ), max_size=200))
 def test_c_is_the_same(cap: int, steps: list[tuple[str, float, int]]) -> None:
@@ -420,6 +457,9 @@ def test_c_is_the_same(cap: int, steps: list[tuple[str, float, int]]) -> None:
         elif what == "cap":
             python.set_cap(number)
             compiled.set_cap(number)
+        elif what == "batches":
+            for window in (python, compiled):
+                window.set_beside_batches(seconds if number % 2 else 0.0)
         else:
             for _ in range(min(len(sent), number)):
                 at = sent.popleft()
