@@ -157,7 +157,7 @@ def finish(site: ApartSite, load: Load) -> Outcome:
     site.updates.close()
     site.check_logs()
     outcome = judge(site.updates, site.claims(), load.clients, load.wanted, site.addresses())
-    if not outcome.good:
+    if not outcome.good or outcome.took_effect:
         site.keep_logs()
         for version in outcome.never_done[:_SHOWN]:
             print(f"never carried out: {load.name_of(version)} with {address_of(version)}", flush=True)
