@@ -83,7 +83,7 @@ WINDOW = tuple(Case(f"window-{window}", f"additions, {window:,} requests waiting
                for window in (32, 100, 1000, 5000))
 
 OFFERED = tuple(Case(f"offered-{rate}", f"additions, {rate:,} requests a second offered",
-                     ("--rate", str(rate)), quick=rate == 3000)
+                     ("--rate", str(rate)), quick=rate == 3000, ceiling=rate == 3000)
                 for rate in (300, 1000, 3000, 5000, 10_000, 20_000))
 
 DISTANCE = (
