@@ -81,6 +81,8 @@ class Term:
         self._events = events
         self._most = most
         self._newest = NewestRequests()
+        self._after = 0
+        """The sequence of the batch that was begun last, or the one behind which this term reads."""
 
     def close(self) -> None:
         """End it: nothing that is reported from now on counts."""
@@ -92,15 +94,17 @@ class Term:
         ``early`` may have the first reader. It returns if servers give the sequences of batches that they
         have lost to others: another term is to begin, as after a claim.
         """
-        late_begun = opened = False
+        late_begun = in_doubt = False
+        self._after = after
         seconds, longest = OPEN_SECONDS
         while not self.closed:
             try:
                 if not late_begun:
                     await self._begin_late(await link.queue.late(revision, seconds))
                     late_begun = True
-                reader = await early.take(link.queue, after, seconds)
+                reader = await early.take(link.queue, self._after, seconds)
             except SharedQueueError as error:
+                in_doubt = True
                 if not isinstance(error, UnansweredError):
                     self._events.refused(str(error))
                 seconds = min(_LONGER * seconds, longest)
@@ -109,16 +113,15 @@ class Term:
             seconds, _ = OPEN_SECONDS
             self._events.readable()
             try:
-                if opened and after and await self._has_lost(link, after):
+                if in_doubt and self._after and await self._has_lost(link):
                     # The reader may begin behind batches that have the sequences of lost ones.
-                    self._events.lost(after)
+                    self._events.lost(self._after)
                     return
-                opened = True
+                in_doubt = True
                 while not self.closed:
                     for queued in await reader.read(_READ_SECONDS):
-                        after = await self._begin_left_out(link, after, queued.sequence)
-                        if queued.sequence > after:
-                            after = queued.sequence
+                        await self._begin_left_out(link, queued.sequence)
+                        if queued.sequence > self._after:
                             await self._begin(queued)
                         elif self._is_another(queued):
                             self._events.lost(queued.sequence)
@@ -128,25 +131,33 @@ class Term:
             finally:
                 reader.close()
 
-    async def _begin_left_out(self, link: Link, after: int, before: int) -> int:
-        """Begin what a reader has left out between two sequences; return the last sequence that was begun.
+    async def _begin_left_out(self, link: Link, before: int) -> None:
+        """Begin what a reader has left out before a sequence.
 
         It left out the first one that it was to read, while servers changed.
         """
-        while 0 < after < before - 1 and (left_out := await link.queue.batch(after + 1)) is not None:
-            after = left_out.sequence
+        while not self.closed and 0 < self._after < before - 1:
+            left_out = await self._there(link, self._after + 1)
+            if left_out is None:
+                return  # somebody has removed it
             await self._begin(left_out)
-        return after
 
-    async def _has_lost(self, link: Link, last: int) -> bool:
-        """Whether the servers have lost the batch that was read last; a leader that is new may lag behind."""
+    async def _has_lost(self, link: Link) -> bool:
+        """Whether the servers have lost the batch that was read last."""
+        found = await self._there(link, self._after)
+        return not self.closed and not self.progress.is_last(found)
+
+    async def _there(self, link: Link, sequence: int) -> QueuedBatch | None:
+        """Return a batch that the servers have given, or should have; None if it is gone.
+
+        A leader that is new may lag behind.
+        """
         begun = time.monotonic()
-        while not self.closed:
-            found = await link.queue.batch(last)
-            if found is not None or time.monotonic() - begun >= _LAG_SECONDS:
-                return not self.progress.is_last(found)
+        while True:
+            found = await link.queue.batch(sequence)
+            if found is not None or self.closed or time.monotonic() - begun >= _LAG_SECONDS:
+                return found
             await asyncio.sleep(_PAUSE)
-        return False
 
     def _is_another(self, queued: QueuedBatch) -> bool:
         """Whether a batch that comes again is not the one that had its sequence.
@@ -166,6 +177,7 @@ class Term:
             await asyncio.sleep(_FULL_PAUSE)
         if self.closed:
             return
+        self._after = sequence
         begins = self.progress.begin(sequence, batch, time.monotonic())
         if batch is None:
             self._events.unreadable(sequence, fault)
