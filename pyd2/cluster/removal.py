@@ -27,7 +27,7 @@ class Removal:
         self._next_at = 0.0
         """When something may be removed again, in monotonic seconds."""
         self._dropped = 0
-        """What is below this sequence was removed."""
+        """What is up to this sequence was removed."""
         self._ended: dict[LateName, Revision] = {}
         """Late batches that have ended, with the writes that say so."""
 
@@ -38,7 +38,7 @@ class Removal:
     def go_on(self, queue: SharedQueue, record: Record) -> None:
         """Remove what the written record says is done; the batch at the floor stays, to be compared."""
         busy = self._task is not None and not self._task.done()
-        some = record.floor - 1 > self._dropped or self._ended
+        some = self._is_new(record.floor - 1) or self._ended
         if some and not busy and time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + DROP_SECONDS
             self._task = asyncio.get_running_loop().create_task(self._remove(queue, record))
@@ -52,9 +52,13 @@ class Removal:
         up_to = record.floor - 1
         with suppress(SharedQueueError):  # it is tried again, with more
             # Servers that have lost what they had acknowledged give its sequences to new batches.
-            if up_to > self._dropped and name_of(await queue.batch(record.floor)) == record.at:
+            if self._is_new(up_to) and name_of(await queue.batch(record.floor)) == record.at:
                 await queue.drop(up_to)
                 self._dropped = up_to
             for name, revision in list(self._ended.items()):
                 await queue.drop_late(name, revision)
                 del self._ended[name]
+
+    def _is_new(self, up_to: int) -> bool:
+        """Whether something may be there to remove; in a stream that was made again sequences begin at 1."""
+        return 0 < up_to != self._dropped

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.cluster import early, term
-from pyd2.queue.nats.site import SiteQueue
+from pyd2.cluster import early, removal, term
+from pyd2.queue.nats.site import Site, SiteQueue, create_streams
 from pyd2.queue.shared.interface import UnansweredError
 from tests.cluster.played import Node, new_site, until
 from tests.cluster.test_owner import append, lagging_reader, one_of_two_done
 
 if TYPE_CHECKING:
+    from pyd2.queue.nats.jetstream import JetStream
     from pyd2.queue.nats.site import SiteReader
     from pyd2.queue.shared.interface import QueuedBatch
     from tests.kit.nats_servers import NatsServer
@@ -120,5 +121,43 @@ def test_the_batch_at_the_floor_is_compared_again_if_the_first_reader_was_not_ma
             await two.until_logged("PYD2_CLUSTER_STREAM_LOST")
             await two.until_begun(b"b")
             await two.kill()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_done_is_removed_from_a_stream_that_was_made_again(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sequences begin at 1: else it would grow until it is full."""
+    monkeypatch.setattr(removal, "DROP_SECONDS", 0.0)
+    monkeypatch.setattr(term, "_LAG_SECONDS", 0.1)
+
+    async def removed(queue: SiteQueue, sequence: int) -> None:
+        for _ in range(1000):
+            if await queue.batch(sequence) is None:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"batch {sequence} is still there")
+
+    async def scenario() -> None:
+        async with new_site(server, "anew") as queue:
+            node = Node(server, "anew", "n1")
+            texts = [b"%d" % number for number in range(1, 6)]
+            for serial, text in enumerate(texts, 1):
+                await append(queue, serial, text)
+            await node.until_begun(*texts)
+            node.host.end(5)
+            await removed(queue, 4)
+            jetstream: JetStream = queue._jetstream
+            await jetstream._call("STREAM.DELETE.PYD2-REQ-anew-0")
+            await create_streams(jetstream, Site("anew"), 1)
+            for serial, text in enumerate((b"a", b"b"), 6):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b")
+            node.host.end(2)
+            await removed(queue, 1)
+            assert await queue.batch(2) is not None
+            assert not node.host.faults
+            await node.kill()
 
     asyncio.run(scenario())
