@@ -73,6 +73,8 @@ class Owner:
         self._contact = Contact(link, log, site)
         self.claims = 0
         """How often this node has become the owner since its start."""
+        self._previous: str | None = None
+        """Whose place it takes, until servers have confirmed that it is the owner."""
         self.overtaken = 0
         """Requests that came too late to be carried out, since the start."""
         self._known = False
@@ -222,8 +224,7 @@ class Owner:
         self._contact.read(changed=revision != self._ownership.revision)
         change = self._ownership.observed(revision, record, moment())
         if change is Change.GAINED:
-            self.claims += 1
-            self._log.emit("PYD2_CLUSTER_CLAIMED", self._site, record.epoch, record.floor + 1, "unknown")
+            self._previous = "unknown"  # what shows it may be old: another node may have claimed since
         elif change is Change.LOST:
             left = self._term.work.count if self._term is not None else 0
             self._end_term(self._term)
@@ -235,13 +236,8 @@ class Owner:
         assert before is not None
         if not self._contact.failing:  # else each try would leave the servers a consumer, for 30 seconds
             self._early.make(queue, before.floor, OPEN_SECONDS[0])
+        self._previous = before.node or "none"
         await self._write(queue, self._ownership.claim(moment()))
-        record = self._ownership.record
-        if self._ownership.is_owner and record is not None:
-            self.claims += 1
-            self._log.emit(
-                "PYD2_CLUSTER_CLAIMED", self._site, record.epoch, record.floor + 1, before.node or "none"
-            )
 
     async def _own(self, queue: SharedQueue) -> None:
         """Renew, and let a term begin or the node leave; then pause."""
@@ -334,6 +330,11 @@ class Owner:
         self._contact.written()
         ownership.written(revision, moment())
         self._renew_at = write.begun.boot + self._lease / 4
+        previous, self._previous = self._previous, None
+        if previous is not None and ownership.is_owner:
+            self.claims += 1
+            _, epoch, floor, _, _ = write.record
+            self._log.emit("PYD2_CLUSTER_CLAIMED", self._site, epoch, floor + 1, previous)
 
     # Terms.
 

@@ -557,6 +557,43 @@ def test_an_owner_that_was_cut_off_is_fenced_and_becomes_a_standby(
     asyncio.run(scenario())
 
 
+def test_a_claim_that_is_heard_of_when_another_node_has_claimed_is_none(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer was lost, another node took over meanwhile, and a server that lags behind shows it."""
+    replace, there = SiteQueue.replace, SiteQueue.record
+    old: list[tuple[Revision, Record]] = []
+
+    async def overtaken(
+        queue: SiteQueue, record: Record, expected: Revision, seconds: float
+    ) -> Revision:
+        revision = await replace(queue, record, expected, seconds)
+        if record.epoch == 1:
+            other = record._replace(node="n2.x", epoch=2)
+            await replace(queue, other, revision, seconds)
+            old.append((revision, record))
+            raise UnansweredError("the answer was lost")
+        return revision
+
+    async def lagging(queue: SiteQueue) -> tuple[Revision, Record]:
+        return old.pop() if old else await there(queue)
+
+    monkeypatch.setattr(SiteQueue, "replace", overtaken)
+    monkeypatch.setattr(SiteQueue, "record", lagging)
+
+    async def scenario() -> None:
+        async with new_site(server, "heard-late"):
+            node = Node(server, "heard-late", "n1")
+            await node.until_logged("PYD2_CLUSTER_FENCED")
+            assert "PYD2_CLUSTER_CLAIMED" not in node.log.ids
+            assert node.owner.claims == 0
+            await node.until_logged("PYD2_CLUSTER_CLAIMED")  # the other one does not renew
+            assert (node.owner.status()["epoch"], node.owner.claims) == (3, 1)
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
 def test_no_two_nodes_may_send_at_a_time(server: NatsServer) -> None:
     """The owner is killed, and all are asked at each moment."""
     async def scenario() -> None:
