@@ -112,12 +112,15 @@ class ApartSite(Rig):
                 assert not defect, f"{machine.name}: {before[-2000:]}{defect}{after[:6000]}"
 
     def keep_logs(self) -> None:
-        """Copy the logs of all daemons to a directory that stays, and print its name."""
+        """Copy the logs of all daemons and servers to a directory that stays, and print its name."""
         # Not in the memory that goes with this process's namespaces.
         kept = Path(tempfile.mkdtemp(prefix="pyd2-site-", dir=os.environ.get("TMPDIR", "/var/tmp")))
         for machine in self.machines:
             for path in machine.logs():
                 shutil.copy(path, kept / f"{machine.name}{path.name}")
+        for server in self.servers:
+            for path in server.logs():
+                shutil.copy(path, kept / path.name.removeprefix("."))
         print(f"the logs are in {kept}", flush=True)
 
     # The servers.

@@ -157,7 +157,9 @@ def finish(site: ApartSite, load: Load) -> Outcome:
     site.updates.close()
     site.check_logs()
     outcome = judge(site.updates, site.claims(), load.clients, load.wanted, site.addresses())
-    if not outcome.good or outcome.took_effect:
+    for sign in outcome.signs:
+        print(sign, flush=True)
+    if not outcome.good or outcome.signs:
         site.keep_logs()
         for version in outcome.never_done[:_SHOWN]:
             print(f"never carried out: {load.name_of(version)} with {address_of(version)}", flush=True)

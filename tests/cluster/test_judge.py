@@ -50,3 +50,18 @@ def test_what_a_former_owner_sends_is_stale() -> None:
 
 def test_an_older_update_after_a_newer_one_of_its_client_is_counted() -> None:
     assert judged(*ALL, update(6, "m1", 1), update(6.1, "m1", 3)) == (0, 0, 0, 0, 2, 1)
+
+
+def test_what_tells_why_updates_are_stale_is_shown() -> None:
+    """A claim that the servers have taken back: its node sends nothing, and the owner before goes on."""
+    claims = [Claim(1.0, 1, "m0"), Claim(5.0, 2, "m1"), Claim(9.0, 2, "m2")]
+    updates = [update(2, "m0", 1), update(6, "m0", 2), update(8.5, "m0", 3), update(9.5, "m2", 3)]
+    outcome = judge(updates, claims, CLIENTS, WANTED, WANTED)
+    assert outcome.stale == {1: 2}
+    twice, sent = outcome.signs
+    assert twice == "m2 has logged a claim of epoch 2, 4.00 s behind one of m1, epoch 2, at 5.000"
+    assert sent.startswith("m0, owner in epoch 1, has sent 2 updates from 1.00 to 3.50 s behind")
+
+
+def test_nothing_is_shown_when_all_is_well() -> None:
+    assert judge(ALL, CLAIMS, CLIENTS, WANTED, WANTED).signs == []

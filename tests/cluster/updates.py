@@ -11,6 +11,8 @@ import struct
 import threading
 from array import array
 from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from tests.cluster.lan import BRIDGE, HUB
@@ -157,6 +159,15 @@ class Updates:
             self._done[place] = 1
 
 
+@dataclass(slots=True)
+class _Span:
+    """Some updates, by their times."""
+
+    begin: float
+    end: float = 0.0
+    count: int = 0
+
+
 class Outcome(NamedTuple):
     """What came of all requests."""
 
@@ -176,6 +187,8 @@ class Outcome(NamedTuple):
     """Updates that the DNS server has carried out after a newer one of their client."""
     never_done: Sequence[int]
     """The versions of those that are lost."""
+    signs: Sequence[str]
+    """What tells why updates are stale: which ones, and claims out of order."""
 
     @property
     def good(self) -> bool:
@@ -202,6 +215,8 @@ def judge(
     """
     claims = sorted(claims)
     stale: dict[int, int] = defaultdict(int)
+    spans: dict[tuple[str, int, Claim], _Span] = {}
+    """Stale updates, by who has sent them and the last claim before them."""
     repeated: dict[int, int] = defaultdict(int)
     owned: dict[str, int] = {}
     """The last epoch of each node."""
@@ -217,8 +232,11 @@ def judge(
             owned[present.node] = present.epoch
             place += 1
         if update.node != present.node:
-            stale[owned.get(update.node, 0)] += 1
+            epoch = owned.get(update.node, 0)
+            stale[epoch] += 1
             took_effect += update.done
+            span = spans.setdefault((update.node, epoch, present), _Span(update.at))
+            span.end, span.count = update.at, span.count + 1
         if update.done:
             if done.get(update.version, present.epoch) != present.epoch:
                 repeated[present.epoch] += 1
@@ -230,5 +248,20 @@ def judge(
              if found.get(name) != address]
     accepted = len(clients) - 1
     never_done = [version for version in range(1, accepted + 1) if version not in done]
+    signs = _out_of_order(claims)
+    for (node, epoch, claim), span in spans.items():
+        begin, end = span.begin - claim.at, span.end - claim.at
+        signs.append(f"{node}, owner in epoch {epoch}, has sent {span.count} updates from {begin:.2f} to "
+                     f"{end:.2f} s behind the claim of {claim.node}, epoch {claim.epoch}, at {claim.at:.3f}")
     return Outcome(accepted, len(never_done), wrong, len(claims), stale, took_effect, repeated, older,
-                   never_done)
+                   never_done, signs)
+
+
+def _out_of_order(claims: Sequence[Claim]) -> list[str]:
+    """Return which claims have no later epoch than the one before.
+
+    Servers have taken back what they had acknowledged, or a node has heard of its claim too late.
+    """
+    return [f"{later.node} has logged a claim of epoch {later.epoch}, {later.at - before.at:.2f} s behind "
+            f"one of {before.node}, epoch {before.epoch}, at {before.at:.3f}"
+            for before, later in pairwise(claims) if later.epoch <= before.epoch]

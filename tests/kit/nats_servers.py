@@ -24,6 +24,7 @@ class NatsServer:
         self.directory, self.name, self.port = directory, name, port
         self.store = store or directory / name
         self._prefix = prefix
+        self._lives = 0
         text = f"""
             server_name: {name}
             listen: "{address}:{port}"
@@ -37,7 +38,12 @@ class NatsServer:
         """Start it with what it held before."""
         program = find_program("nats-server", "nats-server")
         command = [*self._prefix, program, "-c", f"{self.name}.conf"]
-        self.process = Process(command, self.directory, name=self.name)
+        self._lives += 1
+        self.process = Process(command, self.directory, name=f"{self.name}-{self._lives}")
+
+    def logs(self) -> list[Path]:
+        """Return what it has said, since each start."""
+        return sorted(self.directory.glob(f".{self.name}-*.stderr"))
 
     def wait_until_ready(self) -> None:
         """Wait until it accepts connections."""
