@@ -139,7 +139,7 @@ class Term:
         while not self.closed and 0 < self._after < before - 1:
             left_out = await self._there(link, self._after + 1)
             if left_out is None:
-                return  # somebody has removed it
+                return  # it was removed
             await self._begin(left_out)
 
     async def _has_lost(self, link: Link) -> bool:
