@@ -350,7 +350,8 @@ class Batcher:
             under_way >= ROUNDS_AT_A_TIME or under_way - batches.zones_asking[group.zone] >= TCP_AT_A_TIME
         ):
             return 0
-        return min(size, len(waiting)) if self._may_send(batches, group, size) else 0
+        count = min(size, len(waiting))
+        return count if self._may_send(batches, group, count) else 0
 
     def _may_send(self, batches: LaneBatches, group: BatchGroup, size: int) -> bool:
         """Whether a server may get a batch of so many updates now; if not, a reply to another lets it."""

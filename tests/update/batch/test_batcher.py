@@ -108,6 +108,29 @@ def test_a_batch_that_only_its_signature_makes_too_long_for_udp_counts_for_its_z
     assert over_tcp == TCP_AT_A_TIME
 
 
+def test_short_batches_for_very_many_zones_keep_to_those_that_go_over_udp() -> None:
+    """What waits for a zone may be less than a batch may have: then it is the message that counts."""
+    zones = [f"z{number}.test." for number in range(40)]
+    d2 = VirtualD2(make_config(simple_map([domain(zone, 1) for zone in zones], settings={
+        "user-context": {"pyd2": {"lanes": {"batch": 50, "max-in-flight": 64}}},
+    })), lambda outgoing, now: [(0.02, reply) for _, reply in ok(outgoing, now)])
+    batcher = d2.engine._batcher
+    assert batcher is not None
+    (lane,) = d2.engine.lanes
+    batches = batcher._of(lane)
+    batches.at_a_time.number = 64
+    d2.engine.receive_requests([
+        datagram(request(fqdn=f"h{number}.{zone}", dhcid=f"{at:06X}{number:02X}", reverse_change=False))
+        for number in range(6) for at, zone in enumerate(zones)
+    ], d2.now, d2.wall)
+    d2.flush()
+    most = 0
+    while d2.step():
+        most = max(most, batches.udp)
+    assert most == UDP_AT_A_TIME
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 6 * len(zones)
+
+
 def test_while_names_are_asked_for_other_batches_are_under_way() -> None:
     """Else the server would have nothing to do meanwhile."""
     world = World(batch_map(20, 64))
