@@ -320,19 +320,28 @@ class Batcher:
         """
         turns = batches.turns
         steps = vain = 0
+        more = False
+        served: list[BatchGroup] = []
         for _ in range(len(turns)):
             if left <= 0 or not turns or vain >= VAIN_LOOKS:
                 break
             if steps >= most:
-                return steps, True
+                more = True
+                break
             group = next(iter(turns))
             turns.move_to_end(group)
             before = left
             while left > 0 and (count := self._members(batches, group, now, pulled=pulled)):
                 steps += self._begin(batches, Round(group, batches.take(group, count)), now, wall)
                 left -= 1
-            vain += left == before
-        return steps, False
+            if left == before:
+                vain += 1
+            else:
+                served.append(group)
+        for group in served:  # behind those that were looked at in vain: the next place is for these
+            if group in turns:
+                turns.move_to_end(group)
+        return steps, more
 
     def _members(self, batches: LaneBatches, group: BatchGroup, now: float, *, pulled: bool) -> int:
         """Return how many updates of a group go in a batch now; some that wait may be let go alone."""

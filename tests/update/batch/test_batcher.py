@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -323,6 +324,31 @@ def test_a_server_s_very_many_zones_are_looked_at_some_in_a_turn() -> None:
         d2.run()
     assert 10 < max(looks) < 200
     assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 4 * len(zones)
+
+
+def test_a_zone_of_which_much_waits_keeps_no_other_one_waiting() -> None:
+    """A server gets few batches at a time, and each place that becomes free was that zone's again."""
+    trip = 0.03
+    sent: list[float] = []
+
+    def serve(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        if b"\5small" in outgoing.message:
+            sent.append(now)
+        return [(trip, reply) for _, reply in ok(outgoing, now)]
+
+    zones = [domain(f"{name}.test.", 1) for name in ("large", "small")]
+    d2 = VirtualD2(make_config(simple_map(zones, settings={
+        "user-context": {"pyd2": {"lanes": {"batch": 10}}},
+    })), serve, 0, keep_sent=False)
+    d2.engine.receive_requests([
+        datagram(request(fqdn=f"h{number}.{'large' if number % 10 else 'small'}.test.", dhcid=f"{number:08X}",
+                         reverse_change=False))
+        for number in range(700)
+    ], d2.now, d2.wall)
+    d2.flush()
+    d2.run()
+    assert len(sent) > 10
+    assert max(after - before for before, after in pairwise(sent)) < 2.5 * trip
 
 
 # What is in the way.
