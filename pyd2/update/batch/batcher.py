@@ -146,8 +146,11 @@ class Batcher:
         asked = self._ask_some(batches, free, now, wall)
         free -= asked
         steps += asked
-        # What goes alone keeps half of the free places: rounds must not make it wait for long.
-        places = free // 2 if batches.singles else free
+        places = free
+        if batches.singles:
+            # These keep half of the free places: neither they nor rounds must make the others wait for long.
+            batches.odd_to_round ^= free % 2 == 1
+            places = (free + batches.odd_to_round) // 2
         cost, more_groups = self._begin_rounds(batches, places, most - steps, now, wall, pulled=not more)
         steps += cost
         more |= more_groups

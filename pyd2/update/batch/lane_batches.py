@@ -74,8 +74,8 @@ class LaneBatches:
 
     __slots__ = (
         "_most_groups", "_no_questions_until", "_no_tcp_until", "_paused", "_tcp_failed_at", "_waiting",
-        "asking", "at_a_time", "counts", "groups", "lane", "owners", "places", "rounds", "second", "singles",
-        "tcp_works", "to_ask", "turns", "udp", "under_way", "zones", "zones_asking",
+        "asking", "at_a_time", "counts", "groups", "lane", "odd_to_round", "owners", "places", "rounds",
+        "second", "singles", "tcp_works", "to_ask", "turns", "udp", "under_way", "zones", "zones_asking",
     )
 
     def __init__(self, lane: Lane) -> None:
@@ -90,6 +90,8 @@ class LaneBatches:
         """What waits there."""
         self.owners = Owners()
         self.singles = Singles()
+        self.odd_to_round = False
+        """Whether a round had the last odd one of the free places, and not what goes alone."""
         self.rounds = 0
         """Rounds under way."""
         self.zones: Counter[Zone] = Counter()

@@ -351,6 +351,34 @@ def test_a_zone_of_which_much_waits_keeps_no_other_one_waiting() -> None:
     assert max(after - before for before, after in pairwise(sent)) < 2.5 * trip
 
 
+def test_what_goes_alone_leaves_each_other_place_to_batches() -> None:
+    """Where replies come one by one, there is never more than one place."""
+    free_at = 0.0
+    shared: list[int] = []
+
+    def serve(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        nonlocal free_at
+        free_at = max(free_at, now) + 0.001
+        shared.append(outgoing.message.count(b"\6shared"))
+        return [(free_at - now, reply) for _, reply in ok(outgoing, now)]
+
+    modes = {"alone": "check-exists-with-dhcid", "shared": "check-with-dhcid"}
+    d2 = VirtualD2(make_config(simple_map([domain(f"{name}.test.", 1) for name in modes], settings={
+        "user-context": {"pyd2": {"lanes": {"batch": 50}}},
+    })), serve, 0, keep_sent=False)
+    names = ["alone" if number % 10 else "shared" for number in range(600)]
+    d2.engine.receive_requests([
+        datagram(request(fqdn=f"h{number}.{name}.test.", dhcid=f"{number:08X}", reverse_change=False,
+                         conflict_resolution_mode=modes[name]))
+        for number, name in enumerate(names)
+    ], d2.now, d2.wall)
+    d2.flush()
+    d2.run()
+    halfway = len(shared) // 2
+    assert sum(shared[halfway:]) > 0
+    assert any(shared[halfway // 2 : halfway])
+
+
 # What is in the way.
 
 def test_an_owner_comes_once_in_a_message() -> None:
