@@ -12,7 +12,7 @@ A batch takes one place in the window, which learns nothing from its reply time.
 that the server has one to do while the other's reply is on its way, and others while names are asked for
 (``ROUNDS_AT_A_TIME``). How many there are for all zones together follows from the server's time
 (``size.py``), also for second batches. A batch that is not full waits until no other one is under way for
-its zone.
+its zone, or for ``PATIENCE``, if those are of other groups.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ ROUNDS_AT_A_TIME: Final = 4
 meanwhile. When they go on, so many batches may be under way."""
 QUESTIONS_AT_A_TIME: Final = 96
 """Questions under way to a server."""
+PATIENCE: Final = 0.1
+"""Seconds for which updates wait, at most, for others of their group while there are batches of other groups
+for their zone: what a zone gets all the time, such as removals, would keep a few additions waiting.
+"""
 
 SORTED_IN_A_STEP: Final = 4
 """Updates that are put where they wait in one step of the scheduler."""
@@ -223,7 +227,7 @@ class Batcher:
             return
         group = self._group(batches, transaction)
         if group is not None and batches.size(group, now) > 1 and batches.owners.take(owner):
-            batches.put(group, owner, transaction)
+            batches.put(group, owner, transaction, now)
         else:
             batches.go_alone(owner, transaction)
 
@@ -351,14 +355,16 @@ class Batcher:
         waiting = group.waiting
         size = batches.size(group, now)
         under_way = batches.zones[group.zone]
-        if size < 2 or (len(waiting) == 1 and pulled and not under_way):
+        overdue = not group.rounds and now - group.since >= PATIENCE
+        ripe = pulled and (overdue or not under_way)
+        if size < 2 or (len(waiting) == 1 and ripe):
             self._leave(batches, group)
             return 0
         if not batches.may_use_tcp(group, now):
             size = min(size, max(2, int((MAX_UDP_BATCH - group.fixed) / group.octets)))
-        if len(waiting) < size and not (pulled and not under_way):
+        if len(waiting) < size and not ripe:
             return 0
-        if not batches.fits_udp(group, size) and (
+        if not overdue and not batches.fits_udp(group, size) and (
             under_way >= ROUNDS_AT_A_TIME or under_way - batches.zones_asking[group.zone] >= TCP_AT_A_TIME
         ):
             return 0
@@ -377,6 +383,7 @@ class Batcher:
         """Begin a round; return the steps."""
         group = round_.group
         group.rounds += 1
+        group.since = now
         batches.rounds += 1
         batches.zones[group.zone] += 1
         if group.sort is BatchSort.ADDITIONS:

@@ -29,8 +29,8 @@ class BatchGroup:
     """Updates of one sort and direction for a zone at a server, with one key."""
 
     __slots__ = (
-        "asking", "expected", "fixed", "forward", "key", "octets", "rounds", "server", "size", "sort",
-        "waiting", "zone",
+        "asking", "expected", "fixed", "forward", "key", "octets", "rounds", "server", "since", "size",
+        "sort", "waiting", "zone",
     )
 
     def __init__(self, key: GroupKey, most: int) -> None:
@@ -38,6 +38,8 @@ class BatchGroup:
         self.size = BatchSize(most, removals=self.sort is BatchSort.REMOVALS)
         self.waiting: deque[tuple[bytes, Transaction]] = deque()
         """Transactions that wait, each behind its owner."""
+        self.since = 0.0
+        """Since when some have waited, or when the last round began; in monotonic seconds."""
         self.rounds = 0
         """Rounds under way."""
         self.expected = Found.FREE

@@ -140,10 +140,11 @@ class LaneBatches:
         self.places.clear()
         self._most_groups = max(MOST_GROUPS, 2 * len(self.groups))
 
-    def put(self, group: BatchGroup, owner: bytes, transaction: Transaction) -> None:
+    def put(self, group: BatchGroup, owner: bytes, transaction: Transaction, now: float) -> None:
         """Add an update to a group, where it waits for a batch; its owner was taken for that."""
         if not group.waiting:
             self.turns[group] = None
+            group.since = now
         group.waiting.append((owner, transaction))
         self._waiting += 1
 

@@ -351,6 +351,30 @@ def test_a_zone_of_which_much_waits_keeps_no_other_one_waiting() -> None:
     assert max(after - before for before, after in pairwise(sent)) < 2.5 * trip
 
 
+def test_few_additions_do_not_wait_for_the_end_of_very_many_removals() -> None:
+    """They are less than a batch, and batches of the other ones are under way for the zone all the time."""
+    added: list[float] = []
+    removed: list[float] = []
+
+    def serve(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        (added if b"\3new" in outgoing.message else removed).append(now)
+        return [(0.04, reply) for _, reply in ok(outgoing, now)]
+
+    d2 = VirtualD2(make_config(simple_map([domain("example.test.", 1)], settings={
+        "user-context": {"pyd2": {"lanes": {"batch": 50}}},
+    })), serve, 0, keep_sent=False)
+    names = ["new" if number in range(60, 63) else "old" for number in range(600)]
+    begin = d2.now
+    d2.engine.receive_requests([
+        datagram(request(fqdn=f"{name}.h{number}.example.test.", dhcid=f"{number:08X}", reverse_change=False,
+                         change_type=int(name == "old")))
+        for number, name in enumerate(names)
+    ], d2.now, d2.wall)
+    d2.flush()
+    d2.run()
+    assert added[-1] - begin < 0.25 < 0.5 < removed[-1] - begin
+
+
 def test_what_goes_alone_leaves_each_other_place_to_batches() -> None:
     """Where replies come one by one, there is never more than one place."""
     free_at = 0.0
