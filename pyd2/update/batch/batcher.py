@@ -32,7 +32,7 @@ from pyd2.update.drive.library_key import LibraryKey
 from pyd2.update.model.batch_rules import BATCH_RULES, BatchSort
 from pyd2.update.model.plan import MAX_TIMEOUT
 from pyd2.update.model.transaction import Transaction
-from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_HELD, MOST_WHILE_FULL, UNKNOWN
+from pyd2.update.server.lane import MAX_HOOK_JOBS, MOST_WHILE_FULL, UNKNOWN
 
 if TYPE_CHECKING:
     from pyd2.dns.tsig import SigningKey
@@ -175,6 +175,8 @@ class Batcher:
         if free <= 0 and lane.held:
             self._agenda.full.add(lane)
         batches.owners.forget_ended()
+        if free > 0 and lane.waiting and lane.hook_jobs < MAX_HOOK_JOBS:
+            more |= batches.held < batches.ahead  # there are places for more than was taken in
         return more or bool(lane.ready), steps
 
     def _ask_some(self, batches: LaneBatches, free: int, now: float, wall: float) -> int:
@@ -197,8 +199,7 @@ class Batcher:
     def _take_in(self, batches: LaneBatches, most: int, now: float, wall: float) -> tuple[int, bool]:
         """Begin requests that wait, and sort their updates; return the steps, and whether there is more."""
         lane = batches.lane
-        ahead = min(MOST_HELD, 2 * lane.batch * max(2, len(batches.turns)))
-        held = batches.held
+        held, ahead = batches.held, batches.ahead
         down, leaves = lane.down, self._driver.failover.leaves
         parts = 0  # of steps
         while True:

@@ -9,7 +9,7 @@ from pyd2.dns.batch import MAX_UDP_BATCH
 from pyd2.update.batch.group import BatchGroup
 from pyd2.update.batch.owners import Owners, owner_of
 from pyd2.update.batch.size import BatchesAtATime
-from pyd2.update.server.lane import BatchCounts
+from pyd2.update.server.lane import MOST_HELD, BatchCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -122,6 +122,11 @@ class LaneBatches:
     def held(self) -> int:
         """Transactions that wait here for a free place, or behind another one of their owner."""
         return self._waiting + len(self.singles) + self.owners.followers
+
+    @property
+    def ahead(self) -> int:
+        """How many of these there may be before no further requests begin."""
+        return min(MOST_HELD, 2 * self.lane.batch * max(2, len(self.turns)))
 
     def group(self, key: GroupKey) -> BatchGroup:
         """Return a group, made now if there is none yet."""

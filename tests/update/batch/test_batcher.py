@@ -16,10 +16,21 @@ from pyd2.update.batch.lane_batches import PAUSE
 from pyd2.update.engine import Selection
 from tests.kit import ncr
 from tests.update.batch.world import KEY, World, batch_map, requests
-from tests.update.support import VirtualD2, datagram, domain, make_config, ok, request, simple_map, statistics
+from tests.update.support import (
+    VirtualD2,
+    answer,
+    datagram,
+    domain,
+    make_config,
+    ok,
+    request,
+    simple_map,
+    statistics,
+)
 
 if TYPE_CHECKING:
     from pyd2.update.engine import Outgoing
+    from pyd2.update.server.lane import Lane
 
 
 def additions(count: int, first: int = 0, **more: Any) -> list[dict[str, Any]]:
@@ -324,6 +335,39 @@ def test_a_server_s_very_many_zones_are_looked_at_some_in_a_turn() -> None:
         d2.run()
     assert 10 < max(looks) < 200
     assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 4 * len(zones)
+
+
+def commits(batch: int) -> int:
+    """Return how many commits of a server carry out some requests; it answers all at the end of each."""
+    came: list[Outgoing] = []
+
+    def take(outgoing: Outgoing, _now: float) -> list[tuple[float, bytes]]:
+        came.append(outgoing)
+        return []
+
+    d2 = VirtualD2(make_config(simple_map([domain("example.com.", 1)], settings={
+        "user-context": {"pyd2": {"lanes": {"batch": batch}}},
+    })), take, 0, keep_sent=False)
+    d2.engine.receive_requests([datagram(each) for each in additions(700, reverse=False)], d2.now, d2.wall)
+    d2.flush()
+    number = 0
+    while d2.engine.active or d2.engine.queued:
+        number += 1
+        d2.run(d2.now + 0.01)
+        answered: dict[tuple[Lane, int], list[bytes]] = {}
+        for outgoing in came:
+            answered.setdefault((outgoing.lane, outgoing.slot), []).append(answer(outgoing.message))
+        came.clear()
+        for (lane, slot), replies in answered.items():
+            d2.engine.receive_replies(lane, slot, replies, d2.now, d2.wall)
+        d2.flush()
+    assert d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 700
+    return number
+
+
+def test_all_places_are_used_though_all_replies_come_together() -> None:
+    """What is taken in at first is less than there are places for then."""
+    assert commits(10) <= commits(1)
 
 
 def test_a_zone_of_which_much_waits_keeps_no_other_one_waiting() -> None:
