@@ -302,22 +302,21 @@ class Batcher:
         Returns how many did.
         """
         leaves = self._driver.failover.leaves
-        leaving: list[Transaction] = []
+        leaving: list[tuple[bytes, Transaction]] = []
         for group in [*batches.turns]:
             while group.waiting and leaves(group.waiting[0][1]) and len(leaving) < most:
-                ((owner, transaction),) = batches.take(group, 1)
-                leaving.append(transaction)
-                batches.lane.ready.extend(batches.owners.release(owner))
-        for transaction in leaving:
+                leaving += batches.take(group, 1)
+        batches.lane.ready.extend(batches.release(leaving))
+        for _, transaction in leaving:
             self._driver.offer_again(transaction, now, wall)
         return len(leaving)
 
     def _leave(self, batches: LaneBatches, group: BatchGroup) -> None:
         """Let the updates of a group go alone."""
-        for owner, transaction in batches.take(group, len(group.waiting)):
-            behind = batches.owners.release(owner)
+        leaving = batches.take(group, len(group.waiting))
+        batches.lane.ready.extend(batches.release(leaving))
+        for owner, transaction in leaving:
             batches.go_alone(owner, transaction)
-            batches.lane.ready.extend(behind)
 
     def _begin_rounds(
         self, batches: LaneBatches, left: int, most: int, now: float, wall: float, *, pulled: bool

@@ -167,6 +167,22 @@ class LaneBatches:
             self.turns.pop(group, None)
         return members
 
+    def release(self, members: Sequence[tuple[bytes, Transaction]]) -> list[Transaction]:
+        """Release the owners of updates; return what waits behind these, for each owner in its order.
+
+        What came last may not have been sorted yet.
+        """
+        owners = [owner for owner, _ in members]
+        behind = [transaction for owner in owners for transaction in self.owners.release(owner)]
+        ready = self.lane.ready
+        if ready:
+            released = frozenset(owners)
+            unsorted = [*ready]
+            ready.clear()
+            for transaction in unsorted:
+                (behind if owner_of(transaction) in released else ready).append(transaction)
+        return behind
+
     def go_alone(self, owner: bytes, transaction: Transaction) -> None:
         """Add an update, whose owner is in no batch, to those that go alone."""
         self.owners.add_alone(owner, transaction)

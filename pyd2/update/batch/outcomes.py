@@ -79,7 +79,7 @@ class BatchOutcomes:
             group.size.answered(len(round_.transactions), took, timeout, now)
         if rcode == _NOERROR:
             self._log_reply(round_, rcode, took, "all updates are done")
-            behind = self._release(batches, round_.members)
+            behind = batches.release(round_.members)
             self._replies.succeeded(round_.transactions, now, wall)
             batches.lane.ready.extend(behind)
             self._end_round(batches, round_)
@@ -208,31 +208,20 @@ class BatchOutcomes:
         self, batches: LaneBatches, round_: Round, go_on: Callable[[Transaction], None]
     ) -> None:
         """End a round: each of its transactions continues by itself, and then those that wait behind them."""
-        behind = self._release(batches, round_.members)
+        behind = batches.release(round_.members)
         for transaction in round_.transactions:
             go_on(transaction)
         batches.lane.ready.extend(behind)
         self._end_round(batches, round_)
-
-    def _release(
-        self, batches: LaneBatches, members: Sequence[tuple[bytes, Transaction]]
-    ) -> list[Transaction]:
-        """Release the owners of updates; return what waits behind these."""
-        release = batches.owners.release
-        behind: list[Transaction] = []
-        for owner, _ in members:
-            behind += release(owner)
-        return behind
 
     def _go_alone(
         self, batches: LaneBatches, round_: Round, members: Sequence[tuple[bytes, Transaction]]
     ) -> None:
         """Let updates of a round go alone, by Kea's steps, from the beginning of their direction."""
         round_.begin_anew(members)
+        batches.lane.ready.extend(batches.release(members))
         for owner, transaction in members:
-            behind = batches.owners.release(owner)
             batches.go_alone(owner, transaction)
-            batches.lane.ready.extend(behind)
 
     def _log_reply(self, round_: Round, rcode: int, took: float, follows: str) -> None:
         if "PYD2_BATCH_ANSWERED" in self._log.on:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -633,6 +634,43 @@ def test_the_requests_for_a_name_and_for_an_address_keep_their_order(
         world = World(batch_map(size, 2))
         ends.append(world.run(stream, together=together, gap=0.05))
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_comes_for_a_name_keeps_its_order_though_replies_come_before_all_is_sorted(seed: int) -> None:
+    """A turn ends when it has cost enough; the next one begins with the replies that have come meanwhile."""
+    chance = random.Random(seed)
+    sent = b""
+    replies: list[tuple[float, Outgoing]] = []
+
+    def take(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        nonlocal sent
+        sent += outgoing.message
+        replies.append((now + chance.choice([0.002, 0.009]), outgoing))
+        return []
+
+    d2 = VirtualD2(make_config(batch_map(10, 5)), take, 0, keep_sent=False)
+    d2.engine.pace(0.1)
+    names = [chance.randrange(8) for _ in range(200)]
+    d2.engine.receive_requests([
+        datagram(request(fqdn=f"n{name}.example.com.", ip_address=f"10.99.98.{number}", dhcid=f"{number:08X}",
+                         reverse_change=False, conflict_resolution_mode="no-check-with-dhcid"))
+        for number, name in enumerate(names)
+    ], d2.now, d2.wall)
+    d2.flush()
+    while d2.engine.active or d2.engine.queued:
+        d2.now += 0.001
+        for reply in [each for each in replies if each[0] <= d2.now]:
+            replies.remove(reply)
+            outgoing = reply[1]
+            d2.engine.receive_reply(outgoing.lane, outgoing.slot, answer(outgoing.message), d2.now, d2.wall)
+            d2.flush()
+        d2.engine.handle_timer(d2.now, d2.wall)
+        d2.flush()
+    places = [sent.index(bytes((10, 99, 98, number))) for number in range(200)]
+    for name in set(names):
+        found = [place for place, other in zip(places, names, strict=True) if other == name]
+        assert found == sorted(found)
 
 
 # What is lost.
