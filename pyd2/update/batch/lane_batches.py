@@ -75,7 +75,8 @@ class LaneBatches:
     __slots__ = (
         "_most_groups", "_no_questions_until", "_no_tcp_until", "_paused", "_tcp_failed_at", "_waiting",
         "asking", "at_a_time", "counts", "groups", "lane", "odd_to_round", "owners", "places", "rounds",
-        "second", "singles", "tcp_works", "to_ask", "turns", "udp", "under_way", "zones", "zones_asking",
+        "second", "singles", "tcp_works", "to_ask", "turns", "udp", "under_way", "unsent", "zones",
+        "zones_asking",
     )
 
     def __init__(self, lane: Lane) -> None:
@@ -112,6 +113,8 @@ class LaneBatches:
         """Whether a batch was answered over TCP since one failed there."""
         self._tcp_failed_at = 0.0
         """When that was."""
+        self.unsent: set[bytes] = set()
+        """Owners in batches whose connection has failed; if the next one does so, too, they go alone."""
         self.at_a_time = BatchesAtATime()
         self._paused: dict[tuple[Zone, SigningKey | None], float] = {}
         self._no_tcp_until = 0.0
@@ -173,6 +176,7 @@ class LaneBatches:
         What came last may not have been sorted yet.
         """
         owners = [owner for owner, _ in members]
+        self.unsent.difference_update(owners)
         behind = [transaction for owner in owners for transaction in self.owners.release(owner)]
         ready = self.lane.ready
         if ready:

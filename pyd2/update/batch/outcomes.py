@@ -124,8 +124,13 @@ class BatchOutcomes:
         batches = self._end_try(batch)
         batches.tcp_failed(batch.begun, now)
         round_ = batch.round
-        round_.begin_anew(round_.members)
-        batches.put_back(round_.group, round_.members)
+        owners = {owner for owner, _ in round_.members}
+        if batches.unsent.isdisjoint(owners):
+            batches.unsent |= owners
+            round_.begin_anew(round_.members)
+            batches.put_back(round_.group, round_.members)
+        else:  # perhaps it is what one of them says that ends connections
+            self._go_alone(batches, round_, round_.members)
         self._end_round(batches, round_)
 
     # Questions.

@@ -684,6 +684,50 @@ def test_a_lost_reply_leads_to_singles_at_the_same_server() -> None:
     assert found["update-timeout"] >= 1
 
 
+def test_a_batch_that_ends_each_connection_is_not_sent_for_ever() -> None:
+    """Others are answered over the same connections: these work, and say nothing about this one."""
+    over_tcp = number = 0
+    due: list[tuple[float, Outgoing, bool]] = []
+
+    def take(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        nonlocal over_tcp
+        ends = outgoing.tcp and b"\3bad" in outgoing.message
+        over_tcp += ends
+        due.append((now + (0.003 if ends else 0.002), outgoing, ends))
+        return []
+
+    d2 = VirtualD2(make_config(simple_map([domain(f"{name}.test.", 1) for name in ("good", "bad")], settings={
+        "user-context": {"pyd2": {"lanes": {"batch": 50}}},
+    })), take, 0, keep_sent=False)
+
+    def send(zone: str, count: int) -> None:
+        nonlocal number
+        first, number = number, number + count
+        d2.engine.receive_requests([
+            datagram(request(fqdn=f"host-{each}.{zone}.test.", dhcid=f"{each:08X}", reverse_change=False))
+            for each in range(first, number)
+        ], d2.now, d2.wall)
+        d2.flush()
+
+    send("good", 100)
+    send("bad", 30)
+    for _ in range(40):  # there is always more for the other zone
+        send("good", 40)
+        for _ in range(2):
+            d2.run(d2.now + 0.001)
+            for reply in [each for each in due if each[0] <= d2.now]:
+                due.remove(reply)
+                _, outgoing, ends = reply
+                if ends:
+                    d2.engine.send_failed(outgoing, "connection closed", d2.now, d2.wall)
+                else:
+                    d2.engine.receive_reply(
+                        outgoing.lane, outgoing.slot, answer(outgoing.message), d2.now, d2.wall
+                    )
+                d2.flush()
+    assert 0 < over_tcp <= 2
+
+
 def test_a_server_that_is_dead_gets_three_tries_of_each_update() -> None:
     world = World(batch_map(50), dead=(1,))
     world.run(additions(100, reverse=False))
