@@ -119,11 +119,12 @@ class BatchOutcomes:
             batches.tcp_failed(batch.begun, now)
         self._let_go(batches, round_, lambda transaction: self._replies.missed(transaction, now, wall))
 
-    def batch_failed(self, batch: Batch, now: float, wall: float) -> None:  # noqa: ARG002
+    def batch_failed(self, batch: Batch, now: float, wall: float) -> None:
         """See Follows; whether the server has carried it out or not, the same can be tried again."""
         batches = self._end_try(batch)
         batches.tcp_failed(batch.begun, now)
         round_ = batch.round
+        self._replies.count_missed(round_.transactions, wall)
         owners = {owner for owner, _ in round_.members}
         if batches.unsent.isdisjoint(owners):
             batches.unsent |= owners

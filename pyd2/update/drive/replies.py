@@ -373,11 +373,16 @@ class Replies:
         if (counts := lane.replies) is not None:
             counts.timeouts += 1
 
+    def count_missed(self, transactions: Sequence[Transaction], wall: float) -> None:
+        """Count tries that have brought nothing."""
+        for transaction in transactions:
+            self._counters.update_timeout.add(wall)
+            if transaction.key_counters is not None:
+                transaction.key_counters.timeout.add(wall)
+
     def missed(self, transaction: Transaction, now: float, wall: float, *, was_sent: bool = True) -> None:
         """Continue a transaction whose update was not answered in time."""
-        self._counters.update_timeout.add(wall)
-        if transaction.key_counters is not None:
-            transaction.key_counters.timeout.add(wall)
+        self.count_missed((transaction,), wall)
         self._log_status(transaction, "TIMEOUT")
         ncr = transaction.ncr
         self._log.emit(transaction.step.timeout, ncr.request_id, ncr.fqdn, transaction.server.text)

@@ -271,6 +271,16 @@ def test_a_connection_that_a_server_closes_now_and_then_is_made_again() -> None:
     assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 400
 
 
+def test_each_try_in_a_batch_that_could_not_be_sent_has_ended() -> None:
+    world = World(batch_map(50, signed=True), unsent_over_tcp=True)
+    world.run(additions(200))
+    found = statistics(world.d2.counters)
+    assert found["update-timeout"] > 0
+    for key in ("", "key[k.test.]."):
+        ended = sum(found[f"{key}update-{end}"] for end in ("success", "timeout", "error"))
+        assert found[f"{key}update-sent"] == ended
+
+
 def test_names_too_long_for_one_message_go_in_shorter_ones() -> None:
     """500 reverse names of IPv6 addresses, most of which no pointer reaches, are more than 64 KB."""
     world = World(batch_map(500, 1))
