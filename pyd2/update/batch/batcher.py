@@ -12,7 +12,7 @@ A batch takes one place in the window, which learns nothing from its reply time.
 that the server has one to do while the other's reply is on its way, and others while names are asked for
 (``ROUNDS_AT_A_TIME``). How many there are for all zones together follows from the server's time
 (``size.py``), also for second batches. A batch that is not full waits until no other one is under way for
-its zone, or for ``PATIENCE``, if those are of other groups.
+its zone, or for ``LONGEST_WAIT``, if those are of other groups.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ ROUNDS_AT_A_TIME: Final = 4
 meanwhile. When they go on, so many batches may be under way."""
 QUESTIONS_AT_A_TIME: Final = 96
 """Questions under way to a server."""
-PATIENCE: Final = 0.1
+LONGEST_WAIT: Final = 0.1
 """Seconds for which updates wait, at most, for others of their group while there are batches of other groups
 for their zone: what a zone gets all the time, such as removals, would keep a few additions waiting.
 """
@@ -355,7 +355,7 @@ class Batcher:
         waiting = group.waiting
         size = batches.size(group, now)
         under_way = batches.zones[group.zone]
-        overdue = not group.rounds and now - group.since >= PATIENCE
+        overdue = not group.rounds and now - group.since >= LONGEST_WAIT
         ripe = pulled and (overdue or not under_way)
         if size < 2 or (len(waiting) == 1 and ripe):
             self._leave(batches, group)
