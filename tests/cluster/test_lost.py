@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyd2.queue.shared.interface import SharedQueueError
 from pyd2.tools.cli import main as pyd2ctl
+from pyd2.tools.cluster.contents import Contents
 from tests.cluster.site import SITE, durable_config, make_streams, new_rig
 from tests.cluster.test_site import EACH, Clients, send, start_site
 from tests.kit.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyd2.tools.cluster.contents import Waiting
     from tests.cluster.site import Machine, Rig
 
 pytestmark = [pytest.mark.peers, pytest.mark.faults]
@@ -31,8 +37,24 @@ def detach(machine: Machine) -> int:
     return pyd2ctl(["queue", "detach", f"nats:{SITE}", "--config", str(machine.file)])
 
 
+@contextlib.contextmanager
+def refusing_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
+    """Have a tool's first look into the queue fail; yields that it did."""
+    look, refused = Contents.waiting, list[bool]()
+
+    async def waiting(contents: Contents) -> Waiting:
+        if not refused:
+            refused.append(True)
+            raise SharedQueueError("it was answered by: 503")
+        return await look(contents)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Contents, "waiting", waiting)
+        yield refused
+
+
 def test_each_machine_continues_with_what_is_on_its_disk(
-    d2_binary: str, is_pyd2: bool, capsys: pytest.CaptureFixture[str]
+    d2_binary: str, is_pyd2: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_pyd2:
         pytest.skip("Kea has no such queue")
@@ -44,7 +66,9 @@ def test_each_machine_continues_with_what_is_on_its_disk(
         rig.bind.process.send_signal(signal.SIGSTOP)
         done = dict(clients.wanted)
         send(rig.machines, clients)
-        assert detach(rig.machines[0]) == 1
+        with refusing_once(monkeypatch) as refused:  # a busy server does
+            assert detach(rig.machines[0]) == 1
+        assert refused == [True]
         assert "WRONG: they would be lost" in capsys.readouterr().out
         lost = clients.wanted.keys() - done.keys()
         destroy(rig)

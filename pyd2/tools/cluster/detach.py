@@ -19,6 +19,8 @@ from pyd2.tools.cluster.reach import read_config
 if TYPE_CHECKING:
     import argparse
 
+_TRIES: Final = 2
+"""How often the servers are asked: a busy one may refuse once, and then what it has would seem to be lost."""
 _LOST: Final = """\
 lost:    what the servers had acknowledged and no node had done. If they come back after all, their
          requests are older than what is done until then, and would undo it: make the streams again
@@ -32,12 +34,13 @@ def run(arguments: argparse.Namespace) -> int:
     Raises ConfigError, ValueError and StoreError.
     """
     fault = ""
-    try:
-        waiting = within(arguments, Contents.waiting)
-    except (NatsError, SharedQueueError, RecordError) as error:
-        fault = str(error)
-    else:
-        return _print_answer(waiting)
+    for _ in range(_TRIES):
+        try:
+            waiting = within(arguments, Contents.waiting)
+        except (NatsError, SharedQueueError, RecordError) as error:
+            fault = str(error)
+        else:
+            return _print_answer(waiting)
     directory = read_config(arguments, arguments.config).switches.queue.directory
     print(f"the queue cannot be read: {fault}")
     entries, unreadable = offline_stores().read(directory, dead=False)
