@@ -333,8 +333,8 @@ class Owner:
         previous, self._previous = self._previous, None
         if previous is not None and ownership.is_owner:
             self.claims += 1
-            _, epoch, floor, _, _ = write.record
-            self._log.emit("PYD2_CLUSTER_CLAIMED", self._site, epoch, floor + 1, previous)
+            record = write.record
+            self._log.emit("PYD2_CLUSTER_CLAIMED", self._site, record.epoch, record.floor + 1, previous)
 
     # Terms.
 

@@ -53,7 +53,7 @@ def test_an_older_update_after_a_newer_one_of_its_client_is_counted() -> None:
 
 
 def test_what_tells_why_updates_are_stale_is_shown() -> None:
-    """A claim that the servers have taken back: its node sends nothing, and the owner before goes on."""
+    """The servers have lost a claim: its node sends nothing, and the former owner continues."""
     claims = [Claim(1.0, 1, "m0"), Claim(5.0, 2, "m1"), Claim(9.0, 2, "m2")]
     updates = [update(2, "m0", 1), update(6, "m0", 2), update(8.5, "m0", 3), update(9.5, "m2", 3)]
     outcome = judge(updates, claims, CLIENTS, WANTED, WANTED)

@@ -216,7 +216,7 @@ def judge(
     claims = sorted(claims)
     stale: dict[int, int] = defaultdict(int)
     spans: dict[tuple[str, int, Claim], _Span] = {}
-    """Stale updates, by who has sent them and the last claim before them."""
+    """Stale updates, by their node, its last epoch, and the last claim before them."""
     repeated: dict[int, int] = defaultdict(int)
     owned: dict[str, int] = {}
     """The last epoch of each node."""
