@@ -49,10 +49,10 @@ class Member:
         client = Client(f"pyd2 {nats.name}", f"pyd2.inbox.{nats.name}", tls, nats.tls_hostname)
         link = self._link = Link(client, nats.servers, Site(nats.site), log)
         outgoing = Outgoing(f"{nats.name}.{numbering.instance}", numbering.boot)
-        self._receiver = Receiver(outgoing, link, disk, log, nats.site)
+        ownership = Ownership(f"{nats.name}.{os.urandom(8).hex()}", nats.lease, nats.pause)
+        self._receiver = Receiver(outgoing, link, disk, log, nats.site, lambda: ownership.record)
         self._owner: Owner | None = None
         if nats.own:
-            ownership = Ownership(f"{nats.name}.{os.urandom(8).hex()}", nats.lease, nats.pause)
             self._owner = Owner(ownership, nats.lease, host, link, log, nats.site, switches.max_entries)
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving: asyncio.Task[None] | None = None

@@ -19,6 +19,7 @@ from pyd2.cluster.early import EarlyReader
 from pyd2.cluster.link import in_time
 from pyd2.cluster.removal import Removal
 from pyd2.cluster.term import OPEN_SECONDS, Term, TermEvents
+from pyd2.cluster.term_log import TermLog
 from pyd2.queue.shared.interface import OutdatedError, SharedQueueError, UnansweredError
 from pyd2.queue.shared.ownership import Change, Moment
 from pyd2.queue.shared.progress import Progress
@@ -71,12 +72,11 @@ class Owner:
         self._most = most
         self._burial = Burial(link, host.bury, log, site)
         self._contact = Contact(link, log, site)
+        self._term_log = TermLog(log, site)
         self.claims = 0
         """How often this node has become the owner since its start."""
         self._previous: str | None = None
         """Whose place it takes, until servers have confirmed that it is the owner."""
-        self.overtaken = 0
-        """Requests that came too late to be carried out, since the start."""
         self._known = False
         """Whether the record was read, and no write has failed, since the last failure."""
         self._term: Term | None = None
@@ -138,7 +138,8 @@ class Owner:
         if record is not None:
             status |= {"owner": record.node, "epoch": record.epoch, "floor": record.floor}
         status |= {
-            "claims": self.claims, "overtaken": self.overtaken, "dead-letters": self._burial.buried,
+            "claims": self.claims, "overtaken": self._term_log.overtaken_requests,
+            "missing": self._term_log.missing_batches, "dead-letters": self._burial.buried,
         }
         if self._term is not None:
             status |= {"waiting": self._term.work.count, "late": self._term.work.late}
@@ -249,7 +250,7 @@ class Owner:
             self._stop_reading()
         elif term is None and self._host.ready and ownership.may_send(now):
             if ownership.revision.last == ownership.revision.record:
-                await self._begin_term(queue)
+                self._begin_term()
                 return
             self._renew_at = 0.0  # what is read of the late batches is as of the record
         risen = term is not None and await self._advance(queue, term)
@@ -338,26 +339,19 @@ class Owner:
 
     # Terms.
 
-    async def _begin_term(self, queue: SharedQueue) -> None:
+    def _begin_term(self) -> None:
         record = self._ownership.record
         assert record is not None
-        progress = Progress(record)
-        at_floor = None
-        if record.floor:
-            at_floor = await in_time(queue.batch(record.floor), ANSWER_SECONDS)
-        after = progress.begin_after(at_floor)
-        if after != record.floor:
-            self._lost(record.floor)
         if self._paused_since is not None:
-            self._log.emit("PYD2_CLUSTER_RESUMED", self._site, after + 1)
+            self._log.emit("PYD2_CLUSTER_RESUMED", self._site, record.floor + 1)
         self._paused_since = None
         events = TermEvents(
-            self._carry_out, self._burial.add, self._unreadable, self._lost, self._overtaken,
+            self._carry_out, self._burial.add, self._term_log,
             self._contact.unread, self._contact.readable, lambda: self._host.retries,
         )
-        term = self._term = Term(progress, events, self._most, record.epoch)
+        term = self._term = Term(Progress(record), events, self._most, record.epoch)
         self._host.begin(term)
-        reading = term.read(self._link, after, self._ownership.revision, self._early)
+        reading = term.read(self._link, self._ownership.revision, self._early)
         self._reading = asyncio.get_running_loop().create_task(reading)
         self._reading.add_done_callback(self._read_to_end)
         self._watch_lease()
@@ -395,16 +389,6 @@ class Owner:
         except Exception as error:  # those behind them must not wait for ever; a next term repeats these
             message = "some requests of the shared queue were not begun; the next ones begin"
             self._host.report({"message": message, "exception": error})
-
-    def _unreadable(self, sequence: int, fault: str) -> None:
-        self._log.emit("PYD2_CLUSTER_BATCH_UNREADABLE", self._site, sequence, fault)
-
-    def _lost(self, sequence: int) -> None:
-        self._log.emit("PYD2_CLUSTER_STREAM_LOST", self._site, sequence)
-
-    def _overtaken(self, receiver: str, count: int) -> None:
-        self.overtaken += count
-        self._log.emit("PYD2_CLUSTER_OVERTAKEN", self._site, count, receiver)
 
     def _read_to_end(self, task: asyncio.Task[None]) -> None:
         """End a term whose reading has ended: an error that is none of the queue's is a defect."""

@@ -3,25 +3,33 @@
 A request that is not acknowledged within KEEP_SECONDS is put into the durable queue of this machine
 (``pyd2.queue.durable``), and all behind it. When the servers have it, it is removed there. While they do not
 answer it stays, and follows later in its order. As long as they do answer, nothing is written to the disk.
+
+What the servers have acknowledged and lose again before it is done, they get once more
+(``pyd2.queue.shared.acknowledged``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pyd2.cluster.link import in_time
+from pyd2.queue.shared.acknowledged import Acknowledged
 from pyd2.queue.shared.batch import MOST_REQUESTS, SPOOLED_SECONDS
-from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
+from pyd2.queue.shared.interface import OutdatedError, SharedQueueError, UnansweredError
+from pyd2.queue.shared.record import RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyd2.cluster.link import Link
     from pyd2.messages import Log
     from pyd2.queue.shared.batch import RequestBatch
     from pyd2.queue.shared.outgoing import Outgoing
+    from pyd2.queue.shared.record import Record
 
 ANSWER_SECONDS: Final = 1.0
 """After so long without an acknowledgement a batch is appended again."""
@@ -34,6 +42,9 @@ A kill before that loses it. To a cluster whose answers take longer each request
 
 LOGGED_SECONDS: Final = 1.5
 """It is logged that the shared queue has taken nothing for so long: longer than a server takes to restart."""
+
+LOOK_SECONDS: Final = 5.0
+"""With nothing to append, a receiver looks so often whether servers still have what is not done."""
 
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.5)
 """Seconds before it is; the last one stays."""
@@ -70,14 +81,19 @@ class Disk(Protocol):
 
 
 class Receiver:
-    """What it has not got acknowledged is in ``outgoing``."""
+    """What it has not got acknowledged is in ``outgoing``; ``record`` returns the newest record it knows."""
 
-    def __init__(self, outgoing: Outgoing, link: Link, disk: Disk, log: Log, site: str) -> None:
+    def __init__(
+        self, outgoing: Outgoing, link: Link, disk: Disk, log: Log, site: str,
+        record: Callable[[], Record | None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._outgoing = outgoing
+        self._acknowledged = Acknowledged()
         self._link = link
         self._disk = disk
         self._log = log
         self._site = site
+        self._record = record
         self._wake = asyncio.Event()
         self._keeper: asyncio.TimerHandle | None = None
         """Runs while there are requests that are in memory only."""
@@ -157,38 +173,92 @@ class Receiver:
 
     async def run(self) -> None:
         """Append, until this is cancelled."""
-        while True:
-            empty = self._disk_is_empty()
-            batch = self._outgoing.first(time.time(), safe=self._disk.safe, disk_is_empty=empty)
-            if batch is None:
-                if self.waiting:  # the disk is being written
-                    await asyncio.sleep(_DISK_PAUSE)
-                    continue
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            await self._append(batch)
-            self.appended += len(batch.datagrams)
-            self._disk.done(self._outgoing.acknowledged(), {})
-            self.fault = ""
-            if self._behind and self.waiting < MOST_REQUESTS:
-                self._behind = False
-                self._log.emit("PYD2_CLUSTER_FORWARDED", self._site)
-
-    async def _append(self, batch: RequestBatch) -> None:
-        """Return when the batch is in the shared queue."""
         begun, failures = time.monotonic(), 0
         while True:
+            batch = self._next()
+            if batch is None:
+                await self._wait()
+                begun = time.monotonic()
+                continue
             try:
-                await self._link.queue.append(batch, ANSWER_SECONDS)
+                await self._append(batch)
             except SharedQueueError as error:
                 self._failed(error, failures, time.monotonic() - begun)
+                await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                failures += 1
+                self.repeated += 1
             else:
+                begun, failures = time.monotonic(), 0
+
+    def _next(self) -> RequestBatch | None:
+        """Return the batch to append, the same until it is acknowledged; None: there is none now."""
+        now = time.time()
+        lost = self._acknowledged.lost(now)
+        if lost is not None:
+            return lost
+        empty = self._disk_is_empty()
+        return self._outgoing.first(now, safe=self._disk.safe, disk_is_empty=empty)
+
+    async def _wait(self) -> None:
+        """Return when there may be something to append."""
+        if self.waiting:  # the disk is being written
+            await asyncio.sleep(_DISK_PAUSE)
+            return
+        self._wake.clear()
+        if not self._acknowledged:
+            await self._wake.wait()
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._wake.wait()
                 return
-            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-            failures += 1
+        self._forget_done(self._record())
+        if self._acknowledged:
+            with suppress(SharedQueueError):  # it looks again
+                await self._look()
+
+    async def _append(self, batch: RequestBatch) -> None:
+        """Append a batch, or find out that servers do not have the one before it, or have this one."""
+        self._forget_done(self._record())
+        try:
+            sequence = await self._link.queue.append(batch, self._acknowledged.behind, ANSWER_SECONDS)
+        except OutdatedError:
+            if not await self._look():
+                raise
+        else:
+            self._added(batch, sequence)
+
+    async def _look(self) -> bool:
+        """Find out which batches the servers have; return whether they are others than was known."""
+        queue, acknowledged = self._link.queue, self._acknowledged
+        before, under_way = acknowledged.behind, self._outgoing.under_way
+        last = await in_time(queue.last_of(self._outgoing.receiver), ANSWER_SECONDS)
+        with suppress(RecordError):  # a later pyd2 has written it: what is done is not known
+            _, record = await in_time(queue.record(), ANSWER_SECONDS)
+            self._forget_done(record)
+        lost = acknowledged.found(last)
+        if under_way is not None and last is not None and last.batch is not None \
+                and last.batch.number == under_way.number:
+            self._added(under_way, last.sequence)  # only the answer was lost
+        elif lost:
+            self._log.emit("PYD2_CLUSTER_APPENDED_AGAIN", self._site, lost)
+        return acknowledged.behind != before
+
+    def _forget_done(self, record: Record | None) -> None:
+        if record is not None:
+            self._acknowledged.done(record.seen.get(self._outgoing.receiver))
+
+    def _added(self, batch: RequestBatch, sequence: int) -> None:
+        """Note that a batch is in the shared queue."""
+        if self._acknowledged.add(batch, sequence):
+            self.appended += len(batch.datagrams)
+            self._disk.done(self._outgoing.acknowledged(), {})
+        else:
             self.repeated += 1
-            batch = self._outgoing.first(time.time()) or batch  # the same; it may say now that it waited
+        self.fault = ""
+        if self._behind and self.waiting < MOST_REQUESTS:
+            self._behind = False
+            self._log.emit("PYD2_CLUSTER_FORWARDED", self._site)
 
     def _failed(self, error: SharedQueueError, failures: int, seconds: float) -> None:
         if seconds >= LOGGED_SECONDS:

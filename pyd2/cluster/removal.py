@@ -1,4 +1,8 @@
-"""Has what is done removed from the shared queue, now and then: whenever that happens, it does no harm."""
+"""Has what is done removed from the shared queue, now and then: whenever that happens, it does no harm.
+
+What a record says is removed DROP_SECONDS later at the earliest: servers may lose the last writes that they
+had acknowledged, a record, too.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,8 @@ class Removal:
         """When something may be removed again, in monotonic seconds."""
         self._dropped = 0
         """What is up to this sequence was removed."""
+        self._before: Record | None = None
+        """The record when something was removed last."""
         self._ended: dict[LateName, Revision] = {}
         """Late batches that have ended, with the writes that say so."""
 
@@ -38,10 +44,12 @@ class Removal:
     def go_on(self, queue: SharedQueue, record: Record) -> None:
         """Remove what the written record says is done; the batch at the floor stays, to be compared."""
         busy = self._task is not None and not self._task.done()
-        some = self._is_new(record.floor - 1) or self._ended
-        if some and not busy and time.monotonic() >= self._next_at:
-            self._next_at = time.monotonic() + DROP_SECONDS
-            self._task = asyncio.get_running_loop().create_task(self._remove(queue, record))
+        if busy or time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + DROP_SECONDS
+        before, self._before = self._before, record
+        if before is not None and (self._is_new(before.floor - 1) or self._ended):
+            self._task = asyncio.get_running_loop().create_task(self._remove(queue, before))
 
     def cancel(self) -> None:
         """Stop."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pyd2.cluster.early import EarlyReader
     from pyd2.cluster.link import Link
+    from pyd2.cluster.term_log import TermLog
     from pyd2.queue.interface import DeadLetter
     from pyd2.queue.shared.interface import QueuedBatch
     from pyd2.queue.shared.late import LateBatch
@@ -54,12 +55,7 @@ class TermEvents(NamedTuple):
     """Gives requests with their numbers to the engine; ``Term.done`` gets the numbers back."""
     bury: Callable[[Term, Sequence[tuple[int, DeadLetter]]], None]
     """Keeps dead letters, by the numbers of their requests; ``Term.buried`` gets these when they are safe."""
-    unreadable: Callable[[int, str], None]
-    """Logs a batch that is skipped: its sequence, and why."""
-    lost: Callable[[int], None]
-    """Logs that servers have lost a batch with this sequence, which another one has now."""
-    overtaken: Callable[[str, int], None]
-    """Logs requests that come too late: their receiver, and how many they are."""
+    log: TermLog
     refused: Callable[[str], None]
     """Logs why the queue cannot be read though a server answers; it is tried again."""
     readable: Callable[[], None]
@@ -88,20 +84,20 @@ class Term:
         """End it: nothing that is reported from now on counts."""
         self.closed = True
 
-    async def read(self, link: Link, after: int, revision: Revision, early: EarlyReader) -> None:
-        """Hand on the late batches, as of a revision, and then what is behind a sequence, to the end.
+    async def read(self, link: Link, revision: Revision, early: EarlyReader) -> None:
+        """Hand on the late batches, as of a revision, and then what is behind the floor, to the end.
 
         ``early`` may have the first reader. It returns if servers give the sequences of batches that they
         have lost to others: another term is to begin, as after a claim.
         """
-        late_begun = in_doubt = False
-        self._after = after
+        begun = in_doubt = False
         seconds, longest = OPEN_SECONDS
         while not self.closed:
             try:
-                if not late_begun:
+                if not begun:
+                    await self._find_floor(link)
                     await self._begin_late(await link.queue.late(revision, seconds))
-                    late_begun = True
+                    begun = True
                 reader = await early.take(link.queue, self._after, seconds)
             except SharedQueueError as error:
                 in_doubt = True
@@ -115,7 +111,7 @@ class Term:
             try:
                 if in_doubt and self._after and await self._has_lost(link):
                     # The reader may begin behind batches that have the sequences of lost ones.
-                    self._events.lost(self._after)
+                    self._events.log.lost(self._after)
                     return
                 in_doubt = True
                 while not self.closed:
@@ -124,12 +120,22 @@ class Term:
                         if queued.sequence > self._after:
                             await self._begin(queued)
                         elif self._is_another(queued):
-                            self._events.lost(queued.sequence)
+                            self._events.log.lost(queued.sequence)
                             return
             except SharedQueueError:
                 await asyncio.sleep(_PAUSE)
             finally:
                 reader.close()
+
+    async def _find_floor(self, link: Link) -> None:
+        """Find out whether the servers still have the batch at the floor; without it all is read again."""
+        floor = self.progress.floor
+        at_floor = await self._there(link, floor) if floor else None
+        if self.closed:
+            return
+        self._after = self.progress.begin_after(at_floor)
+        if self._after != floor:
+            self._events.log.lost(floor)
 
     async def _begin_left_out(self, link: Link, before: int) -> None:
         """Begin what a reader has left out before a sequence.
@@ -178,16 +184,18 @@ class Term:
         if self.closed:
             return
         self._after = sequence
+        if batch is not None and (missing := self.progress.missing_before(batch)):
+            self._events.log.missing(batch.receiver, missing, batch.number)
         begins = self.progress.begin(sequence, batch, time.monotonic())
         if batch is None:
-            self._events.unreadable(sequence, fault)
+            self._events.log.unreadable(sequence, fault)
         elif begins:
             datagrams = batch.datagrams
             numbers: Sequence[int] = self.work.begin(sequence, batch.taken, datagrams)
             if overtaken := {numbers[place] for place in self._newest.overtaken(batch)}:
                 numbers = [number for number in numbers if number not in overtaken]
                 datagrams = [self.work.datagram(number) for number in numbers]
-                self._events.overtaken(batch.receiver, len(overtaken))
+                self._events.log.overtaken(batch.receiver, len(overtaken))
                 self.begun += len(overtaken)
                 self.done((), dict.fromkeys(sorted(overtaken), REASON))
             await self._carry_out(datagrams, numbers)

@@ -142,6 +142,12 @@ FAMILIES: Final = (
         ("site",),
     ),
     Family(
+        "pyd2_cluster_missing_batches",
+        _C,
+        "Batches of requests that servers had acknowledged and have lost, and that did not come again.",
+        ("site",),
+    ),
+    Family(
         "pyd2_gss_key_expiry_timestamp_seconds",
         _G,
         "When the newest usable key of GSS-TSIG expires; 0: there is none. With pyd2's own GSS-TSIG.",

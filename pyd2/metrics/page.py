@@ -33,6 +33,7 @@ _OF_CLUSTER: Final = {
     "epoch": "epoch", "claims": "claims", "unacknowledged": "unacknowledged",
     "oldest_unacknowledged_seconds": "oldest-unacknowledged", "appended": "appended", "repeated": "repeated",
     "waiting": "waiting", "late": "late", "overtaken": "overtaken",
+    "missing_batches": "missing",
 }  # fmt: skip
 """What status-get has of a shared queue, by the names of the metrics."""
 _OF_KEYS: Final = ("sent", "success", "timeout", "error")

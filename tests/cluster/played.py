@@ -12,17 +12,22 @@ from pyd2.cluster.receiver import Receiver
 from pyd2.queue.nats.connection import Client
 from pyd2.queue.nats.dead import SiteDeadLetters
 from pyd2.queue.nats.jetstream import JetStream
-from pyd2.queue.nats.site import Site, SiteQueue, create_streams
+from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, create_streams
+from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+from pyd2.queue.shared.interface import UnansweredError
 from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Ownership
 from tests.queue.nats.played import connected, of_real
 from tests.update.support import MemoryLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+    import pytest
 
     from pyd2.cluster.term import Term
     from pyd2.queue.interface import DeadLetter
+    from pyd2.queue.shared.interface import QueuedBatch
     from tests.kit.nats_servers import NatsServer
 
 LEASE = 2.0
@@ -187,3 +192,50 @@ async def dead_letters(server: NatsServer, site: str) -> list[DeadLetter]:
     """Return the dead letters of a site."""
     async with connected(of_real(server)) as connection:
         return await SiteDeadLetters(JetStream(connection), Site(site)).read()
+
+
+async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:
+    """Append a batch of a receiver ``r.x``."""
+    await queue.append(RequestBatch("r.x", BatchNumber(1, serial), 1000.0, datagrams), None, TIMEOUT)
+
+
+async def one_of_two_done(server: NatsServer, site: str, queue: SiteQueue) -> Node:
+    """Return an owner that has done the batch of ``a``, and has that of ``b`` under way."""
+    node = Node(server, site, "n1")
+    for serial, text in enumerate((b"a", b"b"), 1):
+        await append(queue, serial, text)
+    await node.until_begun(b"a", b"b")
+    node.host.end(1)
+    await until(lambda: node.owner.status()["floor"] == 1, "the floor")
+    return node
+
+
+@contextlib.contextmanager
+def lagging_reader(
+    monkeypatch: pytest.MonkeyPatch, node: Node, batches: int
+) -> Iterator[list[QueuedBatch]]:
+    """Have a node's reader fail behind its next batch; the one that follows begins so many batches too early.
+
+    Yields what that one has read.
+    """
+    with monkeypatch.context() as patch:
+        read, receive = SiteQueue.read, SiteReader.read
+        found: list[QueuedBatch] = []
+        begun, opened = len(node.host.texts), False
+
+        async def early(queue: SiteQueue, after: int, seconds: float) -> SiteReader:
+            nonlocal opened
+            opened = True
+            return await read(queue, after - batches, seconds)
+
+        async def failing(reader: SiteReader, seconds: float) -> list[QueuedBatch]:
+            if not opened and len(node.host.texts) > begun:
+                raise UnansweredError("the server was killed")
+            came = await receive(reader, seconds)
+            if opened:
+                found.extend(came)
+            return came
+
+        patch.setattr(SiteQueue, "read", early)
+        patch.setattr(SiteReader, "read", failing)
+        yield found

@@ -9,10 +9,9 @@ import pytest
 
 from pyd2.cluster import removal
 from pyd2.queue.shared import progress as progress_module
-from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import OutdatedError
 from pyd2.queue.shared.late import LateBatch, LateName
-from tests.cluster.played import Node, PlayedReceiver, dead_letters, new_site, until
+from tests.cluster.played import Node, PlayedReceiver, append, dead_letters, new_site, until
 from tests.kit import ncr
 from tests.queue.nats.played import TIMEOUT
 
@@ -29,10 +28,6 @@ pytestmark = pytest.mark.peers
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_module, "LATE_SECONDS", 0.05)
     monkeypatch.setattr(removal, "DROP_SECONDS", 0.0)
-
-
-async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:
-    await queue.append(RequestBatch("r.x", BatchNumber(1, serial), 1000.0, datagrams), TIMEOUT)
 
 
 def status(node: Node, name: str) -> object:

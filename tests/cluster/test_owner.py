@@ -12,10 +12,9 @@ from pyd2.cluster import owner as module
 from pyd2.cluster import removal, term
 from pyd2.cluster.link import Link
 from pyd2.queue.nats.site import SiteQueue, SiteReader
-from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import SharedQueue, SharedQueueError, UnansweredError
 from pyd2.queue.shared.ownership import Moment, Ownership
-from tests.cluster.played import LEASE, Node, dead_letters, new_site, until
+from tests.cluster.played import LEASE, Node, append, dead_letters, new_site, until
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
@@ -26,21 +25,6 @@ if TYPE_CHECKING:
     from tests.kit.nats_servers import NatsServer
 
 pytestmark = pytest.mark.peers
-
-
-async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:
-    await queue.append(RequestBatch("r.x", BatchNumber(1, serial), 1000.0, datagrams), TIMEOUT)
-
-
-async def one_of_two_done(server: NatsServer, site: str, queue: SiteQueue) -> Node:
-    """Return an owner that has done the batch of ``a``, and has that of ``b`` under way."""
-    node = Node(server, site, "n1")
-    for serial, text in enumerate((b"a", b"b"), 1):
-        await append(queue, serial, text)
-    await node.until_begun(b"a", b"b")
-    node.host.end(1)
-    await until(lambda: node.owner.status()["floor"] == 1, "the floor")
-    return node
 
 
 @contextlib.contextmanager
@@ -80,171 +64,6 @@ def test_the_owner_works_the_queue_off_and_has_removed_what_is_done(
                     break
                 await asyncio.sleep(0.01)
             assert [await queue.batch(number) is None for number in range(1, 6)] == [True] * 4 + [False]
-            assert not node.host.faults
-            await node.kill()
-
-    asyncio.run(scenario())
-
-
-@contextlib.contextmanager
-def lagging_reader(
-    monkeypatch: pytest.MonkeyPatch, node: Node, batches: int
-) -> Iterator[list[QueuedBatch]]:
-    """Have a node's reader fail behind its next batch; the one that follows begins so many batches too early.
-
-    Yields what that one has read.
-    """
-    with monkeypatch.context() as patch:
-        read, receive = SiteQueue.read, SiteReader.read
-        found: list[QueuedBatch] = []
-        begun, opened = len(node.host.texts), False
-
-        async def early(queue: SiteQueue, after: int, seconds: float) -> SiteReader:
-            nonlocal opened
-            opened = True
-            return await read(queue, after - batches, seconds)
-
-        async def failing(reader: SiteReader, seconds: float) -> list[QueuedBatch]:
-            if not opened and len(node.host.texts) > begun:
-                raise UnansweredError("the server was killed")
-            came = await receive(reader, seconds)
-            if opened:
-                found.extend(came)
-            return came
-
-        patch.setattr(SiteQueue, "read", early)
-        patch.setattr(SiteReader, "read", failing)
-        yield found
-
-
-def test_batches_that_a_lagging_server_gives_again_are_not_begun_again(
-    server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """JetStream begins with what a server has if that is less than what the reader was to begin with."""
-
-    async def scenario() -> None:
-        async with new_site(server, "lagging") as queue:
-            node = Node(server, "lagging", "n1")
-            for serial, text in enumerate((b"a", b"b", b"c"), 1):
-                await append(queue, serial, text)
-            await node.until_begun(b"a", b"b", b"c")
-            with lagging_reader(monkeypatch, node, 2) as found:
-                await append(queue, 4, b"d")
-                await until(lambda: [one.sequence for one in found] == [3, 4], "two batches to come again")
-                await append(queue, 5, b"e")
-                await node.until_begun(b"a", b"b", b"c", b"d", b"e")
-                node.host.end(5)
-                await until(lambda: node.owner.status()["floor"] == 5, "the floor")
-            assert not node.host.faults
-            assert node.owner.claims == 1
-            assert "PYD2_CLUSTER_STREAM_LOST" not in node.log.ids
-            await node.kill()
-
-    asyncio.run(scenario())
-
-
-def test_a_batch_that_a_reader_leaves_out_is_begun_in_its_place(
-    server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> None:
-        async with new_site(server, "left-out") as queue:
-            node = Node(server, "left-out", "n1")
-            await append(queue, 1, b"a")
-            await node.until_begun(b"a")
-            with lagging_reader(monkeypatch, node, -2) as found:
-                await append(queue, 2, b"b")
-                await node.until_begun(b"a", b"b")
-                for serial, text in enumerate((b"c", b"d", b"e"), 3):
-                    await append(queue, serial, text)
-                await node.until_begun(b"a", b"b", b"c", b"d", b"e")
-                assert found[0].sequence > 3
-                node.host.end(5)
-                await until(lambda: node.owner.status()["floor"] == 5, "the floor")
-            assert not node.host.faults
-            await node.kill()
-
-    asyncio.run(scenario())
-
-
-def test_a_leader_that_lags_behind_has_lost_nothing(
-    server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = SiteQueue.batch
-    asked = 0
-
-    async def late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
-        nonlocal asked
-        asked += 1
-        return None if asked < 3 else await there(queue, sequence)
-
-    async def scenario() -> None:
-        async with new_site(server, "late") as queue:
-            node = Node(server, "late", "n1")
-            await append(queue, 1, b"a")
-            await node.until_begun(b"a")
-            with lagging_reader(monkeypatch, node, 0), monkeypatch.context() as patch:
-                patch.setattr(SiteQueue, "batch", late)
-                await append(queue, 2, b"b")
-                await until(lambda: asked >= 3, "the last batch to be there")
-                await append(queue, 3, b"c")
-                await node.until_begun(b"a", b"b", b"c")
-            assert "PYD2_CLUSTER_STREAM_LOST" not in node.log.ids
-            await node.kill()
-
-    asyncio.run(scenario())
-
-
-def test_a_batch_with_the_sequence_of_another_one_begins_another_term(
-    server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Servers have lost what they had acknowledged, while this node owned the queue."""
-
-    async def scenario() -> None:
-        async with new_site(server, "reused") as queue:
-            node = await one_of_two_done(server, "reused", queue)
-            with lagging_reader(monkeypatch, node, 0), monkeypatch.context() as patch:
-                receive = SiteReader.read
-
-                async def reused(reader: SiteReader, seconds: float) -> list[QueuedBatch]:
-                    return [found._replace(sequence=2) if found.sequence == 4 else found
-                            for found in await receive(reader, seconds)]
-
-                patch.setattr(SiteReader, "read", reused)
-                await append(queue, 3, b"c")
-                await node.until_begun(b"b", b"c")
-                await append(queue, 4, b"d")
-                await node.until_logged("PYD2_CLUSTER_STREAM_LOST")
-            await node.until_begun(b"b", b"c", b"d")
-            node.host.end(3)
-            await until(lambda: node.owner.status()["floor"] == 4, "the floor")
-            assert not node.host.faults
-            await node.kill()
-
-    asyncio.run(scenario())
-
-
-def test_a_reader_that_is_opened_again_may_not_begin_behind_what_was_lost(
-    server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else new batches with the sequences of lost ones would never be read."""
-    monkeypatch.setattr(term, "_LAG_SECONDS", 0.3)
-
-    async def scenario() -> None:
-        async with new_site(server, "behind") as queue:
-            node = await one_of_two_done(server, "behind", queue)
-            with lagging_reader(monkeypatch, node, 0), monkeypatch.context() as patch:
-                there = SiteQueue.batch
-
-                async def lost(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
-                    return None if sequence == 3 else await there(queue, sequence)
-
-                patch.setattr(SiteQueue, "batch", lost)
-                await append(queue, 3, b"c")
-                await node.until_logged("PYD2_CLUSTER_STREAM_LOST")
-            await append(queue, 4, b"d")
-            await node.until_begun(b"b", b"c", b"d")
-            node.host.end(3)
-            await until(lambda: node.owner.status()["floor"] == 4, "the floor")
             assert not node.host.faults
             await node.kill()
 

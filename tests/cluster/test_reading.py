@@ -8,18 +8,151 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.cluster import early, removal, term
-from pyd2.queue.nats.site import Site, SiteQueue, create_streams
+from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, create_streams
 from pyd2.queue.shared.interface import UnansweredError
-from tests.cluster.played import Node, new_site, until
-from tests.cluster.test_owner import append, lagging_reader, one_of_two_done
+from tests.cluster.played import Node, append, lagging_reader, new_site, one_of_two_done, until
 
 if TYPE_CHECKING:
     from pyd2.queue.nats.jetstream import JetStream
-    from pyd2.queue.nats.site import SiteReader
     from pyd2.queue.shared.interface import QueuedBatch
+    from pyd2.queue.shared.record import Record
     from tests.kit.nats_servers import NatsServer
 
 pytestmark = pytest.mark.peers
+
+
+def test_batches_that_a_lagging_server_gives_again_are_not_begun_again(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JetStream begins with what a server has if that is less than what the reader was to begin with."""
+
+    async def scenario() -> None:
+        async with new_site(server, "lagging") as queue:
+            node = Node(server, "lagging", "n1")
+            for serial, text in enumerate((b"a", b"b", b"c"), 1):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b", b"c")
+            with lagging_reader(monkeypatch, node, 2) as found:
+                await append(queue, 4, b"d")
+                await until(lambda: [one.sequence for one in found] == [3, 4], "two batches to come again")
+                await append(queue, 5, b"e")
+                await node.until_begun(b"a", b"b", b"c", b"d", b"e")
+                node.host.end(5)
+                await until(lambda: node.owner.status()["floor"] == 5, "the floor")
+            assert not node.host.faults
+            assert node.owner.claims == 1
+            assert "PYD2_CLUSTER_STREAM_LOST" not in node.log.ids
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_that_a_reader_leaves_out_is_begun_in_its_place(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "left-out") as queue:
+            node = Node(server, "left-out", "n1")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            with lagging_reader(monkeypatch, node, -2) as found:
+                await append(queue, 2, b"b")
+                await node.until_begun(b"a", b"b")
+                for serial, text in enumerate((b"c", b"d", b"e"), 3):
+                    await append(queue, serial, text)
+                await node.until_begun(b"a", b"b", b"c", b"d", b"e")
+                assert found[0].sequence > 3
+                node.host.end(5)
+                await until(lambda: node.owner.status()["floor"] == 5, "the floor")
+            assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_leader_that_lags_behind_has_lost_nothing(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = SiteQueue.batch
+    asked = 0
+
+    async def late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        nonlocal asked
+        asked += 1
+        return None if asked < 3 else await there(queue, sequence)
+
+    async def scenario() -> None:
+        async with new_site(server, "late") as queue:
+            node = Node(server, "late", "n1")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            with lagging_reader(monkeypatch, node, 0), monkeypatch.context() as patch:
+                patch.setattr(SiteQueue, "batch", late)
+                await append(queue, 2, b"b")
+                await until(lambda: asked >= 3, "the last batch to be there")
+                await append(queue, 3, b"c")
+                await node.until_begun(b"a", b"b", b"c")
+            assert "PYD2_CLUSTER_STREAM_LOST" not in node.log.ids
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_with_the_sequence_of_another_one_begins_another_term(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers have lost what they had acknowledged, while this node owned the queue."""
+
+    async def scenario() -> None:
+        async with new_site(server, "reused") as queue:
+            node = await one_of_two_done(server, "reused", queue)
+            with lagging_reader(monkeypatch, node, 0), monkeypatch.context() as patch:
+                receive = SiteReader.read
+
+                async def reused(reader: SiteReader, seconds: float) -> list[QueuedBatch]:
+                    return [found._replace(sequence=2) if found.sequence == 4 else found
+                            for found in await receive(reader, seconds)]
+
+                patch.setattr(SiteReader, "read", reused)
+                await append(queue, 3, b"c")
+                await node.until_begun(b"b", b"c")
+                await append(queue, 4, b"d")
+                await node.until_logged("PYD2_CLUSTER_STREAM_LOST")
+            await node.until_begun(b"b", b"c", b"d")
+            node.host.end(3)
+            await until(lambda: node.owner.status()["floor"] == 4, "the floor")
+            assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_reader_that_is_opened_again_may_not_begin_behind_what_was_lost(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else new batches with the sequences of lost ones would never be read."""
+    monkeypatch.setattr(term, "_LAG_SECONDS", 0.3)
+
+    async def scenario() -> None:
+        async with new_site(server, "behind") as queue:
+            node = await one_of_two_done(server, "behind", queue)
+            with lagging_reader(monkeypatch, node, 0), monkeypatch.context() as patch:
+                there = SiteQueue.batch
+
+                async def lost(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+                    return None if sequence == 3 else await there(queue, sequence)
+
+                patch.setattr(SiteQueue, "batch", lost)
+                await append(queue, 3, b"c")
+                await node.until_logged("PYD2_CLUSTER_STREAM_LOST")
+            await append(queue, 4, b"d")
+            await node.until_begun(b"b", b"c", b"d")
+            node.host.end(3)
+            await until(lambda: node.owner.status()["floor"] == 4, "the floor")
+            assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
 
 
 def test_a_batch_that_was_left_out_is_waited_for_while_the_leader_lags_behind(
@@ -160,4 +293,80 @@ def test_what_is_done_is_removed_from_a_stream_that_was_made_again(
             assert not node.host.faults
             await node.kill()
 
+    asyncio.run(scenario())
+
+
+def test_batches_that_are_missing_between_others_are_logged_and_counted(server: NatsServer) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "missing") as queue:
+            node = Node(server, "missing", "n1")
+            for serial, text in ((1, b"a"), (2, b"b"), (5, b"c"), (2, b"b"), (6, b"d")):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b", b"c", b"d")
+            (line,) = node.log.texts("PYD2_CLUSTER_BATCHES_MISSING")
+            assert "have lost 2 batches of receiver r.x before its batch 1.5." in line
+            assert node.owner.status()["missing"] == 2
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_the_batch_at_the_floor_is_waited_for_while_the_leader_lags_behind(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = SiteQueue.batch
+    asked = 0
+
+    async def late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        nonlocal asked
+        asked += 1
+        return None if asked < 3 else await there(queue, sequence)
+
+    async def scenario() -> None:
+        async with new_site(server, "floor-later") as queue:
+            one = await one_of_two_done(server, "floor-later", queue)
+            await one.kill()
+            monkeypatch.setattr(SiteQueue, "batch", late)
+            two = Node(server, "floor-later", "n2")
+            await two.until_begun(b"b")
+            assert asked >= 3
+            assert "PYD2_CLUSTER_STREAM_LOST" not in two.log.ids
+            await two.kill()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_record_says_is_removed_when_the_next_one_stands(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The servers may lose a record that they had acknowledged: what it says was done is needed then."""
+    dropped: list[tuple[int, list[int]]] = []
+    drop = SiteQueue.drop
+
+    async def noted(queue: SiteQueue, up_to: int) -> None:
+        dropped.append((up_to, floors[:-1]))
+        await drop(queue, up_to)
+
+    floors: list[int] = []
+    go_on = removal.Removal.go_on
+
+    def noting(self: removal.Removal, queue: SiteQueue, record: Record) -> None:
+        floors.append(record.floor)
+        go_on(self, queue, record)
+
+    async def scenario() -> None:
+        async with new_site(server, "removed") as queue:
+            node = Node(server, "removed", "n1")
+            for serial, text in enumerate((b"a", b"b", b"c"), 1):
+                await append(queue, serial, text)
+                await node.until_begun(text)
+                node.host.end(1)
+                await until(lambda: node.owner.status()["floor"] == serial, "the floor")  # noqa: B023
+            await until(lambda: dropped and dropped[-1][0] == 2, "all but the last one to be removed")
+            assert all(up_to + 1 in before for up_to, before in dropped)
+            await node.kill()
+
+    monkeypatch.setattr(removal, "DROP_SECONDS", 0.0)
+    monkeypatch.setattr(SiteQueue, "drop", noted)
+    monkeypatch.setattr(removal.Removal, "go_on", noting)
     asyncio.run(scenario())

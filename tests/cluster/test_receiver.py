@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.cluster import receiver as module
+from pyd2.queue.nats.site import SiteQueue
+from pyd2.queue.shared.batch import BatchNumber
+from pyd2.queue.shared.interface import UnansweredError
+from pyd2.queue.shared.record import Record, Revision
 from tests.cluster.played import PlayedReceiver, new_site, until
 from tests.kit.nats_servers import nats_servers
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
-    from pyd2.queue.nats.site import SiteQueue
     from pyd2.queue.shared.batch import RequestBatch
 
 pytestmark = pytest.mark.peers
@@ -142,6 +145,102 @@ def test_without_a_server_requests_wait_and_go_on_in_their_order() -> None:
             batches = await read(queue, 600)
             assert [text for batch in batches for text in batch.datagrams] == \
                 [b"%d" % number for number in range(600)]
+            await one.end()
+
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
+# What servers have acknowledged and lose again: a purge takes it from them.
+
+LAST = 1_000_000
+
+
+def test_what_the_servers_have_lost_is_appended_again_before_what_follows() -> None:
+    async def scenario() -> None:
+        async with new_site(server, "lost") as queue:
+            one = PlayedReceiver(server, "lost", "r1")
+            await until(lambda: one.link.server, "the connection")
+            for number in range(3):
+                one.receiver.take([b"%d" % number], ())
+                await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+            await queue.drop(LAST)
+            one.receiver.take([b"3"], ())
+            await until(lambda: one.receiver.appended == 4, "the next one")
+            batches = await read(queue, 4)
+            assert [text for batch in batches for text in batch.datagrams] == [b"0", b"1", b"2", b"3"]
+            assert one.log.texts("PYD2_CLUSTER_APPENDED_AGAIN")[0].startswith(
+                "site lost: the servers have lost 3 batches")
+            assert one.receiver.repeated == 3
+            await one.end()
+
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
+def test_a_receiver_with_nothing_to_append_finds_out_what_the_servers_have_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "idle") as queue:
+            one = PlayedReceiver(server, "idle", "r1")
+            await until(lambda: one.link.server, "the connection")
+            one.receiver.take([b"0"], ())
+            await until(lambda: one.receiver.appended == 1, "it to be appended")
+            await queue.drop(LAST)
+            monkeypatch.setattr(module, "LOOK_SECONDS", 0.02)
+            one.receiver.take([], ())  # it waits for so long from now on
+            await until(lambda: one.receiver.repeated == 1, "it to be appended again")
+            assert [batch.datagrams for batch in await read(queue, 1)] == [[b"0"]]
+            await one.end()
+
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
+def test_what_is_done_is_not_appended_again_though_it_was_removed() -> None:
+    async def scenario() -> None:
+        async with new_site(server, "done") as queue:
+            one = PlayedReceiver(server, "done", "r1")
+            await until(lambda: one.link.server, "the connection")
+            one.receiver.take([b"0"], ())
+            await until(lambda: one.receiver.appended == 1, "it to be appended")
+            record = Record("n.x", 1, 1, ("r1.x", BatchNumber(1, 1)), {"r1.x": BatchNumber(1, 1)})
+            await queue.replace(record, Revision(0, 0), TIMEOUT)
+            await queue.drop(LAST)
+            one.receiver.take([b"1"], ())
+            await until(lambda: one.receiver.appended == 2, "the next one")
+            assert [batch.datagrams for batch in await read(queue, 1)] == [[b"1"]]
+            assert (one.receiver.repeated, "PYD2_CLUSTER_APPENDED_AGAIN" in one.log.ids) == (0, False)
+            await one.end()
+
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
+def test_a_batch_whose_answer_was_lost_is_found_and_is_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    append = SiteQueue.append
+
+    async def unanswered(queue: SiteQueue, batch: RequestBatch, behind: int | None, seconds: float) -> int:
+        sequence = await append(queue, batch, behind, seconds)
+        if batch.number.serial == 2:
+            raise UnansweredError("the answer was lost")
+        return sequence
+
+    async def scenario() -> None:
+        async with new_site(server, "unanswered") as queue:
+            one = PlayedReceiver(server, "unanswered", "r1")
+            one.receiver.take([b"0"], ())
+            await until(lambda: one.receiver.appended == 1, "it to be appended")
+            monkeypatch.setattr(SiteQueue, "append", unanswered)
+            one.receiver.take([b"1"], [7])
+            await until(lambda: one.disk.ended == [7], "the answer to be known")
+            one.receiver.take([b"2"], ())
+            await until(lambda: one.receiver.appended == 3, "the next one")
+            state = await queue._jetstream.stream_state(queue._site.requests)
+            assert state is not None
+            assert state.messages == 3
+            assert [batch.datagrams for batch in await read(queue, 3)] == [[b"0"], [b"1"], [b"2"]]
             await one.end()
 
     with nats_servers() as (server,):

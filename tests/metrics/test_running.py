@@ -279,7 +279,7 @@ def test_the_rules_are_right() -> None:
         [promtool, "check", "rules", str(RULES)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "11 rules" in done.stdout
+    assert "12 rules" in done.stdout
 
 
 def expressions() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyd2.queue.shared.batch import MOST_REQUESTS, SPOOLED_SECONDS, BatchNumber, RequestBatch, first_batch
 
@@ -38,14 +38,14 @@ class Outgoing:
 
     def __init__(self, receiver: str, boot: int) -> None:
         """``boot`` is higher than at the start before."""
-        self._receiver = receiver
+        self.receiver: Final = receiver
         self._boot = boot
         self._serial = 0
         self._on_disk: deque[_Part] = deque()
         self._in_memory: deque[_Part] = deque()
         """All of them came behind those on the disk."""
-        self._first: RequestBatch | None = None
-        """The batch under way: the first of those that wait."""
+        self.under_way: RequestBatch | None = None
+        """The first of the batches that wait, as it was appended last; None: it was not yet."""
         self.on_disk = 0
         """Requests that wait and are on the disk."""
         self.in_memory = 0
@@ -105,15 +105,15 @@ class Outgoing:
         Requests up to the number ``safe`` are on the disk. ``disk_is_empty``: all that was acknowledged has
         left it for good, and no other request is there.
         """
-        if self._first is not None:
-            if wall - self._first.taken >= SPOOLED_SECONDS:
-                self._first = self._first._replace(spooled=True)
+        if self.under_way is not None:
+            if wall - self.under_way.taken >= SPOOLED_SECONDS:
+                self.under_way = self.under_way._replace(spooled=True)
         elif self._on_disk:
             if self._on_disk[0].numbers[-1] <= safe:
-                self._first = self._new_batch(self._on_disk, wall, safe)
+                self.under_way = self._new_batch(self._on_disk, wall, safe)
         elif self._in_memory and disk_is_empty:
-            self._first = self._new_batch(self._in_memory, wall, safe)
-        return self._first
+            self.under_way = self._new_batch(self._in_memory, wall, safe)
+        return self.under_way
 
     def _new_batch(self, parts: deque[_Part], wall: float, safe: float) -> RequestBatch:
         taken = parts[0].taken
@@ -127,12 +127,12 @@ class Outgoing:
             datagrams += part.datagrams if len(part.datagrams) <= left else part.datagrams[:left]
         self._serial += 1
         number = BatchNumber(self._boot, self._serial)
-        return RequestBatch(self._receiver, number, taken, first_batch(datagrams), spooled)
+        return RequestBatch(self.receiver, number, taken, first_batch(datagrams), spooled)
 
     def acknowledged(self) -> list[int]:
         """The first batch is in the shared queue; return the numbers that its requests have on the disk."""
-        assert self._first is not None
-        count, self._first = len(self._first.datagrams), None
+        assert self.under_way is not None
+        count, self.under_way = len(self.under_way.datagrams), None
         numbers: list[int] = []
         # It was in memory only if nothing was on the disk; all of it may have gone there since.
         parts = self._on_disk or self._in_memory

@@ -81,6 +81,14 @@ class Progress:
         self._by_sequence[sequence] = begun
         return begun.left > 0
 
+    def missing_before(self, batch: RequestBatch) -> int:
+        """Return how many batches of its receiver should have come before a batch, and have not."""
+        last = self._read.get(batch.receiver)
+        if last is None or batch.number <= last:
+            return 0
+        before = last.serial if last.boot == batch.number.boot else 0
+        return batch.number.serial - before - 1
+
     def was_read(self, batch: RequestBatch) -> bool:
         """Whether a batch, or a newer one of its receiver, was read before."""
         return not self._is_new(batch)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
+from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError, UnansweredError
 from pyd2.queue.shared.progress import Progress
-from pyd2.queue.shared.record import NO_RECORD
+from pyd2.queue.shared.record import NO_RECORD, Record, Revision
 
 if TYPE_CHECKING:
     from pyd2.queue.shared.batch import RequestBatch
@@ -24,12 +24,14 @@ class Servers:
         self.stream: list[RequestBatch] = []
         self._turns = turns
 
-    async def append(self, batch: RequestBatch, seconds: float) -> int:
+    async def append(self, batch: RequestBatch, behind: int | None, seconds: float) -> int:
         """See SharedQueue."""
         drawn = self._turns.random
         if self.state == "full":
             await asyncio.sleep(0.001)
             raise SharedQueueError("the stream is full")
+        if behind is not None and behind != len(self.stream):
+            raise OutdatedError("another batch is the last one")
         late = self.state == "slow" and drawn.random() < 0.5
         if self.state != "silent" or drawn.random() < 0.3:
             self.stream.append(batch)
@@ -38,6 +40,14 @@ class Servers:
                 return len(self.stream)
         await asyncio.sleep(seconds)
         raise UnansweredError("no answer")
+
+    async def last_of(self, _: str) -> QueuedBatch | None:
+        """See SharedQueue."""
+        return QueuedBatch(len(self.stream), self.stream[-1]) if self.stream else None
+
+    async def record(self) -> tuple[Revision, Record]:
+        """See SharedQueue: no node owns the queue."""
+        return Revision(0, 0), NO_RECORD
 
     def found(self) -> list[bytes]:
         """Return the requests that an owner carries out, in order."""

@@ -8,15 +8,17 @@ makes a run again.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pyd2.queue.shared.batch import BatchNumber
 from pyd2.queue.shared.interface import QueuedBatch
 from pyd2.queue.shared.late import LATE_SECONDS, LateBatch
 from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Change, Moment, Ownership
-from pyd2.queue.shared.progress import Progress
+from pyd2.queue.shared.progress import Progress, name_of
 from pyd2.queue.shared.record import NO_RECORD, Record, Revision
 from pyd2.queue.shared.under_way import UnderWay
 from tests.queue.shared.receivers import Receiver
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
-    from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+    from pyd2.queue.shared.batch import RequestBatch
     from pyd2.queue.shared.late import LateName
     from pyd2.queue.shared.ownership import Write
 
@@ -61,11 +63,26 @@ class Log:
     def record(self) -> Record:
         return self.records[-1][1]
 
-    def append(self, batch: RequestBatch) -> int:
+    def append(self, batch: RequestBatch, behind: int | None) -> int | None:
+        """Return the sequence; None if the last batch of the receiver is another one than expected."""
+        last = self.last_of(batch.receiver)
+        if behind is not None and behind != (last.sequence if last is not None else 0):
+            return None
         self.last += 1
         self.batches[self.last] = batch
         self.history.append(batch)
         return self.last
+
+    def last_of(self, receiver: str, before: float = math.inf) -> QueuedBatch | None:
+        """Return the last batch of a receiver with a sequence below one."""
+        found = [one for one, batch in self.batches.items() if batch.receiver == receiver and one < before]
+        return QueuedBatch(max(found), self.batches[max(found)]) if found else None
+
+    def lose(self, count: int) -> None:
+        """Forget the last so many, and their sequences."""
+        for _ in range(count):
+            del self.batches[self.last]
+            self.last -= 1
 
     def replace(self, write: Write) -> Revision | None:
         """Return the new revision; None if another one was expected."""
@@ -268,20 +285,75 @@ class World:
     def append_first(self, receiver: Receiver, *, at_once: bool = False) -> bool:
         """Append the batch that comes first; return whether there was one."""
         empty = receiver.disk_is_empty
-        batch = receiver.outgoing.first(self.now, safe=receiver.safe, disk_is_empty=empty)
+        lost = receiver.kept.lost(self.now)
+        batch = lost or receiver.outgoing.first(self.now, safe=receiver.safe, disk_is_empty=empty)
         if batch is None:
             return False
 
-        def acknowledged(_: object) -> None:
+        def answered(sequence: object) -> None:
+            if not isinstance(sequence, int):
+                self.count("batch refused")
+                self.compare(receiver, at_once=at_once)
+                return
             self.accepted += batch.datagrams
-            receiver.acknowledged()
+            self.count("batch that was lost sent again" if lost else "batch appended")
+            receiver.acknowledged(batch, sequence)
 
-        call = Call(lambda: self.log.append(batch), acknowledged, lambda: self.count("batch sent again"))
+        behind = receiver.kept.behind
+        call = Call(lambda: self.log.append(batch, behind), answered, lambda: self.count("batch sent again"))
         self.call(receiver, call, at_once=at_once)
         return True
 
+    def compare(self, receiver: Receiver, *, at_once: bool = False) -> None:
+        """Find out what the servers have; one that was the leader may not have the last batches."""
+        before = math.inf if at_once or self.random.random() < 0.8 else self.log.last
+
+        def answered(found: object) -> None:
+            assert isinstance(found, tuple)
+            last, record = found
+            receiver.kept.done(record.seen.get(receiver.name))
+            receiver.kept.found(last)
+            under_way = receiver.outgoing.under_way
+            if last is not None and under_way is not None and last.batch.number == under_way.number:
+                self.count("batch found that was not answered")
+                self.accepted += under_way.datagrams
+                receiver.acknowledged(under_way, last.sequence)
+
+        call = Call(lambda: (self.log.last_of(receiver.name, before), self.log.record), answered,
+                    lambda: None)
+        self.call(receiver, call, at_once=at_once)
+
+    def look_idle(self) -> None:
+        """A receiver with nothing to append looks whether the servers have what is not done."""
+        receiver = self.random.choice(self.receivers)
+        if receiver.call is None and receiver.kept and receiver.kept.lost(0.0) is None:
+            self.compare(receiver)
+
+    def learn_what_is_done(self) -> None:
+        """A receiver hears of a record, which may be an old one."""
+        receiver = self.random.choice(self.receivers)
+        _, record = self.random.choice(self.log.records[-3:])
+        receiver.kept.done(record.seen.get(receiver.name))
+
+    def lose_acknowledged(self) -> None:
+        """The servers lose the last batches, of receivers that still have them: two faults are too many."""
+        most = 0
+        for sequence in range(self.log.last, 0, -1):
+            batch = self.log.batches.get(sequence)
+            if batch is None or not any(receiver.name == batch.receiver and batch.number in receiver.appended
+                                        for receiver in self.receivers):
+                break
+            most += 1
+        if most:
+            self.count("acknowledged batches lost")
+            self.log.lose(self.random.randint(1, most))
+
     def restart_receiver(self) -> None:
         receiver = self.random.choice(self.receivers)
+        there = {batch.number for batch in self.log.batches.values() if batch.receiver == receiver.name}
+        done = self.log.record.seen.get(receiver.name, BatchNumber(0, 0))
+        if any(number > done for number in receiver.appended - there):
+            return  # the servers have lost it: two faults are too many
         if receiver.outgoing.in_memory:
             self.count("receiver loses what is in memory only")
         receiver.restart(self.now)
@@ -383,7 +455,8 @@ class World:
         node.work = UnderWay(progress, record.epoch)
         at_floor = self.log.batches.get(record.floor)
         node.read_to = progress.begin_after(QueuedBatch(record.floor, at_floor) if at_floor else None)
-        assert node.read_to == record.floor, "the batch at the floor is gone"
+        if node.read_to != record.floor:
+            self.count("batch at the floor lost")
         node.waiting = []
         late = sorted(self.log.late.values())
         for numbers, batch in zip(node.work.begin_late(late), late, strict=True):
@@ -434,10 +507,19 @@ class World:
 
     def read_next(self, node: Node) -> bool:
         behind = [sequence for sequence in self.log.batches if sequence > node.read_to]
-        if node.work is None or not behind:
+        if node.work is None:
+            return False
+        there = self.log.batches.get(node.read_to)
+        if node.read_to and not node.work.progress.is_last(QueuedBatch(node.read_to, there)):
+            self.count("what was read last is lost")
+            self.stop(node)
+            return False
+        if not behind:
             return False
         node.read_to = min(behind)
         batch = self.log.batches[node.read_to]
+        if node.ownership.node == self.log.record.node:
+            assert not node.work.progress.missing_before(batch), "a batch is missing between two others"
         if node.work.progress.begin(node.read_to, batch, self.now * HASTE):
             self.wait(node, node.work.begin(node.read_to, batch.taken, batch.datagrams), batch.datagrams)
         else:
@@ -484,7 +566,12 @@ class World:
         """Have removed what the written record says is done; that may be carried out at any time."""
         node = self.node()
         if node is not None and node.work is not None and (record := node.ownership.record) is not None:
-            self.network.append(lambda: self.log.drop(record.floor - 1))
+            self.network.append(lambda: self.remove(record))
+
+    def remove(self, record: Record) -> None:
+        """Remove what a record says is done, if the batch at its floor is there."""
+        if name_of(QueuedBatch(record.floor, self.log.batches.get(record.floor))) == record.at:
+            self.log.drop(record.floor - 1)
 
     # What must hold.
 
@@ -496,15 +583,18 @@ class World:
                      and node.ownership._revision == self.log.records[-1][0]]
         assert not (names and claimants), f"{names} may send, and {claimants} could claim the queue"
         late = {datagram for batch in self.log.late.values() for datagram in batch.datagrams}
+        record = self.log.record
         for sequence, batch in self.log.batches.items():
-            if sequence <= self.log.record.floor:
+            last = record.seen.get(batch.receiver)
+            if sequence <= record.floor and last is not None and batch.number <= last:
                 for datagram in batch.datagrams:
                     assert datagram in late or of_datagram(datagram) in self.done, f"{datagram!r} was skipped"
 
     def end(self) -> None:
         """Have one more node do what is left, and see that nothing is lost and the zones are right."""
         for receiver in self.receivers:
-            while receiver.outgoing:
+            self.compare(receiver, at_once=True)
+            while receiver.outgoing or receiver.kept.lost(self.now) is not None:
                 self.accepted += receiver.commit()
                 self.append_first(receiver, at_once=True)
         last = self.new_node(1.0)
@@ -544,6 +634,7 @@ WEIGHTS: Final[dict[Callable[[World], None], float]] = {
     World.pass_time: 10, World.stand_still: 1, World.kill_node: 0.5, World.carry_out: 8, World.lose: 1,
     World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8,
     World.restart_receiver: 0.5, World.keep: 1, World.commit: 3,
+    World.look_idle: 2, World.learn_what_is_done: 2, World.lose_acknowledged: 0.5,
     World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
     World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2, World.end_term: 3,
     World.begin_term: 3, World.keep_late: 14,

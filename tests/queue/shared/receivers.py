@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pyd2.queue.shared.acknowledged import Acknowledged
 from pyd2.queue.shared.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyd2.queue.shared.batch import BatchNumber, RequestBatch
     from tests.queue.shared.model import Call
 
 
@@ -21,6 +23,9 @@ class Receiver:
     clients: range
     outgoing: Outgoing
     boot: int = 1
+    kept: Acknowledged = field(default_factory=Acknowledged)
+    appended: set[BatchNumber] = field(default_factory=set)
+    """All that servers have acknowledged since the start."""
     disk: dict[int, bytes] = field(default_factory=dict)
     """The requests that a kill leaves, by their numbers there."""
     unwritten: dict[int, bytes] = field(default_factory=dict)
@@ -42,9 +47,11 @@ class Receiver:
         self.unwritten |= zip(numbers, datagrams, strict=True)
         return numbers
 
-    def acknowledged(self) -> None:
-        """The batch under way is in the queue."""
-        self.unwritten |= dict.fromkeys(self.outgoing.acknowledged(), b"")
+    def acknowledged(self, batch: RequestBatch, sequence: int) -> None:
+        """A batch is in the queue: the one under way, or one that was lost."""
+        self.appended.add(batch.number)
+        if self.kept.add(batch, sequence):
+            self.unwritten |= dict.fromkeys(self.outgoing.acknowledged(), b"")
 
     def commit(self) -> list[bytes]:
         """Write what is to be written; return the requests that are new on the disk."""
@@ -57,6 +64,7 @@ class Receiver:
         """Go on with what is on the disk, as if that had just come."""
         self.boot, self.call = self.boot + 1, None
         self.outgoing, self.unwritten = Outgoing(self.name, self.boot), {}
+        self.kept, self.appended = Acknowledged(), set()
         self.safe = self.last
         if self.disk:
             self.outgoing.add([*self.disk.values()], [*self.disk], now)

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyd2.queue.shared.acknowledged import Acknowledged
+from pyd2.queue.shared.batch import BatchNumber
 from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Ownership
 from pyd2.queue.shared.progress import Progress
@@ -37,7 +39,9 @@ def test_all_that_may_happen_happens() -> None:
     for seed in range(500):
         World(Random(seed), happened).run(STEPS)
     assert set(happened) == {
-        "another term of one owner", "batch read twice", "batch sent again", "claim",
+        "acknowledged batches lost", "another term of one owner", "batch appended", "batch at the floor lost",
+        "batch found that was not answered", "batch read twice", "batch refused",
+        "batch sent again", "batch that was lost sent again", "claim", "what was read last is lost",
         "claim known without an answer", "late batch begun by a claim", "late batch ended",
         "late batch written",
         "lease renewed when it was over", "older update after a newer one", "owner left",
@@ -127,6 +131,18 @@ def disk_is_not_written(patch: pytest.MonkeyPatch) -> None:
         self, wall, disk_is_empty=disk_is_empty))
 
 
+def acknowledged_batches_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A receiver forgets what the servers have acknowledged."""
+    patch.setattr(Acknowledged, "found", lambda self, last: self.done(BatchNumber(10**9, 0)))
+    patch.setattr(Acknowledged, "lost", lambda self, wall: None)
+
+
+def the_batch_before_is_not_compared(patch: pytest.MonkeyPatch) -> None:
+    """The servers take a batch whatever the last one of its receiver is."""
+    append = Log.append
+    patch.setattr(Log, "append", lambda self, batch, behind: append(self, batch, None))
+
+
 def any_revision(patch: pytest.MonkeyPatch) -> None:
     """The servers replace a record without a look at its revision."""
     def replace(self: Log, write: Write) -> Revision:
@@ -141,7 +157,8 @@ def any_revision(patch: pytest.MonkeyPatch) -> None:
                                    duplicates_count, floor_does_not_wait, any_revision,
                                    late_batches_are_not_written,
                                    claims_do_not_begin_late_batches, starts_are_not_counted,
-                                   disk_is_not_waited_for, disk_is_not_written])
+                                   disk_is_not_waited_for, disk_is_not_written,
+                                   acknowledged_batches_are_forgotten, the_batch_before_is_not_compared])
 def test_a_wrong_rule_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,38 @@
+"""What an owner logs and counts of the batches that its terms read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyd2.messages import Log
+
+
+class TermLog:
+    """Of all terms of a node, since its start."""
+
+    def __init__(self, log: Log, site: str) -> None:
+        self._log = log
+        self._site = site
+        self.overtaken_requests = 0
+        """Requests that came too late to be carried out."""
+        self.missing_batches = 0
+        """Batches that receivers had appended and that are not in the queue."""
+
+    def unreadable(self, sequence: int, fault: str) -> None:
+        """A batch is skipped."""
+        self._log.emit("PYD2_CLUSTER_BATCH_UNREADABLE", self._site, sequence, fault)
+
+    def lost(self, sequence: int) -> None:
+        """Servers have lost a batch with this sequence, which another one has now."""
+        self._log.emit("PYD2_CLUSTER_STREAM_LOST", self._site, sequence)
+
+    def overtaken(self, receiver: str, count: int) -> None:
+        """So many requests of a receiver come too late."""
+        self.overtaken_requests += count
+        self._log.emit("PYD2_CLUSTER_OVERTAKEN", self._site, count, receiver)
+
+    def missing(self, receiver: str, count: int, before: object) -> None:
+        """So many batches of a receiver are missing before one with this number."""
+        self.missing_batches += count
+        self._log.emit("PYD2_CLUSTER_BATCHES_MISSING", self._site, count, receiver, before)
