@@ -152,7 +152,7 @@ E   PYD2_CLUSTER_REFUSED site %1: the rights of this daemon do not suffice at %2
 I   PYD2_CLUSTER_RELEASED site %1: this node has given up the queue; the next owner repeats the %2 requests that were under way here
 I   PYD2_CLUSTER_RESUMED site %1: this node still owns the queue, sends updates again, and continues with batch %2
 W   PYD2_CLUSTER_SPOOLING site %1: the servers accept no requests: %2. Requests wait on this machine's disk, and go to the servers in their order when these accept them again. Run 'pyd2ctl queue check'
-E   PYD2_CLUSTER_STREAM_LOST site %1: the servers have lost what they had acknowledged: batch %2 is gone, or another one. pyd2 reads again what is left, and skips what it knows to be done. Set 'sync_interval: always' on all NATS servers
+E   PYD2_CLUSTER_STREAM_LOST site %1: the servers have lost what they had acknowledged: batch %2 is another one, or some before it are gone. pyd2 reads again what is left, and skips what it knows to be done. Set 'sync_interval: always' on all NATS servers
 W   PYD2_CLUSTER_UNREACHABLE site %1: cannot connect to %2. pyd2 tries the servers in turn
 E   PYD2_CLUSTER_UNREAD site %1: this node owns the queue, but cannot read its requests: %2. It makes no updates until it can. Run 'pyd2ctl queue check'; if the rights of its certificate do not suffice, give it those that the documentation lists ('Several machines', Security)
 W   PYD2_CLUSTER_UNWATCHED site %1: the record of the queue cannot be watched: %2. This node looks at it now and then instead, and claims later a queue that is given up. Give its certificate the rights of a node in the configuration of the NATS servers: the documentation lists them ('Several machines', Security)

@@ -85,6 +85,8 @@ class Owner:
         self._watch: asyncio.TimerHandle | None = None
         """Ends the term when the lease is over."""
         self._removal = Removal()
+        self._read_all = False
+        """Whether the next term is to read all that is there."""
         self._renew_at = 0.0
         """When to renew the lease though nothing has been done, by ``Moment.boot``."""
         self._looked_at = 0.0
@@ -349,7 +351,9 @@ class Owner:
             self._carry_out, self._burial.add, self._term_log,
             self._contact.unread, self._contact.readable, lambda: self._host.retries,
         )
-        term = self._term = Term(Progress(record), events, self._most, record.epoch)
+        reads_all, self._read_all = self._read_all, False
+        term = Term(Progress(record), events, self._most, record.epoch, reads_all=reads_all)
+        self._term = term
         self._host.begin(term)
         reading = term.read(self._link, self._ownership.revision, self._early)
         self._reading = asyncio.get_running_loop().create_task(reading)
@@ -396,6 +400,9 @@ class Owner:
             return
         if (error := task.exception()) is not None:
             self._host.report({"message": "reading the shared queue has failed", "exception": error})
+        if self._term is not None and self._term.incomplete:
+            self._read_all = True
+            self._removal.begin_again()
         self._end_term(self._term)
 
     def _report_fault(self, task: asyncio.Task[None]) -> None:

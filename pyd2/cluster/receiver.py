@@ -193,6 +193,7 @@ class Receiver:
     def _next(self) -> RequestBatch | None:
         """Return the batch to append, the same until it is acknowledged; None: there is none now."""
         now = time.time()
+        self._forget_done(self._record())
         lost = self._acknowledged.lost(now)
         if lost is not None:
             return lost
@@ -219,7 +220,6 @@ class Receiver:
 
     async def _append(self, batch: RequestBatch) -> None:
         """Append a batch, or find out that servers do not have the one before it, or have this one."""
-        self._forget_done(self._record())
         try:
             sequence = await self._link.queue.append(batch, self._acknowledged.behind, ANSWER_SECONDS)
         except OutdatedError:

@@ -51,6 +51,11 @@ class Removal:
         if before is not None and (self._is_new(before.floor - 1) or self._ended):
             self._task = asyncio.get_running_loop().create_task(self._remove(queue, before))
 
+    def begin_again(self) -> None:
+        """Remove nothing on the word of a record that was written until now."""
+        self.cancel()
+        self._before = None
+
     def cancel(self) -> None:
         """Stop."""
         if self._task is not None:

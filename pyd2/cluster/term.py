@@ -48,6 +48,10 @@ _FULL_PAUSE: Final = 0.01
 """Seconds until another look whether more may be read."""
 
 
+class _MissingError(Exception):
+    """Batches are missing before one that was read."""
+
+
 class TermEvents(NamedTuple):
     """What a term reports."""
 
@@ -67,11 +71,17 @@ class TermEvents(NamedTuple):
 class Term:
     """Not many more than ``most`` requests are read and not done, nor many more than READ_AHEAD ready."""
 
-    def __init__(self, progress: Progress, events: TermEvents, most: int, epoch: int) -> None:
+    def __init__(
+        self, progress: Progress, events: TermEvents, most: int, epoch: int, *, reads_all: bool = False
+    ) -> None:
+        """``reads_all``: it reads all that is there, not only what is behind the floor."""
         self.progress: Final = progress
         self.work: Final = UnderWay(progress, epoch)
         """What was read and is not done."""
         self.closed = False
+        self.incomplete = False
+        """Whether it has ended because batches are missing: the next one is to read all that is there."""
+        self._reads_all = reads_all
         self.begun = 0
         """Requests of these that the engine has got, or whose dead letters are not safe."""
         self._events = events
@@ -90,6 +100,12 @@ class Term:
         ``early`` may have the first reader. It returns if servers give the sequences of batches that they
         have lost to others: another term is to begin, as after a claim.
         """
+        try:
+            await self._read(link, revision, early)
+        except _MissingError:
+            self.incomplete = True
+
+    async def _read(self, link: Link, revision: Revision, early: EarlyReader) -> None:
         begun = in_doubt = False
         seconds, longest = OPEN_SECONDS
         while not self.closed:
@@ -129,6 +145,8 @@ class Term:
 
     async def _find_floor(self, link: Link) -> None:
         """Find out whether the servers still have the batch at the floor; without it all is read again."""
+        if self._reads_all:
+            self.progress.begin_at_start()
         floor = self.progress.floor
         at_floor = await self._there(link, floor) if floor else None
         if self.closed:
@@ -183,9 +201,13 @@ class Term:
             await asyncio.sleep(_FULL_PAUSE)
         if self.closed:
             return
-        self._after = sequence
         if batch is not None and (missing := self.progress.missing_before(batch)):
+            # They may have sequences of batches that were read, and that the servers have lost.
+            if not self._events.log.was_read_again(batch):
+                self._events.log.lost(sequence)
+                raise _MissingError
             self._events.log.missing(batch.receiver, missing, batch.number)
+        self._after = sequence
         begins = self.progress.begin(sequence, batch, time.monotonic())
         if batch is None:
             self._events.log.unreadable(sequence, fault)

@@ -1,4 +1,4 @@
-"""What an owner logs and counts of the batches that its terms read."""
+"""What an owner logs, counts and remembers of the batches that its terms read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyd2.messages import Log
+    from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 
 
 class TermLog:
@@ -19,12 +20,22 @@ class TermLog:
         self.missing_batches = 0
         """Batches that receivers had appended and that are not in the queue."""
 
+        self._gaps: set[tuple[str, BatchNumber]] = set()
+        """Batches before which others were missing, and all was read again."""
+
+    def was_read_again(self, batch: RequestBatch) -> bool:
+        """Whether all was read again for those that are missing before a batch; it is to be now, if not."""
+        gap = batch.receiver, batch.number
+        known = gap in self._gaps
+        self._gaps.add(gap)
+        return known
+
     def unreadable(self, sequence: int, fault: str) -> None:
         """A batch is skipped."""
         self._log.emit("PYD2_CLUSTER_BATCH_UNREADABLE", self._site, sequence, fault)
 
     def lost(self, sequence: int) -> None:
-        """Servers have lost a batch with this sequence, which another one has now."""
+        """Servers have lost a batch with this sequence, or some before it; all is read again."""
         self._log.emit("PYD2_CLUSTER_STREAM_LOST", self._site, sequence)
 
     def overtaken(self, receiver: str, count: int) -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from pyd2.cluster import early, removal, term
 from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, create_streams
-from pyd2.queue.shared.interface import UnansweredError
+from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+from pyd2.queue.shared.interface import QueuedBatch, UnansweredError
 from tests.cluster.played import Node, append, lagging_reader, new_site, one_of_two_done, until
 
 if TYPE_CHECKING:
     from pyd2.queue.nats.jetstream import JetStream
-    from pyd2.queue.shared.interface import QueuedBatch
     from pyd2.queue.shared.record import Record
     from tests.kit.nats_servers import NatsServer
 
@@ -369,4 +369,34 @@ def test_what_a_record_says_is_removed_when_the_next_one_stands(
     monkeypatch.setattr(removal, "DROP_SECONDS", 0.0)
     monkeypatch.setattr(SiteQueue, "drop", noted)
     monkeypatch.setattr(removal.Removal, "go_on", noting)
+    asyncio.run(scenario())
+
+
+def test_what_is_missing_may_have_a_sequence_that_was_read_as_another_one(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The servers have lost the batch that was read, and given its sequence to one that the reader passes."""
+    receive = SiteReader.read
+    readers: list[SiteReader] = []
+
+    async def as_before(reader: SiteReader, seconds: float) -> list[QueuedBatch]:
+        if reader not in readers:
+            readers.append(reader)
+        found = await receive(reader, seconds)
+        lost = QueuedBatch(2, RequestBatch("r.y", BatchNumber(1, 1), 1000.0, [b"lost"]))
+        return [lost if queued.sequence == 2 and reader is readers[0] else queued for queued in found]
+
+    async def scenario() -> None:
+        async with new_site(server, "passed") as queue:
+            node = Node(server, "passed", "n1")
+            await append(queue, 1, b"a")
+            await append(queue, 2, b"b")
+            await node.until_begun(b"a", b"lost")
+            await append(queue, 3, b"c")
+            await node.until_begun(b"a", b"b", b"c")
+            assert node.log.ids.count("PYD2_CLUSTER_STREAM_LOST") == 1
+            assert "PYD2_CLUSTER_BATCHES_MISSING" not in node.log.ids
+            await node.kill()
+
+    monkeypatch.setattr(SiteReader, "read", as_before)
     asyncio.run(scenario())

@@ -29,6 +29,8 @@ class Acknowledged:
         self._there = 0
         """So many of the first ones are in the queue."""
         self._octets = 0
+        self._newest: BatchNumber | None = None
+        """The number of the last one that was ever added."""
         self.behind: int | None = None
         """The sequence of the last one that is in the queue; 0: none is. None: it may have been removed."""
 
@@ -37,12 +39,13 @@ class Acknowledged:
 
     def add(self, batch: RequestBatch, sequence: int) -> bool:
         """Note that a batch is in the queue: the first one that was lost, or a new one; return which."""
-        new = self._there == len(self._batches)
-        if not new:
-            assert batch.number == self._batches[self._there].number, "another one was lost"
-        else:
+        new = self._newest is None or batch.number > self._newest
+        if new:
+            self._newest = batch.number
             self._batches.append(batch)
             self._octets += sum(map(len, batch.datagrams))
+        elif self.lost(0.0) is None or self._batches[self._there].number != batch.number:
+            return False  # it was done meanwhile
         self._there += 1
         self.behind = sequence
         while self._octets > MOST_OCTETS and self._there > 1:

@@ -56,11 +56,13 @@ class Progress:
         If that is another batch, or none, servers have lost what they had acknowledged, and give its
         sequences to others: all that is there is read, and ``seen`` says what of it is done.
         """
-        if self.at is None and not self.floor:
-            return 0
-        if not self.is_last(at_floor):
-            self.floor, self.at, self._last = 0, None, None
+        if self.floor and not self.is_last(at_floor):
+            self.begin_at_start()
         return self.floor
+
+    def begin_at_start(self) -> None:
+        """Read all that is there, whatever is at the floor."""
+        self.floor, self.at, self._last = 0, None, None
 
     def is_last(self, found: QueuedBatch | None) -> bool:
         """Whether a batch is the one that was read last, or, before that, the one at the floor."""
@@ -84,9 +86,9 @@ class Progress:
     def missing_before(self, batch: RequestBatch) -> int:
         """Return how many batches of its receiver should have come before a batch, and have not."""
         last = self._read.get(batch.receiver)
-        if last is None or batch.number <= last:
+        if last is not None and batch.number <= last:
             return 0
-        before = last.serial if last.boot == batch.number.boot else 0
+        before = last.serial if last is not None and last.boot == batch.number.boot else 0
         return batch.number.serial - before - 1
 
     def was_read(self, batch: RequestBatch) -> bool:

@@ -130,6 +130,12 @@ class Node:
     call: Call | None = None
     work: UnderWay | None = None
     read_to: int = 0
+    reads_all: bool = False
+    """Whether the next term is to read all that is there."""
+    begun: set[tuple[str, BatchNumber]] = field(default_factory=set)
+    """The batches that were begun in this term."""
+    gaps: set[tuple[str, BatchNumber]] = field(default_factory=set)
+    """Batches before which others were missing, and all was read again."""
     waiting: list[Request] = field(default_factory=list)
     prepared: tuple[UnderWay, Request] | None = None
     """What it has looked at the clocks for and not sent yet; it does nothing else between."""
@@ -154,6 +160,8 @@ class World:
         self.log = Log()
         self.network: list[Call | Callable[[], object]] = []
         """What is on its way to the servers; a call may be there more than once."""
+        self.appends: list[Call] = []
+        """All appends of receivers."""
         self.processes = 0
         self.nodes = [self.new_node(1.0 if self.wall else random.choice(RATES)) for _ in range(NODES)]
         self.receivers = [self.new_receiver(f"r{number}.x", number * CLIENTS) for number in range(RECEIVERS)]
@@ -293,6 +301,7 @@ class World:
         def answered(sequence: object) -> None:
             if not isinstance(sequence, int):
                 self.count("batch refused")
+                self.forget_appends()
                 self.compare(receiver, at_once=at_once)
                 return
             self.accepted += batch.datagrams
@@ -301,8 +310,17 @@ class World:
 
         behind = receiver.kept.behind
         call = Call(lambda: self.log.append(batch, behind), answered, lambda: self.count("batch sent again"))
+        self.appends.append(call)
         self.call(receiver, call, at_once=at_once)
         return True
+
+    def forget_appends(self) -> None:
+        """Lose the appends under way when servers have lost batches.
+
+        One that was given up and arrives then may find the very sequence that it expects, of another batch.
+        What is missing after that stays so; the owner logs it.
+        """
+        self.network = [sent for sent in self.network if sent not in self.appends]
 
     def compare(self, receiver: Receiver, *, at_once: bool = False) -> None:
         """Find out what the servers have; one that was the leader may not have the last batches."""
@@ -347,6 +365,7 @@ class World:
         if most:
             self.count("acknowledged batches lost")
             self.log.lose(self.random.randint(1, most))
+            self.forget_appends()
 
     def restart_receiver(self) -> None:
         receiver = self.random.choice(self.receivers)
@@ -453,7 +472,11 @@ class World:
         assert record is not None
         progress = Progress(record)
         node.work = UnderWay(progress, record.epoch)
-        at_floor = self.log.batches.get(record.floor)
+        if node.reads_all:
+            progress.begin_at_start()
+        node.reads_all = False
+        node.begun = set()
+        at_floor = self.log.batches.get(progress.floor)
         node.read_to = progress.begin_after(QueuedBatch(record.floor, at_floor) if at_floor else None)
         if node.read_to != record.floor:
             self.count("batch at the floor lost")
@@ -505,12 +528,13 @@ class World:
         if (node := self.worker()) is not None:
             self.read_next(node)
 
-    def read_next(self, node: Node) -> bool:
+    def read_next(self, node: Node, *, certain: bool = False) -> bool:
         behind = [sequence for sequence in self.log.batches if sequence > node.read_to]
         if node.work is None:
             return False
         there = self.log.batches.get(node.read_to)
-        if node.read_to and not node.work.progress.is_last(QueuedBatch(node.read_to, there)):
+        if node.read_to and not node.work.progress.is_last(QueuedBatch(node.read_to, there)) \
+                and (certain or self.random.random() < 0.1):
             self.count("what was read last is lost")
             self.stop(node)
             return False
@@ -518,9 +542,18 @@ class World:
             return False
         node.read_to = min(behind)
         batch = self.log.batches[node.read_to]
-        if node.ownership.node == self.log.record.node:
-            assert not node.work.progress.missing_before(batch), "a batch is missing between two others"
+        if node.work.progress.missing_before(batch):
+            gap, own = (batch.receiver, batch.number), node.ownership.node == self.log.record.node
+            assert not (own and gap in node.gaps), "a batch is missing between two others"
+            node.gaps.add(gap)
+            self.count("what is missing is read again")
+            self.stop(node)
+            node.reads_all = True
+            return False
         if node.work.progress.begin(node.read_to, batch, self.now * HASTE):
+            name = batch.receiver, batch.number
+            assert name not in node.begun, f"{name} is begun twice in a term"
+            node.begun.add(name)
             self.wait(node, node.work.begin(node.read_to, batch.taken, batch.datagrams), batch.datagrams)
         else:
             self.count("batch read twice")
@@ -601,8 +634,9 @@ class World:
         self.read_record(last, at_once=True)
         self.now += LEASE + GRACE + 1
         self.write(last, last.ownership.claim(self.moment(last)), at_once=True)
-        while self.read_next(last):
-            pass
+        while self.read_next(last, certain=True) or last.work is None:
+            if last.work is None:
+                self.start(last)
         while last.waiting:
             self.prepare_one(last)
             self.send_one(last)
@@ -633,10 +667,10 @@ class World:
 WEIGHTS: Final[dict[Callable[[World], None], float]] = {
     World.pass_time: 10, World.stand_still: 1, World.kill_node: 0.5, World.carry_out: 8, World.lose: 1,
     World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8,
-    World.restart_receiver: 0.5, World.keep: 1, World.commit: 3,
-    World.look_idle: 2, World.learn_what_is_done: 2, World.lose_acknowledged: 0.5,
+    World.restart_receiver: 1, World.keep: 1, World.commit: 3,
+    World.look_idle: 2, World.learn_what_is_done: 2, World.lose_acknowledged: 0.7,
     World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
     World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2, World.end_term: 3,
-    World.begin_term: 3, World.keep_late: 14,
+    World.begin_term: 3, World.keep_late: 20,
 }  # fmt: skip
 """What may happen, and how often."""

@@ -71,6 +71,15 @@ def test_a_batch_that_comes_again_late_says_so() -> None:
     assert kept.lost(102.0) == batch(1)._replace(spooled=True)
 
 
+def test_what_was_done_while_it_was_appended_again_is_not_kept() -> None:
+    kept = three()
+    kept.found(None)
+    kept.done(BatchNumber(3, 3))
+    assert not kept.add(batch(1), 16)
+    assert (len(kept), kept.behind, kept.lost(100.0)) == (0, None, None)
+    assert kept.add(batch(4), 17)
+
+
 def test_in_a_backlog_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_OCTETS", 4)
     kept = three()
