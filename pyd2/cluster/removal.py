@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from pyd2.queue.shared.late import LateName
     from pyd2.queue.shared.record import Record, Revision
 
-DROP_SECONDS: Final = 2.0
-"""How often the owner has removed what is done."""
+DROP_SECONDS: Final = 10.0
+"""How often the owner has removed what is done.
+
+It costs the servers a write to their disks, and nats-server 2.10 may lose the count of what it has in it.
+"""
 
 
 class Removal:
