@@ -57,6 +57,8 @@ SETTLE_SECONDS: Final = 90.0
 
 CLAIM: Final = re.compile(r"^(\S+ \S+) .*PYD2_CLUSTER_CLAIMED .*epoch (\d+)", re.MULTILINE)
 """A claim in the log of a node: when it was, and its epoch."""
+_LOSSES: Final = "PYD2_CLUSTER_APPENDED_AGAIN", "PYD2_CLUSTER_STREAM_LOST", "PYD2_CLUSTER_BATCHES_MISSING"
+"""What daemons say when servers have lost what they had acknowledged."""
 
 
 class ApartServer(NatsServer):
@@ -110,6 +112,12 @@ class ApartSite(Rig):
                 said = path.read_text(errors="backslashreplace")
                 before, defect, after = said.partition("PYD2_INTERNAL_ERROR")
                 assert not defect, f"{machine.name}: {before[-2000:]}{defect}{after[:6000]}"
+
+    def lost_by_servers(self) -> dict[str, int]:
+        """Return how often servers had lost what they had acknowledged, by the message that says so."""
+        said = "".join(path.read_text(errors="backslashreplace")
+                       for machine in self.machines for path in machine.logs())
+        return {name: said.count(f" {name} ") for name in _LOSSES}
 
     def keep_logs(self) -> None:
         """Copy the logs of all daemons and servers to a directory that stays, and print its name."""

@@ -156,6 +156,8 @@ def finish(site: ApartSite, load: Load) -> Outcome:
     wait_while_busy(site, lambda: site.addresses() == load.wanted)
     site.updates.close()
     site.check_logs()
+    losses = ", ".join(f"{name} {count} times" for name, count in site.lost_by_servers().items() if count)
+    print(f"lost by servers: {losses or 'nothing'}", flush=True)
     outcome = judge(site.updates, site.claims(), load.clients, load.wanted, site.addresses())
     for sign in outcome.signs:
         print(sign, flush=True)
