@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pyd2.cluster.link import in_time
 from pyd2.queue.shared.acknowledged import Acknowledged
 from pyd2.queue.shared.batch import MOST_REQUESTS, SPOOLED_SECONDS
-from pyd2.queue.shared.interface import OutdatedError, SharedQueueError, UnansweredError
+from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
+from pyd2.queue.shared.progress import name_of
 from pyd2.queue.shared.record import RecordError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from pyd2.cluster.link import Link
     from pyd2.messages import Log
+    from pyd2.queue.shared.acknowledged import Kept
     from pyd2.queue.shared.batch import RequestBatch
     from pyd2.queue.shared.outgoing import Outgoing
     from pyd2.queue.shared.record import Record
@@ -43,8 +45,12 @@ A kill before that loses it. To a cluster whose answers take longer each request
 LOGGED_SECONDS: Final = 1.5
 """It is logged that the shared queue has taken nothing for so long: longer than a server takes to restart."""
 
-LOOK_SECONDS: Final = 5.0
-"""With nothing to append, a receiver looks so often whether servers still have what is not done."""
+LOOK_SECONDS: Final = 2.0
+"""If what the servers have acknowledged is not done after so long, the receiver looks whether it is there."""
+
+LAG_SECONDS: Final = 1.0
+"""How long the servers may not have it before it is appended again: a leader that is new may lag behind."""
+_LAG_PAUSE: Final = 0.1
 
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.5)
 """Seconds before it is; the last one stays."""
@@ -173,92 +179,82 @@ class Receiver:
 
     async def run(self) -> None:
         """Append, until this is cancelled."""
-        begun, failures = time.monotonic(), 0
         while True:
-            batch = self._next()
+            await self._look()
+            empty = self._disk_is_empty()
+            batch = self._outgoing.first(time.time(), safe=self._disk.safe, disk_is_empty=empty)
             if batch is None:
                 await self._wait()
-                begun = time.monotonic()
                 continue
-            try:
-                await self._append(batch)
-            except SharedQueueError as error:
-                self._failed(error, failures, time.monotonic() - begun)
-                await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-                failures += 1
-                self.repeated += 1
-            else:
-                begun, failures = time.monotonic(), 0
-
-    def _next(self) -> RequestBatch | None:
-        """Return the batch to append, the same until it is acknowledged; None: there is none now."""
-        now = time.time()
-        self._forget_done(self._record())
-        lost = self._acknowledged.lost(now)
-        if lost is not None:
-            return lost
-        empty = self._disk_is_empty()
-        return self._outgoing.first(now, safe=self._disk.safe, disk_is_empty=empty)
+            sequence = await self._append(batch)
+            self._acknowledged.add(batch, sequence, time.monotonic())
+            self.appended += len(batch.datagrams)
+            self._disk.done(self._outgoing.acknowledged(), {})
+            self.fault = ""
+            if self._behind and self.waiting < MOST_REQUESTS:
+                self._behind = False
+                self._log.emit("PYD2_CLUSTER_FORWARDED", self._site)
 
     async def _wait(self) -> None:
-        """Return when there may be something to append."""
+        """Return when there may be something to append, or to look for."""
         if self.waiting:  # the disk is being written
             await asyncio.sleep(_DISK_PAUSE)
             return
         self._wake.clear()
-        if not self._acknowledged:
-            await self._wake.wait()
-            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(LOOK_SECONDS if self._acknowledged else None):
                 await self._wake.wait()
-                return
-        self._forget_done(self._record())
-        if self._acknowledged:
-            with suppress(SharedQueueError):  # it looks again
-                await self._look()
 
-    async def _append(self, batch: RequestBatch) -> None:
-        """Append a batch, or find out that servers do not have the one before it, or have this one."""
-        try:
-            sequence = await self._link.queue.append(batch, self._acknowledged.behind, ANSWER_SECONDS)
-        except OutdatedError:
-            if not await self._look():
-                raise
-        else:
-            self._added(batch, sequence)
+    async def _append(self, batch: RequestBatch) -> int:
+        """Return the sequence of the batch when it is in the shared queue."""
+        begun, failures = time.monotonic(), 0
+        while True:
+            try:
+                return await self._link.queue.append(batch, ANSWER_SECONDS)
+            except SharedQueueError as error:
+                self._failed(error, failures, time.monotonic() - begun)
+            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+            failures += 1
+            self.repeated += 1
+            batch = self._outgoing.first(time.time()) or batch  # the same; it may say now that it waited
 
-    async def _look(self) -> bool:
-        """Find out which batches the servers have; return whether they are others than was known."""
-        queue, acknowledged = self._link.queue, self._acknowledged
-        before, under_way = acknowledged.behind, self._outgoing.under_way
-        last = await in_time(queue.last_of(self._outgoing.receiver), ANSWER_SECONDS)
-        with suppress(RecordError):  # a later pyd2 has written it: what is done is not known
-            _, record = await in_time(queue.record(), ANSWER_SECONDS)
-            self._forget_done(record)
-        lost = acknowledged.found(last)
-        if under_way is not None and last is not None and last.batch is not None \
-                and last.batch.number == under_way.number:
-            self._added(under_way, last.sequence)  # only the answer was lost
-        elif lost:
-            self._log.emit("PYD2_CLUSTER_APPENDED_AGAIN", self._site, lost)
-        return acknowledged.behind != before
+    async def _look(self) -> None:
+        """If the oldest batch that is not done waits for long, see that the servers still have it."""
+        kept = self._first_kept(self._record())
+        if kept is None or time.monotonic() - kept.since < LOOK_SECONDS:
+            return
+        again = 0
+        with suppress(SharedQueueError):  # it looks again
+            with suppress(RecordError):  # a later pyd2 has written it: what is done is not known
+                _, record = await in_time(self._link.queue.record(), ANSWER_SECONDS)
+                kept = self._first_kept(record)
+            while kept is not None and not await self._is_there(kept, wait=not again):
+                kept.sequence = await self._link.queue.append(_as_of_now(kept.batch), ANSWER_SECONDS)
+                again += 1
+                kept.since = time.monotonic()
+                kept = self._acknowledged.behind(kept.batch.number)
+        if kept is not None:
+            kept.since = time.monotonic()
+        if again:
+            self.repeated += again
+            self._log.emit("PYD2_CLUSTER_APPENDED_AGAIN", self._site, again)
 
-    def _forget_done(self, record: Record | None) -> None:
+    def _first_kept(self, record: Record | None) -> Kept | None:
+        """Return the oldest batch that is not done, as a record says."""
         if record is not None:
             self._acknowledged.done(record.seen.get(self._outgoing.receiver))
+        return self._acknowledged.behind(None)
 
-    def _added(self, batch: RequestBatch, sequence: int) -> None:
-        """Note that a batch is in the shared queue."""
-        if self._acknowledged.add(batch, sequence):
-            self.appended += len(batch.datagrams)
-            self._disk.done(self._outgoing.acknowledged(), {})
-        else:
-            self.repeated += 1
-        self.fault = ""
-        if self._behind and self.waiting < MOST_REQUESTS:
-            self._behind = False
-            self._log.emit("PYD2_CLUSTER_FORWARDED", self._site)
+    async def _is_there(self, kept: Kept, *, wait: bool) -> bool:
+        """Whether the servers have a batch; ``wait``: ask a leader again that may lag behind."""
+        begun = time.monotonic()
+        while True:
+            found = await in_time(self._link.queue.batch(kept.sequence), ANSWER_SECONDS)
+            if name_of(found) == (kept.batch.receiver, kept.batch.number):
+                return True
+            if not wait or time.monotonic() - begun >= LAG_SECONDS:
+                return False
+            await asyncio.sleep(_LAG_PAUSE)
 
     def _failed(self, error: SharedQueueError, failures: int, seconds: float) -> None:
         if seconds >= LOGGED_SECONDS:
@@ -269,3 +265,8 @@ class Receiver:
         # The first failure may be no more than a message that was lost.
         if failures and isinstance(error, UnansweredError):
             self._link.go_to_next(str(error))
+
+
+def _as_of_now(batch: RequestBatch) -> RequestBatch:
+    """Return a batch that comes again: by now it may have waited for long."""
+    return batch._replace(spooled=batch.spooled or time.time() - batch.taken >= SPOOLED_SECONDS)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
 from pyd2.queue.shared.newest import REASON, NewestRequests
+from pyd2.queue.shared.order import Order
 from pyd2.queue.shared.under_way import UnderWay
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyd2.queue.interface import DeadLetter
     from pyd2.queue.shared.interface import QueuedBatch
     from pyd2.queue.shared.late import LateBatch
+    from pyd2.queue.shared.order import Ready
     from pyd2.queue.shared.progress import Progress
     from pyd2.queue.shared.record import Revision
     from pyd2.update.output import Amendment
@@ -40,6 +42,8 @@ No answer comes while the servers have no leader, or if it gives the consumer to
 _LONGER: Final = 1.2
 """It may take so many times as long at each further try: 2 s after 10 s, for servers that are slow only."""
 _READ_SECONDS: Final = 10.0
+_WAIT_SECONDS: Final = 1.0
+"""How long to read at a time, while a batch waits for others."""
 _PAUSE: Final = 0.1
 """Seconds before the queue is read again when that has failed."""
 _LAG_SECONDS: Final = 5.0
@@ -87,6 +91,7 @@ class Term:
         self._events = events
         self._most = most
         self._newest = NewestRequests()
+        self._order = Order(progress)
         self._after = 0
         """The sequence of the batch that was begun last, or the one behind which this term reads."""
 
@@ -131,13 +136,15 @@ class Term:
                     return
                 in_doubt = True
                 while not self.closed:
-                    for queued in await reader.read(_READ_SECONDS):
+                    for queued in await reader.read(_WAIT_SECONDS if self._order.waits else _READ_SECONDS):
                         await self._begin_left_out(link, queued.sequence)
                         if queued.sequence > self._after:
                             await self._begin(queued)
                         elif self._is_another(queued):
                             self._events.log.lost(queued.sequence)
                             return
+                    if self._order.waits:
+                        await self._end_overdue()
             except SharedQueueError:
                 await asyncio.sleep(_PAUSE)
             finally:
@@ -201,26 +208,44 @@ class Term:
             await asyncio.sleep(_FULL_PAUSE)
         if self.closed:
             return
-        if batch is not None and (missing := self.progress.missing_before(batch)):
-            # They may have sequences of batches that were read, and that the servers have lost.
-            if not self._events.log.was_read_again(batch):
-                self._events.log.lost(sequence)
-                raise _MissingError
-            self._events.log.missing(batch.receiver, missing, batch.number)
-        self._after = sequence
-        begins = self.progress.begin(sequence, batch, time.monotonic())
+        self._after, now = sequence, time.monotonic()
         if batch is None:
+            self.progress.begin(sequence, batch, now)
             self._events.log.unreadable(sequence, fault)
-        elif begins:
-            datagrams = batch.datagrams
-            numbers: Sequence[int] = self.work.begin(sequence, batch.taken, datagrams)
-            if overtaken := {numbers[place] for place in self._newest.overtaken(batch)}:
-                numbers = [number for number in numbers if number not in overtaken]
-                datagrams = [self.work.datagram(number) for number in numbers]
-                self._events.log.overtaken(batch.receiver, len(overtaken))
-                self.begun += len(overtaken)
-                self.done((), dict.fromkeys(sorted(overtaken), REASON))
-            await self._carry_out(datagrams, numbers)
+            return
+        if batch.datagrams and self.progress.is_new(batch):
+            self.work.begin(sequence, batch.taken, batch.datagrams)
+        for ready in self._order.add(sequence, batch, now):
+            await self._begin_ready(ready)
+
+    async def _begin_ready(self, ready: Ready) -> None:
+        sequence, batch, missing = ready
+        datagrams = batch.datagrams
+        if missing:
+            self._events.log.missing(batch.receiver, missing, batch.number)
+        if self.closed or not datagrams:
+            return
+        numbers: Sequence[int] = self.work.numbers(sequence)
+        if overtaken := {numbers[place] for place in self._newest.overtaken(batch)}:
+            numbers = [number for number in numbers if number not in overtaken]
+            datagrams = [self.work.datagram(number) for number in numbers]
+            self._events.log.overtaken(batch.receiver, len(overtaken))
+            self.begun += len(overtaken)
+            self.done((), dict.fromkeys(sorted(overtaken), REASON))
+        await self._carry_out(datagrams, numbers)
+
+    async def _end_overdue(self) -> None:
+        """Read all again if a batch is missing for too long, and begin without it if that was done.
+
+        It may have the sequence of a batch that was read, and that the servers have lost. Raises
+        _MissingError.
+        """
+        while (overdue := self._order.overdue(time.monotonic())) is not None and not self.closed:
+            if not self._events.log.knows_gap(overdue.batch):
+                self._events.log.note_gap(overdue.sequence, overdue.batch)
+                raise _MissingError
+            for ready in self._order.give_up(overdue):
+                await self._begin_ready(ready)
 
     @property
     def _is_full(self) -> bool:

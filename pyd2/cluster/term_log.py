@@ -23,12 +23,14 @@ class TermLog:
         self._gaps: set[tuple[str, BatchNumber]] = set()
         """Batches before which others were missing, and all was read again."""
 
-    def was_read_again(self, batch: RequestBatch) -> bool:
-        """Whether all was read again for those that are missing before a batch; it is to be now, if not."""
-        gap = batch.receiver, batch.number
-        known = gap in self._gaps
-        self._gaps.add(gap)
-        return known
+    def knows_gap(self, batch: RequestBatch) -> bool:
+        """Whether all was read again for those that are missing before a batch."""
+        return bool(self._gaps) and (batch.receiver, batch.number) in self._gaps
+
+    def note_gap(self, sequence: int, batch: RequestBatch) -> None:
+        """All is read again for those that are missing before a batch."""
+        self._gaps.add((batch.receiver, batch.number))
+        self.lost(sequence)
 
     def unreadable(self, sequence: int, fault: str) -> None:
         """A batch is skipped."""

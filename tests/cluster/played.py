@@ -196,7 +196,7 @@ async def dead_letters(server: NatsServer, site: str) -> list[DeadLetter]:
 
 async def append(queue: SiteQueue, serial: int, *datagrams: bytes) -> None:
     """Append a batch of a receiver ``r.x``."""
-    await queue.append(RequestBatch("r.x", BatchNumber(1, serial), 1000.0, datagrams), None, TIMEOUT)
+    await queue.append(RequestBatch("r.x", BatchNumber(1, serial), 1000.0, datagrams), TIMEOUT)
 
 
 async def one_of_two_done(server: NatsServer, site: str, queue: SiteQueue) -> Node:

@@ -40,8 +40,6 @@ class _Stream:
     def __init__(self, name: str) -> None:
         self.name = name
         self.messages: dict[int, _Message] = {}
-        self._newest: dict[str, int] = {}
-        """The last sequence of each subject."""
         self.last = 0
         self.free_at = 0.0
         """When the write before is on the disk that is played."""
@@ -57,25 +55,17 @@ class _Stream:
             name, _, value = line.partition(b": ")
             if name == b"Nats-Expected-Last-Sequence" and int(value) != self.last:
                 return _WRONG_SEQUENCE
-            if name == b"Nats-Expected-Last-Subject-Sequence" \
-                    and int(value) != self.last_of(message.subject):
-                return _WRONG_SEQUENCE
         self.last += 1
         if self.name.startswith("PYD2-OWN"):  # it keeps the last one of each subject
             for sequence in [one for one, old in self.messages.items() if old.subject == message.subject]:
                 del self.messages[sequence]
         self.messages[self.last] = message
-        self._newest[message.subject] = self.last
         return {"stream": self.name, "seq": self.last}
-
-    def last_of(self, subject: str) -> int:
-        """Return the sequence of the last message with a subject that is there; 0: there is none."""
-        last = self._newest.get(subject, 0)
-        return last if last in self.messages else 0
 
     def find(self, which: dict[str, Any]) -> int | None:
         if "last_by_subj" in which:
-            return self.last_of(which["last_by_subj"]) or None
+            wanted = which["last_by_subj"]
+            return max((one for one, old in self.messages.items() if old.subject == wanted), default=None)
         if "next_by_subj" in which:
             return min((one for one in self.messages if one >= which["seq"]), default=None)
         return which["seq"] if which["seq"] in self.messages else None

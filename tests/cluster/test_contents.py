@@ -52,7 +52,7 @@ def site(server: NatsServer, tmp_path: Path) -> Iterator[list[str]]:
         await create_streams(queue._jetstream, SITE, 1)
         for serial, numbers in ((1, (1, 2)), (2, (3, 4)), (2, (3, 4)), (3, (5, 6, 7))):
             batch = RequestBatch("r1.x", BatchNumber(1, serial), TAKEN, [*map(request, numbers)])
-            await queue.append(batch, None, TIMEOUT)
+            await queue.append(batch, TIMEOUT)
         await queue._jetstream.publish("pyd2.req.site-a.0.r1.x", b"no batch", {}, seconds=TIMEOUT)
         revision, _ = await queue.record()
         revision = await queue.keep_late(LateBatch(LateName(1, 1), TAKEN, [request(2)]), revision, TIMEOUT)

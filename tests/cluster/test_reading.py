@@ -9,6 +9,7 @@ import pytest
 
 from pyd2.cluster import early, removal, term
 from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, create_streams
+from pyd2.queue.shared import order
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import QueuedBatch, UnansweredError
 from tests.cluster.played import Node, append, lagging_reader, new_site, one_of_two_done, until
@@ -296,13 +297,36 @@ def test_what_is_done_is_removed_from_a_stream_that_was_made_again(
     asyncio.run(scenario())
 
 
-def test_batches_that_are_missing_between_others_are_logged_and_counted(server: NatsServer) -> None:
+def test_a_batch_that_comes_again_behind_others_is_begun_before_them(server: NatsServer) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "again") as queue:
+            node = Node(server, "again", "n1")
+            for serial, text in ((1, b"a"), (3, b"c"), (4, b"d"), (3, b"c"), (2, b"b"), (5, b"e")):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b", b"c", b"d", b"e")
+            node.host.end_only(b"a", b"c", b"d", b"e")
+            await until(lambda: node.owner.status()["floor"] == 1, "the floor")
+            node.host.end(1)
+            await until(lambda: node.owner.status()["floor"] == 6, "the floor")
+            assert node.log.ids == ["PYD2_CLUSTER_CONNECTED", "PYD2_CLUSTER_CLAIMED"]
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_batches_that_do_not_come_again_are_logged_and_counted(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(term, "_WAIT_SECONDS", 0.05)
+
     async def scenario() -> None:
         async with new_site(server, "missing") as queue:
             node = Node(server, "missing", "n1")
-            for serial, text in ((1, b"a"), (2, b"b"), (5, b"c"), (2, b"b"), (6, b"d")):
+            for serial, text in ((1, b"a"), (2, b"b"), (5, b"c"), (6, b"d")):
                 await append(queue, serial, text)
             await node.until_begun(b"a", b"b", b"c", b"d")
+            assert node.log.ids.count("PYD2_CLUSTER_STREAM_LOST") == 1  # all is read again first
             (line,) = node.log.texts("PYD2_CLUSTER_BATCHES_MISSING")
             assert "have lost 2 batches of receiver r.x before its batch 1.5." in line
             assert node.owner.status()["missing"] == 2
@@ -399,4 +423,6 @@ def test_what_is_missing_may_have_a_sequence_that_was_read_as_another_one(
             await node.kill()
 
     monkeypatch.setattr(SiteReader, "read", as_before)
+    monkeypatch.setattr(order, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(term, "_WAIT_SECONDS", 0.05)
     asyncio.run(scenario())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from pyd2.cluster import receiver as module
 from pyd2.queue.nats.site import SiteQueue
 from pyd2.queue.shared.batch import BatchNumber
-from pyd2.queue.shared.interface import UnansweredError
 from pyd2.queue.shared.record import Record, Revision
 from tests.cluster.played import PlayedReceiver, new_site, until
 from tests.kit.nats_servers import nats_servers
@@ -18,6 +18,7 @@ from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
     from pyd2.queue.shared.batch import RequestBatch
+    from pyd2.queue.shared.interface import QueuedBatch
 
 pytestmark = pytest.mark.peers
 
@@ -156,7 +157,14 @@ def test_without_a_server_requests_wait_and_go_on_in_their_order() -> None:
 LAST = 1_000_000
 
 
-def test_what_the_servers_have_lost_is_appended_again_before_what_follows() -> None:
+@pytest.fixture
+def _looks_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "LAG_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("_looks_soon")
+def test_what_the_servers_have_lost_is_appended_again() -> None:
     async def scenario() -> None:
         async with new_site(server, "lost") as queue:
             one = PlayedReceiver(server, "lost", "r1")
@@ -164,53 +172,46 @@ def test_what_the_servers_have_lost_is_appended_again_before_what_follows() -> N
             for number in range(3):
                 one.receiver.take([b"%d" % number], ())
                 await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
-            await queue.drop(LAST)
-            one.receiver.take([b"3"], ())
-            await until(lambda: one.receiver.appended == 4, "the next one")
-            batches = await read(queue, 4)
-            assert [text for batch in batches for text in batch.datagrams] == [b"0", b"1", b"2", b"3"]
-            assert one.log.texts("PYD2_CLUSTER_APPENDED_AGAIN")[0].startswith(
-                "site lost: the servers have lost 3 batches")
-            assert one.receiver.repeated == 3
+            await queue.drop(2)
+            await until(lambda: one.receiver.repeated == 2, "them to be appended again")
+            batches = await read(queue, 3)
+            assert [batch.datagrams for batch in batches] == [[b"2"], [b"0"], [b"1"]]
+            assert [batch.number.serial for batch in batches] == [3, 1, 2]
+            assert all(batch.spooled == (batch.number.serial < 3 and batch.taken < time.time() - 2)
+                       for batch in batches)
+            (text,) = one.log.texts("PYD2_CLUSTER_APPENDED_AGAIN")
+            assert text.startswith("site lost: the servers have lost 2 batches")
             await one.end()
 
     with nats_servers() as (server,):
         asyncio.run(scenario())
 
 
-def test_a_receiver_with_nothing_to_append_finds_out_what_the_servers_have_lost(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def scenario() -> None:
-        async with new_site(server, "idle") as queue:
-            one = PlayedReceiver(server, "idle", "r1")
-            await until(lambda: one.link.server, "the connection")
-            one.receiver.take([b"0"], ())
-            await until(lambda: one.receiver.appended == 1, "it to be appended")
-            await queue.drop(LAST)
-            monkeypatch.setattr(module, "LOOK_SECONDS", 0.02)
-            one.receiver.take([], ())  # it waits for so long from now on
-            await until(lambda: one.receiver.repeated == 1, "it to be appended again")
-            assert [batch.datagrams for batch in await read(queue, 1)] == [[b"0"]]
-            await one.end()
+@pytest.mark.usefixtures("_looks_soon")
+def test_what_is_there_or_done_is_not_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    batch_of = SiteQueue.batch
 
-    with nats_servers() as (server,):
-        asyncio.run(scenario())
+    async def noted(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        looked.append(sequence)
+        return await batch_of(queue, sequence)
 
-
-def test_what_is_done_is_not_appended_again_though_it_was_removed() -> None:
     async def scenario() -> None:
         async with new_site(server, "done") as queue:
             one = PlayedReceiver(server, "done", "r1")
             await until(lambda: one.link.server, "the connection")
-            one.receiver.take([b"0"], ())
-            await until(lambda: one.receiver.appended == 1, "it to be appended")
+            for number in range(2):
+                one.receiver.take([b"%d" % number], ())
+                await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+            monkeypatch.setattr(SiteQueue, "batch", noted)
+            await until(lambda: looked.count(1) > 2, "it to look for the first one")
             record = Record("n.x", 1, 1, ("r1.x", BatchNumber(1, 1)), {"r1.x": BatchNumber(1, 1)})
             await queue.replace(record, Revision(0, 0), TIMEOUT)
-            await queue.drop(LAST)
-            one.receiver.take([b"1"], ())
-            await until(lambda: one.receiver.appended == 2, "the next one")
-            assert [batch.datagrams for batch in await read(queue, 1)] == [[b"1"]]
+            await until(lambda: looked.count(2) > 2, "it to look for the second one")
+            await queue.drop(1)
+            seen = len(looked)
+            await until(lambda: len(looked) > seen + 2, "it to look again")
+            assert set(looked[seen:]) == {2}
             assert (one.receiver.repeated, "PYD2_CLUSTER_APPENDED_AGAIN" in one.log.ids) == (0, False)
             await one.end()
 
@@ -218,30 +219,26 @@ def test_what_is_done_is_not_appended_again_though_it_was_removed() -> None:
         asyncio.run(scenario())
 
 
-def test_a_batch_whose_answer_was_lost_is_found_and_is_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = SiteQueue.append
+def test_a_leader_that_lags_behind_has_lost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+    batch_of = SiteQueue.batch
 
-    async def unanswered(queue: SiteQueue, batch: RequestBatch, behind: int | None, seconds: float) -> int:
-        sequence = await append(queue, batch, behind, seconds)
-        if batch.number.serial == 2:
-            raise UnansweredError("the answer was lost")
-        return sequence
+    async def late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        nonlocal asked
+        asked += 1
+        return None if asked < 3 else await batch_of(queue, sequence)
 
     async def scenario() -> None:
-        async with new_site(server, "unanswered") as queue:
-            one = PlayedReceiver(server, "unanswered", "r1")
+        async with new_site(server, "lags"):
+            one = PlayedReceiver(server, "lags", "r1")
+            await until(lambda: one.link.server, "the connection")
+            monkeypatch.setattr(SiteQueue, "batch", late)
             one.receiver.take([b"0"], ())
-            await until(lambda: one.receiver.appended == 1, "it to be appended")
-            monkeypatch.setattr(SiteQueue, "append", unanswered)
-            one.receiver.take([b"1"], [7])
-            await until(lambda: one.disk.ended == [7], "the answer to be known")
-            one.receiver.take([b"2"], ())
-            await until(lambda: one.receiver.appended == 3, "the next one")
-            state = await queue._jetstream.stream_state(queue._site.requests)
-            assert state is not None
-            assert state.messages == 3
-            assert [batch.datagrams for batch in await read(queue, 3)] == [[b"0"], [b"1"], [b"2"]]
+            await until(lambda: asked >= 4, "it to look again")
+            assert (one.receiver.repeated, "PYD2_CLUSTER_APPENDED_AGAIN" in one.log.ids) == (0, False)
             await one.end()
 
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "LAG_SECONDS", 3600.0)
     with nats_servers() as (server,):
         asyncio.run(scenario())

@@ -26,10 +26,10 @@ def test_the_stand_in_keeps_batches_and_the_record() -> None:
             queue = SiteQueue(JetStream(connection), Site("s"))
             batches = [RequestBatch("r.x", BatchNumber(1, serial), 5.0, [b"a%d" % serial, bytes(400)])
                        for serial in (1, 2, 3)]
-            assert [await queue.append(one, None, TIMEOUT) for one in batches[:2]] == [1, 2]
+            assert [await queue.append(one, TIMEOUT) for one in batches[:2]] == [1, 2]
             reader = await queue.read(1, TIMEOUT)
             assert [one.batch for one in await reader.read(TIMEOUT)] == batches[1:2]
-            await queue.append(batches[2], None, TIMEOUT)
+            await queue.append(batches[2], TIMEOUT)
             assert [one.batch for one in await reader.read(TIMEOUT)] == batches[2:]
             reader.close()
             revision, record = await queue.record()

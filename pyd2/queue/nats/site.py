@@ -103,19 +103,11 @@ class SiteQueue:
         self._jetstream = jetstream
         self._site = site
 
-    async def append(self, batch: RequestBatch, behind: int | None, seconds: float) -> int:
+    async def append(self, batch: RequestBatch, seconds: float) -> int:
         """See SharedQueue."""
         subject, fields = self._site.subject(batch.receiver), batch_fields(batch)
-        if behind is not None:
-            fields["Nats-Expected-Last-Subject-Sequence"] = str(behind)
         with failing():
             return await self._jetstream.publish(subject, join(batch.datagrams), fields, seconds=seconds)
-
-    async def last_of(self, receiver: str) -> QueuedBatch | None:
-        """See SharedQueue."""
-        with failing():
-            stored = await self._jetstream.last_message(self._site.requests, self._site.subject(receiver))
-        return None if stored is None else read_batch(stored)
 
     async def read(self, after: int, seconds: float) -> SiteReader:
         """See SharedQueue."""

@@ -1,82 +1,63 @@
-"""What a receiver still keeps of batches that servers have acknowledged: servers may lose some of them.
+"""What a receiver keeps of batches that servers have acknowledged: servers may lose some of them.
 
 A cluster of servers whose leader changes may give up the last messages that it had acknowledged (nats-server
-2.10 does: docs/cluster.md). So a receiver keeps a batch until a record says that it is done. Each batch is
-appended *behind* the one before it: servers that have lost that one refuse, and the receiver appends again
-what they do not have, in its order. So no batch is ever missing between two others.
+2.10 does: docs/cluster.md). So a receiver keeps a batch until a record says that it is done. If the oldest
+one waits for long, it looks whether the servers still have it, and appends it again if they do not: the owner
+puts it in its place (``order``).
+
+Servers could refuse a batch that does not follow the one before it. But a message that servers refuse when
+they carry it out is what nats-server 2.10 miscounts after a restart, and then loses others.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from pyd2.queue.shared.batch import SPOOLED_SECONDS
 
 if TYPE_CHECKING:
     from pyd2.queue.shared.batch import BatchNumber, RequestBatch
-    from pyd2.queue.shared.interface import QueuedBatch
 
 MOST_OCTETS: Final = 16 * 1024 * 1024
 """Of the datagrams that are kept: in a backlog the oldest ones are forgotten, which servers do not lose."""
 
 
+@dataclass(slots=True)
+class Kept:
+    """A batch that is kept."""
+
+    batch: RequestBatch
+    sequence: int
+    """Where it is in the queue."""
+    since: float
+    """When it was acknowledged, or found there, in monotonic seconds."""
+
+
 class Acknowledged:
-    """The batches in their order; those that servers are known to have lost are the last ones."""
+    """The batches in the order of their numbers."""
 
     def __init__(self) -> None:
-        self._batches: deque[RequestBatch] = deque()
-        self._there = 0
-        """So many of the first ones are in the queue."""
+        self._kept: deque[Kept] = deque()
         self._octets = 0
-        self._newest: BatchNumber | None = None
-        """The number of the last one that was ever added."""
-        self.behind: int | None = None
-        """The sequence of the last one that is in the queue; 0: none is. None: it may have been removed."""
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._kept)
 
-    def add(self, batch: RequestBatch, sequence: int) -> bool:
-        """Note that a batch is in the queue: the first one that was lost, or a new one; return which."""
-        new = self._newest is None or batch.number > self._newest
-        if new:
-            self._newest = batch.number
-            self._batches.append(batch)
-            self._octets += sum(map(len, batch.datagrams))
-        elif self.lost(0.0) is None or self._batches[self._there].number != batch.number:
-            return False  # it was done meanwhile
-        self._there += 1
-        self.behind = sequence
-        while self._octets > MOST_OCTETS and self._there > 1:
+    def add(self, batch: RequestBatch, sequence: int, now: float) -> None:
+        """Note that the next batch is in the queue; ``now`` is in monotonic seconds."""
+        self._kept.append(Kept(batch, sequence, now))
+        self._octets += sum(map(len, batch.datagrams))
+        while self._octets > MOST_OCTETS and len(self._kept) > 1:
             self._forget_first()
-        return new
 
     def done(self, number: BatchNumber | None) -> None:
         """Forget the batches up to a number: a record says that they are done."""
-        while number is not None and self._batches and self._batches[0].number <= number:
+        while number is not None and self._kept and self._kept[0].batch.number <= number:
             self._forget_first()
-        if not self._batches:
-            self.behind = None
 
-    def found(self, last: QueuedBatch | None) -> int:
-        """Note which batch of the receiver is the last one in the queue; return how many are lost."""
-        number = last.batch.number if last is not None and last.batch is not None else None
-        self._there = 0 if number is None else sum(batch.number <= number for batch in self._batches)
-        if self._batches:
-            self.behind = 0 if last is None else last.sequence
-        return len(self._batches) - self._there
-
-    def lost(self, wall: float) -> RequestBatch | None:
-        """Return the first batch that servers have lost, to be appended again; None: there is none.
-
-        ``wall`` is in seconds since the epoch.
-        """
-        if self._there == len(self._batches):
-            return None
-        batch = self._batches[self._there]
-        return batch._replace(spooled=batch.spooled or wall - batch.taken >= SPOOLED_SECONDS)
+    def behind(self, number: BatchNumber | None) -> Kept | None:
+        """Return the first batch behind a number, or the first one of all; None: there is none."""
+        return next((kept for kept in self._kept if number is None or kept.batch.number > number), None)
 
     def _forget_first(self) -> None:
-        self._octets -= sum(map(len, self._batches.popleft().datagrams))
-        self._there = max(0, self._there - 1)
+        self._octets -= sum(map(len, self._kept.popleft().batch.datagrams))

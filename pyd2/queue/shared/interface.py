@@ -27,7 +27,7 @@ class UnansweredError(SharedQueueError):
 
 
 class OutdatedError(SharedQueueError):
-    """The record, or the last batch of a receiver, is not the expected one. The change was not made."""
+    """The record is another one than expected. The change was not made."""
 
 
 class QueuedBatch(NamedTuple):
@@ -71,16 +71,11 @@ class RecordWatch(Protocol):
 class SharedQueue(Protocol):
     """A queue that is kept by others. All methods raise SharedQueueError."""
 
-    async def append(self, batch: RequestBatch, behind: int | None, seconds: float) -> int:
-        """Add a batch at the end; return its sequence.
+    async def append(self, batch: RequestBatch, seconds: float) -> int:
+        """Add a batch at the end; return its sequence. Servers have it then (but see ``acknowledged``).
 
-        The last batch of its receiver must have the sequence ``behind`` (0: none is there), else raises
-        OutdatedError; None: whatever that is. Without an answer the same batch is to be appended again:
-        whoever reads both knows them by the number.
+        Without an answer the same batch is to be appended again: whoever reads both knows them by the number.
         """
-
-    async def last_of(self, receiver: str) -> QueuedBatch | None:
-        """Return the last batch of a receiver that is there; None: there is none."""
 
     async def read(self, after: int, seconds: float) -> BatchReader:
         """Return a reader of the batches behind a sequence, in so many seconds."""

@@ -44,8 +44,8 @@ class Outgoing:
         self._on_disk: deque[_Part] = deque()
         self._in_memory: deque[_Part] = deque()
         """All of them came behind those on the disk."""
-        self.under_way: RequestBatch | None = None
-        """The first of the batches that wait, as it was appended last; None: it was not yet."""
+        self._first: RequestBatch | None = None
+        """The batch under way: the first of those that wait."""
         self.on_disk = 0
         """Requests that wait and are on the disk."""
         self.in_memory = 0
@@ -105,15 +105,15 @@ class Outgoing:
         Requests up to the number ``safe`` are on the disk. ``disk_is_empty``: all that was acknowledged has
         left it for good, and no other request is there.
         """
-        if self.under_way is not None:
-            if wall - self.under_way.taken >= SPOOLED_SECONDS:
-                self.under_way = self.under_way._replace(spooled=True)
+        if self._first is not None:
+            if wall - self._first.taken >= SPOOLED_SECONDS:
+                self._first = self._first._replace(spooled=True)
         elif self._on_disk:
             if self._on_disk[0].numbers[-1] <= safe:
-                self.under_way = self._new_batch(self._on_disk, wall, safe)
+                self._first = self._new_batch(self._on_disk, wall, safe)
         elif self._in_memory and disk_is_empty:
-            self.under_way = self._new_batch(self._in_memory, wall, safe)
-        return self.under_way
+            self._first = self._new_batch(self._in_memory, wall, safe)
+        return self._first
 
     def _new_batch(self, parts: deque[_Part], wall: float, safe: float) -> RequestBatch:
         taken = parts[0].taken
@@ -131,8 +131,8 @@ class Outgoing:
 
     def acknowledged(self) -> list[int]:
         """The first batch is in the shared queue; return the numbers that its requests have on the disk."""
-        assert self.under_way is not None
-        count, self.under_way = len(self.under_way.datagrams), None
+        assert self._first is not None
+        count, self._first = len(self._first.datagrams), None
         numbers: list[int] = []
         # It was in memory only if nothing was on the disk; all of it may have gone there since.
         parts = self._on_disk or self._in_memory

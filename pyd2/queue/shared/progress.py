@@ -29,6 +29,10 @@ class _Begun:
     """Requests that are not done, unless the batch is late."""
     name: tuple[str, BatchNumber] | None
     """None if it cannot be read."""
+    waits: bool = False
+    """Whether it waits for batches that should have come before it."""
+    behind: int = 0
+    """The floor does not pass it before the batch with this sequence is done."""
 
 
 class Progress:
@@ -40,7 +44,9 @@ class Progress:
         self.seen = dict(record.seen)
         """The last batch of each receiver up to the floor."""
         self._read = dict(record.seen)
-        """The last batch of each receiver that was read."""
+        """The last batch of each receiver that has begun."""
+        self._waiting: set[tuple[str, BatchNumber]] = set()
+        """Batches that wait for others."""
         self._last = record.at
         """The batch that was read last, or the one at the floor; None if it cannot be read."""
         self._begun: deque[_Begun] = deque()
@@ -68,23 +74,36 @@ class Progress:
         """Whether a batch is the one that was read last, or, before that, the one at the floor."""
         return name_of(found) == self._last
 
-    def begin(self, sequence: int, batch: RequestBatch | None, now: float = 0.0) -> bool:
+    def begin(
+        self, sequence: int, batch: RequestBatch | None, now: float = 0.0, *, waits: bool = False
+    ) -> bool:
         """Note a batch that was read; return whether its requests are to be carried out.
 
-        ``now`` is in monotonic seconds.
+        ``now`` is in monotonic seconds. ``waits``: not before ``release``.
         """
         name = self._last = None if batch is None else _name(batch)
         begun = _Begun(sequence, now, self._requests, 0, 0, name)
-        if batch is not None and self._is_new(batch):
-            self._read[batch.receiver] = batch.number
+        if batch is not None and self.is_new(batch):
+            begun.waits = waits
+            if waits:
+                self._waiting.add(_name(batch))
+            else:
+                self._read[batch.receiver] = batch.number
             begun.count = begun.left = len(batch.datagrams)
             self._requests += begun.count
         self._begun.append(begun)
         self._by_sequence[sequence] = begun
         return begun.left > 0
 
+    def release(self, sequence: int, batch: RequestBatch, behind: int) -> None:
+        """Let a batch begin that has waited, for the one with the sequence ``behind``; 0: none has come."""
+        begun = self._by_sequence[sequence]
+        begun.waits, begun.behind = False, behind
+        self._waiting.discard(_name(batch))
+        self._read[batch.receiver] = batch.number
+
     def missing_before(self, batch: RequestBatch) -> int:
-        """Return how many batches of its receiver should have come before a batch, and have not."""
+        """Return how many batches of its receiver should have begun before a batch, and have not."""
         last = self._read.get(batch.receiver)
         if last is not None and batch.number <= last:
             return 0
@@ -93,7 +112,7 @@ class Progress:
 
     def was_read(self, batch: RequestBatch) -> bool:
         """Whether a batch, or a newer one of its receiver, was read before."""
-        return not self._is_new(batch)
+        return not self.is_new(batch)
 
     def done(self, sequence: int, count: int = 1) -> None:
         """Note that so many requests of a batch are done."""
@@ -116,7 +135,7 @@ class Progress:
             stuck = now - begun.since >= LATE_SECONDS and done and 2 * done >= behind
             if not (stuck or done >= LATE_BEHIND) or len(found) == most:
                 break
-            if begun.left:
+            if begun.left and not begun.waits:
                 found.append(begun.sequence)
         return found
 
@@ -129,7 +148,7 @@ class Progress:
     def advance(self) -> bool:
         """Raise the floor as far as all is done; return whether it has risen."""
         before = self.floor
-        while self._begun and not self._begun[0].left:
+        while self._begun and not self._begun[0].left and not self._is_behind(self._begun[0]):
             begun = self._begun.popleft()
             del self._by_sequence[begun.sequence]
             self._done -= begun.count
@@ -139,9 +158,17 @@ class Progress:
                 self.seen[receiver] = max(number, self.seen.get(receiver, number))
         return self.floor != before
 
-    def _is_new(self, batch: RequestBatch) -> bool:
+    def _is_behind(self, begun: _Begun) -> bool:
+        """Whether a batch is not done that should have come before this one."""
+        missing = self._by_sequence.get(begun.behind)
+        return missing is not None and missing.left > 0
+
+    def is_new(self, batch: RequestBatch) -> bool:
+        """Whether neither a batch nor a later one of its receiver has begun, nor does it wait."""
         last = self._read.get(batch.receiver)
-        return last is None or batch.number > last
+        return (last is None or batch.number > last) and (
+            not self._waiting or _name(batch) not in self._waiting
+        )
 
 
 def name_of(found: QueuedBatch | None) -> tuple[str, BatchNumber] | None:

@@ -63,6 +63,11 @@ class UnderWay:
         """Note a batch that was read; return the numbers of its requests."""
         return self._begin(sequence, _Batch(taken, list(datagrams), len(datagrams), None))
 
+    def numbers(self, sequence: int) -> range:
+        """Return the numbers of the requests of a batch that was read."""
+        first = sequence << _INDEX_BITS
+        return range(first, first + len(self._batches[sequence].datagrams))
+
     def begin_late(self, found: Sequence[LateBatch]) -> list[range]:
         """Note the late batches that a claim has found, before others; return their numbers."""
         numbers = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from pyd2.queue.shared.interface import OutdatedError, QueuedBatch, SharedQueueError, UnansweredError
+from pyd2.queue.shared.interface import QueuedBatch, SharedQueueError, UnansweredError
 from pyd2.queue.shared.progress import Progress
 from pyd2.queue.shared.record import NO_RECORD, Record, Revision
 
@@ -24,14 +24,12 @@ class Servers:
         self.stream: list[RequestBatch] = []
         self._turns = turns
 
-    async def append(self, batch: RequestBatch, behind: int | None, seconds: float) -> int:
+    async def append(self, batch: RequestBatch, seconds: float) -> int:
         """See SharedQueue."""
         drawn = self._turns.random
         if self.state == "full":
             await asyncio.sleep(0.001)
             raise SharedQueueError("the stream is full")
-        if behind is not None and behind != len(self.stream):
-            raise OutdatedError("another batch is the last one")
         late = self.state == "slow" and drawn.random() < 0.5
         if self.state != "silent" or drawn.random() < 0.3:
             self.stream.append(batch)
@@ -41,9 +39,9 @@ class Servers:
         await asyncio.sleep(seconds)
         raise UnansweredError("no answer")
 
-    async def last_of(self, _: str) -> QueuedBatch | None:
+    async def batch(self, sequence: int) -> QueuedBatch | None:
         """See SharedQueue."""
-        return QueuedBatch(len(self.stream), self.stream[-1]) if self.stream else None
+        return QueuedBatch(sequence, self.stream[sequence - 1]) if sequence <= len(self.stream) else None
 
     async def record(self) -> tuple[Revision, Record]:
         """See SharedQueue: no node owns the queue."""

@@ -87,7 +87,7 @@ def test_batches_are_appended_read_and_dropped(server: NatsServer) -> None:
     sent = [batch(1, b"", b"\r\n", bytes(65535)), batch(2), batch(1, receiver="r2.cd"), batch(2)]
 
     async def scenario(queue: SiteQueue, jetstream: JetStream) -> None:
-        assert [await queue.append(one, None, TIMEOUT) for one in sent] == [1, 2, 3, 4]
+        assert [await queue.append(one, TIMEOUT) for one in sent] == [1, 2, 3, 4]
         reader = await queue.read(1, TIMEOUT)
         read: list[QueuedBatch] = []
         while len(read) < 3:
@@ -163,7 +163,7 @@ def test_without_streams_nothing_works_and_says_so(server: NatsServer) -> None:
             with pytest.raises(SharedQueueError, match="stream not found"):
                 await queue.read(0, TIMEOUT)
             with pytest.raises(SharedQueueError, match=r"nothing that serves pyd2.req.nowhere.0.r1.ab"):
-                await queue.append(batch(1), None, TIMEOUT)
+                await queue.append(batch(1), TIMEOUT)
 
     asyncio.run(scenario())
 
@@ -219,12 +219,12 @@ def test_a_receiver_and_a_node_can_do_their_work_and_no_more(tmp_path: Path) -> 
             for name in ("site-a", "site-b"):
                 await create_streams(admin, Site(name), 1)
             a, b = (SiteQueue(receiver, Site(name)) for name in ("site-a", "site-b"))
-            assert await a.append(batch(1), None, TIMEOUT) == 1
-            assert await a.last_of("r1.ab") == QueuedBatch(1, batch(1))
+            assert await a.append(batch(1), TIMEOUT) == 1
+            assert await a.batch(1) == QueuedBatch(1, batch(1))
             assert await a.record() == (Revision(0, 0), NO_RECORD)
             refused = [
-                a.append(batch(1, receiver="r2.ab"), None, TIMEOUT), b.append(batch(1), None, TIMEOUT),
-                b.record(), b.last_of("r1.ab"), a.read(0, TIMEOUT),
+                a.append(batch(1, receiver="r2.ab"), TIMEOUT), b.append(batch(1), TIMEOUT),
+                b.record(), b.batch(1), a.read(0, TIMEOUT),
                 a.replace(record, Revision(0, 0), TIMEOUT), a.drop(1),
                 admin_call(receiver, "STREAM.DELETE.PYD2-REQ-site-a-0"),
             ]
@@ -240,7 +240,7 @@ def test_a_receiver_and_a_node_can_do_their_work_and_no_more(tmp_path: Path) -> 
             assert await a.batch(1) == QueuedBatch(1, batch(1))
             await a.drop(1)
             refused = [
-                a.append(batch(2), None, TIMEOUT), b.record(), b.read(0, TIMEOUT), b.drop(1),
+                a.append(batch(2), TIMEOUT), b.record(), b.read(0, TIMEOUT), b.drop(1),
                 b.replace(record, Revision(0, 0), TIMEOUT),
                 admin_call(node, "STREAM.DELETE.PYD2-REQ-site-a-0"),
                 admin_call(node, "STREAM.PURGE.PYD2-OWN-site-a-0"),
@@ -248,7 +248,7 @@ def test_a_receiver_and_a_node_can_do_their_work_and_no_more(tmp_path: Path) -> 
             for call in refused:
                 with pytest.raises((SharedQueueError, NatsError), match="Permissions Violation for Publish"):
                     await call
-            assert await SiteQueue(admin, Site("site-a")).append(batch(2), None, TIMEOUT) == 2
+            assert await SiteQueue(admin, Site("site-a")).append(batch(2), TIMEOUT) == 2
 
     with nats_servers(blocks=tls_block(server_certificate, authority) + USERS) as (server,):
         asyncio.run(scenario(server))
@@ -295,7 +295,7 @@ def test_three_servers_keep_all_that_was_acknowledged_when_the_leader_dies() -> 
         while True:
             for queue in queues:
                 with contextlib.suppress(SharedQueueError):
-                    return await queue.append(one, None, 1.0)
+                    return await queue.append(one, 1.0)
 
     async def read_numbers(queue: SiteQueue, last: BatchNumber) -> list[BatchNumber]:
         """Return the numbers of all batches in their order; some may be there twice."""

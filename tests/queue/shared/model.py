@@ -8,7 +8,6 @@ makes a run again.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.queue.shared.batch import BatchNumber
 from pyd2.queue.shared.interface import QueuedBatch
 from pyd2.queue.shared.late import LATE_SECONDS, LateBatch
+from pyd2.queue.shared.order import Order
 from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Change, Moment, Ownership
 from pyd2.queue.shared.progress import Progress, name_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pyd2.queue.shared.batch import RequestBatch
     from pyd2.queue.shared.late import LateName
+    from pyd2.queue.shared.order import Ready
     from pyd2.queue.shared.ownership import Write
 
 LEASE: Final = 6.0
@@ -55,6 +56,8 @@ class Log:
         self.history: list[RequestBatch] = []
         """All that were appended, in order."""
         self.last = 0
+        self.has_lost = False
+        """Whether it has lost anything."""
         self.records: list[tuple[Revision, Record]] = [(Revision(0, 0), NO_RECORD)]
         """All that there were, with their revisions."""
         self.late: dict[LateName, LateBatch] = {}
@@ -63,23 +66,15 @@ class Log:
     def record(self) -> Record:
         return self.records[-1][1]
 
-    def append(self, batch: RequestBatch, behind: int | None) -> int | None:
-        """Return the sequence; None if the last batch of the receiver is another one than expected."""
-        last = self.last_of(batch.receiver)
-        if behind is not None and behind != (last.sequence if last is not None else 0):
-            return None
+    def append(self, batch: RequestBatch) -> int:
         self.last += 1
         self.batches[self.last] = batch
         self.history.append(batch)
         return self.last
 
-    def last_of(self, receiver: str, before: float = math.inf) -> QueuedBatch | None:
-        """Return the last batch of a receiver with a sequence below one."""
-        found = [one for one, batch in self.batches.items() if batch.receiver == receiver and one < before]
-        return QueuedBatch(max(found), self.batches[max(found)]) if found else None
-
     def lose(self, count: int) -> None:
         """Forget the last so many, and their sequences."""
+        self.has_lost = True
         for _ in range(count):
             del self.batches[self.last]
             self.last -= 1
@@ -129,13 +124,12 @@ class Node:
     offset: float
     call: Call | None = None
     work: UnderWay | None = None
+    order: Order = field(default_factory=lambda: Order(Progress(NO_RECORD)))
     read_to: int = 0
     reads_all: bool = False
     """Whether the next term is to read all that is there."""
     begun: set[tuple[str, BatchNumber]] = field(default_factory=set)
     """The batches that were begun in this term."""
-    gaps: set[tuple[str, BatchNumber]] = field(default_factory=set)
-    """Batches before which others were missing, and all was read again."""
     waiting: list[Request] = field(default_factory=list)
     prepared: tuple[UnderWay, Request] | None = None
     """What it has looked at the clocks for and not sent yet; it does nothing else between."""
@@ -160,8 +154,6 @@ class World:
         self.log = Log()
         self.network: list[Call | Callable[[], object]] = []
         """What is on its way to the servers; a call may be there more than once."""
-        self.appends: list[Call] = []
-        """All appends of receivers."""
         self.processes = 0
         self.nodes = [self.new_node(1.0 if self.wall else random.choice(RATES)) for _ in range(NODES)]
         self.receivers = [self.new_receiver(f"r{number}.x", number * CLIENTS) for number in range(RECEIVERS)]
@@ -293,59 +285,48 @@ class World:
     def append_first(self, receiver: Receiver, *, at_once: bool = False) -> bool:
         """Append the batch that comes first; return whether there was one."""
         empty = receiver.disk_is_empty
-        lost = receiver.kept.lost(self.now)
-        batch = lost or receiver.outgoing.first(self.now, safe=receiver.safe, disk_is_empty=empty)
+        batch = receiver.outgoing.first(self.now, safe=receiver.safe, disk_is_empty=empty)
         if batch is None:
             return False
 
-        def answered(sequence: object) -> None:
-            if not isinstance(sequence, int):
-                self.count("batch refused")
-                self.forget_appends()
-                self.compare(receiver, at_once=at_once)
-                return
+        def acknowledged(sequence: object) -> None:
+            assert isinstance(sequence, int)
             self.accepted += batch.datagrams
-            self.count("batch that was lost sent again" if lost else "batch appended")
-            receiver.acknowledged(batch, sequence)
+            self.count("batch appended")
+            receiver.acknowledged(batch, sequence, self.now)
 
-        behind = receiver.kept.behind
-        call = Call(lambda: self.log.append(batch, behind), answered, lambda: self.count("batch sent again"))
-        self.appends.append(call)
+        call = Call(lambda: self.log.append(batch), acknowledged, lambda: self.count("batch sent again"))
         self.call(receiver, call, at_once=at_once)
         return True
 
-    def forget_appends(self) -> None:
-        """Lose the appends under way when servers have lost batches.
-
-        One that was given up and arrives then may find the very sequence that it expects, of another batch.
-        What is missing after that stays so; the owner logs it.
-        """
-        self.network = [sent for sent in self.network if sent not in self.appends]
-
-    def compare(self, receiver: Receiver, *, at_once: bool = False) -> None:
-        """Find out what the servers have; one that was the leader may not have the last batches."""
-        before = math.inf if at_once or self.random.random() < 0.8 else self.log.last
-
-        def answered(found: object) -> None:
-            assert isinstance(found, tuple)
-            last, record = found
-            receiver.kept.done(record.seen.get(receiver.name))
-            receiver.kept.found(last)
-            under_way = receiver.outgoing.under_way
-            if last is not None and under_way is not None and last.batch.number == under_way.number:
-                self.count("batch found that was not answered")
-                self.accepted += under_way.datagrams
-                receiver.acknowledged(under_way, last.sequence)
-
-        call = Call(lambda: (self.log.last_of(receiver.name, before), self.log.record), answered,
-                    lambda: None)
-        self.call(receiver, call, at_once=at_once)
-
-    def look_idle(self) -> None:
-        """A receiver with nothing to append looks whether the servers have what is not done."""
+    def look_for_lost(self) -> None:
+        """A receiver looks whether the servers have its oldest batch that is not done."""
         receiver = self.random.choice(self.receivers)
-        if receiver.call is None and receiver.kept and receiver.kept.lost(0.0) is None:
-            self.compare(receiver)
+        if receiver.call is None:
+            self.append_lost(receiver, lags=self.random.random() < 0.1)
+
+    def append_lost(self, receiver: Receiver, *, lags: bool = False, at_once: bool = False) -> bool:
+        """Append the oldest batch that is not done again, if it is not there; ``lags``: as a server says."""
+        receiver.kept.done(self.log.record.seen.get(receiver.name))
+        kept = receiver.kept.behind(None)
+        if kept is None:
+            return False
+        while kept is not None and self.log.batches.get(kept.sequence) == kept.batch and not lags:
+            if not at_once:
+                return False
+            kept = receiver.kept.behind(kept.batch.number)
+        if kept is None:
+            return False
+        lost = kept
+        self.count("batch that was lost sent again")
+
+        def answered(sequence: object) -> None:
+            assert isinstance(sequence, int)
+            lost.sequence = sequence
+
+        call = Call(lambda: self.log.append(lost.batch), answered, lambda: None)
+        self.call(receiver, call, at_once=at_once)
+        return True
 
     def learn_what_is_done(self) -> None:
         """A receiver hears of a record, which may be an old one."""
@@ -365,14 +346,12 @@ class World:
         if most:
             self.count("acknowledged batches lost")
             self.log.lose(self.random.randint(1, most))
-            self.forget_appends()
 
     def restart_receiver(self) -> None:
         receiver = self.random.choice(self.receivers)
-        there = {batch.number for batch in self.log.batches.values() if batch.receiver == receiver.name}
         done = self.log.record.seen.get(receiver.name, BatchNumber(0, 0))
-        if any(number > done for number in receiver.appended - there):
-            return  # the servers have lost it: two faults are too many
+        if self.log.has_lost and any(number > done for number in receiver.appended):
+            return  # it may be the only one that has it: two faults are too many
         if receiver.outgoing.in_memory:
             self.count("receiver loses what is in memory only")
         receiver.restart(self.now)
@@ -475,7 +454,7 @@ class World:
         if node.reads_all:
             progress.begin_at_start()
         node.reads_all = False
-        node.begun = set()
+        node.begun, node.order = set(), Order(progress)
         at_floor = self.log.batches.get(progress.floor)
         node.read_to = progress.begin_after(QueuedBatch(record.floor, at_floor) if at_floor else None)
         if node.read_to != record.floor:
@@ -542,22 +521,39 @@ class World:
             return False
         node.read_to = min(behind)
         batch = self.log.batches[node.read_to]
-        if node.work.progress.missing_before(batch):
-            gap, own = (batch.receiver, batch.number), node.ownership.node == self.log.record.node
-            assert not (own and gap in node.gaps), "a batch is missing between two others"
-            node.gaps.add(gap)
-            self.count("what is missing is read again")
-            self.stop(node)
-            node.reads_all = True
-            return False
-        if node.work.progress.begin(node.read_to, batch, self.now * HASTE):
+        if node.work.progress.is_new(batch):
+            node.work.begin(node.read_to, batch.taken, batch.datagrams)
+        else:
+            self.count("batch read twice")
+        self.begin(node, node.order.add(node.read_to, batch, self.now * HASTE))
+        if node.order.overdue(0.0):
+            self.read_all(node)
+        return True
+
+    def begin(self, node: Node, ready: list[Ready]) -> None:
+        """Let batches begin."""
+        assert node.work is not None
+        for sequence, batch, missing in ready:
             name = batch.receiver, batch.number
             assert name not in node.begun, f"{name} is begun twice in a term"
             node.begun.add(name)
-            self.wait(node, node.work.begin(node.read_to, batch.taken, batch.datagrams), batch.datagrams)
-        else:
-            self.count("batch read twice")
-        return True
+            # A former owner may read what its successor has removed.
+            own = node.ownership.node == self.log.record.node
+            assert not (own and missing), f"a batch is missing before {name}"
+            self.wait(node, node.work.numbers(sequence), batch.datagrams)
+            if len(ready) > 1:
+                self.count("batch begun that has waited for another one")
+
+    def read_again(self) -> None:
+        """What is missing may have a sequence that was read as another one."""
+        node = self.worker()
+        if node is not None and node.order.waits:
+            self.read_all(node)
+
+    def read_all(self, node: Node) -> None:
+        self.count("what is missing is read again")
+        self.stop(node)
+        node.reads_all = True
 
     def prepare(self) -> None:
         """Look at the clocks and prepare an update: that of a client's first request."""
@@ -626,17 +622,22 @@ class World:
     def end(self) -> None:
         """Have one more node do what is left, and see that nothing is lost and the zones are right."""
         for receiver in self.receivers:
-            self.compare(receiver, at_once=True)
-            while receiver.outgoing or receiver.kept.lost(self.now) is not None:
+            while receiver.outgoing:
                 self.accepted += receiver.commit()
                 self.append_first(receiver, at_once=True)
+            while self.append_lost(receiver, at_once=True):
+                pass
         last = self.new_node(1.0)
         self.read_record(last, at_once=True)
         self.now += LEASE + GRACE + 1
         self.write(last, last.ownership.claim(self.moment(last)), at_once=True)
-        while self.read_next(last, certain=True) or last.work is None:
-            if last.work is None:
+        for _ in range(3):
+            while self.read_next(last, certain=True):
+                pass
+            if last.work is None or last.order.waits:
+                self.read_all(last)
                 self.start(last)
+        assert not last.order.waits, "a batch is missing between two others"
         while last.waiting:
             self.prepare_one(last)
             self.send_one(last)
@@ -652,7 +653,7 @@ class World:
         wanted: dict[int, int] = {}
         newest: Counter[int] = Counter()
         last: dict[str, BatchNumber] = {}
-        for batch in self.log.history:
+        for batch in sorted(self.log.history, key=lambda batch: batch.number):
             if batch.receiver not in last or batch.number > last[batch.receiver]:
                 last[batch.receiver] = batch.number
                 wanted.update(map(of_datagram, batch.datagrams))
@@ -668,9 +669,9 @@ WEIGHTS: Final[dict[Callable[[World], None], float]] = {
     World.pass_time: 10, World.stand_still: 1, World.kill_node: 0.5, World.carry_out: 8, World.lose: 1,
     World.give_up: 2, World.answer: 8, World.take: 8, World.append: 8,
     World.restart_receiver: 1, World.keep: 1, World.commit: 3,
-    World.look_idle: 2, World.learn_what_is_done: 2, World.lose_acknowledged: 0.7,
+    World.look_for_lost: 3, World.read_again: 0.5, World.learn_what_is_done: 2, World.lose_acknowledged: 0.5,
     World.observe: 14, World.claim: 8, World.renew: 6, World.leave: 0.3,
     World.read: 10, World.prepare: 12, World.send: 14, World.drop: 2, World.end_term: 3,
-    World.begin_term: 3, World.keep_late: 20,
+    World.begin_term: 3, World.keep_late: 28,
 }  # fmt: skip
 """What may happen, and how often."""

@@ -14,8 +14,8 @@ def floor_does_not_wait(patch: pytest.MonkeyPatch) -> None:
     """The floor rises though requests are not done."""
     begin = Progress.begin
 
-    def hasty(self: Progress, sequence: int, batch: object, now: float) -> bool:
-        new = begin(self, sequence, batch, now)  # type: ignore[arg-type]
+    def hasty(self: Progress, sequence: int, batch: object, now: float, *, waits: bool = False) -> bool:
+        new = begin(self, sequence, batch, now, waits=waits)  # type: ignore[arg-type]
         self._begun[-1].left = 0
         return new
 

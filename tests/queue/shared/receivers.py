@@ -47,11 +47,11 @@ class Receiver:
         self.unwritten |= zip(numbers, datagrams, strict=True)
         return numbers
 
-    def acknowledged(self, batch: RequestBatch, sequence: int) -> None:
-        """A batch is in the queue: the one under way, or one that was lost."""
+    def acknowledged(self, batch: RequestBatch, sequence: int, now: float) -> None:
+        """The batch under way is in the queue."""
         self.appended.add(batch.number)
-        if self.kept.add(batch, sequence):
-            self.unwritten |= dict.fromkeys(self.outgoing.acknowledged(), b"")
+        self.kept.add(batch, sequence, now)
+        self.unwritten |= dict.fromkeys(self.outgoing.acknowledged(), b"")
 
     def commit(self) -> list[bytes]:
         """Write what is to be written; return the requests that are new on the disk."""

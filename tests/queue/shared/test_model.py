@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyd2.queue.shared.acknowledged import Acknowledged
-from pyd2.queue.shared.batch import BatchNumber
 from pyd2.queue.shared.outgoing import Outgoing
 from pyd2.queue.shared.ownership import Ownership
 from pyd2.queue.shared.progress import Progress
@@ -40,7 +39,7 @@ def test_all_that_may_happen_happens() -> None:
         World(Random(seed), happened).run(STEPS)
     assert set(happened) == {
         "acknowledged batches lost", "another term of one owner", "batch appended", "batch at the floor lost",
-        "batch found that was not answered", "batch read twice", "batch refused",
+        "batch begun that has waited for another one", "batch read twice",
         "batch sent again", "batch that was lost sent again", "claim", "what was read last is lost",
         "claim known without an answer", "late batch begun by a claim", "late batch ended",
         "late batch written",
@@ -93,7 +92,7 @@ def no_wait(patch: pytest.MonkeyPatch) -> None:
 
 def duplicates_count(patch: pytest.MonkeyPatch) -> None:
     """A batch that comes twice is carried out twice."""
-    patch.setattr(Progress, "_is_new", lambda self, batch: True)
+    patch.setattr(Progress, "is_new", lambda self, batch: True)
 
 
 def late_batches_are_not_written(patch: pytest.MonkeyPatch) -> None:
@@ -133,14 +132,12 @@ def disk_is_not_written(patch: pytest.MonkeyPatch) -> None:
 
 def acknowledged_batches_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A receiver forgets what the servers have acknowledged."""
-    patch.setattr(Acknowledged, "found", lambda self, last: self.done(BatchNumber(10**9, 0)))
-    patch.setattr(Acknowledged, "lost", lambda self, wall: None)
+    patch.setattr(Acknowledged, "behind", lambda self, number: None)
 
 
-def the_batch_before_is_not_compared(patch: pytest.MonkeyPatch) -> None:
-    """The servers take a batch whatever the last one of its receiver is."""
-    append = Log.append
-    patch.setattr(Log, "append", lambda self, batch, behind: append(self, batch, None))
+def batches_do_not_wait(patch: pytest.MonkeyPatch) -> None:
+    """What comes again behind later batches of its receiver is skipped."""
+    patch.setattr(Progress, "missing_before", lambda self, batch: 0)
 
 
 def any_revision(patch: pytest.MonkeyPatch) -> None:
@@ -158,7 +155,7 @@ def any_revision(patch: pytest.MonkeyPatch) -> None:
                                    late_batches_are_not_written,
                                    claims_do_not_begin_late_batches, starts_are_not_counted,
                                    disk_is_not_waited_for, disk_is_not_written,
-                                   acknowledged_batches_are_forgotten, the_batch_before_is_not_compared])
+                                   acknowledged_batches_are_forgotten, batches_do_not_wait])
 def test_a_wrong_rule_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,100 @@
+"""Batches that servers have lost, and that come again behind those that followed them."""
+
+from __future__ import annotations
+
+from pyd2.queue.shared.batch import BatchNumber, RequestBatch
+from pyd2.queue.shared.order import WAIT_SECONDS, Order, Ready
+from pyd2.queue.shared.progress import Progress
+from pyd2.queue.shared.record import Record
+
+NOW = 1000.0
+
+
+def batch(serial: int, boot: int = 1, receiver: str = "r.x") -> RequestBatch:
+    return RequestBatch(receiver, BatchNumber(boot, serial), 100.0, [b"a", b"b"])
+
+
+def begun() -> tuple[Progress, Order]:
+    """Return the progress of a term behind the batch 1.1 with the sequence 9, and its order."""
+    progress = Progress(Record("n.x", 1, 9, ("r.x", BatchNumber(1, 1)), {"r.x": BatchNumber(1, 1)}))
+    return progress, Order(progress)
+
+
+def test_batches_in_their_order_begin_at_once() -> None:
+    progress, order = begun()
+    assert order.add(10, batch(2), NOW) == [Ready(10, batch(2), 0)]
+    assert order.add(11, batch(1, receiver="q.x"), NOW) == [Ready(11, batch(1, receiver="q.x"), 0)]
+    assert order.add(12, batch(2), NOW) == []  # it comes again
+    assert order.add(13, batch(1, boot=2), NOW) == [Ready(13, batch(1, boot=2), 0)]
+    assert not order.waits
+    for sequence in (10, 11, 13):
+        progress.done(sequence, 2)
+    assert progress.advance()
+    assert (progress.floor, progress.seen["r.x"]) == (13, BatchNumber(2, 1))
+
+
+def test_batches_wait_for_one_that_is_missing_and_the_floor_for_both() -> None:
+    progress, order = begun()
+    assert order.add(10, batch(3), NOW) == []
+    assert order.add(11, batch(4), NOW) == []
+    assert order.add(12, batch(3), NOW) == []  # it comes again while it waits
+    assert order.add(13, batch(1, receiver="q.x"), NOW) == [Ready(13, batch(1, receiver="q.x"), 0)]
+    progress.done(13, 2)
+    assert not progress.advance()
+    assert order.add(14, batch(2), NOW) == [Ready(14, batch(2), 0), Ready(10, batch(3), 0),
+                                            Ready(11, batch(4), 0)]
+    assert not order.waits
+    progress.done(10, 2)
+    progress.done(11, 2)
+    assert not progress.advance(), "a record would have seen 1.4, and a new owner would skip 1.2"
+    progress.done(14, 2)
+    assert progress.advance()
+    assert (progress.floor, progress.seen["r.x"]) == (14, BatchNumber(1, 4))
+
+
+def test_one_that_is_missing_among_those_that_wait_is_waited_for_too() -> None:
+    _, order = begun()
+    assert order.add(10, batch(3), NOW) == []
+    assert order.add(11, batch(5), NOW) == []
+    assert order.add(12, batch(2), NOW) == [Ready(12, batch(2), 0), Ready(10, batch(3), 0)]
+    assert order.add(13, batch(4), NOW) == [Ready(13, batch(4), 0), Ready(11, batch(5), 0)]
+    assert not order.waits
+
+
+def test_what_does_not_come_is_given_up_after_a_time() -> None:
+    progress, order = begun()
+    order.add(10, batch(4), NOW)
+    order.add(11, batch(5), NOW + 1)
+    assert order.overdue(NOW + WAIT_SECONDS - 0.1) is None
+    overdue = order.overdue(NOW + WAIT_SECONDS)
+    assert overdue is not None
+    assert (overdue.sequence, overdue.batch) == (10, batch(4))
+    assert order.give_up(overdue) == [Ready(10, batch(4), 2), Ready(11, batch(5), 0)]
+    assert not order.waits
+    progress.done(10, 2)
+    progress.done(11, 2)
+    assert progress.advance()
+
+
+def test_a_receiver_that_has_started_again_does_not_append_what_is_missing() -> None:
+    _, order = begun()
+    order.add(10, batch(3), NOW)
+    assert order.add(11, batch(1, boot=2), NOW) == []
+    overdue = order.overdue(NOW)
+    assert overdue is not None
+    assert order.give_up(overdue) == [Ready(10, batch(3), 1), Ready(11, batch(1, boot=2), 0)]
+
+
+def test_the_first_batch_of_a_receiver_may_be_missing_too() -> None:
+    _, order = begun()
+    assert order.add(10, batch(2, receiver="q.x"), NOW) == []
+    assert order.add(11, batch(1, receiver="q.x"), NOW) == [
+        Ready(11, batch(1, receiver="q.x"), 0), Ready(10, batch(2, receiver="q.x"), 0)]
+
+
+def test_a_batch_that_waits_is_not_late() -> None:
+    progress, order = begun()
+    order.add(10, batch(3), NOW)
+    order.add(11, batch(1, receiver="q.x"), NOW)
+    progress.done(11, 2)
+    assert progress.held_back_by(NOW + 3600, 32) == []
