@@ -79,10 +79,6 @@ class RequestKind(IntEnum):
         return kind
 
 
-PTR_REMOVAL: Final = RequestKind.REMOVE_NO_CHECK_WITH_DHCID
-"""The kind of a request that only removes the PTR of an address, whatever name that has."""
-
-
 class NameChangeRequest:
     """One request, checked.
 
@@ -170,14 +166,6 @@ class NameChangeRequest:
         """Return the same request without its reverse change."""
         changed = copy(self)
         changed.reverse_change = False
-        return changed
-
-    def ptr_removal(self) -> Self:
-        """Return a request that removes the PTR of the same address, whatever name that has."""
-        changed = copy(self)
-        changed.change_type = PTR_REMOVAL.change_type
-        changed.conflict_resolution_mode = PTR_REMOVAL.mode
-        changed.forward_change, changed.reverse_change = False, True
         return changed
 
     def text(self) -> str:

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from pyd2.data.inet import AF_INET, AF_INET6, inet_ntop
-from pyd2.ncr import PTR_REMOVAL, NameChangeRequest, RequestKind
+from pyd2.ncr import NameChangeRequest, RequestKind
 from pyd2.packets.wire import ffi, lib
 
 if TYPE_CHECKING:
@@ -181,12 +181,6 @@ class PackedRequest(bytes):
     def without_reverse(self) -> NameChangeRequest:
         """See NameChangeRequest."""
         return self.unpacked().without_reverse()
-
-    def ptr_removal(self) -> PackedRequest:
-        """See NameChangeRequest."""
-        changed = bytearray(self)
-        changed[_KIND], changed[_WAYS] = PTR_REMOVAL, _REVERSE
-        return PackedRequest(changed)
 
     def unpacked(self) -> NameChangeRequest:
         """Return the same request as an object."""

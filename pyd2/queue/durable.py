@@ -326,12 +326,10 @@ class DurableQueue:
         from pyd2.queue.ncrs import with_changes
 
         amended = []
-        for number, forward, reverse, removes_ptr in changes:
+        for number, forward, reverse in changes:
             entry = self._pending.get(number)
             if entry is not None:
-                datagram = with_changes(
-                    entry.datagram, forward=forward, reverse=reverse, removes_ptr=removes_ptr
-                )
+                datagram = with_changes(entry.datagram, forward=forward, reverse=reverse)
                 entry = entry._replace(datagram=datagram)
                 self._pending.change(entry)
                 amended.append(entry)

@@ -13,7 +13,7 @@ import orjson
 from pyd2.data.element import Element
 from pyd2.data.json import from_json
 from pyd2.errors import NcrError
-from pyd2.ncr import PTR_REMOVAL, decode
+from pyd2.ncr import decode
 from pyd2.queue.interface import DeadLetter, Entries, Entry
 
 if TYPE_CHECKING:
@@ -102,18 +102,10 @@ def clients_of(datagrams: Sequence[bytes]) -> list[bytes]:
     return list(map(client_of, datagrams))
 
 
-def with_changes(datagram: bytes, *, forward: bool, reverse: bool, removes_ptr: bool = False) -> bytes:
-    """Return a valid request's datagram as a request for these changes only.
-
-    ``removes_ptr``: and as one that removes the PTR, whatever name it has (see Request.ptr_removal).
-    """
+def with_changes(datagram: bytes, *, forward: bool, reverse: bool) -> bytes:
+    """Return a valid request's datagram as a request for these changes only."""
     length = int.from_bytes(datagram[:2], "big")
     fields = from_json(datagram[2 : 2 + length]).map_value()
     fields |= {"forward-change": Element(forward), "reverse-change": Element(reverse)}
-    if removes_ptr:
-        fields |= {
-            "change-type": Element(int(PTR_REMOVAL.change_type)),
-            "conflict-resolution-mode": Element(PTR_REMOVAL.mode.value),
-        }
     text = orjson.dumps({name: element.plain() for name, element in fields.items()})
     return len(text).to_bytes(2, "big") + text

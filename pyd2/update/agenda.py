@@ -13,18 +13,16 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from pyd2.config.switches import RetrySwitches
     from pyd2.update.model.transaction import Failure, Transaction
     from pyd2.update.server.lane import Lane
 
 
 class Postponed(NamedTuple):
-    """A transaction that has failed for a reason that may pass."""
+    """A transaction that has ended, though its request has not."""
 
     transaction: Transaction
-    failure: Failure
-    switches: RetrySwitches
-    """How its request is tried again."""
+    failure: Failure | None
+    """How it has failed, for a reason that may pass; None: it has halted before its reverse direction."""
 
 
 class Agenda:

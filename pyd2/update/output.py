@@ -38,8 +38,6 @@ class Amendment(NamedTuple):
     forward: bool
     """Whether the forward change is left; this or ``reverse`` is."""
     reverse: bool
-    removes_ptr: bool = False
-    """Whether the reverse change is to remove the PTR, whatever name it has."""
 
 
 class Output(NamedTuple):
@@ -109,6 +107,6 @@ class OutputBuffer:
     def _amendments(self) -> list[Amendment]:
         amended, self.amended = self.amended, []
         return [
-            Amendment(retry.ncr.number, retry.forward_left, retry.reverse_left, retry.removes_ptr)
+            Amendment(retry.ncr.number, retry.forward_left, retry.reverse_left)
             for retry in amended if retry.forward_left or retry.reverse_left
         ]

@@ -49,12 +49,10 @@ def test_the_same_interface(fields: dict[str, Any], number: int) -> None:
         assert packed.text() == plain.text()
         assert packed.without_forward().text() == plain.without_forward().text()
         assert packed.without_reverse().text() == plain.without_reverse().text()
-        assert packed.ptr_removal().text() == plain.ptr_removal().text()
-        assert packed.ptr_removal().size == packed.size
     _, numbered = COMPILED.read_requests([data, data], None, [0, number])
     assert isinstance(numbered, PackedRequest)
     assert (numbered.number, numbered.text()) == (number, plain.text())
-    assert numbered.without_forward().number == numbered.ptr_removal().number == number
+    assert numbered.without_forward().number == number
 
 
 @given(st.lists(requests, min_size=1, max_size=5), st.text(max_size=9), st.integers(1, 60))

@@ -10,7 +10,6 @@ import pytest
 from pyd2.config.switches import QueueSwitches
 from pyd2.ncr import decode
 from pyd2.queue.interface import DeadLetter, InUseError
-from pyd2.queue.ncrs import with_changes
 from pyd2.queue.sqlite import DATABASE
 from pyd2.queue.sqlite.lock import DirectoryLock
 from pyd2.queue.sqlite.store import Store
@@ -247,8 +246,6 @@ def test_a_request_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:
     play(scene)
     (left,) = in_file(tmp_path)
     assert decode(left).text() == decode(octets).without_forward().text()
-    removed = with_changes(octets, forward=False, reverse=True, removes_ptr=True)
-    assert decode(removed).text() == decode(octets).ptr_removal().text()
 
 
 def test_many_that_waited_for_the_file_begin_in_parts_and_in_their_order(tmp_path: Path) -> None:

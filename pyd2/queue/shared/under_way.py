@@ -94,11 +94,11 @@ class UnderWay:
 
     def amend(self, changes: Sequence[Amendment]) -> None:
         """Note what requests have left to do, in case they become late, or dead letters."""
-        for number, forward, reverse, removes_ptr in changes:
+        for number, forward, reverse in changes:
             batch, place = self._batches.get(number >> _INDEX_BITS), number & _INDEX
             if batch is not None and batch.datagrams[place]:
                 batch.datagrams[place] = with_changes(
-                    batch.datagrams[place], forward=forward, reverse=reverse, removes_ptr=removes_ptr
+                    batch.datagrams[place], forward=forward, reverse=reverse
                 )
                 self._note_change(batch)
 

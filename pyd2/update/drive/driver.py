@@ -114,7 +114,7 @@ class Driver:
         if transaction.step.forward:
             transaction.forward_done = True
             if transaction.reverse is not None:
-                self._enter(transaction, transaction.reverse, now, wall)
+                self._turn_round(transaction, transaction.reverse, now, wall)
                 return
         else:
             transaction.reverse_done = True
@@ -122,6 +122,13 @@ class Driver:
                 self._ends.fail(transaction, transaction.forward_failure)
                 return
         self._ends.succeed((transaction,))
+
+    def _turn_round(self, transaction: Transaction, domain: Domain, now: float, wall: float) -> None:
+        """Begin the reverse direction, in a domain, or halt before it."""
+        if transaction.halts:
+            self._ends.halt(transaction)
+        else:
+            self._enter(transaction, domain, now, wall)
 
     def completed(self, transactions: Sequence[Transaction], now: float, wall: float) -> None:
         """Continue transactions that have completed their last direction."""
@@ -223,9 +230,11 @@ class Driver:
         """Continue or end a transaction, a direction of which has failed; ``may_pass``: for now only."""
         failure = Failure(event, reason, transaction.retry if may_pass else None, transaction.fault)
         if transaction.domain is transaction.forward:
-            if transaction.reverse is not None and transaction.partial_success:
+            reverse = transaction.reverse
+            waits = transaction.halts and failure.retry is not None
+            if reverse is not None and transaction.partial_success and not waits:
                 transaction.forward_failure = failure
-                self._enter(transaction, transaction.reverse, now, wall)
+                self._turn_round(transaction, reverse, now, wall)
                 return
         elif transaction.forward_failure is not None:
             # What failed first is reported; the request is tried again if either failure may pass.
@@ -274,7 +283,7 @@ class Driver:
             return
         transaction.route = route
         reverse = transaction.reverse
-        if reverse is None or not step.forward:
+        if reverse is None or not step.forward or transaction.halts:
             transaction.then = ALONE
         elif self.selector.as_configured and (then := route.then.get(reverse)) is not None:
             transaction.then = then

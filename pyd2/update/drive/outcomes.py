@@ -70,10 +70,15 @@ class Ends:
         """End a transaction that has failed, or have its request tried again."""
         if failure.retry is not None:
             self._stop(transaction)
-            self._postponed.append(Postponed(transaction, failure, failure.retry))
+            self._postponed.append(Postponed(transaction, failure))
             return
         self.log_failure(transaction, failure)
         self.give_up(transaction, failure)
+
+    def halt(self, transaction: Transaction) -> None:
+        """End a transaction before its reverse change, which is to be made later."""
+        self._stop(transaction)
+        self._postponed.append(Postponed(transaction, None))
 
     def log_failure(self, transaction: Transaction, failure: Failure) -> None:
         """Log that a transaction has failed for good."""

@@ -111,6 +111,8 @@ class Transaction(Tried):
         "route", "routes", "spare_rcode", "step", "then", "tries",
     )
 
+    halts: bool = False
+    """Whether it halts before its reverse direction: older requests may still change the PTR."""
     # Set when the first server is selected, and again at every later selection.
     domain: Domain
     next_server: int

@@ -5,27 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from pyd2.ncr import PTR_REMOVAL, ChangeType
-from pyd2.update.containers import Chain
+from pyd2.ncr import ChangeType
 from pyd2.update.model.kinds import PTR_CHANGES
 from pyd2.update.model.transaction import Transaction
+from pyd2.update.retry.ordering import is_first
 from pyd2.update.retry.states import State, next_state
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from pyd2.packets.layer import Request
-    from pyd2.update.containers import Link
+    from pyd2.update.containers import Chain, Link
     from pyd2.update.model.kinds import Kind, PtrChange
     from pyd2.update.model.plan import Domain, Plan
     from pyd2.update.model.transaction import Failure
     from pyd2.update.retry.shares import Share
     from pyd2.update.retry.states import Event
-
-    PtrKey: TypeAlias = tuple[bytes, bytes, PtrChange, bool]
-    """What newer requests look for: the address, the name, what the reverse change does, and whether the
-    request is also in the queue of its name.
-    """
 
 REMOVAL_SECONDS: Final = 86400.0
 """How long a removal is tried at least: its record is wrong as long as it stands, and no lease ends that."""
@@ -35,8 +28,9 @@ class RetryRequest:
     """A request that waits to be tried again, or behind one that does. ``states.py`` has its states."""
 
     __slots__ = (
-        "_state", "age", "dhcid", "forward_failure", "forward_left", "in_name_queue", "in_ptr_group",
-        "in_slot", "name", "ncr", "pauses", "ptr_group", "reason", "reverse_left", "share", "since", "slot",
+        "_state", "age", "dhcid", "forward_failure", "forward_left", "has_place", "in_address_queue",
+        "in_name_queue", "in_slot", "name", "ncr", "pauses", "reason", "reverse_left", "share", "since",
+        "slot",
     )
 
     def __init__(self, ncr: Request, dhcid: int, wall: float) -> None:
@@ -62,10 +56,10 @@ class RetryRequest:
         """Its place there; it is used again in the next slot."""
         self.in_name_queue: Link[RetryRequest] | None = None
         """Its place in the queue of its name, while it has a forward change left."""
-        self.ptr_group: PtrGroup | None = None
-        """Where newer requests find its reverse change, while they may overwrite it."""
-        self.in_ptr_group: Link[RetryRequest] | None = None
-        """Its place there."""
+        self.in_address_queue: Link[RetryRequest] | None = None
+        """Its place in the queue of its address, while it has a reverse change left."""
+        self.has_place = True
+        """Whether it may wait though its domain has taken up its share; if not, it is tried only once."""
         self.share: Share | None = None
         """The share of its domain, in which it is counted."""
         self._state = State.NEW
@@ -89,11 +83,6 @@ class RetryRequest:
         """What its reverse change does."""
         return PTR_CHANGES[self.ncr.kind]
 
-    @property
-    def removes_ptr(self) -> bool:
-        """Whether all that is left is to remove a PTR, whatever name it has."""
-        return not self.forward_left and self.ncr.kind == PTR_REMOVAL
-
     def over(self, wall: float) -> str:
         """Return why it must not be tried any more; empty: it may be."""
         if self.ncr.change_type is ChangeType.ADD:
@@ -109,22 +98,10 @@ class RetryRequest:
         return "" if wall < end else "it has been tried for long enough"
 
 
-class PtrGroup(Chain[RetryRequest]):
-    """Requests with a reverse change left that newer requests overwrite under the same conditions."""
-
-    __slots__ = ("key", "link")
-
-    def __init__(self, key: PtrKey) -> None:
-        super().__init__()
-        self.key = key
-        self.link: Link[PtrGroup] | None = None
-        """Its link in the chain of its address, if newer requests for other names overwrite it."""
-
-
 class RetryTransaction(Transaction):
     """A transaction that makes the changes which an earlier one has left over."""
 
-    __slots__ = ("retried",)
+    __slots__ = ("halts", "retried")
 
     def __init__(
         self, retry: RetryRequest, ncr: Request, kind: Kind, plan: Plan, forward: Domain | None,
@@ -132,6 +109,7 @@ class RetryTransaction(Transaction):
     ) -> None:
         super().__init__(ncr, retry.dhcid, kind, plan, forward, reverse)
         self.retried = retry
+        self.halts = not is_first(retry.in_address_queue)
         self.forward_done = not retry.forward_left and retry.forward_failure is None
         self.forward_failure = retry.forward_failure
         self.reverse_done = not retry.reverse_left

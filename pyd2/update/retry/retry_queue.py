@@ -11,17 +11,15 @@ Nothing may be applied out of order, so each request that comes meanwhile is che
 - Forward changes at one name keep their order: the newer request waits behind the retry, of whatever client.
   If it makes the older one superfluous, the older one ends instead: it is *superseded*. That is so if the
   zones end up the same without it, see ``makes_superfluous``.
-- Reverse changes at one address do not wait for each other, for the newer one overwrites what the older one
-  would do: that loses its reverse change. Those removals that look for their own name in the PTR first
-  are safe beside changes for other names. But if the older one would have set the PTR, such a removal would
-  find that of an earlier name: then the one of the two that has no forward change left removes the PTR,
-  whatever name it has (``Request.ptr_removal``).
+- Reverse changes at one address keep their order, too (``has_ptr_turn``), but no forward change waits for
+  them: a request that finds older ones makes its forward change first, and *halts*. Once that has succeeded,
+  its reverse change overwrites whatever is there, so those lose theirs; before, it might still fail for good.
+  Only those under way are waited for. A removal that looks for its own name in the PTR waits for all.
 
 A request for another name and another address begins at once.
 
 No call takes longer because much waits. A request that overwrites more than a few others is *held* until
-``overwrite`` has dealt with them, a few in each turn of the engine; so are those for the same address that
-come meanwhile.
+``overwrite`` has dealt with them, a few in each turn of the engine.
 
 What waits here counts as queued. ``states.py`` has the states of a request and all changes between them.
 The scheduler begins the retries; ``pop`` says which one is next.
@@ -34,15 +32,15 @@ from typing import TYPE_CHECKING, Final
 
 from pyd2.update.containers import Chain
 from pyd2.update.model.faults import Fault, Result
-from pyd2.update.model.kinds import PTR_CHANGES, PtrChange
-from pyd2.update.retry.ordering import NameQueues
+from pyd2.update.model.kinds import PtrChange
+from pyd2.update.retry.ordering import Queues, follower, is_first
 from pyd2.update.retry.parking import ParkingGroup, ParkingGroups, leave_slot
 from pyd2.update.retry.request import RetryRequest, makes_superfluous
 from pyd2.update.retry.shares import Shares
 from pyd2.update.retry.states import Event, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pyd2.config.switches import RetrySwitches
     from pyd2.counters import Counters
@@ -63,19 +61,6 @@ AT_ONCE_TOGETHER: Final = 3 * AT_ONCE
 
 SHARE_FULL: Final = "the retries of its domain take up their share of the queue"
 """Why a request is not tried again, or does not wait behind one that is."""
-
-
-class Overwriting:
-    """A request whose reverse change overwrites those of many older ones."""
-
-    __slots__ = ("behind", "older", "retry")
-
-    def __init__(self, retry: RetryRequest, older: Iterator[RetryRequest]) -> None:
-        self.retry = retry
-        self.older = older
-        """Requests that still have the reverse change."""
-        self.behind: deque[RetryRequest] = deque()
-        """Requests for the same address that came meanwhile."""
 
 
 class RetryQueue:
@@ -103,12 +88,15 @@ class RetryQueue:
         self.shares = Shares(log)
         self._all: Chain[RetryRequest] = Chain()
         """In the order in which they began to wait."""
-        self._names = NameQueues()
+        self._names = Queues()
+        """Those with a forward change left, by name in lower case. Only the first of each may begin."""
+        self._addresses = Queues()
+        """Those with a reverse change left, by address."""
         self._groups = ParkingGroups()
         self._ready: deque[RetryRequest] = deque()
         """Requests that are READY, and some that have ended since: the next to be tried or parked."""
-        self._overwriting: dict[bytes, Overwriting] = {}
-        """By address, in the order of their turns."""
+        self._overwriting: dict[bytes, RetryRequest] = {}
+        """By address, requests that overwrite many older ones, in the order of their turns."""
 
     # What status-get shows.
 
@@ -124,38 +112,23 @@ class RetryQueue:
 
         Older ones end that it makes superfluous. ``domain`` is where it would begin.
         """
-        name = ncr.fqdn_wire.lower()
-        last, superseded = self._supersede_at_name(ncr, name) if ncr.forward_change else (None, False)
-        before = self._overwriting.get(ncr.address) if ncr.reverse_change else None
-        own = ncr
-        if last is None and before is None:
-            own = self._names.effective(ncr, name)
-            older = self._overwrite_some(own, name) if own.reverse_change else None
-            if older is None and own is ncr:
-                return True
-        elif not superseded and domain is not None and self.shares.is_taken(self.shares.of(domain)):
-            self._give_up(ncr, domain, wall)
-            return False
-        else:
-            older = self._overwrite_some(ncr, name) if ncr.reverse_change and before is None else None
-        retry = RetryRequest(own, dhcid, wall)
-        if own is not ncr:
-            self._amend(retry)
+        last, superseded = self._supersede_at_name(ncr) if ncr.forward_change else (None, False)
+        if last is None and not (ncr.reverse_change and self._addresses.last(ncr.address)):
+            return True
+        retry = RetryRequest(ncr, dhcid, wall)
+        if not superseded and domain is not None and self.shares.is_taken(self.shares.of(domain)):
+            if last is not None:
+                self._give_up(ncr, domain, wall)
+                return False
+            retry.has_place = False
         self._enter(retry, domain)
-        if before is not None:
-            retry.change(Event.OVERWRITES_MANY)
-            before.behind.append(retry)
-        elif older is not None:
-            retry.change(Event.OVERWRITES_MANY)
-            self._overwriting[ncr.address] = Overwriting(retry, older)
-            self._agenda.retries_ready = True
-        else:
-            self._take_turn(retry)
+        if self._find_turn(retry):
+            self._make_ready(retry)
         return False
 
     def _give_up(self, ncr: Request, domain: Domain, wall: float) -> None:
         """End a request that would have to wait, but whose domain has taken up its share."""
-        why = "an earlier one for its name or address"
+        why = "an earlier one for its name"
         self._counters.tally.failed += 1
         self._ends.observe(Result.FAILED, ncr, fault=Fault.SHARE_FULL)
         self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, SHARE_FULL, why, ncr.text())
@@ -163,73 +136,77 @@ class RetryQueue:
         self._ends.finish(ncr)
         self.shares.give_up(self.shares.of(domain), wall)
 
-    def _supersede_at_name(self, ncr: Request, name: bytes) -> tuple[RetryRequest | None, bool]:
+    def _supersede_at_name(self, ncr: Request) -> tuple[RetryRequest | None, bool]:
         """End the last requests in the queue of a name that a newer request makes superfluous.
 
         Returns the request that is last then, and whether any has ended. If very many are superfluous, some
         of them are carried out before the newer one, which comes to the same.
         """
+        name = ncr.fqdn_wire.lower()
         superseded = False
-        last = self._names.last_at_name(name)
+        last = self._names.last(name)
         for _ in range(self._at_once()):
             if last is None or not makes_superfluous(ncr, last):
                 break
             self._supersede(last)
             self.at_once -= 1
             superseded = True
-            last = self._names.last_at_name(name)
+            last = self._names.last(name)
         return last, superseded
 
-    def _overwrite_some(self, ncr: Request, name: bytes) -> Iterator[RetryRequest] | None:
-        """Remove the reverse change from older requests that a newer one overwrites; return the rest."""
-        older = self._names.overwritten(ncr, name)
-        most = self._at_once()
-        for count, retry in enumerate(older, 1):
-            self._overwrite(retry, PTR_CHANGES[ncr.kind])
-            self.at_once -= 1
-            if count == most:
-                return older
-        return None
-
     def _at_once(self) -> int:
-        """Return how many older requests a new request may supersede now, and how many it may overwrite."""
+        """Return how many older requests a newer one may supersede or overwrite now."""
         return max(1, min(AT_ONCE, self.at_once))
 
-    def _overwrite(self, retry: RetryRequest, newer: PtrChange) -> None:
-        """Take the reverse change from a request, or make it a removal: a newer change overwrites it."""
-        if newer is PtrChange.REMOVES_OWN and self._names.may_remove_ptr(retry):
-            retry.ncr = retry.ncr.ptr_removal()
-            self._names.enter_address(retry)
+    def has_ptr_turn(self, retry: RetryRequest) -> bool:
+        """Whether a request, with only its reverse change left, may begin as far as older ones go.
+
+        If not, it waits. Those lose their reverse change that it overwrites.
+        """
+        if is_first(retry.in_address_queue):
+            return True
+        if retry.ptr_change is not PtrChange.REMOVES_OWN:
+            for _ in range(self._at_once()):
+                if not self._overwrite_one(retry):
+                    break
+                self.at_once -= 1
+            else:
+                retry.change(Event.OVERWRITES_MANY)
+                self._overwriting[retry.ncr.address] = retry
+                self._agenda.retries_ready = True
+                return False
+            if is_first(retry.in_address_queue):
+                return True
+        retry.change(Event.IS_BEHIND)
+        return False
+
+    def _overwrite_one(self, retry: RetryRequest) -> bool:
+        """Take the reverse change from the request before another one; False: there is none, or no more."""
+        place = retry.in_address_queue
+        before = None if place is None else place.before
+        if before is None or before.item.state is State.UNDER_WAY:
+            return False
+        older = before.item
+        self._leave_address(older)
+        older.reverse_left = False
+        if older.forward_left:
+            self._amend(older)
+            self._log.emit("PYD2_PTR_SUPERSEDED", older.ncr.request_id, older.ncr.address_text)
         else:
-            retry.reverse_left = False
-        self._amend(retry)
-        if retry.state is State.UNDER_WAY:
-            return
-        if retry.forward_left or retry.reverse_left:
-            self._log.emit("PYD2_PTR_SUPERSEDED", retry.ncr.request_id, retry.ncr.address_text)
-        else:
-            self._supersede(retry)
+            self._supersede(older)
+        return True
 
     def overwrite(self, most: int) -> int:
-        """Remove ``most`` more reverse changes that newer requests overwrite; return the steps taken."""
+        """Overwrite ``most`` more reverse changes for requests that are held; return the steps taken."""
         done = 0
         while self._overwriting and done < most:
-            address, work = next(iter(self._overwriting.items()))
-            retry = next(work.older, None)
-            if retry is not None:
-                done += 1
-                self._overwrite(retry, work.retry.ptr_change)
-                continue
-            self._let_go(work.retry)
-            if work.behind:
-                newer = work.retry = work.behind.popleft()
-                ncr, newer.ncr = newer.ncr, self._names.effective(newer.ncr, newer.name)
-                if newer.ncr is not ncr:
-                    self._amend(newer)
-                work.older = self._names.overwritten(newer.ncr, newer.name)
-                done += 1
-            else:
+            address, retry = next(iter(self._overwriting.items()))
+            done += 1
+            if not self._overwrite_one(retry):
                 del self._overwriting[address]
+                if retry.state is State.HELD:  # else it has ended
+                    retry.change(Event.IS_FIRST)
+                    self._make_ready(retry)
         return done
 
     @property
@@ -237,21 +214,14 @@ class RetryQueue:
         """Whether ``overwrite`` has more to do."""
         return bool(self._overwriting)
 
-    def _let_go(self, retry: RetryRequest) -> None:
-        """Release a request that was HELD: what it overwrites has been dealt with."""
-        if retry.state is State.HELD:  # else it has ended
-            self._take_turn(retry)
-
-    def _take_turn(self, retry: RetryRequest) -> None:
-        """Let a request that came begin, or wait behind an earlier change of its name."""
-        self._names.enter_address(retry)
-        if self._find_turn(retry):
-            self._ready.append(retry)
-            self._agenda.retries_ready = True
+    def _make_ready(self, retry: RetryRequest) -> None:
+        """Have a request that is READY tried or parked."""
+        self._ready.append(retry)
+        self._agenda.retries_ready = True
 
     def _find_turn(self, retry: RetryRequest) -> bool:
         """Let a request be READY, or wait behind an earlier change of its name; return whether READY."""
-        first = self._names.is_first(retry)
+        first = is_first(retry.in_name_queue)
         retry.change(Event.IS_FIRST if first else Event.IS_BEHIND)
         return first
 
@@ -272,7 +242,10 @@ class RetryQueue:
     def has_free_place(self, retry: RetryRequest, domain: Domain, wall: float) -> bool:
         """Whether a request that has failed in a domain may wait here; if not, that is counted and logged."""
         share = self.shares.of(domain)
-        if retry.age is not None or not self.shares.is_taken(share):
+        if retry.age is not None and retry.has_place:
+            return True
+        if not self.shares.is_taken(share):
+            retry.has_place = True
             return True
         self.shares.give_up(share, wall)
         return False
@@ -288,12 +261,18 @@ class RetryQueue:
         if retry.age is None:
             self._enter(retry, domain)
             self._find_turn(retry)
-            self._names.enter_address(retry)
         else:
             self._return(retry, domain)
         if retry.state is State.READY:
             return self._groups.wait(retry, domain.lanes, pause, now)
         return pause
+
+    def halt(self, retry: RetryRequest, domain: Domain) -> None:
+        """Take back a request whose forward change is made; the reverse one, in a domain, follows."""
+        self._amend(retry)
+        self._return(retry, domain)
+        if retry.state is State.READY:
+            self._make_ready(retry)
 
     def put_off(
         self, retry: RetryRequest, lanes: tuple[Lane, ...], switches: RetrySwitches, now: float
@@ -318,7 +297,10 @@ class RetryQueue:
         retry.age = self._all.append(retry)
         self.any = True
         self._count(retry, 1)
-        self._names.enter_name(retry)
+        if retry.forward_left:
+            retry.in_name_queue = self._names.enter(retry.name, retry)
+        if retry.reverse_left:
+            retry.in_address_queue = self._addresses.enter(retry.ncr.address, retry)
         if domain is not None:
             self._count_in(retry, domain)
 
@@ -335,19 +317,16 @@ class RetryQueue:
         self._count(retry, 1)
         self._count_in(retry, domain)
         retry.change(Event.FAILS)
-        self._names.enter_address(retry)
-        if self._names.is_queued(retry):
-            if not retry.forward_left:
-                self._leave_name(retry)
-                newer = self._names.newer_change(retry) if retry.reverse_left else None
-                if newer is not None:
-                    self._overwrite(retry, newer)
+        if retry.in_name_queue is not None and not retry.forward_left:
+            self._leave_name(retry)
+        if retry.in_address_queue is not None:
+            if not retry.reverse_left:
+                self._leave_address(retry)
             else:
-                follower = self._names.follower(retry)
-                if follower is not None and makes_superfluous(follower.ncr, retry):
-                    self._supersede(retry)
-        if retry.state is State.READY:
-            self.emptied(retry)
+                self._wake_at_address(follower(retry.in_address_queue))
+        newer = follower(retry.in_name_queue)
+        if newer is not None and makes_superfluous(newer.ncr, retry):
+            self._supersede(retry)
 
     # Requests that begin and end.
 
@@ -383,26 +362,34 @@ class RetryQueue:
         self._all.remove(retry.age)
         retry.age = None
         self.any = bool(self._all)
-        self._names.leave_address(retry)
-        if retry.forward_left:
+        if retry.in_address_queue is not None:
+            self._leave_address(retry)
+        if retry.in_name_queue is not None:
             self._leave_name(retry)
-
-    def emptied(self, retry: RetryRequest) -> bool:
-        """End a request that was under way if newer ones have left nothing of it; return whether so."""
-        if retry.forward_left or retry.reverse_left:
-            return False
-        self._supersede(retry)
-        return True
 
     def under_way(self, retry: RetryRequest) -> bool:
         """Whether the transaction of a request is under way."""
         return retry.state is State.UNDER_WAY
 
     def _leave_name(self, retry: RetryRequest) -> None:
-        follower = self._names.leave_name(retry)
-        if follower is not None:
-            self._ready.append(follower)
-            self._agenda.retries_ready = True
+        place, retry.in_name_queue = retry.in_name_queue, None
+        assert place is not None
+        first = is_first(place)
+        behind = self._names.leave(retry.name, place)
+        if behind is not None and first and behind.state is State.BEHIND:
+            behind.change(Event.IS_FIRST)
+            self._make_ready(behind)
+
+    def _leave_address(self, retry: RetryRequest) -> None:
+        place, retry.in_address_queue = retry.in_address_queue, None
+        assert place is not None
+        self._wake_at_address(self._addresses.leave(retry.ncr.address, place))
+
+    def _wake_at_address(self, retry: RetryRequest | None) -> None:
+        """Let a request look again for the turn of its reverse change, if it waits for that."""
+        if retry is not None and retry.state is State.BEHIND and not retry.forward_left:
+            retry.change(Event.IS_FIRST)
+            self._make_ready(retry)
 
     def _count(self, retry: RetryRequest, by: int) -> None:
         self.waiting += by

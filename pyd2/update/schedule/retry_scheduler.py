@@ -44,20 +44,25 @@ class RetryScheduler:
 
     def park(self, postponed: Postponed, now: float, wall: float) -> None:
         """Park a request that has failed and is to be tried again, if its domain has a free place for it."""
-        transaction, failure, switches = postponed
+        transaction, failure = postponed
         retry = transaction.retried if isinstance(transaction, RetryTransaction) else None
         if retry is None:
             retry = RetryRequest(transaction.ncr, transaction.dhcid, wall)
         else:
             # It may begin again before its lock is passed on, and is not to end then.
             self._clients.part(retry.dhcid)[retry.dhcid].retry = None
-        retry.reason = failure.reason
         retry.forward_left = retry.forward_left and not transaction.forward_done
         earlier = transaction.forward_failure
         if earlier is not None and earlier.retry is None:
             retry.forward_left = False
             retry.forward_failure = earlier
         retry.reverse_left = retry.reverse_left and not transaction.reverse_done
+        if failure is None:
+            domain = transaction.reverse
+            assert domain is not None
+            self._retries.halt(retry, domain)
+            return
+        retry.reason = failure.reason
         domain = (transaction.forward if retry.forward_left else None) or transaction.domain
         if not self._retries.has_free_place(retry, domain, wall):
             self._ends.log_failure(transaction, failure)
@@ -67,10 +72,13 @@ class RetryScheduler:
             )
             self._ends.add_dead_letter(transaction.ncr, f"{failure.reason}; {SHARE_FULL}")
             self._ends.finish(transaction.ncr)
+            if retry.age is not None:
+                self._retries.leave(retry)
             return
         if retry.age is None:
             self._ends.observe(Result.RETRYING, transaction.ncr, transaction, failure.fault, failure.reason)
-        pause = self._retries.park(retry, domain, switches, now)
+        assert failure.retry is not None
+        pause = self._retries.park(retry, domain, failure.retry, now)
         self._parked.add()  # a transaction ends for each
         if "PYD2_RETRY_SCHEDULED" in self._log.on:
             self._log.emit("PYD2_RETRY_SCHEDULED", retry.ncr.request_id, f"{pause:.1f}", failure.reason)
@@ -83,11 +91,13 @@ class RetryScheduler:
             self._counters.tally.expired += 1
             ncr = retry.ncr
             self._ends.observe(Result.EXPIRED, ncr, note=retry.reason)
-            failure = retry.reason or "an earlier one for its name"
+            failure = retry.reason or "an earlier one for its name or address"
             self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, why, failure, ncr.text())
             self._ends.add_dead_letter(ncr, f"{why}; {retry.reason}" if retry.reason else why)
             self._ends.finish(ncr)
             retries.leave(retry)
+            return
+        if not (retry.forward_left or retries.has_ptr_turn(retry)):
             return
         retry.ncr = self._packets.match(retry.ncr, self._routing.plan.index)
         destination = self._routing.destination(retry.ncr)

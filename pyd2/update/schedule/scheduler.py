@@ -406,8 +406,6 @@ class Scheduler:
             if followers.lane is not None:
                 followers.lane.followers -= 1
             if isinstance(ncr, RetryRequest):
-                if retries.emptied(ncr):
-                    continue
                 self._retry_scheduler.begin(ncr, now, wall)
                 return
             ncr = self._packets.match(ncr, self._routing.plan.index)

@@ -286,6 +286,27 @@ def test_other_requests_of_a_client_do_not_wait() -> None:
     assert len(pointers) == 1
 
 
+def test_a_newer_ptr_change_waits_for_an_older_one_that_is_under_way() -> None:
+    """Else the PTR would be that of the older request, whose forward change takes longer."""
+    servers = Servers()
+    d2 = virtual(servers, reverse_port=OTHER_PORT)
+    servers.by_port[DNS_PORT].rcode = Rcode.REFUSED
+    d2.request(request(dhcid="AA", fqdn="old.example.com."))
+    d2.run(d2.now + 0.5)
+    servers.by_port[DNS_PORT].rcode = None
+    while not d2.engine.active:
+        assert d2.step()
+    d2.request(request(dhcid="BB", fqdn="new.other.test."))
+    d2.run(d2.now + 0.1)
+    assert d2.engine.active == 1
+    assert len(servers.by_port[OTHER_PORT].seen) == 1
+    servers.by_port[DNS_PORT].rcode = Rcode.NOERROR
+    d2.run()
+    assert d2.counters.tally.done == 2
+    assert [line.split()[-1] for line in servers.by_port[OTHER_PORT].seen[1:]] == ["qg==", "uw=="]  # AA, BB
+    balanced(d2)
+
+
 def test_a_name_waits_for_its_turn_whoever_asks() -> None:
     servers = Servers()
     servers.by_port[DNS_PORT].rcode = Rcode.SERVFAIL

@@ -88,7 +88,7 @@ class Watched:
         for place, name in (
             (engine._driver, "begin"), (engine._scheduler, "_route"),
             (engine._scheduler._retry_scheduler, "park"), (engine._scheduler._retry_scheduler, "try_again"),
-            (engine._retries, "_overwrite"), (engine._retries, "_supersede"),
+            (engine._retries, "_overwrite_one"), (engine._retries, "_supersede"),
         ):
             monkeypatch.setattr(place, name, self._counted(getattr(place, name)))
         for name in ("handle_timer", "receive_replies", "put_in_force", "receive_requests"):
@@ -241,14 +241,14 @@ def test_rivals_at_one_name_and_address_cost_the_same_however_many_they_are(
     watched = Watched(monkeypatch, sick)
     sick.rcode = Rcode.REFUSED
     looked_at = 0
-    leave = watched.engine._retries._names.leave_address
+    leave = watched.engine._retries._leave_address
 
     def left(retry: RetryRequest) -> None:
         nonlocal looked_at
-        looked_at += retry.ptr_group is not None
+        looked_at += 1
         leave(retry)
 
-    monkeypatch.setattr(watched.engine._retries._names, "leave_address", left)
+    monkeypatch.setattr(watched.engine._retries, "_leave_address", left)
     for number in range(BACKLOG):
         watched.d2.request(ask(0, dhcid=f"{number:08X}", reverse_change=True, change_type=int(removed)))
         if not number:
@@ -385,7 +385,7 @@ def test_a_request_that_overwrites_very_many_waits_for_that(
     # The PTR is the newest one's, and was not touched after that.
     pointers = [name for name in sick.names if name.endswith("in-addr.arpa.")]
     assert 1 <= len(pointers) <= 3
-    assert not watched.engine._retries._names._ptr_groups
+    assert not watched.engine._retries._addresses
 
 
 def test_tries_that_fail_at_once_are_dealt_with_in_parts(monkeypatch: pytest.MonkeyPatch, sick: Sick) -> None:
@@ -709,6 +709,23 @@ def test_what_would_wait_behind_a_late_one_counts_as_well(sick: Sick) -> None:
     assert (d2.engine.retries, d2.counters.tally.failed) == (50, 30)
     assert d2.log.ids.count("PYD2_RETRY_ABANDONED") == 30
     assert d2.pop_dead_letters()[0].reason == SHARE_FULL
+
+
+def test_what_begins_behind_a_late_ptr_change_counts_as_well(sick: Sick) -> None:
+    """It is tried once, whatever waits, since it may be for a server that works."""
+    own = {"retry": RETRY, "queue": {"max-entries": 100}}
+    body = simple_map([domain(SICK, SICK_PORT), domain(HEALTHY, HEALTHY_PORT)],
+                      [domain("10.in-addr.arpa.", HEALTHY_PORT)], {"user-context": {"pyd2": own}})
+    sick.rcode = Rcode.REFUSED
+    d2 = VirtualD2(make_config(body), sick)
+    for number in range(80):
+        d2.request(ask(number, ip_address="10.0.0.1", reverse_change=True))
+        d2.run(d2.now + 0.01)
+    d2.request(ask(80, HEALTHY, ip_address="10.0.0.1", reverse_change=True))
+    d2.run(d2.now + 0.01)
+    tally = d2.counters.tally
+    assert (d2.engine.retries, tally.failed, tally.done) == (50, 30, 1)
+    assert len(d2.pop_dead_letters()) == 30
 
 
 def test_a_newer_request_takes_the_place_of_its_own_older_one(sick: Sick) -> None:
