@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from pyd2.update.drive.questions import WhatDiffers
     from pyd2.update.output import Output
 
+CHUNK: Final = 48
+"""Requests that the engine gets in one turn of the loop at most: as many as begin in it.
+
+With more, some turns would take so long that all of them do less (``ReadTurns.share``): that makes more of
+them, and each has its cost.
+"""
 _VALID_PART: Final = 0.5
 """Of the time for which a signature is valid: what is older is not sent any more."""
 _RENEW_PAUSE: Final = 1.0
@@ -86,6 +92,8 @@ class ServiceHost:
         """Where the ends of the present term are reported."""
         self._term: Term | None = None
         self._engine_io: FencedEngineIO | None = None
+        self._put_off = False
+        """Whether the engine got no requests in the turn before, which had taken long already."""
         self._closed = False
         assert switches.nats is not None
         self._max_entries = switches.max_entries
@@ -169,6 +177,13 @@ class ServiceHost:
     def retries(self) -> int:
         """See Host."""
         return self._engine_io.retries if self._engine_io is not None else 0
+
+    @property
+    def room(self) -> int:
+        """See Host."""
+        turns = self._around.turns
+        self._put_off = not self._put_off and turns.used_up()
+        return 0 if self._put_off else max(1, int(CHUNK * turns.share))
 
     def hold(self) -> bool:
         """See Host."""

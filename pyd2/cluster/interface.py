@@ -28,6 +28,10 @@ class Host(Protocol):
     def retries(self) -> int:
         """How many requests wait in the engine to be tried again."""
 
+    @property
+    def room(self) -> int:
+        """How many requests the engine may get in this turn of the loop; 0 if that has taken long already."""
+
     def hold(self) -> bool:
         """Keep all as it is until ``resume`` or ``drop``; return whether that is possible."""
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from pyd2.queue.shared.record import Revision
     from pyd2.update.output import Amendment
 
-_CHUNK: Final = 128
-"""Requests that the engine gets in one turn of the loop."""
 READ_AHEAD: Final = 20_000
 """Requests that are read and not done, without those that wait to be tried again."""
 OPEN_SECONDS: Final = 0.5, 5.0
@@ -70,6 +68,8 @@ class TermEvents(NamedTuple):
     """Says that it can be read."""
     retries: Callable[[], int]
     """Says how many requests wait in the engine to be tried again."""
+    room: Callable[[], int]
+    """Says how many requests the engine may get in this turn of the loop."""
 
 
 class Term:
@@ -255,12 +255,14 @@ class Term:
 
     async def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Hand requests to the engine, some in each turn of the loop."""
-        for at in range(0, len(numbers), _CHUNK):
-            if self.closed:
-                return
-            chunk = numbers[at : at + _CHUNK]
-            self.begun += len(chunk)
-            self._events.carry_out(datagrams[at : at + _CHUNK], chunk)
+        at = 0
+        while at < len(numbers) and not self.closed:
+            end = at + self._events.room()
+            if end > at:
+                chunk = numbers[at:end]
+                self.begun += len(chunk)
+                self._events.carry_out(datagrams[at:end], chunk)
+            at = end
             await asyncio.sleep(0)
 
     def amend(self, changes: Sequence[Amendment]) -> None:

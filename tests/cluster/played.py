@@ -68,6 +68,7 @@ class PlayedHost:
         self.begun += zip(numbers, datagrams, strict=True)
 
     retries = 0
+    room = 128
 
     def hold(self) -> bool:
         self.held += 1

@@ -14,7 +14,7 @@ from pyd2.cluster.link import Link
 from pyd2.queue.nats.site import SiteQueue, SiteReader
 from pyd2.queue.shared.interface import SharedQueue, SharedQueueError, UnansweredError
 from pyd2.queue.shared.ownership import Moment, Ownership
-from tests.cluster.played import LEASE, Node, append, dead_letters, new_site, until
+from tests.cluster.played import LEASE, Node, PlayedHost, append, dead_letters, new_site, until
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def test_one_that_leaves_does_not_wait_for_what_it_has_not_begun(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FINISH_SECONDS", 2 * TIMEOUT)
-    texts = [b"%d" % number for number in range(2 * term._CHUNK)]
+    texts = [b"%d" % number for number in range(2 * PlayedHost.room)]
 
     async def scenario() -> None:
         async with new_site(server, "half") as queue:
@@ -235,8 +235,8 @@ def test_one_that_leaves_does_not_wait_for_what_it_has_not_begun(
 
             monkeypatch.setattr(node.host, "carry_out", leave_after)
             await append(queue, 1, *texts)
-            await node.until_begun(*texts[: term._CHUNK])
-            node.host.end(term._CHUNK)
+            await node.until_begun(*texts[: PlayedHost.room])
+            node.host.end(PlayedHost.room)
             await asyncio.wait_for(node.owner.left.wait(), TIMEOUT)
             await node.kill()
 
