@@ -25,7 +25,7 @@ IO_SOURCES = SOURCES.parent / "wire_io"
 
 INTERFACE = (
     "error", "batch", "libcrypto", "name", "request", "update", "tsig", "contexts", "reply", "answer",
-    "packed", "shown", "window", "quarantine", "observed", "outbox", "tries", "update_batch",
+    "packed", "shown", "window", "quarantine", "observed", "outbox", "tries", "update_batch", "joined",
 )
 """The headers of the codec that Python sees, each after those that it needs."""
 IO_INTERFACE = ("datagrams",)

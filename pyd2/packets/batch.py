@@ -13,7 +13,7 @@ from pyd2.packets.wire import ffi
 class DatagramBatch(Sequence[bytes]):
     """Datagrams as C reads them. Those of ``wire_receive`` may change with its next call."""
 
-    __slots__ = ("_count", "buffer", "sizes", "stride")
+    __slots__ = ("_count", "_whole", "buffer", "sizes", "stride")
 
     def __init__(self, buffer: Any, stride: int, sizes: Any, count: int) -> None:  # noqa: ANN401  cffi's objects
         self.buffer = buffer
@@ -22,6 +22,8 @@ class DatagramBatch(Sequence[bytes]):
         """Octets between the beginnings of two datagrams; 0: they follow each other directly."""
         self.sizes = sizes
         self._count = count
+        self._whole: DatagramBatch
+        """What this is a part of, and whose memory it has; not set if it is none."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -45,9 +47,11 @@ class DatagramBatch(Sequence[bytes]):
     def __getitem__(self, index: int | slice) -> bytes | DatagramBatch:
         if isinstance(index, slice):
             first, end, _ = index.indices(self._count)
-            return DatagramBatch(
+            part = DatagramBatch(
                 self.buffer + self._begin(first), self.stride, self.sizes + first, max(0, end - first)
             )
+            part._whole = self
+            return part
         if not 0 <= index < self._count:
             raise IndexError(index)
         return bytes(ffi.buffer(self.buffer + self._begin(index), self.sizes[index]))

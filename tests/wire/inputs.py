@@ -81,6 +81,15 @@ def batches(rng: random.Random) -> Iterator[bytes]:
         yield data if rng.random() < 0.5 else mutate_bytes(data, rng, [data])
 
 
+def joined(rng: random.Random) -> Iterator[bytes]:
+    """Make requests in a row, which may be spoilt."""
+    generator = requests(rng)
+    while True:
+        some = [next(generator)[:8192] for _ in range(rng.randrange(5))]
+        row = b"".join(len(one).to_bytes(2, "big") + one for one in some)
+        yield row if rng.random() < 0.5 else mutate_bytes(row, rng, [row])
+
+
 def tries(rng: random.Random) -> Iterator[bytes]:
     """Make what is to be done to tries, one octet string for each life."""
     while True:
@@ -96,7 +105,7 @@ def mics(rng: random.Random) -> Iterator[bytes]:
 
 GENERATORS: dict[str, Callable[[random.Random], Iterator[bytes]]] = {
     "request": requests, "reply": replies, "update": updates, "packed": packed, "tries": tries,
-    "batch": batches, "answer": answers, "mic": mics,
+    "batch": batches, "answer": answers, "mic": mics, "joined": joined,
 }
 
 
