@@ -7,7 +7,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pyd2.queue.shared.batch import MOST_REQUESTS, SPOOLED_SECONDS, BatchNumber, RequestBatch, first_batch
+from pyd2.queue.shared.batch import (
+    MOST_REQUESTS,
+    SPOOLED_SECONDS,
+    BatchNumber,
+    Joined,
+    RequestBatch,
+    first_of,
+    joined,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +26,7 @@ class _Part:
     """Requests that came together."""
 
     taken: float
-    datagrams: list[bytes]
+    datagrams: Joined
     numbers: list[int]
     """Those that they have on the disk; empty: they are in memory only."""
 
@@ -75,7 +83,7 @@ class Outgoing:
 
         ``taken`` is in seconds since the epoch.
         """
-        part = _Part(taken, list(datagrams), list(numbers))
+        part = _Part(taken, joined(datagrams), list(numbers))
         if numbers:
             assert not self._in_memory, "what is in memory only has come before these"
             self._on_disk.append(part)
@@ -118,16 +126,17 @@ class Outgoing:
     def _new_batch(self, parts: deque[_Part], wall: float, safe: float) -> RequestBatch:
         taken = parts[0].taken
         spooled = wall - taken >= SPOOLED_SECONDS
-        datagrams: list[bytes] = []
+        some: list[Joined] = []
+        left = MOST_REQUESTS
         for part in parts:
-            left = MOST_REQUESTS - len(datagrams)
             apart = spooled and abs(part.taken - taken) >= SPOOLED_SECONDS
             if not left or apart or (part.numbers and part.numbers[-1] > safe):
                 break
-            datagrams += part.datagrams if len(part.datagrams) <= left else part.datagrams[:left]
+            some.append(part.datagrams if len(part.datagrams) <= left else joined(part.datagrams[:left]))
+            left -= len(some[-1])
         self._serial += 1
         number = BatchNumber(self._boot, self._serial)
-        return RequestBatch(self.receiver, number, taken, first_batch(datagrams), spooled)
+        return RequestBatch(self.receiver, number, taken, first_of(some), spooled)
 
     def acknowledged(self) -> list[int]:
         """The first batch is in the shared queue; return the numbers that its requests have on the disk."""
@@ -144,7 +153,8 @@ class Outgoing:
             part = parts[0]
             numbers += part.numbers[:count]
             if len(part.datagrams) > count:
-                del part.datagrams[:count], part.numbers[:count]
+                part.datagrams = joined(part.datagrams[count:])
+                del part.numbers[:count]
                 break
             count -= len(part.datagrams)
             parts.popleft()
