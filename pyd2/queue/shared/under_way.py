@@ -6,7 +6,8 @@ any more the record, with the floor that ``advance`` has raised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyd2.queue.interface import DeadLetter
@@ -24,7 +25,6 @@ MOST_LATE: Final = 32
 
 _INDEX_BITS: Final = 18
 """Of a request's number, for its place in its batch: no message has so many. The others are its batch's."""
-_INDEX: Final = (1 << _INDEX_BITS) - 1
 _FIRST_LATE: Final = 1 << 44
 """The keys of batches are their sequences; those of late ones that a claim has found are from here on."""
 
@@ -35,11 +35,27 @@ class _Batch:
 
     taken: float
     """When its first request was read from the socket, in seconds since the epoch."""
-    datagrams: list[bytes]
-    """In their present form; empty: it is done."""
+    datagrams: Sequence[bytes]
+    """As they were read."""
+    first: int
+    """The number of the first of its requests."""
     left: int
+    """Requests that are not done."""
     late: LateName | None
     """Its name, if it is late: the floor does not wait for it."""
+    done: set[int] = field(default_factory=set)
+    """The numbers of requests that are done."""
+    changed: dict[int, bytes] = field(default_factory=dict)
+    """Requests in their present form, if that is another one, by their numbers."""
+
+    def datagram(self, number: int) -> bytes:
+        """Return a request in its present form."""
+        return self.changed.get(number) or self.datagrams[number - self.first]
+
+    def rest(self) -> list[bytes]:
+        """Return those that are not done, in their present form."""
+        return [self.changed.get(number) or datagram
+                for number, datagram in enumerate(self.datagrams, self.first) if number not in self.done]
 
 
 class UnderWay:
@@ -61,7 +77,7 @@ class UnderWay:
 
     def begin(self, sequence: int, taken: float, datagrams: Sequence[bytes]) -> range:
         """Note a batch that was read; return the numbers of its requests."""
-        return self._begin(sequence, _Batch(taken, list(datagrams), len(datagrams), None))
+        return self._begin(sequence, taken, datagrams)
 
     def numbers(self, sequence: int) -> range:
         """Return the numbers of the requests of a batch that was read."""
@@ -73,20 +89,22 @@ class UnderWay:
         numbers = []
         for key, (name, taken, datagrams) in enumerate(found, _FIRST_LATE):
             self._late[name] = key
-            numbers.append(self._begin(key, _Batch(taken, list(datagrams), len(datagrams), name)))
+            numbers.append(self._begin(key, taken, datagrams, name))
             if not datagrams:  # its owner has not come to remove it
                 self._changed[name] = None
         return numbers
 
-    def _begin(self, key: int, batch: _Batch) -> range:
-        self._batches[key] = batch
-        self.count += batch.left
-        first = key << _INDEX_BITS
-        return range(first, first + batch.left)
+    def _begin(
+        self, key: int, taken: float, datagrams: Sequence[bytes], late: LateName | None = None
+    ) -> range:
+        first, count = key << _INDEX_BITS, len(datagrams)
+        self._batches[key] = _Batch(taken, datagrams, first, count, late)
+        self.count += count
+        return range(first, first + count)
 
     def datagram(self, number: int) -> bytes:
         """Return a request that is not done, in its present form."""
-        return self._batches[number >> _INDEX_BITS].datagrams[number & _INDEX]
+        return self._batches[number >> _INDEX_BITS].datagram(number)
 
     def dead_letter(self, number: int, died: float, reason: str) -> DeadLetter:
         """Return the dead letter of a request."""
@@ -95,33 +113,28 @@ class UnderWay:
     def amend(self, changes: Sequence[Amendment]) -> None:
         """Note what requests have left to do, in case they become late, or dead letters."""
         for number, forward, reverse in changes:
-            batch, place = self._batches.get(number >> _INDEX_BITS), number & _INDEX
-            if batch is not None and batch.datagrams[place]:
-                batch.datagrams[place] = with_changes(
-                    batch.datagrams[place], forward=forward, reverse=reverse
+            batch = self._batches.get(number >> _INDEX_BITS)
+            if batch is not None and number not in batch.done:
+                batch.changed[number] = with_changes(
+                    batch.datagram(number), forward=forward, reverse=reverse
                 )
                 self._note_change(batch)
 
     def end(self, numbers: Sequence[int]) -> None:
         """Note requests that are done."""
-        key, ended = -1, 0
-        datagrams: list[bytes] = []
-        for number in numbers:  # most of those that end together are of one batch
-            if number >> _INDEX_BITS != key:
-                self._end(key, ended)
-                key, ended = number >> _INDEX_BITS, 0
-                datagrams = self._batches[key].datagrams
-            datagrams[number & _INDEX] = b""
-            ended += 1
-        self._end(key, ended)
+        ordered, end = sorted(numbers), 0
+        while end < len(ordered):  # most of those that end together are of one batch
+            begin, key = end, ordered[end] >> _INDEX_BITS
+            end = bisect_left(ordered, key + 1 << _INDEX_BITS, begin)
+            self._end(key, ordered[begin:end])
 
-    def _end(self, key: int, ended: int) -> None:
-        """Note that so many requests of a batch are done."""
-        if not ended:
-            return
+    def _end(self, key: int, numbers: Sequence[int]) -> None:
+        """Note requests of a batch that are done."""
+        ended = len(numbers)
         self.count -= ended
         batch = self._batches[key]
         batch.left -= ended
+        batch.done.update(numbers)
         if batch.late is None:
             self.progress.done(key, ended)
             if not batch.left:
@@ -157,7 +170,7 @@ class UnderWay:
             return None
         del self._changed[name]
         batch = self._batches[self._late[name]]
-        return LateBatch(name, batch.taken, [datagram for datagram in batch.datagrams if datagram])
+        return LateBatch(name, batch.taken, batch.rest())
 
     def late_written(self, batch: LateBatch) -> None:
         """Note that a late batch was written as ``next_late`` has returned it."""
