@@ -145,7 +145,8 @@ class Parser:
             return None
         if self._buffer[end : end + len(_CRLF)] != _CRLF:
             raise ProtocolError(f"a message on {head.subject} does not end after its {head.whole} octets")
-        header, payload = bytes(self._buffer[begin:middle]), bytes(self._buffer[middle:end])
+        with memoryview(self._buffer) as octets:  # a slice of the buffer would be one more copy
+            header, payload = octets[begin:middle].tobytes(), octets[middle:end].tobytes()
         self._head = None
         self._at = end + len(_CRLF)
         return Message(head.subject, head.sid, head.reply, header, payload)
