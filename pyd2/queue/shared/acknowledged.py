@@ -15,6 +15,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pyd2.queue.shared.batch import octets_of
+
 if TYPE_CHECKING:
     from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 
@@ -46,7 +48,7 @@ class Acknowledged:
     def add(self, batch: RequestBatch, sequence: int, now: float) -> None:
         """Note that the next batch is in the queue; ``now`` is in monotonic seconds."""
         self._kept.append(Kept(batch, sequence, now))
-        self._octets += sum(map(len, batch.datagrams))
+        self._octets += octets_of(batch.datagrams)
         while self._octets > MOST_OCTETS and len(self._kept) > 1:
             self._forget_first()
 
@@ -60,4 +62,4 @@ class Acknowledged:
         return next((kept for kept in self._kept if number is None or kept.batch.number > number), None)
 
     def _forget_first(self) -> None:
-        self._octets -= sum(map(len, self._kept.popleft().batch.datagrams))
+        self._octets -= octets_of(self._kept.popleft().batch.datagrams)
