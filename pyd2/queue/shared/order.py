@@ -89,6 +89,7 @@ class Order:
         ready = []
         while waiting and not self._progress.missing_before(waiting[min(waiting)].batch):
             ready.append(self._release(waiting, behind))
+            behind = ready[-1].sequence
         if receiver in self._waiting and not waiting:
             del self._waiting[receiver]
         return ready

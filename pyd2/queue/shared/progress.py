@@ -32,7 +32,7 @@ class _Begun:
     waits: bool = False
     """Whether it waits for batches that should have come before it."""
     behind: int = 0
-    """The floor does not pass it before the batch with this sequence is done."""
+    """The floor does not pass it before the batch with this sequence, nor before what that one is behind."""
 
 
 class Progress:
@@ -148,7 +148,7 @@ class Progress:
     def advance(self) -> bool:
         """Raise the floor as far as all is done; return whether it has risen."""
         before = self.floor
-        while self._begun and not self._begun[0].left and not self._is_behind(self._begun[0]):
+        while self._begun and self._may_pass(self._begun[0]):
             begun = self._begun.popleft()
             del self._by_sequence[begun.sequence]
             self._done -= begun.count
@@ -158,10 +158,12 @@ class Progress:
                 self.seen[receiver] = max(number, self.seen.get(receiver, number))
         return self.floor != before
 
-    def _is_behind(self, begun: _Begun) -> bool:
-        """Whether a batch is not done that should have come before this one."""
-        missing = self._by_sequence.get(begun.behind)
-        return missing is not None and missing.left > 0
+    def _may_pass(self, begun: _Begun) -> bool:
+        """Whether a batch is done, and each one that should have come before it."""
+        before: _Begun | None = begun
+        while before is not None and not (before.left or before.waits):
+            before = self._by_sequence.get(before.behind)
+        return before is None
 
     def is_new(self, batch: RequestBatch) -> bool:
         """Whether neither a batch nor a later one of its receiver has begun, nor does it wait."""

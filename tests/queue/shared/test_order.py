@@ -52,6 +52,44 @@ def test_batches_wait_for_one_that_is_missing_and_the_floor_for_both() -> None:
     assert (progress.floor, progress.seen["r.x"]) == (14, BatchNumber(1, 4))
 
 
+def test_batches_that_have_waited_in_another_order_wait_for_each_other() -> None:
+    """Servers have lost two batches, and the first of them once more."""
+    progress, order = begun()
+    assert order.add(10, batch(4), NOW) == []
+    assert order.add(11, batch(3), NOW) == []
+    assert order.add(12, batch(2), NOW) == [Ready(12, batch(2), 0), Ready(11, batch(3), 0),
+                                            Ready(10, batch(4), 0)]
+    progress.done(12, 2)
+    progress.done(10, 2)
+    assert not progress.advance(), "a record would have seen 1.4, and a new owner would skip 1.3"
+    progress.done(11, 2)
+    assert progress.advance()
+    assert (progress.floor, progress.seen["r.x"]) == (12, BatchNumber(1, 4))
+
+
+def test_what_follows_a_batch_that_was_given_up_waits_for_each_other_too() -> None:
+    progress, order = begun()
+    order.add(10, batch(6), NOW)
+    order.add(11, batch(5), NOW)
+    order.add(12, batch(4), NOW)
+    overdue = order.overdue(NOW + WAIT_SECONDS)
+    assert overdue is not None
+    order.give_up(overdue)
+    progress.done(12, 2)
+    progress.done(10, 2)
+    assert not progress.advance()
+    progress.done(11, 2)
+    assert progress.advance()
+
+
+def test_the_floor_does_not_pass_a_batch_without_requests_that_waits() -> None:
+    progress, order = begun()
+    empty = batch(3)._replace(datagrams=[])
+    order.add(10, empty, NOW)
+    assert not progress.advance()
+    assert order.add(11, batch(2), NOW) == [Ready(11, batch(2), 0), Ready(10, empty, 0)]
+
+
 def test_one_that_is_missing_among_those_that_wait_is_waited_for_too() -> None:
     _, order = begun()
     assert order.add(10, batch(3), NOW) == []
