@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pyd2.update.output import Amendment
 
 READ_AHEAD: Final = 20_000
-"""Requests that are read and not done, without those that wait to be tried again."""
+"""Requests that are read and not done, without those that wait to be tried again, or for other batches."""
 OPEN_SECONDS: Final = 0.5, 5.0
 """How long it may take to begin to read: at first, and at most.
 
@@ -92,6 +92,8 @@ class Term:
         self._most = most
         self._newest = NewestRequests()
         self._order = Order(progress)
+        self._blocked = 0.0
+        """Seconds for which no more was read, for too much was under way, in this turn."""
         self._after = 0
         """The sequence of the batch that was begun last, or the one behind which this term reads."""
 
@@ -136,6 +138,7 @@ class Term:
                     return
                 in_doubt = True
                 while not self.closed:
+                    since, self._blocked = time.monotonic(), 0.0
                     for queued in await reader.read(_WAIT_SECONDS if self._order.waits else _READ_SECONDS):
                         await self._begin_left_out(link, queued.sequence)
                         if queued.sequence > self._after:
@@ -143,8 +146,8 @@ class Term:
                         elif self._is_another(queued):
                             self._events.log.lost(queued.sequence)
                             return
-                    if self._order.waits:
-                        await self._end_overdue()
+                    self._order.wait(time.monotonic() - since - self._blocked)
+                    await self._end_overdue()
             except SharedQueueError:
                 await asyncio.sleep(_PAUSE)
             finally:
@@ -204,8 +207,11 @@ class Term:
 
     async def _begin(self, queued: QueuedBatch) -> None:
         sequence, batch, fault = queued
-        while self._is_full and not self.closed:  # noqa: ASYNC110  many things change it
+        since = time.monotonic()
+        while self._is_full and not self.closed:
+            await self._end_overdue()
             await asyncio.sleep(_FULL_PAUSE)
+        self._blocked += time.monotonic() - since
         if self.closed:
             return
         self._after, now = sequence, time.monotonic()
@@ -240,9 +246,9 @@ class Term:
         It may have the sequence of a batch that was read, and that the servers have lost. Raises
         _MissingError.
         """
-        while (overdue := self._order.overdue(time.monotonic())) is not None and not self.closed:
+        while (overdue := self._order.overdue(self._most / 2)) is not None and not self.closed:
             if not self._events.log.knows_gap(overdue.batch):
-                self._events.log.note_gap(overdue.sequence, overdue.batch)
+                self._events.log.note_gaps(overdue.sequence, self._order.names())
                 raise _MissingError
             for ready in self._order.give_up(overdue):
                 await self._begin_ready(ready)
@@ -250,8 +256,10 @@ class Term:
     @property
     def _is_full(self) -> bool:
         count = self.work.count
-        # A DNS server that is down must not keep the requests for others from being read.
-        return count >= self._most or count - self._events.retries() >= READ_AHEAD
+        # A DNS server that is down must not keep the requests for others from being read, nor may batches
+        # that wait keep the one from being read that they wait for.
+        ready = count - self._events.retries() - self._order.requests
+        return count >= self._most or ready >= READ_AHEAD
 
     async def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Hand requests to the engine, some in each turn of the loop."""

@@ -21,15 +21,17 @@ class TermLog:
         """Batches that receivers had appended and that are not in the queue."""
 
         self._gaps: set[tuple[str, BatchNumber]] = set()
-        """Batches before which others were missing, and all was read again."""
+        """Batches that have waited for others, when all was read again."""
+        self._missing: set[tuple[str, BatchNumber]] = set()
+        """Batches before which others are missing, as was logged: another term may find that again."""
 
     def knows_gap(self, batch: RequestBatch) -> bool:
         """Whether all was read again for those that are missing before a batch."""
-        return bool(self._gaps) and (batch.receiver, batch.number) in self._gaps
+        return (batch.receiver, batch.number) in self._gaps
 
-    def note_gap(self, sequence: int, batch: RequestBatch) -> None:
-        """All is read again for those that are missing before a batch."""
-        self._gaps.add((batch.receiver, batch.number))
+    def note_gaps(self, sequence: int, waiting: set[tuple[str, BatchNumber]]) -> None:
+        """All is read again for those that are missing before the batches that wait, once for all of them."""
+        self._gaps |= waiting
         self.lost(sequence)
 
     def unreadable(self, sequence: int, fault: str) -> None:
@@ -45,7 +47,10 @@ class TermLog:
         self.overtaken_requests += count
         self._log.emit("PYD2_CLUSTER_OVERTAKEN", self._site, count, receiver)
 
-    def missing(self, receiver: str, count: int, before: object) -> None:
+    def missing(self, receiver: str, count: int, before: BatchNumber) -> None:
         """So many batches of a receiver are missing before one with this number."""
+        if (receiver, before) in self._missing:
+            return
+        self._missing.add((receiver, before))
         self.missing_batches += count
         self._log.emit("PYD2_CLUSTER_BATCHES_MISSING", self._site, count, receiver, before)

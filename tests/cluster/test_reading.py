@@ -12,7 +12,8 @@ from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, create_streams
 from pyd2.queue.shared import order
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import QueuedBatch, UnansweredError
-from tests.cluster.played import Node, append, lagging_reader, new_site, one_of_two_done, until
+from tests.cluster.played import TIMEOUT, Node, append, lagging_reader, new_site, one_of_two_done, until
+from tests.kit import ncr
 
 if TYPE_CHECKING:
     from pyd2.queue.nats.jetstream import JetStream
@@ -330,6 +331,102 @@ def test_batches_that_do_not_come_again_are_logged_and_counted(
             (line,) = node.log.texts("PYD2_CLUSTER_BATCHES_MISSING")
             assert "have lost 2 batches of receiver r.x before its batch 1.5." in line
             assert node.owner.status()["missing"] == 2
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_batches_that_wait_do_not_keep_the_missing_one_from_being_read(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the owner, and each one after it, would stand still for good."""
+    monkeypatch.setattr(term, "READ_AHEAD", 3)
+
+    async def scenario() -> None:
+        async with new_site(server, "full") as queue:
+            for serial, text in ((1, b"a"), (3, b"c"), (4, b"d"), (5, b"e"), (6, b"f"), (2, b"b")):
+                await append(queue, serial, text)
+            node = Node(server, "full", "n1")
+            await node.until_begun(b"a", b"b", b"c", b"d", b"e", b"f")
+            assert node.log.ids == ["PYD2_CLUSTER_CONNECTED", "PYD2_CLUSTER_CLAIMED"]
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_too_many_requests_that_wait_are_not_waited_with(server: NatsServer) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "too-many") as queue:
+            for serial, text in ((1, b"a"), (3, b"c"), (4, b"d"), (5, b"e"), (6, b"f")):
+                await append(queue, serial, text)
+            node = Node(server, "too-many", "n1", most=4)
+            await node.until_logged("PYD2_CLUSTER_BATCHES_MISSING")
+            await node.until_begun(b"a", b"c", b"d", b"e")
+            node.host.end(4)
+            await node.until_begun(b"f")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_is_waited_for_while_no_more_can_be_read(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a backlog it may be there, behind all that is to be done first."""
+    monkeypatch.setattr(order, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(term, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(term, "READ_AHEAD", 2)
+
+    async def scenario() -> None:
+        async with new_site(server, "backlog") as queue:
+            await append(queue, 1, b"a")
+            await append(queue, 3, b"c")
+            await queue.append(RequestBatch("q.x", BatchNumber(1, 1), 1000.0, [b"x", b"y"]), TIMEOUT)
+            await append(queue, 2, b"b")
+            node = Node(server, "backlog", "n1")
+            await node.until_begun(b"a", b"x", b"y")
+            await asyncio.sleep(0.8)  # time passes
+            node.host.end(3)
+            await node.until_begun(b"b", b"c")
+            assert node.log.ids == ["PYD2_CLUSTER_CONNECTED", "PYD2_CLUSTER_CLAIMED"]
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_all_is_read_again_once_for_all_that_is_missing(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(term, "_WAIT_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        async with new_site(server, "gaps") as queue:
+            await queue.append(RequestBatch("q.x", BatchNumber(1, 2), 1000.0, [b"x"]), TIMEOUT)
+            for serial, text in ((1, b"a"), (3, b"c"), (5, b"e")):
+                await append(queue, serial, text)
+            node = Node(server, "gaps", "n1")
+            await node.until_logged("PYD2_CLUSTER_BATCHES_MISSING", 3)
+            await node.until_begun(b"a", b"x", b"c", b"e")
+            assert node.log.ids.count("PYD2_CLUSTER_STREAM_LOST") == 1
+            assert node.owner.status()["missing"] == 3
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_what_has_waited_does_not_undo_newer_requests_of_another_receiver(server: NatsServer) -> None:
+    async def scenario() -> None:
+        async with new_site(server, "newer") as queue:
+            old = ncr.datagram(ncr.request("a.example.com.", "192.0.2.1", ncr.dhcid(b"1", "a.")))
+            await append(queue, 1, b"a")
+            await append(queue, 3, old)
+            await queue.append(RequestBatch("q.x", BatchNumber(1, 1), 1003.0, [old]), TIMEOUT)
+            node = Node(server, "newer", "n1")
+            await node.until_begun(b"a", old)
+            await append(queue, 2, b"b")
+            await node.until_begun(b"a", old, b"b")
+            await until(lambda: node.owner.status()["overtaken"] == 1, "the old one to be overtaken")
             await node.kill()
 
     asyncio.run(scenario())

@@ -23,7 +23,7 @@ class Arrived(NamedTuple):
     sequence: int
     batch: RequestBatch
     since: float
-    """When it was read, in monotonic seconds."""
+    """When it was read, by the clock of the order."""
 
 
 class Ready(NamedTuple):
@@ -42,6 +42,10 @@ class Order:
         self._progress = progress
         self._waiting: dict[str, dict[BatchNumber, Arrived]] = {}
         """By receiver, and number."""
+        self._waited = 0.0
+        """The clock of the order: for how long it was possible that what is missing is read."""
+        self.requests = 0
+        """Requests of the batches that wait."""
 
     @property
     def waits(self) -> bool:
@@ -51,7 +55,7 @@ class Order:
     def add(self, sequence: int, batch: RequestBatch, now: float) -> list[Ready]:
         """Note a batch that was read; return those that can begin now, in their order.
 
-        ``now`` is in monotonic seconds.
+        ``now`` is in monotonic seconds. Those that have waited say so, as spooled ones.
         """
         progress = self._progress
         if not progress.is_new(batch):
@@ -62,7 +66,8 @@ class Order:
         first = min(waiting, default=number)
         if first < number or progress.missing_before(batch):
             progress.begin(sequence, batch, now, waits=True)
-            self._waiting.setdefault(receiver, {})[number] = Arrived(sequence, batch, now)
+            self._waiting.setdefault(receiver, {})[number] = Arrived(sequence, batch, self._waited)
+            self.requests += len(batch.datagrams)
             if first.boot < number.boot:
                 # What an earlier start of the receiver has not appended again does not come any more.
                 waiting[first] = waiting[first]._replace(since=-math.inf)
@@ -70,13 +75,21 @@ class Order:
         progress.begin(sequence, batch, now)
         return [Ready(sequence, batch, 0), *self._follow(receiver, sequence)]
 
-    def overdue(self, now: float) -> Arrived | None:
-        """Return a batch that has waited for too long; None: there is none."""
+    def wait(self, seconds: float) -> None:
+        """Note for how long the queue was read, without the time in which no more could be read."""
+        self._waited += seconds
+
+    def overdue(self, most: float = math.inf) -> Arrived | None:
+        """Return a batch that has waited for too long, or with so many requests; None: there is none."""
         for waiting in self._waiting.values():
             first = waiting[min(waiting)]
-            if now - first.since >= WAIT_SECONDS:
+            if self._waited - first.since >= WAIT_SECONDS or self.requests >= most:
                 return first
         return None
+
+    def names(self) -> set[tuple[str, BatchNumber]]:
+        """Return the receivers and numbers of the batches that wait."""
+        return {(receiver, number) for receiver, waiting in self._waiting.items() for number in waiting}
 
     def give_up(self, arrived: Arrived) -> list[Ready]:
         """Let a batch begin that waits; return it and those that can follow it."""
@@ -96,6 +109,8 @@ class Order:
 
     def _release(self, waiting: dict[BatchNumber, Arrived], behind: int) -> Ready:
         sequence, batch, _ = waiting.pop(min(waiting))
+        self.requests -= len(batch.datagrams)
         missing = self._progress.missing_before(batch)
         self._progress.release(sequence, batch, behind)
-        return Ready(sequence, batch, missing)
+        # Another receiver may have handed over newer requests of its clients meanwhile.
+        return Ready(sequence, batch._replace(spooled=True), missing)

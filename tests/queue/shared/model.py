@@ -526,7 +526,7 @@ class World:
         else:
             self.count("batch read twice")
         self.begin(node, node.order.add(node.read_to, batch, self.now * HASTE))
-        if node.order.overdue(0.0):
+        if node.order.overdue():
             self.read_all(node)
         return True
 
