@@ -11,6 +11,7 @@ What the servers have acknowledged and lose again before it is done, they get on
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from itertools import groupby
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pyd2.messages import Log
     from pyd2.queue.shared.acknowledged import Kept
     from pyd2.queue.shared.batch import RequestBatch
+    from pyd2.queue.shared.interface import QueuedBatch
     from pyd2.queue.shared.outgoing import Outgoing
     from pyd2.queue.shared.record import Record
 
@@ -46,7 +48,12 @@ LOGGED_SECONDS: Final = 1.5
 """It is logged that the shared queue has taken nothing for so long: longer than a server takes to restart."""
 
 LOOK_SECONDS: Final = 2.0
-"""If what the servers have acknowledged is not done after so long, the receiver looks whether it is there."""
+"""If what the servers have acknowledged is not done after so long, the receiver looks whether it is there.
+
+And again after so long, unless there is too much for that.
+"""
+_LOOK_PAUSE: Final = 0.25
+"""Seconds between two looks, at least."""
 
 LAG_SECONDS: Final = 1.0
 """How long the servers may not have it before it is appended again: a leader that is new may lag behind."""
@@ -100,6 +107,10 @@ class Receiver:
         self._log = log
         self._site = site
         self._record = record
+        self._look_at = -math.inf
+        """It does not look before, in monotonic seconds."""
+        self._read_record_at = -math.inf
+        """Nor read the record: what is done is removed a long time after that says so (``removal``)."""
         self._wake = asyncio.Event()
         self._keeper: asyncio.TimerHandle | None = None
         """Runs while there are requests that are in memory only."""
@@ -201,8 +212,9 @@ class Receiver:
             await asyncio.sleep(_DISK_PAUSE)
             return
         self._wake.clear()
+        left = self._next_look() - time.monotonic()
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS if self._acknowledged else None):
+            async with asyncio.timeout(max(left, _TICK) if left < math.inf else None):
                 await self._wake.wait()
 
     async def _append(self, batch: RequestBatch) -> int:
@@ -219,38 +231,51 @@ class Receiver:
             batch = self._outgoing.first(time.time()) or batch  # the same; it may say now that it waited
 
     async def _look(self) -> None:
-        """If the oldest batch that is not done waits for long, see that the servers still have it."""
-        kept = self._first_kept(self._record())
-        if kept is None or time.monotonic() - kept.since < LOOK_SECONDS:
+        """See that the servers still have what they have acknowledged, if it is not done for long."""
+        self._forget_done(self._record())
+        if (now := time.monotonic()) < self._next_look():
             return
+        self._look_at = now + LOOK_SECONDS  # if it fails
         again = 0
         with suppress(SharedQueueError):  # it looks again
-            with suppress(RecordError):  # a later pyd2 has written it: what is done is not known
-                _, record = await in_time(self._link.queue.record(), ANSWER_SECONDS)
-                kept = self._first_kept(record)
+            if now >= self._read_record_at:
+                with suppress(RecordError):  # a later pyd2 has written it: what is done is not known
+                    _, record = await in_time(self._link.queue.record(), ANSWER_SECONDS)
+                    self._forget_done(record)
+                self._read_record_at = now + LOOK_SECONDS
+            kept = await self._first_lost(self._acknowledged.look(now - LOOK_SECONDS, now))
             while kept is not None and not await self._is_there(kept, wait=not again):
                 kept.sequence = await self._link.queue.append(_as_of_now(kept.batch), ANSWER_SECONDS)
                 again += 1
-                kept.since = time.monotonic()
                 kept = self._acknowledged.behind(kept.batch.number)
-        if kept is not None:
-            kept.since = time.monotonic()
+            self._look_at = now + _LOOK_PAUSE
         if again:
             self.repeated += again
             self._log.emit("PYD2_CLUSTER_APPENDED_AGAIN", self._site, again)
 
-    def _first_kept(self, record: Record | None) -> Kept | None:
-        """Return the oldest batch that is not done, as a record says."""
+    def _next_look(self) -> float:
+        """Return when to look next, in monotonic seconds."""
+        since = self._acknowledged.next_look
+        return math.inf if since is None else max(since + LOOK_SECONDS, self._look_at)
+
+    def _forget_done(self, record: Record | None) -> None:
+        """Forget what is done, as a record says."""
         if record is not None:
             self._acknowledged.done(record.seen.get(self._outgoing.receiver))
-        return self._acknowledged.behind(None)
+
+    async def _first_lost(self, some: Sequence[Kept]) -> Kept | None:
+        """Return the first batch of some that the servers do not have."""
+        calls = [in_time(self._link.queue.batch(kept.sequence), ANSWER_SECONDS) for kept in some]
+        found = await asyncio.gather(*calls)
+        lost = [kept for kept, there in zip(some, found, strict=True) if not _is_it(kept, there)]
+        return min(lost, key=lambda kept: kept.batch.number, default=None)
 
     async def _is_there(self, kept: Kept, *, wait: bool) -> bool:
         """Whether the servers have a batch; ``wait``: ask a leader again that may lag behind."""
         begun = time.monotonic()
         while True:
             found = await in_time(self._link.queue.batch(kept.sequence), ANSWER_SECONDS)
-            if name_of(found) == (kept.batch.receiver, kept.batch.number):
+            if _is_it(kept, found):
                 return True
             if not wait or time.monotonic() - begun >= LAG_SECONDS:
                 return False
@@ -265,6 +290,10 @@ class Receiver:
         # The first failure may be no more than a message that was lost.
         if failures and isinstance(error, UnansweredError):
             self._link.go_to_next(str(error))
+
+
+def _is_it(kept: Kept, found: QueuedBatch | None) -> bool:
+    return name_of(found) == (kept.batch.receiver, kept.batch.number)
 
 
 def _as_of_now(batch: RequestBatch) -> RequestBatch:

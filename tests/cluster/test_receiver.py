@@ -207,7 +207,7 @@ def test_what_is_there_or_done_is_not_appended_again(monkeypatch: pytest.MonkeyP
             await until(lambda: looked.count(1) > 2, "it to look for the first one")
             record = Record("n.x", 1, 1, ("r1.x", BatchNumber(1, 1)), {"r1.x": BatchNumber(1, 1)})
             await queue.replace(record, Revision(0, 0), TIMEOUT)
-            await until(lambda: looked.count(2) > 2, "it to look for the second one")
+            await until(lambda: looked[-3:] == [2, 2, 2], "it to look for the second one only")
             await queue.drop(1)
             seen = len(looked)
             await until(lambda: len(looked) > seen + 2, "it to look again")
@@ -240,5 +240,33 @@ def test_a_leader_that_lags_behind_has_lost_nothing(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(module, "LAG_SECONDS", 3600.0)
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
+@pytest.mark.usefixtures("_looks_soon")
+def test_what_is_lost_behind_a_batch_that_is_there_is_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DNS server that is down keeps the oldest one from being done: the owner does not wait so long."""
+    batch_of = SiteQueue.batch
+
+    async def lost(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        return None if sequence in {2, 3} else await batch_of(queue, sequence)
+
+    async def scenario() -> None:
+        async with new_site(server, "middle") as queue:
+            one = PlayedReceiver(server, "middle", "r1")
+            await until(lambda: one.link.server, "the connection")
+            for number in range(4):
+                one.receiver.take([b"%d" % number], ())
+                await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+            monkeypatch.setattr(SiteQueue, "batch", lost)
+            await until(lambda: one.receiver.repeated == 2, "them to be appended again")
+            for serial in (2, 3):
+                found = await batch_of(queue, serial + 3)
+                assert found is not None
+                assert found.batch is not None
+                assert found.batch.number.serial == serial
+            await one.end()
+
     with nats_servers() as (server,):
         asyncio.run(scenario())

@@ -52,4 +52,23 @@ def test_in_a_backlog_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "MOST_OCTETS", 4)
     assert serials(three()) == [2, 3]
     monkeypatch.setattr(module, "MOST_OCTETS", 1)
-    assert serials(three()) == [3]
+    kept = three()
+    assert serials(kept) == [3]
+    assert len(kept._looks) == 1
+
+
+def test_all_are_looked_for_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = three()
+    assert kept.next_look == 51.0
+    assert [one.sequence for one in kept.look(52.0, 60.0)] == [11, 12]
+    assert (kept.next_look, [one.sequence for one in kept.look(52.0, 60.0)]) == (53.0, [])
+    kept.done(BatchNumber(3, 1))
+    monkeypatch.setattr(module, "MOST_LOOKS", 1)
+    assert [[one.sequence for one in kept.look(61.0, 61.0)] for _ in range(3)] == [[15], [12], [15]]
+    kept.done(BatchNumber(3, 3))
+    assert kept.next_look is None
+
+
+def test_not_too_many_octets_are_looked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_OCTETS", 3)
+    assert [one.sequence for one in three().look(60.0, 60.0)] == [11, 12]
