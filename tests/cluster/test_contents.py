@@ -94,6 +94,19 @@ def test_count_list_and_export(site: list[str], capsys: pytest.CaptureFixture[st
     assert second.split()[4] == "host9.example.com."
 
 
+def test_batches_that_have_come_again_are_shown_in_their_place(
+    site: list[str], server: NatsServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def append(queue: SiteQueue) -> None:
+        for serial in (5, 7, 4):
+            batch = RequestBatch("r1.x", BatchNumber(1, serial), TAKEN, [request(serial + 10)])
+            await queue.append(batch, TIMEOUT)
+
+    on_queue(server, append)
+    assert main(["queue", "export", *site]) == 0
+    assert hosts(capsys.readouterr().out)[6:] == ["host14", "host15", "host17"]
+
+
 def test_dead_letters_are_removed_or_put_at_the_end(
     site: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

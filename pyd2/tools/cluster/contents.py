@@ -19,6 +19,7 @@ from pyd2.queue.nats.reader import read_all
 from pyd2.queue.nats.site import Site, SiteQueue, batch_fields, failing, read_batch
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch, first_batch, join
 from pyd2.queue.shared.interface import SharedQueueError
+from pyd2.queue.shared.order import Order
 from pyd2.queue.shared.progress import Progress
 from pyd2.tools.cluster.reach import connect_to_any, make_client, read_nats
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from pyd2.config.nats.switches import NatsSwitches
+    from pyd2.queue.shared.order import Ready
     from pyd2.queue.shared.record import Record
 
 T = TypeVar("T")
@@ -70,14 +72,19 @@ class Contents:
         late = [Entry(0, batch.taken, datagram)
                 for batch in await self._queue.late(revision, API_SECONDS) for datagram in batch.datagrams]
         waiting = Waiting(record, late, [], [])
-        progress = Progress(record)
+        order = Order(Progress(record))
+        ready: list[Ready] = []
         with failing():
             async for stored in read_all(self._jetstream, self._site.requests, record.floor):
                 sequence, batch, fault = read_batch(stored)
-                if progress.begin(sequence, batch) and batch is not None:
-                    waiting.queued.extend(Entry(0, batch.taken, datagram) for datagram in batch.datagrams)
-                elif batch is None:
+                if batch is None:
                     waiting.unreadable.append(f"batch {sequence}: {fault}")
+                else:
+                    ready += order.add(sequence, batch, 0.0)
+        while (left := order.overdue(0)) is not None:
+            ready += order.give_up(left)
+        waiting.queued.extend(Entry(0, one.batch.taken, datagram) for one in ready
+                              for datagram in one.batch.datagrams)
         return waiting
 
     async def append(self, datagrams: Sequence[bytes]) -> None:
