@@ -139,7 +139,12 @@ class Term:
                 in_doubt = True
                 while not self.closed:
                     since, self._blocked = time.monotonic(), 0.0
-                    for queued in await reader.read(_WAIT_SECONDS if self._order.waits else _READ_SECONDS):
+                    found = await reader.read(_WAIT_SECONDS if self._order.waits else _READ_SECONDS)
+                    if not found and self._after and await self._has_lost(link):
+                        # It may be behind batches that have the sequences of lost ones.
+                        self._events.log.lost(self._after)
+                        return
+                    for queued in found:
                         await self._begin_left_out(link, queued.sequence)
                         if queued.sequence > self._after:
                             await self._begin(queued)

@@ -336,6 +336,35 @@ def test_batches_that_do_not_come_again_are_logged_and_counted(
     asyncio.run(scenario())
 
 
+def test_a_reader_may_have_passed_a_batch_with_the_sequence_of_a_lost_one(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives nothing more: without other requests nobody would find that out."""
+    monkeypatch.setattr(term, "_READ_SECONDS", 0.2)
+    receive = SiteReader.read
+    readers: list[SiteReader] = []
+
+    async def as_before(reader: SiteReader, seconds: float) -> list[QueuedBatch]:
+        if reader not in readers:
+            readers.append(reader)
+        found = await receive(reader, seconds)
+        lost = QueuedBatch(2, RequestBatch("r.y", BatchNumber(1, 1), 1000.0, [b"lost"]))
+        return [lost if queued.sequence == 2 and reader is readers[0] else queued for queued in found]
+
+    async def scenario() -> None:
+        async with new_site(server, "idle") as queue:
+            node = Node(server, "idle", "n1")
+            await append(queue, 1, b"a")
+            await append(queue, 2, b"b")
+            await node.until_begun(b"a", b"lost")
+            await node.until_begun(b"a", b"b")
+            assert node.log.ids.count("PYD2_CLUSTER_STREAM_LOST") == 1
+            await node.kill()
+
+    monkeypatch.setattr(SiteReader, "read", as_before)
+    asyncio.run(scenario())
+
+
 def test_batches_that_wait_do_not_keep_the_missing_one_from_being_read(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
