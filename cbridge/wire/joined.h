@@ -9,7 +9,7 @@
 size_t wire_joined_size(const uint32_t *sizes, size_t count);
 
 /*
- * Put datagrams of a batch, of 65,535 octets each at most, in a row, for which there is room. For `stride` see
+ * Put datagrams of a batch, of 65,535 octets each at most, in a row, for which there is space. For `stride` see
  * wire_next_datagram. Returns how many octets that takes.
  */
 size_t wire_joined_write(const uint8_t *datagrams, size_t stride, const uint32_t *sizes, size_t count, uint8_t *octets);

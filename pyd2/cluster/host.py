@@ -179,7 +179,7 @@ class ServiceHost:
         return self._engine_io.retries if self._engine_io is not None else 0
 
     @property
-    def room(self) -> int:
+    def turn_limit(self) -> int:
         """See Host."""
         turns = self._around.turns
         self._put_off = not self._put_off and turns.used_up()

@@ -29,7 +29,7 @@ class Host(Protocol):
         """How many requests wait in the engine to be tried again."""
 
     @property
-    def room(self) -> int:
+    def turn_limit(self) -> int:
         """How many requests the engine may get in this turn of the loop; 0 if that has taken long already."""
 
     def hold(self) -> bool:

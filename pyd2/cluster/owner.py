@@ -350,7 +350,7 @@ class Owner:
         events = TermEvents(
             self._carry_out, self._burial.add, self._term_log,
             self._contact.unread, self._contact.readable, lambda: self._host.retries,
-            lambda: self._host.room,
+            lambda: self._host.turn_limit,
         )
         reads_all, self._read_all = self._read_all, False
         term = Term(Progress(record), events, self._most, record.epoch, reads_all=reads_all)

@@ -68,7 +68,7 @@ class TermEvents(NamedTuple):
     """Says that it can be read."""
     retries: Callable[[], int]
     """Says how many requests wait in the engine to be tried again."""
-    room: Callable[[], int]
+    turn_limit: Callable[[], int]
     """Says how many requests the engine may get in this turn of the loop."""
 
 
@@ -270,7 +270,7 @@ class Term:
         """Hand requests to the engine, some in each turn of the loop."""
         at = 0
         while at < len(numbers) and not self.closed:
-            end = at + self._events.room()
+            end = at + self._events.turn_limit()
             if end > at:
                 chunk = numbers[at:end]
                 self.begun += len(chunk)

@@ -68,7 +68,7 @@ class PlayedHost:
         self.begun += zip(numbers, datagrams, strict=True)
 
     retries = 0
-    room = 128
+    turn_limit = 128
 
     def hold(self) -> bool:
         self.held += 1

@@ -222,7 +222,7 @@ def test_one_that_leaves_does_not_wait_for_what_it_has_not_begun(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FINISH_SECONDS", 2 * TIMEOUT)
-    texts = [b"%d" % number for number in range(2 * PlayedHost.room)]
+    texts = [b"%d" % number for number in range(2 * PlayedHost.turn_limit)]
 
     async def scenario() -> None:
         async with new_site(server, "half") as queue:
@@ -235,8 +235,8 @@ def test_one_that_leaves_does_not_wait_for_what_it_has_not_begun(
 
             monkeypatch.setattr(node.host, "carry_out", leave_after)
             await append(queue, 1, *texts)
-            await node.until_begun(*texts[: PlayedHost.room])
-            node.host.end(PlayedHost.room)
+            await node.until_begun(*texts[: PlayedHost.turn_limit])
+            node.host.end(PlayedHost.turn_limit)
             await asyncio.wait_for(node.owner.left.wait(), TIMEOUT)
             await node.kill()
 

@@ -339,7 +339,7 @@ def test_batches_that_do_not_come_again_are_logged_and_counted(
 def test_a_reader_may_have_passed_a_batch_with_the_sequence_of_a_lost_one(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It gives nothing more: without other requests nobody would find that out."""
+    """It gives nothing more: without other requests that would not be found out."""
     monkeypatch.setattr(term, "_READ_SECONDS", 0.2)
     receive = SiteReader.read
     readers: list[SiteReader] = []

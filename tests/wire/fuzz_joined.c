@@ -4,7 +4,7 @@
 #include "joined.h"
 
 /* Return memory for so many octets, in which AddressSanitizer sees the end. */
-static void *room(size_t size) {
+static void *memory(size_t size) {
     void *octets = malloc(size > 0 ? size : 1);
     CHECK(octets != NULL);
     return octets;
@@ -17,13 +17,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(found >= 0 || found == WIRE_UNUSUAL);
     if (found >= 0) {
         size_t count = (size_t)found;
-        uint8_t *datagrams = room(size - 2 * count);
-        uint32_t *sizes = room(count * sizeof *sizes);
-        uint64_t *clients = room(count * sizeof *clients);
+        uint8_t *datagrams = memory(size - 2 * count);
+        uint32_t *sizes = memory(count * sizeof *sizes);
+        uint64_t *clients = memory(count * sizeof *clients);
         wire_joined_read(octets, count, datagrams, sizes);
         wire_joined_clients(octets, count, clients);
         CHECK(wire_joined_size(sizes, count) == size);
-        uint8_t *again = room(size);
+        uint8_t *again = memory(size);
         CHECK(wire_joined_write(datagrams, 0, sizes, count, again) == size);
         CHECK(memcmp(again, octets, size) == 0);
         if (count > 0) {

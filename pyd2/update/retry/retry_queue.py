@@ -88,9 +88,9 @@ class RetryQueue:
         self.shares = Shares(log)
         self._all: Chain[RetryRequest] = Chain()
         """In the order in which they began to wait."""
-        self._names = Queues()
+        self._names: Queues[RetryRequest] = Queues()
         """Those with a forward change left, by name in lower case. Only the first of each may begin."""
-        self._addresses = Queues()
+        self._addresses: Queues[RetryRequest] = Queues()
         """Those with a reverse change left, by address."""
         self._groups = ParkingGroups()
         self._ready: deque[RetryRequest] = deque()
