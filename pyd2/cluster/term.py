@@ -203,7 +203,7 @@ class Term:
 
         A server that lags behind begins a reader with what it has, whatever was asked for.
         """
-        return queued.batch is not None and not self.progress.was_read(queued.batch)
+        return queued.batch is not None and self.progress.is_new(queued.batch)
 
     async def _begin_late(self, found: Sequence[LateBatch]) -> None:
         if not self.closed:

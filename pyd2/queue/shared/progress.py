@@ -110,10 +110,6 @@ class Progress:
         before = last.serial if last is not None and last.boot == batch.number.boot else 0
         return batch.number.serial - before - 1
 
-    def was_read(self, batch: RequestBatch) -> bool:
-        """Whether a batch, or a newer one of its receiver, was read before."""
-        return not self.is_new(batch)
-
     def done(self, sequence: int, count: int = 1) -> None:
         """Note that so many requests of a batch are done."""
         begun = self._by_sequence[sequence]

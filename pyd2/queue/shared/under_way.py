@@ -81,8 +81,8 @@ class UnderWay:
 
     def numbers(self, sequence: int) -> range:
         """Return the numbers of the requests of a batch that was read."""
-        first = sequence << _INDEX_BITS
-        return range(first, first + len(self._batches[sequence].datagrams))
+        batch = self._batches[sequence]
+        return range(batch.first, batch.first + len(batch.datagrams))
 
     def begin_late(self, found: Sequence[LateBatch]) -> list[range]:
         """Note the late batches that a claim has found, before others; return their numbers."""
@@ -97,10 +97,9 @@ class UnderWay:
     def _begin(
         self, key: int, taken: float, datagrams: Sequence[bytes], late: LateName | None = None
     ) -> range:
-        first, count = key << _INDEX_BITS, len(datagrams)
-        self._batches[key] = _Batch(taken, datagrams, first, count, late)
-        self.count += count
-        return range(first, first + count)
+        self._batches[key] = _Batch(taken, datagrams, key << _INDEX_BITS, len(datagrams), late)
+        self.count += len(datagrams)
+        return self.numbers(key)
 
     def datagram(self, number: int) -> bytes:
         """Return a request that is not done, in its present form."""
