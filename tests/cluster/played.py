@@ -211,6 +211,19 @@ async def one_of_two_done(server: NatsServer, site: str, queue: SiteQueue) -> No
     return node
 
 
+def lagging_leader(patch: pytest.MonkeyPatch) -> list[int]:
+    """Let a leader have no batch before it is asked for the third time; return what it was asked for."""
+    there = SiteQueue.batch
+    asked: list[int] = []
+
+    async def late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        asked.append(sequence)
+        return None if len(asked) < 3 else await there(queue, sequence)
+
+    patch.setattr(SiteQueue, "batch", late)
+    return asked
+
+
 @contextlib.contextmanager
 def lagging_reader(
     monkeypatch: pytest.MonkeyPatch, node: Node, batches: int

@@ -12,7 +12,16 @@ from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, create_streams
 from pyd2.queue.shared import order
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import QueuedBatch, UnansweredError
-from tests.cluster.played import TIMEOUT, Node, append, lagging_reader, new_site, one_of_two_done, until
+from tests.cluster.played import (
+    TIMEOUT,
+    Node,
+    append,
+    lagging_leader,
+    lagging_reader,
+    new_site,
+    one_of_two_done,
+    until,
+)
 from tests.kit import ncr
 
 if TYPE_CHECKING:
@@ -75,23 +84,15 @@ def test_a_batch_that_a_reader_leaves_out_is_begun_in_its_place(
 def test_a_leader_that_lags_behind_has_lost_nothing(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = SiteQueue.batch
-    asked = 0
-
-    async def late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
-        nonlocal asked
-        asked += 1
-        return None if asked < 3 else await there(queue, sequence)
-
     async def scenario() -> None:
         async with new_site(server, "late") as queue:
             node = Node(server, "late", "n1")
             await append(queue, 1, b"a")
             await node.until_begun(b"a")
             with lagging_reader(monkeypatch, node, 0), monkeypatch.context() as patch:
-                patch.setattr(SiteQueue, "batch", late)
+                asked = lagging_leader(patch)
                 await append(queue, 2, b"b")
-                await until(lambda: asked >= 3, "the last batch to be there")
+                await until(lambda: len(asked) >= 3, "the last batch to be there")
                 await append(queue, 3, b"c")
                 await node.until_begun(b"a", b"b", b"c")
             assert "PYD2_CLUSTER_STREAM_LOST" not in node.log.ids
@@ -464,22 +465,14 @@ def test_what_has_waited_does_not_undo_newer_requests_of_another_receiver(server
 def test_the_batch_at_the_floor_is_waited_for_while_the_leader_lags_behind(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = SiteQueue.batch
-    asked = 0
-
-    async def late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
-        nonlocal asked
-        asked += 1
-        return None if asked < 3 else await there(queue, sequence)
-
     async def scenario() -> None:
         async with new_site(server, "floor-later") as queue:
             one = await one_of_two_done(server, "floor-later", queue)
             await one.kill()
-            monkeypatch.setattr(SiteQueue, "batch", late)
+            asked = lagging_leader(monkeypatch)
             two = Node(server, "floor-later", "n2")
             await two.until_begun(b"b")
-            assert asked >= 3
+            assert len(asked) >= 3
             assert "PYD2_CLUSTER_STREAM_LOST" not in two.log.ids
             await two.kill()
 
