@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,12 +16,8 @@ import dns.name
 import dns.rdatatype
 import dns.zone
 
-from pyd2.config.nats.servers import Server
 from pyd2.ncr import ChangeType
-from pyd2.queue.nats.connection import Client, connect
-from pyd2.queue.nats.errors import NatsError
-from pyd2.queue.nats.jetstream import JetStream
-from pyd2.queue.nats.site import Site, create_streams
+from pyd2.tools.cluster.local_servers import free_ports, queue_of_three
 from pyd2.tools.daemon_process import DaemonError, DaemonProcess, running
 from pyd2.tools.dns_server import make_zone, serving
 from pyd2.tools.endpoint import Endpoint
@@ -32,7 +25,7 @@ from pyd2.tools.primary import Primary
 from pyd2.tools.requests import Identifier, Sender, dhcid, encode, request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from pyd2.config.nats.servers import Server
 
 ZONE: Final = "demo.example."
 SITE: Final = "demo"
@@ -50,7 +43,7 @@ class _Machine:
         self, name: str, directory: Path, servers: list[Server], dns_port: int, begun: float
     ) -> None:
         self.name = name
-        self.port = _free_port(udp=True)
+        (self.port,) = free_ports(1, udp=True)
         self.sent = 0
         self._begun = begun
         (directory / name).mkdir(mode=0o750)
@@ -110,8 +103,7 @@ async def show() -> int:
         dns_port = await stack.enter_async_context(
             serving(Primary({dns.name.from_text(ZONE): zone}, {}, {}), "127.0.0.1", 0)
         )
-        servers = await stack.enter_async_context(_nats_servers(directory))
-        await _make_queue(servers)
+        servers = await stack.enter_async_context(queue_of_three(directory, SITE))
         begun = time.monotonic()
         print(f"three servers of NATS, two daemons, one DNS server; {CLIENTS} clients get addresses")
         machines = [_Machine(name, directory, servers, dns_port, begun) for name in ("m1", "m2")]
@@ -181,59 +173,3 @@ async def _until_appended(machine: _Machine) -> None:
         if time.monotonic() > end:
             raise DaemonError(f"{machine.name} does not get on: {queue}")
         await asyncio.sleep(0.05)
-
-
-@contextlib.asynccontextmanager
-async def _nats_servers(directory: Path) -> AsyncIterator[list[Server]]:
-    """Run a cluster of three. Raises DaemonError if there is no such program."""
-    program = shutil.which("nats-server", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin")
-    if program is None:
-        raise DaemonError("nats-server is not installed (Debian: apt install nats-server)")
-    servers = [Server("127.0.0.1", _free_port(), tls=False) for _ in range(3)]
-    routes = [_free_port() for _ in servers]
-    urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
-    processes = []
-    try:
-        for number, (server, route) in enumerate(zip(servers, routes, strict=True)):
-            file = directory / f"nats{number}.conf"
-            file.write_text(
-                f'server_name: s{number}\nlisten: "127.0.0.1:{server.port}"\n'
-                f'jetstream {{ store_dir: "{directory}/n{number}", max_file: 4GB, sync_interval: always }}\n'
-                f'cluster {{ name: demo, listen: "127.0.0.1:{route}", routes: [{urls}] }}\n'
-            )
-            processes.append(await asyncio.create_subprocess_exec(
-                program, "-c", str(file), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            ))  # fmt: skip
-        yield servers
-    finally:
-        for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-
-async def _make_queue(servers: list[Server]) -> None:
-    """Make the streams; a fresh cluster may refuse for a while. Raises DaemonError."""
-    end = time.monotonic() + _WAIT
-    while True:
-        try:
-            connection = await connect(Client("pyd2ctl", "pyd2.inbox.demo"), servers[0])
-            try:
-                await create_streams(JetStream(connection), Site(SITE), len(servers))
-            finally:
-                connection.end("the queue is made")
-        except NatsError as error:
-            if time.monotonic() > end:
-                raise DaemonError(str(error)) from error
-            await asyncio.sleep(0.2)
-        else:
-            return
-
-
-def _free_port(*, udp: bool = False) -> int:
-    kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
