@@ -2,12 +2,14 @@
 
 Numbers of batches must only rise, whatever a clock does, or batches would be taken for repetitions and
 skipped. So the count of starts is in a file, and a receiver whose file cannot be read, or was copied to
-another machine, is another receiver, with a random name of its own.
+another machine, is another receiver, with a random name of its own. A file that was restored, with its
+machine or from a backup, has a count that was used since: so a count is at least the time in seconds.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,11 +32,15 @@ class Numbering(NamedTuple):
     instance: str
     """Tells receivers of one name apart."""
     boot: int
-    """Counts the starts of this instance."""
+    """Rises with each start of this instance."""
 
 
-def next_numbering(directory: str, *, machine_id: str = _MACHINE_ID) -> Numbering:
-    """Count a start, on the disk. If that cannot be read or written, this is the first of a new instance."""
+def next_numbering(directory: str, now: float | None = None, *, machine_id: str = _MACHINE_ID) -> Numbering:
+    """Count a start, on the disk. If that cannot be read or written, this is the first of a new instance.
+
+    ``now`` is in seconds since the epoch.
+    """
+    now = time.time() if now is None else now
     path = Path(directory, FILE)
     machine = _read_machine(machine_id)
     numbering = Numbering(_new_instance(), 1)
@@ -44,7 +50,7 @@ def next_numbering(directory: str, *, machine_id: str = _MACHINE_ID) -> Numberin
         known = isinstance(instance, str) and len(instance) == len(numbering.instance) \
             and instance.isalnum() and instance.isascii() and type(boot) is int and 0 < boot < _MOST_BOOTS
         if known and fields["machine"] == machine:
-            numbering = Numbering(instance, boot + 1)
+            numbering = Numbering(instance, max(boot + 1, int(now)))
     try:
         _write(path, orjson.dumps({**numbering._asdict(), "machine": machine}))
     except OSError:
