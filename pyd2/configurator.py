@@ -16,7 +16,6 @@ from pyd2.config.loggers import check_sizes, in_new_spelling, parse_loggers
 from pyd2.config.model import UnixSocket
 from pyd2.config.parse import DEFAULT_SUMMARY, parse_element, read_file
 from pyd2.config.redact import redact
-from pyd2.config.tls import TlsError
 from pyd2.data.text import to_text
 from pyd2.disposal import Disposal
 from pyd2.errors import (
@@ -63,7 +62,7 @@ class QueueClaims(Protocol):
     """Keeps other processes from the directory of the durable queue."""
 
     def claim(self, queue: QueueSwitches) -> None:
-        """Lock the directory that a configuration asks for. Raises InUseError and TlsError."""
+        """Lock the directory that a configuration asks for. Raises InUseError."""
 
     def unclaim(self) -> None:
         """Take back ``claim``."""
@@ -339,7 +338,7 @@ class Configurator(Checker):
         queue = config.switches.queue
         try:
             self._queue.claim(queue)
-        except (InUseError, TlsError) as error:
+        except InUseError as error:
             fault = ConfigError(f"{error} ({queue.position})")
             self._log.emit("DHCP_DDNS_CONFIG_FAIL", fault)
             raise fault from error

@@ -176,7 +176,7 @@ class Service:
     # Configurations.
 
     def claim(self, queue: QueueSwitches) -> None:
-        """See DurableQueue; not on the update thread, because it waits for a disk. Raises TlsError, too."""
+        """See DurableQueue; not on the update thread, because it waits for a disk."""
         if self._in_force is not None and queue.needs_restart(self._in_force[0].switches.queue):
             raise InUseError("a queue of type 'nats' cannot be changed by a reload: restart the server")
         self._queue.claim(queue)

@@ -87,7 +87,7 @@ def test_the_threads_are_those_that_are_described_and_nothing_forks() -> None:
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "pyd2").rglob("*.py")
              if starts.search(path.read_text()) and ROOT / "pyd2" / "tools" not in path.parents}
     assert found == {"pyd2/capture/writer.py",
-                     "pyd2/queue/sqlite/stores.py", "pyd2/queue/sqlite/writer.py", "pyd2/net/tcp.py",
+                     "pyd2/queue/sqlite/stores.py", "pyd2/queue/sqlite/writer.py", "pyd2/config/tls.py",
                      "pyd2/history/writer.py", "pyd2/observe/writer.py", "pyd2/service.py",
                      "pyd2/hooks/gss/manager.py", "pyd2/web/worker.py"}
 

@@ -80,10 +80,7 @@ class ServiceHost:
     def __init__(
         self, service: Replaceable, around: Surroundings, queue: DurableQueue, switches: QueueSwitches
     ) -> None:
-        """Make the member of a configuration whose directory is locked; for the main thread.
-
-        Raises TlsError.
-        """
+        """Make the member of a configuration whose directory is locked; for the main thread."""
         self.ready = False
         self._service = service
         self._around = around

@@ -11,6 +11,7 @@ from pyd2.cluster.link import Link
 from pyd2.cluster.numbering import next_numbering
 from pyd2.cluster.owner import Owner
 from pyd2.cluster.receiver import Receiver
+from pyd2.config.tls import ContextReader
 from pyd2.queue.nats.connection import Client
 from pyd2.queue.nats.site import Site
 from pyd2.queue.shared.outgoing import Outgoing
@@ -39,12 +40,12 @@ class Member:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, switches: QueueSwitches, host: Host, disk: Disk, log: Log
     ) -> None:
-        """Count a start in the directory, which is locked, and read the certificates. Raises TlsError."""
+        """Count a start in the directory, which is locked."""
         assert switches.nats is not None
         self._loop = loop
         self._host = host
         nats = self._nats = switches.nats
-        tls = nats.tls.make_context(()) if nats.tls is not None else None
+        tls = ContextReader(nats.tls, ()) if nats.tls is not None else None
         numbering = next_numbering(switches.directory)
         client = Client(f"pyd2 {nats.name}", f"pyd2.inbox.{nats.name}", tls, nats.tls_hostname)
         link = self._link = Link(client, nats.servers, Site(nats.site), log)

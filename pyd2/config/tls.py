@@ -7,8 +7,11 @@ man in the middle. Neither falls back to plain text.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyd2.errors import Pyd2Error
 from pyd2.regular import open_regular
@@ -74,6 +77,45 @@ class TlsSwitches(NamedTuple):
         except OSError as error:  # ssl.SSLError is one
             raise _unusable(name, file, error) from error
         return context
+
+
+class ContextReader:
+    """Reads the files again for each connection, since certificates are renewed.
+
+    It does so in a thread of its own, for a disk may take its time; the end of the process does not wait for
+    that thread.
+    """
+
+    def __init__(self, tls: TlsSwitches, protocols: Sequence[str] = ALPN) -> None:
+        self._tls = tls
+        self._protocols = protocols
+        self._reading: asyncio.Future[SSLContext] | None = None
+        """It continues when the time of its caller is up: the next one waits for it."""
+
+    async def read(self) -> SSLContext:
+        """Return a context of what the files have now. Raises TlsError."""
+        reading = self._reading
+        if reading is None or reading.done():
+            reading = self._reading = self._begin(asyncio.get_running_loop())
+        await asyncio.wait((reading,))  # being cancelled cancels nothing here
+        self._reading = None
+        return reading.result()
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[SSLContext]:
+        outcome: asyncio.Future[SSLContext] = loop.create_future()
+        outcome.add_done_callback(asyncio.Future.exception)  # perhaps no caller waits for it any more
+
+        def call() -> None:
+            report: tuple[Any, object]
+            try:
+                report = outcome.set_result, self._tls.make_context(self._protocols)
+            except Exception as error:
+                report = outcome.set_exception, error
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(*report)
+
+        Thread(target=call, name="pyd2-tls", daemon=True).start()
+        return outcome
 
 
 def _unusable(name: str, file: str, error: OSError) -> TlsError:

@@ -12,22 +12,19 @@ import socket
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar, cast
 
-from pyd2.config.tls import TlsError
+from pyd2.config.tls import ContextReader, TlsError
 from pyd2.net.read_turns import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from ssl import SSLContext
 
     from pyd2.config.tls import TlsSwitches
     from pyd2.net.descriptors import Descriptors
 
 Sent = TypeVar("Sent")
-T = TypeVar("T")
 
 IDLE_SECONDS: Final = 30.0
 """A connection on which nothing moves for so long is closed (RFC 7766, section 6.2.3)."""
@@ -167,8 +164,7 @@ class TcpLink(Generic[Sent]):
         self._connection: _Connection | None = None
         """The present one; what comes from others counts no more."""
         self._connecting: asyncio.Task[None] | None = None
-        self._reading: asyncio.Future[SSLContext] | None = None
-        """Of the certificates. It continues when a connection's time is up: the next one waits for it."""
+        self._contexts = ContextReader(tls) if tls is not None else None
         self._not_before = 0.0
         """When the next connection may be opened, in the loop's time; ``_again`` runs until then."""
         self._again: asyncio.TimerHandle | None = None
@@ -245,10 +241,10 @@ class TcpLink(Generic[Sent]):
             lease = self._descriptors.take()
             new_connection = partial(_Connection, self._opened, self._read, self._ended, lease.release)
             async with asyncio.timeout(max(CONNECT_SECONDS, self._timeout())):
-                if tls is None:
+                if tls is None or self._contexts is None:
                     await self._loop.create_connection(new_connection, self._address, self._port)
                 else:
-                    context = await self._read_certificates(tls)
+                    context = await self._contexts.read()
                     await self._loop.create_connection(
                         new_connection, self._address, self._port, ssl=context,
                         server_hostname=tls.hostname or self._address,
@@ -269,15 +265,6 @@ class TcpLink(Generic[Sent]):
             self._pause()
             if self._waiting:
                 self._connect()
-
-    async def _read_certificates(self, tls: TlsSwitches) -> SSLContext:
-        """Read the files again, since certificates are renewed, and elsewhere: a disk may take its time."""
-        reading = self._reading
-        if reading is None or reading.done():
-            reading = self._reading = _in_thread(self._loop, tls.make_context)
-        await asyncio.wait((reading,))  # being cancelled cancels nothing here
-        self._reading = None
-        return reading.result()
 
     def _opened(self, connection: _Connection) -> None:
         """Send what has waited for the connection."""
@@ -428,21 +415,3 @@ class TcpLink(Generic[Sent]):
             stuck = stuck or waiting.answered == self._answered
         if stuck and self._connection is not None:
             self._give_up(self._connection, "no answer comes over the connection")
-
-
-def _in_thread(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> asyncio.Future[T]:
-    """Call a function in a thread of its own, which the end of the process does not wait for."""
-    outcome: asyncio.Future[T] = loop.create_future()
-    outcome.add_done_callback(asyncio.Future.exception)  # perhaps no caller waits for it any more
-
-    def call() -> None:
-        report: tuple[Callable[[Any], None], object]
-        try:
-            report = outcome.set_result, function()
-        except Exception as error:
-            report = outcome.set_exception, error
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(*report)
-
-    Thread(target=call, name="pyd2-tls", daemon=True).start()
-    return outcome

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyd2.config.nats.servers import Server
-from pyd2.config.tls import TlsSwitches
+from pyd2.config.tls import ContextReader, TlsSwitches
 from pyd2.queue.nats.connection import Client, connect
 from pyd2.queue.nats.errors import NatsError
 from pyd2.queue.nats.jetstream import JetStream
@@ -82,7 +82,7 @@ class ApartSite(Rig):
         self.updates = updates
         self.authority = authority
         tls = TlsSwitches("strict", "", str(authority.cert), str(client.cert), str(client.key))
-        self._client = Client("harness", "pyd2.inbox.harness", tls.make_context(()))
+        self._client = Client("harness", "pyd2.inbox.harness", ContextReader(tls, ()))
 
     # The daemons.
 

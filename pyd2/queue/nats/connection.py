@@ -14,15 +14,16 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from pyd2.config.tls import TlsError
 from pyd2.queue.nats import commands
 from pyd2.queue.nats.errors import ConnectError, NatsError, NoAnswerError, ProtocolError, RefusedError
 from pyd2.queue.nats.parser import Info, Message, Parser, Refusal, Signal, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from ssl import SSLContext
 
     from pyd2.config.nats.servers import Server
+    from pyd2.config.tls import ContextReader
     from pyd2.queue.nats.parser import Event
 
 CONNECT_SECONDS: Final = 2.0
@@ -39,7 +40,7 @@ class Client(NamedTuple):
     """For the lists of connections that the server shows."""
     inbox: str
     """The subject below which its answers arrive; its rights must allow to listen there."""
-    tls: SSLContext | None = None
+    tls: ContextReader | None = None
     """How to reach servers with ``tls://``."""
     hostname: str = ""
     """The name that their certificates must have; empty: that of the address."""
@@ -234,13 +235,13 @@ class Connection(asyncio.Protocol):
 
 async def connect(client: Client, server: Server, seconds: float = CONNECT_SECONDS) -> Connection:
     """Return a connection that is ready. Raises ConnectError."""
-    context = client.tls if server.tls else None
-    if server.tls and context is None:
+    if server.tls and client.tls is None:
         raise ConnectError(f"{server}: it wants TLS, for which there are no certificates")
     loop = asyncio.get_running_loop()
     connection = Connection(client, server)
     try:
         async with asyncio.timeout(seconds):
+            context = await client.tls.read() if server.tls and client.tls is not None else None
             await loop.create_connection(
                 lambda: connection, server.host, server.port, ssl=context,
                 server_hostname=(client.hostname or server.host) if context else None,
@@ -251,6 +252,8 @@ async def connect(client: Client, server: Server, seconds: float = CONNECT_SECON
         raise ConnectError(f"{server}: no connection within {seconds:g} s") from None
     except (OSError, ValueError) as error:  # the latter for a name that no certificate can have
         raise ConnectError(f"{server}: {_reason(error)}") from error
+    except TlsError as error:
+        raise ConnectError(f"{server}: {error}") from error
     except NoAnswerError:
         raise ConnectError(f"{server}: {connection.ended.result()}") from None
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyd2.config.tls import ContextReader
 from pyd2.errors import ConfigError
 from pyd2.queue.nats.connection import Client, Connection, connect
 from pyd2.queue.nats.errors import ConnectError
@@ -32,12 +33,12 @@ def read_nats(arguments: argparse.Namespace, file: str) -> NatsSwitches:
 
 
 def make_client(nats: NatsSwitches, arguments: argparse.Namespace) -> Client:
-    """Return how servers get to know this command. Raises TlsError."""
+    """Return how servers get to know this command."""
     tls = nats.tls
     if tls is not None and arguments.tls_cert_file:
         tls = tls._replace(cert_file=arguments.tls_cert_file, key_file=arguments.tls_key_file)
-    context = None if tls is None else tls.make_context(())
-    return Client("pyd2ctl", f"pyd2.inbox.{nats.name}", context, nats.tls_hostname)
+    contexts = None if tls is None else ContextReader(tls, ())
+    return Client("pyd2ctl", f"pyd2.inbox.{nats.name}", contexts, nats.tls_hostname)
 
 
 async def connect_to_any(nats: NatsSwitches, client: Client) -> Connection:

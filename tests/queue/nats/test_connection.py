@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.config.nats.servers import Server
-from pyd2.config.tls import TlsSwitches
+from pyd2.config.tls import ContextReader, TlsSwitches
 from pyd2.queue.nats.commands import write_header
 from pyd2.queue.nats.connection import Client, connect
 from pyd2.queue.nats.errors import ConnectError, NoAnswerError, ProtocolError, RefusedError
@@ -20,6 +20,7 @@ from tests.queue.nats.played import INFO, TIMEOUT, Peer, connected, of_real, pla
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CLIENT = Client("test", "pyd2.inbox.test")
 
@@ -124,7 +125,7 @@ def client(
 ) -> Client:
     files = (str(authority.cert) if authority else "", *((str(own.cert), str(own.key)) if own else ("", "")))
     switches = TlsSwitches("strict", "", *files)
-    return Client(name, f"pyd2.inbox.{name}", switches.make_context(protocols=()), hostname)
+    return Client(name, f"pyd2.inbox.{name}", ContextReader(switches, ()), hostname)
 
 
 @pytest.mark.peers
@@ -163,6 +164,33 @@ def test_whoever_is_not_known_gets_no_connection(
     async def scenario() -> None:
         with pytest.raises(ConnectError, match=f"^tls://127.0.0.1:{tls_server.port}: .*{fault}"):
             await connect(stranger, of_real(tls_server, tls=True), TIMEOUT)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.peers
+def test_a_renewed_certificate_is_used_for_the_next_connection(
+    tls_server: NatsServer, authority: Certificate, certificates: dict[str, Certificate], tmp_path: Path
+) -> None:
+    """A daemon had read its certificate at its start, and nothing reached the servers when that expired."""
+    own = Certificate(tmp_path / "own.crt", tmp_path / "own.key")
+    there = of_real(tls_server, tls=True)
+
+    def renew(name: str) -> None:
+        own.cert.write_bytes(certificates[name].cert.read_bytes())
+        own.key.write_bytes(certificates[name].key.read_bytes())
+
+    async def scenario() -> None:
+        renew("x")
+        known = client(authority, own)
+        with pytest.raises(ConnectError, match="Authorization Violation"):
+            await connect(known, there, TIMEOUT)
+        own.cert.unlink()
+        with pytest.raises(ConnectError, match=f"^tls://.*'tls-cert-file' {own.cert} cannot be used"):
+            await connect(known, there, TIMEOUT)
+        renew("all")
+        async with connected(there, known) as connection:
+            await connection.ping(TIMEOUT)
 
     asyncio.run(scenario())
 
