@@ -155,6 +155,7 @@ W   PYD2_CLUSTER_SPOOLING site %1: the servers accept no requests: %2. Requests 
 E   PYD2_CLUSTER_STREAM_LOST site %1: the servers have lost what they had acknowledged: batch %2 is another one, or some before it are gone. pyd2 reads again what is left, and skips what it knows to be done. Set 'sync_interval: always' on all NATS servers
 W   PYD2_CLUSTER_UNREACHABLE site %1: cannot connect to %2. pyd2 tries the servers in turn
 E   PYD2_CLUSTER_UNREAD site %1: this node owns the queue, but cannot read its requests: %2. It makes no updates until it can. Run 'pyd2ctl queue check'; if the rights of its certificate do not suffice, give it those that the documentation lists ('Several machines', Security)
+E   PYD2_CLUSTER_UNREMOVED site %1: what is done cannot be removed from the queue: %2. The queue grows until it is full (1 GiB), and then the servers accept no more requests. If the rights of this node's certificate do not suffice, give it those that the documentation lists ('Several machines', Security)
 W   PYD2_CLUSTER_UNWATCHED site %1: the record of the queue cannot be watched: %2. This node looks at it now and then instead, and claims later a queue that is given up. Give its certificate the rights of a node in the configuration of the NATS servers: the documentation lists them ('Several machines', Security)
 W   PYD2_NCR_KERNEL_DROPS the kernel dropped %1 datagrams for %2 because the receive buffer was full: raise net.core.rmem_max and restart the server
 W   PYD2_SERVICE_MANAGER_UNREACHABLE cannot notify the service manager at %2 (%1): %3

@@ -34,6 +34,8 @@ class Contact:
         """How often it could not be watched."""
         self._unread = 0
         """How often in a row the requests could not be read."""
+        self._unremoved = 0
+        """How often in a row what is done could not be removed."""
 
     @property
     def failing(self) -> bool:
@@ -89,3 +91,13 @@ class Contact:
     def readable(self) -> None:
         """The requests can be read."""
         self._unread = 0
+
+    def unremoved(self, fault: str) -> None:
+        """Log why what is done cannot be removed, once, if it does not pass soon."""
+        self._unremoved += 1
+        if self._unremoved == LOGGED_FAILURE:
+            self._log.emit("PYD2_CLUSTER_UNREMOVED", self._site, fault)
+
+    def removed(self) -> None:
+        """What is done was removed, as far as there was any."""
+        self._unremoved = 0

@@ -84,7 +84,7 @@ class Owner:
         self._early = EarlyReader()
         self._watch: asyncio.TimerHandle | None = None
         """Ends the term when the lease is over."""
-        self._removal = Removal()
+        self._removal = Removal(self._contact)
         self._read_all = False
         """Whether the next term is to read all that is there."""
         self._renew_at = 0.0

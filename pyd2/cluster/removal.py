@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from pyd2.queue.shared.interface import SharedQueueError
+from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
 from pyd2.queue.shared.progress import name_of
 
 if TYPE_CHECKING:
+    from pyd2.cluster.contact import Contact
     from pyd2.queue.shared.interface import SharedQueue
     from pyd2.queue.shared.late import LateName
     from pyd2.queue.shared.record import Record, Revision
@@ -29,7 +29,8 @@ It costs the servers a write to their disks, and nats-server 2.10 may lose the c
 class Removal:
     """What one node has had removed."""
 
-    def __init__(self) -> None:
+    def __init__(self, contact: Contact) -> None:
+        self._contact = contact
         self._task: asyncio.Task[None] | None = None
         self._next_at = 0.0
         """When something may be removed again, in monotonic seconds."""
@@ -65,15 +66,30 @@ class Removal:
             self._task.cancel()
 
     async def _remove(self, queue: SharedQueue, record: Record) -> None:
+        """Remove what a record says is done. What fails is tried again later, with more."""
+        try:
+            await self._drop(queue, record)
+            await self._drop_late(queue)
+        except UnansweredError:
+            pass  # as while servers choose a leader
+        except SharedQueueError as error:
+            self._contact.unremoved(str(error))
+        else:
+            self._contact.removed()
+
+    async def _drop(self, queue: SharedQueue, record: Record) -> None:
         up_to = record.floor - 1
-        with suppress(SharedQueueError):  # it is tried again, with more
+        if self._is_new(up_to):
             # Servers that have lost what they had acknowledged give its sequences to new batches.
-            if self._is_new(up_to) and name_of(await queue.batch(record.floor)) == record.at:
+            at_floor = await queue.batch(record.floor)
+            if at_floor is not None and name_of(at_floor) == record.at:
                 await queue.drop(up_to)
                 self._dropped = up_to
-            for name, revision in list(self._ended.items()):
-                await queue.drop_late(name, revision)
-                del self._ended[name]
+
+    async def _drop_late(self, queue: SharedQueue) -> None:
+        for name, revision in list(self._ended.items()):
+            await queue.drop_late(name, revision)
+            del self._ended[name]
 
     def _is_new(self, up_to: int) -> bool:
         """Whether something may be there to remove; in a stream that was made again sequences begin at 1."""

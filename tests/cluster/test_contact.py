@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyd2.cluster import owner as module
-from pyd2.cluster import term
+from pyd2.cluster import removal, term
 from pyd2.cluster.link import Link
 from pyd2.queue.nats.connection import Connection
 from pyd2.queue.nats.site import SiteQueue, SiteReader
 from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
-from tests.cluster.played import Node, new_site, until
+from tests.cluster.played import Node, append, new_site, until
 from tests.kit.nats_servers import nats_servers
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ NO_ANSWER = "no answer yet"
 RIGHTS = """
 authorization { users: [ { user: anyone, password: anyone, permissions: { publish: { deny: [
   "$JS.API.CONSUMER.CREATE.PYD2-OWN-unwatched-0.>", "$JS.API.CONSUMER.MSG.NEXT.PYD2-OWN-unheard-0.>",
-  "$JS.API.CONSUMER.CREATE.PYD2-REQ-unread-0.>", "pyd2.own.unwritten.0.record" ] } } } ] }
+  "$JS.API.CONSUMER.CREATE.PYD2-REQ-unread-0.>", "pyd2.own.unwritten.0.record",
+  "$JS.API.STREAM.PURGE.PYD2-REQ-unremoved-0" ] } } } ] }
 no_auth_user: anyone
 """
 """Who connects has all rights but these, each of which one site lacks."""
@@ -168,4 +169,28 @@ def test_rights_that_do_not_suffice_are_logged_once(
         handle(connection, text)
 
     monkeypatch.setattr(Connection, "_refused", count)
+    asyncio.run(scenario())
+
+
+def test_who_may_not_remove_what_is_done_hears_of_it_before_the_stream_is_full(
+    refusing: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing said so: after days the servers took no more requests, though all of them were done."""
+    monkeypatch.setattr(removal, "DROP_SECONDS", 0.0)
+
+    async def scenario() -> None:
+        async with new_site(refusing, "unremoved") as queue:
+            node = Node(refusing, "unremoved", "n1")
+            for serial in range(1, 12):
+                await append(queue, serial, b"a")
+                await node.until_begun(b"a")
+                node.host.end(1)
+                await until(lambda: node.owner.status()["floor"] == serial, "the floor")  # noqa: B023
+            await node.until_logged("PYD2_CLUSTER_UNREMOVED")
+            (text,) = node.log.texts("PYD2_CLUSTER_UNREMOVED")
+            assert "Permissions Violation" in text
+            assert node.owner.may_send()
+            assert await queue.batch(1) is not None
+            await node.kill()
+
     asyncio.run(scenario())
