@@ -11,7 +11,7 @@ import pytest
 from pyd2.cluster import owner as module
 from pyd2.cluster import removal, term
 from pyd2.cluster.link import Link
-from pyd2.queue.nats.site import SiteQueue, SiteReader
+from pyd2.queue.nats.site import Site, SiteQueue, SiteReader
 from pyd2.queue.shared.interface import SharedQueue, SharedQueueError, UnansweredError
 from pyd2.queue.shared.ownership import Moment, Ownership
 from tests.cluster.played import LEASE, Node, PlayedHost, append, dead_letters, new_site, until
@@ -70,8 +70,9 @@ def test_the_owner_works_the_queue_off_and_has_removed_what_is_done(
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("readable", [True, False])
 def test_nothing_is_removed_while_the_batch_at_the_floor_is_another_one(
-    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, *, readable: bool
 ) -> None:
     """Behind it new batches may have the sequences of those that the servers have lost."""
     monkeypatch.setattr(removal, "DROP_SECONDS", 0.0)
@@ -83,13 +84,19 @@ def test_nothing_is_removed_while_the_batch_at_the_floor_is_another_one(
         return None
 
     async def scenario() -> None:
-        async with new_site(server, "kept") as queue:
-            node = Node(server, "kept", "n1")
-            for serial, text in enumerate((b"a", b"b", b"c"), 1):
+        site = f"kept-{readable}"
+        async with new_site(server, site) as queue:
+            node = Node(server, site, "n1")
+            for serial, text in enumerate((b"a", b"b"), 1):
                 await append(queue, serial, text)
-            await node.until_begun(b"a", b"b", b"c")
+            if readable:
+                await append(queue, 3, b"c")
+            else:
+                await queue._jetstream.publish(Site(site).subject("r.x"), b"damaged", {}, seconds=TIMEOUT)
+            await node.until_begun(*(b"a", b"b", b"c")[: 2 + readable])
+            await until(lambda: readable or "PYD2_CLUSTER_BATCH_UNREADABLE" in node.log.ids, "all to be read")
             monkeypatch.setattr(SiteQueue, "batch", lost)
-            node.host.end(3)
+            node.host.end(2 + readable)
             await until(lambda: 3 in asked, "the floor to be compared")
             await node.kill()
             assert await there(queue, 1) is not None

@@ -72,7 +72,7 @@ class Progress:
 
     def is_last(self, found: QueuedBatch | None) -> bool:
         """Whether a batch is the one that was read last, or, before that, the one at the floor."""
-        return name_of(found) == self._last
+        return found is not None and name_of(found) == self._last
 
     def begin(
         self, sequence: int, batch: RequestBatch | None, now: float = 0.0, *, waits: bool = False

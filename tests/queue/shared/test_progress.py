@@ -84,6 +84,7 @@ def test_a_floor_at_a_batch_that_cannot_be_read_is_found_again() -> None:
     record = Record("n", 1, 7, None, {})
     assert Progress(record).begin_after(QueuedBatch(7, None, "damaged")) == 7
     assert Progress(record).begin_after(QueuedBatch(7, batch(1))) == 0
+    assert Progress(record).begin_after(None) == 0  # servers have lost it
 
 
 ARRIVED = st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 6), st.integers(0, 3)), max_size=20)
