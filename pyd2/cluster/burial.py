@@ -38,15 +38,20 @@ class _Waiting(NamedTuple):
 
 
 class Burial:
-    """``bury_here`` keeps dead letters on the disk of this machine."""
+    """``bury_here`` keeps dead letters on the disk of this machine.
+
+    ``works`` says whether the servers take what else this node writes, as far as is known.
+    """
 
     def __init__(
-        self, link: Link, bury_here: Callable[[Sequence[DeadLetter]], None], log: Log, site: str
-    ) -> None:
+        self, link: Link, bury_here: Callable[[Sequence[DeadLetter]], None], log: Log, site: str,
+        works: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self._link = link
         self._bury_here = bury_here
         self._log = log
         self._site = site
+        self._works = works
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._here = False
@@ -72,7 +77,7 @@ class Burial:
             if failed is None:
                 failing_since, self._here = None, False
                 continue
-            if failing_since is None:
+            if failing_since is None or not self._works():
                 failing_since = loop.time()
             if self._here or loop.time() - failing_since >= HERE_SECONDS:
                 self._keep_here(failed)

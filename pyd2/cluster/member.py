@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pyd2.cluster.link import Link
@@ -81,7 +80,7 @@ class Member:
         """Begin to work."""
         parts = [self._link.run, self._receiver.run]
         if self._owner is not None:
-            parts.append(self._owner.run)
+            parts += [self._owner.run, self._owner.burial.run]
         self._tasks = [self._loop.create_task(self._keep(part)) for part in parts]
 
     async def _keep(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -103,7 +102,7 @@ class Member:
             self._leaving = self._loop.create_task(self._leave(on_left, arriving))
 
     async def _leave(self, on_left: Callable[[], None], arriving: Callable[[], bool]) -> None:
-        with suppress(TimeoutError):  # the lease runs out
+        try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 if self._owner is not None:
                     self._owner.leave()
@@ -112,6 +111,10 @@ class Member:
                 while arriving() or self._receiver.has_only_copy:  # the disk may work again, too
                     await asyncio.sleep(_LEAVE_PAUSE)
                     self._receiver.keep()
+        except TimeoutError:
+            pass  # the lease runs out
+        except Exception as error:  # a defect must not keep the daemon from stopping
+            self._host.report({"message": "leaving the shared queue has failed", "exception": error})
         self.left = True
         on_left()
 

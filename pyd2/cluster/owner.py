@@ -70,7 +70,7 @@ class Owner:
         self._log = log
         self._site = site
         self._most = most
-        self._burial = Burial(link, host.bury, log, site)
+        self.burial: Final = Burial(link, host.bury, log, site, lambda: ownership.may_send(moment()))
         self._contact = Contact(link, log, site)
         self._term_log = TermLog(log, site)
         self.claims = 0
@@ -141,7 +141,7 @@ class Owner:
             status |= {"owner": record.node, "epoch": record.epoch, "floor": record.floor}
         status |= {
             "claims": self.claims, "overtaken": self._term_log.overtaken_requests,
-            "missing": self._term_log.missing_batches, "dead-letters": self._burial.buried,
+            "missing": self._term_log.missing_batches, "dead-letters": self.burial.buried,
         }
         if self._term is not None:
             status |= {"waiting": self._term.work.count, "late": self._term.work.late}
@@ -152,9 +152,7 @@ class Owner:
     # Its work.
 
     async def run(self) -> None:
-        """Own the queue, or wait to, until this is cancelled."""
-        burying = asyncio.get_running_loop().create_task(self._burial.run())
-        burying.add_done_callback(self._report_fault)
+        """Own the queue, or wait to, until this is cancelled; ``burial.run`` is to run beside it."""
         try:
             while True:
                 try:
@@ -171,7 +169,6 @@ class Owner:
         finally:
             self._end_term(self._term)
             self._early.close()
-            burying.cancel()
             self._removal.cancel()
 
     async def _turn(self) -> None:
@@ -348,7 +345,7 @@ class Owner:
             self._log.emit("PYD2_CLUSTER_RESUMED", self._site, record.floor + 1)
         self._paused_since = None
         events = TermEvents(
-            self._carry_out, self._burial.add, self._term_log,
+            self._carry_out, self.burial.add, self._term_log,
             self._contact.unread, self._contact.readable, lambda: self._host.retries,
             lambda: self._host.turn_limit,
         )
@@ -405,10 +402,6 @@ class Owner:
             self._read_all = True
             self._removal.begin_again()
         self._end_term(self._term)
-
-    def _report_fault(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._host.report({"message": "burying dead letters has ended", "exception": error})
 
     def _stop_reading(self) -> None:
         self._early.close()

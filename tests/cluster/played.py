@@ -117,7 +117,8 @@ class Node:
         self.link = Link(Client(name, f"pyd2.inbox.{name}"), [of_real(server)], Site(site), self.log)
         self.ownership = Ownership(f"{name}.x", LEASE, GRACE)
         self.owner = Owner(self.ownership, LEASE, self.host, self.link, self.log, site, most)
-        self.tasks = [asyncio.ensure_future(self.link.run()), asyncio.ensure_future(self.owner.run())]
+        parts = self.link.run, self.owner.run, self.owner.burial.run
+        self.tasks = [asyncio.ensure_future(part()) for part in parts]
 
     async def until_logged(self, message_id: str, count: int = 1) -> None:
         await until(lambda: self.log.ids.count(message_id) >= count, f"{message_id}: {self.log.lines}")

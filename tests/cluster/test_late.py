@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyd2.cluster import removal
+from pyd2.queue.nats.site import SiteQueue
 from pyd2.queue.shared import progress as progress_module
-from pyd2.queue.shared.interface import OutdatedError
+from pyd2.queue.shared.interface import OutdatedError, UnansweredError
 from pyd2.queue.shared.late import LateBatch, LateName
+from pyd2.queue.shared.ownership import Ownership
 from tests.cluster.played import Node, PlayedReceiver, append, dead_letters, new_site, until
 from tests.kit import ncr
 from tests.queue.nats.played import TIMEOUT
 
 if TYPE_CHECKING:
-
     from pyd2.queue.nats.jetstream import JetStream
-    from pyd2.queue.nats.site import SiteQueue
     from tests.kit.nats_servers import NatsServer
 
 pytestmark = pytest.mark.peers
@@ -172,6 +172,40 @@ def test_without_a_stream_for_them_dead_letters_stay_on_the_machine(
             (dead,) = node.host.dead
             assert (dead.datagram, dead.reason) == (b"a", "in vain")
             await until(lambda: status(node, "floor") == 1, "the floor")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_while_the_servers_take_nothing_dead_letters_wait(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They went to the disk, and the message had the operator make streams that were there."""
+    monkeypatch.setattr("pyd2.cluster.burial.HERE_SECONDS", 0.02)
+    monkeypatch.setattr("pyd2.cluster.burial._PAUSE", 0.01)
+    bury, tries, works = SiteQueue.bury, 0, False
+
+    async def unanswered(*arguments: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if not works:
+            raise UnansweredError("no answer")
+        await bury(*arguments)
+
+    async def scenario() -> None:
+        nonlocal works
+        async with new_site(server, "waits") as queue:
+            node = Node(server, "waits", "n1")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            monkeypatch.setattr(SiteQueue, "bury", unanswered)
+            monkeypatch.setattr(Ownership, "may_send", lambda *_: works)
+            node.host.end(1, {b"a": "in vain"})
+            await until(lambda: tries > 10, "some tries")
+            assert node.host.dead == []
+            works = True
+            await until(lambda: status(node, "dead-letters") == 1, "it to be taken")
+            assert "PYD2_CLUSTER_DEAD_LETTERS_HERE" not in node.log.ids
             await node.kill()
 
     asyncio.run(scenario())

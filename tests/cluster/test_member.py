@@ -15,12 +15,12 @@ from pyd2.config.nats.switches import NatsSwitches
 from pyd2.config.switches import QueueSwitches
 from pyd2.queue.nats.site import SiteQueue
 from pyd2.queue.shared.interface import UnansweredError
-from tests.cluster.played import PlayedDisk, PlayedHost, new_site, until
+from tests.cluster.played import PlayedDisk, PlayedHost, append, dead_letters, new_site, until
 from tests.queue.nats.played import of_real
 from tests.update.support import MemoryLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from tests.kit.nats_servers import NatsServer
@@ -141,5 +141,65 @@ def test_one_that_stops_waits_for_the_servers_no_longer_than_it_may(
             member.take([b"a"], [1])
             member.leave(lambda: None, lambda: False)
             await until(lambda: member.left, "the end")
+
+    asyncio.run(scenario())
+
+
+def test_one_that_stops_does_so_though_it_fails_and_the_fault_is_seen(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon waited for ever, and nobody heard why."""
+    def broken(*_: object) -> Sequence[int]:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(receiver, "KEEP_SECONDS", 3600.0)
+
+    async def scenario() -> None:
+        disk = PlayedDisk()
+        async with receiving(server, tmp_path, disk) as member:  # there is no stream
+            monkeypatch.setattr(disk, "keep", broken)
+            member.take([b"a"], ())
+            member.leave(lambda: None, lambda: False)
+            await until(lambda: member.left, "the end")
+            assert isinstance(member._host, PlayedHost)
+            (fault,) = member._host.faults
+            assert fault["message"] == "leaving the shared queue has failed"
+
+    asyncio.run(scenario())
+
+
+def test_dead_letters_are_buried_again_after_a_fault(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Burying had ended for good, and the floor never rose again."""
+    bury, failed = SiteQueue.bury, False
+
+    async def broken(*arguments: Any) -> None:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise RuntimeError("a defect")
+        await bury(*arguments)
+
+    monkeypatch.setattr(SiteQueue, "bury", broken)
+    monkeypatch.setattr(module, "_FAULT_PAUSE", 0.01)
+
+    async def scenario() -> None:
+        async with new_site(server, "buries") as queue:
+            nats = NatsSwitches((of_real(server),), "buries", "n1")
+            host = PlayedHost()
+            switches = QueueSwitches("nats", str(tmp_path), nats=nats)
+            member = Member(asyncio.get_running_loop(), switches, host, PlayedDisk(), MemoryLog())
+            member.start()
+            await append(queue, 1, b"a", b"b")
+            await until(lambda: host.texts == [b"a", b"b"], "both to begin")
+            host.end(1, {b"a": "in vain"})
+            await until(lambda: host.faults, "the fault")
+            host.end(1, {b"b": "in vain"})
+            await until(lambda: member.status(0.0)["node"]["dead-letters"] == 1, "the other one")
+            (dead,) = await dead_letters(server, "buries")
+            assert dead.datagram == b"b"
+            member.close()
+            await asyncio.sleep(0)
 
     asyncio.run(scenario())
