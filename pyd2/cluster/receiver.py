@@ -237,11 +237,12 @@ class Receiver:
             return
         self._look_at = now + LOOK_SECONDS  # if it fails
         again = 0
-        with suppress(SharedQueueError):  # it looks again
+        # It looks again. Without the record, which a later pyd2 may have written, it cannot tell what is lost
+        # from what is done and was removed.
+        with suppress(SharedQueueError, RecordError):
             if now >= self._read_record_at:
-                with suppress(RecordError):  # a later pyd2 has written it: what is done is not known
-                    _, record = await in_time(self._link.queue.record(), ANSWER_SECONDS)
-                    self._forget_done(record)
+                _, record = await in_time(self._link.queue.record(), ANSWER_SECONDS)
+                self._forget_done(record)
                 self._read_record_at = now + LOOK_SECONDS
             kept = await self._first_lost(self._acknowledged.look(now - LOOK_SECONDS, now))
             while kept is not None and not await self._is_there(kept, wait=not again):

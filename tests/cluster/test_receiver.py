@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyd2.cluster import receiver as module
-from pyd2.queue.nats.site import SiteQueue
+from pyd2.queue.nats.site import Site, SiteQueue
 from pyd2.queue.shared.batch import BatchNumber
 from pyd2.queue.shared.record import Record, Revision
 from tests.cluster.played import PlayedReceiver, lagging_leader, new_site, until
@@ -212,6 +212,34 @@ def test_what_is_there_or_done_is_not_appended_again(monkeypatch: pytest.MonkeyP
             seen = len(looked)
             await until(lambda: len(looked) > seen + 2, "it to look again")
             assert set(looked[seen:]) == {2}
+            assert (one.receiver.repeated, "PYD2_CLUSTER_APPENDED_AGAIN" in one.log.ids) == (0, False)
+            await one.end()
+
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
+@pytest.mark.usefixtures("_looks_soon")
+def test_while_the_record_cannot_be_read_nothing_is_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later pyd2 owns the queue: all that it had done and removed came again, as lost, and again."""
+    record, looks = SiteQueue.record, 0
+
+    async def noted(queue: SiteQueue) -> tuple[Revision, Record]:
+        nonlocal looks
+        looks += 1
+        return await record(queue)
+
+    async def scenario() -> None:
+        async with new_site(server, "later") as queue:
+            await queue._jetstream.publish(Site("later").record, b'{"format": 2}', {}, seconds=TIMEOUT)
+            one = PlayedReceiver(server, "later", "r1")
+            await until(lambda: one.link.server, "the connection")
+            for number in range(2):
+                one.receiver.take([b"%d" % number], ())
+                await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+            await queue.drop(1)
+            monkeypatch.setattr(SiteQueue, "record", noted)
+            await until(lambda: looks > 4, "it to look some times")
             assert (one.receiver.repeated, "PYD2_CLUSTER_APPENDED_AGAIN" in one.log.ids) == (0, False)
             await one.end()
 
