@@ -93,7 +93,6 @@ class ServiceHost:
         """Whether the engine got no requests in the turn before, which had taken long already."""
         self._closed = False
         assert switches.nats is not None
-        self._max_entries = switches.max_entries
         self._lease = switches.nats.lease
         self._valid = _VALID_PART * switches.nats.tsig_fudge
         self.member: Final = Member(around.loop, switches, self, queue, around.log)
@@ -163,7 +162,7 @@ class ServiceHost:
         """See Host."""
         self._term = term
         self._ends = EndReports(self._around.loop, self._around.log, term.done)
-        self._ends.configure(self._max_entries)
+        self._ends.configure(self.member.max_entries)
 
     def carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         """See Host."""

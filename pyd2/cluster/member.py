@@ -54,6 +54,7 @@ class Member:
         self._owner: Owner | None = None
         if nats.own:
             self._owner = Owner(ownership, nats.lease, host, link, log, nats.site, switches.max_entries)
+        self.max_entries = switches.max_entries
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving: asyncio.Task[None] | None = None
         self.left = False
@@ -71,6 +72,12 @@ class Member:
     def keep(self) -> None:
         """See Receiver."""
         self._receiver.keep()
+
+    def configure(self, max_entries: int) -> None:
+        """Let the owner have so many requests under way; a reload may change that."""
+        self.max_entries = max_entries
+        if self._owner is not None:
+            self._owner.configure(max_entries)
 
     def may_send(self) -> bool:
         """See Owner."""

@@ -50,6 +50,8 @@ _LEAVING_PAUSE: Final = 0.005
 
 _PAUSE: Final = 0.1
 """Seconds before the next try when a call has failed, or one that has left looks whether it is to stay."""
+_FAULT_PAUSE: Final = 1.0
+"""Seconds until the next term when reading has ended by a defect: each costs an engine."""
 
 
 def moment() -> Moment:
@@ -80,6 +82,8 @@ class Owner:
         self._known = False
         """Whether the record was read, and no write has failed, since the last failure."""
         self._term: Term | None = None
+        self._begin_at = 0.0
+        """When the next one may begin, by ``Moment.boot``."""
         self._reading: asyncio.Task[None] | None = None
         self._early = EarlyReader()
         self._watch: asyncio.TimerHandle | None = None
@@ -115,6 +119,12 @@ class Owner:
         # Not now: the engine is in the middle of sending.
         asyncio.get_running_loop().call_soon(self._hold, term)
         return False
+
+    def configure(self, most: int) -> None:
+        """Let so many requests be under way from now on."""
+        self._most = most
+        if self._term is not None:
+            self._term.most = most
 
     def leave(self) -> None:
         """Give the queue up, soon; ``left`` is set then."""
@@ -247,7 +257,7 @@ class Owner:
                 await self._leave(queue, term)
                 return
             self._stop_reading()
-        elif term is None and self._host.ready and ownership.may_send(now):
+        elif term is None and now.boot >= self._begin_at and self._host.ready and ownership.may_send(now):
             if ownership.revision.last == ownership.revision.record:
                 self._begin_term()
                 return
@@ -398,6 +408,7 @@ class Owner:
             return
         if (error := task.exception()) is not None:
             self._host.report({"message": "reading the shared queue has failed", "exception": error})
+            self._begin_at = moment().boot + _FAULT_PAUSE
         if self._term is not None and self._term.incomplete:
             self._read_all = True
             self._removal.begin_again()

@@ -89,7 +89,8 @@ class Term:
         self.begun = 0
         """Requests of these that the engine has got, or whose dead letters are not safe."""
         self._events = events
-        self._most = most
+        self.most = most
+        """It may be changed at any time."""
         self._newest = NewestRequests()
         self._order = Order(progress)
         self._blocked = 0.0
@@ -251,7 +252,7 @@ class Term:
         It may have the sequence of a batch that was read, and that the servers have lost. Raises
         _MissingError.
         """
-        while (overdue := self._order.overdue(self._most / 2)) is not None and not self.closed:
+        while (overdue := self._order.overdue(self.most / 2)) is not None and not self.closed:
             if not self._events.log.knows_gap(overdue.batch):
                 self._events.log.note_gaps(overdue.sequence, self._order.names())
                 raise _MissingError
@@ -264,7 +265,7 @@ class Term:
         # A DNS server that is down must not keep the requests for others from being read, nor may batches
         # that wait keep the one from being read that they wait for.
         ready = count - self._events.retries() - self._order.requests
-        return count >= self._most or ready >= READ_AHEAD
+        return count >= self.most or ready >= READ_AHEAD
 
     async def _carry_out(self, datagrams: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Hand requests to the engine, some in each turn of the loop."""

@@ -57,6 +57,9 @@ class NextPart(Protocol):
     def keep(self) -> None:
         """Put all requests on the disk that are not there: what follows goes there, too."""
 
+    def configure(self, max_entries: int) -> None:
+        """Have so many requests at most, as the queue itself."""
+
     def status(self, wall: float) -> Mapping[str, Plain]:
         """Return what the queue's status has besides."""
 
@@ -198,6 +201,8 @@ class DurableQueue:
     def configure(self, switches: QueueSwitches) -> None:
         """Work by the configuration whose directory was claimed."""
         self._limit.max_entries = switches.max_entries
+        if self._part is not None:
+            self._part.configure(switches.max_entries)
         life = self._lifecycle
         if not switches.on_disk:
             if life.state not in (State.CLOSED, State.RETIRED):

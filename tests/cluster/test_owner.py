@@ -559,3 +559,57 @@ def test_requests_that_are_tried_again_do_not_keep_others_from_being_read(
             await node.kill()
 
     asyncio.run(scenario())
+
+
+def test_how_much_may_be_under_way_can_be_changed_while_it_runs(server: NatsServer) -> None:
+    """A reload changed it for what comes in, and not for what the owner reads."""
+    async def scenario() -> None:
+        async with new_site(server, "most") as queue:
+            node = Node(server, "most", "n1", most=2)
+            for serial, text in enumerate((b"a", b"b", b"c", b"d"), 1):
+                await append(queue, serial, text)
+            await node.until_begun(b"a", b"b")
+            node.owner.configure(3)
+            await node.until_begun(b"a", b"b", b"c")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_defect_in_reading_does_not_make_term_after_term(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each throws an engine away, and fills the log: there were twenty in a second."""
+    replace, writes, broken = SiteQueue.replace, 0, True
+    begin = term.Term._begin
+
+    async def fails(one: term.Term, queued: QueuedBatch) -> None:
+        if broken:
+            raise RuntimeError("a defect")
+        await begin(one, queued)
+
+    async def counted(*arguments: Any) -> Revision:
+        nonlocal writes
+        writes += 1
+        return await replace(*arguments)
+
+    monkeypatch.setattr(term.Term, "_begin", fails)
+    monkeypatch.setattr(SiteQueue, "replace", counted)
+
+    async def scenario() -> None:
+        nonlocal broken
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_FAULT_PAUSE", 2 * TIMEOUT)
+            async with new_site(server, "defect") as queue:
+                await append(queue, 1, b"a")
+                node = Node(server, "defect", "n1")
+                await until(lambda: node.host.faults, "the fault")
+                since = writes
+                await until(lambda: writes >= since + 3, "some renewals")
+                assert len(node.host.faults) == 1
+                broken = False
+                node.owner._begin_at = 0.0
+                await node.until_begun(b"a")
+                await node.kill()
+
+    asyncio.run(scenario())

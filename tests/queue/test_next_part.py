@@ -26,6 +26,7 @@ class PlayedPart:
         self.waiting: list[bytes] = []
         """What is not on the disk."""
         self.numbers: dict[bytes, int] = {}
+        self.max_entries = 0
         daemon.queue.hand_to(self)
 
     @property
@@ -45,6 +46,9 @@ class PlayedPart:
             numbers = self.daemon.queue.keep(self.waiting, 1000.0)
             self.numbers |= zip(self.waiting, numbers, strict=True)
             self.waiting = []
+
+    def configure(self, max_entries: int) -> None:
+        self.max_entries = max_entries
 
     def end(self, *datagrams: bytes) -> None:
         self.daemon.queue.done([self.numbers.pop(datagram) for datagram in datagrams], {})
@@ -157,6 +161,7 @@ def test_behind_what_the_file_held_nothing_passes(tmp_path: Path) -> None:
 def test_what_is_in_memory_counts_for_the_limit_and_is_kept_at_the_end(tmp_path: Path) -> None:
     async def scene(daemon: Daemon) -> None:
         part = await in_use(daemon, tmp_path, max_entries=4)
+        assert part.max_entries == 4
         daemon.queue.accept(names(1, 2, 3))
         daemon.queue.accept(names(4, 5, 6))
         assert part.waiting == names(1, 2, 3, 4)
