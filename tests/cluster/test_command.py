@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from pyd2.queue.nats.site import Site, SiteQueue
 from pyd2.queue.shared.record import NO_RECORD
 from pyd2.tools.cli import main
 from tests.kit.nats_servers import NatsServer, nats_servers
+from tests.kit.waiting import wait_until
 from tests.queue.nats.played import TIMEOUT, connected, of_real
 
 if TYPE_CHECKING:
@@ -48,6 +50,10 @@ def test_a_queue_is_made_and_checked(tmp_path: Path, capsys: pytest.CaptureFixtu
         asyncio.run(claim(servers[0]))
         assert main(["queue", "check", config]) == 0
         assert "queue of site-a: owned by n1.x, epoch 1, done up to batch 0" in capsys.readouterr().out
+        impatient = write_config(tmp_path, servers, lease=2, grace=0.5)
+        wait_until(lambda: main(["queue", "check", impatient]) == 1, "the end of the lease")
+        text = r"WRONG: n1\.x owns the queue of site-a and has not renewed its lease for \d+ seconds"
+        assert re.search(text, capsys.readouterr().out)
         servers[2].process.kill()
         assert main(["queue", "check", config]) == 1
         out = capsys.readouterr().out
@@ -64,6 +70,10 @@ def test_what_is_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert "PYD2-OWN-site-a-0: 1 replica on " in capsys.readouterr().out
         assert main(["queue", "check", config]) == 1
         assert "has fewer than three replicas" in capsys.readouterr().out
+        assert main(["queue", "create", config]) == 1
+        err = capsys.readouterr().err
+        assert "replicas > 1 not supported in non-clustered mode" in err
+        assert "not yet" not in err  # no second try would change that
     assert main(["queue", "check", config]) == 1
     assert f"nats://127.0.0.1:{servers[0].port}: Connection refused" in capsys.readouterr().err
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -30,6 +31,8 @@ CREATE_SECONDS: Final = 60.0
 """How long streams are tried to be made: a fresh cluster may refuse them for some 20 seconds."""
 
 _PAUSE: Final = 1.0
+_LASTING: Final = frozenset({10058, 10074})
+"""Refusals that no second try changes: the stream is there and differs, or the servers are no cluster."""
 _REPLICAS: Final = 3
 _LEAST_RELEASE: Final = (2, 10, 23)
 """Releases 2.10.20 to 2.10.22 of the server lose streams when they are killed."""
@@ -57,7 +60,8 @@ async def _create(nats: NatsSwitches, client: Client, replicas: int) -> int:
                 await create_streams(jetstream, site, replicas)
                 break
             except (ApiError, NoAnswerError) as error:
-                if time.monotonic() > end:
+                lasting = isinstance(error, ApiError) and error.number in _LASTING
+                if lasting or time.monotonic() > end:
                     raise
                 print(f"not yet: {error}", file=sys.stderr)
             await asyncio.sleep(_PAUSE)
@@ -84,15 +88,21 @@ async def _check(nats: NatsSwitches, client: Client) -> int:
         connection.end("pyd2ctl is done")
     connection = await connect_to_any(nats, client)
     try:
+        silent = 0.0
         for stream in site.streams:
             info = await _info(connection, stream)
             print(f"{stream}: {_where(info)}, {info['state']['messages']} messages")
             problems += _problems(stream, info)
+            silent = _silent(info) if stream == site.owner else silent
         _, record = await SiteQueue(JetStream(connection), site).record()
         owner = f"owned by {record.node}" if record.node else "owned by no node"
         print(f"queue of {site.name}: {owner}, epoch {record.epoch}, done up to batch {record.floor}")
         if not record.node:
             problems.append(f"no node owns the queue of {site.name}: no updates are made. Start a daemon")
+        elif silent > nats.lease + nats.pause:
+            problems.append(f"{record.node} owns the queue of {site.name} and has not renewed its lease for "
+                            f"{silent:.0f} seconds, and no other node has claimed it: no updates are made. "
+                            "Start a daemon")
     except (NatsError, SharedQueueError, RecordError) as error:
         problems.append(str(error))
     finally:
@@ -110,6 +120,12 @@ async def _info(connection: Connection, stream: str) -> dict[str, Any]:
         raise NatsError(f"{stream}: {info['error'].get('description')}: make it by 'pyd2ctl queue create'")
     found: dict[str, Any] = info
     return found
+
+
+def _silent(info: dict[str, Any]) -> float:
+    """Return for how many seconds nothing was written to a stream, by the clocks of the servers."""
+    now, last = (datetime.fromisoformat(text) for text in (info["ts"], info["state"]["last_ts"]))
+    return (now - last).total_seconds()
 
 
 def _where(info: dict[str, Any]) -> str:
