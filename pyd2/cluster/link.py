@@ -47,7 +47,7 @@ class Link:
         self._session = Session(client, servers, self)
         self._queue: SiteQueue | None = None
         self._unreachable: dict[Server, str] = {}
-        """Why servers could not be reached, as it was logged."""
+        """Why servers could not be reached when they were tried last, as it was logged."""
         self._since = 0.0
         """When the connection was made, by the clock of the loop."""
         self._logged = True
@@ -75,7 +75,7 @@ class Link:
 
     def connected(self, connection: Connection) -> None:
         """See SessionListener."""
-        self._unreachable.clear()
+        self._unreachable.pop(connection.server, None)
         self.server = str(connection.server)
         self._queue = SiteQueue(JetStream(connection), self._site)
         self._since = asyncio.get_running_loop().time()

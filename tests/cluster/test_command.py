@@ -58,6 +58,13 @@ def test_a_queue_is_made_and_checked(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main(["queue", "check", config]) == 1
         out = capsys.readouterr().out
         assert f"WRONG: nats://127.0.0.1:{servers[2].port}: Connection refused" in out
+        servers[1].process.kill()
+
+        def says_so() -> bool:
+            assert main(["queue", "check", config]) == 1
+            return "WRONG: PYD2-REQ-site-a-0 has no leader" in capsys.readouterr().out
+
+        wait_until(says_so, "the last server to give up")
 
 
 def test_what_is_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,14 +130,23 @@ def _silent(info: dict[str, Any]) -> float:
 
 def _where(info: dict[str, Any]) -> str:
     cluster = info.get("cluster", {})
-    names = [cluster.get("leader", "?"), *(replica["name"] for replica in cluster.get("replicas", ()))]
+    leader = [cluster["leader"]] if _has_leader(info) and cluster else []
+    names = [*leader, *(replica["name"] for replica in cluster.get("replicas", ()))]
     count = info["config"]["num_replicas"]
     return f"{counted(count, 'replica')} on {', '.join(names)}"
+
+
+def _has_leader(info: dict[str, Any]) -> bool:
+    """Whether the servers of a stream have a leader; a server that is no part of a cluster needs none."""
+    return "cluster" not in info or bool(info["cluster"].get("leader"))
 
 
 def _problems(stream: str, info: dict[str, Any]) -> Iterator[str]:
     if info["config"]["num_replicas"] < _REPLICAS:
         yield f"{stream} has fewer than three replicas: a server that is gone stops the queue, or loses it"
+    if not _has_leader(info):
+        yield f"{stream} has no leader: too few of its servers are there, or they are just choosing one"
+        return
     for replica in info.get("cluster", {}).get("replicas", ()):
         if replica.get("offline"):
             yield f"{stream}: server {replica['name']} is not there"
