@@ -54,7 +54,7 @@ async def _create(nats: NatsSwitches, client: Client, replicas: int) -> int:
     connection = await connect_to_any(nats, client)
     site, jetstream = Site(nats.site), JetStream(connection)
     try:
-        end = time.monotonic() + CREATE_SECONDS
+        end, said = time.monotonic() + CREATE_SECONDS, ""
         while True:
             try:
                 await create_streams(jetstream, site, replicas)
@@ -63,7 +63,9 @@ async def _create(nats: NatsSwitches, client: Client, replicas: int) -> int:
                 lasting = isinstance(error, ApiError) and error.number in _LASTING
                 if lasting or time.monotonic() > end:
                     raise
-                print(f"not yet: {error}", file=sys.stderr)
+                if str(error) != said:
+                    said = str(error)
+                    print(f"not yet: {said}", file=sys.stderr)
             await asyncio.sleep(_PAUSE)
         for stream in site.streams:
             print(f"{stream}: {_where(await _info(connection, stream))}")
