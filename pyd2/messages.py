@@ -137,7 +137,7 @@ I   PYD2_CAPTURE_ENDED the capture into %1 has ended: %2. The file has %3 lines,
 W   PYD2_CAPTURE_LOST the capture into %1 has ended: %2. The file has %3 lines, %4 bytes, and lacks %5 requests, updates and replies, because the disk was too slow for them
 I   PYD2_CAPTURE_STARTED capturing %1 into %2, for %3 seconds or %4 bytes at most
 W   PYD2_CLUSTER_APPENDED_AGAIN site %1: the servers have lost %2 batches of requests that they had acknowledged. This machine still has them and appends them again; nothing is lost. It happens when servers of NATS before 2.11 choose a leader, and without 'sync_interval: always'
-E   PYD2_CLUSTER_BATCHES_MISSING site %1: the servers have lost %2 batches of receiver %3 before its batch %4. They had acknowledged them, and the receiver has not appended them again: pyd2 on that machine was restarted, or is gone. Their requests are not carried out: 'pyd2ctl reconcile' finds the names that are wrong
+E   PYD2_CLUSTER_BATCHES_MISSING site %1: the servers have lost %2 batches of receiver %3 before its batch %4. They had acknowledged them, and the receiver has not appended them again: pyd2 on that machine was restarted, is gone, or could not reach the servers. Their requests are not carried out: 'pyd2ctl reconcile' finds the names that are wrong
 E   PYD2_CLUSTER_BATCH_UNREADABLE site %1: skipped batch %2 of the queue, which cannot be read: %3. Check which clients of the NATS servers may write to the queue
 I   PYD2_CLUSTER_CLAIMED site %1: this node owns the queue now (epoch %2) and continues with batch %3. Previous owner: %4
 I   PYD2_CLUSTER_CONNECTED site %1: connected to %2

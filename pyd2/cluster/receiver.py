@@ -52,7 +52,7 @@ LOOK_SECONDS: Final = 2.0
 
 And again after so long, unless there is too much for that.
 """
-_LOOK_PAUSE: Final = 0.25
+LOOK_PAUSE: Final = 0.25
 """Seconds between two looks, at least."""
 
 LAG_SECONDS: Final = 1.0
@@ -249,7 +249,7 @@ class Receiver:
                 kept.sequence = await self._link.queue.append(_as_of_now(kept.batch), ANSWER_SECONDS)
                 again += 1
                 kept = self._acknowledged.behind(kept.batch.number)
-            self._look_at = now + _LOOK_PAUSE
+            self._look_at = now + LOOK_PAUSE
         if again:
             self.repeated += again
             self._log.emit("PYD2_CLUSTER_APPENDED_AGAIN", self._site, again)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_OCTETS: Final = 16 * 1024 * 1024
 """Of the datagrams that are kept: in a backlog the oldest ones are forgotten, which servers do not lose."""
+MOST_BATCHES: Final = 4096
+"""Batches that are kept: to look for more of them would take longer than the owner waits for one."""
 MOST_LOOKS: Final = 64
 """So many are looked for at once, at most."""
 LOOK_OCTETS: Final = 256 * 1024
@@ -61,7 +63,7 @@ class Acknowledged:
         self._kept.append(kept)
         self._looks.append(kept)
         self._octets += kept.octets
-        while self._octets > MOST_OCTETS and len(self._kept) > 1:
+        while len(self._kept) > (1 if self._octets > MOST_OCTETS else MOST_BATCHES):
             self._forget_first()
 
     def done(self, number: BatchNumber | None) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
+from pyd2.cluster.receiver import LOOK_PAUSE, LOOK_SECONDS
 from pyd2.queue.shared import acknowledged as module
 from pyd2.queue.shared.acknowledged import Acknowledged
-from pyd2.queue.shared.batch import BatchNumber, RequestBatch
-
-if TYPE_CHECKING:
-    import pytest
+from pyd2.queue.shared.batch import BatchNumber, Joined, RequestBatch
+from pyd2.queue.shared.order import WAIT_SECONDS
 
 
 def batch(serial: int) -> RequestBatch:
@@ -72,3 +71,18 @@ def test_all_are_looked_for_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_not_too_many_octets_are_looked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_OCTETS", 3)
     assert [one.sequence for one in three().look(60.0, 60.0)] == [11, 12]
+
+
+@pytest.mark.parametrize("octets", [300, 200_000])
+def test_in_a_backlog_all_are_looked_for_before_an_owner_gives_one_up(octets: int) -> None:
+    """Of lone requests 50,000 were kept, and it took minutes: what servers had lost came back too late."""
+    kept, now, look_at = Acknowledged(), 0.0, 0.0
+    for serial in range(1, 20_001):
+        now += 0.005
+        one = RequestBatch("r.1", BatchNumber(3, serial), 100.0, Joined(b"x" * (octets + 2), 1))
+        kept.add(one, serial, now)
+        if now >= look_at:
+            kept.look(now - LOOK_SECONDS, now)
+            look_at = now + LOOK_PAUSE
+    assert 50 < len(kept) <= module.MOST_BATCHES
+    assert max(now - one.since for one in kept._kept) < 2 * WAIT_SECONDS
