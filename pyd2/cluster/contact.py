@@ -15,10 +15,10 @@ LOGGED_FAILURE: Final = 4
 
 
 class Contact:
-    """Gives a connection up when no server has answered twice, with nothing between that proves one can.
+    """Counts failures in a row: the second call without an answer ends the connection.
 
-    A leader that has no followers any more may still answer what is read. So after a write without an answer
-    only a write is such a proof, or a record that has changed.
+    The fourth refusal is logged. A leader that has no followers any more may still answer what is read: so
+    after a write without an answer only a write ends such a row, or a record that has changed.
     """
 
     def __init__(self, link: Link, log: Log, site: str) -> None:
@@ -26,6 +26,7 @@ class Contact:
         self._log = log
         self._site = site
         self._unanswered = 0
+        """Calls without an answer, in a row."""
         self._unwritten = False
         """Whether a write was among these."""
         self._refusals = 0

@@ -80,7 +80,7 @@ class Owner:
         self._previous: str | None = None
         """Whose place it takes, until servers have confirmed that it is the owner."""
         self._known = False
-        """Whether the record was read, and no write has failed, since the last failure."""
+        """Whether this node knows the record: it was read, or written, and nothing has failed since."""
         self._term: Term | None = None
         self._begin_at = 0.0
         """When the next one may begin, by ``Moment.boot``."""
@@ -94,9 +94,9 @@ class Owner:
         self._renew_at = 0.0
         """When to renew the lease though nothing has been done, by ``Moment.boot``."""
         self._looked_at = 0.0
-        """When updates might leave at last, by ``Moment.boot``: what waits was not prepared before."""
+        """When the clocks last allowed updates, by ``Moment.boot``: what waits to be sent is no older."""
         self._paused_since: float | None = None
-        """That time, if the lease is over; None: it is not."""
+        """That time, while the term pauses; None: it does not."""
         self._leave_at: float | None = None
         """When to leave whatever is under way, by ``Moment.boot``; None: it stays."""
         self._leaving = asyncio.Event()

@@ -60,7 +60,7 @@ LAG_SECONDS: Final = 1.0
 _LAG_PAUSE: Final = 0.1
 
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.5)
-"""Seconds before it is; the last one stays."""
+"""Seconds between a failure and the next try to append the batch under way; the last one stays."""
 
 _DISK_PAUSE: Final = 0.002
 """How often it is looked whether the disk was written that requests wait for."""
@@ -108,9 +108,9 @@ class Receiver:
         self._site = site
         self._record = record
         self._look_at = -math.inf
-        """It does not look before, in monotonic seconds."""
+        """When it may look again, in monotonic seconds."""
         self._read_record_at = -math.inf
-        """Nor read the record: what is done is removed a long time after that says so (``removal``)."""
+        """When to read the record again: what is done is removed long after that says so (``removal``)."""
         self._wake = asyncio.Event()
         self._keeper: asyncio.TimerHandle | None = None
         """Runs while there are requests that are in memory only."""
@@ -123,7 +123,7 @@ class Receiver:
         self.fault = ""
         """Why the shared queue takes nothing at present; empty: it does."""
         self._behind = False
-        """Whether more waits than is usual, because the shared queue has taken nothing for a while."""
+        """Whether it was logged that the shared queue takes nothing; until what waited is handed over."""
 
     @property
     def waiting(self) -> int:

@@ -78,7 +78,7 @@ class Term:
     def __init__(
         self, progress: Progress, events: TermEvents, most: int, epoch: int, *, reads_all: bool = False
     ) -> None:
-        """``reads_all``: it reads all that is there, not only what is behind the floor."""
+        """Read what is behind the floor of ``progress``; ``reads_all``: all that is there."""
         self.progress: Final = progress
         self.work: Final = UnderWay(progress, epoch)
         """What was read and is not done."""
@@ -174,7 +174,7 @@ class Term:
     async def _begin_left_out(self, link: Link, before: int) -> None:
         """Begin what a reader has left out before a sequence.
 
-        It left out the first one that it was to read, while servers changed.
+        One that is made while the servers choose a leader may leave out the first batches that it is to read.
         """
         while not self.closed and 0 < self._after < before - 1:
             left_out = await self._there(link, self._after + 1)

@@ -148,7 +148,7 @@ def test_one_that_stops_waits_for_the_servers_no_longer_than_it_may(
 def test_one_that_stops_does_so_though_it_fails_and_the_fault_is_seen(
     server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The daemon waited for ever, and nobody heard why."""
+    """The daemon waited for ever, and no message said why."""
     def broken(*_: object) -> Sequence[int]:
         raise RuntimeError("a defect")
 

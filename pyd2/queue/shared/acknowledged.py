@@ -51,7 +51,7 @@ class Acknowledged:
     def __init__(self) -> None:
         self._kept: deque[Kept] = deque()
         self._looks: deque[Kept] = deque()
-        """The same in the order in which they are looked for, and some that are forgotten."""
+        """The same in the order in which they are to be looked for; also some that were forgotten since."""
         self._octets = 0
 
     def __len__(self) -> int:

@@ -32,7 +32,10 @@ class _Begun:
     waits: bool = False
     """Whether it waits for batches that should have come before it."""
     behind: int = 0
-    """The floor does not pass it before the batch with this sequence, nor before what that one is behind."""
+    """The sequence of the batch that it has waited for; 0: it has waited for none.
+
+    The floor does not pass it before that one is done, and what that one has waited for in its turn.
+    """
 
 
 class Progress:
