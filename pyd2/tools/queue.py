@@ -22,7 +22,7 @@ from pyd2.tools.requests import datagram
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -133,10 +133,16 @@ def _detach(arguments: argparse.Namespace) -> int:
 
 
 def _count(arguments: argparse.Namespace) -> int:
-    entries = _entries(arguments)
-    print(counted(len(entries), "dead letter" if arguments.dead else "request"))
-    if entries:
-        print(f"the oldest since {_local(entries[0].taken)} ({time.time() - entries[0].taken:.0f} seconds)")
+    if _is_shared(arguments) and not arguments.dead:
+        from pyd2.tools.cluster import contents
+
+        count, oldest = contents.count(arguments)
+    else:
+        entries = list(_entries(arguments))
+        count, oldest = len(entries), entries[0].taken if entries else None
+    print(counted(count, "dead letter" if arguments.dead else "request"))
+    if oldest is not None:
+        print(f"the oldest since {_local(oldest)} ({time.time() - oldest:.0f} seconds)")
     return 0
 
 
@@ -236,12 +242,12 @@ def _from_file(name: str) -> list[bytes]:
     return datagrams
 
 
-def _entries(arguments: argparse.Namespace) -> Sequence[Entry | DeadLetter]:
+def _entries(arguments: argparse.Namespace) -> Iterable[Entry | DeadLetter]:
     """Return the entries, beside a daemon too; what cannot be read is left out, with a warning."""
     if _is_shared(arguments):
         from pyd2.tools.cluster import contents
 
-        return contents.entries(arguments)
+        return contents.dead_letters(arguments) if arguments.dead else contents.entries(arguments)
     entries, fault = offline_stores().read(arguments.path, dead=arguments.dead)
     if fault is not None:
         print(f"pyd2ctl queue: {fault}; what can be read follows", file=sys.stderr)

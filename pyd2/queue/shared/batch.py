@@ -38,7 +38,7 @@ class BatchNumber(NamedTuple):
     """The place of a batch among those of its receiver: numbers only rise, whatever a clock does."""
 
     boot: int
-    """Counts the starts of the receiver."""
+    """Rises with each start of the receiver."""
     serial: int
     """Counts its batches since then."""
 

@@ -17,7 +17,7 @@ from pyd2.queue.nats.errors import WrongSequenceError
 from pyd2.queue.nats.jetstream import API_SECONDS, JetStream
 from pyd2.queue.nats.reader import read_all
 from pyd2.queue.nats.site import Site, SiteQueue, batch_fields, failing, read_batch
-from pyd2.queue.shared.batch import BatchNumber, RequestBatch, first_batch, join
+from pyd2.queue.shared.batch import BatchNumber, Joined, RequestBatch, first_batch, join, split
 from pyd2.queue.shared.interface import SharedQueueError
 from pyd2.queue.shared.order import Order
 from pyd2.queue.shared.progress import Progress
@@ -25,7 +25,7 @@ from pyd2.tools.cluster.reach import connect_to_any, make_client, read_nats
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
     from pyd2.config.nats.switches import NatsSwitches
     from pyd2.queue.shared.order import Ready
@@ -45,16 +45,26 @@ class Waiting(NamedTuple):
     """What a shared queue holds that is not known to be done."""
 
     record: Record
-    late: list[Entry]
-    """Requests that are kept beside the record; they come first. All these have no numbers."""
-    queued: list[Entry]
+    batches: list[tuple[float, Sequence[bytes]]]
+    """When they came, and their requests, in the order in which a node that claims the queue begins them."""
     unreadable: list[str]
     """What cannot be read, and why."""
 
     @property
-    def entries(self) -> list[Entry]:
-        """All requests, in the order in which a node that claims the queue begins them."""
-        return self.late + self.queued
+    def requests(self) -> int:
+        """How many requests there are."""
+        return sum(len(datagrams) for _, datagrams in self.batches)
+
+    @property
+    def oldest(self) -> float | None:
+        """When the first of them came, in seconds since the epoch."""
+        return next((taken for taken, datagrams in self.batches if datagrams), None)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all requests, which have no numbers."""
+        for taken, datagrams in self.batches:
+            for datagram in split(join(datagrams)):  # else each batch would keep what it was taken apart into
+                yield Entry(0, taken, datagram)
 
 
 class Contents:
@@ -66,12 +76,11 @@ class Contents:
         self._queue = SiteQueue(jetstream, site)
         self.dead: Final = SiteDeadLetters(jetstream, site)
 
-    async def waiting(self) -> Waiting:
-        """Return what waits."""
+    async def waiting(self, *, whole: bool = False) -> Waiting:
+        """Return what waits, with the requests if ``whole``, else only how many: there may be a gigabyte."""
         revision, record = await self._queue.record()
-        late = [Entry(0, batch.taken, datagram)
-                for batch in await self._queue.late(revision, API_SECONDS) for datagram in batch.datagrams]
-        waiting = Waiting(record, late, [], [])
+        late = await self._queue.late(revision, API_SECONDS)
+        waiting = Waiting(record, [(batch.taken, batch.datagrams) for batch in late], [])
         order = Order(Progress(record))
         ready: list[Ready] = []
         with failing():
@@ -79,12 +88,13 @@ class Contents:
                 sequence, batch, fault = read_batch(stored)
                 if batch is None:
                     waiting.unreadable.append(f"batch {sequence}: {fault}")
-                else:
-                    ready += order.add(sequence, batch, 0.0)
+                    continue
+                if not whole:
+                    batch = batch._replace(datagrams=Joined(b"", len(batch.datagrams)))
+                ready += order.add(sequence, batch, 0.0)
         while (left := order.overdue(0)) is not None:
             ready += order.give_up(left)
-        waiting.queued.extend(Entry(0, one.batch.taken, datagram) for one in ready
-                              for datagram in one.batch.datagrams)
+        waiting.batches.extend((one.batch.taken, one.batch.datagrams) for one in ready)
         return waiting
 
     async def append(self, datagrams: Sequence[bytes]) -> None:
@@ -114,19 +124,34 @@ class Contents:
                     raise SharedQueueError(text) from None
 
 
-def entries(arguments: argparse.Namespace) -> Sequence[Entry | DeadLetter]:
-    """Return what ``nats:SITE`` holds; what cannot be read is left out, with a warning."""
+def count(arguments: argparse.Namespace) -> tuple[int, float | None]:
+    """Return how many requests wait, and when the oldest came, in seconds since the epoch."""
+    waiting = within(arguments, Contents.waiting)
+    _warn(waiting.unreadable)
+    return waiting.requests, waiting.oldest
 
-    async def read(contents: Contents) -> tuple[Sequence[Entry | DeadLetter], list[str]]:
-        if arguments.dead:
-            return await contents.dead.read(), contents.dead.unreadable
-        waiting = await contents.waiting()
-        return waiting.entries, waiting.unreadable
+
+def entries(arguments: argparse.Namespace) -> Iterable[Entry]:
+    """Return the requests that wait; what cannot be read is left out, with a warning."""
+    waiting = within(arguments, lambda contents: contents.waiting(whole=True))
+    _warn(waiting.unreadable)
+    return waiting.entries()
+
+
+def dead_letters(arguments: argparse.Namespace) -> Sequence[DeadLetter]:
+    """Return the dead letters; what cannot be read is left out, with a warning."""
+
+    async def read(contents: Contents) -> tuple[Sequence[DeadLetter], list[str]]:
+        return await contents.dead.read(), contents.dead.unreadable
 
     found, unreadable = within(arguments, read)
+    _warn(unreadable)
+    return found
+
+
+def _warn(unreadable: Iterable[str]) -> None:
     for text in unreadable:
         print(f"pyd2ctl queue: {text}; what can be read follows", file=sys.stderr)
-    return found
 
 
 def remove(arguments: argparse.Namespace, known: Known) -> int:

@@ -56,13 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _print_answer(waiting: Waiting) -> int:
     record = waiting.record
     owner = f"owned by {record.node}" if record.node else "owned by no node"
-    print(f"the servers answer; the queue is {owner}, and {_counted(len(waiting.entries))} there")
-    if waiting.entries:
+    print(f"the servers answer; the queue is {owner}, and {_counted(waiting.requests)} there")
+    if waiting.requests:
         print("WRONG: they would be lost. Start a daemon that works them off, or write them to a file by\n"
               "'pyd2ctl queue export', which 'pyd2ctl send --file' sends to another daemon")
     else:
         print("nothing is lost when the daemons are stopped now, and started with another type of queue")
-    return 1 if waiting.entries else 0
+    return 1 if waiting.requests else 0
 
 
 def _counted(count: int) -> str:
