@@ -33,6 +33,11 @@ def test_whatever_happens_one_node_sends_and_nothing_is_lost(seed: int) -> None:
     World(Random(seed), Counter()).run(STEPS)
 
 
+def test_what_was_under_way_at_a_kill_may_arrive_too_late() -> None:
+    """It was neither acknowledged nor on a disk: the model took it for one that the owner had skipped."""
+    World(Random(128626), Counter()).run(STEPS)
+
+
 def test_all_that_may_happen_happens() -> None:
     happened: Counter[str] = Counter()
     for seed in range(1000):
