@@ -13,6 +13,7 @@ from pyd2.queue.nats.jetstream import JetStream
 from pyd2.queue.nats.site import Site, SiteQueue
 from pyd2.queue.shared.record import NO_RECORD
 from pyd2.tools.cli import main
+from pyd2.tools.cluster import command
 from tests.kit.nats_servers import NatsServer, nats_servers
 from tests.kit.waiting import wait_until
 from tests.queue.nats.played import TIMEOUT, connected, of_real
@@ -83,6 +84,13 @@ def test_what_is_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert "not yet" not in err  # no second try would change that
     assert main(["queue", "check", config]) == 1
     assert f"nats://127.0.0.1:{servers[0].port}: Connection refused" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("mib", "says_so"), [(10, False), (800, True), (1024, True)])
+def test_a_stream_that_is_nearly_full_is_found(mib: int, *, says_so: bool) -> None:
+    info = {"config": {"num_replicas": 3, "max_bytes": 1 << 30}, "state": {"bytes": mib << 20}}
+    found = [*command._problems("PYD2-REQ-site-a-0", info)]
+    assert [f"has {mib} of 1024 MiB" in problem for problem in found] == [True] * says_so
 
 
 def test_another_queue_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

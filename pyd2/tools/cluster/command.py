@@ -33,6 +33,8 @@ CREATE_SECONDS: Final = 60.0
 _PAUSE: Final = 1.0
 _LASTING: Final = frozenset({10058, 10074})
 """Refusals that no second try changes: the stream is there and differs, or the servers are no cluster."""
+_FULL_PART: Final = 0.75
+"""A stream that has so much of what it may have is worth a word."""
 _REPLICAS: Final = 3
 _LEAST_RELEASE: Final = (2, 10, 23)
 """Releases 2.10.20 to 2.10.22 of the server lose streams when they are killed."""
@@ -146,6 +148,10 @@ def _has_leader(info: dict[str, Any]) -> bool:
 def _problems(stream: str, info: dict[str, Any]) -> Iterator[str]:
     if info["config"]["num_replicas"] < _REPLICAS:
         yield f"{stream} has fewer than three replicas: a server that is gone stops the queue, or loses it"
+    used, most = info["state"]["bytes"], info["config"].get("max_bytes", -1)
+    if most > 0 and used >= _FULL_PART * most:
+        yield (f"{stream} has {used >> 20} of {most >> 20} MiB, and takes no requests when it is full: the "
+               "log of the owner says whether a DNS server does not answer, or what is done is not removed")
     if not _has_leader(info):
         yield f"{stream} has no leader: too few of its servers are there, or they are just choosing one"
         return
