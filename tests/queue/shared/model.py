@@ -656,7 +656,13 @@ class World:
         wanted: dict[int, int] = {}
         newest: Counter[int] = Counter()
         last: dict[str, BatchNumber] = {}
-        for batch in sorted(self.log.history, key=lambda batch: batch.number):
+        boots: Counter[str] = Counter()
+        in_time: list[RequestBatch] = []
+        for batch in self.log.history:
+            if batch.number.boot >= boots[batch.receiver]:  # else see ``look``
+                boots[batch.receiver] = batch.number.boot
+                in_time.append(batch)
+        for batch in sorted(in_time, key=lambda batch: batch.number):
             if batch.receiver not in last or batch.number > last[batch.receiver]:
                 last[batch.receiver] = batch.number
                 wanted.update(map(of_datagram, batch.datagrams))
