@@ -39,6 +39,10 @@ def test_a_queue_is_made_and_checked(tmp_path: Path, capsys: pytest.CaptureFixtu
             revision, _ = await queue.record()
             await queue.replace(NO_RECORD._replace(node="n1.x", epoch=1), revision, TIMEOUT)
 
+    def says(pattern: str, config: str) -> bool:
+        status = main(["queue", "check", config])
+        return status == 1 and re.search(pattern, capsys.readouterr().out) is not None
+
     with nats_servers(3) as servers:
         config = write_config(tmp_path, servers)
         assert main(["queue", "create", config]) == 0
@@ -52,20 +56,14 @@ def test_a_queue_is_made_and_checked(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main(["queue", "check", config]) == 0
         assert "queue of site-a: owned by n1.x, epoch 1, done up to batch 0" in capsys.readouterr().out
         impatient = write_config(tmp_path, servers, lease=2, grace=0.5)
-        wait_until(lambda: main(["queue", "check", impatient]) == 1, "the end of the lease")
-        text = r"WRONG: n1\.x owns the queue of site-a and has not renewed its lease for \d+ seconds"
-        assert re.search(text, capsys.readouterr().out)
+        gone = r"WRONG: n1\.x owns the queue of site-a and has not renewed its lease for \d+ seconds"
+        wait_until(lambda: says(gone, impatient), "the end of the lease")
         servers[2].process.kill()
         assert main(["queue", "check", config]) == 1
         out = capsys.readouterr().out
         assert f"WRONG: nats://127.0.0.1:{servers[2].port}: Connection refused" in out
         servers[1].process.kill()
-
-        def says_so() -> bool:
-            assert main(["queue", "check", config]) == 1
-            return "WRONG: PYD2-REQ-site-a-0 has no leader" in capsys.readouterr().out
-
-        wait_until(says_so, "the last server to give up")
+        wait_until(lambda: says("WRONG: PYD2-REQ-site-a-0 has no leader", config), "the last one to give up")
 
 
 def test_what_is_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
