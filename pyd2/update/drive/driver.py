@@ -81,7 +81,10 @@ class Driver:
         log = self._log
         if "DHCP_DDNS_STARTING_TRANSACTION" in log.on:
             log.emit("DHCP_DDNS_STARTING_TRANSACTION", transaction.ncr.request_id)
-        self._enter(transaction, domain, now, wall)
+        if domain is transaction.reverse:
+            self._turn_round(transaction, domain, now, wall)
+        else:
+            self._enter(transaction, domain, now, wall)
 
     # Where a transaction goes.
 

@@ -51,7 +51,8 @@ class RetryScheduler:
         else:
             # It may begin again before its lock is passed on, and is not to end then.
             self._clients.part(retry.dhcid)[retry.dhcid].retry = None
-        retry.forward_left = retry.forward_left and not transaction.forward_done
+        if transaction.forward is None or transaction.forward_done:
+            retry.forward_left = False  # made, or left out for want of forward zones
         earlier = transaction.forward_failure
         if earlier is not None and earlier.retry is None:
             retry.forward_left = False

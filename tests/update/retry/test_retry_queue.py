@@ -437,3 +437,19 @@ def test_other_zones_are_not_kept_waiting_by_a_great_return() -> None:
     assert d2.now - begin < 0.01
     d2.run()
     assert d2.counters.tally.done == 1001
+
+
+def test_without_forward_zones_the_ptr_changes_of_an_address_keep_their_order() -> None:
+    """A request begins with its PTR change then, and must not do so before it has the turn."""
+    servers = Servers()
+    reverse = servers.by_port[OTHER_PORT]
+    reverse.rcode = Rcode.REFUSED
+    d2 = VirtualD2(make_config(simple_map([], [domain(REVERSE, OTHER_PORT)], context())), servers)
+    d2.request(request(dhcid="AA", fqdn="old.example.com."))
+    d2.run(d2.now + 0.5)
+    reverse.rcode = Rcode.NOERROR
+    d2.request(request(dhcid="BB", fqdn="new.example.com."))
+    d2.run()
+    assert reverse.seen[-1].endswith(" uw==")  # BB
+    assert (d2.counters.tally.done, d2.counters.tally.superseded) == (1, 1)
+    balanced(d2)
