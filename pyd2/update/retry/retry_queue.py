@@ -95,8 +95,8 @@ class RetryQueue:
         self._groups = ParkingGroups()
         self._ready: deque[RetryRequest] = deque()
         """Requests that are READY, and some that have ended since: the next to be tried or parked."""
-        self._overwriting: dict[bytes, RetryRequest] = {}
-        """By address, requests that overwrite many older ones, in the order of their turns."""
+        self._overwriting: dict[RetryRequest, None] = {}
+        """Requests that overwrite many older ones, in the order of their turns."""
 
     # What status-get shows.
 
@@ -172,7 +172,7 @@ class RetryQueue:
                 self.at_once -= 1
             else:
                 retry.change(Event.OVERWRITES_MANY)
-                self._overwriting[retry.ncr.address] = retry
+                self._overwriting[retry] = None
                 self._agenda.retries_ready = True
                 return False
             if is_first(retry.in_address_queue):
@@ -200,10 +200,10 @@ class RetryQueue:
         """Overwrite ``most`` more reverse changes for requests that are held; return the steps taken."""
         done = 0
         while self._overwriting and done < most:
-            address, retry = next(iter(self._overwriting.items()))
+            retry = next(iter(self._overwriting))
             done += 1
             if not self._overwrite_one(retry):
-                del self._overwriting[address]
+                del self._overwriting[retry]
                 if retry.state is State.HELD:  # else it has ended
                     retry.change(Event.IS_FIRST)
                     self._make_ready(retry)

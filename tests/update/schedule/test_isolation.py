@@ -7,6 +7,7 @@ import gc
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from itertools import pairwise
 from math import ceil
@@ -27,7 +28,7 @@ from pyd2.update.retry.parking import (
     rounded,
 )
 from pyd2.update.retry.request import RetryRequest
-from pyd2.update.retry.retry_queue import SHARE_FULL
+from pyd2.update.retry.retry_queue import AT_ONCE, SHARE_FULL
 from pyd2.update.retry.states import Event
 from pyd2.update.schedule.steps import AS_A_STEP, BEGINNING, SENDING, STEP
 from pyd2.update.server.lane import MOST_READY, Lane
@@ -726,6 +727,33 @@ def test_what_begins_behind_a_late_ptr_change_counts_as_well(sick: Sick) -> None
     tally = d2.counters.tally
     assert (d2.engine.retries, tally.failed, tally.done) == (50, 30, 1)
     assert len(d2.pop_dead_letters()) == 30
+
+
+def test_a_held_request_goes_on_though_a_newer_one_is_held_too(sick: Sick) -> None:
+    """Between the two is one that is under way. All but the first one fail, or their lease ends."""
+    body = simple_map([domain(SICK, SICK_PORT)], [domain("10.in-addr.arpa.", HEALTHY_PORT)],
+                      {"user-context": {"pyd2": {"retry": RETRY}}})
+    sick.rcode = Rcode.REFUSED
+    d2 = VirtualD2(make_config(body), sick, debuglevel=-1, keep_sent=False)
+    same: dict[str, Any] = {"ip_address": "10.0.0.1", "reverse_change": True}
+    for number in range(BACKLOG):
+        d2.engine.receive_request(datagram(ask(number, **same)), d2.now, d2.wall)
+    d2.flush()
+    d2.run(d2.now + 0.5)
+    sick.rcode = None
+    same["forward_change"] = False
+    d2.engine.receive_request(datagram(ask(BACKLOG, **same)), d2.now, d2.wall)
+    for number in range(2 * AT_ONCE):  # for one name: only the first may begin
+        newer = ask(BACKLOG + 1 + number, fqdn=f"h.{SICK}", **same | {"forward_change": True})
+        d2.engine.receive_request(datagram(newer), d2.now, d2.wall)
+    ended = f"{datetime.fromtimestamp(d2.wall, UTC):%Y%m%d%H%M%S}"
+    newest = ask(2 * BACKLOG, lease_expires_on=ended, **same)
+    d2.engine.receive_request(datagram(newest), d2.now, d2.wall)
+    d2.run(d2.now + 5)
+    sick.rcode = Rcode.NXRRSET
+    d2.run()
+    assert d2.engine.queued == 0
+    assert (d2.counters.tally.done, d2.counters.tally.expired) == (1, 1)
 
 
 def test_a_newer_request_takes_the_place_of_its_own_older_one(sick: Sick) -> None:
