@@ -36,7 +36,7 @@ from pyd2.update.model.kinds import PtrChange
 from pyd2.update.retry.ordering import Queues, follower, is_first
 from pyd2.update.retry.parking import ParkingGroup, ParkingGroups, leave_slot
 from pyd2.update.retry.request import RetryRequest, makes_superfluous
-from pyd2.update.retry.shares import Shares
+from pyd2.update.retry.shares import Share, Shares
 from pyd2.update.retry.states import Event, State
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class RetryQueue:
         retry = RetryRequest(ncr, dhcid, wall)
         if not superseded and domain is not None and self.shares.is_taken(self.shares.of(domain)):
             if last is not None:
-                self._give_up(ncr, domain, wall)
+                self._give_up(ncr, self.shares.of(domain), "an earlier one for its name", wall)
                 return False
             retry.has_place = False
         self._enter(retry, domain)
@@ -126,15 +126,23 @@ class RetryQueue:
             self._make_ready(retry)
         return False
 
-    def _give_up(self, ncr: Request, domain: Domain, wall: float) -> None:
+    def _give_up(self, ncr: Request, share: Share, why: str, wall: float) -> None:
         """End a request that would have to wait, but whose domain has taken up its share."""
-        why = "an earlier one for its name"
         self._counters.tally.failed += 1
         self._ends.observe(Result.FAILED, ncr, fault=Fault.SHARE_FULL)
         self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, SHARE_FULL, why, ncr.text())
         self._ends.add_dead_letter(ncr, SHARE_FULL)
         self._ends.finish(ncr)
-        self.shares.give_up(self.shares.of(domain), wall)
+        self.shares.give_up(share, wall)
+
+    def may_wait(self, retry: RetryRequest, why: str, wall: float) -> bool:
+        """Whether a request may wait that cannot begin; if not, it is given up. ``why``: what keeps it."""
+        share = retry.share
+        if retry.has_place or share is None or not self.shares.is_taken(share):
+            return True
+        self._give_up(retry.ncr, share, why, wall)
+        self.leave(retry)
+        return False
 
     def _supersede_at_name(self, ncr: Request) -> tuple[RetryRequest | None, bool]:
         """End the last requests in the queue of a name that a newer request makes superfluous.
@@ -158,14 +166,17 @@ class RetryQueue:
         """Return how many older requests a newer one may supersede or overwrite now."""
         return max(1, min(AT_ONCE, self.at_once))
 
-    def has_ptr_turn(self, retry: RetryRequest) -> bool:
+    def has_ptr_turn(self, retry: RetryRequest, wall: float) -> bool:
         """Whether a request, with only its reverse change left, may begin as far as older ones go.
 
-        If not, it waits. Those lose their reverse change that it overwrites.
+        If not, it waits, or has been given up. Those lose their reverse change that it overwrites.
         """
         if is_first(retry.in_address_queue):
             return True
-        if retry.ptr_change is not PtrChange.REMOVES_OWN:
+        if retry.ptr_change is PtrChange.REMOVES_OWN:
+            if not self.may_wait(retry, "an earlier one for its address", wall):
+                return False
+        else:
             for _ in range(self._at_once()):
                 if not self._overwrite_one(retry):
                     break
@@ -193,6 +204,7 @@ class RetryQueue:
             self._amend(older)
             self._log.emit("PYD2_PTR_SUPERSEDED", older.ncr.request_id, older.ncr.address_text)
         else:
+            retry.has_place |= older.has_place
             self._supersede(older)
         return True
 
@@ -270,6 +282,9 @@ class RetryQueue:
     def halt(self, retry: RetryRequest, domain: Domain) -> None:
         """Take back a request whose forward change is made; the reverse one, in a domain, follows."""
         self._amend(retry)
+        share = self.shares.of(domain)
+        if share is not retry.share:
+            retry.has_place = not self.shares.is_taken(share)
         self._return(retry, domain)
         if retry.state is State.READY:
             self._make_ready(retry)

@@ -86,13 +86,15 @@ RULES: Final = (
     Rule(State.UNDER_WAY, Event.FAILS, State.READY,
          "It has failed again, for a reason that may pass, or has made its forward change only."),
     Rule(State.READY, Event.ENDS, State.ENDED,
-         "A newer request makes it superfluous, or it has been tried for long enough."),
+         "A newer request makes it superfluous, it has been tried for long enough, or it would have to wait "
+         "beyond the share of its domain."),
     Rule(State.BEHIND, Event.ENDS, State.ENDED,
          "A newer request makes it superfluous."),
     Rule(State.HELD, Event.ENDS, State.ENDED,
          "A newer request makes it superfluous."),
     Rule(State.PARKED, Event.ENDS, State.ENDED,
-         "A newer request makes it superfluous, or it has been tried for long enough."),
+         "A newer request makes it superfluous, it has been tried for long enough, or it would have to wait "
+         "beyond the share of its domain."),
     Rule(State.UNDER_WAY, Event.ENDS, State.ENDED,
          "Its transaction has ended for good."),
 )

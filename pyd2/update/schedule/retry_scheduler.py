@@ -98,7 +98,7 @@ class RetryScheduler:
             self._ends.finish(ncr)
             retries.leave(retry)
             return
-        if not (retry.forward_left or retries.has_ptr_turn(retry)):
+        if not (retry.forward_left or retries.has_ptr_turn(retry, wall)):
             return
         retry.ncr = self._packets.match(retry.ncr, self._routing.plan.index)
         destination = self._routing.destination(retry.ncr)
@@ -106,7 +106,8 @@ class RetryScheduler:
         if domain is not None:
             group = retries.group(domain.lanes)
             if domain.retry is not None and group.down and not group.may_probe(now):
-                retries.put_off(retry, domain.lanes, domain.retry, now)
+                if retries.may_wait(retry, "its servers do not answer", wall):
+                    retries.put_off(retry, domain.lanes, domain.retry, now)
                 return
             if group.congested:
                 retries.make_ready(retry, domain.lanes)

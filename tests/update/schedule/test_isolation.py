@@ -756,6 +756,53 @@ def test_a_held_request_goes_on_though_a_newer_one_is_held_too(sick: Sick) -> No
     assert (d2.counters.tally.done, d2.counters.tally.expired) == (1, 1)
 
 
+def reverse_zone_apart(sick_reverse: bool) -> dict[str, Any]:
+    """Return a configuration with the reverse zone at the sick server, or else at the healthy one."""
+    own = {"retry": RETRY, "queue": {"max-entries": 100}}
+    reverse = domain("10.in-addr.arpa.", SICK_PORT if sick_reverse else HEALTHY_PORT)
+    return simple_map([domain(SICK, SICK_PORT), domain(HEALTHY, HEALTHY_PORT)], [reverse],
+                      {"user-context": {"pyd2": own}})
+
+
+@pytest.mark.parametrize("forward", [False, True])
+def test_removals_that_wait_for_a_ptr_change_count_as_well(sick: Sick, *, forward: bool) -> None:
+    """Else they fill the queue, though the server of their forward change works."""
+    sick.rcode = Rcode.REFUSED
+    d2 = VirtualD2(make_config(reverse_zone_apart(sick_reverse=True)), sick)
+    for number in range(60):
+        d2.request(ask(number, HEALTHY, reverse_change=True))
+    d2.run(d2.now + 0.01)
+    assert (d2.engine.retries, d2.counters.tally.failed) == (50, 10)
+    for number in range(50):
+        d2.request(ask(number, HEALTHY, reverse_change=True, change_type=1, forward_change=forward))
+    d2.run(d2.now + 0.1)
+    assert (d2.engine.retries, d2.counters.tally.failed) == (50, 60)
+    # What takes the place of an older one is accepted.
+    for number in range(50):
+        d2.request(ask(100 + number, HEALTHY, ip_address=f"10.0.0.{number}", reverse_change=True))
+    d2.run(d2.now + 30)
+    assert (d2.engine.retries, d2.counters.tally.failed) == (50, 60)
+    sick.rcode = Rcode.NOERROR
+    d2.run()
+    assert d2.counters.tally.done == 50
+    assert d2.engine.queued == 0
+
+
+def test_what_has_no_place_does_not_wait_for_a_server_that_is_down(sick: Sick) -> None:
+    """It came for an address whose PTR an older one is to change, and so has not begun yet."""
+    d2 = VirtualD2(make_config(reverse_zone_apart(sick_reverse=False)), sick)
+    for number in range(50):
+        d2.request(ask(number, ip_address="10.0.0.1", reverse_change=True))
+    d2.run(d2.now + 60)
+    assert d2.engine.queued + d2.engine.active == 50
+    for number in range(50, 80):
+        d2.request(ask(number, ip_address="10.0.0.1", reverse_change=True))
+        d2.run(d2.now + 0.01)
+    d2.run(d2.now + 30)
+    assert d2.engine.queued + d2.engine.active <= 51
+    assert d2.counters.tally.failed >= 29
+
+
 def test_a_newer_request_takes_the_place_of_its_own_older_one(sick: Sick) -> None:
     """The share is no reason to keep the older one and give up the newer."""
     d2 = shared(sick)
