@@ -201,7 +201,7 @@ class RetryQueue:
         self._leave_address(older)
         older.reverse_left = False
         if older.forward_left:
-            self._amend(older)
+            self.amend(older)
             self._log.emit("PYD2_PTR_SUPERSEDED", older.ncr.request_id, older.ncr.address_text)
         else:
             retry.has_place |= older.has_place
@@ -237,7 +237,7 @@ class RetryQueue:
         retry.change(Event.IS_FIRST if first else Event.IS_BEHIND)
         return first
 
-    def _amend(self, retry: RetryRequest) -> None:
+    def amend(self, retry: RetryRequest) -> None:
         """Report what is left of a request: after a restart it must not do more than that."""
         if retry.ncr.number and (retry.forward_left or retry.reverse_left):
             self._output.amended.append(retry)
@@ -263,13 +263,8 @@ class RetryQueue:
         return False
 
     def park(self, retry: RetryRequest, domain: Domain, switches: RetrySwitches, now: float) -> float:
-        """Park a request until its next try; return how many seconds that are at most.
-
-        What is left of it to do must be up to date.
-        """
+        """Park a request until its next try; return how many seconds that are at most."""
         pause = self._pause(retry, switches)
-        if (retry.forward_left, retry.reverse_left) != (retry.ncr.forward_change, retry.ncr.reverse_change):
-            self._amend(retry)
         if retry.age is None:
             self._enter(retry, domain)
             self._find_turn(retry)
@@ -281,7 +276,6 @@ class RetryQueue:
 
     def halt(self, retry: RetryRequest, domain: Domain) -> None:
         """Take back a request whose forward change is made; the reverse one, in a domain, follows."""
-        self._amend(retry)
         share = self.shares.of(domain)
         if share is not retry.share:
             retry.has_place = not self.shares.is_taken(share)

@@ -51,6 +51,7 @@ class RetryScheduler:
         else:
             # It may begin again before its lock is passed on, and is not to end then.
             self._clients.part(retry.dhcid)[retry.dhcid].retry = None
+        before = retry.forward_left, retry.reverse_left
         if transaction.forward is None or transaction.forward_done:
             retry.forward_left = False  # made, or left out for want of forward zones
         earlier = transaction.forward_failure
@@ -58,6 +59,8 @@ class RetryScheduler:
             retry.forward_left = False
             retry.forward_failure = earlier
         retry.reverse_left = retry.reverse_left and not transaction.reverse_done
+        if (retry.forward_left, retry.reverse_left) != before:
+            self._retries.amend(retry)
         if failure is None:
             domain = transaction.reverse
             assert domain is not None

@@ -453,3 +453,15 @@ def test_without_forward_zones_the_ptr_changes_of_an_address_keep_their_order() 
     assert reverse.seen[-1].endswith(" uw==")  # BB
     assert (d2.counters.tally.done, d2.counters.tally.superseded) == (1, 1)
     balanced(d2)
+
+
+def test_what_is_left_of_a_request_is_reported_once() -> None:
+    """Each report is written to the disk."""
+    servers = Servers()
+    servers.by_port[OTHER_PORT].rcode = Rcode.REFUSED
+    d2 = virtual(servers, reverse_port=OTHER_PORT)
+    d2.engine.receive_request(datagram(request()), d2.now, d2.wall, 7)
+    d2.flush()
+    d2.run(d2.now + 600)
+    assert d2.engine.retries == 1
+    assert d2.amended == [(7, False, True)]
