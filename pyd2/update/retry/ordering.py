@@ -53,3 +53,9 @@ def follower(place: Link[T] | None) -> T | None:
     """Return the request right behind a place in its queue."""
     behind = None if place is None else place.behind
     return None if behind is None else behind.item
+
+
+def predecessor(place: Link[T] | None) -> T | None:
+    """Return the request right before a place in its queue."""
+    before = None if place is None else place.before
+    return None if before is None else before.item

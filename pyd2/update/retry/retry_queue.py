@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 from pyd2.update.containers import Chain
 from pyd2.update.model.faults import Fault, Result
 from pyd2.update.model.kinds import PtrChange
-from pyd2.update.retry.ordering import Queues, follower, is_first
+from pyd2.update.retry.ordering import Queues, follower, is_first, predecessor
 from pyd2.update.retry.parking import ParkingGroup, ParkingGroups, leave_slot
 from pyd2.update.retry.request import RetryRequest, makes_superfluous
 from pyd2.update.retry.shares import Share, Shares
@@ -128,12 +128,16 @@ class RetryQueue:
 
     def _give_up(self, ncr: Request, share: Share, why: str, wall: float) -> None:
         """End a request that would have to wait, but whose domain has taken up its share."""
-        self._counters.tally.failed += 1
-        self._ends.observe(Result.FAILED, ncr, fault=Fault.SHARE_FULL)
-        self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, SHARE_FULL, why, ncr.text())
-        self._ends.add_dead_letter(ncr, SHARE_FULL)
-        self._ends.finish(ncr)
+        self._fail(ncr, Fault.SHARE_FULL, SHARE_FULL, SHARE_FULL, why)
         self.shares.give_up(share, wall)
+
+    def _fail(self, ncr: Request, fault: str, reason: str, why: str, last: str) -> None:
+        """End a request as failed; ``reason`` is its dead letter's, the log says ``why`` and ``last``."""
+        self._counters.tally.failed += 1
+        self._ends.observe(Result.FAILED, ncr, fault=fault)
+        self._log.emit("PYD2_RETRY_ABANDONED", ncr.request_id, why, last, ncr.text())
+        self._ends.add_dead_letter(ncr, reason)
+        self._ends.finish(ncr)
 
     def may_wait(self, retry: RetryRequest, why: str, wall: float) -> bool:
         """Whether a request may wait that cannot begin; if not, it is given up. ``why``: what keeps it."""
@@ -193,11 +197,9 @@ class RetryQueue:
 
     def _overwrite_one(self, retry: RetryRequest) -> bool:
         """Take the reverse change from the request before another one; False: there is none, or no more."""
-        place = retry.in_address_queue
-        before = None if place is None else place.before
-        if before is None or before.item.state is State.UNDER_WAY:
+        older = predecessor(retry.in_address_queue)
+        if older is None or older.state is State.UNDER_WAY:
             return False
-        older = before.item
         self._leave_address(older)
         older.reverse_left = False
         if older.forward_left:
@@ -205,7 +207,12 @@ class RetryQueue:
             self._log.emit("PYD2_PTR_SUPERSEDED", older.ncr.request_id, older.ncr.address_text)
         else:
             retry.has_place |= older.has_place
-            self._supersede(older)
+            if (failure := older.forward_failure) is None:
+                self._supersede(older)
+            else:
+                fault, reason = failure.fault, failure.reason
+                self._fail(older.ncr, fault, reason, "a newer request has its PTR", reason)
+                self.leave(older)
         return True
 
     def overwrite(self, most: int) -> int:

@@ -465,3 +465,21 @@ def test_what_is_left_of_a_request_is_reported_once() -> None:
     d2.run(d2.now + 600)
     assert d2.engine.retries == 1
     assert d2.amended == [(7, False, True)]
+
+
+def test_a_request_whose_forward_change_has_failed_for_good_ends_as_failed() -> None:
+    """Also when a newer request overwrites its PTR change, which was left."""
+    servers = Servers()
+    servers.by_port[DNS_PORT].rcode = Rcode.NXRRSET
+    servers.by_port[OTHER_PORT].rcode = Rcode.REFUSED
+    both = {"retry": {"enabled": True}, "failover": {"enabled": True, "partial-success": True}}
+    d2 = virtual(servers, {"user-context": {"pyd2": both}}, reverse_port=OTHER_PORT)
+    d2.request(request(dhcid="AA"))
+    d2.run(d2.now + 0.5)
+    assert d2.engine.retries == 1
+    d2.request(request(dhcid="BB", forward_change=False))
+    d2.run(d2.now + 0.5)
+    assert (d2.engine.retries, d2.counters.tally.failed, d2.counters.tally.superseded) == (1, 1, 0)
+    (dead,) = d2.pop_dead_letters()
+    assert dead.reason.startswith("NXRRSET")
+    balanced(d2)
