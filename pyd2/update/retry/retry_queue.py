@@ -171,9 +171,9 @@ class RetryQueue:
         return max(1, min(AT_ONCE, self.at_once))
 
     def has_ptr_turn(self, retry: RetryRequest, wall: float) -> bool:
-        """Whether a request, with only its reverse change left, may begin as far as older ones go.
+        """Whether no older request at its address keeps one from its reverse change, all that is left of it.
 
-        If not, it waits, or has been given up. Those lose their reverse change that it overwrites.
+        Older ones that it overwrites lose theirs. If it may not begin, it waits now, or has been given up.
         """
         if is_first(retry.in_address_queue):
             return True

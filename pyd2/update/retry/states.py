@@ -38,7 +38,7 @@ class Event(IntEnum):
 
 MEANINGS: Final = {
     State.NEW: "It is not in the retry queue yet.",
-    State.READY: "Nothing is before it: the scheduler tries it, or parks it, as soon as it can.",
+    State.READY: "The scheduler looks at it as soon as it can: tries it, parks it or lets it wait for a PTR.",
     State.BEHIND: "It waits for an earlier change of its name, or for an earlier PTR change of its address.",
     State.HELD: "It waits until older requests have lost the PTR changes that it overwrites.",
     State.PARKED: "It waits in a parking group for the end of its pause, for its servers or for free places.",
@@ -60,7 +60,8 @@ class Rule(NamedTuple):
 
 RULES: Final = (
     Rule(State.NEW, Event.IS_FIRST, State.READY,
-         "It has failed, or an older PTR change of its address waits; no earlier change of its name does."),
+         "It has failed, or has come while an older PTR change of its address waits; no earlier change "
+         "of its name does."),
     Rule(State.NEW, Event.IS_BEHIND, State.BEHIND,
          "An earlier change of its name waits, and the changes of one name keep their order."),
     Rule(State.READY, Event.OVERWRITES_MANY, State.HELD,
