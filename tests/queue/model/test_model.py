@@ -127,8 +127,9 @@ DEFECTS: dict[str, tuple[str, list[tuple[str, list[Any]]]]] = {
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str) -> None:
-    monkeypatch.setattr("tests.queue.model.world.TIMEOUT", 4.0)
     law, script = DEFECTS[defect]
+    if law == "stuck":  # which is found when the time is up; the others need theirs on a busy machine
+        monkeypatch.setattr("tests.queue.model.world.TIMEOUT", 4.0)
     with server(tmp_path, defect) as there, pytest.raises(Violation, match=f"^{law}: "):
         play(there, script)
 
