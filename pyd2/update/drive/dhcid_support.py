@@ -6,9 +6,9 @@ Such a server refuses each update with a DHCID: by NOTIMP, by SERVFAIL, or by a 
 copy of the update's (``BadReply.ECHO``). SERVFAIL also comes from a server in trouble, whose updates are
 worth a retry. So where there are retries, after ``DOUBTS`` such failures at a server the last transaction
 asks, before it fails, by two updates: each adds a record to a name that nothing has, and removes it again. A
-server that carries out the one with an address, but fails the one with a DHCID, takes no DHCIDs. That is
-logged, and what fails there in this way is not tried again. After ``AGAIN`` seconds the next such failure
-asks again.
+server that carries out the one with an address, but then fails the one with a DHCID, takes no DHCIDs. (In the
+other order a server whose trouble ends between the two would seem to take none.) That is logged, and what
+fails there in this way is not tried again. After ``AGAIN`` seconds the next such failure asks again.
 
 An update whose prerequisite cannot hold would ask more gently, but BIND with Samba's module fails only when
 it is to add a DHCID. PowerDNS removes before it adds, so after an update that was carried out the name is
@@ -48,13 +48,15 @@ _REFUSALS: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.NOTIMP), BadReply.E
 
 
 @cache
-def _probes(message: str) -> tuple[Step, Step, Step]:
+def _probes(message: str) -> tuple[Step, Step, Step, Step]:
     """Return the steps that ask, in the direction of the steps whose messages begin so."""
     return (
-        Step("PROBING_WITH_DHCID", message, "Probe with a DHCID", prerequisites=(NAME_NOT_IN_USE,),
-             updates=(ADD_DHCID, DELETE_DHCID), on={}, probes=True),
         Step("PROBING_WITHOUT_DHCID", message, "Probe without a DHCID", prerequisites=(NAME_NOT_IN_USE,),
              updates=(ADD_ADDRESS, DELETE_ADDRESSES), on={}, probes=True),
+        Step("CLEARING_FIRST_PROBE", message, "Clear what the first probe has left", updates=(DELETE_ALL,),
+             on={}, probes=True),
+        Step("PROBING_WITH_DHCID", message, "Probe with a DHCID", prerequisites=(NAME_NOT_IN_USE,),
+             updates=(ADD_DHCID, DELETE_DHCID), on={}, probes=True),
         Step("CLEARING_PROBE", message, "Clear what a probe has left", updates=(DELETE_ALL,), on={},
              probes=True),
     )
@@ -109,11 +111,13 @@ class DhcidSupport:
         doubts = transaction.server.doubts
         assert doubts is not None
         step = transaction.step
-        with_dhcid, without, clear = _probes(doubts.step.message)
-        if step is with_dhcid and outcome in _REFUSALS:
-            return without
+        without, clear_first, with_dhcid, clear = _probes(doubts.step.message)
+        if step is without and outcome == Rcode.NOERROR:
+            return clear_first
+        if step is clear_first:
+            return with_dhcid
         if step is not clear:
-            self._note(transaction, doubts, takes_none=step is without and outcome == Rcode.NOERROR)
+            self._note(transaction, doubts, takes_none=step is with_dhcid and outcome in _REFUSALS)
             if outcome == Rcode.NOERROR:
                 return clear
         transaction.step = doubts.step

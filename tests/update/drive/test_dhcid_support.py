@@ -143,7 +143,7 @@ def test_a_server_in_trouble_is_no_server_without_dhcids() -> None:
     for number in range(3 * DOUBTS):
         world.request(number)
     assert world.d2.engine.retries == 3 * DOUBTS
-    assert world.probes == 2
+    assert world.probes == 1
     assert "PYD2_SERVER_TAKES_NO_DHCID" not in world.d2.log.ids
     world.samba.broken = False
     world.d2.run()
@@ -164,7 +164,7 @@ def test_what_a_server_has_added_is_cleared() -> None:
     world.samba._update = update  # type: ignore[method-assign]
     for number in range(DOUBTS):
         world.request(number)
-    assert world.probes == 2
+    assert world.probes == 4
     assert "PYD2_SERVER_TAKES_NO_DHCID" not in world.d2.log.ids
     (zone,) = world.samba.zones.values()
     assert not [name for name in zone.nodes if "pyd2-probe" in str(name)]
@@ -179,9 +179,29 @@ def test_a_server_that_fails_everything_is_none_either() -> None:
     world.samba.handle = handle  # type: ignore[method-assign]
     for number in range(DOUBTS):
         world.request(number)
-    assert world.probes == 2
+    assert world.probes == 1
     assert "PYD2_SERVER_TAKES_NO_DHCID" not in world.d2.log.ids
     assert world.d2.engine.retries == DOUBTS
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_a_server_whose_trouble_ends_while_it_is_asked(failed: int) -> None:
+    """It fails so many of the messages that ask, and takes the others."""
+    world = World(retry=RETRY)
+    world.samba.refusal = dns.rcode.NOERROR
+    world.samba.broken = True
+    own = world.samba._update
+
+    def update(request: dns.update.UpdateMessage) -> dns.message.Message:
+        if str(request.update[0].name).startswith("pyd2-probe-"):
+            world.samba.broken = world.probes <= failed
+        return own(request)
+
+    world.samba._update = update  # type: ignore[method-assign]
+    for number in range(DOUBTS):
+        world.request(number)
+    assert world.probes == (1 if failed else 4)
+    assert "PYD2_SERVER_TAKES_NO_DHCID" not in world.d2.log.ids
 
 
 def test_a_server_that_was_replaced_is_asked_again() -> None:
@@ -192,7 +212,7 @@ def test_a_server_that_was_replaced_is_asked_again() -> None:
     world.samba.refusal, world.samba.broken = dns.rcode.NOERROR, True
     world.d2.now += AGAIN + 1
     world.request(100)
-    assert world.probes == 5
+    assert world.probes == 4
     owners = {str(message.update[0].name) for message in world.sent if "pyd2-probe" in str(message)}
     assert len(owners) == 1, "Samba keeps a tombstone of each"
     assert len(world.d2.log.texts("PYD2_SERVER_TAKES_DHCID")) == 1
