@@ -245,7 +245,7 @@ class Owner:
         before = self._ownership.record
         assert before is not None
         if not self._contact.failing:  # else each try would leave the servers a consumer, for 30 seconds
-            self._early.make(queue, before.floor, OPEN_SECONDS[0])
+            self._early.make(queue, before.floor, OPEN_SECONDS)
         self._previous = before.node or "none"
         await self._write(queue, self._ownership.claim(moment()))
 

@@ -11,13 +11,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyd2.cluster.link import in_time
 from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
 from pyd2.queue.shared.newest import REASON, NewestRequests
 from pyd2.queue.shared.order import Order
 from pyd2.queue.shared.under_way import UnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pyd2.cluster.early import EarlyReader
     from pyd2.cluster.link import Link
@@ -32,13 +33,12 @@ if TYPE_CHECKING:
 
 READ_AHEAD: Final = 20_000
 """Requests that are read and not done, without those that wait to be tried again, or for other batches."""
-OPEN_SECONDS: Final = 0.5, 5.0
-"""How long it may take to begin to read: at first, and at most.
-
-No answer comes while the servers have no leader, or if it gives the consumer to a server that was killed.
-"""
-_LONGER: Final = 1.2
-"""It may take so many times as long at each further try: 2 s after 10 s, for servers that are slow only."""
+OPEN_SECONDS: Final = 0.5
+"""How long the first try to begin to read may take. For later ones see ``_open_seconds``."""
+_ANSWER_SECONDS: Final = 1.0
+"""How long servers may take to show a batch, at each try."""
+_LEADERLESS_SECONDS: Final = 10.0
+"""How long they may show none: after that the connection or the reader is no good any more."""
 _READ_SECONDS: Final = 10.0
 _WAIT_SECONDS: Final = 1.0
 """How long to read at a time, while a batch waits for others."""
@@ -70,6 +70,21 @@ class TermEvents(NamedTuple):
     """Says how many requests wait in the engine to be tried again."""
     turn_limit: Callable[[], int]
     """Says how many requests the engine may get in this turn of the loop."""
+
+
+def _open_seconds() -> Iterator[float]:
+    """Yield how long each try to begin to read may take.
+
+    No answer comes while the servers have no leader, or if it gives the consumer to a server that was killed.
+    So the tries are short while servers choose one, which takes up to 9 seconds; later ones are for servers
+    that are slow.
+    """
+    for _ in range(6):
+        yield from (OPEN_SECONDS, OPEN_SECONDS, 2 * OPEN_SECONDS)
+    seconds = 2 * OPEN_SECONDS
+    while True:
+        seconds = min(1.5 * seconds, 10 * OPEN_SECONDS)
+        yield seconds
 
 
 class Term:
@@ -115,7 +130,8 @@ class Term:
 
     async def _read(self, link: Link, revision: Revision, early: EarlyReader) -> None:
         begun = in_doubt = False
-        seconds, longest = OPEN_SECONDS
+        tries = _open_seconds()
+        seconds = next(tries)
         while not self.closed:
             try:
                 if not begun:
@@ -127,10 +143,11 @@ class Term:
                 in_doubt = True
                 if not isinstance(error, UnansweredError):
                     self._events.refused(str(error))
-                seconds = min(_LONGER * seconds, longest)
+                seconds = next(tries)
                 await asyncio.sleep(_PAUSE)
                 continue
-            seconds, _ = OPEN_SECONDS
+            tries = _open_seconds()
+            seconds = next(tries)
             self._events.readable()
             try:
                 if in_doubt and self._after and await self._has_lost(link):
@@ -190,13 +207,22 @@ class Term:
     async def _there(self, link: Link, sequence: int) -> QueuedBatch | None:
         """Return a batch that the servers have given, or should have; None if it is gone.
 
-        A leader that is new may lag behind.
+        A leader that is new may lag behind, and what is asked before there is one is lost.
         """
-        begun = time.monotonic()
+        asked = time.monotonic()
+        answered: float | None = None
         while True:
-            found = await link.queue.batch(sequence)
-            if found is not None or self.closed or time.monotonic() - begun >= _LAG_SECONDS:
-                return found
+            try:
+                found = await in_time(link.queue.batch(sequence), _ANSWER_SECONDS)
+            except UnansweredError:
+                if self.closed or time.monotonic() - asked >= _LEADERLESS_SECONDS:
+                    raise
+                answered = None
+            else:
+                now = time.monotonic()
+                answered = now if answered is None else answered
+                if found is not None or self.closed or now - answered >= _LAG_SECONDS:
+                    return found
             await asyncio.sleep(_PAUSE)
 
     def _is_another(self, queued: QueuedBatch) -> bool:

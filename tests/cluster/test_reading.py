@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,6 +157,43 @@ def test_a_reader_that_is_opened_again_may_not_begin_behind_what_was_lost(
             await node.kill()
 
     asyncio.run(scenario())
+
+
+def test_what_is_asked_while_there_is_no_leader_is_asked_again(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers lose it: an owner that waits for the answer stands still when there is a leader again."""
+    monkeypatch.setattr(term, "_ANSWER_SECONDS", 0.1)
+    there = SiteQueue.batch
+    asked = 0
+
+    async def answered_late(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            await asyncio.Event().wait()
+        return await there(queue, sequence)
+
+    async def scenario() -> None:
+        async with new_site(server, "leaderless") as queue:
+            node = await one_of_two_done(server, "leaderless", queue)
+            with lagging_reader(monkeypatch, node, 0), monkeypatch.context() as patch:
+                patch.setattr(SiteQueue, "batch", answered_late)
+                await append(queue, 3, b"c")
+                await until(lambda: asked >= 3, "questions for a batch")
+            await node.until_begun(b"b", b"c")
+            assert not node.host.faults
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_tries_to_read_are_short_while_servers_choose_a_leader_and_longer_later() -> None:
+    tries = list(islice(term._open_seconds(), 40))
+    while_they_choose = [one for one, before in zip(tries, accumulate(tries, initial=0.0), strict=False)
+                         if before < 9.0]
+    assert max(while_they_choose) <= 1.0
+    assert tries[-1] == 5.0
 
 
 def test_a_batch_that_was_left_out_is_waited_for_while_the_leader_lags_behind(
