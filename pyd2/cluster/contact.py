@@ -14,6 +14,26 @@ LOGGED_FAILURE: Final = 4
 """The failure in a row that is logged."""
 
 
+class _Refusals:
+    """Counts refusals of one kind in a row, and logs the fourth: the first ones may pass."""
+
+    def __init__(self, log: Log, site: str, message: str) -> None:
+        self._log = log
+        self._site = site
+        self._message = message
+        self.count = 0
+
+    def add(self, fault: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if self.count == LOGGED_FAILURE:
+            self._log.emit(self._message, self._site, fault)
+
+    def end(self) -> None:
+        """Begin again: what was refused has come about."""
+        self.count = 0
+
+
 class Contact:
     """Counts failures in a row: the second call without an answer ends the connection.
 
@@ -23,25 +43,20 @@ class Contact:
 
     def __init__(self, link: Link, log: Log, site: str) -> None:
         self._link = link
-        self._log = log
-        self._site = site
         self._unanswered = 0
         """Calls without an answer, in a row."""
         self._unwritten = False
         """Whether a write was among these."""
-        self._refusals = 0
-        """How often the record could not be read or written in a row, though a server has answered."""
-        self._unwatched = 0
-        """How often it could not be watched."""
-        self._unread = 0
-        """How often in a row the requests could not be read."""
-        self._unremoved = 0
-        """How often in a row what is done could not be removed."""
+        self._refusals = _Refusals(log, site, "PYD2_CLUSTER_RECORD_UNREADABLE")
+        """The record cannot be read or written, though a server has answered."""
+        self._unwatched = _Refusals(log, site, "PYD2_CLUSTER_UNWATCHED")
+        self._unread = _Refusals(log, site, "PYD2_CLUSTER_UNREAD")
+        self._unremoved = _Refusals(log, site, "PYD2_CLUSTER_UNREMOVED")
 
     @property
     def failing(self) -> bool:
         """Whether what was asked for last has failed, as far as is known."""
-        return bool(self._unanswered or self._refusals)
+        return bool(self._unanswered or self._refusals.count)
 
     def unanswered(self, fault: str) -> None:
         """No server has answered."""
@@ -64,41 +79,34 @@ class Contact:
             self.written()
 
     def refused(self, fault: str) -> None:
-        """Log what is wrong, once, if it does not pass soon."""
-        self._refusals += 1
-        if self._refusals == LOGGED_FAILURE:
-            self._log.emit("PYD2_CLUSTER_RECORD_UNREADABLE", self._site, fault)
+        """Log why the record cannot be read or written, once, if it does not pass soon."""
+        self._refusals.add(fault)
 
     def not_refused(self) -> None:
         """All that was asked for came about."""
-        self._refusals = 0
+        self._refusals.end()
 
     def unwatched(self, fault: str) -> None:
         """Log why the record cannot be watched, once, if it does not pass soon."""
-        self._unwatched += 1
-        if self._unwatched == LOGGED_FAILURE:
-            self._log.emit("PYD2_CLUSTER_UNWATCHED", self._site, fault)
+        self._unwatched.add(fault)
 
     def watched(self) -> None:
         """The record is watched."""
-        self._unwatched = self._refusals = 0
+        self._unwatched.end()
+        self._refusals.end()
 
     def unread(self, fault: str) -> None:
         """Log why the requests cannot be read, once, if it does not pass soon."""
-        self._unread += 1
-        if self._unread == LOGGED_FAILURE:
-            self._log.emit("PYD2_CLUSTER_UNREAD", self._site, fault)
+        self._unread.add(fault)
 
     def readable(self) -> None:
         """The requests can be read."""
-        self._unread = 0
+        self._unread.end()
 
     def unremoved(self, fault: str) -> None:
         """Log why what is done cannot be removed, once, if it does not pass soon."""
-        self._unremoved += 1
-        if self._unremoved == LOGGED_FAILURE:
-            self._log.emit("PYD2_CLUSTER_UNREMOVED", self._site, fault)
+        self._unremoved.add(fault)
 
     def removed(self) -> None:
         """What is done was removed, as far as there was any."""
-        self._unremoved = 0
+        self._unremoved.end()

@@ -131,8 +131,8 @@ class Term:
     async def _read(self, link: Link, revision: Revision, early: EarlyReader) -> None:
         begun = in_doubt = False
         tries = _open_seconds()
-        seconds = next(tries)
         while not self.closed:
+            seconds = next(tries)
             try:
                 if not begun:
                     await self._find_floor(link)
@@ -143,11 +143,9 @@ class Term:
                 in_doubt = True
                 if not isinstance(error, UnansweredError):
                     self._events.refused(str(error))
-                seconds = next(tries)
                 await asyncio.sleep(_PAUSE)
                 continue
             tries = _open_seconds()
-            seconds = next(tries)
             self._events.readable()
             try:
                 if in_doubt and self._after and await self._has_lost(link):

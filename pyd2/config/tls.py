@@ -87,7 +87,7 @@ class ContextReader:
     """
 
     def __init__(self, tls: TlsSwitches, protocols: Sequence[str] = ALPN) -> None:
-        self._tls = tls
+        self.tls: Final = tls
         self._protocols = protocols
         self._reading: asyncio.Future[SSLContext] | None = None
         """It continues when the time of its caller is up: the next one waits for it."""
@@ -108,7 +108,7 @@ class ContextReader:
         def call() -> None:
             report: tuple[Any, object]
             try:
-                report = outcome.set_result, self._tls.make_context(self._protocols)
+                report = outcome.set_result, self.tls.make_context(self._protocols)
             except Exception as error:
                 report = outcome.set_exception, error
             with suppress(RuntimeError):  # the loop is closed

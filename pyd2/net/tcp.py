@@ -156,7 +156,6 @@ class TcpLink(Generic[Sent]):
         self._on_closed = on_closed
         self._timeout = timeout
         self._descriptors = descriptors
-        self._tls = tls
         self._quick_acks = quick_acks
         self._unread_seconds = unread_seconds
         self._may_write = may_write
@@ -235,19 +234,19 @@ class TcpLink(Generic[Sent]):
             self._connecting = self._loop.create_task(self._make_connection())
 
     async def _make_connection(self) -> None:
-        tls = self._tls
+        contexts = self._contexts
         lease = None
         try:
             lease = self._descriptors.take()
             new_connection = partial(_Connection, self._opened, self._read, self._ended, lease.release)
             async with asyncio.timeout(max(CONNECT_SECONDS, self._timeout())):
-                if tls is None or self._contexts is None:
+                if contexts is None:
                     await self._loop.create_connection(new_connection, self._address, self._port)
                 else:
-                    context = await self._contexts.read()
+                    context = await contexts.read()
                     await self._loop.create_connection(
                         new_connection, self._address, self._port, ssl=context,
-                        server_hostname=tls.hostname or self._address,
+                        server_hostname=contexts.tls.hostname or self._address,
                     )  # fmt: skip
             lease = None  # it is released when the connection is lost
         except TimeoutError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 from base64 import b64encode
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from pyd2.ncr import ChangeType
 from pyd2.tools.daemon_process import DaemonError, DaemonProcess, running
 from pyd2.tools.dns_server import make_zone, parse_key, serving
 from pyd2.tools.endpoint import Endpoint
+from pyd2.tools.ports import free_ports
 from pyd2.tools.primary import Primary, Received
 from pyd2.tools.requests import Identifier, Sender, datagram, dhcid, encode, request
 
@@ -117,7 +117,7 @@ async def _demo(arguments: argparse.Namespace) -> int:
     command = [arguments.daemon] if arguments.daemon else [sys.executable, "-m", "pyd2"]
     async with _dns_server(arguments.dns, key) as (server, primary):
         before = {origin: await _transfer(server, origin, key) for origin in EXPECTED}
-        port = free_udp_port()
+        (port,) = free_ports(1, udp=True)
         async with running(command, make_config(port, server, key)) as daemon:
             version = (await daemon.command("version-get"))["arguments"]["extended"].splitlines()[0]
             print(f"daemon      {' '.join(command)} ({version}), pid {daemon.pid}")
@@ -231,11 +231,3 @@ def _show_statistics(statistics: dict[str, list[list[Any]]]) -> None:
     for name, samples in sorted(statistics.items()):
         if samples[0][0]:
             print(f"  {name:30} {samples[0][0]:5}")
-
-
-def free_udp_port() -> int:
-    """Return a UDP port of 127.0.0.1 that is free at the moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

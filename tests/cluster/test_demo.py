@@ -14,6 +14,7 @@ from pyd2.queue.nats.site import Site
 from pyd2.tools.cli import main
 from pyd2.tools.cluster import local_servers
 from pyd2.tools.daemon_process import DaemonError
+from pyd2.tools.ports import free_ports
 from tests.kit.process import find_program
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_a_port_that_another_program_takes(
     taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second server can't listen, so the three are started again on other ports."""
-    real = local_servers.free_ports
+    real = free_ports
     with socket.create_server(("127.0.0.1", 0)) as other:
         given: list[list[int]] = []
 

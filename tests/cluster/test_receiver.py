@@ -162,6 +162,14 @@ def _looks_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LAG_SECONDS", 0.0)
 
 
+async def append_alone(one: PlayedReceiver, count: int) -> None:
+    """Have a receiver append so many requests, each in a batch of its own."""
+    await until(lambda: one.link.server, "the connection")
+    for number in range(count):
+        one.receiver.take([b"%d" % number], ())
+        await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+
+
 @pytest.mark.usefixtures("_looks_soon")
 def test_what_the_servers_have_lost_is_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SPOOLED_SECONDS", 0.0)  # all that comes again has waited for so long
@@ -169,10 +177,7 @@ def test_what_the_servers_have_lost_is_appended_again(monkeypatch: pytest.Monkey
     async def scenario() -> None:
         async with new_site(server, "lost") as queue:
             one = PlayedReceiver(server, "lost", "r1")
-            await until(lambda: one.link.server, "the connection")
-            for number in range(3):
-                one.receiver.take([b"%d" % number], ())
-                await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+            await append_alone(one, 3)
             await queue.drop(2)
             await until(lambda: one.receiver.repeated == 2, "them to be appended again")
             batches = await read(queue, 3)
@@ -199,10 +204,7 @@ def test_what_is_there_or_done_is_not_appended_again(monkeypatch: pytest.MonkeyP
     async def scenario() -> None:
         async with new_site(server, "done") as queue:
             one = PlayedReceiver(server, "done", "r1")
-            await until(lambda: one.link.server, "the connection")
-            for number in range(2):
-                one.receiver.take([b"%d" % number], ())
-                await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+            await append_alone(one, 2)
             monkeypatch.setattr(SiteQueue, "batch", noted)
             await until(lambda: looked.count(1) > 2, "it to look for the first one")
             record = Record("n.x", 1, 1, ("r1.x", BatchNumber(1, 1)), {"r1.x": BatchNumber(1, 1)})
@@ -233,10 +235,7 @@ def test_while_the_record_cannot_be_read_nothing_is_appended_again(monkeypatch: 
         async with new_site(server, "later") as queue:
             await queue._jetstream.publish(Site("later").record, b'{"format": 2}', {}, seconds=TIMEOUT)
             one = PlayedReceiver(server, "later", "r1")
-            await until(lambda: one.link.server, "the connection")
-            for number in range(2):
-                one.receiver.take([b"%d" % number], ())
-                await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+            await append_alone(one, 2)
             await queue.drop(1)
             monkeypatch.setattr(SiteQueue, "record", noted)
             await until(lambda: looks > 4, "it to look some times")
@@ -275,10 +274,7 @@ def test_what_is_lost_behind_a_batch_that_is_there_is_appended_again(monkeypatch
     async def scenario() -> None:
         async with new_site(server, "middle") as queue:
             one = PlayedReceiver(server, "middle", "r1")
-            await until(lambda: one.link.server, "the connection")
-            for number in range(4):
-                one.receiver.take([b"%d" % number], ())
-                await until(lambda: one.receiver.appended > number, "it to be appended")  # noqa: B023
+            await append_alone(one, 4)
             monkeypatch.setattr(SiteQueue, "batch", lost)
             await until(lambda: one.receiver.repeated == 2, "them to be appended again")
             for serial in (2, 3):

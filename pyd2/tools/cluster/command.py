@@ -134,10 +134,9 @@ def _silent(info: dict[str, Any]) -> float:
 
 def _where(info: dict[str, Any]) -> str:
     cluster = info.get("cluster", {})
-    leader = [cluster["leader"]] if _has_leader(info) and cluster else []
-    names = [*leader, *(replica["name"] for replica in cluster.get("replicas", ()))]
+    names = [cluster.get("leader"), *(replica["name"] for replica in cluster.get("replicas", ()))]
     count = info["config"]["num_replicas"]
-    return f"{counted(count, 'replica')} on {', '.join(names)}"
+    return f"{counted(count, 'replica')} on {', '.join(filter(None, names))}"
 
 
 def _has_leader(info: dict[str, Any]) -> bool:

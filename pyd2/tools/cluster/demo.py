@@ -17,10 +17,11 @@ import dns.rdatatype
 import dns.zone
 
 from pyd2.ncr import ChangeType
-from pyd2.tools.cluster.local_servers import free_ports, queue_of_three
+from pyd2.tools.cluster.local_servers import queue_of_three
 from pyd2.tools.daemon_process import DaemonError, DaemonProcess, running
 from pyd2.tools.dns_server import make_zone, serving
 from pyd2.tools.endpoint import Endpoint
+from pyd2.tools.ports import free_ports
 from pyd2.tools.primary import Primary
 from pyd2.tools.requests import Identifier, Sender, dhcid, encode, request
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from pyd2.queue.nats.errors import NatsError
 from pyd2.queue.nats.jetstream import JetStream
 from pyd2.queue.nats.site import Site, create_streams
 from pyd2.tools.daemon_process import DaemonError
+from pyd2.tools.ports import free_ports
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -101,13 +101,3 @@ async def _make_streams(server: Server, site: str, processes: list[Process]) -> 
             await asyncio.sleep(0.2)
         else:
             return
-
-
-def free_ports(count: int, *, udp: bool = False) -> list[int]:
-    """Return ports of 127.0.0.1 that are free at the moment, each once."""
-    kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket(socket.AF_INET, kind)) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]

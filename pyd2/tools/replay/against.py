@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import dns.name
 
 from pyd2.tools.daemon_process import DaemonProcess, running
-from pyd2.tools.demo import free_udp_port
 from pyd2.tools.dns_server import make_zone, serving
 from pyd2.tools.endpoint import Endpoint
+from pyd2.tools.ports import free_ports
 from pyd2.tools.primary import Primary
 from pyd2.tools.requests import Sender
 
@@ -71,7 +71,7 @@ class Player:
         """Play the requests and return what the daemon did. Raises DaemonError and OSError."""
         primary = Primary({name: make_zone(name.to_text()) for name in self._names})
         async with serving(primary, "127.0.0.1", 0) as server:
-            port = free_udp_port()
+            (port,) = free_ports(1, udp=True)
             async with running(self._program, self._config(port, server)) as daemon:
                 await daemon.wait_for_line("DHCP_DDNS_QUEUE_MGR_STARTED", "DHCP_DDNS_QUEUE_MGR_START_ERROR")
                 ends = await self._send(daemon, datagrams, Endpoint("127.0.0.1", port))
