@@ -247,9 +247,7 @@ def _truncated(site: Site) -> None:
     _one_sick_zone(site, site.stack.enter_context(PortLease()).take())
     server = site.servers[0]
     server.rcode, server.flags = NOERROR, 0xAA
-    listener = site.stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-    listener.bind(("127.0.0.1", server.ports[0]))
-    listener.listen(64)
+    listener = site.stack.enter_context(socket.create_server(("127.0.0.1", server.ports[0]), backlog=64))
     listener.settimeout(0.2)
     end = threading.Event()
 
