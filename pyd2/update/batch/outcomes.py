@@ -64,7 +64,7 @@ class BatchOutcomes:
                 raise ReplyError("the reply to a batch is truncated")  # noqa: TRY301  it is as good as none
         except ReplyError as error:
             self._log.emit("DHCP_DDNS_INVALID_RESPONSE", error)
-            group.size.halve(now)
+            group.size.halve(batch.begun, now)
             bad = error.reason
             if (counts := batches.lane.replies) is not None:
                 counts.bad_reply(bad)
@@ -74,7 +74,7 @@ class BatchOutcomes:
         if (counts := batches.lane.replies) is not None:
             counts.rcode(rcode)
         timeout = self._sender.timeout_ms / 1000
-        batches.at_a_time.answered(batches.under_way, took, timeout, grows=batch.measures)
+        batches.at_a_time.answered(batches.under_way, took, timeout, now, grows=batch.measures)
         if batch.measures:
             group.size.answered(len(round_.transactions), took, timeout, now)
         if rcode == _NOERROR:
@@ -97,7 +97,7 @@ class BatchOutcomes:
                 group.zone.name, round(PAUSE),
             )
         elif group.sort is BatchSort.REMOVALS:
-            group.size.halve(now)
+            group.size.halve(batch.begun, now)
         else:
             group.expected = Found.FREE  # what is known of the names has not helped
         self._go_alone(batches, round_, round_.members)
@@ -113,9 +113,9 @@ class BatchOutcomes:
             )
         self._replies.count_silence(batches.lane, now, wall)
         if batch.measures:
-            round_.group.size.halve(now)
-        batches.at_a_time.halve()
-        if batch.tcp:
+            round_.group.size.halve(batch.begun, now)
+        batches.at_a_time.halve(batch.begun, now)
+        if batch.tcp and not batch.to_silent:
             batches.tcp_failed(batch.begun, now)
         self._let_go(batches, round_, lambda transaction: self._replies.missed(transaction, now, wall))
 

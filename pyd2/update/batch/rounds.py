@@ -93,7 +93,7 @@ class _Try(BatchTry):
 class Batch(_Try):
     """One message of a round."""
 
-    __slots__ = ("begun", "measures")
+    __slots__ = ("begun", "measures", "to_silent")
 
     def __init__(
         self, round_: Round, follows: Follows, context: SigningContext | None, now: float, *, tcp: bool,
@@ -102,6 +102,8 @@ class Batch(_Try):
         super().__init__(round_, follows, context)
         self.begun = now
         """When it was sent, in monotonic seconds."""
+        self.to_silent = round_.group.server.lane.silent
+        """Whether the server was silent then: if there is no reply in time, TCP need not be why."""
         self.measures = measures
         """Whether its reply time shows how quick the server is: few other updates were before it."""
         self.tcp = tcp

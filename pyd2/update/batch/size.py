@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 FIRST: Final = 50
@@ -12,8 +13,10 @@ AT_A_TIME_LEAST: Final = 2
 """The same for a server that is slow."""
 TOO_LONG: Final = 0.2
 """Part of the timeout: a reply that takes longer halves both numbers."""
+QUICK: Final = 0.1
+"""The same: a reply that takes less adds a quarter to the size, and one to the batches at a time."""
 SHORT: Final = 0.05
-"""The same: a reply that takes less doubles the size, and adds one to the batches at a time."""
+"""The same: a reply that takes less doubles the size."""
 REMOVALS_FIXED: Final = 0.02
 """Seconds that a batch of removals may take, besides ``REMOVALS_EACH``: a commit to a disk, or Knot's."""
 REMOVALS_EACH: Final = 0.001
@@ -25,7 +28,7 @@ AGAIN: Final = 60.0
 class BatchSize:
     """The size of the batches of one group. ``now`` is monotonic seconds."""
 
-    __slots__ = ("_again_at", "_most", "_present", "_removals")
+    __slots__ = ("_again_at", "_halved_at", "_most", "_present", "_removals")
 
     def __init__(self, most: int, *, removals: bool) -> None:
         self._most = most
@@ -33,6 +36,7 @@ class BatchSize:
         self._present = min(most, FIRST)
         self._removals = removals
         self._again_at = 0.0
+        self._halved_at = -inf
 
     def limit(self, most: int) -> None:
         """Keep to another switch."""
@@ -49,12 +53,20 @@ class BatchSize:
         """Learn from a reply to so many updates, which took so long; all times are seconds."""
         slow = self._removals and took > REMOVALS_FIXED + updates * REMOVALS_EACH
         if slow or took > timeout * TOO_LONG:
-            self.halve(now)
-        elif took < timeout * SHORT and 2 * updates > self._present:
-            self._present = min(2 * self._present, self._most)
+            self.halve(now - took, now)
+        elif took < timeout * QUICK and 2 * updates > self._present:
+            more = self._present if took < timeout * SHORT else self._present // 4 + 1
+            self._present = min(self._present + more, self._most)
 
-    def halve(self, now: float) -> None:
-        """Make batches half as large from now on."""
+    def halve(self, begun: float, now: float) -> None:
+        """Make batches half as large from now on, for one that was sent at ``begun``.
+
+        Not for one that was under way when that was done last: a server that stands still, as Knot DNS does
+        for a second now and then, delays all of them.
+        """
+        if begun < self._halved_at:
+            return
+        self._halved_at = now
         self._present = max(1, self._present // 2)
         if self._present == 1:
             self._again_at = now + AGAIN
@@ -67,21 +79,25 @@ class BatchesAtATime:
     longer than the timeout though each message is short.
     """
 
-    __slots__ = ("number",)
+    __slots__ = ("_halved_at", "number")
 
     def __init__(self) -> None:
         self.number = AT_A_TIME
+        self._halved_at = -inf
 
-    def answered(self, under_way: int, took: float, timeout: float, *, grows: bool) -> None:
+    def answered(self, under_way: int, took: float, timeout: float, now: float, *, grows: bool) -> None:
         """Learn from a reply that took so many seconds, with so many other batches under way.
 
         Unless it ``grows``, the number does not, however quick the reply was.
         """
         if took > timeout * TOO_LONG:
-            self.halve()
-        elif grows and took < timeout * SHORT and under_way + 1 >= self.number:
+            self.halve(now - took, now)
+        elif grows and took < timeout * QUICK and under_way + 1 >= self.number:
             self.number += 1
 
-    def halve(self) -> None:
-        """Halve how many may be under way."""
+    def halve(self, begun: float, now: float) -> None:
+        """Halve how many may be under way, as ``BatchSize.halve`` does."""
+        if begun < self._halved_at:
+            return
+        self._halved_at = now
         self.number = max(AT_A_TIME_LEAST, self.number // 2)

@@ -162,7 +162,7 @@ def test_while_names_are_asked_for_other_batches_are_under_way() -> None:
 @pytest.mark.parametrize("batch", [8, 12, 20])
 def test_second_batches_keep_to_how_many_a_slow_server_gets(batch: int) -> None:
     """A round that asks takes no place of these, and all that have asked would go on together."""
-    world = World(batch_map(batch, 64), delay=0.05)
+    world = World(batch_map(batch, 64), delay=0.06)
     found = additions(300, reverse=False)
     strangers = [each | {"dhcid": ncr.dhcid(each["fqdn"].encode(), "x.")} for each in found[::3]]
     world.run(strangers, together=16, gap=0.2)
@@ -269,6 +269,23 @@ def test_a_connection_that_a_server_closes_now_and_then_is_made_again() -> None:
     world.run([])
     assert world.tcp > before
     assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 400
+
+
+def test_a_server_that_stands_still_for_two_timeouts_is_asked_over_tcp_again() -> None:
+    """It brings nothing over UDP either, so what went over TCP to no avail says nothing of TCP."""
+    world = World(batch_map(200, 64))
+    world.run(additions(400, reverse=False))
+    batches = world.batches(world.engine.lanes[0])
+    world.send(additions(2000, 1000, reverse=False))
+    while batches.under_way - batches.udp < TCP_AT_A_TIME:
+        assert world.d2.step()
+    world.dead = (1,)
+    world.d2.run(world.d2.now + 1.2)
+    world.dead = ()
+    before = world.tcp
+    world.run([])
+    assert world.tcp > before
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 2400
 
 
 def test_each_try_in_a_batch_that_could_not_be_sent_has_ended() -> None:
