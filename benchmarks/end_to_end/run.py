@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import servers
 from benchmarks.daemon import TEMPLATE, cpu_seconds, default_subjects, free_port, running, work_directory
 from benchmarks.end_to_end import dhcp, zones
+from benchmarks.end_to_end.variants import SETTINGS
 from benchmarks.errors import BenchmarkError
-from benchmarks.settings import Settings, fill
+from benchmarks.settings import fill
 from benchmarks.settings import zones as zone_names
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from benchmarks.daemon import Daemon
     from benchmarks.end_to_end.variants import Variant
 
-SETTINGS: Final = Settings(algorithm="HMAC-SHA256")
 POLL_SECONDS: Final = 0.5
 QUIET_SECONDS: Final = 10.0
 """After which a D2 that does nothing is taken to have done all that it will do."""
@@ -59,7 +59,7 @@ class EndToEnd:
         if variant.subject not in self._subjects:
             raise BenchmarkError(f"{variant.subject} is not installed")
         scenario = self._scenario
-        settings = replace(SETTINGS, user_context=variant.switches_before(server))
+        settings = variant.settings_before(server)
         with ExitStack() as stack:
             dns_pid = stack.enter_context(servers.serving(server, settings, self._dns_port, scenario.disk))
             d2_directory = stack.enter_context(work_directory())

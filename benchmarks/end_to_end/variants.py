@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from benchmarks.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +19,25 @@ class Variant:
     switches: dict[str, Any] = field(default_factory=dict)
     """What stands under ``"pyd2"`` in the configuration; ``@DIRECTORY@`` is a directory for it."""
     batches: bool = False
-    """Whether it sends batches, as large as docs/batches.md advises for the DNS server."""
+    """Whether it sends batches, with what docs/batches.md advises for the DNS server."""
 
     @property
     def retries(self) -> bool:
         """Whether it may go on after a pause."""
         return bool(self.switches.get("retry", {}).get("enabled"))
 
-    def switches_before(self, server: str) -> dict[str, Any]:
-        """Return the switches before a DNS server, one of ``BATCHES``."""
-        return self.switches | ({"lanes": {"batch": BATCHES[server]}} if self.batches else {})
+    def settings_before(self, server: str) -> Settings:
+        """Return the configuration before a DNS server, one of ``ADVISED``."""
+        if not self.batches:
+            return replace(SETTINGS, user_context=self.switches)
+        batch, timeout_ms = ADVISED[server]
+        switches = self.switches | {"lanes": {"batch": batch}}
+        return replace(SETTINGS, timeout_ms=timeout_ms, user_context=switches)
 
 
-BATCHES: Final = {"bind": 50, "knot": 200, "pdns": 50}
-"""The updates in a batch, by DNS server."""
+SETTINGS: Final = Settings(algorithm="HMAC-SHA256")
+ADVISED: Final = {"bind": (50, 500), "knot": (200, 2000), "pdns": (50, 500)}
+"""The updates in a batch, and dns-server-timeout in ms, by DNS server."""
 _DURABLE: Final = {"queue": {"type": "durable", "directory": "@DIRECTORY@"}}
 
 VARIANTS: Final = (

@@ -65,8 +65,10 @@ def test_a_variant_is_one_of_those_there_are_or_has_its_own_switches() -> None:
     assert parse("pyd2-retry").retries
     mine = parse('mine={"lanes": {"max-in-flight": 64}}')
     assert (mine.name, mine.subject, mine.retries) == ("mine", "pyd2", False)
-    assert mine.switches_before("knot") == {"lanes": {"max-in-flight": 64}}
-    assert parse("pyd2-batches").switches_before("knot") == {"lanes": {"batch": 200}}
+    assert mine.settings_before("knot").user_context == {"lanes": {"max-in-flight": 64}}
+    assert mine.settings_before("knot").timeout_ms == 500
+    assert parse("pyd2-batches").settings_before("knot").user_context == {"lanes": {"batch": 200}}
+    assert parse("pyd2-batches").settings_before("knot").timeout_ms == 2000
     for text in ("other", "mine=[]", "mine={"):
         with pytest.raises(ValueError, match=r"."):
             parse(text)
