@@ -70,10 +70,12 @@ class TlsSwitches(NamedTuple):
                 context.load_verify_locations(file)
             elif self.mode == "strict":
                 context.load_default_certs()
-            name, file = "tls-cert-file", self.cert_file
-            if file:
+            if self.cert_file:
+                name, file = "tls-cert-file", self.cert_file
+                if self.key_file:  # OpenSSL does not say which of the two it is
+                    file += f" with 'tls-key-file' {self.key_file}"
                 # Without a password OpenSSL would ask for one at the terminal, and wait for it.
-                context.load_cert_chain(file, self.key_file or None, password="")
+                context.load_cert_chain(self.cert_file, self.key_file or None, password="")
         except OSError as error:  # ssl.SSLError is one
             raise _unusable(name, file, error) from error
         return context

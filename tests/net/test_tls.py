@@ -43,7 +43,8 @@ def test_a_key_with_a_password_is_a_fault_and_no_question(tmp_path: Path) -> Non
         finally:
             reading.kill()
         assert reading.stdout is not None
-        assert reading.stdout.read().startswith(f"'tls-cert-file' {made.cert} cannot be used: ")
+        assert reading.stdout.read().startswith(
+            f"'tls-cert-file' {made.cert} with 'tls-key-file' {locked} cannot be used: ")
 
 
 @pytest.mark.parametrize("mode", ["strict", "opportunistic"])
