@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyd2.queue.nats.jetstream import JetStream
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
     from pyd2.config.nats.servers import Server
     from pyd2.messages import Log
     from pyd2.queue.nats.connection import Client, Connection
-    from pyd2.queue.shared.interface import SharedQueue
+    from pyd2.queue.shared.interface import QueuedBatch, SharedQueue
 
 T = TypeVar("T")
+
+ANSWER_SECONDS: Final = 1.0
+"""How long servers may take to show a batch, at each try."""
+_PAUSE: Final = 0.1
+"""Seconds before they are asked again."""
 
 STAYS_SECONDS: Final = 2.0
 """A connection is not given up before: servers that choose a leader do not answer, whichever is asked."""
@@ -36,6 +42,31 @@ async def in_time(call: Awaitable[T], seconds: float) -> T:
             return await call
     except TimeoutError:
         raise UnansweredError(f"no server has answered within {seconds:g} s") from None
+
+
+async def find_batch(
+    link: Link, sequence: int, lag: float = 0.0, leaderless: float = 0.0
+) -> QueuedBatch | None:
+    """Return the batch with a sequence; None if the servers do not have it. Raises SharedQueueError.
+
+    A leader that was just chosen may lag behind: who does not have it is asked again for ``lag`` seconds.
+    What is asked before there is a leader is lost, and asked again for ``leaderless`` seconds.
+    """
+    begun = time.monotonic()
+    answered: float | None = None
+    while True:
+        try:
+            found = await in_time(link.queue.batch(sequence), ANSWER_SECONDS)
+        except UnansweredError:
+            if time.monotonic() - begun >= leaderless:
+                raise
+            answered = None
+        else:
+            now = time.monotonic()
+            answered = now if answered is None else answered
+            if found is not None or now - answered >= lag:
+                return found
+        await asyncio.sleep(_PAUSE)
 
 
 class Link:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pyd2.cluster.link import in_time
+from pyd2.cluster.link import find_batch, in_time
 from pyd2.queue.shared.acknowledged import Acknowledged
 from pyd2.queue.shared.batch import MOST_REQUESTS, SPOOLED_SECONDS
 from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
@@ -57,7 +57,6 @@ LOOK_PAUSE: Final = 0.25
 
 LAG_SECONDS: Final = 1.0
 """How long the servers may not have it before it is appended again: a leader that is new may lag behind."""
-_LAG_PAUSE: Final = 0.1
 
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.5)
 """Seconds between a failure and the next try to append the batch under way; the last one stays."""
@@ -245,7 +244,7 @@ class Receiver:
                 self._forget_done(record)
                 self._read_record_at = now + LOOK_SECONDS
             kept = await self._first_lost(self._acknowledged.look(now - LOOK_SECONDS, now))
-            while kept is not None and not await self._is_there(kept, wait=not again):
+            while kept is not None and not await self._is_there(kept, 0.0 if again else LAG_SECONDS):
                 kept.sequence = await self._link.queue.append(_as_of_now(kept.batch), ANSWER_SECONDS)
                 again += 1
                 kept = self._acknowledged.behind(kept.batch.number)
@@ -266,21 +265,14 @@ class Receiver:
 
     async def _first_lost(self, some: Sequence[Kept]) -> Kept | None:
         """Return the first batch of some that the servers do not have."""
-        calls = [in_time(self._link.queue.batch(kept.sequence), ANSWER_SECONDS) for kept in some]
+        calls = [find_batch(self._link, kept.sequence) for kept in some]
         found = await asyncio.gather(*calls)
         lost = [kept for kept, there in zip(some, found, strict=True) if not _is_it(kept, there)]
         return min(lost, key=lambda kept: kept.batch.number, default=None)
 
-    async def _is_there(self, kept: Kept, *, wait: bool) -> bool:
-        """Whether the servers have a batch; ``wait``: ask a leader again that may lag behind."""
-        begun = time.monotonic()
-        while True:
-            found = await in_time(self._link.queue.batch(kept.sequence), ANSWER_SECONDS)
-            if _is_it(kept, found):
-                return True
-            if not wait or time.monotonic() - begun >= LAG_SECONDS:
-                return False
-            await asyncio.sleep(_LAG_PAUSE)
+    async def _is_there(self, kept: Kept, lag: float) -> bool:
+        """Whether the servers have a batch; see ``find_batch``."""
+        return _is_it(kept, await find_batch(self._link, kept.sequence, lag))
 
     def _failed(self, error: SharedQueueError, failures: int, seconds: float) -> None:
         if seconds >= LOGGED_SECONDS:

@@ -11,7 +11,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyd2.cluster.link import in_time
+from pyd2.cluster.link import find_batch
 from pyd2.queue.shared.interface import SharedQueueError, UnansweredError
 from pyd2.queue.shared.newest import REASON, NewestRequests
 from pyd2.queue.shared.order import Order
@@ -35,10 +35,8 @@ READ_AHEAD: Final = 20_000
 """Requests that are read and not done, without those that wait to be tried again, or for other batches."""
 OPEN_SECONDS: Final = 0.5
 """How long the first try to begin to read may take. For later ones see ``_open_seconds``."""
-_ANSWER_SECONDS: Final = 1.0
-"""How long servers may take to show a batch, at each try."""
 _LEADERLESS_SECONDS: Final = 10.0
-"""How long they may show none: after that the connection or the reader is no good any more."""
+"""How long servers may show no batch: after that the connection or the reader is no good any more."""
 _READ_SECONDS: Final = 10.0
 _WAIT_SECONDS: Final = 1.0
 """How long to read at a time, while a batch waits for others."""
@@ -203,25 +201,8 @@ class Term:
         return not self.closed and not self.progress.is_last(found)
 
     async def _there(self, link: Link, sequence: int) -> QueuedBatch | None:
-        """Return a batch that the servers have given, or should have; None if it is gone.
-
-        A leader that is new may lag behind, and what is asked before there is one is lost.
-        """
-        asked = time.monotonic()
-        answered: float | None = None
-        while True:
-            try:
-                found = await in_time(link.queue.batch(sequence), _ANSWER_SECONDS)
-            except UnansweredError:
-                if self.closed or time.monotonic() - asked >= _LEADERLESS_SECONDS:
-                    raise
-                answered = None
-            else:
-                now = time.monotonic()
-                answered = now if answered is None else answered
-                if found is not None or self.closed or now - answered >= _LAG_SECONDS:
-                    return found
-            await asyncio.sleep(_PAUSE)
+        """Return a batch that the servers have given, or should have; None if it is gone."""
+        return await find_batch(link, sequence, _LAG_SECONDS, _LEADERLESS_SECONDS)
 
     def _is_another(self, queued: QueuedBatch) -> bool:
         """Whether a batch that comes again is not the one that had its sequence.

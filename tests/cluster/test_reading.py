@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyd2.cluster import early, removal, term
+from pyd2.cluster import early, link, removal, term
 from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, create_streams
 from pyd2.queue.shared import order
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
@@ -163,7 +163,7 @@ def test_what_is_asked_while_there_is_no_leader_is_asked_again(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Servers lose it: an owner that waits for the answer stands still when there is a leader again."""
-    monkeypatch.setattr(term, "_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.1)
     there = SiteQueue.batch
     asked = 0
 

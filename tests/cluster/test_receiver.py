@@ -263,6 +263,28 @@ def test_a_leader_that_lags_behind_has_lost_nothing(monkeypatch: pytest.MonkeyPa
         asyncio.run(scenario())
 
 
+def test_another_batch_with_its_sequence_is_no_leader_that_lags_behind(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "LAG_SECONDS", 3600.0)
+    batch_of = SiteQueue.batch
+
+    async def another(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        return await batch_of(queue, 2 if sequence == 1 else sequence)
+
+    async def scenario() -> None:
+        async with new_site(server, "another"):
+            one = PlayedReceiver(server, "another", "r1")
+            await append_alone(one, 2)
+            monkeypatch.setattr(SiteQueue, "batch", another)
+            await until(lambda: one.receiver.repeated == 1, "it to be appended again")
+            await one.end()
+
+    with nats_servers() as (server,):
+        asyncio.run(scenario())
+
+
 @pytest.mark.usefixtures("_looks_soon")
 def test_what_is_lost_behind_a_batch_that_is_there_is_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A DNS server that is down keeps the oldest one from being done: the owner does not wait so long."""
