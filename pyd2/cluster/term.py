@@ -8,6 +8,7 @@ requests after that counts no more. The next term, here or elsewhere, repeats wh
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -154,10 +155,12 @@ class Term:
                 while not self.closed:
                     since, self._blocked = time.monotonic(), 0.0
                     found = await reader.read(_WAIT_SECONDS if self._order.waits else _READ_SECONDS)
-                    if not found and self._after and await self._has_lost(link):
-                        # It may be behind batches that have the sequences of lost ones.
-                        self._events.log.lost(self._after)
-                        return
+                    if not found and self._after:
+                        if await self._has_lost(link):
+                            # It may be behind batches that have the sequences of lost ones.
+                            self._events.log.lost(self._after)
+                            return
+                        await self._begin_left_out(link, math.inf)
                     for queued in found:
                         await self._begin_left_out(link, queued.sequence)
                         if queued.sequence > self._after:
@@ -177,32 +180,33 @@ class Term:
         if self._reads_all:
             self.progress.begin_at_start()
         floor = self.progress.floor
-        at_floor = await self._there(link, floor) if floor else None
+        at_floor = await self._there(link, floor, _LAG_SECONDS) if floor else None
         if self.closed:
             return
         self._after = self.progress.begin_after(at_floor)
         if self._after != floor:
             self._events.log.lost(floor)
 
-    async def _begin_left_out(self, link: Link, before: int) -> None:
-        """Begin what a reader has left out before a sequence.
+    async def _begin_left_out(self, link: Link, before: float) -> None:
+        """Begin what a reader has left out before a sequence, or what is there if that is infinite.
 
         One that is made while the servers choose a leader may leave out the first batches that it is to read.
         """
+        lag = _LAG_SECONDS if before < math.inf else 0.0
         while not self.closed and 0 < self._after < before - 1:
-            left_out = await self._there(link, self._after + 1)
+            left_out = await self._there(link, self._after + 1, lag)
             if left_out is None:
-                return  # it was removed
+                return  # it was removed, or has not come yet
             await self._begin(left_out)
 
     async def _has_lost(self, link: Link) -> bool:
         """Whether the servers have lost the batch that was read last."""
-        found = await self._there(link, self._after)
+        found = await self._there(link, self._after, _LAG_SECONDS)
         return not self.closed and not self.progress.is_last(found)
 
-    async def _there(self, link: Link, sequence: int) -> QueuedBatch | None:
+    async def _there(self, link: Link, sequence: int, lag: float) -> QueuedBatch | None:
         """Return a batch that the servers have given, or should have; None if it is gone."""
-        return await find_batch(link, sequence, _LAG_SECONDS, _LEADERLESS_SECONDS)
+        return await find_batch(link, sequence, lag, _LEADERLESS_SECONDS)
 
     def _is_another(self, queued: QueuedBatch) -> bool:
         """Whether a batch that comes again is not the one that had its sequence.

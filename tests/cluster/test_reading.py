@@ -227,6 +227,31 @@ def test_a_batch_that_was_left_out_is_waited_for_while_the_leader_lags_behind(
     asyncio.run(scenario())
 
 
+def test_the_last_batch_is_begun_though_a_reader_leaves_it_out(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other one comes behind it: it would wait until one does, on a quiet site for hours."""
+    monkeypatch.setattr(term, "_READ_SECONDS", 0.2)
+
+    async def scenario() -> None:
+        async with new_site(server, "last-out") as queue:
+            node = Node(server, "last-out", "n1")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            with lagging_reader(monkeypatch, node, -2) as found:
+                await append(queue, 2, b"b")
+                await node.until_begun(b"a", b"b")
+                await append(queue, 3, b"c")
+                await append(queue, 4, b"d")
+                await node.until_begun(b"a", b"b", b"c", b"d")
+                assert found == []
+            node.host.end(4)
+            await until(lambda: node.owner.status()["floor"] == 4, "the floor")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
 def test_what_was_begun_before_a_failure_is_not_taken_for_lost(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
