@@ -108,7 +108,7 @@ class Term:
         self._newest = NewestRequests()
         self._order = Order(progress)
         self._blocked = 0.0
-        """Seconds for which no more was read, for too much was under way, in this turn."""
+        """Seconds for which no more was read, in this turn: too much was under way, or servers were asked."""
         self._after = 0
         """The sequence of the batch that was begun last, or the one behind which this term reads."""
 
@@ -206,7 +206,11 @@ class Term:
 
     async def _there(self, link: Link, sequence: int, lag: float) -> QueuedBatch | None:
         """Return a batch that the servers have given, or should have; None if it is gone."""
-        return await find_batch(link, sequence, lag, _LEADERLESS_SECONDS)
+        since = time.monotonic()
+        try:
+            return await find_batch(link, sequence, lag, _LEADERLESS_SECONDS)
+        finally:
+            self._blocked += time.monotonic() - since
 
     def _is_another(self, queued: QueuedBatch) -> bool:
         """Whether a batch that comes again is not the one that had its sequence.

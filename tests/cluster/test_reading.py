@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from itertools import accumulate, islice
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -247,6 +249,38 @@ def test_the_last_batch_is_begun_though_a_reader_leaves_it_out(
                 assert found == []
             node.host.end(4)
             await until(lambda: node.owner.status()["floor"] == 4, "the floor")
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_a_missing_batch_has_its_time_however_long_servers_show_none(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While they choose a leader its receiver cannot append it again either."""
+    monkeypatch.setattr(term, "_WAIT_SECONDS", 0.05)
+    there = SiteQueue.batch
+    passed = 0.0
+
+    async def slow(queue: SiteQueue, sequence: int) -> QueuedBatch | None:
+        nonlocal passed
+        passed += order.WAIT_SECONDS
+        return await there(queue, sequence)
+
+    def clock() -> float:
+        return time.monotonic() + passed
+
+    async def scenario() -> None:
+        async with new_site(server, "time") as queue:
+            monkeypatch.setattr(SiteQueue, "batch", slow)
+            monkeypatch.setattr(term, "time", SimpleNamespace(monotonic=clock, time=time.time))
+            node = Node(server, "time", "n1")
+            await append(queue, 1, b"a")
+            await append(queue, 3, b"c")
+            await until(lambda: passed, "a question for a batch")
+            await append(queue, 2, b"b")
+            await node.until_begun(b"a", b"b", b"c")
+            assert node.log.ids == ["PYD2_CLUSTER_CONNECTED", "PYD2_CLUSTER_CLAIMED"]
             await node.kill()
 
     asyncio.run(scenario())
