@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyd2.cluster.link import Link
     from pyd2.cluster.term_log import TermLog
     from pyd2.queue.interface import DeadLetter
-    from pyd2.queue.shared.interface import QueuedBatch
+    from pyd2.queue.shared.interface import BatchReader, QueuedBatch
     from pyd2.queue.shared.late import LateBatch
     from pyd2.queue.shared.order import Ready
     from pyd2.queue.shared.progress import Progress
@@ -132,26 +132,19 @@ class Term:
         tries = _open_seconds()
         while not self.closed:
             seconds = next(tries)
+            reader: BatchReader | None = None
             try:
                 if not begun:
                     await self._find_floor(link)
                     await self._begin_late(await link.queue.late(revision, seconds))
                     begun = True
                 reader = await early.take(link.queue, self._after, seconds)
-            except SharedQueueError as error:
-                in_doubt = True
-                if not isinstance(error, UnansweredError):
-                    self._events.refused(str(error))
-                await asyncio.sleep(_PAUSE)
-                continue
-            tries = _open_seconds()
-            self._events.readable()
-            try:
+                tries = _open_seconds()
                 if in_doubt and self._after and await self._has_lost(link):
                     # The reader may begin behind batches that have the sequences of lost ones.
                     self._events.log.lost(self._after)
                     return
-                in_doubt = True
+                self._events.readable()
                 while not self.closed:
                     since, self._blocked = time.monotonic(), 0.0
                     found = await reader.read(_WAIT_SECONDS if self._order.waits else _READ_SECONDS)
@@ -170,10 +163,14 @@ class Term:
                             return
                     self._order.wait(time.monotonic() - since - self._blocked)
                     await self._end_overdue()
-            except SharedQueueError:
+            except SharedQueueError as error:
+                in_doubt = True
+                if not isinstance(error, UnansweredError):
+                    self._events.refused(str(error))
                 await asyncio.sleep(_PAUSE)
             finally:
-                reader.close()
+                if reader is not None:
+                    reader.close()
 
     async def _find_floor(self, link: Link) -> None:
         """Find out whether the servers still have the batch at the floor; without it all is read again."""

@@ -28,7 +28,7 @@ RIGHTS = """
 authorization { users: [ { user: anyone, password: anyone, permissions: { publish: { deny: [
   "$JS.API.CONSUMER.CREATE.PYD2-OWN-unwatched-0.>", "$JS.API.CONSUMER.MSG.NEXT.PYD2-OWN-unheard-0.>",
   "$JS.API.CONSUMER.CREATE.PYD2-REQ-unread-0.>", "pyd2.own.unwritten.0.record",
-  "$JS.API.STREAM.PURGE.PYD2-REQ-unremoved-0" ] } } } ] }
+  "$JS.API.STREAM.PURGE.PYD2-REQ-unremoved-0", "$JS.API.STREAM.MSG.GET.PYD2-REQ-unshown-0" ] } } } ] }
 no_auth_user: anyone
 """
 """Who connects has all rights but these, each of which one site lacks."""
@@ -191,6 +191,25 @@ def test_who_may_not_remove_what_is_done_hears_of_it_before_the_stream_is_full(
             assert "Permissions Violation" in text
             assert node.owner.may_send()
             assert await queue.batch(1) is not None
+            await node.kill()
+
+    asyncio.run(scenario())
+
+
+def test_who_may_read_but_not_look_at_a_batch_finds_that_in_the_log(
+    refusing: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first quiet moment on nothing was read any more, and nothing said so."""
+    monkeypatch.setattr(term, "_READ_SECONDS", 0.1)
+
+    async def scenario() -> None:
+        async with new_site(refusing, "unshown") as queue:
+            node = Node(refusing, "unshown", "n1")
+            await append(queue, 1, b"a")
+            await node.until_begun(b"a")
+            await node.until_logged("PYD2_CLUSTER_UNREAD")
+            (text,) = node.log.texts("PYD2_CLUSTER_UNREAD")
+            assert "Permissions Violation" in text
             await node.kill()
 
     asyncio.run(scenario())
