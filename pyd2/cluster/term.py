@@ -72,7 +72,7 @@ class TermEvents(NamedTuple):
 
 
 def _open_seconds() -> Iterator[float]:
-    """Yield how long each try to begin to read may take.
+    """Yield how long each try to begin to read may take; without a connection there is none.
 
     No answer comes while the servers have no leader, or if it gives the consumer to a server that was killed.
     So the tries are short while servers choose one, which takes up to 9 seconds; later ones are for servers
@@ -131,14 +131,13 @@ class Term:
         begun = in_doubt = False
         tries = _open_seconds()
         while not self.closed:
-            seconds = next(tries)
             reader: BatchReader | None = None
             try:
                 if not begun:
                     await self._find_floor(link)
-                    await self._begin_late(await link.queue.late(revision, seconds))
+                    await self._begin_late(await link.queue.late(revision, next(tries)))
                     begun = True
-                reader = await early.take(link.queue, self._after, seconds)
+                reader = await early.take(link.queue, self._after, next(tries))
                 tries = _open_seconds()
                 if in_doubt and self._after and await self._has_lost(link):
                     # The reader may begin behind batches that have the sequences of lost ones.

@@ -6,15 +6,19 @@ import asyncio
 import time
 from itertools import accumulate, islice
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from pyd2.cluster import early, link, removal, term
+from pyd2.cluster.early import EarlyReader
+from pyd2.cluster.term import Term
 from pyd2.queue.nats.site import Site, SiteQueue, SiteReader, create_streams
 from pyd2.queue.shared import order
 from pyd2.queue.shared.batch import BatchNumber, RequestBatch
 from pyd2.queue.shared.interface import QueuedBatch, UnansweredError
+from pyd2.queue.shared.progress import Progress
+from pyd2.queue.shared.record import NO_RECORD, Revision
 from tests.cluster.played import (
     TIMEOUT,
     Node,
@@ -28,6 +32,10 @@ from tests.cluster.played import (
 from tests.kit import ncr
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyd2.cluster.link import Link
+    from pyd2.cluster.term import TermEvents
     from pyd2.queue.nats.jetstream import JetStream
     from pyd2.queue.shared.record import Record
     from tests.kit.nats_servers import NatsServer
@@ -196,6 +204,37 @@ def test_tries_to_read_are_short_while_servers_choose_a_leader_and_longer_later(
                          if before < 9.0]
     assert max(while_they_choose) <= 1.0
     assert tries[-1] == 5.0
+
+
+def test_what_cannot_be_tried_without_a_connection_makes_no_later_try_longer(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, drawn = 0, []
+
+    class Unconnected:
+        @property
+        def queue(self) -> SiteQueue:
+            nonlocal asked
+            asked += 1
+            raise UnansweredError("there is no connection to a server")
+
+    def tries() -> Iterator[float]:
+        while True:
+            drawn.append(0.5)
+            yield 0.5
+
+    async def scenario() -> None:
+        events = cast("TermEvents", SimpleNamespace())
+        one = Term(Progress(NO_RECORD), events, 1000, 1)
+        unconnected = cast("Link", Unconnected())
+        reading = asyncio.ensure_future(one.read(unconnected, Revision(0, 0), EarlyReader()))
+        await until(lambda: asked > 20, "it to look for a connection")
+        reading.cancel()
+
+    monkeypatch.setattr(term, "_open_seconds", tries)
+    monkeypatch.setattr(term, "_PAUSE", 0.001)
+    asyncio.run(scenario())
+    assert drawn == []
 
 
 def test_a_batch_that_was_left_out_is_waited_for_while_the_leader_lags_behind(
