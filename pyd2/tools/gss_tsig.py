@@ -222,17 +222,19 @@ def _check_policy(agreed: _Agreed, zone: str) -> None:
 def _refuses_dhcids(agreed: _Agreed, zone: str) -> bool:
     """Have the server add a record to a new name and remove it again: a DHCID, or if it fails that another.
 
-    BIND with Samba's module fails only when it is to add a DHCID (``update/drive/dhcid_support.py``).
+    BIND with Samba's module fails only when it is to add a DHCID (``update/drive/dhcid_support.py``). If the
+    other one succeeds, the DHCID has to fail again: the server's trouble may have ended in between.
     """
     name = f"pyd2-check-{token_hex(4)}.{zone}"
 
     def add(rdtype: RRType, data: bytes) -> int:
         return _update(agreed, zone, _record(name, rdtype, data), _any(name, rdtype))
 
-    rcode = add(RRType.DHCID, _DHCID)
-    refuses = rcode in _OF_DHCIDS and add(RRType.A, bytes(4)) == Rcode.NOERROR
-    if refuses or rcode == Rcode.NOERROR:
-        _update(agreed, zone, _any(name, RRType.ANY))  # PowerDNS removes before it adds
+    def fails_dhcid() -> bool:
+        return add(RRType.DHCID, _DHCID) in _OF_DHCIDS
+
+    refuses = fails_dhcid() and add(RRType.A, bytes(4)) == Rcode.NOERROR and fails_dhcid()
+    _update(agreed, zone, _any(name, RRType.ANY))  # PowerDNS removes before it adds
     return refuses
 
 

@@ -92,3 +92,17 @@ def test_the_check_knows_a_server_that_refuses_dhcids_only(monkeypatch: pytest.M
     monkeypatch.setattr(gss_tsig, "ask", ask)
     monkeypatch.setattr(time, "time", lambda: float(WALL))
     assert gss_tsig._refuses_dhcids(agreed, "example.org.")
+
+
+def test_the_check_knows_a_server_whose_trouble_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    agreed = gss_tsig._Agreed(world.add(), world.ring.server)
+    asked = []
+
+    def ask(_server: object, message: bytes) -> bytes:
+        asked.append(message)
+        return echo(message, 2) if len(asked) == 1 else world.reply(message)
+
+    monkeypatch.setattr(gss_tsig, "ask", ask)
+    monkeypatch.setattr(time, "time", lambda: float(WALL))
+    assert not gss_tsig._refuses_dhcids(agreed, "example.org.")

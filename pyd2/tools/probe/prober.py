@@ -174,6 +174,8 @@ class _Prober:
         plain = None
         if not verdicts.takes_updates(update) and update.rcode != Rcode.NOERROR:
             plain = await self._send(question, without_dhcid, key)
+            if verdicts.takes_updates(plain):  # whose trouble may have ended in between
+                update = await self._send(question, harmless_update, key)
         fault = verdicts.of_update(update, plain, key)
         if fault and key is None and self._with_hooks:
             fault += "; hook libraries, which may choose a key, were not asked"

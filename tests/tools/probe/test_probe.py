@@ -283,6 +283,16 @@ class Samba(Primary):
         return super()._update(request)
 
 
+class Recovered(Primary):
+    """It fails one update of each zone."""
+
+    def _update(self, request: dns.update.UpdateMessage) -> dns.message.Message:
+        reply = super()._update(request)
+        if sum(received.text.zone == self.received[-1].text.zone for received in self.received) == 1:
+            reply.set_rcode(dns.rcode.SERVFAIL)
+        return reply
+
+
 class Careless(Primary):
     """It does not look at prerequisites."""
 
@@ -374,6 +384,7 @@ class OverTcpOnly(Primary):
 @pytest.mark.parametrize(("kind", "text"), [
     (Primary, ""),
     (Samba, "it takes updates, but cannot hold DHCID records (NOTIMP), as Samba; only the mode"),
+    (Recovered, ""),
     (Careless, "it ignores the prerequisites of updates"),
     (Cache, "it answers from a cache"),
     (Parent, "it does not serve the zone, and refers to ns1.example."),
