@@ -337,12 +337,11 @@ class Replies:
         if transaction.step.probes:
             following = self._dhcids.probed(transaction, failed)
             if following is None:
-                doubts = transaction.server.doubts
-                assert doubts is not None
-                if isinstance(doubts.failed, BadReply):
-                    self._leave_server(transaction, doubts.failed, now, wall)
+                has_failed = transaction.asking.failed
+                if isinstance(has_failed, BadReply):
+                    self._leave_server(transaction, has_failed, now, wall)
                 else:
-                    self._rejected(transaction, doubts.failed, rcode_text(doubts.failed), now, wall)
+                    self._rejected(transaction, has_failed, rcode_text(has_failed), now, wall)
                 return True
         else:
             following = self._dhcids.doubt(transaction, failed, now)

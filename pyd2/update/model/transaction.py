@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyd2.update.model.kinds import Kind, Step
     from pyd2.update.model.plan import Domain, Plan, Server
     from pyd2.update.model.route import Route
+    from pyd2.update.server.doubts import Asking
 
 Purpose: TypeAlias = "Transaction | BatchTry"
 """What a try is for."""
@@ -106,9 +107,9 @@ class Transaction(Tried):
     """  # noqa: D205  one sentence
 
     __slots__ = (
-        "_fault", "asked", "dhcid", "domain", "ended", "forward", "forward_done", "forward_failure", "hops",
-        "key_counters", "kind", "ncr", "next_server", "passed_over", "plan", "reverse", "reverse_done",
-        "route", "routes", "spare_rcode", "step", "then", "tries",
+        "_fault", "asked", "asking", "dhcid", "domain", "ended", "forward", "forward_done", "forward_failure",
+        "hops", "key_counters", "kind", "ncr", "next_server", "passed_over", "plan", "reverse",
+        "reverse_done", "route", "routes", "spare_rcode", "step", "then", "tries",
     )
 
     halts: bool = False
@@ -126,6 +127,8 @@ class Transaction(Tried):
     _fault: str
     asked: Asked
     """What the server that was asked last said of the name; only under a policy, once it was asked."""
+    asking: Asking
+    """What it remembers while it asks if a server takes DHCIDs (``drive/dhcid_support.py``)."""
 
     def __init__(
         self, ncr: Request, dhcid: int, kind: Kind, plan: Plan, forward: Domain | None, reverse: Domain | None

@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 class Doubts:
     """That of one server in one domain."""
 
-    __slots__ = ("ask_at", "count", "failed", "owner", "step", "takes_none")
-
-    step: Step
-    """The step in which the transaction has failed that asks."""
-    failed: int | BadReply
-    """How it has failed: the RCODE, or what was wrong with the reply."""
+    __slots__ = ("ask_at", "count", "owner", "takes_none")
 
     def __init__(self) -> None:
         self.count = 0
@@ -28,3 +23,17 @@ class Doubts:
         """When it may be asked again, in monotonic seconds."""
         self.owner = b""
         """The name that it is asked about, on the wire; empty: it was not asked yet."""
+
+
+class Asking:
+    """What a transaction remembers that asks a server."""
+
+    __slots__ = ("failed", "refusals", "step")
+
+    def __init__(self, step: Step, failed: int | BadReply) -> None:
+        self.step = step
+        """The step in which it has failed."""
+        self.failed = failed
+        """How it has failed: the RCODE, or what was wrong with the reply."""
+        self.refusals = 0
+        """DHCIDs that the server has failed since."""
