@@ -237,6 +237,7 @@ class Driver:
             waits = transaction.halts and failure.retry is not None
             if reverse is not None and transaction.partial_success and not waits:
                 transaction.forward_failure = failure
+                transaction.fault = ""
                 self._turn_round(transaction, reverse, now, wall)
                 return
         elif transaction.forward_failure is not None:

@@ -306,6 +306,38 @@ def test_a_request_whose_address_has_a_scope_does_not_ask() -> None:
     assert world.d2.engine.retries == DOUBTS
 
 
+def test_the_ptr_of_a_request_that_fails_so_waits_for_its_servers() -> None:
+    """With ``partial-success`` its forward part has failed for good, and the reverse servers are down."""
+    world = World()
+    own = {"retry": RETRY, "failover": {"enabled": True, "partial-success": True, "breaker-threshold": 1}}
+    world.samba.refusal = SERVFAIL
+    reverse = domain("2.0.192.in-addr.arpa.", 2)
+    world.d2.configure(make_config(
+        simple_map([domain("example.com.", 1)], [reverse], {"user-context": {"pyd2": own}})
+    ))
+    silent = True
+    set_there = []
+
+    def take(outgoing: Outgoing, now: float) -> list[tuple[float, bytes]]:
+        if outgoing.lane.port == 1:
+            return world.take(outgoing, now)
+        set_there.extend([] if silent else [outgoing])
+        return [] if silent else ok(outgoing, now)
+
+    world.d2.peer = take
+    for number in range(DOUBTS):
+        world.request(number)
+    assert "PYD2_SERVER_TAKES_NO_DHCID" in world.d2.log.ids
+    for number in range(2):
+        name = f"both{number}.example.com."
+        world.d2.request(ncr.request(name, f"192.0.2.{number}", ncr.dhcid(b"client", name)))
+        world.d2.run(world.d2.now + 2.0)
+    assert "PYD2_SERVER_DOWN" in world.d2.log.ids
+    silent = False
+    world.d2.run()
+    assert len(set_there) == 2
+
+
 def test_two_that_ask_at_the_same_time_fail_as_each_has_failed() -> None:
     """The link is so slow that the first one still asks when the second one may."""
     world = World()
