@@ -79,15 +79,15 @@ FAULTS = ["none", "silent", "deaf", Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTAUTH
 PORTS = (1, 2, 3)
 
 
-def _config(a: tuple[int, ...], b: tuple[int, ...], failover: bool) -> Any:
+def _config(a: tuple[int, ...], b: tuple[int, ...], *, failover: bool, forward: bool) -> Any:
     own = {
         "retry": {"enabled": True, "initial-delay": 1, "max-delay": 20},
         "failover": {"enabled": failover, "partial-success": failover},
         "lanes": {"max-in-flight": 2},
     }
     reverse = [domain("2.0.192.in-addr.arpa.", *b), domain("8.b.d.0.1.0.0.2.ip6.arpa.", *a)]
-    return make_config(simple_map([domain("a.test.", *a), domain("b.test.", *b)], reverse,
-                                  {"user-context": {"pyd2": own}}))
+    names = [domain("a.test.", *a), domain("b.test.", *b)] if forward else []
+    return make_config(simple_map(names, reverse, {"user-context": {"pyd2": own}}))
 
 
 def _reachable(state: State) -> set[State]:
@@ -117,12 +117,18 @@ class RetryStates(RuleBasedStateMachine):
 
     failover = False
     families = 1
+    forward = True
+    """Whether there are forward zones."""
+    apart = 10
+    """How far the addresses of one client are from those of the next one; 0: all have the same."""
+    shares_names = False
+    """Whether all clients have the same names."""
 
     def __init__(self) -> None:
         super().__init__()
         self.configs = [
-            _config((1,), (2,), self.failover), _config((1, 2), (3, 1), self.failover),
-            _config((3, 2, 1), (2,), self.failover),
+            _config(a, b, failover=self.failover, forward=self.forward)
+            for a, b in (((1,), (2,)), ((1, 2), (3, 1)), ((3, 2, 1), (2,)))
         ]
         self.config = 0
         self.zones = _zones()
@@ -171,12 +177,15 @@ class RetryStates(RuleBasedStateMachine):
     def ask(self, client: int, zone: str, host: int, family: int, change: int = 0,
             ways: tuple[bool, bool] = (True, True), name: str = "h") -> None:
         """Let a request come."""
-        number = 10 * client + host
+        if not (self.forward or ways[1]):
+            return  # there would be nothing to do
+        number = self.apart * client + host
         ncr = request(
-            dhcid=f"{client:08X}", fqdn=f"{name}{client}.{zone}.test.", change_type=change,
+            dhcid=f"{client:08X}", change_type=change,
+            fqdn=f"{name}{0 if self.shares_names else client}.{zone}.test.",
             ip_address=f"192.0.2.{number}" if family == 1 else f"2001:db8::{number:x}",
-            conflict_resolution_mode=MODES[client], forward_change=ways[0], reverse_change=ways[1],
-            lease_expires_on="29991231235959",
+            conflict_resolution_mode=MODES[client % len(MODES)], lease_expires_on="29991231235959",
+            forward_change=ways[0], reverse_change=ways[1],
         )
         self.requests.append(datagram(ncr))
         number = len(self.requests)
@@ -206,7 +215,7 @@ class RetryStates(RuleBasedStateMachine):
     def restart(self) -> None:
         self.forget_finished()
         self.d2 = self.start()
-        for number, data in self.held.items():
+        for number, data in [*self.held.items()]:
             self.give(number, data)
 
     def forget_finished(self) -> None:
