@@ -115,7 +115,7 @@ class BatchOutcomes:
         if batch.measures:
             round_.group.size.halve(batch.begun, now)
         batches.at_a_time.halve(batch.begun, now)
-        if batch.tcp and not batch.to_silent:
+        if batch.tcp and not _stood_still(batch, now):
             batches.tcp_failed(batch.begun, now)
         self._let_go(batches, round_, lambda transaction: self._replies.missed(transaction, now, wall))
 
@@ -236,6 +236,14 @@ class BatchOutcomes:
                 "PYD2_BATCH_ANSWERED", group.server.text, rcode_text(rcode), len(round_.transactions),
                 group.zone.name, f"{1000 * took:.1f}", follows,
             )
+
+
+def _stood_still(batch: Batch, now: float) -> bool:
+    """Whether the server was silent over UDP, too, for so long that a batch had no time for its reply.
+
+    A batch over TCP that times out makes the server count as silent, too, until the next reply over UDP.
+    """
+    return batch.to_silent and not batch.begun < batch.server.lane.heard_at < (batch.begun + now) / 2
 
 
 def _expected(found: Sequence[Found]) -> Found:

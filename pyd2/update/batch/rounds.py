@@ -103,7 +103,7 @@ class Batch(_Try):
         self.begun = now
         """When it was sent, in monotonic seconds."""
         self.to_silent = round_.group.server.lane.silent
-        """Whether the server was silent then: if there is no reply in time, TCP need not be why."""
+        """Whether the server was silent then: if that lasts, it need not be TCP that brings no reply."""
         self.measures = measures
         """Whether its reply time shows how quick the server is: few other updates were before it."""
         self.tcp = tcp

@@ -77,6 +77,7 @@ class Replies:
         lane.free_places = UNKNOWN
         if lane.silent and any(transaction is not None for transaction, _, _ in events):
             lane.silent = False
+            lane.heard_at = now
         if lane.breaker is not None:
             self._failover.heard(lane, lane.breaker, events, wall)
         for transaction, rcode, more in events:

@@ -65,6 +65,7 @@ class Lane:
         "followers",
         "free_places",
         "full",
+        "heard_at",
         "held",
         "hook_jobs",
         "host",
@@ -111,6 +112,8 @@ class Lane:
         """Whether an update could not be signed when it was last tried: other ones have to end first."""
         self.silent = False
         """Whether a try has timed out since the server last answered one."""
+        self.heard_at = -inf
+        """When the server last answered after it had been silent, in monotonic seconds."""
         self.replies: ReplyCounts | None = None
         """What is counted of its replies, while that is asked for; the main thread sets it."""
         self.hook_jobs = 0

@@ -288,6 +288,17 @@ def test_a_server_that_stands_still_for_two_timeouts_is_asked_over_tcp_again() -
     assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 2400
 
 
+def test_a_timeout_over_tcp_does_not_excuse_the_next_one() -> None:
+    """The server counts as silent when the first batches time out, and the next ones are sent."""
+    world = World(batch_map(200, 64))
+    world.run(additions(400, reverse=False))
+    before = world.tcp
+    world.drops_tcp = True
+    world.run(additions(4000, 1000, reverse=False), together=4000)
+    assert sum(outgoing.tcp for _, outgoing in world.d2.sent) - before <= 2 * TCP_AT_A_TIME
+    assert world.d2.log.ids.count("DHCP_DDNS_ADD_SUCCEEDED") == 4400
+
+
 def test_each_try_in_a_batch_that_could_not_be_sent_has_ended() -> None:
     world = World(batch_map(50, signed=True), unsent_over_tcp=True)
     world.run(additions(200))
