@@ -14,10 +14,7 @@ in C++ need the bridge and Kea's headers.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -42,6 +39,7 @@ from benchmarks.hooks import (
 from pyd2.config.model import HookLibrary
 from tests.kit import kea
 from tests.kit.kea import load_chain
+from tests.kit.memory import in_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,30 +106,19 @@ WRONG = ("faulty", "leaky")
 """They show that valgrind would tell; each is run when it is named."""
 
 
-def resident() -> int:
-    """Return the resident memory of this process in KiB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() // 1024
-
-
 def grown(work: Callable[[], None], times: int) -> tuple[int, float]:
     """Return by how many KiB memory grows while something is done many times, and the CPU us of each.
 
     A fifth as many go before, as the warm-up: Kea and the dynamic linker fill tables for some hundred
-    reloads. What the C library keeps for later is no growth.
+    reloads.
     """
-    trim = ctypes.CDLL(None).malloc_trim
     for _ in range(max(times // 5, 1)):
         work()
-    gc.collect()
-    trim(0)
-    before, begin = resident(), process_time()
+    before, begin = in_use(), process_time()
     for _ in range(times):
         work()
     took = process_time() - begin
-    gc.collect()
-    trim(0)
-    return resident() - before, took / times * 1e6
+    return in_use() - before, took / times * 1e6
 
 
 def make_libraries(kind: str, directory: Path) -> list[HookLibrary]:

@@ -25,10 +25,30 @@ AGAIN: Final = 60.0
 """Seconds until batches are tried again where their size came down to one."""
 
 
+class _LastHalving:
+    """When something was halved last.
+
+    What was under way then does not halve it again: a server that stands still, as Knot DNS does for a second
+    now and then, delays all of that.
+    """
+
+    __slots__ = ("_at",)
+
+    def __init__(self) -> None:
+        self._at = -inf
+
+    def is_another(self, begun: float, now: float) -> bool:
+        """Whether what was sent at ``begun`` halves it now; it is noted then."""
+        if begun < self._at:
+            return False
+        self._at = now
+        return True
+
+
 class BatchSize:
     """The size of the batches of one group. ``now`` is monotonic seconds."""
 
-    __slots__ = ("_again_at", "_halved_at", "_most", "_present", "_removals")
+    __slots__ = ("_again_at", "_halving", "_most", "_present", "_removals")
 
     def __init__(self, most: int, *, removals: bool) -> None:
         self._most = most
@@ -36,7 +56,7 @@ class BatchSize:
         self._present = min(most, FIRST)
         self._removals = removals
         self._again_at = 0.0
-        self._halved_at = -inf
+        self._halving = _LastHalving()
 
     def limit(self, most: int) -> None:
         """Keep to another switch."""
@@ -59,17 +79,11 @@ class BatchSize:
             self._present = min(self._present + more, self._most)
 
     def halve(self, begun: float, now: float) -> None:
-        """Make batches half as large from now on, for one that was sent at ``begun``.
-
-        Not for one that was under way when that was done last: a server that stands still, as Knot DNS does
-        for a second now and then, delays all of them.
-        """
-        if begun < self._halved_at:
-            return
-        self._halved_at = now
-        self._present = max(1, self._present // 2)
-        if self._present == 1:
-            self._again_at = now + AGAIN
+        """Make batches half as large from now on, for one that was sent at ``begun``."""
+        if self._halving.is_another(begun, now):
+            self._present = max(1, self._present // 2)
+            if self._present == 1:
+                self._again_at = now + AGAIN
 
 
 class BatchesAtATime:
@@ -79,11 +93,11 @@ class BatchesAtATime:
     longer than the timeout though each message is short.
     """
 
-    __slots__ = ("_halved_at", "number")
+    __slots__ = ("_halving", "number")
 
     def __init__(self) -> None:
         self.number = AT_A_TIME
-        self._halved_at = -inf
+        self._halving = _LastHalving()
 
     def answered(self, under_way: int, took: float, timeout: float, now: float, *, grows: bool) -> None:
         """Learn from a reply that took so many seconds, with so many other batches under way.
@@ -96,8 +110,6 @@ class BatchesAtATime:
             self.number += 1
 
     def halve(self, begun: float, now: float) -> None:
-        """Halve how many may be under way, as ``BatchSize.halve`` does."""
-        if begun < self._halved_at:
-            return
-        self._halved_at = now
-        self.number = max(AT_A_TIME_LEAST, self.number // 2)
+        """Halve how many may be under way, for one that was sent at ``begun``."""
+        if self._halving.is_another(begun, now):
+            self.number = max(AT_A_TIME_LEAST, self.number // 2)

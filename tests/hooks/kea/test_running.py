@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +15,7 @@ from pyd2.hooks.kea.io_pump import Pump
 from pyd2.messages import ROOT_LOGGER, Severity
 from pyd2.observe.statistics import Statistics
 from tests.kit.kea import load_chain, shim
+from tests.kit.memory import in_use
 from tests.kit.profile import PROFILE
 
 from .conftest import BridgeLog, configure, state
@@ -181,12 +179,6 @@ def test_statistics_are_seen_on_both_sides(probe: Probe, log: BridgeLog) -> None
 
 # Memory.
 
-def resident() -> int:
-    """Return the resident memory of this process in KiB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
-
-
 class SilentLog(BridgeLog):
     """Keeps nothing."""
 
@@ -217,16 +209,6 @@ def grown(work: Callable[[], object], warm_up: int, times: int) -> int:
             work()
         growths.append(in_use() - before)
     return min(growths)
-
-
-def in_use() -> int:
-    """Return the resident memory in KiB, without what the C library keeps for later.
-
-    A leak that takes its memory from there would not be seen.
-    """
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    return resident()
 
 
 def test_a_leak_differs_from_a_table_that_becomes_larger_once() -> None:
